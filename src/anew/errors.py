@@ -25,6 +25,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+MAX_LISTED = 60  # names in a sentence
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_QUERY = re.compile(r"(https?:/{1,2}[^\s?#]*)[?#]\S*")  # a signed address carries its key there
+_SECRET_OPTION = "--api-key"
+_MEMORY_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "storage size calculation overflowed",
+    "invalid buffer size",
+    "bytes was requested but",
+)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # the second: the share of this user is used up
+
 
 class AnewError(Exception):
     """Base of all errors that this package raises on purpose: what was given, what is allowed, how to fix it.
@@ -154,7 +168,6 @@ def about(number: float) -> str:
     return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
 
 
-MAX_LISTED = 60  # names in a sentence
 # Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is .62 like 'dropout'.
 SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
 
@@ -176,9 +189,6 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"; allowed: {', '.join(names) or 'none'}"
 
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
 def printable(text: str) -> str:
     """The text with control characters, marks that turn the direction of text, and lone surrogates as \\xNN or \\uNNNN.
 
@@ -195,10 +205,6 @@ def _escaped(code: int) -> str:
 def command(*words: object) -> str:
     """A command as it can be pasted into a shell."""
     return shlex.join(os.fspath(w) if isinstance(w, os.PathLike) else str(w) for w in words)
-
-
-_QUERY = re.compile(r"(https?:/{1,2}[^\s?#]*)[?#]\S*")  # a signed address carries its key there
-_SECRET_OPTION = "--api-key"
 
 
 def without_secrets(words: Sequence[str]) -> list[str]:
@@ -221,23 +227,10 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
 
 
-_MEMORY_SIGNS = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "storage size calculation overflowed",
-    "invalid buffer size",
-    "bytes was requested but",
-)
-
-
 def disk_is_full(error: BaseException) -> bool:
     """Whether an error, or its cause, says that the disk is full."""
     causes = (error, error.__cause__)
     return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)
-
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # the second: the share of this user is used up
 
 
 @contextmanager

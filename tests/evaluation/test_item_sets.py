@@ -31,7 +31,7 @@ def test_as_many_of_each_are_taken_and_the_reason_is_said() -> None:
     compared = sets(100, 60, 150)
     compared.take(60, no_naive)
     assert {part: len(items) for part, items in compared.items()} == {"samples": 60, "test": 60, "train": 60}
-    assert compared.extent_note == "Quality was measured on 60 of 100 samples, as many as there are held-out texts."
+    assert compared.compared_note == "Quality was measured on 60 of 100 samples, as many as there are held-out texts."
     assert compared.further_train == ITEMS[60:150]
     assert compared.supply.left_out == 60  # until they are compared
     compared.note_compared()
@@ -42,14 +42,15 @@ def test_fewer_for_lack_of_time() -> None:
     compared = sets(100, 100, 150, "text piece")
     compared.take(40, lambda train, n: [*train[:n]][::-1])
     assert (
-        compared.extent_note == "Quality was measured on 40 of 100 text pieces, as many as there seemed to be time for."
+        compared.compared_note
+        == "Quality was measured on 40 of 100 text pieces, as many as there seemed to be time for."
     )
     assert compared["naive"] == ITEMS[:40][::-1]
     compared.note_compared()
     assert compared.supply.left_out == 60
     whole = sets(100, 100, 150)
     whole.take(100, no_naive)
-    assert whole.extent_note == "" and list(whole) == ["samples", "test", "train"]
+    assert whole.compared_note == "" and list(whole) == ["samples", "test", "train"]
 
 
 def test_it_is_said_how_many_the_classifier_takes() -> None:

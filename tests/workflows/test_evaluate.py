@@ -29,11 +29,11 @@ from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import _first_chunk, _sampled, audit_pool, division_of, evaluate_run
 from anew.workflows.item_inputs import item_inputs
-from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
-from anew.workflows.pace import Pace
 from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
-from anew.workflows.sample_counts import SampleTargets
-from anew.workflows.time_limit import TimeLimit
+from anew.workflows.timing.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.sample_counts import SampleTargets
+from anew.workflows.timing.time_limit import TimeLimit
 from samples import names, prose, shapes
 from scores import score
 
@@ -356,7 +356,7 @@ def test_time_that_is_left_after_the_page_goes_into_further_samples(
     shutil.copytree(image_run, run)
     for folder in ("report", "reports"):
         shutil.rmtree(run / folder, ignore_errors=True)
-    monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda spec, data: SampleTargets(60, 300))
+    monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda data: SampleTargets(60, 300))
     monkeypatch.setattr("anew.workflows.evaluate.measure_all", of_few)
     counts, model = [], anew.load(run)
     draw = model.sample
@@ -399,10 +399,10 @@ def test_text_that_memory_does_not_hold_counts_as_not_compared(tmp_path: Path, m
     monkeypatch.setattr("anew.data.dataset.DEFAULT_TEXT_LIMIT", 60_000)
     with contextlib.closing(Dataset.open(tmp_path)) as data:
         data.fit(DataBudget(None, 0, 0))
-        pool = audit_pool(data, data.spec, 1_000, 0)
+        pool = audit_pool(data, 1_000, 0)
         assert len(pool.train) < pool.n_train_total == data.scan.parts["train"]
         evaluation = TextEvaluation(
-            item_inputs(data, data.spec, [prose(tmp_path / "sample.txt", 60, seed=999).read_text()] * 20, 0)
+            item_inputs(data, [prose(tmp_path / "sample.txt", 60, seed=999).read_text()] * 20, 0)
         )
         share = len(pool.train) / pool.n_train_total
         result = evaluation.run_audit(pool, None, 20, controls=False)
@@ -410,7 +410,7 @@ def test_text_that_memory_does_not_hold_counts_as_not_compared(tmp_path: Path, m
         real = evaluation.real_items(pool)
         assert real.train == pytest.approx(count_passages(pool.train) / share, abs=1)
         assert evaluation.pool_size(pool) < real.total
-        limited = replace(evaluation.inputs, seconds=60.0, pool=lambda n: audit_pool(data, data.spec, n, 0))
+        limited = replace(evaluation.inputs, seconds=60.0, pool=lambda n: audit_pool(data, n, 0))
         *_, last = TextEvaluation(limited).copy_tests()
         assert last.limited_by == "memory"
 

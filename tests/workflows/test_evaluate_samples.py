@@ -18,7 +18,7 @@ from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.errors import BudgetError, DataError
 from anew.workflows import evaluate_samples
-from anew.workflows.time_limit import SHORT_REPORT, TEXT_REPORT
+from anew.workflows.timing.time_limit import SHORT_REPORT, TEXT_REPORT
 from samples import tones
 
 

@@ -382,7 +382,7 @@ def _evaluate_run(
     from anew.core.threads import CrowdingMeter
     from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
     from anew.workflows.evaluate_samples import read_features
-    from anew.workflows.time_limit import TimeLimit
+    from anew.workflows.timing.time_limit import TimeLimit
 
     new_path = None if data is None else str(data)
     own_features = None if features is None else read_features(str(features))

@@ -30,6 +30,14 @@ _VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # about what CPython takes for a
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
+MAX_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
+# Stay free on the disk, for checkpoints, for logs and for other programs; chosen
+FREE_DISK_BYTES = 2 * 1024**3
+SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run")  # hold no data, with all that is in them
+MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
+BROAD_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")  # hold more than data
+# Hidden folders of a home that hold data: what was dropped into a page, downloads
+DATA_FOLDERS = (".anew-studio", ".cache")
 
 
 def temporary_name(name: str) -> str:
@@ -205,9 +213,6 @@ def write_inside(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
-MAX_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
-
-
 def clause(error: BaseException) -> str:
     """The reason, on one line."""
     strerror = getattr(error, "strerror", None)
@@ -219,23 +224,11 @@ def clause(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-# Stay free on the disk, for checkpoints, for logs and for other programs; chosen
-FREE_DISK_BYTES = 2 * 1024**3
-
-
 def cache_root(folder: Path | None) -> Path:
     """`folder`, else $ANEW_CACHE, else the user's cache folder."""
     if folder is not None:
         return Path(folder)
     return Path(os.environ.get("ANEW_CACHE") or platformdirs.user_cache_dir("anew", appauthor=False))
-
-
-SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run")  # hold no data, with all that is in them
-MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
-BROAD_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")  # hold more than data
-
-# Hidden folders of a home that hold data: what was dropped into a page, downloads
-DATA_FOLDERS = (".anew-studio", ".cache")
 
 
 def is_private(path: Path) -> bool:

@@ -23,6 +23,7 @@ MIN_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up i
 # Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
 V2 = ("memory.max", "memory.current", "inactive_file")
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_ROOM: ContextVar[int | None] = ContextVar("room", default=None)  # bytes of buffers within `parameters_within`
 
 
 def free_memory(device: torch.device) -> float:
@@ -36,9 +37,6 @@ def free_memory(device: torch.device) -> float:
         return max(min(float(left), float(psutil.virtual_memory().available)), MIN_BYTES)
     free = min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP))
     return max(free / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), MIN_BYTES)
-
-
-_ROOM: ContextVar[int | None] = ContextVar("room", default=None)  # bytes of buffers within `parameters_within`
 
 
 @contextmanager
@@ -68,7 +66,7 @@ def parameters_within(limit: int) -> Iterator[None]:
 
 
 def check_room(size: int) -> None:
-    """To be called before tensors of so many bytes are made that are registered later.
+    """To be called before tensors of this size are made that are registered later.
 
     Raises:
         ValueError: There is less room inside of `parameters_within`.

@@ -17,7 +17,7 @@ DIVISION_SHARE, SCALE_SHARE, CLOSED_FORM_SHARE = 0.15, 0.18, 1 / 3
 MIN_DIVISION_SHARE, MIN_STAGE_SHARE = 0.1, 0.03
 LINE_SECONDS = 10.0  # between two lines of progress
 
-_log = logging.getLogger("anew.reading")  # whoever runs Anew decides where it is shown
+_log = logging.getLogger("anew.reading")  # the program that uses Anew decides where it is shown
 
 
 class ReadingTime:

@@ -33,7 +33,7 @@ def available_threads() -> int:
 
 
 def use_threads(count: int | None = None) -> int:
-    """Let PyTorch use so many threads, all that are available by default; returns how many."""
+    """Let PyTorch use `count` threads, all that are available by default; returns how many."""
     count = available_threads() if count is None else count
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
@@ -158,7 +158,7 @@ def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: 
 def _in_order(
     pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], max_ahead: int
 ) -> Iterator[R]:
-    """Results in the order of the arguments, of which so many are taken ahead."""
+    """Results in the order of the arguments, of which `max_ahead` are taken ahead."""
     futures: deque[Future[R]] = deque()
     for argument in arguments:
         futures.append(pool.submit(function, argument))

@@ -173,7 +173,7 @@ class LatentDataset(Dataset):
     def scoring(
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
     ) -> Iterator[Batch]:
-        """Every item of the part once, as latents. limit: stop at about so many values of latents."""
+        """Every item of the part once, as latents. limit: stop at about this many values of latents."""
         if limit is not None:  # the base counts in units of its own
             limit *= self.base.train_units / max(1, self.base.train_items) / self._latent_size
         return map(self._encoded, self.base.scoring(part, batch=batch, stride=stride, limit=limit))

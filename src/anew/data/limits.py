@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30  # bytes
+WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
+WHOLE_ITEMS = 100_000  # if the listing has no more items: each costs 0.1 ms, however small it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,3 @@ def size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.3g} {name}"
     return f"{count} bytes"
-
-
-WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
-WHOLE_ITEMS = 100_000  # if the listing has no more items: each costs 0.1 ms, however small it is

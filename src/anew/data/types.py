@@ -20,6 +20,11 @@ from anew.errors import printable
 DIGESTED_BYTES = 1 << 20  # of a large file, so many bytes at the start, the middle and the end are digested
 MAX_THREADS = 16  # more threads hardly make one training run faster
 ACCELERATOR_THREADS = 100  # a GPU counts as so many CPU threads, roughly
+_PLAYERS = {
+    "image": '<img style="margin:2px;min-height:64px;image-rendering:pixelated" src="{}">',  # small ones enlarged
+    "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
+    "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +200,6 @@ class Artifact:
         if player is None:
             return f"<pre>{html.escape(self.text or '')}</pre>"
         return player.format(f"data:{self.media};base64,{base64.b64encode(self.data).decode()}")
-
-
-_PLAYERS = {
-    "image": '<img style="margin:2px;min-height:64px;image-rendering:pixelated" src="{}">',  # small ones enlarged
-    "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
-    "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
-}
 
 
 @dataclass(frozen=True, slots=True)

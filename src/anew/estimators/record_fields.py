@@ -248,7 +248,7 @@ def _roles(spellings: Sequence[bytes], marks: Collection[bytes]) -> Roles:
 
 
 def _spread(records: Sequence[Ints], count: int) -> Sequence[Ints]:
-    """At most so many records, evenly spread."""
+    """At most `count` records, evenly spread."""
     step = -(-len(records) // max(1, count))
     return records[:: max(1, step)]
 

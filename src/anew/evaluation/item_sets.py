@@ -11,11 +11,11 @@ from anew.data.types import ItemT
 from anew.evaluation.features.kmers import TAIL, Kmers
 from anew.evaluation.features.random_conv import DETAIL, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
-from anew.evaluation.items_in_time import extent_of, extent_reason
+from anew.evaluation.items_in_time import compared_sentence, reason_for_fewer
 from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, FeatureSets
 from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
-from anew.evaluation.notes import EXTENT, Note
+from anew.evaluation.notes import NUM_COMPARED, Note
 from anew.evaluation.reporting.grading import Supply
 
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
@@ -37,7 +37,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
 
     Attributes:
         supply: The argument, with the number of items that have not been compared yet.
-        extent_note: A sentence on how many samples are compared, if not all are.
+        compared_note: A sentence on how many samples are compared, if not all are.
         too_few: Why nothing can be compared, if there are too few items; else "".
         groups: Group numbers of the first samples, held-out and training items; near-duplicates share one. Empty if that is not
             known.
@@ -52,7 +52,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         counted: str = "sample",
     ) -> None:
         self.supply, self.noun, self.counted = supply, noun, counted
-        self.extent_note, self.too_few = "", ""
+        self.compared_note, self.too_few = "", ""
         self.groups: list[Integers] = []
         self._candidates, self._requested = candidates, requested
         self._taken: dict[str, list[ItemT]] = {}
@@ -93,11 +93,11 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         return self.too_few
 
     def take(self, n: int, naive: Callable[[Sequence[ItemT], int], list[ItemT]]) -> None:
-        """Take the first n items of each set. naive: returns so many samples of a naive generator of training items, or none."""
+        """Take the first n items of each set. naive: returns n samples of a naive generator of training items, or none."""
         n_samples, counts = len(self._candidates["samples"]), self._real_counts()
         if n < n_samples:
-            reason = extent_reason(n, self.available, n_samples, min(counts, key=lambda name: counts[name]))
-            self.extent_note = extent_of(n, n_samples, self.counted, reason)
+            reason = reason_for_fewer(n, self.available, n_samples, min(counts, key=lambda name: counts[name]))
+            self.compared_note = compared_sentence(n, n_samples, self.counted, reason)
         self.supply = replace(self.supply, left_out=self.available)
         self._taken = {part: items[:n] for part, items in self._candidates.items()}
         if naive_samples := naive(self["train"], n):
@@ -120,10 +120,10 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
     def note_compared(self) -> list[Note]:
         """Count the items taken as compared; not before they are, since time may be up until then. Returns notes on that."""
         self.supply = replace(self.supply, left_out=self.supply.compared - len(self["samples"]))
-        notes = [Note(self.extent_note, EXTENT)] if self.extent_note else []
+        notes = [Note(self.compared_note, NUM_COMPARED)] if self.compared_note else []
         if len(self["samples"]) > CLASSIFIED:
-            extent = f"{CLASSIFIED:,} {self.counted}s of each set"
-            notes.append(Note(f"The classifier took {extent}, since its time grows with the cube of their number."))
+            number = f"{CLASSIFIED:,} {self.counted}s of each set"
+            notes.append(Note(f"The classifier took {number}, since its time grows with the cube of their number."))
         return notes
 
     def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:

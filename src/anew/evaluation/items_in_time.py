@@ -76,7 +76,7 @@ def comparable_items(seconds: float, crowding: float) -> float:
     return max(MAX_ITEMS_WITHOUT_SAVING, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
 
 
-def extent_reason(n: int, available: int, n_samples: int, limit: str) -> str:
+def reason_for_fewer(n: int, available: int, n_samples: int, limit: str) -> str:
     """Why only n of the samples were measured, a clause.
 
     Args:
@@ -90,6 +90,6 @@ def extent_reason(n: int, available: int, n_samples: int, limit: str) -> str:
     return f"{WITHIN_TIME}{compared}"
 
 
-def extent_of(n: int, total: int, counted: str, reason: str) -> str:
+def compared_sentence(n: int, total: int, counted: str, reason: str) -> str:
     """A sentence that says that only n of all samples were measured, and why; `counted` names one of them."""
     return f"Quality was measured on {n:,} of {total:,} {counted}s, {reason}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from anew.core.reporter import Reporter, SilentReporter
 
-EXTENT = "the number of samples that were compared"
+NUM_COMPARED = "the number of samples that were compared"
 COPIES = "the copying test"
 OUT_OF_TIME = "out of time"
 FURTHER_FIGURES = "the figures after these"  # stands for those whose names are not known yet
@@ -20,7 +20,7 @@ class Note:
     """A sentence of a report.
 
     Attributes:
-        subject: What makes it outdated once it is measured: EXTENT, COPIES or the name of a figure; "" if nothing does.
+        subject: What makes it outdated once it is measured: NUM_COMPARED, COPIES or the name of a figure; "" if nothing does.
     """
 
     sentence: str

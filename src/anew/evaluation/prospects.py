@@ -47,7 +47,7 @@ class AuditCosts:
 
 
 def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.inf) -> Prospect:
-    """Whether an audit of so many samples can tell, within the seconds, if there are copies."""
+    """Whether an audit of `n_samples` samples can tell, within the seconds, if there are copies."""
     nats = PLANTED_RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds)
     is_known = costs.has_ended or math.isinf(seconds)
     if nats >= LIKELY_EVIDENCE_FACTOR * MIN_EVIDENCE and is_known:
@@ -63,7 +63,7 @@ def closeness_prospect(compared: int) -> Prospect:
 
 
 def held_out_needed(costs: AuditCosts, n_samples: int) -> int:
-    """How many of all real items must be held out so that an audit of so many samples could prove anything."""
+    """How many of all real items must be held out so that an audit of this many samples could prove anything."""
     share = 1.0 - math.exp(-MIN_EVIDENCE / max(PLANTED_RATES[-1] * costs.pieces * n_samples, 1e-9))
     return math.ceil(share * costs.available.total)
 

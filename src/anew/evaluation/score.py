@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum, StrEnum
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 Better = Literal["lower", "higher", "closer to real"]
 Role = Literal["metric", "reference", "fact"]
@@ -144,6 +144,45 @@ class MetricSpec:
         return f"{value:,.0f}" if self.format == "count" else f"{value:.3g}"
 
 
+class ToleranceOptions(TypedDict, total=False):
+    """Further attributes of a `Tolerance`."""
+
+    agreement: str
+    relative: bool
+    decisive: bool
+    least: int
+    least_to_pass: int
+    explains_others: bool
+
+
+def share_spec(
+    name: str,
+    title: str,
+    meaning: str,
+    clause: str,
+    limits: tuple[float, float],
+    *,
+    question: Question = "closeness",
+    better: Better = "lower",
+    order: int = 100,
+    award: str = "",
+    exact_baseline: float | None = None,
+    **options: Unpack[ToleranceOptions],
+) -> MetricSpec:
+    """The metric of a share, from 0 to 1, that is a part of a grade.
+
+    Args:
+        name, title, meaning, better, order, award: See `MetricSpec`.
+        limits: Differences up to the first do not matter, from the second on they are plain.
+        question, clause, exact_baseline, options: See `Tolerance`.
+    """
+    tolerance = Tolerance(question, *limits, clause, exact_baseline=exact_baseline, **options)
+    group = Group.DIVERSITY if question == "variety" else Group.FIDELITY
+    return MetricSpec(
+        name, title, meaning, better=better, group=group, maximum=1.0, order=order, award=award, tolerance=tolerance
+    )
+
+
 def guessing_spec(
     name: str,
     title: str,
@@ -151,11 +190,9 @@ def guessing_spec(
     clause: str,
     *,
     large: float = 0.35,
-    decisive: bool = False,
-    least: int = 0,
-    least_to_pass: int = 0,
     order: int = 100,
     one_sided: bool = False,
+    **options: Unpack[ToleranceOptions],
 ) -> MetricSpec:
     """The metric of how often samples are told from real items, 0.5 if by guessing alone; 65% does not matter, 85% is obvious.
 
@@ -163,21 +200,13 @@ def guessing_spec(
         name, title, order: See `MetricSpec`.
         meaning: How often what happens, a sentence without its end.
         clause: What tells them apart, the beginning of the clause of the tolerance.
-        large, decisive, least, least_to_pass: See `Tolerance`.
+        large, options: See `Tolerance`.
         one_sided: Whether 0.5 also stands for less often than that.
     """
-    tolerance = Tolerance(
-        "closeness",
-        0.15,
-        large,
-        f"{clause} {{value:.0%}} of the time {{guessing}}",
-        exact_baseline=0.5,
-        decisive=decisive,
-        least=least,
-        least_to_pass=least_to_pass,
-    )
+    clause = f"{clause} {{value:.0%}} of the time {{guessing}}"
     half = "guessing, or less often;" if one_sided else "guessing,"
     sentence = f"{meaning} (0.5 = {half} 1 = always)."
+    tolerance = Tolerance("closeness", 0.15, large, clause, exact_baseline=0.5, **options)
     return MetricSpec(name, title, sentence, minimum=0.5, maximum=1.0, order=order, tolerance=tolerance)
 
 

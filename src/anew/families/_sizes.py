@@ -32,7 +32,7 @@ def at_size(ladder: Sequence[T], model_size: int) -> T:
 
 
 def at_side(side: int, ladder: Mapping[int, T], beyond: T) -> T:
-    """The value for items of so many pixels a side: that of the least limit which they keep, or the one for larger items."""
+    """The value for items of `side` pixels a side: that of the least limit which they keep, or the one for larger items."""
     return next((value for limit, value in ladder.items() if side <= limit), beyond)
 
 
@@ -47,7 +47,7 @@ def conv_depth(model_size: int) -> int:
 
 
 def autoencoder_batch_size(side: int, device: str) -> int:
-    """Examples a step of an autoencoder for items of so many pixels a side."""
+    """Examples a step of an autoencoder for items of `side` pixels a side."""
     return (1 if device == "cpu" else 4) * at_side(side, {64: 64, 128: 32}, 16)
 
 
@@ -57,7 +57,7 @@ def conv_candidate_sizes(device: str, largest: int = 6) -> tuple[int, ...]:
 
 
 def suggest_num_clusters(items: int, classes: int, most: int) -> int:
-    """Number of clusters that suits so many items, up to `most`: as many for each class, and at least one for each."""
+    """Number of clusters that suits `items` items, up to `most`: as many for each class, and at least one for each."""
     per_class = max(1, classes)
     return max(classes, min(most, items // ITEMS_PER_CLUSTER) // per_class * per_class)
 
@@ -68,7 +68,7 @@ def rows_at_once(shape: Sequence[int]) -> int:
 
 
 def suggest_patch_size(side: int, positions: int) -> int:
-    """A patch size that leaves about so many positions a side for large items, and the detail of small ones."""
+    """A patch size that leaves about `positions` positions a side for large items, and the detail of small ones."""
     return at_side(side, {12: 1, 72: 2}, int(2 ** math.ceil(math.log2(side / positions))))
 
 

@@ -48,7 +48,7 @@ def lazy_rows(step: int, first_row: int, count: int, interval: int) -> Tensor:
 
     Args:
         first_row: Global index of row 0.
-        interval: One row in so many is chosen.
+        interval: One row in `interval` is chosen.
     """
     return torch.arange(min(count, (step - first_row) % interval), count, interval)
 

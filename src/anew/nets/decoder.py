@@ -18,6 +18,15 @@ from anew.nets import attention
 from anew.nets.attention import PositionTables, UnpaddedRows
 
 QK_GAIN = 1.44  # attention's temperature once queries and keys have unit size (1.2 each, as nanochat)
+QWEN3_NAMES = {  # of the matrices of a block
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "out": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +191,6 @@ class Decoder(nn.Module):
 def _matrix(rows: int, columns: int, zero_init: bool = False) -> nn.Parameter:
     values = torch.zeros(rows, columns) if zero_init else torch.randn(rows, columns) * columns**-0.5
     return nn.Parameter(values)
-
-
-QWEN3_NAMES = {  # of the matrices of a block
-    "query": "self_attn.q_proj",
-    "key": "self_attn.k_proj",
-    "value": "self_attn.v_proj",
-    "out": "self_attn.o_proj",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-}
 
 
 class Qwen3Config(TypedDict):

@@ -48,7 +48,7 @@ def compile_loops(
 
 
 def wait_for(loops: Loops, context: RunContext, limit: float | None) -> None:
-    """Compile loops and say so; after so many seconds they are compiled beside what follows. No limit for None."""
+    """Compile loops and say so; after `limit` seconds (None: no limit) they are compiled beside what follows."""
     if limit is not None and loops.seconds * context.crowding > limit:
         context.loop_compiler.run(loops, 0.0)
         return

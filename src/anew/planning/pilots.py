@@ -53,7 +53,7 @@ def can_tell(seconds: float, count: int, training_seconds: float, crowding: floa
 
 
 def is_long_enough(seconds: float, training_seconds: float) -> bool:
-    """Whether a pilot of so many seconds of a training can be compared with others."""
+    """Whether a pilot of this length can be compared with others."""
     return seconds >= MIN_PROGRESS * training_seconds
 
 
@@ -106,12 +106,12 @@ def ranked(pilots: Sequence[Pilot]) -> list[Pilot]:
 
 
 def num_rounds(pilots: int) -> int:
-    """The rounds of successive halving (arXiv 1502.07943) until one of so many pilots is left."""
+    """The rounds of successive halving (arXiv 1502.07943) until one pilot is left."""
     return max(1, math.ceil(math.log2(pilots)))
 
 
 def num_kept(pilots: int) -> int:
-    """How many of so many pilots a round keeps."""
+    """How many pilots a round keeps."""
     return -(-pilots // 2)
 
 

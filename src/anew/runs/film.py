@@ -35,7 +35,7 @@ class StepFiles(NamedTuple):
     prefix: str
 
     def path(self, run: Path, step: int) -> Path:
-        """The file after so many steps."""
+        """The file after `step` steps."""
         return run / FOLDER / f"{self.prefix}{step:08d}.safetensors"
 
     def steps(self, run: Path) -> list[int]:

@@ -87,7 +87,7 @@ class DrawingProgress:
         return lambda drawn: self.show(before + drawn)
 
     def show(self, drawn: float) -> None:
-        """Show that so many samples are drawn, where unfinished ones count in part."""
+        """Show how many samples are drawn, where unfinished ones count in part."""
         count, now = min(int(drawn), self._total - 1), time.monotonic()
         if self._reporter is not None and count > self._count and now >= self._next_at:
             self._count, self._next_at = count, now + SHOWN_S

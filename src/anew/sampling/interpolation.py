@@ -24,8 +24,7 @@ from anew.families.base import Family
 from anew.sampling.generator import Generator
 from anew.sampling.latents import GivenItem, values_of
 from anew.sampling.origins import SAMPLE_BATCH
-from anew.sampling.sample_folder import make_empty_folder
-from anew.sampling.samples import Samples
+from anew.sampling.samples import Samples, make_empty_folder
 
 MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
 STRIP_COLUMNS = 11  # frames in a row of the strip: with both ends, ten equal steps

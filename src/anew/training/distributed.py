@@ -20,7 +20,7 @@ from anew.families.base import Family
 from anew.families.phases import Loss, Phase
 from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
-from anew.training.shared_gradients import SharedGradients
+from anew.training.shared_memory import SharedGradients
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # these are never called, so FSDP2 could not gather their weights
 

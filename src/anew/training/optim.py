@@ -12,7 +12,7 @@ from anew.core.local_link import LocalLink
 from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import gather_full, shard_like
-from anew.training.shared_updates import SharedUpdates
+from anew.training.shared_memory import SharedUpdates
 
 # Coefficients of Muon's quintic, with the steepest slope at 0 for which the iteration still converges.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -87,7 +87,7 @@ class Optimizer:
         return dict(pair for _, members in self._groups for pair in members)
 
     def lr_factor(self, updates: int, progress: float) -> float:
-        """The learning rate relative to each group's peak, after so many updates and at this progress of the phase."""
+        """The learning rate relative to each group's peak, after this many updates and at this progress of the phase."""
         c = self.config
         return warmup_stable_decay(updates, progress, warmup_steps=c.warmup_steps, decay=c.decay, power=c.power)
 
@@ -187,7 +187,7 @@ class Optimizer:
         self.state = {key: torch.zeros_like(parameters[key.partition("/")[2]].detach()) for key in keys}
 
     def load_state_dict(self, state: Iterable[tuple[str, Tensor]], updates: int) -> None:
-        """Load moments, whole tensors by "slot/parameter", that are the state after so many updates."""
+        """Load moments, whole tensors by "slot/parameter", that are the state after these updates."""
         parameters = self.parameters
         self.state = {key: shard_like(value, parameters[key.partition("/")[2]]).clone() for key, value in state}
         self.updates = updates

@@ -93,7 +93,7 @@ class TimeProgress:
         return time.monotonic() - self._start
 
     def extend(self, seconds: float) -> None:
-        """Make the run so many seconds long in all: what is left of the progress is spread over the time that is left."""
+        """Make the run `seconds` long in all: what is left of the progress is spread over the time that is left."""
         self._even_from = (self.spent, self._reached)
         self.seconds, self.is_extended = seconds, True
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import Batch, Spec, Tokens
+from anew.core.specs import Batch, Tokens
 from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import duration, plural
 from anew.core.world import World
@@ -39,12 +39,12 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
 from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, pool_limit
-from anew.workflows.measuring import advise_longer, measure_all
-from anew.workflows.pace import MAX_CHUNK, Pace
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
-from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
-from anew.workflows.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
-from anew.workflows.time_limit import TimeLimit
+from anew.workflows.timing.measuring import advise_longer, measure_all
+from anew.workflows.timing.pace import MAX_CHUNK, Pace
+from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
+from anew.workflows.timing.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
+from anew.workflows.timing.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
 
@@ -119,7 +119,7 @@ def evaluate_run(
         reporter.message("  reading the data")
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
-        targets, measured_pace = sample_targets(model.item_spec, dataset), Pace(pace)
+        targets, measured_pace = sample_targets(dataset), Pace(pace)
         if limit is not None and limit.is_short:
             targets = targets.in_short_report()
         left: float | None = None
@@ -382,14 +382,14 @@ def evaluation_inputs(
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
     return replace(
-        item_inputs(data, model.item_spec, samples, seed),
+        item_inputs(data, samples, seed),
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,
         # A report that measures again in the time left needs the same pool
-        pool=lru_cache(maxsize=1)(lambda n: audit_pool(data, model.item_spec, n, seed)),
+        pool=lru_cache(maxsize=1)(lambda n: audit_pool(data, n, seed)),
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
@@ -420,14 +420,14 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     )
 
 
-def audit_pool(data: Dataset, spec: Spec, n: int, seed: int, max_texts: int | None = None) -> AuditPool[DecodedItem]:
+def audit_pool(data: Dataset, n: int, seed: int, max_texts: int | None = None) -> AuditPool[DecodedItem]:
     """At most n real items of a run's data, in random order, for the audit for copies.
 
     max_texts: of running text, about how many texts of a part are read; None for all that memory holds.
     """
     held_out_parts, random = data.held_out()
     together = bool(data.carved) and not random
-    if is_running_text(spec):
+    if is_running_text(data.base.spec):
         limit = None
         if max_texts is not None and data.scan.items > max_texts:
             limit = min(DEFAULT_TEXT_LIMIT, max_texts * max(1, data.scan.bytes // data.scan.items))

@@ -34,8 +34,14 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.workflows.evaluate import report_content
 from anew.workflows.evaluated_items import MAX_TEXT_CHARACTERS, EvaluatedItems, LabelledItems
-from anew.workflows.measuring import measure_all
-from anew.workflows.time_limit import SHORT_REPORT, TEXT_REPORT, TimeLimit, budget_was_over, seconds_before_report
+from anew.workflows.timing.measuring import measure_all
+from anew.workflows.timing.time_limit import (
+    SHORT_REPORT,
+    TEXT_REPORT,
+    TimeLimit,
+    budget_was_over,
+    seconds_before_report,
+)
 
 ONLY_COMPARED = DataBudget(None, 0, 0, only_compared=True)
 READING = "the data was read"

@@ -19,7 +19,7 @@ from anew.errors import DataError
 from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool
 from anew.evaluation.memorization.thresholds import ALPHA
 from anew.evaluation.score import Division
-from anew.evaluation.stretches import beginnings_of_long_records
+from anew.evaluation.text_pieces import beginnings_of_long_records
 from anew.workflows.evaluate import grouped_pool
 from anew.workflows.item_inputs import pool_limit
 

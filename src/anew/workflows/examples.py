@@ -39,6 +39,10 @@ _SOURCES = {
         " Version 2."
     ),
 }
+# Words joined by a space, hyphen, apostrophe or full stop. Other entries are notes ("Batam, Batam Island", "Gary/Chicago").
+_TOWN = re.compile(r"[^\W\d_]+(?:[ .'’-]{1,2}[^\W\d_]+)*")
+# Areas of the database whose entries are named after places; others are named after offsets or countries' zones.
+_AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
 def check_example(name: str) -> None:
@@ -109,19 +113,11 @@ def _image_files(images: Numbers, labels: Integers) -> Iterator[tuple[str, bytes
         yield f"{int(label)}/{index:05d}.png", png(image.round().clip(0, 255).astype("uint8"))
 
 
-# Words joined by a space, hyphen, apostrophe or full stop. Other entries are notes ("Batam, Batam Island", "Gary/Chicago").
-_TOWN = re.compile(r"[^\W\d_]+(?:[ .'’-]{1,2}[^\W\d_]+)*")
-
-
 def _towns() -> Iterator[tuple[str, bytes]]:
     airports = require("airportsdata", extra="demo", purpose="the example 'towns'").load("ICAO").values()
     towns = {unicodedata.normalize("NFC", airport["city"].strip()) for airport in airports}
     towns = {town for town in towns if len(town) > 2 and not town.isupper() and _TOWN.fullmatch(town)}
     yield "towns.txt", "".join(f"{town}\n" for town in sorted(towns)).encode()
-
-
-# Areas of the database whose entries are named after places; others are named after offsets or countries' zones.
-_AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
 def _names() -> Iterator[tuple[str, bytes]]:

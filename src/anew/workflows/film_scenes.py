@@ -35,6 +35,16 @@ POOLED = 32  # values along an axis that the map is fitted on: enough to show wh
 THUMB, THUMB_COLUMNS = 16, 16
 DECODED_AT_ONCE = 16  # latents whose items are made in one call of the codec: bounds memory beside a training
 Arrays = dict[str, NDArray[np.generic]]
+# Tokens of the text that each frame reads: all are shown, and attention for each pair of them; chosen.
+TEXT_TOKENS = 48
+MAX_HEADS = 24  # attention heads that are drawn: bounds the size of a frame; chosen
+PICTURE_SIDE = 128  # pixels of the item whose codes are read: enough to see it; bounds the size of a scene
+CODES_MADE = 4  # items that each frame makes, if there is time: each takes a pass for every code
+REAL = 256  # real items on the map, and most generated ones: enough to show a shape; each frame generates them anew
+MIN_GENERATED = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
+PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
+NOISE_LEVELS = 8  # noise levels at which the error is measured: as many as samples pass through
+NOISED = 8  # items that the error is measured on; 32 made the first frame too slow (docs/log.md, 2026-11-26)
 
 
 def pooled(x: Tensor) -> Tensor:
@@ -84,13 +94,6 @@ def decoded(z: Tensor, modality: LatentModality, seconds: float) -> Tensor:
 def float32(x: Tensor) -> NDArray[np.float32]:
     values: NDArray[np.float32] = x.detach().float().cpu().numpy()
     return values
-
-
-# Tokens of the text that each frame reads: all are shown, and attention for each pair of them; chosen.
-TEXT_TOKENS = 48
-MAX_HEADS = 24  # attention heads that are drawn: bounds the size of a frame; chosen
-PICTURE_SIDE = 128  # pixels of the item whose codes are read: enough to see it; bounds the size of a scene
-CODES_MADE = 4  # items that each frame makes, if there is time: each takes a pass for every code
 
 
 def held_out_row(job: TrainingJob) -> Batch:
@@ -185,13 +188,8 @@ def _token_text(modality: Modality, spec: Tokens, token: int) -> str:
     return modality.tokenizer.decode([token]) if isinstance(modality, Text) else str(token)
 
 
-REAL = 256  # real items on the map, and most generated ones: enough to show a shape; each frame generates them anew
-MIN_GENERATED = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
 # Points along a side of the discriminator's field, and its reach in standard deviations: the middle 99% of a normal.
 FIELD_SIDE, FIELD_REACH = 16, 2.5
-PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
-NOISE_LEVELS = 8  # noise levels at which the error is measured: as many as samples pass through
-NOISED = 8  # items that the error is measured on; 32 made the first frame too slow (docs/log.md, 2026-11-26)
 
 
 class Scene(Protocol):

@@ -33,7 +33,7 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
-from anew.workflows.report_forecast import MAX_TRIAL, TRIAL_SHARE, forecast_of_data
+from anew.workflows.timing.report_forecast import MAX_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
@@ -346,7 +346,7 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
 def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
     """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
     seconds = min(MAX_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
-    forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
+    forecast = forecast_of_data(data, seed, seconds)
     # `anew evaluate` is named once
     first = next((i for i, estimate in enumerate(estimates) if forecast.gains_by_time(estimate.seconds)), 0)
     return tuple(
@@ -356,7 +356,7 @@ def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int)
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:
-    """All model sizes that a budget of so many seconds may buy.
+    """All model sizes that a budget may buy.
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """

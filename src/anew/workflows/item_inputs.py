@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.specs import Spec, Tokens
+from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.evaluation.base import load_evaluation
@@ -16,6 +16,10 @@ from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_type import text_bytes
 
 PARTS = ("validation", "test")
+# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
+# trained, a run without a budget stays under 2 GB; chosen
+POOL_BYTES = 1152 * 2**20
+MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 
 
 def held_out_items(data: Dataset, n: int, seed: int = 0) -> list[DecodedItem]:
@@ -55,14 +59,14 @@ def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
     return n_test < n and not is_packed and is_one_draw
 
 
-def item_inputs(data: Dataset, spec: Spec, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
+def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
     """These samples and the real items of their data, without a model or a time limit.
 
     Args:
-        spec: Spec of an item.
         samples: Generated items.
         seed: Seed of all draws.
     """
+    spec = data.base.spec
     is_text = isinstance(spec, Tokens)
     return EvaluationInputs(
         modality=data.modality.base,
@@ -76,12 +80,6 @@ def item_inputs(data: Dataset, spec: Spec, samples: list[DecodedItem], seed: int
         seconds=None,
         seed=seed,
     )
-
-
-# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
-# trained, a run without a budget stays under 2 GB; chosen
-POOL_BYTES = 1152 * 2**20
-MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 
 
 def pool_limit(item: DecodedItem, modality: str) -> int:

@@ -192,9 +192,7 @@ def nearest_of_run(
             notes = []
             queries, names = _decoded(training, items), [f"item {number}" for number in range(1, len(items) + 1)]
         reporter.message("  searching for the nearest training items")
-        evaluation = load_evaluation(record.data.modality)(
-            item_inputs(training, training.spec, queries, record.plan.seed)
-        )
+        evaluation = load_evaluation(record.data.modality)(item_inputs(training, queries, record.plan.seed))
         nearest = evaluation.nearest(queries, EFFORT)
         held_out = _held_out_places(training, queries, record.plan.seed)
         return NearestItems(names, _places(training, nearest, record.plan.seed), nearest, notes, held_out)

@@ -26,6 +26,9 @@ CHECKED_AT = (0.05, 0.3)
 MIN_STEPS = 3  # steps whose pace says something; chosen
 # Ratio from which on a number is corrected: validation and previews take up to a tenth of the time; chosen.
 MAX_DEVIATION = 1.25
+NUM_CHECKS = 10  # times that the crowding is checked in a training, evenly; chosen
+MIN_GAIN = 0.1  # share of the training that it must be longer by: less changes nothing that can be seen; chosen
+FLUSH_STEPS = 100  # steps between flushes: TensorBoard can show a running training, and writing costs next to nothing
 
 
 class StepForecast:
@@ -81,10 +84,6 @@ def step_forecast(job: TrainingJob, progress: Progress, spent: float, first_step
     return [forecast]
 
 
-NUM_CHECKS = 10  # times that the crowding is checked in a training, evenly; chosen
-MIN_GAIN = 0.1  # share of the training that it must be longer by: less changes nothing that can be seen; chosen
-
-
 class LongerTraining:
     """Called after each step of a training whose budget was divided on crowded cores. progress: its progress, which is made longer."""
 
@@ -123,9 +122,6 @@ def longer_training(job: TrainingJob, progress: Progress, is_divided_now: bool) 
     if not is_divided_now or not isinstance(progress, TimeProgress) or progress.only_training:
         return []
     return [LongerTraining(job, progress)] if job.context.crowding >= MIN_CROWDING else []
-
-
-FLUSH_STEPS = 100  # steps between flushes: TensorBoard can show a running training, and writing costs next to nothing
 
 
 def check_tensorboard(config: TrainConfig) -> None:

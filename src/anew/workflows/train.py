@@ -61,13 +61,13 @@ from anew.workflows.film import Film
 from anew.workflows.fit import fit, prepare
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
-from anew.workflows.pace import Pace
 from anew.workflows.previews import Previews
-from anew.workflows.report_forecast import plan_report
 from anew.workflows.run_copy import share_record, share_trained
-from anew.workflows.sample_counts import SampleCounts
 from anew.workflows.step_listeners import check_tensorboard, tensorboard_listeners
-from anew.workflows.time_limit import MIN_REPORT_SECONDS, TimeLimit
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.report_forecast import plan_report
+from anew.workflows.timing.sample_counts import SampleCounts
+from anew.workflows.timing.time_limit import MIN_REPORT_SECONDS, TimeLimit
 
 Cleanup = Literal["nothing", "files", "folder"]
 
@@ -480,7 +480,7 @@ def _report(
         reserve = saving_slice(budget, crowding)
         left = budget - job.context.elapsed() if longest is None else longest + reserve
         limit = TimeLimit.of_rest(left, crowding, reserve=reserve, minimum=MIN_REPORT_SECONDS)
-    n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
+    n = SampleCounts.of(job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter
     evaluate_run(model, n, limit=limit, reporter=reporter, opened=job.data, pace=pace)
     skipped_items.update(job.data)

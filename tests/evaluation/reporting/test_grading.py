@@ -109,6 +109,8 @@ def test_pieces_of_one_text_are_called_so() -> None:
         .sentences()["closeness"]
         .startswith("Too few to tell: 400 text pieces of one text were compared")
     )
+    cut = "400 text pieces cut from 2 samples were compared"
+    assert cut in Verdict([few], supply=several).sentences()["closeness"]
     assert "by 1 figure of 400 text pieces of one text." in Verdict([enough], supply=of_one).sentences()["closeness"]
     assert (
         "of one text"

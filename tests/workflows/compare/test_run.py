@@ -25,7 +25,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.record import Request
 from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import BITS_SECONDS, draw, measure
-from anew.workflows.compare.run import extent_of, is_hopeless, steps_within, too_short
+from anew.workflows.compare.run import is_hopeless, steps_within, too_short, training_time
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes, trained
 
@@ -42,7 +42,9 @@ def duel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_what_no_budget_limits_is_said_beforehand() -> None:
     """Two families of 75 s each took 201 s."""
-    assert extent_of(2, 75.0) == "training takes at most 2.5 min; comparing comes after that, which no budget limits"
+    assert (
+        training_time(2, 75.0) == "training takes at most 2.5 min; comparing comes after that, which no budget limits"
+    )
 
 
 def test_a_budget_that_is_too_short_to_rank_a_family_is_said_beforehand(tmp_path: Path) -> None:

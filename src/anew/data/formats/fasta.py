@@ -41,6 +41,15 @@ MAX_OTHER_LINES, CAPITALS, MIN_MEAN_LINE = 0.05, 0.7, 30
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _INNER_DIGITS = re.compile(r"[A-Za-z]\d+[A-Za-z]")  # no line number: that stands apart, before or after the residues
 _GAPS = re.compile(r"[-.~]")
+_LISTED = re.compile(f"[{PROTEIN}XUN]+[*]?")
+_RESIDUES = re.compile(r"[A-Za-z*.~-]+(?:[ \d]+[A-Za-z*.~-]{5,})*[ \d]*")
+ORGANISM = re.compile(r"\bOS=(.+?)(?= [A-Z]{2}=|$)|\[([^\[\]]+)\]\s*$")
+FAMILY = re.compile(r"\b(PF\d{5}|IPR\d{6}|cd\d{5}|TIGR\d{5}|PTHR\d{5})\b")
+LABELS = {
+    "organism": (ORGANISM, "OS=NAME, or [NAME] at the end"),
+    "family": (FAMILY, "PF, IPR, cd, TIGR or PTHR with its number"),
+}
+OTHER = "other"  # class of sequences whose header names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,19 +278,6 @@ def _looks_like_list(lines: list[str]) -> bool:
         return False
     letters = set("".join(sequences)) - set("*")
     return median(map(len, sequences)) >= MIN_MEDIAN and (len(letters) >= MIN_LETTERS or letters <= set("ACGTUN"))
-
-
-_LISTED = re.compile(f"[{PROTEIN}XUN]+[*]?")
-_RESIDUES = re.compile(r"[A-Za-z*.~-]+(?:[ \d]+[A-Za-z*.~-]{5,})*[ \d]*")
-
-
-ORGANISM = re.compile(r"\bOS=(.+?)(?= [A-Z]{2}=|$)|\[([^\[\]]+)\]\s*$")
-FAMILY = re.compile(r"\b(PF\d{5}|IPR\d{6}|cd\d{5}|TIGR\d{5}|PTHR\d{5})\b")
-LABELS = {
-    "organism": (ORGANISM, "OS=NAME, or [NAME] at the end"),
-    "family": (FAMILY, "PF, IPR, cd, TIGR or PTHR with its number"),
-}
-OTHER = "other"  # class of sequences whose header names none
 
 
 class Headers:

@@ -5,9 +5,10 @@ Three forms: one long stream of tokens, whole records, grids. Examples are numbe
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Rows(NamedTuple):
     lengths: Integers | None = None
 
 
-class Examples(Protocol):
+class Examples(ABC):
     """Examples of one part (or of one shard's share of it).
 
     Attributes:
@@ -43,33 +44,44 @@ class Examples(Protocol):
         shift_range: By how many positions all examples of an epoch may be shifted together (0..shift_range-1).
         units: Characters, pixels and so on of all examples.
         labels: Class numbers; None without classes.
+        sweep_batch: Examples in one batch of a sweep.
     """
 
     count: int
     num_items: int
-    shift_range: int
     units: float
-    labels: Integers | None
+    shift_range: int = 1
+    labels: Integers | None = None
+    sweep_batch: ClassVar[int]
 
+    @abstractmethod
     def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
         """The examples with these numbers."""
-        ...
+
+    @abstractmethod
+    def samples(self, n: int, seed: int) -> Numbers | list[Numbers]:
+        """n random stored items in their stored order, for `Modality.decode`."""
 
     def at_fraction(self, fraction: float) -> Rows:
         """One example at about this share (in [0, 1)) of the whole."""
-        ...
+        return self.take(np.array([int(fraction * self.count)]))
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
-        """All in order, for `Family.fit_closed_form`."""
-        ...
+        """All in order, or as many as the limit, evenly spread, for `Family.fit_closed_form`."""
+        for batch in self._batches(modality, self.count if limit is None else limit, self.sweep_batch):
+            yield from modality.orderings(batch)
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
         """Batches in which each target counts once, see `Dataset.scoring`."""
-        ...
+        share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
+        yield from self._batches(modality, max(1, round(self.count * share)), batch)
 
-    def samples(self, n: int, seed: int) -> Numbers | list[Numbers]:
-        """n random stored items in their stored order, for `Modality.decode`."""
-        ...
+    def _batches(self, modality: Modality, n: int, size: int) -> Iterator[Batch]:
+        """Batches of n evenly spread examples (of all, if there are no more), `size` examples each."""
+        n = min(n, self.count)
+        numbers = np.linspace(0, self.count - 1, n).round().astype(np.int64)
+        for first in range(0, n, size):
+            yield modality.batch(*self.take(numbers[first : first + size]))
 
 
 def class_refusal(label: str | None) -> str:
@@ -119,13 +131,11 @@ def _units(ids: Numbers, widths: Numbers) -> float:
     return float(np.bincount(ids, minlength=len(widths)) @ widths.astype(np.float64)) if len(ids) else 0.0
 
 
-class PackedExamples:
+class PackedExamples(Examples):
     """One stream of tokens; an example is a window of length+1 ids, cut anywhere or, now and then, where a document begins.
 
     ids: (n,); beginnings: (documents,) see `beginnings_of`.
     """
-
-    labels: Integers | None = None
 
     def __init__(self, ids: Numbers, length: int, widths: Numbers, start: int, beginnings: NDArray[np.int64]) -> None:
         self.ids = ids
@@ -203,10 +213,10 @@ class PackedExamples:
         return [self.ids[number * self.length : (number + 1) * self.length] for number in numbers]
 
 
-class RecordExamples:
+class RecordExamples(Examples):
     """Whole records; an example is one record, or one window of a record longer than the spec's length."""
 
-    shift_range = 1
+    sweep_batch = 4096
 
     def __init__(
         self,
@@ -239,27 +249,16 @@ class RecordExamples:
         rows[self._span >= lengths[:, None]] = self.pad
         return Rows(rows, None if self.labels is None else self.labels[self.owner[numbers]], lengths)
 
-    def at_fraction(self, fraction: float) -> Rows:
-        return self.take(np.array([int(fraction * self.count)]))
-
-    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
-        for batch in _batches(self, modality, self.count if limit is None else min(limit, self.count), 4096):
-            yield from modality.orderings(batch)
-
-    def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
-        share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
-        yield from _batches(self, modality, max(1, round(self.count * share)), batch)
-
     def samples(self, n: int, seed: int) -> list[Numbers]:
         starts, lengths = self.records
         numbers = np.sort(permutation(self.num_items, seed)[:n])
         return [self.flat[starts[number] : starts[number] + lengths[number]] for number in numbers]
 
 
-class GridExamples:
+class GridExamples(Examples):
     """Stored grids. values: (n, ...) as the modality encodes them; size: values of one as the model sees it."""
 
-    shift_range = 1
+    sweep_batch = 256
 
     def __init__(self, values: Numbers, labels: Integers | None, size: int) -> None:
         self.values, self.labels = values, labels
@@ -268,16 +267,6 @@ class GridExamples:
 
     def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
         return Rows(self.values[numbers], None if self.labels is None else self.labels[numbers])
-
-    def at_fraction(self, fraction: float) -> Rows:
-        return self.take(np.array([int(fraction * self.count)]))
-
-    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
-        yield from _batches(self, modality, self.count if limit is None else min(limit, self.count), 256)
-
-    def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
-        share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
-        yield from _batches(self, modality, max(1, round(self.count * share)), batch)
 
     def samples(self, n: int, seed: int) -> Numbers:
         return self.values[np.sort(permutation(self.count, seed)[:n])]
@@ -302,14 +291,6 @@ def training_batch(modality: Modality, rows: Rows, index: NDArray[np.int64]) -> 
     view_index = torch.from_numpy((numbers % np.uint64(len(views))).astype(np.int64))  # (B,)
     codings = torch.stack([view.x for view in views])  # (views, B, L+1)
     return modality.augment(replace(views[0], x=codings[view_index, torch.arange(len(view_index))]), numbers)
-
-
-def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[Batch]:
-    """Batches of n evenly spread examples (of all, if there are no more), `size` examples each."""
-    n = min(n, rows.count)
-    row_index = np.linspace(0, rows.count - 1, n).round().astype(np.int64)
-    for first in range(0, n, size):
-        yield modality.batch(*rows.take(row_index[first : first + size]))
 
 
 def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:

@@ -303,7 +303,7 @@ class StreamingStore:
         return examples
 
     def _train_shards(self, min_rows: int) -> list[int]:
-        """The first shards in the order of training that hold so many examples."""
+        """The first shards in the order of training that hold `min_rows` examples."""
         order = self._order.first()
         counts = np.cumsum(self._order.slots[order])
         stop = int(np.searchsorted(counts, max(min_rows, self._limit(None)))) + 1

@@ -32,6 +32,12 @@ from anew.errors import shorten
 
 SEARCHED_BYTES = 1 << 16  # bytes read at a time to find the end of a row
 QUOTED = '"(?:[^"]++|"")*+"'
+# Files up to this size are searched for quoted line breaks while listing, which bounds its time
+MAX_SCANNED_BYTES = 1 << 28
+# Tables in UTF-16, whose rows are no spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
+MAX_UTF16_BYTES = 1 << 26
+MAX_LISTED = 12  # columns that a sentence names
+_DELIMITERS = ",;\t|"
 
 
 class RowEnds:
@@ -121,13 +127,7 @@ class StrayQuotes:
         return self._cell.sub(lambda cell: cell[0] if cell[1] else '"' + cell[0].replace('"', '""') + '"', text)
 
 
-# Files up to this size are searched for quoted line breaks while listing, which bounds its time
-MAX_SCANNED_BYTES = 1 << 28
-# Tables in UTF-16, whose rows are no spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
-MAX_UTF16_BYTES = 1 << 26
 DIALECT_ROWS, DIALECT_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
-MAX_LISTED = 12  # columns that a sentence names
-_DELIMITERS = ",;\t|"
 
 
 class InvalidRow(ValueError):

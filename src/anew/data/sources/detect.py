@@ -40,6 +40,12 @@ _STATEMENT = re.compile(
     r"|\s*(Lemma|Theorem|Proof|Qed|Definition|Require|Inductive|Fixpoint)\b.*\.\s*$"
     r"|\s*\.\w+|\s*[\w.$]+:\s*$|\s+[a-z]{2,7}\s+[%$\[\w-].*,"  # directives, marks and instructions of assemblers
 )
+HEAD_BYTES = 4096  # first bytes of a file, which decide its modality: one block of a disk
+MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a sample, which bounds the time of listing
+SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
+MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
+SHOWN_SUFFIXES = 6  # suffixes that one sentence names
+UNKNOWN = "without a suffix"  # key of files without a suffix that no modality recognizes
 
 
 def contradicts_suffix(suffix: str, head: bytes) -> bool:
@@ -54,14 +60,6 @@ def contradicts_suffix(suffix: str, head: bytes) -> bool:
     code_lines = [line for line in lines if _COMMENT.match(line) is None]
     n_statements = sum(_STATEMENT.match(line) is not None for line in code_lines)
     return n_statements < MIN_SHARE * len(code_lines)
-
-
-HEAD_BYTES = 4096  # first bytes of a file, which decide its modality: one block of a disk
-MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a sample, which bounds the time of listing
-SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
-MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
-SHOWN_SUFFIXES = 6  # suffixes that one sentence names
-UNKNOWN = "without a suffix"  # key of files without a suffix that no modality recognizes
 
 
 class _Named(NamedTuple):

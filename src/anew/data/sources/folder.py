@@ -38,6 +38,14 @@ from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import FileSlice, Item, SkippedItem
 
 CHUNK_BYTES = 1 << 20  # bytes searched at a time, which bounds memory
+PART_BYTES = 8 * 1024 * 1024  # bytes of one slice of a large file: some minutes of sound
+MAX_LINE_SEARCH = 1 << 16  # bytes that are searched for the end of a line of a large file; a longer line is cut
+NAME_CLASSES_RANGE = (2, 100)  # least and most classes that file names may give; chosen
+MAX_NAMED_FOLDERS = 3  # folders that a sentence names
+MIN_FILES_PER_NAME = 5  # least files of each such class; chosen
+HASHED_PATHS = 4096  # whose hashes are joined at once; chosen
+_NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
+_UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 
 
 class RecordStarts:
@@ -80,16 +88,6 @@ def _search(stream: IO[bytes], at: int, stop: int, line_end: bytes, record: byte
         tail = data[-(len(mark) - 1) :]
         position += len(more)
     return None
-
-
-PART_BYTES = 8 * 1024 * 1024  # bytes of one slice of a large file: some minutes of sound
-MAX_LINE_SEARCH = 1 << 16  # bytes that are searched for the end of a line of a large file; a longer line is cut
-NAME_CLASSES_RANGE = (2, 100)  # least and most classes that file names may give; chosen
-MAX_NAMED_FOLDERS = 3  # folders that a sentence names
-MIN_FILES_PER_NAME = 5  # least files of each such class; chosen
-HASHED_PATHS = 4096  # whose hashes are joined at once; chosen
-_NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
-_UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 
 
 def open_reader(

@@ -37,6 +37,11 @@ SAMPLED_SHARDS, SAMPLED_RANGES, BLOCK = 64, 4, 64 * 1024
 DECODED_BYTES, DECODED_SHARDS, DECODED_ITEMS = 4 * 1024 * 1024, 8, 4
 # Multiples of the golden ratio spread evenly: here in units of 1 / STRIDE_MODULUS
 STRIDE, STRIDE_MODULUS = 40503, 65536
+SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected, which bounds its time
+NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
+SHOWN_NAMES = 3  # items of other kinds that a sentence names
+MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
+MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
 
 class ReadableSource(Protocol):
@@ -111,13 +116,6 @@ def _block(stream: IO[bytes], place: Range, size: int, number: int | None) -> by
         stop = min(stop, start + BLOCK)
     stream.seek(start)
     return stream.read(max(0, stop - start))
-
-
-SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected, which bounds its time
-NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
-SHOWN_NAMES = 3  # items of other kinds that a sentence names
-MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
-MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
 
 @dataclass  # without slots, since `content` is kept

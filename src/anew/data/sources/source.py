@@ -35,6 +35,10 @@ from anew.data.types import Item, SkippedItem
 from anew.errors import DataError, RunError
 
 MAX_NAMED = 3  # runs that a sentence names
+SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
+MAX_NAMING_BYTES = 64 * 1024 * 1024  # size of a table that may name the image files next to it; chosen: a million names
+_TABLE_ENDINGS = tuple(sorted(TABLE_SUFFIXES))
+_METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
 def drop_own_folders(text: str, root: Path, files: FileTable) -> tuple[FileTable, list[SkippedItem]]:
@@ -125,9 +129,6 @@ def _data_phrase(run: Path) -> str:
         return ""
     # Runs name data by its place relative to their own folder.
     return f", {os.path.normpath(run.resolve() / data) if data.startswith(('./', '../')) else data!r}"
-
-
-SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
 
 
 def names_place(text: str) -> bool:
@@ -357,11 +358,6 @@ def _stay_rule(modalities: Mapping[str, type[Modality]], requested: str | None) 
         return may_stay(reader_of(name, suffix), suffix)
 
     return rule
-
-
-MAX_NAMING_BYTES = 64 * 1024 * 1024  # size of a table that may name the image files next to it; chosen: a million names
-_TABLE_ENDINGS = tuple(sorted(TABLE_SUFFIXES))
-_METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
 def _metadata(root: Path, files: FileTable) -> tuple[dict[str, str | None], FileTable, list[str]]:

@@ -38,6 +38,8 @@ FRESH_SECONDS = 600.0  # names of larger data are reused for so long: `look` and
 MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
 # Names that are safe without a closer look, as almost all are
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za-z0-9_. -]*")
+MAX_STREAMS = 8  # requests at once
+MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
 
 
 class _KeptNames(Record):
@@ -188,8 +190,6 @@ def is_safe(name: str) -> bool:
     )
 
 
-MAX_STREAMS = 8  # requests at once
-MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
 # More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
 MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100
 

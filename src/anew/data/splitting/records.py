@@ -162,7 +162,7 @@ class Records:
 def _readable(
     numbers: list[int], shards: Sequence[Shard], seconds_per_item: float, seconds: float, min_shards: int
 ) -> list[int]:
-    """The shards of these that can be read in so many seconds: all, or evenly spaced ones, of which there is a least number."""
+    """The shards of these that can be read in `seconds`: all, or evenly spaced ones, of which there is a least number."""
     items = sum(shards[i].items for i in numbers)
     if not items or seconds_per_item * items <= seconds:
         return numbers

@@ -88,7 +88,7 @@ class SourceSplit:
     unread: list[int] = field(default_factory=list)
 
     def items(self, shard: int, listed: int, part: int) -> float:
-        """Number of records of the part in a shard that lists so many items; an estimate if it was not read."""
+        """Number of records of the part in a shard that lists `listed` items; an estimate if it was not read."""
         parts = self.parts[shard]
         if isinstance(parts, int):
             return listed * self.records_per_item * float(parts == part)

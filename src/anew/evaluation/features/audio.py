@@ -30,6 +30,8 @@ PITCH_WINDOW = 0.04  # seconds of a stretch in which a pitch is searched: two pe
 NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms only, and knows no rate
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
+# Spectrograms take longer to make than images to prepare. Measured: 3,900 comparisons for a second of speech.
+QUERY_COST = 4_000
 
 
 def mono(items: Sequence[Samples]) -> NDArray[np.float32]:
@@ -121,8 +123,6 @@ def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
     return np.fft.irfft(spectrum * tilt, len(x)).astype(np.float32)
 
 
-# Spectrograms take longer to make than images to prepare. Measured: 3,900 comparisons for a second of speech.
-QUERY_COST = 4_000
 CLIPS = ItemType(
     "clips",
     _distances,

@@ -27,14 +27,14 @@ NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
 # Read-outs of cells without projection, for classifiers: they tell more than the features (docs/log.md); more take longer.
 DETAIL = 1024
-WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the extents are halved
-CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
-MAX_EXTENT = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
+WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the sides are halved
+CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of axes
+MAX_SIDE = {1: 4096, 2: 64, 3: 32}  # larger sides are shrunk to this first: fine detail is the spectrum's part
 CHUNK = 64  # items at once: the first level's maps then stay in a processor's cache
 
 
 class Embedding:
-    """Computes features (n, d) float32 of values (n, C, *extents) in [-1, 1] with one to three extents. Its weights are seeded
+    """Computes features (n, d) float32 of values (n, C, *sides) in [-1, 1] with one to three axes. Its weights are seeded
     and never trained.
 
     `fit` takes centre and scale from training items, so that every filter counts alike and distances have a scale. All cells of
@@ -42,19 +42,19 @@ class Embedding:
     after a word, would decide everything, and which ones vary at all depends on a few items (docs/log.md, 2026-11-28).
     """
 
-    def __init__(self, channels: int, extents: int) -> None:
-        self.extents = extents
+    def __init__(self, channels: int, num_axes: int) -> None:
+        self.num_axes = num_axes
         self._weights: list[tuple[Tensor, Tensor]] = []
         inner = channels
         for level, width in enumerate(WIDTHS):
-            rng = generator("embedding", 0, extents, level, inner)
-            weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=rng)
+            rng = generator("embedding", 0, num_axes, level, inner)
+            weight = torch.empty((width, inner, *(3,) * num_axes)).normal_(generator=rng)
             # Filters without a mean respond to edges and texture; every second filter keeps its mean, for tone.
-            trailing = (1,) * (extents + 1)
+            trailing = (1,) * (num_axes + 1)
             edges = weight - weight.flatten(1).mean(1).view(-1, *trailing)
             weight = torch.where((torch.arange(width) % 2 == 0).view(-1, *trailing), weight, edges)
             bias = torch.empty(width).uniform_(-0.2, 0.2, generator=rng)
-            self._weights.append((weight * math.sqrt(2.0 / (inner * 3**extents)), bias))
+            self._weights.append((weight * math.sqrt(2.0 / (inner * 3**num_axes)), bias))
             inner = width
         self._cells: dict[tuple[int, ...], Tensor] = {}
         self._centre = torch.zeros(0)
@@ -65,7 +65,7 @@ class Embedding:
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> Embedding:
-        """Take centre and scale from training items x (n, C, *extents); a few hundred are enough."""
+        """Take centre and scale from training items x (n, C, *sides); a few hundred are enough."""
         chunks = zip(*map(self._levels, torch.split(x, CHUNK)), strict=True)
         levels = [torch.cat(chunk) for chunk in chunks]  # (n, filters, cells) each
         read_outs = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, r)
@@ -84,12 +84,12 @@ class Embedding:
         return self
 
     def __call__(self, x: Tensor) -> Numbers:
-        """Features (n, d) of items (n, C, *extents); call `fit` before."""
+        """Features (n, d) of items (n, C, *sides); call `fit` before."""
         return self.detailed(x)[0]
 
     @torch.no_grad()
     def detailed(self, x: Tensor) -> tuple[Numbers, Numbers]:
-        """Features (n, d) of items (n, C, *extents), and read-outs (n, w) for classifiers.
+        """Features (n, d) of items (n, C, *sides), and read-outs (n, w) for classifiers.
 
         The read-outs are DETAIL of those that the features are made from, which say what is where, and those of whole items,
         which say how fine structure looks wherever it is.
@@ -112,8 +112,8 @@ class Embedding:
         hidden = self._shrink(x)
         parts = []
         for level, (weight, bias) in enumerate(self._weights):
-            hidden = functional.leaky_relu(_convolve(hidden, weight, bias), 0.1)  # (n, width, *extents)
-            cells = self._pooling(tuple(hidden.shape[2:]))  # (extent product, cells)
+            hidden = functional.leaky_relu(_convolve(hidden, weight, bias), 0.1)  # (n, width, *sides)
+            cells = self._pooling(tuple(hidden.shape[2:]))  # (product of sides, cells)
             flat = hidden.flatten(2)
             mean = flat @ cells  # (n, width, cells)
             parts += [mean, (flat.square() @ cells - mean.square()).clamp_min(1e-8).sqrt()]
@@ -122,29 +122,29 @@ class Embedding:
         return parts
 
     def _shrink(self, x: Tensor) -> Tensor:
-        max_extent = MAX_EXTENT[self.extents]
-        size = [min(s, max_extent) for s in x.shape[2:]]
+        max_side = MAX_SIDE[self.num_axes]
+        size = [min(s, max_side) for s in x.shape[2:]]
         if size == list(x.shape[2:]):
             return x
-        if self.extents == 3:  # PyTorch has no antialiasing in three dimensions, so cells are averaged
+        if self.num_axes == 3:  # PyTorch has no antialiasing in three dimensions, so cells are averaged
             return functional.adaptive_avg_pool3d(x, (size[0], size[1], size[2]))
-        if self.extents == 1:
+        if self.num_axes == 1:
             return functional.interpolate(x.unsqueeze(2), size=(1, *size), mode="bilinear", antialias=True).squeeze(2)
         return functional.interpolate(x, size=size, mode="bilinear", antialias=True)
 
-    def _pooling(self, extents: tuple[int, ...]) -> Tensor:
-        """The matrix (product of extents, cells) that averages over cells: faster than adaptive pooling."""
-        if extents not in self._cells:
+    def _pooling(self, sides: tuple[int, ...]) -> Tensor:
+        """The matrix (product of sides, cells) that averages over cells: faster than adaptive pooling."""
+        if sides not in self._cells:
             pooling = torch.ones(1, 1)
-            for size in extents:
-                count = min(CELLS[self.extents], size)
+            for size in sides:
+                count = min(CELLS[self.num_axes], size)
                 axis = torch.zeros(size, count)
                 for cell in range(count):
                     low, high = cell * size // count, -(-(cell + 1) * size // count)
                     axis[low:high, cell] = 1.0 / (high - low)
                 pooling = torch.kron(pooling, axis)
-            self._cells[extents] = pooling
-        return self._cells[extents]
+            self._cells[sides] = pooling
+        return self._cells[sides]
 
 
 def _of_whole(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _halve(x: Tensor) -> Tensor:
     pool = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.dim() - 2]
-    window = [min(2, extent) for extent in x.shape[2:]]  # one of 2 does not fit into a clip that has one frame left
+    window = [min(2, side) for side in x.shape[2:]]  # one of 2 does not fit into a clip that has one frame left
     return pool(x, window, window, ceil_mode=True)
 
 
@@ -175,7 +175,7 @@ class GridEmbedder(Generic[ItemT]):
     """Computes features of items that are values on a grid.
 
     Args:
-        prepare: Turns items into values (n, C, *extents) in [-1, 1].
+        prepare: Turns items into values (n, C, *sides) in [-1, 1].
         train: Items to which centre and scale of the embedding are fitted.
         at_once: Number of items that are prepared together: bounds memory.
     """

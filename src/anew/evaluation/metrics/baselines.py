@@ -24,6 +24,7 @@ UNICODE_BITS = math.log2(0x110000)  # bits to name a character that the training
 TRIAL = 30_000  # characters of a trial, which takes a few hundredths of a second
 PPMD_ORDER, MAX_PPMD_MEMORY = 6, 256 << 20  # 7-Zip's default order; bytes
 OVERHEAD = 1.2  # factor by which larger data takes longer than in proportion, for sorting and caches
+PACKAGES = {"ppmd": "pyppmd"}  # packages of compressors that are not in the standard library
 
 
 def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, records: bool) -> NDArray[np.float64]:
@@ -81,7 +82,6 @@ COMPRESSORS: dict[str, tuple[Callable[[bytes], bytes], float]] = {
     "bz2": (bz2.compress, 4e6),
     "ppmd": (_ppmd, 1e6),
 }
-PACKAGES = {"ppmd": "pyppmd"}  # packages of compressors that are not in the standard library
 
 
 def is_available(name: str) -> bool:

@@ -15,13 +15,54 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.evaluation.score import MetricSpec, Score, share_spec
 from anew.functional.intervals import clopper_pearson
 
 MAX_PROBE_ITEMS = 2_000  # training items, at most: the time grows with the cube
 # Relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
 RIDGE = 0.01
 BANDWIDTH = 0.5  # as a share of the median distance: classes are finer than the whole data
+LABEL_HISTOGRAM = share_spec(
+    "label_histogram",
+    "Class mix",
+    "How far the mix of classes is from your data's (0 = the same).",
+    "the class mix is {value:.0%} off (real data: {real:.0%})",
+    (0.15, 0.6),
+    question="variety",
+)
+ENOUGH_TO_PASS = 500  # samples whose accuracy is known within .06 where half are recognised; chosen
+LABEL_ACCURACY = share_spec(
+    "label_accuracy",
+    "Label accuracy",
+    "How often a classifier trained on real items takes a sample for what it was asked to be.",
+    "a classifier agrees with the class of {value:.0%} of samples (real data: {real:.0%})",
+    (0.15, 0.4),
+    better="higher",
+    least_to_pass=ENOUGH_TO_PASS,
+)
+# Limits as shares of what the classifier recognises of the class: a third of the samples wrong is seen, and of three quarters wrong the
+# class is another one; chosen.
+WORST_CLASS_ACCURACY = share_spec(
+    "worst_class_accuracy",
+    "Label accuracy of the worst class",
+    "How often that classifier agrees, in the class whose samples fall furthest behind real items.",
+    "of the samples that should be {name}, a classifier agrees with {{value:.0%}} (real data: {{real:.0%}}){mistaken}",
+    (0.3, 0.75),
+    better="higher",
+    least_to_pass=ENOUGH_TO_PASS,
+)
+MIN_OF_CLASS = 5  # samples and held-out items of a class of which its own accuracy says something; chosen
+LABELS_TOO = ", and whether samples match their classes"
+MIN_ACCURACY_SKILL = 0.05  # a classifier that is hardly better than guessing says nothing of labels
+MIN_PER_CLASS = 5  # labelled training items for each class, on average, that a probe needs; chosen
+MIN_SKILL = 0.2  # for the class mix: a useful probe is this share of the way from always guessing the commonest class to no error
+# If the total variation exceeds that of real items by this, the requested classes have another mix than the data.
+OTHER_MIX = 0.2
+MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
+MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precision, samples are like no class at all
+# Training items of a probe: the largest number for which there is time
+PROBE_SIZES = (MAX_PROBE_ITEMS, 1_000, 500, 250, 100)
+SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 
 class Probe:
@@ -43,59 +84,6 @@ class Probe:
         scaled = (np.asarray(rows, dtype=np.float64) - self._centre) / self._scale
         scores = rbf_kernel(scaled, self._rows, self._bandwidth) @ self._weights + self._mean  # (q, K)
         return np.asarray(scores.argmax(axis=1))
-
-
-LABEL_HISTOGRAM = MetricSpec(
-    "label_histogram",
-    "Class mix",
-    "How far the mix of classes is from your data's (0 = the same).",
-    group=Group.DIVERSITY,
-    maximum=1.0,
-    tolerance=Tolerance("variety", 0.15, 0.6, "the class mix is {value:.0%} off (real data: {real:.0%})"),
-)
-ENOUGH_TO_PASS = 500  # samples whose accuracy is known within .06 where half are recognised; chosen
-LABEL_ACCURACY = MetricSpec(
-    "label_accuracy",
-    "Label accuracy",
-    "How often a classifier trained on real items takes a sample for what it was asked to be.",
-    better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.4,
-        "a classifier agrees with the class of {value:.0%} of samples (real data: {real:.0%})",
-        least_to_pass=ENOUGH_TO_PASS,
-    ),
-)
-# Limits as shares of what the classifier recognises of the class: a third of the samples wrong is seen, and of three quarters wrong the
-# class is another one; chosen.
-WORST_CLASS_ACCURACY = MetricSpec(
-    "worst_class_accuracy",
-    "Label accuracy of the worst class",
-    "How often that classifier agrees, in the class whose samples fall furthest behind real items.",
-    better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.3,
-        0.75,
-        "of the samples that should be {name}, a classifier agrees with {{value:.0%}} (real data: {{real:.0%}}){mistaken}",
-        least_to_pass=ENOUGH_TO_PASS,
-    ),
-)
-MIN_OF_CLASS = 5  # samples and held-out items of a class of which its own accuracy says something; chosen
-LABELS_TOO = ", and whether samples match their classes"
-MIN_ACCURACY_SKILL = 0.05  # a classifier that is hardly better than guessing says nothing of labels
-MIN_PER_CLASS = 5  # labelled training items for each class, on average, that a probe needs; chosen
-MIN_SKILL = 0.2  # for the class mix: a useful probe is this share of the way from always guessing the commonest class to no error
-# If the total variation exceeds that of real items by this, the requested classes have another mix than the data.
-OTHER_MIX = 0.2
-MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
-MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precision, samples are like no class at all
-# Training items of a probe: the largest number for which there is time
-PROBE_SIZES = (MAX_PROBE_ITEMS, 1_000, 500, 250, 100)
-SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 
 def label_accuracy_spec(accuracy: float, naive: float) -> MetricSpec:

@@ -12,18 +12,16 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.neighbours import nearest_others, radii, tie
-from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.evaluation.score import Score, share_spec
 from anew.functional.intervals import clopper_pearson
 
-DUPLICATE_SHARE = MetricSpec(
+DUPLICATE_SHARE = share_spec(
     "duplicate_share",
     "Near-duplicates",
     "Share of samples that are nearly the same as another sample.",
-    group=Group.DIVERSITY,
-    maximum=1.0,
-    tolerance=Tolerance(
-        "variety", 0.1, 0.4, "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})"
-    ),
+    "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})",
+    (0.1, 0.4),
+    question="variety",
 )
 CLOSEST = 0.01  # quantile of held-out items' distances to their nearest other: the threshold of a duplicate; chosen
 

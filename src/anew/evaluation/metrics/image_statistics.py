@@ -15,20 +15,15 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, jensen_shannon
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
-from anew.evaluation.score import MetricSpec, Tolerance
+from anew.evaluation.score import share_spec
 
-COLOUR_DISTANCE = MetricSpec(
+COLOUR_DISTANCE = share_spec(
     "colour_distance",
     "Colours",
     "How far the mix of colours is from that of real images (0 = the same, 1 = no colour in common).",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.08,
-        0.35,
-        "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
-        agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
-    ),
+    "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
+    (0.08, 0.35),
+    agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
 )
 # Bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
 LIGHTNESS, CHROMA = 16, 9
@@ -49,6 +44,14 @@ TO_LAB = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
+STRIDES = (2, 4, 8)  # pixels: strides of the upsampling steps of common decoders
+# Amplitude, in levels of 0 to 255, below which a pattern cannot be seen. Without this floor, samples with a checkerboard of 2
+# levels were told from real images in 92% to 100%.
+VISIBLE_AMPLITUDE = 6.0
+VISIBLE_CAST = 0.01  # shift of greys in OKLab, about half of what is seen side by side; smaller ones do not count
+# Levels of 0 to 255, half of one for each difference: less comes from rounding. Real textures have 0.3, specks that are seen 1.5.
+FAINT_COLOUR_NOISE = 1.0
+COLOUR_LEVELS = 32  # levels of a channel when colours are counted: differences below 8 of 255 are hardly seen
 
 
 def oklab(rgb: Numbers) -> Array:
@@ -78,20 +81,12 @@ def colour_distance(a: Numbers, b: Numbers) -> float:
 
 Images = Sequence[Numbers] | Numbers
 
-STRIDES = (2, 4, 8)  # pixels: strides of the upsampling steps of common decoders
 OPAQUE, CLEAR = 250, 5  # alpha from which a pixel counts as opaque, and up to which as clear; allows for rounding
-# Amplitude, in levels of 0 to 255, below which a pattern cannot be seen. Without this floor, samples with a checkerboard of 2
-# levels were told from real images in 92% to 100%.
-VISIBLE_AMPLITUDE = 6.0
 # A value within PURE_LEVELS of white or black counts as pure, and within PALE_LEVELS as nearly so: samples of digits that could
 # be told from real ones had strokes of 240 to 247, where real ones have 248 to 255.
 PURE_LEVELS, PALE_LEVELS = 8, 32
 # A pixel counts as grey by half at this chroma of OKLab, and hardly at twice as much; the most pixels of an image that are read.
 GREY_CHROMA, GREY_PIXELS = 0.03, 1024
-VISIBLE_CAST = 0.01  # shift of greys in OKLab, about half of what is seen side by side; smaller ones do not count
-# Levels of 0 to 255, half of one for each difference: less comes from rounding. Real textures have 0.3, specks that are seen 1.5.
-FAINT_COLOUR_NOISE = 1.0
-COLOUR_LEVELS = 32  # levels of a channel when colours are counted: differences below 8 of 255 are hardly seen
 
 
 def grey(images: Images) -> Array:

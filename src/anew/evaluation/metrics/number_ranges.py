@@ -6,21 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, share_spec
 
-OUT_OF_RANGE = MetricSpec(
+OUT_OF_RANGE = share_spec(
     "numbers_out_of_range",
     "Numbers out of range",
     "Share of samples with a number far above or below all that the data has at the same place.",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.05,
-        0.3,
-        "{value:.0%} of samples have a number out of the range that it has in the data (real data: {real:.0%})",
-        least=50,
-        least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    ),
+    "{value:.0%} of samples have a number out of the range that it has in the data (real data: {real:.0%})",
+    (0.05, 0.3),
+    least=50,
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 # Training records with a number at a place, or two: of fewer, the next one is often the largest, and orders hold by chance
 MIN_RECORDS = 200

@@ -13,22 +13,17 @@ import numpy as np
 
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, Place, frequent_places
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, share_spec
 
-BROKEN_SUM = MetricSpec(
+BROKEN_SUM = share_spec(
     "broken_sum",
     "Broken sums and products",
     "Share of samples with a number that does not follow from others as it does in the data: a total that is not the sum of its "
     "parts, an amount that is not price times quantity.",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.03,
-        0.15,
-        "{value:.0%} of samples have a number that does not follow from others as in the data (real data: {real:.0%})",
-        least=50,
-        least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    ),
+    "{value:.0%} of samples have a number that does not follow from others as in the data (real data: {real:.0%})",
+    (0.03, 0.15),
+    least=50,
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 MAX_BROKEN = 0.002  # largest share of training records that may break a relation: a few records of real data are wrong
 MIN_BROKEN_BY_CHANCE = 0.5  # least share of numbers of other records that would break it; below, it says little; chosen

@@ -15,22 +15,17 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Score, share_spec
 
 MIN_JUDGED = 50  # least number of records that are judged; chosen: with fewer, only a flood of babble would show
-ODD_RECORDS = MetricSpec(
+ODD_RECORDS = share_spec(
     "odd_records",
     "Odd letter combinations",
     "Share of samples whose characters follow each other less plausibly than those of 19 in 20 held-out records.",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.05,
-        0.25,
-        "{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
-        least=MIN_JUDGED,
-        least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    ),
+    "{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
+    (0.05, 0.25),
+    least=MIN_JUDGED,
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 SHARE_NOT_ODD = 0.95  # share of held-out records that are not odd
 ORDER = 3  # characters of context: 2 to 6 recognise shuffled names equally well (docs/log.md, 2026-11-27)

@@ -37,6 +37,7 @@ NULL = "null"  # of JSON; any field may have no value
 FREQUENT_VALUES = 8  # most frequent values that have a feature each, of those that are no numbers
 MAX_DECIMALS = 6  # of a number that are told apart: more are those of a computed one; chosen
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 
 
 class FieldLayout(Protocol):
@@ -185,9 +186,6 @@ def num_decimals(field: str, thousands: bool = False) -> int:
     """How many decimals a number has, up to MAX_DECIMALS; 0 for what is none. thousands: whether commas group thousands."""
     match = re.search(r"\.(\d+)" if thousands else r"[.,](\d+)", field)
     return min(len(match[1]), MAX_DECIMALS) if match and number(field, thousands) is not None else 0
-
-
-_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 
 
 def groups_thousands(fields: Sequence[str]) -> bool:

@@ -34,6 +34,31 @@ SHORTEST = 0.02  # seconds of a sound that is heard as one; chosen
 LENGTH_STEP = 0.05  # of the logarithm of a length; chosen
 LENGTH_MEANING = "length of the sound between silent ends, in steps of a twentieth"
 ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
+CHANNEL_CORRELATION = statistic_spec(
+    "channel_correlation", "Correlation of left and right", "correlation of left and right"
+)
+PULSE_DISTANCE = MetricSpec(
+    "pulse_distance",
+    "Buzzing",
+    "How much more, or less, the high tones of samples go up and down at a steady rate than real ones do (0 = the same).",
+    tolerance=Tolerance(
+        "closeness",
+        0.1,
+        0.3,
+        "high tones pulse steadily, more or less than real ones do (by {value:.2f}; real data: {real:.2f})",
+        agreement="high tones pulse steadily as much as real ones do (within {value:.2f}; real data: {real:.2f})",
+    ),
+)
+PULSE_SOURCE = (
+    "largest difference of the mean autocorrelation of envelopes above 2 kHz, at any lag of "
+    f"{LAGS[0] * 1e3:.0f} to {LAGS[1] * 1e3:.0f} ms"
+)
+SILENCE_SHARE = statistic_spec("silence_share", "Silence", "share of silence")
+ATTACK = statistic_spec("attack", "Attack", "attack (how fast it becomes loud)")
+DECAY = statistic_spec("decay", "Decay", "decay (how fast it fades)")
+SILENCE_BEFORE = statistic_spec("silence_before", "Silence at the beginning", "silence at the beginning")
+SILENCE_AFTER = statistic_spec("silence_after", "Silence at the end", "silence at the end")
+LENGTH = statistic_spec("length", "Length", "length")
 
 
 def silence(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
@@ -146,9 +171,6 @@ BALANCE = ItemStatistic(
     balance,
     "decibels by which the left channel is louder than the right",
 )
-CHANNEL_CORRELATION = statistic_spec(
-    "channel_correlation", "Correlation of left and right", "correlation of left and right"
-)
 
 
 def stereo_statistics(rate: int) -> tuple[ItemStatistic, ...]:
@@ -161,20 +183,6 @@ def stereo_statistics(rate: int) -> tuple[ItemStatistic, ...]:
     return (STEREO_WIDTH, BALANCE, correlation)
 
 
-PULSE_DISTANCE = MetricSpec(
-    "pulse_distance",
-    "Buzzing",
-    "How much more, or less, the high tones of samples go up and down at a steady rate than real ones do (0 = the same).",
-    tolerance=Tolerance(
-        "closeness",
-        0.1,
-        0.3,
-        "high tones pulse steadily, more or less than real ones do (by {value:.2f}; real data: {real:.2f})",
-        agreement="high tones pulse steadily as much as real ones do (within {value:.2f}; real data: {real:.2f})",
-    ),
-)
-
-
 def pulse_spec(samples: Numbers, real: Numbers) -> MetricSpec:
     """PULSE_DISTANCE in words that say which of both pulse more. samples, real: pulses (n, lags)."""
     difference = np.asarray(samples.mean(axis=0) - real.mean(axis=0), dtype=np.float64)
@@ -184,18 +192,6 @@ def pulse_spec(samples: Numbers, real: Numbers) -> MetricSpec:
     assert tolerance is not None
     clause = f"{words} real ones (by {{value:.2f}}; real data: {{real:.2f}})"
     return replace(PULSE_DISTANCE, tolerance=replace(tolerance, clause=clause))
-
-
-PULSE_SOURCE = (
-    "largest difference of the mean autocorrelation of envelopes above 2 kHz, at any lag of "
-    f"{LAGS[0] * 1e3:.0f} to {LAGS[1] * 1e3:.0f} ms"
-)
-SILENCE_SHARE = statistic_spec("silence_share", "Silence", "share of silence")
-ATTACK = statistic_spec("attack", "Attack", "attack (how fast it becomes loud)")
-DECAY = statistic_spec("decay", "Decay", "decay (how fast it fades)")
-SILENCE_BEFORE = statistic_spec("silence_before", "Silence at the beginning", "silence at the beginning")
-SILENCE_AFTER = statistic_spec("silence_after", "Silence at the end", "silence at the end")
-LENGTH = statistic_spec("length", "Length", "length")
 
 
 def length(items: Sequence[Numbers] | Numbers, rate: int) -> Array:

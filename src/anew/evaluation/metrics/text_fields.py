@@ -34,6 +34,9 @@ MAX_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot w
 MIN_OF_CLASS, MAX_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
 QUARTERS = (0.25, 0.5, 0.75)  # of a column of numbers: four classes that are equally frequent; chosen
 MIN_DISTINCT_SHARE = 0.2  # least share of distinct values that makes a column one of texts; others are classes
+DIGITS = 2  # last digits that are told apart: cents; of more, each ending is rare
+_DIGIT = re.compile(r"\d")
+_LEADING_ZERO = re.compile(r"\D*0\d")
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,6 @@ def _relations(
         error = float(gain.std()) / np.sqrt(len(gain))
         if error > 0.0 and gain.mean() > EVIDENCE * error:
             yield float(gain.mean()) / error, Relation(text, other, own, prediction)
-
-
-DIGITS = 2  # last digits that are told apart: cents; of more, each ending is rare
-
-_DIGIT = re.compile(r"\d")
-_LEADING_ZERO = re.compile(r"\D*0\d")
 
 
 @dataclass(frozen=True)

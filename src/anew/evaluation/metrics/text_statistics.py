@@ -25,38 +25,31 @@ from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
-from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
-from anew.evaluation.stretches import resampling_units
+from anew.evaluation.score import Group, MetricSpec, Score, share_spec
+from anew.evaluation.text_pieces import resampling_units
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
-FOURGRAM_DIVERGENCE = MetricSpec(
+FOURGRAM_DIVERGENCE = share_spec(
     "fourgram_divergence",
     "Character 4-grams",
     "How far the counts of 4-grams, sequences of four characters, are from those of held-out text (0 = the same, 1 = nothing in common): "
     "whether pieces of words are like those of the data.",
-    maximum=1.0,
+    "character 4-grams differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+    (0.1, 0.3),
     order=20,
     award="Closest to the data",
-    tolerance=Tolerance(
-        "closeness",
-        0.1,
-        0.3,
-        "character 4-grams differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
-        agreement="character 4-grams agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
-        # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
-        least_to_pass=10_000,
-    ),
+    agreement="character 4-grams agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+    # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
+    least_to_pass=10_000,
 )
-REPETITION_RATE = MetricSpec(
+REPETITION_RATE = share_spec(
     "repetition_rate",
     "Repetition",
     "Share of passages that repeat an earlier one. Real text repeats itself a little; much more is a fault.",
-    group=Group.DIVERSITY,
-    maximum=1.0,
-    tolerance=Tolerance(
-        "variety", 0.05, 0.3, "the samples repeat themselves in {value:.0%} of passages (real text: {real:.0%})"
-    ),
+    "the samples repeat themselves in {value:.0%} of passages (real text: {real:.0%})",
+    (0.05, 0.3),
+    question="variety",
 )
 ODD_RECORDS_MEASURE = "odd letter combinations"
 VERBATIM_MEASURE = "verbatim passages"

@@ -17,21 +17,16 @@ from anew.data.formats.word_rules import word_rule
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.two_sample import one_sided_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, guessing_spec, share_spec
 
-KNOWN_WORDS = MetricSpec(
+KNOWN_WORDS = share_spec(
     "known_words",
     "Known words",
     "Share of words that occur in the training text.",
+    "{value:.1%} of words are words of the training text (real text: {real:.1%})",
+    (0.04, 0.2),
     better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.04,
-        0.2,
-        "{value:.1%} of words are words of the training text (real text: {real:.1%})",
-        least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    ),
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 UNKNOWN_WORDS = guessing_spec(
     "unknown_words",
@@ -51,50 +46,35 @@ NEW_WORDS = MetricSpec(
     maximum=1.0,
     role="fact",
 )
-BROKEN_WORDS = MetricSpec(
+BROKEN_WORDS = share_spec(
     "broken_words",
     "Broken words",
     "Share of words that are not in the training text and contain a letter trigram that no word there has.",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.02,
-        0.1,
-        "{value:.1%} of words are broken (real text: {real:.1%})",
-        least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    ),
+    "{value:.1%} of words are broken (real text: {real:.1%})",
+    (0.02, 0.1),
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 ENOUGH_PAIRS = 2_000  # pairs of words that can show that there is no difference; chosen
-KNOWN_PAIRS = MetricSpec(
+KNOWN_PAIRS = share_spec(
     "known_pairs",
     "Known word pairs",
     "Share of pairs of neighbouring known words that also occur in the training text; low for word salad.",
+    "{value:.0%} of pairs of words occur in the training text (real text: {real:.0%})",
+    (0.06, 0.2),
     better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.06,
-        0.2,
-        "{value:.0%} of pairs of words occur in the training text (real text: {real:.0%})",
-        least_to_pass=ENOUGH_PAIRS,
-    ),
+    least_to_pass=ENOUGH_PAIRS,
 )
-PAIRS_BEYOND_REAL = MetricSpec(
+PAIRS_BEYOND_REAL = share_spec(
     "pairs_beyond_real",
     "Known word pairs beyond real text",
     "How much larger the share of known word pairs is in samples than in real text; high for text chained together from pairs of the "
     "training text, or taken from it.",
-    maximum=1.0,
+    "the share of pairs of words that are from the training text is larger than that of real text by {value:.0%} of all pairs",
     # Real halves reach 3%, trained models 15%, those that mostly recite 19% to 44%; text chained from pairs 34% to 42%.
     # It never says no by itself: a model that is drawn with a low temperature prefers pairs that it knows.
-    tolerance=Tolerance(
-        "closeness",
-        0.2,
-        1.0,
-        "the share of pairs of words that are from the training text is larger than that of real text by {value:.0%} of all pairs",
-        exact_baseline=0.0,
-        least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    ),
+    (0.2, 1.0),
+    exact_baseline=0.0,
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 WORD = re.compile(word_rule(r"[^\W\d_]"))  # letters alone
 LETTERS_AND_DIGITS = re.compile(word_rule(r"\w"))
@@ -103,6 +83,33 @@ MIN_WORDS = 100  # with fewer words of samples or held-out text, shares say noth
 MIN_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs
 PAIR_BITS = 32  # bits of a pair's number that hold its second word
 WIDTH = 3  # characters of a trigram; marks of the beginning and the end of a word count
+KNOWN_CHARACTER_PAIRS = share_spec(
+    "known_character_pairs",
+    "Known pairs of characters",
+    "Share of pairs of neighbouring characters that occur in the training text, of scripts without spaces between words.",
+    "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
+    (0.04, 0.2),
+    better="higher",
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+)
+UNKNOWN_CHARACTER_PAIRS = guessing_spec(
+    "unknown_character_pairs",
+    "Unknown pairs of a passage",
+    "How often a sample has a larger share of pairs of characters that are not in the training text than a passage of held-out "
+    "text of its length",
+    "a sample has more unknown pairs of characters than a real passage",
+    # As for words
+    least=20,
+    least_to_pass=150,
+    one_sided=True,
+)
+# Thai, Lao, Burmese and Khmer; kana and Chinese characters
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_LETTER = re.compile(r"[^\W\d_]")
+JUDGED_CHARACTERS = 100_000  # of the training text, which decide; chosen
+UNSPACED_SHARE = 0.5  # of the letters, from which on text has no words to count: chosen
 
 
 class Vocabulary:
@@ -267,40 +274,6 @@ def passage_score(spec: MetricSpec, shares: Rows, real_shares: Rows, noun: str) 
     )
     # Fewer unknown words than in held-out text are no fault: the model knows only the training text
     return one_sided_score(spec, shares, real_shares, source)
-
-
-KNOWN_CHARACTER_PAIRS = MetricSpec(
-    "known_character_pairs",
-    "Known pairs of characters",
-    "Share of pairs of neighbouring characters that occur in the training text, of scripts without spaces between words.",
-    better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.04,
-        0.2,
-        "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
-        least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    ),
-)
-UNKNOWN_CHARACTER_PAIRS = guessing_spec(
-    "unknown_character_pairs",
-    "Unknown pairs of a passage",
-    "How often a sample has a larger share of pairs of characters that are not in the training text than a passage of held-out "
-    "text of its length",
-    "a sample has more unknown pairs of characters than a real passage",
-    # As for words
-    least=20,
-    least_to_pass=150,
-    one_sided=True,
-)
-# Thai, Lao, Burmese and Khmer; kana and Chinese characters
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
-)
-_LETTER = re.compile(r"[^\W\d_]")
-JUDGED_CHARACTERS = 100_000  # of the training text, which decide; chosen
-UNSPACED_SHARE = 0.5  # of the letters, from which on text has no words to count: chosen
 
 
 def is_unspaced(texts: Sequence[str]) -> bool:

@@ -69,6 +69,10 @@ LOUDNESS_DISTANCE = MetricSpec(
     "How far the spread of loudness is from that of real sounds, in decibels (0 = the same).",
     tolerance=difference_tolerance(2.0, 8.0, "loudness"),
 )
+PERIODICITY_SOURCE = (
+    "distance of the distributions of how exactly clips repeat themselves at a pitch (0 noise, 1 a steady tone)"
+)
+LOUDNESS_SOURCE = "distance in decibels of the distributions of the loudest tenth of a second"
 
 
 class AudioEvaluation(Evaluation[Samples]):
@@ -256,10 +260,5 @@ def _loudness_caption(item: Samples, training: Samples) -> str:
     change = 20.0 * float(np.log10(peaks[0] / peaks[1]))
     return EXACT_COPY if abs(change) < SAME_LOUDNESS_DB else f"the same but for its loudness ({change:+.0f} dB)"
 
-
-PERIODICITY_SOURCE = (
-    "distance of the distributions of how exactly clips repeat themselves at a pitch (0 noise, 1 a steady tone)"
-)
-LOUDNESS_SOURCE = "distance in decibels of the distributions of the loudest tenth of a second"
 
 EXPORT = AudioEvaluation

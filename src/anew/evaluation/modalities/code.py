@@ -23,56 +23,41 @@ from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
-from anew.evaluation.stretches import FEW_TEXTS
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, share_spec
+from anew.evaluation.text_pieces import FEW_TEXTS
 
-PARSE_SHARE = MetricSpec(
+PARSE_SHARE = share_spec(
     "parse_share",
     "Parses",
     "Share of generated code, without comments, in statements, functions and classes that parse.",
+    "{value:.0%} of the code is in statements, functions and classes that parse (real data: {real:.0%})",
+    (0.1, 0.4),
     better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.1,
-        0.4,
-        "{value:.0%} of the code is in statements, functions and classes that parse (real data: {real:.0%})",
-        relative=True,
-        least=20,
-        least_to_pass=150,
-    ),
+    relative=True,
+    least=20,
+    least_to_pass=150,
 )
-WHOLE_SHARE = MetricSpec(
+WHOLE_SHARE = share_spec(
     "whole_parse_share",
     "Programs parse",
     "Share of generated programs of which everything parses.",
+    "{value:.0%} of the programs parse as a whole (real data: {real:.0%})",
+    (0.1, 0.4),
     better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.1,
-        0.4,
-        "{value:.0%} of the programs parse as a whole (real data: {real:.0%})",
-        relative=True,
-        least=50,
-        least_to_pass=USUALLY_ENOUGH_ITEMS,
-    ),
+    relative=True,
+    least=50,
+    least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
-BRACKET_SHARE = MetricSpec(
+BRACKET_SHARE = share_spec(
     "bracket_share",
     "Brackets close",
     "Share of generated code in outermost blocks whose brackets close in the right order, for languages without a grammar.",
+    "{value:.0%} of the code is in blocks whose brackets close (real data: {real:.0%})",
+    (0.1, 0.4),
     better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.1,
-        0.4,
-        "{value:.0%} of the code is in blocks whose brackets close (real data: {real:.0%})",
-        relative=True,
-        least=20,
-        least_to_pass=150,
-    ),
+    relative=True,
+    least=20,
+    least_to_pass=150,
 )
 ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of files
     "c": "c h",
@@ -271,7 +256,7 @@ def _whole_programs(rows: Numbers, real_rows: Numbers, cut: str) -> Iterator[Sco
 
 
 def judge_python(text: str, is_whole: bool) -> Blocks:
-    """Characters of code of each outermost block of a stretch of Python: those that parse, and all. The last block counts if the
+    """Characters of code of each outermost block of a piece of Python: those that parse, and all. The last block counts if the
     text is whole."""
     blocks = python_blocks(text)
     sizes = [(block, _code_size(block)) for block in (blocks if is_whole else blocks[:-1])]
@@ -284,7 +269,7 @@ def _code_size(block: str) -> int:
 
 
 def python_blocks(text: str) -> list[str]:
-    """Cut a stretch of Python before each line at the left edge that can begin a statement."""
+    """Cut a piece of Python before each line at the left edge that can begin a statement."""
     blocks: list[list[str]] = []
     for line in text.split("\n"):
         # A closing bracket, `else` and the like continue the statement before; the parser decides whether they fit it.
@@ -374,7 +359,7 @@ def _brackets_close(block: str) -> bool:
 
 
 def without_open_guards(text: str) -> str:
-    """A stretch of C without the lines of `#if` blocks that do not end in it, such as the guard around a whole header."""
+    """A piece of C without the lines of `#if` blocks that do not end in it, such as the guard around a whole header."""
     lines = text.split("\n")
     open_blocks: list[list[int]] = []
     for index, line in enumerate(lines):

@@ -49,6 +49,9 @@ PATH_REALISM = MetricSpec(
     order=32,
     format="percent",
 )
+MAX_SPECTRA = 500  # images whose spectra are computed: the mean hardly changes with more
+# Held-out images that frames of interpolations are compared with: time and memory grow with the pairs.
+MAX_REAL = 1_000
 
 
 def step_lengths(paths: Rows) -> tuple[Array, Array]:
@@ -96,11 +99,6 @@ def path_scores(paths: Rows, real: Rows, seed: int) -> Iterator[Score]:
         if len(rows):
             low, high = mean_interval(rows, seed)
             yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
-
-
-MAX_SPECTRA = 500  # images whose spectra are computed: the mean hardly changes with more
-# Held-out images that frames of interpolations are compared with: time and memory grow with the pairs.
-MAX_REAL = 1_000
 
 
 class ImageComparison:

@@ -20,32 +20,26 @@ from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
 from anew.evaluation.nearest_texts import edits_caption, nearest_records
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
-from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.evaluation.score import Group, MetricSpec, Score, share_spec
 
-VALID_SHARE = MetricSpec(
+VALID_SHARE = share_spec(
     "valid_share",
     "Valid",
     "Share of samples that are valid molecules.",
+    "{value:.0%} of the molecules are valid (real data: {real:.0%})",
+    (0.05, 0.3),
     better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness", 0.05, 0.3, "{value:.0%} of the molecules are valid (real data: {real:.0%})", relative=True
-    ),
+    relative=True,
 )
-UNIQUE_SHARE = MetricSpec(
+UNIQUE_SHARE = share_spec(
     "unique_share",
     "Unique",
     "Share of different molecules among the valid samples; as many held-out ones are compared.",
+    "{value:.0%} of valid samples are different molecules (real data: {real:.0%})",
+    (0.05, 0.5),
+    question="variety",
     better="higher",
-    group=Group.DIVERSITY,
-    maximum=1.0,
-    tolerance=Tolerance(
-        "variety",
-        0.05,
-        0.5,
-        "{value:.0%} of valid samples are different molecules (real data: {real:.0%})",
-        relative=True,
-    ),
+    relative=True,
 )
 NOVEL_SHARE = MetricSpec(
     "novel_share",

@@ -37,7 +37,7 @@ from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
-from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches, without_dominant_texts
+from anew.evaluation.text_pieces import drawn_pieces, equal_pieces, shuffled_pieces, without_dominant_texts
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models and other baselines take, drawn evenly: they hold all counts in memory
@@ -305,7 +305,7 @@ class TextEvaluation(Evaluation[str]):
         return f"{n_train:,} training and {n_test:,} test {self.unit}s"
 
     def _part(self, part: str, max_characters: int) -> list[str]:
-        """Texts of a part, or stretches from all over it, up to `max_characters` in all."""
+        """Texts of a part, or pieces from all over it, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
@@ -317,12 +317,12 @@ class TextEvaluation(Evaluation[str]):
 
     @cached_property
     def _train(self) -> list[str]:
-        """Texts of the training part, or stretches of them, MAX_TRAIN_CHARACTERS in all."""
+        """Texts of the training part, or pieces of them, MAX_TRAIN_CHARACTERS in all."""
         return _drawn(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS, self.inputs.seed)
 
     @cached_property
     def _held_out(self) -> list[str]:
-        """Texts of the test part, or stretches of them, MAX_TEST_CHARACTERS in all."""
+        """Texts of the test part, or pieces of them, MAX_TEST_CHARACTERS in all."""
         return _drawn(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, self.inputs.seed)
 
     # ---- generated text compared with held-out text ----
@@ -356,7 +356,7 @@ class TextEvaluation(Evaluation[str]):
 
 
 def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:
-    return stretches(texts, max_characters, np.random.default_rng(seed))
+    return drawn_pieces(texts, max_characters, np.random.default_rng(seed))
 
 
 def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:

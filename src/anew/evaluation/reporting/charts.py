@@ -20,6 +20,7 @@ SMOOTHING = 0.04  # window of a running mean, as a share of the steps; chosen by
 MAX_DRAWN_RATIO = 4.0  # a naive baseline beyond this many times the largest other value is named, not drawn
 
 # ---- the scale of a score ----
+ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "better: near 1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,6 @@ class ScaleChart:
     better: str
     is_reference: bool
     label: str
-
-
-ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "better: near 1"}
 
 
 def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:

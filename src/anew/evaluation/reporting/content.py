@@ -9,6 +9,9 @@ from typing import Literal, TypeVar
 
 from anew.core.arrays import Integers, Numbers
 
+X = TypeVar("X")  # an item
+EXACT_COPY = "exact copy"  # the caption of a pair of equal items
+
 
 @dataclass(frozen=True, slots=True)
 class ReportItem:
@@ -110,10 +113,6 @@ class ReportContent:
             return "tiles"
         texts = [item.text or "" for item in items]
         return "rows" if all(len(text) < 120 and "\n" not in text for text in texts) else "texts"
-
-
-X = TypeVar("X")  # an item
-EXACT_COPY = "exact copy"  # the caption of a pair of equal items
 
 
 def nearest_pairs(

@@ -390,8 +390,8 @@ class Grading:
         if supply.held_out is None or supply.can_settle(self):
             return clause
         if self.n >= supply.held_out:
-            extent = "as many as half of the data holds" if supply.are_halves else "all that are held out"
-            return f"{counted} compared, {extent}; about {self.needed:,} would do"
+            share = "as many as half of the data holds" if supply.are_halves else "all that are held out"
+            return f"{counted} compared, {share}; about {self.needed:,} would do"
         return f"{clause}, but {supply.held_out_clause()}"
 
 

@@ -22,7 +22,7 @@ WINDOW = 0.125  # of the time, over which a noisy training loss is averaged
 # Standard errors by which averages of the training loss must differ from no fall, and from one that matters
 MIN_Z = 2.0
 MIN_FALL = 0.01  # of the loss, in the second half of the training; below this, it has flattened; chosen
-BEND = 1.5  # a loss levels off if it fell by so many times its present fall in the quarter before; chosen
+BEND = 1.5  # a loss levels off if it fell by this many times its present fall in the quarter before; chosen
 
 
 @dataclass(frozen=True, slots=True)

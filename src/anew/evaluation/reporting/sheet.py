@@ -56,7 +56,7 @@ def sheet(
         columns: Images in a row; None for a sheet about as wide as tall.
         labels: Texts under the images.
         gap: Pixels between images.
-        min_side: Tiny images are enlarged to at least so many pixels.
+        min_side: Tiny images are enlarged to at least this many pixels.
         smallest: Whether to compress as far as possible, which takes ten times as long and saves 3%.
     """
     if not images:

@@ -346,9 +346,11 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
 
 
 def _items(grading: Grading, supply: Supply) -> str:
-    """The number of items compared, and that they are pieces of one sample if they are."""
-    is_one_text = grading.counted != "sample" and supply.num_samples == 1
-    return plural(grading.n, grading.counted) + (" of one text" if is_one_text else "")
+    """The number of items compared and, if they are pieces, of how many samples."""
+    count = plural(grading.n, grading.counted)
+    if grading.counted == "sample" or not supply.num_samples:
+        return count
+    return f"{count} of one text" if supply.num_samples == 1 else f"{count} cut from {supply.num_samples:,} samples"
 
 
 def _missing(grading: Grading) -> str:

@@ -230,7 +230,7 @@ def _mask_of(condition: Condition) -> Tensor:
 
 
 def _pad_frames(condition: Condition, frames: int) -> Condition:
-    """The condition with so many frames; those that are added count as unknown."""
+    """The condition with `frames` frames; those that are added count as unknown."""
     missing = frames - condition.x.shape[-3]
     if missing <= 0:
         return condition

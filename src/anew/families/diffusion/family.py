@@ -16,14 +16,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import evenly_spread, normal_rows, sample_generator
+from anew.core.random import StepContext, evenly_spread, normal_rows, sample_generator
 from anew.core.specs import SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import sample_components
 from anew.families.base import class_labels
 from anew.families.diffusion.config import DiffusionSampling
 from anew.families.diffusion.denoiser import AUTOGUIDANCE_FROM, DiffusionModel
-from anew.families.diffusion.estimates import clean_estimates, level_errors
 from anew.families.diffusion.portable import diffusion_sampler
 from anew.families.diffusion.wrapping import roll_images
 from anew.families.explaining import NoiseLevel
@@ -117,10 +116,22 @@ class Diffusion(DiffusionModel):
             yield NoiseLevel(float(sigma), y.view(len(y), *self.spec.shape), estimate)
 
     def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
-        return clean_estimates(self, noisy, sigma, labels)
+        return self._clean_estimates(noisy, sigma, labels, near=noisy)
 
     def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
-        return level_errors(self, x.float(), labels, self._sigmas(DiffusionSampling(), count))
+        x = x.float()
+        noise = StepContext(0, 0, phase="errors").normal("noise", x.shape)
+        levels = self._sigmas(DiffusionSampling(), count)[:-1].cpu()  # without the last one, which is 0
+        estimates = [self._clean_estimates(x + sigma * noise, sigma, labels, x).cpu() for sigma in levels.tolist()]
+        return levels, torch.stack([(estimate - x.cpu()).square().mean() for estimate in estimates])
+
+    @torch.no_grad()
+    def _clean_estimates(self, noisy: Tensor, sigma: float, labels: Tensor | None, near: Tensor) -> Tensor:
+        """(n, *shape) estimates of the clean items behind noisy ones, each with the component nearest to an item of `near`."""
+        labels_here = None if labels is None or not self.spec.classes else labels.to(self.device)
+        rows, near_rows = (x.flatten(1).float().to(self.device) for x in (noisy, near))  # each (n, D)
+        component = self.mixture.assign(near_rows, labels_here)
+        return self.to_items(self.denoise(rows, torch.tensor(sigma), component))
 
     @property
     def _default_steps(self) -> int:

@@ -317,7 +317,7 @@ class Gan(Family[Grid, GanConfig]):
         return torch.cat([slerp(start[:latent_dim], end[:latent_dim], fractions), weights], 1)
 
     def portable_sampler(self) -> PortableSampler:
-        return gan_sampler(self, self, self.config.latent_dim)
+        return gan_sampler(self, self.coarse_prior, self.generator, self.config.latent_dim, self.spec.bounded)
 
 
 EXPORT = Gan

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
-from anew.core.specs import Grid
 from anew.families import portable
 from anew.families.gan.coarse_prior import CoarsePrior
 from anew.families.portable import Graph, PortableSampler
 from anew.nets.resnet import ResNetGenerator
 
 
-class PortableGan(Protocol):
-    """The part of the family that is used here."""
-
-    spec: Grid
-    coarse_prior: CoarsePrior
-    generator: ResNetGenerator
-
-
-def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> PortableSampler:
-    """One pass of the generator. owner: the family as a module."""
-    prior, is_bounded = family.coarse_prior, family.spec.bounded
+def gan_sampler(
+    owner: nn.Module, prior: CoarsePrior, generator: ResNetGenerator, latent_dim: int, is_bounded: bool
+) -> PortableSampler:
+    """One pass of the generator. owner: the family; is_bounded: whether items are in [-1, 1]."""
 
     def generate(z: Tensor, weights: Tensor) -> Tensor:
-        x: Tensor = family.generator(z, weights, prior(z, weights), torch.float32)
+        x: Tensor = generator(z, weights, prior(z, weights), torch.float32)
         return x.clamp(-1.0, 1.0) if is_bounded else x
 
     def stages(z: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
@@ -37,7 +27,7 @@ def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> Porta
         def keep(stage: nn.Module, inputs: object, output: Tensor) -> None:
             magnitudes.append(output.abs().mean(1, keepdim=True))
 
-        handles = [stage.register_forward_hook(keep) for stage in family.generator.stages]
+        handles = [stage.register_forward_hook(keep) for stage in generator.stages]
         x = generate(z, weights)
         for handle in handles:
             handle.remove()
@@ -50,6 +40,6 @@ def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> Porta
         portable.normal("z", latent_dim),
         portable.run("generator", "z", "weights", out="x"),
     )
-    names = ("coarse", *(f"stage {i}" for i in range(1, len(family.generator.stages) + 1)), "x")
+    names = ("coarse", *(f"stage {i}" for i in range(1, len(generator.stages) + 1)), "x")
     view = Graph("stages", owner, stages, inputs, names)
     return PortableSampler((Graph("generator", owner, generate, inputs, ("x",)),), steps, views=(view,))

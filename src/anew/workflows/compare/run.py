@@ -7,13 +7,14 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
 from anew.core import files
+from anew.core.data_record import DataRecord
 from anew.core.own_folders import COMPARISON_MARK
 from anew.core.provenance import command_line, versions
 from anew.core.reporter import Reporter, SilentReporter
@@ -41,7 +42,7 @@ from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.item_inputs import held_out_size
-from anew.workflows.sample_counts import SampleCounts
+from anew.workflows.timing.sample_counts import SampleCounts
 
 # Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
 HOPELESS = 0.5
@@ -66,9 +67,9 @@ def compare_families(
     """Run the comparison of a request: train some families, or take finished runs; see `anew.compare`."""
     reporter = reporter or SilentReporter()
     use_threads()
+    failed: dict[str, str] = {}
     if request is None:
         entries = _finished_runs(runs)
-        failed: dict[str, str] = {}
     else:
         entries = parse_families(families, out, seeds, request.seed)
         if request.budget is not None:
@@ -76,18 +77,18 @@ def compare_families(
         short = _check_families([entry for entry in entries if entry.seed_offset == 0], request)
         _reserve_folder(out, _saved_request(request, entries))
         if request.budget is not None:
-            reporter.message(extent_of(len(entries), request.budget))
+            reporter.message(training_time(len(entries), request.budget))
         if short:
             reporter.message(short)
         failed = train_all(entries, request, reporter.message)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
             _release_folder(out, entries)
         _require_one(failed, entries)
-    return _measure_and_write(out, entries, failed, request, n, trust_code, reporter)
+    return Comparison(out, request, entries, failed, n, trust_code, reporter).measured()
 
 
-def extent_of(count: int, budget: float) -> str:
-    """A sentence on how long so many trainings with this budget (s) take, and that comparing them takes longer."""
+def training_time(count: int, budget: float) -> str:
+    """A sentence on how long the trainings take, and that comparing them takes longer."""
     return f"training takes at most {duration(count * budget)}; comparing comes after that, which no budget limits"
 
 
@@ -209,74 +210,6 @@ def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> N
         raise RunError(f"no family could be trained: {reasons.pop() if len(reasons) == 1 else by_family}")
 
 
-def _measure_and_write(
-    out: Path,
-    entries: Sequence[ComparedRun],
-    failed: dict[str, str],
-    request: Request | None,
-    n: int | None,
-    trust_code: bool,
-    reporter: Reporter,
-) -> ComparisonReport:
-    """Measure the runs that did not fail and write compare.json and compare.html."""
-    begin = time.monotonic()
-    records = comparable({e.name: RunFolder.open(e.folder).read() for e in entries if e.name not in failed})
-    first = next(iter(records))
-    folder = next(e.folder for e in entries if e.name == first)
-    # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
-    data = Dataset.reopen(records[first].data, folder, None if request is None else request.data)
-    try:
-        if request is None:
-            _reserve_folder(out, _saved_request(request, entries))
-        results = _run_results(out, entries, failed, records, data, n, trust_code, reporter)
-        _require_one({result.name: result.failed for result in results if result.failed}, entries)
-        report = _written(out, results, records, data, n or MAX_SAMPLES, None if request is None else request.budget)
-    finally:
-        data.close()
-    reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
-    return report
-
-
-def _run_results(
-    out: Path,
-    entries: Sequence[ComparedRun],
-    failed: Mapping[str, str],
-    records: Mapping[str, RunRecord],
-    data: Dataset,
-    n: int | None,
-    trust_code: bool,
-    reporter: Reporter,
-) -> list[RunResult]:
-    """Sample and measure all runs, at the same number of samples for each."""
-    seed = next(iter(records.values())).data.seed
-    results, models, max_samples = [], {}, SampleCounts.of(data.spec, data).of_comparison(n or MAX_SAMPLES)
-    for entry in entries:
-        family = records[entry.name].family.name if entry.name in records else entry.family
-        result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
-        result.repeated_family = entry.requested_family if entry.repeated else ""
-        results.append(result)
-        if result.failed:
-            continue
-        result.copies = _copies(entry.folder)
-        reporter.message(f"{result.name}: sampling")
-        try:
-            models[result.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
-            draw(models[result.name], result, max_samples, seed, in_time=n is None)
-        except UserError as error:
-            result.failed = str(error)
-    common = min((len(result.samples) for result in results if not result.failed), default=0)
-    for result in results:
-        if not result.failed:
-            if len(result.samples) == common < max_samples:
-                result.notes.append(
-                    f"{common:,} samples of each run instead of {max_samples:,}: this run samples too slowly for more."
-                )
-            reporter.message(f"{result.name}: measuring {common:,} samples")
-            result.samples = result.samples[:common]
-            measure(models.pop(result.name), result, data, seed)
-    return results
-
-
 def _copies(folder: Path) -> CopyingSummary | None:
     """What the run's own report says about copies; None if there is no readable report."""
     report = record_if_whole(folder)
@@ -290,7 +223,7 @@ def _copies(folder: Path) -> CopyingSummary | None:
 
 def _fewer_samples(data: Dataset, n: int) -> list[str]:
     """A sentence on why fewer than n samples are compared, or nothing."""
-    counts = SampleCounts.of(data.spec, data)
+    counts = SampleCounts.of(data)
     n_compared = counts.of_comparison(n)
     if n_compared >= n:
         return []
@@ -300,49 +233,116 @@ def _fewer_samples(data: Dataset, n: int) -> list[str]:
     return [f"At most {n_compared:,} samples of each run are compared, not {n:,}, since {reason}."]
 
 
-def _written(
-    out: Path,
-    results: list[RunResult],
-    records: Mapping[str, RunRecord],
-    data: Dataset,
-    n_requested: int,
-    budget: float | None,
-) -> ComparisonReport:
-    """Write compare.json and compare.html."""
-    about_data = next(iter(records.values())).data
-    notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
-    notes += [f"{r.name} cannot interpolate: {r.no_interpolation}" for r in results if r.no_interpolation]
-    notes += [f"{result.name}: {note}" for result in results for note in result.notes]
-    notes += _fewer_samples(data, n_requested)
-    measured = [result for result in results if not result.failed]
-    n = len(measured[0].samples)
-    about = {
-        "data": about_data.path,
-        "modality": data.modality.name,
-        "fingerprint": data.fingerprint,
-        "parts": dict(about_data.parts),
-        "budget": budget,
-        "seed": about_data.seed,
-        "n": n,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command_line(),
-        "environment": {**versions(), "platform": platform.platform(), "threads": torch.get_num_threads()},
-    }
-    report = ComparisonReport(out, tuple(results), about, tuple(notes))
-    real = data.items("test", REAL, about_data.seed)
-    if isinstance(data.spec, Grid):
-        real = list(data.modality.pictures(real))
-        for result in measured:
-            result.samples = list(data.modality.pictures(result.samples))
-    time_each = f" for {budget:,.10g} s each" if budget else ""
-    page = comparison.page(
-        report,
-        title=Path(about_data.path).name,
-        subtitle=f"Trained on the same items{time_each}, and compared with the same {held_out_size(data):,} held-out items; "
-        f"{n:,} samples each.",
-        real=real,
-        command=command_line(),
-    )
-    files.write_json(out / "compare.json", report.to_json())
-    files.write_text(out / "compare.html", page)
-    return report
+@dataclass(frozen=True)
+class Comparison:
+    """Runs that are compared.
+
+    Attributes:
+        out: The folder of the comparison.
+        request: What was trained for it; None for finished runs.
+        entries: The runs.
+        failed: Why runs failed, by name.
+        n: Number of samples of each; None: as many as the slowest draws in time.
+        trust_code, reporter: As in `anew.compare`.
+    """
+
+    out: Path
+    request: Request | None
+    entries: Sequence[ComparedRun]
+    failed: Mapping[str, str]
+    n: int | None
+    trust_code: bool
+    reporter: Reporter
+
+    def measured(self) -> ComparisonReport:
+        """Measure the runs that did not fail and write compare.json and compare.html."""
+        begin, request = time.monotonic(), self.request
+        records = comparable(
+            {e.name: RunFolder.open(e.folder).read() for e in self.entries if e.name not in self.failed}
+        )
+        first = next(iter(records))
+        folder = next(e.folder for e in self.entries if e.name == first)
+        # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
+        data = Dataset.reopen(records[first].data, folder, None if request is None else request.data)
+        try:
+            if request is None:
+                _reserve_folder(self.out, _saved_request(request, self.entries))
+            results = self._results(records, data)
+            _require_one({result.name: result.failed for result in results if result.failed}, self.entries)
+            report = self._written(results, records[first].data, data)
+        finally:
+            data.close()
+        self.reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
+        return report
+
+    def _results(self, records: Mapping[str, RunRecord], data: Dataset) -> list[RunResult]:
+        """Sample and measure all runs, at the same number of samples for each."""
+        seed = next(iter(records.values())).data.seed
+        results, models, max_samples = [], {}, SampleCounts.of(data).of_comparison(self.n or MAX_SAMPLES)
+        for entry in self.entries:
+            family = records[entry.name].family.name if entry.name in records else entry.family
+            result = RunResult(
+                entry.name, family, os.path.relpath(entry.folder, self.out), failed=self.failed.get(entry.name, "")
+            )
+            result.repeated_family = entry.requested_family if entry.repeated else ""
+            results.append(result)
+            if result.failed:
+                continue
+            result.copies = _copies(entry.folder)
+            self.reporter.message(f"{result.name}: sampling")
+            try:
+                models[result.name] = Model(RunFolder.open(entry.folder), trust_code=self.trust_code)
+                draw(models[result.name], result, max_samples, seed, in_time=self.n is None)
+            except UserError as error:
+                result.failed = str(error)
+        common = min((len(result.samples) for result in results if not result.failed), default=0)
+        for result in results:
+            if not result.failed:
+                if len(result.samples) == common < max_samples:
+                    result.notes.append(
+                        f"{common:,} samples of each run instead of {max_samples:,}: this run samples too slowly for more."
+                    )
+                self.reporter.message(f"{result.name}: measuring {common:,} samples")
+                result.samples = result.samples[:common]
+                measure(models.pop(result.name), result, data, seed)
+        return results
+
+    def _written(self, results: list[RunResult], about_data: DataRecord, data: Dataset) -> ComparisonReport:
+        """Write compare.json and compare.html. about_data: what a run says of its data."""
+        budget = None if self.request is None else self.request.budget
+        notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
+        notes += [f"{r.name} cannot interpolate: {r.no_interpolation}" for r in results if r.no_interpolation]
+        notes += [f"{result.name}: {note}" for result in results for note in result.notes]
+        notes += _fewer_samples(data, self.n or MAX_SAMPLES)
+        measured = [result for result in results if not result.failed]
+        n = len(measured[0].samples)
+        about = {
+            "data": about_data.path,
+            "modality": data.modality.name,
+            "fingerprint": data.fingerprint,
+            "parts": dict(about_data.parts),
+            "budget": budget,
+            "seed": about_data.seed,
+            "n": n,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": command_line(),
+            "environment": {**versions(), "platform": platform.platform(), "threads": torch.get_num_threads()},
+        }
+        report = ComparisonReport(self.out, tuple(results), about, tuple(notes))
+        real = data.items("test", REAL, about_data.seed)
+        if isinstance(data.spec, Grid):
+            real = list(data.modality.pictures(real))
+            for result in measured:
+                result.samples = list(data.modality.pictures(result.samples))
+        time_each = f" for {budget:,.10g} s each" if budget else ""
+        page = comparison.page(
+            report,
+            title=Path(about_data.path).name,
+            subtitle=f"Trained on the same items{time_each}, and compared with the same {held_out_size(data):,} held-out items; "
+            f"{n:,} samples each.",
+            real=real,
+            command=command_line(),
+        )
+        files.write_json(self.out / "compare.json", report.to_json())
+        files.write_text(self.out / "compare.html", page)
+        return report

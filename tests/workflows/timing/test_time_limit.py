@@ -8,8 +8,8 @@ import pytest
 
 from anew.core.threads import CrowdingMeter
 from anew.errors import BudgetError
-from anew.workflows.sample_counts import SampleTargets
-from anew.workflows.time_limit import (
+from anew.workflows.timing.sample_counts import SampleTargets
+from anew.workflows.timing.time_limit import (
     TEXT_REPORT,
     TimeLimit,
     budget_was_over,

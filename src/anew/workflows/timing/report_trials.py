@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from anew.core.deadline import TimeIsUp, hard_stop
-from anew.core.specs import Spec, Tokens
+from anew.core.specs import Tokens
 from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.types import DecodedItem
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.inputs import AuditPool, EvaluationInputs, RealItems
+from anew.evaluation.inputs import AuditPool, RealItems
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.prospects import AuditCosts
 from anew.sampling.generator import Generator
 from anew.workflows.evaluate import FIRST_CHUNK, audit_pool
 from anew.workflows.item_inputs import item_inputs, pool_limit
-from anew.workflows.pace import Pace
-from anew.workflows.sample_counts import is_running_text
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.sample_counts import is_running_text
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
@@ -57,27 +57,25 @@ def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: flo
     return pace
 
 
-def trial_audit(
-    data: Dataset, modality: str, spec: Spec, seed: int, seconds: float, pieces: float = 1.0
-) -> AuditCosts | None:
+def trial_audit(data: Dataset, seed: int, seconds: float, pieces: float = 1.0) -> AuditCosts | None:
     """Measure what an audit for copies takes, by one to three audits of real items, some of which pose as samples.
 
     Args:
-        data, modality, spec, seed: See `forecast_of_data`.
+        data, seed: See `forecast_of_data`.
         seconds: Seconds that the audits may take, besides reading some hundred items.
         pieces: Pieces of PASSAGE characters that a sample of running text has; see `SampleCounts`.
 
     Returns:
         The costs; None for a modality without an audit, and if there are too few items for one.
     """
-    texts = audit_pool(data, spec, 0, seed, MAX_TEXTS) if is_running_text(spec) else None
-    warm_up = _trial(data, modality, spec, WARM_UP, seed, pieces, texts)
+    texts = audit_pool(data, 0, seed, MAX_TEXTS) if is_running_text(data.base.spec) else None
+    warm_up = _trial(data, WARM_UP, seed, pieces, texts)
     if warm_up is None or warm_up.evaluation.item_type is None:
         return None
     available = warm_up.evaluation.real_items(warm_up.pool)
     costs = AuditCosts(
         available=available,
-        max_real=_max_real(available, warm_up.pool, spec, modality),
+        max_real=_max_real(data, available, warm_up.pool),
         query_cost=warm_up.evaluation.item_type.query_cost,
         trials=(),
         pieces=max(1.0, pieces),
@@ -86,7 +84,7 @@ def trial_audit(
     for size in TRIAL_AUDITS:
         if costs.trials and remaining < MIN_TIME_RATIO * costs.trials[-1][1]:
             break
-        trial = _trial(data, modality, spec, size, seed, pieces, texts)
+        trial = _trial(data, size, seed, pieces, texts)
         assert trial is not None, "there are as many items as before"
         spent = trial.seconds(remaining)
         if spent is None:
@@ -97,19 +95,17 @@ def trial_audit(
     return costs
 
 
-def trial_features(data: Dataset, modality: str, spec: Spec, seed: int, seconds: float) -> float:
+def trial_features(data: Dataset, seed: int, seconds: float) -> float:
     """The seconds that the features of an item take, which most scores need; 0 for text, whose features are counts.
 
     Args:
-        data, modality, spec, seed: See `forecast_of_data`.
+        data, seed: See `forecast_of_data`.
         seconds: Seconds that the trial may take; features that are not ready by then are taken to need that long.
     """
-    if isinstance(spec, Tokens):
+    if isinstance(data.base.spec, Tokens):
         return 0.0
     items = data.items("train", FEATURE_ITEMS, seed)
-    evaluation = load_evaluation(modality)(
-        _inputs(data, spec, audit_pool(data, spec, FEATURE_ITEMS, seed), items, seed)
-    )
+    evaluation = _evaluation(data, audit_pool(data, FEATURE_ITEMS, seed), items, seed)
     begin, embedded = time.monotonic(), 0
     try:
         with hard_stop(seconds):
@@ -146,35 +142,33 @@ class AuditTrial:
 
 def _trial(
     data: Dataset,
-    modality: str,
-    spec: Spec,
     size: AuditSize,
     seed: int,
     pieces: float,
     texts: AuditPool[DecodedItem] | None,
 ) -> AuditTrial | None:
     """A trial of this size, or of as many items as there are; None if there are none. texts: the pool of running text."""
-    pool = audit_pool(data, spec, size.num_real + 2 * size.num_samples, seed) if texts is None else texts
+    pool = audit_pool(data, size.num_real + 2 * size.num_samples, seed) if texts is None else texts
     if not pool.train:
         return None
-    if is_running_text(spec):
+    if is_running_text(data.base.spec):
         stand_ins = _passages(pool.train, size.num_samples, round(pieces * PASSAGE))
     else:
         size = size._replace(num_real=min(size.num_real, 2 * (len(pool.train) + len(pool.held_out)) // 3))
         compared = pool.head(size.num_real)
         rest = [*pool.train[len(compared.train) :], *pool.held_out[len(compared.held_out) :]]
         stand_ins = rest[: size.num_samples]
-    evaluation = load_evaluation(modality)(_inputs(data, spec, pool, stand_ins, seed))
+    evaluation = _evaluation(data, pool, stand_ins, seed)
     return (
         AuditTrial(evaluation, pool, size._replace(num_samples=len(stand_ins))) if stand_ins and size.num_real else None
     )
 
 
-def _max_real(available: RealItems, pool: AuditPool[DecodedItem], spec: Spec, modality: str) -> int:
+def _max_real(data: Dataset, available: RealItems, pool: AuditPool[DecodedItem]) -> int:
     """How many real items the audit may hold in memory."""
-    if is_running_text(spec):
+    if is_running_text(data.base.spec):
         return sum(min(passages, DEFAULT_TEXT_LIMIT // PASSAGE) for passages in available)
-    return min(available.total, pool_limit(pool.train[0], modality))
+    return min(available.total, pool_limit(pool.train[0], data.base.modality.name))
 
 
 def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[DecodedItem]:
@@ -183,10 +177,11 @@ def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[Deco
     return [joined[start : start + width] for start in range(0, min(len(joined), count * width), width)]
 
 
-def _inputs(
-    data: Dataset, spec: Spec, pool: AuditPool[DecodedItem], samples: list[DecodedItem], seed: int
-) -> EvaluationInputs[DecodedItem]:
-    inputs = item_inputs(data, spec, samples, seed)
-    return replace(
+def _evaluation(
+    data: Dataset, pool: AuditPool[DecodedItem], samples: list[DecodedItem], seed: int
+) -> Evaluation[DecodedItem]:
+    inputs = item_inputs(data, samples, seed)
+    inputs = replace(
         inputs, test=lambda n: data.items("test", n, seed), train_text=None, test_text=None, pool=lambda n: pool
     )
+    return load_evaluation(data.base.modality.name)(inputs)

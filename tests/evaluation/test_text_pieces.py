@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from anew.evaluation.stretches import (
+from anew.evaluation.text_pieces import (
     FEW_TEXTS,
     MIN_CHARACTERS,
     beginnings_of_long_records,
+    drawn_pieces,
     equal_pieces,
     random_pieces,
     resampling_units,
     shuffled_pieces,
-    stretches,
     without_dominant_texts,
 )
 
@@ -20,26 +20,26 @@ RNG = np.random.default_rng
 
 
 def test_texts_that_fit_are_whole() -> None:
-    assert stretches(["ab", "c"], 3, RNG(0)) == ["ab", "c"] and stretches([], 3, RNG(0)) == []
+    assert drawn_pieces(["ab", "c"], 3, RNG(0)) == ["ab", "c"] and drawn_pieces([], 3, RNG(0)) == []
 
 
 def test_each_long_text_gives_a_stretch_in_proportion() -> None:
     texts = [chr(97 + i) * 10_000 * (1 + i % 2) for i in range(10)]
-    drawn = stretches(texts, 75_000, RNG(0))
+    drawn = drawn_pieces(texts, 75_000, RNG(0))
     assert [part[0] for part in drawn] == [text[0] for text in texts]
     assert [len(part) for part in drawn] == [5_000, 10_000] * 5
 
 
 def test_some_of_many_short_texts_are_drawn_whole_wherever_they_lie() -> None:
     texts = [chr(0x4E00 + i) * 100 for i in range(1_000)]
-    drawn = stretches(texts, 20_000, RNG(0))
+    drawn = drawn_pieces(texts, 20_000, RNG(0))
     places = [ord(part[0]) - 0x4E00 for part in drawn]
     assert len(drawn) == 200 and set(map(len, drawn)) == {100} and places == sorted(places)
     assert 70 < sum(place >= 500 for place in places) < 130
 
 
 def test_one_text_is_cut() -> None:
-    assert [len(part) for part in stretches(["x" * 9_000] * 3, MIN_CHARACTERS // 2, RNG(0))] == [MIN_CHARACTERS // 2]
+    assert [len(part) for part in drawn_pieces(["x" * 9_000] * 3, MIN_CHARACTERS // 2, RNG(0))] == [MIN_CHARACTERS // 2]
 
 
 def test_sets_are_equal() -> None:

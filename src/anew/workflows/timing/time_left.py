@@ -19,15 +19,15 @@ from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import Clock, Labels
-from anew.evaluation.items_in_time import WITHIN_TIME, extent_of
+from anew.evaluation.items_in_time import WITHIN_TIME, compared_sentence
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
-from anew.evaluation.notes import COPIES, EXTENT, Note
+from anew.evaluation.notes import COPIES, NUM_COMPARED, Note
 from anew.evaluation.reporting.content import SamplePair
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
-from anew.workflows.measuring import SCORES_SHARE, look_for_copies, measure_scores, notes_on_copies
 from anew.workflows.run_report import Measurements
+from anew.workflows.timing.measuring import SCORES_SHARE, look_for_copies, measure_scores, notes_on_copies
 
 FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
 MIN_SAMPLE_GROWTH = 1.5  # a further piece has at least this many times the samples of the one before; chosen
@@ -225,12 +225,12 @@ def _notes(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], 
     """What both skipped, without what the piece measured. supply: that of all samples."""
     outdated = {*evaluation.unmeasured} - {*piece.unmeasured}
     if evaluation.sets.supply.left_out:
-        outdated.add(EXTENT)
+        outdated.add(NUM_COMPARED)
     notes = [note for note in evaluation.notes if note.subject not in outdated]
     if supply.left_out:
         n = supply.compared - supply.left_out
-        notes.insert(0, Note(extent_of(n, supply.compared, evaluation.counted, WITHIN_TIME), EXTENT))
-    return [*notes, *(note for note in piece.notes if note.subject != EXTENT and note not in notes)]
+        notes.insert(0, Note(compared_sentence(n, supply.compared, evaluation.counted, WITHIN_TIME), NUM_COMPARED))
+    return [*notes, *(note for note in piece.notes if note.subject != NUM_COMPARED and note not in notes)]
 
 
 def _with_copies(measurements: Measurements, copies: CopyTestResult) -> Measurements:

@@ -14,11 +14,11 @@ from anew.core.reporter import SilentReporter
 from anew.core.specs import Grid, Spec, Tokens
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
-from anew.evaluation.notes import COPIES, EXTENT, Note, not_measured, out_of_time
+from anew.evaluation.notes import COPIES, NUM_COMPARED, Note, not_measured, out_of_time
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
-from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
+from anew.workflows.timing.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
 FURTHER_FIGURES = "the figures after these"
@@ -140,7 +140,7 @@ def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: li
 def test_samples_that_were_left_out_for_lack_of_time_are_measured() -> None:
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(223))))
-    extent = Note("Quality was measured on 40 of 223 samples, for lack of time.", EXTENT)
+    extent = Note("Quality was measured on 40 of 223 samples, for lack of time.", NUM_COMPARED)
     evaluation.notes = [extent, out_of_time("the spectrum")]
     supply = Supply(476, compared=223, left_out=183)
     measured = Measurements(scores=[score("coverage", 0.5, n=40)], supply=supply)

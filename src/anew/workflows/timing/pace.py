@@ -18,7 +18,7 @@ class Pace:
         self._earlier = earlier
 
     def add(self, n: int, seconds: float) -> None:
-        """Record that a chunk of n samples took so many seconds."""
+        """Record the seconds that a chunk of n samples took."""
         self._chunks.append((n, seconds))
 
     @property
@@ -27,7 +27,7 @@ class Pace:
         return bool(self._chunks) or self._earlier is not None
 
     def affordable(self, seconds: float) -> int:
-        """How many samples a chunk of so many seconds has, at most MAX_CHUNK."""
+        """How many samples a chunk has that takes `seconds`, at most MAX_CHUNK."""
         if seconds <= 0.0:
             return 0
         fixed, per_sample = self._costs()
@@ -39,7 +39,7 @@ class Pace:
         return n * (per_sample + fixed / MAX_CHUNK)
 
     def samples_within(self, seconds: float) -> int:
-        """How many samples can be drawn in so many seconds, in chunks of the largest size."""
+        """How many samples can be drawn in `seconds`, in chunks of the largest size."""
         fixed, per_sample = self._costs()
         return int(max(seconds, 0.0) / (per_sample + fixed / MAX_CHUNK))
 

@@ -11,7 +11,7 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.audit_schedule import samples_needed
 from anew.evaluation.inputs import RealItems
-from anew.workflows.sample_counts import SampleCounts, sample_targets
+from anew.workflows.timing.sample_counts import SampleCounts, sample_targets
 from samples import prose, shapes
 
 SIZE = DataBudget(10.0, 0, 0, 1, "cpu")
@@ -25,7 +25,7 @@ def opened(path: Path) -> Dataset:
 
 def test_samples_are_ample_where_copies_among_all_real_items_can_be_proven(tmp_path: Path) -> None:
     data = opened(shapes(tmp_path / "data", 400))
-    targets = sample_targets(data.spec, data)
+    targets = sample_targets(data)
     available = RealItems(data.part_size("train"), 400 - data.part_size("train"))
     assert targets.least <= targets.ample == max(300, samples_needed(available))
     data.close()
@@ -33,7 +33,7 @@ def test_samples_are_ample_where_copies_among_all_real_items_can_be_proven(tmp_p
 
 def test_few_passages_of_long_text_say_as_much_as_many_records(tmp_path: Path) -> None:
     data = opened(prose(tmp_path / "book.txt", 12_000))
-    counts = SampleCounts.of(data.spec, data)
+    counts = SampleCounts.of(data)
     assert counts.pieces == 4 and counts.held_out > 60
     assert (counts.enough(), counts.of_report(1000), counts.of_comparison(1000)) == (75, 125, 32)
     data.close()
@@ -46,7 +46,7 @@ def test_of_short_documents_many_more_are_drawn(tmp_path: Path) -> None:
     (tmp_path / "quotes" / "quotes").write_text("\n%\n".join(f"{line}.\n" for line in lines))
     data = opened(tmp_path / "quotes")
     assert isinstance(data.spec, Tokens) and data.spec.packed
-    counts = SampleCounts.of(data.spec, data)
+    counts = SampleCounts.of(data)
     assert counts.pieces < 0.5 and counts.of_report(1000) == 1000 and counts.of_comparison(1000) > 250
     assert counts.enough() == pytest.approx(300 / counts.pieces, abs=1)
     held_out = "".join(data.text("test"))

@@ -18,10 +18,10 @@ from anew.evaluation.audit_schedule import FIRST_AUDIT
 from anew.evaluation.inputs import RealItems
 from anew.evaluation.prospects import AuditCosts
 from anew.planning.budget import evaluation_slice, longest_training
-from anew.workflows import report_trials
-from anew.workflows.pace import Pace
-from anew.workflows.report_forecast import ADVISED_BUDGETS, ReportForecast
-from anew.workflows.report_trials import trial_audit, trial_features
+from anew.workflows.timing import report_trials
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.report_forecast import ADVISED_BUDGETS, ReportForecast
+from anew.workflows.timing.report_trials import trial_audit, trial_features
 from reporters import Lines
 from samples import clips, names, prose, sequences, shapes, tones
 
@@ -94,7 +94,7 @@ def test_the_budget_that_is_advised_gives_its_report_more_time_too(seconds: floa
 @pytest.mark.slow
 def test_a_longer_report_leaves_less_time_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reporter, forecast = Lines(), replace(FORECAST, pace=pace(0.01))
-    monkeypatch.setattr("anew.workflows.report_forecast.forecast_of_job", lambda job, weights: forecast)
+    monkeypatch.setattr("anew.workflows.timing.report_forecast.forecast_of_job", lambda job, weights: forecast)
     monkeypatch.setattr(ReportForecast, "report_seconds", lambda self, budget: 11.0)
     begin = time.monotonic()
     model = anew.train(
@@ -111,7 +111,7 @@ def test_the_time_of_features_is_measured(make: Callable[[Path, int], Path], mod
     size = DataBudget(10.0, 0, 0, 1, "cpu")
     data = Dataset.open(make(tmp_path / ("book.txt" if modality == "text" else "data"), 60), size=size)
     data.fit(size)
-    seconds, cut_short = (trial_features(data, modality, data.spec, 0, most) for most in (5.0, 1e-3))
+    seconds, cut_short = (trial_features(data, 0, most) for most in (5.0, 1e-3))
     assert seconds == cut_short == 0.0 if modality == "text" else 0.0 < seconds < 0.5 and cut_short >= 1e-3 / 8
     data.close()
 
@@ -122,10 +122,10 @@ def test_features_that_are_cut_short_tell_their_pace_nevertheless(
     def slow_evaluation(modality: str) -> Callable[[object], SimpleNamespace]:
         return lambda inputs: SimpleNamespace(embedder=lambda fitted: lambda items: time.sleep(0.02 * len(items)))
 
-    monkeypatch.setattr("anew.workflows.report_trials.load_evaluation", slow_evaluation)
+    monkeypatch.setattr("anew.workflows.timing.report_trials.load_evaluation", slow_evaluation)
     data = Dataset.open(shapes(tmp_path / "data", 60))
     data.fit(DataBudget(10.0, 0, 0, 1, "cpu"))
-    assert trial_features(data, "image", data.spec, 0, 0.4) == pytest.approx(0.02, rel=0.6)
+    assert trial_features(data, 0, 0.4) == pytest.approx(0.02, rel=0.6)
     data.close()
 
 
@@ -182,10 +182,10 @@ def test_an_audit_of_real_items_is_timed_for_each_kind(
     size = DataBudget(10.0, 0, 0, 1, "cpu")
     data = Dataset.open(str(make(tmp_path / name, count)), seed=0, size=size)
     data.fit(size)
-    costs = trial_audit(data, data.scan.modality, data.spec, 0, 60.0)
+    costs = trial_audit(data, 0, 60.0)
     assert costs is not None and costs.has_ended and costs.trials[0][1] > 0.0 and len(costs.trials) > 1
     assert costs.available.train > costs.available.held_out > 0
-    in_no_time = trial_audit(data, data.scan.modality, data.spec, 0, 1e-3)
+    in_no_time = trial_audit(data, 0, 1e-3)
     assert in_no_time is not None and not in_no_time.has_ended and in_no_time.available == costs.available
     data.close()
 
@@ -196,12 +196,12 @@ def test_of_many_texts_some_are_read_and_all_are_counted(tmp_path: Path, monkeyp
         prose(tmp_path / f"{number}.txt", 80, seed=number)
     data = Dataset.open(tmp_path)
     data.fit(DataBudget(None, 0, 0))
-    whole = trial_audit(data, "text", data.spec, 0, 1e-3)
+    whole = trial_audit(data, 0, 1e-3)
     monkeypatch.setattr(report_trials, "MAX_TEXTS", 40)
     read: list[int] = []
     text = data.text
     monkeypatch.setattr(data, "text", lambda *place: [text_read := text(*place), read.append(len(text_read))][0])
-    limited = trial_audit(data, "text", data.spec, 0, 1e-3)
+    limited = trial_audit(data, 0, 1e-3)
     assert whole is not None and limited is not None and max(read) < 60 and len(read) == 1 + len(data.held_out()[0])
     for counted, known in zip(limited.available, whole.available, strict=True):
         assert counted == pytest.approx(known, rel=0.25)

@@ -58,9 +58,9 @@ class SampleCounts:
     pieces: float = 1.0
 
     @classmethod
-    def of(cls, spec: Spec, data: Dataset) -> SampleCounts:
-        """The counts for samples of this spec, and this data."""
-        if not is_running_text(spec):
+    def of(cls, data: Dataset) -> SampleCounts:
+        """The counts for samples of a model of this data."""
+        if not is_running_text(data.base.spec):
             return cls(False, held_out_size(data))
         lengths = np.array([len(text) for text in data.text("test", MEASURED_CHARACTERS)])
         pieces = float(np.minimum(lengths / PASSAGE, PIECES).mean()) if len(lengths) else PIECES
@@ -85,9 +85,9 @@ class SampleCounts:
         return min(n, math.ceil(n / passages * PIECES / self.pieces)) if self.is_text else n
 
 
-def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
+def sample_targets(data: Dataset) -> SampleTargets:
     """The targets of a report on this data."""
-    counts = SampleCounts.of(spec, data)
+    counts = SampleCounts.of(data)
     if counts.is_text:
         return SampleTargets(counts.enough(), MAX_SAMPLES)
     n_held_out = sum(data.part_size(part) for part in data.held_out()[0])

@@ -13,8 +13,8 @@ from anew.core.reporter import SilentReporter
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
-from anew.workflows.measuring import TIME_WAS_UP, advise_longer, measure_all
 from anew.workflows.run_report import Measurements
+from anew.workflows.timing.measuring import TIME_WAS_UP, advise_longer, measure_all
 from scores import score
 
 FURTHER_FIGURES = "the figures after these"

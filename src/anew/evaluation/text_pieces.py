@@ -9,7 +9,7 @@ import numpy as np
 
 from anew.core.wording import are, plural
 
-# Characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
+# Characters of the shortest piece of a longer text; chosen: a repetition or a sentence fits in
 MIN_CHARACTERS = 2_000
 
 # Texts from which on each counts as one; what fewer of them vary by would say little of others; chosen
@@ -19,14 +19,14 @@ FEW_TEXTS = 20
 # figures of real halves varied three times as much as their intervals say (docs/log.md, 2026-11-30)
 MAX_SHARE, MAX_MEANS = 0.05, 2.0
 
-# A sample that is this many times longer than all real records, and longer than so many characters, is compared by its beginning; chosen
+# A sample that is this many times longer than all real records, and longer than this many characters, is compared by its beginning; chosen
 MAX_LENGTH_RATIO, MIN_CUT_LENGTH = 10, 10_000
 
 
-def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
-    """One stretch of each text, at a random place, `most` characters in all; whole texts if they have no more.
+def drawn_pieces(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
+    """One piece of each text, at a random place, `most` characters in all; whole texts if they have no more.
 
-    If stretches of MIN_CHARACTERS characters are too many, those of some texts are drawn at random. They stay in order.
+    If pieces of MIN_CHARACTERS characters are too many, those of some texts are drawn at random. They stay in order.
     """
     total = sum(map(len, texts))
     if total <= most:
@@ -35,14 +35,14 @@ def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list
     wanted = np.minimum(lengths, np.maximum(lengths * most // total, MIN_CHARACTERS))
     order = rng.permutation(len(texts))
     chosen = np.sort(order[np.cumsum(wanted[order]) <= most])
-    if not len(chosen):  # no stretch of the shortest length fits
+    if not len(chosen):  # no piece of the shortest length fits
         chosen, wanted = order[:1], np.minimum(lengths, most)
     starts = rng.integers(0, lengths[chosen] - wanted[chosen] + 1)
     return [texts[i][start : start + wanted[i]] for i, start in zip(chosen, starts, strict=True)]
 
 
 def without_dominant_texts(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
-    """The texts, of which none has more than MAX_SHARE of all that is returned: longer ones are cut to a stretch at a random place.
+    """The texts, of which none has more than MAX_SHARE of all that is returned: longer ones are cut to a piece at a random place.
 
     Fewer than FEW_TEXTS are returned as they are.
     """
@@ -59,16 +59,16 @@ def without_dominant_texts(texts: Sequence[str], rng: np.random.Generator) -> li
 
 
 def resampling_units(texts: Sequence[str]) -> list[list[str]]:
-    """The parts of each text that count one by one in an interval: the whole text, or stretches of about MIN_CHARACTERS of fewer than
+    """The parts of each text that count one by one in an interval: the whole text, or pieces of about MIN_CHARACTERS of fewer than
     FEW_TEXTS texts. Texts of the same lengths are cut at the same places."""
     if len(texts) >= FEW_TEXTS:
         return [[text] for text in texts]
-    return [_even_stretches(text) for text in texts]
+    return [_even_pieces(text) for text in texts]
 
 
-def _even_stretches(text: str) -> list[str]:
-    num_stretches = max(len(text) // MIN_CHARACTERS, 1)
-    ends = [len(text) * i // num_stretches for i in range(num_stretches + 1)]
+def _even_pieces(text: str) -> list[str]:
+    num_pieces = max(len(text) // MIN_CHARACTERS, 1)
+    ends = [len(text) * i // num_pieces for i in range(num_pieces + 1)]
     return [text[start:end] for start, end in itertools.pairwise(ends)]
 
 
@@ -78,7 +78,7 @@ def equal_pieces(
     """Pieces of samples, held-out and training texts: equally many, of the same lengths, and as much text as all of them have."""
     rng = np.random.default_rng(seed)
     held_out_text, train_text = "\n".join(held_out), "\n".join(train)
-    pieces = stretches(samples, min(len(held_out_text), len(train_text)), rng)
+    pieces = drawn_pieces(samples, min(len(held_out_text), len(train_text)), rng)
     lengths = [len(piece) for piece in pieces]
     return pieces, random_pieces(held_out_text, lengths, rng), random_pieces(train_text, lengths, rng)
 

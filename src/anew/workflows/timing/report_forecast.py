@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from anew.core.specs import Spec, Tokens
+from anew.core.specs import Tokens
 from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
@@ -32,9 +32,9 @@ from anew.runs.state import Checkpoint
 from anew.sampling.restore import checkpoint_weights
 from anew.workflows.evaluate import AMPLE_SHARE, ENOUGH_SHARE
 from anew.workflows.job import TrainingJob
-from anew.workflows.pace import Pace
-from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
-from anew.workflows.sample_counts import SampleCounts
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.report_trials import trial_audit, trial_features, trial_sampling
+from anew.workflows.timing.sample_counts import SampleCounts
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
@@ -212,9 +212,7 @@ def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportFo
     assert budget is not None
     seconds = min(TRIAL_SHARE * budget, MAX_TRIAL)
     pace = None if isinstance(job.data.spec, Tokens) else trial_sampling(job, weights, seconds)
-    modality, seed = job.record.data.modality, job.plan.seed
-    item_spec = job.record.codec.spec if job.record.codec is not None else job.data.spec
-    forecast = forecast_of_data(job.data, modality, item_spec, seed, seconds, job.train_config)
+    forecast = forecast_of_data(job.data, job.plan.seed, seconds, job.train_config)
 
     def training_seconds(budget: float) -> float:
         # A training time that was asked for is not cut short
@@ -223,26 +221,22 @@ def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportFo
     return replace(forecast, pace=pace, crowding=job.context.crowding, training_seconds=training_seconds)
 
 
-def forecast_of_data(
-    data: Dataset, modality: str, spec: Spec, seed: int, seconds: float, config: TrainConfig | None = None
-) -> ReportForecast:
+def forecast_of_data(data: Dataset, seed: int, seconds: float, config: TrainConfig | None = None) -> ReportForecast:
     """Forecast reports on this data, on idle cores and without knowing how fast samples are drawn.
 
     Args:
         data: The data that is learned.
-        modality: Name of its modality.
-        spec: Spec of an item.
         seed: Seed of the order of items.
         seconds: Seconds for each of the two trials, of the copying test and of features.
         config: Says how many samples the report measures.
     """
-    counts = SampleCounts.of(spec, data)
+    counts = SampleCounts.of(data)
     return ReportForecast(
-        audit=trial_audit(data, modality, spec, seed, seconds, counts.pieces),
+        audit=trial_audit(data, seed, seconds, counts.pieces),
         n_samples=counts.of_report((config or TrainConfig()).evaluate_samples),
         min_samples=counts.enough(),
         held_out=counts.held_out,
-        feature_seconds=trial_features(data, modality, spec, seed, seconds),
+        feature_seconds=trial_features(data, seed, seconds),
         pieces=counts.pieces,
     )
 
