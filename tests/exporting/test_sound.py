@@ -48,17 +48,18 @@ def modality(tmp_path_factory: pytest.TempPathFactory) -> Audio:
     modality = Audio(AudioConfig())
     modality.inspect(items, DataBudget(60.0, len(items), 100_000))
     modality.fit(items, DataBudget(60.0, len(items), 100_000), ())
-    modality.calibrate(_grids(modality, 16), _grids(modality, 16))
+    modality.calibrate(_grids(modality, 16), _grids(modality, 16, noise=0.1))
+    assert max(modality.sound_scale()["steadiness"][0]) < 0.9
     return modality
 
 
-def _grids(modality: Audio, count: int, end: int | None = None) -> torch.Tensor:
+def _grids(modality: Audio, count: int, end: int | None = None, noise: float = 0.2) -> torch.Tensor:
     """Falling noise, loud and soft, silent from frame `end` on: grids that are no clip's."""
     source = torch.Generator().manual_seed(0)
     shape = modality._shape
     fall = torch.linspace(0.5, -1.5, shape.frames) * torch.rand(count, 1, 1, 1, generator=source)
-    noise = torch.randn(count, 1 if shape.channels == 1 else 3, shape.bands, shape.frames, generator=source)
-    maps = (fall + 0.2 * noise).clamp(-1.0, 1.0)
+    normal = torch.randn(count, 1 if shape.channels == 1 else 3, shape.bands, shape.frames, generator=source)
+    maps = (fall + noise * normal).clamp(-1.0, 1.0)
     if end is not None:
         maps[..., end:] = -1.0
     return pair_bands(maps) if shape.bands_per_row == 2 else maps

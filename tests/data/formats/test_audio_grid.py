@@ -42,6 +42,17 @@ def test_only_what_is_next_to_silence_can_become_silent(silent: float) -> None:
     assert floor == (-0.92 if silent else -1.0)
 
 
+def test_samples_of_steady_tones_become_steady() -> None:
+    real = torch.full((20, 1, 32, 32), -1.0)
+    real[:, :, ::4] = 0.6
+    samples = (real + 0.1 * torch.randn(real.shape, generator=torch.Generator().manual_seed(0))).clamp(-1.0, 1.0)
+    scale = SCALE.as_steady_as(samples, real).as_silent_as(samples, real)
+    assert float((scale.levels(samples) - real[:, 0]).square().mean()) < 0.002
+    assert SCALE.as_steady_as(real, samples) == SCALE
+    numbers = scale.numbers()
+    assert numbers["steadiness"] == scale.steadiness
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_grids_of_many_clips_take_the_memory_of_a_few(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = replace(SCALE.shape, channels=channels, bands=64)  # as many as the window resolves, so that none are paired

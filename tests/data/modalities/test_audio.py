@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import soundfile
+import torch
 from numpy.typing import NDArray
 
 from anew.core.specs import Grid
@@ -504,9 +506,15 @@ def test_short_sounds_come_back_as_short() -> None:
     made = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
     lengths = np.array([audio.end_of(wave) for wave in made]) / 8000
     assert abs(np.mean(lengths) - np.mean([len(clip) for clip in clips]) / 8000) < 0.005
+    steady = torch.full((8, *modality.spec.shape), -1.0)
+    steady[:, :, ::4] = 0.6
+    flutter = 0.1 * torch.randn(steady.shape, generator=torch.Generator().manual_seed(0))
+    modality.calibrate((steady + flutter).clamp(-1.0, 1.0), steady)
+    assert len(modality.sound_scale()["steadiness"]) == 3
     again = Audio(AudioConfig())
-    again.restore(modality.state(), Path())
-    assert again.sound_scale()["lag"] == modality.sound_scale()["lag"] < 0
+    again.restore(json.loads(json.dumps(modality.state())), Path())
+    assert again.sound_scale() == modality.sound_scale()
+    assert again.sound_scale()["lag"] < 0
 
 
 def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from anew.functional.spectrogram import Frames
+    from anew.functional.steadiness import Factors
 
 RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter sound is hardly heard
 STORED_SCALE = 32767.0  # 16-bit value that stands for 1
@@ -65,6 +66,7 @@ class SoundScale:
         tail: Value of a grid up to which the end of a sample is silence.
         lag: Samples of the waveform from the end of the last audible frame to the end of the sound, mostly below 0, since the
             window of that frame may begin just before the end; None if clips do not end before the grid does.
+        steadiness: Factors of `anew.functional.steadiness` for the levels of samples; none for those of clips.
     """
 
     shape: Shape
@@ -75,6 +77,7 @@ class SoundScale:
     floor: float = -1.0
     tail: float = -1.0
     lag: int | None = None
+    steadiness: Factors = ()
 
     @classmethod
     def of(
@@ -140,7 +143,8 @@ class SoundScale:
         }
         levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
         sources = {"noise_from": self.noise_from, "pitched": self.pitched}
-        return {**sizes, **levels, **sources, "floor": self.floor, "tail": self.tail, "lag": self.lag}
+        endings = {"floor": self.floor, "tail": self.tail, "lag": self.lag}
+        return {**sizes, **levels, **sources, **endings, "steadiness": self.steadiness}
 
     def _pulsing_as_real(self, rows: Numbers) -> tuple[float | None, bool]:
         """Choose the frequency in Hz above which noise replaces tones (None: tones only), and whether it pulses at a pitch.
@@ -241,10 +245,10 @@ class SoundScale:
         return waves
 
     def levels(self, x: Values) -> Tensor:
-        """The level (B, M, T) in [-1, 1] of grids (B, C, R, T), with silence in and after each sound."""
+        """The level (B, M, T) in [-1, 1] of grids (B, C, R, T), as steady as clips, with silence in and after each sound."""
         import torch
 
-        level = self._raw_levels(x).nan_to_num().clamp(-1.0, 1.0)
+        level = self._steady_levels(x)
         level = level.masked_fill(level <= self.floor, -1.0)
         return torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
 
@@ -253,6 +257,12 @@ class SoundScale:
         import torch
 
         return maps_of(torch.as_tensor(x).detach().float().cpu(), self.shape.bands_per_row)[:, 0]
+
+    def _steady_levels(self, x: Values) -> Tensor:
+        """`levels` without silence."""
+        from anew.functional.steadiness import steady
+
+        return steady(self._raw_levels(x).nan_to_num().clamp(-1.0, 1.0), self.steadiness)
 
     def lagging_as(self, grids: Values, lengths: Sequence[int]) -> SoundScale:
         """The scale with the mean `lag` of clips, whose grids are (n, C, R, T) and whose sounds end after these lengths."""
@@ -268,20 +278,27 @@ class SoundScale:
         frames = _frames_heard(self.levels(x))
         return [shape.length if lag is None or n == shape.frames else max(0, n * shape.hop + lag) for n in frames]
 
+    def as_steady_as(self, samples: Values, real: Values) -> SoundScale:
+        """The scale with the `steadiness` that makes samples (n, C, R, T) fluctuate no more than real clips (m, C, R, T)."""
+        from anew.functional.steadiness import fit_factors
+
+        plain = replace(self, steadiness=())
+        return replace(self, steadiness=fit_factors(plain._steady_levels(samples), plain._steady_levels(real)))
+
     def as_silent_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with the `floor` that makes samples (n, C, R, T) silent in as many places as real clips (m, C, R, T).
 
         A generator of continuous values comes near to silence, and does not reach it: it leaves a faint noise.
         """
         share = float((self._raw_levels(real) <= -1.0 + ROUNDING).float().mean())
-        floor = float(np.quantile(self._raw_levels(samples).numpy(), share)) if share else -1.0
+        floor = float(np.quantile(self._steady_levels(samples).numpy(), share)) if share else -1.0
         return replace(self, floor=round(float(np.clip(floor, -1.0, LOUDEST_FLOOR)), 4))
 
     def ending_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with the `tail` that makes samples (n, C, R, T) on average as long as real clips (m, C, R, T)."""
         level, real_level = (
             replace(self, tail=-1.0).levels(samples),
-            replace(self, floor=-1.0, tail=-1.0).levels(real),
+            replace(self, floor=-1.0, tail=-1.0, steadiness=()).levels(real),
         )
 
         def mean_length(levels: Tensor, tail: float) -> float:

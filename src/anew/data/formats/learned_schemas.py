@@ -12,6 +12,7 @@ from anew.data.formats.clip_levels import ClipLevels
 from anew.data.formats.pixel_matching import PixelMatching
 
 Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
+Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 R = TypeVar("R", bound=Record)
 NAMED = "data.learned"  # its key in config.json
 
@@ -60,6 +61,8 @@ class LearnedAudio(LearnedGrid):
     floor: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
+    # Older runs have samples as they come
+    steadiness: Annotated[tuple[tuple[Share, Share, Share, Share, Share], ...], Field(max_length=3)] = ()
     levels: ClipLevels | None = None
     singles: Flag = False  # older runs cut every long file
     trims_first: Flag = False  # and their silent ends with it

@@ -278,7 +278,7 @@ class Audio(GridModality):
         return CALIBRATION_CLIPS, FITTED_CLIPS
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        self._scale = self._scale.as_silent_as(samples, real)
+        self._scale = self._scale.as_steady_as(samples, real).as_silent_as(samples, real)
         if self.config.trim:
             self._scale = self._scale.ending_as(samples, real)
         if self._levels:
@@ -322,6 +322,7 @@ class Audio(GridModality):
             "floor": self._scale.floor,
             "tail": self._scale.tail,
             "lag": self._scale.lag,
+            "steadiness": self._scale.steadiness,
             "levels": self._levels and self._levels.model_dump(),
             "singles": self._has_singles,
             "trims_first": self._trims_first,
@@ -333,7 +334,7 @@ class Audio(GridModality):
         self._restore_grid(record, brightness_channels=1)
         self.clip_shape = _restored_shape(record)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
-        self._scale = SoundScale(self.clip_shape, *scale)
+        self._scale = SoundScale(self.clip_shape, *scale, steadiness=record.steadiness)
         self._levels = record.levels
         self._has_singles = record.singles
         self._trims_first = record.trims_first

@@ -6,7 +6,7 @@ Legend for shapes: N samples, F frequencies (window / 2 + 1), M mel bands, T fra
 import io
 import math
 import wave
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
 KEPT_SECONDS = 0.01  # of the silence at the end of a clip
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
+STEADY_WINDOWS = (9, 5, 3)  # frames of the running medians that levels are brought nearer to, in turn
+STEADY_LEVELS = (-1.0, -0.75, -0.4, 0.0, 0.5)  # that have a factor each
 DETAIL = 0.5  # factor of the differences of paired bands
 MAX_IMAGE = 0.5  # largest value of a stereo image
 MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
@@ -45,7 +47,8 @@ def waves(samples: Array, item: Scale) -> list[Array]:
     sounds = []
     grids = np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0)
     for grid in unpair_bands(grids) if item["bands_per_row"] == 2 else grids:  # (1 or 3, M, T)
-        unit = np.where(grid[0] <= item["floor"], -1.0, grid[0])  # (M, T)
+        level = steady(grid[0], item["steadiness"])
+        unit = np.where(level <= item["floor"], -1.0, level)  # (M, T)
         audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # after the last of these frames is silence
         unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
@@ -73,6 +76,15 @@ def unpair_bands(grids: Array) -> Array:
     half[:, 0] = np.clip(grids[:, 1] / DETAIL, -room, room)
     n, maps, rows, frames = mean.shape
     return np.stack([mean + half, mean - half], 3).reshape(n, maps, 2 * rows, frames)
+
+
+def steady(level: Array, factors: Sequence[Sequence[float]]) -> Array:
+    """Levels (M, T) whose distances from running medians are multiplied by factors, which depend on the median."""
+    for window, by_level in zip(STEADY_WINDOWS[: len(factors)], factors, strict=True):
+        padded = np.pad(level, ((0, 0), (window // 2, window // 2)), mode="edge")
+        median = np.median(np.lib.stride_tricks.sliding_window_view(padded, window, axis=1), axis=2)
+        level = median + np.interp(median, STEADY_LEVELS, by_level) * (level - median)
+    return level
 
 
 def peak_level(unit: Array, levels: Scale, peak: float) -> float:

@@ -16,6 +16,8 @@ const SILENT = 1e-4; // a value below this share of the peak is not heard (-80 d
 const ZERO = 0.5 / 32767; // values up to this become zero in a file of 16 bits
 const KEPT_SECONDS = 0.01; // of the silence at the end of a clip
 const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not needed
+const STEADY_WINDOWS = [9, 5, 3]; // frames of the running medians that levels are brought nearer to, in turn
+const STEADY_LEVELS = [-1, -0.75, -0.4, 0, 0.5]; // that have a factor each
 const DETAIL = 0.5; // factor of the differences of paired bands
 const MAX_IMAGE = 0.5; // largest value of a stereo image
 const MAX_BALANCE_DB = 20; // level difference of two channels that MAX_IMAGE stands for
@@ -28,14 +30,14 @@ const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions 
 
 // The waveform of a grid (C, R, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, bands_per_row, length, depth, top, gain,
-// peak, levels, rounds, floor, tail, lag, fade, noise_from, pitched.
+// peak, levels, rounds, floor, tail, lag, steadiness, fade, noise_from, pitched.
 export function waveOf(grid, item) {
   const { channels } = item;
   const values = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
   const all = item.bands_per_row === 2 ? unpairBands(values, item) : values; // (1 or 3, M, T)
   const frames = all.length / item.bands / (channels === 2 ? 3 : 1);
   const area = item.bands * frames;
-  const units = all.subarray(0, area).map((unit) => (unit <= item.floor ? -1 : unit));
+  const units = steady(all.subarray(0, area), item.steadiness, frames).map((unit) => (unit <= item.floor ? -1 : unit));
   let audibleFrames = 0; // frames up to the last audible one: after it is silence
   units.forEach((unit, i) => {
     if (unit > item.tail + 1e-4) audibleFrames = Math.max(audibleFrames, (i % frames) + 1);
@@ -78,6 +80,29 @@ function unpairBands(grid, { channels, bands }) {
   return out;
 }
 
+// Levels (M, T) whose distances from running medians are multiplied by factors, which depend on the median.
+function steady(levels, factors, frames) {
+  factors.forEach((byLevel, stage) => {
+    const side = (STEADY_WINDOWS[stage] - 1) / 2;
+    const before = levels;
+    levels = before.map((level, i) => {
+      const [frame, first] = [i % frames, i - (i % frames)];
+      const near = Array.from({ length: 2 * side + 1 }, (_, step) => before[first + Math.min(frames - 1, Math.max(0, frame + step - side))]);
+      const median = near.sort((a, b) => a - b)[side];
+      return median + interpolated(median, STEADY_LEVELS, byLevel) * (level - median);
+    });
+  });
+  return levels;
+}
+
+// The value at x of straight lines through points, and beyond them that of the first or last one.
+function interpolated(x, places, values) {
+  const right = places.findIndex((place) => place > x);
+  if (right === 0) return values[0];
+  if (right < 0) return values.at(-1);
+  return values[right - 1] + ((x - places[right - 1]) / (places[right] - places[right - 1])) * (values[right] - values[right - 1]);
+}
+
 // A waveform (N), or (N, 2) of stereo, without the silence at its end, but for KEPT_SECONDS; a silent one stays as it is.
 export function cutTail(sound, { rate, channels }) {
   const peak = sound.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
@@ -94,11 +119,7 @@ function peakLevel(units, audibleFrames, { bands, levels, peak }, frames) {
     const row = units.subarray(band * frames, (band + 1) * frames).map((unit, frame) => (frame < audibleFrames ? unit : -1));
     total += weights[band] * (row.reduce((sum, unit) => sum + unit, 0) / frames) + weights[bands + band] * Math.max(...row);
   }
-  const right = sums.findIndex((sum) => sum > total);
-  if (right === 0) return Math.min(peak * 10 ** (decibels[0] / 20), 1);
-  if (right < 0) return Math.min(peak * 10 ** (decibels.at(-1) / 20), 1);
-  const part = (total - sums[right - 1]) / (sums[right] - sums[right - 1]);
-  return Math.min(peak * 10 ** ((decibels[right - 1] + part * (decibels[right] - decibels[right - 1])) / 20), 1);
+  return Math.min(peak * 10 ** (interpolated(total, sums, decibels) / 20), 1);
 }
 
 // A waveform (N) with magnitudes (F, T): steady tones below `noise_from`, noise above it.
