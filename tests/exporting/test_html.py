@@ -20,7 +20,7 @@ from torch.nn.functional import one_hot
 import anew
 from anew.core.random import evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import Condition, SampleRequest
-from anew.data.formats import pixel_steps
+from anew.data.formats import pixel_steps, plain_areas
 from anew.exporting.graph import WEB, Container
 from anew.exporting.html import PAGE, bundle, page
 from anew.exporting.sampler import whole_sampler
@@ -193,9 +193,12 @@ def test_a_walk_leads_from_one_sample_to_the_other(name: str, grid_run: Callable
 
 CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
 STEEP = ([0.0, 110.0, 300.0], [0.0, 0.0, 300.0])  # leaves groups of pixels on a clear background
+PLAIN = {"step": "plain", "apart": [CURVE] * len(plain_areas.SPACINGS), "low": CURVE, "high": CURVE}
 MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
+    [PLAIN | {"rung": -1, "shares": None}],
+    [PLAIN | {"rung": 9, "shares": ([0.0, 1.0], [0.3, 1.0])}],
     [{"step": "palette", "colours": [[0, 0, 0, 0], [255, 0, 0, 255], [9, 200, 99, 128]], "lenience": 40.0}],
     [{"step": "margin", "colour": [0, 9, 0, 40], "sides": [1, 2, 0, 3]}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0}],
@@ -233,6 +236,8 @@ MATCHING: list[list[dict[str, Any]]] = [
     ids=[
         "alpha and specks",
         "flat",
+        "shades",
+        "plain areas",
         "palette",
         "margin",
         "holes and dots",

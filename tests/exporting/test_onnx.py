@@ -285,6 +285,7 @@ def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
         "README.md",
         "generator.onnx",
         "pixel_steps.py",
+        "plain_areas.py",
         "sample.py",
         "sampler.json",
     ]

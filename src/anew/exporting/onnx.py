@@ -11,7 +11,7 @@ import torch
 
 from anew.core import files
 from anew.core.extras import require
-from anew.data.formats import pixel_steps
+from anew.data.formats import pixel_steps, plain_areas
 from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, notes_on_parts, sampler_card
@@ -51,7 +51,12 @@ class Onnx(Target):
         if item["kind"] == "sound":
             files.write(folder / "sound.py", (RUNTIME / "sound.py").read_bytes())
         if item.get("matching"):
-            files.write(folder / "pixel_steps.py", Path(pixel_steps.__file__).read_bytes())
+            steps = Path(pixel_steps.__file__).read_text(encoding="utf-8")
+            # There both files lie next to each other, outside of any package
+            files.write_text(
+                folder / "pixel_steps.py", steps.replace(f"from {plain_areas.__name__} ", "from plain_areas ")
+            )
+            files.write(folder / "plain_areas.py", Path(plain_areas.__file__).read_bytes())
         card = sampler_card(model, [graph.name for graph in sampler.graphs], sampler.left_out)
         files.write_text(folder / "README.md", card)
         return notes_on_parts(model, sampler.left_out)

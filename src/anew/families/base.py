@@ -280,12 +280,13 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
             sweep: Scoring batches of the validation part.
         """
 
-    def calibrate_drawing(self, documents: Iterable[Batch]) -> None:
-        """Fit, after `calibrate`, how tokens are drawn.
+    def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
+        """Fit, after `calibrate`, how tokens are drawn: better with each item that it yields, until the caller stops.
 
         Args:
             documents: Documents of the validation part, one a batch; see `documents_of`.
         """
+        return iter(())
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make room for buffers whose size `fit_closed_form` learned, before a state dict is loaded.

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -48,10 +49,11 @@ MAX_EPOCHS_UNWATCHED = 1.5
 # Share of the usual samples that a modality is calibrated by on crowded cores, and their least number. The report draws samples
 # after that: with 128 for the calibration, 5 were left for the report (docs/log.md, 2026-11-29).
 CROWDED_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
-# Targets of validation documents by which drawing is calibrated. A rate of a tenth is within .0033 of it at so many (one standard
+# Targets of validation documents by which drawing is calibrated. A rate of a tenth is within .0017 of it at so many (one standard
 # deviation).
-DRAWING_TARGETS = 8192
+DRAWING_TARGETS = 32_768
 MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
+T = TypeVar("T")
 
 
 def prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
@@ -233,7 +235,7 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
                 family.fit_latents(_latent_batches(job))
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
             if generates and family.reads_documents:
-                family.calibrate_drawing(batch.to(job.world.device) for batch in _documents(job))
+                _calibrate_drawing(job, family)
         write_weights(job.folder.path, family.state_dict())
         if generates:
             _calibrate_in_time(job, family)
@@ -313,12 +315,17 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
         yield from job.data.modality.orderings(batch)
 
 
-def _documents(job: TrainingJob) -> Iterator[Batch]:
-    """Yield validation documents to calibrate drawing by, as many as there is time for, or as the replayed run read."""
+def _calibrate_drawing(job: TrainingJob, family: Family) -> None:
+    """Calibrate drawing by validation documents, for as long as there is time, or as the replayed run did.
+
+    It takes as much of the slice as latents do, which families that read documents do not have.
+    """
     if not job.data.part_size("validation"):
-        return iter(())
-    share = 0.5  # as much as for latents, which families that read documents do not have
-    return _within_slice(job, "documents", documents_of(job.data.base, "validation", DRAWING_TARGETS), share)
+        return
+    limited = documents_of(job.data.base, "validation", DRAWING_TARGETS)
+    documents = (batch.to(job.world.device) for batch in _within_slice(job, "documents", limited, 0.25))
+    for _ in _within_slice(job, "drawing", family.calibrate_drawing(documents), 0.5):
+        pass
 
 
 def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
@@ -334,15 +341,15 @@ def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
     return _within(job, "closed_form", batches, seconds)
 
 
-def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share: float) -> Iterator[Batch]:
-    """Yield batches until a share of the calibration's slice of the budget is over; see `_within`."""
+def _within_slice(job: TrainingJob, event: str, batches: Iterable[T], share: float) -> Iterator[T]:
+    """Yield batches, or steps of work, until a share of the calibration's slice of the budget is over; see `_within`."""
     budget = job.plan.budget_s
     seconds = None if budget is None else share * calibration_slice(budget, job.context.crowding)
     return _within(job, event, batches, seconds)
 
 
-def _within(job: TrainingJob, event: str, batches: Iterable[Batch], seconds: float | None) -> Iterator[Batch]:
-    """Yield batches until the seconds (None: no limit) are over, one at least.
+def _within(job: TrainingJob, event: str, batches: Iterable[T], seconds: float | None) -> Iterator[T]:
+    """Yield batches, or steps of work, until the seconds (None: no limit) are over, one at least.
 
     Their number is logged as `event`, so that a replay reads as many.
     """

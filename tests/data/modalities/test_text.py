@@ -189,7 +189,7 @@ def test_passages_of_a_long_document_begin_after_a_paragraph_or_a_line(text: str
     restored = Text(TextConfig())
     restored.restore(modality.state(), Path())
     assert restored.spec == modality.spec
-    modality.fit([Item(f"{i}.txt", text) for i in range(20)], SIZE, ())
+    modality.fit([Item(f"{i}.txt", text) for i in range(50)], SIZE, ())
     assert modality.spec.opening == () and "end" in modality.spec.special
 
 

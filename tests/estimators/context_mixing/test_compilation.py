@@ -25,7 +25,7 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
         reading.recall,
         reading.next_token_probabilities,
         drawing.draw_tokens,
-        drawing.tally_errors,
+        error_rates.tally_errors,
         error_rates.multiply_by_acceptance,
         reading.observe,
         joint.joint_log_probs,
@@ -41,5 +41,5 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
     mixer.resized(rows, 128)
     weights = np.full((3, 4), 0.25, dtype=np.float32)
     mixer.weights_if_accepted(rows, np.arange(3), weights, np.ones(error_rates.NUM_ERRORS, dtype=np.float32))
-    mixer.error_tallies(mixer.document(4), text[:3], weights)
+    mixer.count_errors(mixer.document(4), text[:3])
     assert [len(loop.signatures) for loop in loops] == counts  # type: ignore[attr-defined]

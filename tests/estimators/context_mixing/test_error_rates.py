@@ -11,7 +11,7 @@ from anew.estimators.context_mixing.error_rates import NUM_ERRORS, UNOPENED, acc
 from anew.estimators.context_mixing.mixer import ContextMixer
 from anew.estimators.context_mixing.words import FIRST_SLOTS, words_of
 
-LETTERS = "\0\n ()[]Tabcehnotxy"
+LETTERS = "\0\t\n ()[]Tabcehnotxy"
 TRAIN = "the cat (that) [hat]\n"
 
 
@@ -67,8 +67,23 @@ def error(mixer: ContextMixer, before: str, token: str) -> int:
         (" (cat\n", "]", error_rates.MISMATCHED),
         (" (cat\n ", "(", error_rates.OUTDENTED + 3),
         (" (cat\n  ", "(", error_rates.NONE),
-        (" (cat\n", "\n", error_rates.NONE),
-        (" (cat\n", ")", error_rates.NONE),
+        (" (cat\n", "\n", error_rates.EMPTY_LINE),
+        (" (cat)\n", "\n", error_rates.NONE),
+        ("(cat", "\n", error_rates.ENDS_LEFT + 4),
+        ("[(cat", "\n", error_rates.ENDS_LEFT + 5),
+        (" (cat", "\n", error_rates.ENDS_LEFT),
+        ("  [(cat\n", " ", error_rates.ENDS_LEFT + 3),
+        (" [(cat\n", " ", error_rates.ENDS_LEFT + 7),
+        ("[(cat\n", " ", error_rates.NONE),
+        ("[cat", " ", error_rates.NONE),
+        # A tab ends at the eighth column, with spaces before it or not
+        ("        (cat\n\t", "(", error_rates.OUTDENTED + 3),
+        ("       (cat\n\t", "(", error_rates.NONE),
+        ("   \t(cat\n       ", "(", error_rates.OUTDENTED),
+        ("  (cat\n  ", ")", error_rates.NONE),
+        ("  (cat\n ", ")", error_rates.CLOSED_LEFT),
+        ("  (cat\n   ", ")", error_rates.CLOSED_RIGHT),
+        (" (cat\n", ")", error_rates.CLOSED_LEFT),
         (" (cat)\n", "(", error_rates.NONE),
     ],
 )
@@ -125,20 +140,28 @@ def test_a_text_of_nothing_but_errors_goes_on(mixer: ContextMixer) -> None:
     assert tokens[0] >= 0
 
 
-def test_errors_of_a_text_are_counted_beside_those_that_are_drawn(mixer: ContextMixer) -> None:
+def test_drawn_errors_are_tallied_with_those_that_are_refused(mixer: ContextMixer) -> None:
+    n, closer = 50, LETTERS.index(")")
+    network = np.full((n, len(LETTERS)), 1.0 / len(LETTERS), dtype=np.float32)
+    accepted = np.ones(NUM_ERRORS, dtype=np.float32)
+    accepted[UNOPENED] = 0.0
+    tokens, tallies = np.full(n, closer), np.zeros((NUM_ERRORS, 2), dtype=np.int64)
+    uniform = np.linspace(0.0, 0.99, n, dtype=np.float32)
+    mixer.draw(mixer.rows(n, 4), mixer.joints(n), network, uniform, tokens, accepted=accepted, tallies=tallies)
+    assert tallies[UNOPENED, 0] >= n and tallies[UNOPENED, 1] == 0 and tallies[:, 1].sum() == n
+
+
+def test_errors_of_a_text_are_counted(mixer: ContextMixer) -> None:
     text = ids("the ) cat ) (hat) ")
-    network = np.full((len(text), len(LETTERS)), 1e-3, dtype=np.float32)
-    network[:, LETTERS.index(")")] = 1.0
-    tallies = mixer.error_tallies(mixer.document(len(text)), text, network)
-    assert tallies[:, 1].tolist() == [len(text) - 2, *[0] * (UNOPENED - 1), 2, *[0] * (NUM_ERRORS - UNOPENED - 1)]
-    assert tallies.sum(0).tolist() == [len(text)] * 2 and tallies[UNOPENED, 0] > 5
+    counts = mixer.count_errors(mixer.document(len(text)), text)
+    assert counts.tolist() == [len(text) - 2, *[0] * (UNOPENED - 1), 2, *[0] * (NUM_ERRORS - UNOPENED - 1)]
 
 
 def test_errors_are_accepted_as_often_as_they_were_there() -> None:
-    tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
-    tallies[:5] = (900, 990), (100, 10), (0, 3), (8, 0), (3, 1)  # the last ones differ by chance
-    shares = acceptance_rates(tallies)
-    np.testing.assert_allclose(shares[:5], [1.0, 10.5 / 100.5, 1.0, 0.5 / 8.5, 1.0], rtol=1e-6)
+    drawn, there = np.zeros((2, NUM_ERRORS), dtype=np.int64)
+    drawn[:5], there[:5] = (900, 100, 0, 8, 2), (1989, 10, 3, 0, 2)  # the last one differs by chance
+    shares = acceptance_rates(drawn, 1002, there)
+    np.testing.assert_allclose(shares[:5], [1.0, 5.5 / 100.5, 1.0, 0.5 / 8.5, 1.0], rtol=1e-6)
 
 
 def test_all_words_of_a_long_text_are_known() -> None:

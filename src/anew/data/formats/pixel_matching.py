@@ -1,5 +1,5 @@
 """Matching of samples to the values that real pixels have: clear and opaque alpha, flat colours, a palette, a margin, few specks,
-few colours, no single pixels in the background.
+plain areas, few colours, no single pixels in the background.
 
 A generator of continuous values only comes near to exact values of real pixels. Once after training, histogram matching of samples
 and training images learns how near: each curve below turns a distance (to a value, to a colour, to the neighbours) into the distance
@@ -22,9 +22,11 @@ from pydantic import Field
 from anew.core.arrays import Numbers
 from anew.core.schema import NotNegative, Record
 from anew.data.formats import palettes, pixel_steps
-from anew.data.formats.pixel_steps import as_pixel, distances, neighbourhood
+from anew.data.formats.matching_curves import Curve, curve
+from anew.data.formats.pixel_steps import as_pixel, neighbourhood
+from anew.data.formats.plain_areas import Levels, distances
+from anew.data.formats.plain_matching import PlainStep
 
-KNOTS = 129  # quantiles of a curve: one for each 128th of the pixels
 COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from: bounds the time
 SHARPNESS = (4.0, 4.0)  # sharpness of each round against specks: smaller ones blur small details, see docs/log.md
 MIN_MARGIN_IMAGES = 16  # with fewer images, a row of pixels may be empty in all of them by chance; chosen
@@ -34,8 +36,10 @@ MIN_COMMON_SHARE = 0.001  # of the opaque pixels, for each of them; chosen
 MIN_SHARED = 0.5  # share of the opaque pixels that they have together, without which they say little; chosen
 FARTHEST = 512.0  # farther than any colour is from any other: the distance of black and white, with alpha, is 510
 MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
-# Samples have too many colours if most of them have this many times the colours of real images of their area; chosen.
+# An image has too many colours if it has this many times those of real images of its area; chosen.
 TOO_MANY_COLOURS = 1.25
+# Samples have too many if their share of such images is larger by this; chosen. Where areas became plain, few samples have.
+MIN_SURPLUS = 0.1
 # Images with more than this many times the colours expected, such as photographs among drawings, do not say how many a drawing
 # has, and samples that are left as they are take their place. The usual number is that of most images, so they are no more than
 # half.
@@ -51,9 +55,6 @@ MIN_USUAL_SHARE = 0.95
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
 
-Levels = NDArray[np.float32]
-Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
-Curve = tuple[Distances, Distances]
 Level = Annotated[int, Field(strict=True, ge=0, le=255)]
 MarginWidth = Annotated[int, Field(strict=True, ge=0, le=2**16)]
 Colour = Annotated[tuple[Level, ...], Field(min_length=1, max_length=4)]
@@ -136,7 +137,7 @@ class FewColoursStep(Record):
 
     @classmethod
     def learn(cls, samples: Levels, real: Levels, flat: tuple[Colour, ...]) -> FewColoursStep | None:
-        """None unless most samples have too many colours, and most real images few."""
+        """None unless more samples than real images have too many colours, and most real images few."""
         areas, counts = _colour_counts(real)
         sample_areas, sample_counts = _colour_counts(samples)
         if len(areas) < 2 or not len(sample_areas):
@@ -147,7 +148,8 @@ class FewColoursStep(Record):
             return None
         expected = intercept + slope * sample_areas
         is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
-        if np.mean(is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))) < 0.5:
+        has_too_many = is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))
+        if has_too_many.mean() < np.mean(excess > np.log(TOO_MANY_COLOURS)) + MIN_SURPLUS:
             return None
         step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
         return step.with_more_colours(samples, excess).with_common_colours(samples, real)
@@ -282,6 +284,7 @@ Step = (
     | StrayStep
     | AlphaStep
     | SpeckStep
+    | PlainStep
     | FewColoursStep
     | ClipColoursStep
     | FlatStep
@@ -352,14 +355,6 @@ def as_unit(levels: Numbers) -> Levels:
     return np.asarray(levels.astype(np.float32) / np.float32(127.5) - np.float32(1.0), dtype=np.float32)
 
 
-def curve(samples: Numbers, real: Numbers) -> Curve:
-    """The curve that gives distances of samples the distribution of real ones."""
-    at = np.linspace(0.0, 1.0, KNOTS)
-    quantiles = [np.quantile(x, at) if x.size else np.zeros(KNOTS) for x in (samples, real)]
-    before, after = (tuple(np.maximum.accumulate(q).round(2).tolist()) for q in quantiles)
-    return before, after
-
-
 def after(x: Levels, step: Step, num_frames: int) -> Levels:
     """Levels (n, C, H, W) after a step. num_frames: Frames of each clip, where they are those of clips; else 0."""
     parts = np.split(x, len(x) // num_frames) if num_frames else [x]
@@ -409,6 +404,8 @@ def _learners(real: Numbers, clips: Levels, num_frames: int) -> Iterator[Callabl
         yield AlphaStep.learn
     if has_neighbours:
         yield from (partial(SpeckStep.learn, sharpness=sharpness) for sharpness in SHARPNESS)
+    if has_neighbours and not num_frames:
+        yield PlainStep.learn
     if has_alpha:  # specks of transparency are gone now
         yield AlphaStep.learn
     yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in flat_colours)

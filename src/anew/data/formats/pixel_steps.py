@@ -1,20 +1,16 @@
-"""The steps that give samples the values of real pixels; `pixel_matching` learns them. It needs only NumPy: exports copy this file.
+"""The steps that give samples the values of real pixels; `pixel_matching` learns them. It needs only NumPy and `plain_areas`: exports
+copy both files.
 
 Legend for shapes: n images, C channels, H rows, W columns, P colours. Values are levels from 0 to 255, colour multiplied by
 alpha. A curve is a pair of K distances each, before and after.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-Levels = NDArray[np.float32]
-Indices = NDArray[np.intp]
-Curve = tuple[Sequence[float], Sequence[float]]
-S = TypeVar("S", bound=np.generic)
+from anew.data.formats.plain_areas import Curve, Indices, Levels, distances, plain, shifts, shrink
 
 EVEN = 4.0  # neighbours within this squared distance have about the same weight
 STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: bounds memory
@@ -35,17 +31,12 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
     """
     functions: dict[str, Callable[..., Levels]] = {"islands": islands, "alpha": alpha, "specks": specks}
     functions |= {"few_colours": few_colours, "clip_colours": clip_colours, "flat": flat, "stray": stray}
-    functions |= {"palette": palette, "margin": margin}
+    functions |= {"palette": palette, "margin": margin, "plain": plain}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
         numbers = {name: value for name, value in step.items() if name != "step"}
         levels = functions[str(step["step"])](levels, **numbers)
     return levels
-
-
-def shrink(distance: Levels, curve: Curve) -> Levels:
-    """Distances after a curve, which makes none of them larger."""
-    return np.asarray(np.minimum(np.interp(distance, *curve), distance), dtype=np.float32)
 
 
 def islands(x: Levels, dots: float, holes: float, colour: Sequence[int] | None = None, reach: float = 0.0) -> Levels:
@@ -401,20 +392,6 @@ def alone(index: Indices) -> NDArray[np.bool_]:
     for shifted in shifts(index):
         is_alone &= shifted != index
     return is_alone
-
-
-def shifts(x: NDArray[S]) -> Iterator[NDArray[S]]:
-    """Yield the eight neighbours of each pixel of x (..., H, W), mirrored at the borders."""
-    height, width = x.shape[-2:]
-    padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], mode="reflect")
-    for down, right in product(range(3), range(3)):
-        if (down, right) != (1, 1):
-            yield padded[..., down : down + height, right : right + width]
-
-
-def distances(x: Levels, colour: Levels) -> Levels:
-    """The Euclidean distance over the channels, (n, H, W)."""
-    return np.asarray(np.sqrt(((x - colour) ** 2).sum(axis=1)), dtype=np.float32)
 
 
 def as_pixel(colour: Sequence[int]) -> Levels:

@@ -67,7 +67,7 @@ class ImageConfig:
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "images of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(
-        True, "match samples to the data: its alpha values, flat colours, palette and share of specks"
+        True, "match samples to the data: its alpha values, flat colours, palette, plain areas and share of specks"
     )
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
     image_column: str = setting("", "table column of the images; empty: found by its name")

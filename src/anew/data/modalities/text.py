@@ -114,6 +114,7 @@ class Text(Modality):
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
+        self._record_start = ""  # see `text_records.division`
         self._notes: list[str] = []
         self._num_classes = 0
         self._labels = RecordLabels(getattr(config, "labels", "off") != "off")
@@ -149,8 +150,9 @@ class Text(Modality):
                 return [UNLABELLED] if has_labels else []
             self.layout = "list"
             return ["each row is a separate short record; layout=document joins the rows into one text"]
-        if any(len(text_records.records(text)) > 1 for text in texts):
-            return [text_records.RULE]
+        self._record_start, rules = text_records.division(texts)
+        if rules:
+            return rules
         objections = line_records.why_documents(texts)  # for each file: why its lines are no records, None if they are
         if not objections:
             return []
@@ -177,8 +179,9 @@ class Text(Modality):
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
         if self.layout == "document":
-            may_divide = isinstance(self.config, TextConfig) and self.config.layout == "auto"
-            yield from text_records.documents(item, text_records.records(text) if may_divide else [text])
+            is_auto = getattr(self.config, "layout", "") == "auto"
+            texts = text_records.records(text, self._record_start) if is_auto else [text]
+            yield from text_records.documents(item, texts)
             return
         records = line_records.numbered_records(text)
         for number, record in records:
@@ -363,12 +366,13 @@ class Text(Modality):
             "classes": spec.classes,
             "by_file": self._labels.by_file,
             "opening": list(spec.opening),
+            "record_start": self._record_start,
             "files": self._decoder.state(),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned_schemas.read(learned_schemas.LearnedText, state)
-        self.layout, self._num_classes = record.layout, record.classes
+        self.layout, self._num_classes, self._record_start = record.layout, record.classes, record.record_start
         self._labels = RecordLabels(record.classes > 0, record.by_file)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))

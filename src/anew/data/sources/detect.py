@@ -24,6 +24,7 @@ from anew.data.types import SkippedItem
 # Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, Fortran: also of quotes (`debian.pl`), notes, lists
 SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
 MIN_SHARE = 0.1  # of the lines that are no comments: of prose and chats fewer than 2 in 100 match; chosen
+MIN_CODE_LINES = 5  # after more comments than that, fewer lines tell nothing; chosen
 # Heredocs, often of tables; Perl alone
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
 # Of several lines, such as a licence; within a line `/*` may be a part of a path
@@ -36,6 +37,7 @@ _STATEMENT = re.compile(
     r"|[a-z]\w*\(.*\)\.\s*$|\s*\(?[a-z]\w*/\d+\s*[,\]]"  # a fact of Prolog, a predicate that it exports
     r"|\s*(function|library|module|endmodule|begin|end|subroutine|program|integer|real|call|else|use|sub|package|import|@\w+)\b"
     r"[^,.!?]*[;)]?\s*$"
+    r"|\s*function\s+(\[.*\]|[\w.]+)\s*[=(]|\s*classdef\b"  # of MATLAB, with commas
     r"|\s*(PROGRAM|SUBROUTINE|FUNCTION|INTEGER|REAL|COMMON|CALL|RETURN|CONTINUE|END)\b[^.!?]*$"  # Fortran in capitals
     r"|\s*(Lemma|Theorem|Proof|Qed|Definition|Require|Inductive|Fixpoint)\b.*\.\s*$"
     r"|\s*\.\w+|\s*[\w.$]+:\s*$|\s+[a-z]{2,7}\s+[%$\[\w-].*,"  # directives, marks and instructions of assemblers
@@ -58,6 +60,8 @@ def contradicts_suffix(suffix: str, head: bytes) -> bool:
     text = _BLOCK_COMMENT.sub("", head.decode("latin-1"))
     lines = [line for line in text.splitlines() if line.strip()]
     code_lines = [line for line in lines if _COMMENT.match(line) is None]
+    if len(code_lines) < MIN_CODE_LINES and 2 * len(code_lines) < len(lines):
+        return False  # a licence and help texts, longer than what is read, say nothing of what follows
     n_statements = sum(_STATEMENT.match(line) is not None for line in code_lines)
     return n_statements < MIN_SHARE * len(code_lines)
 

@@ -60,7 +60,7 @@ def compile_loops(report: Callable[[float], None] = lambda share: None) -> None:
     accepted = np.ones(NUM_ERRORS, dtype=np.float32)
     mixer.weights_if_accepted(rows, np.arange(2), network[:2], accepted)
     mixer.acceptance_of(rows, np.array([2, 3]), accepted)
-    mixer.error_tallies(mixer.document(TOKENS + 1), text, network)
+    mixer.count_errors(mixer.document(TOKENS + 1), text)
     mixer.observe(rows, np.array([2, 3]))
     with suppress(OSError):  # without the marker, all loops are called again next time
         _marker().parent.mkdir(parents=True, exist_ok=True)

@@ -15,25 +15,30 @@ from numpy.typing import NDArray
 from anew.core.compiled import compiled_inner
 
 NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
-NUM_KINDS = 18  # C
+NUM_KINDS = 19  # C
 # Columns of `Counts.heads`: check bits of the key, the first entry or the one tally, their number and room, and the newest symbol.
 CHECK, FIRST, SIZES, NEWEST = range(4)
 MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
 # Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line;
 # a hash of the letters of the current word alone, and whether a capital begins it; white space at the beginning of this line and of
 # the last one with more, the number of open brackets, whether the innermost one still awaits its word, a hash of each open bracket
-# and its word (the one right before it, else the first one in it), and the bracket that closes it with the white space of its line.
+# and its word (the one right before it, else the first one in it), and the bracket that closes it with its place.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
 LETTERS, CAPITAL = 19, 20
 INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(21, 26)
 # Open brackets of which the word is kept, a power of two; deeper ones take the places of the outermost
 MAX_OPEN = 16
-# The closing bracket (8 bits), the white space (32 bits), and the number of brackets that are open with this one, which tells whether
-# a deeper one has taken its place
+# The closing bracket (8 bits), the white space before the line where the bracket was opened and the column there (16 bits each), and
+# the number of brackets that are open with this one, which tells whether a deeper one has taken its place
 CLOSERS = HEADS + MAX_OPEN
-INDENT_MASK, DEPTH_SHIFT = 2**32 - 1, 40
+INDENT_SHIFT, COLUMN_SHIFT, DEPTH_SHIFT = 8, 24, 40
+INDENT_MASK, PLACE_MASK = 2**16 - 1, 2**32 - 1  # of the white space alone, and of both
+COLUMNS_TOGETHER = np.uint64(
+    2
+)  # bits of the column that contexts do not tell apart outside of brackets: fours of columns
 HISTORY_SIZE = CLOSERS + MAX_OPEN
+TAB_WIDTH = 8  # a power of two
 MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
 FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
 # ASCII; special tokens, as between two documents, are spelt with NUL
@@ -79,8 +84,8 @@ def combine_hashes(a: np.uint64, b: np.uint64) -> np.uint64:
 
 @compiled_inner
 def context_keys(history: Keys, keys: Keys) -> None:
-    """Fill `keys` (C,) with those of the current contexts: the last tokens, the last bytes, words, the start of the line, and open
-    brackets."""
+    """Fill `keys` (C,) with those of the current contexts: the last tokens, the last bytes, words, the start of the line, open
+    brackets, and the place in the line."""
     key = np.uint64(0)
     keys[0] = key
     for i in range(NUM_TOKEN_ORDERS - 1):
@@ -103,6 +108,12 @@ def context_keys(history: Keys, keys: Keys) -> None:
     keys[16] = combine_hashes(combine_hashes(np.uint64(22), inner), history[TOKENS])
     nesting = combine_hashes(min(history[NUM_OPEN], np.uint64(MAX_DEPTH)), history[INDENT_ABOVE])
     keys[17] = combine_hashes(combine_hashes(np.uint64(23), nesting), history[TOKENS])
+    # Where the innermost bracket was opened, which says how far the next line is indented; else how long this line is already
+    if history[NUM_OPEN]:
+        place = (history[CLOSERS + innermost(history)] >> np.uint64(INDENT_SHIFT)) & np.uint64(PLACE_MASK)
+    else:
+        place = history[COLUMN] >> COLUMNS_TOGETHER
+    keys[18] = combine_hashes(combine_hashes(np.uint64(24), place), history[TOKENS])
     for i in range(NUM_KINDS):
         keys[i] = combine_hashes(keys[i], np.uint64(i + 1))
 
@@ -135,7 +146,7 @@ def read_byte(history: Keys, byte: Index) -> None:
         _end_word(history)
         history[LETTERS] = np.uint64(0)
         history[WORD] = np.uint64(0) if byte == SPACE else combine_hashes(np.uint64(11), np.uint64(byte))
-    history[COLUMN] += np.uint64(1)
+    history[COLUMN] = _after_column(history[COLUMN], byte)
     if byte == NEWLINE:
         history[COLUMN] = np.uint64(0)
         history[AT_LINE_START], history[FIRST_WORD_OF_LINE] = np.uint64(1), np.uint64(1)
@@ -178,19 +189,26 @@ def _nest(history: Keys, byte: Index) -> None:
             history[INDENT_ABOVE] = history[INDENT]
         history[INDENT] = np.uint64(0)
     elif byte in (SPACE, TAB) and history[COLUMN] == history[INDENT]:
-        history[INDENT] += np.uint64(1)
+        history[INDENT] = _after_column(history[INDENT], byte)
     elif byte in OPENING:
         history[NUM_OPEN] += np.uint64(1)
         history[HEADS + innermost(history)] = np.uint64(byte)
         closer = byte + (1 if byte == OPENING[0] else 2)  # ) follows ( in ASCII, the others come two later
-        indent = min(history[INDENT], np.uint64(INDENT_MASK)) << np.uint64(8)
+        indent = min(history[INDENT], np.uint64(INDENT_MASK)) << np.uint64(INDENT_SHIFT)
+        column = min(history[COLUMN], np.uint64(INDENT_MASK)) << np.uint64(COLUMN_SHIFT)
         depth = history[NUM_OPEN] << np.uint64(DEPTH_SHIFT)
-        history[CLOSERS + innermost(history)] = np.uint64(closer) | indent | depth
+        history[CLOSERS + innermost(history)] = np.uint64(closer) | indent | column | depth
         history[AWAITS_HEAD] = np.uint64(1)
     elif byte in CLOSING:
         # Of whichever kind: comments and smileys close what was never opened
         history[NUM_OPEN] -= np.uint64(history[NUM_OPEN] > 0)
         history[AWAITS_HEAD] = np.uint64(0)
+
+
+@compiled_inner
+def _after_column(column: np.uint64, byte: Index) -> np.uint64:
+    """The column after a byte: a tab ends at the next multiple of TAB_WIDTH, as files that mix tabs and spaces take it."""
+    return (column | np.uint64(TAB_WIDTH - 1)) + np.uint64(1) if byte == TAB else column + np.uint64(1)
 
 
 @compiled_inner

@@ -1,6 +1,6 @@
 """Draws tokens from the mixture of contexts and network: only the questions on the way to a token are asked.
 
-Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows, G kinds of errors (see `error_rates`).
+Legend for shapes: D questions of the longest path, V tokens, n rows, G kinds of errors (see `error_rates`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from anew.estimators.context_mixing.joint import (
     learn_joint,
     mean_logit,
 )
-from anew.estimators.context_mixing.memory import read_counted
 from anew.estimators.context_mixing.mixing import (
     NUM_MATCH_CLASSES,
     ONE,
@@ -41,12 +40,10 @@ from anew.estimators.context_mixing.words import Words
 # A token is drawn so often at most; the last one is taken whatever it is. Where nearly all that the model allows are errors, a sample
 # that must not make one would go on with nonsense
 MAX_TRIES = 12
-GOLDEN_RATIO = 0.6180339887498949  # multiples of it, without their whole numbers, are spread evenly over [0, 1)
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 @compiled
@@ -62,6 +59,7 @@ def draw_tokens(
     is_wanted: Flags,
     tokens: Ints,
     token_probabilities: Doubles,
+    tallies: Ints,
 ) -> None:
     """Draw the next token of each row from the distribution of `next_token_probabilities`, where all kinds of errors are accepted;
     only the questions on its path are asked.
@@ -76,6 +74,7 @@ def draw_tokens(
         is_wanted: (n,) whether a row is drawn.
         tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
         token_probabilities: (n,) receives their probabilities, as if all errors were accepted.
+        tallies: (G, 2) to which is added how often each kind of error was drawn, and how often it was accepted.
     """
     count = len(model.tree.children)
     all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
@@ -91,8 +90,11 @@ def draw_tokens(
             tokens[row], token_probabilities[row], num_asked = _draw_token(
                 model, all_nodes, weights, mass, selectors, keys[1], number, fixed, path
             )
-            chance = accepted[error_of(memory.history, scratch, tokens[row], model.spelling, words, own)]
-            if chance >= 1 or another_uniform(number, 2 * attempt) < chance:
+            error = error_of(memory.history, scratch, tokens[row], model.spelling, words, own)
+            tallies[error, 0] += 1
+            chance = accepted[error]
+            if chance >= 1 or another_uniform(number, 2 * attempt) < chance or attempt == MAX_TRIES - 1:
+                tallies[error, 1] += 1
                 break
             fixed = np.int64(-1)
             number = another_uniform(number, 2 * attempt + 1)
@@ -100,40 +102,6 @@ def draw_tokens(
             order, _, last = selectors
             table, contexts, network = model.tables.probabilities, path[0], path[1]
             learn_joint(weights, table, model.tree, tokens[row], contexts, network, (order, last), num_asked, rate)
-
-
-@compiled
-def tally_errors(
-    ids: Tokens,
-    document: Memory,
-    model: MixingModel,
-    words: Words,
-    joint: JointWeights,
-    probabilities: Floats,
-    tallies: Ints,
-) -> None:
-    """Read a text (T,), and tally errors: of a token that is drawn at each place, and of the one that is there.
-
-    Tokens are drawn from contexts and network together, with weights that do not learn from this document.
-
-    Args:
-        ids: (T,).
-        document: Its memory, which is extended.
-        model, words, joint: See `draw_tokens`.
-        probabilities: (T, V) of the network.
-        tallies: (G, 2) to which the tallies are added.
-    """
-    count = len(model.tree.children)
-    all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
-    scratch, path, locations = np.zeros(HISTORY_SIZE, np.uint64), _empty_path(model.tree), np.full((NUM_KINDS, 2), -1)
-    spelling, own = model.spelling, Words(document.words, document.num_words)
-    for t in range(len(ids)):
-        selectors = gather_row(model, document, probabilities[t], all_nodes, keys, mass)
-        number, there = np.float64((t + 1) * GOLDEN_RATIO % 1.0), np.int64(ids[t])
-        drawn, _, _ = _draw_token(model, all_nodes, joint, mass, selectors, keys[1], number, np.int64(-1), path)
-        tallies[error_of(document.history, scratch, drawn, spelling, words, own), 0] += 1
-        tallies[error_of(document.history, scratch, there, spelling, words, own), 1] += 1
-        read_counted(document, model.base, keys, model.tree, there, locations, spelling)
 
 
 @compiled_inner

@@ -4,7 +4,7 @@ A model that has seen little text gives such tokens more probability than text h
 they are accepted only with the probability that brings them to their frequency in held-out text, kind by kind, and drawn again
 otherwise. Where text is full of them, as of new words in scripts without spaces, nearly all are accepted.
 
-Legend for shapes: V tokens, n rows, G kinds of errors (the first one: none), H slots.
+Legend for shapes: T tokens of a text, V tokens, n rows, G kinds of errors (the first one: none), H slots.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from anew.estimators.context_mixing.counts import (
     IN_WORD,
     INDENT,
     INDENT_MASK,
+    INDENT_SHIFT,
     LETTERS,
     NEWLINE,
     NUL,
@@ -40,6 +41,8 @@ from anew.estimators.context_mixing.counts import (
     lower_case,
     read_byte,
 )
+from anew.estimators.context_mixing.memory import read_uncounted
+from anew.estimators.context_mixing.mixing import Memory
 from anew.estimators.context_mixing.words import Words, is_beginning, is_whole
 
 # Kinds of errors, each of words for small letters and for a capital at the beginning: letters with which no word begins, and the end
@@ -51,11 +54,20 @@ UNOPENED, MISMATCHED, UNCLOSED = 5, 6, 7
 # begin with an opening bracket, a letter, or anything else
 OUTDENTED = 8
 NEW_REST = 14  # more letters of a word that is new already
-NUM_ERRORS = 15  # G
-# Standard deviations by which a kind must be drawn more often than text has it, or it is left alone: rare kinds differ by chance
-MIN_EXCESS = 2.0
+EMPTY_LINE = 15  # within brackets
+# A bracket that begins its line and closes one whose line is indented more, or less
+CLOSED_LEFT, CLOSED_RIGHT = 16, 17
+# A token that ends in the white space before a line within brackets where no other text of the line may begin: vocabularies have
+# white space of each width as one token, so a line that is too far left is lost with it. Further left than the line where the
+# innermost bracket was opened, or as far; each at the margin and beyond, and within one bracket or several
+ENDS_LEFT = 18
+NUM_ERRORS = 26  # G
+# Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. One is enough: what is refused too
+# often by chance is accepted more often as more tokens are drawn
+MIN_EXCESS = 1.0
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Tokens = NDArray[np.int32]
 
 
 @compiled_inner
@@ -77,7 +89,7 @@ def error_of(history: Keys, scratch: Keys, token: Index, spelling: Spelling, wor
         if error != NONE:
             return error
         read_byte(scratch, byte)
-    return NONE
+    return _indent_error(scratch)
 
 
 @compiled_inner
@@ -108,14 +120,34 @@ def _bracket_error(history: Keys, byte: Index) -> Index:
     opened = history[CLOSERS + innermost(history)]
     if opened >> np.uint64(DEPTH_SHIFT) != history[NUM_OPEN]:
         return NONE  # a deeper bracket took its place
+    if byte in CLOSING and np.int64(opened & np.uint64(255)) != byte:
+        return MISMATCHED
+    if history[COLUMN] != history[INDENT] or byte in (SPACE, TAB):
+        return NONE
+    if byte == NEWLINE:
+        return EMPTY_LINE
+    indent_of_opening = (opened >> np.uint64(INDENT_SHIFT)) & np.uint64(INDENT_MASK)
     if byte in CLOSING:
-        return NONE if np.int64(opened & np.uint64(255)) == byte else MISMATCHED
-    is_first = history[COLUMN] == history[INDENT] and byte not in (SPACE, TAB, NEWLINE)
-    indent_of_opening = (opened >> np.uint64(8)) & np.uint64(INDENT_MASK)
-    if not is_first or history[INDENT] > indent_of_opening:
+        if history[INDENT] < indent_of_opening:
+            return CLOSED_LEFT
+        return CLOSED_RIGHT if history[INDENT] > indent_of_opening else NONE
+    if history[INDENT] > indent_of_opening:
         return NONE
     beginning = 0 if byte in OPENING else (1 if is_letter(byte) else 2)
     return OUTDENTED + beginning + (3 if history[INDENT] == indent_of_opening else 0)
+
+
+@compiled_inner
+def _indent_error(history: Keys) -> Index:
+    """The error of a token that ends here."""
+    if history[NUM_OPEN] == 0 or history[COLUMN] != history[INDENT]:
+        return NONE
+    opened = history[CLOSERS + innermost(history)]
+    indent_of_opening = (opened >> np.uint64(INDENT_SHIFT)) & np.uint64(INDENT_MASK)
+    if opened >> np.uint64(DEPTH_SHIFT) != history[NUM_OPEN] or history[INDENT] > indent_of_opening:
+        return NONE
+    place = (4 if history[INDENT] == indent_of_opening else 0) + (2 if history[INDENT] > 0 else 0)
+    return ENDS_LEFT + place + (1 if history[NUM_OPEN] > 1 else 0)
 
 
 @compiled_inner
@@ -173,14 +205,35 @@ def acceptance_of_tokens(
         result[row] = accepted[error_of(histories[row], scratch, tokens[row], spelling, words, own)]
 
 
-def acceptance_rates(tallies: Ints) -> Floats:
+@compiled
+def tally_errors(ids: Tokens, document: Memory, base: Memory, spelling: Spelling, words: Words, counts: Ints) -> None:
+    """Read a text (T,) without predicting it, and count its errors.
+
+    Args:
+        ids: (T,).
+        document: Its memory, which is extended.
+        base: Memory of the train part.
+        spelling, words: See `error_of`.
+        counts: (G,) to which the errors are added.
+    """
+    scratch, own_words = np.zeros(HISTORY_SIZE, np.uint64), Words(document.words, document.num_words)
+    for t in range(len(ids)):
+        token = np.int64(ids[t])
+        counts[error_of(document.history, scratch, token, spelling, words, own_words)] += 1
+        read_uncounted(document, base, token, spelling)
+
+
+def acceptance_rates(drawn: Ints, num_drawn: int, there: Ints) -> Floats:
     """(G,) probability that each kind of error is accepted; 1 unless it is drawn more often than it is there beyond chance.
 
     Args:
-        tallies: (G, 2) how often each was drawn, and how often it was there.
+        drawn: (G,) how often each was drawn, refused ones as well.
+        num_drawn: Number of tokens that were drawn and accepted.
+        there: (G,) how often each was there; the sum is the number of tokens.
     """
-    drawn, there = tallies.T.astype(np.float64)
-    is_excessive = drawn - there > MIN_EXCESS * np.sqrt(drawn + there)
+    scale = num_drawn / max(1, there.sum())
+    expected = there * scale
+    is_excessive = drawn - expected > MIN_EXCESS * np.sqrt(drawn + expected * scale)
     is_excessive[NONE] = False
-    rates: Floats = np.where(is_excessive, (there + 0.5) / (drawn + 0.5), 1.0).astype(np.float32)
+    rates: Floats = np.where(is_excessive, (expected + 0.5) / (drawn + 0.5), 1.0).astype(np.float32)
     return rates

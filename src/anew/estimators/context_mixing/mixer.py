@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from anew.estimators.context_mixing import drawing, reading
 from anew.estimators.context_mixing.code_tree import build_tree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, NUM_TOKEN_ORDERS, Spelling
-from anew.estimators.context_mixing.error_rates import NUM_ERRORS, acceptance_of_tokens, multiply_by_acceptance
+from anew.estimators.context_mixing.error_rates import (
+    NUM_ERRORS,
+    acceptance_of_tokens,
+    multiply_by_acceptance,
+    tally_errors,
+)
 from anew.estimators.context_mixing.joint import NUM_JOINT_INPUTS, NUM_LEVELS, NUM_TRUSTS, JointWeights, joint_log_probs
 from anew.estimators.context_mixing.mixing import (
     KNOT_RANGE,
@@ -285,6 +290,7 @@ class ContextMixer:
         rate: float = DOCUMENT_RATE,
         is_wanted: Flags | None = None,
         accepted: Floats | None = None,
+        tallies: Ints | None = None,
     ) -> Doubles:
         """Draw tokens, far quicker than by `step`: from its distribution, where all kinds of errors are accepted.
 
@@ -295,6 +301,7 @@ class ContextMixer:
             tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
             is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
             accepted: (G,) probability that each kind of error is accepted (see `error_rates`); None: all are.
+            tallies: (G, 2) to which is added how often each kind was drawn, and how often it was accepted; None: not tallied.
 
         Returns:
             (n,) probabilities of the tokens; 0 where none is needed.
@@ -302,7 +309,8 @@ class ContextMixer:
         token_probabilities = np.zeros(len(uniform))
         is_wanted = np.ones(len(uniform), dtype=np.bool_) if is_wanted is None else is_wanted
         accepted = np.ones(NUM_ERRORS, dtype=np.float32) if accepted is None else accepted
-        step = (np.float32(rate), accepted, is_wanted, tokens, token_probabilities)
+        tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64) if tallies is None else tallies
+        step = (np.float32(rate), accepted, is_wanted, tokens, token_probabilities, tallies)
         drawing.draw_tokens(rows, self.model, self.words, joint, probabilities, uniform, *step)
         return token_probabilities
 
@@ -330,21 +338,20 @@ class ContextMixer:
         acceptance_of_tokens(rows.history, own_words, self.spelling, self.words, accepted, tokens, result)
         return result
 
-    def error_tallies(self, document: Memory, ids: Tokens, probabilities: Floats) -> Ints:
-        """Read on in a document, and count errors in it and among tokens that are drawn at the same places.
+    def count_errors(self, document: Memory, ids: Tokens) -> Ints:
+        """Read on in a document, and count its errors.
 
         Args:
             document: A document with room for the tokens.
             ids: (T,) the tokens.
-            probabilities: (T, V) of the network.
 
         Returns:
-            (G, 2) how often each kind was drawn, and how often it was there.
+            (G,) how often each kind was there.
         """
         _check_tokens(ids, self.vocab_size)
-        tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
-        drawing.tally_errors(ids, document, self.model, self.words, self.joint, probabilities, tallies)
-        return tallies
+        counts = np.zeros(NUM_ERRORS, dtype=np.int64)
+        tally_errors(ids, document, self.base, self.spelling, self.words, counts)
+        return counts
 
     def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
         """Read the next token (n,) of each document, which must have room for it; see `recall`."""

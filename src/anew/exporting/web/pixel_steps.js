@@ -1,8 +1,9 @@
-// Steps that match the pixel values of samples to those of the data: single pixels, alpha, specks, few colours, flat colours,
-// palettes, margins (as in data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
+// Steps that match the pixel values of samples to those of the data: single pixels, alpha, specks, plain areas, few colours, flat
+// colours, palettes, margins (as in data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
 // before and after.
 
 import { roundHalfToEven } from "./elementwise.js";
+import { eachNeighbourhood, interpolated, plain, shrink } from "./plain_areas.js";
 
 const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
@@ -35,17 +36,6 @@ export function matchedFrames(values, shape, steps) {
   return out;
 }
 
-// A distance after a curve, never larger than before.
-const shrink = (distance, curve) => Math.min(interpolated(distance, curve), distance);
-
-function interpolated(at, [before, after]) {
-  if (at < before[0]) return after[0];
-  if (at >= before.at(-1)) return after.at(-1);
-  let i = 1;
-  while (before[i] <= at) i++;
-  return after[i - 1] + ((at - before[i - 1]) / (before[i] - before[i - 1])) * (after[i] - after[i - 1]);
-}
-
 function alpha(x, [, height, width], { clear, opaque }) {
   const area = height * width;
   const out = x.slice();
@@ -56,20 +46,6 @@ function alpha(x, [, height, width], { clear, opaque }) {
     out[3 * area + i] = after;
   }
   return out;
-}
-
-// Calls `visit(at, others)` for each pixel and its eight neighbours, mirrored at the borders.
-function eachNeighbourhood(height, width, visit) {
-  const mirrored = (at, size) => (at < 0 ? Math.min(-at, size - 1) : at >= size ? Math.max(2 * size - 2 - at, 0) : at);
-  const others = new Int32Array(8);
-  for (let row = 0; row < height; row++)
-    for (let column = 0; column < width; column++) {
-      let count = 0;
-      for (let down = -1; down <= 1; down++)
-        for (let right = -1; right <= 1; right++)
-          if (down || right) others[count++] = mirrored(row + down, height) * width + mirrored(column + right, width);
-      visit(row * width + column, others);
-    }
 }
 
 // Single pixels in the background, or holes in what is before it, get the mean of their neighbours.
@@ -326,4 +302,4 @@ function margin(x, [, height, width], { colour, sides: [top, right, bottom, left
   });
 }
 
-const STEPS = { islands, stray, alpha, specks, few_colours: fewColours, flat, palette, margin };
+const STEPS = { islands, stray, alpha, specks, few_colours: fewColours, flat, palette, margin, plain };

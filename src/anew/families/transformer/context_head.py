@@ -63,20 +63,6 @@ class PathLogits(NamedTuple):
     log_probs: Floats
 
 
-class ScoredDocument(NamedTuple):
-    """A document with what the network gave.
-
-    Attributes:
-        opening: The token before it.
-        size: Number of its tokens.
-        pieces: Its tokens (T,) and the probabilities (T, V) of the network, in order.
-    """
-
-    opening: int
-    size: int
-    pieces: Iterable[tuple[Tokens, Floats]]
-
-
 class ContextHead(FittedBuffers):
     """The train part, and what was learned from it, as buffers.
 
@@ -117,7 +103,6 @@ class ContextHead(FittedBuffers):
     def check(self) -> None:
         if not self.is_fitted:
             return
-        from anew.estimators.context_mixing.error_rates import NUM_ERRORS
         from anew.estimators.context_mixing.mixer import initial_joint, initial_parameters
 
         arrays = self.arrays()
@@ -135,7 +120,7 @@ class ContextHead(FittedBuffers):
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")
         rates = self._buffers.get(ACCEPTANCE)
-        if rates is not None and (rates.shape != (NUM_ERRORS,) or not bool(((rates >= 0) & (rates <= 1)).all())):
+        if rates is not None and (rates.ndim != 1 or not bool(((rates >= 0) & (rates <= 1)).all())):
             raise ValueError("the probabilities that errors are accepted are inconsistent")
 
     def clear_cache(self) -> None:
@@ -159,29 +144,32 @@ class ContextHead(FittedBuffers):
         self.set_buffers(_with_prefix(mixer.joint._asdict()))
         self._mixer = mixer  # it is up to date
 
-    def fit_error_rates(self, documents: Iterable[ScoredDocument]) -> None:
-        """Measure how often held-out text has errors of each kind, and how often they are drawn at the same places.
+    def count_errors(self, opening: int, ids: Tokens) -> Ints:
+        """(G,) errors of each kind in a document (T,) that is whole from its beginning: later, brackets close that were opened before.
 
-        Documents must be whole from their beginnings: in the middle of one, brackets close that were opened before.
+        Args:
+            opening: The token before it.
+            ids: (T,).
         """
-        from anew.estimators.context_mixing.error_rates import NUM_ERRORS, acceptance_rates
+        document = self.mixer.document(len(ids) + 1)
+        self.mixer.recall(document, np.array([opening], dtype=np.int32))
+        return self.mixer.count_errors(document, ids)
 
-        mixer, tallies = self.mixer, np.zeros((NUM_ERRORS, 2), dtype=np.int64)
-        for text in documents:
-            document = mixer.document(text.size + 1)
-            mixer.recall(document, np.array([text.opening], dtype=np.int32))
-            for ids, probabilities in text.pieces:
-                tallies += mixer.error_tallies(document, ids, probabilities)
-        self.set_buffers({ACCEPTANCE: acceptance_rates(tallies)})
+    def accept_errors(self, rates: Floats) -> None:
+        """Keep the probabilities (G,) that errors are accepted from now on."""
+        mixer = self.mixer
+        self.set_buffers({ACCEPTANCE: rates})
         self._mixer = mixer  # it is up to date
 
     @property
     def accepted_errors(self) -> Floats | None:
-        """(G,) probability that each kind of error is accepted; None if all are, as in runs that did not measure it."""
+        """(G,) probability that each kind of error is accepted; None if all are, as in runs that did not measure these kinds."""
+        from anew.estimators.context_mixing.error_rates import NUM_ERRORS
+
         if ACCEPTANCE not in self._buffers:
             return None
         accepted: Floats = self.get_buffer(ACCEPTANCE).cpu().numpy()
-        return accepted if bool((accepted < 1).any()) else None
+        return accepted if len(accepted) == NUM_ERRORS and bool((accepted < 1).any()) else None
 
     # -- many targets at once -------------------------------------------------------------------------------------------
 
@@ -361,7 +349,8 @@ class ContextHead(FittedBuffers):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, rate, is_wanted, state.accepted)
+        step = (rate, is_wanted, state.accepted, state.tallies)
+        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, *step)
         if allowed is not None:
             # Contexts leave a little to tokens that the network rules out: once in some 100,000 tokens.
             refused = allowed[rows, tokens] == 0

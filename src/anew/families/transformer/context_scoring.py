@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anew.core.specs import Batch
 from anew.core.threads import available_threads, map_in_threads
-from anew.families.transformer.context_head import ContextHead, PathLogits, ScoredDocument
+from anew.families.transformer.context_head import ContextHead, PathLogits
 from anew.families.transformer.sweep_sequences import segments_of
 
 MAX_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
@@ -42,26 +42,6 @@ def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) ->
     if parts:
         tokens, contexts, orders, networks = (np.concatenate(column) for column in zip(*parts, strict=True))
         head.fit_joint(tokens, contexts, networks, orders)
-
-
-@torch.inference_mode()
-def fit_error_rates(head: ContextHead, documents: Iterable[Batch], logits_of: LogitsOf) -> None:
-    """Fit how often unknown words and unbalanced brackets are accepted. documents: one a batch, see `documents_of`."""
-    head.fit_error_rates(_pieces_with_network(batch, logits_of) for batch in documents)
-
-
-def _pieces_with_network(batch: Batch, logits_of: LogitsOf) -> ScoredDocument:
-    """A document (1, L) in pieces, each with the network's probabilities of its targets."""
-
-    def pieces() -> Iterator[tuple[NDArray[np.int32], Floats]]:
-        for piece in pieces_of(batch):
-            ids = _targets(piece).astype(np.int32)
-            places = np.ones(len(ids), dtype=bool) if piece.mask is None else piece.mask.flatten().cpu().numpy() > 0
-            probabilities = logits_of(piece).flatten(0, 1).softmax(-1).cpu().numpy()  # (B * L, V)
-            yield ids[places], probabilities[places]
-
-    size = batch.x[:, 1:].numel() if batch.mask is None else int(batch.mask.sum())
-    return ScoredDocument(int(batch.x[0, 0]), size, pieces())
 
 
 def score(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> tuple[Tensor, Tensor]:

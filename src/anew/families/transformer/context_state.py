@@ -37,6 +37,7 @@ class ContextState:
 
     Attributes:
         accepted: (G,) these probabilities once they are; None before.
+        tallies: (G, 2) to which is added how often each kind is drawn, and how often it is accepted; None: not tallied.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ContextState:
         self.mixer, self.share, self.adapts = mixer, FixedShare(n), adapts
         self._acceptance = acceptance
         self.accepted: Floats | None = None
+        self.tallies: Ints | None = None
         self._num_counted = 0
         self.rows, self.joint = mixer.rows(n, room), mixer.joints(n)
         self._shared: list[Floats] = []

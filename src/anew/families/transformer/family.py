@@ -30,7 +30,8 @@ from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import fit_error_rates, fit_joint, pieces_of, score
+from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.error_calibration import calibrate_errors
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
@@ -268,9 +269,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.passages is not None:
             self.passages.fit()
 
-    def calibrate_drawing(self, documents: Iterable[Batch]) -> None:
+    def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
         if self.contexts is not None and self.contexts.is_fitted:
-            fit_error_rates(self.contexts, documents, self._fp32_logits)
+            yield from calibrate_errors(self, self.contexts, documents)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
-"""How often errors are accepted, as it is fitted to documents, and what is drawn then."""
+"""How often errors are accepted, as it is fitted to documents and samples, and what is drawn then."""
 
 from __future__ import annotations
+
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(fa
     windows = torch.from_numpy(ids("ab) (ab) " * 200).astype(np.int64)).unfold(0, 17, 9)
     family.calibrate([Batch(windows)])
     assert family.contexts is not None and family.contexts.accepted_errors is None
-    family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20))
+    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20)), 20))
     accepted = family.contexts.accepted_errors
     assert accepted is not None and accepted[UNOPENED] < 0.1
 
@@ -74,7 +76,7 @@ def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(fa
 def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_other(
     family: Transformer, cut: dict[str, float]
 ) -> None:
-    family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20))
+    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20)), 20))
 
     def samples(n: int, first: int = 0, matches: bool = True) -> list[str]:
         sampling = TransformerSampling(max_tokens=40, match_error_rates=matches, **cut)  # type: ignore[arg-type]
@@ -93,6 +95,6 @@ def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_ot
 
 
 def test_kinds_that_are_not_drawn_too_often_are_accepted(family: Transformer) -> None:
-    family.calibrate_drawing(documents("(ab) (ab) \0" * 40))
+    list(islice(family.calibrate_drawing(documents("ba\0" * 200)), 20))
     accepted = family.contexts.accepted_errors if family.contexts is not None else None
     assert accepted is None or accepted[NEW_BEGINNING] == 1.0
