@@ -80,7 +80,7 @@ def test_a_process_needs_the_shards_of_its_rows() -> None:
     own: list[set[int]] = [set(), set()]
     for step in range(2 * order.total // size):
         index = np.arange(step * size, (step + 1) * size)
-        numbers, slots = order.batch(index, "main")
+        numbers, slots = order.batch(index, "main", 0, size)
         assert sorted(numbers.tolist()) == index.tolist()
         assert (
             slots.shards.tolist() == order.slots_of(np.sort(numbers), "main").take(numbers - index[0]).shards.tolist()

@@ -9,7 +9,7 @@ much that turns out to be.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -46,6 +46,10 @@ class Slot:
     def take(self, rows: NDArray[np.int64]) -> Slot:
         """These rows, in this order."""
         return Slot(self.shards[rows], self.fractions[rows], self.places[rows])
+
+    def pairs(self) -> Iterator[tuple[int, float]]:
+        """(shard, fraction) of each row."""
+        return zip(self.shards.tolist(), self.fractions.tolist(), strict=True)
 
 
 @dataclass(slots=True)
@@ -100,14 +104,14 @@ class EpochOrder:
                 fractions[in_group] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
         return Slot(shards, fractions, places)
 
-    def batch(self, index: NDArray[np.int64], phase: str) -> tuple[NDArray[np.int64], Slot]:
-        """The examples with these global numbers (B,), rising, in the order in which they are the rows of a batch, with their slots.
+    def batch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> tuple[NDArray[np.int64], Slot]:
+        """`count` rows, from `first` on, of the batch of the examples with these global numbers (B,), rising: (numbers, slots).
 
         Rows that follow each other come from the same part of a group, so that a process that trains on some of them needs
         some of the shards.
         """
         slots = self.slots_of(index, phase)
-        rows = np.lexsort((slots.places, index // self.total))
+        rows = np.lexsort((slots.places, index // self.total))[first : first + count]
         return index[rows], slots.take(rows)
 
     @staticmethod

@@ -237,11 +237,8 @@ class StreamingStore:
     def batch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> Batch:
         """Rows of the batch of the examples with these global numbers."""
         self.prefetch(index, phase, first, count)
-        own = np.arange(first, first + count)
-        index, slots = self._order.batch(index, phase)
-        index, slots = index[own], slots.take(own)
-        pairs = zip(slots.shards.tolist(), slots.fractions.tolist(), strict=True)
-        rows = [self._row_at(shard, fraction) for shard, fraction in pairs]
+        index, slots = self._order.batch(index, phase, first, count)
+        rows = [self._row_at(shard, fraction) for shard, fraction in slots.pairs()]
         return training_batch(self.modality, concatenate(rows), index)
 
     def _row_at(self, shard: int, fraction: float) -> Rows:
