@@ -67,7 +67,7 @@ def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
         return Batch(noise(count, step))
 
     modality = SimpleNamespace(
-        decode=lambda x: [(255 * i[0].clamp(0, 1)).byte().numpy() for i in x], pictures=lambda items: items
+        decode_real=lambda x: [(255 * i[0].clamp(0, 1)).byte().numpy() for i in x], pictures=lambda items: items
     )
     record = SimpleNamespace(data=SimpleNamespace(labels=[]), label_shares=[])
     main = SimpleNamespace(name="main", progress_within=lambda progress: progress)
@@ -76,7 +76,7 @@ def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
         trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32, progress=None, family=LATENTS), rebuilt=lambda weights: LATENTS,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
-        model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode(generated[:n]))),
+        model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode_real(generated[:n]))),
     )  # fmt: skip
 
 

@@ -281,8 +281,7 @@ class Modality(ABC):
 
     @abstractmethod
     def decode(self, x: Values) -> Sequence[DecodedItem]:
-        """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound, (N, 2)
-        of stereo."""
+        """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) or (N, 2) float32 for sound."""
 
     def decode_real(self, x: Values) -> Sequence[DecodedItem]:
         """`decode` of real items, or of what a codec makes of them: without what `calibrate` mends in samples alone."""
@@ -483,7 +482,6 @@ def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plur
 
     Args:
         labels_setting: "auto" or "off".
-        labels: Names of the classes.
         num_items: Number of items; fewer than two a class are too few.
         notes: Gets a sentence if there are too many classes.
     """
