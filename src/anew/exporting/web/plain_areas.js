@@ -42,7 +42,7 @@ export function eachNeighbourhood(height, width, visit, spacing = 1) {
 export function plain(x, shape, { apart, low, high, rung, shares }) {
   let out = x;
   apart.forEach((curve, k) => (out = smoothed(out, shape, SPACINGS[k], curve)));
-  if (shares) out = asPlain(out, shape, rung, shares);
+  out = asPlain(out, shape, rung, shares);
   return pure(restored(out, x, shape), shape, low, high);
 }
 
@@ -84,12 +84,20 @@ function smoothed(x, shape, spacing, apart) {
 // Regions become one up to the first of RUNGS at which enough neighbours are equal.
 function asPlain(x, shape, rung, shares) {
   const regions = new Regions(x, shape);
-  const steps = RUNGS.map((limit) => {
+  const steps = [];
+  let goal = Infinity;
+  const isEnough = (step) => equalShare(step, shape) >= goal;
+  for (const limit of RUNGS) {
     regions.merge(limit);
-    return regions.levels();
-  });
-  const goal = interpolated(equalShare(steps[rung], shape), shares);
-  return steps.find((step) => equalShare(step, shape) >= goal) ?? steps.at(-1);
+    steps.push(regions.levels());
+    if (steps.length <= rung) continue;
+    if (steps.length === rung + 1) {
+      goal = interpolated(equalShare(steps[rung], shape), shares);
+      const first = steps.find(isEnough);
+      if (first) return first;
+    } else if (isEnough(steps.at(-1))) break;
+  }
+  return steps.at(-1);
 }
 
 // Regions of opaque pixels of one colour; a region is known by its first pixel.
