@@ -82,6 +82,28 @@ def test_fewer_examples_than_components(n: int) -> None:
     assert bool(torch.isfinite(mixture.posterior_std(sigma, mixture.assign(x))).all())
 
 
+def varying_otherwise_than_means() -> torch.Tensor:
+    """(321, 6): eight clusters of 40 examples and one of a single one; means differ along the first three axes alone, examples of a
+    cluster along the others, by a deviation of 1."""
+    rng = torch.Generator().manual_seed(0)
+    means = 500.0 * torch.nn.functional.pad(torch.randn(9, 3, generator=rng), (0, 3))
+    cluster = torch.arange(8 * 40 + 1) // 40
+    return means[cluster] + torch.nn.functional.pad(torch.randn(len(cluster), 3, generator=rng), (3, 0))
+
+
+def test_a_cluster_of_one_example_varies_as_the_others_do() -> None:
+    x = varying_otherwise_than_means()
+    rng = torch.Generator().manual_seed(0)
+    mixture = fit_mixture(x.view(-1, 1, 6, 1), None, rank=6, num_clusters=9, classes=0, rng=rng)
+    component = mixture.assign(x)
+    alone = component[-1]
+    assert int((component == alone).sum()) == 1
+    axes = mixture.eigenvectors[alone] * mixture.variances[alone].sqrt()  # (R, R)
+    deviations = (mixture.basis @ axes).square().sum(1).sqrt()  # (6,)
+    assert float(deviations[:3].max()) < 0.1
+    assert 0.8 < float(deviations[3:].min()) < float(deviations[3:].max()) < 1.2
+
+
 def test_the_rest_is_described_by_what_suits_it() -> None:
     rng = torch.Generator().manual_seed(0)
     wave = dct_matrix(8)

@@ -27,12 +27,13 @@ from anew.evaluation.notes import Announcements, Note
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import _first_chunk, _sampled, audit_pool, division_of, evaluate_run
+from anew.workflows.evaluate import Sampling, _first_chunk, _sampled, audit_pool, division_of, evaluate_run
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
 from anew.workflows.timing.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets
+from anew.workflows.timing.time_left import may_lack_samples
 from anew.workflows.timing.time_limit import TimeLimit
 from samples import names, prose, shapes
 from scores import score
@@ -67,7 +68,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         answer_scores=scores,
         copy_tests=lambda: iter(()),
         sets=ItemSets({}, {}, Supply()),
-        unmeasured=["the figures after these"],
+        unmeasured=["further figures"],
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
@@ -209,6 +210,43 @@ def test_more_of_the_time_goes_into_the_samples_that_any_figure_needs(monkeypatc
     monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
     samples, _, _ = _sampled(Timed(10**6), 1_000, SampleTargets(150, 300), 0, 17.0, SilentReporter(), 1)  # type: ignore[arg-type]
     assert len(samples) >= 20 and clock[0] < 0.65 * 17.0
+
+
+def test_all_that_any_figure_needs_is_drawn_first_if_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report ended with 16 proteins, and all three answers asked for four more."""
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 0.9 * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    arguments = (1_000, SampleTargets(150, 300), 0, 26.0, SilentReporter(), 1)
+    samples, _, _ = _sampled(Timed(10**6), *arguments)  # type: ignore[arg-type]
+    assert len(samples) >= 20 and clock[0] <= 0.8 * 26.0
+
+
+@pytest.mark.parametrize(("seconds", "is_extended"), [(8.0, True), (3.0, False)])
+def test_time_after_the_page_brings_the_samples_that_any_figure_needs(
+    seconds: float, is_extended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, pace = [0.0], Pace()
+    pace.add(4, 4.0)
+    pace.add(12, 12.0)
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += float(n)
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    model = Timed(10**6)
+    sampling = Sampling(model, 300, SampleTargets(300, 600), 0, pace, model.sample(16, 0, 0), [])  # type: ignore[arg-type]
+    clock[0] = 0.0
+    assert may_lack_samples(Measurements(too_few="16 samples are too few"), 16, 300)
+    assert sampling.extend(seconds, SilentReporter()) is is_extended
+    assert len(sampling.samples) == (20 if is_extended else 16) and clock[0] <= 0.8 * seconds
 
 
 def test_what_the_forecast_measured_tells_how_many_samples_are_next(monkeypatch: pytest.MonkeyPatch) -> None:

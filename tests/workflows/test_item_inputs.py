@@ -12,9 +12,10 @@ from PIL import Image
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget, DecodedItem
 from anew.workflows import evaluated_items
+from anew.workflows.evaluate import audit_pool
 from anew.workflows.evaluate_samples import NUM_PEEKED, ONLY_COMPARED, SampleSets
 from anew.workflows.evaluated_items import EvaluatedItems
-from anew.workflows.item_inputs import POOL_BYTES, held_out_items, held_out_labels, held_out_size, pool_limit
+from anew.workflows.item_inputs import POOL_BYTES, held_out_items, held_out_labels, held_out_size, num_items, pool_limit
 
 
 def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:
@@ -99,3 +100,7 @@ def test_a_long_record_that_is_cut_into_several_examples_counts_once(tmp_path: P
     (tmp_path / "a.fasta").write_text("".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences)))
     data = open_data(tmp_path)
     assert held_out_size(data) == len(held_out_items(data, 1_000)) < sum(map(data.part_size, ("test", "validation")))
+    num_train = data.scan.parts["train"]
+    assert num_items(data, "train") == num_train < data.part_size("train")
+    pool = audit_pool(data, 160, 0)  # not all of them
+    assert pool.n_train_total == num_train

@@ -210,7 +210,10 @@ def fit_mixture(
     cluster, cluster_class = cluster_by_class(coordinates, labels, num_clusters, classes, rng)
     component_class = functional.pad(cluster_class, (0, 1), value=ANY_CLASS)  # the last one is of all data
     pooled = _covariance(coordinates)
-    gaussians = [_fit_gaussian(coordinates[cluster == k], pooled, coordinates, scales) for k in range(num_clusters)]
+    within = _covariance_within(coordinates, cluster, pooled)
+    gaussians = [
+        _fit_gaussian(coordinates[cluster == k], pooled, within, coordinates, scales) for k in range(num_clusters)
+    ]
     gaussians.append(_Gaussian(coordinates.mean(0), *_scaled_eigen(pooled, scales)))
     return GaussianMixture(
         centre=centre,
@@ -367,17 +370,35 @@ def _scaled_eigen(covariance: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
     return _eigen(covariance * scales[:, None] * scales)
 
 
-def _fit_gaussian(z: Tensor, pooled: Tensor, all_coordinates: Tensor, scales: Tensor) -> _Gaussian:
+def _covariance_within(z: Tensor, cluster: Tensor, pooled: Tensor) -> Tensor:
+    """(R, R) covariance of z (N, R) around the means of their clusters (N,), of all clusters together.
+
+    Args:
+        pooled: (R, R) covariance of all of z, the result if each cluster has but one row.
+    """
+    counts = torch.bincount(cluster)  # (K,)
+    degrees_of_freedom = len(z) - int((counts > 0).sum())
+    if degrees_of_freedom < 1:
+        return pooled
+    means = torch.zeros(len(counts), z.shape[1]).index_add_(0, cluster, z) / counts.clamp(min=1)[:, None]
+    offsets = z - means[cluster]
+    return offsets.T @ offsets / degrees_of_freedom
+
+
+def _fit_gaussian(z: Tensor, pooled: Tensor, within: Tensor, all_coordinates: Tensor, scales: Tensor) -> _Gaussian:
     """The Gaussian of one cluster, its covariance shrunk towards the pooled one if examples are few.
 
     Args:
         z: (n, R) coordinates of the cluster.
         pooled: (R, R) covariance of all data.
+        within: (R, R) covariance within all clusters, which a cluster of one example takes: alone it would not vary.
         all_coordinates: (N, R) coordinates of all data, whose mean an empty cluster takes.
         scales: (R,) factors of the deviations.
     """
     if len(z) == 0:
         return _Gaussian(all_coordinates.mean(0), *_scaled_eigen(pooled, scales))
+    if len(z) == 1:
+        return _Gaussian(z[0], *_scaled_eigen(within, scales))
     covariance = _covariance(z)
     # A covariance of R dimensions needs more than R examples; the pooled one counts as R / 4 of them, chosen
     pseudo_examples = len(pooled) / 4

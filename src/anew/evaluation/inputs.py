@@ -106,6 +106,8 @@ class EvaluationInputs(Generic[ItemT]):
         train_text, test_text: Functions that return texts of a part in order up to a number of characters; None if the data
             is not text.
         samples: Generated items in the same form.
+        beginnings: Function from a part ("train" or "test") and n to n random documents of it, or all, cut to the length of samples;
+            None if samples do not begin documents.
         bits: Function that returns (bits, units) of each scored example of the test part, in order; its argument is the
             seconds it may take.
         seconds: Time limit of the evaluation, including writing the report; None for no limit.
@@ -150,6 +152,7 @@ class EvaluationInputs(Generic[ItemT]):
     are_halves: bool = False
     division: Division = Division.GIVEN
     are_whole: bool = False
+    beginnings: Callable[[str, int], list[str]] | None = None
     files: Callable[[str, int], list[Item]] | None = None
 
 

@@ -38,11 +38,12 @@ from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
-from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, pool_limit
+from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, num_items, pool_limit
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.timing.measuring import advise_longer, measure_all
 from anew.workflows.timing.pace import MAX_CHUNK, Pace
 from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
+from anew.workflows.timing.sampling_shares import ENOUGH_SHARE, MINIMUM_SHARE, NEEDED_SHARE, next_chunk
 from anew.workflows.timing.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
 from anew.workflows.timing.time_limit import TimeLimit
 
@@ -59,14 +60,6 @@ REWRITING = 1.5
 ENDING_SECONDS = 0.15
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 NUM_SHOWN_IF_LATE = 12  # samples that a report shows if there was no time for more; chosen
-AMPLE_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
-# Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
-# of a minute the copying test needs the time; chosen.
-BEYOND_SHARE = 0.15
-# Share for sampling until there are enough samples for the answers: the copying test needs the rest; chosen.
-ENOUGH_SHARE = 0.5
-# Share for sampling until there are as many as a figure needs: with fewer, two answers of three stay open whatever is left; chosen.
-MINIMUM_SHARE = 0.65
 # A chunk is given up after this many times the longest sampling time, which is within what measuring can spare.
 HARD_STOP_FACTOR = 1.3
 # Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
@@ -170,11 +163,13 @@ class Sampling:
     notes: list[str]
 
     def extend(self, seconds: float, reporter: Reporter) -> bool:
-        """Draw further samples if so many seconds give half as many again. Returns whether there are that many more."""
-        drawn, worthwhile = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples)
-        if worthwhile > self.n or drawn + self.pace.affordable(ENOUGH_SHARE * seconds) < worthwhile:
+        """Draw further samples if so many seconds give half as many again, or those that any figure needs. Returns whether they did."""
+        drawn, worthwhile, share = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples), ENOUGH_SHARE
+        if drawn < MIN_ITEMS:
+            worthwhile, share = MIN_ITEMS, NEEDED_SHARE
+        if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
             return False
-        first = max(1, self.pace.affordable(ENOUGH_SHARE * seconds / 2.0))
+        first = MIN_ITEMS - drawn if drawn < MIN_ITEMS else max(1, self.pace.affordable(share * seconds / 2.0))
         self.samples, self.notes, is_stopped = _sampled(
             self.model, self.n, self.targets, self.seed, seconds, reporter, first, self.pace, self.samples
         )
@@ -303,7 +298,7 @@ def _sampled(
         max_chunk = min(MAX_CHUNK, most, n - len(samples))
         chunk = max_chunk
         if seconds is not None:
-            chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
+            chunk = next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
     if len(samples) > num_announced:
         reporter.message(f"{plural(len(samples) - num_announced, 'further sample')}, as there was time")
     reason = "for lack of time" if is_late else WITHIN_TIME
@@ -331,27 +326,6 @@ def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
     if limit.crowding >= MIN_CROWDING:
         return 1
     return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(ENOUGH_SHARE * limit.usable)))
-
-
-def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
-    """The size of the next chunk: samples for which there is time, up to the next target.
-
-    Beyond the targets, only samples within BEYOND_SHARE of the time are drawn.
-
-    Args:
-        pace: How long chunks take.
-        targets: Numbers of samples to reach.
-        n: Samples so far.
-        seconds: Time of the whole evaluation.
-        spent: Seconds of it that the samples so far took.
-        max_chunk: Largest chunk that is allowed.
-    """
-    chunk = min(max_chunk, pace.affordable(BEYOND_SHARE * seconds - spent))
-    shares = {targets.ample: AMPLE_SHARE, targets.least: ENOUGH_SHARE, min(MIN_ITEMS, targets.least): MINIMUM_SHARE}
-    for target, share in shares.items():
-        if chunk < target - n:
-            chunk = max(chunk, min(max_chunk, target - n, pace.affordable(share * seconds - spent)))
-    return chunk
 
 
 def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Samples:
@@ -455,9 +429,9 @@ def audit_pool(data: Dataset, n: int, seed: int, max_texts: int | None = None) -
     n_wanted = n - len(held_out)
     train = data.items("train", n_wanted, seed)
     # A long record makes several examples: if all records were read, count the records, not the examples.
-    total = len(train) if len(train) < n_wanted else data.part_size("train")
+    total = len(train) if len(train) < n_wanted else num_items(data, "train")
     pool = grouped_pool(data, train, held_out, total, random, seed)
-    n_held_out = sum(data.part_size(part) for part in held_out_parts)
+    n_held_out = sum(num_items(data, part) for part in held_out_parts)
     return replace(pool, n_held_out_total=n_held_out, held_out_together=together)
 
 

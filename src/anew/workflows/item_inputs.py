@@ -5,17 +5,22 @@ Samples are compared with items of the test part, and of validation if the test 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
+from anew.data.document_heads import begins_documents, document_heads, num_tokens_of
 from anew.data.types import DecodedItem
 from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_type import text_bytes
 
 PARTS = ("validation", "test")
+MEASURED_SAMPLES = 500  # samples of which the longest says how far samples reach; chosen: many are as long as it
 # Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
 # trained, a run without a budget stays under 2 GB; chosen
 POOL_BYTES = 1152 * 2**20
@@ -38,11 +43,11 @@ def held_out_labels(data: Dataset, n: int, seed: int = 0) -> tuple[list[str], ND
 
 def held_out_size(data: Dataset) -> int:
     """How many items `held_out_items` has at most."""
-    n_test = _num_items(data, "test")
-    return n_test + (_num_items(data, "validation") if adds_validation(data, n_test, n_test + 1) else 0)
+    n_test = num_items(data, "test")
+    return n_test + (num_items(data, "validation") if adds_validation(data, n_test, n_test + 1) else 0)
 
 
-def _num_items(data: Dataset, part: str) -> int:
+def num_items(data: Dataset, part: str) -> int:
     """The number of items in a part: fewer than its examples if long records are cut into several."""
     size = data.part_size(part)
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
@@ -55,8 +60,12 @@ def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
     A run learns little from validation items: they only choose its weights and a gate.
     """
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
-    is_one_draw = len({name in data.carved for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))
-    return n_test < n and not is_packed and is_one_draw
+    return n_test < n and not is_packed and _are_one_draw(data)
+
+
+def _are_one_draw(data: Dataset) -> bool:
+    """Whether there are validation and test items, and both come from one division."""
+    return len({name in data.carved for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))
 
 
 def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
@@ -75,11 +84,26 @@ def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> Evaluat
         test=lambda n: held_out_items(data, n, seed),
         train_text=(lambda limit: data.text("train", limit)) if is_text else None,
         test_text=(lambda limit: data.text("test", limit)) if is_text else None,
+        beginnings=_beginnings(data, samples, seed) if begins_documents(spec) else None,
         samples=samples,
         bits=None,
         seconds=None,
         seed=seed,
     )
+
+
+def _beginnings(data: Dataset, samples: Sequence[DecodedItem], seed: int) -> Callable[[str, int], list[str]]:
+    """Function from a part and n to n documents of it as far as the longest sample reaches; "test" has validation documents, too, if
+    it has fewer than n."""
+    num_tokens = cache(lambda: num_tokens_of(data, list(map(str, samples[:MEASURED_SAMPLES]))))
+
+    def read(part: str, n: int) -> list[str]:
+        heads = document_heads(data, part, n, num_tokens(), seed)
+        if part == "test" and len(heads) < n and _are_one_draw(data):
+            heads += document_heads(data, "validation", n - len(heads), num_tokens(), seed)
+        return heads
+
+    return read
 
 
 def pool_limit(item: DecodedItem, modality: str) -> int:

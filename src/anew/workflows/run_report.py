@@ -215,6 +215,7 @@ def write_run_report(
         report,
         content=content,
         history=history,
+        checks=[event for event in events_file.spread(run / events_file.NAME) if event["event"] == "validation"],
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
         repeat=command("anew", "train", Path(record.data.path).name, "--run", "AGAIN", "--plan", run.name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_random_bytes_are_not_called_missing() -> None:
         with pytest.raises(ValueError, match="not a sound file of a known format, or is damaged") as refusal:
             audio.read_header(data)
         assert "exist" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "refusal"),
+    [
+        (500, 1, "it has 500 values a second (Hz); 1,000 to 768,000 Hz are read, so"),
+        (8_000, 80, "it has 80 channels; 1 to 64 are read"),
+    ],
+)
+def test_what_is_out_of_range_is_told_with_what_is_read(rate: int, channels: int, refusal: str, tmp_path: Path) -> None:
+    """An ECG was refused as "1 channels at 500 Hz are out of range"."""
+    soundfile.write(tmp_path / "a.wav", np.zeros((4_000, channels), np.float32), rate)
+    with pytest.raises(ValueError, match=f"^{re.escape(refusal)}"):
+        audio.read_header((tmp_path / "a.wav").read_bytes())
 
 
 @pytest.mark.parametrize(("number", "codec"), [(0x674F, "Vorbis"), (0x6771, "Vorbis"), (0x0161, "Windows Media sound")])

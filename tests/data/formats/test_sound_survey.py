@@ -131,6 +131,22 @@ def test_the_settings_named_are_those_of_the_changes() -> None:
     assert both.endswith("every clip is brought to the same peak (trim=false, level=keep to leave this out).")
 
 
+def test_of_files_that_lose_much_it_is_told_what_learns_whole_ones() -> None:
+    """Half of each of 1,500 files of 2 s was left out, of which it was said that they were a little longer than a clip."""
+    shape = Shape(RATE, 128, 512, 48, 48)
+    usual = 1.9 * shape.seconds
+    headers = [Header(RATE, 1, round(usual * RATE))] * 3
+    kept = f"seconds={usual:.2g} learns whole files"
+    plain, trimmed = (describe_files(headers, shape, None, trims=trims)[-1] for trims in (False, True))
+    assert plain == (
+        f"Files of about {usual:.2g} s are one clip each: their loudest {shape.seconds:.2f} s, and the rest is left out (3 of the 3 "
+        f"files that were looked at; {kept})."
+    )
+    assert (
+        "one clip each, if they are longer once silence is trimmed: their loudest" in trimmed and f"({kept})" in trimmed
+    )
+
+
 def test_of_files_whose_silence_is_trimmed_no_count_of_those_that_are_cut_is_claimed() -> None:
     """155 of 255 were said to be cut, by the lengths in their headers; without silence at their ends 17 were longer than a clip."""
     shape = Shape(RATE, 128, 512, 48, 48)

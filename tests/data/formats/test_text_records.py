@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.text_records import records
+from anew.data.formats.text_records import division, record_start, records
 from anew.data.types import DataBudget
 
+SIZE = DataBudget(60.0, 0, 0)
 QUOTES = [f"Quote {i} is short,\nand has 100% of its {i * 7} words.\n\t\t-- Author {i % 9}\n" for i in range(300)]
 JAR = "%\n".join(QUOTES)
 
@@ -44,3 +45,48 @@ def test_lines_of_percent_in_programs_are_comments(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.erl").write_text("%\n" + JAR.replace("Quote", f"f{i}"))
     assert Dataset.open(tmp_path).scan.items == 12
+
+
+TUNES = [f"X:{i}\nT: Tune {i}\nK: G\nGABc d2 |{i % 7}\n" for i in range(40)]
+GAMES = [f'[Event "{i}"]\n[Site "?"]\n\n1. e4 e5 2. Nf{i % 8}\n' for i in range(40)]
+BOOKS = [f"@{'article' if i % 2 else 'book'}{{key{i},\n  title = {{{i}}}\n}}\n" for i in range(40)]
+
+
+@pytest.mark.parametrize(("parts", "start"), [(TUNES, "X:"), (GAMES, "[Event"), (BOOKS, "@")])
+def test_records_that_begin_alike_after_an_empty_line_are_documents(parts: list[str], start: str) -> None:
+    """8,514 tunes in 31 songbooks were 31 documents, and samples broke off within a tune."""
+    text = "\n".join(parts)
+    assert record_start(text) == start and [part.strip() for part in records(text, start)] == [
+        part.strip() for part in parts
+    ]
+    found, (rule,) = division([text, text])
+    assert found == start and repr(start) in rule and "layout=document" in rule
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n\n".join(f"- item {i} of a list" for i in range(60)),
+        "\n\n".join(f"# Heading {i}\n\nSome prose. And more of it, in {i % 9 + 1} words" for i in range(60)),
+        "\n\n".join(f"{('Hamlet', 'Ophelia', 'Horatio')[i % 3]}: a line of a play {i}" for i in range(60)),
+        "\n\n".join(f"Well, paragraph {i} begins with a word and a comma." for i in range(60)),
+        "\n\n".join(TUNES[:10]),
+        "",
+    ],
+)
+def test_paragraphs_lists_headings_and_plays_are_no_records(text: str) -> None:
+    assert record_start(text) == "" and division([text]) == ("", [])
+
+
+def test_songbooks_are_learned_tune_by_tune_and_runs_remember_that(tmp_path: Path) -> None:
+    for number in range(4):
+        book = [f"X:{i}\nT: Song {number} {i * 37 % 101}\nK: G\nGA{'Bc' * (i % 9)} d{i} |\n" for i in range(60)]
+        (tmp_path / f"{number}.abc").write_text("% a songbook\n\n" + "\n".join(book))
+    data = Dataset.open(tmp_path, size=SIZE)
+    assert data.scan.items in (240, 244) and any("begins with 'X:'" in note for note in data.scan.notes)
+    data.fit(SIZE)
+    assert "end" in data.spec.special and not data.spec.opening
+    assert data.state().learned["record_start"] == "X:"
+    assert all(text.startswith("X:") or "songbook" in text for text in data.text("train"))
+    (whole,) = {Dataset.open(tmp_path, size=SIZE, settings={"layout": "document"}).scan.items}
+    assert whole == 4

@@ -235,6 +235,12 @@ PROGRAMS = {
     + "    A line of its licence\n" * 40
     + "*/\n\n:- module(a,\n    [ b/1,\n      c/2\n    ]).\n",
     "k.pl": "/*  Creator: make/0\n\n    Purpose: an index\n*/\n\n" + "index((re), 2, pcre, pcre).\n" * 20,
+    "l.m": "## Copyright\n" * 40
+    + "## imread (file)\n" * 40
+    + "function varargout = imread (filename, varargin)\n\n  if (nargin < 1)\n",
+    "m.m": "% help\n" * 60
+    + "function [x, fval, info] = fminbnd (fcn, a, b,\n    options, more)\n  one two\n  three four\n  and five\n",
+    "n.m": "% help\n" * 60 + "classdef inputParser < handle\n  properties (Access = pri",
     "i.pl": "# generated\nreturn <<'END';\n" + "65\n91\n" * 50 + "END\n",
 }
 CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9

@@ -11,8 +11,10 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.metrics import diversity, two_sample
+from anew.evaluation.metrics.feature_sets import FeatureComparison
 from anew.evaluation.modalities import text as text_module
-from anew.evaluation.modalities.text import EXPORT
+from anew.evaluation.modalities.text import EXPORT, TextEvaluation
 from anew.evaluation.score import Score
 
 
@@ -332,7 +334,7 @@ def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., Evaluat
     samples = [prose(120, seed) for seed in range(40)]
     evaluation = EXPORT(make_inputs(TRAIN, [prose(1_500, 9)], samples))
     list(evaluation.scores())
-    (extent,) = [note for note in evaluation.skipped if note.startswith("Quality was measured")]
+    (extent,) = [note for note in evaluation.skipped if note.startswith("Distances and variety were measured")]
     assert "text pieces, as many as there are pieces of held-out texts" in extent
 
 
@@ -358,3 +360,38 @@ def test_one_long_text_that_repeats_itself_does_not_decide_about_repetition(
     table = ["the same line again\n" * 400]
     plain, mixed = (by_name(make_inputs(TRAIN, TEST, part))["repetition_rate"] for part in (texts, [*texts, *table]))
     assert mixed.value == pytest.approx((plain.value * len(texts) + 1.0) / (len(texts) + 1), abs=0.01)
+
+
+def test_samples_that_begin_documents_are_compared_with_beginnings(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    """Real beginnings with a licence in each were called collapsed, next to passages from anywhere; broken ones still are told apart."""
+    licence = prose(90, 1_000)
+
+    def heads(seed: int, n: int) -> list[str]:
+        return [licence + prose(90, seed + i) for i in range(n)]
+
+    parts = {"train": heads(2_000, 40), "test": heads(3_000, 35)}
+    train, test = ([text + prose(800, 9_000 + i) for i, text in enumerate(parts[part])] for part in ("train", "test"))
+    real, rng = heads(4_000, 30), np.random.default_rng(0)
+    broken = [licence + "".join(rng.permutation(list(text[len(licence) :]))) for text in real]
+
+    def evaluation_of(samples: list[str], num_read: int) -> TextEvaluation:
+        inputs = make_inputs(train, test, samples, beginnings=lambda part, n: parts[part][: min(n, num_read)])
+        return EXPORT(inputs)
+
+    def features(evaluation: TextEvaluation) -> dict[str, Score]:
+        sets = evaluation._features()
+        assert sets is not None
+        comparison = FeatureComparison.of(sets, 0, evaluation.clock.over)
+        return {score.name: score for metric in (diversity, two_sample) for score in metric.compute(comparison)}
+
+    good, bad = evaluation_of(real, 100), evaluation_of(broken, 100)
+    few = evaluation_of(real, 5)  # so few are no reference
+    of_real, of_broken, of_anywhere = map(features, (good, bad, few))
+    assert of_anywhere["diversity"].value < 0.6 and of_real["diversity"].value > 0.85
+    assert of_real["two_sample_auc"].value < 0.6 < 0.75 < of_broken["two_sample_auc"].value
+    assert any("the beginnings of 35 held-out documents" in note for note in good.skipped)
+    assert any("only 5 are held out" in note for note in few.skipped)
+    samples, held_out, _ = good._equal_sets() or ([], [], [])
+    assert list(map(len, samples)) == list(map(len, held_out)) and all(text.startswith(licence) for text in held_out)

@@ -429,6 +429,18 @@ def test_curves_of_several_losses_and_of_none() -> None:
     assert charts.training_curves([{"step": 0, "loss": float("nan")}] * 5) == []
 
 
+def test_the_validation_loss_that_the_report_speaks_of_is_drawn() -> None:
+    """The outlook spoke of a validation loss of .88; the only curve, of the training, ended at .68."""
+    rows = [{"step": s, "seconds": 2.0 * s, "loss": 1.0 / (s + 1), "rate": 0.1} for s in range(30)]
+    checks = [
+        {"event": "validation", "step": step, "loss": 1.2 - 0.01 * step} for step in (5, 15, 5, 29)
+    ]  # 5 is repeated
+    training, validation, _ = charts.training_curves(rows, checks)
+    assert validation.title == "Validation loss" and validation.x_label == training.x_label == "seconds of training"
+    assert len(validation.lines[0].points.split()) == 3 and validation.y_ticks
+    assert len(charts.training_curves(rows, checks[:1])) == 2
+
+
 def test_scale_ends_where_shares_end() -> None:
     scale = charts.scale_chart(IMAGE_SCORES[1])
     assert scale is not None and scale.end == "1" and scale.better == "better →" and scale.value == pytest.approx(0.8)

@@ -29,7 +29,10 @@ from anew.data.types import FileSlice
 Samples = NDArray[np.float32]
 SoundData: TypeAlias = bytes | Path | FileSlice
 MIN_SECONDS = 0.01  # shortest file: less is a click
-CHANNELS, RATES = 64, (1_000, 768_000)  # most channels, and range of Hz, of real files; otherwise the header is damaged
+CHANNELS, RATES = (
+    64,
+    (1_000, 768_000),
+)  # most channels, and range of Hz, that are read; slower signals (ECG, seismographs) are resampled by the user
 MAX_DECODED_VALUES = 1 << 27  # values that are decoded at once: 512 MB
 SILENT = 1e-4  # a peak below this is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
@@ -165,8 +168,13 @@ def _parse_header(data: SoundData) -> Header:
         raise ValueError(
             f"it is a WAV file with {codec} inside, which is not read; convert it to FLAC or OGG"
         ) from error
-    if not (1 <= head.channels <= CHANNELS and RATES[0] <= head.rate <= RATES[1]):
-        raise ValueError(f"{head.channels} channels at {head.rate} Hz are out of range")
+    if not 1 <= head.channels <= CHANNELS:
+        raise ValueError(f"it has {head.channels:,} channels; 1 to {CHANNELS} are read")
+    if not RATES[0] <= head.rate <= RATES[1]:
+        raise ValueError(
+            f"it has {head.rate:,} values a second (Hz); {RATES[0]:,} to {RATES[1]:,} Hz are read, so resample slower signals, such as "
+            f"an ECG, to {RATES[0]:,} Hz"
+        )
     if head.frames <= 0:
         raise ValueError("it holds no samples")
     if head.frames > (max_samples := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):

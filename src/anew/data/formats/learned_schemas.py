@@ -89,6 +89,7 @@ class LearnedText(_Sequences):
     classes: Whole = 0
     by_file: Flag = False
     opening: tuple[Whole, ...] = ()  # older runs begin a sample with any token
+    record_start: Text = ""  # older runs read files of such records as they are
     files: LearnedDecoder = LearnedDecoder()
 
 

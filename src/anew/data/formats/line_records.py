@@ -26,6 +26,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from anew.data.types import FEW_DOCUMENTS
+
 MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
 SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
@@ -47,7 +49,6 @@ UNENDED = "its lines end in the middle of sentences"
 RUNNING = "its sentences run over line ends"
 RUNNING_TEXT = frozenset((PARAGRAPHS, INDENTED, CODE, UNENDED, RUNNING))
 FEW_FILES = 3  # of so few files it is said in any case why they are documents; chosen
-MIN_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
 RUNNING_ON = 0.25  # share of lines in lower case at their beginning from which on sentences run over line ends; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 
@@ -243,7 +244,7 @@ def passage_break(texts: Sequence[str], num_documents: int) -> str:
     It is "" for texts without line ends, and for many documents, whose own beginnings a model learns.
     Lines of prose may end within a sentence, so empty lines count if there is one among MAX_PARAGRAPH_LINES lines.
     """
-    if num_documents >= MIN_DOCUMENTS:
+    if num_documents >= FEW_DOCUMENTS:
         return ""
     num_lines, num_empty = (sum(text.count("\n" * count) for text in texts) for count in (1, 2))
     if num_empty * MAX_PARAGRAPH_LINES >= num_lines > 0:

@@ -31,6 +31,7 @@ from anew.data.formats.image_size import what_keeps
 from anew.data.formats.mp3_cache import Recording, recording_of
 from anew.data.types import DataBudget, FileSlice
 
+MAX_LITTLE = 1.25  # multiple of a clip up to which a file is a little longer than that; of longer ones it is told what keeps the rest
 LISTENED_SECONDS = 300.0  # of sound that is decoded before the data is cut, which bounds the time: 3 s of MP3
 SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a piano dies away within that
 # Share of the long files that are single sounds, from which on each file is listened to as it is cut; chosen: for a
@@ -318,7 +319,7 @@ def _describe_cutting(
 ) -> list[str]:
     notes = []
     num_long = sum(is_long(h, shape) for h in headers)
-    num_short = sum(shape.seconds < h.seconds for h in headers) - num_long
+    shorter = [h.seconds for h in headers if h.seconds > shape.seconds and not is_long(h, shape)]
     least = f"{MIN_CLIPS_TO_CUT * shape.seconds:.1f} s"
     if has_singles(contents, shape) and can_hear(headers, shape, budget):
         notes += _describe_one_clip(contents, shape, num_long, least)
@@ -330,10 +331,22 @@ def _describe_cutting(
                 f"Some of these hold one short sound each, but a budget of {budget.describe()} is too short to listen to every file: "
                 f"with about {duration(enough)} each such file is one clip."
             )
-    if num_short:
+    if shorter:
+        # Silence at their ends may be most of what is beyond a clip, so no count is claimed if it is trimmed
         when = " once silence is trimmed" if trims else ""
-        count = "" if trims else f" ({num_short} of {surveyed})"
-        notes.append(f"Files a little longer than a clip{when} are cut to their loudest {shape.seconds:.2f} s{count}.")
+        count = "" if trims else f"{len(shorter)} of {surveyed}"
+        usual = float(np.median(shorter))
+        if usual > MAX_LITTLE * shape.seconds:
+            kept = "; ".join(text for text in (count, f"seconds={usual:.2g} learns whole files") if text)
+            notes.append(
+                f"Files of about {usual:.2g} s are one clip each{f', if they are longer{when}' if trims else ''}: their loudest "
+                f"{shape.seconds:.2f} s, and the rest is left out ({kept})."
+            )
+        else:
+            counted = f" ({count})" if count else ""
+            notes.append(
+                f"Files a little longer than a clip{when} are cut to their loudest {shape.seconds:.2f} s{counted}."
+            )
     return notes
 
 

@@ -1,9 +1,12 @@
-"""Records in files of text: those between lines of a single % (files of the program fortune, record jars), and classes of records, which
-are those of a table's column or of folders, or one list for each (`Italian.txt`, `Greek.txt`)."""
+"""Records in files of text: those between lines of a single % (files of the program fortune, record jars), those that begin alike after
+an empty line (tunes in ABC, games in PGN, BibTeX), and classes of records, which are those of a table's column or of folders, or one
+list for each (`Italian.txt`, `Greek.txt`)."""
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,13 +19,47 @@ MAX_OTHERS = 0.02
 RULE = "each text between lines that hold % alone is a document of its own; layout=document reads them as one"
 _DIVIDER = re.compile(r"^%%?[ \t]*$\n?", re.MULTILINE)
 _OTHER = re.compile(r"^%%?[ \t]*[^%\s]", re.MULTILINE)
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+# How a record begins: a word next to a mark (X:, [Event, @article{, BEGIN:), not a word of prose, a bullet or a heading
+_START = re.compile(r"[^\w\s]{1,2}\w+[^\w\s]?|\w+[^\w\s.,]")
+_MARK = "@"  # begins records by itself: of BibTeX, before words that differ
+MAX_PARTS = 3  # parts that empty lines divide a record into; all records have as many
+MIN_ALIKE = 0.95  # of the records that begin alike and have as many parts; chosen
 
 
-def records(text: str) -> list[str]:
-    """The records of a text without the separators; the text itself if it is not separated so."""
+def record_start(text: str) -> str:
+    """What each record of a text begins with, after an empty line; "" if it does not consist of such records."""
+    parts = [part for part in _EMPTY_LINES.split(text) if part.strip()]
+    starts = Counter(match.group() for part in parts if (match := _START.match(part)))
+    usual = starts.most_common(1)[0][0] if starts else ""
+    for start in (_MARK if usual.startswith(_MARK) else "", usual):
+        places = [number for number, part in enumerate(parts) if start and part.startswith(start)]
+        sizes = Counter(end - begin for begin, end in itertools.pairwise([*places, len(parts)]))
+        size, count = sizes.most_common(1)[0] if sizes else (0, 0)
+        if len(places) > MIN_DIVIDERS and size <= MAX_PARTS and count >= MIN_ALIKE * len(places):
+            return start
+    return ""
+
+
+def division(texts: Sequence[str]) -> tuple[str, list[str]]:
+    """What each record of files begins with after an empty line, see `record_start`; and a sentence on how files are divided, or []."""
+    if any(len(records(text)) > 1 for text in texts):
+        return "", [RULE]
+    start = record_start("\n\n".join(texts))
+    rule = f"each text that begins with {start!r} after an empty line is a document of its own; layout=document reads files as they are"
+    return start, [rule] if start else []
+
+
+def _records_from(text: str, start: str) -> list[str]:
+    """The records of a text that begin so after an empty line, each with what follows it; what comes before the first is its own."""
+    return re.split(rf"(?<=\n)\n+(?={re.escape(start)})", text)
+
+
+def records(text: str, start: str = "") -> list[str]:
+    """The records of a text without the separators; the text itself if it is not separated so. start: see `record_start`."""
     pieces = _DIVIDER.split(text)
     if len(pieces) <= MIN_DIVIDERS or len(_OTHER.findall(text)) > MAX_OTHERS * len(pieces):
-        return [text]
+        return _records_from(text, start) if start else [text]
     return [piece for piece in pieces if piece.strip()]
 
 

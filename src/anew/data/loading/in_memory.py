@@ -24,7 +24,7 @@ from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import read_records
 from anew.data.splitting.streaming_split import parts_by_name
-from anew.data.types import EncodedRecord, Item, SkippedItem
+from anew.data.types import FEW_DOCUMENTS, EncodedRecord, Item, SkippedItem
 from anew.errors import DataError
 
 
@@ -103,7 +103,7 @@ class InMemoryStore:
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
         train = np.flatnonzero(base == split.TRAIN)
         packed = self.modality.layout == "document"
-        if held_out and packed and len(join_spans([self.items[i] for i in train])) < split.FEW_DOCUMENTS:
+        if held_out and packed and len(join_spans([self.items[i] for i in train])) < FEW_DOCUMENTS:
             self._split_spans(base, train, held_out)
         elif held_out:
             self._split_items(base, train, held_out, by_size=packed)
@@ -139,9 +139,7 @@ class InMemoryStore:
             f"{sum(own):,} {self.modality.unit}s in {plural(len(own), 'piece')} to {split.NAMES[part]}"
             for part, own in sizes.items()
         )
-        self.division_notes.append(
-            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}"
-        )
+        self.division_notes.append(f"fewer than {FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}")
         self.documents = len({item.name for item, _ in pieces}) + len(held_out_items)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in held_out_items]
         self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[held_out_items]])
@@ -282,9 +280,9 @@ class InMemoryStore:
 
     # ---- order ----
 
-    def batch(self, index: NDArray[np.int64], phase: str) -> Batch:
-        """The examples with these global numbers."""
-        rows = self._rows[split.TRAIN]
+    def batch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> Batch:
+        """Rows of the batch of the examples with these global numbers."""
+        rows, index = self._rows[split.TRAIN], index[first : first + count]
         epochs = index // rows.count
         if epochs[0] == epochs[-1]:
             order, shift = self._order(phase, int(epochs[0]), rows)
@@ -304,7 +302,7 @@ class InMemoryStore:
             self._orders[name] = permutation(rows.count, order_key), order_key % rows.shift_range
         return self._orders[name]
 
-    def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
+    def prefetch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> None:
         """Nothing to do: all is in memory."""
 
     def close(self) -> None:

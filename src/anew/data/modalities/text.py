@@ -51,6 +51,7 @@ SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all ove
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
+LITTLE_TEXT = 20_000  # characters: of less running text a model learns hardly more than to repeat it; chosen
 NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
 REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
 COMPRESSION_BYTES = 20  # what compression adds to any text
@@ -114,6 +115,7 @@ class Text(Modality):
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
+        self._record_start = ""  # see `text_records.division`
         self._notes: list[str] = []
         self._num_classes = 0
         self._labels = RecordLabels(getattr(config, "labels", "off") != "off")
@@ -149,8 +151,9 @@ class Text(Modality):
                 return [UNLABELLED] if has_labels else []
             self.layout = "list"
             return ["each row is a separate short record; layout=document joins the rows into one text"]
-        if any(len(text_records.records(text)) > 1 for text in texts):
-            return [text_records.RULE]
+        self._record_start, rules = text_records.division(texts)
+        if rules:
+            return rules
         objections = line_records.why_documents(texts)  # for each file: why its lines are no records, None if they are
         if not objections:
             return []
@@ -177,8 +180,9 @@ class Text(Modality):
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
         if self.layout == "document":
-            may_divide = isinstance(self.config, TextConfig) and self.config.layout == "auto"
-            yield from text_records.documents(item, text_records.records(text) if may_divide else [text])
+            is_auto = getattr(self.config, "layout", "") == "auto"
+            texts = text_records.records(text, self._record_start) if is_auto else [text]
+            yield from text_records.documents(item, texts)
             return
         records = line_records.numbered_records(text)
         for number, record in records:
@@ -213,7 +217,7 @@ class Text(Modality):
                 "more"
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
-        self._notes = [NOTHING_TO_LEARN] if _is_monotonous("\n".join(sample)) else []
+        self._notes = _content_notes(sample, characters, self.layout)
         num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
         choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
         tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
@@ -363,12 +367,13 @@ class Text(Modality):
             "classes": spec.classes,
             "by_file": self._labels.by_file,
             "opening": list(spec.opening),
+            "record_start": self._record_start,
             "files": self._decoder.state(),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned_schemas.read(learned_schemas.LearnedText, state)
-        self.layout, self._num_classes = record.layout, record.classes
+        self.layout, self._num_classes, self._record_start = record.layout, record.classes, record.record_start
         self._labels = RecordLabels(record.classes > 0, record.by_file)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
@@ -443,6 +448,17 @@ def _header_notes(texts: Sequence[str]) -> list[str]:
     return [
         f"the first line is unlike all others ({shorten(header)}) and is a record like them; if it names the columns of "
         "a table, remove it"
+    ]
+
+
+def _content_notes(sample: Sequence[str], num_characters: int, layout: Layout) -> list[str]:
+    """Sentences on training text of which hardly anything can be learned, or that is little. sample: pieces of it."""
+    if _is_monotonous("\n".join(sample)):
+        return [NOTHING_TO_LEARN]
+    if layout == "list" or num_characters >= LITTLE_TEXT:
+        return []
+    return [
+        f"There are only {num_characters:,} characters to learn from, so samples will mostly repeat them; give 100,000 or more."
     ]
 
 

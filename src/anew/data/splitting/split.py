@@ -18,7 +18,6 @@ from anew.errors import DataError
 # Numbers of the parts, in the order of NAMES; runs and caches store them.
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, if items have any
-FEW_DOCUMENTS = 50  # of fewer documents spans are held out, since a held-out part would be only two or three documents
 HELD_OUT_SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to MAX_SHARE
 MAX_SHARE = 0.10  # a larger share would cost training more than a more certain score is worth
 ENOUGH_ITEMS = 300  # the share grows until a held-out part has so many: enough for a report's answers

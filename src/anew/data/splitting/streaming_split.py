@@ -16,7 +16,7 @@ from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
-from anew.data.types import Item, SkippedItem
+from anew.data.types import FEW_DOCUMENTS, Item, SkippedItem
 from anew.errors import DataError
 
 MAX_PASS_ITEMS = 20_000  # where there are no more items, each is hashed once before training; bounds the time
@@ -164,7 +164,7 @@ def split_source(
     cheap = items <= MAX_PASS_ITEMS and sum(shards[i].bytes for i in train) <= max_bytes
     # Pieces of one large document count as one document.
     documents = items - sum(shards[i].continues for i in train)
-    few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
+    few_texts = modality.layout == "document" and documents < FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
         _split_by_content(source, shards, modality, [i for i in train if i not in unread], result, reading)
         _leave_out([*unread, *result.unread], shards, result)

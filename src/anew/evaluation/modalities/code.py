@@ -137,7 +137,7 @@ class CodeEvaluation(TextEvaluation):
             return
         suffix = str(getattr(self.inputs.modality, "suffix", ""))
         judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
-        are_whole, cut = self._texts_are_alike, ""
+        are_whole, cut = self._compared.are_alike, ""
         if not are_whole:
             samples = list(map(_whole_lines, samples))
             held_out = [_whole_lines(text[: len(samples[i % len(samples)])]) for i, text in enumerate(held_out)]

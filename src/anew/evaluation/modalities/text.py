@@ -10,6 +10,7 @@ from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
 from anew.evaluation.base import Evaluation
+from anew.evaluation.compared_texts import ComparedTexts
 from anew.evaluation.copy_audits import with_facts_of_pool
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
@@ -37,7 +38,7 @@ from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
-from anew.evaluation.text_pieces import drawn_pieces, equal_pieces, shuffled_pieces, without_dominant_texts
+from anew.evaluation.text_pieces import drawn_pieces
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models and other baselines take, drawn evenly: they hold all counts in memory
@@ -85,31 +86,18 @@ class TextEvaluation(Evaluation[str]):
         """Records, or pieces of PASSAGE characters of longer texts in random order, which may hold several documents."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
-        if part == "samples":
-            return self._cut([str(text) for text in self.inputs.samples])[:n]
-        if part == "train":
-            return self._cut(self._train)[:n]
-        self.num_cut_texts = len(self._held_out)
-        return self._cut(self._held_out)[:n]
+        if part == "test":
+            self.num_cut_texts = sum(map(len, self._compared.texts(part)))
+        return self._compared.pieces(part)[:n]
 
     def num_held_out(self) -> int | None:
-        return super().num_held_out() if self.records else len(self._cut(self._held_out))
-
-    def _cut(self, texts: Sequence[str]) -> list[str]:
-        joins = {"joins_texts": self._documents_are_short, "joins_rests": self._texts_are_alike}
-        rng = np.random.default_rng(self.inputs.seed)
-        return shuffled_pieces(without_dominant_texts(texts, rng), PASSAGE, rng, **joins)
+        return super().num_held_out() if self.records else len(self._compared.pieces("test"))
 
     @cached_property
-    def _documents_are_short(self) -> bool:
-        """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
-        lengths = [len(text) for text in self._train]
-        return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
-
-    @cached_property
-    def _texts_are_alike(self) -> bool:
-        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
-        return self.inputs.are_whole and have_similar_lengths(list(map(str, self.inputs.samples)), self._held_out)
+    def _compared(self) -> ComparedTexts:
+        return ComparedTexts(
+            self.inputs, lambda: self._held_out, lambda: self._train, lambda note: self.notes.append(note)
+        )
 
     def pool_size(self, pool: AuditPool[str]) -> int:
         return super().pool_size(pool) if self.records else count_passages([*pool.train, *pool.held_out])
@@ -191,7 +179,7 @@ class TextEvaluation(Evaluation[str]):
 
     def _samples_are_whole(self) -> bool:
         """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self._documents_are_short:
+        if not self._compared.are_short:
             return False
         longest = max((len(str(text)) for text in self.inputs.samples), default=0)
         return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
@@ -347,12 +335,7 @@ class TextEvaluation(Evaluation[str]):
             test, train = self.items("test", n), self.items("train", n)
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
-        sets = equal_pieces(samples, self._held_out, self._train, self.inputs.seed)
-        size, total = sum(map(len, sets[0])), sum(map(len, samples))
-        if size < 500:
-            return None
-        self.notes += _notes_on_length(size, total)
-        return sets
+        return self._compared.equal_sets()
 
 
 def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:
@@ -363,17 +346,6 @@ def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
     """The numbers of passages of all texts, if those that are not in the pool are as long. texts: how many there are in all."""
     parts = ((pool.train, texts.train), (pool.held_out, texts.held_out))
     return RealItems(*(round(count_passages(part) * total / max(len(part), 1)) for part, total in parts))
-
-
-def _notes_on_length(size: int, total: int) -> list[Note]:
-    """A note on samples of which not all characters were compared; none where all were."""
-    if size == total:
-        return []
-    sentence = (
-        f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
-        "samples, in passages drawn evenly from all samples: as much as there is held-out text."
-    )
-    return [Note(sentence)]
 
 
 def _notes_on_parts(records: Sequence[str]) -> list[Note]:

@@ -101,8 +101,13 @@ def _scale_end(score: Score, largest: float) -> float:
 # ---- the training curves ----
 
 
-def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
-    """Charts of losses (keys `loss` or `loss_NAME`) and the learning rate over time; none for fewer than two steps."""
+def training_curves(
+    history: Sequence[Mapping[str, object]], checks: Sequence[Mapping[str, object]] = ()
+) -> list[LineChart]:
+    """Charts of losses (keys `loss` or `loss_NAME`) and the learning rate over time; none for fewer than two steps.
+
+    checks: Events of validation, with step and loss.
+    """
     names = [key for key in (history[0] if history else {}) if key == "loss" or key.startswith("loss_")]
     rows = [row for row in history if all(finite(row, name) is not None for name in names)]
     if len(rows) < 2 or not names:
@@ -114,6 +119,7 @@ def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
         lines.append(Line(name, x, loss, colour, faint=True))
         lines.append(Line(name, x, running_mean(loss), colour))
     charts = [line_chart("Training loss", lines, x_label=x_label, y_label="training loss", y_range=_loss_range(losses))]
+    charts += _validation_chart(checks, _column(rows, "step"), x, x_label)
     rate = _column(rows, "rate")
     if np.isfinite(rate).all():
         line = Line("learning rate", x, rate, COLOURS[1])
@@ -124,6 +130,21 @@ def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
             )
         )
     return charts
+
+
+def _validation_chart(checks: Sequence[Mapping[str, object]], steps: Array, x: Array, x_label: str) -> list[LineChart]:
+    """The chart of the validation loss, which the report speaks of; none for fewer than two checks.
+
+    steps, x: (n,) numbers of training steps, and their places on the time axis.
+    """
+    points = {
+        step: loss for check in checks if None not in (step := finite(check, "step"), loss := finite(check, "loss"))
+    }
+    if len(points) < 2 or not np.isfinite(steps).all():
+        return []
+    checked, losses = np.array(sorted(points.items()), dtype=np.float64).T
+    line = Line("validation loss", np.interp(checked, steps, x), losses, COLOURS[0])
+    return [line_chart("Validation loss", [line], x_label=x_label, y_label="validation loss", height=100)]
 
 
 def _column(rows: Sequence[Mapping[str, object]], name: str) -> Array:

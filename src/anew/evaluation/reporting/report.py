@@ -227,6 +227,7 @@ def write_report(
     content: ReportContent,
     settings: Mapping[str, object],
     history: Sequence[Mapping[str, object]] = (),
+    checks: Sequence[Mapping[str, object]] = (),
     plan: Mapping[str, object] = MappingProxyType({}),
     repeat: str = "",
     subtitle: str | None = None,
@@ -238,6 +239,7 @@ def write_report(
         content: Items that the report shows, from `Evaluation.report_content`.
         settings: Settings of the run, or of what was measured, shown as a table.
         history: One object for each training step, with step, seconds, loss (or loss_NAME) and rate.
+        checks: One object for each time that the validation part was scored, with step and loss.
         plan: The plan of the run, shown as a table.
         repeat: The command that repeats the training exactly; "" if there is none.
         subtitle: A sentence under the title; None for the usual one.
@@ -245,7 +247,7 @@ def write_report(
     page = render_report(
         report,
         content=content,
-        curves=charts.training_curves(history),
+        curves=charts.training_curves(history, checks),
         tables={"Settings": flatten(settings), "Plan": flatten(plan)},
         repeat=repeat,
         subtitle=subtitle or _usual_subtitle(report),

@@ -30,11 +30,11 @@ from anew.planning.budget import (
 from anew.planning.train_config import TrainConfig
 from anew.runs.state import Checkpoint
 from anew.sampling.restore import checkpoint_weights
-from anew.workflows.evaluate import AMPLE_SHARE, ENOUGH_SHARE
 from anew.workflows.job import TrainingJob
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.report_trials import trial_audit, trial_features, trial_sampling
 from anew.workflows.timing.sample_counts import SampleCounts
+from anew.workflows.timing.sampling_shares import AMPLE_SHARE, ENOUGH_SHARE
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob

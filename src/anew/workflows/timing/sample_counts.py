@@ -18,7 +18,7 @@ from anew.evaluation.audit_schedule import samples_needed
 from anew.evaluation.inputs import MAX_SAMPLES, RealItems
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
-from anew.workflows.item_inputs import held_out_size
+from anew.workflows.item_inputs import held_out_size, num_items
 
 PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
 # The number of samples of running text is divided by these; a comparison samples several runs.
@@ -90,8 +90,8 @@ def sample_targets(data: Dataset) -> SampleTargets:
     counts = SampleCounts.of(data)
     if counts.is_text:
         return SampleTargets(counts.enough(), MAX_SAMPLES)
-    n_held_out = sum(data.part_size(part) for part in data.held_out()[0])
-    needed = samples_needed(RealItems(data.part_size("train"), n_held_out))
+    n_held_out = sum(num_items(data, part) for part in data.held_out()[0])
+    needed = samples_needed(RealItems(num_items(data, "train"), n_held_out))
     return SampleTargets(counts.enough(), max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed))
 
 

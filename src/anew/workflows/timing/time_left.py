@@ -18,7 +18,7 @@ from anew.core.reporter import Reporter
 from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
-from anew.evaluation.inputs import Clock, Labels
+from anew.evaluation.inputs import MIN_ITEMS, Clock, Labels
 from anew.evaluation.items_in_time import WITHIN_TIME, compared_sentence
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
@@ -90,7 +90,10 @@ def measure_in_time_left(
 
 
 def may_lack_samples(measurements: Measurements, n: int, least: int) -> bool:
-    """Whether n samples are fewer than answers usually need (`least`), while all of them were measured by all figures."""
+    """Whether n samples are fewer than answers usually need (`least`), while all of them were measured by all figures; or fewer than
+    any figure needs."""
+    if n < MIN_ITEMS:
+        return can_stop()
     is_complete = not (measurements.unmeasured or measurements.too_few or measurements.supply.left_out)
     return is_complete and n < least and can_stop()
 
@@ -112,7 +115,9 @@ def with_samples(
     supply = measurements.supply
     available = min(int(len(samples) / supply.samples_per_item), supply.held_out or sys.maxsize)
     left_out = max(available - supply.compared, 0)
-    return extended, replace(measurements, supply=replace(supply, compared=available, left_out=left_out))
+    too_few = measurements.too_few if available < MIN_ITEMS else ""
+    supply = replace(supply, compared=available, left_out=left_out)
+    return extended, replace(measurements, too_few=too_few, supply=supply)
 
 
 def _compared(copies: CopyTestResult | None) -> int:

@@ -1,0 +1,148 @@
+"""The texts of samples, held-out and training items of which pieces are compared: of whole parts, or the beginnings of documents.
+
+Where samples begin documents, so do real ones: a beginning may be unlike the rest, as a licence is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from anew.core.wording import are, plural
+from anew.evaluation.inputs import MIN_ITEMS, EvaluationInputs
+from anew.evaluation.memorization.item_types import PASSAGE
+from anew.evaluation.metrics.whole_texts import have_similar_lengths
+from anew.evaluation.notes import Note
+from anew.evaluation.text_pieces import equal_pieces, shuffled_pieces, without_dominant_texts
+
+MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
+MIN_CHARACTERS = 500  # of samples: fewer say nothing; chosen
+TextSets = tuple[list[str], list[str], list[str]]  # of samples, of held-out and of training texts
+
+
+class Beginnings(NamedTuple):
+    """Beginnings of documents. The first n of each are compared.
+
+    Attributes:
+        samples, test, train: Texts; there may be more than n.
+    """
+
+    n: int
+    samples: list[str]
+    test: list[str]
+    train: list[str]
+
+    def compared(self, part: str) -> list[str]:
+        return self.of(part)[: self.n]
+
+    def further(self, part: str) -> list[str]:
+        return self.of(part)[self.n :]
+
+    def of(self, part: str) -> list[str]:
+        """All texts of "samples", "test" or "train"."""
+        return {"samples": self.samples, "test": self.test, "train": self.train}[part]
+
+    def equal_sets(self, seed: int) -> TextSets:
+        """Those that are compared, in random order, the three with one number cut to one length: the longest ones are cut alike."""
+        ranked = [sorted(self.compared(part), key=len) for part in ("samples", "test", "train")]
+        lengths = [min(map(len, texts)) for texts in zip(*ranked, strict=True)]
+        order = np.random.default_rng(seed).permutation(self.n)
+        samples, test, train = ([texts[i][: lengths[i]] for i in order] for texts in ranked)
+        return samples, test, train
+
+
+class ComparedTexts:
+    """The texts of an evaluation of running text, and their pieces.
+
+    Args:
+        inputs: Those of the evaluation.
+        held_out, train: Return texts of these parts, or pieces of them.
+        add_note: Takes notes on what is compared.
+    """
+
+    def __init__(
+        self,
+        inputs: EvaluationInputs[str],
+        held_out: Callable[[], list[str]],
+        train: Callable[[], list[str]],
+        add_note: Callable[[Note], None],
+    ) -> None:
+        self._inputs, self._held_out, self._train, self._add_note = inputs, held_out, train, add_note
+
+    def pieces(self, part: str) -> list[str]:
+        """Pieces of PASSAGE characters of "samples", "test" or "train", in random order; those of beginnings that are compared first."""
+        return list(itertools.chain(*map(self._cut, self.texts(part))))
+
+    def texts(self, part: str) -> tuple[list[str], ...]:
+        """The texts of a part; of beginnings first as many as there are of each part, then others."""
+        if self._beginnings is not None:
+            return self._beginnings.compared(part), self._beginnings.further(part)
+        if part == "samples":
+            return ([str(text) for text in self._inputs.samples],)
+        return (self._train() if part == "train" else self._held_out(),)
+
+    def equal_sets(self) -> TextSets | None:
+        """Equally many samples, held-out and training texts, or pieces of them, of the same lengths; None if there is too little."""
+        samples, seed = [str(text) for text in self._inputs.samples if text], self._inputs.seed
+        if self._beginnings is not None:
+            sets = self._beginnings.equal_sets(seed)
+        else:
+            sets = equal_pieces(samples, self._held_out(), self._train(), seed)
+        num_characters, total = sum(map(len, sets[0])), sum(map(len, samples))
+        if num_characters < MIN_CHARACTERS:
+            return None
+        if self._beginnings is None and num_characters < total:
+            self._add_note(_note_on_length(num_characters, total))
+        return sets
+
+    @cached_property
+    def are_short(self) -> bool:
+        """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
+        lengths = [len(text) for text in self._train()]
+        return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
+
+    @cached_property
+    def are_alike(self) -> bool:
+        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
+        return self._inputs.are_whole and have_similar_lengths(list(map(str, self._inputs.samples)), self._held_out())
+
+    def _cut(self, texts: Sequence[str]) -> list[str]:
+        joins = {"joins_texts": self.are_short, "joins_rests": self.are_alike}
+        rng = np.random.default_rng(self._inputs.seed)
+        return shuffled_pieces(without_dominant_texts(texts, rng), PASSAGE, rng, **joins)
+
+    @cached_property
+    def _beginnings(self) -> Beginnings | None:
+        """What is compared where samples begin documents; None where they do not, or where too few documents are held out."""
+        samples, read = [str(text) for text in self._inputs.samples if text], self._inputs.beginnings
+        if read is None or not samples:
+            return None
+        test, train = (read(part, MAX_BEGINNINGS) for part in ("test", "train"))
+        if min(len(test), len(train)) < min(len(samples), MIN_ITEMS):
+            sentence = (
+                f"Samples begin documents, of which only {len(test):,} {are(len(test))} held out: they were compared with passages "
+                "from anywhere in the data. Where documents begin alike, even real beginnings differ from these."
+            )
+            self._add_note(Note(sentence))
+            return None
+        n = min(len(samples), len(test), len(train))
+        extent = "they" if n == len(samples) else f"{n:,} of {len(samples):,}"
+        sentence = (
+            f"Samples begin documents, so {extent} were compared with the beginnings of {plural(len(test), 'held-out document')}, "
+            "cut to the length of samples."
+        )
+        self._add_note(Note(sentence))
+        return Beginnings(n, samples, test, train)
+
+
+def _note_on_length(num_compared: int, total: int) -> Note:
+    """A note on samples of which not all characters were compared."""
+    sentence = (
+        f"Words, character 4-grams and repetition were measured on {num_compared:,} of the {total:,} characters of the "
+        "samples, in passages drawn evenly from all samples: as much as there is held-out text."
+    )
+    return Note(sentence)
