@@ -55,7 +55,7 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     scores = evaluation.scores()
     next(scores)
-    assert evaluation.unmeasured == ["the figures after these"]  # stopped here, nothing more is known
+    assert evaluation.unmeasured == ["further figures"]  # stopped here, nothing more is known
     names = [next(scores).name]
     while "spectrum_distance" not in names:
         names.append(next(scores).name)
@@ -64,7 +64,7 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     assert evaluation.unmeasured == [] and {"colours", "the spectrum"} <= evaluation.measured
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     evaluation.note_out_of_time("the spectrum")
-    assert evaluation.unmeasured == ["the spectrum", "the figures after these"]
+    assert evaluation.unmeasured == ["the spectrum", "further figures"]
     assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
 
 

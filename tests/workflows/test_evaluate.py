@@ -68,7 +68,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         answer_scores=scores,
         copy_tests=lambda: iter(()),
         sets=ItemSets({}, {}, Supply()),
-        unmeasured=["the figures after these"],
+        unmeasured=["further figures"],
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None

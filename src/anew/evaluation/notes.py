@@ -12,7 +12,7 @@ from anew.core.reporter import Reporter, SilentReporter
 NUM_COMPARED = "the number of samples that were compared"
 COPIES = "the copying test"
 OUT_OF_TIME = "out of time"
-FURTHER_FIGURES = "the figures after these"  # stands for those whose names are not known yet
+FURTHER_FIGURES = "further figures"  # stands for those whose names are not known yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,18 @@ def test_passages_of_a_long_document_begin_after_a_paragraph_or_a_line(text: str
     assert modality.spec.opening == () and "end" in modality.spec.special
 
 
+@pytest.mark.parametrize(("num_words", "is_little"), [(600, True), (6_000, False)])
+def test_of_little_running_text_it_is_said_that_samples_repeat_it(num_words: int, is_little: bool) -> None:
+    """A single program of 3.5 KB was learned for a minute without a word on that."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefgh"), 5)) for _ in range(400)]
+    modality, _ = fitted("\n\n".join(" ".join(rng.choice(words, 30)) + "." for _ in range(num_words // 30)))
+    assert modality.layout == "document"
+    assert (
+        any("samples will mostly repeat them; give 100,000 or more" in note for note in modality.remarks()) is is_little
+    )
+
+
 def fitted(text: str, **settings: object) -> tuple[Text, list[Item]]:
     modality = Text(TextConfig(**settings))  # type: ignore[arg-type]
     item = Item("file.txt", text.encode())

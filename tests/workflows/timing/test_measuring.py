@@ -17,7 +17,7 @@ from anew.workflows.run_report import Measurements
 from anew.workflows.timing.measuring import TIME_WAS_UP, advise_longer, measure_all
 from scores import score
 
-FURTHER_FIGURES = "the figures after these"
+FURTHER_FIGURES = "further figures"
 
 
 class Slow:

@@ -51,6 +51,7 @@ SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all ove
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
+LITTLE_TEXT = 20_000  # characters: of less running text a model learns hardly more than to repeat it; chosen
 NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
 REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
 COMPRESSION_BYTES = 20  # what compression adds to any text
@@ -216,7 +217,7 @@ class Text(Modality):
                 "more"
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
-        self._notes = [NOTHING_TO_LEARN] if _is_monotonous("\n".join(sample)) else []
+        self._notes = _content_notes(sample, characters, self.layout)
         num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
         choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
         tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
@@ -447,6 +448,17 @@ def _header_notes(texts: Sequence[str]) -> list[str]:
     return [
         f"the first line is unlike all others ({shorten(header)}) and is a record like them; if it names the columns of "
         "a table, remove it"
+    ]
+
+
+def _content_notes(sample: Sequence[str], num_characters: int, layout: Layout) -> list[str]:
+    """Sentences on training text of which hardly anything can be learned, or that is little. sample: pieces of it."""
+    if _is_monotonous("\n".join(sample)):
+        return [NOTHING_TO_LEARN]
+    if layout == "list" or num_characters >= LITTLE_TEXT:
+        return []
+    return [
+        f"There are only {num_characters:,} characters to learn from, so samples will mostly repeat them; give 100,000 or more."
     ]
 
 

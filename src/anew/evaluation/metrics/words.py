@@ -224,7 +224,9 @@ def _pairs_beyond_real(pairs: Rows, real_pairs: Rows, seed: int) -> Score:
     shares = f"{share:.0%} of pairs of words are from the training text (real text: {real:.0%}"
     assert PAIRS_BEYOND_REAL.tolerance is not None
     tolerance = replace(
-        PAIRS_BEYOND_REAL.tolerance, clause=f"{shares}; difference: {{value:.0%}})", agreement=f"{shares})"
+        PAIRS_BEYOND_REAL.tolerance,
+        clause=f"words are chained together from the training text: {shares}; difference: {{value:.0%}})",
+        agreement=f"{shares})",
     )
     return Score(
         replace(PAIRS_BEYOND_REAL, tolerance=tolerance),
