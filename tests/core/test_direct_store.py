@@ -15,6 +15,7 @@ import pytest
 
 from anew.core import direct_store
 from anew.core.direct_store import DirectStore
+from anew.core.stored_files import Row, StoredFiles
 
 BODY = b"small object"
 TIME = datetime(2024, 5, 6, tzinfo=UTC)
@@ -130,30 +131,33 @@ def test_place_and_region_are_those_of_the_client(
     assert (options["region"], place, options["virtual_hosted_style_request"]) == expected
 
 
+def listed(root: str) -> list[Row]:
+    pages = DirectStore(Client()).pages("bucket", "a/", root)  # type: ignore[arg-type]
+    return list(StoredFiles.joined("", pages or []).rows())
+
+
 def test_a_folder_is_listed_directly(direct: Direct) -> None:
-    rows = DirectStore(Client()).rows("bucket", "a/", "a/")  # type: ignore[arg-type]
-    assert rows == [(key.removeprefix("a/"), size, "e") for key, size in direct.sizes.items()]
+    assert listed("a/") == [(key.removeprefix("a/"), size, "e") for key, size in direct.sizes.items()]
     assert direct.asked == ["bucket/a/"]
-    rows = DirectStore(Client()).rows("bucket", "a/", "")  # type: ignore[arg-type]
-    assert rows == [(key, size, "e") for key, size in direct.sizes.items()]
+    assert listed("") == [(key, size, "e") for key, size in direct.sizes.items()]
 
 
 @pytest.mark.parametrize("prefix", ["", "a//", "é/", "../"])
 def test_folders_that_may_be_written_in_another_way_are_left_to_the_client(direct: Direct, prefix: str) -> None:
-    assert DirectStore(Client()).rows("bucket", prefix, "") is None  # type: ignore[arg-type]
+    assert DirectStore(Client()).pages("bucket", prefix, "") is None  # type: ignore[arg-type]
     assert not direct.asked
 
 
 def test_folders_with_empty_objects_are_left_to_the_client(direct: Direct) -> None:
     direct.sizes["a/b"] = 0  # perhaps the mark of the folder a/b/
-    assert DirectStore(Client()).rows("bucket", "a/", "a/") is None  # type: ignore[arg-type]
+    assert DirectStore(Client()).pages("bucket", "a/", "a/") is None  # type: ignore[arg-type]
 
 
 def test_after_some_failures_the_client_lists_alone(direct: Direct) -> None:
     store = DirectStore(Client())  # type: ignore[arg-type]
     direct.fails = True
     for _ in range(5):
-        assert store.rows("bucket", "a/", "a/") is None
+        assert store.pages("bucket", "a/", "a/") is None
     assert len(direct.asked) == direct_store.MAX_FAILURES
 
 

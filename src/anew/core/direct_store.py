@@ -19,7 +19,7 @@ from typing import Protocol
 
 from anew.core.addresses import FileSystem
 from anew.core.store_attempts import ANSWER_S, CONNECT_S
-from anew.core.stored_files import Row, stamp_of_object
+from anew.core.stored_files import StoredColumns, stamp_of_object
 
 # Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_-](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_-])?")
@@ -42,11 +42,11 @@ class _Credentials(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """A bucket. read: (key, size) -> the object; rows: (prefix, root) -> the objects below the
+    """A bucket. read: (key, size) -> the object; pages: (prefix, root) -> the objects below the
     prefix, by their paths below the root."""
 
     read: Callable[[str, int], bytes]
-    rows: Callable[[str, str], list[Row]]
+    pages: Callable[[str, str], list[StoredColumns]]
 
 
 class DirectStore:
@@ -81,8 +81,8 @@ class DirectStore:
             self._failures = 0
         return data
 
-    def rows(self, bucket: str, prefix: str, root: str) -> list[Row] | None:
-        """All objects below a folder, by their paths below a root; None where only the client can list it.
+    def pages(self, bucket: str, prefix: str, root: str) -> list[StoredColumns] | None:
+        """All objects below a folder, by their paths below a root, in pages; None where only the client can list it.
 
         Args:
             prefix: The folder, which ends with a slash.
@@ -91,13 +91,13 @@ class DirectStore:
         if not self._is_direct or _PLAIN_KEY.fullmatch(prefix.removesuffix("/")) is None:
             return None
         try:
-            rows = self._bucket(bucket).rows(prefix, root)
+            pages = self._bucket(bucket).pages(prefix, root)
         except Exception:  # of any kind: the client tries the same, and says what it meets
             self._count_failure()
             return None
         self._failures = 0
         # `obstore` removes the slash at the end of a key, so that the mark of a folder, which is empty, looks like a file
-        return None if any(size == 0 for _, size, _ in rows) else rows
+        return None if any((page.sizes == 0).any() for page in pages) else pages
 
     def _count_failure(self) -> None:
         self._failures += 1
@@ -152,16 +152,17 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
             raise ValueError("it has another size")
         return bytes(answer.bytes())
 
-    def rows(prefix: str, root: str) -> list[Row]:
-        pages = obstore.list(store, prefix, chunk_size=PAGE)
+    def pages(prefix: str, root: str) -> list[StoredColumns]:
         start = len(root)
         return [
-            (entry["path"][start:], entry["size"], stamp_of_object(entry["e_tag"], entry["last_modified"]))
-            for page in pages
-            for entry in page
+            StoredColumns.of(
+                (entry["path"][start:], entry["size"], stamp_of_object(entry["e_tag"], entry["last_modified"]))
+                for entry in page
+            )
+            for page in obstore.list(store, prefix, chunk_size=PAGE)
         ]
 
-    return _Bucket(read, rows)
+    return _Bucket(read, pages)
 
 
 def _credentials_of(system: object, credentials: _Credentials) -> Callable[[], dict[str, object]]:

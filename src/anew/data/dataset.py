@@ -215,13 +215,11 @@ class Dataset:
             count: Number of rows.
             size: Rows of the global batch.
         """
-        start = step * size + first
-        return self._ready().batch(np.arange(start, start + count, dtype=np.int64), phase)
+        return self._ready().batch(np.arange(step * size, (step + 1) * size, dtype=np.int64), phase, first, count)
 
     def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None:
         """Start preparing that batch in the background."""
-        start = step * size + first
-        self._ready().prefetch(np.arange(start, start + count, dtype=np.int64), phase)
+        self._ready().prefetch(np.arange(step * size, (step + 1) * size, dtype=np.int64), phase, first, count)
 
     def _ready(self) -> InMemoryStore | StreamingStore:
         _ = self.spec  # raises where there is none yet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 _PART = {
     "train": "train",
@@ -81,34 +81,59 @@ def part_of(path: str) -> str | None:
     return _PART.get(stem[0], _PART.get(stem[-1]))
 
 
-def parts_of(paths: Collection[str]) -> dict[str, str]:
-    """The part of each file of a folder that belongs to one, by its path.
+class Parts:
+    """Which part each file of a folder belongs to.
 
     If no path names the train part, the same names often mean something else: a folder `test` of programs holds tests of the
     others, beside other folders it is one like them (a class), and among many files, a name like `coin_test.png` is a
     coincidence.
-    """
-    parts = {path: part for path in may_name_parts(paths) if (part := part_of(path)) is not None}
-    if "train" in parts.values() or not parts:
-        return parts
-    with_others = _folders_with_others(paths)
 
-    def is_part(path: str) -> bool:
+    Args:
+        paths: Of all files of the folder.
+    """
+
+    def __init__(self, paths: Collection[str]) -> None:
+        self._exist = self._has_train = False
+        for path in may_name_parts(paths):
+            part = part_of(path)
+            self._exist |= part is not None
+            if part == "train":
+                self._has_train = True
+                break
+        is_unsure = self._exist and not self._has_train
+        self._with_others = _folders_with_others(paths) if is_unsure else set()
+        self._are_many = len(paths) >= MANY_FILES
+
+    def part(self, path: str) -> str | None:
+        """The part of a file, None if it belongs to none."""
+        part = part_of(path) if self._exist else None
+        return part if part is not None and (self._has_train or self._is_part(path)) else None
+
+    def _is_part(self, path: str) -> bool:
         folder = path.lower().rpartition("/")[0]
         if _is_program(path.lower()):
             return False
         if _part_of_folder(folder) is None:
-            return len(paths) < MANY_FILES
-        return _folder_above_part(folder) not in with_others
-
-    return {path: part for path, part in parts.items() if is_part(path)}
+            return not self._are_many
+        return _folder_above_part(folder) not in self._with_others
 
 
-def may_name_parts(paths: Collection[str]) -> Iterator[str]:
+def parts_of(paths: Collection[str]) -> dict[str, str]:
+    """The part of each file of a folder that belongs to one, by its path."""
+    parts = Parts(paths)
+    return {path: part for path in may_name_parts(paths) if (part := parts.part(path)) is not None}
+
+
+def may_name_parts(paths: Iterable[str]) -> Iterator[str]:
     """The paths for which `part_of` may give a part, and some others near them."""
-    remaining = iter(paths)
+    return (path for _, path in numbered_parts(paths))
+
+
+def numbered_parts(paths: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """(number, path) of the paths for which `part_of` may give a part, and of some others near them."""
+    remaining = enumerate(paths)
     while searched := list(itertools.islice(remaining, SEARCHED_PATHS)):
-        text = "\n".join(searched).lower()
+        text = "\n".join([path for _, path in searched]).lower()
         if any(stem in text for stem in _STEMS):
             yield from searched
 
@@ -140,7 +165,7 @@ def _part_of_folder(folder: str) -> str | None:
     return next((_PART[name] for name in folder.split("/")[:2] if name in _PART), None)
 
 
-def shared_folder(paths: Sequence[str]) -> str:
+def shared_folder(paths: Collection[str]) -> str:
     """The innermost folder that holds all files, with a slash at its end; "" if that is the top level. It is not a class."""
     if not paths:
         return ""

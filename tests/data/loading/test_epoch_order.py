@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data.loading.epoch_order import EpochOrder, permutation
+from anew.data.loading.epoch_order import EpochOrder, permutation, share_of_rows
 
 
 def epoch(order: EpochOrder, number: int, phase: str = "main") -> list[tuple[int, int]]:
@@ -73,3 +73,25 @@ def test_shuffled_is_fixed_for_ever() -> None:
 
 
 FIXED = [7, 1, 3, 2, 5, 6, 0, 4]
+
+
+def test_a_process_needs_the_shards_of_its_rows() -> None:
+    order, size = EpochOrder([64] * 96, 32, 0), 64
+    own: list[set[int]] = [set(), set()]
+    for step in range(2 * order.total // size):
+        index = np.arange(step * size, (step + 1) * size)
+        numbers, slots = order.batch(index, "main", 0, size)
+        assert sorted(numbers.tolist()) == index.tolist()
+        assert (
+            slots.shards.tolist() == order.slots_of(np.sort(numbers), "main").take(numbers - index[0]).shards.tolist()
+        )
+        for process, shards in enumerate(own):
+            rows = slots.shards[process * 32 : process * 32 + 32].tolist()
+            coming = order.shards_of(*order.upcoming(step * size), share_of_rows(process * 32, 32, size))
+            # In a batch that ends a group, and in the first small groups, a few rows lie elsewhere
+            assert len(set(rows) - set(coming)) <= (9 if step else 2)
+            if step * size < order.total:
+                shards.update(rows)
+    assert len(own[0]) + len(own[1]) < 1.6 * 96 and own[0] | own[1] == set(range(96))
+    whole = order.upcoming(0)
+    assert order.shards_of(*whole) == order.shards_of(*whole, share_of_rows(0, 64, 64))

@@ -90,7 +90,7 @@ def test_every_image_once_an_epoch(tmp_path: Path, small_blocks: None) -> None:
     n = data.train_items
     assert n == data.scan.parts["train"]
     for epoch in range(2):
-        rows = torch.cat([data.batch(0, "main", epoch * n + i, 1, n).x for i in range(n)])
+        rows = torch.cat([data.batch(epoch, "main", i, 1, n).x for i in range(n)])
         assert len(torch.unique(rows.flatten(1), dim=0)) == n
     data.close()
 

@@ -11,7 +11,7 @@ import pytest
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
-from anew.data.sources.listing import list_files, shorten_path
+from anew.data.sources.listing import File, FileTable, list_files, shorten_path
 from anew.data.sources.source import Source
 from anew.errors import DataError
 
@@ -170,3 +170,23 @@ def test_a_folder_without_a_readable_file_says_why(tmp_path: Path) -> None:
 def test_long_paths_are_shortened_in_the_middle() -> None:
     assert shorten_path("a/b.txt") == "a/b.txt"
     assert len(shorten_path("a" * 500 + "/b.txt")) <= 123 and shorten_path("a" * 500 + "/b.txt").endswith("/b.txt")
+
+
+def test_files_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    paths = ["a-b.txt", "a/x.txt", "a.txt", "b/c/1.txt", "b/c-1.txt", "z/é.txt", "0.txt"]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    assert list(list_files(tmp_path).files.paths) == sorted(paths)
+
+
+def test_files_in_columns_are_the_same_files() -> None:
+    files = [File(f"{i % 3}/{i}.txt", i, 1 << 62 | i) for i in range(9)]
+    table = FileTable.of(files)
+    assert list(table) == files and table[4] == files[4] and table[-2:] == files[-2:] and FileTable.of(table) is table
+    groups = table.grouped(lambda path: path[0])
+    assert {name: list(group) for name, group in groups.items()} == {str(k): files[k::3] for k in range(3)}
+    rest = groups["1"].merged(groups["2"])
+    assert list(rest) == sorted(files[1::3] + files[2::3], key=files.index)
+    assert rest.where(rest.sizes > 4).paths[:2] == ["2/5.txt", "1/7.txt"] and "1/4.txt" in rest.paths
+    assert list(groups["0"].merged(FileTable.of(files[1:2]))) == sorted([*files[0::3], files[1]])

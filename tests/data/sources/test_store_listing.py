@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from anew.core.stored_files import Row
+from anew.core.stored_files import Row, StoredColumns, StoredFile, StoredFiles
 from anew.data.sources import store_listing
-from anew.data.sources.store_listing import PagedStore
+from anew.data.sources.store_listing import PagedStore, list_store
 
 A_PAGE = 10
 
@@ -41,6 +42,10 @@ class FakeBucket:
         }
 
 
+def listed(store: PagedStore) -> list[Row]:
+    return list(StoredFiles.joined("data/", store.pages("data/")).rows())
+
+
 @pytest.mark.parametrize(
     ("keys", "by_folder"),
     [
@@ -58,8 +63,8 @@ def test_all_objects_are_listed_once(keys: list[str], by_folder: bool, monkeypat
     monkeypatch.setattr(store_listing, "FEW_FOLDERS", 10)
     monkeypatch.setattr(store_listing, "MIN_FOLDER_OBJECTS", 5)
     bucket = FakeBucket([*keys, "elsewhere/y.png"])
-    rows = list(PagedStore(bucket, "b", "s3://b/data").rows("data/"))
-    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys if key.startswith("data/"))
+    rows = listed(PagedStore(bucket, "b", "s3://b/data"))
+    assert rows == sorted((key[5:], 3, "e") for key in keys if key.startswith("data/"))
     listed_whole = any(request["Prefix"] == "data/" and "Delimiter" not in request for request in bucket.requests)
     if keys[0].startswith("data/") and "/" in keys[0][5:]:
         assert listed_whole != by_folder
@@ -72,9 +77,9 @@ class Direct:
     def __init__(self, known: Mapping[str, list[str]]) -> None:
         self.known = known
 
-    def rows(self, bucket: str, prefix: str, root: str) -> list[Row] | None:
+    def pages(self, bucket: str, prefix: str, root: str) -> list[StoredColumns] | None:
         keys = self.known.get(prefix)
-        return None if keys is None else [(key.removeprefix(root), 3, "e") for key in keys]
+        return None if keys is None else [StoredColumns.of((key.removeprefix(root), 3, "e") for key in keys)]
 
 
 def test_folders_are_listed_directly_where_that_works() -> None:
@@ -82,6 +87,42 @@ def test_folders_are_listed_directly_where_that_works() -> None:
     bucket = FakeBucket(keys)
     known = {f"data/{folder}/": [key for key in keys if key.startswith(f"data/{folder}/")] for folder in range(8)}
     direct = Direct(known)
-    rows = list(PagedStore(bucket, "b", "s3://b/data", direct).rows("data/"))  # type: ignore[arg-type]
-    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys)
+    rows = listed(PagedStore(bucket, "b", "s3://b/data", direct))  # type: ignore[arg-type]
+    assert rows == sorted((key[5:], 3, "e") for key in keys)
     assert {request["Prefix"] for request in bucket.requests} == {"data/", "data/8/"}
+
+
+class FakeStore:
+    """A store with one bucket."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self.call_s3 = FakeBucket(keys)
+
+    def info(self, path: str) -> Mapping[str, object]:
+        return {"name": "b/data", "type": "directory"}
+
+    def invalidate_cache(self) -> None:
+        pass
+
+
+def test_names_are_kept_and_listed_again_where_they_are_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_listing, "MAX_COPIED_FILES", 3)
+    keys = ["data/c/é.png", "data/a/1.png", "data/b\\c.png", "data/folder/", "data/a/2.png", "data/d.png"]
+    store = FakeStore(keys)
+
+    def listed_paths() -> tuple[list[str], bool]:
+        before = len(store.call_s3.requests)
+        listing = list_store(store, "b/data", "s3://b/data", tmp_path)  # type: ignore[arg-type]
+        assert [refusal.name for refusal in listing.refusals] == ["b\\c.png"]
+        assert all(listing.files[path] == StoredFile(f"b/data/{path}", 3, "e") for path in listing.files)
+        return list(listing.files), len(store.call_s3.requests) > before
+
+    paths = ["a/1.png", "a/2.png", "c/é.png", "d.png"]
+    assert listed_paths() == (paths, True) and listed_paths() == (paths, False)
+    names = tmp_path / store_listing.NAMES
+    data = names.read_bytes()
+    for damaged in (data[:-200], data.replace(b"a/1.png", b"a/../pn"), b"", b"PK"):
+        names.write_bytes(damaged)
+        assert listed_paths() == (paths, True)

@@ -43,6 +43,10 @@ def _missing(names: Sequence[str]) -> float:
     return 1.0 - len(counted) / (max(counted) - min(counted) + 1)
 
 
+def _names(paths: Sequence[str]) -> list[str]:
+    return [path.rpartition("/")[2] for path in paths]
+
+
 def in_order(folder: Path) -> list[Path]:
     """The frames of a folder in the order of their numbers. Raises ValueError (one clause) if they have none."""
     with os.scandir(folder) as entries:  # file managers leave files of their own beside the frames
@@ -68,14 +72,13 @@ def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_request
         files: Paths of the files of each folder.
         is_requested: Whether the user asks for video: then all folders of numbered pictures are taken without a comparison.
     """
-    file_names = {folder: [path.rpartition("/")[2] for path in paths] for folder, paths in files.items()}
     if is_requested:
-        return [folder for folder, names in file_names.items() if len(names) > 1 and numbers(names) is not None]
-    missing = {folder: _missing(names) for folder, names in file_names.items()}
+        return [folder for folder, paths in files.items() if len(paths) > 1 and numbers(_names(paths)) is not None]
+    missing = {folder: _missing(_names(paths)) for folder, paths in files.items()}
     complete = [folder for folder, share in missing.items() if not share]
     gaps = [folder for folder, share in missing.items() if 0 < share <= MAX_MISSING]
     sampled = complete[:: max(1, len(complete) // COMPARED)][:COMPARED]
-    sampled_frames = [_sorted_frames(root / folder, file_names[folder]) for folder in sampled]
+    sampled_frames = [_sorted_frames(root / folder, _names(files[folder])) for folder in sampled]
     first_frames = [_read_thumbnails(frames[:1]) for frames in sampled_frames]
     confirmed = [
         _moves(frames, [frame for other, frame in enumerate(first_frames) if other != number])
@@ -92,9 +95,13 @@ def note_on_equal_numbers(files: Mapping[str, Sequence[str]]) -> list[str]:
 
     files: Paths of the files of each folder.
     """
-    names = [tuple(sorted(path.rpartition("/")[2] for path in paths)) for paths in files.values()]
-    usual, count = Counter(names).most_common(1)[0] if names else ((), 0)
-    if count < MIN_EQUAL_FOLDERS or count < EQUAL_SHARE * len(names) or _missing(usual):
+    # By hash: the names of ten million files would take a gigabyte
+    hashes = {folder: hash(tuple(sorted(_names(paths)))) for folder, paths in files.items()}
+    usual_hash, count = Counter(hashes.values()).most_common(1)[0] if hashes else (0, 0)
+    if count < MIN_EQUAL_FOLDERS or count < EQUAL_SHARE * len(hashes):
+        return []
+    usual = sorted(_names(files[next(folder for folder, value in hashes.items() if value == usual_hash)]))
+    if _missing(usual):
         return []
     return [
         f"{count:,} folders hold pictures of the same numbers ({usual[0]} to {usual[-1]}), whose content does not show motion: if "

@@ -9,7 +9,7 @@ much that turns out to be.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,10 +36,20 @@ class Slot:
     Attributes:
         shards: (B,) numbers of shards.
         fractions: (B,) fractions of the shard's content, in [0, 1).
+        places: (B,) places in the group, in [0, 1): shard by shard.
     """
 
     shards: NDArray[np.int64]
     fractions: NDArray[np.float64]
+    places: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.int64]) -> Slot:
+        """These rows, in this order."""
+        return Slot(self.shards[rows], self.fractions[rows], self.places[rows])
+
+    def pairs(self) -> Iterator[tuple[int, float]]:
+        """(shard, fraction) of each row."""
+        return zip(self.shards.tolist(), self.fractions.tolist(), strict=True)
 
 
 @dataclass(slots=True)
@@ -74,7 +84,7 @@ class EpochOrder:
     def slots_of(self, index: NDArray[np.int64], phase: str) -> Slot:
         """The slots of examples with these global numbers (B,), rising."""
         shards = np.empty(len(index), dtype=np.int64)
-        fractions = np.empty(len(index))
+        fractions, places = np.empty(len(index)), np.empty(len(index))
         for number in np.unique(index // self.total).tolist():
             epoch = self._epoch(number)
             rows = np.flatnonzero(index // self.total == number)
@@ -83,13 +93,26 @@ class EpochOrder:
             for group in np.unique(groups).tolist():
                 in_group = rows[groups == group]
                 first = int(starts[group - 1]) if group else 0
-                slot = self._perm(phase, number, group)[index[in_group] % self.total - first] + first
+                perm = self._perm(phase, number, group)
+                slot = perm[index[in_group] % self.total - first]
+                places[in_group] = slot / len(perm)
+                slot = slot + first
                 position = np.searchsorted(epoch.ends, slot, side="right")
                 shards[in_group] = epoch.order[position]
                 size = self.slots[shards[in_group]]
                 inside = slot - (epoch.ends[position] - size)
                 fractions[in_group] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
-        return Slot(shards, fractions)
+        return Slot(shards, fractions, places)
+
+    def batch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> tuple[NDArray[np.int64], Slot]:
+        """`count` rows, from `first` on, of the batch of the examples with these global numbers (B,), rising: (numbers, slots).
+
+        Rows that follow each other come from the same part of a group, so that a process that trains on some of them needs
+        some of the shards.
+        """
+        slots = self.slots_of(index, phase)
+        rows = np.lexsort((slots.places, index // self.total))[first : first + count]
+        return index[rows], slots.take(rows)
 
     @staticmethod
     def _starts(epoch: _Epoch) -> NDArray[np.int64]:
@@ -107,11 +130,13 @@ class EpochOrder:
         # A quarter of a group ahead of use, and a shard at a time, since a burst of work would slow training down.
         return number, group, int(np.ceil((share + 0.25) * len(self._next(number, group))))
 
-    def shards_of(self, number: int, group: int, num_ahead: int) -> list[int]:
-        """The shards of a group, and the first `num_ahead` of the group after it."""
+    def shards_of(self, number: int, group: int, num_ahead: int, share: tuple[float, float] = (0.0, 1.0)) -> list[int]:
+        """The shards of a group, and the first `num_ahead` of the group after it; of both those within a share of the group."""
         epoch = self._epoch(number)
         current: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
-        return current + self._next(number, group)[:num_ahead]
+        following = self._next(number, group)
+        own = _within(following, share)
+        return _within(current, share) + own[: -(-num_ahead * len(own) // len(following))]
 
     def _next(self, number: int, group: int) -> list[int]:
         epoch, group = self._epoch(number), group + 1
@@ -152,6 +177,21 @@ class EpochOrder:
 
         order: NDArray[np.int64] = _get_or_make(self._perms, (phase, number, group), make, 6)
         return order
+
+
+def share_of_rows(first: int, count: int, size: int) -> tuple[float, float]:
+    """The share of a group in which rows of a batch of this size almost always lie: that of the rows, and three standard deviations
+    of a quantile on either side."""
+    if count >= size:
+        return 0.0, 1.0
+    margin = 1.5 / size**0.5
+    return first / size - margin, (first + count) / size + margin
+
+
+def _within(shards: list[int], share: tuple[float, float]) -> list[int]:
+    """The shards that lie within a share of a group at least in part."""
+    low, high = (bound * len(shards) for bound in share)
+    return [shard for place, shard in enumerate(shards) if place + 1 > low and place < high]
 
 
 def _get_or_make(store: OrderedDict[K, V], name: K, make: Callable[[], V], capacity: int) -> V:

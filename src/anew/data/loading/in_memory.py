@@ -280,9 +280,9 @@ class InMemoryStore:
 
     # ---- order ----
 
-    def batch(self, index: NDArray[np.int64], phase: str) -> Batch:
-        """The examples with these global numbers."""
-        rows = self._rows[split.TRAIN]
+    def batch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> Batch:
+        """Rows of the batch of the examples with these global numbers."""
+        rows, index = self._rows[split.TRAIN], index[first : first + count]
         epochs = index // rows.count
         if epochs[0] == epochs[-1]:
             order, shift = self._order(phase, int(epochs[0]), rows)
@@ -302,7 +302,7 @@ class InMemoryStore:
             self._orders[name] = permutation(rows.count, order_key), order_key % rows.shift_range
         return self._orders[name]
 
-    def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
+    def prefetch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> None:
         """Nothing to do: all is in memory."""
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from anew.core.arrays import Numbers
 from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
-from anew.data.loading.epoch_order import EpochOrder
+from anew.data.loading.epoch_order import EpochOrder, share_of_rows
 from anew.data.loading.rows import Examples, Rows, concatenate, examples_of, training_batch
 from anew.data.loading.shard_encoder import ShardEncoder
 from anew.data.modality import Modality
@@ -234,12 +234,11 @@ class StreamingStore:
             return float(self._order.total * np.prod(spec.shape))
         return float(sum(map(self._train_bytes, self._train)) * self.rates["units"])
 
-    def batch(self, index: NDArray[np.int64], phase: str) -> Batch:
-        """The examples with these global numbers."""
-        self.prefetch(index, phase)
-        slots = self._order.slots_of(index, phase)
-        pairs = zip(slots.shards.tolist(), slots.fractions.tolist(), strict=True)
-        rows = [self._row_at(shard, fraction) for shard, fraction in pairs]
+    def batch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> Batch:
+        """Rows of the batch of the examples with these global numbers."""
+        self.prefetch(index, phase, first, count)
+        index, slots = self._order.batch(index, phase, first, count)
+        rows = [self._row_at(shard, fraction) for shard, fraction in slots.pairs()]
         return training_batch(self.modality, concatenate(rows), index)
 
     def _row_at(self, shard: int, fraction: float) -> Rows:
@@ -251,14 +250,15 @@ class StreamingStore:
             f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.sentence()}"
         )
 
-    def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
-        """Encode the shards of these examples, and those after them, in the background."""
+    def prefetch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> None:
+        """Encode the shards of these rows, and those after them, in the background."""
         del phase  # all phases go through the shards in one order
         coming = self._order.upcoming(int(index[0]))
         if coming != self._coming:
             self._coming = coming
             assert self._cache is not None, "`encode` comes first"
-            self._cache.prefetch([self._train[b] for b in self._order.shards_of(*coming)])
+            share = share_of_rows(first, count, len(index))
+            self._cache.prefetch([self._train[b] for b in self._order.shards_of(*coming, share)])
 
     # ---- reading parts ----
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from anew.data.sources.listing import File
+from anew.data.sources.listing import File, FileTable
 
 _DESCRIPTION = re.compile(
     r"(readme|licen[cs]e|copying|notice|citation|changelog|attribution|sources?)([-_ .][^/]*)?", re.IGNORECASE
@@ -24,18 +24,19 @@ CONVERSIONS = {
 PACKED = (".zip", ".7z", ".rar")  # archives that are not read
 
 
-def drop_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
+def drop_side_files(files: Sequence[File]) -> tuple[FileTable, list[str]]:
     """The files that are data, and a sentence on those that describe it.
 
     A file with such a name (`README.md`, `LICENSE`, `SOURCE.txt`) is a description only at the top of the folder and beside other
     files: a file that was given by itself, and the READMEs of many projects, are data.
     """
-    data = [file for file in files if not (file.path.lower().endswith(_LEFTOVERS) and _is_leftover(file.path))]
-    names = [file.path for file in data if "/" not in file.path and _is_description(file.path)]
+    table = FileTable.of(files)
+    data = table.with_paths(lambda path: not (path.lower().endswith(_LEFTOVERS) and _is_leftover(path)))
+    names = [path for path in data.paths if "/" not in path and _is_description(path)]
     if not names:
-        return data or list(files), []
-    described = [file for file in data if not _is_description(file.path)]
-    if not any(file.bytes for file in described):
+        return data or table, []
+    described = data.with_paths(lambda path: not _is_description(path))
+    if not described.sizes.any():
         return data, []
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return described, [

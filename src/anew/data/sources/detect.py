@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from anew.core.wording import are, listed, plural
 from anew.data.file_names import suffix_of, unpacked
@@ -15,7 +18,7 @@ from anew.data.formats.gzip_files import inflate_head
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.base import evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS
-from anew.data.sources.listing import File
+from anew.data.sources.listing import File, FileTable
 from anew.data.types import SkippedItem
 
 # Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, Fortran: also of quotes (`debian.pl`), notes, lists
@@ -63,6 +66,13 @@ def contradicts_suffix(suffix: str, head: bytes) -> bool:
     return n_statements < MIN_SHARE * len(code_lines)
 
 
+class _Named(NamedTuple):
+    """How many files there are, and the path of the first."""
+
+    total: int
+    first: str
+
+
 @dataclass(slots=True)
 class SortedFiles:
     """Files by modality.
@@ -70,21 +80,21 @@ class SortedFiles:
     Attributes:
         files: Files by modality name, or by suffix if no modality reads them.
         refusals: Files that cannot be read.
-        other: Paths of files that are of another modality than their suffix, by (plural noun of it, whether it was asked for, suffix).
+        other: Files that are of another modality than their suffix, by (plural noun of it, whether it was asked for, suffix).
         gathered: Sentences on folders that are one item each, or may be meant so.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
     """
 
-    files: dict[str, list[File]] = field(default_factory=dict)
+    files: dict[str, FileTable] = field(default_factory=dict)
     refusals: list[SkippedItem] = field(default_factory=list)
-    other: dict[tuple[str, bool, str], list[str]] = field(default_factory=dict)
+    other: dict[tuple[str, bool, str], _Named] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
         """Sentences on files that are not what their suffix says, one for each modality."""
-        groups: dict[tuple[str, bool], dict[str, list[str]]] = {}
+        groups: dict[tuple[str, bool], dict[str, _Named]] = {}
         for (modality, is_requested, suffix), names in self.other.items():
             groups.setdefault((modality, is_requested), {})[suffix] = names
         notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
@@ -95,15 +105,15 @@ class SortedFiles:
         return notes
 
 
-def _read_as(modality: str, is_requested: bool, names: Mapping[str, Sequence[str]]) -> str:
-    """A sentence on files that are read as a modality (plural noun), by their content or as the user asked. names: paths by suffix."""
-    n = sum(map(len, names.values()))
+def _read_as(modality: str, is_requested: bool, names: Mapping[str, _Named]) -> str:
+    """A sentence on files that are read as a modality (plural noun), by their content or as the user asked. names: files by suffix."""
+    n = sum(named.total for named in names.values())
     reason = "as asked" if is_requested else f"by {'its' if n == 1 else 'their'} content"
     if n == 1:
-        return f"{next(iter(names.values()))[0]} is read as {modality}, {reason}"
+        return f"{next(iter(names.values())).first} is read as {modality}, {reason}"
     if len(names) == 1:
         return f"{n:,} {next(iter(names))} files are read as {modality}, {reason}"
-    counts = {suffix: len(paths) for suffix, paths in names.items()}
+    counts = {suffix: named.total for suffix, named in names.items()}
     return f"{n:,} files are read as {modality}, {reason}: {_by_suffix(counts)}"
 
 
@@ -129,14 +139,11 @@ def sort_files(
     """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
-    by_suffix: defaultdict[str, list[File]] = defaultdict(list)
     result = SortedFiles()
-    files = _gather_frame_folders(files, root, modalities, result, requested)
-    for file in files:
-        by_suffix[suffix_of(file.path)].append(file)
-    opens_all = len(files) <= MAX_FILES_TO_OPEN_ALL
+    table = _gather_frame_folders(FileTable.of(files), root, modalities, result, requested)
+    opens_all = len(table) <= MAX_FILES_TO_OPEN_ALL
     groups: list[_FilesOfSuffix] = []
-    for suffix, same_suffix in by_suffix.items():
+    for suffix, same_suffix in table.grouped(suffix_of).items():
         if suffix in CONVERSIONS:  # a compressed table must be unpacked first: it is not read as text
             result.files[suffix] = same_suffix
             continue
@@ -150,39 +157,46 @@ def sort_files(
         group.into(result)
     convertible = {suffix for modality in modalities.values() for suffix in modality.traits.unsupported_suffixes}
     for name, own_files in result.files.items():
-        own_files.sort()
         if name not in modalities and name not in convertible | CONVERSIONS.keys():
             result.unknown[name] = len(own_files)
     return result
 
 
 def _gather_frame_folders(
-    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], out: SortedFiles, requested: str | None
-) -> Sequence[File]:
+    files: FileTable, root: Path, modalities: Mapping[str, type[Modality]], out: SortedFiles, requested: str | None
+) -> FileTable:
     """Move folders that are one item each to `out`; returns the other files."""
-    folders: defaultdict[str, list[File]] = defaultdict(list)
-    for file in files:
-        folders[file.path[: max(file.path.rfind("/"), 0)]].append(file)
-    paths = {
-        folder: [f.path for f in frames]
-        for folder, frames in folders.items()
-        if folder and by_range.find_stored(root / frames[0].path) is None  # frames are read from the disk
+    folders = {
+        folder: frames
+        for folder, frames in files.grouped(_folder_of).items()
+        if folder and by_range.find_stored(root / frames.paths[0]) is None  # frames are read from the disk
     }
+    gathered: set[str] = set()
     for name, modality in modalities.items():
+        paths = {folder: frames.paths for folder, frames in folders.items() if folder not in gathered}
         clip_folders = modality.folders(root, paths, name == requested)
-        for folder in clip_folders:
-            frames = folders.pop(folder)
-            del paths[folder]
-            clip = File(folder, sum(f.bytes for f in frames), max(f.stamp for f in frames))
-            out.files.setdefault(name, []).append(clip)
         if clip_folders:
+            clips = [_clip(folder, folders[folder]) for folder in clip_folders]
+            out.files[name] = FileTable.of(sorted(clips))
+            gathered.update(clip_folders)
             folders_are = f"{plural(len(clip_folders), 'folder')} of numbered pictures {are(len(clip_folders))}"
             out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}")
-    if out.gathered:
-        return [file for frames in folders.values() for file in frames]
+    if gathered:
+        return files.with_paths(lambda path: _folder_of(path) not in gathered)
     if requested is None:
-        out.gathered += frame_folders.note_on_equal_numbers(paths)
+        out.gathered += frame_folders.note_on_equal_numbers(
+            {folder: frames.paths for folder, frames in folders.items()}
+        )
     return files
+
+
+def _folder_of(path: str) -> str:
+    return path[: max(path.rfind("/"), 0)]
+
+
+def _clip(folder: str, frames: FileTable) -> File:
+    """The folder of a clip as one file."""
+    return File(folder, int(frames.sizes.sum()), int(frames.stamps.max()))
 
 
 def _take_as_asked(groups: Sequence[_FilesOfSuffix], requested: str) -> None:
@@ -209,7 +223,7 @@ class _FilesOfSuffix:
         self,
         suffix: str,
         owner: str | None,
-        files: Sequence[File],
+        files: FileTable,
         root: Path,
         modalities: Mapping[str, type[Modality]],
     ) -> None:
@@ -245,8 +259,8 @@ class _FilesOfSuffix:
     def into(self, out: SortedFiles) -> None:
         """Put the files into `out`."""
         for owner in dict.fromkeys(self.file_modalities):
-            pairs = zip(self.files, self.file_modalities, strict=True)
-            self._put(out, [file for file, modality in pairs if modality == owner], owner)
+            is_own = np.fromiter((name == owner for name in self.file_modalities), dtype=bool, count=len(self.files))
+            self._put(out, self.files.where(is_own), owner)
 
     def _claims(self, file: File, out: SortedFiles) -> dict[str, float]:
         try:
@@ -282,8 +296,10 @@ class _FilesOfSuffix:
             return unsure
         return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
-    def _put(self, out: SortedFiles, files: Sequence[File], owner: str | None) -> None:
-        out.files.setdefault(owner or self.suffix or UNKNOWN, []).extend(files)
+    def _put(self, out: SortedFiles, files: FileTable, owner: str | None) -> None:
+        name = owner or self.suffix or UNKNOWN
+        out.files[name] = out.files[name].merged(files) if name in out.files else files
         if owner is not None and owner != self.owner and self.suffix:
             key = (self.modalities[owner].traits.plural, self.asked, self.suffix)
-            out.other.setdefault(key, []).extend(file.path for file in files)
+            known = out.other.get(key) or _Named(0, files.paths[0])
+            out.other[key] = known._replace(total=known.total + len(files))

@@ -15,14 +15,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.text_column import chunked
 from anew.core.wording import listed
 from anew.data import limits
-from anew.data.file_names import is_packed, label_of, may_name_parts, part_of, parts_of, shared_folder
+from anew.data.file_names import Parts, is_packed, label_of, may_name_parts, numbered_parts, part_of, shared_folder
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.encoding_recognition import find_break, sample_file
@@ -30,9 +31,9 @@ from anew.data.formats.file_bytes import read_whole, too_large
 from anew.data.formats.text_encoding import is_unicode
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
-from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
+from anew.data.sources.base import PARTS, SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
 from anew.data.sources.detect import sort_files
-from anew.data.sources.listing import File
+from anew.data.sources.listing import File, FileTable
 from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import FileSlice, Item, SkippedItem
 
@@ -42,6 +43,7 @@ MAX_LINE_SEARCH = 1 << 16  # bytes that are searched for the end of a line of a 
 NAME_CLASSES_RANGE = (2, 100)  # least and most classes that file names may give; chosen
 MAX_NAMED_FOLDERS = 3  # folders that a sentence names
 MIN_FILES_PER_NAME = 5  # least files of each such class; chosen
+HASHED_PATHS = 4096  # whose hashes are joined at once; chosen
 _NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
 _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 
@@ -110,14 +112,6 @@ class _FileSpan(NamedTuple):
     record: bytes
 
 
-class _FileColumns(NamedTuple):
-    """Files in columns: of a million that are met in random order, each object is a miss of the processor's cache."""
-
-    paths: list[str]
-    sizes: list[int]
-    stamps: list[int]
-
-
 class _FilePart(NamedTuple):
     """Part `number` of `of` equal parts of a file."""
 
@@ -126,8 +120,34 @@ class _FilePart(NamedTuple):
     of: int
 
 
-# The content of a shard: whole files, parts of one, or a span of one
-_Location = tuple[str | _FilePart, ...] | _FileSpan
+class _Files(Sequence[str]):
+    """Whole files of a shard, by their paths.
+
+    Attributes:
+        table: The files.
+        are_streamed: Whether they are read as slices.
+    """
+
+    def __init__(self, table: FileTable, are_streamed: bool) -> None:
+        self.table, self.are_streamed = table, are_streamed
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return self.table.paths[index]
+
+
+_Location = _Files | _FilePart | _FileSpan  # the content of a shard
 
 
 class FolderReader:
@@ -144,10 +164,11 @@ class FolderReader:
     ) -> None:
         self._root = root
         self._owners = modalities
-        self._classes = classes
+        self._classes = classes  # without any, folders give them
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
-        self._parts: dict[str, str] = {}  # by path, of files that have one
+        self._parts = Parts([])
         self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
+        self._are_words_classes = False  # see `_name_classes`
         self._shared_folder = ""  # a folder that holds all files is not a class
         self._folder_labels: dict[str, tuple[str | None, str | None]] = {}  # classes without and with names of parts
         self.labels: tuple[str, ...] | None = ()
@@ -157,16 +178,18 @@ class FolderReader:
         self.refusals: list[SkippedItem] = sorted_files.refusals
         if once:
             for name in self._files.keys() & modalities.keys():
-                self._files[name], notes = drop_duplicate_formats(
-                    self._files[name], modalities[name], [f.path for f in files]
+                remaining, notes = drop_duplicate_formats(
+                    self._files[name], modalities[name], FileTable.of(files).paths
                 )
+                self._files[name] = FileTable.of(remaining)
                 self.notes = [*self.notes, *notes]
         for name in [name for name in self._files if name in modalities]:
-            self.refusals += [SkippedItem(f.path, "it is empty") for f in self._files[name] if not f.bytes]
-            self._files[name] = [f for f in self._files[name] if f.bytes]
+            own = self._files[name]
+            self.refusals += [SkippedItem(path, "it is empty") for path in own.where(own.sizes == 0).paths]
+            self._files[name] = own.where(own.sizes != 0)
         self.counts: Mapping[str, int] = {name: len(of_modality) for name, of_modality in self._files.items()}
         self.bytes: Mapping[str, int] = {
-            name: sum(f.bytes for f in of_modality) for name, of_modality in self._files.items()
+            name: int(of_modality.sizes.sum()) for name, of_modality in self._files.items()
         }
 
     def shards(self, modality: str) -> list[Shard]:
@@ -175,61 +198,58 @@ class FolderReader:
     def _classes_in(self, shard: Shard) -> str:
         """`Shard.members`: the classes, since the name of a shard depends on names and sizes already."""
         place = cast(_Location, shard.where)
-        if isinstance(place, _FileSpan):
-            return members_digest([self._label(place.path)])
-        return members_digest([self._label(file if isinstance(file, str) else file.path) for file in place])
+        return members_digest([self._label(path) for path in (place if isinstance(place, _Files) else [place.path])])
 
     def _shards(self, modality: str) -> list[Shard]:
         files = self._files[modality]
         owner = self._owners[modality]
         if not owner.traits.is_text:  # each is read whole, or decoded from end to end
             max_bytes = owner.traits.max_file_bytes or (limits.WHOLE.bytes if not owner.traits.reads_file_slices else 0)
-            large = [f for f in files if max_bytes and f.bytes > max_bytes]
-            self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
-            files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
-        paths = [f.path for f in files]
-        parts = self._parts = parts_of(paths)
-        self._shared_folder, self._folder_labels = shared_folder(paths), {}
-        self.notes += _undivided_note(paths, parts)
+            too_many = files.where(files.sizes > max_bytes) if max_bytes else FileTable.of([])
+            self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in too_many]
+            files = files.where(files.sizes <= max_bytes) if max_bytes else files
+        parts = self._parts = Parts(files.paths)
+        self._shared_folder, self._folder_labels = shared_folder(files.paths), {}
+        self.notes += _undivided_note(files.paths, parts)
         if owner.traits.labels_from_filenames:
-            self._name_classes(files)
-        self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
+            self._name_classes(files.paths)
+        self.labels = tuple(sorted({label for path in files.paths if (label := self._label(path)) is not None}))
         if owner.traits.reads_file_slices:
-            small = [f for f in files if f.bytes <= 2 * PART_BYTES]
-            slices = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, parts.get(f.path))]
+            small, large = files.where(files.sizes <= 2 * PART_BYTES), files.where(files.sizes > 2 * PART_BYTES)
+            slices = [shard for file in large for shard in _file_parts(file, parts.part(file.path))]
             return _chunk(small, _shuffled(small), parts, SHARD_ITEMS, None, streamed=True) + slices
         if not owner.traits.is_text:
             return _chunk(files, _shuffled(files), parts, SHARD_ITEMS, None)
-        if sum(f.bytes for f in files) <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
+        if files.sizes.sum() <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
             return _chunk(files, np.arange(len(files)), parts, SHARD_ITEMS, SHARD_BYTES)
-        large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
-        set_aside = set(large)
-        small = [f for f in files if f not in set_aside]
+        is_large = files.sizes > 2 * SHARD_BYTES
+        is_large[is_large] = [not is_packed(path) for path in files.where(is_large).paths]
+        small, large = files.where(~is_large), files.where(is_large)
         return [
             *_chunk(small, _shuffled(small), parts, SHARD_ITEMS, SHARD_BYTES),
-            *(shard for file in large for shard in _spans(file, parts.get(file.path), owner.traits.record_start)),
+            *(shard for file in large for shard in _spans(file, parts.part(file.path), owner.traits.record_start)),
         ]
 
-    def _name_classes(self, files: Sequence[File]) -> None:
+    def _name_classes(self, paths: Sequence[str]) -> None:
         """Without any other classes, take the first word of file names (`dog_3.wav`, `0_anna_12.wav`) as classes, if all have one."""
-        if self._classes or len(files) < 2 or any(self._label(f.path) is not None for f in files):
+        if self._classes or len(paths) < 2 or any(self._label(path) is not None for path in paths):
             return
-        matches = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
-        words = {path: match.group(1) for path, match in matches.items() if match}
-        counts = Counter(words.values())
+        counts = Counter(map(_word_of_name, paths))
         low, high = NAME_CLASSES_RANGE
-        if len(words) < len(files) or not low <= len(counts) <= high or min(counts.values()) < MIN_FILES_PER_NAME:
+        if None in counts or not low <= len(counts) <= high or min(counts.values()) < MIN_FILES_PER_NAME:
             return
-        self._classes = words
-        path = files[0].path
+        self._are_words_classes = True
+        path = paths[0]
         self.notes.append(
-            f"the first word of every file name is taken as a class ({words[path]!r} of {Path(path).name!r}), "
+            f"the first word of every file name is taken as a class ({_word_of_name(path)!r} of {Path(path).name!r}), "
             f"{len(counts)} in all, since every name ends with a number; the setting labels=off learns none"
         )
 
     def _label(self, path: str) -> str | None:
-        if path in self._classes:
-            return self._classes[path]
+        if self._classes:  # files that no table describes have no class, whatever their folder
+            return self._classes.get(path)
+        if self._are_words_classes:
+            return _word_of_name(path)
         folder = path[: path.rfind("/") + 1]
         if folder not in self._folder_labels:
             below = folder.removeprefix(self._shared_folder)
@@ -238,21 +258,26 @@ class FolderReader:
         # The parts in a path are looked up where they matter alone: that takes time, with a million files.
         if label == undivided:
             return label
-        return label if path in self._parts or part_of(path) is None else undivided
+        return label if self._parts.part(path) is not None or part_of(path) is None else undivided
 
     def ranges(self, shard: Shard) -> list[Range]:
         place = cast(_Location, shard.where)
         if isinstance(place, _FileSpan):
             return [Range(self._root / place.path, place.start, place.stop)]
+        if isinstance(place, _FilePart) or place.are_streamed:
+            return []
         # Strings: path objects of a million files take half a minute.
         start = f"{self._root}{os.sep}"
-        return [Range(start + path) for path in place if isinstance(path, str)]
+        return [Range(start + path) for path in place]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         place = cast(_Location, shard.where)
-        if not isinstance(place, _FileSpan):
-            for file in place:
-                yield self._read_one(file) if isinstance(file, str) else self._file_slice(file)
+        if isinstance(place, _FilePart):
+            yield self._file_slice(place)
+            return
+        if isinstance(place, _Files):
+            for path in place:
+                yield self._file_slice(_FilePart(path, 0, 1)) if place.are_streamed else self._read_one(path)
             return
         path, start, stop, record = place
         try:
@@ -292,9 +317,15 @@ class FolderReader:
             return SkippedItem(path, str(error))
 
 
-def _undivided_note(paths: Sequence[str], parts: Mapping[str, str]) -> list[str]:
-    """A sentence on folders that have the name of a part and are none. parts: by path, of files that have one."""
-    folders = {path.rpartition("/")[0] for path in may_name_parts(paths) if path not in parts and "/" in path}
+def _word_of_name(path: str) -> str | None:
+    """The first word of a file name that ends with a number."""
+    match = _NAMED.fullmatch(Path(path).stem)
+    return match.group(1) if match else None
+
+
+def _undivided_note(paths: Sequence[str], parts: Parts) -> list[str]:
+    """A sentence on folders that have the name of a part and are none."""
+    folders = {path.rpartition("/")[0] for path in may_name_parts(paths) if "/" in path and parts.part(path) is None}
     names = sorted(folder for folder in folders if part_of(f"{folder}/_") is not None)
     if not names:
         return []
@@ -305,66 +336,66 @@ def _undivided_note(paths: Sequence[str], parts: Mapping[str, str]) -> list[str]
     ]
 
 
-def _shuffled(files: Sequence[File]) -> NDArray[np.int64]:
+def _shuffled(files: FileTable) -> NDArray[np.int64]:
     """Numbers of the files in the order of hashes of their paths. Those of one class lie together in a listing, and each shard must be
     a fair mix, since a short budget reads only some shards."""
-    digest = hashlib.blake2b
-    hashes = b"".join([digest(f.path.encode("utf-8", "surrogateescape"), digest_size=8).digest() for f in files])
+    digest, hashes, remaining = hashlib.blake2b, bytearray(), iter(files.paths)
+    while paths := list(itertools.islice(remaining, HASHED_PATHS)):
+        hashes += b"".join([digest(p.encode("utf-8", "surrogateescape"), digest_size=8).digest() for p in paths])
     return np.argsort(np.frombuffer(hashes, dtype=">u8"), kind="stable")
 
 
 def _chunk(
-    files: Sequence[File],
+    files: FileTable,
     order: NDArray[np.int64],
-    parts: Mapping[str, str],
+    parts: Parts,
     max_items: int,
     max_bytes: int | None,
     streamed: bool = False,
 ) -> list[Shard]:
-    """Shards of whole files, each from one part of the data. order: of the files, by number; parts: by path, of files that have
-    one; streamed: whether files are read as slices."""
-    columns = _FileColumns([f.path for f in files], [f.bytes for f in files], [f.stamp for f in files])
-    by_part: dict[str | None, NDArray[np.int64]] = {None: order}
-    if parts:
-        names = np.array([parts.get(path) or "" for path in columns.paths])[order]
-        by_part = {name or None: order[names == name] for name in np.unique(names).tolist()}
+    """Shards of whole files, each from one part of the data. order: of the files, by number; streamed: whether files are read as
+    slices."""
+    in_order = files.take(order)
     shards: list[Shard] = []
-    for part, numbers in by_part.items():
-        for first, stop in _bounds(numbers, columns.sizes, max_items, max_bytes):
-            chunk = numbers[first:stop].tolist()
-            chosen = _FileColumns(
-                [columns.paths[number] for number in chunk],
-                [columns.sizes[number] for number in chunk],
-                [columns.stamps[number] for number in chunk],
-            )
-            shards.append(_shard(chosen, part, streamed))
+    for part, numbers in _by_part(files.paths, parts, order).items():
+        of_part = in_order if part is None and len(numbers) == len(order) else files.take(numbers)
+        for first, stop in _bounds(of_part.sizes, max_items, max_bytes):
+            shards.append(_shard(of_part.take(np.arange(first, min(stop, len(of_part)))), part, streamed))
     return shards
 
 
-def _bounds(
-    numbers: NDArray[np.int64], sizes: Sequence[int], max_items: int, max_bytes: int | None
-) -> Iterator[tuple[int, int]]:
-    """The first file of each shard, and the one after its last. numbers: of the files, in order; sizes: bytes by number."""
+def _by_part(paths: Sequence[str], parts: Parts, order: NDArray[np.int64]) -> dict[str | None, NDArray[np.int64]]:
+    """The numbers of the files of each part, in this order."""
+    codes = np.zeros(len(paths), dtype=np.uint8)  # 0 for no part
+    for number, path in numbered_parts(paths):
+        part = parts.part(path)
+        codes[number] = 0 if part is None else 1 + PARTS.index(part)
+    in_order = codes[order]
+    names = sorted(np.unique(in_order).tolist(), key=lambda code: PARTS[code - 1] if code else "")
+    return {PARTS[code - 1] if code else None: order[in_order == code] for code in names}
+
+
+def _bounds(sizes: NDArray[np.int64], max_items: int, max_bytes: int | None) -> Iterator[tuple[int, int]]:
+    """The first file of each shard, and the one after its last. sizes: bytes of the files, in order."""
     if max_bytes is None:
-        yield from ((first, first + max_items) for first in range(0, len(numbers), max_items))
+        yield from ((first, first + max_items) for first in range(0, len(sizes), max_items))
         return
     first = total = 0
-    for place, number in enumerate(numbers.tolist()):
-        if place > first and (place - first == max_items or total + sizes[number] > max_bytes):
+    for place, size in enumerate(chunked(sizes)):
+        if place > first and (place - first == max_items or total + size > max_bytes):
             yield first, place
             first, total = place, 0
-        total += sizes[number]
-    if len(numbers):
-        yield first, len(numbers)
+        total += size
+    if len(sizes):
+        yield first, len(sizes)
 
 
-def _shard(files: _FileColumns, part: str | None, streamed: bool) -> Shard:
-    paths, sizes, stamps = files
+def _shard(files: FileTable, part: str | None, streamed: bool) -> Shard:
+    paths, sizes, stamps = list(files.paths), files.sizes.tolist(), files.stamps.tolist()
     names = "\0".join([f"{path}\0{size}" for path, size in zip(paths, sizes, strict=True)])
     digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     name = f"{paths[0]}+{len(paths) - 1}#{digest}"
-    where = tuple(_FilePart(path, 0, 1) for path in paths) if streamed else tuple(paths)
-    return Shard(name, len(paths), sum(sizes), where, part, max(stamps))
+    return Shard(name, len(paths), sum(sizes), _Files(files, streamed), part, max(stamps))
 
 
 def _file_parts(file: File, part: str | None) -> list[Shard]:
@@ -375,7 +406,7 @@ def _file_parts(file: File, part: str | None) -> list[Shard]:
             f"{file.path}@{number}/{of}",
             1,
             file.bytes // of,
-            (_FilePart(file.path, number, of),),
+            _FilePart(file.path, number, of),
             part,
             file.stamp,
             exact=False,

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Container
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.text_column import CHUNK, TextColumn, TextColumnBuilder, chunked
 from anew.core.wording import are, plural
 from anew.data import limits
 from anew.data.types import SkippedItem
@@ -30,6 +34,150 @@ class File(NamedTuple):
     stamp: int
 
 
+class FileTable(Sequence[File]):
+    """Files in columns: of ten million, objects of Python would take some gigabytes.
+
+    Args:
+        columns: Paths, bytes and stamps.
+        numbers: (n,) which rows of the columns these files are; None: all of them.
+    """
+
+    def __init__(
+        self,
+        columns: tuple[TextColumn, NDArray[np.int64], NDArray[np.int64]],
+        numbers: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._columns, self._numbers = columns, numbers
+
+    @classmethod
+    def of(cls, files: Iterable[File]) -> FileTable:
+        """A table of these files; one that is a table already stays as it is."""
+        if isinstance(files, FileTable):
+            return files
+        builder = _TableBuilder()
+        for file in files:
+            builder.add(file)
+        return builder.table()
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) if self._numbers is None else len(self._numbers)
+
+    def __iter__(self) -> Iterator[File]:
+        return map(File, self.paths, chunked(self.sizes), chunked(self.stamps))
+
+    @overload
+    def __getitem__(self, index: int) -> File: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[File]: ...
+
+    def __getitem__(self, index: int | slice) -> File | list[File]:
+        if isinstance(index, slice):
+            return list(self.take(np.arange(len(self))[index]))
+        number = range(len(self))[index]
+        row = number if self._numbers is None else int(self._numbers[number])
+        paths, sizes, stamps = self._columns
+        return File(paths[row], int(sizes[row]), int(stamps[row]))
+
+    @property
+    def paths(self) -> FilePaths:
+        """The paths of the files, each made when it is asked for."""
+        return FilePaths(self._columns[0], self._numbers)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(n,) bytes of the files."""
+        return self._columns[1] if self._numbers is None else self._columns[1][self._numbers]
+
+    @property
+    def stamps(self) -> NDArray[np.int64]:
+        """(n,) stamps of the files."""
+        return self._columns[2] if self._numbers is None else self._columns[2][self._numbers]
+
+    def merged(self, others: FileTable) -> FileTable:
+        """These files and others, in the order of paths."""
+        if self._columns is others._columns and self._numbers is not None and others._numbers is not None:
+            return FileTable(self._columns, np.sort(np.concatenate([self._numbers, others._numbers])))
+        return FileTable.of(sorted([*self, *others]))
+
+    def take(self, indices: NDArray[np.int64]) -> FileTable:
+        """The files of these numbers, in this order."""
+        return FileTable(self._columns, indices if self._numbers is None else self._numbers[indices])
+
+    def where(self, is_wanted: NDArray[np.bool_]) -> FileTable:
+        """The files for which this is true; the table itself if it is for all. is_wanted: (n,)."""
+        return self if is_wanted.all() else self.take(np.flatnonzero(is_wanted))
+
+    def grouped(self, name_of: Callable[[str], str]) -> dict[str, FileTable]:
+        """The files by a name that follows from their path, in the order in which the names come first."""
+        codes: dict[str, int] = {}
+        code_of = np.fromiter(
+            (codes.setdefault(name_of(path), len(codes)) for path in self.paths), dtype=np.int64, count=len(self)
+        )
+        if len(codes) <= 1:
+            return dict.fromkeys(codes, self)
+        order = np.argsort(code_of, kind="stable")
+        ends = np.cumsum(np.bincount(code_of))
+        return {name: self.take(part) for name, part in zip(codes, np.split(order, ends[:-1]), strict=True)}
+
+    def with_paths(self, is_wanted: Callable[[str], bool]) -> FileTable:
+        """The files with such paths."""
+        return self.where(np.fromiter(map(is_wanted, self.paths), dtype=bool, count=len(self)))
+
+
+class FilePaths(Sequence[str]):
+    """The paths of a table's files."""
+
+    def __init__(self, column: TextColumn, numbers: NDArray[np.int64] | None) -> None:
+        self._column, self._numbers = column, numbers
+
+    def __len__(self) -> int:
+        return len(self._column) if self._numbers is None else len(self._numbers)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._column) if self._numbers is None else self._column.chosen(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if self._numbers is None:
+            return self._column[index]
+        return (
+            self._column.take(self._numbers[index])
+            if isinstance(index, slice)
+            else self._column[int(self._numbers[index])]
+        )
+
+
+class _TableBuilder:
+    """Makes a table of files that come one by one."""
+
+    def __init__(self) -> None:
+        self._paths = TextColumnBuilder()
+        self._sizes, self._stamps = array("q"), array("q")
+        self._waiting: list[str] = []  # paths that are added together, which takes less time
+
+    def add(self, file: File) -> None:
+        self._waiting.append(file.path)
+        self._sizes.append(file.bytes)
+        self._stamps.append(file.stamp)
+        if len(self._waiting) == CHUNK:
+            self._add_paths()
+
+    def _add_paths(self) -> None:
+        self._paths.extend(self._waiting)
+        self._waiting = []
+
+    def table(self) -> FileTable:
+        self._add_paths()
+        sizes, stamps = (np.frombuffer(column, dtype=np.int64) for column in (self._sizes, self._stamps))
+        return FileTable((self._paths.column(), sizes, stamps))
+
+
 class Listing(NamedTuple):
     """A listing of files.
 
@@ -42,7 +190,7 @@ class Listing(NamedTuple):
     """
 
     root: Path
-    files: list[File]
+    files: FileTable
     hidden: int
     refusals: list[SkippedItem]
     aliases: int = 0
@@ -63,26 +211,102 @@ def list_files(place: Path) -> Listing:
     Raises DataError if `place` itself cannot be read or is neither a folder nor a regular file."""
     info = _info(place)
     if stat.S_ISREG(info.st_mode):
-        return Listing(place.parent, [File(place.name, info.st_size, info.st_mtime_ns)], 0, [])
+        return Listing(place.parent, FileTable.of([File(place.name, info.st_size, info.st_mtime_ns)]), 0, [])
     if not stat.S_ISDIR(info.st_mode):
         raise DataError(f"{str(place)!r} is {_describe_mode(info.st_mode)}; give a folder or a file")
-    listing = Listing(place, [], 0, [])
-    identities = _Identities()
-    hidden = 0
-    visited: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
-    above = _folders_above(place)
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
+    return _FolderWalk(place, info).listing()
+
+
+class _FolderWalk:
+    """Goes through a folder in the order of paths, so that no more than one folder with those above it is in memory, beside the
+    columns of what was found."""
+
+    def __init__(self, place: Path, info: os.stat_result) -> None:
+        self._place = place
+        self._visited = {(info.st_dev, info.st_ino)}
+        self._above = _folders_above(place)
+        self._table, self._identities = _TableBuilder(), _Identities()
+        self._hidden = 0
+        self._refusals: list[SkippedItem] = []
+
+    def listing(self) -> Listing:
+        """All files. Raises DataError if the folder itself cannot be read."""
+        waiting = [self._entries("")]
+        while waiting:
+            path = next(waiting[-1], None)
+            if path is None:
+                waiting.pop()
+            else:
+                waiting.append(self._entries(f"{path}/"))
+        found = self._table.table()
+        files = self._identities.without_aliases(found)
+        return Listing(self._place, files, self._hidden, self._refusals, len(found) - len(files))
+
+    def _entries(self, folder: str) -> Iterator[str]:
+        """Add what a folder holds; yields each folder in it where its turn is. folder: "", or a path with a slash at its end."""
         try:
-            with os.scandir(f"{place}/{folder}") as entries:
-                hidden += sum(_add(entry, folder, listing, waiting, visited, above, identities) for entry in entries)
+            names, links = self._names(folder)
         except OSError as error:
             if not folder:
-                raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
-            _refuse(listing, folder.rstrip("/"), f"it cannot be read ({error.strerror})")
-    files = identities.without_aliases(listing.files)
-    return listing._replace(files=sorted(files), hidden=hidden, aliases=len(listing.files) - len(files))
+                raise DataError(
+                    f"{str(self._place)!r} cannot be read ({error.strerror}); check its permissions"
+                ) from None
+            self._refuse(folder.rstrip("/"), f"it cannot be read ({error.strerror})")
+            return
+        for name in names:
+            path = folder + name.rstrip("/")
+            info = self._stat(path, name in links)
+            if info is not None and self._is_new_folder(path, info, name in links):
+                yield path
+
+    def _names(self, folder: str) -> tuple[list[str], set[str]]:
+        """(names in a folder, in order, with a slash after those of folders; those of links among them). Raises OSError."""
+        names: list[str] = []
+        links: set[str] = set()
+        with os.scandir(f"{self._place}/{folder}") as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__pycache__":
+                    self._hidden += 1
+                    continue
+                names.append(f"{entry.name}/" if _is_folder(entry) else entry.name)
+                if entry.is_symlink():
+                    links.add(names[-1])
+        return sorted(names), links
+
+    def _stat(self, path: str, is_link: bool) -> os.stat_result | None:
+        """What an entry is; None if it is refused."""
+        try:
+            return os.stat(f"{self._place}/{path}")
+        except FileNotFoundError:
+            self._refuse(path, "it is a broken link" if is_link else "it vanished while the folder was listed")
+        except OSError as error:
+            self._refuse(path, f"it cannot be read ({error.strerror})")
+        return None
+
+    def _is_new_folder(self, path: str, info: os.stat_result, is_link: bool) -> bool:
+        """Whether an entry is a folder whose turn it is; a file is added."""
+        if stat.S_ISREG(info.st_mode):
+            self._table.add(File(path, info.st_size, info.st_mtime_ns))
+            self._identities.add(info, is_link)
+        elif not stat.S_ISDIR(info.st_mode):
+            self._refuse(path, f"it is {_describe_mode(info.st_mode)}, not a file")
+        elif (info.st_dev, info.st_ino) in self._above:
+            self._refuse(path, "it is a link to a folder that holds the data")
+        elif (info.st_dev, info.st_ino) not in self._visited:
+            self._visited.add((info.st_dev, info.st_ino))
+            return True
+        return False
+
+    def _refuse(self, path: str, reason: str) -> None:
+        self._refusals.append(SkippedItem(shorten_path(path), reason))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a loop of links, which is refused when its turn is
+        return False
 
 
 class _Identities:
@@ -100,17 +324,19 @@ class _Identities:
         self._are_links.append(is_link)
         self._has_links |= is_link or info.st_nlink > 1
 
-    def without_aliases(self, files: list[File]) -> list[File]:
-        """One of the paths to each file, in the order of `add`: none that is a symbolic link, if there is another one."""
+    def without_aliases(self, files: FileTable) -> FileTable:
+        """The first of the paths to each file: none that is a symbolic link, if there is another one. files: in the order of `add`."""
         if not self._has_links:
             return files
-        identities = list(zip(self._devices, self._inodes, strict=True))
-        order = sorted(range(len(files)), key=lambda i: (self._are_links[i], files[i].path))
-        first_of: dict[tuple[int, int], int] = {}
-        for i in order:
-            first_of.setdefault(identities[i], i)
+        columns = (np.frombuffer(column, dtype=np.uint64) for column in (self._devices, self._inodes))
+        devices, inodes = columns
+        # Of equal ones the first in this order: a lasting sort, by the least important first
+        order = np.argsort(np.frombuffer(self._are_links, dtype=np.uint8), kind="stable")
+        order = order[np.lexsort((inodes[order], devices[order]))]
+        is_first = np.ones(len(files), dtype=bool)
+        is_first[order[1:]] = (np.diff(inodes[order]) != 0) | (np.diff(devices[order]) != 0)
         # Some network file systems have no inodes
-        return [file for i, file in enumerate(files) if not identities[i][1] or first_of[identities[i]] == i]
+        return files.where(is_first | (inodes == 0))
 
 
 def _info(place: Path) -> os.stat_result:
@@ -128,48 +354,8 @@ def _folders_above(place: Path) -> set[tuple[int, int]]:
     return {(info.st_dev, info.st_ino) for info in infos if info.st_ino}
 
 
-def _add(
-    entry: os.DirEntry[str],
-    folder: str,
-    listing: Listing,
-    waiting: list[str],
-    visited: set[tuple[int, int]],
-    above: Container[tuple[int, int]],
-    identities: _Identities,
-) -> bool:
-    """Add an entry to the listing, or to the waiting folders if it is a new one; returns whether it is hidden."""
-    if entry.name.startswith(".") or entry.name == "__pycache__":
-        return True
-    path = folder + entry.name
-    try:
-        info = entry.stat()
-    except FileNotFoundError:
-        _refuse(
-            listing, path, "it is a broken link" if entry.is_symlink() else "it vanished while the folder was listed"
-        )
-        return False
-    except OSError as error:
-        _refuse(listing, path, f"it cannot be read ({error.strerror})")
-        return False
-    if stat.S_ISREG(info.st_mode):
-        listing.files.append(File(path, info.st_size, info.st_mtime_ns))
-        identities.add(info, entry.is_symlink())
-    elif not stat.S_ISDIR(info.st_mode):
-        _refuse(listing, path, f"it is {_describe_mode(info.st_mode)}, not a file")
-    elif (info.st_dev, info.st_ino) in above:
-        _refuse(listing, path, "it is a link to a folder that holds the data")
-    elif (info.st_dev, info.st_ino) not in visited:
-        visited.add((info.st_dev, info.st_ino))
-        waiting.append(f"{path}/")
-    return False
-
-
 def _describe_mode(mode: int) -> str:
     return _SPECIAL.get(stat.S_IFMT(mode), "neither a file nor a folder")
-
-
-def _refuse(listing: Listing, path: str, reason: str) -> None:
-    listing.refusals.append(SkippedItem(shorten_path(path), reason))
 
 
 def shorten_path(path: str) -> str:

@@ -56,21 +56,23 @@ def content_digest(source: ReadableSource, shards: Sequence[Shard]) -> str | Non
     """A hash of names, sizes, classes and bytes of the items, as far as they are known or cheap to read: of all bytes of small
     data, of blocks from all over large data. None if the data stays in a store, where each block is a request."""
     ordered = sorted(shards, key=lambda shard: shard.name)
-    ranges: dict[str, Sequence[Range]] = {}
+    counts: list[int] = []  # of the ranges of each: those of ten million files would take gigabytes
     for shard in ordered:
-        ranges[shard.name] = source.ranges(shard)
-        if by_range.has_stores() and any(by_range.find_stored(place.path) for place in ranges[shard.name]):
+        ranges = source.ranges(shard)
+        if by_range.has_stores() and any(by_range.find_stored(place.path) for place in ranges):
             return None
+        counts.append(len(ranges))
     digest = hashlib.blake2b(digest_size=16)
     for shard in ordered:
         digest.update(f"{shard.name}\0{shard.members}\n".encode("utf-8", "surrogateescape"))
-    total, count = sum(shard.bytes for shard in ordered), sum(map(len, ranges.values()))
-    is_small = total <= DIGESTED_BYTES and count <= DIGESTED_RANGES
+    total = sum(shard.bytes for shard in ordered)
+    is_small = total <= DIGESTED_BYTES and sum(counts) <= DIGESTED_RANGES
     read = ordered if is_small else evenly_spaced(ordered, SAMPLED_SHARDS)
-    places = [ranges[shard.name] if is_small else evenly_spaced(ranges[shard.name], SAMPLED_RANGES) for shard in read]
+    all_places = [source.ranges(shard) for shard in read]
+    places = all_places if is_small else [evenly_spaced(ranges, SAMPLED_RANGES) for ranges in all_places]
     for block in _blocks(itertools.chain.from_iterable(places), are_whole=is_small):
         digest.update(block)
-    decoded = [shard for shard in ordered if not ranges[shard.name]]
+    decoded = [shard for shard, count in zip(ordered, counts, strict=True) if not count]
     is_small = sum(shard.bytes for shard in decoded) <= DECODED_BYTES
     for shard in decoded if is_small else evenly_spaced(decoded, DECODED_SHARDS):
         for item in source.read(shard, None if is_small else DECODED_ITEMS):

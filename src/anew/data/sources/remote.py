@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
 
 from anew.core import addresses, block_cache, files
@@ -35,7 +36,7 @@ from anew.core.stored_files import Row, StoredFile, StoredFiles
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range
-from anew.data.sources.listing import File, Listing, list_files
+from anew.data.sources.listing import FileTable, Listing, list_files
 from anew.data.sources.store_listing import (
     LOCK,
     MANIFEST,
@@ -97,8 +98,7 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
         listing = list_store(system, path, address, folder)
         distant = _remaining_in_store(listing, address, may_stay)
         copy = _Copy(system, folder, public_address)
-        is_copied = len(distant) < len(listing.files)
-        copy.bring({name: file for name, file in listing.files.items() if name not in distant} if is_copied else {})
+        copy.bring(listing.files.without(distant))
     refusals = [*listing.refusals, *copy.refusals]
     if len(copy.refusals) == len(listing.files):
         first = copy.refusals[0]
@@ -122,7 +122,7 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
 def _remaining_in_store(listing: StoreListing, address: str, may_stay: Callable[[str], bool]) -> StoredFiles:
     """The files that stay in the store."""
     if address.partition("://")[0] not in RANGE_SCHEMES or not listing.is_large:
-        return StoredFiles("", [])
+        return listing.files.where(np.zeros(len(listing.files), dtype=bool))
 
     def stays(row: Row) -> bool:
         name, size, stamp = row
@@ -133,7 +133,7 @@ def _remaining_in_store(listing: StoreListing, address: str, may_stay: Callable[
 
 def _note(shown: str, listing: StoreListing, distant: StoredFiles) -> str:
     """A sentence on how the data is read."""
-    count = f"{plural(len(listing.files), 'file')}, {listing.bytes / 1e6:,.1f} MB"
+    count = f"{plural(len(listing.files), 'file')}, {listing.files.bytes / 1e6:,.1f} MB"
     if not distant:
         return f"{shown} is read from a copy in the cache ({count})"
     others = len(listing.files) - len(distant)
@@ -146,21 +146,24 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredF
     """The files of a folder, including those that stay in the store."""
     if not distant:
         return list_files(place)
-    on_disk = list_files(folder) if len(distant) < len(listing.files) else Listing(folder, [], 0, [])
+    on_disk = list_files(folder) if len(distant) < len(listing.files) else Listing(folder, FileTable.of([]), 0, [])
     digest = hashlib.blake2b(digest_size=8)
     remaining = distant.rows()
     while rows := list(itertools.islice(remaining, DIGESTED_ROWS)):
         text = "".join([f"{name}\0{size}\0{stamp}\n" for name, size, stamp in rows])
         digest.update(text.encode("utf-8", "surrogateescape"))
     stamp = _STORE_STAMP | (int.from_bytes(digest.digest()) >> 2)
-    num_hidden = sum(map(_is_hidden, distant))
-    entries = list(on_disk.files)
-    entries += (
-        File(name, size or 0, stamp) for name, size, _ in distant.rows() if not num_hidden or not _is_hidden(name)
-    )
-    hidden = on_disk.hidden + num_hidden
-    entries.sort()
-    return Listing(folder, entries, hidden, on_disk.refusals, on_disk.aliases)
+    columns, copied = listing.files.columns, listing.files.rows_of(on_disk.files.paths)
+    sizes, stamps = columns.sizes, np.broadcast_to(np.int64(stamp), len(columns.sizes))
+    if len(copied):
+        sizes, stamps = sizes.copy(), stamps.copy()
+        sizes[copied], stamps[copied] = on_disk.files.sizes, on_disk.files.stamps
+    is_used = np.zeros(len(columns.sizes), dtype=bool)
+    is_used[copied] = is_used[distant.order] = True
+    files = FileTable((columns.paths, sizes, stamps), listing.files.numbers).where(is_used[listing.files.order])
+    shown = files.with_paths(lambda path: not _is_hidden(path))
+    hidden = on_disk.hidden + len(files) - len(shown)
+    return Listing(folder, shown, hidden, on_disk.refusals, on_disk.aliases)
 
 
 def _is_hidden(name: str) -> bool:

@@ -29,7 +29,7 @@ from anew.data.skipped import name_reasons
 from anew.data.sources.base import MAX_NAMED_TABLES, TABLE_SUFFIXES, Reader, Shard, reader_of
 from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.listing import File, Listing, list_files, shorten_path
+from anew.data.sources.listing import File, FileTable, Listing, list_files, shorten_path
 from anew.data.sources.remote import local_copy
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError, RunError
@@ -41,7 +41,7 @@ _TABLE_ENDINGS = tuple(sorted(TABLE_SUFFIXES))
 _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
-def drop_own_folders(text: str, root: Path, files: Sequence[File]) -> tuple[list[File], list[SkippedItem]]:
+def drop_own_folders(text: str, root: Path, files: FileTable) -> tuple[FileTable, list[SkippedItem]]:
     """The files outside of runs and comparisons below `root`, and an entry for each of those.
 
     Args:
@@ -51,15 +51,15 @@ def drop_own_folders(text: str, root: Path, files: Sequence[File]) -> tuple[list
     Raises:
         DataError: There are no other files.
     """
-    marks = (file.path for file in files if file.path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
+    marks = (path for path in files.paths if path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
     noun_of = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
     if not noun_of:
-        return list(files), []
+        return files, []
     outermost = {folder: noun for folder, noun in noun_of.items() if not _is_below(folder, noun_of)}
     skipped = [
         SkippedItem(folder, f"it is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
     ]
-    others = [file for file in files if not _is_below(file.path, noun_of)]
+    others = files.with_paths(lambda path: not _is_below(path, noun_of))
     if not others:
         raise DataError(_own_folders_alone(text, outermost))
     return others, skipped
@@ -100,7 +100,7 @@ def _json_of(path: Path) -> JsonValue:
         return None
 
 
-def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
+def refuse_own_folder(text: str, place: Path, files: FileTable) -> None:
     """Raise DataError if the data is itself a run or a comparison.
 
     Args:
@@ -109,7 +109,7 @@ def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
     """
     if not place.is_dir():
         return
-    marks = [mark for mark in (RUN_MARK, COMPARISON_MARK) if any(file.path == mark for file in files)]
+    marks = [mark for mark in (RUN_MARK, COMPARISON_MARK) if mark in files.paths]
     nouns = [_noun_of(place / mark) for mark in marks]
     if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
@@ -251,14 +251,12 @@ class Source:
             left_out = f"; {hidden} hidden files are left out" if hidden else ""
             left_out += f"; {name_reasons(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
-        if not any(file.bytes for file in files):
+        if not files.sizes.any():
             raise DataError(f"{text!r} has no content" if len(files) == 1 else f"all files of {text!r} are empty")
         files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
         notes = [*listing.notes, *side_notes, *notes]
-        by_reader: dict[str, list[File]] = {}
-        for file in files:
-            by_reader.setdefault(reader_of(file.path), []).append(file)
+        by_reader: dict[str, Sequence[File]] = dict(files.grouped(reader_of))
         _take_large_archives(by_reader)
         if "tables" not in by_reader:
             choice.check(text, ())
@@ -332,7 +330,7 @@ class Source:
             by_range.prefetch(ranges[:limit])
 
 
-def _take_large_archives(by_reader: dict[str, list[File]]) -> None:
+def _take_large_archives(by_reader: dict[str, Sequence[File]]) -> None:
     """If the archives together are large, let `tar_spans` read them, which does not list them."""
     plain = [file for file in by_reader.get("tar", ()) if suffix_of(file.path) == ".tar"]
     if sum(file.bytes for file in plain) > limits.TAR.listed:
@@ -362,12 +360,12 @@ def _stay_rule(modalities: Mapping[str, type[Modality]], requested: str | None) 
     return rule
 
 
-def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:
+def _metadata(root: Path, files: FileTable) -> tuple[dict[str, str | None], FileTable, list[str]]:
     """(class by path, the files without tables that give classes, notes).
 
     Classes come from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
     (`labels.csv`)."""
-    listed = [f for f in files if f.path.lower().endswith(_TABLE_ENDINGS) and suffix_of(f.path) in TABLE_SUFFIXES]
+    listed = files.with_paths(lambda path: path.lower().endswith(_TABLE_ENDINGS) and suffix_of(path) in TABLE_SUFFIXES)
     if not listed or len(listed) == len(files):
         return {}, files, []
     from anew.data.sources import tables
@@ -387,10 +385,11 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
         classes |= {posixpath.normpath(folder / name): label for name, label in rows.items()}
     if damaged and len(damaged) == len(described):  # no table is left that gives classes
         raise damaged[0]
-    data_files = [f for f in files if f not in described]
-    missing = sorted(classes.keys() - {f.path for f in data_files})
-    if classes:  # files that no table describes have no class, whatever their folder
-        classes = {**{f.path: None for f in data_files}, **classes}
+    described_paths = {f.path for f in described}
+    data_files = files.with_paths(lambda path: path not in described_paths)
+    unused = set(classes)
+    unused.difference_update(data_files.paths)
+    missing = sorted(unused)
     notes = [f"{error}; what it describes has no class" for error in damaged[:MAX_NAMED_TABLES]]
     notes += [f"{len(damaged)} tables cannot be read in all"] if len(damaged) > MAX_NAMED_TABLES else []
     return classes, data_files, [*notes, *([_missing_note(missing, described)] if missing else [])]

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import re
 import time
+import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from anew.core import addresses, files
 from anew.core.addresses import FileSystem, Info, without_query
 from anew.core.direct_store import DirectStore
-from anew.core.schema import Flag, Real, Record, Text, Whole, checked
-from anew.core.stored_files import Row, StoredFiles, size_of, stamp_of
+from anew.core.schema import Flag, Real, Record, Text, checked
+from anew.core.stored_files import Row, StoredColumns, StoredFiles, size_of, stamp_of
+from anew.core.text_column import TextColumn
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
-MANIFEST, NAMES, LOCK = ".listing.json", ".names.json", ".lock"  # files in the folder of an address in the cache
-MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33  # most bytes of these files, and most memory that they take
+MANIFEST, NAMES, LOCK = ".listing.json", ".names.npz", ".lock"  # files in the folder of an address in the cache
+MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33  # most bytes of the manifest, and most memory that it takes
+NAMES_BYTES = 1 << 32  # most bytes of the names: 40 million
 # Data at an address is copied up to so many bytes and files; of more, only what is used is read. A request takes some 10 ms,
 # whatever it brings: 20,000 files by 8 streams half a minute.
 MAX_COPIED_BYTES, MAX_COPIED_FILES = 1 << 30, 20_000
@@ -35,15 +43,11 @@ MAX_LEVELS = 3  # of folders that are looked through until there are as many as 
 
 
 class _KeptNames(Record):
-    """A listing as it is saved. paths, stamps: of all files, with line ends between them; sizes: their bytes; keys: see
-    `StoredFiles`; refusals: (name, reason) of each."""
+    """What is saved of a listing besides its columns. keys: see `StoredFiles`; refusals: (name, reason) of each."""
 
     time: Real
     is_file: Flag
     root: Text
-    paths: Text
-    sizes: list[Whole | None]
-    stamps: Text
     keys: dict[Text, Text]
     refusals: list[tuple[Text, Text]]
 
@@ -64,14 +68,9 @@ class StoreListing:
     age: float = 0.0
 
     @property
-    def bytes(self) -> int:
-        """Bytes of all files whose size is known."""
-        return sum(size or 0 for size in self.files.sizes)
-
-    @property
     def is_large(self) -> bool:
         """Whether it takes long to copy all files."""
-        return len(self.files) > MAX_COPIED_FILES or self.bytes > MAX_COPIED_BYTES
+        return len(self.files) > MAX_COPIED_FILES or self.files.bytes > MAX_COPIED_BYTES
 
 
 def list_store(system: FileSystem, path: str, address: str, folder: Path) -> StoreListing:
@@ -88,19 +87,31 @@ def list_store(system: FileSystem, path: str, address: str, folder: Path) -> Sto
         return previous
     listing = _list(system, path, address)
     if listing.is_large and not address.startswith("http"):  # a signed address is a secret
-        saved = listing.files
-        names = {
-            "time": time.time(),
-            "is_file": listing.is_file,
-            "root": saved.root,
-            "paths": "\n".join(saved.paths),
-            "sizes": saved.sizes,
-            "stamps": "\n".join(stamp for _, _, stamp in saved.rows()),
-            "keys": saved.keys_elsewhere,
-            "refusals": [[item.name, item.reason] for item in listing.refusals],
-        }
-        files.write_json(folder / NAMES, names, indent=None)
+        files.write_by(folder / NAMES, functools.partial(_save, listing))
     return listing
+
+
+def _save(listing: StoreListing, path: Path) -> None:
+    """Write a listing as arrays."""
+    stored = listing.files
+    names = {
+        "time": time.time(),
+        "is_file": listing.is_file,
+        "root": stored.root,
+        "keys": stored.keys_elsewhere,
+        "refusals": [[item.name, item.reason] for item in listing.refusals],
+    }
+    columns = stored.columns
+    np.savez(
+        path,
+        names=np.frombuffer(json.dumps(names).encode(), dtype=np.uint8),
+        numbers=np.arange(0) if stored.numbers is None else stored.numbers,
+        sizes=columns.sizes,
+        paths=np.frombuffer(columns.paths.text, dtype=np.uint8),
+        path_bounds=columns.paths.bounds,
+        stamps=np.frombuffer(columns.stamps.text, dtype=np.uint8),
+        stamp_bounds=columns.stamps.bounds,
+    )
 
 
 def _read_kept(path: Path) -> StoreListing | None:
@@ -108,15 +119,18 @@ def _read_kept(path: Path) -> StoreListing | None:
     if not path.exists():
         return None
     try:
-        names = checked(_KeptNames, files.read_json(path, MANIFEST_BYTES, MANIFEST_MEMORY), NAMES)
-        # A path holds no line end, as `is_safe` says; where a stamp does, the columns differ in length.
-        rows = list(zip(names.paths.split("\n"), names.sizes, names.stamps.split("\n"), strict=True))
-    except (RunError, ValueError):  # damaged: everything is listed again
-        return None
-    age = time.time() - names.time
-    if not (0 <= age < FRESH_SECONDS and all(is_safe(path) for path, _, _ in rows)):
-        return None
-    stored = StoredFiles(names.root, rows, names.keys)
+        with files.open_checked(path, NAMES_BYTES) as stream, np.load(stream, allow_pickle=False) as saved:
+            names = checked(_KeptNames, json.loads(saved["names"].tobytes()), NAMES)
+            numbers, sizes = saved["numbers"], saved["sizes"]
+            paths = TextColumn.checked(saved["paths"], saved["path_bounds"], len(sizes))
+            stamps = TextColumn.checked(saved["stamps"], saved["stamp_bounds"], len(sizes))
+        columns = StoredColumns(paths, sizes, stamps)
+        stored = StoredFiles(names.root, columns, names.keys, numbers if len(numbers) else None)
+        age = time.time() - names.time
+        if not (0 <= age < FRESH_SECONDS and all(map(is_safe, stored))):
+            return None
+    except (RunError, ValueError, OSError, LookupError, EOFError, NotImplementedError, zipfile.BadZipFile):
+        return None  # damaged: everything is listed again
     return StoreListing(stored, names.is_file, [SkippedItem(*refusal) for refusal in names.refusals], age)
 
 
@@ -133,17 +147,16 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
         if not is_safe(name):
             raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
         rows: list[Row] = [(name, size_of(info), stamp_of(info))]
-        return StoreListing(StoredFiles("", rows, {name: path}), is_file=True)
-    root = str(info["name"]).rstrip("/") + "/"
-    rows, keys = _objects(system, root, public_address)
-    rows = [row for row in rows if row[0] and not row[0].endswith("/")]
-    refused = [row[0] for row in rows if not is_safe(row[0])]
-    if refused:
-        rows = [row for row in rows if is_safe(row[0])]
-    if not rows:
+        return StoreListing(StoredFiles.of("", rows, {name: path}), is_file=True)
+    listed = _objects(system, str(info["name"]).rstrip("/") + "/", public_address)
+    are_files = [bool(path) and not path.endswith("/") for path in listed]
+    listed = listed.where(np.array(are_files, dtype=bool))
+    stored = listed.where(np.fromiter(map(is_safe, listed), dtype=bool, count=len(listed)))
+    if not stored:
         raise DataError(f"{public_address!r} holds no files; check the address")
+    refused = [path for path in listed if not is_safe(path)] if len(stored) < len(listed) else []
     reason = "it has a name that no file on this disk can have"
-    return StoreListing(StoredFiles(root, rows, keys), refusals=[SkippedItem(name, reason) for name in refused])
+    return StoreListing(stored, refusals=[SkippedItem(name, reason) for name in refused])
 
 
 def _is_web_page_of_folder(info: Info) -> bool:
@@ -152,16 +165,17 @@ def _is_web_page_of_folder(info: Info) -> bool:
     return urlsplit(url).scheme in ("http", "https") and urlsplit(url).path.endswith("/") and mime_type == "text/html"
 
 
-def _objects(system: FileSystem, root: str, shown: str) -> tuple[list[Row], dict[str, str]]:
-    """(all objects below a folder, names in the store by path where they do not begin with the folder)."""
+def _objects(system: FileSystem, root: str, shown: str) -> StoredFiles:
+    """All objects below a folder."""
     call = getattr(system, "call_s3", None)
     if call is not None:
         bucket, _, prefix = root.partition("/")
-        return list(PagedStore(call, bucket, shown, DirectStore(system)).rows(prefix)), {}
+        return StoredFiles.joined(root, PagedStore(call, bucket, shown, DirectStore(system)).pages(prefix))
     infos = addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown)
     objects = {key.removeprefix(root): (key, info) for key, info in infos.items() if info.get("type") != "directory"}
     rows = [(path, size_of(info), stamp_of(info)) for path, (_, info) in objects.items()]
-    return rows, {path: key for path, (key, _) in objects.items() if key != f"{root}{path}"}
+    keys = {path: key for path, (key, _) in objects.items() if key != f"{root}{path}"}
+    return StoredFiles.of(root, rows, keys)
 
 
 def is_safe(name: str) -> bool:
@@ -194,17 +208,21 @@ class PagedStore:
     ) -> None:
         self._call, self._bucket, self._address, self._direct = call, bucket, address, direct
 
-    def rows(self, prefix: str) -> Iterator[Row]:
-        """All objects below a prefix, by their paths there, in no order."""
+    def pages(self, prefix: str) -> Iterator[StoredColumns]:
+        """All objects below a prefix, by their paths there: in the order of paths, where the store lists them so."""
         folders = self._folders(prefix)
         with ThreadPoolExecutor(MAX_STREAMS) as pool:
             try:
                 if folders is None or not self._are_worth_a_request(folders[0], pool):
                     yield from self._below(prefix, prefix)
                     return
-                yield from folders[1]
-                for rows in pool.map(functools.partial(self._list_below, prefix), folders[0]):
-                    yield from rows
+                names, beside = sorted(folders[0]), deque(sorted(folders[1], key=itemgetter(0)))
+                listed = pool.map(functools.partial(self._list_below, prefix), names)
+                for name, pages in zip(names, listed, strict=True):
+                    first = name.removeprefix(prefix)
+                    yield StoredColumns.of(_taken_before(beside, first))
+                    yield from pages
+                yield StoredColumns.of(beside)
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -234,14 +252,14 @@ class PagedStore:
     def _first_page(self, prefix: str) -> list[Row]:
         return list(_contents(next(self._pages(prefix)), prefix))
 
-    def _list_below(self, prefix: str, folder: str) -> list[Row]:
+    def _list_below(self, prefix: str, folder: str) -> list[StoredColumns]:
         """All objects below a folder, by their paths below the prefix."""
-        rows = None if self._direct is None else self._direct.rows(self._bucket, folder, prefix)
-        return list(self._below(prefix, folder)) if rows is None else rows
+        pages = None if self._direct is None else self._direct.pages(self._bucket, folder, prefix)
+        return list(self._below(prefix, folder)) if pages is None else pages
 
-    def _below(self, prefix: str, folder: str) -> Iterator[Row]:
+    def _below(self, prefix: str, folder: str) -> Iterator[StoredColumns]:
         for page in self._pages(folder):
-            yield from _contents(page, prefix)
+            yield StoredColumns.of(_contents(page, prefix))
 
     def _pages(self, prefix: str, **more: str) -> Iterator[Info]:
         while True:
@@ -251,6 +269,14 @@ class PagedStore:
             if not page.get("IsTruncated"):
                 return
             more = more | {"ContinuationToken": str(page["NextContinuationToken"])}
+
+
+def _taken_before(rows: deque[Row], path: str) -> list[Row]:
+    """Take those that come before a path from rows, which are in the order of paths."""
+    taken = []
+    while rows and rows[0][0] < path:
+        taken.append(rows.popleft())
+    return taken
 
 
 def _contents(page: Info, prefix: str) -> Iterator[Row]:
