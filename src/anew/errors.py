@@ -26,6 +26,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MAX_LISTED = 60  # names in a sentence
+# Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is .62 like 'dropout'.
+SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _QUERY = re.compile(r"(https?:/{1,2}[^\s?#]*)[?#]\S*")  # a signed address carries its key there
 _SECRET_OPTION = "--api-key"
@@ -166,10 +168,6 @@ def about(number: float) -> str:
     """A figure that is known roughly, with two digits: 2614 is "2,600", 87.15 "87", 0.031 "0.031"."""
     rounded = float(f"{number:.2g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
-
-
-# Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is .62 like 'dropout'.
-SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
 
 
 def closest_name(name: str, allowed: Iterable[str]) -> str | None:

@@ -33,7 +33,7 @@ def test_as_many_of_each_are_taken_and_the_reason_is_said() -> None:
     assert {part: len(items) for part, items in compared.items()} == {"samples": 60, "test": 60, "train": 60}
     assert (
         compared.compared_note
-        == "Distances and variety were measured on 60 of 100 samples, as many as there are held-out texts."
+        == "Distances, variety and many other figures were measured on 60 of 100 samples, as many as there are held-out texts."
     )
     assert compared.further_train == ITEMS[60:150]
     assert compared.supply.left_out == 60  # until they are compared
@@ -46,7 +46,7 @@ def test_fewer_for_lack_of_time() -> None:
     compared.take(40, lambda train, n: [*train[:n]][::-1])
     assert (
         compared.compared_note
-        == "Distances and variety were measured on 40 of 100 text pieces, as many as there seemed to be time for."
+        == "Distances, variety and many other figures were measured on 40 of 100 text pieces, as many as there seemed to be time for."
     )
     assert compared["naive"] == ITEMS[:40][::-1]
     compared.note_compared()

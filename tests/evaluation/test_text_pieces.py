@@ -86,5 +86,24 @@ def test_no_text_has_most_of_what_is_compared() -> None:
     assert [text[0] for text in cut] == [text[0] for text in texts] and cut[:30] == texts[:30]
     assert max(map(len, cut)) <= 2 / 32 * sum(map(len, cut))
     assert without_dominant_texts(texts[:31], RNG(0))[:30] == texts[:30]
-    for unchanged in (texts[:10] + texts[30:], ["a" * (300 + i) for i in range(25)], [], [""] * 30):
+    for unchanged in (
+        texts[:10] + texts[30:],
+        [""] * 30 + ["a" * 9_000],
+        ["a" * (300 + i) for i in range(25)],
+        [],
+        [""] * 30,
+    ):
         assert without_dominant_texts(unchanged, RNG(0)) == list(unchanged)
+
+
+def test_articles_beside_stubs_are_cut_no_further_than_their_share_asks() -> None:
+    """All articles were once cut to the length of the stubs: of 770,000 characters 20,000 were left."""
+    cut = without_dominant_texts(["a" * 20] * 985 + [""] * 9 + ["b" * 50_000] * 15, RNG(0))
+    assert [*map(len, cut)] == [20] * 985 + [0] * 9 + [3_940] * 15
+    assert 3_940 <= 0.05 * sum(map(len, cut)) < 3_941
+    lengths = np.exp(np.random.default_rng(0).normal(7, 2.5, 400)).astype(int)
+    longest = max(len(text) for text in without_dominant_texts(["a" * int(length) for length in lengths], RNG(0)))
+    assert (
+        longest <= 0.05 * np.minimum(lengths, longest).sum()
+        and longest + 1 > 0.05 * np.minimum(lengths, longest + 1).sum()
+    )

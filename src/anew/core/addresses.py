@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from anew.core import files
+from anew.core.download_pace import check_pace
 from anew.core.extras import require
 from anew.core.internal_hosts import internal_cause
-from anew.core.store_attempts import ANSWER_S, CONNECT_S, bound_attempts, check_pace
+from anew.core.store_attempts import ANSWER_S, CONNECT_S, bound_attempts
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.

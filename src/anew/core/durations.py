@@ -40,7 +40,7 @@ def parse_duration(duration: str | float) -> float:
 
 
 def as_duration(seconds: float) -> str:
-    """The text that `parse_duration` reads as exactly these seconds, for the arguments of a command."""
+    """The text that `parse_duration` reads as exactly `seconds`, for the arguments of a command."""
     return f"{Decimal(repr(float(seconds))).normalize():f}s"
 
 

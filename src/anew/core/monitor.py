@@ -322,7 +322,7 @@ class Monitor:
             self._wake.set()
 
     def _suspect(self, silent_for: float) -> None:
-        """Blame a process that has died in this pid namespace, or that has been silent for longer."""
+        """Blame a process that has died in this pid namespace, or that has been silent for longer than `silent_for` seconds."""
         for peer in self._peers:
             if peer.is_dead(self._pid_namespace) or (peer.is_silent(silent_for) and not self._has_lost_store()):
                 self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))

@@ -1,9 +1,8 @@
 """Bounds for the clients of stores: each tries once and briefly, since `addresses.reached` tries again, says so, and gives up in
-time; and how slow a download may be."""
+time."""
 
 from __future__ import annotations
 
-import time
 import types
 from collections.abc import Callable
 
@@ -12,8 +11,6 @@ from collections.abc import Callable
 CONNECT_S, ANSWER_S = 5, 20
 # Methods of gcsfs that send a request, up to six times
 _GCS_REQUESTS = "_request", "_get_file_request", "_get_file_concurrent"
-MIN_BYTES_PER_SECOND = 2**10  # slower than any line in use; chosen
-MAX_LAG_S = 60.0  # by which a download may fall behind that; chosen
 
 
 def bound_attempts(scheme: str, system: object) -> None:
@@ -53,9 +50,3 @@ def _bound_az(system: object) -> None:
     config.retry_policy.total_retries = 0
     config.transport.connection_config.timeout = CONNECT_S
     config.transport.connection_config.read_timeout = ANSWER_S
-
-
-def check_pace(size: int, begin: float) -> None:
-    """ValueError where the bytes since `begin` (`time.monotonic()`) are too few."""
-    if time.monotonic() - begin > MAX_LAG_S + size / MIN_BYTES_PER_SECOND:
-        raise ValueError(f"it sends fewer than {MIN_BYTES_PER_SECOND:,} bytes a second")

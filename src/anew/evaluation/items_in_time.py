@@ -92,4 +92,4 @@ def reason_for_fewer(n: int, available: int, n_samples: int, limit: str) -> str:
 
 def compared_sentence(n: int, total: int, counted: str, reason: str) -> str:
     """A sentence that says that only n of all samples were measured, and why; `counted` names one of them."""
-    return f"Distances and variety were measured on {n:,} of {total:,} {counted}s, {reason}."
+    return f"Distances, variety and many other figures were measured on {n:,} of {total:,} {counted}s, {reason}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,16 +45,17 @@ def drawn_pieces(texts: Sequence[str], most: int, rng: np.random.Generator) -> l
 def without_dominant_texts(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
     """The texts, of which none has more than MAX_SHARE of all that is returned: longer ones are cut to a piece at a random place.
 
-    Fewer than FEW_TEXTS are returned as they are.
+    They are cut no further than that takes. Fewer than FEW_TEXTS that are not empty are returned as they are.
     """
-    lengths = np.sort([len(text) for text in texts])
-    max_share = max(MAX_SHARE, MAX_MEANS / max(len(texts), 1))
-    if len(texts) < FEW_TEXTS or lengths[-1] <= max_share * lengths.sum():
+    lengths = np.sort([len(text) for text in texts if text])[::-1]
+    max_share = max(MAX_SHARE, MAX_MEANS / max(len(lengths), 1))
+    if len(lengths) < FEW_TEXTS or lengths[0] <= max_share * lengths.sum():
         return list(texts)
-    # Of each length, all text if longer texts are cut to it
-    num_longer = np.arange(len(texts) - 1, -1, -1)
-    total = np.cumsum(lengths) + num_longer * lengths
-    longest = int(lengths[lengths <= max_share * total].max())
+    # If the first c are cut to one length, this is the length of which each has its share; the others must not be longer.
+    num_cut = np.arange(1, math.ceil(1.0 / max_share))
+    num_cut = num_cut[max_share * num_cut < 1.0]
+    shortened = max_share * (lengths.sum() - np.cumsum(lengths)[num_cut - 1]) / (1.0 - max_share * num_cut)
+    longest = int(shortened[np.argmax(shortened >= lengths[num_cut])])
     starts = [int(rng.integers(max(len(text) - longest, 0) + 1)) for text in texts]
     return [text[start : start + longest] for text, start in zip(texts, starts, strict=True)]
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from anew.nets.autograd import SavedTensors
 
 EPSILON = 1e-6  # of RMS norm, as in Qwen3
-# Unpadded rows are a multiple of it where there are so many, since oneDNN prepares each shape anew
+# The number of unpadded rows is rounded up to a multiple of this where there are enough rows, since oneDNN prepares each shape anew
 # (docs/log.md, 2026-11-26).
 ROW_MULTIPLE = 64
 

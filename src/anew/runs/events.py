@@ -160,7 +160,7 @@ def pieces(file: BinaryIO, start: int, stop: int, max_bytes: int) -> Iterator[by
 
 
 def last_step(run: Path, max_lines: int = LAST_LINES) -> Event:
-    """The last step in the log of a run folder; empty if there is none among its last LAST_LINES lines."""
+    """The last step in the log of a run folder; empty if there is none among its last `max_lines` lines."""
     return _last(run / NAME, "step", max_lines)
 
 
@@ -173,12 +173,12 @@ def starts(run: Path) -> tuple[Event, Event]:
 
 
 def _last(path: Path, event_type: str, max_lines: int) -> Event:
-    """The last event of a type; empty if there is none among the last LAST_LINES lines."""
+    """The last event of a type; empty if there is none among the last `max_lines` lines."""
     return next(_latest(path, event_type, max_lines), Event())
 
 
 def _latest(path: Path, event_type: str, max_lines: int) -> Iterator[Event]:
-    """The events of a type among the last LAST_LINES lines, the last one first."""
+    """The events of a type among the last `max_lines` lines, the last one first."""
     if not path.exists() and not path.is_symlink():
         return
     with files.open_checked(path, BYTES) as file:

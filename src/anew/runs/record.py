@@ -178,7 +178,7 @@ class Plan:
         return self.epochs * examples / expected if expected and self.epochs is not None else None
 
     def extended(self, steps: int) -> Plan:
-        """The plan with these expected steps, and as many passes over the data as they take."""
+        """The plan with `steps` as its expected steps, and as many passes over the data as they take."""
         passes = self.passes(steps * self.batch)
         return replace(self, expected_steps=steps, epochs=None if passes is None else round(passes, 3))
 

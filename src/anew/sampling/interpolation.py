@@ -24,7 +24,8 @@ from anew.families.base import Family
 from anew.sampling.generator import Generator
 from anew.sampling.latents import GivenItem, values_of
 from anew.sampling.origins import SAMPLE_BATCH
-from anew.sampling.samples import Samples, make_empty_folder
+from anew.sampling.output_folders import make_empty_folder
+from anew.sampling.samples import Samples
 
 MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
 STRIP_COLUMNS = 11  # frames in a row of the strip: with both ends, ten equal steps

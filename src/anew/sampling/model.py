@@ -352,7 +352,7 @@ class Model(Generator):
 
         Args:
             batches: Batches, as from `Dataset.scoring`; an example without a label is scored under the mixture of all classes.
-            seconds: Stop once these seconds are spent; None for no limit.
+            seconds: Stop once this many seconds are over; None for no limit.
             part: A part of a mixed model to score alone, by its name in `Family.bits_by_part`.
 
         Returns:

@@ -187,7 +187,7 @@ class Optimizer:
         self.state = {key: torch.zeros_like(parameters[key.partition("/")[2]].detach()) for key in keys}
 
     def load_state_dict(self, state: Iterable[tuple[str, Tensor]], updates: int) -> None:
-        """Load moments, whole tensors by "slot/parameter", that are the state after these updates."""
+        """Load moments, whole tensors by "slot/parameter", that are the state after `updates` updates."""
         parameters = self.parameters
         self.state = {key: shard_like(value, parameters[key.partition("/")[2]]).clone() for key, value in state}
         self.updates = updates

@@ -163,7 +163,7 @@ class Sampling:
     notes: list[str]
 
     def extend(self, seconds: float, reporter: Reporter) -> bool:
-        """Draw further samples if so many seconds give half as many again, or those that any figure needs. Returns whether they did."""
+        """Draw further samples if `seconds` give half as many again, or those that any figure needs. Returns whether they did."""
         drawn, worthwhile, share = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples), ENOUGH_SHARE
         if drawn < MIN_ITEMS:
             worthwhile, share = MIN_ITEMS, NEEDED_SHARE

@@ -238,6 +238,15 @@ def test_controls_that_time_forbids_are_said() -> None:
     assert outcome.controls == [] and outcome.control_p is None and outcome.reference_p is None
 
 
+def test_copies_found_without_time_to_count_them_are_the_identical_ones() -> None:
+    samples = [*TRAIN[:30], *SAMPLES[30:]]
+    late = audit(POINTS, samples, TRAIN, HELD, seed=0, remaining=lambda: 0.0)
+    counted = audit(POINTS, samples, TRAIN, HELD, seed=0)
+    assert late.detected and 0.0 < late.low <= late.share and late.identical == 30
+    assert late.low <= counted.low <= 30 / len(samples)
+    assert "how many samples are altered copies" in late.notes[-1] and counted.notes == []
+
+
 def test_planted_copies_end_with_the_time() -> None:
     left = iter([1.0] * 5)
     outcome = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: next(left, 0.0))

@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import kstest
 
 from anew.evaluation.memorization import copying_test, thresholds
+from anew.evaluation.memorization.copy_counts import count_by_scan
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, exchangeable_groups, scan
-from anew.evaluation.memorization.extent import extent_by_scan
 from anew.evaluation.memorization.match_test import NO_MATCHES
 from anew.evaluation.memorization.planting import unsuspicious_rows
 
@@ -86,7 +86,7 @@ def test_copies_are_found_counted_and_come_first() -> None:
     result = scan([near], labels, rng)
     assert result.p <= thresholds.ALPHA
     assert set(result.order[:20]) == set(range(20))
-    copied, low = extent_by_scan([near], result, labels, rng)
+    copied, low = count_by_scan([near], result, labels, rng)
     assert low <= 20 and 15 <= copied <= 30
 
 

@@ -146,17 +146,17 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
 
 def test_copies_are_identical_samples_beyond_chance() -> None:
     found = replace(NONE, samples=20, items=20, n_samples=350, n_train=1100, n_held_out=350, n_real=1200)
-    copied, low = found.extent
+    copied, low = found.copies
     assert copied == 20 and 15 < low < 20
     # Two of 350 held-out items: six of 1,100 training items
     by_chance = replace(found, held_out=2, held_out_samples=2)
-    assert by_chance.extent.copied == pytest.approx(20 - 2 * 1100 / 350, abs=3) and by_chance.extent.low < low
-    assert replace(found, real=70).extent.low == 0  # of 1,200: as often
+    assert by_chance.copies.copied == pytest.approx(20 - 2 * 1100 / 350, abs=3) and by_chance.copies.low < low
+    assert replace(found, real=70).copies.low == 0  # of 1,200: as often
 
 
 def test_a_few_samples_that_are_all_identical_are_not_all_copies_where_real_items_repeat() -> None:
     few = replace(NONE, samples=5, items=5, n_samples=5, n_real=600, real=120)
-    assert few.extent.low < few.extent.copied <= 5 and few.extent.low > 0
+    assert few.copies.low < few.copies.copied <= 5 and few.copies.low > 0
 
 
 def test_what_counts_as_identical_is_said() -> None:

@@ -203,3 +203,6 @@ def test_flat_frames_of_clips_are_not_compared() -> None:
     assert ClipDistance(faded, np.arange(2), 3).nearest(np.array([0]), np.array([1]))[1][0] > 0.5
     flat = np.zeros((4, 12, 12), dtype=np.uint8)
     assert len(compared_frames(flat, 3)) == 3
+    blinking = clips[0][[0, 1, 2, 3, 4]]
+    blinking[2] = 7
+    assert (compared_frames(blinking, 3) == blinking[[0, 1, 4]]).all()

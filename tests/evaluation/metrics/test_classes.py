@@ -20,7 +20,7 @@ from anew.evaluation.metrics.classes import (
     total_variation,
 )
 from anew.evaluation.modalities.image import EXPORT as IMAGE
-from anew.evaluation.reporting.grading import part_of
+from anew.evaluation.reporting.grading import part_of, parts
 from anew.evaluation.reporting.verdict import Verdict
 from anew.evaluation.score import Score
 from scores import score
@@ -153,6 +153,21 @@ def test_one_class_of_twenty_that_is_another_is_found_and_named() -> None:
     for seed in range(5):
         right = part_of(twenty_scores(twenty(600, 20 + seed), twenty(600, 20 + seed))["worst_class_accuracy"])
         assert right is not None and right.grade not in ("fair", "poor")
+
+
+def test_a_class_that_the_classifier_hardly_knows_refuses_no_real_items_a_yes() -> None:
+    """Of 600 real items of either class, with accuracies of .9 and .2, a fourth of the reports once lost their yes."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        hits = rng.binomial(600, [[0.9, 0.2], [0.9, 0.2]])
+        accuracies = [
+            ClassAccuracy.of(label, *(np.where(np.arange(600) < n[label], label, 1 - label) for n in hits))
+            for label in range(2)
+        ]
+        worst = max(accuracies, key=lambda accuracy: accuracy.loss(0.025)[0])
+        low, high = worst.interval(0.025)
+        score = Score(worst.spec(["a", "b"]), worst.value, low=low, high=high, real_baseline=worst.real, n=600)
+        assert parts([score]) == []
 
 
 def test_the_loss_of_a_class_is_as_uncertain_as_both_its_shares() -> None:

@@ -170,8 +170,7 @@ def test_a_chain_of_known_pairs_is_not_better_than_real_text() -> None:
     assert chained is not None and chained.grade == "fair"
     real_share = round(100.0 * scores["known_pairs"].real_baseline)
     assert chained.clause == (
-        "words are chained together from the training text: 100% of pairs of words are from the training text (real text: "
-        f"{real_share}%; difference: {100 - real_share}%)"
+        f"100% of pairs of words are from the training text (real text: {real_share}%; difference: {100 - real_share}%)"
     )
     assert plain is not None and plain.grade == "good" and plain.score.value < 0.05
 

@@ -140,7 +140,9 @@ def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: li
 def test_samples_that_were_left_out_for_lack_of_time_are_measured() -> None:
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(223))))
-    extent = Note("Distances and variety were measured on 40 of 223 samples, for lack of time.", NUM_COMPARED)
+    extent = Note(
+        "Distances, variety and many other figures were measured on 40 of 223 samples, for lack of time.", NUM_COMPARED
+    )
     evaluation.notes = [extent, out_of_time("the spectrum")]
     supply = Supply(476, compared=223, left_out=183)
     measured = Measurements(scores=[score("coverage", 0.5, n=40)], supply=supply)

@@ -19,26 +19,42 @@ MAX_OTHERS = 0.02
 RULE = "each text between lines that hold % alone is a document of its own; layout=document reads them as one"
 _DIVIDER = re.compile(r"^%%?[ \t]*$\n?", re.MULTILINE)
 _OTHER = re.compile(r"^%%?[ \t]*[^%\s]", re.MULTILINE)
-_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+# What divides blocks: empty lines, and lines of blanks alone
+_EMPTY_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 # How a record begins: a word next to a mark (X:, [Event, @article{, BEGIN:), not a word of prose, a bullet or a heading
 _START = re.compile(r"[^\w\s]{1,2}\w+[^\w\s]?|\w+[^\w\s.,]")
-_MARK = "@"  # begins records by itself: of BibTeX, before words that differ
-MAX_PARTS = 3  # parts that empty lines divide a record into; all records have as many
-MIN_ALIKE = 0.95  # of the records that begin alike and have as many parts; chosen
+# The name of a field at the beginning of a line (T:, [Site, title =, @article), as lines of prose have none
+_FIELD = re.compile(r"^[^\S\n]*([\[@<]\w+|\w[\w-]*(?=[^\S\n]*[:=]))", re.MULTILINE)
+_ENTRY = re.compile(r"@\w+[{(]")  # begins an entry of BibTeX; @anna: may begin a message
+MIN_FIELDS = 3  # fewest different fields in the first block of a record: two may be two speakers; chosen
+MAX_PARTS = 3  # blocks of a record; all records have as many
+MIN_ALIKE = 0.95  # of the records that begin alike, have as many blocks and enough fields; chosen
+MIN_HELD = 0.5  # share of all blocks that belong to such records: a few at the end of a novel divide nothing; chosen
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Yield for each block between empty lines where the one before it ends, with its line break, and where it begins."""
+    yield 0, 0
+    yield from ((gap.start() + 1, gap.end()) for gap in _EMPTY_LINES.finditer(text))
 
 
 def record_start(text: str) -> str:
-    """What each record of a text begins with, after an empty line; "" if it does not consist of such records."""
-    parts = [part for part in _EMPTY_LINES.split(text) if part.strip()]
-    starts = Counter(match.group() for part in parts if (match := _START.match(part)))
+    """What each record of a text begins with, after an empty line; "" if it does not consist of such records.
+
+    Blocks that begin alike may also be the turns of two speakers, or paragraphs. Records are blocks with several fields."""
+    bounds = [*itertools.pairwise([*(begin for _, begin in _blocks(text)), len(text)])]
+    blocks = [text[begin:end] for begin, end in bounds if text[begin:end].strip()]
+    starts = Counter(match.group() for block in blocks if (match := _START.match(block)))
     usual = starts.most_common(1)[0][0] if starts else ""
-    for start in (_MARK if usual.startswith(_MARK) else "", usual):
-        places = [number for number, part in enumerate(parts) if start and part.startswith(start)]
-        sizes = Counter(end - begin for begin, end in itertools.pairwise([*places, len(parts)]))
-        size, count = sizes.most_common(1)[0] if sizes else (0, 0)
-        if len(places) > MIN_DIVIDERS and size <= MAX_PARTS and count >= MIN_ALIKE * len(places):
-            return start
-    return ""
+    start = "@" if _ENTRY.fullmatch(usual) else usual  # entries of BibTeX begin with words that differ
+    places = [number for number, block in enumerate(blocks) if start and block.startswith(start)]
+    if len(places) <= MIN_DIVIDERS:
+        return ""
+    sizes = Counter(end - begin for begin, end in itertools.pairwise([*places, len(blocks)]))
+    size, count = sizes.most_common(1)[0]
+    num_with_fields = sum(len(set(_FIELD.findall(blocks[place]))) >= MIN_FIELDS for place in places)
+    are_alike = min(count, num_with_fields) >= MIN_ALIKE * len(places)
+    return start if are_alike and size <= MAX_PARTS and count * size >= MIN_HELD * len(blocks) else ""
 
 
 def division(texts: Sequence[str]) -> tuple[str, list[str]]:
@@ -52,7 +68,10 @@ def division(texts: Sequence[str]) -> tuple[str, list[str]]:
 
 def _records_from(text: str, start: str) -> list[str]:
     """The records of a text that begin so after an empty line, each with what follows it; what comes before the first is its own."""
-    return re.split(rf"(?<=\n)\n+(?={re.escape(start)})", text)
+    gaps = [(end, begin) for end, begin in _blocks(text) if begin and text.startswith(start, begin)]
+    begins, ends = [0, *(begin for _, begin in gaps)], [*(end for end, _ in gaps), len(text)]
+    pieces = [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    return [piece for piece in pieces if piece.strip()] or [text]
 
 
 def records(text: str, start: str = "") -> list[str]:

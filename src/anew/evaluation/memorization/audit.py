@@ -23,6 +23,7 @@ from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.brief_audit import MAX_STAND_INS, samples_in_time, stand_ins
 from anew.evaluation.memorization.controls import MAX_CONTROLS, Controls
+from anew.evaluation.memorization.copy_counts import SampleTests, count_by_tests, largest
 from anew.evaluation.memorization.copying_test import (
     Distance,
     Indices,
@@ -33,10 +34,9 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     exchangeable_groups,
 )
-from anew.evaluation.memorization.extent import extent_by_tests, largest
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
-from anew.evaluation.memorization.match_test import MatchResult, MatchTest, choose_stand_ins, nearest_of_stand_ins
+from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearest_of_stand_ins
 from anew.evaluation.memorization.planting import (
     Planting,
     combined_p,
@@ -150,8 +150,8 @@ class Audit(Generic[ItemT]):
         """Run the tests, then the controls for which there is time.
 
         Args:
-            remaining: Seconds left, called before each control and each planted draw; a note names what was skipped. A brief
-                audit tests fewer samples where time is short.
+            remaining: Seconds left, called before each control, each planted draw, and each test of the number of copies; a
+                note names what was skipped. A brief audit tests fewer samples where time is short.
         """
         if self.brief:
             self._leave_out_samples(remaining)
@@ -192,9 +192,8 @@ class Audit(Generic[ItemT]):
         # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
             reference = self._reference(match_test)
-        return self._result(
-            sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test, labels
-        )
+        tests = SampleTests(sample_nearests, labels, scan, match_test, match)
+        return self._result(tests, reference, planted, control_p, training_distance, remaining)
 
     @property
     def sample_queries(self) -> Indices:
@@ -224,21 +223,17 @@ class Audit(Generic[ItemT]):
 
     def _result(
         self,
-        sample_nearests: Sequence[NearestReal],
-        scan: ScanResult,
-        match: MatchResult,
+        tests: SampleTests,
         reference: ReferenceResult | None,
         planted: list[PlantedControl],
         control_p: float | None,
         training_distance: TrainingDistance | None,
-        match_test: MatchTest,
-        labels: LabelPermutations,
+        remaining: Callable[[], float],
     ) -> CopyTestResult:
         """Combine the scan and the match test into the result."""
-        if self.skipped:
-            self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
+        scan = tests.scan
         scan_p = combined_p(scan.p, reference)
-        p = bonferroni_p(scan_p, match.p)
+        p = bonferroni_p(scan_p, tests.match.p)
         repeats = self._repeats()
         is_copying = p <= NUM_TESTS * self.level or repeats.copied_p <= COPIED_ALPHA
         is_copying = is_copying and (control_p is None or control_p > CONTROL_ALPHA)
@@ -246,10 +241,14 @@ class Audit(Generic[ItemT]):
         n_visible = self.n_samples * self.visible_share
         share = low = 0.0
         if is_copying:
-            confirmed_scan = scan if scan_p <= self.level else None
-            by_tests = extent_by_tests(sample_nearests, confirmed_scan, match_test, match, labels, self.rng)
-            share, low = (min(number / n_visible, 1.0) for number in largest(by_tests, repeats.extent))
+            by_tests = count_by_tests(tests, scan_p <= self.level, self.rng, remaining)
+            if remaining() <= 0.0:
+                self.skipped.append("how many samples are altered copies")
+            share, low = (min(number / n_visible, 1.0) for number in largest(by_tests, repeats.copies))
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
+            share = max(share, low)
+        if self.skipped:
+            self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         return CopyTestResult(
             detected=is_copying,
             p=p,
@@ -257,7 +256,7 @@ class Audit(Generic[ItemT]):
             low=low,
             detection_limit=detection_limit(planted),
             method="scan",
-            pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
+            pairs=closest_pairs(tests.nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[scan.decisive].name,
             samples=self.n_samples,
             train=int(self.is_train.sum()),
@@ -271,7 +270,7 @@ class Audit(Generic[ItemT]):
             identical_p=repeats.p,
             held_out_identical=repeats.held_out_samples,
             seen_p=repeats.seen_p,
-            match_p=match.p,
+            match_p=tests.match.p,
             shortened=bool(self.skipped),
             training_distance=training_distance,
             controls=planted,

@@ -137,23 +137,23 @@ def _proof_needs(result: CopyTestResult) -> str:
 
 
 def _found(result: CopyTestResult) -> CopyVerdict:
-    extent, unknown = f"at least about {percent_at_least(result.low)} of the samples", ""
+    amount, unknown = f"at least about {percent_at_least(result.low)} of the samples", ""
     if result.low < MIN_RELATIVE_LOWER_END * result.share:
-        extent, unknown = "some samples", "; how many is not known"
+        amount, unknown = "some samples", "; how many is not known"
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         unknown += f" (only {result.compared} were compared)"
     if result.method != "scan":
-        clause = f"{extent} are nearer to one of your items than real items usually are{unknown}"
+        clause = f"{amount} are nearer to one of your items than real items usually are{unknown}"
         return CopyVerdict(
-            f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
+            f"Suspicion of copying: {amount} are nearer to one of your items than your items are to their nearest ones{unknown}. "
             "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same.",
             f"suspicion: {_identical(result) if result.repeats_too_often else clause}",
         )
     if _are_altered(result):
         return CopyVerdict(
-            f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
+            f"Copying found: {amount} are altered copies of training items, or follow single ones closely{unknown}; the closest "
             f"pair still differs by {_closest(result):.0%} of the usual distance (p = {result.p:.2g}).",
-            f"{extent} are altered copies of training items{unknown}",
+            f"{amount} are altered copies of training items{unknown}",
         )
     fact = clause_fact = ""
     if result.identical == result.samples:
@@ -164,12 +164,12 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         fact = f"{result.identical:,} of {result.count_phrase(result.samples)} {verb}"
         clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
     if (least := result.least_share) > result.low:
-        extent = f"at least {percent_at_least(least)} of the samples are copies of training items"
-        return CopyVerdict(f"Copying found: {extent}: {fact} (p = {result.p:.2g}).", f"{extent}: {clause_fact}")
+        amount = f"at least {percent_at_least(least)} of the samples are copies of training items"
+        return CopyVerdict(f"Copying found: {amount}: {fact} (p = {result.p:.2g}).", f"{amount}: {clause_fact}")
     fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
     return CopyVerdict(
-        f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
-        f"{extent} are copies of training items{unknown}{clause_fact}",
+        f"Copying found: {amount} are copies of training items, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
+        f"{amount} are copies of training items{unknown}{clause_fact}",
     )
 
 

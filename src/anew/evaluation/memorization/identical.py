@@ -24,8 +24,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.evaluation.memorization.copy_counts import NOTHING, CopyCount, count_copies
 from anew.evaluation.memorization.copying_test import Indices
-from anew.evaluation.memorization.extent import NOTHING, CopyCount, extent
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
 
@@ -165,7 +165,7 @@ class RepeatedItems:
         return binomial_tail(items, items + once * self.real, share)
 
     @property
-    def extent(self) -> CopyCount:
+    def copies(self) -> CopyCount:
         """The number of samples that are copies, of those that repeat training items.
 
         By chance, samples repeat training items as often as real items do each other, or as they repeat held-out items,
@@ -178,7 +178,7 @@ class RepeatedItems:
             p_labels = binomial_tail(fewer.samples, fewer.samples + by_held_out, self._train_share)
             return max(fewer._samples_p, p_labels if by_held_out else 0.0)
 
-        return extent(p_without, self.samples) if self.n_real else NOTHING
+        return count_copies(p_without, self.samples) if self.n_real else NOTHING
 
 
 def count_repeats(

@@ -110,15 +110,24 @@ class ClipDistance(Distance):
 
 
 def compared_frames(clip: Numbers, count: int) -> Numbers:
-    """Frames of a clip (T, H, W) or (T, H, W, C), evenly spread over those that are not flat.
+    """Frames of a clip (T, H, W) or (T, H, W, C), evenly spread between the first and the last that are not flat.
 
-    A flat frame, as at the beginning of a fade, is like that of any other clip.
+    A flat frame, as at the beginning of a fade, is like that of any other clip. The nearest one that is not flat is taken for it. Only
+    as many frames are looked at as it takes.
     """
-    pixels = clip.reshape(len(clip), clip.shape[1] * clip.shape[2], -1).astype(np.float32)
-    deviation = pixels.std(axis=1).max(axis=1)  # (T,)
-    frames = np.flatnonzero(deviation >= FLAT_DEVIATION)
-    frames = frames if len(frames) else np.arange(len(clip))
-    return np.asarray(clip[frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]])
+    last = len(clip) - 1
+    first = next((i for i in range(len(clip)) if not _is_flat(clip[i])), None)
+    if first is None:
+        return np.asarray(clip[np.linspace(0, last, count).round().astype(int)])
+    last = next(i for i in range(last, -1, -1) if not _is_flat(clip[i]))
+    spread = first + np.linspace(0, last - first, count).round().astype(int)
+    by_nearness = (sorted(range(first, last + 1), key=lambda i: abs(i - middle)) for middle in spread.tolist())
+    return np.asarray(clip[[next(i for i in frames if not _is_flat(clip[i])) for frames in by_nearness]])
+
+
+def _is_flat(frame: Numbers) -> bool:
+    """Whether no channel of a frame (H, W) or (H, W, C) has contrast."""
+    return bool(frame.std(axis=(0, 1), dtype=np.float32).max() < FLAT_DEVIATION)
 
 
 class EmbeddingDistance(Distance):

@@ -220,7 +220,7 @@ def _pairs_beyond_real(pairs: Rows, real_pairs: Rows, seed: int) -> Score:
     assert PAIRS_BEYOND_REAL.tolerance is not None
     tolerance = replace(
         PAIRS_BEYOND_REAL.tolerance,
-        clause=f"words are chained together from the training text: {shares}; difference: {{value:.0%}})",
+        clause=f"{shares}; difference: {{value:.0%}})",
         agreement=f"{shares})",
     )
     return Score(

@@ -254,7 +254,7 @@ function clusters(rows, count) {
   return centres;
 }
 
-// A row, or the nearest one of a table if that is at most `reach` away.
+// The row of a table that is nearest to a row if it is at most `reach` away; else the row itself.
 function snapped(row, table, reach) {
   if (!table.length) return row;
   const nearest = table.reduce((best, colour) => (squared(row, colour) < squared(row, best) ? colour : best));

@@ -5,16 +5,38 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anew.evaluation.memorization.copy_counts import (
+    COUNT_ALPHA,
+    CopyCount,
+    count_by_matches,
+    count_by_scan,
+    count_copies,
+)
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, scan
-from anew.evaluation.memorization.extent import EXTENT_ALPHA, CopyCount, extent, extent_by_matches, extent_by_scan
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, StandIns
 
 
 def test_as_many_are_left_out_as_make_p_larger_than_the_level() -> None:
-    p_values = [0.001, EXTENT_ALPHA, 0.1, 0.5, 0.6]
-    assert extent(lambda count: p_values[count], 5) == CopyCount(copied=4, low=2)
-    assert extent(lambda count: 0.001, 3) == CopyCount(3, 3)
-    assert extent(lambda count: 1.0, 3) == CopyCount(0, 0) == extent(lambda count: 0.0, 0)
+    p_values = [0.001, COUNT_ALPHA, 0.1, 0.5, 0.6]
+    assert count_copies(lambda count: p_values[count], 5) == CopyCount(copied=4, low=2)
+    assert count_copies(lambda count: 0.001, 3) == CopyCount(3, 3)
+    assert count_copies(lambda count: 1.0, 3) == CopyCount(0, 0) == count_copies(lambda count: 0.0, 0)
+
+
+def test_no_count_is_tested_twice_and_none_after_the_time() -> None:
+    p_values = np.repeat([0.001, 0.1, 0.9], [300, 20, 704])
+    tested: list[int] = []
+
+    def p_without(count: int) -> float:
+        tested.append(count)
+        return float(p_values[count])
+
+    assert count_copies(p_without, len(p_values)) == CopyCount(copied=320, low=300)
+    assert len(set(tested)) == len(tested) <= 10 + 7
+    tested.clear()
+    assert count_copies(p_without, len(p_values), lambda: 3.0 - len(tested)) == CopyCount(257, 257)
+    assert tested == [512, 256, 384]
+    assert count_copies(p_without, len(p_values), lambda: 0.0) == CopyCount(0, 0)
 
 
 @pytest.mark.parametrize("copied", [10, 30])
@@ -28,7 +50,7 @@ def test_the_scan_counts_copies_among_samples_that_lean_to_either_side(copied: i
         near = NearestReal(item, rng.random(100) * 0.9, np.ones(100), np.full(100, -1))
         index = np.arange(400)
         labels = LabelPermutations(index < 200, index, index, item, rng=rng, repeats=199)
-        lows.append(extent_by_scan([near], scan([near], labels, rng), labels, rng).low)
+        lows.append(count_by_scan([near], scan([near], labels, rng), labels, rng).low)
     assert np.mean(np.array(lows) > copied) <= 0.1 and np.median(lows) < copied
     assert max(lows) > 0 or copied < 30
 
@@ -54,5 +76,5 @@ def test_passages_of_one_text_are_left_out_together() -> None:
     )
     result = test.run(np.arange(100), labels, rng)
     assert isinstance(result, MatchResult) and result.p <= 0.01 and len(result.rows) == 30
-    copied, low = extent_by_matches(test, result, np.arange(100), labels, rng)
+    copied, low = count_by_matches(test, result, np.arange(100), labels, rng)
     assert low % 3 == 0 and 10 < low <= copied <= 30

@@ -7,8 +7,9 @@ allowed for: a bound by the inversion of a test. The most suspicious are left ou
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from anew.evaluation.memorization.match_test import MatchResult, MatchTest
 from anew.functional.intervals import TAIL
 
 NUM_ESTIMATES = 3  # of the scan, the match test and identical samples, of which the largest bound counts
-EXTENT_ALPHA = TAIL / NUM_ESTIMATES  # of each bound, so that the largest one is the lower end of a 95% interval
+COUNT_ALPHA = TAIL / NUM_ESTIMATES  # of each bound, so that the largest one is the lower end of a 95% interval
 EVEN = 0.5  # a test of samples without copies has a larger p half of the time
 
 
@@ -37,50 +38,78 @@ class CopyCount(NamedTuple):
 NOTHING = CopyCount(0, 0)
 
 
-def extent(p_without: Callable[[int], float], most: int) -> CopyCount:
-    """The number of copies by one test.
+def count_copies(
+    p_without: Callable[[int], float], most: int, remaining: Callable[[], float] = lambda: math.inf
+) -> CopyCount:
+    """The number of copies by one test, which is run about log2(most) times for each of the two numbers.
 
     Args:
         p_without: The p of the test without the `c` most suspicious samples.
         most: The largest c, which `p_without` need not take: without all of them nothing is found.
+        remaining: Seconds left. Once there are none, both numbers are those that are certain by then: too small, never too large.
+    """
+    p_values: dict[int, float] = {}
+
+    def fewest(level: float, low: int) -> int:
+        """The first c from `low` on whose p is above the level."""
+        high = min((count for count, p in p_values.items() if p > level), default=most)
+        while low < high and remaining() > 0.0:
+            middle = (low + high) // 2
+            p_values[middle] = p_without(middle)
+            low, high = (low, middle) if p_values[middle] > level else (middle + 1, high)
+        return low
+
+    low = fewest(COUNT_ALPHA, 0)
+    return CopyCount(fewest(EVEN, low), low)
+
+
+def largest(*counts: CopyCount) -> CopyCount:
+    """The largest estimate and the largest lower end of some tests."""
+    return CopyCount(*map(max, zip(*counts, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTests:
+    """Both tests of the samples of an audit.
+
+    Attributes:
+        nearests: Nearest items of the samples, by each distance.
+        labels: Labels of the real items, the true ones in their first row.
+        scan: The scan of `nearests`.
+        match_test, match: The match test, and its result.
     """
 
-    def fewest(level: float) -> int:
-        return bisect_right(range(most), level, key=p_without)
-
-    low = fewest(EXTENT_ALPHA)
-    return CopyCount(max(fewest(EVEN), low), low)
-
-
-def largest(*extents: CopyCount) -> CopyCount:
-    """The largest estimate and the largest lower end of some tests."""
-    return CopyCount(*map(max, zip(*extents, strict=True)))
+    nearests: Sequence[NearestReal]
+    labels: LabelPermutations
+    scan: ScanResult
+    match_test: MatchTest
+    match: MatchResult
 
 
-def extent_by_tests(
-    nearests: Sequence[NearestReal],
-    scan_result: ScanResult | None,
-    match_test: MatchTest,
-    match_result: MatchResult,
-    labels: LabelPermutations,
-    rng: np.random.Generator,
+def count_by_tests(
+    tests: SampleTests, is_scan_confirmed: bool, rng: np.random.Generator, remaining: Callable[[], float]
 ) -> CopyCount:
     """The number of copies by both tests.
 
     Args:
-        nearests: Nearest items of the samples, by each distance.
-        scan_result: The scan of these; None if the reference test does not confirm it.
-        match_test, match_result: The match test, and its result.
-        labels: Labels of the real items, the true ones in their first row.
+        tests: The tests.
+        is_scan_confirmed: Whether the scan found copies, and the reference test confirms it; else it does not count.
         rng: Generator of permutations, and of ties.
+        remaining: See `count_copies`.
     """
-    by_scan = NOTHING if scan_result is None else extent_by_scan(nearests, scan_result, labels, rng)
-    rows = np.arange(len(nearests[0].item))
-    return largest(by_scan, extent_by_matches(match_test, match_result, rows, labels, rng))
+    labels, rows = tests.labels, np.arange(len(tests.nearests[0].item))
+    by_matches = count_by_matches(tests.match_test, tests.match, rows, labels, rng, remaining)
+    if not is_scan_confirmed:
+        return by_matches
+    return largest(by_matches, count_by_scan(tests.nearests, tests.scan, labels, rng, remaining))
 
 
-def extent_by_scan(
-    nearests: Sequence[NearestReal], result: ScanResult, labels: LabelPermutations, rng: np.random.Generator
+def count_by_scan(
+    nearests: Sequence[NearestReal],
+    result: ScanResult,
+    labels: LabelPermutations,
+    rng: np.random.Generator,
+    remaining: Callable[[], float] = lambda: math.inf,
 ) -> CopyCount:
     """The number of copies by the scan, of whose samples those are left out that are close to a training item.
 
@@ -89,6 +118,7 @@ def extent_by_scan(
         result: The scan of these.
         labels: Labels of the real items, the true ones in their first row.
         rng: Generator that decides ties.
+        remaining: See `count_copies`.
     """
     nearest = nearests[result.decisive].take(result.order)
     is_hit = labels.rows[0, labels.columns(nearest.item)].astype(bool) & (nearest.ratio < 1.0)
@@ -98,11 +128,16 @@ def extent_by_scan(
         rows = np.setdiff1d(result.order, hits[:count])
         return scan([nearest.take(rows) for nearest in nearests], labels, rng).p
 
-    return extent(p_without, len(hits))
+    return count_copies(p_without, len(hits), remaining)
 
 
-def extent_by_matches(
-    match_test: MatchTest, result: MatchResult, rows: Indices, labels: LabelPermutations, rng: np.random.Generator
+def count_by_matches(
+    match_test: MatchTest,
+    result: MatchResult,
+    rows: Indices,
+    labels: LabelPermutations,
+    rng: np.random.Generator,
+    remaining: Callable[[], float] = lambda: math.inf,
 ) -> CopyCount:
     """The number of copies by the match test. Passages of one text are left out together.
 
@@ -111,6 +146,7 @@ def extent_by_matches(
         rows: (m,) the queries that are samples.
         labels: Labels of the real items, the true ones in their first row.
         rng: Generator of the permutations.
+        remaining: See `count_copies`.
     """
     group = match_test.groups[result.rows]
     first = np.unique(group, return_index=True)[1]
@@ -121,5 +157,5 @@ def extent_by_matches(
         left_out = [row for rows_of_text in members[:count] for row in rows_of_text.tolist()]
         return match_test.p(np.setdiff1d(rows, left_out), labels, rng)
 
-    copied, low = extent(p_without, len(members))
+    copied, low = count_copies(p_without, len(members), remaining)
     return CopyCount(int(num_rows[copied]), int(num_rows[low]))
