@@ -32,6 +32,9 @@ def test_a_column_that_was_saved_is_checked() -> None:
     for bounds in (column.bounds[:2], column.bounds + 1, np.array([0, 0, 5]), column.bounds.astype(np.int32)):
         with pytest.raises(ValueError, match="column"):
             TextColumn.checked(text, bounds, 2)
+    for damaged in (b"a\0bcd", b"a\0\xff\xff\0"):  # no end, and no UTF-8
+        with pytest.raises(ValueError, match=r"column|utf-8"):
+            TextColumn.checked(np.frombuffer(damaged, dtype=np.uint8), column.bounds, 2)
 
 
 def test_runs_are_merged_and_the_last_of_equal_texts_counts() -> None:

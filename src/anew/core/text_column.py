@@ -32,12 +32,15 @@ class TextColumn(Sequence[str]):
 
     @classmethod
     def checked(cls, text: NDArray[np.uint8], bounds: NDArray[np.int64], count: int) -> TextColumn:
-        """A column that was saved. Raises ValueError where it is damaged, or does not have so many texts."""
+        """A column that was saved. Raises ValueError where it is damaged, or has another number of texts than `count`."""
         if text.dtype != np.uint8 or bounds.dtype != np.int64 or bounds.shape != (count + 1,):
             raise ValueError("the columns differ in length")
-        if bounds[0] != 0 or bounds[-1] != len(text) or (bounds[1:] <= bounds[:-1]).any():
-            raise ValueError("a column has no texts where they should begin")
-        return cls(text.data, bounds)
+        if bounds[0] != 0 or bounds[-1] != len(text) or (bounds[1:] <= bounds[:-1]).any() or text[bounds[1:] - 1].any():
+            raise ValueError("the texts of a column do not begin where its bounds say")
+        column = cls(text.data, bounds)
+        for _ in column:  # raises UnicodeDecodeError, a ValueError
+            pass
+        return column
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> TextColumn:

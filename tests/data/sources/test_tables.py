@@ -9,6 +9,8 @@ import json
 import os
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -538,6 +540,33 @@ def test_a_row_that_is_too_long_is_refused_and_the_others_are_read(
     records = everything(reader(tmp_path, {"a.csv": f"text,n\n{data}".encode()}))
     assert [item.data for item in records if isinstance(item, Item)] == cells
     assert [item.reason[:17] for item in records if isinstance(item, SkippedItem)] == ["a row is longer t"]
+
+
+def test_dates_times_and_decimals_of_parquet_are_read_as_their_text(tmp_path: Path) -> None:
+    """A file with a column of times could not be looked at: the worker that reads it may only answer with plain values."""
+    pyarrow = pytest.importorskip("pyarrow")
+    begin, n = datetime(2024, 2, 29, 12, 30, tzinfo=UTC), len(TEXTS)
+    columns = {
+        "when": [begin] * n,
+        "nanoseconds": pyarrow.array([1_000_000_001] * n, type=pyarrow.timestamp("ns")),
+        "long": pyarrow.array([1_500_000_001] * n, type=pyarrow.duration("ns")),
+        "clock": pyarrow.array([1_001] * n, type=pyarrow.time64("ns")),
+        "price": [Decimal("1.50")] * n,
+        "both": [{"at": begin, "of": 1}] * n,
+        "text": TEXTS,
+    }
+    opened = reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", columns)})
+    assert texts(opened) == TEXTS
+    for label, value in (
+        ("when", "2024-02-29 12:30:00+00:00"),
+        ("nanoseconds", "1970-01-01 00:00:01"),
+        ("long", "0:00:01.500000"),
+        ("clock", "00:00:00.000001"),
+        ("price", "1.50"),
+    ):
+        choice = ColumnChoice(text="text", label=label)
+        items = everything(open_reader([File("a.parquet", 1000, 1)], tmp_path, {}, choice))
+        assert {item.label for item in items if isinstance(item, Item)} == {value}
 
 
 @pytest.mark.parametrize("arrow", [True, False])

@@ -337,8 +337,28 @@ def _cells(column: Array) -> list[object]:
     if _is_text_or_bytes(column.type):  # through NumPy this takes a fraction of the time
         cells: list[object] = column.to_numpy(zero_copy_only=False).tolist()
     else:
-        cells = column.to_pylist()
+        cells = list(map(_plain, _in_microseconds(column).to_pylist()))
     return cells
+
+
+def _plain(cell: object) -> object:
+    """A cell as the pipe takes it: dates, times, decimals and the like as their text, as they stand in a CSV file."""
+    if isinstance(cell, Mapping):
+        return {name: _plain(value) for name, value in cell.items()}
+    return cell if cell is None or isinstance(cell, str | bytes | int | float) else str(cell)
+
+
+def _in_microseconds(column: Array) -> Array:
+    """A column of times whose nanoseconds, which Python has not, are cut off; any other column as it is."""
+    pyarrow = _pyarrow()
+    types, unit_type = pyarrow.types, column.type
+    if types.is_timestamp(unit_type) and unit_type.unit == "ns":
+        return column.cast(pyarrow.timestamp("us", unit_type.tz), safe=False)
+    if types.is_duration(unit_type) and unit_type.unit == "ns":
+        return column.cast(pyarrow.duration("us"), safe=False)
+    if types.is_time64(unit_type) and unit_type.unit == "ns":
+        return column.cast(pyarrow.time64("us"), safe=False)
+    return column
 
 
 def _is_text_or_bytes(column_type: DataType) -> bool:
