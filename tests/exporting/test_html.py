@@ -197,8 +197,9 @@ PLAIN = {"step": "plain", "apart": [CURVE] * len(plain_areas.SPACINGS), "low": C
 MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
-    [PLAIN | {"rung": -1, "shares": None}],
     [PLAIN | {"rung": 9, "shares": ([0.0, 1.0], [0.3, 1.0])}],
+    [PLAIN | {"rung": 2, "shares": ([0.0, 1.0], [0.2, 1.0])}],
+    [PLAIN | {"rung": 5, "shares": ([0.0, 1.0], [1.0, 1.0])}],
     [{"step": "palette", "colours": [[0, 0, 0, 0], [255, 0, 0, 255], [9, 200, 99, 128]], "lenience": 40.0}],
     [{"step": "margin", "colour": [0, 9, 0, 40], "sides": [1, 2, 0, 3]}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0}],
@@ -236,8 +237,9 @@ MATCHING: list[list[dict[str, Any]]] = [
     ids=[
         "alpha and specks",
         "flat",
-        "shades",
         "plain areas",
+        "areas that need a later rung",
+        "areas that need the last rung",
         "palette",
         "margin",
         "holes and dots",

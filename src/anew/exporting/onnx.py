@@ -53,9 +53,9 @@ class Onnx(Target):
         if item.get("matching"):
             steps = Path(pixel_steps.__file__).read_text(encoding="utf-8")
             # There both files lie next to each other, outside of any package
-            files.write_text(
-                folder / "pixel_steps.py", steps.replace(f"from {plain_areas.__name__} ", "from plain_areas ")
-            )
+            before, imported, after = steps.partition(f"from {plain_areas.__name__} import ")
+            assert imported, "pixel_steps imports from plain_areas"
+            files.write_text(folder / "pixel_steps.py", f"{before}from plain_areas import {after}")
             files.write(folder / "plain_areas.py", Path(plain_areas.__file__).read_bytes())
         card = sampler_card(model, [graph.name for graph in sampler.graphs], sampler.left_out)
         files.write_text(folder / "README.md", card)

@@ -3,7 +3,7 @@ import pytest
 
 from anew.data.formats import plain_areas
 from anew.data.formats.pixel_matching import PixelMatching
-from anew.data.formats.plain_matching import PlainStep
+from anew.data.formats.plain_matching import PlainStep, has_plain_areas
 
 
 def stripes(n: int, seed: int, channels: int = 3, side: int = 20) -> np.ndarray:
@@ -37,7 +37,7 @@ def mottled(images: np.ndarray, seed: int, strength: float = 14.0) -> np.ndarray
 def test_mottled_areas_become_plain_and_edges_stay(channels: int) -> None:
     real = stripes(120, 1, channels)
     step = PlainStep.learn(mottled(stripes(64, 2, channels), 3), real)
-    assert step is not None and step.shares is not None
+    assert step is not None
     clean = stripes(40, 4, channels)
     samples = mottled(clean, 5)
     numbers = step.model_dump(exclude={"step"})
@@ -60,31 +60,69 @@ def test_where_real_images_are_as_rough_nothing_becomes_plain() -> None:
     assert PlainStep.learn(textures[:30] * 0.98, textures.round()) is None
 
 
-def test_shades_stay_shades() -> None:
-    """Real images with smooth shades have no equal neighbours: noise goes, the shades remain."""
+def test_shades_are_left_as_they_are() -> None:
+    """Real images with smooth shades have no areas of one colour: nothing becomes plain, however mottled samples are."""
+    rng = np.random.default_rng(2)
+    slope = rng.uniform(2.0, 5.0, (80, 3, 1, 1)) * np.arange(24)[:, None] + rng.uniform(0, 100, (80, 3, 1, 1))
+    real = (slope + rng.uniform(-2, 2, (80, 3, 24, 24))).clip(0, 255).round().astype(np.float32)
+    assert PlainStep.learn(mottled(real, 5), real) is None
 
-    def shades(n: int, seed: int) -> np.ndarray:
-        rng = np.random.default_rng(seed)
-        slope = rng.uniform(2.0, 5.0, (n, 3, 1, 1)) * np.arange(24)[:, None] + rng.uniform(0, 100, (n, 3, 1, 1))
-        return np.asarray((slope + np.zeros(24)).clip(0, 255), dtype=np.float32)
 
-    clean = shades(40, 1)
-    real = np.round(shades(80, 2) + np.random.default_rng(3).uniform(-2, 2, (80, 3, 24, 24))).astype(np.float32)
-    step = PlainStep.learn(mottled(shades(40, 4), 5, 6.0), real)
-    assert step is not None and step.shares is None
-    samples = mottled(clean, 6, 6.0)
-    after = plain_areas.plain(samples, **step.model_dump(exclude={"step"}))
-    assert np.abs(after - clean).mean() < 0.8 * np.abs(samples - clean).mean()
-    assert (np.abs(np.diff(after.mean(axis=3), axis=2)) > 0.5).mean() > 0.9
+@pytest.mark.parametrize("background", [0.0, 255.0])
+def test_a_plain_background_makes_no_plain_areas(background: float) -> None:
+    """As in digits: strokes of many levels on one background."""
+    rng = np.random.default_rng(4)
+    real = np.full((60, 3, 20, 20), background, dtype=np.float32)
+    real[:, :, 6:14, 6:14] = rng.integers(40, 216, (60, 3, 8, 8))
+    assert not has_plain_areas(real) and PlainStep.learn(mottled(real, 5), real) is None
+    real[:, :, 6:14, 6:14] = rng.integers(40, 216, (60, 3, 1, 1))
+    assert has_plain_areas(real)
+
+
+def test_few_plain_areas_among_smooth_ones_are_none() -> None:
+    """As in photographs: a tenth of what is nearly plain is exactly so."""
+    smooth = np.random.default_rng(5).integers(100, 108, (80, 3, 16, 16)).astype(np.float32)
+    smooth[:8] = 104.0
+    assert not has_plain_areas(smooth)
+    smooth[:40] = 104.0 + np.arange(40, dtype=np.float32)[:, None, None, None]
+    assert has_plain_areas(smooth)
 
 
 def test_regions_of_clear_and_opaque_pixels_stay_apart() -> None:
     x = np.zeros((1, 4, 6, 6), dtype=np.float32)
     x[:, :, 2:4, 2:4] = 255.0
     x[:, :3, 2, 2] = 200.0
-    steps = plain_areas.merged(x)
-    assert (steps[-1][:, 3] == x[:, 3]).all() and (steps[-1][0, 0, 2:4, 2:4] == 241.25).all()
-    assert (steps[0] == x).all()
+    regions = plain_areas.Regions(x, plain_areas.wholly_opaque(x))
+    regions.merge(plain_areas.RUNGS[0])
+    assert (regions.levels() == x).all()
+    for limit in plain_areas.RUNGS[1:]:
+        regions.merge(limit)
+    levels = regions.levels()
+    assert (levels[:, 3] == x[:, 3]).all() and (levels[0, 0, 2:4, 2:4] == 241.25).all()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_shares_of_regions_are_those_of_their_levels(channels: int) -> None:
+    x = mottled(stripes(6, 1, channels, 12), 2, 4.0)
+    x[:, -1, :4] = 0.0
+    regions = plain_areas.Regions(x, plain_areas.wholly_opaque(x))
+    for limit, share in zip(plain_areas.RUNGS, plain_areas.reached_shares(x), strict=True):
+        regions.merge(limit)
+        assert (plain_areas.equal_share(regions.levels()) == share).all()
+
+
+@pytest.mark.parametrize("rung", [0, 6, 12])
+def test_each_image_gets_its_own_rung(rung: int) -> None:
+    """The first at which its share is that of the curve, alone and among others; the last where none is."""
+    x = mottled(stripes(8, 1), 2, 6.0)
+    curve = ([0.0, 1.0], [0.4, 0.9])
+    reached = plain_areas.reached_shares(x)
+    together = plain_areas.as_plain(x, rung, curve)
+    for index, image in enumerate(together):
+        assert (plain_areas.as_plain(x[index : index + 1], rung, curve)[0] == image).all()
+        is_enough = reached[:, index] >= np.interp(reached[rung, index], *curve)
+        wanted = reached[is_enough.argmax() if is_enough.any() else -1, index]
+        assert plain_areas.equal_share(image[None])[0] == wanted
 
 
 def test_tiny_images() -> None:
@@ -92,7 +130,9 @@ def test_tiny_images() -> None:
         x = np.full(shape, 9.0, dtype=np.float32)
         assert plain_areas.equal_share(x).shape == shape[:1]
         assert plain_areas.surroundings(x, 2).shape == shape
-        assert len(plain_areas.merged(x)) == len(plain_areas.RUNGS)
+        assert plain_areas.reached_shares(x).shape == (len(plain_areas.RUNGS), shape[0])
+        assert plain_areas.as_plain(x, 3, ([0.0, 1.0], [0.0, 1.0])).shape == shape
+        assert not has_plain_areas(x)
 
 
 def test_what_was_learned_survives_json() -> None:

@@ -11,7 +11,7 @@ Legend for shapes: as in `pixel_steps`, which carries out the steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -38,8 +38,8 @@ FARTHEST = 512.0  # farther than any colour is from any other: the distance of b
 MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
 # An image has too many colours if it has this many times those of real images of its area; chosen.
 TOO_MANY_COLOURS = 1.25
-# Samples have too many if their share of such images is larger by this; chosen. Where areas became plain, few samples have.
-MIN_SURPLUS = 0.1
+# Samples have too many if most do; where areas became plain, fewer do: then if so many more of them do than real images. Chosen.
+MIN_TOO_MANY, MIN_SURPLUS = 0.5, 0.1
 # Images with more than this many times the colours expected, such as photographs among drawings, do not say how many a drawing
 # has, and samples that are left as they are take their place. The usual number is that of most images, so they are no more than
 # half.
@@ -136,8 +136,16 @@ class FewColoursStep(Record):
     more: Curve | None = None
 
     @classmethod
-    def learn(cls, samples: Levels, real: Levels, flat: tuple[Colour, ...]) -> FewColoursStep | None:
-        """None unless more samples than real images have too many colours, and most real images few."""
+    def learn(
+        cls, samples: Levels, real: Levels, flat: tuple[Colour, ...], *, is_plain: bool = False
+    ) -> FewColoursStep | None:
+        """None unless samples have too many colours (see MIN_TOO_MANY), and most real images few.
+
+        Args:
+            samples, real: As in `PixelMatching.learn`.
+            flat: Colours that pixels keep.
+            is_plain: Whether areas of the samples became plain.
+        """
         areas, counts = _colour_counts(real)
         sample_areas, sample_counts = _colour_counts(samples)
         if len(areas) < 2 or not len(sample_areas):
@@ -149,7 +157,8 @@ class FewColoursStep(Record):
         expected = intercept + slope * sample_areas
         is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
         has_too_many = is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))
-        if has_too_many.mean() < np.mean(excess > np.log(TOO_MANY_COLOURS)) + MIN_SURPLUS:
+        most = np.mean(excess > np.log(TOO_MANY_COLOURS)) + MIN_SURPLUS if is_plain else MIN_TOO_MANY
+        if has_too_many.mean() < most:
             return None
         step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
         return step.with_more_colours(samples, excess).with_common_colours(samples, real)
@@ -219,7 +228,7 @@ class ClipColoursStep(Record):
         expected = intercept + slope * sample_areas
         is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
         has_too_many = is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))
-        if is_usual.mean() < MIN_USUAL_SHARE or has_too_many.mean() < 0.5:
+        if is_usual.mean() < MIN_USUAL_SHARE or has_too_many.mean() < MIN_TOO_MANY:
             return None
         step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
         before, after_step, goal = (
@@ -314,7 +323,7 @@ class PixelMatching(Record):
         subset = real[:count].astype(np.float32)
         x = np.clip(samples.astype(np.float32), 0.0, 255.0)
         steps: list[Step] = []
-        for learn in _learners(real, clips, num_frames):
+        for learn in _learners(real, clips, num_frames, steps):
             step = learn(x, subset)
             if step is not None:
                 steps.append(step)
@@ -383,13 +392,16 @@ def _held_share(frames: Levels, num_frames: int) -> float:
     return float((clips[:, 1:] == clips[:, :-1]).all(axis=2).mean())
 
 
-def _learners(real: Numbers, clips: Levels, num_frames: int) -> Iterator[Callable[[Levels, Levels], Step | None]]:
+def _learners(
+    real: Numbers, clips: Levels, num_frames: int, steps: Sequence[Step]
+) -> Iterator[Callable[[Levels, Levels], Step | None]]:
     """Yield the function that learns each step, from samples after the earlier steps, and from real images.
 
     Args:
         real: Real images, or frames of clips in any order.
         clips: Frames of clips in their order.
         num_frames: Frames of each clip; 0 for stills.
+        steps: Those that were learned, which grow meanwhile.
     """
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
     colours, counts = palettes.colours_of(real)
@@ -415,7 +427,7 @@ def _learners(real: Numbers, clips: Levels, num_frames: int) -> Iterator[Callabl
     if real.shape[1] > 1 and num_frames > 1:
         yield lambda samples, _: ClipColoursStep.learn(samples, clips, num_frames, flat, palette)
     elif real.shape[1] > 1:
-        yield partial(FewColoursStep.learn, flat=flat)
+        yield partial(FewColoursStep.learn, flat=flat, is_plain=any(isinstance(step, PlainStep) for step in steps))
     if palette is not None:
         yield partial(PaletteStep.learn, colours=palette)
 

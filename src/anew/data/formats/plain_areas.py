@@ -27,9 +27,7 @@ ROUNDS = 3  # at each rung: later ones hardly change anything
 MAX_GAIN = 1.5  # most by which contrast is restored; chosen: more makes what is left of mottling visible
 
 
-def plain(
-    x: Levels, apart: Sequence[Curve], low: Curve, high: Curve, rung: int = -1, shares: Curve | None = None
-) -> Levels:
+def plain(x: Levels, apart: Sequence[Curve], low: Curve, high: Curve, rung: int, shares: Curve) -> Levels:
     """Make areas as plain as in real images.
 
     Pixels become more like those around them that are like them already, then neighbouring regions of similar colours become
@@ -40,23 +38,40 @@ def plain(
         apart: Curves of the distance of a pixel to those around it, for each of SPACINGS.
         low, high: Curves of the distance of a value to 0 and to 255, within ENDS: means of values are not as pure as these.
         rung: Number of one of RUNGS, after which an image's share of equal neighbours is compared with `shares`.
-        shares: A curve from that share to the one that the image gets. None: no regions become one.
+        shares: A curve from that share to the one that the image gets.
     """
     out = x
     for spacing, curve in zip(SPACINGS, apart, strict=True):
         out = smoothed(out, spacing, curve)
-    if shares is not None and len(x):
+    if x.size:
         out = as_plain(out, rung, shares)
     return pure(restored(out, x), low, high)
 
 
 def as_plain(x: Levels, rung: int, shares: Curve) -> Levels:
     """Levels whose regions have become one up to the first of RUNGS at which enough neighbours are equal; see `plain`."""
-    steps = merged(x)
-    reached = np.stack([equal_share(step) for step in steps])  # (rungs, n)
-    enough = reached >= np.interp(reached[rung], *shares)
-    chosen = np.where(enough.any(axis=0), enough.argmax(axis=0), len(RUNGS) - 1)
-    return np.stack([steps[number][index] for index, number in enumerate(chosen)])
+    regions = Regions(x, wholly_opaque(x))
+    goal = np.zeros(len(x))
+    out = x.copy()
+    is_open = np.ones(len(x), dtype=np.bool_)
+    steps: list[tuple[Levels, NDArray[np.float64]]] = []  # those that were not compared with the goal yet
+    for number, limit in enumerate(RUNGS):
+        regions.merge(limit)
+        steps.append((regions.levels(), regions.equal_share()))
+        if number < rung:
+            continue
+        if number == rung:
+            goal = np.interp(steps[-1][1], *shares)
+        for levels, share in steps:
+            is_enough = is_open & (share >= goal)
+            out[is_enough] = levels[is_enough]
+            is_open &= ~is_enough
+        if not is_open.any():
+            return out
+        steps.clear()
+        regions.close(~is_open)
+    out[is_open] = regions.levels()[is_open]
+    return out
 
 
 def visible(x: Levels) -> NDArray[np.bool_]:
@@ -86,42 +101,49 @@ def surroundings(x: Levels, spacing: int) -> Levels:
     total, weight = np.zeros_like(x), np.zeros((len(x), 1, *x.shape[2:]), dtype=np.float32)
     for shifted in shifts(x, spacing):
         difference = ((shifted - x) ** 2).sum(axis=1, keepdims=True)
-        likeness = (1.0 + difference / np.float32(ALIKE**2)) ** -2.0
+        likeness = np.float32(1.0) / (difference / np.float32(ALIKE**2) + np.float32(1.0)) ** 2
         total += likeness * shifted
         weight += likeness
     return np.asarray(total / weight, dtype=np.float32)
 
 
-def merged(x: Levels) -> list[Levels]:
-    """Levels after each of RUNGS, where neighbouring opaque regions whose mean colours differ by no more have become one."""
+def reached_shares(x: Levels) -> NDArray[np.float64]:
+    """`equal_share` after each of RUNGS, (rungs, n)."""
     regions = Regions(x, wholly_opaque(x))
-    steps = []
-    for rung in RUNGS:
-        regions.merge(rung)
-        steps.append(regions.levels())
-    return steps
+    shares = []
+    for limit in RUNGS:
+        regions.merge(limit)
+        shares.append(regions.equal_share())
+    return np.stack(shares)
 
 
 class Regions:
-    """Regions of opaque pixels of one colour in images. A region is known by its first pixel.
+    """Regions of opaque pixels of one colour in images, R of them, in the order of their first pixels.
 
     Attributes:
         owner: (N,) region of each pixel.
-        pairs: (M, 2) regions that touch, once for each pair of pixels.
-        sums, sizes: (N, C) and (N,) sums of colours and numbers of pixels of the regions.
+        ends: (2, M) regions that touch, once for each pair of pixels.
+        gaps: (M,) squared distances between their mean colours, which are kept up to date where a region grows.
+        sums, sizes, image: C lists (R,) of sums of colours, numbers of pixels, and image of the regions.
     """
 
     def __init__(self, x: Levels, opaque: NDArray[np.bool_]) -> None:
         self._shape = x.shape
-        self.sums = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1]).astype(np.float64)
-        self.sizes = np.ones(len(self.sums))
-        self.owner = np.arange(len(self.sums))
+        self.sums = [x[:, channel].ravel().astype(np.float64) for channel in range(x.shape[1])]
+        self.owner = np.arange(len(self.sums[0]))
+        self.sizes = np.ones(len(self.owner))
+        self.image = np.arange(len(x)).repeat(x.shape[2] * x.shape[3])
         place = self.owner.reshape(len(x), *x.shape[2:])
         sides = ((place[:, :, :-1], place[:, :, 1:]), (place[:, :-1], place[:, 1:]))
-        pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in sides])
-        self.pairs: Indices = pairs[opaque.ravel()[pairs].all(axis=1)]
-        colours = np.rint(self.sums)
-        same = self.pairs[(colours[self.pairs[:, 0]] == colours[self.pairs[:, 1]]).all(axis=1)]
+        ends = np.stack([np.concatenate([side[number].ravel() for side in sides]) for number in (0, 1)])
+        is_opaque = opaque.ravel()[ends]
+        self.ends: Indices = ends[:, is_opaque[0] & is_opaque[1]]
+        self._count = np.bincount(self.image[self.ends[0]], minlength=len(x))
+        # The other neighbours, which stay as they are: how many are equal, and of how many
+        self._others = _equal_and_seen(x)
+        self._others[0] -= self._equal_pairs(self.ends)
+        self.gaps = self._distances(self.ends)
+        same = self.ends[:, self._is_equal(self.ends)]
         self._join(_connected(same, len(self.owner)))
 
     def merge(self, limit: float) -> None:
@@ -130,13 +152,10 @@ class Regions:
         Each joins the one that is most like it, if that is larger and does not join another at the same time.
         """
         for _ in range(ROUNDS):
-            means = self.sums / self.sizes[:, None]
-            first, second = self.pairs.T
-            difference = ((means[first] - means[second]) ** 2).sum(axis=1)
-            is_near = difference <= limit**2
-            if not is_near.any():
+            (near,) = np.nonzero(self.gaps <= limit**2)
+            if not len(near):
                 return
-            target = self._most_alike(self.pairs[is_near], difference[is_near])
+            target = self._most_alike(self.ends[:, near], self.gaps[near])
             (moving,) = np.nonzero(target >= 0)
             to = target[moving]
             is_larger = (self.sizes[to] > self.sizes[moving]) | ((self.sizes[to] == self.sizes[moving]) & (to < moving))
@@ -148,41 +167,94 @@ class Regions:
             joined[moving] = target[moving]
             self._join(joined)
 
+    def close(self, is_closed: NDArray[np.bool_]) -> None:
+        """Let regions of these images (n,) join no more. Their `equal_share` has no meaning then."""
+        is_open = ~is_closed[self.image[self.ends[0]]]
+        self.ends, self.gaps = self.ends[:, is_open], self.gaps[is_open]
+
     def levels(self) -> Levels:
         """Levels (n, C, H, W) whose pixels have the mean colours of their regions."""
-        count, channels, height, width = self._shape
-        means = self.sums[self.owner] / self.sizes[self.owner, None]
-        return np.moveaxis(means.reshape(count, height, width, channels), -1, 1).astype(np.float32)
+        means = [mean.astype(np.float32)[self.owner].reshape(len(self), *self._shape[2:]) for mean in self._means()]
+        return np.stack(means, axis=1)
 
-    def _most_alike(self, pairs: Indices, difference: NDArray[np.float64]) -> Indices:
-        """(N,) the region of these pairs that each region differs least from, of equals the lowest number; -1 for none."""
-        least = np.full(len(self.owner), np.inf)
-        target = np.full(len(self.owner), len(self.owner))
-        for column in (0, 1):
-            np.minimum.at(least, pairs[:, column], difference)
-        for column in (0, 1):
-            is_least = difference == least[pairs[:, column]]
-            np.minimum.at(target, pairs[is_least, column], pairs[is_least, 1 - column])
-        return np.where(target < len(self.owner), target, -1)
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._others[0])
+
+    def equal_share(self) -> NDArray[np.float64]:
+        """`equal_share` of the levels, (n,)."""
+        # Colours that are equal when rounded differ by less than one level in each channel
+        near = self.ends[:, self.gaps < len(self.sums)]
+        inside = self._count - np.bincount(self.image[self.ends[0]], minlength=len(self))
+        equal, seen = self._others
+        return np.asarray((equal + inside + self._equal_pairs(near)) / np.maximum(seen, 1))
+
+    def _means(self) -> list[NDArray[np.float64]]:
+        return [channel / self.sizes for channel in self.sums]
+
+    def _is_equal(self, ends: Indices) -> NDArray[np.bool_]:
+        """Which pairs (2, M) of regions have one colour, rounded."""
+        equal = np.ones(ends.shape[1], dtype=np.bool_)
+        for mean in self._means():
+            level = np.rint(mean.astype(np.float32))
+            equal &= level[ends[0]] == level[ends[1]]
+        return equal
+
+    def _equal_pairs(self, ends: Indices) -> NDArray[np.intp]:
+        """How many pairs (2, M) have one colour, in each image (n,)."""
+        return np.bincount(self.image[ends[0, self._is_equal(ends)]], minlength=len(self))
+
+    def _distances(self, ends: Indices) -> NDArray[np.float64]:
+        """The squared distances between the mean colours of pairs (2, M)."""
+        total = np.zeros(ends.shape[1])
+        for mean in self._means():
+            total += (mean.take(ends[0]) - mean.take(ends[1])) ** 2
+        return total
+
+    def _most_alike(self, ends: Indices, gaps: NDArray[np.float64]) -> Indices:
+        """(R,) the region of these pairs that each region differs least from, of equals the lowest number; -1 for none."""
+        count = len(self.sizes)
+        least = np.full(count, np.inf)
+        target = np.full(count, count)
+        for end in (0, 1):
+            np.minimum.at(least, ends[end], gaps)
+        for end in (0, 1):
+            is_least = gaps == least[ends[end]]
+            np.minimum.at(target, ends[end, is_least], ends[1 - end, is_least])
+        return np.where(target < count, target, -1)
 
     def _join(self, to: Indices) -> None:
-        """Let each region become a part of another. to: (N,) that other, which stays as it is, or its own number."""
-        (moving,) = np.nonzero(to != np.arange(len(to)))
-        np.add.at(self.sums, to[moving], self.sums[moving])
-        np.add.at(self.sizes, to[moving], self.sizes[moving])
-        self.owner = to[self.owner]
-        pairs = to[self.pairs]
-        self.pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+        """Let each region become a part of another. to: (R,) that other, which stays as it is, or its own number."""
+        stays = to == np.arange(len(to))
+        if stays.all():
+            return
+        number = (np.cumsum(stays) - 1)[to]
+        count = int(stays.sum())
+        grows = np.zeros(count, dtype=np.bool_)
+        grows[number[~stays]] = True
+        self.sums = [_totals(number, channel, count) for channel in self.sums]
+        self.sizes, self.image = _totals(number, self.sizes, count), self.image[stays]
+        self.owner = number.take(self.owner)
+        ends = number.take(self.ends)
+        (border,) = np.nonzero(ends[0] != ends[1])
+        self.ends, self.gaps = ends.take(border, axis=1), self.gaps.take(border)
+        (changed,) = np.nonzero(grows.take(self.ends).any(axis=0))
+        self.gaps[changed] = self._distances(self.ends.take(changed, axis=1))
+
+
+def _totals(number: Indices, values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """(count,) the sums of the values (R,) that have each number (R,)."""
+    return np.asarray(np.bincount(number, values, count), dtype=np.float64)
 
 
 def _connected(pairs: Indices, count: int) -> Indices:
-    """(count,) the lowest number that each number is connected with by pairs (M, 2)."""
+    """(count,) the lowest number that each number is connected with by pairs (2, M)."""
     lowest = np.arange(count)
-    while len(pairs):
+    while pairs.size:
         before = lowest.copy()
-        least = lowest[pairs].min(axis=1)
-        for column in (0, 1):
-            np.minimum.at(lowest, lowest[pairs[:, column]], least)
+        least = lowest[pairs].min(axis=0)
+        for end in (0, 1):
+            np.minimum.at(lowest, lowest[pairs[end]], least)
         while (lowest[lowest] != lowest).any():
             lowest = lowest[lowest]
         if (lowest == before).all():
@@ -224,13 +296,19 @@ def pure(x: Levels, low: Curve, high: Curve) -> Levels:
 
 def equal_share(x: Levels) -> NDArray[np.float64]:
     """(n,) share of the neighbours, in rows and columns, that have one colour, of all that are not both clear."""
+    equal, seen = _equal_and_seen(x)
+    return np.asarray(equal / np.maximum(seen, 1))
+
+
+def _equal_and_seen(x: Levels) -> NDArray[np.intp]:
+    """(2, n) how many neighbours have one colour, and of how many that are not both clear."""
     levels = np.rint(x)
-    equal, count = np.zeros(len(x)), np.zeros(len(x))
+    counts = np.zeros((2, len(x)), dtype=np.intp)
     for a, b in ((levels[..., :-1], levels[..., 1:]), (levels[..., :-1, :], levels[..., 1:, :])):
         is_seen = (a[:, 3] > 0) | (b[:, 3] > 0) if x.shape[1] == 4 else np.ones((len(x), *a.shape[2:]), dtype=np.bool_)
-        equal += ((a == b).all(axis=1) & is_seen).sum(axis=(1, 2))
-        count += is_seen.sum(axis=(1, 2))
-    return np.asarray(equal / np.maximum(count, 1))
+        counts[0] += ((a == b).all(axis=1) & is_seen).sum(axis=(1, 2))
+        counts[1] += is_seen.sum(axis=(1, 2))
+    return counts
 
 
 def shrink(distance: Levels, curve: Curve) -> Levels:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from anew.core.schema import Record
-from anew.data.formats import plain_areas
+from anew.data.formats import palettes, plain_areas
 from anew.data.formats.matching_curves import Curve, curve
 from anew.data.formats.plain_areas import Levels
 
 # Samples are mottled if their pixels differ from those around them by so many times as much as real ones, and by so many levels
-# more, on average. Measured (docs/log.md, 2026-11-30): flags, icons, emoji and tiles, and photographs, textures and digits.
+# more, on average; chosen.
 MOTTLED, VISIBLE = 1.25, 2.0
-# Share of equal neighbours from which real images have areas of one colour; below it, they have shades at most. Icons with
-# shades have 0.14, photographs 0.02.
-MIN_EQUAL = 0.1
+# Real images have plain areas if at least this share of their pixels, and of those in areas that are plain but for NOISE levels,
+# lie in areas of exactly one colour. Measured (docs/log.md, 2026-11-30): flags, tiles and emoji have 0.04 to 0.30 and 0.30 to
+# 0.97; of the former digits have 0.01 and letters 0.017, of the latter photographs and textures at most 0.04.
+MIN_PLAIN, MIN_EXACT, NOISE = 0.025, 0.2, 8.0
+MIN_BACKGROUND = 0.1  # share of all pixels; chosen
 COMPARED = 64  # samples whose regions are compared with real images: bounds the time
 
 
@@ -30,12 +33,14 @@ class PlainStep(Record):
     ]
     low: Curve
     high: Curve
-    rung: Annotated[int, Field(strict=True, ge=-1, lt=len(plain_areas.RUNGS))] = -1
-    shares: Curve | None = None
+    rung: Annotated[int, Field(strict=True, ge=0, lt=len(plain_areas.RUNGS))]
+    shares: Curve
 
     @classmethod
     def learn(cls, samples: Levels, real: Levels) -> PlainStep | None:
-        """None where samples are not mottled in comparison with real images (n, C, H, W)."""
+        """None where real images (n, C, H, W) have hardly any plain areas, or samples are not mottled in comparison with them."""
+        if not has_plain_areas(real):
+            return None
         is_visible, is_real_visible = plain_areas.visible(samples), plain_areas.visible(real)
         curves: list[Curve] = []
         x = samples
@@ -50,15 +55,42 @@ class PlainStep(Record):
             x = plain_areas.smoothed(x, spacing, curves[-1])
         samples, x = samples[:COMPARED], x[:COMPARED]
         real_shares = plain_areas.equal_share(real)
-        rung, shares = -1, None
-        if real_shares.mean() >= max(MIN_EQUAL, plain_areas.equal_share(x).mean()):
-            reached = np.stack([plain_areas.equal_share(y) for y in plain_areas.merged(x)])  # (rungs, n)
-            rung = int(np.abs(reached.mean(axis=1) - real_shares.mean()).argmin())
-            shares = curve(reached[rung], real_shares)
-            x = plain_areas.as_plain(x, rung, shares)
+        reached = plain_areas.reached_shares(x)  # (rungs, n)
+        rung = int(np.abs(reached.mean(axis=1) - real_shares.mean()).argmin())
+        shares = curve(reached[rung], real_shares)
+        x = plain_areas.as_plain(x, rung, shares)
         x = plain_areas.restored(x, samples)
         low, high = (curve(_near(x, end), _near(real, end)) for end in (0.0, 255.0))
         return cls(apart=tuple(curves), low=low, high=high, rung=rung, shares=shares)
+
+
+def has_plain_areas(real: Levels) -> bool:
+    """Whether enough pixels of images (n, C, H, W) lie in areas of 3 x 3 pixels of one colour; see MIN_PLAIN.
+
+    The background does not count: clear pixels, or those of the most frequent colour if it has MIN_BACKGROUND of them. Digits
+    have a plain one, but are not plain themselves.
+    """
+    if not real.size:
+        return False
+    levels = np.rint(real)
+    is_seen = ~_background(levels)
+    spread = np.max(
+        [np.abs(shifted - levels).max(axis=1) for shifted in plain_areas.shifts(levels)], axis=0
+    )  # (n, H, W)
+    size, num_plain, num_near = (np.count_nonzero(is_seen & mask) for mask in (True, spread == 0.0, spread <= NOISE))
+    return bool(num_plain >= max(MIN_PLAIN * size, MIN_EXACT * num_near, 1.0))
+
+
+def _background(levels: Levels) -> NDArray[np.bool_]:
+    """Which pixels (n, H, W) of whole levels belong to the background."""
+    is_clear = ~plain_areas.visible(levels)
+    if is_clear.any():
+        return is_clear
+    colours, counts = palettes.colours_of(levels)
+    colour = colours[counts.argmax()]
+    if counts.max() < MIN_BACKGROUND * counts.sum():
+        return is_clear
+    return np.asarray((levels == colour[None, :, None, None]).all(axis=1))
 
 
 def _near(x: Levels, end: float) -> Levels:

@@ -42,7 +42,7 @@ export function eachNeighbourhood(height, width, visit, spacing = 1) {
 export function plain(x, shape, { apart, low, high, rung, shares }) {
   let out = x;
   apart.forEach((curve, k) => (out = smoothed(out, shape, SPACINGS[k], curve)));
-  if (shares) out = asPlain(out, shape, rung, shares);
+  out = asPlain(out, shape, rung, shares);
   return pure(restored(out, x, shape), shape, low, high);
 }
 
@@ -84,35 +84,46 @@ function smoothed(x, shape, spacing, apart) {
 // Regions become one up to the first of RUNGS at which enough neighbours are equal.
 function asPlain(x, shape, rung, shares) {
   const regions = new Regions(x, shape);
-  const steps = RUNGS.map((limit) => {
+  const steps = [];
+  let goal = Infinity;
+  const isEnough = (step) => equalShare(step, shape) >= goal;
+  for (const limit of RUNGS) {
     regions.merge(limit);
-    return regions.levels();
-  });
-  const goal = interpolated(equalShare(steps[rung], shape), shares);
-  return steps.find((step) => equalShare(step, shape) >= goal) ?? steps.at(-1);
+    steps.push(regions.levels());
+    if (steps.length <= rung) continue;
+    if (steps.length === rung + 1) {
+      goal = interpolated(equalShare(steps[rung], shape), shares);
+      const first = steps.find(isEnough);
+      if (first) return first;
+    } else if (isEnough(steps.at(-1))) break;
+  }
+  return steps.at(-1);
 }
 
-// Regions of opaque pixels of one colour; a region is known by its first pixel.
+// Regions of opaque pixels of one colour; a region is known by its first pixel. `pairs` holds the two regions of each pair of pixels that touch.
 class Regions {
   constructor(x, shape) {
     const [channels, height, width] = shape;
     this.x = x;
     this.channels = channels;
     this.area = height * width;
-    this.sums = Array.from({ length: this.area }, (_, i) => Array.from({ length: channels }, (_, c) => x[c * this.area + i]));
+    this.sums = Float64Array.from(x); // (C, H * W)
     this.sizes = new Float64Array(this.area).fill(1);
     this.owner = Int32Array.from({ length: this.area }, (_, i) => i);
-    this.pairs = [];
-    for (let i = 0; i < this.area; i++)
-      for (const j of [...((i + 1) % width ? [i + 1] : []), ...(i + width < this.area ? [i + width] : [])])
-        if (isOpaque(x, shape, i) && isOpaque(x, shape, j)) this.pairs.push([i, j]);
-    const colour = (i) => this.sums[i].map(roundHalfToEven).join();
+    const pairs = [];
+    for (let i = 0; i < this.area; i++) {
+      if (!isOpaque(x, shape, i)) continue;
+      if ((i + 1) % width && isOpaque(x, shape, i + 1)) pairs.push(i, i + 1);
+      if (i + width < this.area && isOpaque(x, shape, i + width)) pairs.push(i, i + width);
+    }
+    this.pairs = Int32Array.from(pairs);
+    const levels = x.map(roundHalfToEven);
     const lowest = this.owner.slice();
-    const same = this.pairs.filter(([i, j]) => colour(i) === colour(j));
     for (let changed = true; changed; ) {
       changed = false;
-      for (const [i, j] of same) {
-        if (lowest[i] === lowest[j]) continue;
+      for (let k = 0; k < pairs.length; k += 2) {
+        const [i, j] = [pairs[k], pairs[k + 1]];
+        if (lowest[i] === lowest[j] || !this.isSame(levels, i, j)) continue;
         lowest[i] = lowest[j] = Math.min(lowest[i], lowest[j]);
         changed = true;
       }
@@ -120,26 +131,34 @@ class Regions {
     this.join(lowest);
   }
 
+  isSame(levels, i, j) {
+    for (let c = 0; c < this.channels; c++) if (levels[c * this.area + i] !== levels[c * this.area + j]) return false;
+    return true;
+  }
+
   // Joins regions that touch and whose mean colours differ by at most `limit`, in ROUNDS. Each joins the one that is most like it, if that is
   // larger and does not join another at the same time.
   merge(limit) {
+    const { area, sizes } = this;
     for (let round = 0; round < ROUNDS; round++) {
-      const least = new Float64Array(this.area).fill(Infinity);
-      const target = new Int32Array(this.area).fill(-1);
+      const least = new Float64Array(area).fill(Infinity);
+      const target = new Int32Array(area).fill(-1);
+      const means = this.sums.map((sum, i) => sum / sizes[i % area]);
       const offer = (from, to, difference) => {
         if (difference > least[from] || (difference === least[from] && to >= target[from])) return;
         least[from] = difference;
         target[from] = to;
       };
-      for (const [a, b] of this.pairs) {
+      for (let k = 0; k < this.pairs.length; k += 2) {
+        const [a, b] = [this.pairs[k], this.pairs[k + 1]];
         let difference = 0;
-        for (let c = 0; c < this.channels; c++) difference += (this.sums[a][c] / this.sizes[a] - this.sums[b][c] / this.sizes[b]) ** 2;
+        for (let at = 0; at < means.length; at += area) difference += (means[at + a] - means[at + b]) ** 2;
         if (difference > limit ** 2) continue;
         offer(a, b, difference);
         offer(b, a, difference);
       }
-      const moves = (i) => target[i] >= 0 && (this.sizes[target[i]] - this.sizes[i] || i - target[i]) > 0;
-      const to = Int32Array.from(this.owner, (_, i) => (moves(i) && !moves(target[i]) ? target[i] : i));
+      const moves = (i) => target[i] >= 0 && (sizes[target[i]] - sizes[i] || i - target[i]) > 0;
+      const to = this.owner.map((_, i) => (moves(i) && !moves(target[i]) ? target[i] : i));
       if (to.every((other, i) => other === i)) return;
       this.join(to);
     }
@@ -148,17 +167,24 @@ class Regions {
   join(to) {
     to.forEach((other, i) => {
       if (other === i) return;
-      this.sums[i].forEach((value, c) => (this.sums[other][c] += value));
+      for (let at = 0; at < this.sums.length; at += this.area) this.sums[at + other] += this.sums[at + i];
       this.sizes[other] += this.sizes[i];
     });
     this.owner = this.owner.map((region) => to[region]);
-    this.pairs = this.pairs.map(([a, b]) => [to[a], to[b]]).filter(([a, b]) => a !== b);
+    let end = 0;
+    for (let k = 0; k < this.pairs.length; k += 2) {
+      const [a, b] = [to[this.pairs[k]], to[this.pairs[k + 1]]];
+      if (a === b) continue;
+      this.pairs[end++] = a;
+      this.pairs[end++] = b;
+    }
+    this.pairs = this.pairs.subarray(0, end);
   }
 
   levels() {
     return this.x.map((_, i) => {
-      const region = this.owner[i % this.area];
-      return this.sums[region][Math.floor(i / this.area)] / this.sizes[region];
+      const [region, at] = [this.owner[i % this.area], i - (i % this.area)];
+      return this.sums[at + region] / this.sizes[region];
     });
   }
 }
@@ -168,14 +194,16 @@ function equalShare(x, [channels, height, width]) {
   const area = height * width;
   const levels = x.map(roundHalfToEven);
   let [equal, count] = [0, 0];
-  for (let i = 0; i < area; i++)
-    for (const j of [...((i + 1) % width ? [i + 1] : []), ...(i + width < area ? [i + width] : [])]) {
-      if (channels === 4 && !levels[3 * area + i] && !levels[3 * area + j]) continue;
-      count++;
-      let same = true;
-      for (let c = 0; c < channels; c++) same &&= levels[c * area + i] === levels[c * area + j];
-      equal += same;
-    }
+  const compare = (i, j) => {
+    if (channels === 4 && !levels[3 * area + i] && !levels[3 * area + j]) return;
+    count++;
+    for (let at = 0; at < x.length; at += area) if (levels[at + i] !== levels[at + j]) return;
+    equal++;
+  };
+  for (let i = 0; i < area; i++) {
+    if ((i + 1) % width) compare(i, i + 1);
+    if (i + width < area) compare(i, i + width);
+  }
   return equal / Math.max(count, 1);
 }
 
