@@ -23,7 +23,7 @@ def test_texts_that_fit_are_whole() -> None:
     assert drawn_pieces(["ab", "c"], 3, RNG(0)) == ["ab", "c"] and drawn_pieces([], 3, RNG(0)) == []
 
 
-def test_each_long_text_gives_a_stretch_in_proportion() -> None:
+def test_each_long_text_gives_a_piece_in_proportion() -> None:
     texts = [chr(97 + i) * 10_000 * (1 + i % 2) for i in range(10)]
     drawn = drawn_pieces(texts, 75_000, RNG(0))
     assert [part[0] for part in drawn] == [text[0] for text in texts]
@@ -74,7 +74,7 @@ def test_a_record_that_is_far_longer_than_all_others_is_compared_by_its_beginnin
     assert beginnings_of_long_records(["x" * 90_000], 16_384)[1] == []
 
 
-def test_few_long_texts_count_by_their_stretches() -> None:
+def test_few_long_texts_count_by_their_pieces() -> None:
     text = "".join(map(chr, range(100, 100 + 2 * MIN_CHARACTERS + 700)))
     assert resampling_units([text, "ab", ""]) == [[text[: len(text) // 2], text[len(text) // 2 :]], ["ab"], [""]]
     assert resampling_units([text] * FEW_TEXTS) == [[text]] * FEW_TEXTS

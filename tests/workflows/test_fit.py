@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from anew.core import threads
-from anew.core.specs import Grid, Tokens
+from anew.core.specs import Batch, Grid, Tokens
 from anew.core.world import World
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
@@ -111,6 +111,40 @@ def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_
     assert len(list(fit._closed_form_batches(job))) == 20
     job.plan.budget_s, job.data.spec = 90.0, Tokens(10, 8)
     assert len(list(fit._closed_form_batches(job))) == 20
+
+
+def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, done = [0.0], []
+
+    def steps(documents: Iterator[Batch]) -> Iterator[int]:
+        for number in range(40):
+            now[0] += 1.0
+            done.append(number)
+            yield number
+
+    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(fit, "documents_of", lambda *_: [])
+    monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))
+    monkeypatch.setattr(fit, "calibration_slice", lambda budget, crowding: 9.0)
+    job: Any = SimpleNamespace(
+        plan=SimpleNamespace(budget_s=90.0),
+        context=SimpleNamespace(crowding=1.0),
+        world=World(),
+        request=SimpleNamespace(plan_from=None),
+        folder=SimpleNamespace(path=tmp_path),
+        data=SimpleNamespace(base=None, part_size=lambda part: 1),
+    )
+    family: Any = SimpleNamespace(calibrate_drawing=steps)
+    fit._calibrate_drawing(job, family, 1000)
+    assert len(done) == events.batches_record(tmp_path / events.NAME, "drawing") == 5
+    job.request.plan_from, job.plan.budget_s = tmp_path, None
+    fit._calibrate_drawing(job, family, 8)
+    assert len(done) == 10
+    job.request.plan_from = None
+    fit._calibrate_drawing(job, family, 3 * fit.UPDATES_BEHIND_STEP)
+    assert len(done) == 13
 
 
 @pytest.mark.parametrize(("crowding", "is_calibrated"), [(1.0, True), (5.0, False)])

@@ -180,9 +180,9 @@ def _sample(arguments: argparse.Namespace) -> None:
         place = paths[0] if len(paths) == 1 else out
         write(f"{plural(len(samples), 'item')} in {place}")
     else:
-        extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
+        selection = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
         atlas = "".join(f"; a sprite sheet in {path.name}" for path in sprite_sheet[:1])
-        write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}{atlas}")
+        write(f"{len(paths):,} items in {out}, {selection} of them in {sheet.name}{atlas}")
 
 
 def _print_if_prompt_is_strange(samples: anew.Samples) -> None:

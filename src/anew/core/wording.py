@@ -90,7 +90,7 @@ def duration(seconds: float) -> str:
 
 
 def first_listed(names: Sequence[str], most: int) -> str:
-    """At most `most` names as a list within a sentence, and how many others there are: "a, b and 3 others"."""
+    """The first `most` names as a list within a sentence, and how many others there are: "a, b and 3 others"."""
     rest = len(names) - most
     return listed([*names[:most], f"{rest} others"]) if rest > 1 else listed(names)
 

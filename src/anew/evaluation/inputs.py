@@ -113,7 +113,7 @@ class EvaluationInputs(Generic[ItemT]):
         seconds: Time limit of the evaluation, including writing the report; None for no limit.
         seed: Seed of all draws.
         features: The user's own features of samples, train and held-out items, in place of those computed here.
-        gradient_bits: Function that returns (bits, units) of a part ("train", "test") and about a number of units of it, under
+        gradient_bits: Function that returns (bits, units) of a part ("train", "test") and of about how many units of it, under
             what was learned by gradients, without counts of training items.
         has_counts: Whether there are such counts in the model.
         pool: Function from n to at most n training and held-out items in random order, for the audit for copies;

@@ -155,13 +155,14 @@ class ToleranceOptions(TypedDict, total=False):
     explains_others: bool
 
 
-def share_spec(
+def bounded_spec(
     name: str,
     title: str,
     meaning: str,
     clause: str,
-    limits: tuple[float, float],
     *,
+    small: float,
+    large: float,
     question: Question = "closeness",
     better: Better = "lower",
     order: int = 100,
@@ -169,14 +170,13 @@ def share_spec(
     exact_baseline: float | None = None,
     **options: Unpack[ToleranceOptions],
 ) -> MetricSpec:
-    """The metric of a share, from 0 to 1, that is a part of a grade.
+    """A metric from 0 to 1, a share or a distance, that is a part of a grade.
 
     Args:
         name, title, meaning, better, order, award: See `MetricSpec`.
-        limits: Differences up to the first do not matter, from the second on they are plain.
-        question, clause, exact_baseline, options: See `Tolerance`.
+        question, small, large, clause, exact_baseline, options: See `Tolerance`.
     """
-    tolerance = Tolerance(question, *limits, clause, exact_baseline=exact_baseline, **options)
+    tolerance = Tolerance(question, small, large, clause, exact_baseline=exact_baseline, **options)
     group = Group.DIVERSITY if question == "variety" else Group.FIDELITY
     return MetricSpec(
         name, title, meaning, better=better, group=group, maximum=1.0, order=order, award=award, tolerance=tolerance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,6 +53,9 @@ CROWDED_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
 # Targets of validation documents by which drawing is calibrated. A rate of a tenth is within .0017 of it at so many (one standard
 # deviation).
 DRAWING_TARGETS = 32_768
+# Without a budget, drawing is calibrated by one step for so many updates: it draws 64 tokens of eight samples at once, which takes the
+# network eight times or more, and so less than the training took
+UPDATES_BEHIND_STEP = 8
 MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 T = TypeVar("T")
 
@@ -235,7 +239,7 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
                 family.fit_latents(_latent_batches(job))
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
             if generates and family.reads_documents:
-                _calibrate_drawing(job, family)
+                _calibrate_drawing(job, family, trainer.step)
         write_weights(job.folder.path, family.state_dict())
         if generates:
             _calibrate_in_time(job, family)
@@ -315,16 +319,20 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
         yield from job.data.modality.orderings(batch)
 
 
-def _calibrate_drawing(job: TrainingJob, family: Family) -> None:
+def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> None:
     """Calibrate drawing by validation documents, for as long as there is time, or as the replayed run did.
 
-    It takes as much of the slice as latents do, which families that read documents do not have.
+    It takes as much of the slice as latents do, which families that read documents do not have. Without a budget it is limited by
+    the updates of the training, not by their seconds, so that the same seed gives the same run.
     """
     if not job.data.part_size("validation"):
         return
     limited = documents_of(job.data.base, "validation", DRAWING_TARGETS)
     documents = (batch.to(job.world.device) for batch in _within_slice(job, "documents", limited, 0.25))
-    for _ in _within_slice(job, "drawing", family.calibrate_drawing(documents), 0.5):
+    is_limited = job.plan.budget_s is None and job.request.plan_from is None
+    turns = repeat(None, max(1, num_updates // UPDATES_BEHIND_STEP)) if is_limited else repeat(None)
+    # The turn first: a step that is begun has its effect, so all of them must be in the log
+    for _ in zip(_within_slice(job, "drawing", turns, 0.5), family.calibrate_drawing(documents), strict=False):
         pass
 
 
@@ -342,14 +350,14 @@ def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
 
 
 def _within_slice(job: TrainingJob, event: str, batches: Iterable[T], share: float) -> Iterator[T]:
-    """Yield batches, or steps of work, until a share of the calibration's slice of the budget is over; see `_within`."""
+    """Yield batches, or turns of work, until a share of the calibration's slice of the budget is over; see `_within`."""
     budget = job.plan.budget_s
     seconds = None if budget is None else share * calibration_slice(budget, job.context.crowding)
     return _within(job, event, batches, seconds)
 
 
 def _within(job: TrainingJob, event: str, batches: Iterable[T], seconds: float | None) -> Iterator[T]:
-    """Yield batches, or steps of work, until the seconds (None: no limit) are over, one at least.
+    """Yield batches, or turns of work, until the seconds (None: no limit) are over, one at least.
 
     Their number is logged as `event`, so that a replay reads as many.
     """

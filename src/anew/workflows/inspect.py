@@ -356,7 +356,7 @@ def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int)
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:
-    """All model sizes that a budget may buy.
+    """All model sizes that there may be time to train in these seconds.
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """

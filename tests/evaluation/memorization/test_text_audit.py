@@ -9,7 +9,7 @@ import pytest
 
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.item_types import cut_passages
-from anew.evaluation.memorization.text_audit import STRETCH, _choose_real, audit_texts, combined
+from anew.evaluation.memorization.text_audit import EXCERPT, _choose_real, audit_texts, combined
 
 N_TRAIN, N_HELD_OUT, N_SAMPLES = 140, 60, 100
 
@@ -97,7 +97,7 @@ def test_copies_of_texts_that_have_near_duplicates_are_found() -> None:
 
 
 @pytest.mark.parametrize(("copied", "max_real"), [(5, None), (50, 1_000)])
-def test_copies_are_shown_at_their_places_in_groups_and_in_stretches(copied: int, max_real: int | None) -> None:
+def test_copies_are_shown_at_their_places_in_groups_and_in_excerpts(copied: int, max_real: int | None) -> None:
     samples, train, held_out = divided(1, copied)
     groups = np.array([*(np.arange(N_TRAIN) % 70), *range(100, 100 + N_HELD_OUT)])  # pairs of texts
     result = audit_texts(samples, train, held_out, groups, max_real=max_real, seed=0, controls=False)
@@ -109,17 +109,17 @@ def test_copies_are_shown_at_their_places_in_groups_and_in_stretches(copied: int
 
 
 def test_a_sentence_counts_one_unit() -> None:
-    """It said "only 1 of 90 training items" where stretches of all of them were compared, 1% of the text."""
+    """It said "only 1 of 90 training items" where excerpts of all of them were compared, 1% of the text."""
     samples, train, held_out = divided(0, 0)
     long = (
         ["".join(train[i : i + 7]) for i in range(0, N_TRAIN, 7)],
         ["".join(held_out[i : i + 7]) for i in range(0, 56, 7)],
     )
-    stretches = audit_texts(samples, *long, max_real=400, seed=0, controls=False)
-    assert stretches.unit == "stretch" and 10 <= stretches.train <= 20 and stretches.n_train_total > 80
+    excerpts = audit_texts(samples, *long, max_real=400, seed=0, controls=False)
+    assert excerpts.unit == "excerpt" and 10 <= excerpts.train <= 20 and excerpts.n_train_total > 80
     assert (
-        f"only {stretches.train} of {stretches.n_train_total} training stretches of texts"
-        in copy_verdict(stretches).sentence
+        f"only {excerpts.train} of {excerpts.n_train_total} training excerpts of texts"
+        in copy_verdict(excerpts).sentence
     )
     whole = audit_texts(samples, train, held_out, seed=0, controls=False)
     assert (whole.unit, whole.compared) == ("item", f"{N_TRAIN} of {N_TRAIN} training items")
@@ -134,5 +134,5 @@ def test_what_a_small_audit_takes_does_not_depend_on_the_part_that_long_texts_ar
         chosen = _choose_real(*(cut_passages(part) for part in parts), 60, rng)
         sizes = [np.unique(part.groups, return_counts=True)[1] for part in chosen]
         extents.append([len(size) for size in sizes])
-        assert max(size.max() for size in sizes) in (1, STRETCH)
+        assert max(size.max() for size in sizes) in (1, EXCERPT)
     assert abs(sum(extents[0]) - sum(extents[1])) <= 1 and extents[0][1] == extents[1][1]

@@ -191,8 +191,8 @@ def test_fewer_training_texts_than_were_read_are_from_all_over_them(
     texts = [letter * 2_500 for letter in "AB" for _ in range(60)]
     evaluation = EXPORT(make_inputs(texts, texts[:3], texts[:2]))
     assert len(evaluation._part("train", 1_000_000)) == 120
-    stretches = evaluation._part("train", 30_000)
-    assert sum(map(len, stretches)) <= 30_000 and {text[0] for text in stretches} == {"A", "B"}
+    pieces = evaluation._part("train", 30_000)
+    assert sum(map(len, pieces)) <= 30_000 and {text[0] for text in pieces} == {"A", "B"}
 
 
 def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:

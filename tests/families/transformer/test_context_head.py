@@ -169,6 +169,16 @@ def test_a_restored_family_is_the_same(family: Transformer) -> None:
     assert torch.equal(family.bits(batch), other.eval().bits(batch))
 
 
+def test_probabilities_of_other_kinds_of_errors_are_refused(family: Transformer) -> None:
+    state = {key: tensor.clone() for key, tensor in family.state_dict().items()}
+    state["contexts.acceptance"] = state["contexts.acceptance"][:-1]
+    other = Transformer(TEXT, TransformerConfig(**SMALL, ngrams=False, contexts=True))  # type: ignore[arg-type]
+    other.allocate_buffers({key: tensor.shape for key, tensor in state.items()})
+    other.load_state_dict(state)
+    with pytest.raises(ValueError, match="inconsistent"):
+        other.check_state()
+
+
 @pytest.mark.parametrize(("name", "value"), [("text", 12), ("text", -1), ("spelling_starts", 99), ("acceptance", 2)])
 def test_a_damaged_state_is_refused(family: Transformer, name: str, value: int) -> None:
     state = {key: tensor.clone() for key, tensor in family.state_dict().items()}

@@ -12,6 +12,7 @@ from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.data.loading.rows import PackedExamples
 from anew.data.modality import Modality
 from anew.estimators.context_mixing.error_rates import NEW_BEGINNING, UNOPENED
+from anew.families.transformer import error_calibration
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import Transformer
 
@@ -95,6 +96,12 @@ def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_ot
 
 
 def test_kinds_that_are_not_drawn_too_often_are_accepted(family: Transformer) -> None:
-    list(islice(family.calibrate_drawing(documents("ba\0" * 200)), 20))
-    accepted = family.contexts.accepted_errors if family.contexts is not None else None
-    assert accepted is None or accepted[NEW_BEGINNING] == 1.0
+    list(islice(family.calibrate_drawing(documents("ab ba ab\0" * 100)), 20))
+    assert family.contexts is not None
+    accepted = family.contexts.accepted_errors
+    assert accepted is not None and accepted[UNOPENED] < 0.5 and accepted[NEW_BEGINNING] == 1.0
+
+
+def test_no_more_tokens_are_drawn_than_allowed(family: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_calibration, "MAX_TOKENS", 4 * error_calibration.TOKENS_BETWEEN)
+    assert len(list(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20)))) == 4

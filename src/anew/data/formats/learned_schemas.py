@@ -15,7 +15,7 @@ from anew.data.formats.pixel_matching import PixelMatching
 if TYPE_CHECKING:
     from anew.functional.steadiness import Stage
 
-Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
+Side = Annotated[int, Field(strict=True, ge=1, le=2**16)]
 Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 Window = Annotated[int, Field(strict=True, ge=3, le=99)]
 R = TypeVar("R", bound=Record)
@@ -39,7 +39,7 @@ SteadyStage = Annotated[
 class LearnedGrid(Record):
     """See `GridModality`."""
 
-    shape: list[Extent]
+    shape: list[Side]
     classes: Whole
     std: Positive
     notes: list[Text]
@@ -48,7 +48,7 @@ class LearnedGrid(Record):
 class LearnedImage(LearnedGrid):
     """See `Image.state`."""
 
-    shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
+    shape: Annotated[list[Side], Field(min_length=3, max_length=3)]
     frame: Literal["crop", "pad"]
     block: Count = 1  # older runs learn enlarged pixel art as it is
     levels: Annotated[list[Real], Field(min_length=2, max_length=2)] | None
@@ -58,7 +58,7 @@ class LearnedImage(LearnedGrid):
 class LearnedVideo(LearnedGrid):
     """See `Video.state`."""
 
-    shape: Annotated[list[Extent], Field(min_length=4, max_length=4)]
+    shape: Annotated[list[Side], Field(min_length=4, max_length=4)]
     frame: Literal["crop", "pad"]
     block: Count = 1  # older runs learn enlarged pixel art as it is
     rate: Positive
@@ -71,7 +71,7 @@ class LearnedVideo(LearnedGrid):
 class LearnedAudio(LearnedGrid):
     """See `Audio.state`. clip: the fields of an `audio_clips.Shape`."""
 
-    shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
+    shape: Annotated[list[Side], Field(min_length=3, max_length=3)]
     clip: dict[str, Count]
     top: Real
     gain: Positive

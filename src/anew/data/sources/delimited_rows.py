@@ -30,6 +30,7 @@ from anew.data.sources.base import SHARD_BYTES
 from anew.data.sources.columns import first_cells, text_columns
 from anew.errors import shorten
 
+DIALECT_ROWS, DIALECT_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
 SEARCHED_BYTES = 1 << 16  # bytes read at a time to find the end of a row
 QUOTED = '"(?:[^"]++|"")*+"'
 # Files up to this size are searched for quoted line breaks while listing, which bounds its time
@@ -125,9 +126,6 @@ class StrayQuotes:
         if '"' not in text or not self._quote.search(self._quoted.sub("", text)):
             return text
         return self._cell.sub(lambda cell: cell[0] if cell[1] else '"' + cell[0].replace('"', '""') + '"', text)
-
-
-DIALECT_ROWS, DIALECT_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
 
 
 class InvalidRow(ValueError):

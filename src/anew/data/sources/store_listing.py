@@ -40,6 +40,8 @@ MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and 
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za-z0-9_. -]*")
 MAX_STREAMS = 8  # requests at once
 MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
+# More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
+MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100
 
 
 class _KeptNames(Record):
@@ -188,10 +190,6 @@ def is_safe(name: str) -> bool:
     return all(
         part not in ("", ".", "..") and len(part.encode()) <= MAX_NAME_BYTES and "\\" not in part for part in parts
     )
-
-
-# More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
-MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100
 
 
 class PagedStore:

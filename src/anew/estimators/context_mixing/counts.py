@@ -34,13 +34,13 @@ MAX_OPEN = 16
 CLOSERS = HEADS + MAX_OPEN
 INDENT_SHIFT, COLUMN_SHIFT, DEPTH_SHIFT = 8, 24, 40
 INDENT_MASK, PLACE_MASK = 2**16 - 1, 2**32 - 1  # of the white space alone, and of both
-COLUMNS_TOGETHER = np.uint64(
-    2
-)  # bits of the column that contexts do not tell apart outside of brackets: fours of columns
+# Bits of the column that contexts do not tell apart outside of brackets: fours of columns
+COLUMNS_TOGETHER = np.uint64(2)
 HISTORY_SIZE = CLOSERS + MAX_OPEN
 TAB_WIDTH = 8  # a power of two
 MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
-FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
+# Columns from the line's start that contexts distinguish: indentation and list marks, though not one tab from two
+FEW_COLUMNS = 3
 # ASCII; special tokens, as between two documents, are spelt with NUL
 NUL, TAB, NEWLINE, SPACE, APOSTROPHE = 0, 9, 10, 32, 39
 OPENING, CLOSING = (40, 91, 123), (41, 93, 125)  # ([{ and )]}
@@ -207,7 +207,7 @@ def _nest(history: Keys, byte: Index) -> None:
 
 @compiled_inner
 def _after_column(column: np.uint64, byte: Index) -> np.uint64:
-    """The column after a byte: a tab ends at the next multiple of TAB_WIDTH, as files that mix tabs and spaces take it."""
+    """The column after a byte, in bytes: a tab ends at the next multiple of TAB_WIDTH, as files that mix tabs and spaces take it."""
     return (column | np.uint64(TAB_WIDTH - 1)) + np.uint64(1) if byte == TAB else column + np.uint64(1)
 
 

@@ -1,4 +1,5 @@
-"""Errors of single tokens: words that the train part does not have, and unbalanced brackets. Compiled loops.
+"""Errors of single tokens: words that the train part does not have, unbalanced brackets, and lines within brackets that stand where
+few do. Compiled loops.
 
 A model that has seen little text gives such tokens more probability than text has of them, and a sample goes astray after each. So
 they are accepted only with the probability that brings them to their frequency in held-out text, kind by kind, and drawn again
@@ -58,13 +59,14 @@ EMPTY_LINE = 15  # within brackets
 # A bracket that begins its line and closes one whose line is indented more, or less
 CLOSED_LEFT, CLOSED_RIGHT = 16, 17
 # A token that ends in the white space before a line within brackets where no other text of the line may begin: vocabularies have
-# white space of each width as one token, so a line that is too far left is lost with it. Further left than the line where the
+# white space of each width as one token, so a line that is too far left is lost with it. The line end before a bracket that closes is
+# such a token, too: where text has many, all are accepted. Further left than the line where the
 # innermost bracket was opened, or as far; each at the margin and beyond, and within one bracket or several
 ENDS_LEFT = 18
 NUM_ERRORS = 26  # G
-# Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. One is enough: what is refused too
-# often by chance is accepted more often as more tokens are drawn
-MIN_EXCESS = 1.0
+# Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. With one, a tenth of the rare
+# kinds is refused by chance, however many tokens are drawn: the documents stay the same
+MIN_EXCESS = 2.0
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]

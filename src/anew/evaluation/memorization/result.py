@@ -39,10 +39,10 @@ NOVELTY_AUC = MetricSpec(
 Variant = Literal["exact", "disturbed"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 Method = Literal["scan", "shifted", "reference"]
-Unit = Literal["item", "passage", "stretch"]
+Unit = Literal["item", "passage", "excerpt"]
 Limit = Literal["", "time", "memory"]
 # What is compared, by the unit of a result
-UNITS: dict[Unit, str] = {"item": "items", "passage": "passages", "stretch": "stretches of texts"}
+UNITS: dict[Unit, str] = {"item": "items", "passage": "passages", "excerpt": "excerpts of texts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class CopyTestResult:
         distance: Name of the distance that decided.
         samples, train, held_out: Numbers of items that were compared.
         n_train_total: Training items in all, of which `train` were compared.
-        unit: What these three numbers count, a key of UNITS: of long texts only passages or stretches are compared.
+        unit: What these three numbers count, a key of UNITS: of long texts only passages or excerpts are compared.
         reference_p: p-value of the test that is not free of assumptions.
         control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
             training items'; None if it was not run.

@@ -24,8 +24,8 @@ from anew.evaluation.memorization.sole_source import WINDOW, WholeText, texts_cu
 from anew.evaluation.memorization.texts import longest_matches
 from anew.functional.text_hashes import code_points
 
-# Passages of a stretch: of long documents a small audit compares stretches, so that it has many documents to permute the labels of
-STRETCH = 16
+# Passages of an excerpt: of long documents a small audit compares excerpts, so that it has many documents to permute the labels of
+EXCERPT = 16
 SPAN_RATIO = 4.0  # held-out texts were cut out of documents if training texts are this many times longer; chosen
 
 
@@ -56,7 +56,7 @@ class _Chosen:
         return len(self.rows) / max(len(self.passages), 1)
 
     @property
-    def are_stretches(self) -> bool:
+    def are_excerpts(self) -> bool:
         """Whether not all passages of each group are compared."""
         sizes = np.bincount(self.passages.group)
         return any(len(rows) < sizes[self.passages.group[rows[0]]] for rows in self.rows_of_groups())
@@ -68,7 +68,7 @@ class _Chosen:
         return np.split(self.rows, np.flatnonzero(np.diff(self.groups)) + 1)
 
     def whole_texts(self) -> list[str]:
-        """The texts, or stretches of them, that the passages of each group make up."""
+        """The texts, or excerpts of them, that the passages of each group make up."""
         return ["".join(self.passages.texts[i] for i in rows) for rows in self.rows_of_groups()]
 
     def place(self, number: int, offset: int) -> tuple[int, int]:
@@ -184,13 +184,13 @@ def _audit_whole_texts(
     real = texts_cut_to_lengths(real_texts, sample_texts, rng)
     sample_cuts = texts_cut_to_lengths(sample_texts, real_texts, rng)
     parts = [text.text[text.start : text.stop] for text in sample_cuts]
-    n_stretches = round(len(train_texts) / (train.share * train_share))  # as many as there are as long as these
+    n_excerpts = round(len(train_texts) / (train.share * train_share))  # as many as there are as long as these
     result = audit(
         WHOLE_TEXTS,
         [WholeText(part, 0, len(part), len(part)) for part in parts],
         real[: len(train_texts)],
         real[len(train_texts) :],
-        n_train_total=n_stretches,
+        n_train_total=n_excerpts,
         controls=controls,
         **options,
     )
@@ -205,8 +205,8 @@ def _audit_whole_texts(
             train.place(pair.train, starts[1]),
         )
         pairs.append(replace(pair, sample=sample, train=text, sample_start=sample_start, train_start=start))
-    if train.are_stretches:
-        return replace(result, pairs=pairs, n_train_total=n_stretches, unit="stretch")
+    if train.are_excerpts:
+        return replace(result, pairs=pairs, n_train_total=n_excerpts, unit="excerpt")
     return replace(result, pairs=pairs, n_train_total=round(len(np.unique(train.passages.group)) / train_share))
 
 
@@ -266,7 +266,7 @@ def _choose_real(
 ) -> tuple[_Chosen, _Chosen]:
     """About `max_real` passages, of as many groups of either part where there are so many; all if there are no more.
 
-    How many groups, and the longest stretch of each, must not depend on which part the long texts are in: labels would not be
+    How many groups, and the longest excerpt of each, must not depend on which part the long texts are in: labels would not be
     exchangeable. An audit of a few whole documents accused a model of copying the one long training document that it took.
     """
     parts = (train, held_out)
@@ -274,27 +274,27 @@ def _choose_real(
         chosen = [_Chosen(part, np.arange(len(part))) for part in parts]
         return chosen[0], chosen[1]
     sizes = [np.bincount(part.group) for part in parts]
-    n_groups, longest = _extent(np.concatenate(sizes), max_real)
+    n_groups, longest = _size_of_excerpts(np.concatenate(sizes), max_real)
     n_held_out = min(len(sizes[1]), max(n_groups // 2, n_groups - len(sizes[0])))
     counts = (min(len(sizes[0]), max(n_groups - n_held_out, 1)), n_held_out)
     chosen = [
-        _Chosen(part, _stretches(size, count, longest, rng))
+        _Chosen(part, _excerpts(size, count, longest, rng))
         for part, size, count in zip(parts, sizes, counts, strict=True)
     ]
     return chosen[0], chosen[1]
 
 
-def _extent(sizes: Integers, max_passages: int) -> tuple[int, int]:
+def _size_of_excerpts(sizes: Integers, max_passages: int) -> tuple[int, int]:
     """How many groups of these sizes to compare, and at most how many passages of each."""
-    n_groups = int(max_passages / np.minimum(sizes, STRETCH).mean())
+    n_groups = int(max_passages / np.minimum(sizes, EXCERPT).mean())
     if n_groups < len(sizes):
-        return n_groups, STRETCH
-    lengths = range(STRETCH, int(sizes.max()) + 1)
+        return n_groups, EXCERPT
+    lengths = range(EXCERPT, int(sizes.max()) + 1)
     return len(sizes), lengths[bisect_right(lengths, max_passages, key=lambda k: int(np.minimum(sizes, k).sum())) - 1]
 
 
-def _stretches(sizes: Integers, n_groups: int, longest: int, rng: np.random.Generator) -> Indices:
-    """Rows of a stretch of some groups, drawn at random. sizes: the number of rows of each group, one after the other."""
+def _excerpts(sizes: Integers, n_groups: int, longest: int, rng: np.random.Generator) -> Indices:
+    """Rows of an excerpt of some groups, drawn at random. sizes: the number of rows of each group, one after the other."""
     first_rows = np.cumsum(sizes) - sizes
     rows = []
     for group in np.sort(rng.permutation(len(sizes))[:n_groups]):

@@ -16,39 +16,42 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import MetricSpec, Score, share_spec
+from anew.evaluation.score import MetricSpec, Score, bounded_spec
 from anew.functional.intervals import clopper_pearson
 
 MAX_PROBE_ITEMS = 2_000  # training items, at most: the time grows with the cube
 # Relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
 RIDGE = 0.01
 BANDWIDTH = 0.5  # as a share of the median distance: classes are finer than the whole data
-LABEL_HISTOGRAM = share_spec(
+LABEL_HISTOGRAM = bounded_spec(
     "label_histogram",
     "Class mix",
     "How far the mix of classes is from your data's (0 = the same).",
     "the class mix is {value:.0%} off (real data: {real:.0%})",
-    (0.15, 0.6),
+    small=0.15,
+    large=0.6,
     question="variety",
 )
 ENOUGH_TO_PASS = 500  # samples whose accuracy is known within .06 where half are recognised; chosen
-LABEL_ACCURACY = share_spec(
+LABEL_ACCURACY = bounded_spec(
     "label_accuracy",
     "Label accuracy",
     "How often a classifier trained on real items takes a sample for what it was asked to be.",
     "a classifier agrees with the class of {value:.0%} of samples (real data: {real:.0%})",
-    (0.15, 0.4),
+    small=0.15,
+    large=0.4,
     better="higher",
     least_to_pass=ENOUGH_TO_PASS,
 )
-# Limits as shares of what the classifier recognises of the class: a third of the samples wrong is seen, and of three quarters wrong the
-# class is another one; chosen.
-WORST_CLASS_ACCURACY = share_spec(
+# Limits as shares of what the classifier recognises of the class: a class of which a third is wrong is seen as wrong, and one of which
+# three quarters are wrong is another class; chosen.
+WORST_CLASS_ACCURACY = bounded_spec(
     "worst_class_accuracy",
     "Label accuracy of the worst class",
     "How often that classifier agrees, in the class whose samples fall furthest behind real items.",
     "of the samples that should be {name}, a classifier agrees with {{value:.0%}} (real data: {{real:.0%}}){mistaken}",
-    (0.3, 0.75),
+    small=0.3,
+    large=0.75,
     better="higher",
     least_to_pass=sys.maxsize,
 )
@@ -316,7 +319,7 @@ class ClassAccuracy:
         )
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """The interval of the accuracy on samples from which `loss` follows if that of real items is as uncertain, as grades take it."""
+        """The interval of the accuracy on samples that makes a grade come to `loss`: grades widen it for the uncertainty of real items."""
         ends = ((self.real - self.value - end) / math.sqrt(2.0) for end in self.loss(alpha)[::-1])
         low, high = (min(max(self.value + end, 0.0), 1.0) for end in ends)
         return low, high

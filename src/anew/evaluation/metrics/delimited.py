@@ -20,16 +20,17 @@ from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import FieldEndings, TextRelations
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import Score, guessing_spec, share_spec
+from anew.evaluation.score import Score, bounded_spec, guessing_spec
 
-MALFORMED_ROWS = share_spec(
+MALFORMED_ROWS = bounded_spec(
     "malformed_rows",
     "Malformed rows",
     "Share of samples with another number of fields than rows of the data, without a number or a valid date where rows have one (null "
     "is allowed in JSON), or without a key that their JSON objects have.",
     "{value:.0%} of samples are no rows as the data has them: a field too many or too few, or one of another kind "
     "(real data: {real:.0%})",
-    (0.03, 0.15),
+    small=0.03,
+    large=0.15,
     least=50,
     explains_others=True,
 )

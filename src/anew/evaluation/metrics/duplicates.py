@@ -15,15 +15,16 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.neighbours import nearest_others, radii, tie
-from anew.evaluation.score import Score, share_spec
+from anew.evaluation.score import Score, bounded_spec
 from anew.functional.intervals import clopper_pearson
 
-DUPLICATE_SHARE = share_spec(
+DUPLICATE_SHARE = bounded_spec(
     "duplicate_share",
     "Near-duplicates",
     "Share of samples that are nearly the same as another sample: at a third of the usual distance between neighbours, or less.",
     "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})",
-    (0.1, 0.4),
+    small=0.1,
+    large=0.4,
     question="variety",
 )
 # Of the usual (median) distance of held-out items from their nearest other, where a duplicate begins: .1% of digits are so close, 5% of

@@ -19,7 +19,7 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.image_statistics import STRIDES, fine_detail, grey, mean_tile
+from anew.evaluation.metrics.image_statistics import STRIDES, Images, fine_detail, grey, mean_tile
 
 # Roughness, in levels of 0 to 255, that pixels are counted beyond: grain of less than the first cannot be seen. Differences of
 # channels are larger where they are seen.
@@ -75,9 +75,6 @@ def _shares(x: Array, levels: Sequence[float]) -> Array:
         [(rough > level).mean(axis=(1, 2)) for rough in (across, down, np.minimum(across, down)) for level in levels],
         axis=1,
     ).astype(np.float64)
-
-
-Images = Sequence[Numbers] | Numbers
 
 
 def slope_numbers(images: Images) -> Array:

@@ -15,14 +15,17 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, jensen_shannon
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
-from anew.evaluation.score import share_spec
+from anew.evaluation.score import bounded_spec
 
-COLOUR_DISTANCE = share_spec(
+Images = Sequence[Numbers] | Numbers
+
+COLOUR_DISTANCE = bounded_spec(
     "colour_distance",
     "Colours",
     "How far the mix of colours is from that of real images (0 = the same, 1 = no colour in common).",
     "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
-    (0.08, 0.35),
+    small=0.08,
+    large=0.35,
     agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
 )
 # Bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
@@ -51,6 +54,12 @@ VISIBLE_AMPLITUDE = 6.0
 VISIBLE_CAST = 0.01  # shift of greys in OKLab, about half of what is seen side by side; smaller ones do not count
 # Levels of 0 to 255, half of one for each difference: less comes from rounding. Real textures have 0.3, specks that are seen 1.5.
 FAINT_COLOUR_NOISE = 1.0
+OPAQUE, CLEAR = 250, 5  # alpha from which a pixel counts as opaque, and up to which as clear; allows for rounding
+# A value within PURE_LEVELS of white or black counts as pure, and within PALE_LEVELS as nearly so: samples of digits that could
+# be told from real ones had strokes of 240 to 247, where real ones have 248 to 255.
+PURE_LEVELS, PALE_LEVELS = 8, 32
+# A pixel counts as grey by half at this chroma of OKLab, and hardly at twice as much; the most pixels of an image that are read.
+GREY_CHROMA, GREY_PIXELS = 0.03, 1024
 COLOUR_LEVELS = 32  # levels of a channel when colours are counted: differences below 8 of 255 are hardly seen
 
 
@@ -77,16 +86,6 @@ def colour_counts(images: Sequence[Numbers] | Numbers) -> Array:
 def colour_distance(a: Numbers, b: Numbers) -> float:
     """Jensen-Shannon divergence in bits of the colours of a (n, CELLS) and b (m, CELLS)."""
     return jensen_shannon(a.sum(axis=0), b.sum(axis=0))
-
-
-Images = Sequence[Numbers] | Numbers
-
-OPAQUE, CLEAR = 250, 5  # alpha from which a pixel counts as opaque, and up to which as clear; allows for rounding
-# A value within PURE_LEVELS of white or black counts as pure, and within PALE_LEVELS as nearly so: samples of digits that could
-# be told from real ones had strokes of 240 to 247, where real ones have 248 to 255.
-PURE_LEVELS, PALE_LEVELS = 8, 32
-# A pixel counts as grey by half at this chroma of OKLab, and hardly at twice as much; the most pixels of an image that are read.
-GREY_CHROMA, GREY_PIXELS = 0.03, 1024
 
 
 def grey(images: Images) -> Array:

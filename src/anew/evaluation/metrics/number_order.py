@@ -23,15 +23,16 @@ from anew.evaluation.metrics.number_sums import BROKEN_SUM, WeightedSum, weighte
 from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.row_formats import RowFormat, number
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, share_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, bounded_spec
 
-BROKEN_ORDER = share_spec(
+BROKEN_ORDER = bounded_spec(
     "broken_order",
     "Broken order of numbers",
     "Share of samples with two numbers in an order that they never have in the data: an end before its beginning, a total below "
     "its part.",
     "{value:.0%} of samples have numbers in an order that the data never has (real data: {real:.0%})",
-    (0.03, 0.15),
+    small=0.03,
+    large=0.15,
     least=50,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )

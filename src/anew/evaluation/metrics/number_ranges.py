@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, share_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, bounded_spec
 
-OUT_OF_RANGE = share_spec(
+OUT_OF_RANGE = bounded_spec(
     "numbers_out_of_range",
     "Numbers out of range",
     "Share of samples with a number far above or below all that the data has at the same place.",
     "{value:.0%} of samples have a number out of the range that it has in the data (real data: {real:.0%})",
-    (0.05, 0.3),
+    small=0.05,
+    large=0.3,
     least=50,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )

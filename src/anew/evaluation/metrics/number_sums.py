@@ -13,15 +13,16 @@ import numpy as np
 
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, Place, frequent_places
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, share_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, bounded_spec
 
-BROKEN_SUM = share_spec(
+BROKEN_SUM = bounded_spec(
     "broken_sum",
     "Broken sums and products",
     "Share of samples with a number that does not follow from others as it does in the data: a total that is not the sum of its "
     "parts, an amount that is not price times quantity.",
     "{value:.0%} of samples have a number that does not follow from others as in the data (real data: {real:.0%})",
-    (0.03, 0.15),
+    small=0.03,
+    large=0.15,
     least=50,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Score, share_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Score, bounded_spec
 
 MIN_JUDGED = 50  # least number of records that are judged; chosen: with fewer, only a flood of babble would show
-ODD_RECORDS = share_spec(
+ODD_RECORDS = bounded_spec(
     "odd_records",
     "Odd letter combinations",
     "Share of samples whose characters follow each other less plausibly than those of 19 in 20 held-out records.",
     "{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
-    (0.05, 0.25),
+    small=0.05,
+    large=0.25,
     least=MIN_JUDGED,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )

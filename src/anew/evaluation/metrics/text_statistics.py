@@ -25,30 +25,32 @@ from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
-from anew.evaluation.score import Group, MetricSpec, Score, share_spec
+from anew.evaluation.score import Group, MetricSpec, Score, bounded_spec
 from anew.evaluation.text_pieces import resampling_units
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
-FOURGRAM_DIVERGENCE = share_spec(
+FOURGRAM_DIVERGENCE = bounded_spec(
     "fourgram_divergence",
     "Character 4-grams",
     "How far the counts of 4-grams, sequences of four characters, are from those of held-out text (0 = the same, 1 = nothing in common): "
     "whether pieces of words are like those of the data.",
     "character 4-grams differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
-    (0.1, 0.3),
+    small=0.1,
+    large=0.3,
     order=20,
     award="Closest to the data",
     agreement="character 4-grams agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
     # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
     least_to_pass=10_000,
 )
-REPETITION_RATE = share_spec(
+REPETITION_RATE = bounded_spec(
     "repetition_rate",
     "Repetition",
     "Share of passages that repeat an earlier one. Real text repeats itself a little; much more is a fault.",
     "the samples repeat themselves in {value:.0%} of passages (real text: {real:.0%})",
-    (0.05, 0.3),
+    small=0.05,
+    large=0.3,
     question="variety",
 )
 ODD_RECORDS_MEASURE = "odd letter combinations"
@@ -194,7 +196,7 @@ class TextStatistics:
             real_baseline=float(real_rates.mean()),
             n=sum(max(len(text) - REPEAT + 1, 0) for text in self.samples),
             source=f"share of {REPEAT}-character passages that occur earlier in the same sample, mean of samples "
-            "or of stretches of few; real: held-out text",
+            "or of pieces of few; real: held-out text",
         )
 
     def _verbatim(self) -> Iterator[Score]:

@@ -17,14 +17,15 @@ from anew.data.formats.word_rules import word_rule
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.two_sample import one_sided_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, guessing_spec, share_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, bounded_spec, guessing_spec
 
-KNOWN_WORDS = share_spec(
+KNOWN_WORDS = bounded_spec(
     "known_words",
     "Known words",
     "Share of words that occur in the training text.",
     "{value:.1%} of words are words of the training text (real text: {real:.1%})",
-    (0.04, 0.2),
+    small=0.04,
+    large=0.2,
     better="higher",
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
@@ -46,25 +47,27 @@ NEW_WORDS = MetricSpec(
     maximum=1.0,
     role="fact",
 )
-BROKEN_WORDS = share_spec(
+BROKEN_WORDS = bounded_spec(
     "broken_words",
     "Broken words",
     "Share of words that are not in the training text and contain a letter trigram that no word there has.",
     "{value:.1%} of words are broken (real text: {real:.1%})",
-    (0.02, 0.1),
+    small=0.02,
+    large=0.1,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 ENOUGH_PAIRS = 2_000  # pairs of words that can show that there is no difference; chosen
-KNOWN_PAIRS = share_spec(
+KNOWN_PAIRS = bounded_spec(
     "known_pairs",
     "Known word pairs",
     "Share of pairs of neighbouring known words that also occur in the training text; low for word salad.",
     "{value:.0%} of pairs of words occur in the training text (real text: {real:.0%})",
-    (0.06, 0.2),
+    small=0.06,
+    large=0.2,
     better="higher",
     least_to_pass=ENOUGH_PAIRS,
 )
-PAIRS_BEYOND_REAL = share_spec(
+PAIRS_BEYOND_REAL = bounded_spec(
     "pairs_beyond_real",
     "Known word pairs beyond real text",
     "How much larger the share of known word pairs is in samples than in real text; high for text chained together from pairs of the "
@@ -72,7 +75,8 @@ PAIRS_BEYOND_REAL = share_spec(
     "the share of pairs of words that are from the training text is larger than that of real text by {value:.0%} of all pairs",
     # Real halves reach 3%, trained models 15%, those that mostly recite 19% to 44%; text chained from pairs 34% to 42%.
     # It never says no by itself: a model that is drawn with a low temperature prefers pairs that it knows.
-    (0.2, 1.0),
+    small=0.2,
+    large=1.0,
     exact_baseline=0.0,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
@@ -83,12 +87,13 @@ MIN_WORDS = 100  # with fewer words of samples or held-out text, shares say noth
 MIN_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs
 PAIR_BITS = 32  # bits of a pair's number that hold its second word
 WIDTH = 3  # characters of a trigram; marks of the beginning and the end of a word count
-KNOWN_CHARACTER_PAIRS = share_spec(
+KNOWN_CHARACTER_PAIRS = bounded_spec(
     "known_character_pairs",
     "Known pairs of characters",
     "Share of pairs of neighbouring characters that occur in the training text, of scripts without spaces between words.",
     "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
-    (0.04, 0.2),
+    small=0.04,
+    large=0.2,
     better="higher",
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )

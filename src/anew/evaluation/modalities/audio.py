@@ -228,7 +228,7 @@ class AudioEvaluation(Evaluation[Samples]):
             f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy)"
         )
         explanation += (
-            f"; for a real clip that was held out, among the same ones, it is typically {typical:.1f} dB."
+            f"; from a held-out clip to the nearest of the same training clips, it is typically {typical:.1f} dB."
             if held_out
             else "."
         )

@@ -23,37 +23,40 @@ from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, share_spec
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, bounded_spec
 from anew.evaluation.text_pieces import FEW_TEXTS
 
-PARSE_SHARE = share_spec(
+PARSE_SHARE = bounded_spec(
     "parse_share",
     "Parses",
     "Share of generated code, without comments, in statements, functions and classes that parse.",
     "{value:.0%} of the code is in statements, functions and classes that parse (real data: {real:.0%})",
-    (0.1, 0.4),
+    small=0.1,
+    large=0.4,
     better="higher",
     relative=True,
     least=20,
     least_to_pass=150,
 )
-WHOLE_SHARE = share_spec(
+WHOLE_SHARE = bounded_spec(
     "whole_parse_share",
     "Programs parse",
     "Share of generated programs of which everything parses.",
     "{value:.0%} of the programs parse as a whole (real data: {real:.0%})",
-    (0.1, 0.4),
+    small=0.1,
+    large=0.4,
     better="higher",
     relative=True,
     least=50,
     least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
-BRACKET_SHARE = share_spec(
+BRACKET_SHARE = bounded_spec(
     "bracket_share",
     "Brackets close",
     "Share of generated code in outermost blocks whose brackets close in the right order, for languages without a grammar.",
     "{value:.0%} of the code is in blocks whose brackets close (real data: {real:.0%})",
-    (0.1, 0.4),
+    small=0.1,
+    large=0.4,
     better="higher",
     relative=True,
     least=20,

@@ -109,7 +109,7 @@ class ImageEvaluation(Evaluation[Numbers]):
             "(0 = exact copy, 255 = the most possible)"
         )
         explanation += (
-            f"; for a real image that was held out, among the same ones, it is typically {typical:.0f}."
+            f"; from a held-out image to the nearest of the same training images, it is typically {typical:.0f}."
             if held_out
             else "."
         )

@@ -21,7 +21,7 @@ from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, share_spec
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, bounded_spec
 
 NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
 MAX_SEARCHED = 50_000  # training sequences that are searched for the nearest one: bounds the time
@@ -30,22 +30,24 @@ RESAMPLES = 200  # resamples of a bootstrap: more than for other distances, as s
 Floats = NDArray[np.float64]
 Sets = tuple[Sequence[str], Sequence[str], Sequence[str]]  # samples, test, train
 
-USUAL_LENGTHS = share_spec(
+USUAL_LENGTHS = bounded_spec(
     "usual_lengths",
     "Usual lengths",
     "Share of samples that are about as long as 95% of held-out sequences are.",
     "{value:.0%} of the sequences have a usual length (real data: {real:.0%})",
-    (0.1, 0.4),
+    small=0.1,
+    large=0.4,
     better="higher",
     least=50,
     least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
-COMPOSITION_DISTANCE = share_spec(
+COMPOSITION_DISTANCE = bounded_spec(
     "composition_distance",
     "Composition",
     "How far the frequencies of residues are from those of held-out sequences (0 = the same, 1 = nothing in common).",
     "the mix of residues differs (divergence {value:.3f}; real data: {real:.3f})",
-    (0.01, 0.05),
+    small=0.01,
+    large=0.05,
     agreement="the mix of residues agrees (divergence {value:.3f}; real data: {real:.3f})",
 )
 NEAREST_IDENTITY = MetricSpec(
@@ -55,12 +57,13 @@ NEAREST_IDENTITY = MetricSpec(
     group=Group.NOVELTY,
     maximum=1.0,
 )
-USUAL_IDENTITY = share_spec(
+USUAL_IDENTITY = bounded_spec(
     "usual_identity",
     "Relatives in training",
     "Share of samples that have as near a relative among training sequences as 95% of held-out sequences have.",
     "{value:.0%} of the samples have as near a relative in the data as real ones have (real data: {real:.0%})",
-    (0.1, 0.5),
+    small=0.1,
+    large=0.5,
     better="higher",
     least=50,
     least_to_pass=USUALLY_ENOUGH_ITEMS,

@@ -159,7 +159,7 @@ class VideoEvaluation(Evaluation[Clip]):
             "their values (0 = exact copy, 255 = the most possible)"
         )
         explanation += (
-            f"; for a real clip that was held out, among the same ones, it is typically {typical:.0f}."
+            f"; from a held-out clip to the nearest of the same training clips, it is typically {typical:.0f}."
             if held_out
             else "."
         )

@@ -17,10 +17,10 @@ from anew.evaluation.score import Score
 COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--pink)")
 DASHES = ("", "7 3", "8 3 2 3", "2 3", "7 3 2 3 2 3")  # in addition to colours, for readers who see none
 SMOOTHING = 0.04  # window of a running mean, as a share of the steps; chosen by eye
+ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "better: near 1"}
 MAX_DRAWN_RATIO = 4.0  # a naive baseline beyond this many times the largest other value is named, not drawn
 
 # ---- the scale of a score ----
-ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "better: near 1"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class ReportItem:
         media: Bytes that a browser can play.
         media_type: Media type of these, "audio/wav" or "video/mp4".
         text: Text that is shown as it is.
-        marks: The (start, stop) of each stretch of characters that is highlighted, in order.
+        marks: The (start, stop) of each run of characters that is highlighted, in order.
         is_cut: Whether the text is a part of a longer one.
     """
 

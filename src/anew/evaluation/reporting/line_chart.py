@@ -125,7 +125,7 @@ def thin_out(values: Array) -> NDArray[np.intp]:
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """About `about` round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
+    """Round numbers from low to high, `about` of them or nearly: multiples of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     wide = next(factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)

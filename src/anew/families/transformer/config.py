@@ -73,7 +73,8 @@ class TransformerSampling:
     )
     match_error_rates: bool = setting(
         True,
-        "draw out-of-vocabulary words and unbalanced brackets no more often than held-out text has them, as far as single tokens tell",
+        "draw out-of-vocabulary words, unbalanced brackets, and empty or badly indented lines within brackets no more often than held-out "
+        "text has them, as far as single tokens tell",
     )
     avoid_known: bool = setting(
         True, "redraw a record that is identical to a training record, unless most records of the data repeat"

@@ -103,6 +103,7 @@ class ContextHead(FittedBuffers):
     def check(self) -> None:
         if not self.is_fitted:
             return
+        from anew.estimators.context_mixing.error_rates import NUM_ERRORS
         from anew.estimators.context_mixing.mixer import initial_joint, initial_parameters
 
         arrays = self.arrays()
@@ -120,7 +121,7 @@ class ContextHead(FittedBuffers):
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")
         rates = self._buffers.get(ACCEPTANCE)
-        if rates is not None and (rates.ndim != 1 or not bool(((rates >= 0) & (rates <= 1)).all())):
+        if rates is not None and (rates.shape != (NUM_ERRORS,) or not bool(((rates >= 0) & (rates <= 1)).all())):
             raise ValueError("the probabilities that errors are accepted are inconsistent")
 
     def clear_cache(self) -> None:
@@ -163,13 +164,11 @@ class ContextHead(FittedBuffers):
 
     @property
     def accepted_errors(self) -> Floats | None:
-        """(G,) probability that each kind of error is accepted; None if all are, as in runs that did not measure these kinds."""
-        from anew.estimators.context_mixing.error_rates import NUM_ERRORS
-
+        """(G,) probability that each kind of error is accepted; None if all are."""
         if ACCEPTANCE not in self._buffers:
             return None
         accepted: Floats = self.get_buffer(ACCEPTANCE).cpu().numpy()
-        return accepted if len(accepted) == NUM_ERRORS and bool((accepted < 1).any()) else None
+        return accepted if bool((accepted < 1).any()) else None
 
     # -- many targets at once -------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
 SAMPLES_AT_ONCE = 8  # few, so that they become long in little time: brackets go wrong late; chosen
 TOKENS_BETWEEN = 64  # drawn before the rates are computed again
-MAX_TOKENS = 8192  # drawn in all; chosen
+MAX_TOKENS = 8192  # drawn in all, after which there is no other step; chosen
 MAX_ROUNDS = 64  # of samples, in case all of them end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
 Floats = NDArray[np.float32]
@@ -41,7 +41,9 @@ def calibrate_errors(family: SampledFamily, head: ContextHead, documents: Iterab
 
     there = np.zeros(NUM_ERRORS, dtype=np.int64)
     for batch in documents:
-        there += head.count_errors(int(batch.x[0, 0]), _targets(batch))
+        opening, targets = int(batch.x[0, 0]), _targets(batch)
+        # Without the first token, as samples are tallied
+        there += head.count_errors(opening, targets) - head.count_errors(opening, targets[:1])
     tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
     num_tallied = 0
     for seed in range(FIRST_SEED, FIRST_SEED + MAX_ROUNDS if there.any() else FIRST_SEED):
@@ -50,6 +52,7 @@ def calibrate_errors(family: SampledFamily, head: ContextHead, documents: Iterab
         for _ in sampler:
             state = sampler.state
             assert isinstance(state, ContextState)
+            # There is no state before the first token, which is not tallied therefore
             state.tallies, num_drawn = tallies, int(tallies[:, 1].sum())
             if num_drawn < num_tallied + TOKENS_BETWEEN:
                 continue
@@ -57,8 +60,8 @@ def calibrate_errors(family: SampledFamily, head: ContextHead, documents: Iterab
             state.accepted = acceptance_rates(tallies[:, 0], num_tallied, there)
             head.accept_errors(state.accepted)
             yield state.accepted
-        if num_tallied >= MAX_TOKENS:
-            return
+            if num_tallied >= MAX_TOKENS:
+                return
 
 
 def _targets(batch: Batch) -> NDArray[np.int32]:
