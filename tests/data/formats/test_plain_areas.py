@@ -60,6 +60,12 @@ def test_where_real_images_are_as_rough_nothing_becomes_plain() -> None:
     assert PlainStep.learn(textures[:30] * 0.98, textures.round()) is None
 
 
+def test_noise_is_left_as_it_is() -> None:
+    """Samples of a network that has hardly begun to learn became images of one colour, each like many others."""
+    noise = np.random.default_rng(0).uniform(0, 255, (64, 3, 20, 20)).astype(np.float32)
+    assert PlainStep.learn(noise, stripes(120, 1)) is None
+
+
 def test_shades_are_left_as_they_are() -> None:
     """Real images with smooth shades have no areas of one colour: nothing becomes plain, however mottled samples are."""
     rng = np.random.default_rng(2)

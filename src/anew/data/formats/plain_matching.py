@@ -21,6 +21,9 @@ MOTTLED, VISIBLE = 1.25, 2.0
 # 0.97; of the former digits have 0.01 and letters 0.017, of the latter photographs and textures at most 0.04.
 MIN_PLAIN, MIN_EXACT, NOISE = 0.025, 0.2, 8.0
 MIN_BACKGROUND = 0.1  # share of all pixels; chosen
+# Of noise, as after a handful of training steps, the step leaves one colour. It is not learned where more than MAX_LOST of the samples
+# keep less than MIN_KEPT of their contrast, beside as many as there are real images of one colour; chosen.
+MAX_LOST, MIN_KEPT = 0.1, 0.5
 COMPARED = 64  # samples whose regions are compared with real images: bounds the time
 
 
@@ -38,7 +41,8 @@ class PlainStep(Record):
 
     @classmethod
     def learn(cls, samples: Levels, real: Levels) -> PlainStep | None:
-        """None where real images (n, C, H, W) have hardly any plain areas, or samples are not mottled in comparison with them."""
+        """None where real images (n, C, H, W) have hardly any plain areas, where samples are not mottled in comparison with them, or
+        where little would be left of samples."""
         if not has_plain_areas(real):
             return None
         is_visible, is_real_visible = plain_areas.visible(samples), plain_areas.visible(real)
@@ -60,6 +64,9 @@ class PlainStep(Record):
         shares = curve(reached[rung], real_shares)
         x = plain_areas.as_plain(x, rung, shares)
         x = plain_areas.restored(x, samples)
+        num_lost = np.count_nonzero(_contrast(x) < MIN_KEPT * _contrast(samples))
+        if num_lost > (MAX_LOST + np.mean(_contrast(real) < NOISE)) * len(x):
+            return None
         low, high = (curve(_near(x, end), _near(real, end)) for end in (0.0, 255.0))
         return cls(apart=tuple(curves), low=low, high=high, rung=rung, shares=shares)
 
@@ -91,6 +98,11 @@ def _background(levels: Levels) -> NDArray[np.bool_]:
     if counts.max() < MIN_BACKGROUND * counts.sum():
         return is_clear
     return np.asarray((levels == colour[None, :, None, None]).all(axis=1))
+
+
+def _contrast(x: Levels) -> Levels:
+    """(n,) standard deviations within images (n, C, H, W), the mean of their channels."""
+    return np.asarray(x.std(axis=(2, 3)).mean(axis=1))
 
 
 def _near(x: Levels, end: float) -> Levels:
