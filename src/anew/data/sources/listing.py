@@ -238,9 +238,9 @@ class _FolderWalk:
                 waiting.pop()
             else:
                 waiting.append(self._entries(f"{path}/"))
-        found = self._table.table()
-        files = self._identities.without_aliases(found)
-        return Listing(self._place, files, self._hidden, self._refusals, len(found) - len(files))
+        entries = self._table.table()
+        files = self._identities.without_aliases(entries)
+        return Listing(self._place, files, self._hidden, self._refusals, len(entries) - len(files))
 
     def _entries(self, folder: str) -> Iterator[str]:
         """Add what a folder holds; yields each folder in it where its turn is. folder: "", or a path with a slash at its end."""

@@ -52,7 +52,7 @@ def calibrate_errors(family: SampledFamily, head: ContextHead, documents: Iterab
         for _ in sampler:
             state = sampler.state
             assert isinstance(state, ContextState)
-            # There is no state before the first token, which is not tallied therefore
+            # There is no state before the first token, so it is not counted
             state.tallies, num_drawn = tallies, int(tallies[:, 1].sum())
             if num_drawn < num_tallied + TOKENS_BETWEEN:
                 continue
