@@ -75,12 +75,12 @@ def as_plain(x: Levels, rung: int, shares: Curve) -> Levels:
 
 
 def visible(x: Levels) -> NDArray[np.bool_]:
-    """Which pixels (n, H, W) are not exactly clear: all where there is no alpha."""
+    """Which pixels (n, H, W) have an alpha above 0; without an alpha channel all of them."""
     return np.rint(x[:, 3]) > 0.0 if x.shape[1] == 4 else np.ones((len(x), *x.shape[2:]), dtype=np.bool_)
 
 
 def wholly_opaque(x: Levels) -> NDArray[np.bool_]:
-    """Which pixels (n, H, W) are opaque, or nearly so: all where there is no alpha."""
+    """Which pixels (n, H, W) are opaque, or nearly so; without an alpha channel all of them."""
     return x[:, 3] >= OPAQUE if x.shape[1] == 4 else np.ones((len(x), *x.shape[2:]), dtype=np.bool_)
 
 

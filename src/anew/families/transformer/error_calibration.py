@@ -21,7 +21,7 @@ from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
 SAMPLES_AT_ONCE = 8  # few, so that they become long in little time: brackets go wrong late; chosen
 TOKENS_BETWEEN = 64  # drawn before the rates are computed again
-MAX_TOKENS = 8192  # drawn in all, after which there is no other step; chosen
+MAX_TOKENS = 8192  # drawn in all: calibration ends with the step that reaches them; chosen
 MAX_ROUNDS = 64  # of samples, in case all of them end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
 Floats = NDArray[np.float32]
@@ -39,14 +39,14 @@ def calibrate_errors(family: SampledFamily, head: ContextHead, documents: Iterab
     """
     from anew.estimators.context_mixing.error_rates import NUM_ERRORS, acceptance_rates  # not above: it loads Numba
 
-    there = np.zeros(NUM_ERRORS, dtype=np.int64)
+    document_errors = np.zeros(NUM_ERRORS, dtype=np.int64)
     for batch in documents:
         opening, targets = int(batch.x[0, 0]), _targets(batch)
         # Without the first token, as samples are tallied
-        there += head.count_errors(opening, targets) - head.count_errors(opening, targets[:1])
+        document_errors += head.count_errors(opening, targets) - head.count_errors(opening, targets[:1])
     tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
     num_tallied = 0
-    for seed in range(FIRST_SEED, FIRST_SEED + MAX_ROUNDS if there.any() else FIRST_SEED):
+    for seed in range(FIRST_SEED, FIRST_SEED + MAX_ROUNDS if document_errors.any() else FIRST_SEED):
         keys = [(seed, index) for index in range(SAMPLES_AT_ONCE)]
         sampler = TokenSampler(family, SampleRequest(n=SAMPLES_AT_ONCE), TransformerSampling(), keys)
         for _ in sampler:
@@ -57,7 +57,7 @@ def calibrate_errors(family: SampledFamily, head: ContextHead, documents: Iterab
             if num_drawn < num_tallied + TOKENS_BETWEEN:
                 continue
             num_tallied = num_drawn
-            state.accepted = acceptance_rates(tallies[:, 0], num_tallied, there)
+            state.accepted = acceptance_rates(tallies[:, 0], num_tallied, document_errors)
             head.accept_errors(state.accepted)
             yield state.accepted
             if num_tallied >= MAX_TOKENS:
