@@ -19,7 +19,9 @@ def proteins(n: int, seed: int, num_runs: int = 0) -> list[str]:
 
 def test_the_share_of_a_text_that_is_repetition() -> None:
     sentence = "You should have received a copy of it. "
-    shares = repeated_shares(["MKTAYIAKQR", "A" * 50, "KT" + "A" * 8, sentence, sentence + "Else see below. " + sentence, ""])
+    shares = repeated_shares(
+        ["MKTAYIAKQR", "A" * 50, "KT" + "A" * 8, sentence, sentence + "Else see below. " + sentence, ""]
+    )
     assert shares == pytest.approx([0.0, 1.0, 0.8, 0.0, len(sentence) / (2 * len(sentence) + 16), 0.0])
 
 
