@@ -76,7 +76,7 @@ def repeated_shares(texts: Sequence[str]) -> Array:
     for part, start in zip(points, np.cumsum(lengths) - lengths, strict=True):
         if len(part) > PASSAGE:
             is_repeated[start : start + len(part)] |= _in_earlier_passages(window_hashes(part, PASSAGE))
-    return np.bincount(items, is_repeated, len(texts)) / np.maximum(lengths, 1)
+    return np.asarray(np.bincount(items, is_repeated, len(texts)) / np.maximum(lengths, 1))
 
 
 def _in_earlier_passages(hashes: Hashes) -> NDArray[np.bool_]:
