@@ -26,7 +26,7 @@ from anew.data.formats.audio import (
     read_header,
     with_channels,
 )
-from anew.data.formats.audio_clips import MIN_CLIPS_TO_CUT, RATES, Shape, choose
+from anew.data.formats.audio_clips import FITTING_SHARE, MIN_CLIPS_TO_CUT, RATES, Shape, choose, usual_rate
 from anew.data.formats.image_size import what_keeps
 from anew.data.formats.mp3_cache import Recording, recording_of
 from anew.data.types import DataBudget, FileSlice
@@ -54,6 +54,7 @@ ONE_LENGTH_SHARE = 0.8
 # Clips of a file of which the beginning alone is learned: of longer ones, most would be lost; chosen
 MAX_CLIPS_OF_SOUND = 4.0
 MIN_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
+NOTHING = 1e-5  # share of the energy of a signal that may lie above the frequencies that are learned: 50 decibels less; chosen
 SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
 
 
@@ -122,6 +123,22 @@ def share_above(x: Samples, rate: int, frequency: float) -> float:
         total += float(power.sum())
         above += float(power[math.ceil(frequency * size / rate) :].sum())
     return above / total if total > 0.0 else 0.0
+
+
+def highest_frequency(data: SoundData) -> float:
+    """The frequency in Hz above which the beginning of a file holds nothing. Raises ValueError (one clause)."""
+    header = read_header(data)
+    x, rate = read(data, 0, min(header.frames, round(SINGLE_SECONDS * header.rate)), 1)
+    x = (x - x.mean()) * np.hanning(len(x))  # the ends would have frequencies of their own
+    power = np.abs(np.fft.rfft(x)) ** 2
+    above = np.cumsum(power[::-1])[::-1]  # at each frequency and above
+    num_bins = int((above > NOTHING * above[0]).sum())
+    return num_bins * rate / len(x)
+
+
+def highest_of(frequencies: Sequence[float]) -> float | None:
+    """The frequency above which nearly no file holds anything, from those of some files; None without any."""
+    return float(np.quantile(frequencies, FITTING_SHARE)) if frequencies else None
 
 
 def contents_of(data: SoundData, shape: Shape, trims: bool) -> Contents:
@@ -245,12 +262,16 @@ def describe_files(
     stereo = " of stereo" if shape.channels == 2 else ""
     longest = max((header.seconds for header in headers), default=0.0)
     rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
-    notes = [
-        f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
-    ]
+    if shape.is_signal:
+        form = f"{shape.length:,} values each, learned as they are, without a spectrogram, since these are slow signals"
+    else:
+        form = f"as {shape.bands} bands x {shape.frames} frames"
+    notes = [f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, {form}{reason}."]
     surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
     rates = [h.rate for h in headers if h.rate != shape.rate]
-    if rates:
+    if rates and shape.is_signal and not is_rate_asked:
+        notes.append(_describe_rate(headers, shape))
+    elif rates:
         rates_of_files = f"{rates[0]:,} Hz" if len(set(rates)) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
         count = "" if len(rates) == len(headers) else f" ({len(rates)} of {surveyed})"
         loss = _describe_loss(headers, shape, budget, contents, is_rate_asked)
@@ -268,6 +289,19 @@ def describe_files(
             f"(seconds={usual:.3g} learns whole files).",
         ]
     return notes + _describe_cutting(headers, shape, budget, contents, surveyed, trims)
+
+
+def _describe_rate(headers: Sequence[Header], shape: Shape) -> str:
+    """A sentence on the rate at which slow signals are learned."""
+    rates = sorted({header.rate for header in headers})
+    of_files = f"{rates[0]:,} Hz" if len(rates) == 1 else f"{rates[0]:,} to {rates[-1]:,} Hz"
+    usual = usual_rate(headers)
+    if shape.rate >= usual:
+        return f"Files of {of_files} are resampled to {shape.rate:,} Hz, the rate of most."
+    return (
+        f"Nothing lies above {shape.rate / 2:g} Hz, so files of {of_files} are learned at {shape.rate:,} Hz, and samples are written "
+        f"at {usual:,} Hz (rate={usual} learns that rate)."
+    )
 
 
 def describe_missing(shares: Mapping[str, float]) -> list[str]:

@@ -24,6 +24,7 @@ from anew.core.specs import Grid, Spec
 from anew.data.formats import audio, audio_clips, learned_schemas, sound_survey, stored_clips
 from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
+from anew.data.formats.signal_grid import scale_type, signal_pictures
 from anew.data.formats.stored_clips import PEAK
 from anew.data.modalities.grids import GridModality
 from anew.data.modality import ModalityTraits, class_count, each
@@ -37,6 +38,9 @@ FITTED_CLIPS = 256  # clips of the train part from which scale and spread are me
 MIN_FITTED_CLIPS = 64  # the same where the budget leaves no time to read more; chosen
 # Generated clips whose ends and levels are compared with real ones: with 48, levels were .2 dB worse
 CALIBRATION_CLIPS = 96
+SURVEYED_SIGNALS = 64  # files whose highest frequency is looked for; chosen
+# Hz at which signals are compared: with as many values as a second or two of a telephone's voice, the figures of sounds fit them
+COMPARED_SIGNAL_RATE = 8_000
 FADE_SECONDS = 0.004  # the fade at both ends of a clip
 SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so much of it, which bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
@@ -93,11 +97,13 @@ class Audio(GridModality):
     def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
-            raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
+            lowest = audio.RATES[0]
+            raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least {lowest}", "rate")
         self.clip_shape: audio_clips.Shape | None = None
         self._has_singles = False  # whether long files may be one clip each, and are listened to before they are cut
         self._trims_first = False  # whether silence is cut off both ends of those before they are cut
         self._takes_beginnings = False  # whether only beginnings are learned, see `sound_survey.have_one_length`
+        self._written_rate: int | None = None  # Hz of files of samples; None: the rate of clips
         self._scale: SoundScale
         self._levels: ClipLevels | None = None  # None: samples are scaled to one peak, or keep their learned level
 
@@ -118,8 +124,18 @@ class Audio(GridModality):
 
     @property
     def _fade(self) -> int:
-        """Length of the fade at the ends of a clip, in samples of the waveform."""
-        return max(1, round(FADE_SECONDS * self._shape.rate))
+        """Length of the fade at the ends of a clip, in samples of the waveform; 0 for signals, which nobody hears."""
+        return 0 if self._shape.is_signal else max(1, round(FADE_SECONDS * self._shape.rate))
+
+    @property
+    def compared_rate(self) -> int:
+        """Rate in Hz at which clips are compared; signals as if they were played so fast that they can be heard."""
+        return COMPARED_SIGNAL_RATE if self._shape.is_signal else self._shape.rate
+
+    @property
+    def trims(self) -> bool:
+        """Whether silence is cut off both ends of files."""
+        return self.config.trim and not self._shape.is_signal
 
     # ---- what clips are ----
 
@@ -130,18 +146,36 @@ class Audio(GridModality):
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
-        self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
+        rate = config.rate or None
+        is_signal = audio_clips.are_signals(headers, rate)
+        highest = self._highest_frequency([item for item, _ in readable]) if is_signal else None
+        self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, rate, channels, highest)
+        if is_signal and not rate:
+            self._written_rate = audio_clips.usual_rate(headers)
         items_in_time = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
-        self._trims_first = config.trim
+        self._trims_first = self.trims
         contents = [c for c in isolation.each(self.contents, items_in_time) if not isinstance(c, ValueError)]
-        self._takes_beginnings = not config.seconds and sound_survey.have_one_length(headers, self.clip_shape)
-        has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
+        # A signal may begin anywhere, a note may not
+        may_be_notes = not config.seconds and not is_signal
+        self._takes_beginnings = may_be_notes and sound_survey.have_one_length(headers, self.clip_shape)
+        may_be_single = not is_signal and not self._takes_beginnings
+        has_singles = may_be_single and sound_survey.has_singles(contents, self.clip_shape)
         self._has_singles = has_singles and sound_survey.can_hear(headers, self.clip_shape, budget)
         notes = sound_survey.describe_files(
-            headers, self.clip_shape, budget, contents, config.rate > 0, config.trim, self._takes_beginnings
+            headers, self.clip_shape, budget, contents, config.rate > 0, self.trims, self._takes_beginnings
         )
         notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
-        return notes + sound_survey.describe_changes(config.trim, config.level == "clip", budget)
+        return notes + sound_survey.describe_changes(self.trims, config.level == "clip", budget)
+
+    def _highest_frequency(self, items: Sequence[Item]) -> float | None:
+        """The frequency in Hz above which the files of some items hold nothing; None if none can be read."""
+        some = items[:: max(1, len(items) // SURVEYED_SIGNALS)]
+        frequencies = isolation.each(self.highest_frequency, some)
+        return sound_survey.highest_of([f for f in frequencies if not isinstance(f, ValueError)])
+
+    def highest_frequency(self, item: Item) -> float:
+        """The frequency in Hz above which a file holds nothing. Raises ValueError (one clause)."""
+        return sound_survey.highest_frequency(item.file)
 
     def contents(self, item: Item) -> sound_survey.Contents:
         """What a sound file holds. Raises ValueError (one clause)."""
@@ -196,7 +230,7 @@ class Audio(GridModality):
             x, rate = _searched_stretch(item.file, shape.channels)
         x = audio.resample(x, rate, shape.rate)
         audio.check_audible(x)
-        x = audio.trim_silence(x, shape.rate) if self.config.trim and slice_bounds is None else x
+        x = audio.trim_silence(x, shape.rate) if self.trims and slice_bounds is None else x
         x = x[: shape.length] if self._takes_beginnings else x
         return audio.fade_ends(audio.fit_length(x, shape.length), self._fade)
 
@@ -224,7 +258,7 @@ class Audio(GridModality):
             self.notes.append(f"Both channels of the clips sampled are alike: mono sound is {budget.use}.")
         shape = self._shape
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
-        scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
+        scale, grids = scale_type(shape).of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
         self.clip_shape = shape = scale.shape
         self.notes += _describe_pairs(shape)
@@ -281,12 +315,17 @@ class Audio(GridModality):
             return [PEAK] * len(waves)
         return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(levels)]
 
+    @property
+    def _cuts_tails(self) -> bool:
+        """Whether the silent end of samples is cut off: of signals if that of the clips comes from their different lengths."""
+        return self.config.trim and (not self._shape.is_signal or self._scale.lag is not None)
+
     def calibration_size(self) -> tuple[int, int]:
         return CALIBRATION_CLIPS, FITTED_CLIPS
 
     def calibrate(self, samples: Values, real: Values) -> None:
         self._scale = self._scale.as_steady_as(samples, real).as_silent_as(samples, real)
-        if self.config.trim:
+        if self._cuts_tails:
             self._scale = self._scale.ending_as(samples, real)
         if self._levels:
             waves = self._scale.waves(samples, self.config.rounds)
@@ -299,12 +338,13 @@ class Audio(GridModality):
     def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
         """A decoded item in one of `file_formats`."""
         wave = np.asarray(item, np.float32)
-        wave = audio.cut_tail(wave, self._shape.rate) if self.config.trim else wave
-        data = audio.to_file(wave, self._shape.rate, file_format, comment)
+        wave = audio.cut_tail(wave, self._shape.rate) if self._cuts_tails else wave
+        rate = self._written_rate or self._shape.rate
+        data = audio.to_file(audio.resample(wave, self._shape.rate, rate), rate, file_format, comment)
         return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 
     def draw_grids(self, x: Tensor) -> Tensor:
-        return spectrogram_pictures(x, self._shape.bands_per_row)
+        return signal_pictures(x) if self._shape.is_signal else spectrogram_pictures(x, self._shape.bands_per_row)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)
@@ -315,7 +355,8 @@ class Audio(GridModality):
         peak = None if self.config.level == "keep" else PEAK
         levels = self._levels and self._levels.for_export()
         audio_state = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
-        return {**self._scale.numbers(), **audio_state, "trim": self.config.trim}
+        rates = {"written_rate": self._written_rate or self._shape.rate}
+        return {**self._scale.numbers(), **audio_state, **rates, "trim": self._cuts_tails}
 
     # ---- keeping ----
 
@@ -331,6 +372,7 @@ class Audio(GridModality):
             "lag": self._scale.lag,
             "steadiness": self._scale.steadiness,
             "levels": self._levels and self._levels.model_dump(),
+            "written_rate": self._written_rate,
             "singles": self._has_singles,
             "trims_first": self._trims_first,
             "beginnings": self._takes_beginnings,
@@ -341,7 +383,8 @@ class Audio(GridModality):
         self._restore_grid(record, brightness_channels=1)
         self.clip_shape = _restored_shape(record)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
-        self._scale = SoundScale(self.clip_shape, *scale, steadiness=record.steadiness)
+        self._scale = scale_type(self.clip_shape)(self.clip_shape, *scale, steadiness=record.steadiness)
+        self._written_rate = record.written_rate
         self._levels = record.levels
         self._has_singles = record.singles
         self._trims_first = record.trims_first
