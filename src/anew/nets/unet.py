@@ -21,7 +21,7 @@ from anew.nets.conv_blocks import (
     space_to_depth,
 )
 
-ROW_KERNEL = 5
+ROW_KERNEL = 5  # values of a kernel along a row; with 9, an ECG was further from the data in equal time (docs/log.md, 2026-11-30)
 
 
 class UNetBlock(nn.Module):

@@ -8,8 +8,7 @@ Legend for shapes: B clips, N samples, T frames; C channels. Clips are (N,) of o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +23,8 @@ from anew.data.formats.audio_grid import RANGE_DB, STORED_SCALE, SoundScale
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Of a grid, so that samples may exceed it: at .95, whose highest peaks are cut flat at 1, many beats of an ECG were
+LARGEST_VALUE = 0.75
 PICTURE_HEIGHT, PICTURE_WIDTH = 96, 256  # pixels of the picture of a signal, at most so wide; chosen
 INK, PAPER = 0, 255  # grey levels
 
@@ -36,7 +37,8 @@ class SignalScale(SoundScale):
     def of(
         cls, shape: Shape, rows: Numbers, keep: bool, peak: float, reading: ReadingTime | None = None
     ) -> tuple[SoundScale, Tensor]:
-        gain = peak / max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else 1.0
+        loudest = max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else peak
+        gain = LARGEST_VALUE / loudest
         scale = cls(shape, 0.0, gain)
         return scale, scale.grid(rows)
 
@@ -79,7 +81,7 @@ def signal_pictures(x: Tensor) -> Tensor:
     """Draw grids (B, C, 1, N) as in `SignalScale.picture`, (B, 3, H, W) in [-1, 1]."""
     import torch
 
-    curves = _curves(_values(x).numpy())  # (B, H, W, 3)
+    curves = _curves(_values(x).numpy() / np.float32(LARGEST_VALUE))  # (B, H, W, 3)
     return torch.from_numpy(curves).movedim(-1, 1).float().div(127.5).sub(1.0)
 
 

@@ -264,6 +264,7 @@ def describe_files(
     rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
     if shape.is_signal:
         form = f"{shape.length:,} values each, learned as they are, without a spectrogram, since these are slow signals"
+        reason = reason if longest > 1.02 * shape.seconds else ""
     else:
         form = f"as {shape.bands} bands x {shape.frames} frames"
     notes = [f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, {form}{reason}."]
@@ -425,3 +426,10 @@ def describe_changes(trims: bool, levels: bool, budget: DataBudget | None) -> li
     settings = ", ".join(["trim=false"] * trims + ["level=keep"] * levels)
     undone = "" if budget is not None and budget.only_compared else f" ({settings} to leave this out)"
     return [f"{' and '.join(changes).capitalize()}{undone}."]
+
+
+def describe_pairs(shape: Shape) -> list[str]:
+    """A sentence on pairs of bands, in a list; [] without pairs."""
+    if shape.bands_per_row == 1:
+        return []
+    return [f"Sounds are learned as {shape.bands} bands, in pairs: fewer would blur their tones."]

@@ -261,7 +261,7 @@ class Audio(GridModality):
         scale, grids = scale_type(shape).of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
         self.clip_shape = shape = scale.shape
-        self.notes += _describe_pairs(shape)
+        self.notes += sound_survey.describe_pairs(shape)
         self._scale = scale.lagging_as(grids[:CALIBRATION_CLIPS], endings)
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, _loudness(clips, shape.rate))
@@ -396,12 +396,6 @@ class Audio(GridModality):
 def _loudness(clips: Numbers, rate: int) -> NDArray[np.float64]:
     """(n,) loudness of stored clips (n, N) or (n, N, 2)."""
     return np.asarray([loudness(clip, rate) for clip in clips.astype(np.float32) / STORED_SCALE])
-
-
-def _describe_pairs(shape: audio_clips.Shape) -> list[str]:
-    if shape.bands_per_row == 1:
-        return []
-    return [f"Sounds are learned as {shape.bands} bands, in pairs: fewer would blur their tones."]
 
 
 def _restored_shape(record: learned_schemas.LearnedAudio) -> audio_clips.Shape:

@@ -116,7 +116,9 @@ class AudioEvaluation(Evaluation[Samples]):
         if self._are_signals:
             true_rate = self.inputs.modality.rate  # type: ignore[attr-defined]
             self.notes.append(
-                Note(f"Signals are compared like sounds, as if their {true_rate:,} values a second were played at {self.rate:,} Hz.")
+                Note(
+                    f"Signals are compared like sounds, as if their {true_rate:,} values a second were played at {self.rate:,} Hz."
+                )
             )
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
             "pulses, silence, attack and decay": self._statistics,
