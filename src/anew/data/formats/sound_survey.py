@@ -26,9 +26,10 @@ from anew.data.formats.audio import (
     read_header,
     with_channels,
 )
-from anew.data.formats.audio_clips import FITTING_SHARE, MIN_CLIPS_TO_CUT, RATES, Shape, choose, usual_rate
+from anew.data.formats.audio_clips import MIN_CLIPS_TO_CUT, RATES, Shape, choose
 from anew.data.formats.image_size import what_keeps
 from anew.data.formats.mp3_cache import Recording, recording_of
+from anew.data.formats.signal_survey import describe_rate
 from anew.data.types import DataBudget, FileSlice
 
 MAX_LITTLE = 1.25  # multiple of a clip up to which a file is a little longer than that; of longer ones it is told what keeps the rest
@@ -54,7 +55,6 @@ ONE_LENGTH_SHARE = 0.8
 # Clips of a file of which the beginning alone is learned: of longer ones, most would be lost; chosen
 MAX_CLIPS_OF_SOUND = 4.0
 MIN_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
-NOTHING = 1e-5  # share of the energy of a signal that may lie above the frequencies that are learned: 50 decibels less; chosen
 SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
 
 
@@ -123,22 +123,6 @@ def share_above(x: Samples, rate: int, frequency: float) -> float:
         total += float(power.sum())
         above += float(power[math.ceil(frequency * size / rate) :].sum())
     return above / total if total > 0.0 else 0.0
-
-
-def highest_frequency(data: SoundData) -> float:
-    """The frequency in Hz above which the beginning of a file holds nothing. Raises ValueError (one clause)."""
-    header = read_header(data)
-    x, rate = read(data, 0, min(header.frames, round(SINGLE_SECONDS * header.rate)), 1)
-    x = (x - x.mean()) * np.hanning(len(x))  # the ends would have frequencies of their own
-    power = np.abs(np.fft.rfft(x)) ** 2
-    above = np.cumsum(power[::-1])[::-1]  # at each frequency and above
-    num_bins = int((above > NOTHING * above[0]).sum())
-    return num_bins * rate / len(x)
-
-
-def highest_of(frequencies: Sequence[float]) -> float | None:
-    """The frequency above which nearly no file holds anything, from those of some files; None without any."""
-    return float(np.quantile(frequencies, FITTING_SHARE)) if frequencies else None
 
 
 def contents_of(data: SoundData, shape: Shape, trims: bool) -> Contents:
@@ -271,7 +255,7 @@ def describe_files(
     surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
     rates = [h.rate for h in headers if h.rate != shape.rate]
     if rates and shape.is_signal and not is_rate_asked:
-        notes.append(_describe_rate(headers, shape))
+        notes.append(describe_rate(headers, shape))
     elif rates:
         rates_of_files = f"{rates[0]:,} Hz" if len(set(rates)) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
         count = "" if len(rates) == len(headers) else f" ({len(rates)} of {surveyed})"
@@ -290,19 +274,6 @@ def describe_files(
             f"(seconds={usual:.3g} learns whole files).",
         ]
     return notes + _describe_cutting(headers, shape, budget, contents, surveyed, trims)
-
-
-def _describe_rate(headers: Sequence[Header], shape: Shape) -> str:
-    """A sentence on the rate at which slow signals are learned."""
-    rates = sorted({header.rate for header in headers})
-    of_files = f"{rates[0]:,} Hz" if len(rates) == 1 else f"{rates[0]:,} to {rates[-1]:,} Hz"
-    usual = usual_rate(headers)
-    if shape.rate >= usual:
-        return f"Files of {of_files} are resampled to {shape.rate:,} Hz, the rate of most."
-    return (
-        f"Nothing lies above {shape.rate / 2:g} Hz, so files of {of_files} are learned at {shape.rate:,} Hz, and samples are written "
-        f"at {usual:,} Hz (rate={usual} learns that rate)."
-    )
 
 
 def describe_missing(shares: Mapping[str, float]) -> list[str]:

@@ -21,7 +21,7 @@ from anew.core.arrays import Numbers, Values
 from anew.core.reading_time import ReadingTime
 from anew.core.settings import setting
 from anew.core.specs import Grid, Spec
-from anew.data.formats import audio, audio_clips, learned_schemas, sound_survey, stored_clips
+from anew.data.formats import audio, audio_clips, learned_schemas, signal_survey, sound_survey, stored_clips
 from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.signal_grid import scale_type, signal_pictures
@@ -38,7 +38,6 @@ FITTED_CLIPS = 256  # clips of the train part from which scale and spread are me
 MIN_FITTED_CLIPS = 64  # the same where the budget leaves no time to read more; chosen
 # Generated clips whose ends and levels are compared with real ones: with 48, levels were .2 dB worse
 CALIBRATION_CLIPS = 96
-SURVEYED_SIGNALS = 64  # files whose highest frequency is looked for; chosen
 # Hz at which signals are compared: with as many values as a second or two of a telephone's voice, the figures of sounds fit them
 COMPARED_SIGNAL_RATE = 8_000
 FADE_SECONDS = 0.004  # the fade at both ends of a clip
@@ -148,7 +147,7 @@ class Audio(GridModality):
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         rate = config.rate or None
         is_signal = audio_clips.are_signals(headers, rate)
-        highest = self._highest_frequency([item for item, _ in readable]) if is_signal else None
+        highest = signal_survey.highest_frequency([item for item, _ in readable]) if is_signal else None
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, rate, channels, highest)
         if is_signal and not rate:
             self._written_rate = audio_clips.usual_rate(headers)
@@ -166,16 +165,6 @@ class Audio(GridModality):
         )
         notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
         return notes + sound_survey.describe_changes(self.trims, config.level == "clip", budget)
-
-    def _highest_frequency(self, items: Sequence[Item]) -> float | None:
-        """The frequency in Hz above which the files of some items hold nothing; None if none can be read."""
-        some = items[:: max(1, len(items) // SURVEYED_SIGNALS)]
-        frequencies = isolation.each(self.highest_frequency, some)
-        return sound_survey.highest_of([f for f in frequencies if not isinstance(f, ValueError)])
-
-    def highest_frequency(self, item: Item) -> float:
-        """The frequency in Hz above which a file holds nothing. Raises ValueError (one clause)."""
-        return sound_survey.highest_frequency(item.file)
 
     def contents(self, item: Item) -> sound_survey.Contents:
         """What a sound file holds. Raises ValueError (one clause)."""
@@ -219,18 +208,10 @@ class Audio(GridModality):
     def _heard_samples(self, item: Item) -> audio.Samples:
         """`waveform` at the clip's own level."""
         shape = self._shape
-        slice_bounds = _slice_bounds(item)
-        if isinstance(item.data, np.ndarray):
-            x, rate = audio.with_channels(np.asarray(item.data, dtype=np.float32), shape.channels), shape.rate
-            if not np.isfinite(x).all():
-                raise ValueError("it holds values that are not numbers (NaN or infinite)")
-        elif slice_bounds is not None:
-            x, rate = audio.read(item.file, *slice_bounds, shape.channels)
-        else:
-            x, rate = _searched_stretch(item.file, shape.channels)
+        x, rate = _samples_of(item, shape)
         x = audio.resample(x, rate, shape.rate)
         audio.check_audible(x)
-        x = audio.trim_silence(x, shape.rate) if self.trims and slice_bounds is None else x
+        x = audio.trim_silence(x, shape.rate) if self.trims and _slice_bounds(item) is None else x
         x = x[: shape.length] if self._takes_beginnings else x
         return audio.fade_ends(audio.fit_length(x, shape.length), self._fade)
 
@@ -449,6 +430,19 @@ def _first_clips(
     if not clips:
         raise DataError(f"no clip of the train part can be used; the first one: {first_error or 'none given'}")
     return np.stack(clips)
+
+
+def _samples_of(item: Item, shape: audio_clips.Shape) -> tuple[audio.Samples, int]:
+    """The samples (N,) or (N, 2) of an item, or of the stretch in which its clip is searched, and their rate. Raises ValueError."""
+    slice_bounds = _slice_bounds(item)
+    if isinstance(item.data, np.ndarray):
+        x = audio.with_channels(np.asarray(item.data, dtype=np.float32), shape.channels)
+        if not np.isfinite(x).all():
+            raise ValueError("it holds values that are not numbers (NaN or infinite)")
+        return x, shape.rate
+    if slice_bounds is not None:
+        return audio.read(item.file, *slice_bounds, shape.channels)
+    return _searched_stretch(item.file, shape.channels)
 
 
 def _searched_stretch(file: audio.SoundData, channels: int) -> tuple[audio.Samples, int]:
