@@ -27,7 +27,9 @@ ROW_KERNEL = 5  # values of a kernel along a row; with 9, an ECG was further fro
 class UNetBlock(nn.Module):
     """Norm, convolution, condition, SiLU, convolution, added to the input. Dropout takes whole channels of an example."""
 
-    def __init__(self, channels: int, condition_dim: int, dropout: float, kernel_size: tuple[int, int]) -> None:
+    def __init__(
+        self, channels: int, condition_dim: int, dropout: float, kernel_size: int | tuple[int, int] = 3
+    ) -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
         self.conv1 = Conv(channels, channels, kernel_size)

@@ -18,7 +18,7 @@ BUDGET = DataBudget(120.0, 100, 10**6)
         (4_000, 2.0, 249.0, 500, 1000),  # the ECG of a recorder that samples faster than needed
         (100, 30.0, 49.0, 100, 3000),
         (2_000, 1.0, 990.0, 2_000, 2000),
-        (250, 3600.0, 120.0, 250, 5904),  # a recording of an hour is cut
+        (250, 3600.0, 120.0, 250, 5912),  # a recording of an hour is cut
         (100, 0.1, 49.0, 100, 64),
     ],
 )
