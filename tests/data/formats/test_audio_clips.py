@@ -32,6 +32,10 @@ def test_slow_signals_are_learned_as_they_are(
     assert shape.grid_shape == (1, 1, shape.length)
 
 
+def test_a_long_budget_makes_no_endless_clips() -> None:
+    assert choose([Header(250, 1, 10**6)], DataBudget(10**6, 100, 10**6), None, None).length == 8192
+
+
 def test_settings_of_signals_are_kept() -> None:
     headers = [Header(4_000, 2, 8_000)] * 3
     shape = choose(headers, BUDGET, 1.0, 1_000, None, 249.0)

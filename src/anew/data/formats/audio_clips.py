@@ -35,6 +35,7 @@ SIGNAL_RATES = (50, 100, 125, 200, 250, 400, 500, 800, 1_000, 1_600, 2_000, 2_50
 RATE_PER_FREQUENCY = 1.9  # of the highest frequency: where files were resampled, a little lies above half of the rate
 # Values of a signal that are learned, as a multiple of those of a spectrogram: a step of the network takes about as long
 SIGNAL_VALUES = 2.0
+MAX_SIGNAL_VALUES = 8_192  # unless the user asks for longer clips: more are more than one event; chosen
 SIGNAL_HOP = 8  # values in which the level of a signal is measured, and of which its length is a multiple; chosen
 MIN_SIGNAL_FRAMES = 8  # frames of SIGNAL_HOP values in a clip, at least: shorter ones are no curves; chosen
 CHANNELS = {"auto": None, "mono": 1, "stereo": 2}  # setting -> channels; None: chosen by files and budget
@@ -173,7 +174,7 @@ def _choose_signal(
     rate = rate or rate_of_files
     usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE))
     length = round((seconds or usual) * rate)
-    length = length if seconds else min(length, int(SIGNAL_VALUES * values_of(budget)))
+    length = length if seconds else min(length, int(SIGNAL_VALUES * values_of(budget)), MAX_SIGNAL_VALUES)
     frames = max(length // SIGNAL_HOP, MIN_SIGNAL_FRAMES)
     have_two = sum(header.channels == 2 for header in headers) >= STEREO_SHARE * len(headers)
     return Shape(rate, SIGNAL_HOP, SIGNAL_HOP, 1, frames, channels or (2 if have_two else 1))
