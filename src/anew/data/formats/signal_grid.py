@@ -56,9 +56,9 @@ class SignalScale(SoundScale):
 
     def _raw_levels(self, x: Values) -> Tensor:
         mono = _values(x).mean(1)  # (B, N)
-        power = mono.unflatten(1, (self.shape.frames, self.shape.hop)).square().mean(2)  # (B, T)
-        decibels = 10.0 * power.clamp_min(1e-12).log10()
-        return (decibels * (2.0 / RANGE_DB) + 1.0).clamp(-1.0, 1.0)[:, None]
+        power = mono.reshape(-1, self.shape.frames, self.shape.hop).square().mean(2)  # (B, T)
+        levels: Tensor = 20.0 / RANGE_DB * power.clamp_min(1e-12).log10() + 1.0
+        return levels.clamp(-1.0, 1.0)[:, None]
 
     def as_steady_as(self, samples: Values, real: Values) -> SoundScale:
         return self
@@ -68,8 +68,9 @@ class SignalScale(SoundScale):
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
         """Draw the curve of samples (N,) or (N, 2), one channel below the other, (H, W, 3)."""
-        item = np.asarray(item, np.float32)
-        return _curves((item[:, None] if item.ndim == 1 else item).T[None])[0]
+        wave = np.asarray(item, np.float32)
+        curves = _curves((wave[:, None] if wave.ndim == 1 else wave).T[None])  # (1, H, W, 3)
+        return np.asarray(curves[0])
 
 
 def scale_type(shape: Shape) -> type[SoundScale]:
@@ -81,7 +82,7 @@ def signal_pictures(x: Tensor) -> Tensor:
     """Draw grids (B, C, 1, N) as in `SignalScale.picture`, (B, 3, H, W) in [-1, 1]."""
     import torch
 
-    curves = _curves(_values(x).numpy() / np.float32(LARGEST_VALUE))  # (B, H, W, 3)
+    curves = _curves((_values(x) / LARGEST_VALUE).numpy())  # (B, H, W, 3)
     return torch.from_numpy(curves).movedim(-1, 1).float().div(127.5).sub(1.0)
 
 

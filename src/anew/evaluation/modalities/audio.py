@@ -90,7 +90,8 @@ class AudioEvaluation(Evaluation[Samples]):
     @property
     def _are_signals(self) -> bool:
         """Whether clips are slow signals, which are compared as if they were played faster."""
-        return self.rate != self.inputs.modality.rate  # type: ignore[attr-defined]
+        true_rate: int = self.inputs.modality.rate  # type: ignore[attr-defined]
+        return self.rate != true_rate
 
     def embedder(self, train: Sequence[Samples]) -> Embedder[Samples]:
         return GridEmbedder(self._unit_spectrograms, train, at_once=256)

@@ -71,7 +71,7 @@ def waves(samples: Array, item: Scale) -> list[Array]:
 def at_peak(sound: Array, peak: float | None) -> Array:
     """A waveform with this largest value; without one, it is only scaled down if it would be clipped."""
     highest = max(np.abs(sound).max(), TINY)
-    return sound / max(highest, 1.0) if peak is None else sound * (peak / highest)
+    return np.asarray(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
 
 
 def signal(values: Array, item: Scale) -> Array:
