@@ -31,11 +31,12 @@ from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
-from anew.families.transformer.error_calibration import calibrate_errors
+from anew.families.transformer.error_calibration import calibrate_samples
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.portable import decoder_sampler, parts_left_out
 from anew.families.transformer.record_nearness import draws_copies
@@ -149,6 +150,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
         self.passages = PassageLimit(self.contexts) if spec.packed and (c.ngrams or c.contexts) else None
+        self.own_passages = None if spec.shape else OwnPassageLimit()
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -226,7 +228,13 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @property
     def _heads(self) -> dict[str, FittedBuffers]:
         """Modules of what is fitted besides the network, by the name of their buffers."""
-        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known, "passages": self.passages}
+        heads = {
+            "mixer": self.mixer,
+            "contexts": self.contexts,
+            "known": self.known,
+            "passages": self.passages,
+            "own_passages": self.own_passages,
+        }
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
@@ -237,18 +245,23 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return self.contexts if self.contexts is not None and self.contexts.is_fitted else None
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        """Count tokens and their contexts, and remember the records."""
+        """Count tokens, their contexts and what sequences repeat of themselves, and remember the records."""
         if self.known is not None:
             classes: list[int] = []
-            sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
-            self.known.fit(sequences)
+            texts = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
+            self.known.fit(texts)
             if self.mixer is not None:
-                _count_records(self.mixer, sequences, classes, self.config.context_tokens)
-        elif self.mixer is not None:
-            texts = sequences_of(sweep, self.config.context_tokens)
-            self.mixer.fit_counts(list(texts if self.passages is None else self.passages.keep(texts)))
-        if self.contexts is not None:
-            self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
+                _count_records(self.mixer, texts, classes, self.config.context_tokens)
+        else:
+            texts = list(sequences_of(sweep, self.config.context_tokens))
+            if self.mixer is not None:
+                self.mixer.fit_counts(texts if self.passages is None else self.passages.keep(texts))
+            if self.contexts is not None:
+                self.contexts.fit(texts, self.config.context_learned)
+        if self.own_passages is not None:
+            self.own_passages.count(
+                texts if self.known is not None else [np.concatenate(texts)], self.spec.special.get("end")
+            )
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
@@ -269,9 +282,13 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.passages is not None:
             self.passages.fit()
 
+    @property
+    def calibrates_drawing(self) -> bool:
+        return self.own_passages is not None and self.own_passages.is_counted
+
     def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
-        if self.contexts is not None and self.contexts.is_fitted:
-            yield from calibrate_errors(self, self.contexts, documents)
+        if self.own_passages is not None and self.own_passages.is_counted:
+            yield from calibrate_samples(self, self.own_passages, documents)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
