@@ -276,7 +276,7 @@ class ContextHead(FittedBuffers):
         if len(rows):
             mixed, weights = weights_from(self, network, state, rows, np.zeros_like(uniform), allowed)
             tokens[rows] = token_choice.sample_tokens(without(weights, tokens[rows]), refused[rows].astype(np.float32))
-            chances[rows] = self._chances(mixed, network[rows], tokens[rows])
+            chances[rows] = expert_chances((mixed, network[rows], self.uniform), tokens[rows])
             self.mixer.draw(state.rows, state.joint, network, uniform, tokens.copy(), is_wanted=refused >= 0.0)
         state.propose_drawn(chances)
         return tokens
@@ -331,7 +331,7 @@ class ContextHead(FittedBuffers):
             follows = np.zeros(len(rows), dtype=np.bool_) if passages is None else passages.is_following[rows]
             is_kept = ~follows & ~is_refused[rows] & (candidates[np.arange(len(rows)), tokens[rows]] > 0.0)
             tokens[rows] = np.where(is_kept, tokens[rows], again)
-            chances[rows] = self._chances(mixed, network[rows], tokens[rows])
+            chances[rows] = expert_chances((mixed, network[rows], self.uniform), tokens[rows])
         state.propose_drawn(chances)
         return tokens
 
@@ -380,11 +380,6 @@ class ContextHead(FittedBuffers):
             chances[is_ruled_out] = network[is_ruled_out, tokens[is_ruled_out]]
             refused[is_ruled_out] = -1.0
         return tokens, np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1), refused
-
-    def _chances(self, mixed: Floats, network: Floats, tokens: Ints) -> Doubles:
-        """(k, E) probabilities that the experts gave tokens (k,). mixed, network: (k, V)."""
-        k = np.arange(len(tokens))
-        return np.stack((mixed[k, tokens], network[k, tokens], self.uniform[tokens]), 1).astype(np.float64)
 
     def read_prompt(
         self,
@@ -463,6 +458,13 @@ def weights_from(
         return mixed, accepted
     mixed, weights = exact(exact_from * lowering)
     return mixed, head.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
+
+
+def expert_chances(experts: tuple[Floats, Floats, Floats], tokens: Ints) -> Doubles:
+    """(k, E) probabilities that experts gave tokens (k,). experts: (k, V) of both together and of the network, and (V,) uniform."""
+    mixed, network, uniform = experts
+    k = np.arange(len(tokens))
+    return np.stack((mixed[k, tokens], network[k, tokens], uniform[tokens]), 1).astype(np.float64)
 
 
 def without(weights: Floats, tokens: Ints) -> Floats:
