@@ -159,6 +159,8 @@ class Sampler:
             logits, *cache = self.run(step["graph"], inputs[:, positions], positions, *cache, *neighbours)
             read = inputs
             allowed = following.allowed(num_after)
+            if num_after == most - 1 and hidden is step["opening"] and step["end"] is not None:
+                allowed = allowed & (np.arange(step["vocab"]) != step["end"])  # no sample is empty
             new = _draw(_filter(logits[:, : step["vocab"]], step, allowed), next(uniforms))
             if step["end"] is not None:
                 new = np.where(has_ended, step["pad"], new)
