@@ -54,6 +54,11 @@ answer.opened = [0, 0].map(() => {
 });
 answer.impossible = Array.from(filtered([0, -2000, -3000], { ...settings, never: [0] }));
 
+// Bytes of U+FEFF at the beginning stay.
+const { makeTokenizer } = await load("tokenizer");
+const pieces = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+answer.bom = makeTokenizer({ kind: "bpe", pieces, merges: [], words: "[^]" }).decode([0xef, 0xbb, 0xbf, 0x61]).length;
+
 // Of several requests of one view, the latest counts.
 const asked = [];
 const client = {

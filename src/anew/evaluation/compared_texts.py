@@ -123,16 +123,17 @@ class ComparedTexts:
             return None
         test, train = (read(part, MAX_BEGINNINGS) for part in ("test", "train"))
         if min(len(test), len(train)) < min(len(samples), MIN_ITEMS):
+            few, part = (len(test), "held out") if len(test) <= len(train) else (len(train), "in the train part")
             sentence = (
-                f"Samples begin documents, of which only {len(test):,} {are(len(test))} held out: they were compared with passages "
+                f"Samples begin documents, of which only {few:,} {are(few)} {part}: they were compared with passages "
                 "from anywhere in the data. Where documents begin alike, even real beginnings differ from these."
             )
             self._add_note(Note(sentence))
             return None
         n = min(len(samples), len(test), len(train))
-        extent = "they" if n == len(samples) else f"{n:,} of {len(samples):,}"
+        compared = "they" if n == len(samples) else f"{n:,} of {len(samples):,}"
         sentence = (
-            f"Samples begin documents, so {extent} were compared with the beginnings of {plural(len(test), 'held-out document')}, "
+            f"Samples begin documents, so {compared} were compared with the beginnings of {plural(len(test), 'held-out document')}, "
             "cut to the length of samples."
         )
         self._add_note(Note(sentence))

@@ -124,7 +124,7 @@ class Mirror:
             if state is None or state.address != self.address:
                 state = State(address=self.address)
                 self._write_state(state)
-            if lock.is_used(self.folder):
+            if lock.is_held(self.folder):
                 return
             manifest = self._manifest()
             if manifest is None:

@@ -20,7 +20,7 @@ from anew.server.bodies import ChatBody, CompletionBody, Prompt
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.items import class_of
-from anew.server.limits import MAX_ROWS, MAX_TOKENS
+from anew.server.limits import MAX_ROWS, MAX_TOKENS, random_seed
 from anew.server.metrics import RequestClock
 from anew.server.text_work import FinishReason, TextPiece, TextRequest, TextWork, TokenLogProb
 from anew.server.worker import Channel
@@ -56,7 +56,7 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
     label = class_of(entry, {"label": body.label})
     prompts = [_prompt_ids(prompt, body.suffix, entry) for prompt in body.prompt]
     _check_size(prompts, n, max_tokens)
-    seed = secrets.randbits(62) if body.seed is None else body.seed
+    seed = random_seed() if body.seed is None else body.seed
     num_begin_tokens = len(_prompt_ids("", None, entry)) if not body.suffix else 0
     return [
         TextRequest(
@@ -213,6 +213,7 @@ class Answer:
             "created": self.created,
             "model": self.entry.name,
             "choices": choices,
+            "seed": self.requests[0].seed,
         }
 
     def _echo(self, index: int) -> str:

@@ -134,6 +134,7 @@ async def _events(
         "quality": "auto",
         "background": "auto",
         "output_format": "png",
+        "seed": works[0].request.seed,
     }
     async for event in sample_events(works, entry, clock):
         is_finished = isinstance(event, FinishedSamples)

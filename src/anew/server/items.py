@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import secrets
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.item_bodies import ItemsBody, SamplesBody
 from anew.server.item_work import Draft, FinishedSamples, ItemRequest, ItemWork
-from anew.server.limits import MAX_TOKENS, MAX_VALUES
+from anew.server.limits import MAX_TOKENS, MAX_VALUES, random_seed
 from anew.server.metrics import RequestClock
 from anew.server.worker import Channel
 
@@ -64,7 +63,7 @@ def item_request(
             f"{limit:,}{remedy}",
             "n",
         )
-    seed = secrets.randbits(53) if body.seed is None else body.seed  # 53 bits: JSON keeps them exactly
+    seed = random_seed() if body.seed is None else body.seed
     first_index = body.first_index if isinstance(body, SamplesBody) else 0
     stop = body.stop if isinstance(body, SamplesBody) else None
     return ItemRequest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 # Chosen such that no request takes minutes or gigabytes on a CPU; those marked as OpenAI's are its own.
@@ -20,6 +21,12 @@ MAX_MESSAGES = 256  # of a chat, of which only the user's last one is used
 MAX_STOPS = 4  # OpenAI's
 MAX_STOP_LENGTH = 256  # characters
 MAX_LOG_PROBS = 20  # OpenAI's
+SEED_BITS = 53  # every reader of JSON keeps such integers exactly
+
+
+def random_seed() -> int:
+    """A seed for a request without one. Its answer tells it, so that the same can be asked for again."""
+    return secrets.randbits(SEED_BITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,11 +156,12 @@ class GrowingText:
     def read(self, draft: TokenDraft, number: int) -> None:
         """Read the new tokens in row `number` of a draft."""
         row = draft.ids[number]
-        if self.request.num_log_probs is not None:
+        is_prompt = len(row) <= len(self.prompt)
+        if self.request.num_log_probs is not None and (is_prompt or self.request.max_tokens):
             self._append_log_probs(row, draft.weights[number])
-        if len(row) <= len(self.prompt):  # the prompt is being read
-            if len(row) == len(self.prompt) and not self.request.max_tokens:
-                self.finish()
+        if len(row) >= len(self.prompt) and not self.request.max_tokens:  # nothing new was asked for
+            self.finish()
+        if is_prompt or self._finished:
             return
         self.ids.extend(row[len(self.ids) :].tolist())
         has_ended = self.ids[-1] == self.end_id
