@@ -515,7 +515,7 @@ def test_a_fault_of_the_background_is_kept_and_it_goes_on(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     local, faults = begun({"model": "x"}), [fault]
-    monkeypatch.setattr(keeper, "EVERY_S", 0.01)
+    monkeypatch.setattr(keeper, "INTERVAL_S", 0.01)
     real = mirror._held
 
     def held(folder: Path, names: list[str]) -> contextlib.AbstractContextManager[dict[str, Path]]:

@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 
 import anew
 from anew.core.specs import Batch
-from anew.server import completions, text_work
+from anew.server import completions, text_tasks
 from anew.server.bodies import CompletionBody
 from anew.server.completions import Answer
 from anew.server.limits import MAX_TOKENS
-from anew.server.text_work import TextPiece, TokenLogProb
+from anew.server.text_tasks import TextPiece, TokenLogProb
 from server_runs import serving
 
 TEXTS = ("book", "names", "words", "proteins", "programs")
@@ -188,7 +188,7 @@ def test_a_stream_joins_to_the_whole(name: str, client: TestClient) -> None:
 
 
 def test_offsets_of_a_stream_count_tokens_whose_text_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completions, "TextWork", lambda request, channel: None)
+    monkeypatch.setattr(completions, "TextTask", lambda request, channel: None)
     body = CompletionBody.model_validate({"model": "m", "prompt": "x", "stream": True, "logprobs": 0, "stop": ["cde"]})
     request: Any = SimpleNamespace(n=1, seed=0, prompt=[1], num_begin_tokens=0)
     a, c, x = (TokenLogProb(text, -1.0, {}) for text in ("ab", "c", "x"))
@@ -329,7 +329,7 @@ def test_a_plain_chat_continues_the_last_message(chatty: TestClient) -> None:
 
 
 def test_a_chat_as_a_stream(chatty: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_work, "SECONDS_BETWEEN_PIECES", 0.0)
+    monkeypatch.setattr(text_tasks, "SECONDS_BETWEEN_PIECES", 0.0)
     fields: dict[str, Any] = {"seed": 4, "max_completion_tokens": 20}
     whole = chatty.post("/v1/chat/completions", json=CHAT | fields).json()["choices"][0]["message"]["content"]
     text = chatty.post("/v1/chat/completions", json=CHAT | fields | {"stream": True}).text

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: from a body to works of a model, and from their pieces to an answer or a stream.
+"""`POST /v1/completions`: from a body to tasks of a model, and from their pieces to an answer or a stream.
 
 `POST /v1/chat/completions` takes the last message of the user as a prompt, for programs that support only chats.
 """
@@ -22,7 +22,7 @@ from anew.server.faults import bad_request, from_config_error
 from anew.server.items import class_of
 from anew.server.limits import MAX_ROWS, MAX_TOKENS, random_seed
 from anew.server.metrics import RequestClock
-from anew.server.text_work import FinishReason, TextPiece, TextRequest, TextWork, TokenLogProb
+from anew.server.text_tasks import FinishReason, TextPiece, TextRequest, TextTask, TokenLogProb
 from anew.server.worker import Channel
 
 DEFAULT_MAX_TOKENS = 16  # OpenAI's default
@@ -150,7 +150,7 @@ class Answer:
         self.id = f"cmpl-{secrets.token_hex(12)}"
         self.created = int(time.time())
         self.channel: Channel[object] = Channel()
-        self.works = [TextWork(request, self.channel) for request in requests]
+        self.tasks = [TextTask(request, self.channel) for request in requests]
         self.num_choices = sum(request.n for request in requests)
         self.choices = [Choice() for _ in range(self.num_choices)]
 
