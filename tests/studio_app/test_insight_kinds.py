@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from PIL import Image
-from studio_app.test_insight_work import events, with_early_weights
+from studio_app.test_insight_tasks import events, with_early_weights
 
 import anew
 from samples import clips, shapes, tones
