@@ -24,6 +24,8 @@ from anew.errors import InUseError, RunError
 
 NAME = ".lock"
 BYTES = 4096  # most bytes of the file, which holds three short values; a stranger's may be of any size
+# How long the lock is waited for: another process may hold it for an instant, to learn who does (`is_held`); chosen
+WAIT_SECONDS = 0.2
 CLOCK_SECONDS = 2.0  # the clocks of one system, for processes and for files, may differ by so much; chosen
 
 
@@ -51,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder / NAME
     files.check_regular(path, missing_ok=True)
     holder = _holder(path)  # read first, because older releases of filelock empty the file when they try
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=WAIT_SECONDS)
     try:
         lock.acquire()
     except Timeout:

@@ -34,7 +34,7 @@ LEVEL_ITEMS = 3  # samples that are shown at each noise level
 # Items on which the error at each level is measured: enough for a smooth curve, in a second or two; chosen.
 LEVEL_ERRORS = 64
 MAX_LEVELS = 24  # noise levels that are shown: a row has room for no more
-NUM_JUDGED = 48  # real items, and as many generated ones: an image of each is shown; chosen
+NUM_SCORED = 48  # real items, and as many generated ones: an image of each is shown; chosen
 MAX_LABELS = 6  # with which one starting point is shown: a row has room for no more
 # Items; arrows per side; standard deviations from the centre, the middle 99% of a normal; noise levels; chosen.
 FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8
@@ -146,7 +146,7 @@ class FieldTask(PlayTask):
         }
         for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
             ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
-            yield {"sigma": sigma, "off_by": error, "ends": ends.tolist()}
+            yield {"sigma": sigma, "error": error, "ends": ends.tolist()}
 
 
 def data_values(loaded: LoadedModel, model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:
@@ -184,7 +184,7 @@ class DiscriminatorTask(PlayTask):
         family, options = model.family, self.options
         if insight_view(model) != "discriminator" or not isinstance(family, Discriminates):
             raise ConfigError("this model has no discriminator")
-        real, real_labels = data_values(self.loaded, model, NUM_JUDGED)
+        real, real_labels = data_values(self.loaded, model, NUM_SCORED)
         request = model.request(
             len(real), options.seed, label=options.label, sampling=model.sampling_config(options.settings)
         )
@@ -202,13 +202,13 @@ class DiscriminatorTask(PlayTask):
             direction = direction.flip(-2)  # low frequencies at the bottom, as in the spectrogram
         yield {
             "auc": float(auc),
-            "real": _judged(images_of(model, real), real_logits),
-            "generated": _judged(images_of(model, generated), generated_logits),
+            "real": _scored(images_of(model, real), real_logits),
+            "generated": _scored(images_of(model, generated), generated_logits),
             "directions": [_direction(image) for image in direction.numpy()],
         }
 
 
-def _judged(images: list[str], belief: Tensor) -> list[Json]:
+def _scored(images: list[str], belief: Tensor) -> list[Json]:
     return [{"src": src, "belief": float(value)} for src, value in zip(images, belief, strict=True)]
 
 

@@ -188,7 +188,7 @@ class TextEvaluation(Evaluation[str]):
 
     def _samples_are_whole(self) -> bool:
         """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self._compared.are_short:
+        if not self._compared.are_short_texts:
             return False
         longest = max((len(str(text)) for text in self.inputs.samples), default=0)
         return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
