@@ -49,21 +49,22 @@ export function plain(x, shape, { apart, low, high, rung, shares }) {
 const isOpaque = (x, [channels, height, width], i) => channels < 4 || x[3 * height * width + i] >= OPAQUE;
 const isVisible = (x, [channels, height, width], i) => channels < 4 || roundHalfToEven(x[3 * height * width + i]) > 0;
 
-function smoothed(x, shape, spacing, apart) {
-  const [channels, height, width] = shape;
+// Each pixel comes as near to the mean of those around it as `apart` says, where those that are like it count for more.
+// likeness: of a squared difference; mayChange: whether a pixel may change.
+export function evened(x, [channels, height, width], { apart, likeness, spacing = 1, mayChange = () => true }) {
   const area = height * width;
   const out = x.slice();
   const mean = new Float32Array(channels);
   const visit = (at, others) => {
-    if (!isVisible(x, shape, at)) return;
+    if (!mayChange(at)) return;
     mean.fill(0);
     let total = 0;
     for (const other of others) {
       let difference = 0;
       for (let c = 0; c < channels; c++) difference += (x[c * area + other] - x[c * area + at]) ** 2;
-      const likeness = (1 + difference / ALIKE ** 2) ** -2;
-      for (let c = 0; c < channels; c++) mean[c] += likeness * x[c * area + other];
-      total += likeness;
+      const weight = likeness(difference);
+      for (let c = 0; c < channels; c++) mean[c] += weight * x[c * area + other];
+      total += weight;
     }
     let distance = 0;
     for (let c = 0; c < channels; c++) {
@@ -73,11 +74,21 @@ function smoothed(x, shape, spacing, apart) {
     distance = Math.sqrt(distance);
     const scale = shrink(distance, apart) / Math.max(distance, 1e-6);
     for (let c = 0; c < channels; c++) out[c * area + at] = mean[c] + (x[c * area + at] - mean[c]) * scale;
-    if (channels < 4) return;
-    if (isOpaque(x, shape, at)) out[3 * area + at] = 255;
-    for (let c = 0; c < 3; c++) out[c * area + at] = Math.min(out[c * area + at], out[3 * area + at]);
   };
   eachNeighbourhood(height, width, visit, spacing);
+  return out;
+}
+
+function smoothed(x, shape, spacing, apart) {
+  const [channels, height, width] = shape;
+  const area = height * width;
+  const mayChange = (at) => isVisible(x, shape, at);
+  const out = evened(x, shape, { apart, spacing, mayChange, likeness: (difference) => (1 + difference / ALIKE ** 2) ** -2 });
+  for (let at = 0; channels === 4 && at < area; at++) {
+    if (!mayChange(at)) continue;
+    if (isOpaque(x, shape, at)) out[3 * area + at] = 255;
+    for (let c = 0; c < 3; c++) out[c * area + at] = Math.min(out[c * area + at], out[3 * area + at]);
+  }
   return out;
 }
 
