@@ -21,7 +21,8 @@ class DataRecord(Record):
         content: Of what it holds, as far as that is cheap to know; None in runs of older versions, and where the data stays in
             a store.
         parts: Number of items of each part.
-        unread: Numbers of the shards that were left out, since the budget left no time to read them.
+        row_steps: For each shard, of how many of its rows one is read, 0 for none, as the budget left no time to read more; [] where
+            all is read.
         refused: Number of items that could not be used.
         refusals: The first of them, with reasons.
         seconds: The budget that the data was fitted for, None without one.
@@ -38,7 +39,7 @@ class DataRecord(Record):
     fingerprint: Text
     content: Text | None = None
     parts: dict[Text, Whole]
-    unread: list[Whole] = Field(default_factory=list)
+    row_steps: list[Whole] = Field(default_factory=list)
     notes: list[Text]
     refused: Whole
     refusals: list[Text]

@@ -49,6 +49,11 @@ class ReadingTime:
         self._scale_ends = max(self._scale_ends, self._division_ends + MIN_STAGE_SHARE * self._budget)
 
     @property
+    def is_limited(self) -> bool:
+        """Whether there is a budget."""
+        return self._budget < math.inf
+
+    @property
     def elapsed(self) -> float:
         """Seconds since reading began."""
         return self._clock() - self._begin

@@ -65,7 +65,7 @@ class Dataset:
         cache: Path | None = None,
         size: DataBudget | None = None,
         columns: ColumnChoice | None = None,
-        unread: Sequence[int] = (),
+        repeated: DataRecord | None = None,
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
@@ -77,7 +77,7 @@ class Dataset:
             cache: Folder of encoded shards; None for the default cache.
             size: The budget, if it is known.
             columns: Columns of tables that the user named.
-            unread: Shards that are left out, as in a run that is repeated.
+            repeated: The data of a run that is repeated. If this is the same data, the same rows of it are read.
 
         Raises:
             DataError: The source cannot be used.
@@ -88,7 +88,8 @@ class Dataset:
         instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(new_files=True, fresh=True, budget=size)
-        _divide_new(data, None if size is None else size.reading, unread)
+        is_same = repeated is not None and repeated.fingerprint == data.fingerprint
+        _divide_new(data, None if size is None else size.reading, repeated.row_steps if repeated and is_same else ())
         return data
 
     def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
@@ -114,15 +115,15 @@ class Dataset:
         self._sample = sample
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
 
-    def _divide(self, fresh: bool, reading: ReadingTime | None = None, unread: Sequence[int] = ()) -> None:
+    def _divide(self, fresh: bool, reading: ReadingTime | None = None, row_steps: Sequence[int] = ()) -> None:
         """Split the data.
 
         Args:
             fresh: Whether the data is new; the classes of a saved run are known.
-            reading, unread: See `split_source`; data in memory is read whole.
+            reading, row_steps: See `split_source`; data in memory is read whole.
         """
         chosen, modality = self._chosen, self.modality
-        store = self._opened_store = _divided(chosen, modality, self.seed, reading, unread)
+        store = self._opened_store = _divided(chosen, modality, self.seed, reading, row_steps)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
@@ -348,7 +349,7 @@ class Dataset:
             fingerprint=self.fingerprint,
             content=self._chosen.content,
             parts=dict(scan.parts),
-            unread=list(self._store.unread),
+            row_steps=list(self._store.row_steps),
             notes=list(scan.notes),
             refused=scan.skipped,
             refusals=scan.skipped_lines(),
@@ -368,7 +369,7 @@ class Dataset:
             DataError: The data is missing, or not what the run was trained on.
         """
         data = cls._restored(find_data(state, path), state, folder)
-        data._divide(fresh=False, unread=state.unread)
+        data._divide(fresh=False, row_steps=state.row_steps)
         check_division(state.parts, data.scan.parts)
         data._store.rates = dict(state.rates)
         data._encode()
@@ -434,21 +435,21 @@ class Dataset:
 
 
 def _divided(
-    chosen: SelectedData, modality: Modality, seed: int, reading: ReadingTime | None, unread: Sequence[int]
+    chosen: SelectedData, modality: Modality, seed: int, reading: ReadingTime | None, row_steps: Sequence[int]
 ) -> InMemoryStore | StreamingStore:
-    """The store of data, divided. reading, unread: see `split_source`."""
+    """The store of data, divided. reading, row_steps: see `split_source`."""
     source, shards = chosen.source, chosen.shards
     max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
     is_large_list = modality.layout == "list" and sum(shard.bytes for shard in shards) > max_list_bytes
     if chosen.whole and not is_large_list:
         return InMemoryStore(source, shards, modality, seed)
-    return StreamingStore(source, shards, modality, seed, split_source(source, shards, modality, reading, unread))
+    return StreamingStore(source, shards, modality, seed, split_source(source, shards, modality, reading, row_steps))
 
 
-def _divide_new(data: Dataset, reading: ReadingTime | None, unread: Sequence[int]) -> None:
+def _divide_new(data: Dataset, reading: ReadingTime | None, row_steps: Sequence[int]) -> None:
     """Split new data. A refusal of items also says what is remarkable about them, as that pictures look like sheets."""
     try:
-        data._divide(True, reading, unread)
+        data._divide(True, reading, row_steps)
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
         raise DataError("; ".join([str(error), *remarks])) from None

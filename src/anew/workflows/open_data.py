@@ -65,7 +65,7 @@ def _opened(request: Request, context: RunContext, reading: ReadingTime) -> Data
         seed=request.seed,
         size=size,
         columns=ColumnChoice.of(request.settings),
-        unread=[] if request.plan_from is None else replayed_run(request.plan_from).record().data.unread,
+        repeated=None if request.plan_from is None else replayed_run(request.plan_from).record().data,
     )
     data.fit(size)
     return data

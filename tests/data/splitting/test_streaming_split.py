@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from anew.data.sources.base import Shard
 from anew.data.splitting import records, split, streaming_split
 from anew.data.splitting.streaming_split import SourceSplit, parts_by_name, split_source
 from anew.data.types import Item
+from anew.errors import DataError
 
 IMAGE, TEXT = Image(ImageConfig()), Text(TextConfig())
 
@@ -71,35 +73,67 @@ def slow_source(items: list[Item], per_shard: int, seconds_per_item: float) -> t
     return SlowList(items, per_shard), ReadingTime(100.0, clock=lambda: now[0])
 
 
-def test_reading_stops_taking_shards_in_time_and_is_repeated_by_their_numbers() -> None:
-    items = pictures(1_600)
-    source, reading = slow_source(items, 32, 0.0225)  # all would take 36 s
+def slow_pictures(seconds_per_item: float, monkeypatch: pytest.MonkeyPatch) -> ReadingTime:
+    """The same for a modality that takes so long to look at each item, which itself is quickly read."""
+    now, alike_keys = [0.0], records.alike_keys
+
+    def slow_keys(modality: Image, items: list[Item]) -> Iterator[int | ValueError]:
+        now[0] += seconds_per_item * len(items)
+        return alike_keys(modality, items)
+
+    monkeypatch.setattr(records, "alike_keys", slow_keys)
+    return ReadingTime(100.0, clock=lambda: now[0])
+
+
+def labelled(items: list[Item], num_classes: int) -> list[Item]:
+    """The items sorted by class, as rows of many tables are."""
+    return [replace(item, label=str(i * num_classes // len(items))) for i, item in enumerate(items)]
+
+
+def test_rows_from_all_shards_are_read_in_time_and_again_in_a_run_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = labelled(pictures(1_600), 10)
+    reading = slow_pictures(0.0225, monkeypatch)  # all would take 36 s
+    source: Any = ShardList(items, 160)
     result = split_source(source, source.shards, IMAGE, reading)
-    assert 11.0 < reading.elapsed <= 15.0
-    read = [number for number in range(50) if number not in result.unread]
-    assert 16 <= len(read) <= 20 and read[:8] == list(range(8)) and read[-1] == 49
-    assert max(np.diff(read)) <= 6  # evenly spaced
+    assert 11.0 < reading.elapsed <= 15.5
+    assert len(result.row_steps) == 10 and all(result.row_steps)
     counts = result.counts(source.shards)
-    assert sum(counts.values()) == 32 * len(read) and all(counts.values()) and not result.is_estimate(source.shards)
-    assert any(f"{32 * len(read):,} of 1,600 items are used, evenly spaced" in note for note in result.division_notes)
-    source, _ = slow_source(items, 32, 0.0)
-    again = split_source(source, source.shards, IMAGE, unread=result.unread)
+    assert all(counts.values()) and not result.is_estimate(source.shards)
+    assert any(f"{sum(counts.values()):,} of 1,600 items are used, from all over" in n for n in result.division_notes)
+    assert len(result.classes) == 10 and max(result.classes.values()) < 4 * min(result.classes.values())
+    source, _ = slow_source(items, 160, 0.0)
+    again = split_source(source, source.shards, IMAGE, row_steps=result.row_steps)
     for own, repeated in zip(result.parts, again.parts, strict=True):
         assert np.array_equal(own, repeated)
-    assert again.unread == result.unread and again.division_notes == result.division_notes
+    assert again.row_steps == result.row_steps and again.division_notes == result.division_notes
 
 
-def test_a_few_shards_from_all_over_are_read_however_short_the_time_is() -> None:
-    source, reading = slow_source(pictures(1_600), 256, 1.0)
+def test_shards_that_take_long_to_read_are_evenly_spaced() -> None:
+    source, reading = slow_source(pictures(1_600), 32, 0.0225)
     result = split_source(source, source.shards, IMAGE, reading)
-    assert result.unread == [2, 3, 4, 5] and result.parts[2] == streaming_split.REJECTED
+    read = [number for number, step in enumerate(result.row_steps) if step]
+    assert 12 <= len(read) <= 20 and read[0] == 0 and read[-1] == 49 and max(np.diff(read)) <= 6
+    assert 11.0 < reading.elapsed <= 15.0
+
+
+def test_rows_of_every_class_are_read_however_short_the_time_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, source = slow_pictures(1.0, monkeypatch), ShardList(labelled(pictures(1_600), 4), 256)
+    result = split_source(cast(Any, source), source.shards, IMAGE, reading)
+    assert 150 < sum(result.counts(source.shards).values()) < 400
+    assert len(result.classes) == 4 and max(result.classes.values()) < 2 * min(result.classes.values())
+
+
+def test_steps_of_other_shards_are_refused() -> None:
+    source, _ = slow_source(pictures(100), 32, 0.0)
+    with pytest.raises(DataError, match="says how to read 2 shards, and the data has 4"):
+        split_source(source, source.shards, IMAGE, row_steps=[1, 0])
 
 
 def test_all_is_read_where_time_is_not_short() -> None:
     items = pictures(600)
-    source, reading = slow_source(items, 32, 0.02)
+    source, reading = slow_source(items, 32, 0.018)
     result, unlimited = (split_source(source, source.shards, IMAGE, limit) for limit in (reading, None))
-    assert result.unread == [] and parts_of(result) == parts_of(unlimited)
+    assert result.row_steps == [] and parts_of(result) == parts_of(unlimited)
     assert result.division_notes == unlimited.division_notes
 
 

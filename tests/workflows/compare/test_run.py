@@ -219,9 +219,9 @@ def test_several_seeds_are_several_trainings(tmp_path: Path) -> None:
 
 
 def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
-    def record(unread: list[int]) -> Any:
+    def record(row_steps: list[int]) -> Any:
         return SimpleNamespace(
-            status="finished", data=SimpleNamespace(fingerprint="f", learned={"shape": [1, 8, 8]}, unread=unread)
+            status="finished", data=SimpleNamespace(fingerprint="f", learned={"shape": [1, 8, 8]}, row_steps=row_steps)
         )
 
     assert list(comparable({"a": record([3]), "b": record([3])})) == ["a", "b"]

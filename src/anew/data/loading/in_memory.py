@@ -51,7 +51,7 @@ class InMemoryStore:
         self.notes: list[str] = []  # on the source's own parts
         self.division_notes: list[str] = []  # on parts that were carved from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
-        self.unread: list[int] = []  # nothing is left out
+        self.row_steps: list[int] = []  # nothing is left out
         self.refusals = SkippedItems()
         self.items: list[Item] = []
         self._undivided = undivided

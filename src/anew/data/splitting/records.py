@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from anew.core import isolation
 from anew.core.reading_time import ReadingTime
@@ -10,12 +12,21 @@ from anew.data.modality import Modality, each, reasons
 from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
+from anew.data.splitting.row_choice import ALL_ROWS, NO_ROWS, RowCost, choose_rows, take_rows
 from anew.data.types import Item, SkippedItem
 
 MAX_CHECKED = 4096  # items whose headers are checked in that pass, at most; bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
-MIN_READ = 256  # items that are always read: fewer are hardly worth a training, and say little about the time; chosen
-MIN_SHARDS = 3  # shards that are always read: the first ones alone are of one class, where folders are classes; chosen
+MIN_READ = 256  # items that are always read: fewer are hardly worth a training; chosen
+# Shards whose first rows are read, and thrown away, to learn how long a row takes where time is limited: of the first shard alone a
+# short budget would have far more than of others. What the first one takes is not counted, since decoders begin. Chosen.
+TRIAL_SHARDS, TRIAL_ROWS = 8, 8
+# Shards in a row that are read for that: of a row group of Parquet the first one takes as long as all. Chosen, and no more than a
+# sixteenth of all.
+LISTED_SHARDS = 3
+# Times as many rows of a later shard as of the first one, where reading is faster than it was expected to be: classes may lie in
+# shards of their own, and their shares are learned. Chosen.
+MAX_GROWTH = 2
 MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them cannot be used
 
 
@@ -60,8 +71,9 @@ class Records:
         classes: Class name of each, "" without one.
         recordings: Recording that each was cut from, None without one.
         sound: Whether the body of each was already read, without a fault.
-        lengths: Number of records of each shard, including the refused ones.
-        unread: Shards that were left out, since there was no time to read them.
+        lengths: Number of records of each shard, including the refused ones and those that were left out.
+        row_steps: For each shard that is read, of how many of its rows one is taken.
+        num_taken: Number of records that were taken, including the refused ones.
         refusals: Records that cannot be used.
     """
 
@@ -73,7 +85,8 @@ class Records:
         self.recordings: list[str | None] = []
         self.sound: list[bool] = []
         self.lengths: dict[int, int] = {}
-        self.unread: list[int] = []
+        self.row_steps: dict[int, int] = {}
+        self.num_taken = 0
         self.refusals: list[SkippedItem] = []
         self._bodies = 0  # number of bodies that were read
         # By content key, the key of each item whose body was compared; later copies of it are not decoded, and get it by this
@@ -86,46 +99,86 @@ class Records:
         modality: Modality,
         train: Sequence[int],
         reading: ReadingTime | None = None,
+        row_steps: Sequence[int] = (),
     ) -> None:
-        """Read all records of the shards `train`, or of as many of them as there is time for."""
-        reading = ReadingTime() if reading is None else reading
-        check = sum(shards[i].items for i in train) <= MAX_CHECKED
-        by_size = modality.layout == "document"
+        """Read all records of the shards `train`, or as many from all over them as there is time for.
+
+        Args:
+            source, shards, modality: What is read.
+            train: Numbers of shards.
+            reading: How long they may be read; None for no limit.
+            row_steps: For each shard, of how many rows one was taken in an earlier run, which is repeated whatever the time.
+        """
+        reading = ReadingTime() if reading is None or row_steps else reading
+        total = sum(shards[i].items for i in train)
+        is_checked, is_sized = total <= MAX_CHECKED, modality.layout == "document"
         reading.begin_division()
-        remaining, begin = list(train), reading.elapsed
+        remaining = {i: row_steps[i] if row_steps else ALL_ROWS for i in train}
+        remaining = {number: step for number, step in remaining.items() if step != NO_ROWS}
+        is_limited = reading.is_limited and total > MIN_READ
+        cost = _trial(source, shards, modality, train, reading) if is_limited else RowCost(0.0, 0.0)
+        begin = reading.elapsed
+        min_step = ALL_ROWS
+        if is_limited:
+            remaining = choose_rows(train, shards, reading.left_to_divide(), cost, MIN_READ)
+            min_step = -(-max(remaining.values()) // MAX_GROWTH)
         while remaining:
-            number = remaining.pop(0)
-            self.lengths[number] = 0
-            for batch in isolation.batches(read_records(source, shards[number], modality)):
-                self._read_batch(number, batch, modality, check, by_size)
-                self.lengths[number] += len(batch)
-            num_read, total = (sum(shards[i].items for i in numbers) for numbers in (self.lengths, train))
-            reading.stage = f"reading the data: {num_read:,} of {total:,} items"
-            if num_read >= MIN_READ:
-                seconds_per_item = (reading.elapsed - begin) / num_read
-                seconds, min_shards = reading.left_to_divide(), MIN_SHARDS - len(self.lengths)
-                in_time = _readable(remaining, shards, seconds_per_item, seconds, min_shards)
-                self.unread += [i for i in remaining if i not in in_time]
-                remaining = in_time
+            number = next(iter(remaining))
+            self.row_steps[number] = remaining.pop(number)
+            self._read_shard(number, read_records(source, shards[number], modality), modality, is_checked, is_sized)
+            reading.stage = f"reading the data: {self.num_taken:,} of {total:,} items"
+            if is_limited and remaining:
+                if self.num_taken >= MIN_READ:
+                    listed_s = cost.listed_s * sum(self.lengths.values())
+                    cost = replace(cost, taken_s=max(reading.elapsed - begin - listed_s, 0.0) / self.num_taken)
+                seconds, min_rows = reading.left_to_divide(), MIN_READ - self.num_taken
+                steps = choose_rows(list(remaining), shards, seconds, cost, max(min_rows, 0))
+                remaining = {number: max(step, min_step) for number, step in steps.items()}
+
+    def _read_shard(
+        self, number: int, records: Iterable[Item | SkippedItem], modality: Modality, is_checked: bool, is_sized: bool
+    ) -> None:
+        """Add the rows of a shard that are taken."""
+        length = itertools.count()  # advances by one with each record
+        counted = (record for record, _ in zip(records, length, strict=False))
+        rows = take_rows(counted, number, self.row_steps[number])
+        places: list[int] = []
+
+        def placed() -> Iterator[Item | SkippedItem]:
+            for place, record in rows:
+                places.append(place)
+                yield record
+
+        for batch in isolation.batches(placed()):
+            self._read_batch(number, batch, places, modality, is_checked, is_sized)
+            self.num_taken += len(batch)
+            places.clear()
+        self.lengths[number] = next(length)
 
     def _read_batch(
-        self, number: int, batch: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
+        self,
+        number: int,
+        batch: Sequence[Item | SkippedItem],
+        places: Sequence[int],
+        modality: Modality,
+        is_checked: bool,
+        is_sized: bool,
     ) -> None:
-        """Add the next records of a shard."""
-        usable = self._usable(modality, batch, check)
+        """Add records of a shard, which have these places in it."""
+        usable = self._usable(modality, batch, is_checked)
         items = [record for record, fits in zip(batch, usable, strict=True) if fits and isinstance(record, Item)]
         near_keys = self._near_keys(modality, items)
-        for index, (record, fits) in enumerate(zip(batch, usable, strict=True), self.lengths[number]):
-            reason = self._take(record, next(near_keys), by_size) if fits and isinstance(record, Item) else None
+        for place, record, fits in zip(places, batch, usable, strict=True):
+            reason = self._take(record, next(near_keys), is_sized) if fits and isinstance(record, Item) else None
             if reason is not None:
                 self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
-                self.places.append((number, index))
+                self.places.append((number, place))
 
-    def _usable(self, modality: Modality, batch: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
+    def _usable(self, modality: Modality, batch: Sequence[Item | SkippedItem], is_checked: bool) -> list[bool]:
         results = (
             reasons(modality.validate_header, batch)
-            if check
+            if is_checked
             else ((item, getattr(item, "reason", None)) for item in batch)
         )
         usable = []
@@ -145,7 +198,7 @@ class Records:
         while True:
             yield None
 
-    def _take(self, item: Item, near_key: int | ValueError | None, by_size: bool) -> str | None:
+    def _take(self, item: Item, near_key: int | ValueError | None, is_sized: bool) -> str | None:
         if isinstance(near_key, ValueError):
             return str(near_key)
         exact_key = content_key(item)
@@ -153,18 +206,24 @@ class Records:
             self._compared[exact_key] = near_key
         self.keys.append(self._compared.get(exact_key, exact_key))
         self.sound.append(near_key is not None)
-        self.sizes.append(item.size if by_size else 1)
+        self.sizes.append(item.size if is_sized else 1)
         self.classes.append(item.label or "")
         self.recordings.append(item.group)
         return None
 
 
-def _readable(
-    numbers: list[int], shards: Sequence[Shard], seconds_per_item: float, seconds: float, min_shards: int
-) -> list[int]:
-    """The shards of these that can be read in `seconds`: all, or evenly spaced ones, of which there is a least number."""
-    items = sum(shards[i].items for i in numbers)
-    if not items or seconds_per_item * items <= seconds:
-        return numbers
-    in_time = int(len(numbers) * max(seconds, 0.0) / (seconds_per_item * items))
-    return evenly_spaced(numbers, max(in_time, min_shards, 0))
+def _trial(
+    source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], reading: ReadingTime
+) -> RowCost:
+    """What rows cost, by the first ones of some shards, and by shards in a row that are read and not looked at."""
+    trial, seconds, num_timed = Records(), 0.0, 0
+    for number in evenly_spaced(train, TRIAL_SHARDS):
+        batch = list(itertools.islice(read_records(source, shards[number], modality), TRIAL_ROWS))
+        begin = reading.elapsed
+        trial._read_batch(number, batch, range(len(batch)), modality, is_checked=True, is_sized=False)
+        if number != train[0]:
+            seconds, num_timed = seconds + reading.elapsed - begin, num_timed + len(batch)
+    middle, begin = len(train) // 2, reading.elapsed
+    listed = train[middle : middle + max(1, min(LISTED_SHARDS, len(train) // 16))]
+    num_listed = sum(1 for number in listed for _ in read_records(source, shards[number], modality))
+    return RowCost((reading.elapsed - begin) / max(num_listed, 1), seconds / max(num_timed, 1))

@@ -16,6 +16,7 @@ from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
+from anew.data.splitting.row_choice import ALL_ROWS, NO_ROWS
 from anew.data.types import FEW_DOCUMENTS, Item, SkippedItem
 from anew.errors import DataError
 
@@ -71,7 +72,8 @@ class SourceSplit:
         division_notes: Sentences on the parts that were taken from train.
         refusals: Items that cannot be used.
         records_per_item: Mean records of an item of the listing, to estimate shards that were not read.
-        unread: Shards that are left out, since there was no time to read them; all of each is REJECTED.
+        row_steps: For each shard, of how many of its rows one is taken, 0 where it is left out, since there was no time to
+            read more; empty where all is read. Rows that are not taken are REJECTED.
     """
 
     parts: list[int | NDArray[np.uint8]]
@@ -85,7 +87,7 @@ class SourceSplit:
     division_notes: list[str] = field(default_factory=list)
     refusals: list[SkippedItem] = field(default_factory=list)
     records_per_item: float = 1.0
-    unread: list[int] = field(default_factory=list)
+    row_steps: list[int] = field(default_factory=list)
 
     def items(self, shard: int, listed: int, part: int) -> float:
         """Number of records of the part in a shard that lists `listed` items; an estimate if it was not read."""
@@ -128,18 +130,22 @@ def split_source(
     shards: Sequence[Shard],
     modality: Modality,
     reading: ReadingTime | None = None,
-    unread: Sequence[int] = (),
+    row_steps: Sequence[int] = (),
 ) -> SourceSplit:
     """Decide the parts of every shard.
 
     Args:
         source, shards, modality: What is divided.
         reading: How long items may be read; None for no limit.
-        unread: Shards that are left out, as in an earlier run.
+        row_steps: Those of an earlier run, which is repeated; see `SourceSplit`.
 
     Raises:
         DataError: There is too little to divide.
     """
+    if row_steps and len(row_steps) != len(shards):
+        raise DataError(
+            f"config.json of the run says how to read {len(row_steps):,} shards, and the data has {len(shards):,}"
+        )
     code, held_out, notes = parts_by_name(shards)
     base = [code[shard.part] for shard in shards]
     for part in {split.VALIDATION, split.TEST} & set(base):
@@ -166,8 +172,7 @@ def split_source(
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
-        _split_by_content(source, shards, modality, [i for i in train if i not in unread], result, reading)
-        _leave_out([*unread, *result.unread], shards, result)
+        _split_by_content(source, shards, modality, train, result, reading, row_steps)
     else:
         _split_by_shards(source, shards, modality, train, result)
     return result
@@ -180,10 +185,11 @@ def _split_by_content(
     train: Sequence[int],
     result: SourceSplit,
     reading: ReadingTime | None,
+    row_steps: Sequence[int],
 ) -> None:
     contents = Records()
-    contents.read(source, shards, modality, train, reading)
-    result.unread = contents.unread
+    contents.read(source, shards, modality, train, reading, row_steps)
+    _leave_out(contents, shards, train, result)
     result.refusals += contents.refusals
     bodies, reads_bodies = _Bodies(source, shards, modality, contents, result), _reads_bodies(modality)
     if reads_bodies:
@@ -223,17 +229,18 @@ def _split_by_content(
         )
 
 
-def _leave_out(unread: Sequence[int], shards: Sequence[Shard], result: SourceSplit) -> None:
-    """Reject all items of shards that were not read, and say so."""
-    result.unread = sorted(unread)
-    if not unread:
+def _leave_out(records: Records, shards: Sequence[Shard], train: Sequence[int], result: SourceSplit) -> None:
+    """Reject all items of shards that were not read; where rows were left out, keep which, and say so."""
+    if len(records.row_steps) == len(train) and set(records.row_steps.values()) <= {ALL_ROWS}:
         return
-    for number in unread:
-        result.parts[number] = REJECTED
-    left_out, total = sum(shards[i].items for i in unread), sum(shard.items for shard in shards)
+    result.row_steps = [ALL_ROWS] * len(shards)
+    for number in train:
+        result.row_steps[number] = records.row_steps.get(number, NO_ROWS)
+        result.parts[number] = REJECTED  # those that were read are replaced
+    total = sum(records.lengths.get(number, shards[number].items) for number in train)
     result.division_notes.append(
-        f"{total - left_out:,} of {total:,} items are used, evenly spaced: no more could be read in the time that the budget leaves "
-        "for it at this load; a longer budget uses more"
+        f"{records.num_taken:,} of {total:,} items are used, from all over the data: no more could be read in the time that the budget "
+        "leaves for it at this load; a longer budget uses more"
     )
 
 

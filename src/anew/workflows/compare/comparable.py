@@ -27,7 +27,7 @@ def comparable(read: Mapping[str, Begun | RunRecord]) -> dict[str, RunRecord]:
         data, other_data = records[first].data, records[other_run].data
         if data.fingerprint != other_data.fingerprint:
             raise RunError(f"the runs {first!r} and {other_run!r} are of different data; give runs of the same data")
-        if data.unread != other_data.unread:
+        if data.row_steps != other_data.row_steps:
             raise RunError(
                 f"the runs {first!r} and {other_run!r} read different parts of the same data, so one may have learned what the other is "
                 "scored on; train both with the setting read_all"

@@ -1,0 +1,78 @@
+"""Which rows of which shards are read where there is no time for all of them: some at random in each of many shards.
+
+Rows of tables and archives are often sorted, by class for example, so that whole shards would miss classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from anew.core.splitmix import splitmix64
+from anew.data.sources.base import Shard, evenly_spaced
+
+T = TypeVar("T")
+
+ALL_ROWS, NO_ROWS = 1, 0  # steps of a shard that is read whole, and of one that is not read
+# Rows of a shard that make it worth reading, since all of it passes through memory: an eighth of one of images; chosen
+ROWS_A_SHARD = 32
+MIN_SECONDS = 1e-9  # of what was too quick to be measured
+
+
+@dataclass(frozen=True, slots=True)
+class RowCost:
+    """What rows of a shard cost.
+
+    Attributes:
+        listed_s: Seconds for each row of a shard that is read, whether it is taken or not.
+        taken_s: Further seconds for each row that is taken.
+    """
+
+    listed_s: float
+    taken_s: float
+
+
+def choose_rows(
+    numbers: Sequence[int], shards: Sequence[Shard], seconds: float, cost: RowCost, min_rows: float = 0.0
+) -> dict[int, int]:
+    """Rows of as many shards as there is time for: of how many rows of each one is taken, by the shard's number.
+
+    Args:
+        numbers: Numbers of the shards that can be read; of few rows, evenly spaced ones of them are.
+        shards: All shards.
+        seconds: The time that there is.
+        cost: What rows cost.
+        min_rows: How many rows are taken whatever the time.
+    """
+    total = sum(shards[i].items for i in numbers)
+    if total * (cost.listed_s + cost.taken_s) <= seconds or total <= min_rows:
+        return dict.fromkeys(numbers, ALL_ROWS)
+    mean = total / len(numbers)
+    rows_a_shard = min(ROWS_A_SHARD, mean)
+    affordable = seconds / max(mean * cost.listed_s + rows_a_shard * cost.taken_s, MIN_SECONDS)
+    num_shards = min(int(max(affordable, min_rows / rows_a_shard)), len(numbers))
+    if num_shards < 1:
+        return {}
+    chosen = evenly_spaced(numbers, num_shards)
+    listed = sum(shards[i].items for i in chosen)
+    in_time = (seconds - listed * cost.listed_s) / cost.taken_s if cost.taken_s else listed
+    num_rows = max(in_time, min_rows, num_shards * rows_a_shard)
+    return dict.fromkeys(chosen, max(ALL_ROWS, round(listed / num_rows)))
+
+
+def take_rows(rows: Iterable[T], number: int, step: int) -> Iterator[tuple[int, T]]:
+    """Some rows of a shard with their places in it: one of `step` at random, as its number and the place decide.
+
+    Every `step`-th one would be of one class where rows of several classes take turns.
+    """
+    for place, row in enumerate(rows):
+        if step == ALL_ROWS or _hash(number, place) % step == 0:
+            yield place, row
+
+
+def _hash(number: int, place: int) -> int:
+    shard = splitmix64(np.array([number], dtype=np.uint64))
+    return int(splitmix64(shard + np.uint64(place))[0])
