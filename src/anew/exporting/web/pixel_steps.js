@@ -3,7 +3,7 @@
 // before and after.
 
 import { roundHalfToEven } from "./elementwise.js";
-import { eachNeighbourhood, evened, interpolated, plain, shrink } from "./plain_areas.js";
+import { blender, eachNeighbourhood, interpolated, plain, shrink } from "./plain_areas.js";
 
 const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
@@ -92,8 +92,11 @@ function stray(x, [channels, height, width], { strength, colour }) {
   return out;
 }
 
-function specks(x, shape, { sharpness, apart }) {
-  return evened(x, shape, { apart, likeness: (difference) => ((difference + EVEN) / EVEN) ** -sharpness });
+function specks(x, [channels, height, width], { sharpness, apart }) {
+  const out = x.slice();
+  const likeness = (squared) => ((squared + EVEN) / EVEN) ** -sharpness;
+  eachNeighbourhood(height, width, blender(x, out, channels, height * width, likeness, apart));
+  return out;
 }
 
 // Each image gets as few colours as real images of its area have, by k-means, alpha included. Flat colours stay. Images that
