@@ -70,7 +70,7 @@ QUESTIONS = (
         "Where does diffusion start?",
         "diffusion",
         ("heading:diffusion", "link:How it works"),
-        "A sample starts as pure noise",
+        "A sample starts as a rough draft",
     ),
     Question(
         "copy",

@@ -88,6 +88,7 @@ TITLES = {
     "recall": "Recall",
     "record_ends_auc": "Classifier of beginnings and ends",
     "repetition_rate": "Repetition",
+    "repetitive_items": "Repetitive items",
     "seconds_per_1000": "Seconds for 1,000 samples",
     "sharpness": "Sharpness",
     "silence_after": "Silence at the end",

@@ -23,6 +23,7 @@ from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_ends import record_end_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.record_sets import RecordSets
+from anew.evaluation.metrics.repetitive_items import repetitive_score
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, bounded_spec
@@ -65,6 +66,7 @@ VERBATIM_SHARE = MetricSpec(
 PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
+MAX_USUAL = 1_000  # training records that show how much repetition is usual: more hardly change it; chosen
 BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 
 
@@ -115,6 +117,13 @@ class TextStatistics:
             "repetition": self._repeats,
             VERBATIM_MEASURE: self._verbatim,
         }
+
+    def repetitive(self) -> Iterator[Score]:
+        """Yield the score of samples that run away in repetitions: of all records, since a few of them may do so."""
+        if self.records:
+            yield from repetitive_score(self.all_samples, [*self.test, *self._record_sets.known[:MAX_USUAL]])
+        else:
+            yield from repetitive_score(self._parts(self.samples), self._parts([*self.test, *self.train]))
 
     def words(self, training: Sequence[str]) -> Iterator[Score]:
         """Yield scores of known, new and broken words, and of the order of words in records; see `words` and `word_order`.

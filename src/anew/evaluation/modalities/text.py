@@ -151,6 +151,7 @@ class TextEvaluation(Evaluation[str]):
         # A reader notices broken words first, and they take no time. If they came last they could be left out for lack of time,
         # and the report would call the samples close to the data.
         if self._statistics is not None:
+            yield from self.metrics_in_time(self._first_metrics())
             # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
             training = self._part("train", MAX_SEARCHED_CHARACTERS) if self.records else self._train
             words = list(self._statistics.words(training))
@@ -159,7 +160,11 @@ class TextEvaluation(Evaluation[str]):
         yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
-        yield from self.metrics_in_time(self.text_metrics())
+        yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
+
+    def _first_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+        """What readers see first, whatever the modality."""
+        return {} if self._statistics is None else {"samples that repeat themselves": self._statistics.repetitive}
 
     def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """The metrics of texts as `metrics_in_time` takes them."""

@@ -22,8 +22,8 @@ const STORIES = {
   noise: {
     title: "From noise to a sample",
     text: ["The model has learned one thing: to guess the clean item behind a noisy one.",
-      "A sample starts as pure noise; at each step the model guesses the clean item behind it and removes a little of the noise.",
-      "At first it can only guess an average; each step adds more detail."],
+      "A sample starts as a rough draft, drawn from what all your data have in common, under so much noise that it looks like noise alone.",
+      "At each step the model guesses the clean item and removes a little of the noise. The first guesses are smooth and typical; each step adds detail."],
     question: "What if it took only two steps?",
     sources: ["noise"],
     view: noiseView,

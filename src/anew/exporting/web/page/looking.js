@@ -59,9 +59,9 @@ class Denoising {
       {},
       element("h2", {}, "From noise to a sample"),
       sentences(
-        "A sample starts as pure noise.",
+        "A sample starts as a rough draft under so much noise that it looks like noise alone.",
         "At each step the network guesses the clean sample behind the noise, and a little of the noise is removed.",
-        "At first it can only guess an average of many samples; the details come last.",
+        "The first guesses are smooth and typical; the details come last.",
       ),
       element("div", { class: "controls" }, field("Sample", this.index), element("label", { class: "field" }, "Step", this.slider)),
       this.pair,
