@@ -13,11 +13,15 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+# Loops are compiled on one core while another one checks types.
+$(VENV)/compiled: $(VENV)/ready $(wildcard src/anew/estimators/context_mixing/*.py)
 	$(BIN)/python -m anew.estimators.context_mixing.compilation > /dev/null
 	touch $@
 
 # Less than four minutes: two data sets that are good within a minute or two.
-demo: $(VENV)/ready
+demo: $(VENV)/compiled
 	rm -rf runs/demo
 	$(BIN)/anew example towns runs/demo/towns-data
 	$(BIN)/anew train runs/demo/towns-data --run runs/demo/towns --budget 60s
@@ -28,7 +32,7 @@ demo: $(VENV)/ready
 
 # `make test ROOM=data` or `make test-data`: the tests of one room alone.
 ifdef ROOM
-test: $(VENV)/ready
+test: $(VENV)/compiled
 	$(PYTEST) -m "not slow" $(or $(wildcard tests/$(ROOM) tests/test_$(ROOM).py),$(error there is no tests/$(ROOM)))
 else
 test: $(VENV)/ready
@@ -40,7 +44,7 @@ endif
 types: $(VENV)/ready
 	$(BIN)/mypy
 
-suite: $(VENV)/ready
+suite: $(VENV)/compiled
 	$(PARALLEL) -m "not slow"
 
 test-%:
@@ -48,7 +52,7 @@ test-%:
 
 check: test
 
-slow: $(VENV)/ready
+slow: $(VENV)/compiled
 	$(PYTEST)
 
 fuzz: $(VENV)/ready

@@ -1,4 +1,5 @@
-"""Fixtures for all tests: toys can be imported, a worker keeps to one core, caches are private, and what takes longest comes first."""
+"""Fixtures for all tests: toys can be imported, a worker keeps to one core, caches are private. What takes longest comes first, and one
+worker runs all that shares runs."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -47,6 +49,8 @@ LONGEST = (
     *("families/", "fuzz/"),
 )
 
+SHARING_FOLDERS = ("exporting", "server", "studio_app")  # their tests share small runs
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,10 +63,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker runs a file, or a folder whose files share what takes long to make."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class FolderScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder = nodeid.removeprefix("tests/").partition("/")[0]
+            return folder if folder in SHARING_FOLDERS else super()._split_scope(nodeid)
+
+    return FolderScheduling(config, log)
+
+
 def pytest_collection_finish() -> None:
     """What was imported and collected stays, so the collector of cyclic garbage need not look at it."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_measuring() -> Iterator[None]:
+    """Each of a thousand small trainings would spend 0.1 s on how busy the cores are."""
+    from anew.core.threads import measure_crowding
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure_crowding, "__defaults__", (0.01,))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ import anew
 from anew.studio_app.app import make_app
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
+from processes import Forked
 from samples import TINY, names, shapes
 
 TOKEN = "t" * 43
@@ -51,13 +50,11 @@ def client_of(root: Path, token: str | None = TOKEN) -> Iterator[TestClient]:
 
 
 @contextmanager
-def studio_process(root: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def studio_process(root: Path, *words: str) -> Iterator[tuple[Forked, str]]:
     """A Studio in a process of its own, and its address with the token."""
-    command = [sys.executable, "-m", "anew", "studio", "--folder", str(root), "--json", *(words or ("--port", "0"))]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    command = ("-m", "anew", "studio", "--folder", str(root), "--json", *(words or ("--port", "0")))
+    process = Forked(command, os.environ | {"OMP_NUM_THREADS": "1"})
     try:
-        assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         assert line, process.stderr.read()
         yield process, json.loads(line)["address"]

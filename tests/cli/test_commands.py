@@ -25,6 +25,7 @@ from anew.runs.events import read as read_events
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
 from commands import anew, setting_words
+from processes import Forked
 from samples import TINY, names, prose, shapes
 
 SMALL_TEXT = setting_words(TINY | {"evaluate_samples": 4, "precision": "fp32"})
@@ -349,9 +350,8 @@ def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path
 
 def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = text_run
-    command = [sys.executable, "-m", "anew", "train", str(data), "--run", str(tmp_path / "run"), "--steps", "100000"]
-    command += SMALL_TEXT
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+    command = ["-m", "anew", "train", str(data), "--run", str(tmp_path / "run"), "--steps", "100000", *SMALL_TEXT]
+    process = Forked(command, ENV)
     events = tmp_path / "run" / "events.jsonl"
     while not (events.exists() and events.read_text().count("\n") > 3):
         assert process.poll() is None

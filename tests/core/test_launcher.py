@@ -14,7 +14,7 @@ from anew.cli import main
 from anew.core import launcher
 from anew.core.launcher import count_gpus, processes_to_start, quiet_transport
 from anew.errors import ConfigError
-from processes import SOURCES, finish, start
+from processes import SOURCES, finish, fork
 from samples import names
 
 
@@ -83,7 +83,7 @@ def anew(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_command_that_processes_cannot_divide_is_carried_out_by_the_first(tmp_path: Path) -> None:
     words = ["-m", "anew", "example", "names", str(tmp_path / "names")]
-    first, second = finish(start([words] * 2, [None] * 2))
+    first, second = finish(fork([words] * 2, [None] * 2))
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert first.out.startswith("wrote ") and second.out == second.err == ""
 

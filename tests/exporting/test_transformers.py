@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +23,48 @@ warnings.simplefilter("ignore")
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-folder, given = sys.argv[1], json.load(sys.stdin)
-model = AutoModelForCausalLM.from_pretrained(folder).eval()
-tokenizer = AutoTokenizer.from_pretrained(folder)
-with torch.no_grad():
-    logits = [model(torch.tensor([ids])).logits[0].tolist() for ids in given["ids"]]
-start = torch.tensor([given["start"]])
-sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "min_p": None}
-greedy = model.generate(start, attention_mask=torch.ones_like(start), max_length=start.shape[1] + 200, **sampling)[0]
-encoded = [tokenizer(text)["input_ids"] for text in given["texts"]]
-decoded = [tokenizer.decode(ids, skip_special_tokens=True) for ids in encoded]
-assert "anew" not in sys.modules
-special = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
-print(json.dumps({"logits": logits, "greedy": greedy.tolist(), "encoded": encoded, "decoded": decoded,
-                  "class": type(model).__name__, "special": special}))
+def answer(given):
+    model = AutoModelForCausalLM.from_pretrained(given["folder"]).eval()
+    tokenizer = AutoTokenizer.from_pretrained(given["folder"])
+    with torch.no_grad():
+        logits = [model(torch.tensor([ids])).logits[0].tolist() for ids in given["ids"]]
+    start = torch.tensor([given["start"]])
+    sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "min_p": None}
+    greedy = model.generate(start, attention_mask=torch.ones_like(start), max_length=start.shape[1] + 200, **sampling)[0]
+    encoded = [tokenizer(text)["input_ids"] for text in given["texts"]]
+    decoded = [tokenizer.decode(ids, skip_special_tokens=True) for ids in encoded]
+    assert "anew" not in sys.modules
+    special = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
+    return {"logits": logits, "greedy": greedy.tolist(), "encoded": encoded, "decoded": decoded, "class": type(model).__name__,
+            "special": special}
+
+answers, sys.stdout = sys.stdout, sys.stderr
+for line in sys.stdin:
+    print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
 """
 
 
-def load_elsewhere(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def load_elsewhere(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Path, dict[str, Any]], dict[str, Any]]]:
+    """What a process without this package says of an export; to import transformers takes it longer than all its answers."""
     pytest.importorskip("transformers", reason="the export is loaded by transformers (pip install '.[dev]')")
-    words = [sys.executable, "-W", "ignore", "-c", LOAD, str(folder)]
-    completed = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True, check=False)
-    assert completed.returncode == 0, completed.stderr[-3000:]
-    result: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
-    return result
+    words, errors = [sys.executable, "-W", "ignore", "-c", LOAD], tmp_path_factory.mktemp("elsewhere") / "errors.txt"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
+
+        def load(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+            assert process.stdin is not None and process.stdout is not None
+            print(json.dumps(request | {"folder": str(folder)}), file=process.stdin, flush=True)
+            line = process.stdout.readline()
+            assert line, errors.read_text()[-3000:]
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+
+        yield load
 
 
 def held_out(run: Path, modality: Any) -> tuple[list[str], list[list[int]]]:
@@ -94,7 +112,10 @@ def greedy_ids(model: anew.Model, start: Iterable[int], count: int = 200) -> lis
     ],
 )
 def test_it_loads_elsewhere_with_the_same_logits_and_texts(
-    name: str, text_run: Callable[[str], Path], tmp_path: Path
+    name: str,
+    text_run: Callable[[str], Path],
+    load_elsewhere: Callable[[Path, dict[str, Any]], dict[str, Any]],
+    tmp_path: Path,
 ) -> None:
     run = text_run(name)
     model = anew.load(run, "cpu")
@@ -122,7 +143,10 @@ def test_it_loads_elsewhere_with_the_same_logits_and_texts(
 
 
 def test_weights_of_several_files_are_loaded_elsewhere(
-    text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text_run: Callable[[str], Path],
+    load_elsewhere: Callable[[Path, dict[str, Any]], dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(weights, "MAX_FILE_BYTES", 20_000)
     run = text_run("list")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import Ended, finish, start
+from processes import Ended, finish, fork
 from samples import names
 
 SMALL = ("--set", "previews=0", "--set", "evaluate_samples=4", "--set", "width=16", "--set", "layers=1",
@@ -15,7 +15,7 @@ SMALL = ("--set", "previews=0", "--set", "evaluate_samples=4", "--set", "width=1
 
 
 def anew(folder: Path, size: int, *words: object) -> list[Ended]:
-    ended = finish(start([("-m", "anew", *map(str, words))] * size, [folder] * size), timeout=300)
+    ended = finish(fork([("-m", "anew", *map(str, words))] * size, [folder] * size), timeout=300)
     assert [process.code for process in ended] == [0] * size, ended
     return ended
 

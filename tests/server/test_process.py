@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -25,19 +24,18 @@ from anew import api
 from anew.cli import main
 from anew.errors import ConfigError, DataError
 from anew.server import listening
+from processes import Forked
 from server_runs import answering
 
 LONG = {"model": "book", "prompt": "the", "max_tokens": 30_000}
 
 
 @contextmanager
-def process(*words: object, environment: dict[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(*words: object, environment: dict[str, str] | None = None) -> Iterator[tuple[Forked, str]]:
     """A server in a process of its own, and its address."""
-    command = [sys.executable, "-m", "anew", "serve", *map(str, words), "--port", "0", "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    command = ("-m", "anew", "serve", *map(str, words), "--port", "0", "--json")
+    started = Forked(command, {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})})
     try:
-        assert started.stdout is not None and started.stderr is not None
         line = started.stdout.readline()
         assert line, started.stderr.read()
         yield started, json.loads(line)["address"]
@@ -288,5 +286,5 @@ print("stopped")
 
 
 def test_a_server_that_is_stopped_says_nothing_of_open_pages() -> None:
-    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped\n", "")
+    process = Forked(("-c", STOPPED), os.environ)
+    assert process.communicate(timeout=60) == ("stopped\n", "") and process.returncode == 0

@@ -14,7 +14,7 @@ from anew.training.gathering import gathered_on_disk
 from processes import together
 
 SCRIPT = """
-import json
+import ctypes, json
 from pathlib import Path
 import torch
 from torch.distributed.device_mesh import init_device_mesh
@@ -27,6 +27,7 @@ def held():
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
 
 torch.set_num_threads(1)
+ctypes.CDLL(None).mallopt(-3, 1_000_000)  # M_MMAP_THRESHOLD, so that memory that is freed goes back at once
 NUMBERS = 2_000_000  # of each of eight tensors: 8 MB
 with together() as world:
     mesh = init_device_mesh("cpu", (world.size,))
@@ -47,8 +48,7 @@ with together() as world:
 """
 
 
-def test_no_process_holds_two_whole_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1000000")  # so that memory that is freed goes back at once
+def test_no_process_holds_two_whole_tensors(tmp_path: Path) -> None:
     ended = together(SCRIPT.format(folder=str(tmp_path)))
     assert [process.code for process in ended] == [0, 0], ended
     main, other = (json.loads(process.out) for process in ended)

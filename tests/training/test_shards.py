@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from anew.runs.folder import RunFolder
-from processes import finish, start
+from processes import finish, fork
 
 SCRIPT = """
 import json
@@ -55,7 +55,7 @@ with together() as world:
 
 def train(folder: Path, size: int, stop: int = 0) -> Any:
     script = SCRIPT.format(folder=str(folder), stop=stop)
-    ended = finish(start([("-c", script)] * size, [None] * size), 600)
+    ended = finish(fork([("-c", script)] * size, [None] * size), 600)
     assert all(process.code == 0 for process in ended), ended
     return json.loads(ended[0].out)
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import anew
 from anew.errors import ConfigError
+from anew.runs.folder import RunFolder
 from anew.workflows import compilation, job
 from anew.workflows.compilation import choose_compilation
 from anew.workflows.job import TrainingJob
 from reporters import Lines
-from samples import TINY, names
+from samples import TINY, names, trained
 
 SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
 
 
-@pytest.fixture
-def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
-    """A training that was just begun, of two hours."""
+@pytest.fixture(scope="module")
+def trained_job(tmp_path_factory: pytest.TempPathFactory) -> TrainingJob:
+    """A training of one step."""
     jobs: list[TrainingJob] = []
     begin_job = job.begin_job
 
@@ -28,10 +31,19 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
         jobs.append(begin_job(*arguments, **options))
         return jobs[-1]
 
-    monkeypatch.setattr("anew.workflows.train.begin_job", keep)
-    anew.train(names(tmp_path / "names.txt", 300), tmp_path / "run", steps=1, settings=SETTINGS)
-    plan = replace(jobs[0].plan, train_s=7200.0, steps=None)
-    return replace(jobs[0], record=jobs[0].record.model_copy(update={"plan": plan}))
+    place = tmp_path_factory.mktemp("job")
+    with mock.patch("anew.workflows.train.begin_job", keep):
+        trained(names(place / "names.txt", 300), place / "run", steps=1, settings=SETTINGS)
+    return jobs[0]
+
+
+@pytest.fixture
+def begun(trained_job: TrainingJob, tmp_path: Path) -> TrainingJob:
+    """A training that was just begun, of two hours, in a folder of its own."""
+    shutil.copytree(trained_job.folder.path, tmp_path / "run")
+    plan = replace(trained_job.plan, train_s=7200.0, steps=None)
+    record = trained_job.record.model_copy(update={"plan": plan})
+    return replace(trained_job, folder=RunFolder(tmp_path / "run"), record=record)
 
 
 def timed(monkeypatch: pytest.MonkeyPatch, plain: float, compiled: float, *with_graphs: float) -> None:

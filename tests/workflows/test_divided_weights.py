@@ -10,7 +10,7 @@ import pytest
 
 import anew
 from anew.runs import weights
-from processes import Ended, finish, start
+from processes import Ended, finish, fork
 from samples import names
 
 SETTINGS = {"width": 32, "layers": 2, "heads": 1, "mlp_size": 64, "precision": "fp32", "previews": 1, "film": False,
@@ -32,7 +32,7 @@ print(json.dumps([is_loaded, list(model.sample(3, seed=1))]))
 
 def together(folder: Path, command: str, limit: float = LIMIT) -> list[Ended]:
     script = SCRIPT.format(limit=limit, command=command)
-    ended = finish(start([("-c", script)] * 2, [folder] * 2), 300)
+    ended = finish(fork([("-c", script)] * 2, [folder] * 2), 300)
     assert [process.code for process in ended] == [0, 0], ended
     return ended
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import samples
-from processes import Ended, finish, start
+from processes import Ended, finish, fork
 
 SMALL = ("--steps", "4", "--set", "previews=0", "--set", "evaluate_samples=4", "--set", "width=16")
 NAMES = ("-m", "anew", "train", "names.txt", "--family", "transformer", "--run", "run", *SMALL)
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def train(folder: Path, *commands: Sequence[str]) -> list[Ended]:
-    return finish(start(commands, [folder] * len(commands)), timeout=500)
+    return finish(fork(commands, [folder] * len(commands)), timeout=500)
 
 
 def assert_refused(ended: Sequence[Ended], *words: str) -> None:
@@ -53,7 +53,7 @@ def test_classes_that_differ(tmp_path: Path) -> None:
         table = [f"{path.relative_to(folder / 'pictures')},{classes[i % 2]}" for i, path in enumerate(pictures)]
         (folder / "pictures" / "metadata.csv").write_text("\n".join(["file_name,label", *table]))
     command = ("-m", "anew", "train", "pictures", "--family", "vae", "--run", "run", *SMALL[:-2])
-    ended = finish(start([command] * 2, folders), timeout=500)
+    ended = finish(fork([command] * 2, folders), timeout=500)
     assert_refused(ended, "process 1 on", "in the data; give all processes the same files")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from anew.workflows.inspect_run import inspect_run
-from processes import SOURCES, Ended, finish, start
+from processes import SOURCES, Ended, Forked, finish, fork
 from samples import names
 
 STEPS = 150
@@ -34,7 +34,7 @@ def hosts(folder: Path, count: int = 2) -> list[Path]:
 
 
 def train(folders: Sequence[Path], *commands: Sequence[str]) -> list[Ended]:
-    return finish(start(commands or [TRAIN] * len(folders), folders), timeout=300)
+    return finish(fork(commands or [TRAIN] * len(folders), folders), timeout=300)
 
 
 def weights(run: Path) -> str:
@@ -62,37 +62,42 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folders[0] / "run"
 
 
-COPY = "from anew.workflows.run_copy import folder_of_copy; print(folder_of_copy().path, flush=True); input()"
+COPY = """
+import sys
+from anew.workflows.run_copy import folder_of_copy
+print(folder_of_copy().path, flush=True)
+open(sys.argv[1]).read()
+"""
 
 
 def test_the_copy_of_a_process_that_was_killed_is_removed_by_the_next(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": SOURCES, "TMPDIR": str(tmp_path)}
-    processes, copies = [], []
-    for _ in range(2):
-        process = subprocess.Popen(
-            [sys.executable, "-c", COPY], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        copies.append(Path(process.stdout.readline().strip()))
-        processes.append(process)
+    place = tmp_path / "copies"
+    place.mkdir()
+
+    def begun(name: str) -> tuple[Forked, Path]:
+        os.mkfifo(tmp_path / name)
+        process = Forked(("-c", COPY, str(tmp_path / name)), os.environ | {"TMPDIR": str(place)})
+        return process, Path(process.stdout.readline().strip())
+
+    processes, copies = zip(begun("first"), begun("second"), strict=True)
     assert all(copy.is_dir() for copy in copies)  # of processes that live
     (copies[0] / "model.safetensors").write_text("weights")
     processes[0].kill()
     processes[0].communicate()
     assert copies[0].is_dir()
-    again = subprocess.run(
-        [sys.executable, "-c", COPY], env=environment, input="\n", capture_output=True, text=True, check=True
-    )
-    assert again.stdout.startswith(str(tmp_path / "anew-copy-"))
-    assert list(tmp_path.iterdir()) == [copies[1]]
-    processes[1].communicate("\n")
-    assert not list(tmp_path.iterdir())
+    again, copy = begun("again")
+    assert copy.parent == place and copy.name.startswith("anew-copy-") and copy not in copies
+    assert not copies[0].exists() and copies[1].is_dir()
+    for name in ("again", "second"):
+        (tmp_path / name).write_text("")
+    assert [process.communicate(timeout=60) for process in (again, processes[1])] == [("", "")] * 2
+    assert again.returncode == processes[1].returncode == 0 and not list(place.iterdir())
 
 
 @pytest.mark.slow
 def test_one_that_is_stopped_stops_all_and_the_same_command_goes_on(undisturbed: Path, tmp_path: Path) -> None:
     folders = hosts(tmp_path)
-    processes = start([TRAIN, TRAIN], folders)
+    processes = fork([TRAIN, TRAIN], folders)
     while len(steps_of(folders[0] / "run")) < 10:
         time.sleep(0.05)
     assert processes[1].poll() is None
