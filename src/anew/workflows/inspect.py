@@ -274,15 +274,7 @@ def inspect_data(
     def modality_settings(name: str) -> dict[str, object]:
         return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
 
-    size = DataBudget(
-        budget or parse_duration(DEFAULT_BUDGET),
-        0,
-        0,
-        torch.get_num_threads(),
-        "cpu",
-        is_assumed=budget is None,
-        reading=ReadingTime(READING_SECONDS / DIVISION_SHARE, limit=READING_LIMIT),
-    )
+    size = _data_budget(budget)
     columns = ColumnChoice.of(settings or {})
     reporter.message("  listing the data, and reading a sample of it")
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
@@ -324,6 +316,19 @@ def inspect_data(
         )
     finally:
         data.close()
+
+
+def _data_budget(budget: float | None) -> DataBudget:
+    """The budget by which sizes are chosen, with the time in which a look reads. budget: see `inspect_data`."""
+    return DataBudget(
+        budget or parse_duration(DEFAULT_BUDGET),
+        0,
+        0,
+        torch.get_num_threads(),
+        "cpu",
+        is_assumed=budget is None,
+        reading=ReadingTime(READING_SECONDS / DIVISION_SHARE, limit=READING_LIMIT),
+    )
 
 
 def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:

@@ -66,8 +66,7 @@ class StreamingStore:
         self._held_numbers: dict[int, list[int]] = {}  # which shards these are of
         # Set by `fit_items`; `encode` measures the items and drops them
         self._fit_items: list[Item] = []
-        self._fit_bytes = 0.0
-        self._fit_shards: list[int] = []
+        self._fit_bytes, self._fit_shards = 0.0, list[int]()
         # Set by `encode`
         self._cache: ShardCache | None = None
         self._order: EpochOrder
