@@ -357,7 +357,7 @@ class Audit(Generic[ItemT]):
         repeats = self._repeats()
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
         copied = max(reference.copied, repeats.samples - by_chance) if reference.p <= self.level else 0.0
-        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
+        scan = ScanResult(reference.p, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             detected=reference.p <= self.level,
             p=reference.p,
