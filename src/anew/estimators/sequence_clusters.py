@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 DEFAULT_K = 5  # letters: 20^5 k-mers of proteins, so that unrelated sequences share few
 LETTER_BITS = 5  # bits of a letter in a k-mer: 32 letters, without case
+OWNER_BITS = 24  # of the number of a sequence: what 8 letters leave of 64 bits
 MAX_TABLE = 1 << 26  # k-mers up to this value are numbered with a table: those of five letters fit
 PAIRS_AT_ONCE = 1 << 22  # pairs of a k-mer and a sequence that are looked up at a time, which bounds memory
 Indices = NDArray[np.int64]
@@ -28,6 +29,7 @@ class SequenceClusters:
 
     Attributes:
         n: Number of sequences.
+        shared_by_chance: Mean share of its k-mers that a sequence has in common with another one.
     """
 
     def __init__(self, sequences: Sequence[str], threshold: float, k: int = DEFAULT_K) -> None:
@@ -40,7 +42,19 @@ class SequenceClusters:
         by_kmer = columns.astype(np.int64) << 32 | owner
         by_kmer.sort()
         self._owners = (by_kmer & 0xFFFFFFFF).astype(np.int32)  # the sequences with the first k-mer, ...
-        self._kmers = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=num_kmers))])
+        num_owners = np.bincount(columns, minlength=num_kmers)
+        self._kmers = np.concatenate([[0], np.cumsum(num_owners)])
+        num_pairs = num_owners.astype(np.float64) @ (num_owners - 1.0)
+        self.shared_by_chance = float(num_pairs / max(len(columns) * (self.n - 1), 1))
+
+    def most_alike(self, sequence: int, count: int, is_allowed: NDArray[np.bool_]) -> Indices:
+        """At most `count` sequences that share the most k-mers with one, weighted by their size; half as many as the best at least.
+
+        is_allowed: (n,) whether each sequence may be one.
+        """
+        shared = self._shared(sequence) * is_allowed / np.sqrt(np.maximum(self.sizes, 1))
+        best = np.flatnonzero(shared > shared.max(initial=0.0) / 2.0)
+        return best if len(best) <= count else best[np.argpartition(shared[best], -count)[-count:]]
 
     def related_to(self, indices: Indices) -> Indices:
         """All sequences that are related to one of these, including these themselves, unless they have no k-mer."""
@@ -163,10 +177,12 @@ class NearestSequences:
     def __init__(self, sequences: Sequence[str], k: int = 3) -> None:
         self.k, self.n = k, len(sequences)
         owner, kmer = kmers(sequences, k)
-        order = np.argsort(kmer, kind="stable")
-        self._kmers, starts = np.unique(kmer[order], return_index=True)
-        self._starts = np.append(starts, len(order))
-        self._owner = owner[order]
+        by_kmer = kmer << np.uint64(OWNER_BITS) | owner.astype(np.uint64)
+        by_kmer.sort()
+        kmer = by_kmer >> np.uint64(OWNER_BITS)
+        starts = np.flatnonzero(np.append(True, kmer[1:] != kmer[:-1])[: len(kmer)])
+        self._kmers, self._starts = kmer[starts], np.append(starts, len(kmer))
+        self._owner = (by_kmer & np.uint64((1 << OWNER_BITS) - 1)).astype(np.int32)  # of each k-mer, one after another
         self._sizes = np.bincount(owner, minlength=self.n)
 
     def candidates(self, text: str, count: int = 8) -> list[int]:
@@ -175,11 +191,11 @@ class NearestSequences:
         if not len(text_kmers) or not len(self._kmers):
             return []
         index = np.minimum(np.searchsorted(self._kmers, text_kmers), len(self._kmers) - 1)
-        hits = index[self._kmers[index] == text_kmers].tolist()
-        if not hits:
+        hits = index[self._kmers[index] == text_kmers]
+        if not len(hits):
             return []
-        owners = np.concatenate([self._owner[self._starts[hit] : self._starts[hit + 1]] for hit in hits])
-        shared = np.bincount(owners, minlength=self.n) / np.sqrt(np.maximum(self._sizes, 1))
+        places = _ranges(self._starts[hits], self._starts[hits + 1] - self._starts[hits])
+        shared = np.bincount(self._owner[places], minlength=self.n) / np.sqrt(np.maximum(self._sizes, 1))
         count = min(count, self.n)
         best = np.argpartition(shared, -count)[-count:]
         return [int(i) for i in best[np.argsort(-shared[best])] if shared[i] > 0]

@@ -59,7 +59,7 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             if pool.train:
                 yield with_limit_reason(self.run_audit(pool, None, n_all), "memory")
             return
-        yield from self._audits_in_time(self.inputs.pool, self.item_type.query_cost, n_all)
+        yield from self._audits_in_time(self.inputs.pool, n_all)
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """The number of real items in a pool, as the audit counts them."""
@@ -109,17 +109,14 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         ]
         return with_facts_of_pool(result, pool, self.item_type)
 
-    def _audits_in_time(
-        self, pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
-    ) -> Iterator[CopyTestResult]:
+    def _audits_in_time(self, pool_of: Callable[[int], AuditPool[ItemT]], n_all: int) -> Iterator[CopyTestResult]:
         """Yield results of larger and larger audits, as long as there is time.
 
         Args:
             pool_of: See `EvaluationInputs.pool`.
-            query_cost: See `AuditSchedule`.
             n_all: Number of samples.
         """
-        schedule, max_real, is_memory_full = AuditSchedule(n_all, query_cost), 0, False
+        schedule, max_real, is_memory_full = AuditSchedule(n_all), 0, False
         cached_pool: AuditPool[ItemT] | None = None
         size: AuditSize | None = schedule.size
         reading = 0.0
@@ -144,6 +141,8 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             yield with_limit_reason(
                 replace(result, shortened=result.shortened or is_trial), "memory" if is_memory_full else "time"
             )
+            assert self.item_type is not None
+            schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
             compared = AuditSize(min(size.num_samples, result.samples), min(size.num_real, n_held))
             schedule.add(compared, self.total_clock.spent() - begin, reading / n_held)
             size = schedule.next(max(self.total_clock.remaining(), 0.0), available, max_real)

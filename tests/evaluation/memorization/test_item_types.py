@@ -13,6 +13,7 @@ from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.item_types import (
     IMAGES,
+    INDEXED_RECORDS,
     RECORDS,
     FieldDistance,
     count_passages,
@@ -223,3 +224,6 @@ def test_other_records_are_compared_by_edits_alone() -> None:
     names = [row[3] for row in TRAIN]
     assert records_type(names) is RECORDS
     assert records_type([f"{name},{i}" for i, name in enumerate(names)]) is RECORDS  # only two fields
+    rng = np.random.default_rng(0)
+    proteins = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 200)) for _ in range(60)]
+    assert records_type(proteins) is INDEXED_RECORDS  # of which a search takes hardly longer for more pairs

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
 from anew.evaluation.memorization import texts
+from anew.evaluation.memorization.item_types import edit_text
 from anew.evaluation.memorization.texts import (
     EditDistance,
     Match,
@@ -20,6 +21,7 @@ from anew.evaluation.memorization.texts import (
     count_covered,
     longest_matches,
     nearest_record,
+    rare_piece_size,
 )
 from anew.functional.text_hashes import code_points, window_hashes
 
@@ -185,6 +187,34 @@ def test_relatives_of_long_records_are_told_exactly() -> None:
         table = [Levenshtein.normalized_distance(records[query], record) for record in records]
         table[query] = np.inf
         assert distances[query] == pytest.approx(min(table)) and table[item[query]] == pytest.approx(distances[query])
+
+
+def test_copies_of_long_records_are_found_by_their_pieces() -> None:
+    """Unrelated proteins are as good as equally far, so only those that share pieces are compared; copies are told exactly."""
+    rng = np.random.default_rng(2)
+    letters = list("ACDEFGHIKLMNPQRSTVWY")
+    records = ["".join(rng.choice(letters, rng.integers(150, 300))) for _ in range(200)]
+    copies = [*records[:20], *(edit_text(record, rng, 0.05) for record in records[:20])]
+    copies += [edit_text(record, rng, 0.2) for record in records[:20]]
+    queries, pool = np.arange(200, 260), np.arange(200)
+    assert rare_piece_size(records) == 4
+    item, distances = EditDistance([*records, *copies], np.arange(260)).nearest(queries, pool)
+    assert item.tolist() == [*range(20)] * 3
+    expected = [Levenshtein.normalized_distance(copies[i], records[i % 20]) for i in range(60)]
+    assert distances == pytest.approx(expected)
+    groups = np.append(np.arange(200), [*range(20)] * 3)  # each copy in the group of its original
+    item, distances = EditDistance([*records, *copies], groups).nearest(queries, pool[::2])
+    assert not (item == groups[200:]).any() and set(item.tolist()) <= {*pool[::2]} and (distances > 0.6).all()
+    item, distances = EditDistance([*records, "W" * 200], np.arange(201)).nearest(np.array([200]), pool[3:])
+    assert item.tolist() == [3] and distances.tolist() == [1.0]  # it shares nothing
+
+
+def test_pieces_are_those_that_records_hardly_share() -> None:
+    rng = np.random.default_rng(3)
+    dna, ancestor = (["".join(rng.choice(list("ACGT"), 400)) for _ in range(n)] for n in (100, 1))
+    assert rare_piece_size(dna) == 8
+    assert rare_piece_size([edit_text(ancestor[0], rng, 0.1) for _ in range(100)]) is None
+    assert rare_piece_size([record[:100] for record in dna]) is None and rare_piece_size(dna[:49]) is None
 
 
 def test_the_nearest_of_no_records() -> None:

@@ -21,7 +21,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.item_type import ItemType, content_bits, content_keys
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
-from anew.evaluation.memorization.texts import EditDistance, PassageDistance
+from anew.evaluation.memorization.texts import EditDistance, PassageDistance, rare_piece_size
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
 from anew.evaluation.metrics.row_formats import MAX_READ, RowFormat, row_format
 from anew.functional.text_hashes import code_points, window_hashes
@@ -199,6 +199,8 @@ RECORDS = ItemType(
     "Seen are records of which a few characters were changed, added or left out. Not seen are those in other letter case, "
     "backwards, with their parts in another order, or joined from two records.",
 )
+# Those that an index of pieces finds. Measured on 19,000 proteins: .5 ms a query, .1 ms for each that is indexed, and 20 ns a pair
+INDEXED_RECORDS = replace(RECORDS, query_cost=20_000)
 PASSAGES = ItemType(
     "passages",
     lambda items, groups: [PassageDistance(items, groups)],
@@ -328,7 +330,7 @@ def records_type(records: Sequence[str]) -> ItemType[str]:
     """
     form = row_format(records[:MAX_READ])
     if form is None or len(form.columns) < MIN_FIELDS:
-        return RECORDS
+        return RECORDS if rare_piece_size(records) is None else INDEXED_RECORDS
 
     def distances(items: Sequence[str], groups: Integers) -> list[Distance]:
         return [EditDistance(items, groups), FieldDistance(items, groups, form)]

@@ -91,7 +91,9 @@ def trial_audit(data: Dataset, seed: int, seconds: float, pieces: float = 1.0) -
             trials = costs.trials or ((trial.size, max(remaining, MIN_TRIAL)),)
             return replace(costs, trials=trials, has_ended=bool(costs.trials))
         remaining -= spent
-        costs = replace(costs, trials=(*costs.trials, (trial.size, spent)))
+        item_type = trial.evaluation.item_type
+        query_cost = costs.query_cost if item_type is None else item_type.query_cost  # only so many records tell it
+        costs = replace(costs, query_cost=query_cost, trials=(*costs.trials, (trial.size, spent)))
     return costs
 
 
