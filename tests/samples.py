@@ -104,6 +104,22 @@ def voice(seed: int, rate: int = 8000, seconds: float = 0.6) -> NDArray[np.float
     return (0.5 * x / np.abs(x).max()).astype(np.float32)
 
 
+def signals(folder: Path, count: int = 60, rate: int = 2000, seconds: float = 0.5, channels: int = 1) -> Path:
+    """Slow signals as WAV: bumps that recur, and noise, nothing above 200 Hz. Every third file has half the length."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        t = np.arange(round(rate * seconds * (0.5 if i % 3 == 2 else 1.0))) / rate
+        phase = (t * rng.uniform(4.0, 7.0) + rng.uniform()) % 1.0 - 0.5
+        noise = np.fft.rfft(rng.normal(0.0, 0.2, (len(t), channels)), axis=0)
+        noise[np.fft.rfftfreq(len(t), 1.0 / rate) > 195.0] = 0.0
+        x = np.exp(-0.5 * (phase / 0.06) ** 2)[:, None] + np.fft.irfft(noise, len(t), axis=0)
+        soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", 0.5 * LEVELS[i % 3] * x, rate)
+    return folder
+
+
 def stereo_tones(folder: Path, count: int = 60, rate: int = 8000) -> Path:
     """Tones as WAV of two channels, left and right in turn, each with a little noise of its own."""
     import soundfile

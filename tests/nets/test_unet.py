@@ -25,6 +25,15 @@ def test_keeps_the_size_of_any_grid(channels: int, height: int, breadth: int, pa
     assert out.shape == (2, channels, height, breadth)
 
 
+def test_keeps_the_size_of_a_row_and_pads_along_it_alone() -> None:
+    net = UNet(2, 1, num_components=1, channels=16, channel_mults=(1, 2, 2), depth=1, patch_size=4, is_row=True)
+    torch.nn.init.normal_(net.out.weight, std=0.1)
+    x, level, component = torch.randn(2, 2, 1, 1001), torch.ones(2), torch.zeros(2, dtype=torch.long)
+    out = net(x, level, component)
+    assert out.shape == (2, 1, 1, 1001) and out[..., -1].abs().min() > 0.0
+    assert {tuple(conv.weight.shape[2:]) for conv in net.modules() if isinstance(conv, Conv)} == {(1, 1), (1, 5)}
+
+
 @pytest.mark.parametrize(("channels", "num_heads"), [(8, 1), (48, 1), (50, 1), (96, 3), (100, 2), (127, 1), (512, 16)])
 def test_heads_divide_any_number_of_channels(channels: int, num_heads: int) -> None:
     attention = Attention(channels)
@@ -56,6 +65,8 @@ def test_depth_and_space_are_inverse() -> None:
     assert space_to_depth(x, 4).shape == (2, 48, 3, 2)
     assert torch.equal(depth_to_space(space_to_depth(x, 4), 4), x)
     torch.testing.assert_close(space_to_depth(x, 1), x)
+    assert space_to_depth(x, (1, 4)).shape == (2, 12, 12, 2)
+    assert torch.equal(depth_to_space(space_to_depth(x, (1, 4)), (1, 4)), x)
 
 
 def test_blocks_agree_with_the_stock_ones() -> None:

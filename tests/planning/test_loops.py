@@ -99,7 +99,8 @@ def test_a_run_without_the_time_does_without_context_mixing(
     assert config.ngrams and not config.contexts
     assert Transformer.plan_notes(DATA.spec, scale, config)[0].startswith("without context mixing, which predicts")
     report_compilation(context)
-    assert "are not all compiled yet; a new run, by the same command into another folder" in lines[-1]
+    assert "are not all compiled yet" in lines[-1]
+    assert "`python -m anew.estimators.context_mixing.compilation` does once, in about 15 s" in lines[-1]
     compiler.works = True
     report_compilation(context)
     assert lines[-1].startswith("the loops of context mixing are compiled now: a new run will use them")

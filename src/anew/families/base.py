@@ -280,11 +280,16 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
             sweep: Scoring batches of the validation part.
         """
 
+    @property
+    def calibrates_drawing(self) -> bool:
+        """Whether `calibrate_drawing` fits anything."""
+        return False
+
     def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
         """Fit, after `calibrate`, how tokens are drawn: better with each item that it yields, until the caller stops.
 
         Args:
-            documents: Documents of the validation part, one a batch; see `documents_of`.
+            documents: Documents of the validation part, one a batch; none where the data has no running text. See `documents_of`.
         """
         return iter(())
 

@@ -23,15 +23,23 @@ class Conv(nn.Module):
     """A convolution that keeps the size, whose fp32 weights are cast to the input's dtype.
 
     Args:
-        kernel_size: Side of the kernel, odd.
+        kernel_size: Side of the kernel, or its rows and columns; odd.
         zero_init: Start at the zero map.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, *, zero_init: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        *,
+        zero_init: bool = False,
+    ) -> None:
         super().__init__()
-        self.padding = kernel_size // 2
-        std = 0.0 if zero_init else 1 / math.sqrt(in_channels * kernel_size**2)
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size).normal_() * std)
+        rows, columns = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        self.padding = (rows // 2, columns // 2)
+        std = 0.0 if zero_init else 1 / math.sqrt(in_channels * rows * columns)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, rows, columns).normal_() * std)
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,24 +79,27 @@ class ChannelNorm(nn.Module):
         return normed.permute(0, 3, 1, 2)
 
 
-def space_to_depth(x: Tensor, patch_size: int) -> Tensor:
-    """(B, C, H, W) -> (B, P * P * C, H / P, W / P), channels_last: each patch of side P becomes one position."""
-    if patch_size == 1:
+def space_to_depth(x: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
+    """(B, C, H, W) -> (B, P * Q * C, H / P, W / Q), channels_last: each patch of P x Q becomes one position.
+
+    patch_size: The side of patches, or their rows and columns.
+    """
+    p, q = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
+    if p == q == 1:
         return x.contiguous(memory_format=torch.channels_last)
     b, c, h, w = x.shape
-    p = patch_size
-    x = x.permute(0, 2, 3, 1).reshape(b, h // p, p, w // p, p, c).transpose(2, 3)  # (B, H/P, W/P, P, P, C)
-    return x.reshape(b, h // p, w // p, p * p * c).permute(0, 3, 1, 2)
+    x = x.permute(0, 2, 3, 1).reshape(b, h // p, p, w // q, q, c).transpose(2, 3)  # (B, H/P, W/Q, P, Q, C)
+    return x.reshape(b, h // p, w // q, p * q * c).permute(0, 3, 1, 2)
 
 
-def depth_to_space(x: Tensor, patch_size: int) -> Tensor:
+def depth_to_space(x: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
     """The inverse of `space_to_depth`."""
-    if patch_size == 1:
+    p, q = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
+    if p == q == 1:
         return x
     b, c, h, w = x.shape
-    p = patch_size
-    x = x.permute(0, 2, 3, 1).reshape(b, h, w, p, p, c // p**2).transpose(2, 3)  # (B, H, P, W, P, C)
-    return x.reshape(b, h * p, w * p, c // p**2).permute(0, 3, 1, 2)
+    x = x.permute(0, 2, 3, 1).reshape(b, h, w, p, q, c // (p * q)).transpose(2, 3)  # (B, H, P, W, Q, C)
+    return x.reshape(b, h * p, w * q, c // (p * q)).permute(0, 3, 1, 2)
 
 
 def latent_sides(height: int, width: int, patch_size: int, num_sizes: int) -> tuple[int, int]:
@@ -98,10 +109,14 @@ def latent_sides(height: int, width: int, patch_size: int, num_sizes: int) -> tu
     return -(-height // multiple), -(-width // multiple)
 
 
-def pad_to_multiple(x: Tensor, multiple: int, mode: str = "constant") -> Tensor:
-    """(B, C, H, W) padded below and to the right, so that both sides are multiples. mode: as in `functional.pad`."""
+def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int], mode: str = "constant") -> Tensor:
+    """(B, C, H, W) padded below and to the right, so that both sides are multiples. mode: as in `functional.pad`.
+
+    multiple: Of both sides, or that of rows and that of columns.
+    """
     height, width = x.shape[2:]
-    pad = (0, -width % multiple, 0, -height % multiple)
+    of_rows, of_columns = (multiple, multiple) if isinstance(multiple, int) else multiple
+    pad = (0, -width % of_columns, 0, -height % of_rows)
     return functional.pad(x, pad, mode) if any(pad) else x
 
 
@@ -133,8 +148,8 @@ class Attention(nn.Module):
         attended: Tensor = self.proj(heads.transpose(1, 2).reshape(positions.shape))
         return x + attended.reshape(n, h, w, c).permute(0, 3, 1, 2)
 
-    def with_positions(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-        """Queries and keys (B, heads, G H W, C / heads) that know their places; here they do not. extents: G, H and W."""
+    def with_positions(self, query: Tensor, key: Tensor, dims: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, heads, G H W, C / heads) that know their places; here they do not. dims: G, H and W."""
         return query, key
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from anew.data.formats import audio
 from anew.data.modalities.audio import Audio
 from anew.sampling.samples import Samples
 from anew.server.bodies import parse
@@ -76,4 +74,4 @@ def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) 
     if file_format in (None, media_format):
         return artifact.data, media_format
     assert isinstance(entry.modality, Audio) and file_format is not None
-    return audio.to_file(np.asarray(samples[0], np.float32), entry.modality.rate, file_format), file_format
+    return entry.modality.save_as(samples[0], file_format).data, file_format

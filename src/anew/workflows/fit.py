@@ -238,7 +238,7 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
             if generates:
                 family.fit_latents(_latent_batches(job))
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
-            if generates and family.reads_documents:
+            if generates and family.calibrates_drawing:
                 _calibrate_drawing(job, family, trainer.step)
         write_weights(job.folder.path, family.state_dict())
         if generates:
@@ -320,9 +320,9 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
 
 
 def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> None:
-    """Calibrate drawing by validation documents, for as long as there is time, or as the replayed run did.
+    """Calibrate drawing by validation documents and by samples, for as long as there is time, or as the replayed run did.
 
-    It takes as much of the slice as latents do, which families that read documents do not have. Without a budget it is limited by
+    It takes as much of the slice as latents do, which families of tokens do not have. Without a budget it is limited by
     the updates of the training, not by their seconds, so that the same seed gives the same run.
     """
     if not job.data.part_size("validation"):

@@ -26,7 +26,7 @@ from anew.data.sources import folder
 from anew.data.splitting import records, streaming_split
 from anew.data.types import DataBudget, FileSlice, Item, SkippedItem
 from anew.errors import ConfigError, DataError
-from samples import tone, tones
+from samples import signals, tone, tones
 
 SIZE = DataBudget(60.0, 60, 400_000)
 
@@ -460,8 +460,8 @@ def test_shards_hold_sound_too(tmp_path: Path) -> None:
 
 
 def test_a_low_rate_is_refused() -> None:
-    with pytest.raises(ConfigError, match="rate=500 is too low"):
-        Audio(AudioConfig(rate=500))
+    with pytest.raises(ConfigError, match="rate=10 is too low"):
+        Audio(AudioConfig(rate=10))
 
 
 def test_files_are_ordinary() -> None:
@@ -578,3 +578,23 @@ def test_tones_are_learned_in_pairs_of_bands_and_runs_without_pairs_load() -> No
     older = Audio(AudioConfig())
     older.restore(state | {"clip": clip, "shape": [1, 2 * bands, modality._shape.frames]}, Path())
     assert older.spec is not None and older.spec.shape == (1, 2 * bands, modality._shape.frames)
+
+
+def test_slow_signals_are_learned_whole_at_a_rate_that_loses_nothing(tmp_path: Path) -> None:
+    items = [Item(file.name, file.read_bytes()) for file in sorted(signals(tmp_path, 24).iterdir())]
+    modality = Audio(AudioConfig())
+    notes = modality.inspect(items, SIZE)
+    assert notes == [
+        "Clips are 0.50 s at 400 Hz, 200 values each, learned as they are, without a spectrogram, since these are slow signals.",
+        "Nothing lies above 200 Hz, so files of 2,000 Hz are learned at 400 Hz, and samples are written at 2,000 Hz (rate=2000 learns "
+        "that rate).",
+    ]
+    assert modality.fit(items, SIZE, ()).shape == (1, 1, 200)  # type: ignore[union-attr]
+    whole = next(item for item in items if len(soundfile.read(io.BytesIO(item.data))[0]) == 1000)
+    expected = audio.resample(soundfile.read(io.BytesIO(whole.data), dtype="float32")[0], 2000, 400)
+    np.testing.assert_allclose(modality.waveform(whole), expected * (0.95 / np.abs(expected).max()), atol=1e-5)
+    restored = Audio(AudioConfig())
+    restored.restore(json.loads(json.dumps({"levels": None, **modality.state()}, default=list)), tmp_path)
+    wave, rate = soundfile.read(io.BytesIO(restored.save_item(modality.waveform(whole)).data))
+    assert rate == 2000 and len(wave) == 1000
+    assert restored.picture(modality.waveform(whole)).shape == (96, 200, 3)

@@ -36,7 +36,8 @@ def noises(n: int) -> list[Any]:
 def make_inputs(samples: list[Any], labels: Labels | None = None) -> EvaluationInputs:
     modality: Any = SimpleNamespace(
         rate=RATE,
-        config=SimpleNamespace(trim=True),
+        compared_rate=RATE,
+        trims=True,
         picture=lambda item: np.zeros((8, 8, 3), np.uint8),
         pictures=lambda items: [np.zeros((8, 8, 3), np.uint8) for _ in items],
         save_item=lambda item: Artifact(".wav", b"RIFF", media="audio/wav"),
@@ -68,7 +69,7 @@ def test_good_samples_score_near_real_data_and_noise_near_the_naive_baseline() -
 @pytest.mark.parametrize("trim", [True, False])
 def test_it_is_said_that_silence_at_the_ends_is_not_compared(trim: bool) -> None:
     inputs = make_inputs(tones(0, 40))
-    inputs.modality.config.trim = trim  # type: ignore[attr-defined]
+    inputs.modality.trims = trim  # type: ignore[attr-defined]
     evaluation = AudioEvaluation(inputs)
     list(evaluation.answer_scores())
     assert any("silence at the beginning and the end" in note for note in evaluation.skipped) == trim

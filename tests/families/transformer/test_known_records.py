@@ -122,7 +122,7 @@ def test_of_records_that_were_cut_it_is_not_known() -> None:
 def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 320,000 words half were known, and 7% of the samples were others of them."""
     assert known_share(make_family(RECORDS, 10)) == 0.0
-    monkeypatch.setattr("anew.families.transformer.family.MAX_KNOWN_TOKENS", 10)
+    monkeypatch.setattr("anew.families.transformer.closed_form.MAX_KNOWN_TOKENS", 10)
     assert known_share(make_family(RECORDS, 10)) > 0.0
 
 

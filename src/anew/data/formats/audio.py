@@ -29,10 +29,7 @@ from anew.data.types import FileSlice
 Samples = NDArray[np.float32]
 SoundData: TypeAlias = bytes | Path | FileSlice
 MIN_SECONDS = 0.01  # shortest file: less is a click
-CHANNELS, RATES = (
-    64,
-    (1_000, 768_000),
-)  # most channels, and range of Hz, that are read; slower signals (ECG, seismographs) are resampled by the user
+CHANNELS, RATES = 64, (20, 768_000)  # most channels, and range of Hz, that are read
 MAX_DECODED_VALUES = 1 << 27  # values that are decoded at once: 512 MB
 SILENT = 1e-4  # a peak below this is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
@@ -172,8 +169,7 @@ def _parse_header(data: SoundData) -> Header:
         raise ValueError(f"it has {head.channels:,} channels; 1 to {CHANNELS} are read")
     if not RATES[0] <= head.rate <= RATES[1]:
         raise ValueError(
-            f"it has {head.rate:,} values a second (Hz); {RATES[0]:,} to {RATES[1]:,} Hz are read, so resample slower signals, such as "
-            f"an ECG, to {RATES[0]:,} Hz"
+            f"it has {head.rate:,} values a second (Hz); {RATES[0]:,} to {RATES[1]:,} Hz are read, so resample it"
         )
     if head.frames <= 0:
         raise ValueError("it holds no samples")

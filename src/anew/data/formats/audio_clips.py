@@ -27,6 +27,17 @@ MIN_CLIPS_TO_CUT = 2.0  # a file of this many clips or more is cut
 # Share of the files that should fit into one clip; chosen: a few long ones must not lengthen all clips.
 FITTING_SHARE = 0.98
 STEREO_SHARE = 0.2  # stereo is learned if at least this share of files has two channels; chosen
+# Files of at most so many values a second are signals (ECG, EEG, vibration, earthquakes): sounds have 8,000 and more.
+MAX_SIGNAL_RATE = 4_000
+MIN_SOUND_RATE = 1_000  # Hz: whoever asks for less has no sounds
+# Rates in Hz that signals are learned at, where nothing lies above half of them
+SIGNAL_RATES = (50, 100, 125, 200, 250, 400, 500, 800, 1_000, 1_600, 2_000, 2_500, 3_200)
+RATE_PER_FREQUENCY = 1.9  # of the highest frequency: where files were resampled, a little lies above half of the rate
+# Values of a signal that are learned, as a multiple of those of a spectrogram: a step of the network takes about as long
+SIGNAL_VALUES = 2.0
+MAX_SIGNAL_VALUES = 8_192  # unless the user asks for longer clips: more are more than one event; chosen
+SIGNAL_HOP = 8  # values in which the level of a signal is measured, and of which its length is a multiple; chosen
+MIN_SIGNAL_FRAMES = 8  # frames of SIGNAL_HOP values in a clip, at least: shorter ones are no curves; chosen
 CHANNELS = {"auto": None, "mono": 1, "stereo": 2}  # setting -> channels; None: chosen by files and budget
 
 
@@ -37,7 +48,7 @@ class Shape:
     Attributes:
         rate: Sample rate in Hz.
         hop, window: Samples from frame to frame, and of a window.
-        bands, frames: Shape of the spectrogram.
+        bands, frames: Shape of the spectrogram; bands is 1 where the values themselves are learned, see `signal_grid`.
         channels: Channels of the sound, 1 or 2.
         bands_per_row: Bands in a row of the grid that the model sees, 1 or 2; see `functional.band_pairs`.
     """
@@ -53,14 +64,22 @@ class Shape:
     @property
     def grid_shape(self) -> tuple[int, int, int]:
         """(C, R, T) of the grid that the model sees."""
+        if self.is_signal:
+            return self.channels, 1, self.length
         maps = 1 if self.channels == 1 else 3
         return maps + self.bands_per_row - 1, self.bands // self.bands_per_row, self.frames
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether clips are slow signals, whose values are learned as they are."""
+        return self.bands == 1
 
     @property
     def with_pairs(self) -> Shape | None:
         """The shape with twice the bands in as many rows; None if its windows do not resolve them."""
         has_room = 2 * self.bands <= self.window // MIN_SAMPLES_PER_BAND
-        return replace(self, bands=2 * self.bands, bands_per_row=2) if has_room and self.bands_per_row == 1 else None
+        can_pair = has_room and self.bands_per_row == 1 and not self.is_signal
+        return replace(self, bands=2 * self.bands, bands_per_row=2) if can_pair else None
 
     @property
     def length(self) -> int:
@@ -92,6 +111,7 @@ def choose(
     seconds: float | None,
     rate: int | None,
     channels: int | None = None,
+    highest_frequency: float | None = None,
 ) -> Shape:
     """Choose the shape of clips for files with these headers.
 
@@ -101,15 +121,18 @@ def choose(
         seconds: Length that the user asks for; None to choose one.
         rate: Rate in Hz that the user asks for; None to choose one.
         channels: 1 or 2; None to choose.
+        highest_frequency: Hz above which signals hold nothing; None where that is not known.
     """
+    if are_signals(headers, rate):
+        return _choose_signal(headers, budget, seconds, rate, channels, highest_frequency)
     values = values_of(budget)
     bands = next(bands for min_values, bands in reversed(BANDS) if values >= min_values)
-    usual_rate = float(np.median([header.rate for header in headers]))
-    if values >= WHOLE_RATE[0] and usual_rate > TOP_RATES[bands]:
+    rate_of_files = usual_rate(headers)
+    if values >= WHOLE_RATE[0] and rate_of_files > TOP_RATES[bands]:
         bands = max(bands, WHOLE_RATE[1])
-    clip_rate = rate or next((r for r in RATES if r >= min(usual_rate, TOP_RATES[bands]) - 1), RATES[-1])
-    if rate is None and usual_rate < RATES[0]:
-        clip_rate = round(usual_rate)
+    clip_rate = rate or next((r for r in RATES if r >= min(rate_of_files, TOP_RATES[bands]) - 1), RATES[-1])
+    if rate is None and rate_of_files < RATES[0]:
+        clip_rate = rate_of_files
     max_frames = max(FRAME_MULTIPLE, int(values / bands) // FRAME_MULTIPLE * FRAME_MULTIPLE)
     usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE))
     target_seconds = seconds or float(np.clip(min(usual, max_frames * HOP), *SECONDS))
@@ -125,13 +148,45 @@ def choose(
     )
 
 
+def usual_rate(headers: Sequence[Header]) -> int:
+    """The median rate of files in Hz."""
+    return round(float(np.median([header.rate for header in headers])))
+
+
+def are_signals(headers: Sequence[Header], rate: int | None) -> bool:
+    """Whether files with these headers are slow signals, not sounds. rate: Hz that the user asks for."""
+    return usual_rate(headers) <= MAX_SIGNAL_RATE or (rate is not None and rate < MIN_SOUND_RATE)
+
+
+def _choose_signal(
+    headers: Sequence[Header],
+    budget: DataBudget | None,
+    seconds: float | None,
+    rate: int | None,
+    channels: int | None,
+    highest_frequency: float | None,
+) -> Shape:
+    """`choose` for slow signals: whole files if the budget affords that, at the lowest rate that loses nothing."""
+    rate_of_files = usual_rate(headers)
+    if rate is None and highest_frequency is not None:
+        lower_rates = (r for r in SIGNAL_RATES if RATE_PER_FREQUENCY * highest_frequency <= r < rate_of_files)
+        rate = next(lower_rates, None)
+    rate = rate or rate_of_files
+    usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE))
+    length = round((seconds or usual) * rate)
+    length = length if seconds else min(length, int(SIGNAL_VALUES * values_of(budget)), MAX_SIGNAL_VALUES)
+    frames = max(length // SIGNAL_HOP, MIN_SIGNAL_FRAMES)
+    have_two = sum(header.channels == 2 for header in headers) >= STEREO_SHARE * len(headers)
+    return Shape(rate, SIGNAL_HOP, SIGNAL_HOP, 1, frames, channels or (2 if have_two else 1))
+
+
 def settings_like(headers: Sequence[Header], real: Sequence[Header]) -> dict[str, object]:
     """Settings that give real clips the rate of samples, if that is lower, and their length, if all are shorter."""
-    rates, usual_rate = {header.rate for header in headers}, float(np.median([header.rate for header in real]))
+    rates = {header.rate for header in headers}
     longest = max(header.seconds for header in headers)
     usual_seconds = min(float(np.median([header.seconds for header in real])), SECONDS[1])
     rate = rates.pop()
-    settings: dict[str, object] = {"rate": rate} if not rates and rate < min(usual_rate, TOP_RATES[64]) else {}
+    settings: dict[str, object] = {"rate": rate} if not rates and rate < min(usual_rate(real), TOP_RATES[64]) else {}
     return settings | ({"seconds": round(longest, 3)} if longest < usual_seconds else {})
 
 

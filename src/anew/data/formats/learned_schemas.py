@@ -82,6 +82,7 @@ class LearnedAudio(LearnedGrid):
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
     steadiness: Annotated[tuple[SteadyStage, ...], Field(max_length=9)] = ()  # older runs have samples as they come
     levels: ClipLevels | None = None
+    written_rate: Count | None = None  # older runs write the rate that they learn
     singles: Flag = False  # older runs cut every long file
     trims_first: Flag = False  # and their silent ends with it
     beginnings: Flag = False

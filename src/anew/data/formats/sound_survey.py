@@ -29,6 +29,7 @@ from anew.data.formats.audio import (
 from anew.data.formats.audio_clips import MIN_CLIPS_TO_CUT, RATES, Shape, choose
 from anew.data.formats.image_size import what_keeps
 from anew.data.formats.mp3_cache import Recording, recording_of
+from anew.data.formats.signal_survey import describe_rate
 from anew.data.types import DataBudget, FileSlice
 
 MAX_LITTLE = 1.25  # multiple of a clip up to which a file is a little longer than that; of longer ones it is told what keeps the rest
@@ -245,12 +246,17 @@ def describe_files(
     stereo = " of stereo" if shape.channels == 2 else ""
     longest = max((header.seconds for header in headers), default=0.0)
     rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
-    notes = [
-        f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
-    ]
+    if shape.is_signal:
+        form = f"{shape.length:,} values each, learned as they are, without a spectrogram, since these are slow signals"
+        reason = reason if longest > 1.02 * shape.seconds else ""
+    else:
+        form = f"as {shape.bands} bands x {shape.frames} frames"
+    notes = [f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, {form}{reason}."]
     surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
     rates = [h.rate for h in headers if h.rate != shape.rate]
-    if rates:
+    if rates and shape.is_signal and not is_rate_asked:
+        notes.append(describe_rate(headers, shape))
+    elif rates:
         rates_of_files = f"{rates[0]:,} Hz" if len(set(rates)) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
         count = "" if len(rates) == len(headers) else f" ({len(rates)} of {surveyed})"
         loss = _describe_loss(headers, shape, budget, contents, is_rate_asked)
@@ -391,3 +397,10 @@ def describe_changes(trims: bool, levels: bool, budget: DataBudget | None) -> li
     settings = ", ".join(["trim=false"] * trims + ["level=keep"] * levels)
     undone = "" if budget is not None and budget.only_compared else f" ({settings} to leave this out)"
     return [f"{' and '.join(changes).capitalize()}{undone}."]
+
+
+def describe_pairs(shape: Shape) -> list[str]:
+    """A sentence on pairs of bands, in a list; [] without pairs."""
+    if shape.bands_per_row == 1:
+        return []
+    return [f"Sounds are learned as {shape.bands} bands, in pairs: fewer would blur their tones."]

@@ -21,9 +21,10 @@ from anew.core.arrays import Numbers, Values
 from anew.core.reading_time import ReadingTime
 from anew.core.settings import setting
 from anew.core.specs import Grid, Spec
-from anew.data.formats import audio, audio_clips, learned_schemas, sound_survey, stored_clips
+from anew.data.formats import audio, audio_clips, learned_schemas, signal_survey, sound_survey, stored_clips
 from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
+from anew.data.formats.signal_grid import scale_type, signal_pictures
 from anew.data.formats.stored_clips import PEAK
 from anew.data.modalities.grids import GridModality
 from anew.data.modality import ModalityTraits, class_count, each
@@ -37,6 +38,8 @@ FITTED_CLIPS = 256  # clips of the train part from which scale and spread are me
 MIN_FITTED_CLIPS = 64  # the same where the budget leaves no time to read more; chosen
 # Generated clips whose ends and levels are compared with real ones: with 48, levels were .2 dB worse
 CALIBRATION_CLIPS = 96
+# Hz at which signals are compared: with as many values as a second or two of a telephone's voice, the figures of sounds fit them
+COMPARED_SIGNAL_RATE = 8_000
 FADE_SECONDS = 0.004  # the fade at both ends of a clip
 SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so much of it, which bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
@@ -93,11 +96,13 @@ class Audio(GridModality):
     def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
-            raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
+            lowest = audio.RATES[0]
+            raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least {lowest}", "rate")
         self.clip_shape: audio_clips.Shape | None = None
         self._has_singles = False  # whether long files may be one clip each, and are listened to before they are cut
         self._trims_first = False  # whether silence is cut off both ends of those before they are cut
         self._takes_beginnings = False  # whether only beginnings are learned, see `sound_survey.have_one_length`
+        self._written_rate: int | None = None  # Hz of files of samples; None: the rate of clips
         self._scale: SoundScale
         self._levels: ClipLevels | None = None  # None: samples are scaled to one peak, or keep their learned level
 
@@ -118,8 +123,18 @@ class Audio(GridModality):
 
     @property
     def _fade(self) -> int:
-        """Length of the fade at the ends of a clip, in samples of the waveform."""
-        return max(1, round(FADE_SECONDS * self._shape.rate))
+        """Length of the fade at the ends of a clip, in samples of the waveform; 0 for signals, which nobody hears."""
+        return 0 if self._shape.is_signal else max(1, round(FADE_SECONDS * self._shape.rate))
+
+    @property
+    def compared_rate(self) -> int:
+        """Rate in Hz at which clips are compared; signals as if they were played so fast that they can be heard."""
+        return COMPARED_SIGNAL_RATE if self._shape.is_signal else self._shape.rate
+
+    @property
+    def trims(self) -> bool:
+        """Whether silence is cut off both ends of files."""
+        return self.config.trim and not self._shape.is_signal
 
     # ---- what clips are ----
 
@@ -130,18 +145,26 @@ class Audio(GridModality):
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
-        self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
+        rate = config.rate or None
+        is_signal = audio_clips.are_signals(headers, rate)
+        highest = signal_survey.highest_frequency([item for item, _ in readable]) if is_signal else None
+        self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, rate, channels, highest)
+        if is_signal and not rate:
+            self._written_rate = audio_clips.usual_rate(headers)
         items_in_time = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
-        self._trims_first = config.trim
+        self._trims_first = self.trims
         contents = [c for c in isolation.each(self.contents, items_in_time) if not isinstance(c, ValueError)]
-        self._takes_beginnings = not config.seconds and sound_survey.have_one_length(headers, self.clip_shape)
-        has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
+        # A signal may begin anywhere, a note may not
+        may_be_notes = not config.seconds and not is_signal
+        self._takes_beginnings = may_be_notes and sound_survey.have_one_length(headers, self.clip_shape)
+        may_be_single = not is_signal and not self._takes_beginnings
+        has_singles = may_be_single and sound_survey.has_singles(contents, self.clip_shape)
         self._has_singles = has_singles and sound_survey.can_hear(headers, self.clip_shape, budget)
         notes = sound_survey.describe_files(
-            headers, self.clip_shape, budget, contents, config.rate > 0, config.trim, self._takes_beginnings
+            headers, self.clip_shape, budget, contents, config.rate > 0, self.trims, self._takes_beginnings
         )
         notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
-        return notes + sound_survey.describe_changes(config.trim, config.level == "clip", budget)
+        return notes + sound_survey.describe_changes(self.trims, config.level == "clip", budget)
 
     def contents(self, item: Item) -> sound_survey.Contents:
         """What a sound file holds. Raises ValueError (one clause)."""
@@ -185,18 +208,10 @@ class Audio(GridModality):
     def _heard_samples(self, item: Item) -> audio.Samples:
         """`waveform` at the clip's own level."""
         shape = self._shape
-        slice_bounds = _slice_bounds(item)
-        if isinstance(item.data, np.ndarray):
-            x, rate = audio.with_channels(np.asarray(item.data, dtype=np.float32), shape.channels), shape.rate
-            if not np.isfinite(x).all():
-                raise ValueError("it holds values that are not numbers (NaN or infinite)")
-        elif slice_bounds is not None:
-            x, rate = audio.read(item.file, *slice_bounds, shape.channels)
-        else:
-            x, rate = _searched_stretch(item.file, shape.channels)
+        x, rate = _samples_of(item, shape)
         x = audio.resample(x, rate, shape.rate)
         audio.check_audible(x)
-        x = audio.trim_silence(x, shape.rate) if self.config.trim and slice_bounds is None else x
+        x = audio.trim_silence(x, shape.rate) if self.trims and _slice_bounds(item) is None else x
         x = x[: shape.length] if self._takes_beginnings else x
         return audio.fade_ends(audio.fit_length(x, shape.length), self._fade)
 
@@ -224,10 +239,10 @@ class Audio(GridModality):
             self.notes.append(f"Both channels of the clips sampled are alike: mono sound is {budget.use}.")
         shape = self._shape
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
-        scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
+        scale, grids = scale_type(shape).of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
         self.clip_shape = shape = scale.shape
-        self.notes += _describe_pairs(shape)
+        self.notes += sound_survey.describe_pairs(shape)
         self._scale = scale.lagging_as(grids[:CALIBRATION_CLIPS], endings)
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, _loudness(clips, shape.rate))
@@ -281,12 +296,17 @@ class Audio(GridModality):
             return [PEAK] * len(waves)
         return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(levels)]
 
+    @property
+    def _cuts_tails(self) -> bool:
+        """Whether the silent end of samples is cut off: of signals if that of the clips comes from their different lengths."""
+        return self.config.trim and (not self._shape.is_signal or self._scale.lag is not None)
+
     def calibration_size(self) -> tuple[int, int]:
         return CALIBRATION_CLIPS, FITTED_CLIPS
 
     def calibrate(self, samples: Values, real: Values) -> None:
         self._scale = self._scale.as_steady_as(samples, real).as_silent_as(samples, real)
-        if self.config.trim:
+        if self._cuts_tails:
             self._scale = self._scale.ending_as(samples, real)
         if self._levels:
             waves = self._scale.waves(samples, self.config.rounds)
@@ -299,12 +319,13 @@ class Audio(GridModality):
     def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
         """A decoded item in one of `file_formats`."""
         wave = np.asarray(item, np.float32)
-        wave = audio.cut_tail(wave, self._shape.rate) if self.config.trim else wave
-        data = audio.to_file(wave, self._shape.rate, file_format, comment)
+        wave = audio.cut_tail(wave, self._shape.rate) if self._cuts_tails else wave
+        rate = self._written_rate or self._shape.rate
+        data = audio.to_file(audio.resample(wave, self._shape.rate, rate), rate, file_format, comment)
         return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 
     def draw_grids(self, x: Tensor) -> Tensor:
-        return spectrogram_pictures(x, self._shape.bands_per_row)
+        return signal_pictures(x) if self._shape.is_signal else spectrogram_pictures(x, self._shape.bands_per_row)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)
@@ -315,7 +336,8 @@ class Audio(GridModality):
         peak = None if self.config.level == "keep" else PEAK
         levels = self._levels and self._levels.for_export()
         audio_state = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
-        return {**self._scale.numbers(), **audio_state, "trim": self.config.trim}
+        rates = {"written_rate": self._written_rate or self._shape.rate}
+        return {**self._scale.numbers(), **audio_state, **rates, "trim": self._cuts_tails}
 
     # ---- keeping ----
 
@@ -331,6 +353,7 @@ class Audio(GridModality):
             "lag": self._scale.lag,
             "steadiness": self._scale.steadiness,
             "levels": self._levels and self._levels.model_dump(),
+            "written_rate": self._written_rate,
             "singles": self._has_singles,
             "trims_first": self._trims_first,
             "beginnings": self._takes_beginnings,
@@ -341,7 +364,8 @@ class Audio(GridModality):
         self._restore_grid(record, brightness_channels=1)
         self.clip_shape = _restored_shape(record)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
-        self._scale = SoundScale(self.clip_shape, *scale, steadiness=record.steadiness)
+        self._scale = scale_type(self.clip_shape)(self.clip_shape, *scale, steadiness=record.steadiness)
+        self._written_rate = record.written_rate
         self._levels = record.levels
         self._has_singles = record.singles
         self._trims_first = record.trims_first
@@ -353,12 +377,6 @@ class Audio(GridModality):
 def _loudness(clips: Numbers, rate: int) -> NDArray[np.float64]:
     """(n,) loudness of stored clips (n, N) or (n, N, 2)."""
     return np.asarray([loudness(clip, rate) for clip in clips.astype(np.float32) / STORED_SCALE])
-
-
-def _describe_pairs(shape: audio_clips.Shape) -> list[str]:
-    if shape.bands_per_row == 1:
-        return []
-    return [f"Sounds are learned as {shape.bands} bands, in pairs: fewer would blur their tones."]
 
 
 def _restored_shape(record: learned_schemas.LearnedAudio) -> audio_clips.Shape:
@@ -412,6 +430,19 @@ def _first_clips(
     if not clips:
         raise DataError(f"no clip of the train part can be used; the first one: {first_error or 'none given'}")
     return np.stack(clips)
+
+
+def _samples_of(item: Item, shape: audio_clips.Shape) -> tuple[audio.Samples, int]:
+    """The samples (N,) or (N, 2) of an item, or of the stretch in which its clip is searched, and their rate. Raises ValueError."""
+    slice_bounds = _slice_bounds(item)
+    if isinstance(item.data, np.ndarray):
+        x = audio.with_channels(np.asarray(item.data, dtype=np.float32), shape.channels)
+        if not np.isfinite(x).all():
+            raise ValueError("it holds values that are not numbers (NaN or infinite)")
+        return x, shape.rate
+    if slice_bounds is not None:
+        return audio.read(item.file, *slice_bounds, shape.channels)
+    return _searched_stretch(item.file, shape.channels)
 
 
 def _searched_stretch(file: audio.SoundData, channels: int) -> tuple[audio.Samples, int]:

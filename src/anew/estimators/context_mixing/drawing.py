@@ -57,9 +57,12 @@ def draw_tokens(
     rate: np.float32,
     accepted: Floats,
     is_wanted: Flags,
+    next_tokens: Ints,
+    odds: Floats,
     tokens: Ints,
     token_probabilities: Doubles,
     tallies: Ints,
+    refused: Doubles,
 ) -> None:
     """Draw the next token of each row from the distribution of `next_token_probabilities`, where all kinds of errors are accepted;
     only the questions on its path are asked.
@@ -72,9 +75,13 @@ def draw_tokens(
         rate: Learning rate of the weights of each row; 0 for none.
         accepted: (G,) probability that an error of each kind is accepted; another token is drawn otherwise.
         is_wanted: (n,) whether a row is drawn.
+        next_tokens: (n,) tokens whose odds are lowered, such as those that go on with a passage of the row itself; -1 for none.
+        odds: (n,) by which they are multiplied, in (0, 1].
         tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
         token_probabilities: (n,) receives their probabilities, as if all errors were accepted.
         tallies: (G, 2) to which is added how often each kind of error was drawn, and how often it was accepted.
+        refused: (n,) receives, for rows that must have another token than the one of `next_tokens`, which they hold, a number in [0, 1)
+            to draw it by; -1 for all others. The weights of rows do not learn from refused tokens.
     """
     count = len(model.tree.children)
     all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
@@ -98,10 +105,21 @@ def draw_tokens(
                 break
             fixed = np.int64(-1)
             number = another_uniform(number, 2 * attempt + 1)
-        if rate > 0:
+        refused[row] = _refusal(tokens[row] == next_tokens[row], odds[row], token_probabilities[row], number)
+        if rate > 0 and refused[row] < 0:
             order, _, last = selectors
             table, contexts, network = model.tables.probabilities, path[0], path[1]
             learn_joint(weights, table, model.tree, tokens[row], contexts, network, (order, last), num_asked, rate)
+
+
+@compiled_inner
+def _refusal(is_lowered: bool, odds: np.float32, probability: np.float64, number: np.float64) -> np.float64:
+    """The number to draw another token by, -1 if a token stays. number: uniform, which decides."""
+    if not is_lowered or odds >= 1:
+        return np.float64(-1)
+    kept = np.float64(odds) / (probability * np.float64(odds) + ONE - probability)
+    uniform = another_uniform(number, 2 * MAX_TRIES)
+    return np.float64(-1) if uniform < kept else np.float64((uniform - kept) / (ONE - kept))
 
 
 @compiled_inner

@@ -291,6 +291,8 @@ class ContextMixer:
         is_wanted: Flags | None = None,
         accepted: Floats | None = None,
         tallies: Ints | None = None,
+        lowered: tuple[Ints, Floats] | None = None,
+        refused: Doubles | None = None,
     ) -> Doubles:
         """Draw tokens, far quicker than by `step`: from its distribution, where all kinds of errors are accepted.
 
@@ -302,6 +304,10 @@ class ContextMixer:
             is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
             accepted: (G,) probability that each kind of error is accepted (see `error_rates`); None: all are.
             tallies: (G, 2) to which is added how often each kind was drawn, and how often it was accepted; None: not tallied.
+            lowered: (n,) a token of each document whose odds are lowered, -1 for none, and (n,) by which they are multiplied, in
+                (0, 1]; None: none are.
+            refused: (n,) of -1, receives a number in [0, 1) for documents that must have any other token, which the caller draws by
+                it. Needed with `lowered`.
 
         Returns:
             (n,) probabilities of the tokens; 0 where none is needed.
@@ -310,7 +316,10 @@ class ContextMixer:
         is_wanted = np.ones(len(uniform), dtype=np.bool_) if is_wanted is None else is_wanted
         accepted = np.ones(NUM_ERRORS, dtype=np.float32) if accepted is None else accepted
         tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64) if tallies is None else tallies
-        step = (np.float32(rate), accepted, is_wanted, tokens, token_probabilities, tallies)
+        n = len(uniform)
+        next_tokens, odds = (np.full(n, -1), np.ones(n, dtype=np.float32)) if lowered is None else lowered
+        refused = np.full(n, -1.0) if refused is None else refused
+        step = (np.float32(rate), accepted, is_wanted, next_tokens, odds, tokens, token_probabilities, tallies, refused)
         drawing.draw_tokens(rows, self.model, self.words, joint, probabilities, uniform, *step)
         return token_probabilities
 

@@ -84,11 +84,17 @@ class AudioEvaluation(Evaluation[Samples]):
 
     @property
     def rate(self) -> int:
-        """Samples a second."""
-        return int(self.inputs.modality.rate)  # type: ignore[attr-defined]
+        """Samples a second, at which clips are compared."""
+        return int(self.inputs.modality.compared_rate)  # type: ignore[attr-defined]
+
+    @property
+    def _are_signals(self) -> bool:
+        """Whether clips are slow signals, which are compared as if they were played faster."""
+        true_rate: int = self.inputs.modality.rate  # type: ignore[attr-defined]
+        return self.rate != true_rate
 
     def embedder(self, train: Sequence[Samples]) -> Embedder[Samples]:
-        return GridEmbedder(self._unit_spectrograms, train, at_once=256)
+        return GridEmbedder(self._unit_spectrograms, train, at_once=256, work=self.inputs.work)
 
     def _unit_spectrograms(self, items: Sequence[Samples]) -> torch.Tensor:
         """(n, 1, M, T) in [-1, 1]."""
@@ -108,6 +114,13 @@ class AudioEvaluation(Evaluation[Samples]):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
+        if self._are_signals:
+            true_rate = self.inputs.modality.rate  # type: ignore[attr-defined]
+            self.notes.append(
+                Note(
+                    f"Signals are compared like sounds, as if their {true_rate:,} values a second were played at {self.rate:,} Hz."
+                )
+            )
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
             "pulses, silence, attack and decay": self._statistics,
             "length": self._lengths,
@@ -136,7 +149,7 @@ class AudioEvaluation(Evaluation[Samples]):
 
     def _lengths(self) -> Iterator[Score]:
         """Yield how long sounds are, and how silent the ends of files are that samples and data were read from."""
-        if self.inputs.modality.config.trim and self.inputs.files is not None:  # type: ignore[attr-defined]
+        if self.inputs.modality.trims and self.inputs.files is not None:  # type: ignore[attr-defined]
             shape: Shape = self.inputs.modality.clip_shape  # type: ignore[attr-defined]
             samples, real = (file_extents(self.inputs.files(part, FILES), shape) for part in ("samples", "train"))
             if len(samples) >= MIN_ITEMS and len(real) >= 2 * MIN_ITEMS:
@@ -144,7 +157,7 @@ class AudioEvaluation(Evaluation[Samples]):
                     own, held_out, train = map(statistic.compute, (samples, real[::2], real[1::2]))
                     yield compare(statistic, own, held_out, train)
                 return
-        if self.inputs.modality.config.trim:  # type: ignore[attr-defined]
+        if self.inputs.modality.trims:  # type: ignore[attr-defined]
             self.notes.append(Note("Not judged: silence at the beginning and the end of sounds, which is trimmed."))
         mono = [audio.mono(self.sets[part][:MAX_PAIR_ITEMS]) for part in ("samples", "test", "train")]
         statistic = ItemStatistic(LENGTH, lambda items: length(items, self.rate), LENGTH_MEANING)
@@ -223,8 +236,9 @@ class AudioEvaluation(Evaluation[Samples]):
         typical = 0.0
         if held_out:
             typical = float(np.median(nearest_pixels(audio.pictures(held_out, self.rate), pictures)[1])) * decibels
+        pictured = "Curves" if self._are_signals else "Spectrograms: time from left to right, low tones at the bottom"
         explanation = (
-            "Spectrograms: time from left to right, low tones at the bottom. Nearest by spectrogram, among "
+            f"{pictured}. Nearest by spectrogram, among "
             f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy)"
         )
         explanation += (

@@ -178,11 +178,12 @@ class Sampler:
         folder, item = Path(out), self.program["item"]
         folder.mkdir(parents=True, exist_ok=True)
         if item["kind"] == "sound":
-            from sound import cut_tail, wav, waves  # type: ignore[import-not-found]  # next to this file where it is needed
+            from sound import cut_tail, resampled, wav, waves  # type: ignore[import-not-found]  # next to this file
 
-            sounds, rate = waves(samples, item), item["rate"]
+            sounds, rate = waves(samples, item), item["written_rate"]
             if item["trim"]:
-                sounds = [cut_tail(sound, rate) for sound in sounds]
+                sounds = [cut_tail(sound, item["rate"]) for sound in sounds]
+            sounds = [resampled(sound, item["rate"], rate) for sound in sounds]
             return _write_files(folder, ".wav", [wav(sound, rate) for sound in sounds])
         if item.get("matching"):
             from pixel_steps import matched  # type: ignore[import-not-found]  # next to this file where it is needed

@@ -26,6 +26,7 @@ MAX_RATIO = 10.0  # by which a round may raise a band
 BLEND = 0.15  # width of the transition from tones to noise, relative to its frequency
 SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
+SINC_LOBES = 16  # zeros of the sinc on each side, by which signals are resampled; chosen
 KEPT_SECONDS = 0.01  # of the silence at the end of a clip
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
 DETAIL = 0.5  # factor of the differences of paired bands
@@ -41,9 +42,11 @@ MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
 
 def waves(samples: Array, item: Scale) -> list[Array]:
     """The waveforms (N,), or (N, 2) of stereo, of grids (n, C, R, T) in [-1, 1]. item: of sampler.json."""
-    bank = mel_bank(item["rate"], item["window"], item["bands"])
     sounds = []
     grids = np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0)
+    if item["bands"] == 1:
+        return [signal(grid[:, 0], item) for grid in grids]
+    bank = mel_bank(item["rate"], item["window"], item["bands"])
     for grid in unpair_bands(grids) if item["bands_per_row"] == 2 else grids:  # (1 or 3, M, T)
         level = steady(grid[0], item["steadiness"])
         unit = np.where(level <= item["floor"], -1.0, level)  # (M, T)
@@ -61,9 +64,45 @@ def waves(samples: Array, item: Scale) -> list[Array]:
             sound[:end], sound[end:] = fade_ends(sound[:end], item["fade"]), 0.0
         else:
             sound = fade_ends(sound, item["fade"])
-        highest = max(np.abs(sound).max(), TINY)
-        sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
+        sounds.append(at_peak(sound, peak))
     return sounds
+
+
+def at_peak(sound: Array, peak: float | None) -> Array:
+    """A waveform with this largest value; without one, it is only scaled down if it would be clipped."""
+    highest = max(np.abs(sound).max(), TINY)
+    return np.asarray(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
+
+
+def signal(values: Array, item: Scale) -> Array:
+    """The waveform (N,), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are."""
+    power = np.square(values.mean(0).reshape(-1, item["hop"])).mean(1)  # (T,)
+    unit = np.clip(10.0 * np.log10(np.maximum(power, 1e-12)) * (2.0 / item["depth"]) + 1.0, -1.0, 1.0)
+    audible = np.flatnonzero(unit > item["tail"] + 1e-4)
+    heard = audible[-1] + 1 if len(audible) else 0  # frames
+    unit[heard:] = -1.0
+    sound = (values.T if len(values) == 2 else values[0]) / item["gain"]
+    if item["lag"] is not None and heard < len(unit):
+        sound[max(heard * item["hop"] + item["lag"], 0) :] = 0.0
+    levels, peak = item.get("levels"), item["peak"]
+    return at_peak(sound, peak if levels is None else peak_level(unit[None], levels, peak))
+
+
+def resampled(sound: Array, rate: int, new_rate: int) -> Array:
+    """A waveform (N,) or (N, 2) at a higher rate, by a windowed sinc."""
+    if new_rate == rate:
+        return sound
+    place = np.arange(len(sound) * new_rate // rate) * (rate / new_rate)
+    first = np.floor(place).astype(int)
+    out = np.zeros((len(place), *sound.shape[1:]))
+    for offset in range(1 - SINC_LOBES, SINC_LOBES + 1):
+        distance = place - (first + offset)
+        weight = np.sinc(distance) * np.cos(distance * (math.pi / 2.0 / SINC_LOBES)) ** 2
+        index = first + offset
+        is_inside = (index >= 0) & (index < len(sound))
+        weight = np.where(is_inside, weight, 0.0).reshape(-1, *[1] * (sound.ndim - 1))
+        out += weight * sound[np.clip(index, 0, len(sound) - 1)]
+    return out
 
 
 def unpair_bands(grids: Array) -> Array:

@@ -6,7 +6,7 @@ import { kernelName } from "./kernels.js";
 import { matchedFrames } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
-import { cutTail, waveOf } from "./sound.js";
+import { cutTail, resampled, waveOf } from "./sound.js";
 import { Tensor } from "./tensor.js";
 import { makeTokenizer } from "./tokenizer.js";
 import { NextTokens, TokenStream, drawIndex, filtered, hiddenIds } from "./tokens.js";
@@ -142,7 +142,7 @@ export class Engine {
       const item = { shape, values: own };
       if (isLast && this.item.kind === "sound") {
         const wave = waveOf(item.values, this.item);
-        item.wave = this.item.trim ? cutTail(wave, this.item) : wave;
+        item.wave = resampled(this.item.trim ? cutTail(wave, this.item) : wave, this.item);
       }
       return item;
     });

@@ -14,6 +14,7 @@ const MAX_RATIO = 10; // by which a round may raise a band
 const BLEND = 0.15; // width of the transition from tones to noise, relative to its frequency
 const SILENT = 1e-4; // a value below this share of the peak is not heard (-80 dB)
 const ZERO = 0.5 / 32767; // values up to this become zero in a file of 16 bits
+const SINC_LOBES = 16; // zeros of the sinc on each side, by which signals are resampled
 const KEPT_SECONDS = 0.01; // of the silence at the end of a clip
 const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not needed
 const DETAIL = 0.5; // factor of the differences of paired bands
@@ -28,10 +29,11 @@ const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions 
 
 // The waveform of a grid (C, R, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, bands_per_row, length, depth, top, gain,
-// peak, levels, rounds, floor, tail, lag, steadiness, fade, noise_from, pitched.
+// written_rate, peak, levels, rounds, floor, tail, lag, steadiness, fade, noise_from, pitched.
 export function waveOf(grid, item) {
   const { channels } = item;
   const values = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
+  if (item.bands === 1) return signalOf(values, item);
   const all = item.bands_per_row === 2 ? unpairBands(values, item) : values; // (1 or 3, M, T)
   const frames = all.length / item.bands / (channels === 2 ? 3 : 1);
   const area = item.bands * frames;
@@ -52,11 +54,52 @@ export function waveOf(grid, item) {
   const last = Math.min(end, whole.length / channels) - 1;
   const ramp = (i) => Math.max(0, Math.min(i / item.fade, 1)); // without it a loud beginning would click
   const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
+  return atPeak(sound, item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak, item);
+}
+
+// A waveform with this largest value; without one (null), it is only scaled down if it would be clipped.
+function atPeak(sound, peak, { gain }) {
   let highest = TINY;
-  for (const value of sound) highest = Math.max(highest, Math.abs(value / item.gain));
-  const peak = item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak;
+  for (const value of sound) highest = Math.max(highest, Math.abs(value / gain));
   const scale = peak === null ? 1 / Math.max(highest, 1) : peak / highest;
-  return Float32Array.from(sound, (value) => (value / item.gain) * scale);
+  return Float32Array.from(sound, (value) => (value / gain) * scale);
+}
+
+// The waveform (N), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are.
+function signalOf(values, item) {
+  const { channels, hop, length } = item;
+  const sound = Float64Array.from(values, (_, i) => values[(i % channels) * length + Math.floor(i / channels)]);
+  let audibleFrames = 0;
+  const units = Float64Array.from({ length: length / hop }, (_, frame) => {
+    let power = 0;
+    for (let i = frame * hop; i < (frame + 1) * hop; i++) {
+      const mono = channels === 2 ? (values[i] + values[length + i]) / 2 : values[i];
+      power += mono ** 2 / hop;
+    }
+    const unit = Math.min(1, Math.max(-1, 10 * Math.log10(Math.max(power, 1e-12)) * (2 / item.depth) + 1));
+    if (unit > item.tail + 1e-4) audibleFrames = frame + 1;
+    return unit;
+  });
+  if (item.lag !== null && audibleFrames < units.length) sound.fill(0, channels * Math.max(audibleFrames * hop + item.lag, 0));
+  return atPeak(sound, item.levels ? peakLevel(units, audibleFrames, item, units.length) : item.peak, item);
+}
+
+// A waveform (N), or (N, 2) of two channels, at `written_rate`, by a windowed sinc.
+export function resampled(sound, { rate, written_rate: newRate, channels }) {
+  if (newRate === rate) return sound;
+  const count = sound.length / channels;
+  const out = new Float32Array(channels * Math.floor((count * newRate) / rate));
+  for (let i = 0; i < out.length / channels; i++) {
+    const place = (i * rate) / newRate;
+    const first = Math.floor(place);
+    for (let index = Math.max(0, first + 1 - SINC_LOBES); index <= Math.min(count - 1, first + SINC_LOBES); index++) {
+      const distance = place - index;
+      const sinc = distance === 0 ? 1 : Math.sin(Math.PI * distance) / (Math.PI * distance);
+      const weight = sinc * Math.cos((distance * Math.PI) / 2 / SINC_LOBES) ** 2;
+      for (let channel = 0; channel < channels; channel++) out[channels * i + channel] += weight * sound[channels * index + channel];
+    }
+  }
+  return out;
 }
 
 // Maps (1 or 3, M, T) of a grid (C, R, T) with two bands in a row: means, and as second channel their difference in level.

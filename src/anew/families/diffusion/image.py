@@ -49,6 +49,10 @@ DIT_SIZES = (
 )
 POSITIONS = 24  # a side, of large items
 DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
+MIN_ROW_WIDTH = 64  # values of a row, at least, to be a signal
+# Values of a patch of a row, most positions at the lowest size of its network, and examples a step on a CPU. In equal time, an ECG came
+# closer with 4 values than with 8, and with 16 examples than with 64 (docs/log.md, 2026-11-30).
+ROW_PATCH_SIZE, ROW_POSITIONS, ROW_BATCH_SIZE = 4, 40, 16
 MAX_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
 # For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
@@ -66,6 +70,12 @@ class ImageLayout(Layout):
     """Images, with one noise level for each example."""
 
     mixture_type: ClassVar[type[GaussianMixture]] = GaussianMixture
+
+    @property
+    def is_row(self) -> bool:
+        """Whether items are one long row: signals, whose values are learned one by one."""
+        _, height, width = self.spec.shape
+        return height == 1 and width >= MIN_ROW_WIDTH
 
     def network(self, config: DiffusionConfig) -> nn.Module:
         channels = self.spec.shape[0]
@@ -91,16 +101,19 @@ class ImageLayout(Layout):
             patch_size=config.patch_size,
             dropout=config.dropout,
             attention=config.attention,
+            is_row=self.is_row,
         )
 
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
-        side = max(self.spec.shape[1:])
         directions = min(scale.items, self.max_fit_examples) // EXAMPLES_PER_DIRECTION
         config = replace(
             config,
             batch_size=CPU_BATCH_SIZE if scale.device == "cpu" else 128,
             rank=max(1, min(MAX_RANK, directions)),
         )
+        if self.is_row:
+            return _suggest_row_unet(config, scale.model_size, self.spec.shape[2])
+        side = max(self.spec.shape[1:])
         patch_size = suggest_patch_size(side, POSITIONS)
         if patch_size == 2 and self._is_pixelwise(scale):
             return _suggest_pixelwise_unet(config, scale.model_size)
@@ -198,6 +211,20 @@ def _suggest_unet(config: DiffusionConfig, model_size: int, positions: float) ->
         width=at_size(widths, model_size),
         channel_mults=(1, *[2] * halvings),
         depth=conv_depth(model_size),
+    )
+
+
+def _suggest_row_unet(config: DiffusionConfig, model_size: int, length: int) -> DiffusionConfig:
+    """The config of a U-Net for signals of `length` values, in patches of ROW_PATCH_SIZE, whose lowest size has ROW_POSITIONS or fewer."""
+    halvings = max(1, math.ceil(math.log2(length / (ROW_PATCH_SIZE * ROW_POSITIONS))))
+    return replace(
+        config,
+        net="unet",
+        patch_size=ROW_PATCH_SIZE,
+        width=at_size(CONV_WIDTHS, model_size),
+        channel_mults=(1, *[2] * halvings),
+        depth=conv_depth(model_size),
+        batch_size=ROW_BATCH_SIZE if config.batch_size == CPU_BATCH_SIZE else config.batch_size,
     )
 
 

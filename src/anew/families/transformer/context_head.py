@@ -22,8 +22,9 @@ from anew.families.transformer.context_state import FIRST_ROOM, MAX_DOCUMENT_TOK
 from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, log_of
 from anew.families.transformer.mixing import softmax
+from anew.families.transformer.own_passage_limit import OwnPassageRows
 from anew.families.transformer.passage_limit import PassageRows
-from anew.families.transformer.sampler import NetworkOf, RowState
+from anew.families.transformer.sampler import MIN_WEIGHT, NetworkOf, RowState
 from anew.families.transformer.sweep_sequences import Segment
 from anew.functional import token_choice
 
@@ -244,7 +245,15 @@ class ContextHead(FittedBuffers):
         state.propose(experts)
         return state.share.mix(experts)
 
-    def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
+    def draw(
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniform: Floats,
+        allowed: Floats | None = None,
+        own_passages: OwnPassageRows | None = None,
+    ) -> Ints:
         """Tokens (n,) from the distribution of `weights_after`, far quicker.
 
         Errors are refused as often as the state says.
@@ -256,12 +265,19 @@ class ContextHead(FittedBuffers):
             logits: (n, V) logits of the network.
             uniform: (n,) numbers in [0, 1) that decide.
             allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
+            own_passages: Passages of themselves that the samples follow, to go on with them as often as data does; None: no limit.
         """
         from anew.estimators.context_mixing.mixer import DOCUMENT_RATE
 
         assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
-        tokens, chances = self._draw(network, state, uniform, allowed, DOCUMENT_RATE)
+        tokens, chances, refused = self._draw(network, state, uniform, allowed, DOCUMENT_RATE, None, own_passages)
+        rows = np.flatnonzero(refused >= 0.0)
+        if len(rows):
+            mixed, weights = weights_from(self, network, state, rows, np.zeros_like(uniform), allowed)
+            tokens[rows] = token_choice.sample_tokens(without(weights, tokens[rows]), refused[rows].astype(np.float32))
+            chances[rows] = expert_chances((mixed, network[rows], self.uniform), tokens[rows])
+            self.mixer.draw(state.rows, state.joint, network, uniform, tokens.copy(), is_wanted=refused >= 0.0)
         state.propose_drawn(chances)
         return tokens
 
@@ -274,6 +290,7 @@ class ContextHead(FittedBuffers):
         min_p: float,
         allowed: Floats | None = None,
         passages: PassageRows | None = None,
+        own_passages: OwnPassageRows | None = None,
     ) -> Ints:
         """Tokens (n,) as from `draw`, but only those with at least min_p of the top probability (arXiv 2407.01082).
 
@@ -282,37 +299,39 @@ class ContextHead(FittedBuffers):
         rest, so that the others keep their ratios.
 
         Args:
-            ids, logits, state, allowed: See `draw`.
+            ids, logits, state, allowed, own_passages: See `draw`.
             uniforms: Two of (n,) numbers in [0, 1): for a token, and for the one in its place.
             min_p: Share of the top probability, in (0, 1].
-            passages: Those that the samples follow, to limit how often they go on; None: no limit.
+            passages: Those of the training text that the samples follow, to limit how often they go on; None: no limit.
         """
         assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
         is_wanted = None if passages is None else ~passages.has_several_continuations
-        tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0, is_wanted)
-        probabilities = (state.share.weights * chances).sum(1)  # (n,)
+        tokens, chances, refused = self._draw(network, state, uniforms[0], allowed, 0.0, is_wanted, own_passages)
+        probabilities, is_refused = (state.share.weights * chances).sum(1), refused >= 0.0  # (n,), (n,)
         if state.accepted is not None:
             probabilities *= self.mixer.acceptance_of(state.rows, tokens, state.accepted)
         is_open, has_left, second = probabilities < min_p, np.zeros(len(tokens), dtype=np.bool_), uniforms[1]
         # Those that leave a passage are compared with each other alone: down to min_p of a best one that has itself min_p
         exact_from = np.full(len(tokens), min_p, dtype=np.float32)
         if passages is not None:
-            stays, has_left, second = passages.accept(tokens, probabilities, second)
+            stays, has_left, second = passages.accept(np.where(is_refused, -1, tokens), probabilities, second)
             is_open = np.where(passages.is_following, ~stays, is_open)
             exact_from[passages.is_following] *= min_p
+        # It is not decided yet whether a refused token leaves a passage of the training text
+        is_open, has_left, second = is_open | is_refused, has_left & ~is_refused, np.where(is_refused, refused, second)
         rows = np.flatnonzero(is_open)
         if len(rows):
             mixed, weights = weights_from(self, network, state, rows, exact_from, allowed)
-            experts = [mixed, network[rows]]
+            weights = weights if own_passages is None else own_passages.limited(weights, rows)
+            weights[is_refused[rows]] = without(weights[is_refused[rows]], tokens[is_refused])
             cut = partial(token_choice.above_min_p, min_p=min_p)
             candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
-            again = token_choice.sample_tokens(candidates, second[rows])  # (k,)
+            again = token_choice.sample_tokens(candidates, second[rows].astype(np.float32))  # (k,)
             follows = np.zeros(len(rows), dtype=np.bool_) if passages is None else passages.is_following[rows]
-            is_kept = ~follows & (candidates[np.arange(len(rows)), tokens[rows]] > 0.0)
+            is_kept = ~follows & ~is_refused[rows] & (candidates[np.arange(len(rows)), tokens[rows]] > 0.0)
             tokens[rows] = np.where(is_kept, tokens[rows], again)
-            drawn, k = tokens[rows], np.arange(len(rows))
-            chances[rows] = np.stack((experts[0][k, drawn], experts[1][k, drawn], self.uniform[drawn]), 1)
+            chances[rows] = expert_chances((mixed, network[rows], self.uniform), tokens[rows])
         state.propose_drawn(chances)
         return tokens
 
@@ -323,18 +342,20 @@ class ContextHead(FittedBuffers):
         uniform: Floats,
         allowed: Floats | None,
         rate: float,
-        is_wanted: Flags | None = None,
-    ) -> tuple[Ints, Doubles]:
+        is_wanted: Flags | None,
+        own_passages: OwnPassageRows | None,
+    ) -> tuple[Ints, Doubles, Doubles]:
         """Draw one of the experts by its weight, then a token from it; see `draw`.
 
         Args:
             network: (n, V) probabilities of the network.
-            state, uniform, allowed: See `draw`.
+            state, uniform, allowed, own_passages: See `draw`.
             rate: Learning rate of the weights of contexts and network.
             is_wanted: (n,) False for samples whose token is not needed; None: all are.
 
         Returns:
-            (n,) tokens, and (n, E) the probabilities that the experts gave them.
+            (n,) tokens, (n, E) the probabilities that the experts gave them, and (n,) numbers in [0, 1) by which another token than
+            these must be drawn, where they go on with passages of the sample itself; -1 elsewhere.
         """
         edges = np.cumsum(state.share.weights, 1)  # (n, E)
         edges /= edges[:, -1:]
@@ -348,14 +369,17 @@ class ContextHead(FittedBuffers):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        step = (rate, is_wanted, state.accepted, state.tallies)
+        lowered = None if own_passages is None else (own_passages.next_tokens, own_passages.factors)
+        refused = np.full(len(rows), -1.0)
+        step = (rate, is_wanted, state.accepted, state.tallies, lowered, refused)
         chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, *step)
         if allowed is not None:
             # Contexts leave a little to tokens that the network rules out: once in some 100,000 tokens.
-            refused = allowed[rows, tokens] == 0
-            tokens[refused] = network[refused].argmax(1)
-            chances[refused] = network[refused, tokens[refused]]
-        return tokens, np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1)
+            is_ruled_out = allowed[rows, tokens] == 0
+            tokens[is_ruled_out] = network[is_ruled_out].argmax(1)
+            chances[is_ruled_out] = network[is_ruled_out, tokens[is_ruled_out]]
+            refused[is_ruled_out] = -1.0
+        return tokens, np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1), refused
 
     def read_prompt(
         self,
@@ -434,6 +458,22 @@ def weights_from(
         return mixed, accepted
     mixed, weights = exact(exact_from * lowering)
     return mixed, head.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
+
+
+def expert_chances(experts: tuple[Floats, Floats, Floats], tokens: Ints) -> Doubles:
+    """(k, E) probabilities that experts gave tokens (k,). experts: (k, V) of both together and of the network, and (V,) uniform."""
+    mixed, network, uniform = experts
+    k = np.arange(len(tokens))
+    return np.stack((mixed[k, tokens], network[k, tokens], uniform[tokens]), 1).astype(np.float64)
+
+
+def without(weights: Floats, tokens: Ints) -> Floats:
+    """Weights (k, V) of all tokens but one (k,) each; that one keeps what makes a sum, if it has all the weight."""
+    others, k = weights.copy(), np.arange(len(tokens))
+    others[k, tokens] = 0.0
+    is_only = others.sum(1) < MIN_WEIGHT
+    others[is_only] = weights[is_only]
+    return others
 
 
 def allowed_softmax(logits: Floats, allowed: Floats | None) -> Floats:

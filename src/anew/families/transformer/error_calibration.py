@@ -1,7 +1,7 @@
-"""How often errors are accepted (see `error_rates`): so seldom that samples have as many as held-out documents.
+"""How samples are drawn so that they have errors (see `error_rates`), and repeat themselves, as seldom as the data.
 
-What is drawn at the places of held-out documents would not do. There each bracket is closed in time, while a sample that leaves one
-open goes on as if it were closed.
+What is drawn at the places of held-out documents would not tell. There each bracket is closed in time, while a sample that leaves one
+open goes on as if it were closed; and each loop ends there, while a sample takes its own as evidence.
 
 Legend for shapes: L targets of a row, G kinds of errors.
 """
@@ -17,51 +17,99 @@ from anew.core.specs import Batch, SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_state import ContextState
+from anew.families.transformer.own_passage_limit import OddsFit, OwnPassageLimit
 from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
-SAMPLES_AT_ONCE = 8  # few, so that they become long in little time: brackets go wrong late; chosen
+DOCUMENTS_AT_ONCE = 8  # few samples, so that they become long in little time: brackets go wrong late; chosen
+RECORDS_AT_ONCE = 32  # which are short; chosen
 TOKENS_BETWEEN = 64  # drawn before the rates are computed again
 MAX_TOKENS = 8192  # drawn in all: calibration ends with the step that reaches them; chosen
-MAX_ROUNDS = 64  # of samples, in case all of them end at once
+ENOUGH_ROUNDS = 2  # of samples, after which it ends if nothing was drawn too often, as in most lists; chosen
+MAX_ROUNDS = 64  # in case all samples end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
-Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-def calibrate_errors(family: SampledFamily, head: ContextHead, documents: Iterable[Batch]) -> Iterator[Floats]:
-    """Draw samples, and accept errors ever more nearly as often as they are in documents.
+def calibrate_samples(family: SampledFamily, limit: OwnPassageLimit, documents: Iterable[Batch]) -> Iterator[int]:
+    """Draw samples, and let them have errors, and repeat themselves, ever more nearly as often as the data.
 
     Args:
-        documents: One a batch, whole from its beginning; see `documents_of`.
+        limit: That of the family, which has counted how often the data repeats itself.
+        documents: Held-out ones in which errors are counted, one a batch, whole from its beginning; see `documents_of`.
 
     Yields:
-        (G,) the probabilities so far, which are kept each time; the caller may stop.
+        The tokens drawn so far, each time that what they tell has been kept; the caller may stop.
     """
-    from anew.estimators.context_mixing.error_rates import NUM_ERRORS, acceptance_rates  # not above: it loads Numba
-
-    document_errors = np.zeros(NUM_ERRORS, dtype=np.int64)
-    for batch in documents:
-        opening, targets = int(batch.x[0, 0]), _targets(batch)
-        # Without the first token, as samples are tallied
-        document_errors += head.count_errors(opening, targets) - head.count_errors(opening, targets[:1])
-    tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
-    num_tallied = 0
-    for seed in range(FIRST_SEED, FIRST_SEED + MAX_ROUNDS if document_errors.any() else FIRST_SEED):
-        keys = [(seed, index) for index in range(SAMPLES_AT_ONCE)]
-        sampler = TokenSampler(family, SampleRequest(n=SAMPLES_AT_ONCE), TransformerSampling(), keys)
+    head = family.token_mixer
+    errors = _ErrorFit(head, documents) if isinstance(head, ContextHead) else None
+    fit, num_fitted, n = (
+        OddsFit(limit.rates, limit.odds_by_kind),
+        0,
+        DOCUMENTS_AT_ONCE if family.spec.packed else RECORDS_AT_ONCE,
+    )
+    for number in range(MAX_ROUNDS):
+        is_good = bool((fit.odds == 1.0).all()) and (errors is None or not errors.has_documents)
+        if is_good and number >= ENOUGH_ROUNDS:
+            return
+        keys = [(FIRST_SEED + number, index) for index in range(n)]
+        sampler = TokenSampler(family, SampleRequest(n=n), TransformerSampling(), keys)
         for _ in sampler:
-            state = sampler.state
-            assert isinstance(state, ContextState)
-            # There is no state before the first token, so it is not counted
-            state.tallies, num_drawn = tallies, int(tallies[:, 1].sum())
-            if num_drawn < num_tallied + TOKENS_BETWEEN:
+            assert sampler.own_passages is not None, "the limit has counted"
+            sampler.own_passages.fit, sampler.own_passages.odds = fit, fit.odds
+            if errors is not None:
+                errors.watch(sampler)
+            if fit.num_tokens < num_fitted + TOKENS_BETWEEN:
                 continue
-            num_tallied = num_drawn
-            state.accepted = acceptance_rates(tallies[:, 0], num_tallied, document_errors)
-            head.accept_errors(state.accepted)
-            yield state.accepted
-            if num_tallied >= MAX_TOKENS:
+            num_fitted = fit.num_tokens
+            fit.update()
+            limit.set_odds(fit.odds)
+            if errors is not None:
+                errors.update(sampler)
+            yield num_fitted
+            if num_fitted >= MAX_TOKENS:
                 return
+
+
+class _ErrorFit:
+    """Finds how often errors are accepted: so seldom that samples have as many as documents.
+
+    Args:
+        documents: See `calibrate_samples`.
+
+    Attributes:
+        has_documents: Whether there are any.
+    """
+
+    def __init__(self, head: ContextHead, documents: Iterable[Batch]) -> None:
+        from anew.estimators.context_mixing.error_rates import NUM_ERRORS  # not above: it loads Numba
+
+        self._head = head
+        self._document_errors = np.zeros(NUM_ERRORS, dtype=np.int64)
+        for batch in documents:
+            opening, targets = int(batch.x[0, 0]), _targets(batch)
+            # Without the first token, as samples are tallied
+            self._document_errors += head.count_errors(opening, targets) - head.count_errors(opening, targets[:1])
+        self.has_documents = bool(self._document_errors.any())
+        self._tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
+
+    def watch(self, sampler: TokenSampler) -> None:
+        """Count the errors of the next tokens. There is no state before the first one, so it is not counted."""
+        _state_of(sampler).tallies = self._tallies
+
+    def update(self, sampler: TokenSampler) -> None:
+        """Change how often errors are accepted, also in the samples that are being drawn."""
+        from anew.estimators.context_mixing.error_rates import acceptance_rates
+
+        if self.has_documents:
+            num_drawn = int(self._tallies[:, 1].sum())
+            accepted = acceptance_rates(self._tallies[:, 0], num_drawn, self._document_errors)
+            _state_of(sampler).accepted = accepted
+            self._head.accept_errors(accepted)
+
+
+def _state_of(sampler: TokenSampler) -> ContextState:
+    assert isinstance(sampler.state, ContextState)
+    return sampler.state
 
 
 def _targets(batch: Batch) -> NDArray[np.int32]:

@@ -22,26 +22,27 @@ from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
-from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.estimators.context_mixing import compilation
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
+from anew.families.transformer.closed_form import fit_to_records, fit_to_texts
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
-from anew.families.transformer.error_calibration import calibrate_errors
+from anew.families.transformer.error_calibration import calibrate_samples
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.portable import decoder_sampler, parts_left_out
 from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
-from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of
+from anew.families.transformer.sweep_sequences import sequences_of
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
@@ -60,11 +61,9 @@ SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZE
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # for tokens on a grid
 CPU_SIZES = 7  # the first so many are worth measuring on a CPU: the next has 85 million weights; chosen
 MAX_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
-MAX_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
 # Tokens for each second of training: takes about a tenth of it, and with aligned records a fifth. Up to 2,000,000 tokens whatever
 # the time, proteins took 5 s of a core, which crowded cores made 25 s of a budget of 45 s (docs/log.md, 2026-11-29).
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000
-SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 # Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
 MAX_NGRAM_VOCAB = 8192
@@ -149,6 +148,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
         self.passages = PassageLimit(self.contexts) if spec.packed and (c.ngrams or c.contexts) else None
+        self.own_passages = None if spec.shape else OwnPassageLimit()
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -226,8 +226,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @property
     def _heads(self) -> dict[str, FittedBuffers]:
         """Modules of what is fitted besides the network, by the name of their buffers."""
-        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known, "passages": self.passages}
-        return {name: head for name, head in heads.items() if head is not None}
+        names = ("mixer", "contexts", "known", "passages", "own_passages")
+        heads: tuple[FittedBuffers | None, ...]
+        heads = (self.mixer, self.contexts, self.known, self.passages, self.own_passages)
+        return {name: head for name, head in zip(names, heads, strict=True) if head is not None}
 
     @property
     def token_mixer(self) -> TokenMixer | None:
@@ -237,18 +239,15 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return self.contexts if self.contexts is not None and self.contexts.is_fitted else None
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        """Count tokens and their contexts, and remember the records."""
+        """Count tokens, their contexts and what sequences repeat of themselves, and remember the records."""
+        max_tokens = self.config.context_tokens
         if self.known is not None:
-            classes: list[int] = []
-            sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
-            self.known.fit(sequences)
-            if self.mixer is not None:
-                _count_records(self.mixer, sequences, classes, self.config.context_tokens)
-        elif self.mixer is not None:
-            texts = sequences_of(sweep, self.config.context_tokens)
-            self.mixer.fit_counts(list(texts if self.passages is None else self.passages.keep(texts)))
-        if self.contexts is not None:
-            self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
+            texts = fit_to_records(self.known, self.mixer, sweep, max_tokens)
+        else:
+            heads = (self.mixer, self.passages, self.contexts)
+            texts = fit_to_texts(*heads, sweep, max_tokens, self.config.context_learned)
+        if self.own_passages is not None:
+            self.own_passages.count(texts, self.spec.special.get("end"))
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
@@ -269,9 +268,13 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.passages is not None:
             self.passages.fit()
 
+    @property
+    def calibrates_drawing(self) -> bool:
+        return self.own_passages is not None and self.own_passages.is_counted
+
     def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
-        if self.contexts is not None and self.contexts.is_fitted:
-            yield from calibrate_errors(self, self.contexts, documents)
+        if self.own_passages is not None and self.own_passages.is_counted:
+            yield from calibrate_samples(self, self.own_passages, documents)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
@@ -450,16 +453,6 @@ def _note_of_counts(spec: Tokens, scale: Scale, config: TransformerConfig) -> tu
     if not is_counted or config.context_tokens >= min(MAX_COUNTED_TOKENS, tokens):
         return ()
     return (f"in this time {config.context_tokens:,} training tokens are counted; a longer budget counts more",)
-
-
-def _count_records(
-    mixer: NgramMixer, records: Sequence[NDArray[np.int64]], classes: Sequence[int], max_tokens: int
-) -> None:
-    """Count tokens of records, up to a limit. classes: those of the records."""
-    numbers = evenly_spread(len(records), max_tokens / max(1, sum(map(len, records))))
-    counted = list(first_tokens((records[number] for number in numbers), max_tokens))
-    substitution_tokens = min(SUBSTITUTION_TOKENS, round(SUBSTITUTION_SHARE * max_tokens))
-    mixer.fit_counts(counted, [classes[number] for number in numbers], substitution_tokens)
 
 
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:

@@ -36,6 +36,7 @@ from anew.families.transformer.gate_features import (
 )
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
+from anew.families.transformer.own_passage_limit import OwnPassageRows
 from anew.families.transformer.passage_limit import PassageRows
 from anew.families.transformer.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
 from anew.families.transformer.sampler import NetworkOf, RowState
@@ -194,10 +195,32 @@ class NgramMixer(CountBuffers):
         assert isinstance(state, MixerState)
         return self.step(self.combined.last_contexts(ids, state.labels), logits, state)
 
-    def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
-        """Draw the next tokens (n,). uniform: (n,) in [0, 1); allowed: (n, V) 0 for tokens that are not drawn, else 1."""
+    def draw(
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniform: Floats,
+        allowed: Floats | None = None,
+        own_passages: OwnPassageRows | None = None,
+    ) -> Ints:
+        """Draw the next tokens (n,).
+
+        Args:
+            ids, logits, state: See `weights_after`.
+            uniform: (n,) in [0, 1).
+            allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
+            own_passages: Passages of themselves that the rows follow, to go on with them as often as data does; None: no limit.
+        """
+        return token_choice.sample_tokens(self._limited(ids, logits, state, allowed, own_passages), uniform)
+
+    def _limited(
+        self, ids: Ints, logits: Floats, state: RowState, allowed: Floats | None, own_passages: OwnPassageRows | None
+    ) -> Floats:
+        """(n, V) weights of the next tokens; see `draw`."""
         weights = self.weights_after(ids, logits, state)
-        return token_choice.sample_tokens(weights if allowed is None else weights * allowed, uniform)
+        weights = weights if own_passages is None else own_passages.limited(weights)
+        return weights if allowed is None else weights * allowed
 
     def draw_min_p(
         self,
@@ -208,11 +231,12 @@ class NgramMixer(CountBuffers):
         min_p: float,
         allowed: Floats | None = None,
         passages: PassageRows | None = None,
+        own_passages: OwnPassageRows | None = None,
     ) -> Ints:
         """Draw the next tokens (n,) from those with at least min_p of the top probability; the second number is not needed.
 
-        passages: Those that the rows follow, to limit how often they go on; None: no limit."""
-        weights = self.weights_after(ids, logits, state) * (np.float32(1) if allowed is None else allowed)
+        passages: Those of the training text that the rows follow, to limit how often they go on; None: no limit."""
+        weights = self._limited(ids, logits, state, allowed, own_passages)
         cut = partial(token_choice.above_min_p, min_p=min_p)
         truncated = cut(weights) if passages is None else passages.limited(weights, np.arange(len(weights)), cut)
         return token_choice.sample_tokens(truncated, uniforms[0])

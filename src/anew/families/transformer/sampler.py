@@ -21,6 +21,7 @@ from anew.errors import RunError
 from anew.families.base import NOT_FINITE
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
+from anew.families.transformer.own_passage_limit import OwnPassageLimit, OwnPassageRows
 from anew.families.transformer.passage_limit import PassageLimit, PassageRows
 from anew.families.transformer.whole_characters import MAX_BYTES_TO_COME, whole_characters
 from anew.functional import token_choice
@@ -62,7 +63,13 @@ class TokenMixer(Protocol):
     def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats: ...
 
     def draw(
-        self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniform: Floats,
+        allowed: Floats | None = None,
+        own_passages: OwnPassageRows | None = None,
     ) -> Ints: ...
 
     def draw_min_p(
@@ -74,6 +81,7 @@ class TokenMixer(Protocol):
         min_p: float,
         allowed: Floats | None = None,
         passages: PassageRows | None = None,
+        own_passages: OwnPassageRows | None = None,
     ) -> Ints: ...
 
     def read_prompt(
@@ -92,6 +100,7 @@ class SampledFamily(Protocol):
     spec: Tokens
     net: Decoder
     passages: PassageLimit | None
+    own_passages: OwnPassageLimit | None
     num_label_tokens: int
 
     @property
@@ -148,6 +157,8 @@ class TokenSampler:
         self.matches_error_rates = s.match_error_rates and not is_greedy
         limit = None if self.is_unfiltered or is_greedy else family.passages
         self.passages = None if limit is None else limit.rows(request.n)
+        own_limit = family.own_passages if self.matches_error_rates else None
+        self.own_passages = None if own_limit is None else own_limit.rows(request.n)
         self.prompt = self._prompt_ids()
         self.label_ids: Ints | None = None  # (n,)
         if family.num_label_tokens:
@@ -184,6 +195,8 @@ class TokenSampler:
             tokens = self._next(decoder, ids[:, :place], place == first, ids[:, place] if is_known else None)
             if self.mixer is not None:
                 self.state.observe(tokens, not is_known)
+            if self.own_passages is not None and not is_known:
+                self.own_passages.observe(tokens, ~has_ended)
             if self.end_id is not None and not is_known:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
@@ -203,6 +216,8 @@ class TokenSampler:
             self.state = self.state.select(rows)
         if self.passages is not None:
             self.passages = self.passages.select(rows)
+        if self.own_passages is not None:
+            self.own_passages = self.own_passages.select(rows)
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
@@ -278,6 +293,8 @@ class TokenSampler:
             return prompt_ids
         if self.passages is not None:
             self.passages.read(ids)
+        if self.own_passages is not None:
+            self.own_passages.read(ids)
         if is_direct and self.mixer is not None:  # with weights, too, so that the tokens are the same as without
             return self._draw(self.mixer, ids, logits)
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
@@ -285,15 +302,17 @@ class TokenSampler:
     def _draw(self, mixer: TokenMixer, ids: Ints, logits: Floats) -> Ints:
         """(n,) tokens that the mixer draws; see `is_direct`."""
         if self.is_unfiltered:
-            return mixer.draw(ids, logits, self.state, self._uniform(), self.allowed)
+            return mixer.draw(ids, logits, self.state, self._uniform(), self.allowed, self.own_passages)
         uniforms = (self._uniform(), self._uniform())
-        min_p = self.sampling.min_p
-        return mixer.draw_min_p(ids, logits, self.state, uniforms, min_p, self.allowed, self.passages)
+        limits = (self.allowed, self.passages, self.own_passages)
+        return mixer.draw_min_p(ids, logits, self.state, uniforms, self.sampling.min_p, *limits)
 
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
         if self.mixer is not None:
             weights = self.state.weights_if_accepted(weights)
+        if self.own_passages is not None:
+            weights = self.own_passages.limited(weights)
         if self.is_unfiltered:
             return self._only_allowed(weights)
         weights = self._only_allowed(weights)  # before the cuts, which count tokens

@@ -21,7 +21,28 @@ export function draw(canvas, levels, width, height) {
   canvas.getContext("2d").putImageData(new ImageData(levels, width, height), 0, 0);
 }
 
-// The frames of an item as {frames, width, height}. A sound shows its spectrogram, low bands at the bottom.
+const CURVE_HEIGHT = 96; // pixels of the curve of a signal, which is at most CURVE_WIDTH wide
+const CURVE_WIDTH = 256;
+
+// The curve of a slow signal, values (C, 1, N) in [-1, 1], as {frames, width, height}; two channels one below the other.
+function curveOf(values, channels, length) {
+  const width = Math.min(CURVE_WIDTH, length);
+  const height = Math.floor(CURVE_HEIGHT / channels);
+  const image = new Float32Array(channels * height * width).fill(1);
+  const row = (value) => Math.round(((1 - Math.min(1, Math.max(-1, value || 0))) / 2) * (height - 1));
+  for (let channel = 0; channel < channels; channel++) {
+    for (let column = 0; column < width; column++) {
+      // From the last value of the column before, so that columns touch
+      const from = Math.max(0, Math.floor((column * length) / width) - 1);
+      const rows = values.subarray(channel * length + from, channel * length + Math.floor(((column + 1) * length) / width));
+      const [low, high] = rows.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [1, -1]);
+      for (let y = row(high); y <= row(low); y++) image[(channel * height + y) * width + column] = -1;
+    }
+  }
+  return { frames: [pixels(image, [1, channels * height, width])], width, height: channels * height };
+}
+
+// The frames of an item as {frames, width, height}. A sound shows its spectrogram, low bands at the bottom, and a slow signal its curve.
 export function framesOf({ shape, values }, kind) {
   if (kind === "clip") {
     const [channels, frames, height, width] = shape;
@@ -31,6 +52,7 @@ export function framesOf({ shape, values }, kind) {
   }
   const [channels, height, width] = shape.length === 3 ? shape : [1, 1, values.length];
   if (kind !== "sound") return { frames: [pixels(values, [channels, height, width])], width, height };
+  if (height === 1) return curveOf(values, channels, width);
   const flipped = new Float32Array(values.length);
   for (let row = 0; row < height; row++) flipped.set(values.subarray(row * width, (row + 1) * width), (height - 1 - row) * width);
   return { frames: [pixels(flipped, [1, height, width])], width, height };

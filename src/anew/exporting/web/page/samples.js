@@ -45,7 +45,7 @@ export class Sample {
       this.body.style.aspectRatio = "3 / 1";
       this.body.after(this.player);
     }
-    this.player.src = URL.createObjectURL(wav(this.content.wave, this.item.rate, this.item.channels));
+    this.player.src = URL.createObjectURL(wav(this.content.wave, this.item.written_rate, this.item.channels));
   }
 
   // Free the sound, which the browser keeps as long as it has an address.
@@ -56,7 +56,7 @@ export class Sample {
   download() {
     const { kind, suffix } = this.item;
     if (kind === "text") save(new Blob([this.content.text], { type: "text/plain" }), this.name + suffix);
-    else if (kind === "sound") save(wav(this.content.wave, this.item.rate, this.item.channels), `${this.name}.wav`);
+    else if (kind === "sound") save(wav(this.content.wave, this.item.written_rate, this.item.channels), `${this.name}.wav`);
     else if (kind === "clip") {
       const { frames, width, height } = framesOf(this.content, kind);
       save(gif(frames, width, height, Math.round(100 / (this.item.rate ?? 8))), `${this.name}.gif`);

@@ -1,0 +1,103 @@
+"""Passages that a sequence repeats of itself: what would go on with them, and how often sequences do.
+
+Legend for shapes: K kinds of places.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_PASSAGE = 4  # tokens that must agree, as for matches of context mixing
+NUM_LENGTHS = 7  # classes of lengths: from 4, 8, 16, 32, 64, 128 and 256 tokens on
+MAX_LENGTH = MIN_PASSAGE << (NUM_LENGTHS - 1)  # lengths beyond are not told apart
+DISTANCES = (1, 4, 16)  # classes of distances: up to these, and beyond; loops of one token are the most common
+NUM_KINDS = 1 + NUM_LENGTHS * (len(DISTANCES) + 1)  # K; the first one: no passage is repeated
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class OwnPassage:
+    """The passage of a growing sequence that its end repeats.
+
+    It is followed as long as the sequence goes on with it; then the last place with the same MIN_PASSAGE tokens is taken.
+
+    Attributes:
+        next_token: The token that goes on with the passage; -1 without one.
+        kind: Class of its length and of the distance to what it repeats, in 1 to K - 1; 0 without one.
+    """
+
+    __slots__ = ("_length", "_next_place", "_places", "_tokens", "kind", "next_token")
+
+    def __init__(self) -> None:
+        self._tokens: list[int] = []
+        self._places: dict[tuple[int, ...], int] = {}  # that follow the last MIN_PASSAGE tokens
+        self._next_place, self._length = -1, 0
+        self.next_token, self.kind = -1, 0
+
+    def read(self, token: int) -> None:
+        """Read the next token."""
+        tokens = self._tokens
+        tokens.append(token)
+        if self.next_token == token:
+            self._next_place += 1
+            self._length += 1
+        else:
+            self._next_place = -1
+        if len(tokens) >= MIN_PASSAGE:
+            key = tuple(tokens[-MIN_PASSAGE:])
+            if self._next_place < 0:
+                self._find(key)
+            self._places[key] = len(tokens)
+        if self._next_place < 0:
+            self.next_token, self.kind = -1, 0
+            return
+        self.next_token = tokens[self._next_place]
+        size = min(self._length, MAX_LENGTH).bit_length() - MIN_PASSAGE.bit_length()
+        distance = len(tokens) - self._next_place
+        self.kind = 1 + size + NUM_LENGTHS * sum(distance > limit for limit in DISTANCES)
+
+    def copy(self) -> OwnPassage:
+        """The same sequence, to go on in another way."""
+        other = OwnPassage()
+        other._tokens, other._places = list(self._tokens), dict(self._places)
+        other._next_place, other._length = self._next_place, self._length
+        other.next_token, other.kind = self.next_token, self.kind
+        return other
+
+    def _find(self, key: tuple[int, ...]) -> None:
+        """Take the last place that follows these tokens, if there is one."""
+        tokens, place, length = self._tokens, self._places.get(key, -1), MIN_PASSAGE
+        self._next_place = place
+        while length < min(MAX_LENGTH, place) and tokens[place - 1 - length] == tokens[-1 - length]:
+            length += 1
+        self._length = length
+
+
+def own_passages(sequence: Ints) -> Ints:
+    """(k, 2) the places at which a sequence could go on with a passage of its own, in order: their kinds, and 1 if it did."""
+    passage, places = OwnPassage(), []
+    for token in sequence.tolist():
+        if passage.kind:
+            places.append((passage.kind, token == passage.next_token))
+        passage.read(token)
+    return np.array(places, dtype=np.int64).reshape(-1, 2)
+
+
+def tally_passages(places: Ints) -> Ints:
+    """(K, 2) how many places (k, 2) are of each kind, and at how many of them a sequence went on."""
+    return np.stack([np.bincount(places[:, 0], weights, NUM_KINDS) for weights in (None, places[:, 1])], 1).astype(
+        np.int64
+    )
+
+
+def largest_surplus(places: Ints, rates: Doubles) -> float:
+    """By how many tokens a sequence went on more often than usual, at most, over a stretch of it.
+
+    Args:
+        places: (k, 2) of the sequence.
+        rates: (K,) how often sequences go on.
+    """
+    # The largest rise of a sum above its lowest value before
+    sums = np.concatenate(([0.0], np.cumsum(places[:, 1] - rates[places[:, 0]])))
+    return float((sums - np.minimum.accumulate(sums)).max())

@@ -1,0 +1,67 @@
+"""What is counted and remembered before the training, in one sweep over the train part.
+
+Legend for shapes: L tokens of a sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.specs import Batch
+from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
+from anew.families.transformer.context_head import ContextHead
+from anew.families.transformer.known_records import KnownRecords
+from anew.families.transformer.ngram_mixer import NgramMixer
+from anew.families.transformer.passage_limit import PassageLimit
+from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of
+
+MAX_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
+SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
+Ints = NDArray[np.int64]
+
+
+def fit_to_records(
+    known: KnownRecords, mixer: NgramMixer | None, sweep: Iterable[Batch], max_tokens: int
+) -> list[Ints]:
+    """Remember the records of a sweep, and count at most `max_tokens` of them. Returns the records (L,)."""
+    classes: list[int] = []
+    records = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
+    known.fit(records)
+    if mixer is not None:
+        _count_records(mixer, records, classes, max_tokens)
+    return records
+
+
+def fit_to_texts(
+    mixer: NgramMixer | None,
+    passages: PassageLimit | None,
+    contexts: ContextHead | None,
+    sweep: Iterable[Batch],
+    max_tokens: int,
+    max_learned: int,
+) -> list[Ints]:
+    """Count at most `max_tokens` of a sweep, or their contexts.
+
+    Args:
+        max_learned: Tokens from which context mixing learns, at most.
+
+    Returns:
+        The sequences (L,), which follow each other.
+    """
+    texts = list(sequences_of(sweep, max_tokens))
+    if mixer is not None:
+        mixer.fit_counts(texts if passages is None else passages.keep(texts))
+    if contexts is not None:
+        contexts.fit(texts, max_learned)
+    return texts
+
+
+def _count_records(mixer: NgramMixer, records: Sequence[Ints], classes: Sequence[int], max_tokens: int) -> None:
+    """Count tokens of records, up to a limit. classes: those of the records."""
+    numbers = evenly_spread(len(records), max_tokens / max(1, sum(map(len, records))))
+    counted = list(first_tokens((records[number] for number in numbers), max_tokens))
+    substitution_tokens = min(SUBSTITUTION_TOKENS, round(SUBSTITUTION_SHARE * max_tokens))
+    mixer.fit_counts(counted, [classes[number] for number in numbers], substitution_tokens)
