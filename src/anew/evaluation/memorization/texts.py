@@ -208,7 +208,7 @@ class _Pool:
         return starts - 1, shared[(np.cumsum(sizes) - sizes)[where] + places - starts]
 
 
-def _running_minimum(values: Numbers, segment: Numbers) -> Numbers:
+def _running_minimum(values: Numbers, segment: Integers) -> Numbers:
     """The smallest value so far within each segment; segments are numbered in rising order."""
     offset = segment.astype(np.int64) << 32  # puts a later segment below all of an earlier one
     return np.asarray(np.minimum.accumulate(values - offset) + offset).astype(np.int32)
