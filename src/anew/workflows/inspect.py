@@ -280,10 +280,9 @@ def inspect_data(
     reporter.message("  listing the data, and reading a sample of it")
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:
-        is_estimate = data.scan.is_estimate or data.share_read < 1.0
         parts = _parts_of_all(data)
         items = data.scan.items if data.share_read == 1.0 else sum(parts.values())
-        amount = f"{'about ' if is_estimate else ''}{plural(items, data.modality.traits.singular)}"
+        amount = f"{'about ' if _is_estimate(data) else ''}{plural(items, data.modality.traits.singular)}"
         reporter.message(f"  {amount}; choosing the form in which they are learned")
         data.fit(size)
         reporter.message(f"  {amount}; timing small trainings and reports, which takes a minute on busy cores")
@@ -314,11 +313,15 @@ def inspect_data(
                 data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), parts, seed
             ),
             fingerprint=data.fingerprint,
-            is_estimate=is_estimate,
+            is_estimate=_is_estimate(data),
             form=data.modality.form() if isinstance(data.modality, _Pictured) else "",
         )
     finally:
         data.close()
+
+
+def _is_estimate(data: Dataset) -> bool:
+    return data.scan.is_estimate or data.share_read < 1.0
 
 
 def _parts_of_all(data: Dataset) -> dict[str, int]:
