@@ -12,7 +12,7 @@ from anew.core import files
 from anew.core import settings as cfg
 from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter
-from anew.core.wording import short_training_warning
+from anew.core.wording import discarded_training, short_training_warning
 from anew.errors import RunError, command
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note
@@ -185,15 +185,16 @@ def write_run_report(
         seed: Seed of the samples.
     """
     history = _history(run)
-    steps = max((event["step"] for event in history), default=None)
-    passes = record.plan.passes(float(events_file.last_step(run).get("examples") or 0))
+    sampled, discarded = events_file.sampled_step(run), events_file.discarded_step(run)
+    steps = sampled.get("step")
+    passes = record.plan.passes(float(sampled.get("examples") or 0))
     report = EvaluationReport.of(
         measurements.scores,
         measurements.copies,
         run=run.name,
         family=record.family.name,
         modality=record.data.modality,
-        notes=[note.sentence for note in measurements.notes],
+        notes=[note.sentence for note in measurements.notes] + _discarded_note(discarded),
         too_few=measurements.too_few,
         unmeasured=measurements.unmeasured,
         supply=measurements.supply,
@@ -218,7 +219,10 @@ def write_run_report(
         checks=[event for event in events_file.spread(run / events_file.NAME) if event["event"] == "validation"],
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
-        repeat=command("anew", "train", Path(record.data.path).name, "--run", "AGAIN", "--plan", run.name),
+        # The log of a run that kept its earlier weights has the steps of the longer training alone
+        repeat=""
+        if discarded
+        else command("anew", "train", Path(record.data.path).name, "--run", "AGAIN", "--plan", run.name),
     )
     if is_best:
         write_card(
@@ -268,6 +272,14 @@ def warnings(folder: Path) -> list[str]:
         if event["event"] == "warning" and event["text"]:
             sentences = [f"Warning at step {event['step']:,} of training: {event['text']}."]
     return sentences
+
+
+def _discarded_note(discarded: events_file.Event) -> list[str]:
+    """A sentence on a longer training that was not kept, or nothing. discarded: its last step."""
+    if not discarded:
+        return []
+    clause = discarded_training(discarded["step"], discarded.get("seconds") or 0.0)
+    return [f"{clause[0].upper()}{clause[1:]}; the training curves show that one, as the log has its steps alone."]
 
 
 def _history(folder: Path) -> list[events_file.Event]:

@@ -103,7 +103,7 @@ def _networks(model: Model) -> list[nn.Module]:
 
 
 def _add_training_cost(model: Model, result: RunResult) -> None:
-    last = events.last_step(model.folder.path)
+    last = events.sampled_step(model.folder.path)
     result.add_cost(TRAINING_SECONDS, _training_seconds(model, last), events.NAME)
     result.add_cost(STEPS, last.get("step"), events.NAME)
     parameters = num_parameters(*_networks(model))
