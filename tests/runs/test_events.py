@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -176,3 +177,10 @@ def test_figures_are_those_of_the_training_that_is_sampled_from(tmp_path: Path) 
         file.write(json.dumps({**steps[0], "step": 900}) + "\n")
     assert sampled_step(tmp_path)["step"] == 900 and discarded_step(tmp_path) == {}
     assert recent_losses(tmp_path)["loss"] == pytest.approx(2.3)
+
+
+@pytest.mark.parametrize("event", get_args(events.BatchesEvent))
+def test_a_damaged_record_of_batches_is_skipped(event: events.BatchesEvent, tmp_path: Path) -> None:
+    path = tmp_path / events.NAME
+    path.write_text(f'{{"event": "{event}", "batches": 3}}\n{{"event": "{event}", "time": 1.0}}\n')
+    assert events.batches_record(path, event) == 3

@@ -66,7 +66,7 @@ def _most_evidence(available: RealItems) -> float:
 
 
 def closeness_prospect(compared: int) -> Prospect:
-    """Whether closeness and variety can be told by so many samples and as many held-out items."""
+    """Whether closeness and variety can be told by `compared` samples and as many held-out items."""
     if compared >= USUALLY_ENOUGH_ITEMS:
         return "likely"
     return "perhaps" if compared >= MIN_FOR_GOOD else "unlikely"
