@@ -212,7 +212,6 @@ def write_run_report(
         folder, is_best = replaced.folder, replaced.folder == run / REPORT
     provenance = Provenance.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
     report = replace(report, folder=folder, basis=basis, provenance=provenance)
-    data_path = relative_path(record.data.path, run.resolve().parent).removeprefix("./")
     write_report(
         folder,
         report,
@@ -221,8 +220,9 @@ def write_run_report(
         checks=[event for event in events_file.spread(run / events_file.NAME) if event["event"] == "validation"],
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
-        # The log of a run that kept its earlier weights has the steps of the longer training alone
-        repeat="" if discarded else command("anew", "train", data_path, "--run", "AGAIN", "--plan", run.name),
+        repeat=""
+        if discarded
+        else _repeating_command(run, record),  # the log has no steps of the weights that were kept
     )
     if is_best:
         write_card(
@@ -280,6 +280,12 @@ def _discarded_note(discarded: events_file.Event) -> list[str]:
         return []
     clause = discarded_training(discarded["step"], discarded.get("seconds") or 0.0)
     return [f"{clause[0].upper()}{clause[1:]}; the training curves show that one, as the log has its steps alone."]
+
+
+def _repeating_command(run: Path, record: RunRecord) -> str:
+    """The command that repeats a training step by step, from the folder that holds the run."""
+    data_path = relative_path(record.data.path, run.resolve().parent).removeprefix("./")
+    return command("anew", "train", data_path, "--run", "AGAIN", "--plan", run.name)
 
 
 def _history(folder: Path) -> list[events_file.Event]:

@@ -128,7 +128,8 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
         inputs = replace(inputs, bits=lambda _: model.bits(data.scoring("test", limit=max_units), BITS_SECONDS))
     evaluation = load_evaluation(data.modality.name)(inputs)
     result.add(evaluation.scores())
-    result.notes += evaluation.skipped
+    result.notes += [note.sentence for note in evaluation.notes if not note.is_out_of_time]
+    result.out_of_time = [note.subject for note in evaluation.notes if note.is_out_of_time]
     result.no_interpolation = _no_interpolation(model)
     if not is_grid:
         return
