@@ -208,10 +208,8 @@ def write_run_report(
     basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
     if out is not None:
         folder, is_best = out, False
-    elif replaced is None or replaced.folder is None:
-        folder, is_best = make_room(run, basis, reporter)
     else:
-        folder, is_best = replaced.folder, replaced.folder == run / REPORT
+        folder, is_best = _place(run, basis, replaced, reporter)
     provenance = Provenance.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
     report = replace(report, folder=folder, basis=basis, provenance=provenance)
     write_report(
@@ -282,6 +280,13 @@ def _discarded_note(discarded: events_file.Event) -> list[str]:
         return []
     clause = discarded_training(discarded["step"], discarded.get("seconds") or 0.0)
     return [f"{clause[0].upper()}{clause[1:]}; the training curves show that one, as the log has its steps alone."]
+
+
+def _place(run: Path, basis: Basis, replaced: EvaluationReport | None, reporter: Reporter) -> tuple[Path, bool]:
+    """The folder of a report in its run, and whether that is the one that is read as the run's report."""
+    if replaced is None or replaced.folder is None:
+        return make_room(run, basis, reporter)
+    return replaced.folder, replaced.folder == run / REPORT
 
 
 def _repeating_command(run: Path, record: RunRecord) -> str:
