@@ -5,6 +5,7 @@ Rows of tables and archives are often sorted, by class for example, so that whol
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,6 +21,7 @@ ALL_ROWS, NO_ROWS = 1, 0  # steps of a shard that is read whole, and of one that
 # Rows of a shard that make it worth reading, since all of it passes through memory: an eighth of one of images; chosen
 ROWS_A_SHARD = 32
 MIN_SECONDS = 1e-9  # of what was too quick to be measured
+ROUNDING = 1e-6  # of a quotient of floats that is a whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def choose_rows(
         shards: All shards.
         seconds: The time that there is.
         cost: What rows cost.
-        min_rows: How many rows are taken whatever the time.
+        min_rows: About how many rows are taken at least, whatever the time.
     """
     total = sum(shards[i].items for i in numbers)
     if total * (cost.listed_s + cost.taken_s) <= seconds or total <= min_rows:
@@ -59,8 +61,10 @@ def choose_rows(
     chosen = evenly_spaced(numbers, num_shards)
     listed = sum(shards[i].items for i in chosen)
     in_time = (seconds - listed * cost.listed_s) / cost.taken_s if cost.taken_s else listed
-    num_rows = max(in_time, min_rows, num_shards * rows_a_shard)
-    return dict.fromkeys(chosen, max(ALL_ROWS, round(listed / num_rows)))
+    step = math.ceil(listed / max(in_time, num_shards * rows_a_shard) - ROUNDING)
+    if min_rows > 0.0:
+        step = min(step, round(listed / min_rows))
+    return dict.fromkeys(chosen, max(ALL_ROWS, step))
 
 
 def take_rows(rows: Iterable[T], number: int, step: int) -> Iterator[tuple[int, T]]:

@@ -67,7 +67,7 @@ class SourceSplit:
         are_draws: Whether copies are draws from a distribution and are divided like other items, see `split.are_draws`.
         held_keys: Keys of held-out items of other shards; a train item with one of them is dropped. Empty with draws.
         held_texts: Index of the texts among them; a train item that nearly repeats one is dropped.
-        classes: Train items by class name.
+        classes: Train items by class name; one of a shard of which some rows were left out counts as the rows that it stands for.
         notes: Sentences on the source's own parts.
         division_notes: Sentences on the parts that were taken from train.
         refusals: Items that cannot be used.
@@ -222,7 +222,9 @@ def _split_by_content(
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
-    result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
+    for i in np.flatnonzero(parts == split.TRAIN).tolist():
+        # Shards are read more and less densely, and each may hold classes of its own
+        result.classes[contents.classes[i]] += contents.row_steps[contents.places[i][0]]
     by_size = modality.layout == "document"
     result.division_notes += split.split_notes(usable_parts, num_copies, by_size, result.are_draws) + notes
     if len(contents.keys) > MAX_COMPARED:
