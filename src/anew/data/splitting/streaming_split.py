@@ -222,15 +222,21 @@ def _split_by_content(
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
-    for i in np.flatnonzero(parts == split.TRAIN).tolist():
-        # Shards are read more and less densely, and each may hold classes of its own
-        result.classes[contents.classes[i]] += contents.row_steps[contents.places[i][0]]
+    result.classes = _class_counts(contents, parts)
     by_size = modality.layout == "document"
     result.division_notes += split.split_notes(usable_parts, num_copies, by_size, result.are_draws) + notes
     if len(contents.keys) > MAX_COMPARED:
         result.division_notes.append(
             f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
         )
+
+
+def _class_counts(records: Records, parts: NDArray[np.uint8]) -> Counter[str]:
+    """Train items by class name, see `SourceSplit.classes`: shards of few rows may hold classes of their own."""
+    counts: Counter[str] = Counter()
+    for i in np.flatnonzero(parts == split.TRAIN).tolist():
+        counts[records.classes[i]] += records.row_steps[records.places[i][0]]
+    return counts
 
 
 def _leave_out(
