@@ -86,5 +86,6 @@ def _taken_places(number: int, step: int) -> Iterator[int]:
     """The places of a shard whose rows are taken, without an end."""
     shard = splitmix64(np.array([number], dtype=np.uint64))  # (1,)
     for first in itertools.count(0, HASHED_PLACES):
-        hashes = splitmix64(shard + np.arange(first, first + HASHED_PLACES, dtype=np.uint64))  # (HASHED_PLACES,)
+        places = np.arange(first, first + HASHED_PLACES).astype(np.uint64)  # (HASHED_PLACES,)
+        hashes = splitmix64(np.add(shard, places, dtype=np.uint64))  # (HASHED_PLACES,)
         yield from (first + np.flatnonzero(hashes % np.uint64(step) == 0)).tolist()
