@@ -53,6 +53,7 @@ class Dataset:
         self._sample: list[Item] = []
         self._scan = DatasetSummary(modality.name, 0, 0)
         self._all = False
+        self._balance_classes = True  # see `split_source`
 
     @classmethod
     def open(
@@ -77,7 +78,7 @@ class Dataset:
             cache: Folder of encoded shards; None for the default cache.
             size: The budget, if it is known.
             columns: Columns of tables that the user named.
-            repeated: The data of a run that is repeated. If this is the same data, the same rows of it are read.
+            repeated: The data of a run that is repeated. If this is the same data, the same rows of it are read, and divided as there.
 
         Raises:
             DataError: The source cannot be used.
@@ -88,8 +89,9 @@ class Dataset:
         instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(new_files=True, fresh=True, budget=size)
-        is_same = repeated is not None and repeated.fingerprint == data.fingerprint
-        _divide_new(data, None if size is None else size.reading, repeated.row_steps if repeated and is_same else ())
+        same = repeated if repeated is not None and repeated.fingerprint == data.fingerprint else None
+        data._balance_classes = same is None or same.balances_classes
+        _divide_new(data, None if size is None else size.reading, () if same is None else same.row_steps)
         return data
 
     def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
@@ -123,7 +125,7 @@ class Dataset:
             reading, row_steps: See `split_source`; data in memory is read whole.
         """
         chosen, modality = self._chosen, self.modality
-        store = self._opened_store = _divided(chosen, modality, self.seed, reading, row_steps)
+        store = self._opened_store = _divided(self, reading, row_steps)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
@@ -350,6 +352,7 @@ class Dataset:
             content=self._chosen.content,
             parts=dict(scan.parts),
             row_steps=list(self._store.row_steps),
+            balances_classes=self._store.balances_classes,
             notes=list(scan.notes),
             refused=scan.skipped,
             refusals=scan.skipped_lines(),
@@ -369,6 +372,7 @@ class Dataset:
             DataError: The data is missing, or not what the run was trained on.
         """
         data = cls._restored(find_data(state, path), state, folder)
+        data._balance_classes = state.balances_classes
         data._divide(fresh=False, row_steps=state.row_steps)
         check_division(state.parts, data.scan.parts)
         data._store.rates = dict(state.rates)
@@ -434,16 +438,16 @@ class Dataset:
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
-def _divided(
-    chosen: SelectedData, modality: Modality, seed: int, reading: ReadingTime | None, row_steps: Sequence[int]
-) -> InMemoryStore | StreamingStore:
+def _divided(data: Dataset, reading: ReadingTime | None, row_steps: Sequence[int]) -> InMemoryStore | StreamingStore:
     """The store of data, divided. reading, row_steps: see `split_source`."""
+    chosen, modality, seed = data._chosen, data.modality, data.seed
     source, shards = chosen.source, chosen.shards
     max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
     is_large_list = modality.layout == "list" and sum(shard.bytes for shard in shards) > max_list_bytes
     if chosen.whole and not is_large_list:
         return InMemoryStore(source, shards, modality, seed)
-    return StreamingStore(source, shards, modality, seed, split_source(source, shards, modality, reading, row_steps))
+    division = split_source(source, shards, modality, reading, row_steps, data._balance_classes)
+    return StreamingStore(source, shards, modality, seed, division)
 
 
 def _divide_new(data: Dataset, reading: ReadingTime | None, row_steps: Sequence[int]) -> None:
