@@ -15,7 +15,7 @@ from anew.core import reporter
 from anew.data.splitting import records
 from samples import tones
 
-QUICK = {"batch_size": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
+QUICK = {"width": 8, "batch_size": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ with together() as world:
         "sum": world.sum(0.1, r), "any": [world.any(r == 1), world.any(False)], "minimum": world.minimum(5 - r),
         "maximum": world.maximum(0.25 * r, 1.0 - r),
         "broadcast": world.broadcast({"rank": r}), "gather": world.gather("x" * (3 * r)),
+        "exchange": list(map(len, world.exchange(b"x" * (100000 * r)))),
         "equal": all(torch.equal(received[n], t) and received[n].dtype == t.dtype for n, t in tensors.items()),
         "said": said, "named": named, "rows": world.rows(5)}))
     if world.rank == 1 and "fail" in sys.argv:
@@ -81,6 +82,7 @@ def test_two_processes_agree() -> None:
     assert values["any"] == [True, False] and values["minimum"] == 4
     assert values["maximum"] == [0.25, 1.0]
     assert values["broadcast"] == {"rank": 0} and values["gather"] == ["", "xxx"]
+    assert values["exchange"] == [0, 100_000]
     assert values["equal"]
     assert values["said"].startswith("process 1 on ")
     assert values["said"].endswith(" in the version ('1.1' and '1.0'); start both with one")

@@ -21,9 +21,9 @@ from anew.core.exit_codes import STOPPED
 from anew.core.registry import load
 from anew.errors import AnewError, ConfigError, InUseError, RunError, restoring
 from anew.runs.lock import locked
-from samples import names
+from samples import TINY, names
 
-QUICK = {"evaluate_samples": "16", "previews": "0", "context": "16"}
+QUICK = {"evaluate_samples": 16, "previews": 0, "context": 16, **TINY}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def protein(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("images")
-    settings = {**FEW, "batch_size": 16}
+    settings = {**FEW, "width": 8, "batch_size": 16}
     return trained(shapes(folder / "data"), folder / "run", steps=6, family="diffusion", settings=settings)
 
 
@@ -167,7 +167,7 @@ def test_seeds_are_checked_alike(images: anew.Model, tmp_path: Path, seed: Any) 
 
 def test_counts_may_be_numpys(images: anew.Model, tmp_path: Path) -> None:
     data, run = images.folder.path.parent / "data", tmp_path / "run"
-    again = anew.train(data, run, steps=np.int64(2), seed=np.uint8(7), family="vae", settings=FEW)
+    again = anew.train(data, run, steps=np.int64(2), seed=np.uint8(7), family="vae", settings={**FEW, "width": 8})
     assert again.record.request.seed == 7 and again.record.plan.steps == 2
     assert len(images.sample(np.int64(2), seed=np.int32(1), first_index=np.uint8(1))) == 2
     for n in (0, 2.0, "2", None, np.ones(2)):
@@ -246,9 +246,8 @@ def test_paths_and_times_that_are_none(images: anew.Model, tmp_path: Path) -> No
 
 
 def test_latents_are_finite_numbers_of_the_shape(tmp_path: Path) -> None:
-    model = anew.train(
-        shapes(tmp_path / "data", 60), tmp_path / "run", steps=4, family="vae", settings={**FEW, "batch_size": 8}
-    )
+    settings = {**FEW, "width": 8, "batch_size": 8}
+    model = anew.train(shapes(tmp_path / "data", 60), tmp_path / "run", steps=4, family="vae", settings=settings)
     z = model.encode([IMAGE, IMAGE])
     with pytest.raises(anew.ConfigError, match=r"got one array of the shape \(12, 12\)\); give a list that holds it"):
         model.encode(IMAGE)

@@ -11,13 +11,13 @@ from PIL import Image
 
 import anew
 from anew.sampling.interpolation import interpolate_pairs
-from samples import prose, shapes, trained
+from samples import TINY, prose, shapes, trained
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("walk")
-    settings = {"evaluate_samples": 8, "batch_size": 16}
+    settings = {"width": 8, "batch_size": 16}
     return trained(shapes(folder / "data"), folder / "run", steps=6, family="diffusion", settings=settings)
 
 
@@ -77,6 +77,6 @@ def test_mistakes_are_one_sentence(model: anew.Model, tmp_path: Path) -> None:
 
 
 def test_a_family_without_a_space_says_why(tmp_path: Path) -> None:
-    text = trained(prose(tmp_path / "book.txt", 300), tmp_path / "run", steps=2, settings={"evaluate_samples": 2})
+    text = trained(prose(tmp_path / "book.txt", 300), tmp_path / "run", steps=2, settings=TINY)
     with pytest.raises(anew.ConfigError, match="'transformer' has no continuous space to interpolate in"):
         text.walk()

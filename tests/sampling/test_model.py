@@ -20,20 +20,20 @@ from anew.cli.summary import score_lines
 from anew.core.specs import SampleRequest
 from anew.sampling import drawing
 from anew.sampling.model import LateModel, Model
-from samples import prose, shapes, trained
+from samples import TINY, prose, shapes, trained
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("images")
-    settings = {"evaluate_samples": 8, "batch_size": 16}
+    settings = {"evaluate_samples": 8, "width": 8, "batch_size": 16}
     return trained(shapes(folder / "data"), folder / "run", steps=6, settings=settings)
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("text")
-    return trained(prose(folder / "book.txt"), folder / "run", steps=10, settings={"evaluate_samples": 8})
+    return trained(prose(folder / "book.txt"), folder / "run", steps=10, settings={"evaluate_samples": 8, **TINY})
 
 
 def test_the_verb_stays_a_verb(images: anew.Model) -> None:

@@ -135,7 +135,7 @@ def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
 
 
 def test_bounds_of_pictures_have_no_tokens(tmp_path: Path) -> None:
-    settings = {**FEW, "batch_size": 16}
+    settings = {**FEW, "width": 8, "batch_size": 16}
     model = trained(shapes(tmp_path / "in"), tmp_path / "run", steps=4, family="vae", settings=settings)
     scores = model.score(shapes(tmp_path / "other", 40), per_item=True)
     assert scores.bound == "an upper bound" and len(scores.items) == 40

@@ -36,4 +36,4 @@ def test_two_processes_draw_and_measure_what_one_does(tmp_path: Path) -> None:
     for size in (1, 2):
         anew(tmp_path, size, "evaluate", "run", "-n", 100)
         reports.append(json.loads((tmp_path / "run" / "report" / "report.json").read_text()))
-    assert reports[0]["scores"] == reports[1]["scores"]
+    assert reports[0]["scores"] == reports[1]["scores"] and reports[0]["copies"] == reports[1]["copies"]

@@ -297,7 +297,7 @@ def test_a_kill_in_either_stage_costs_nothing(
 
 def test_codes_of_clips_of_several_lengths_are_learned(tmp_path: Path) -> None:
     data = clips(tmp_path / "data", 40)
-    settings = {"size": 16, "evaluate_samples": 4}
+    settings = {**CODED, "size": 16, "evaluate_samples": 4}
     model = anew.train(data, tmp_path / "run", family="transformer", steps=2, settings=settings)
     assert model.sample(2)
     assert list((tmp_path / "run" / "samples").rglob("*.gif"))

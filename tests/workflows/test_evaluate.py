@@ -340,7 +340,7 @@ def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_pa
 @pytest.fixture(scope="module")
 def image_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("image-run")
-    settings = {"evaluate_samples": 1, "previews": 0, "batch_size": 8}
+    settings = {"evaluate_samples": 1, "previews": 0, "width": 8, "batch_size": 8}
     anew.train(shapes(place / "data"), run=place / "run", family="vae", steps=1, settings=settings)
     return place / "run"
 

@@ -53,7 +53,7 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
 
 def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data", 60)
-    settings = {"evaluate_samples": 1, "previews": 0, "batch_size": 16}
+    settings = {"evaluate_samples": 1, "previews": 0, "width": 8, "batch_size": 16}
     model = trained(data, run=tmp_path / "run", family="diffusion", steps=2, settings=settings)
     modality: Any = model.item_modality
     assert [step.step for step in modality.matching.steps][:4] == ["islands", "specks", "specks", "flat"]

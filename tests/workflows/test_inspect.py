@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -104,3 +105,15 @@ def test_an_inspection_is_plain_json() -> None:
     assert values["tried"]["families"] == ["diffusion", "gan"] and "3 min" in values["tried"]["reason"]
     assert values["skipped"] == 1 and values["skipped_files"] == [{"name": "x.png", "reason": "empty"}]
     assert values["budgets"][0]["seconds"] == 600.0
+
+
+def test_a_look_reads_for_a_limited_time_and_estimates_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = shapes(tmp_path / "data", 600)
+    whole = inspect_data(str(data), budget=60.0)
+    monkeypatch.setattr("anew.workflows.inspect.READING_SECONDS", 1e-9)
+    look = inspect_data(str(data), budget=60.0)
+    assert any("of 600 items are used, from all over the data" in note and "`anew look`" in note for note in look.notes)
+    assert look.is_estimate and 570 <= look.items <= 630 and look.labels == whole.labels
+    assert abs(look.examples - whole.examples) < 60 and not whole.is_estimate

@@ -22,7 +22,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = shapes(folder / "data", 80)
     for name in ("bar/0001a.png", "bar/0000.png"):  # refused: the names of those after them must not shift
         (data / name).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    trained(data, folder / "run", steps=1, settings={"batch_size": 8})
+    trained(data, folder / "run", steps=1, settings={"width": 8, "batch_size": 8})
     return data, folder / "run"
 
 
@@ -75,7 +75,7 @@ def test_a_passage_is_found_in_its_document(tmp_path: Path) -> None:
 
 def test_sounds_are_drawn_too(tmp_path: Path) -> None:
     data = tones(tmp_path / "data", 30)
-    trained(data, tmp_path / "run", steps=1, settings={"batch_size": 4})
+    trained(data, tmp_path / "run", steps=1, settings={"width": 8, "batch_size": 4})
     picture = anew.nearest(tmp_path / "run", data, 4).save(tmp_path / "pairs.png")
     with Image.open(picture) as image:
         assert image.width > 100

@@ -380,7 +380,7 @@ def _evaluate_run(
 ) -> EvaluationReport:
     load_in_time("anew.workflows.evaluate", ends_at)
     from anew.core.threads import CrowdingMeter
-    from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
+    from anew.workflows.evaluate import EvaluationReport, evaluate_run, help_to_evaluate
     from anew.workflows.evaluate_samples import read_features
     from anew.workflows.timing.time_limit import TimeLimit
 
@@ -390,7 +390,7 @@ def _evaluate_run(
     meter = CrowdingMeter()
     with _lock_of(run, reporter), loaded_together(run, trust_code) as (model, world):
         if world is not None and not world.is_main:
-            draw_for_evaluation(world, model, n, seed)
+            help_to_evaluate(world, model, n, seed, new_path, own_features)
             name = model.record.data.modality
             return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded", meter)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 DIVISION_SHARE, SCALE_SHARE, CLOSED_FORM_SHARE = 0.15, 0.18, 1 / 3
 # Least shares, whatever starting or an earlier stage took: what is divided by few items, or fitted to few, is worth little; chosen
 MIN_DIVISION_SHARE, MIN_STAGE_SHARE = 0.1, 0.03
+BUDGET_LIMIT = "in the time that the budget leaves for it at this load; a longer budget uses more"
 LINE_SECONDS = 10.0  # between two lines of progress
 
 _log = logging.getLogger("anew.reading")  # the program that uses Anew decides where it is shown
@@ -25,18 +26,25 @@ class ReadingTime:
 
     Attributes:
         stage: What is being done, as a clause; lines of progress repeat it.
+        limit: See `__init__`.
     """
 
     def __init__(
-        self, budget: float | None = None, elapsed: float = 0.0, clock: Callable[[], float] = time.monotonic
+        self,
+        budget: float | None = None,
+        elapsed: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        limit: str = BUDGET_LIMIT,
     ) -> None:
         """
         Args:
             budget: Seconds of the command; None for no limit.
             elapsed: Seconds of it that are over.
             clock: Seconds from any beginning.
+            limit: What the time is, and how to get more of it, for the note on items that are left out.
         """
         self.stage = "reading the data"
+        self.limit = limit
         self._clock = clock
         self._begin = clock()
         self._budget = math.inf if budget is None else budget

@@ -158,6 +158,20 @@ class World:
             dist.all_gather(texts, padded)
         return [json.loads(bytes(text.numpy())) for text in texts]
 
+    def exchange(self, data: bytes) -> list[bytes]:
+        """The bytes of all processes, in their order, on every one."""
+        if self.size == 1:
+            return [data]
+        if self.link is not None:
+            with self._collective():
+                return self.link.exchange(data)
+        lengths = self.gather(len(data))
+        padded = torch.frombuffer(bytearray(data.ljust(max(1, *lengths))), dtype=torch.uint8)
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        with self._collective():
+            dist.all_gather(parts, padded)
+        return [part[:length].numpy().tobytes() for part, length in zip(parts, lengths, strict=True)]
+
     def gather_bytes(self, data: bytes) -> list[bytes]:
         """The bytes of all processes, in their order, on the main one; an empty list on the others."""
         if self.size == 1:

@@ -202,6 +202,11 @@ class Dataset:
         return self._ready().train_items
 
     @property
+    def share_read(self) -> float:
+        """The share of the listed items that were read to be divided: less than 1 where there was no time for more."""
+        return self._store.share_read
+
+    @property
     def train_units(self) -> float:
         """Characters or pixels of the train part (an estimate where data streams)."""
         return self._ready().train_units

@@ -130,9 +130,9 @@ class ComparedTexts:
             self._add_note(Note(sentence))
             return None
         n = min(len(samples), len(test), len(train))
-        extent = "they" if n == len(samples) else f"{n:,} of {len(samples):,}"
+        subject = "they" if n == len(samples) else f"{n:,} of {len(samples):,}"
         sentence = (
-            f"Samples begin documents, so {extent} were compared with the beginnings of {plural(len(test), 'held-out document')}, "
+            f"Samples begin documents, so {subject} were compared with the beginnings of {plural(len(test), 'held-out document')}, "
             "cut to the length of samples."
         )
         self._add_note(Note(sentence))

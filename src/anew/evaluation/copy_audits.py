@@ -102,6 +102,7 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             brief=brief,
             remaining=self.total_clock.remaining,
             progress=self.announcements.searching,
+            work=self.inputs.work,
         )
         self.closest_pairs = [
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple
 
 import numpy as np
 
 from anew.core.arrays import Integers
+from anew.core.shared_work import SharedWork
 from anew.core.specs import Spec
 from anew.data.modality import Modality
 from anew.data.types import Item, ItemT
@@ -127,6 +128,7 @@ class EvaluationInputs(Generic[ItemT]):
         division: How the items of `train` and `test` were divided.
         files: Function that returns about n files as they are before they are read ("samples" or "train"), of samples that were made
             elsewhere; None for those of a run.
+        work: Shares what takes long among processes, all of which evaluate the same.
         are_whole: Whether samples of running text are known to be whole texts, no excerpts; `train` and `test` give whole ones.
     """
 
@@ -154,6 +156,7 @@ class EvaluationInputs(Generic[ItemT]):
     are_whole: bool = False
     beginnings: Callable[[str, int], list[str]] | None = None
     files: Callable[[str, int], list[Item]] | None = None
+    work: SharedWork = field(default_factory=SharedWork)
 
 
 class Clock:

@@ -148,8 +148,8 @@ class Attention(nn.Module):
         attended: Tensor = self.proj(heads.transpose(1, 2).reshape(positions.shape))
         return x + attended.reshape(n, h, w, c).permute(0, 3, 1, 2)
 
-    def with_positions(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-        """Queries and keys (B, heads, G H W, C / heads) that know their places; here they do not. extents: G, H and W."""
+    def with_positions(self, query: Tensor, key: Tensor, dims: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, heads, G H W, C / heads) that know their places; here they do not. dims: G, H and W."""
         return query, key
 
 

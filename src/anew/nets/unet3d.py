@@ -75,16 +75,16 @@ class TemporalConv(nn.Module):
 class SpaceTimeAttention(Attention):
     """Self-attention over all places of all frames, added to the input; rotary positions in time, rows and columns."""
 
-    def with_positions(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-        cos, sin = rope_3d(extents, query.shape[-1], query.device)
+    def with_positions(self, query: Tensor, key: Tensor, dims: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        cos, sin = rope_3d(dims, query.shape[-1], query.device)
         return apply_rope(query, cos, sin), apply_rope(key, cos, sin)
 
 
-def rope_3d(extents: tuple[int, int, int], head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def rope_3d(dims: tuple[int, int, int], head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """(G H W, head_dim // 2) cosines and sines: a third of the angles counts each axis, time taking what is over."""
     half = head_dim // 2
     shares = (half - 2 * (half // 3), half // 3, half // 3)
-    grids = torch.meshgrid(*(torch.arange(extent, device=device) for extent in extents), indexing="ij")
+    grids = torch.meshgrid(*(torch.arange(dim, device=device) for dim in dims), indexing="ij")
     angles = []
     for grid, share in zip(grids, shares, strict=True):
         rates = 100.0 ** (-torch.arange(share, device=device) / max(share, 1))

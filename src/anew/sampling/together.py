@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
+import torch
 
 from anew.core.reporter import Reporter
 from anew.core.world import World
@@ -53,6 +54,14 @@ def draw_together(
         progress.show(len(samples))
     progress.end()
     return samples
+
+
+def share_samples(world: World, model: Model, samples: Samples) -> Samples:
+    """The samples of the first process, on every one. samples: those that `draw_together` returned."""
+    data = {"samples": torch.frombuffer(bytearray(_packed(samples)), dtype=torch.uint8)} if world.is_main else None
+    received = world.broadcast_tensors(data)["samples"]
+    run = world.broadcast(model.identity[0])
+    return samples if world.is_main else _unpacked(received.numpy().tobytes(), samples, run)
 
 
 def _packed(samples: Samples) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
+from anew.core.shared_work import SharedWork
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import duration, plural
@@ -20,6 +21,7 @@ from anew.core.world import World
 from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset, num_texts
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
+from anew.errors import UserError
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.items_in_time import WITHIN_TIME
@@ -37,11 +39,11 @@ from anew.runs.events import Events
 from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
-from anew.sampling.together import draw_together
+from anew.workflows.evaluated_together import draw_and_share
 from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, num_items, pool_limit
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.timing.measuring import advise_longer, measure_all
-from anew.workflows.timing.pace import MAX_CHUNK, Pace
+from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace
 from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.timing.sampling_shares import ENOUGH_SHARE, MINIMUM_SHARE, NEEDED_SHARE, next_chunk
 from anew.workflows.timing.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
@@ -62,10 +64,7 @@ SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as fi
 NUM_SHOWN_IF_LATE = 12  # samples that a report shows if there was no time for more; chosen
 # A chunk is given up after this many times the longest sampling time, which is within what measuring can spare.
 HARD_STOP_FACTOR = 1.3
-# Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
-FIRST_CHUNK = 8
 LONG_SAMPLING = 20.0  # seconds of sampling that are announced where nothing limits the time; chosen
-GROWTH = 4  # a chunk has at most this many times the samples of the one before: a machine may slow down
 
 
 def num_saved_samples(model: Model) -> int:
@@ -99,8 +98,8 @@ def evaluate_run(
         reporter: Receives the progress.
         opened: The run's data, if it is open already.
         features: The user's own features, in place of those computed here.
-        world: Processes that draw the samples together; the other processes call `draw_for_evaluation`. There is no time
-            limit then.
+        world: Processes that draw and measure the samples together; the others call `help_to_evaluate`. There is no time limit
+            then.
         pace: How fast samples were drawn before; None if that is not known.
         out: A folder for the report outside the run, whose files stay as they are; None for one in the run.
     """
@@ -116,20 +115,23 @@ def evaluate_run(
         if limit is not None and limit.is_short:
             targets = targets.in_short_report()
         left: float | None = None
+        work = SharedWork()
         if world is None:
             # Reading the data may have taken a part of the time
             left = None if limit is None else limit.remaining()
             first_chunk = _first_chunk(limit, pace)
             samples, notes, stopped = _sampled(model, n, targets, seed, left, reporter, first_chunk, measured_pace)
         else:
-            samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
+            samples, shared = draw_and_share(world, model, n, seed, reporter)
+            work, notes, stopped = shared or work, [], False
         remaining = None if limit is None else limit.remaining()
         remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
         evaluation = load_evaluation(record.data.modality)(
-            evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
+            evaluation_inputs(model, dataset, list(samples), remaining, seed, features, work)
         )
         crowding = 1.0 if limit is None else limit.crowding
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at, crowding)
+        work.close()
         measurements.is_sampling_stopped = stopped
         if opened is None and limit is not None and left is not None:
             advise_longer(measurements, left, crowding)
@@ -140,6 +142,25 @@ def evaluate_run(
         with contextlib.closing(Events(folder / events_file.NAME)) as events:
             events.write("report", seconds=round(time.monotonic() - begin, 3))
         return report
+
+
+def help_to_evaluate(
+    world: World, model: Model, n: int, seed: int, data: str | None = None, features: FeatureSets | None = None
+) -> None:
+    """The part of other processes than the first one in `evaluate_run`, which has the same arguments: they draw samples and, if all
+    processes can read the data, measure the same figures, so that what takes long is shared."""
+    use_threads()
+    record, refusal = model.record, ""
+    with contextlib.ExitStack() as stack:
+        try:
+            dataset = stack.enter_context(contextlib.closing(Dataset.reopen(record.data, model.folder.path, data)))
+        except UserError as error:
+            refusal = str(error)
+        samples, work = draw_and_share(world, model, n, seed, SilentReporter(), refusal)
+        if work is None:
+            return
+        inputs = evaluation_inputs(model, dataset, list(samples), None, seed, features, work)
+        measure_all(load_evaluation(record.data.modality)(inputs), SilentReporter())
 
 
 @dataclass
@@ -328,21 +349,6 @@ def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
     return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(ENOUGH_SHARE * limit.usable)))
 
 
-def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Samples:
-    """Draw n samples on all processes; the first one returns all of them.
-
-    The batches are those of a single process without a time limit, so the samples are the same.
-    """
-    batches, first, chunk = [], 0, min(FIRST_CHUNK, n)
-    while chunk >= 1:
-        batches.append((chunk, first))
-        first += chunk
-        chunk = min(MAX_CHUNK, GROWTH * chunk, n - first)
-    return draw_together(
-        world, model, batches, lambda count, first_index: model.sample(count, seed=seed, first_index=first_index)
-    )
-
-
 def evaluation_inputs(
     model: Model,
     data: Dataset,
@@ -350,6 +356,7 @@ def evaluation_inputs(
     seconds: float | None,
     seed: int,
     features: FeatureSets | None = None,
+    work: SharedWork | None = None,
 ) -> EvaluationInputs[DecodedItem]:
     """The inputs of an evaluation of these samples of a model."""
     text = isinstance(model.item_spec, Tokens)
@@ -370,6 +377,7 @@ def evaluation_inputs(
         near_duplicate_groups=data.near_duplicate_groups,
         n_held_out=held_out_size(data),
         division=division_of(data),
+        work=work or SharedWork(),
     )
 
 

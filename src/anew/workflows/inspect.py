@@ -12,6 +12,7 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.durations import parse_duration
+from anew.core.reading_time import DIVISION_SHARE, ReadingTime
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import measure_crowding, use_threads
@@ -39,6 +40,9 @@ BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budge
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
 TRAINING_SHARE = 0.85
 MEASURING_SECONDS = 0.8  # for timing model sizes: enough for two, and `look` stays quick (docs/log.md, 2026-11-25)
+# Seconds in which items are read to be divided, by far the longest part of a look at many sounds; chosen: so long a user waits
+READING_SECONDS = 20.0
+READING_LIMIT = f"in the {READING_SECONDS:.0f} s that `anew look` takes for it; counts are estimated from these"
 SHOWN_LABELS = 8  # names of classes that a line has room for
 SHOWN_SKIPPED = 5  # skipped files that are named: a few show what is wrong with all
 
@@ -270,14 +274,15 @@ def inspect_data(
     def modality_settings(name: str) -> dict[str, object]:
         return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
 
-    size = DataBudget(
-        budget or parse_duration(DEFAULT_BUDGET), 0, 0, torch.get_num_threads(), "cpu", is_assumed=budget is None
-    )
+    size = _data_budget(budget)
     columns = ColumnChoice.of(settings or {})
     reporter.message("  listing the data, and reading a sample of it")
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:
-        amount = f"{'about ' if data.scan.is_estimate else ''}{plural(data.scan.items, data.modality.traits.singular)}"
+        # Where items were left out, all are counted by what was read of them
+        is_estimate, share = data.scan.is_estimate or data.share_read < 1.0, data.share_read
+        items = round(data.scan.items / share)
+        amount = f"{'about ' if is_estimate else ''}{plural(items, data.modality.traits.singular)}"
         reporter.message(f"  {amount}; choosing the form in which they are learned")
         data.fit(size)
         reporter.message(f"  {amount}; timing small trainings and reports, which takes a minute on busy cores")
@@ -290,15 +295,15 @@ def inspect_data(
             path=data.path,
             modality=scan.modality,
             item_name=data.modality.traits.singular,
-            items=scan.items,
+            items=items,
             bytes=scan.bytes,
             family=choice.name,
             reason=choice.family_class.rationale,
             tried=tuple(rival.name for rival in rivals),
             alternatives=_alternatives(data.spec, choice.name),
             labels=tuple(scan.labels),
-            parts=dict(scan.parts),
-            examples=data.train_items,
+            parts={name: round(count / share) for name, count in scan.parts.items()},
+            examples=round(data.train_items / share),
             shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
             notes=tuple(scan.notes),
             skipped=scan.skipped,
@@ -306,11 +311,24 @@ def inspect_data(
             not_taken=dict(scan.other),
             budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
             fingerprint=data.fingerprint,
-            is_estimate=scan.is_estimate,
+            is_estimate=is_estimate,
             form=data.modality.form() if isinstance(data.modality, _Pictured) else "",
         )
     finally:
         data.close()
+
+
+def _data_budget(budget: float | None) -> DataBudget:
+    """The budget by which sizes are chosen, with the time in which a look reads. budget: see `inspect_data`."""
+    return DataBudget(
+        budget or parse_duration(DEFAULT_BUDGET),
+        0,
+        0,
+        torch.get_num_threads(),
+        "cpu",
+        is_assumed=budget is None,
+        reading=ReadingTime(READING_SECONDS / DIVISION_SHARE, limit=READING_LIMIT),
+    )
 
 
 def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
@@ -337,7 +355,7 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
                 model_size=best.model_size,
                 parameters=best.parameters,
                 steps=int(seconds / best.step_s),
-                epochs=round(best.examples / max(1, data.train_items), 2),
+                epochs=round(best.examples * data.share_read / max(1, data.train_items), 2),
             )
         )
     return tuple(estimates)

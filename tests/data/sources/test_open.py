@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
+from anew.data.modalities.text import Text, TextConfig
 from anew.data.sources import open as opening
 from anew.data.sources.open import detect_modality
 from anew.data.types import DataBudget
@@ -105,3 +107,14 @@ def test_a_run_refuses_changed_data_and_an_older_run_takes_it(tmp_path: Path) ->
     with pytest.raises(DataError, match="names and sizes are the same, but files hold something else"):
         Dataset.reopen(state, tmp_path)
     Dataset.reopen(state.model_copy(update={"content": None}), tmp_path).close()
+
+
+def test_large_rows_of_a_sorted_table_are_sampled_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "SAMPLE_BYTES", 20_000)
+    monkeypatch.setattr("anew.data.sources.delimited_rows.SHARD_BYTES", 10_000)
+    rows = [{"text": f"{i} " * 100, "label": f"class {i // 40}"} for i in range(240)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = detect_modality(str(tmp_path), None)
+    sample, _ = opening.sample_of(chosen, Text(TextConfig()))
+    assert {item.label for item in sample} == {f"class {i}" for i in range(6)}
+    assert sum(item.size for item in sample) < 60_000

@@ -139,7 +139,7 @@ def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
 
 def test_an_outage_ends_in_a_sentence(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    monkeypatch.setattr(type(store), "find", lambda *args, **more: (_ for _ in ()).throw(OSError("gone?token=abc")))
+    monkeypatch.setattr(type(store), "ls", lambda *args, **more: (_ for _ in ()).throw(OSError("gone?token=abc")))
     with pytest.raises(DataError, match="cannot be read") as refusal:
         local_copy("memory://bucket/books")
     assert "abc" not in str(refusal.value)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from anew.core.stored_files import Row, StoredColumns, StoredFile, StoredFiles
@@ -126,3 +127,34 @@ def test_names_are_kept_and_listed_again_where_they_are_damaged(
     for damaged in (data[:-200], data.replace(b"a/1.png", b"a/../pn"), b"", b"PK"):
         names.write_bytes(damaged)
         assert listed_paths() == (paths, True)
+
+
+@pytest.mark.parametrize(
+    ("num_folders", "a_folder", "by_folder"),
+    [(0, 0, False), (3, 5, True), (70, 2, False), (70, 12, True)],
+)
+def test_other_stores_are_listed_folder_by_folder(
+    num_folders: int, a_folder: int, by_folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_listing, "PAGE_OBJECTS", 10)
+    system, root = fsspec.filesystem("memory"), f"/{tmp_path.name}"
+    names = [f"{folder:02}/inner/{i}.txt" for folder in range(num_folders) for i in range(a_folder)] + [
+        "01.txt",
+        "zz.txt",
+    ]
+    for name in names:
+        system.pipe_file(f"{root}/{name}", name.encode())
+    searched, find = list[str](), type(system).find
+
+    def count(self: object, path: str, **options: object) -> object:
+        searched.append(path)
+        return find(self, path, **options)
+
+    monkeypatch.setattr(type(system), "find", count)
+    try:
+        listing = list_store(system, root, f"memory:/{root}", tmp_path)
+        asked = set(searched)
+    finally:
+        system.rm(root, recursive=True)
+    assert list(listing.files) == sorted(names) and listing.files["zz.txt"].key == f"{root}/zz.txt"
+    assert len(asked) == num_folders if by_folder else root in asked or not num_folders

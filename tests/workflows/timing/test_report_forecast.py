@@ -225,7 +225,7 @@ def test_it_is_said_between_the_plan_and_the_first_step(tmp_path: Path) -> None:
 def test_steps_without_a_budget_have_reports_that_take_their_time(tmp_path: Path) -> None:
     reporter = Lines()
     data = shapes(tmp_path / "data", 60)
-    settings = {"previews": 0, "evaluate_samples": 4}
+    settings = {"width": 8, "previews": 0, "evaluate_samples": 4}
     anew.train(data, tmp_path / "run", steps=2, settings=settings, reporter=reporter)
     assert not any(line.startswith("forecast for the report") for line in reporter.lines)
 

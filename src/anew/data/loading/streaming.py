@@ -54,6 +54,7 @@ class StreamingStore:
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes = division.balances_classes
+        self.share_read = division.share_read
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
@@ -66,8 +67,7 @@ class StreamingStore:
         self._held_numbers: dict[int, list[int]] = {}  # which shards these are of
         # Set by `fit_items`; `encode` measures the items and drops them
         self._fit_items: list[Item] = []
-        self._fit_bytes = 0.0
-        self._fit_shards: list[int] = []
+        self._fit_bytes, self._fit_shards = 0.0, list[int]()
         # Set by `encode`
         self._cache: ShardCache | None = None
         self._order: EpochOrder

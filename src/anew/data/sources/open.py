@@ -37,7 +37,9 @@ SAMPLED_SHARDS, SAMPLED_RANGES, BLOCK = 64, 4, 64 * 1024
 DECODED_BYTES, DECODED_SHARDS, DECODED_ITEMS = 4 * 1024 * 1024, 8, 4
 # Multiples of the golden ratio spread evenly: here in units of 1 / STRIDE_MODULUS
 STRIDE, STRIDE_MODULUS = 40503, 65536
-SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected, which bounds its time
+# Bytes of the sample that is inspected, which bounds its time; shards that it is taken from, and items of each whatever their size.
+# Chosen.
+SAMPLE_BYTES, SAMPLED_SHARDS, MIN_SAMPLED = 8 * 1024 * 1024, 16, 2
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
 SHOWN_NAMES = 3  # items of other kinds that a sentence names
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
@@ -273,19 +275,27 @@ def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], lis
     """(usable items, refused ones) of a bounded sample, spread over the source; only headers are checked."""
     good: list[Item] = []
     bad: list[SkippedItem] = []
-    size = 0
-    shards = evenly_spaced(chosen.shards, 16)
-    per_shard = max(SAMPLE_ITEMS // len(shards), 1)
+    shards = evenly_spaced(chosen.shards, SAMPLED_SHARDS)
+    per_shard, max_bytes = max(SAMPLE_ITEMS // len(shards), 1), SAMPLE_BYTES // len(shards)
     for shard in shards:
-        for item, reason in reasons(modality.validate_header, chosen.source.read(shard, per_shard)):
+        items = _first_items(chosen.source.read(shard, per_shard), max_bytes)
+        for item, reason in reasons(modality.validate_header, items):
             if reason is not None:
                 bad.append(SkippedItem(item.name, reason))
             elif not isinstance(item, SkippedItem):
                 good.append(item)
-                size += item.size
-        if size > SAMPLE_BYTES:
-            break
     return good, bad
+
+
+def _first_items(items: Iterable[Item | SkippedItem], max_bytes: int) -> Iterator[Item | SkippedItem]:
+    """The first items of a shard, of not much more than `max_bytes`: where rows are sorted by class, large items of the first shards
+    must not use up what all may have."""
+    size = 0
+    for count, item in enumerate(items, 1):
+        yield item
+        size += item.size if isinstance(item, Item) else 0
+        if size > max_bytes and count >= MIN_SAMPLED:
+            return
 
 
 def classes_of(

@@ -9,7 +9,7 @@ import re
 import time
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -42,6 +42,8 @@ MAX_STREAMS = 8  # requests at once
 MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
 # More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
 MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100
+# Objects of a folder that make it worth a request in stores that are asked for one folder after the other: a page of most stores
+PAGE_OBJECTS = 1_000
 
 
 class _KeptNames(Record):
@@ -173,11 +175,42 @@ def _objects(system: FileSystem, root: str, shown: str) -> StoredFiles:
     if call is not None:
         bucket, _, prefix = root.partition("/")
         return StoredFiles.joined(root, PagedStore(call, bucket, shown, DirectStore(system)).pages(prefix))
-    infos = addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown)
-    objects = {key.removeprefix(root): (key, info) for key, info in infos.items() if info.get("type") != "directory"}
-    rows = [(path, size_of(info), stamp_of(info)) for path, (_, info) in objects.items()]
-    keys = {path: key for path, (key, _) in objects.items() if key != f"{root}{path}"}
-    return StoredFiles.of(root, rows, keys)
+    keys: dict[str, str] = {}  # filled while the pages are joined
+    return StoredFiles.joined(root, _pages_by_folder(system, root, shown, keys), keys)
+
+
+def _pages_by_folder(system: FileSystem, root: str, shown: str, keys: dict[str, str]) -> Iterator[StoredColumns]:
+    """All objects below a folder, in the order of paths, one inner folder after the other: a store gives all objects that it is asked
+    for as one dictionary. keys: gets the names of those that do not begin with the root."""
+
+    def rows_of(infos: Iterable[tuple[str, Info]]) -> Iterator[Row]:
+        for key, info in infos:
+            if info.get("type") != "directory":
+                path = key.removeprefix(root)
+                if key != f"{root}{path}":
+                    keys[path] = key
+                yield path, size_of(info), stamp_of(info)
+
+    def below(folder: str) -> StoredColumns:
+        infos = addresses.reached(lambda: system.find(folder.rstrip("/"), detail=True), shown)
+        system.invalidate_cache()  # which would hold them as well
+        return StoredColumns.of(rows_of(infos.items()))
+
+    listed = addresses.reached(lambda: system.ls(root.rstrip("/"), detail=True), shown)
+    entries = [(str(info["name"]), info) for info in cast(list[Info], listed)]
+    top = [
+        (name, info) for name, info in entries if f"{name.rstrip('/')}/" != root
+    ]  # some stores list the folder itself, too
+    folders = sorted(f"{name.rstrip('/')}/" for name, info in top if info.get("type") == "directory")
+    sampled = folders[:: max(1, len(folders) // MAX_STREAMS)][:MAX_STREAMS] if len(folders) > FEW_FOLDERS else []
+    if len(folders) > MAX_FOLDERS or sum(len(below(name).paths) for name in sampled) < PAGE_OBJECTS * len(sampled):
+        yield below(root)  # a request for each folder would take longer
+        return
+    beside = deque(sorted(rows_of(top), key=itemgetter(0)))
+    for folder in folders:
+        yield StoredColumns.of(_taken_before(beside, folder.removeprefix(root)))
+        yield below(folder)
+    yield StoredColumns.of(beside)
 
 
 def is_safe(name: str) -> bool:

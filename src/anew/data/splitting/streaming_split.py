@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.reading_time import ReadingTime
+from anew.core.reading_time import BUDGET_LIMIT, ReadingTime
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard, evenly_spaced
@@ -75,6 +75,7 @@ class SourceSplit:
         row_steps: For each shard, of how many of its rows one is taken, 0 where it is left out, since there was no time to
             read more; empty where all is read. Rows that are not taken are REJECTED.
         balances_classes: Whether held-out recordings were chosen so that each class has its share.
+        share_read: The share of all rows that are taken.
     """
 
     parts: list[int | NDArray[np.uint8]]
@@ -90,6 +91,7 @@ class SourceSplit:
     records_per_item: float = 1.0
     row_steps: list[int] = field(default_factory=list)
     balances_classes: bool = False
+    share_read: float = 1.0
 
     def items(self, shard: int, listed: int, part: int) -> float:
         """Number of records of the part in a shard that lists `listed` items; an estimate if it was not read."""
@@ -195,7 +197,7 @@ def _split_by_content(
 ) -> None:
     contents = Records()
     contents.read(source, shards, modality, train, reading, row_steps)
-    _leave_out(contents, shards, train, result)
+    _leave_out(contents, shards, train, result, BUDGET_LIMIT if reading is None else reading.limit)
     result.refusals += contents.refusals
     bodies, reads_bodies = _Bodies(source, shards, modality, contents, result), _reads_bodies(modality)
     if reads_bodies:
@@ -242,8 +244,10 @@ def _split_by_content(
         )
 
 
-def _leave_out(records: Records, shards: Sequence[Shard], train: Sequence[int], result: SourceSplit) -> None:
-    """Reject all items of shards that were not read; where rows were left out, keep which, and say so."""
+def _leave_out(
+    records: Records, shards: Sequence[Shard], train: Sequence[int], result: SourceSplit, limit: str
+) -> None:
+    """Reject all items of shards that were not read; where rows were left out, keep which, and say so. limit: see `ReadingTime`."""
     if len(records.row_steps) == len(train) and set(records.row_steps.values()) <= {ALL_ROWS}:
         return
     result.row_steps = [ALL_ROWS] * len(shards)
@@ -251,9 +255,9 @@ def _leave_out(records: Records, shards: Sequence[Shard], train: Sequence[int], 
         result.row_steps[number] = records.row_steps.get(number, NO_ROWS)
         result.parts[number] = REJECTED  # those that were read are replaced
     total = sum(records.lengths.get(number, shards[number].items) for number in train)
+    result.share_read = records.num_taken / max(total, 1)
     result.division_notes.append(
-        f"{records.num_taken:,} of {total:,} items are used, from all over the data: no more could be read in the time that the budget "
-        "leaves for it at this load; a longer budget uses more"
+        f"{records.num_taken:,} of {total:,} items are used, from all over the data: no more could be read {limit}"
     )
 
 

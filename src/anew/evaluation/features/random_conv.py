@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from anew.core.arrays import Numbers
 from anew.core.random import generator
+from anew.core.shared_work import SharedWork
 from anew.data.types import ItemT
 
 NAME = "random-convolution embedding"
@@ -178,10 +179,17 @@ class GridEmbedder(Generic[ItemT]):
         prepare: Turns items into values (n, C, *sides) in [-1, 1].
         train: Items to which centre and scale of the embedding are fitted.
         at_once: Number of items that are prepared together: bounds memory.
+        work: Shares the items among processes; None for a single one.
     """
 
-    def __init__(self, prepare: Callable[[Sequence[ItemT]], Tensor], train: Sequence[ItemT], at_once: int) -> None:
-        self._prepare, self._at_once = prepare, at_once
+    def __init__(
+        self,
+        prepare: Callable[[Sequence[ItemT]], Tensor],
+        train: Sequence[ItemT],
+        at_once: int,
+        work: SharedWork | None = None,
+    ) -> None:
+        self._prepare, self._at_once, self._work = prepare, at_once, SharedWork() if work is None else work
         prepared = prepare(train)
         self._embedding = Embedding(prepared.shape[1], prepared.ndim - 2).fit(prepared)
 
@@ -196,7 +204,11 @@ class GridEmbedder(Generic[ItemT]):
 
     def detailed(self, items: Sequence[ItemT]) -> tuple[Numbers, Numbers]:
         """Features (n, d) of n items, and the detail (n, w) that classifiers are given: see `Embedding.detailed`."""
-        starts = range(0, len(items), self._at_once)
-        parts = [self._embedding.detailed(self._prepare(items[start : start + self._at_once])) for start in starts]
-        features, detail = zip(*parts, strict=True)
+        parts = [items[start : start + self._at_once] for start in range(0, len(items), self._at_once)]
+        embedded = self._work.map(
+            lambda part: self._embedding.detailed(self._prepare(part)),
+            parts,
+            lambda: (np.asarray(item).tobytes() for item in items),
+        )
+        features, detail = zip(*embedded, strict=True)
         return np.concatenate(features), np.concatenate(detail)

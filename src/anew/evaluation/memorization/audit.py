@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
+from anew.core.shared_work import SharedWork
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
@@ -76,6 +77,7 @@ class Audit(Generic[ItemT]):
         controls: bool = True,
         brief: bool = False,
         progress: SearchProgress = no_progress,
+        work: SharedWork | None = None,
     ) -> None:
         """
         Args:
@@ -93,7 +95,7 @@ class Audit(Generic[ItemT]):
             seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
             brief: Whether to save time: fewer real items pose as samples, and a reference test that decides nothing is left out.
-            progress: See `CachedDistance`.
+            progress, work: See `CachedDistance`.
 
         Raises:
             ValueError: There are no samples or no training items.
@@ -124,7 +126,7 @@ class Audit(Generic[ItemT]):
         self._real_items, self._bits = real, item_type.bits
         self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
         self.distances: list[Distance] = [
-            CachedDistance(distance, self.groups, self.real_index, progress=progress)
+            CachedDistance(distance, self.groups, self.real_index, progress=progress, work=work)
             for distance in item_type.distances(items, self.groups)
         ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
@@ -357,7 +359,7 @@ class Audit(Generic[ItemT]):
         repeats = self._repeats()
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
         copied = max(reference.copied, repeats.samples - by_chance) if reference.p <= self.level else 0.0
-        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
+        scan = ScanResult(reference.p, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             detected=reference.p <= self.level,
             p=reference.p,
@@ -444,6 +446,7 @@ class CommonOptions(TypedDict, total=False):
     seed: int
     brief: bool
     progress: SearchProgress
+    work: SharedWork | None
 
 
 class AuditOptions(CommonOptions, total=False):

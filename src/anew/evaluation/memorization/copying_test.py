@@ -205,7 +205,6 @@ class ScanResult:
 
     Attributes:
         p: p-value of the permutation test.
-        statistic: The largest statistic over steps and distances.
         k: Number of the most suspicious samples at which the statistic is largest.
         hits: How many of those are nearest to a training item.
         expected: How many would be by chance.
@@ -215,7 +214,6 @@ class ScanResult:
     """
 
     p: float
-    statistic: float
     k: int
     hits: int
     expected: float
@@ -251,12 +249,11 @@ def scan(
     columns = labels.columns(nearest.item[order])
     every_step = np.arange(FIRST_STEP, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
-        return ScanResult(p, 0.0, 0, 0, 0.0, decisive, order, alarm)
+        return ScanResult(p, 0, 0, 0.0, decisive, order, alarm)
     k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
     hits = int(labels.rows[0, columns[:k]].sum())
     return ScanResult(
         p=p,
-        statistic=float(statistics[0]),
         k=k,
         hits=hits,
         expected=k * labels.share,

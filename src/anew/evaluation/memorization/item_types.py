@@ -269,10 +269,10 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
     return Passages(cut, owners, starts, groups)
 
 
-def count_passages(texts: Sequence[str], width: int = PASSAGE) -> int:
+def count_passages(texts: Sequence[str]) -> int:
     """The number of passages that `cut_passages` makes."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    return int(((lengths > 0) + np.maximum(lengths - MIN_PASSAGE, 0) // width).sum())
+    return int(((lengths > 0) + np.maximum(lengths - MIN_PASSAGE, 0) // PASSAGE).sum())
 
 
 MIN_FIELDS = 3  # of two fields, rows that share one are nothing special

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from anew.core.arrays import Integers
+from anew.core.shared_work import SharedWork
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SearchProgress: TypeAlias = Callable[[str, int, int], None]  # what is searched, queries that are found, all queries
@@ -31,6 +32,7 @@ class CachedDistance(Distance):
         pool: Indices,
         first: CachedDistance | None = None,
         progress: SearchProgress = no_progress,
+        work: SharedWork | None = None,
     ) -> None:
         """
         Args:
@@ -39,10 +41,11 @@ class CachedDistance(Distance):
             pool: Sorted indices of the items that others are compared with.
             first: The same distance with other groups.
             progress: Called before each search and, in one of many queries, whenever some of them are found.
+            work: Shares the queries of a search among processes.
         """
         self.name, self.resolution, self.at_once = inner.name, inner.resolution, inner.at_once
         self.scale = inner.scale
-        self._progress = progress
+        self._progress, self._work = progress, SharedWork() if work is None else work
         self._inner, self._pool, self._first = inner, pool, first
         n_items = len(groups)
         self._item, self._distance = np.full(n_items, -1, dtype=np.intp), np.full(n_items, np.inf)
@@ -51,7 +54,7 @@ class CachedDistance(Distance):
         self._is_alone = sizes[group] == 1
 
     def with_groups(self, groups: Integers) -> CachedDistance:
-        return CachedDistance(self._inner.with_groups(groups), groups, self._pool, self, self._progress)
+        return CachedDistance(self._inner.with_groups(groups), groups, self._pool, self, self._progress, self._work)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._first is None:
@@ -73,21 +76,31 @@ class CachedDistance(Distance):
         in_pool[pool] = in_pool[-1] = True
         elsewhere = np.flatnonzero(~in_pool[item])
         if len(elsewhere):
-            item[elsewhere], distance[elsewhere] = self._inner.nearest(queries[elsewhere], pool)
+            item[elsewhere], distance[elsewhere] = self._searched(queries[elsewhere], pool, lambda count: None)
         return item, distance
 
     def _search_pool(self, queries: Indices) -> None:
         """Find the nearest items of queries that are not known yet, in rising order."""
         has_samples = queries[-1] >= len(self._pool)
         task = "finding the nearest real items" if has_samples else "comparing real items with each other"
-        size = self.at_once or len(queries)
         self._progress(task, 0, len(queries))
-        for start in range(0, len(queries), size):
-            rows = queries[start : start + size]
-            self._item[rows], self._distance[rows] = self._inner.nearest(rows, self._pool)
-            if size < len(queries):
-                self._progress(task, start + len(rows), len(queries))
+
+        def advance(count: int) -> None:
+            if 0 < self.at_once < len(queries):
+                self._progress(task, min(count * self.at_once, len(queries)), len(queries))
+
+        self._item[queries], self._distance[queries] = self._searched(queries, self._pool, advance)
         self._is_known[queries] = True
+
+    def _searched(self, queries: Indices, pool: Indices, advance: Callable[[int], None]) -> tuple[Indices, Array]:
+        """The nearest items of queries, of which there are some. advance: see `SharedWork.map`."""
+        size = self.at_once or len(queries)
+        blocks = [queries[start : start + size] for start in range(0, len(queries), size)]
+        results = self._work.map(
+            lambda rows: self._inner.nearest(rows, pool), blocks, lambda: (queries.tobytes(), pool.tobytes()), advance
+        )
+        item, distance = zip(*results, strict=True)
+        return np.concatenate(item), np.concatenate(distance)
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         return self._inner.within(queries, pool, without)

@@ -94,7 +94,7 @@ class AudioEvaluation(Evaluation[Samples]):
         return self.rate != true_rate
 
     def embedder(self, train: Sequence[Samples]) -> Embedder[Samples]:
-        return GridEmbedder(self._unit_spectrograms, train, at_once=256)
+        return GridEmbedder(self._unit_spectrograms, train, at_once=256, work=self.inputs.work)
 
     def _unit_spectrograms(self, items: Sequence[Samples]) -> torch.Tensor:
         """(n, 1, M, T) in [-1, 1]."""

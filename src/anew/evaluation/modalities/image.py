@@ -46,7 +46,7 @@ class ImageEvaluation(Evaluation[Numbers]):
     item_type = IMAGES
 
     def embedder(self, train: Sequence[Numbers]) -> Embedder[Numbers]:
-        return GridEmbedder(image_tensor, train, at_once=256)
+        return GridEmbedder(image_tensor, train, at_once=256, work=self.inputs.work)
 
     def naive(self, train: Sequence[Numbers], n: int, rng: np.random.Generator) -> list[Numbers]:
         """Images in which each pixel is from another training image: only the values at each place are right."""

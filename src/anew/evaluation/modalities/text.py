@@ -125,6 +125,7 @@ class TextEvaluation(Evaluation[str]):
             seed=self.inputs.seed,
             remaining=self.total_clock.remaining,
             progress=self.announcements.searching,
+            work=self.inputs.work,
             **options,
         )
         self.closest_pairs = [

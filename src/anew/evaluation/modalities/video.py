@@ -65,7 +65,9 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def embedder(self, train: Sequence[Clip]) -> Embedder[Clip]:
         frames = max(len(clip) for clip in train)
-        return GridEmbedder(lambda clips: clip_tensor(stack_clips(clips, frames)), train, CLIPS_AT_ONCE)
+        return GridEmbedder(
+            lambda clips: clip_tensor(stack_clips(clips, frames)), train, CLIPS_AT_ONCE, self.inputs.work
+        )
 
     def naive(self, train: Sequence[Clip], n: int, rng: np.random.Generator) -> list[Clip]:
         """Clips that repeat a single frame of a training clip."""

@@ -124,7 +124,7 @@ function unary(loop, x, type) {
 }
 
 function sameStrides(a, b) {
-  return a.shape.every((extent, axis) => extent === 1 || a.strides[axis] === b.strides[axis]);
+  return a.shape.every((dim, axis) => dim === 1 || a.strides[axis] === b.strides[axis]);
 }
 
 const SCALARS = new Map(); // tensors of the numbers in graphs, which are used again and again
@@ -177,7 +177,7 @@ function binary(loop, a, b, type) {
     return out;
   }
   const plan = loopsOver(out.shape, [out, left, right], memoryOrder(out));
-  const depth = plan.extents.length - 1;
+  const depth = plan.dims.length - 1;
   const [s, t, u] = plan.steps.map((steps) => steps[depth]);
   eachRow(plan, [out.offset, left.offset, right.offset], (at, n) => {
     loop(out.data, at[0], s, left.data, at[1], t, right.data, at[2], u, n);
@@ -194,7 +194,7 @@ function where(condition, a, b, type) {
   const { out, views } = operands([condition, a, b], type);
   // The result may take the memory layout of the condition, which is as good as any.
   const plan = loopsOver(out.shape, [out, ...views], memoryOrder(out));
-  const depth = plan.extents.length - 1;
+  const depth = plan.dims.length - 1;
   const [s, t, u, v] = plan.steps.map((steps) => steps[depth]);
   const [c, x, y] = views.map((view) => view.data);
   const o = out.data;

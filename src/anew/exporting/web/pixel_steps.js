@@ -3,7 +3,7 @@
 // before and after.
 
 import { roundHalfToEven } from "./elementwise.js";
-import { eachNeighbourhood, interpolated, plain, shrink } from "./plain_areas.js";
+import { blender, eachNeighbourhood, interpolated, plain, shrink } from "./plain_areas.js";
 
 const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
@@ -93,28 +93,9 @@ function stray(x, [channels, height, width], { strength, colour }) {
 }
 
 function specks(x, [channels, height, width], { sharpness, apart }) {
-  const area = height * width;
   const out = x.slice();
-  const mean = new Float32Array(channels);
-  eachNeighbourhood(height, width, (at, others) => {
-    mean.fill(0);
-    let total = 0;
-    for (const other of others) {
-      let distance = 0;
-      for (let c = 0; c < channels; c++) distance += (x[c * area + other] - x[c * area + at]) ** 2;
-      const likeness = ((distance + EVEN) / EVEN) ** -sharpness;
-      for (let c = 0; c < channels; c++) mean[c] += likeness * x[c * area + other];
-      total += likeness;
-    }
-    let distance = 0;
-    for (let c = 0; c < channels; c++) {
-      mean[c] /= total;
-      distance += (x[c * area + at] - mean[c]) ** 2;
-    }
-    distance = Math.sqrt(distance);
-    const scale = shrink(distance, apart) / Math.max(distance, 1e-6);
-    for (let c = 0; c < channels; c++) out[c * area + at] = mean[c] + (x[c * area + at] - mean[c]) * scale;
-  });
+  const likeness = (squared) => ((squared + EVEN) / EVEN) ** -sharpness;
+  eachNeighbourhood(height, width, blender(x, out, channels, height * width, likeness, apart));
   return out;
 }
 

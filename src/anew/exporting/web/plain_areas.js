@@ -22,7 +22,7 @@ export function interpolated(at, [before, after]) {
   return after[i - 1] + ((at - before[i - 1]) / (before[i] - before[i - 1])) * (after[i] - after[i - 1]);
 }
 
-// Calls `visit(at, others)` for each pixel and eight others, so many pixels from it, mirrored at the borders.
+// Calls `visit(at, others)` for each pixel and the eight others that are `spacing` pixels away, mirrored at the borders.
 export function eachNeighbourhood(height, width, visit, spacing = 1) {
   const mirrored = (at, size) => (at < 0 ? Math.min(-at, size - 1) : at >= size ? Math.max(2 * size - 2 - at, 0) : at);
   const [rows, columns] = [Math.min(spacing, height - 1), Math.min(spacing, width - 1)];
@@ -35,6 +35,31 @@ export function eachNeighbourhood(height, width, visit, spacing = 1) {
           if (down || right) others[count++] = mirrored(row + down * rows, height) * width + mirrored(column + right * columns, width);
       visit(row * width + column, others);
     }
+}
+
+// A visitor that writes into `out` the colour of a pixel of `x`, nearer to the mean of the others, each weighted by `weightOf` its
+// squared distance. The curve `apart` gives the distance that is left.
+export function blender(x, out, channels, area, weightOf, apart) {
+  const mean = new Float32Array(channels);
+  return (at, others) => {
+    mean.fill(0);
+    let total = 0;
+    for (const other of others) {
+      let squared = 0;
+      for (let c = 0; c < channels; c++) squared += (x[c * area + other] - x[c * area + at]) ** 2;
+      const weight = weightOf(squared);
+      for (let c = 0; c < channels; c++) mean[c] += weight * x[c * area + other];
+      total += weight;
+    }
+    let squared = 0;
+    for (let c = 0; c < channels; c++) {
+      mean[c] /= total;
+      squared += (x[c * area + at] - mean[c]) ** 2;
+    }
+    const distance = Math.sqrt(squared);
+    const scale = shrink(distance, apart) / Math.max(distance, 1e-6);
+    for (let c = 0; c < channels; c++) out[c * area + at] = mean[c] + (x[c * area + at] - mean[c]) * scale;
+  };
 }
 
 // Pixels become more like those around them that are like them already, then neighbouring regions of similar colours become one,
@@ -53,26 +78,10 @@ function smoothed(x, shape, spacing, apart) {
   const [channels, height, width] = shape;
   const area = height * width;
   const out = x.slice();
-  const mean = new Float32Array(channels);
+  const blend = blender(x, out, channels, area, (squared) => (1 + squared / ALIKE ** 2) ** -2, apart);
   const visit = (at, others) => {
     if (!isVisible(x, shape, at)) return;
-    mean.fill(0);
-    let total = 0;
-    for (const other of others) {
-      let difference = 0;
-      for (let c = 0; c < channels; c++) difference += (x[c * area + other] - x[c * area + at]) ** 2;
-      const likeness = (1 + difference / ALIKE ** 2) ** -2;
-      for (let c = 0; c < channels; c++) mean[c] += likeness * x[c * area + other];
-      total += likeness;
-    }
-    let distance = 0;
-    for (let c = 0; c < channels; c++) {
-      mean[c] /= total;
-      distance += (x[c * area + at] - mean[c]) ** 2;
-    }
-    distance = Math.sqrt(distance);
-    const scale = shrink(distance, apart) / Math.max(distance, 1e-6);
-    for (let c = 0; c < channels; c++) out[c * area + at] = mean[c] + (x[c * area + at] - mean[c]) * scale;
+    blend(at, others);
     if (channels < 4) return;
     if (isOpaque(x, shape, at)) out[3 * area + at] = 255;
     for (let c = 0; c < 3; c++) out[c * area + at] = Math.min(out[c * area + at], out[3 * area + at]);

@@ -8,7 +8,7 @@ function rowsOf(x, axes, keepsAxes) {
   const reducedAxes = axes === null || axes === undefined || axes.length === 0 ? x.shape.map((_, axis) => axis) : axes.map((axis) => wrapAxis(axis, rank));
   const rest = x.shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis));
   const whole = x.permute([...rest, ...reducedAxes]).contiguous();
-  const shape = keepsAxes ? x.shape.map((extent, axis) => (reducedAxes.includes(axis) ? 1 : extent)) : rest.map((axis) => x.shape[axis]);
+  const shape = keepsAxes ? x.shape.map((dim, axis) => (reducedAxes.includes(axis) ? 1 : dim)) : rest.map((axis) => x.shape[axis]);
   return { data: whole.data, offset: whole.offset, n: sizeOf(reducedAxes.map((axis) => x.shape[axis])), shape };
 }
 

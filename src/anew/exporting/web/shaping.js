@@ -15,10 +15,10 @@ function unsqueeze(x, axis) {
 
 function slice(x, axis = 0, start = 0, end = null, step = 1) {
   const at = wrapAxis(axis, x.shape.length);
-  const extent = x.shape[at];
-  const bound = (value) => Math.min(Math.max(value < 0 ? value + extent : value, 0), extent);
+  const dim = x.shape[at];
+  const bound = (value) => Math.min(Math.max(value < 0 ? value + dim : value, 0), dim);
   const first = bound(start ?? 0);
-  const count = Math.max(0, Math.ceil((bound(end ?? extent) - first) / step));
+  const count = Math.max(0, Math.ceil((bound(end ?? dim) - first) / step));
   return x.view(x.shape.with(at, count), x.strides.with(at, x.strides[at] * step), x.offset + first * x.strides[at]);
 }
 
@@ -67,7 +67,7 @@ function arange(type, start, end, step) {
 function pad(type, x, edges, value) {
   const shape = x.shape.slice();
   const starts = shape.map(() => 0);
-  const cuts = shape.map((extent) => [0, extent]);
+  const cuts = shape.map((dim) => [0, dim]);
   for (let pair = 0; pair < edges.length / 2; pair++) {
     const axis = shape.length - 1 - pair;
     const [before, after] = [edges[2 * pair], edges[2 * pair + 1]];
@@ -93,8 +93,8 @@ function index(type, x, indices) {
   const rank = Math.max(...picked.map(({ tensor }) => tensor.shape.length));
   const shape = new Array(rank).fill(1);
   for (const { tensor } of picked)
-    tensor.shape.forEach((extent, axis) => {
-      if (extent !== 1) shape[rank - tensor.shape.length + axis] = extent;
+    tensor.shape.forEach((dim, axis) => {
+      if (dim !== 1) shape[rank - tensor.shape.length + axis] = dim;
     });
   const axes = picked.map(({ axis }) => axis);
   const positions = picked.map(({ tensor }) => tensor.expand(shape).values());

@@ -8,7 +8,7 @@ export function typeOf(data) {
 
 export function sizeOf(shape) {
   let size = 1;
-  for (const extent of shape) size *= extent;
+  for (const dim of shape) size *= dim;
   return size;
 }
 
@@ -83,19 +83,19 @@ export class Tensor {
 
   // The same values in another shape: a view where strides allow it, else a copy.
   reshape(shape) {
-    const known = shape.reduce((size, extent) => (extent < 0 ? size : size * extent), 1);
-    const whole = shape.map((extent) => (extent < 0 ? this.size / known : extent));
+    const known = shape.reduce((size, dim) => (dim < 0 ? size : size * dim), 1);
+    const whole = shape.map((dim) => (dim < 0 ? this.size / known : dim));
     const strides = viewStrides(this, whole);
     return strides ? this.view(whole, strides) : new Tensor(copied(this).data, whole);
   }
 
   expand(shape) {
     const missing = shape.length - this.shape.length;
-    const whole = shape.map((extent, axis) => (extent < 0 ? this.shape[axis - missing] : extent));
-    const strides = whole.map((extent, axis) => {
+    const whole = shape.map((dim, axis) => (dim < 0 ? this.shape[axis - missing] : dim));
+    const strides = whole.map((dim, axis) => {
       const own = axis - missing;
-      if (own < 0 || (this.shape[own] === 1 && extent !== 1)) return 0;
-      if (this.shape[own] !== extent) throw new Error(`cannot expand ${this.shape} to ${shape}`);
+      if (own < 0 || (this.shape[own] === 1 && dim !== 1)) return 0;
+      if (this.shape[own] !== dim) throw new Error(`cannot expand ${this.shape} to ${shape}`);
       return this.strides[own];
     });
     return this.view(whole, strides);
@@ -105,28 +105,28 @@ export class Tensor {
 // Strides of a view in another shape; null where there is none, as axes that merge are not adjacent in memory.
 function viewStrides(x, shape) {
   if (x.isContiguous()) return rowMajor(shape);
-  const extents = [];
+  const dims = [];
   const steps = [];
   for (let axis = 0; axis < x.shape.length; axis++) {
     if (x.shape[axis] !== 1) {
-      extents.push(x.shape[axis]);
+      dims.push(x.shape[axis]);
       steps.push(x.strides[axis]);
     }
   }
   const strides = new Array(shape.length).fill(0);
   let axis = shape.length - 1;
-  for (let own = extents.length - 1; own >= 0; own--) {
-    let extent = extents[own];
+  for (let own = dims.length - 1; own >= 0; own--) {
+    let dim = dims[own];
     let last = own;
     // Merge as many axes as are adjacent, then split the block into the axes of the new shape.
-    while (last > 0 && steps[last - 1] === steps[last] * extents[last]) extent *= extents[--last];
+    while (last > 0 && steps[last - 1] === steps[last] * dims[last]) dim *= dims[--last];
     let step = steps[own];
-    while (extent > 1) {
+    while (dim > 1) {
       while (axis >= 0 && shape[axis] === 1) axis--;
-      if (axis < 0 || extent % shape[axis]) return null;
+      if (axis < 0 || dim % shape[axis]) return null;
       strides[axis] = step;
       step *= shape[axis];
-      extent /= shape[axis];
+      dim /= shape[axis];
       axis--;
     }
     own = last;
@@ -136,43 +136,43 @@ function viewStrides(x, shape) {
 
 // Loops over tensors of one shape, in the order of `order`; axes that can be traversed as one are merged.
 export function loopsOver(shape, tensors, order) {
-  const extents = [];
+  const dims = [];
   const steps = tensors.map(() => []);
   for (const axis of order) {
-    const extent = shape[axis];
-    if (extent === 1) continue;
-    const last = extents.length - 1;
-    const joins = last >= 0 && tensors.every((x, i) => steps[i][last] === x.strides[axis] * extent);
+    const dim = shape[axis];
+    if (dim === 1) continue;
+    const last = dims.length - 1;
+    const joins = last >= 0 && tensors.every((x, i) => steps[i][last] === x.strides[axis] * dim);
     if (joins) {
-      extents[last] *= extent;
+      dims[last] *= dim;
       tensors.forEach((x, i) => (steps[i][last] = x.strides[axis]));
     } else {
-      extents.push(extent);
+      dims.push(dim);
       tensors.forEach((x, i) => steps[i].push(x.strides[axis]));
     }
   }
-  if (!extents.length) {
-    extents.push(1);
+  if (!dims.length) {
+    dims.push(1);
     steps.forEach((s) => s.push(0));
   }
-  return { extents, steps };
+  return { dims, steps };
 }
 
 // Call `row(offsets, n)` for each innermost loop of n values. The array `offsets` is reused.
-export function eachRow({ extents, steps }, offsets, row) {
-  const depth = extents.length - 1;
-  const inner = extents[depth];
+export function eachRow({ dims, steps }, offsets, row) {
+  const depth = dims.length - 1;
+  const inner = dims[depth];
   const counter = new Array(depth).fill(0);
   const now = offsets.slice();
-  if (extents.some((extent) => extent === 0)) return;
+  if (dims.some((dim) => dim === 0)) return;
   for (;;) {
     row(now, inner);
     let axis = depth - 1;
     for (; axis >= 0; axis--) {
       counter[axis]++;
       for (let i = 0; i < now.length; i++) now[i] += steps[i][axis];
-      if (counter[axis] < extents[axis]) break;
-      for (let i = 0; i < now.length; i++) now[i] -= steps[i][axis] * extents[axis];
+      if (counter[axis] < dims[axis]) break;
+      for (let i = 0; i < now.length; i++) now[i] -= steps[i][axis] * dims[axis];
       counter[axis] = 0;
     }
     if (axis < 0) return;
@@ -195,7 +195,7 @@ export function copied(x, type = x.type) {
 export function copyInto(out, x) {
   const order = x.shape.map((_, axis) => axis);
   const plan = loopsOver(x.shape, [out, x], order);
-  const depth = plan.extents.length - 1;
+  const depth = plan.dims.length - 1;
   const a = plan.steps[0][depth];
   const b = plan.steps[1][depth];
   const to = out.data;

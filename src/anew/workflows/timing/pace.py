@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 MAX_CHUNK = 256  # samples that are drawn together: bounds memory, and how long a stop may take
+# Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
+FIRST_CHUNK = 8
+GROWTH = 4  # a chunk has at most this many times the samples of the one before: a machine may slow down
 
 
 class Pace:

@@ -19,9 +19,9 @@ from anew.evaluation.inputs import AuditPool, RealItems
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.prospects import AuditCosts
 from anew.sampling.generator import Generator
-from anew.workflows.evaluate import FIRST_CHUNK, audit_pool
+from anew.workflows.evaluate import audit_pool
 from anew.workflows.item_inputs import item_inputs, pool_limit
-from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.pace import FIRST_CHUNK, Pace
 from anew.workflows.timing.sample_counts import is_running_text
 
 if TYPE_CHECKING:
