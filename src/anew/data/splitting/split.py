@@ -133,8 +133,9 @@ def assign_parts(
 ) -> NDArray[np.uint8]:
     """Groups in the order of their hash go to each held-out part until it has its share of the sizes, the others to train.
 
-    A group that alone would be half of a held-out part stays in train, so that no huge file decides the score. With a few such
-    files, the parts must not take nearly all other files instead: a part gets at most `max_groups` times its share of the groups.
+    A group that alone would be half of a held-out part stays in train, so that no huge file decides the score, unless half of them
+    are as large. With a few such files, the parts must not take nearly all other files instead: a part gets at most `max_groups`
+    times its share of the groups.
 
     Args:
         keys: The key of each item; items with one key are a group.
@@ -153,8 +154,9 @@ def assign_parts(
     distinct = np.fromiter(members, dtype=np.uint64, count=len(members))
     in_order = distinct[np.argsort(splitmix64(distinct), kind="stable")].tolist()
     target = share * sum(sizes)
+    group_sizes = {key: sum(sizes[number] for number in numbers) for key, numbers in members.items()}
     if largest is None:
-        largest = max(target / 2, float(np.median(sizes))) if len(sizes) else 0.0
+        largest = max(target / 2, float(np.median(list(group_sizes.values())))) if len(sizes) else 0.0
     most_groups = max(max_groups * share * len(in_order), 1.0)
     parts = np.full(len(keys), TRAIN, dtype=np.uint8)
     filled = dict.fromkeys(held_out, 0)
@@ -163,10 +165,9 @@ def assign_parts(
         part = next((part for part in held_out if filled[part] < target and groups[part] < most_groups), None)
         if part is None:
             break
-        size = sum(sizes[number] for number in members[key])
-        if size <= largest:
+        if group_sizes[key] <= largest:
             parts[members[key]] = part
-            filled[part] += size
+            filled[part] += group_sizes[key]
             groups[part] += 1
     return parts
 
