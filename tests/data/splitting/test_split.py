@@ -236,8 +236,10 @@ def test_classes_of_one_recording_each_are_not_taken_from_train() -> None:
     classes = [f"speaker {key}" for key in keys]
     parts = split.assign_parts_by_class(keys, [1] * 500, classes, 0.1, [split.VALIDATION, split.TEST])
     assert np.bincount(parts).tolist() == [400, 50, 50]
-    one = split.assign_parts_by_class(keys, [1] * 500, ["rare" if key == 7 else "" for key in keys], 0.1, [split.TEST])
-    assert one[35] == split.assign_parts(keys, [1] * 500, 0.1, [split.TEST])[35]
+    with_rare = split.assign_parts_by_class(
+        keys, [1] * 500, ["rare" if key == 7 else "" for key in keys], 0.1, [split.TEST]
+    )
+    assert with_rare[35] == split.assign_parts(keys, [1] * 500, 0.1, [split.TEST])[35]
 
 
 def test_long_recordings_of_equal_length_are_held_out_too() -> None:
