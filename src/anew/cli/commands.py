@@ -43,8 +43,7 @@ def run(arguments: argparse.Namespace, started: float) -> int:
         return DONE
     if arguments.command in TIMED_COMMANDS:
         return TIMED_COMMANDS[arguments.command](arguments, started) or DONE
-    COMMANDS[arguments.command](arguments)
-    return DONE
+    return COMMANDS[arguments.command](arguments) or DONE
 
 
 def _look(arguments: argparse.Namespace) -> None:
@@ -393,7 +392,7 @@ TIMED_COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "resume": _resume,
     "evaluate": evaluate,
 }
-COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "look": _look,
     "sample": _sample,
     "score": score,
