@@ -132,6 +132,9 @@ class Audit(Generic[ItemT]):
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls, self.brief = controls, brief
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
+        self._match_distances = self.distances
+        if self._compare_within_groups:
+            self._match_distances = [distance.with_groups(self._match_groups) for distance in self.distances]
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
         count = stand_ins(self.n_samples) if brief else MAX_STAND_INS
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
@@ -160,9 +163,10 @@ class Audit(Generic[ItemT]):
         queries = np.concatenate(
             [self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()]
         )
+        real = self._nearest_of_stand_ins()  # first, since limits of distances follow from it
         nearests = [distance.nearest_real(queries, self.real_index) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
-        match_test = self._match_test(queries, nearests)
+        match_test = self._match_test(queries, nearests, real)
         held_out = self.real_index[~self.is_train]
         if not len(held_out):
             return self._without_proof(sample_nearests, match_test, "reference")
@@ -280,29 +284,39 @@ class Audit(Generic[ItemT]):
             picture=self._picture,
         )
 
-    def _match_test(self, queries: Indices, nearests: Sequence[NearestReal]) -> MatchTest:
+    def _nearest_of_stand_ins(self) -> list[NearestReal]:
+        """The nearest items of the real items that pose as samples, by each distance; the limits of distances follow from them."""
+        items = self._stand_ins.in_order().items
+        nearests = [
+            nearest_of_stand_ins(distance, items, self.real_index, self._match_groups)
+            for distance in self._match_distances
+        ]
+        for distance, match_distance, nearest in zip(self.distances, self._match_distances, nearests, strict=True):
+            distance.limit = match_distance.limit = distance.limit_of(nearest.distance)
+        return [nearest.with_limit(d.limit) for d, nearest in zip(self.distances, nearests, strict=True)]
+
+    def _match_test(self, queries: Indices, nearests: Sequence[NearestReal], real: Sequence[NearestReal]) -> MatchTest:
         """Prepare the match test of samples and planted copies, which compares near-duplicates with each other, too.
 
         Args:
             queries: Indices of samples and planted copies.
             nearests: Their nearest items, by each distance.
+            real: Those of the stand-ins.
         """
-        groups, distances, singles = self._match_groups, self.distances, list(nearests)
+        singles = list(nearests)
         if self._compare_within_groups:
-            distances = [distance.with_groups(groups) for distance in distances]
             singles = [
-                d.with_scale(n.item, n.distance, self.real_index) for d, n in zip(distances, nearests, strict=True)
+                d.with_scale(n.item, n.distance, self.real_index)
+                for d, n in zip(self._match_distances, nearests, strict=True)
             ]
-        real_queries = self._stand_ins.in_order()
-        real = [nearest_of_stand_ins(distance, real_queries.items, self.real_index, groups) for distance in distances]
         first = np.unique(self.groups[: self.n_real], return_index=True)[1]
         return MatchTest(
             nearests=singles,
-            groups=groups[queries],
-            item_groups=groups,
-            stand_ins=real_queries,
+            groups=self._match_groups[queries],
+            item_groups=self._match_groups,
+            stand_ins=self._stand_ins.in_order(),
             real=real,
-            resolutions=[distance.resolution for distance in distances],
+            resolutions=[distance.resolution for distance in self.distances],
             n_pool=self.n_real,
             n_held_out=int((~self.is_train).sum()),
             group_share=float(self.is_train[first].mean()),
