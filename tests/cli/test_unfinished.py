@@ -22,7 +22,7 @@ class Killed(BaseException):
 class Drawn:
     """Samples that are killed while they are saved, or are not."""
 
-    on_sheet = 3
+    num_on_sheet = 3
     origins = ()
     absent_characters = ""
     num_empty_continuations = 0

@@ -182,7 +182,7 @@ def test_a_request_that_is_cancelled_leaves_nobody_waiting(tmp_path: Path) -> No
 
 def test_one_object_among_many_may_go_and_more_may_not(tmp_path: Path) -> None:
     store, forgotten = Store(BODY[:50]), list[int]()
-    reader = RangeStore(store, "s3://bucket", BlockCache(tmp_path / "blocks"), 250, lambda: forgotten.append(1))
+    reader = RangeStore(store, "s3://bucket", BlockCache(tmp_path / "blocks"), 250, forget=lambda: forgotten.append(1))
     many = [StoredFile(f"bucket/{number}.png", 50, "v1") for number in range(4)]
     for _ in range(2):  # it counts once
         store.faults = [FileNotFoundError("gone")]
@@ -217,3 +217,53 @@ def test_an_object_that_changes_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     store.stamp = "v2"
     with pytest.raises(DataError, match="changed while it was read"):
         reader.read(FILE, 1_000_000, 1_000_100)
+
+
+def test_an_object_that_changed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look that said so counted as one that had agreed, so for a minute items were read from both."""
+    monkeypatch.setattr(ranges, "REQUEST", ranges.BLOCK)
+    store = Store()
+    reader = RangeStore(store, "s3://bucket", BlockCache(tmp_path / "blocks"), 1_000, age=ranges.CHECK_S)
+    old = reader.read(FILE, 0, 100)
+    monkeypatch.setattr(ranges, "CHECK_S", 0.0)
+    store.stamp, store.body = "v2", BODY[::-1]
+    for place in (1_000_000, 1_500_000, 2_000_000):
+        with pytest.raises(LostObjectError, match="changed after the data was listed"):
+            reader.read(FILE, place, place + 100)
+    assert len(store.asked) == 2 and reader.read(FILE, 0, 100) == old == BODY[:100]
+
+
+def test_an_object_that_changed_after_an_old_listing_is_noticed_at_once(tmp_path: Path) -> None:
+    store = Store()
+    store.stamp = "v2"
+    cache = BlockCache(tmp_path / "blocks")
+    assert RangeStore(store, "s3://bucket", cache, 1_000).read(FILE, 0, 9) == BODY[:9]
+    with pytest.raises(LostObjectError, match="changed after the data was listed"):
+        RangeStore(store, "s3://bucket", cache, 1_000, age=ranges.CHECK_S).read(FILE, 1_000_000, 1_000_009)
+
+
+def test_an_object_that_comes_back_is_looked_at(tmp_path: Path) -> None:
+    store = Store()
+    reader = RangeStore(store, "s3://bucket", BlockCache(tmp_path / "blocks"), 1_000)
+    store.faults = [FileNotFoundError("gone")]
+    with pytest.raises(LostObjectError, match="removed"):
+        reader.read(FILE, 0, 100)
+    store.stamp = "v2"
+    with pytest.raises(LostObjectError, match="changed"):
+        reader.read(FILE, 0, 100)
+
+
+def test_reading_in_order_is_ahead_after_the_end_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of contents at the end, read in order, ended all reading ahead."""
+    reader = opened(tmp_path, Store())
+    starts: list[int] = []
+    monkeypatch.setattr(reader, "prefetch", lambda file, start, stop: starts.append(start))
+    stream, buffer = RangeFile(reader, FILE), memoryview(bytearray(64 * 1024))
+    stream.seek(-256 * 1024, 2)
+    while stream.readinto(buffer):
+        pass
+    starts.clear()
+    stream.seek(0)
+    for _ in range(8):
+        stream.readinto(buffer)
+    assert starts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.core import text_column
-from anew.core.text_column import TextColumn, TextColumnBuilder, sorted_numbers
+from anew.core.text_column import TextColumn, TextColumnBuilder, argsort_texts
 
 
 @pytest.mark.parametrize("chunk", [3, 4096])
@@ -16,7 +16,7 @@ def test_texts_come_back_whatever_is_in_them(chunk: int, monkeypatch: pytest.Mon
     column = TextColumn.of(texts)
     assert len(column) == 8 and list(column) == texts and column[3] == "naïve.txt" and column[-1] == "z"
     assert column[2:5] == texts[2:5] and column.take(np.array([7, 0, 3])) == ["z", "a/1.png", "naïve.txt"]
-    assert list(column.chosen(np.array([1, 2, 4, 6, 7]))) == [texts[number] for number in (1, 2, 4, 6, 7)]
+    assert list(column.iter_take(np.array([1, 2, 4, 6, 7]))) == [texts[number] for number in (1, 2, 4, 6, 7)]
     with pytest.raises(IndexError):
         column[8]
     builder = TextColumnBuilder()
@@ -39,4 +39,4 @@ def test_a_column_that_was_saved_is_checked() -> None:
 
 def test_runs_are_merged_and_the_last_of_equal_texts_counts() -> None:
     texts = ["b", "d", "a", "b", "c"]
-    assert sorted_numbers(TextColumn.of(texts), [0, 2]).tolist() == [2, 3, 4, 1]
+    assert argsort_texts(TextColumn.of(texts), [0, 2]).tolist() == [2, 3, 4, 1]

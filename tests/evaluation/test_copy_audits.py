@@ -43,6 +43,15 @@ def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., Ev
     assert result.detected == copied and result.share == pytest.approx(float(copied), abs=0.1)
 
 
+def test_empty_samples_are_not_looked_at(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """A training whose samples were all empty ended in a traceback."""
+    evaluation = TEXT(make_inputs(PROSE, KEPT, [""] * 8, pool=pool_of(PROSE, KEPT)))
+    assert [list(evaluation.copy_tests()), list(evaluation.copy_tests())] == [[], []]
+    assert evaluation.skipped == ["Not measured: the copying test (all samples are empty)."]
+    evaluation = TEXT(make_inputs(PROSE, KEPT, ["", PROSE[0]], pool=pool_of(PROSE, KEPT)))
+    assert evaluation.run_audit(pool_of(PROSE, KEPT)(0), None, 1).samples > 0
+
+
 def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Callable[..., EvaluationInputs]) -> None:
     names = [f"name {i}" for i in np.random.default_rng(0).geometric(0.1, 900)]
     train, held_out, samples = names[:500], names[500:700], names[700:]

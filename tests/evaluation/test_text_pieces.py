@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from anew.evaluation.text_pieces import (
-    FEW_TEXTS,
-    MIN_CHARACTERS,
+    MIN_COUNTED_TEXTS,
+    MIN_PIECE_CHARACTERS,
     beginnings_of_long_records,
     drawn_pieces,
     equal_pieces,
@@ -39,7 +39,9 @@ def test_some_of_many_short_texts_are_drawn_whole_wherever_they_lie() -> None:
 
 
 def test_one_text_is_cut() -> None:
-    assert [len(part) for part in drawn_pieces(["x" * 9_000] * 3, MIN_CHARACTERS // 2, RNG(0))] == [MIN_CHARACTERS // 2]
+    assert [len(part) for part in drawn_pieces(["x" * 9_000] * 3, MIN_PIECE_CHARACTERS // 2, RNG(0))] == [
+        MIN_PIECE_CHARACTERS // 2
+    ]
 
 
 def test_sets_are_equal() -> None:
@@ -75,9 +77,9 @@ def test_a_record_that_is_far_longer_than_all_others_is_compared_by_its_beginnin
 
 
 def test_few_long_texts_count_by_their_pieces() -> None:
-    text = "".join(map(chr, range(100, 100 + 2 * MIN_CHARACTERS + 700)))
+    text = "".join(map(chr, range(100, 100 + 2 * MIN_PIECE_CHARACTERS + 700)))
     assert resampling_units([text, "ab", ""]) == [[text[: len(text) // 2], text[len(text) // 2 :]], ["ab"], [""]]
-    assert resampling_units([text] * FEW_TEXTS) == [[text]] * FEW_TEXTS
+    assert resampling_units([text] * MIN_COUNTED_TEXTS) == [[text]] * MIN_COUNTED_TEXTS
 
 
 def test_no_text_has_most_of_what_is_compared() -> None:

@@ -43,10 +43,21 @@ answer.differs = !sameTokens(await next({ label: 0 }), await next({ label: 1 }))
 answer.inside = (await engine.handle({ id: 4, what: "inside", prompt: "AC", seed })).label;
 
 // Tokens that are impossible stay so at any temperature; where only such may come, each is drawn alike.
-const { filtered } = await load("tokens");
+const { NextTokens, filtered } = await load("tokens");
 const settings = { never: [], characters: null, temperature: 10, top_k: 0, top_p: 1, min_p: 0 };
 answer.hot = Array.from(filtered([0, 1, -2000], settings));
+const following = new NextTokens({ never: [], characters: null, end: 1 }, [2], true);
+answer.opened = [0, 0].map(() => {
+  const shares = Array.from(filtered([0, 60], settings, following));
+  following.read(0);
+  return shares[1] > 0;
+});
 answer.impossible = Array.from(filtered([0, -2000, -3000], { ...settings, never: [0] }));
+
+// Bytes of U+FEFF at the beginning stay.
+const { makeTokenizer } = await load("tokenizer");
+const pieces = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+answer.bom = makeTokenizer({ kind: "bpe", pieces, merges: [], words: "[^]" }).decode([0xef, 0xbb, 0xbf, 0x61]).length;
 
 // Of several requests of one view, the latest counts.
 const asked = [];

@@ -208,6 +208,23 @@ def test_new_tokens_are_those_after_the_prompt() -> None:
     assert sampler.sample(2, known=prompt, new=50).shape == (2, 20) == sampler.sample(2).shape
 
 
+def test_a_passage_does_not_end_before_its_first_token() -> None:
+    from anew.exporting.runtime import sample
+
+    step = {"step": "tokens", "graph": "decoder", "out": "ids", "vocab": 4, "begin": 1, "opening": [3], "first": None, "end": 1,
+            "pad": 1, "never": [], "characters": None, "label_base": None, "packed": True, "new": 20, "context": 20, "window": 20,
+            "cache": [1, 1, 2], "offsets": [], "prefix": 1, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}  # fmt: skip
+    sampler = object.__new__(sample.Sampler)
+    sampler.program = {"steps": [step], "labels": None}
+    sampler.run = lambda graph, ids, positions, *cache: [  # type: ignore[method-assign]
+        np.tile([0.0, 40.0, 0.0, 0.0], (len(ids), 1)),
+        *cache,
+    ]
+    ids = sampler.sample(5)
+    assert ids.shape == (5, 2) and (ids[:, 0] != 1).all() and (ids[:, 1] == 1).all()
+    assert sampler.sample(2, known={"prompt": np.full((2, 1), 2)}).tolist() == [[2, 1]] * 2
+
+
 def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path: Path) -> None:
     from anew.exporting.runtime import sample
     from anew.functional.token_choice import filter_probabilities

@@ -25,4 +25,6 @@ def test_requests_of_a_page(text_run: Callable[[str], Path], tmp_path: Path) -> 
     assert answer["results"] == [None, "the second", None] and answer["drafts"] == ["new"]
     assert answer["faults"] == ["no memory"] and answer["cancelled"] == [True, True, False]
     assert answer["hot"][2] == 0 and answer["hot"][1] / answer["hot"][0] == pytest.approx(math.exp(0.1))
+    assert answer["opened"] == [False, True]  # a passage does not end before its first token
+    assert answer["bom"] == 2
     assert answer["impossible"] == [0, 0.5, 0.5]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -160,3 +161,10 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No space left"):
         log.close()
     assert log._file.closed
+
+
+@pytest.mark.parametrize("event", get_args(events.BatchesEvent))
+def test_a_damaged_record_of_batches_is_skipped(event: events.BatchesEvent, tmp_path: Path) -> None:
+    path = tmp_path / events.NAME
+    path.write_text(f'{{"event": "{event}", "batches": 3}}\n{{"event": "{event}", "time": 1.0}}\n')
+    assert events.batches_record(path, event) == 3

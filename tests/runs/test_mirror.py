@@ -149,7 +149,7 @@ def test_a_copy_that_another_machine_seems_to_write_is_said(store: fsspec.Abstra
         write(local, ".lock", json.dumps({"pid": 7, "host": "elsewhere", "since": 1.0}))
         (note,) = RunFolder(local.folder).notes
         assert "process 7 on 'elsewhere'" in note and f"remove '{local.folder / '.lock'}'" in note
-        assert lock.is_used(local.folder)
+        assert lock.is_held(local.folder)
 
 
 def test_a_container_that_comes_back_under_another_name_gets_what_was_written_meanwhile(
@@ -515,7 +515,7 @@ def test_a_fault_of_the_background_is_kept_and_it_goes_on(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     local, faults = begun({"model": "x"}), [fault]
-    monkeypatch.setattr(keeper, "EVERY_S", 0.01)
+    monkeypatch.setattr(keeper, "INTERVAL_S", 0.01)
     real = mirror._held
 
     def held(folder: Path, names: list[str]) -> contextlib.AbstractContextManager[dict[str, Path]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anew.runs.portable import absolute_paths, relative_paths
+from anew.runs.portable import absolute_paths, relative_path, relative_paths
 
 
 def config(data: str, plan: str | None = None) -> dict[str, object]:
@@ -20,6 +20,12 @@ def test_paths_are_seen_from_the_run_and_come_back(tmp_path: Path, monkeypatch: 
     assert on_disk == config("../../data", "../b")
     monkeypatch.chdir(tmp_path)
     assert absolute_paths(on_disk, Path("runs/a")) == saved
+
+
+def test_a_path_from_the_folder_of_a_run(tmp_path: Path) -> None:
+    assert relative_path(str(tmp_path / "data"), tmp_path) == "./data"
+    assert relative_path(str(tmp_path / "data"), tmp_path / "runs") == "../data"
+    assert relative_path("hf://owner/name", tmp_path) == "hf://owner/name"
 
 
 def test_data_inside_the_run(tmp_path: Path) -> None:

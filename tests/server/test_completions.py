@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 
 import anew
 from anew.core.specs import Batch
-from anew.server import completions, text_work
+from anew.server import completions, text_tasks
 from anew.server.bodies import CompletionBody
 from anew.server.completions import Answer
 from anew.server.limits import MAX_TOKENS
-from anew.server.text_work import TextPiece, TokenLogProb
+from anew.server.text_tasks import TextPiece, TokenLogProb
 from server_runs import serving
 
 TEXTS = ("book", "names", "words", "proteins", "programs")
@@ -142,6 +142,25 @@ def test_log_probs_of_a_prompt_are_the_bits_of_the_model(client: TestClient, run
     assert all(len(top) <= 2 and max(top.values()) <= 0 for top in log_probs["top_logprobs"])
 
 
+@pytest.mark.parametrize("prompt", ["corbel", "c"])
+@pytest.mark.parametrize("name", ["names", "book"])
+def test_no_new_tokens_are_none(name: str, prompt: str, client: TestClient) -> None:
+    """Without log-probabilities one was drawn: "the network" became "the networks"."""
+    whole = complete(client, name, prompt, max_tokens=0, echo=True)
+    options = {"include_usage": True}
+    *pieces, last = stream(client, name, prompt, max_tokens=0, echo=True, stream_options=options)
+    assert texts(whole) == [prompt] and "".join(piece["choices"][0]["text"] for piece in pieces) == prompt
+    assert whole["usage"]["completion_tokens"] == last["usage"]["completion_tokens"] == 0
+    measured = complete(client, name, prompt, max_tokens=0, echo=True, logprobs=0)
+    assert len(measured["choices"][0]["logprobs"]["tokens"]) == whole["usage"]["prompt_tokens"]
+
+
+def test_an_answer_tells_its_seed(client: TestClient) -> None:
+    first = complete(client, "names", "c", max_tokens=8)
+    assert 0 <= first["seed"] < 2**53
+    assert texts(complete(client, "names", "c", max_tokens=8, seed=first["seed"])) == texts(first)
+
+
 def test_log_probs_change_nothing_of_the_text(client: TestClient) -> None:
     plain = complete(client, "book", "the", seed=4, max_tokens=20)
     echoed = complete(client, "book", "the", seed=4, max_tokens=20, logprobs=0, echo=True)
@@ -169,9 +188,9 @@ def test_a_stream_joins_to_the_whole(name: str, client: TestClient) -> None:
 
 
 def test_offsets_of_a_stream_count_tokens_whose_text_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completions, "TextWork", lambda request, channel: None)
+    monkeypatch.setattr(completions, "TextTask", lambda request, channel: None)
     body = CompletionBody.model_validate({"model": "m", "prompt": "x", "stream": True, "logprobs": 0, "stop": ["cde"]})
-    request: Any = SimpleNamespace(n=1, prompt=[1], num_begin_tokens=0)
+    request: Any = SimpleNamespace(n=1, seed=0, prompt=[1], num_begin_tokens=0)
     a, c, x = (TokenLogProb(text, -1.0, {}) for text in ("ab", "c", "x"))
 
     async def offsets() -> list[list[int]]:
@@ -310,7 +329,7 @@ def test_a_plain_chat_continues_the_last_message(chatty: TestClient) -> None:
 
 
 def test_a_chat_as_a_stream(chatty: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_work, "SECONDS_BETWEEN_PIECES", 0.0)
+    monkeypatch.setattr(text_tasks, "SECONDS_BETWEEN_PIECES", 0.0)
     fields: dict[str, Any] = {"seed": 4, "max_completion_tokens": 20}
     whole = chatty.post("/v1/chat/completions", json=CHAT | fields).json()["choices"][0]["message"]["content"]
     text = chatty.post("/v1/chat/completions", json=CHAT | fields | {"stream": True}).text

@@ -112,6 +112,7 @@ def test_a_stream_shows_drafts(client: TestClient) -> None:
     answer = client.post(GENERATIONS, json={"model": "shapes", "seed": 3, "stream": True, "partial_images": 2})
     *partial, last = events(answer)
     assert [event["type"] for event in partial] == ["image_generation.partial_image"] * 2
+    assert {event["seed"] for event in (*partial, last)} == {3}
     assert [event["partial_image_index"] for event in partial] == [0, 1]
     assert (
         last["type"] == "image_generation.completed"

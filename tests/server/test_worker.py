@@ -18,7 +18,7 @@ from anew.sampling.model import Model
 from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
 from anew.server.limits import MAX_ROWS, Limits
-from anew.server.worker import ModelWorker, Work
+from anew.server.worker import ModelWorker, Task
 from server_runs import serving
 
 
@@ -34,15 +34,15 @@ class FakeChannel:
         self.is_cancelled = True
 
 
-class FakeWork(Work):
-    """Work that waits until it may go on, and notes which others it was carried out with."""
+class FakeTask(Task):
+    """Task that waits until it may go on, and notes which others it was carried out with."""
 
     def __init__(self, key: Hashable = None, size: int = 1, error: Exception | None = None) -> None:
         super().__init__()
         self.channel = FakeChannel()  # type: ignore[assignment]
         self.key, self.size, self.error = key, size, error
         self.may_go_on, self.has_begun, self.has_ended = threading.Event(), threading.Event(), threading.Event()
-        self.group: Sequence[Work] = ()
+        self.group: Sequence[Task] = ()
 
     @property
     def events(self) -> list[object]:
@@ -51,14 +51,14 @@ class FakeWork(Work):
     def batch_key(self) -> Hashable:
         return self.key
 
-    def run(self, model: Model, group: Sequence[Work]) -> None:
+    def run(self, model: Model, group: Sequence[Task]) -> None:
         self.group = group
         self.has_begun.set()
         assert self.may_go_on.wait(10)
         if self.error is not None:
             raise self.error
-        for work in group:
-            work.channel.put("done")
+        for task in group:
+            task.channel.put("done")
         self.has_ended.set()
 
 
@@ -69,12 +69,12 @@ def worker() -> Iterator[ModelWorker]:
     worker.stop()
 
 
-def busy(worker: ModelWorker) -> FakeWork:
-    """A work that the worker is carrying out."""
-    work = FakeWork()
-    worker.submit([work])
-    assert work.has_begun.wait(10)
-    return work
+def busy(worker: ModelWorker) -> FakeTask:
+    """A task that the worker is carrying out."""
+    task = FakeTask()
+    worker.submit([task])
+    assert task.has_begun.wait(10)
+    return task
 
 
 def until(condition: object, seconds: float = 5.0) -> bool:
@@ -88,90 +88,90 @@ def until(condition: object, seconds: float = 5.0) -> bool:
 
 def test_works_of_one_key_are_carried_out_together(worker: ModelWorker) -> None:
     first = busy(worker)
-    works = [FakeWork("a"), FakeWork("b"), FakeWork("a"), FakeWork("b")]
-    worker.submit(works)
-    for work in works:
-        work.may_go_on.set()
+    tasks = [FakeTask("a"), FakeTask("b"), FakeTask("a"), FakeTask("b")]
+    worker.submit(tasks)
+    for task in tasks:
+        task.may_go_on.set()
     first.may_go_on.set()
-    assert until(lambda: all(work.events == ["done"] for work in works))
-    assert works[0].group == [works[0], works[2]] and works[1].group == [works[1], works[3]]
+    assert until(lambda: all(task.events == ["done"] for task in tasks))
+    assert tasks[0].group == [tasks[0], tasks[2]] and tasks[1].group == [tasks[1], tasks[3]]
 
 
 def test_no_more_samples_together_than_allowed(worker: ModelWorker) -> None:
     first = busy(worker)
-    works = [FakeWork("a", MAX_ROWS), FakeWork("a", MAX_ROWS - 1), FakeWork("a")]
-    worker.submit(works)
-    for work in works:
-        work.may_go_on.set()
+    tasks = [FakeTask("a", MAX_ROWS), FakeTask("a", MAX_ROWS - 1), FakeTask("a")]
+    worker.submit(tasks)
+    for task in tasks:
+        task.may_go_on.set()
     first.may_go_on.set()
-    assert until(lambda: all(work.events == ["done"] for work in works))
-    assert [len(work.group) for work in works] == [1, 2, 0]
+    assert until(lambda: all(task.events == ["done"] for task in tasks))
+    assert [len(task.group) for task in tasks] == [1, 2, 0]
 
 
 def test_a_full_queue_says_when_to_come_back(worker: ModelWorker) -> None:
     first = busy(worker)
-    waiting = [FakeWork() for _ in range(4)]
+    waiting = [FakeTask() for _ in range(4)]
     worker.submit(waiting)
     assert worker.counts() == (1, 4)
     with pytest.raises(ApiError) as refusal:
-        worker.submit([FakeWork()])
+        worker.submit([FakeTask()])
     assert refusal.value.status == 429 and int(refusal.value.headers["Retry-After"]) >= 1
-    for work in (first, *waiting):
-        work.may_go_on.set()
+    for task in (first, *waiting):
+        task.may_go_on.set()
 
 
 def test_a_cancelled_work_leaves_its_place(worker: ModelWorker) -> None:
     first = busy(worker)
-    waiting = [FakeWork() for _ in range(4)]
+    waiting = [FakeTask() for _ in range(4)]
     worker.submit(waiting)
     worker.cancel(waiting[:1])
-    last = FakeWork()
+    last = FakeTask()
     worker.submit([last])
-    for work in (first, *waiting, last):
-        work.may_go_on.set()
+    for task in (first, *waiting, last):
+        task.may_go_on.set()
     assert until(lambda: last.events == ["done"])
     assert not waiting[0].has_begun.is_set()
 
 
 def test_the_queue_is_read_only_under_the_lock(worker: ModelWorker) -> None:
-    """A work that is cancelled meanwhile would leave it empty."""
+    """A task that is cancelled meanwhile would leave it empty."""
 
-    class Watched(FakeWork):
+    class Watched(FakeTask):
         def batch_key(self) -> Hashable:
             is_locked.append(worker._changed._is_owned())  # type: ignore[attr-defined]
             return super().batch_key()
 
     is_locked: list[bool] = []
-    work = Watched("a")
-    work.may_go_on.set()
-    worker.submit([work])
-    assert until(lambda: work.events == ["done"])
+    task = Watched("a")
+    task.may_go_on.set()
+    worker.submit([task])
+    assert until(lambda: task.events == ["done"])
     assert all(is_locked) and is_locked
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_nothing_waits_for_a_thread_that_is_gone(worker: ModelWorker) -> None:
-    class Broken(FakeWork):
+    class Broken(FakeTask):
         def batch_key(self) -> Hashable:
             raise KeyError("a bug")
 
-    work = Broken()
-    worker.submit([work])
-    assert until(lambda: bool(work.events))
-    (fault,) = work.events
+    task = Broken()
+    worker.submit([task])
+    assert until(lambda: bool(task.events))
+    (fault,) = task.events
     assert isinstance(fault, ApiError) and fault.status == 503 and "ended by a bug in Anew" in str(fault)
     with pytest.raises(ApiError, match="ended by a bug in Anew"):
-        worker.submit([FakeWork()])
+        worker.submit([FakeTask()])
 
 
 def test_faults_name_nothing_of_this_machine(worker: ModelWorker, capsys: pytest.CaptureFixture[str]) -> None:
     errors = [RunError("'/home/me/run' is gone"), ValueError("/home/me"), ConfigError("`top_p` is odd"), MemoryError()]
-    works = [FakeWork(error=error) for error in errors]
-    worker.submit(works)
-    for work in works:
-        work.may_go_on.set()
-    assert until(lambda: all(work.events for work in works))
-    faults = [work.events[0] for work in works]
+    tasks = [FakeTask(error=error) for error in errors]
+    worker.submit(tasks)
+    for task in tasks:
+        task.may_go_on.set()
+    assert until(lambda: all(task.events for task in tasks))
+    faults = [task.events[0] for task in tasks]
     assert all(isinstance(fault, ApiError) and "/home" not in str(fault) for fault in faults)
     assert [fault.status for fault in faults if isinstance(fault, ApiError)] == [500, 500, 400, 503]
     assert "/home/me/run" in capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_faults_name_nothing_of_this_machine(worker: ModelWorker, capsys: pytest
 )
 def test_a_stopped_worker_answers_all_that_wait(arguments: tuple[str, ...], sentence: str) -> None:
     worker = ModelWorker("toy", lambda: mock.sentinel.model, Limits(stop_seconds=5))
-    first, waiting = busy(worker), FakeWork()
+    first, waiting = busy(worker), FakeTask()
     worker.submit([waiting])
     threading.Timer(0.1, first.may_go_on.set).start()
     worker.stop(*arguments)
@@ -190,7 +190,7 @@ def test_a_stopped_worker_answers_all_that_wait(arguments: tuple[str, ...], sent
     (fault,) = waiting.events
     assert isinstance(fault, ApiError) and fault.status == 503 and sentence in str(fault)
     with pytest.raises(ApiError, match=sentence):
-        worker.submit([FakeWork()])
+        worker.submit([FakeTask()])
 
 
 def test_an_idle_model_is_forgotten_and_loaded_again() -> None:
@@ -205,10 +205,10 @@ def test_an_idle_model_is_forgotten_and_loaded_again() -> None:
         assert worker.is_loaded
         assert until(lambda: not worker.is_loaded)
         assert until(lambda: release_to_other_programs.called)
-    work = FakeWork()
-    work.may_go_on.set()
-    worker.submit([work])
-    assert until(lambda: work.events == ["done"]) and loads == [1]
+    task = FakeTask()
+    task.may_go_on.set()
+    worker.submit([task])
+    assert until(lambda: task.events == ["done"]) and loads == [1]
     worker.stop()
 
 

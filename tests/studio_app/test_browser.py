@@ -22,7 +22,7 @@ from anew.evaluation.reporting.page import render
 from anew.runs import events, snapshots
 from anew.workflows import film
 from samples import TINY, names
-from studio_app.test_insight_work import with_early_weights
+from studio_app.test_insight_tasks import with_early_weights
 from studio_runs import studio_process, write_run
 from workflows.test_film import filmed
 

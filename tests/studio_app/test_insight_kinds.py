@@ -15,7 +15,7 @@ from PIL import Image
 
 import anew
 from samples import clips, shapes, tones
-from studio_app.test_insight_work import events, with_early_weights
+from studio_app.test_insight_tasks import events, with_early_weights
 from studio_runs import client_of
 
 LATENT = {"space": "latent", "vae.width": 8, "vae.latent_channels": 2, "diffusion.width": 8}

@@ -108,6 +108,16 @@ def test_damaged_jobs_are_none(store: JobStore) -> None:
     assert store.all() == [] and store.add("train", "r", ["train"]).id == 1
 
 
+def test_a_job_that_changes_within_a_tick_of_the_clock_is_read_again(store: JobStore) -> None:
+    job = store.add("train", "r", ["train"])
+    path = next(store.folder.glob("*.json"))
+    tick = path.stat().st_mtime_ns
+    assert store.all() == [job]
+    store.write(job.model_copy(update={"verb": "resume"}))
+    os.utime(path, ns=(tick, tick))
+    assert [job.verb for job in store.all()] == ["resume"]
+
+
 @pytest.fixture
 def start(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A start folder with a run whose queue nobody works through."""
@@ -375,10 +385,11 @@ def test_a_run_is_discarded_whole_and_nothing_else(start: Path, client: TestClie
     with client_of(start) as client:
         for name in ("", "runs", "names.txt", ".", "..", "data"):
             assert client.post("/api/discard", json={"run": name}).status_code in (400, 403, 404)
-        (start / "runs" / "old" / lock.NAME).write_text(
-            json.dumps({"pid": os.getpid(), "host": "elsewhere", "since": 1})
-        )
-        assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 400
+        with lock.locked(start / "runs" / "old"):
+            (start / "runs" / "old" / lock.NAME).write_text(
+                json.dumps({"pid": os.getpid(), "host": "elsewhere", "since": 1})
+            )
+            assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 400
         (start / "runs" / "old" / lock.NAME).unlink()
         assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 200
     assert not (start / "runs" / "old").exists() and (start / "names.txt").exists()

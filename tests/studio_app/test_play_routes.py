@@ -130,7 +130,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patched:
         patched.setattr("tempfile.TemporaryDirectory", full)
         assert client.get("/api/play/zip", params=query).status_code == 200  # needs no disk
-        patched.setattr("anew.studio_app.sample_work.item_views", full)
+        patched.setattr("anew.studio_app.sample_tasks.item_views", full)
         (fault,) = events(client, "sample", run=SHAPES, n=1)
         assert "the disk is full" in fault["error"]["message"]
     assert client.get("/api/play/zip", params=query).status_code == 200

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from statistics import fmean
@@ -109,7 +110,28 @@ def test_states(root: Path, tmp_path: Path) -> None:
 )
 def test_a_lock_file_of_anybody(content: str, tmp_path: Path) -> None:
     (tmp_path / lock.NAME).write_text(content)
-    assert not lock.is_held(tmp_path) or '"h"' in content  # of another machine what is written is believed
+    assert not lock.is_held(tmp_path)
+
+
+def test_a_run_killed_in_a_container_of_another_name_is_not_being_trained(tmp_path: Path) -> None:
+    """Its lock file named the old container, so the Studio would neither resume nor discard it."""
+    with lock.locked(tmp_path):
+        record = {"pid": os.getpid(), "host": "another-container", "since": time.time()}
+        (tmp_path / lock.NAME).write_text(json.dumps(record))
+        assert lock.is_held(tmp_path) and "another-container" in (lock.holder_elsewhere(tmp_path) or "")
+    (tmp_path / lock.NAME).write_text(json.dumps(record))
+    assert not lock.is_held(tmp_path) and lock.holder_elsewhere(tmp_path) is None and lock.was_left(tmp_path)
+
+
+def test_who_asks_who_trains_does_not_keep_a_training_from_its_lock(tmp_path: Path) -> None:
+    """To learn it of a process of another container, the lock is held for an instant."""
+    fcntl = pytest.importorskip("fcntl")
+    with (tmp_path / lock.NAME).open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        release = threading.Timer(0.05, fcntl.flock, (file, fcntl.LOCK_UN))
+        release.start()
+        with lock.locked(tmp_path):
+            release.join()
 
 
 def test_a_process_of_the_same_number_is_another_one(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def _sample(arguments: argparse.Namespace) -> None:
         place = paths[0] if len(paths) == 1 else out
         write(f"{plural(len(samples), 'item')} in {place}")
     else:
-        selection = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
+        selection = "all" if samples.num_on_sheet == len(samples) else f"the first {samples.num_on_sheet}"
         atlas = "".join(f"; a sprite sheet in {path.name}" for path in sprite_sheet[:1])
         write(f"{len(paths):,} items in {out}, {selection} of them in {sheet.name}{atlas}")
 

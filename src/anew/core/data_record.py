@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from anew.core.schema import Flag, Name, Positive, Real, Record, Text, Whole
 
@@ -44,3 +44,13 @@ class DataRecord(Record):
     refused: Whole
     refusals: list[Text]
     seconds: Positive | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unread(cls, value: object) -> object:
+        # `unread` of older versions: the shards that were left out, mostly none
+        if not isinstance(value, dict) or "unread" not in value:
+            return value
+        if value["unread"] != []:
+            raise ValueError("an older version of anew left out shards of this data, and this version leaves out rows")
+        return {name: field for name, field in value.items() if name != "unread"}

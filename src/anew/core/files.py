@@ -22,6 +22,7 @@ import platformdirs
 from anew.core.json_values import JsonValue
 from anew.errors import RunError
 
+Stamp = tuple[int, int, int]  # see `change_stamp`
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
 JSON_BYTES = 64 * 2**20  # of a JSON file, at most: those of a run are far smaller, however many its labels; chosen
 JSON_MEMORY = 2**28  # bytes that its values may take, about: 64 MB of `[],` would take 1.6 GB (docs/log.md, 2026-11-27)
@@ -135,6 +136,11 @@ def open_to_append(path: Path) -> TextIO:
     except OSError as error:
         raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
     return open(handle, "a", encoding="utf-8", newline="\n")
+
+
+def change_stamp(status: os.stat_result) -> Stamp:
+    """What changes whenever a file does: its time, which may stand still for two seconds, its size, and which file it is."""
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def check_regular(path: Path, max_bytes: int | None = None, missing_ok: bool = False) -> None:

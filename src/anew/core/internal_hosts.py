@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]  # as `socket.getaddrinfo` gives it
 
+# Prefixes of addresses that end with one of the older internet: of gateways (RFC 6052), and an abandoned form of the same
+NAT64, COMPATIBLE = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")
+
 
 class InternalAddressError(OSError):
     """A public address led to one that is not."""
@@ -28,8 +31,20 @@ def is_loopback(host: str) -> bool:
 def is_internal(address: str) -> bool:
     """Whether an IP address is not public: loopback, private, link-local (where clouds keep their credentials), reserved."""
     place = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(place, "ipv4_mapped", None)
-    return not (mapped or place).is_global
+    if isinstance(place, ipaddress.IPv6Address):
+        embedded = _embedded(place)
+        if embedded is not None:
+            return is_internal(str(embedded))
+        if place.is_site_local:
+            return True
+    return not place.is_global or place.is_multicast
+
+
+def _embedded(place: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The address of the older internet that a gateway, or this machine, goes on to from one of the newer; None without one."""
+    if place in NAT64 or (place in COMPATIBLE and int(place) > 1):  # ::1 is this machine
+        return ipaddress.IPv4Address(int(place) & 0xFFFFFFFF)
+    return place.ipv4_mapped or place.sixtofour
 
 
 def names_internal(url: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import math
 import queue
 import threading
 import time
@@ -33,7 +34,7 @@ MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds: one request o
 AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used: two requests for each stream
 # Share of the objects that may be gone or changed before the reading ends: one among thousands is skipped like a damaged one; chosen.
 MAX_LOST = 0.01
-# Seconds after which an object is looked at again, whether it is still the same: each look is a request; chosen.
+# Seconds after the listing or the last look until an object is looked at, whether it is still the same: each look is a request; chosen.
 CHECK_S = 60.0
 
 
@@ -50,6 +51,7 @@ class RangeStore:
     Args:
         address: Its address, for sentences.
         num_objects: How many objects were listed.
+        age: Seconds since they were.
         forget: Called when too many of them are not what was listed any more.
 
     Attributes:
@@ -63,18 +65,21 @@ class RangeStore:
         address: str,
         cache: BlockCache,
         num_objects: int = 1,
+        age: float = 0.0,
         forget: Callable[[], object] = lambda: None,
     ) -> None:
         self._system, self._address, self._cache = system, address, cache
         self._num_objects, self._forget = num_objects, forget
         self._lost: set[str] = set()  # keys of objects that are gone or changed
+        self._changed: set[str] = set()  # those of them that changed, which are not read again
         self._objects = DirectStore(system)
         self.requests = self.bytes_read = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0  # bytes in memory
         self._coming: dict[str, Future[Blocks]] = {}  # by block, of those that were asked for
         self._ahead = 0  # bytes that were asked for before they are used, and have not come
-        self._checked: dict[str, float] = {}  # when an object was last seen to be the same
+        self._listed = time.monotonic() - age
+        self._checked: dict[str, float] = {}  # when an object was last seen to be the same, since the listing
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[_BlockRequest] = queue.SimpleQueue()
         self._threads = 0
@@ -176,6 +181,9 @@ class RangeStore:
         stop = start + job.bytes
         is_whole = start == 0 and stop == file.bytes
 
+        if file.key in self._changed:
+            raise self._change(file)
+
         def fetch() -> bytes | None:
             try:
                 if is_whole:
@@ -188,17 +196,23 @@ class RangeStore:
 
         data = addresses.reached(fetch, place)
         if data is None:
+            self._checked[file.key] = -math.inf  # if it comes back it may be another one
             raise self._loss(file, "it was removed after the data was listed")
         with self._lock:
             self.requests += 1
             self.bytes_read += len(data)
         if len(data) != job.bytes or not (is_whole or self._is_same(file, place)):
-            raise self._loss(file, "it changed after the data was listed")
+            raise self._change(file)
         blocks = {job.names[number]: data[number * BLOCK - start :][:BLOCK] for number in job.run}
         self._remember(blocks)
         for name, block in blocks.items():
             self._cache.store(name, block)
         return blocks
+
+    def _change(self, file: StoredFile) -> Exception:
+        """The error for an object that is another one by now: of both, blocks would be mixed."""
+        self._changed.add(file.key)
+        return self._loss(file, "it changed after the data was listed")
 
     def _loss(self, file: StoredFile, reason: str) -> Exception:
         """The error for an object that is not what was listed."""
@@ -216,11 +230,8 @@ class RangeStore:
     def _is_same(self, file: StoredFile, address: str) -> bool:
         """Whether an object is what was listed; one that comes whole in one request shows it by its size instead."""
         now = time.monotonic()
-        with self._lock:
-            since = self._checked.setdefault(file.key, now)
-            if now - since < CHECK_S:
-                return True
-            self._checked[file.key] = now
+        if now - self._checked.get(file.key, self._listed) < CHECK_S:
+            return True
 
         def look() -> StoredFile | None:
             self._system.invalidate_cache()
@@ -231,7 +242,10 @@ class RangeStore:
                     raise
                 return None
 
-        return addresses.reached(look, address) == file
+        is_same = addresses.reached(look, address) == file
+        if is_same:
+            self._checked[file.key] = now
+        return is_same
 
 
 class _Names:
@@ -300,6 +314,8 @@ class RangeFile(io.RawIOBase):
         in_order = self._at == self._next and self._at > 0
         self._at += count
         self._next = self._at
+        if not in_order:  # what was fetched ahead was elsewhere
+            self._fetched = 0
         self._reach = min(max(2 * self._reach, 2 * BLOCK), REQUEST) if in_order else 0
         if self._reach and min(self._at + self._reach // 2, self._until) > self._fetched:
             self._fetched = min(self._at + self._reach, self._until)

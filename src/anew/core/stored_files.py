@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.addresses import Info
-from anew.core.text_column import TextColumn, TextColumnBuilder, chunked, sorted_numbers
+from anew.core.text_column import TextColumn, TextColumnBuilder, argsort_texts, chunked
 
 STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
 UNKNOWN_SIZE = -1  # in a column of sizes, where the store does not say
@@ -92,7 +92,7 @@ class StoredColumns:
 
     def take(self, numbers: NDArray[np.int64]) -> StoredColumns:
         """The objects of these numbers, in this order."""
-        paths, stamps = (TextColumn.of(column.chosen(numbers)) for column in (self.paths, self.stamps))
+        paths, stamps = (TextColumn.of(column.iter_take(numbers)) for column in (self.paths, self.stamps))
         return StoredColumns(paths, self.sizes[numbers], stamps)
 
 
@@ -135,7 +135,7 @@ class StoredFiles(Mapping[str, StoredFile]):
             sizes.frombytes(part.sizes.tobytes())
             last = part.paths[-1]
         columns = StoredColumns(paths.column(), np.frombuffer(sizes, dtype=np.int64), stamps.column())
-        return cls(root, columns if len(starts) == 1 else columns.take(sorted_numbers(columns.paths, starts)), keys)
+        return cls(root, columns if len(starts) == 1 else columns.take(argsort_texts(columns.paths, starts)), keys)
 
     def __len__(self) -> int:
         return len(self.columns.paths) if self.numbers is None else len(self.numbers)
@@ -157,7 +157,7 @@ class StoredFiles(Mapping[str, StoredFile]):
         return int(rows[place])
 
     def _in_order(self, column: TextColumn) -> Iterator[str]:
-        return iter(column) if self.numbers is None else column.chosen(self.numbers)
+        return iter(column) if self.numbers is None else column.iter_take(self.numbers)
 
     @property
     def order(self) -> NDArray[np.int64]:

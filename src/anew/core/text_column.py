@@ -67,9 +67,9 @@ class TextColumn(Sequence[str]):
         return str(self.text[self.bounds[number] : self.bounds[number + 1] - 1], *_CODING)
 
     def __iter__(self) -> Iterator[str]:
-        return self.between(0, len(self))
+        return self.iter_range(0, len(self))
 
-    def between(self, start: int, stop: int) -> Iterator[str]:
+    def iter_range(self, start: int, stop: int) -> Iterator[str]:
         """The texts of these numbers."""
         for first in range(start, stop, CHUNK):
             yield from self._chunk(first, min(first + CHUNK, stop))
@@ -79,7 +79,7 @@ class TextColumn(Sequence[str]):
         # Unless a text holds a zero itself
         return texts if len(texts) == stop - start else [self[number] for number in range(start, stop)]
 
-    def chosen(self, numbers: NDArray[np.int64]) -> Iterator[str]:
+    def iter_take(self, numbers: NDArray[np.int64]) -> Iterator[str]:
         """The texts of these numbers, in this order, made a few at a time."""
         for first in range(0, len(numbers), CHUNK):
             yield from self.take(numbers[first : first + CHUNK])
@@ -128,13 +128,13 @@ def chunked(values: NDArray[np.int64]) -> Iterator[int]:
         yield from values[first : first + CHUNK].tolist()
 
 
-def sorted_numbers(column: TextColumn, starts: Sequence[int]) -> NDArray[np.int64]:
+def argsort_texts(column: TextColumn, starts: Sequence[int]) -> NDArray[np.int64]:
     """The numbers of the texts in the order of these; of equal ones the last.
 
     Args:
         starts: Where runs begin within which the texts are in order, from 0.
     """
     runs = itertools.pairwise([*starts, len(column)])
-    merged = heapq.merge(*(zip(column.between(a, b), range(a, b), strict=True) for a, b in runs))
+    merged = heapq.merge(*(zip(column.iter_range(a, b), range(a, b), strict=True) for a, b in runs))
     last = (max(number for _, number in same) for _, same in itertools.groupby(merged, key=lambda pair: pair[0]))
     return np.fromiter(last, dtype=np.int64)

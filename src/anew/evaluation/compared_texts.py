@@ -20,7 +20,7 @@ from anew.evaluation.notes import Note
 from anew.evaluation.text_pieces import equal_pieces, shuffled_pieces, without_dominant_texts
 
 MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
-MIN_CHARACTERS = 500  # of samples: fewer say nothing; chosen
+MIN_SAMPLE_CHARACTERS = 500  # of samples: fewer say nothing; chosen
 TextSets = tuple[list[str], list[str], list[str]]  # of samples, of held-out and of training texts
 
 
@@ -93,25 +93,25 @@ class ComparedTexts:
         else:
             sets = equal_pieces(samples, self._held_out(), self._train(), seed)
         num_characters, total = sum(map(len, sets[0])), sum(map(len, samples))
-        if num_characters < MIN_CHARACTERS:
+        if num_characters < MIN_SAMPLE_CHARACTERS:
             return None
         if self._beginnings is None and num_characters < total:
             self._add_note(_note_on_length(num_characters, total))
         return sets
 
     @cached_property
-    def are_short(self) -> bool:
+    def are_short_texts(self) -> bool:
         """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
         lengths = [len(text) for text in self._train()]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
     @cached_property
-    def are_alike(self) -> bool:
+    def are_whole_texts(self) -> bool:
         """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
         return self._inputs.are_whole and have_similar_lengths(list(map(str, self._inputs.samples)), self._held_out())
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
-        joins = {"joins_texts": self.are_short, "joins_rests": self.are_alike}
+        joins = {"joins_texts": self.are_short_texts, "joins_rests": self.are_whole_texts}
         rng = np.random.default_rng(self._inputs.seed)
         return shuffled_pieces(without_dominant_texts(texts, rng), PASSAGE, rng, **joins)
 
@@ -123,8 +123,9 @@ class ComparedTexts:
             return None
         test, train = (read(part, MAX_BEGINNINGS) for part in ("test", "train"))
         if min(len(test), len(train)) < min(len(samples), MIN_ITEMS):
+            few, part = (len(test), "held out") if len(test) <= len(train) else (len(train), "in the train part")
             sentence = (
-                f"Samples begin documents, of which only {len(test):,} {are(len(test))} held out: they were compared with passages "
+                f"Samples begin documents, of which only {few:,} {are(few)} {part}: they were compared with passages "
                 "from anywhere in the data. Where documents begin alike, even real beginnings differ from these."
             )
             self._add_note(Note(sentence))

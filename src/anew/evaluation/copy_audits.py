@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Generic
 
@@ -13,8 +13,10 @@ from anew.evaluation.inputs import MAX_POOL, MAX_SAMPLES, AuditPool, Clock, Eval
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult, Limit
-from anew.evaluation.notes import COPIES, Announcements, MeasuringRecord
+from anew.evaluation.notes import COPIES, Announcements, MeasuringRecord, not_measured
 from anew.evaluation.reporting.content import ReportItem, SamplePair
+
+ALL_EMPTY = "all samples are empty"
 
 
 class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
@@ -53,13 +55,21 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         """Yield results of audits for copies: one of all items or, in limited time, larger and larger ones."""
         if self.item_type is None or self.inputs.pool is None or not self.inputs.samples:
             return
-        n_all = min(len(self.inputs.samples), MAX_SAMPLES)
+        n_all = min(len(self.compared_samples()), MAX_SAMPLES)
+        if not n_all:
+            note = not_measured(COPIES, ALL_EMPTY, COPIES)
+            self.notes += [] if note in self.notes else [note]  # tried again in the time that is left
+            return
         if self.total_clock.limit is None:
             pool = self.inputs.pool(MAX_POOL)
             if pool.train:
                 yield with_limit_reason(self.run_audit(pool, None, n_all), "memory")
             return
         yield from self._audits_in_time(self.inputs.pool, n_all)
+
+    def compared_samples(self) -> Sequence[ItemT]:
+        """The samples that hold something to compare: all, unless a modality says otherwise."""
+        return self.inputs.samples
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """The number of real items in a pool, as the audit counts them."""
@@ -88,7 +98,7 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         """
         assert self.item_type is not None
         pool = pool if max_items is None else pool.head(max_items)
-        samples = self.inputs.samples
+        samples = self.compared_samples()
         result = audit(
             self.item_type,
             samples[:n_samples],

@@ -56,7 +56,7 @@ def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.in
 
 
 def closeness_prospect(compared: int) -> Prospect:
-    """Whether closeness and variety can be told by so many samples and as many held-out items."""
+    """Whether closeness and variety can be told by `compared` samples and as many held-out items."""
     if compared >= USUALLY_ENOUGH_ITEMS:
         return "likely"
     return "perhaps" if compared >= MIN_FOR_GOOD else "unlikely"

@@ -11,10 +11,10 @@ import numpy as np
 from anew.core.wording import are, plural
 
 # Characters of the shortest piece of a longer text; chosen: a repetition or a sentence fits in
-MIN_CHARACTERS = 2_000
+MIN_PIECE_CHARACTERS = 2_000
 
 # Texts from which on each counts as one; what fewer of them vary by would say little of others; chosen
-FEW_TEXTS = 20
+MIN_COUNTED_TEXTS = 20
 
 # Largest share of all text that one text may have, or so many times that of a mean one, whichever is more: where one had 23 to 56%,
 # figures of real halves varied three times as much as their intervals say (docs/log.md, 2026-11-30)
@@ -27,13 +27,13 @@ MAX_LENGTH_RATIO, MIN_CUT_LENGTH = 10, 10_000
 def drawn_pieces(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
     """One piece of each text, at a random place, `most` characters in all; whole texts if they have no more.
 
-    If pieces of MIN_CHARACTERS characters are too many, those of some texts are drawn at random. They stay in order.
+    If pieces of MIN_PIECE_CHARACTERS characters are too many, those of some texts are drawn at random. They stay in order.
     """
     total = sum(map(len, texts))
     if total <= most:
         return list(texts)
     lengths = np.array([len(text) for text in texts])
-    wanted = np.minimum(lengths, np.maximum(lengths * most // total, MIN_CHARACTERS))
+    wanted = np.minimum(lengths, np.maximum(lengths * most // total, MIN_PIECE_CHARACTERS))
     order = rng.permutation(len(texts))
     chosen = np.sort(order[np.cumsum(wanted[order]) <= most])
     if not len(chosen):  # no piece of the shortest length fits
@@ -45,11 +45,11 @@ def drawn_pieces(texts: Sequence[str], most: int, rng: np.random.Generator) -> l
 def without_dominant_texts(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
     """The texts, of which none has more than MAX_SHARE of all that is returned: longer ones are cut to a piece at a random place.
 
-    They are cut no further than that takes. Fewer than FEW_TEXTS that are not empty are returned as they are.
+    They are cut no further than that takes. Fewer than MIN_COUNTED_TEXTS that are not empty are returned as they are.
     """
     lengths = np.sort([len(text) for text in texts if text])[::-1]
     max_share = max(MAX_SHARE, MAX_MEANS / max(len(lengths), 1))
-    if len(lengths) < FEW_TEXTS or lengths[0] <= max_share * lengths.sum():
+    if len(lengths) < MIN_COUNTED_TEXTS or lengths[0] <= max_share * lengths.sum():
         return list(texts)
     # If the first c are cut to one length, this is the length of which each has its share; the others must not be longer.
     num_cut = np.arange(1, math.ceil(1.0 / max_share))
@@ -61,15 +61,15 @@ def without_dominant_texts(texts: Sequence[str], rng: np.random.Generator) -> li
 
 
 def resampling_units(texts: Sequence[str]) -> list[list[str]]:
-    """The parts of each text that count one by one in an interval: the whole text, or pieces of about MIN_CHARACTERS of fewer than
-    FEW_TEXTS texts. Texts of the same lengths are cut at the same places."""
-    if len(texts) >= FEW_TEXTS:
+    """The parts of each text that count one by one in an interval: the whole text, or pieces of about MIN_PIECE_CHARACTERS of fewer than
+    MIN_COUNTED_TEXTS texts. Texts of the same lengths are cut at the same places."""
+    if len(texts) >= MIN_COUNTED_TEXTS:
         return [[text] for text in texts]
     return [_even_pieces(text) for text in texts]
 
 
 def _even_pieces(text: str) -> list[str]:
-    num_pieces = max(len(text) // MIN_CHARACTERS, 1)
+    num_pieces = max(len(text) // MIN_PIECE_CHARACTERS, 1)
     ends = [len(text) * i // num_pieces for i in range(num_pieces + 1)]
     return [text[start:end] for start, end in itertools.pairwise(ends)]
 

@@ -21,7 +21,8 @@ WINDOWS = (9, 5, 3)
 # Levels from silence, -1, to the loudest, 1, that have a factor each. Chosen.
 LEVELS = (-1.0, -0.75, -0.4, 0.0, 0.5)
 # Factor of loud levels up to which samples are steadied at all: notes (.49, .57) came closer to data in all figures, drums (.80) and
-# spoken digits (.85) in some, and were further away in others (docs/log.md, 2026-11-30).
+# spoken digits (.85) in some, and were further away in others (docs/log.md, 2026-11-30). Any value from .58 to .79 decides the same
+# for these four.
 MAX_FACTOR = 0.7
 NUM_LOUD = 2  # of LEVELS
 # Clips that have a level, and values of that level, from which its fluctuation counts: one loud band of one clip says nothing
@@ -44,7 +45,7 @@ def fit_stages(samples: Tensor, real: Tensor) -> Stages:
         return ()
     stages = [first]
     for window in WINDOWS[1:]:
-        samples = _steadier(samples, *stages[-1])
+        samples = _damp_fluctuation(samples, *stages[-1])
         stages.append(_fit_stage(samples, real, window))
     return tuple(stages)
 
@@ -52,7 +53,7 @@ def fit_stages(samples: Tensor, real: Tensor) -> Stages:
 def steady(levels: Tensor, stages: Stages) -> Tensor:
     """Levels (B, M, T) in [-1, 1] whose distances from running medians are multiplied by factors; no stages leave them as they are."""
     for stage in stages:
-        levels = _steadier(levels, *stage)
+        levels = _damp_fluctuation(levels, *stage)
     return levels
 
 
@@ -62,13 +63,13 @@ def _fit_stage(samples: Tensor, real: Tensor, window: int) -> Stage:
     return window, LEVELS, tuple(round(float(factor), 4) for factor in factors)
 
 
-def _steadier(levels: Tensor, window: int, places: tuple[float, ...], factors: tuple[float, ...]) -> Tensor:
+def _damp_fluctuation(levels: Tensor, window: int, knots: tuple[float, ...], factors: tuple[float, ...]) -> Tensor:
     """`steady` for one stage."""
-    place, factor = torch.tensor(places), torch.tensor(factors)
+    knot, factor = torch.tensor(knots), torch.tensor(factors)
 
     def blended(level: Tensor, median: Tensor) -> Tensor:
-        right = torch.bucketize(median, place).clamp(1, len(place) - 1)
-        part = ((median - place[right - 1]) / (place[right] - place[right - 1])).clamp(0.0, 1.0)
+        right = torch.bucketize(median, knot).clamp(1, len(knot) - 1)
+        part = ((median - knot[right - 1]) / (knot[right] - knot[right - 1])).clamp(0.0, 1.0)
         return median + (factor[right - 1] + part * (factor[right] - factor[right - 1])) * (level - median)
 
     return torch.cat(_with_medians(levels, window, blended))
@@ -81,11 +82,11 @@ def _fluctuation(levels: Tensor, window: int) -> Tensor:
 
     def summed(level: Tensor, median: Tensor) -> Tensor:
         clip = torch.arange(len(level))[:, None, None]  # (b, 1, 1)
-        place = (torch.bucketize(median, edges) + len(LEVELS) * clip).flatten()
+        bin_index = (torch.bucketize(median, edges) + len(LEVELS) * clip).flatten()
         distance = (level - median).abs().flatten().double()
         size = len(LEVELS) * len(level)
-        distances = torch.bincount(place, distance, minlength=size).view(-1, len(LEVELS))  # (b, L)
-        counts = torch.bincount(place, minlength=size).view(-1, len(LEVELS))  # (b, L)
+        distances = torch.bincount(bin_index, distance, minlength=size).view(-1, len(LEVELS))  # (b, L)
+        counts = torch.bincount(bin_index, minlength=size).view(-1, len(LEVELS))  # (b, L)
         return torch.stack([distances.sum(0), counts.sum(0), (counts > 0).sum(0)])  # (3, L)
 
     sums = torch.stack(_with_medians(levels, window, summed)).sum(0)  # (3, L)

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import BinaryIO, TypeAlias, TypedDict
+from typing import BinaryIO, Literal, TypeAlias, TypedDict, get_args
 
 from anew.core import files
 from anew.core.reporter import RATE_STEPS
@@ -29,15 +29,15 @@ LAST_LINES = 100_000  # the last step is searched among so many lines: only a fe
 FIRST_LINES = 1_000  # the first start is searched among so many lines: only a few events come before it
 PIECE = 2**20  # bytes of each of the evenly spaced pieces of a long log
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
-# Fields that an event of each type must have
-NEEDED = {
+# Events of what was read or done outside of steps, as often as there was time; a replay repeats it as often
+BatchesEvent = Literal["closed_form", "latents", "calibration", "documents", "drawing", "samples"]
+# Fields that an event of each type must have, where they are read
+NEEDED: dict[str, tuple[str, ...]] = {
     "step": ("step", "progress"),
     "warning": ("step", "text"),
     "validation": ("step", "loss"),
     "threads": ("step", "threads"),
-    "closed_form": ("batches",),
-    "latents": ("batches",),
-    "calibration": ("batches",),
+    **dict.fromkeys(get_args(BatchesEvent), ("batches",)),
     "kept": ("step",),
     "start": ("step", "processes", "hosts"),
 }
@@ -312,7 +312,7 @@ def validated_steps(path: Path) -> set[int]:
     return {event["step"] for event in read(path) if event["event"] == "validation"}
 
 
-def batches_record(path: Path, event: str) -> int | None:
+def batches_record(path: Path, event: BatchesEvent) -> int | None:
     """The batches that were read at the last event of this name; None if there was none."""
     last = None
     for entry in read(path):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from anew.errors import RunError, UnsentError, shorten
 from anew.runs.manifest import OBJECTS
-from anew.runs.mirror import PROBE_FILE, Mirror, Overtaken, of_folder
+from anew.runs.mirror import PROBE_FILE, ConflictingWrite, Mirror, of_folder
 
-EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
+INTERVAL_S = 15.0  # seconds between two writes to the store: that much of the log is lost if the machine fails; chosen
 
 
 class Keeper:
@@ -24,13 +24,13 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Write soon, since something changed."""
         self._wake.set()
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(EVERY_S)
+            self._wake.wait(INTERVAL_S)
             self._wake.clear()
             if self._is_over:
                 return
@@ -51,7 +51,7 @@ class Keeper:
         self._thread.join()
         try:
             self.mirror.push()
-        except Overtaken as error:
+        except ConflictingWrite as error:
             raise RunError(f"{error}; what was done here is kept in {str(self.mirror.set_aside())!r}") from None
         except RunError as error:
             sentence = f"{error}; the run lies in {str(self.mirror.folder)!r}, and `anew resume` writes it again"
@@ -100,12 +100,12 @@ def note_change(folder: Path) -> str | None:
         Why the store could not be written lately, or None.
 
     Raises:
-        Overtaken: Another machine has written the run, so further work here would be lost.
+        ConflictingWrite: Another machine has written the run, so further work here would be lost.
     """
     keeper = _keepers.get(folder)
     if keeper is None:
         return None
-    if isinstance(keeper.fault, Overtaken):
+    if isinstance(keeper.fault, ConflictingWrite):
         raise keeper.fault
-    keeper.poke()
+    keeper.wake()
     return None if keeper.fault is None else str(keeper.fault)

@@ -24,6 +24,8 @@ from anew.errors import InUseError, RunError
 
 NAME = ".lock"
 BYTES = 4096  # most bytes of the file, which holds three short values; a stranger's may be of any size
+# How long the lock is waited for: another process may hold it for an instant, to learn who does (`is_held`); chosen
+WAIT_SECONDS = 0.2
 CLOCK_SECONDS = 2.0  # the clocks of one system, for processes and for files, may differ by so much; chosen
 
 
@@ -51,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder / NAME
     files.check_regular(path, missing_ok=True)
     holder = _holder(path)  # read first, because older releases of filelock empty the file when they try
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=WAIT_SECONDS)
     try:
         lock.acquire()
     except Timeout:
@@ -75,21 +77,17 @@ def was_left(folder: Path) -> bool:
     return _read_holder(folder / NAME) is not None
 
 
-def is_used(folder: Path) -> bool:
-    """Whether a living process holds the lock of a run in the cache of this machine, whatever its host is called now."""
-    holder = _read_holder(folder / NAME)
-    is_here = holder is not None and holder.host == socket.gethostname()
-    return is_held(folder) if is_here else holder_elsewhere(folder) is not None
-
-
 def is_held(folder: Path) -> bool:
-    """Whether a living process holds the lock of a run, according to its file. Takes no lock itself, so it never stops a training
-    that is about to begin. If the file names another machine, its process is assumed to live."""
+    """Whether a living process holds the lock of a run, according to its file.
+
+    Takes no lock where the file names this machine, so it never stops a training that is about to begin here. If it names another
+    one, the system is asked: a container whose process was killed comes back under another name, and nobody writes then.
+    """
     holder = _read_holder(folder / NAME)
     if holder is None:
         return False
     if holder.host != socket.gethostname():
-        return True
+        return not _is_unlocked(folder / NAME)
     try:
         process = psutil.Process(holder.pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= holder.since + CLOCK_SECONDS
@@ -98,12 +96,10 @@ def is_held(folder: Path) -> bool:
 
 
 def holder_elsewhere(folder: Path) -> str | None:
-    """Who holds the lock of a run in the cache, according to its file, if that is a process of another machine. None where the
-    system has no such lock: a container whose process was killed comes back under another name, and nobody writes then."""
+    """Who holds the lock of a run, if that is a process of another machine; see `is_held`."""
     holder = _read_holder(folder / NAME)
-    if holder is None or holder.host == socket.gethostname() or _is_unlocked(folder / NAME):
-        return None
-    return _holder(folder / NAME)
+    is_elsewhere = holder is not None and holder.host != socket.gethostname()
+    return _holder(folder / NAME) if is_elsewhere and is_held(folder) else None
 
 
 def _is_unlocked(path: Path) -> bool:

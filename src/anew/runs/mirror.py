@@ -46,7 +46,7 @@ SEND_TRIES = 20
 NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of files that stay on this machine
 
 
-class Overtaken(RunError):
+class ConflictingWrite(RunError):
     """Another machine has written the run meanwhile."""
 
 
@@ -124,7 +124,7 @@ class Mirror:
             if state is None or state.address != self.address:
                 state = State(address=self.address)
                 self._write_state(state)
-            if lock.is_used(self.folder):
+            if lock.is_held(self.folder):
                 return
             manifest = self._manifest()
             if manifest is None:
@@ -193,7 +193,7 @@ class Mirror:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             key = f"{root}/{entry.key(name)}"
-            fault = self._reached(lambda: _fetch_object(system, key, temporary, entry.bytes))
+            fault = self._with_store_errors(lambda: _fetch_object(system, key, temporary, entry.bytes))
             if fault or _digest(temporary) != entry:
                 fault = fault or f"is not what {MANIFEST} says"
                 raise RunError(f"{name!r} of {self.address!r} {fault}; restore it or train again")
@@ -213,14 +213,14 @@ class Mirror:
         """
         system, root = self._store()
         key = f"{root}/{PROBE_FILE}"
-        self._reached(lambda: system.pipe_file(key, b"written to see whether it can be\n"), "written")
+        self._with_store_errors(lambda: system.pipe_file(key, b"written to see whether it can be\n"), "written")
         with contextlib.suppress(Exception):  # permission to write need not include removal
             system.rm_file(key)
 
     def names(self) -> list[str]:
         """The names directly below the address."""
         system, root = self._store()
-        keys = self._reached(lambda: system.ls(root, detail=False) if system.exists(root) else [])
+        keys = self._with_store_errors(lambda: system.ls(root, detail=False) if system.exists(root) else [])
         return [str(key).rstrip("/").rpartition("/")[2] for key in keys]
 
     def push(self) -> None:
@@ -233,31 +233,31 @@ class Mirror:
             return  # nothing has begun
         state = read_state(self._state_path) or State(address=self.address)
         known = state.known.files if state.known is not None else {}
-        contents = self._sent(known)
+        contents = self._upload_changed(known)
         if state.is_partial:  # checkpoints that were left in the store stay there
             contents = {name: entry for name, entry in known.items() if _is_for_training(name)} | contents
         if state.known is not None and contents == known:
             return
         present = self._manifest()
         if present != state.known and (present is None or present != state.pending):
-            raise Overtaken(f"{self.address!r} was written by another machine meanwhile, so it is left as it is")
+            raise ConflictingWrite(f"{self.address!r} was written by another machine meanwhile, so it is left as it is")
         generation = 1 if present is None else present.generation + 1
         manifest = Manifest(generation=generation, writer=secrets.token_hex(8), files=contents)
         self._write_state(state.model_copy(update={"known": present, "pending": manifest}))
         system, root = self._store()
         text = json.dumps(manifest.model_dump(), indent=1).encode()
-        self._reached(lambda: system.pipe_file(f"{root}/{MANIFEST}", text), "written")
+        self._with_store_errors(lambda: system.pipe_file(f"{root}/{MANIFEST}", text), "written")
         self._write_state(state.model_copy(update={"known": manifest, "pending": None}))
         self._remove_unnamed(present, manifest)
 
-    def _sent(self, known: dict[str, Stored]) -> dict[str, Stored]:
+    def _upload_changed(self, known: dict[str, Stored]) -> dict[str, Stored]:
         """Send all files of the folder that the store lacks; returns all files. Checkpoints are read before the log, so that the log
         has all of their steps; config.json is read before the files that it may mention."""
         present = {entry.key(name) for name, entry in known.items()}
         changed = ""
         for _ in range(SEND_TRIES):
             try:
-                return self._send_all(present)
+                return self._upload_files(present)
             except FileNotFoundError as error:  # a file was replaced or removed meanwhile: begin again
                 changed = error.filename or str(error)
             except OSError as error:
@@ -269,35 +269,35 @@ class Mirror:
             f"{changed!r} changes whenever it is sent to {self.address!r}; stop what writes it, or remove it"
         )
 
-    def _send_all(self, present: set[str]) -> dict[str, Stored]:
+    def _upload_files(self, present: set[str]) -> dict[str, Stored]:
         names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
         with _held(self.folder, [name for name in names if "checkpoints/" in name]) as held:
-            sent = {name: self._send(name, held.get(name, self.folder / name), present) for name in names}
+            sent = {name: self._upload(name, held.get(name, self.folder / name), present) for name in names}
         # The index of weights says nothing of what is in its files, which may have been replaced since they were sent.
         for name in names:
             if WEIGHT_FILE.fullmatch(name.rpartition("/")[2]) and self._stored(name) != sent[name]:
                 raise FileNotFoundError(self.folder / name)
         return sent
 
-    def _send(self, name: str, path: Path, present: set[str]) -> Stored:
+    def _upload(self, name: str, path: Path, present: set[str]) -> Stored:
         if name.rpartition("/")[2] == events.NAME:  # lines are appended meanwhile, so a copy in memory is sent
             data = files.read(path, events.BYTES)
             entry = Stored(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-            self._upload(name, entry, present, lambda system, key: system.pipe_file(key, data))
+            self._put(name, entry, present, lambda system, key: system.pipe_file(key, data))
             return entry
         stored = self._stored(name, path)
         if stored is None:
             raise FileNotFoundError(path)
-        self._upload(name, stored, present, lambda system, key: _put_object(system, path, key))
+        self._put(name, stored, present, lambda system, key: _put_object(system, path, key))
         if self._stored(name, path) != stored:
             raise FileNotFoundError(path)
         return stored
 
-    def _upload(self, name: str, entry: Stored, present: set[str], send: Callable[[FileSystem, str], object]) -> None:
+    def _put(self, name: str, entry: Stored, present: set[str], send: Callable[[FileSystem, str], object]) -> None:
         if entry.key(name) not in present:
             system, root = self._store()
             key = f"{root}/{entry.key(name)}"
-            fault = self._reached(lambda: send(system, key), "written")
+            fault = self._with_store_errors(lambda: send(system, key), "written")
             if isinstance(fault, FileNotFoundError):
                 raise fault
             present.add(entry.key(name))
@@ -308,7 +308,7 @@ class Mirror:
         system, root = self._store()
         keys = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
         if not self._is_listed:
-            paths = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
+            paths = self._with_store_errors(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
             self._objects = {path[path.index(f"/{OBJECTS}/") + 1 :] for path in paths}
             self._is_listed = True
         self._objects |= keys
@@ -325,7 +325,7 @@ class Mirror:
             self._root = root.rstrip("/")
         return self._system, self._root
 
-    def _reached(self, action: Callable[[], addresses.R], verb: str = "read") -> addresses.R:
+    def _with_store_errors(self, action: Callable[[], addresses.R], verb: str = "read") -> addresses.R:
         return addresses.reached(action, self.address, RunError, verb)
 
     def _manifest(self) -> Manifest | None:
@@ -339,7 +339,7 @@ class Mirror:
             except FileNotFoundError:
                 return None
 
-        data = self._reached(read)
+        data = self._with_store_errors(read)
         return None if data is None else parse_manifest(data, self.address)
 
     def _paths(self) -> Iterator[Path]:

@@ -12,17 +12,18 @@ _RELATIVE = ("./", "../")  # beginnings of relative paths; names of the hub neve
 
 def relative_paths(config: Mapping[str, object], folder: Path) -> dict[str, object]:
     """Contents of config.json in `folder`, with absolute paths made relative to it, except those on another drive of Windows."""
+    return _with_paths(config, lambda path: relative_path(path, folder))
 
-    def relative(path: str) -> str:
-        if not os.path.isabs(path):
-            return path  # the name of a dataset of the hub
-        try:
-            below = os.path.relpath(path, folder.resolve()).replace(os.sep, "/")
-        except ValueError:
-            return path
-        return below if below.startswith("../") else f"./{below}"
 
-    return _with_paths(config, relative)
+def relative_path(path: str, folder: Path) -> str:
+    """An absolute path, made relative to a folder; others, and those on another drive of Windows, as they are."""
+    if not os.path.isabs(path):
+        return path  # the name of a dataset of the hub
+    try:
+        below = os.path.relpath(path, folder.resolve()).replace(os.sep, "/")
+    except ValueError:
+        return path
+    return below if below.startswith("../") else f"./{below}"
 
 
 def absolute_paths(config: Mapping[str, object], folder: Path) -> dict[str, object]:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 MAX_SAMPLES = 1_000_000  # samples of one call, which are held in memory; `share` divides more
-QUICK_S, SHOWN_S = 2.0, 0.5  # seconds of drawing that need no progress, and between two states of it; chosen
+MIN_PROGRESS_S, PREVIEW_INTERVAL_S = (
+    2.0,
+    0.5,
+)  # seconds of drawing that need no progress, and between two states of it; chosen
 MAX_SHARES = 100_000  # more than any cluster has processes: a larger number is a slip
 
 
@@ -80,7 +83,7 @@ class DrawingProgress:
         self._reporter = reporter
         self._total = total
         self._count = 0
-        self._next_at = time.monotonic() + QUICK_S
+        self._next_at = time.monotonic() + MIN_PROGRESS_S
 
     def after(self, before: int) -> Callable[[float], None]:
         """A function to show how many samples are drawn of those that follow `before` others."""
@@ -90,7 +93,7 @@ class DrawingProgress:
         """Show how many samples are drawn, where unfinished ones count in part."""
         count, now = min(int(drawn), self._total - 1), time.monotonic()
         if self._reporter is not None and count > self._count and now >= self._next_at:
-            self._count, self._next_at = count, now + SHOWN_S
+            self._count, self._next_at = count, now + PREVIEW_INTERVAL_S
             self._reporter.progress("drawing samples", count, self._total)
 
     def end(self) -> None:

@@ -233,7 +233,7 @@ class Samples(Sequence[DecodedItem]):
         return number if label is None else f"{number}-{_safe_name(label)}"
 
     @property
-    def on_sheet(self) -> int:
+    def num_on_sheet(self) -> int:
         """Number of samples that `save_sheet` shows, from the first."""
         return len(self) if self.head(1).pictures() is None else min(SHEET_SIZE, len(self))
 

@@ -105,6 +105,7 @@ class Completion(Described):
     created: Dated
     model: str
     choices: list[CompletionChoice]
+    seed: int
     usage: Usage
 
 
@@ -154,6 +155,7 @@ class ChatCompletion(Described):
     created: Dated
     model: str
     choices: list[ChatChoice]
+    seed: int
     usage: Usage
 
 

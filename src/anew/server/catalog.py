@@ -164,7 +164,7 @@ class Catalog:
         return [e.name for e in self.entries if (e.output == output if is_offered is None else is_offered(e))]
 
     def counts(self) -> list[tuple[str, int, int, bool]]:
-        """Name, running and waiting works of each model, and whether it is in memory."""
+        """Name, running and waiting tasks of each model, and whether it is in memory."""
         return [(entry.name, *entry.worker.counts(), entry.worker.is_loaded) for entry in self.entries]
 
     def stop(self) -> None:

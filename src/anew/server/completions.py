@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: from a body to works of a model, and from their pieces to an answer or a stream.
+"""`POST /v1/completions`: from a body to tasks of a model, and from their pieces to an answer or a stream.
 
 `POST /v1/chat/completions` takes the last message of the user as a prompt, for programs that support only chats.
 """
@@ -20,9 +20,9 @@ from anew.server.bodies import ChatBody, CompletionBody, Prompt
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.items import class_of
-from anew.server.limits import MAX_ROWS, MAX_TOKENS
+from anew.server.limits import MAX_ROWS, MAX_TOKENS, random_seed
 from anew.server.metrics import RequestClock
-from anew.server.text_work import FinishReason, TextPiece, TextRequest, TextWork, TokenLogProb
+from anew.server.text_tasks import FinishReason, TextPiece, TextRequest, TextTask, TokenLogProb
 from anew.server.worker import Channel
 
 DEFAULT_MAX_TOKENS = 16  # OpenAI's default
@@ -56,7 +56,7 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
     label = class_of(entry, {"label": body.label})
     prompts = [_prompt_ids(prompt, body.suffix, entry) for prompt in body.prompt]
     _check_size(prompts, n, max_tokens)
-    seed = secrets.randbits(62) if body.seed is None else body.seed
+    seed = random_seed() if body.seed is None else body.seed
     num_begin_tokens = len(_prompt_ids("", None, entry)) if not body.suffix else 0
     return [
         TextRequest(
@@ -150,7 +150,7 @@ class Answer:
         self.id = f"cmpl-{secrets.token_hex(12)}"
         self.created = int(time.time())
         self.channel: Channel[object] = Channel()
-        self.works = [TextWork(request, self.channel) for request in requests]
+        self.tasks = [TextTask(request, self.channel) for request in requests]
         self.num_choices = sum(request.n for request in requests)
         self.choices = [Choice() for _ in range(self.num_choices)]
 
@@ -213,6 +213,7 @@ class Answer:
             "created": self.created,
             "model": self.entry.name,
             "choices": choices,
+            "seed": self.requests[0].seed,
         }
 
     def _echo(self, index: int) -> str:

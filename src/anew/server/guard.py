@@ -172,7 +172,7 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
         request.headers, pieces(), max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=limits.body_bytes
     )
     try:
-        return await _parts(await parser.parse())
+        return await _fields_and_files(await parser.parse())
     except (
         MultiPartException,
         ValueError,
@@ -184,7 +184,7 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
             file.close()
 
 
-async def _parts(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
+async def _fields_and_files(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
     """Fields and files by name; ApiError 400 if one was sent twice."""
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}

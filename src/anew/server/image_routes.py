@@ -30,8 +30,8 @@ from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import ImageBody
-from anew.server.item_work import FinishedSamples, ItemRequest, ItemWork
-from anew.server.items import all_samples, check_size, class_of, item_request, sample_events, size_of, works_of
+from anew.server.item_tasks import FinishedSamples, ItemRequest, ItemTask
+from anew.server.items import all_samples, check_size, class_of, item_request, sample_events, size_of, tasks_of
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
 from anew.server.service import Json, Service
@@ -99,17 +99,17 @@ async def _image_response(
     sample_request: ItemRequest,
 ) -> Response:
     """The response, whole or as a stream of events."""
-    works = works_of(sample_request, entry, Channel())
-    entry.worker.submit(works[:1])
+    tasks = tasks_of(sample_request, entry, Channel())
+    entry.worker.submit(tasks[:1])
     if body.stream:
 
         def events(clock: RequestClock) -> AsyncIterator[Json]:
-            return _events(event_name, works, entry, clock)
+            return _events(event_name, tasks, entry, clock)
 
-        return service.stream(request, entry, works, events, ends_with_done=False)
+        return service.stream(request, entry, tasks, events, ends_with_done=False)
 
     async def whole(clock: RequestClock) -> Response:
-        samples = await all_samples(works, entry, clock)
+        samples = await all_samples(tasks, entry, clock)
         data = [
             {"b64_json": _base64(artifact), "label": label, "index": index}
             for index, (artifact, label) in enumerate(zip(samples.artifacts, samples.labels, strict=True))
@@ -122,11 +122,11 @@ async def _image_response(
         }
         return JSONResponse({**common, "data": data})
 
-    return await service.answer(request, entry, works, whole)
+    return await service.answer(request, entry, tasks, whole)
 
 
 async def _events(
-    event_name: str, works: list[ItemWork], entry: CatalogEntry, clock: RequestClock
+    event_name: str, tasks: list[ItemTask], entry: CatalogEntry, clock: RequestClock
 ) -> AsyncIterator[dict[str, object]]:
     """Events of partial images, then of finished ones."""
     common: dict[str, object] = {
@@ -134,8 +134,9 @@ async def _events(
         "quality": "auto",
         "background": "auto",
         "output_format": "png",
+        "seed": tasks[0].request.seed,
     }
-    async for event in sample_events(works, entry, clock):
+    async for event in sample_events(tasks, entry, clock):
         is_finished = isinstance(event, FinishedSamples)
         name = f"{event_name}.{'completed' if is_finished else 'partial_image'}"
         details = {"usage": NO_TOKENS} if isinstance(event, FinishedSamples) else {"partial_image_index": event.number}

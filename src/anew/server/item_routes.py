@@ -13,7 +13,7 @@ from anew.server.bodies import parse
 from anew.server.catalog import CatalogEntry
 from anew.server.guard import json_body
 from anew.server.item_bodies import AudioBody, SamplesBody
-from anew.server.items import all_samples, class_of, item_request, prompt_condition, works_of, zip_of
+from anew.server.items import all_samples, class_of, item_request, prompt_condition, tasks_of, zip_of
 from anew.server.metrics import RequestClock
 from anew.server.schemas import route_schema
 from anew.server.service import Service
@@ -39,15 +39,15 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
         body = parse(AudioBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "audio")
         label = class_of(entry, {"input": body.input, "voice": body.voice, "label": body.label})
-        works = works_of(item_request(body, entry, 1, label=label), entry, Channel())
-        entry.worker.submit(works[:1])
+        tasks = tasks_of(item_request(body, entry, 1, label=label), entry, Channel())
+        entry.worker.submit(tasks[:1])
 
         async def whole(clock: RequestClock) -> Response:
-            samples = await all_samples(works, entry, clock)
+            samples = await all_samples(tasks, entry, clock)
             data, file_format = await run_in_threadpool(_sound_file, samples, entry, body.response_format)
             return Response(data, media_type=f"audio/{file_format}")
 
-        return await service.answer(request, entry, works, whole)
+        return await service.answer(request, entry, tasks, whole)
 
     @app.post("/v1/samples", summary="Generate samples of any kind, as files in a zip", **files)
     async def samples(request: Request) -> Response:
@@ -55,16 +55,16 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
         entry = service.catalog.entry(body.model)
         label = class_of(entry, {"label": body.label})
         condition = await run_in_threadpool(prompt_condition, body, entry)
-        works = works_of(item_request(body, entry, body.n, label=label, condition=condition), entry, Channel())
-        entry.worker.submit(works[:1])
+        tasks = tasks_of(item_request(body, entry, body.n, label=label, condition=condition), entry, Channel())
+        entry.worker.submit(tasks[:1])
 
         async def whole(clock: RequestClock) -> Response:
-            samples = await all_samples(works, entry, clock)
+            samples = await all_samples(tasks, entry, clock)
             data = await run_in_threadpool(zip_of, samples)
             headers = {"Content-Disposition": 'attachment; filename="samples.zip"'}
             return Response(data, media_type="application/zip", headers=headers)
 
-        return await service.answer(request, entry, works, whole)
+        return await service.answer(request, entry, tasks, whole)
 
 
 def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) -> tuple[bytes, str]:

@@ -1,10 +1,9 @@
-"""From a body that requests items to works of a model, and to their samples."""
+"""From a body that requests items to tasks of a model, and to their samples."""
 
 from __future__ import annotations
 
 import io
 import math
-import secrets
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,13 +17,13 @@ from anew.sampling.samples import Samples
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.item_bodies import ItemsBody, SamplesBody
-from anew.server.item_work import Draft, FinishedSamples, ItemRequest, ItemWork
-from anew.server.limits import MAX_TOKENS, MAX_VALUES
+from anew.server.item_tasks import Draft, FinishedSamples, ItemRequest, ItemTask
+from anew.server.limits import MAX_TOKENS, MAX_VALUES, random_seed
 from anew.server.metrics import RequestClock
 from anew.server.worker import Channel
 
 LONG_TEXT_TOKENS = 500  # of a sample of running text, if no maximum is given
-ANY = ("", "any", "auto")  # instead of a class: each with its share in the data
+ANY_CLASS = ("", "any", "auto")  # instead of a class: each with its share in the data
 
 
 def item_request(
@@ -64,7 +63,7 @@ def item_request(
             f"{limit:,}{remedy}",
             "n",
         )
-    seed = secrets.randbits(53) if body.seed is None else body.seed  # 53 bits: JSON keeps them exactly
+    seed = random_seed() if body.seed is None else body.seed
     first_index = body.first_index if isinstance(body, SamplesBody) else 0
     stop = body.stop if isinstance(body, SamplesBody) else None
     return ItemRequest(
@@ -104,7 +103,9 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
         ApiError: 400 there is no such class, or two fields name different ones.
     """
     chosen = {
-        field: name for field, name in names.items() if name is not None and (name in entry.labels or name not in ANY)
+        field: name
+        for field, name in names.items()
+        if name is not None and (name in entry.labels or name not in ANY_CLASS)
     }
     for field, name in chosen.items():
         if not entry.spec.classes:
@@ -156,27 +157,27 @@ def prompt_condition(body: SamplesBody, entry: CatalogEntry) -> Condition | None
         raise from_config_error(error) from None
 
 
-def works_of(request: ItemRequest, entry: CatalogEntry, channel: Channel[object]) -> list[ItemWork]:
+def tasks_of(request: ItemRequest, entry: CatalogEntry, channel: Channel[object]) -> list[ItemTask]:
     """The request in parts of at most `max_rows` samples."""
     starts = range(0, request.n, entry.max_rows)
     parts = [
         replace(request, first_index=request.first_index + start, n=min(entry.max_rows, request.n - start))
         for start in starts
     ]
-    return [ItemWork(part, channel, entry.max_rows) for part in parts]
+    return [ItemTask(part, channel, entry.max_rows) for part in parts]
 
 
 async def sample_events(
-    works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock
+    tasks: Sequence[ItemTask], entry: CatalogEntry, clock: RequestClock
 ) -> AsyncIterator[Draft | FinishedSamples]:
-    """Drafts and finished samples. The caller submits the first work, which a full queue refuses. The others are submitted one after
+    """Drafts and finished samples. The caller submits the first task, which a full queue refuses. The others are submitted one after
     another, so that requests of other clients are served in between."""
-    for number, work in enumerate(works):
+    for number, task in enumerate(tasks):
         if number:
-            entry.worker.submit([work], is_continuation=True)
+            entry.worker.submit([task], is_continuation=True)
         event: object = None
         while not isinstance(event, FinishedSamples):
-            event = await work.channel.get()
+            event = await task.channel.get()
             assert isinstance(event, Draft | FinishedSamples)
             clock.on_piece()
             yield event
@@ -184,10 +185,10 @@ async def sample_events(
     clock.reason = "stop"
 
 
-async def all_samples(works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock) -> Samples:
-    """The samples of all works, in order."""
+async def all_samples(tasks: Sequence[ItemTask], entry: CatalogEntry, clock: RequestClock) -> Samples:
+    """The samples of all tasks, in order."""
     samples = None
-    async for event in sample_events(works, entry, clock):
+    async for event in sample_events(tasks, entry, clock):
         if isinstance(event, FinishedSamples):
             samples = event.samples if samples is None else samples + event.samples
     assert samples is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 # Chosen such that no request takes minutes or gigabytes on a CPU; those marked as OpenAI's are its own.
@@ -14,12 +15,18 @@ ROW_VALUES = 2**20
 MAX_VALUES = 2**25  # of one request: samples times the values of one
 MAX_SAMPLES = 1_000  # of one request for files; `first_index` gives further ones
 MAX_PARTIAL_IMAGES = 3  # OpenAI's
-MAX_SCORED = 262_144  # characters of one request
+MAX_SCORED_CHARACTERS = 262_144  # characters of one request
 MAX_SCORED_ITEMS = 256  # of one request
 MAX_MESSAGES = 256  # of a chat, of which only the user's last one is used
 MAX_STOPS = 4  # OpenAI's
 MAX_STOP_LENGTH = 256  # characters
 MAX_LOG_PROBS = 20  # OpenAI's
+SEED_BITS = 53  # every reader of JSON keeps such integers exactly
+
+
+def random_seed() -> int:
+    """A seed for a request without one. Its answer tells it, so that the same can be asked for again."""
+    return secrets.randbits(SEED_BITS)
 
 
 @dataclass(frozen=True, slots=True)

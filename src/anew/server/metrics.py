@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 Counts = Callable[[], Iterable[tuple[str, int, int, bool]]]
-"""Name, running and waiting works of each model, and whether it is in memory."""
+"""Name, running and waiting tasks of each model, and whether it is in memory."""
 MODEL = "model_name"  # vLLM's label
 # Bounds of the buckets, those of vLLM.
 SECONDS = (
@@ -38,7 +38,7 @@ SECONDS = (
 
 
 class RequestClock:
-    """The time of one request, from when its works are queued.
+    """The time of one request, from when its tasks are queued.
 
     Attributes:
         first_piece_seconds: Seconds until the first piece of the answer; None before.
@@ -80,7 +80,7 @@ class _Queues(Collector):
 
 
 class Metrics:
-    """All metrics of a server. counts: returns the running and waiting works of each model."""
+    """All metrics of a server. counts: returns the running and waiting tasks of each model."""
 
     def __init__(self, counts: Counts) -> None:
         self.registry = CollectorRegistry()

@@ -15,7 +15,7 @@ from anew.server.catalog import Catalog, CatalogEntry
 from anew.server.faults import ApiError
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
-from anew.server.worker import Work
+from anew.server.worker import Task
 
 DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it
@@ -42,9 +42,9 @@ class Service:
 
     @asynccontextmanager
     async def in_progress(
-        self, request: Request, entry: CatalogEntry, works: Sequence[Work]
+        self, request: Request, entry: CatalogEntry, tasks: Sequence[Task]
     ) -> AsyncIterator[RequestClock]:
-        """A context in which to await works. It ends when the time is up or the client disconnects, and cancels the works.
+        """A context in which to await tasks. It ends when the time is up or the client disconnects, and cancels the tasks.
 
         Raises:
             ApiError: 504 the time is up.
@@ -54,8 +54,8 @@ class Service:
         async def watch() -> None:
             while not await request.is_disconnected():
                 await asyncio.sleep(DISCONNECT_POLL_SECONDS)
-            entry.worker.cancel(works)
-            works[0].fail(ClientGoneError())
+            entry.worker.cancel(tasks)
+            tasks[0].fail(ClientGoneError())
 
         watcher = asyncio.create_task(watch())
         try:
@@ -67,7 +67,7 @@ class Service:
             raise ApiError(504, message, code="timeout") from None
         finally:
             watcher.cancel()
-            entry.worker.cancel(works)
+            entry.worker.cancel(tasks)
             with suppress(asyncio.CancelledError):
                 await watcher
 
@@ -75,12 +75,12 @@ class Service:
         self,
         request: Request,
         entry: CatalogEntry,
-        works: Sequence[Work],
+        tasks: Sequence[Task],
         make: Callable[[RequestClock], Awaitable[Response]],
     ) -> Response:
-        """The response that `make` returns once the works are finished."""
+        """The response that `make` returns once the tasks are finished."""
         try:
-            async with self.in_progress(request, entry, works) as clock:
+            async with self.in_progress(request, entry, tasks) as clock:
                 return await make(clock)
         except ClientGoneError:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -89,7 +89,7 @@ class Service:
         self,
         request: Request,
         entry: CatalogEntry,
-        works: Sequence[Work],
+        tasks: Sequence[Task],
         make: Callable[[RequestClock], AsyncIterator[Json]],
         ends_with_done: bool = True,
     ) -> Response:
@@ -97,7 +97,7 @@ class Service:
 
         async def events() -> AsyncIterator[str]:
             try:
-                async with self.in_progress(request, entry, works) as clock:
+                async with self.in_progress(request, entry, tasks) as clock:
                     async for value in make(clock):
                         yield _event(value)
             except ApiError as error:

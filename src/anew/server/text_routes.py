@@ -23,11 +23,11 @@ from anew.server.completions import Answer, ChatAnswer, completion_of, requests_
 from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body
 from anew.server.items import class_of
-from anew.server.limits import MAX_SCORED
+from anew.server.limits import MAX_SCORED_CHARACTERS
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
 from anew.server.service import Service
-from anew.server.worker import Channel, Work
+from anew.server.worker import Channel, Task
 
 TAG = "Text"
 
@@ -76,27 +76,27 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     async def score(request: Request) -> Response:
         body = parse(ScoreBody, await json_body(request, service.limits))
         entry = service.catalog.entry(body.model)
-        work = score_work(body, entry)
-        entry.worker.submit([work])
+        task = score_task(body, entry)
+        entry.worker.submit([task])
 
         async def whole(clock: RequestClock) -> Response:
-            answer = await score_answer(work, entry)
+            answer = await score_answer(task, entry)
             clock.reason = "stop"
             return JSONResponse(answer)
 
-        return await service.answer(request, entry, [work], whole)
+        return await service.answer(request, entry, [task], whole)
 
 
 async def _text_response(service: Service, request: Request, answer: Answer) -> Response:
     """The response, whole or as a stream."""
-    answer.entry.worker.submit(answer.works)
+    answer.entry.worker.submit(answer.tasks)
     if answer.body.stream:
-        return service.stream(request, answer.entry, answer.works, answer.chunks)
+        return service.stream(request, answer.entry, answer.tasks, answer.chunks)
 
     async def whole(clock: RequestClock) -> Response:
         return JSONResponse(await answer.whole(clock))
 
-    return await service.answer(request, answer.entry, answer.works, whole)
+    return await service.answer(request, answer.entry, answer.tasks, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class ItemBits:
     tokens: int
 
 
-class ScoreWork(Work):
+class ScoreTask(Task):
     """Items to score, one after another, so that a disconnected client is noticed between two."""
 
     def __init__(self, items: Sequence[str | bytes], label: str | None, channel: Channel[object]) -> None:
@@ -119,7 +119,7 @@ class ScoreWork(Work):
     def batch_key(self) -> Hashable:
         return None
 
-    def run(self, model: Model, group: Sequence[Work]) -> None:
+    def run(self, model: Model, group: Sequence[Task]) -> None:
         for index, item in enumerate(self.items):
             if self.channel.is_cancelled:
                 return
@@ -132,8 +132,8 @@ class ScoreWork(Work):
             self.channel.put(ItemBits(index, scores.bits, scores.units, scores.tokens))
 
 
-def score_work(body: ScoreBody, entry: CatalogEntry) -> ScoreWork:
-    """The work of a body; ApiError 400 if its items or its label do not fit the model."""
+def score_task(body: ScoreBody, entry: CatalogEntry) -> ScoreTask:
+    """The task of a body; ApiError 400 if its items or its label do not fit the model."""
     if not entry.has_likelihood:
         raise bad_request(
             f"the model {entry.name!r} ({entry.family}) has no likelihood, so it cannot score items", "model"
@@ -141,7 +141,7 @@ def score_work(body: ScoreBody, entry: CatalogEntry) -> ScoreWork:
     label = class_of(entry, {"label": body.label})
     if label is not None and not entry.mixed_classes:
         raise bad_request(f"the bits of this model ({entry.family}) are those of all classes; leave label out", "label")
-    return ScoreWork(_items_of(body, entry), label, Channel())
+    return ScoreTask(_items_of(body, entry), label, Channel())
 
 
 def _items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
@@ -149,9 +149,9 @@ def _items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
     if any(not text for text in texts):
         raise bad_request("input must not be empty", "input")
     if isinstance(entry.spec, Tokens):
-        if sum(map(len, texts)) > MAX_SCORED:
+        if sum(map(len, texts)) > MAX_SCORED_CHARACTERS:
             raise bad_request(
-                f"input may have at most {MAX_SCORED:,} characters in all; send several requests", "input"
+                f"input may have at most {MAX_SCORED_CHARACTERS:,} characters in all; send several requests", "input"
             )
         return list(texts)
     try:
@@ -161,12 +161,12 @@ def _items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
         raise bad_request(message, "input") from None
 
 
-async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object]:
+async def score_answer(task: ScoreTask, entry: CatalogEntry) -> dict[str, object]:
     """The answer, once all items are scored."""
     data: list[dict[str, object]] = []
     bits = units = 0.0
-    while len(data) < len(work.items):
-        item = await work.channel.get()
+    while len(data) < len(task.items):
+        item = await task.channel.get()
         assert isinstance(item, ItemBits)
         bits, units = bits + item.bits, units + item.units
         row = {"index": item.index, "bits": item.bits, "units": item.units, "tokens": item.tokens}
@@ -178,7 +178,7 @@ async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object
         "bound": "exact" if isinstance(entry.spec, Tokens) else "an upper bound",
         "bits_per_unit": bits / units if units else None,
         "notes": class_notes(
-            len(data) if entry.mixed_classes and work.label is None else 0, len(data), entry.mixed_classes
+            len(data) if entry.mixed_classes and task.label is None else 0, len(data), entry.mixed_classes
         ),
         "data": data,
     }

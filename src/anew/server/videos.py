@@ -19,8 +19,8 @@ from anew.server.catalog import CatalogEntry
 from anew.server.faults import ApiError
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import VideoBody
-from anew.server.item_work import Draft, FinishedSamples, ItemWork
-from anew.server.items import check_size, class_of, item_request, sample_events, size_of, works_of
+from anew.server.item_tasks import Draft, FinishedSamples, ItemTask
+from anew.server.items import check_size, class_of, item_request, sample_events, size_of, tasks_of
 from anew.server.limits import Limits
 from anew.server.schemas import route_schema
 from anew.server.service import Service
@@ -48,7 +48,7 @@ class VideoJob:
     id: str
     entry: CatalogEntry
     prompt: str
-    works: list[ItemWork]
+    tasks: list[ItemTask]
     created: int = field(default_factory=lambda: int(time.time()))
     progress: int = 0
     clip: Artifact | None = None
@@ -121,9 +121,9 @@ class Jobs:
         check_size(entry, body.size)
         label = class_of(entry, {"prompt": body.prompt, "label": body.label})
         sample_request = item_request(body, entry, 1, label=label, num_partials=PROGRESS_DRAFTS)
-        works = works_of(sample_request, entry, Channel())
-        entry.worker.submit(works)
-        job = VideoJob(f"video_{secrets.token_hex(12)}", entry, body.prompt, works)
+        tasks = tasks_of(sample_request, entry, Channel())
+        entry.worker.submit(tasks)
+        job = VideoJob(f"video_{secrets.token_hex(12)}", entry, body.prompt, tasks)
         self._jobs[job.id] = job
         job.task = asyncio.create_task(self._make(job))
         return job
@@ -131,7 +131,7 @@ class Jobs:
     def delete(self, id: str) -> VideoJob:
         """Delete a job, finished or not."""
         job = self.job(id)
-        job.entry.worker.cancel(job.works)
+        job.entry.worker.cancel(job.tasks)
         if job.task is not None:
             job.task.cancel()
         return self._jobs.pop(id)
@@ -139,7 +139,7 @@ class Jobs:
     async def _make(self, job: VideoJob) -> None:
         try:
             with self.service.metrics.clock(job.entry.name) as clock:
-                async for event in sample_events(job.works, job.entry, clock):
+                async for event in sample_events(job.tasks, job.entry, clock):
                     job.update(event)
         except ApiError as error:
             job.error = error

@@ -1,4 +1,4 @@
-"""The thread of a model: it loads the model when it is needed, does works in order, and unloads the model when idle.
+"""The thread of a model: it loads the model when it is needed, carries out tasks in order, and unloads the model when idle.
 
 Works send events to the event loop through channels.
 """
@@ -27,7 +27,7 @@ from anew.server.faults import ApiError, from_config_error
 from anew.server.limits import MAX_ROWS, Limits
 
 E = TypeVar("E")
-GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
+GATHER_SECONDS = 0.004  # for which a task waits for others to be batched with: less than a step of most models
 # Of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
 NEWEST_WEIGHT = 0.3
 STOPPING = "the server is stopping; try again later"
@@ -59,7 +59,7 @@ class Channel(Generic[E]):
         self.is_cancelled = True
 
 
-class Work(ABC):
+class Task(ABC):
     """A part of a request, to be done by the thread of one model.
 
     Attributes:
@@ -81,8 +81,8 @@ class Work(ABC):
         """Works with the same key can be done as one batch; None: this one only alone."""
 
     @abstractmethod
-    def run(self, model: Model, group: Sequence[Work]) -> None:
-        """Do the works of `group`, of which this is the first, and send their events. Stops when `channel.is_cancelled`."""
+    def run(self, model: Model, group: Sequence[Task]) -> None:
+        """Carry out the tasks of `group`, of which this is the first, and send their events. Stops when `channel.is_cancelled`."""
 
     def fail(self, error: Exception) -> None:
         """End the request with an error."""
@@ -107,7 +107,7 @@ class ModelWorker:
     def __init__(self, name: str, load: Callable[[], Model], limits: Limits, model: Model | None = None) -> None:
         self.name, self.limits = name, limits
         self._load, self._model = load, model
-        self._pending: deque[Work] = deque()
+        self._pending: deque[Task] = deque()
         self._num_running = 0
         self._seconds_per_group = 1.0
         self._changed = threading.Condition()
@@ -121,12 +121,12 @@ class ModelWorker:
         return self._model is not None
 
     def counts(self) -> tuple[int, int]:
-        """Numbers of works in progress and of works that are waiting."""
+        """Numbers of tasks in progress and of tasks that are waiting."""
         with self._changed:
             return self._num_running, len(self._pending)
 
-    def submit(self, works: Sequence[Work], is_continuation: bool = False) -> None:
-        """Add works of one request to the queue.
+    def submit(self, tasks: Sequence[Task], is_continuation: bool = False) -> None:
+        """Add tasks of one request to the queue.
 
         Args:
             is_continuation: Whether the request was accepted before, so that a full queue must not refuse it.
@@ -138,9 +138,9 @@ class ModelWorker:
             self._drop_cancelled()
             if self._stop_reason:
                 raise ApiError(503, self._stop_reason)
-            if not is_continuation and len(self._pending) + len(works) > self.limits.queue:
+            if not is_continuation and len(self._pending) + len(tasks) > self.limits.queue:
                 raise self._queue_is_full()
-            self._pending.extend(works)
+            self._pending.extend(tasks)
             self._changed.notify_all()
 
     def _queue_is_full(self) -> ApiError:
@@ -148,15 +148,15 @@ class ModelWorker:
         message = f"the queue of {self.name!r} is full; try again in {seconds} s"
         return ApiError(429, message, code="queue_full", headers={"Retry-After": str(seconds)})
 
-    def cancel(self, works: Sequence[Work]) -> None:
-        """Cancel works, and remove them from the queue."""
-        for work in works:
-            work.channel.cancel()
+    def cancel(self, tasks: Sequence[Task]) -> None:
+        """Cancel tasks, and remove them from the queue."""
+        for task in tasks:
+            task.channel.cancel()
         with self._changed:
             self._drop_cancelled()
 
     def request_stop(self, reason: str = STOPPING) -> None:
-        """Let the thread end after its present work. Works that are waiting or submitted later are answered with 503.
+        """Let the thread end after its present task. Tasks that are waiting or submitted later are answered with 503.
 
         reason: message of that error.
         """
@@ -170,7 +170,7 @@ class ModelWorker:
         self._thread.join(timeout=self.limits.stop_seconds)
 
     def _drop_cancelled(self) -> None:
-        self._pending = deque(work for work in self._pending if not work.channel.is_cancelled)
+        self._pending = deque(task for task in self._pending if not task.channel.is_cancelled)
 
     # ---- in the thread ----
 
@@ -182,11 +182,11 @@ class ModelWorker:
         finally:  # after a bug too, since requests would wait in vain for a thread that is gone
             with self._changed:
                 self._stop_reason = self._stop_reason or FAILED
-            for work in self._pending:
-                work.fail(ApiError(503, self._stop_reason))
+            for task in self._pending:
+                task.fail(ApiError(503, self._stop_reason))
 
-    def _next_group(self) -> list[Work] | None:
-        """The first work and those that can be batched with it; [] if there is none; None if the thread is to end."""
+    def _next_group(self) -> list[Task] | None:
+        """The first task and those that can be batched with it; [] if there is none; None if the thread is to end."""
         with self._changed:
             if not self._pending and not self._stop_reason:
                 was_changed = self._changed.wait(self.limits.idle_seconds if self.is_loaded else None)
@@ -205,23 +205,23 @@ class ModelWorker:
             self._num_running = len(group)
         return group
 
-    def _take_group(self) -> list[Work]:
+    def _take_group(self) -> list[Task]:
         if not self._pending:
             return []
         group = [self._pending.popleft()]
         key, rows = group[0].batch_key(), group[0].size
-        waiting: deque[Work] = deque()
-        for work in self._pending:
-            fits = key is not None and rows + work.size <= group[0].max_rows and work.batch_key() == key
+        waiting: deque[Task] = deque()
+        for task in self._pending:
+            fits = key is not None and rows + task.size <= group[0].max_rows and task.batch_key() == key
             if fits:
-                group.append(work)
-                rows += work.size
+                group.append(task)
+                rows += task.size
             else:
-                waiting.append(work)
+                waiting.append(task)
         self._pending = waiting
         return group
 
-    def _run_group(self, group: Sequence[Work]) -> None:
+    def _run_group(self, group: Sequence[Task]) -> None:
         begin = time.monotonic()
         try:
             if self._model is None:
@@ -229,8 +229,8 @@ class ModelWorker:
             group[0].run(self._model, group)
         except Exception as error:  # whatever it is, clients get an answer and the thread continues
             api_error = self._to_api_error(error)
-            for work in group:
-                work.fail(api_error)
+            for task in group:
+                task.fail(api_error)
         finally:
             with self._changed:
                 self._num_running = 0

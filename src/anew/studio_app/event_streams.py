@@ -1,4 +1,4 @@
-"""Shared by the routes that use models: the model of a run, sample options, and works as streams of events."""
+"""Shared by the routes that use models: the model of a run, sample options, and tasks as streams of events."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body
 from anew.server.worker import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, Seed, ShortText
-from anew.studio_app.loaded_models import Player, Players
-from anew.studio_app.sample_work import PlayWork, SampleOptions
+from anew.studio_app.loaded_models import LoadedModel, LoadedModels
+from anew.studio_app.sample_tasks import PlayTask, SampleOptions
 from anew.studio_app.studio import Studio
 
 MAX_PROMPT = 20_000  # characters: several times what a model sees at once
 BodyT = TypeVar("BodyT", bound=RunBody)
-MakeWork = Callable[[Player, Channel[object]], PlayWork]
+MakeTask = Callable[[LoadedModel, Channel[object]], PlayTask]
 
 
 class SampleOptionsBody(RunBody):
@@ -40,16 +40,16 @@ class SampleOptionsBody(RunBody):
         return SampleOptions(n, self.seed, self.label, self.prompt, self.settings)
 
 
-async def player_of(studio: Studio, players: Players, name: str) -> Player:
+async def loaded_model(studio: Studio, loaded_models: LoadedModels, name: str) -> LoadedModel:
     """The model of the run of this name."""
-    return await run_in_threadpool(lambda: players.player(studio.run(name)))
+    return await run_in_threadpool(lambda: loaded_models.get(studio.run(name)))
 
 
-async def work_events(player: Player, make: MakeWork) -> AsyncIterator[dict[str, object]]:
-    """Events of a work until its end. The work is cancelled when the iteration stops."""
+async def task_events(loaded: LoadedModel, make: MakeTask) -> AsyncIterator[dict[str, object]]:
+    """Events of a task until its end. The task is cancelled when the iteration stops."""
     channel: Channel[object] = Channel()
-    work = make(player, channel)
-    player.worker.submit([work])
+    task = make(loaded, channel)
+    loaded.worker.submit([task])
     try:
         while True:
             event = await channel.get()
@@ -58,37 +58,37 @@ async def work_events(player: Player, make: MakeWork) -> AsyncIterator[dict[str,
             if "end" in event:
                 return
     finally:
-        player.worker.cancel([work])
+        loaded.worker.cancel([task])
 
 
-class WorkRoutes:
-    """Adds routes whose answers are the events of a work."""
+class TaskRoutes:
+    """Adds routes whose answers are the events of a task."""
 
-    def __init__(self, app: FastAPI, studio: Studio, players: Players) -> None:
-        self._app, self._studio, self._players = app, studio, players
+    def __init__(self, app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
+        self._app, self._studio, self._models = app, studio, loaded_models
 
     def add(
-        self, path: str, body_type: type[BodyT], work_of: Callable[[BodyT, Player, Channel[object]], PlayWork]
+        self, path: str, body_type: type[BodyT], task_of: Callable[[BodyT, LoadedModel, Channel[object]], PlayTask]
     ) -> None:
-        """Add a route. work_of: makes the work that a body asks for, of the model of the run that it names."""
+        """Add a route. task_of: makes the task that a body asks for, of the model of the run that it names."""
 
         async def answer(request: Request) -> Response:
             body = parse(body_type, await json_body(request, LIMITS))
-            player = await player_of(self._studio, self._players, body.run)
-            return stream(player, lambda player, channel: work_of(body, player, channel))
+            loaded = await loaded_model(self._studio, self._models, body.run)
+            return stream(loaded, lambda loaded, channel: task_of(body, loaded, channel))
 
         self._app.add_api_route(path, answer, methods=["POST"])
 
 
-def stream(player: Player, make: MakeWork) -> Response:
-    """A response that streams the events of a work."""
-    return StreamingResponse(_server_sent_events(player, make), media_type="text/event-stream")
+def stream(loaded: LoadedModel, make: MakeTask) -> Response:
+    """A response that streams the events of a task."""
+    return StreamingResponse(_server_sent_events(loaded, make), media_type="text/event-stream")
 
 
-async def _server_sent_events(player: Player, make: MakeWork) -> AsyncIterator[str]:
+async def _server_sent_events(loaded: LoadedModel, make: MakeTask) -> AsyncIterator[str]:
     """The events as server-sent events; an error is the last of them."""
     try:
-        async for event in work_events(player, make):
+        async for event in task_events(loaded, make):
             yield f"data: {json.dumps(event)}\n\n"
     except ApiError as error:
         yield f"data: {json.dumps(error.body())}\n\n"

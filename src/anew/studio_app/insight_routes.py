@@ -10,19 +10,19 @@ from pydantic import Field, Strict
 
 from anew.server.limits import MAX_ROWS
 from anew.server.worker import Channel
-from anew.studio_app.event_streams import SampleOptionsBody, WorkRoutes
-from anew.studio_app.insight_work import (
-    DiscriminatorWork,
-    FieldWork,
-    MapWork,
-    NoiseWork,
-    PlaceWork,
-    SentenceWork,
-    SoftnessWork,
+from anew.studio_app.event_streams import SampleOptionsBody, TaskRoutes
+from anew.studio_app.insight_tasks import (
+    DiscriminatorTask,
+    FieldTask,
+    MapTask,
+    NoiseTask,
+    PlaceTask,
+    SentenceTask,
+    SoftnessTask,
 )
 from anew.studio_app.job_routes import RunBody
-from anew.studio_app.loaded_models import Player, Players
-from anew.studio_app.sample_work import PlayWork
+from anew.studio_app.loaded_models import LoadedModel, LoadedModels
+from anew.studio_app.sample_tasks import PlayTask
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]
@@ -54,31 +54,33 @@ class NoiseBody(StepOptionsBody):
     each_label: Annotated[bool, Strict()] = False
 
 
-def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
+def add_insights(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
     """Add the routes."""
 
-    works = WorkRoutes(app, studio, players)
+    tasks = TaskRoutes(app, studio, loaded_models)
 
-    def add(path: str, body_type: type[BodyT], work_of: Callable[[BodyT, Player, Channel[object]], PlayWork]) -> None:
-        def work_at_step(body: BodyT, player: Player, channel: Channel[object]) -> PlayWork:
-            work = work_of(body, player, channel)
-            work.step = body.step
-            return work
+    def add(
+        path: str, body_type: type[BodyT], task_of: Callable[[BodyT, LoadedModel, Channel[object]], PlayTask]
+    ) -> None:
+        def work_at_step(body: BodyT, loaded: LoadedModel, channel: Channel[object]) -> PlayTask:
+            task = task_of(body, loaded, channel)
+            task.step = body.step
+            return task
 
-        works.add(path, body_type, work_at_step)
+        tasks.add(path, body_type, work_at_step)
 
     add(
         "/noise",
         NoiseBody,
-        lambda body, player, channel: NoiseWork(player, channel, body.options(1), body.each_label),
+        lambda body, loaded, channel: NoiseTask(loaded, channel, body.options(1), body.each_label),
     )
-    add("/field", StepBody, lambda body, player, channel: FieldWork(player, channel))
-    add("/map", StepBody, lambda body, player, channel: MapWork(player, channel))
-    add("/place", PlacesBody, lambda body, player, channel: PlaceWork(player, channel, body.places))
-    add("/sentence", StepOptionsBody, lambda body, player, channel: SentenceWork(player, channel, body.options(1)))
-    add("/softness", StepOptionsBody, lambda body, player, channel: SoftnessWork(player, channel, body.options(1)))
+    add("/field", StepBody, lambda body, loaded, channel: FieldTask(loaded, channel))
+    add("/map", StepBody, lambda body, loaded, channel: MapTask(loaded, channel))
+    add("/place", PlacesBody, lambda body, loaded, channel: PlaceTask(loaded, channel, body.places))
+    add("/sentence", StepOptionsBody, lambda body, loaded, channel: SentenceTask(loaded, channel, body.options(1)))
+    add("/softness", StepOptionsBody, lambda body, loaded, channel: SoftnessTask(loaded, channel, body.options(1)))
     add(
         "/discriminator",
         StepOptionsBody,
-        lambda body, player, channel: DiscriminatorWork(player, channel, body.options(1)),
+        lambda body, loaded, channel: DiscriminatorTask(loaded, channel, body.options(1)),
     )

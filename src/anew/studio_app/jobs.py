@@ -69,7 +69,7 @@ class JobStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "jobs"
-        self._read: dict[str, tuple[int, Job]] = {}  # by file name, with its time of change
+        self._read: dict[str, tuple[files.Stamp, Job]] = {}  # by file name
 
     def prepare(self) -> None:
         """Create the folder."""
@@ -77,14 +77,14 @@ class JobStore:
 
     def all(self) -> list[Job]:
         """All jobs in the order of the queue; damaged files are ignored."""
-        jobs: dict[str, tuple[int, Job]] = {}
+        jobs: dict[str, tuple[files.Stamp, Job]] = {}
         try:
             entries = [entry for entry in os.scandir(self.folder) if entry.name.endswith(".json")]
         except OSError:
             return []
         for entry in entries:
             try:
-                stamp = entry.stat(follow_symlinks=False).st_mtime_ns
+                stamp = files.change_stamp(entry.stat(follow_symlinks=False))
                 before = self._read.get(entry.name)
                 is_known = before is not None and before[0] == stamp
                 jobs[entry.name] = before if is_known and before else (stamp, self._load(Path(entry.path)))

@@ -24,15 +24,15 @@ from anew.studio_app.watcher import Signature
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PLAYERS = 3  # models that stay in memory; chosen
+MAX_LOADED = 3  # models that stay in memory; chosen
 MAX_SAMPLE_SETS = 12  # sets of samples of each model that stay in memory, as pages may still ask for them; chosen
 CHANGED = "the weights of this run have just been changed or deleted; try again"
-UNLOADED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others have been used meanwhile; try again"
+UNLOADED = f"the Studio keeps {MAX_LOADED} models in memory, and others have been used meanwhile; try again"
 LIMITS = Limits(queue=16, idle_seconds=300.0, stop_seconds=2.0)
 
 
 @dataclass(slots=True)
-class Player:
+class LoadedModel:
     """A model and its samples.
 
     Attributes:
@@ -92,38 +92,38 @@ class Player:
         return samples
 
 
-class Players:
+class LoadedModels:
     """The models in memory. Thread-safe."""
 
     def __init__(self) -> None:
-        self._players: OrderedDict[Path, Player] = OrderedDict()
+        self._models: OrderedDict[Path, LoadedModel] = OrderedDict()
         self._lock = threading.Lock()
 
-    def player(self, run: Path) -> Player:
-        """The model of a run with its current weights, which are loaded at the first work."""
+    def get(self, run: Path) -> LoadedModel:
+        """The model of a run with its current weights, which are loaded at the first task."""
         stamp = _weights_stamp(run)
-        ended: list[tuple[Player, str]] = []
+        ended: list[tuple[LoadedModel, str]] = []
         with self._lock:
-            player = self._players.pop(run, None)
-            if player is not None and player.stamp != stamp:
-                ended.append((player, CHANGED))
-                player = None
-            if player is None:
-                player = Player(run, stamp, ModelWorker(run.name, lambda: _load(run), LIMITS))
-            self._players[run] = player
-            while len(self._players) > MAX_PLAYERS:
-                ended.append((self._players.popitem(last=False)[1], UNLOADED))
+            loaded = self._models.pop(run, None)
+            if loaded is not None and loaded.stamp != stamp:
+                ended.append((loaded, CHANGED))
+                loaded = None
+            if loaded is None:
+                loaded = LoadedModel(run, stamp, ModelWorker(run.name, lambda: _load(run), LIMITS))
+            self._models[run] = loaded
+            while len(self._models) > MAX_LOADED:
+                ended.append((self._models.popitem(last=False)[1], UNLOADED))
         for old, reason in ended:
             threading.Thread(target=old.worker.stop, args=(reason,), daemon=True).start()
-        return player
+        return loaded
 
     def stop(self) -> None:
         """End all threads."""
         with self._lock:
-            players = list(self._players.values())
-            self._players.clear()
-        for player in players:
-            player.worker.stop()
+            loaded_models = list(self._models.values())
+            self._models.clear()
+        for loaded in loaded_models:
+            loaded.worker.stop()
 
 
 def _load(run: Path) -> Model:

@@ -31,16 +31,16 @@ from anew.server.faults import bad_request
 from anew.server.guard import json_body, stream_body
 from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
-from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, WorkRoutes, player_of, stream, work_events
+from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, TaskRoutes, loaded_model, stream, task_events
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
-from anew.studio_app.loaded_models import Player, Players
-from anew.studio_app.sample_work import (
-    AboutWork,
-    NearestWork,
+from anew.studio_app.loaded_models import LoadedModel, LoadedModels
+from anew.studio_app.sample_tasks import (
+    AboutTask,
+    NearestTask,
     SampleOptions,
-    SampleWork,
-    TokenWork,
-    WalkWork,
+    SampleTask,
+    TokenTask,
+    WalkTask,
     fill_in_mode,
 )
 from anew.studio_app.studio import Studio
@@ -87,33 +87,33 @@ class NearestBody(RunBody):
     index: Annotated[int, Strict(), Field(ge=0)] = 0
 
 
-def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
+def add_play(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
     """Add the routes."""
 
     @app.get("/about")
     async def about(request: Request) -> Response:
-        player = await player_of(studio, players, request.query_params.get("run", ""))
-        (event,) = [event async for event in work_events(player, AboutWork) if "end" not in event]
+        loaded = await loaded_model(studio, loaded_models, request.query_params.get("run", ""))
+        (event,) = [event async for event in task_events(loaded, AboutTask) if "end" not in event]
         return JSONResponse(event)
 
     @app.post("/sample")
     async def sample(request: Request) -> Response:
         body = parse(SampleBody, await json_body(request, LIMITS))
-        player = await player_of(studio, players, body.run)
-        condition = None if body.samples is None else (lambda model: _condition(player, body, model))
-        return stream(player, lambda player, channel: SampleWork(player, channel, body.options(body.n), condition))
+        loaded = await loaded_model(studio, loaded_models, body.run)
+        condition = None if body.samples is None else (lambda model: _condition(loaded, body, model))
+        return stream(loaded, lambda loaded, channel: SampleTask(loaded, channel, body.options(body.n), condition))
 
-    works = WorkRoutes(app, studio, players)
-    works.add(
+    tasks = TaskRoutes(app, studio, loaded_models)
+    tasks.add(
         "/tokens",
         TokensBody,
-        lambda body, player, channel: TokenWork(player, channel, body.options(1), body.max_tokens),
+        lambda body, loaded, channel: TokenTask(loaded, channel, body.options(1), body.max_tokens),
     )
-    works.add(
-        "/walk", WalkBody, lambda body, player, channel: WalkWork(player, channel, body.options(body.n), body.stops)
+    tasks.add(
+        "/walk", WalkBody, lambda body, loaded, channel: WalkTask(loaded, channel, body.options(body.n), body.stops)
     )
-    works.add(
-        "/nearest", NearestBody, lambda body, player, channel: NearestWork(player, channel, body.samples, body.index)
+    tasks.add(
+        "/nearest", NearestBody, lambda body, loaded, channel: NearestTask(loaded, channel, body.samples, body.index)
     )
 
     @app.post("/origin")
@@ -124,19 +124,19 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     @app.get("/file")
     async def file(request: Request) -> Response:
         query = request.query_params
-        player, index = await player_of(studio, players, query.get("run", "")), query.get("index", "0")
+        loaded, index = await loaded_model(studio, loaded_models, query.get("run", "")), query.get("index", "0")
         if not index.isdecimal() or len(index) > 6:
             raise bad_request("'index' must be the number of a sample")
-        samples = player.samples(query.get("samples", ""), int(index))
+        samples = loaded.samples(query.get("samples", ""), int(index))
         artifact = await run_in_threadpool(samples.artifact, int(index))
         return _download(artifact.data, artifact.media, f"{int(index):04d}{artifact.suffix}")
 
     @app.get("/zip")
     async def archive(request: Request) -> Response:
         query = request.query_params
-        player = await player_of(studio, players, query.get("run", ""))
-        samples = player.samples(query.get("samples", ""))
-        return _download(await run_in_threadpool(zip_of, samples), "application/zip", f"{_stem(player, samples)}.zip")
+        loaded = await loaded_model(studio, loaded_models, query.get("run", ""))
+        samples = loaded.samples(query.get("samples", ""))
+        return _download(await run_in_threadpool(zip_of, samples), "application/zip", f"{_stem(loaded, samples)}.zip")
 
 
 async def _small_file(request: Request) -> bytes:
@@ -150,13 +150,13 @@ async def _small_file(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _condition(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
+def _condition(loaded: LoadedModel, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
     """A sample, and the part of it that is kept."""
-    item = player.samples(body.samples or "", body.index)[body.index]
+    item = loaded.samples(body.samples or "", body.index)[body.index]
     if isinstance(item, str):
         raise bad_request("text has no part to fill in")
     if body.stretch is not None:
-        values = player.values(body.samples or "")
+        values = loaded.values(body.samples or "")
         assert values is not None, "samples that were drawn for the page have their values"
         return _outside_stretch(body.stretch, values[body.index].float(), model)
     try:
@@ -186,9 +186,9 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
     return Condition(x, mask.expand(x.shape[1:])[None])
 
 
-def _stem(player: Player, samples: Samples) -> str:
+def _stem(loaded: LoadedModel, samples: Samples) -> str:
     """The name of an archive of samples without its suffix: the run, the seed, and the label if it was chosen."""
-    parts = [player.run.name]
+    parts = [loaded.run.name]
     if samples.origins:
         origin = samples.origins[0]
         parts += [f"seed-{origin.seed}", *([] if origin.label is None else [str(origin.label)])]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from anew.core import files
 from anew.runs.paths import CONFIG
 from anew.server.faults import ApiError
 from anew.studio_app import queue_runner, run_summary
@@ -30,7 +31,7 @@ PAGES = {"compare": "compare.html", "audit": "report.html"}  # of commands that 
 class _FolderContents:
     """Contents of a folder whose modification time was `stamp`."""
 
-    stamp: int
+    stamp: files.Stamp
     folders: list[str]
     has_config: bool
 
@@ -41,7 +42,7 @@ class RunFinder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._listings: dict[str, _FolderContents] = {}
-        self._is_run: dict[str, tuple[int, bool]] = {}
+        self._is_run: dict[str, tuple[files.Stamp, bool]] = {}
 
     def find(self) -> list[Path]:
         """The folders of all runs, sorted by name."""
@@ -65,7 +66,7 @@ class RunFinder:
     def _listing(self, folder: str) -> _FolderContents | None:
         """Contents of a folder; None if it cannot be read."""
         try:
-            stamp = os.stat(folder).st_mtime_ns
+            stamp = files.change_stamp(os.stat(folder))
             cached = self._listings.get(folder)
             if cached is not None and cached.stamp == stamp:
                 return cached
@@ -78,7 +79,7 @@ class RunFinder:
 
     def _holds_run(self, folder: str) -> bool:
         try:
-            stamp = os.lstat(os.path.join(folder, CONFIG)).st_mtime_ns
+            stamp = files.change_stamp(os.lstat(os.path.join(folder, CONFIG)))
         except OSError:
             return False
         cached = self._is_run.get(folder)

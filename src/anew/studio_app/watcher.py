@@ -12,6 +12,7 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
+from anew.core import files
 from anew.runs import events, lock
 from anew.runs.paths import CONFIG
 
@@ -28,8 +29,7 @@ def signature(run: Path) -> Signature:
     values: list[object] = []
     for name in WATCHED:
         try:
-            status = os.stat(run / name)
-            values.append((status.st_mtime_ns, status.st_size, status.st_ino))
+            values.append(files.change_stamp(os.stat(run / name)))
         except OSError:
             values.append(None)
     return tuple(values)

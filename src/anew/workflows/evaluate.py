@@ -45,7 +45,7 @@ from anew.workflows.run_report import Measurements, save_samples, warnings, writ
 from anew.workflows.timing.measuring import advise_longer, measure_all
 from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace
 from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
-from anew.workflows.timing.sampling_shares import ENOUGH_SHARE, MINIMUM_SHARE, NEEDED_SHARE, next_chunk
+from anew.workflows.timing.sampling_shares import GRADED_SHARE, MIN_GRADED_SHARE, REQUIRED_SHARE, next_chunk
 from anew.workflows.timing.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
 from anew.workflows.timing.time_limit import TimeLimit
 
@@ -185,9 +185,9 @@ class Sampling:
 
     def extend(self, seconds: float, reporter: Reporter) -> bool:
         """Draw further samples if `seconds` give half as many again, or those that any figure needs. Returns whether they did."""
-        drawn, worthwhile, share = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples), ENOUGH_SHARE
+        drawn, worthwhile, share = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples), GRADED_SHARE
         if drawn < MIN_ITEMS:
-            worthwhile, share = MIN_ITEMS, NEEDED_SHARE
+            worthwhile, share = MIN_ITEMS, REQUIRED_SHARE
         if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
             return False
         first = MIN_ITEMS - drawn if drawn < MIN_ITEMS else max(1, self.pace.affordable(share * seconds / 2.0))
@@ -295,7 +295,7 @@ def _sampled(
     reporter.progress("sampling", min(len(samples), num_announced), num_announced)
     while chunk >= 1:
         chunk_begin = time.monotonic()
-        share = MINIMUM_SHARE if len(samples) < MIN_ITEMS else ENOUGH_SHARE
+        share = MIN_GRADED_SHARE if len(samples) < MIN_ITEMS else GRADED_SHARE
         latest = None if seconds is None or not samples else HARD_STOP_FACTOR * share * seconds
         try:
             with hard_stop(None if latest is None else begin + latest - time.monotonic()):
@@ -346,7 +346,7 @@ def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
         return FIRST_CHUNK
     if limit.crowding >= MIN_CROWDING:
         return 1
-    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(ENOUGH_SHARE * limit.usable)))
+    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(GRADED_SHARE * limit.usable)))
 
 
 def evaluation_inputs(

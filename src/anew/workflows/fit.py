@@ -31,7 +31,7 @@ from anew.planning.budget import (
 )
 from anew.planning.replay import replayed_run
 from anew.runs import events as events_file
-from anew.runs.events import Events
+from anew.runs.events import BatchesEvent, Events
 from anew.runs.shards import stored_tensors
 from anew.runs.state import Checkpoint
 from anew.runs.weights import write_weights
@@ -349,14 +349,14 @@ def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
     return _within(job, "closed_form", batches, seconds)
 
 
-def _within_slice(job: TrainingJob, event: str, batches: Iterable[T], share: float) -> Iterator[T]:
+def _within_slice(job: TrainingJob, event: BatchesEvent, batches: Iterable[T], share: float) -> Iterator[T]:
     """Yield batches, or turns of work, until a share of the calibration's slice of the budget is over; see `_within`."""
     budget = job.plan.budget_s
     seconds = None if budget is None else share * calibration_slice(budget, job.context.crowding)
     return _within(job, event, batches, seconds)
 
 
-def _within(job: TrainingJob, event: str, batches: Iterable[T], seconds: float | None) -> Iterator[T]:
+def _within(job: TrainingJob, event: BatchesEvent, batches: Iterable[T], seconds: float | None) -> Iterator[T]:
     """Yield batches, or turns of work, until the seconds (None: no limit) are over, one at least.
 
     Their number is logged as `event`, so that a replay reads as many.

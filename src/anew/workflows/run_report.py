@@ -24,6 +24,7 @@ from anew.evaluation.reporting.report import Basis, EvaluationReport, write_repo
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
+from anew.runs.portable import relative_path
 from anew.runs.record import RunRecord
 from anew.runs.report_record import REPORT, record_if_whole
 from anew.runs.weights import weights_digest
@@ -210,6 +211,7 @@ def write_run_report(
         folder, is_best = replaced.folder, replaced.folder == run / REPORT
     provenance = Provenance.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
     report = replace(report, folder=folder, basis=basis, provenance=provenance)
+    data_path = relative_path(record.data.path, run.resolve().parent).removeprefix("./")
     write_report(
         folder,
         report,
@@ -218,7 +220,7 @@ def write_run_report(
         checks=[event for event in events_file.spread(run / events_file.NAME) if event["event"] == "validation"],
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
-        repeat=command("anew", "train", Path(record.data.path).name, "--run", "AGAIN", "--plan", run.name),
+        repeat=command("anew", "train", data_path, "--run", "AGAIN", "--plan", run.name),
     )
     if is_best:
         write_card(

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.line_records import describe_documents, header_of, records, why_document, why_documents, why_list
+from anew.data.formats.line_records import (
+    describe_documents,
+    header_of,
+    passage_break,
+    records,
+    why_document,
+    why_documents,
+    why_list,
+)
 from anew.data.formats.tokenizer import choose_tokens
 from anew.data.modalities import text as text_modality
 from anew.data.modalities.text import Text, TextConfig
@@ -191,6 +199,25 @@ def test_passages_of_a_long_document_begin_after_a_paragraph_or_a_line(text: str
     assert restored.spec == modality.spec
     modality.fit([Item(f"{i}.txt", text) for i in range(50)], SIZE, ())
     assert modality.spec.opening == () and "end" in modality.spec.special
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one line of words\n", ""),
+        ("one line of words\n\n", ""),
+        ("a title\nand a line\n", ""),
+        ("a title\nand a line\nand another\n", "\n"),
+        ("A title\n\none text in two paragraphs\n", ""),
+    ],
+)
+def test_few_documents_with_hardly_a_line_begin_as_documents_do(text: str, expected: str) -> None:
+    """Of 40 documents of one line, 59 of 64 samples were empty: they began after the line end that only an end can follow."""
+    assert passage_break([text] * 40, 40) == expected
+
+
+def test_a_single_line_end_divides_a_single_document() -> None:
+    assert passage_break(["a title\nand a line\n"], 1) == "\n"
 
 
 @pytest.mark.parametrize(("num_words", "is_little"), [(600, True), (6_000, False)])

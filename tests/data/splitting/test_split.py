@@ -111,6 +111,17 @@ def test_groups_are_never_parted() -> None:
     assert all(len(set(parts[i : i + 3].tolist())) == 1 for i in range(0, 300, 3))
 
 
+@pytest.mark.parametrize(("count", "copies"), [(10, 8), (12, 8), (12, 100)])
+def test_each_of_few_items_may_be_there_often(count: int, copies: int) -> None:
+    """Of 96 texts of 12 different ones none was small enough to be held out, and the user was told to give 10."""
+    keys = [near_duplicates.exact_key(Item("", str(i % count))) for i in range(count * copies)]
+    share = split.held_out_share(len(keys), split.ENOUGH_ITEMS)
+    carve = [split.VALIDATION, split.TEST]
+    parts = split.assign_parts(keys, [1] * len(keys), share, carve)
+    split.check(parts, carve, "text item", count)
+    assert np.bincount(parts)[split.TRAIN] > len(keys) / 2
+
+
 def test_too_few_to_split() -> None:
     parts = split.assign_parts([1, 1, 1], [1] * 3, 0.1, [split.VALIDATION, split.TEST])
     with pytest.raises(DataError, match="too few"):

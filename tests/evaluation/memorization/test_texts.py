@@ -46,7 +46,12 @@ def test_longest_passage_equals_difflib(texts: list[str], data: st.DataObject) -
     groups = np.array(data.draw(st.lists(st.integers(-2, 2), min_size=n, max_size=n)))
     pool = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))), dtype=np.intp)
     queries = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)), dtype=np.intp)
-    item, length = PassageDistance(texts, groups).longest(queries, pool)
+    distance = PassageDistance(texts, np.arange(n))
+    distance.longest(queries, np.arange(n))  # what it keeps of other pools and groups must not matter
+    distance = distance.with_groups(groups)
+    if data.draw(st.booleans()):
+        distance.longest(queries, np.arange(n))
+    item, length = distance.longest(queries, pool)
     raw = [LONG_RUN.sub(r"\1", t).encode().decode("latin-1") for t in texts]  # lengths are in bytes
     for query, result, size in zip(queries, item, length, strict=True):
         others = [j for j in pool if groups[j] != groups[query]]
@@ -55,6 +60,16 @@ def test_longest_passage_equals_difflib(texts: list[str], data: st.DataObject) -
             assert result in others and shared(raw[query], raw[result]) == size
         else:
             assert result == -1
+
+
+def test_matches_are_the_same_however_many_are_searched_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    drawn = ["".join(rng.choice(list("ab "), rng.integers(0, 60))) for _ in range(30)]
+    queries, pool = np.array([3, 29, 3, 0, *range(10, 25)]), np.arange(5, 30)
+    expected = PassageDistance(drawn, np.arange(30) // 3).longest(queries, pool)
+    monkeypatch.setattr(texts, "SUFFIXES_AT_ONCE", 7)
+    result = PassageDistance(drawn, np.arange(30) // 3).longest(queries, pool)
+    assert all(np.array_equal(*pair) for pair in zip(result, expected, strict=True))
 
 
 def test_a_match_never_crosses_two_texts() -> None:

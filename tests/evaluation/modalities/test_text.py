@@ -366,6 +366,19 @@ def test_one_long_text_that_repeats_itself_does_not_decide_about_repetition(
     assert mixed.value == pytest.approx((plain.value * len(texts) + 1.0) / (len(texts) + 1), abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("num_test", "num_train", "clause"), [(40, 5, "only 5 are in the train part"), (1, 40, "only 1 is held out")]
+)
+def test_the_part_with_too_few_documents_is_named(
+    make_inputs: Callable[..., EvaluationInputs], num_test: int, num_train: int, clause: str
+) -> None:
+    counts = {"test": num_test, "train": num_train}
+    inputs = make_inputs(TRAIN, TEST, [TEST[0][:600]] * 30, beginnings=lambda part, n: ["A beginning."] * counts[part])
+    evaluation = EXPORT(inputs)
+    assert evaluation._compared.texts("test")
+    assert any(clause in note for note in evaluation.skipped)
+
+
 def test_samples_that_begin_documents_are_compared_with_beginnings(
     make_inputs: Callable[..., EvaluationInputs],
 ) -> None:

@@ -78,6 +78,19 @@ def test_a_sample_without_a_prompt_goes_on_after_the_opening(special: dict[str, 
     assert torch.equal(hidden[:, 0], expected[:, 0])  # the end token does not come before it
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_passage_is_not_empty_however_probable_its_end(
+    monkeypatch: pytest.MonkeyPatch, counted: bool, temperature: float
+) -> None:
+    family = make_family(Tokens(vocab=9, length=12, special={"end": 8}, opening=(7,)), counted)
+    logits = np.where(np.arange(9) == 8, 60.0, 0.0).astype(np.float32)
+    monkeypatch.setattr(NumpyDecoder, "feed", lambda decoder, ids: np.tile(logits, (len(ids), 1)))
+    *_, ids = family.sample(SampleRequest(6, sampling=TransformerSampling(max_tokens=20, temperature=temperature)), 0)
+    assert (ids[:, 0] != 8).all()
+    assert counted or (ids.shape == (6, 2) and (ids[:, 1] == 8).all())
+
+
 def test_a_decoder_goes_on_with_some_of_its_sequences() -> None:
     net = make_family(DOCUMENTS, False).net
     ids = np.random.default_rng(0).integers(0, 8, (5, 7))

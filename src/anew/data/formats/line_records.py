@@ -241,20 +241,27 @@ def passage_break(texts: Sequence[str], num_documents: int) -> str:
     """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end; where sentences
     run over line ends, one that ends a sentence.
 
-    It is "" for texts without line ends, and for many documents, whose own beginnings a model learns.
+    It is "" where documents have beginnings enough to learn from: many documents, or no fewer than there are such places within them.
     Lines of prose may end within a sentence, so empty lines count if there is one among MAX_PARAGRAPH_LINES lines.
     """
     if num_documents >= FEW_DOCUMENTS:
         return ""
-    num_lines, num_empty = (sum(text.count("\n" * count) for text in texts) for count in (1, 2))
-    if num_empty * MAX_PARAGRAPH_LINES >= num_lines > 0:
-        return "\n\n"
-    if not num_lines:
-        return ""
-    num_sentences = sum(text.count(".\n") for text in texts)
-    if num_sentences * MAX_PARAGRAPH_LINES >= num_lines and run_on("\n".join(texts)[:SAMPLED_CHARACTERS]):
-        return ".\n"
-    return "\n"
+    # Nothing but the end of the document comes after its last line.
+    bodies = [text.rstrip() for text in texts]
+
+    def count(mark: str) -> int:
+        return sum(body.count(mark) for body in bodies)
+
+    num_lines = count("\n")
+    if count("\n\n") * MAX_PARAGRAPH_LINES >= num_lines > 0:
+        mark = "\n\n"
+    elif count(".\n") * MAX_PARAGRAPH_LINES >= num_lines > 0 and run_on("\n".join(texts)[:SAMPLED_CHARACTERS]):
+        mark = ".\n"
+    else:
+        mark = "\n"
+    # The only document has no end token to begin by.
+    num_beginnings = num_documents if num_documents > 1 else 0
+    return mark if count(mark) > num_beginnings else ""
 
 
 def run_on(text: str) -> bool:

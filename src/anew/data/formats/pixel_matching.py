@@ -38,7 +38,8 @@ FARTHEST = 512.0  # farther than any colour is from any other: the distance of b
 MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
 # An image has too many colours if it has this many times those of real images of its area; chosen.
 TOO_MANY_COLOURS = 1.25
-# Samples have too many if most do; where areas became plain, fewer do: then if so many more of them do than real images. Chosen.
+# Samples have too many if MIN_TOO_MANY of them do; where areas became plain, fewer do: then if MIN_SURPLUS of them do beyond the share
+# of real images. Chosen.
 MIN_TOO_MANY, MIN_SURPLUS = 0.5, 0.1
 # Images with more than this many times the colours expected, such as photographs among drawings, do not say how many a drawing
 # has, and samples that are left as they are take their place. The usual number is that of most images, so they are no more than
@@ -47,6 +48,7 @@ MAX_SPREAD = 4.0
 MAX_DETAILED_SHARE = 0.5
 # Largest growth of the total variation distance between the colours of samples and of real clips, in coarse steps. Where
 # samples mix colours, one mean of them is none of them: from 0.24 to 0.50 on stick figures, from 0.32 to 0.34 on sprites.
+# Any value from 0.03 to 0.26 decides the same for both.
 MAX_SHIFT = 0.1
 # Tried in this order by `ClipColoursStep`; with 4, clips moved visibly less than before (docs/log.md, 2026-11-29).
 HOLDS = (0.25, 0.5, 1.0, 2.0)

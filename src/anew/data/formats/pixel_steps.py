@@ -293,7 +293,7 @@ def _apart(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def quantised(pixels: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Pixels (N, C) with so many colours, see `clusters`."""
+    """Pixels (N, C) with `count` colours, see `clusters`."""
     centres = clusters(pixels, count)
     return np.asarray(centres[_nearest_centres(pixels, centres)])
 

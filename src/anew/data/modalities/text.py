@@ -38,17 +38,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TEXT_CONFIDENCE = 0.1  # confidence that a readable file is prose; formats known only by their suffix give half of it
-MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
+MIN_LEARNED_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
 DEFAULT_SUB_WORDS = 1024  # where neither the user nor `choose_tokens` says how many; see `token_choice`
 MIN_SUB_WORDS = 257  # the 256 bytes, and one sub-word
 DEFAULT_CONTEXT = 128  # tokens, where nothing is known of the budget; chosen
 MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text, and the tokens of one; chosen
 # From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
-LONG_TEXT = 200
+LONG_TEXT_RATIO = 200
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
-FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
+MIN_WHOLE_TEXTS = 50  # of fewer texts, pieces are cut out, not whole texts taken; chosen
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 LITTLE_TEXT = 20_000  # characters: of less running text a model learns hardly more than to repeat it; chosen
@@ -211,9 +211,9 @@ class Text(Modality):
         items = list(items)
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))
-        if characters < MIN_CHARACTERS:
+        if characters < MIN_LEARNED_CHARACTERS:
             raise DataError(
-                f"the text has only {characters} characters to learn from; give at least {MIN_CHARACTERS}, better 100,000 or "
+                f"the text has only {characters} characters to learn from; give at least {MIN_LEARNED_CHARACTERS}, better 100,000 or "
                 "more"
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
@@ -395,7 +395,7 @@ def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, contex
         record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, texts[:50_000])]) + 1
         return record_context(record_lengths, context)
     length = int(context or choice.context or DEFAULT_CONTEXT)
-    if sum(map(len, texts)) > LONG_TEXT * length:
+    if sum(map(len, texts)) > LONG_TEXT_RATIO * length:
         return length
     ids = sum(len(text.tokenizer.encode(part)) for part in texts)
     return max(min(length, ids // MIN_WINDOWS), MIN_CONTEXT)
@@ -472,7 +472,7 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
     total = sum(map(len, texts))
     if total <= limit:
         return list(texts)
-    if len(texts) < FEW_TEXTS:
+    if len(texts) < MIN_WHOLE_TEXTS:
         joined = "".join(texts)
         step = SPREAD_PIECE * total // limit
         return [joined[start : start + SPREAD_PIECE] for start in range(0, total, step)]

@@ -135,7 +135,7 @@ class FilePaths(Sequence[str]):
         return len(self._column) if self._numbers is None else len(self._numbers)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._column) if self._numbers is None else self._column.chosen(self._numbers)
+        return iter(self._column) if self._numbers is None else self._column.iter_take(self._numbers)
 
     @overload
     def __getitem__(self, index: int) -> str: ...

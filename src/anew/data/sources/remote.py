@@ -96,6 +96,7 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     system, path = addresses.opened(address)
     with FileLock(folder / LOCK):
         listing = list_store(system, path, address, folder)
+        listed = time.monotonic() - listing.age
         distant = _remaining_in_store(listing, address, may_stay)
         copy = _Copy(system, folder, public_address)
         copy.bring(listing.files.without(distant))
@@ -108,7 +109,7 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     if distant:
         blocks = BlockCache(files.cache_root(None) / "blocks")
         forget = functools.partial((folder / NAMES).unlink, missing_ok=True)
-        store = RangeStore(system, public_address, blocks, len(distant), forget)
+        store = RangeStore(system, public_address, blocks, len(distant), time.monotonic() - listed, forget)
         by_range.register(folder, store, distant)
     else:
         by_range.unregister(folder)

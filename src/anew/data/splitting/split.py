@@ -118,8 +118,9 @@ def held_out_share(amount: float, target: float) -> float:
 def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_out: Sequence[int]) -> NDArray[np.uint8]:
     """Groups in the order of their hash go to each held-out part until it has its share of the sizes, the others to train.
 
-    A group that alone would be half of a held-out part stays in train, so that no huge file decides the score. With a few such
-    files, the parts must not take nearly all other files instead: a part gets at most MAX_GROUPS times its share of the groups.
+    A group that alone would be half of a held-out part stays in train, so that no huge file decides the score, unless half of them
+    are as large. With a few such files, the parts must not take nearly all other files instead: a part gets at most MAX_GROUPS
+    times its share of the groups.
 
     Args:
         keys: The key of each item; items with one key are a group.
@@ -136,7 +137,8 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
     distinct = np.fromiter(members, dtype=np.uint64, count=len(members))
     in_order = distinct[np.argsort(splitmix64(distinct), kind="stable")].tolist()
     target = share * sum(sizes)
-    largest = max(target / 2, float(np.median(sizes))) if len(sizes) else 0.0
+    group_sizes = {key: sum(sizes[number] for number in numbers) for key, numbers in members.items()}
+    largest = max(target / 2, float(np.median(list(group_sizes.values())))) if len(sizes) else 0.0
     max_groups = max(MAX_GROUPS * share * len(in_order), 1.0)
     parts = np.full(len(keys), TRAIN, dtype=np.uint8)
     filled = dict.fromkeys(held_out, 0)
@@ -145,10 +147,9 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
         part = next((part for part in held_out if filled[part] < target and groups[part] < max_groups), None)
         if part is None:
             break
-        size = sum(sizes[number] for number in members[key])
-        if size <= largest:
+        if group_sizes[key] <= largest:
             parts[members[key]] = part
-            filled[part] += size
+            filled[part] += group_sizes[key]
             groups[part] += 1
     return parts
 

@@ -20,7 +20,7 @@ from anew.functional.intervals import TAIL
 
 NUM_ESTIMATES = 3  # of the scan, the match test and identical samples, of which the largest bound counts
 COUNT_ALPHA = TAIL / NUM_ESTIMATES  # of each bound, so that the largest one is the lower end of a 95% interval
-EVEN = 0.5  # a test of samples without copies has a larger p half of the time
+MEDIAN_P = 0.5  # a test of samples without copies has a larger p half of the time
 
 
 class CopyCount(NamedTuple):
@@ -35,24 +35,24 @@ class CopyCount(NamedTuple):
     low: int
 
 
-NOTHING = CopyCount(0, 0)
+NO_COPIES = CopyCount(0, 0)
 
 
 def count_copies(
-    p_without: Callable[[int], float], most: int, remaining: Callable[[], float] = lambda: math.inf
+    p_without: Callable[[int], float], max_count: int, remaining: Callable[[], float] = lambda: math.inf
 ) -> CopyCount:
-    """The number of copies by one test, which is run about log2(most) times for each of the two numbers.
+    """The number of copies by one test, which is run about log2(max_count) times for each of the two numbers.
 
     Args:
         p_without: The p of the test without the `c` most suspicious samples.
-        most: The largest c, which `p_without` need not take: without all of them nothing is found.
+        max_count: The largest c, which `p_without` need not take: without all of them nothing is found.
         remaining: Seconds left. Once there are none, both numbers are those that are certain by then: too small, never too large.
     """
     p_values: dict[int, float] = {}
 
     def fewest(level: float, low: int) -> int:
         """The first c from `low` on whose p is above the level."""
-        high = min((count for count, p in p_values.items() if p > level), default=most)
+        high = min((count for count, p in p_values.items() if p > level), default=max_count)
         while low < high and remaining() > 0.0:
             middle = (low + high) // 2
             p_values[middle] = p_without(middle)
@@ -60,7 +60,7 @@ def count_copies(
         return low
 
     low = fewest(COUNT_ALPHA, 0)
-    return CopyCount(fewest(EVEN, low), low)
+    return CopyCount(fewest(MEDIAN_P, low), low)
 
 
 def largest(*counts: CopyCount) -> CopyCount:

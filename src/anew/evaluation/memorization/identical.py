@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.copy_counts import NOTHING, CopyCount, count_copies
+from anew.evaluation.memorization.copy_counts import NO_COPIES, CopyCount, count_copies
 from anew.evaluation.memorization.copying_test import Indices
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
@@ -45,7 +45,7 @@ class RepeatedItem:
     is_unguessable: bool = False
 
     def p(self, n_samples: int, n_real: int) -> float:
-        """The probability of so many samples if it is as frequent among `n_samples` samples as among `n_real` real items."""
+        """The probability of at least as many samples if it is as frequent among `n_samples` samples as among `n_real` real items."""
         return binomial_tail(self.samples, self.samples + self.real, n_samples / (n_samples + n_real))
 
 
@@ -87,7 +87,7 @@ class RepeatedItems:
 
     @property
     def seen_p(self) -> float:
-        """The probability of so many unguessable held-out items, if samples repeat real items as these each other."""
+        """The probability of at least as many unguessable held-out items, if samples repeat real items as these each other."""
         return self._chance(self.unguessable, 1.0 - self._train_share, self.held_out_samples - self.held_out)
 
     @property
@@ -97,7 +97,7 @@ class RepeatedItems:
 
     @property
     def p(self) -> float:
-        """The probability of so many repetitions of training items if samples repeat real items as often as these each other.
+        """The probability of at least as many repetitions of training items if samples repeat real items as often as these each other.
 
         If samples repeat held-out items as often, for their numbers, the generator makes real items by itself, unless it saw these.
         Then only a training item counts that samples repeat more often than anything else that they repeat.
@@ -109,7 +109,7 @@ class RepeatedItems:
         return min(self.different_p(self.items), self._samples_p, self._most_frequent_p(self.repeated_items))
 
     def different_p(self, items: int) -> float:
-        """The probability of so many different training items, if samples repeat real items as often as these each other."""
+        """The probability of at least as many different training items, if samples repeat real items as often as these each other."""
         share = self._train_share if self.real_train_share is None else self.real_train_share
         return self._chance(items, share, self.samples - self.items)
 
@@ -135,7 +135,7 @@ class RepeatedItems:
 
     @property
     def _samples_p(self) -> float:
-        """The probability of so many samples that repeat training items, each counted."""
+        """The probability of at least as many samples that repeat training items, each counted."""
         if not self.samples or not self.n_real:
             return 1.0
         once = self._event_weight
@@ -153,7 +153,7 @@ class RepeatedItems:
         return self.n_train / (self.n_train + self.n_held_out)
 
     def _chance(self, items: int, part: float, n_again: int) -> float:
-        """The probability of so many repeated items of a part of the real items, of which samples repeat some `n_again` times.
+        """The probability of at least as many repeated items of a part of the real items, of which samples repeat some `n_again` times.
 
         part: The share of repetitions that repeat this part.
         """
@@ -178,7 +178,7 @@ class RepeatedItems:
             p_labels = binomial_tail(fewer.samples, fewer.samples + by_held_out, self._train_share)
             return max(fewer._samples_p, p_labels if by_held_out else 0.0)
 
-        return count_copies(p_without, self.samples) if self.n_real else NOTHING
+        return count_copies(p_without, self.samples) if self.n_real else NO_COPIES
 
 
 def count_repeats(

@@ -208,6 +208,8 @@ PASSAGES = ItemType(
     "Seen are passages that are the same word for word, also with a word changed now and then. Not seen are those with every "
     "fifth word changed, all identifiers renamed, or another letter case.",
     whole=False,
+    # Measured on 60 to 25,000 passages of programs: the time of an audit grows more slowly than its pairs
+    query_cost=2_000,
     keys=lambda passage: [],
     runs=text_runs,
     level=TEXT_ALPHA,

@@ -26,6 +26,7 @@ from anew.functional.text_hashes import CodePoints, Hashes, code_points, window_
 
 MIN_MATCH = 8  # characters of a passage in common that is shown; chosen: more than a common word
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
+SUFFIXES_AT_ONCE = 1_000_000  # suffixes of texts that are searched at once: bounds memory, to some 100 MB
 PAIRS_AT_ONCE = 4_000_000  # pairs of records that a thread compares at once: 16 MB of distances, a second or two
 # Distance within which the nearest record is searched first, which saves time. 1,300 variants of 238 residues: 1.14 -> 0.28 s;
 # unrelated records: 0.31 -> 0.33 s.
@@ -63,17 +64,22 @@ class PassageDistance(Distance):
         self._median_size = float(np.median(sizes)) if len(sizes) else 0.0
         joined = np.frombuffer(SEPARATOR.join([*encoded, b""]), dtype=np.uint8).copy()
         self._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
-        if not len(joined):
-            self._order = self._lcp = self._text = self._remaining = np.zeros(0, dtype=np.int32)
-            return
-        self._order = divsufsort(joined)  # positions in the order of their suffixes
-        lcp = kasai(joined, self._order)  # characters that a suffix shares with the next one
-        self._lcp = np.concatenate([np.zeros(1, np.int32), lcp[:-1]]).astype(np.int32)  # shared with the one before
-        starts = np.concatenate([[0], np.cumsum(sizes + 1)])
+        self._sizes, self._starts = sizes, np.cumsum(sizes + 1) - sizes - 1
+        order = (
+            divsufsort(joined) if len(joined) else np.zeros(0, dtype=np.int32)
+        )  # positions in the order of their suffixes
+        self._rank = np.empty(len(order), dtype=np.int32)
+        self._rank[order] = np.arange(len(order), dtype=np.int32)  # of the suffix at each position
+        lcp = np.zeros(len(order) + 1, dtype=np.int32)
+        lcp[1:] = (
+            kasai(joined, order) if len(joined) else 0
+        )  # characters that a suffix shares with the one before; a last 0
+        lcp[-1] = 0
         text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes + 1)
-        # Bytes up to the end of the text.
-        remaining = (starts[1:][text] - 1 - np.arange(len(joined))).astype(np.int32)
-        self._text, self._remaining = text[self._order], remaining[self._order]  # of each suffix, in their order
+        text[self._starts + sizes] = -1  # suffixes that begin with a separator
+        text = text[order]
+        self._sides = _Suffixes(text, lcp), _Suffixes(text[::-1], np.concatenate([lcp[:1], lcp[-2:0:-1], lcp[-1:]]))
+        self._pool: tuple[Indices, tuple[_Pool, _Pool]] | None = None  # the largest pool so far
 
     def limit_of(self, real: Array) -> float:
         if not len(real):
@@ -83,7 +89,7 @@ class PassageDistance(Distance):
 
     def with_groups(self, groups: Integers) -> PassageDistance:
         regrouped = copy.copy(self)
-        regrouped._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+        regrouped._group, regrouped._pool = np.unique(groups, return_inverse=True)[1].astype(np.int32), None
         return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -93,80 +99,129 @@ class PassageDistance(Distance):
 
     def longest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         """The text of the pool that shares the longest passage with each query, and its length in bytes, both (m,)."""
-        role = np.zeros(len(self._group), dtype=np.uint8)  # bit 1: a query, bit 2: of the pool
-        role[queries] |= 1
-        role[pool] |= 2
-        # Suffixes of queries and of the pool.
-        chosen = np.flatnonzero((role[self._text] > 0) & (self._remaining > 0))  # (s,)
-        roles = role[self._text[chosen]]
-        if not (roles & 1).any() or not (roles & 2).any():
-            return np.full(len(queries), -1, dtype=np.intp), np.zeros(len(queries))
-        text = self._text[chosen]
-        lcp = np.minimum.reduceat(self._lcp[: chosen[-1] + 1], np.concatenate([[0], chosen[:-1] + 1]))
-        suffixes = _Suffixes(text, self._group[text], in_pool=(roles & 2) > 0, is_query=(roles & 1) > 0)
-        query_suffixes = np.flatnonzero(suffixes.is_query)
-        length_before, before = suffixes.match_before(lcp)
-        length_after, after = suffixes.reverse().match_before(np.concatenate([lcp[:1] * 0, lcp[:0:-1]]))
-        length_after, after = length_after[::-1], after[::-1]
-        after = np.where(after >= 0, len(chosen) - 1 - after, -1)
-        length = np.minimum(np.maximum(length_before, length_after), self._remaining[chosen][query_suffixes])
-        match = np.where(length_before >= length_after, before, after)
-        return self._longest_per_text(queries, text, query_suffixes, length, match)
+        different, where = np.unique(queries, return_inverse=True)
+        item, length = np.full(len(different), -1, dtype=np.intp), np.zeros(len(different))
+        sides = self._sides_of(pool)
+        # Of some queries at a time, which bounds memory
+        ends = np.searchsorted(
+            np.cumsum(self._sizes[different]),
+            np.arange(SUFFIXES_AT_ONCE, int(self._sizes[different].sum()) + 1, SUFFIXES_AT_ONCE),
+        )
+        for part in np.split(np.arange(len(different)), ends):
+            if len(part):
+                item[part], length[part] = self._longest_of(different[part], sides)
+        return item[where], length[where]
 
-    def _longest_per_text(
-        self, queries: Indices, text: Numbers, query_suffixes: Indices, length: Numbers, match: Indices
-    ) -> tuple[Indices, Array]:
-        """The longest match of each query; query_suffixes, length, match: one entry for each suffix of a query."""
-        n = len(query_suffixes)
-        best = np.full(len(self._group), -1, dtype=np.int64)
-        code = length.astype(np.int64) * n + np.arange(n)  # length first, then which suffix it is
-        np.maximum.at(best, text[query_suffixes], code)
-        suffix, size = best[queries] % n, best[queries] // n
-        no_match = (best[queries] < 0) | (size <= 0)
-        item = text[match[suffix]]
-        return np.where(no_match, -1, item).astype(np.intp), np.where(no_match, 0, size).astype(np.float64)
+    def _sides_of(self, pool: Indices) -> tuple[_Pool, _Pool]:
+        """The pool in both orders. That of the largest pool is kept, since most searches are in it."""
+        if self._pool is not None and np.array_equal(self._pool[0], pool):
+            return self._pool[1]
+        in_pool = np.zeros(len(self._group) + 1, dtype=bool)  # the last one is for separators
+        in_pool[pool] = True
+        before, after = (side.pool(in_pool, self._group) for side in self._sides)
+        if self._pool is None or len(pool) >= len(self._pool[0]):
+            self._pool = pool.copy(), (before, after)
+        return before, after
+
+    def _longest_of(self, queries: Indices, sides: tuple[_Pool, _Pool]) -> tuple[Indices, Array]:
+        """`longest` of different queries. sides: the pool in rising and in falling order of suffixes."""
+        sizes = self._sizes[queries]
+        query = np.repeat(np.arange(len(queries)), sizes)
+        offset = np.arange(len(query)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rank = self._rank[self._starts[queries][query] + offset]
+        order = np.argsort(rank)
+        rank, query = rank[order], query[order]
+        remaining = (sizes[query] - offset[order]).astype(np.int32)  # bytes up to the end of the text
+        group = self._group[queries][query]
+        length, item = sides[0].match_before(rank, group)
+        length_after, after = (
+            part[::-1] for part in sides[1].match_before(len(self._rank) - 1 - rank[::-1], group[::-1])
+        )
+        item = np.where(length >= length_after, item, after)
+        length = np.minimum(np.maximum(length, length_after), remaining)
+        best = np.zeros(len(queries), dtype=np.int64)
+        np.maximum.at(
+            best, query, (length.astype(np.int64) << 32) + np.arange(len(query))
+        )  # length first, then which suffix
+        size, suffix = best >> 32, best & 0xFFFFFFFF
+        return np.where(size > 0, item[suffix] if len(item) else -1, -1).astype(np.intp), size.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class _Suffixes:
-    """Suffixes in sorted order (s,): the text of each, its group, whether it is in the pool, and whether it is a query."""
+    """Suffixes in an order (s,): the text of each, -1 for one that begins with a separator, and (s + 1,) characters that it shares
+    with the one before, with a last 0."""
 
     text: Numbers
+    shared: Numbers
+
+    def pool(self, in_pool: NDArray[np.bool_], group: Numbers) -> _Pool:
+        """The suffixes of the texts of a pool. in_pool, group: of each text; in_pool has a last False."""
+        ranks = np.flatnonzero(in_pool[self.text]).astype(np.int32)  # (p,)
+        text = self.text[ranks]
+        groups = group[text]
+        return _Pool(self.shared, ranks, text, groups, np.flatnonzero(groups[1:] != groups[:-1]) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The suffixes of a pool, in their order (p,).
+
+    Attributes:
+        shared: (s + 1,) that of `_Suffixes`.
+        ranks: Places in the order of all suffixes.
+        text, group: The text of each, and its group.
+        changes: Those whose group is not that of the one before.
+    """
+
+    shared: Numbers
+    ranks: Numbers
+    text: Numbers
     group: Numbers
-    in_pool: NDArray[np.bool_]
-    is_query: NDArray[np.bool_]
+    changes: Indices
 
-    def reverse(self) -> _Suffixes:
-        return _Suffixes(self.text[::-1], self.group[::-1], self.in_pool[::-1], self.is_query[::-1])
-
-    def match_before(self, lcp: Numbers) -> tuple[Numbers, Indices]:
-        """Match each query suffix (a,) with the last suffix before it that is in the pool and of another group.
+    def match_before(self, rank: Numbers, group: Numbers) -> tuple[Numbers, Numbers]:
+        """Match query suffixes (a,) with the last suffix before each that is in the pool and of another group.
 
         Args:
-            lcp: (s,) characters that each suffix shares with the one just before.
+            rank: Places of the queries in the order of all suffixes, rising.
+            group: Their groups.
 
         Returns:
-            The length of the match, and the index of that suffix (-1 if there is none), both (a,).
+            The length of each match, and the text that it is in (-1 if there is none), both (a,).
         """
-        n_before = np.cumsum(self.in_pool, dtype=np.int32) - self.in_pool  # (s,) pool suffixes strictly before
-        shared = _running_minimum(lcp, n_before)  # (s,) with the last pool suffix before
-        pool = np.flatnonzero(self.in_pool)  # (p,)
-        group = self.group[pool]
-        changes = np.ones(len(pool), dtype=bool)
-        changes[1:] = group[1:] != group[:-1]
-        run = np.cumsum(changes, dtype=np.int32)  # (p,) runs of pool suffixes of one group
-        shared_with_other = _running_minimum(shared[pool], run)  # (p,) with the last pool suffix of another group
-        last_of_other = np.flatnonzero(changes)[run - 1] - 1  # (p,) which of them that is
+        if not len(self.ranks) or not len(rank):
+            return np.zeros(len(rank), dtype=np.int32), np.full(len(rank), -1, dtype=np.int32)
+        last = np.searchsorted(self.ranks, rank) - 1  # (a,) the last of the pool before, -1: none
+        # What a suffix shares with the query before it, or with the pool's last one if that lies between them
+        nearer = np.maximum(np.append(-1, rank[:-1]), np.where(last >= 0, self.ranks[last], -1))
+        shared = np.minimum.reduceat(self.shared, np.stack([nearer + 1, rank + 1], axis=1).ravel())[::2]
+        shared = _running_minimum(shared, last + 1)  # with the last of the pool
+        same_group = (last >= 0) & (self.group[last] == group)
+        previous, shared_with_previous = self._previous(last[same_group])
+        shared[same_group] = np.minimum(shared[same_group], shared_with_previous)
+        last[same_group] = previous
+        return np.where(last < 0, 0, shared).astype(np.int32), np.where(last < 0, -1, self.text[last])
 
-        query = np.flatnonzero(self.is_query)  # (a,)
-        last = n_before[query] - 1  # (a,) the last pool suffix before, -1: none
-        same_group = (last >= 0) & (group[last] == self.group[query])
-        length = np.where(same_group, np.minimum(shared[query], shared_with_other[last]), shared[query])
-        match = np.where(same_group, last_of_other[last], last)
-        return np.where(match < 0, 0, length).astype(np.int32), np.where(match < 0, -1, pool[match])
+    def _previous(self, places: Indices) -> tuple[Indices, Numbers]:
+        """The last suffix of the pool of another group before those at some places, and what they share; -1 if there is none.
+
+        places: (k,) indices of suffixes of the pool, rising.
+        """
+        run = np.searchsorted(self.changes, places, side="right")  # of suffixes of one group
+        starts = np.append(0, self.changes)[run]
+        different, first, where = np.unique(run, return_index=True, return_inverse=True)
+        sizes = np.append(places[first[1:] - 1], places[-1:]) - starts[first] + 1  # up to the last place in each run
+        offset = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        inside = np.repeat(starts[first], sizes) + offset  # all suffixes of the pool in these runs, up to the places
+        before = np.where(inside > 0, self.ranks[inside - 1], -1)
+        bounds = np.stack([before + 1, self.ranks[inside] + 1], axis=1).ravel()
+        shared = np.minimum.reduceat(self.shared, bounds)[::2] if len(bounds) else np.zeros(0, dtype=np.int32)
+        shared = _running_minimum(shared, np.repeat(np.arange(len(different)), sizes))
+        return starts - 1, shared[(np.cumsum(sizes) - sizes)[where] + places - starts]
 
 
-def _running_minimum(values: Numbers, segment: Numbers) -> Numbers:
+def _running_minimum(values: Numbers, segment: Integers) -> Numbers:
     """The smallest value so far within each segment; segments are numbered in rising order."""
     offset = segment.astype(np.int64) << 32  # puts a later segment below all of an earlier one
     return np.asarray(np.minimum.accumulate(values - offset) + offset).astype(np.int32)

@@ -28,7 +28,7 @@ MAX_CHARACTERS = 200  # of a text that are read; chosen: longer ones repeat what
 PRIOR_NGRAMS = 100.0  # n-grams of all classes that each class is credited with: 30 to 3,000 tell classes equally well
 MAX_LEARNED = 5_000  # rows that a prediction is learned from; chosen
 MIN_LEARNED = 200  # rows, at least; chosen: fewer tell no classes apart
-CHECKED = 4  # one row of so many is not learned from, but tells whether a text says anything about a field
+CHECK_EVERY = 4  # every fourth row is not learned from, but tells whether a text says anything about a field
 EVIDENCE = 4.0  # standard errors by which it must
 MAX_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot weigh more
 MIN_OF_CLASS, MAX_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
@@ -180,7 +180,7 @@ def _relations(
     columns: Sequence[Column], fields: Sequence[Sequence[str]], classes: Sequence[Classes | None], text: int
 ) -> Iterator[tuple[float, Relation]]:
     """Yield the relations of a column of texts, each with the evidence for it in rows that it was not learned from."""
-    is_checked = np.arange(len(fields[text])) % CHECKED == 0
+    is_checked = np.arange(len(fields[text])) % CHECK_EVERY == 0
     learned, checked = (
         NGrams.of([field for field, is_in in zip(fields[text], part, strict=True) if is_in])
         for part in (~is_checked, is_checked)

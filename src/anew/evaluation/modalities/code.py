@@ -24,7 +24,7 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, bounded_spec
-from anew.evaluation.text_pieces import FEW_TEXTS
+from anew.evaluation.text_pieces import MIN_COUNTED_TEXTS
 
 PARSE_SHARE = bounded_spec(
     "parse_share",
@@ -140,7 +140,7 @@ class CodeEvaluation(TextEvaluation):
             return
         suffix = str(getattr(self.inputs.modality, "suffix", ""))
         judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
-        are_whole, cut = self._compared.are_alike, ""
+        are_whole, cut = self._compared.are_whole_texts, ""
         if not are_whole:
             samples = list(map(_whole_lines, samples))
             held_out = [_whole_lines(text[: len(samples[i % len(samples)])]) for i, text in enumerate(held_out)]
@@ -242,7 +242,7 @@ def _share_of(rows: Numbers) -> float:
 
 def _rows(programs: Sequence[Blocks]) -> Numbers:
     """(n, 2) characters that parse, and all characters, of each program, or of each block of few programs."""
-    return _sums(programs) if len(programs) >= FEW_TEXTS else _array(itertools.chain(*programs))
+    return _sums(programs) if len(programs) >= MIN_COUNTED_TEXTS else _array(itertools.chain(*programs))
 
 
 def _whole_programs(rows: Numbers, real_rows: Numbers, cut: str) -> Iterator[Score]:

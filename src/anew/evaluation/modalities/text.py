@@ -99,6 +99,10 @@ class TextEvaluation(Evaluation[str]):
             self.inputs, lambda: self._held_out, lambda: self._train, lambda note: self.notes.append(note)
         )
 
+    def compared_samples(self) -> Sequence[str]:
+        samples = [str(text) for text in self.inputs.samples]
+        return samples if self.records else [text for text in samples if text]
+
     def pool_size(self, pool: AuditPool[str]) -> int:
         return super().pool_size(pool) if self.records else count_passages([*pool.train, *pool.held_out])
 
@@ -112,7 +116,7 @@ class TextEvaluation(Evaluation[str]):
                 self.item_type = records_type([str(record) for record in pool.train])
             return super().run_audit(pool, max_items, n_samples, **options)
         n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
-        samples = [str(text) for text in self.inputs.samples[:n_texts]]
+        samples = self.compared_samples()[:n_texts]
         result = audit_texts(
             samples,
             pool.train,
@@ -185,7 +189,7 @@ class TextEvaluation(Evaluation[str]):
 
     def _samples_are_whole(self) -> bool:
         """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self._compared.are_short:
+        if not self._compared.are_short_texts:
             return False
         longest = max((len(str(text)) for text in self.inputs.samples), default=0)
         return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest

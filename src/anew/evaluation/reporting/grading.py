@@ -56,7 +56,7 @@ REASONS = {
     Division.GIVEN: "they are of different times or sources, items of one file resemble each other, or many items are variants of few",
 }
 FORMAT = re.compile(r"\{value:([^}]*)\}")  # the format of a figure in the template of its clause
-FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
+MIN_TEXTS_OF_LENGTH = 20  # texts; what fewer of them vary by says little of other numbers of texts; chosen
 NEARLY_ENOUGH_SHARE = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NAMED = 3  # names of what was not measured in a sentence: more are not read
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
@@ -295,7 +295,7 @@ class Supply:
 
     def texts_for(self, grading: Grading) -> int:
         """How many held-out texts like these would be enough for a yes; 0 if they are few, or items are whole."""
-        if self.num_texts < FEW_TEXTS or not self.held_out or grading.has_weak_reference:
+        if self.num_texts < MIN_TEXTS_OF_LENGTH or not self.held_out or grading.has_weak_reference:
             return 0
         return rounded_up(math.ceil(grading.needed * self.num_texts / self.held_out))
 

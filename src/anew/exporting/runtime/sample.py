@@ -134,7 +134,7 @@ class Sampler:
             ids = np.concatenate([np.tile(hidden, (n, 1)), ids], 1)
         elif not ids.shape[1]:
             allowed = NextTokens(step, ids).allowed(step["new"])
-            ids = _draw(_only(np.tile(np.array(step["first"]), (n, 1)), allowed), next(uniforms))[:, None]
+            ids = _draw(_restrict(np.tile(np.array(step["first"]), (n, 1)), allowed), next(uniforms))[:, None]
         label = np.zeros((n, 0), np.int64)
         if step["label_base"] is not None:
             label = step["label_base"] + values["classes"][:, None]
@@ -159,6 +159,8 @@ class Sampler:
             logits, *cache = self.run(step["graph"], inputs[:, positions], positions, *cache, *neighbours)
             read = inputs
             allowed = following.allowed(num_after)
+            if num_after == most - 1 and hidden is step["opening"] and step["end"] is not None:
+                allowed = allowed & (np.arange(step["vocab"]) != step["end"])  # no sample is empty
             new = _draw(_filter(logits[:, : step["vocab"]], step, allowed), next(uniforms))
             if step["end"] is not None:
                 new = np.where(has_ended, step["pad"], new)
@@ -238,7 +240,7 @@ class NextTokens:
         return np.asarray(self.is_sampled & (min(num_after, 3) >= self.to_end[:, self.states].T))
 
 
-def _only(weights: Array, allowed: Array) -> Array:
+def _restrict(weights: Array, allowed: Array) -> Array:
     """(n, V) weights of only the allowed tokens, whose rows sum to 1; equal ones where a network is so sure of other tokens that all
     of these have 0."""
     weights = np.where(allowed, weights, 0.0)
@@ -248,7 +250,7 @@ def _only(weights: Array, allowed: Array) -> Array:
 
 def _filter(logits: Array, step: Step, allowed: Array) -> Array:
     """(n, V) probabilities after temperature, top-k, min-p and top-p; the most probable of the allowed tokens always stays."""
-    weights = _only(np.exp(logits - logits.max(1, keepdims=True)), allowed)
+    weights = _restrict(np.exp(logits - logits.max(1, keepdims=True)), allowed)
     if step["temperature"] == 0.0:
         return np.asarray(np.eye(weights.shape[1], dtype=np.float32)[weights.argmax(1)])
     if step["temperature"] != 1.0:

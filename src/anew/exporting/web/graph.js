@@ -2,8 +2,8 @@
 
 import { ELEMENTWISE } from "./elementwise.js";
 import { PRODUCTS, markConstant } from "./products.js";
-import { REDUCING } from "./reducing.js";
-import { SHAPING } from "./shaping.js";
+import { REDUCING } from "./reductions.js";
+import { SHAPING } from "./shapes.js";
 import { ARRAYS, Tensor, sizeOf } from "./tensor.js";
 
 export const OPERATORS = { ...ELEMENTWISE, ...SHAPING, ...REDUCING, ...PRODUCTS };

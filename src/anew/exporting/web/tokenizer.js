@@ -63,7 +63,7 @@ class SubWords {
     this.ranks = new Map(merges.map(([a, b], rank) => [a * pieces.length + b, { rank, id: ids.get(pieces[a] + pieces[b]) }]));
     this.cache = new Map();
     this.encoder = new TextEncoder();
-    this.decoder = new TextDecoder();
+    this.decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // else it would drop U+FEFF at the beginning
   }
 
   encode(text) {

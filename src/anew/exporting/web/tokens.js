@@ -6,16 +6,18 @@ const MIN_WEIGHT = 1e-30; // of all allowed tokens together, from which they are
 
 // Which tokens may follow a text: none that is never sampled, and none that would break a character of UTF-8.
 export class NextTokens {
-  // ids: those so far.
-  constructor(step, ids = []) {
+  // ids: those so far; isPassage: whether they are an opening, after which the end token would make an empty sample.
+  constructor(step, ids = [], isPassage = false) {
     this.never = step.never;
     this.table = step.characters;
     this.state = 0; // of the bytes so far; 0 after a whole character
     for (const id of ids.slice(-3)) this.read(id);
+    this.notNext = isPassage && step.end !== null ? [step.end] : [];
   }
 
   // A token that may not come is read as if the text began with it.
   read(id) {
+    this.notNext = [];
     if (!this.table) return;
     const column = this.table.columns[this.table.kinds[id]];
     this.state = column[this.state] >= 0 ? column[this.state] : Math.max(column[0], 0);
@@ -23,7 +25,7 @@ export class NextTokens {
 
   // Set the weights of all other tokens to 0. numAfter: how many tokens can come after this one.
   keep(weights, numAfter = 3) {
-    for (const id of this.never) weights[id] = 0;
+    for (const id of [...this.never, ...this.notNext]) weights[id] = 0;
     if (!this.table) return;
     const { kinds, columns, to_end } = this.table;
     const mayCome = columns.map((column) => column[this.state] >= 0 && to_end[column[this.state]] <= Math.min(numAfter, 3));
@@ -181,7 +183,7 @@ export function* grow(container, step, { sources, labels = null, prompt = [], se
   }
   const stream = new TokenStream(container, step, n, labels);
   const hasEnded = new Array(n).fill(false);
-  const following = rows.map((ids) => new NextTokens(step, ids));
+  const following = rows.map((ids) => new NextTokens(step, ids, hidden === step.opening));
   const maxTokens = step.packed ? applied.new : Math.max(1, Math.min(applied.new, step.window + 1 - rows[0].length));
   for (let count = 0; count < maxTokens; count++, position++) {
     const { logits } = stream.next(rows);

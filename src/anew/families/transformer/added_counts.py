@@ -13,7 +13,7 @@ from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
 SHARE = "share"  # buffer: the weight of these counts, or weights, beside those of all records
-HELD_OUT = 10  # each so many-th record is held out while the share is learned; chosen
+HELD_OUT = 10  # every tenth record is held out while the share is learned; chosen
 COMPARED_TOKENS = 200_000  # tokens of the records that it is learned from: takes a second
 ROUNDS = 200  # of expectation and maximisation: with 20, a share that should be 1 is .96
 COUNT_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # others have float32

@@ -36,6 +36,7 @@ MIN_EXCESS = 2.0
 MAX_CHANGE = 3.0
 # Lower odds would leave passages where the model knows of nothing else; chosen
 MIN_ODDS = 1e-3
+MAX_EXCESS = 30.0  # tokens, by which odds fall to 1e-13: enough for any loop that fp32 lets a model leave
 # Share of the pieces that repeat themselves less than a sample may before it is made to leave its passages
 USUAL_SHARE = 0.99
 Flags = NDArray[np.bool_]
@@ -163,7 +164,7 @@ class OwnPassageRows:
     def factors(self) -> Floats:
         """(n,) by which the weights of `next_tokens` are multiplied."""
         excess = np.maximum(self._surplus - self._usual_surplus, 0.0)
-        return np.maximum(self.odds[self.kinds] * np.exp(-excess), MIN_ODDS).astype(np.float32)
+        return (self.odds[self.kinds] * np.exp(-np.minimum(excess, MAX_EXCESS))).astype(np.float32)
 
     def limited(self, weights: Floats, rows: Ints | None = None) -> Floats:
         """Weights (k, V) of the next tokens of samples (k,), None for all; those that go on with passages are lowered."""

@@ -188,11 +188,14 @@ class TokenSampler:
         decoder = make_incremental(self.family.net, n)
         num_known = start.shape[1]
         first = max(1, num_hidden) if self.reads_prompt else num_known
+        is_passage = bool(spec.opening) and num_hidden == num_known
         for place in range(first, ids.shape[1]):
             is_known = place < num_known
             if not is_known:
                 self._limit_bytes(ids[:, :place], place == num_known, ids.shape[1] - 1 - place)
-            tokens = self._next(decoder, ids[:, :place], place == first, ids[:, place] if is_known else None)
+            prompt_ids = ids[:, place] if is_known else None
+            with self._end_forbidden() if is_passage and place == num_known else contextlib.nullcontext():
+                tokens = self._next(decoder, ids[:, :place], place == first, prompt_ids)
             if self.mixer is not None:
                 self.state.observe(tokens, not is_known)
             if self.own_passages is not None and not is_known:
@@ -209,6 +212,19 @@ class TokenSampler:
                 ids, places, has_ended = ids[rows], places[rows], has_ended[rows]
                 decoder.keep(rows)
                 self._keep(rows)
+
+    @contextlib.contextmanager
+    def _end_forbidden(self) -> Iterator[None]:
+        """Without the end token, which also follows the last line of a document: a passage that begins by it would be empty."""
+        allowed = self.allowed
+        if self.end_id is not None:
+            shape = (self.request.n, self.family.spec.vocab)
+            self.allowed = (
+                np.ones(shape, dtype=np.float32) if allowed is None else np.array(np.broadcast_to(allowed, shape))
+            )
+            self.allowed[:, self.end_id] = 0.0
+        yield
+        self.allowed = allowed
 
     def _keep(self, rows: Ints) -> None:
         """Go on with these samples (k,) only, by their numbers among the present ones."""

@@ -53,15 +53,17 @@ export async function post(path, body) {
 }
 
 /**
- * Send a request, and pass on its events as they arrive.
+ * Send a request, and pass on its events as they arrive, of which the last one has `end`.
  * @param {string} path @param {object} body @param {AbortSignal} signal @param {(event: any) => void} take
  */
 export async function follow(path, body, signal, take) {
   const answer = await send(path, body, signal);
   const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
   let rest = "";
+  let hasEnded = false;
   for (;;) {
     const { value, done } = await reader.read();
+    if (done && !hasEnded) throw new Error("The answer broke off. Try again; if the Studio has stopped, start it again.");
     if (done) return;
     const parts = (rest + value).split("\n\n");
     rest = parts.pop() ?? "";
@@ -69,6 +71,7 @@ export async function follow(path, body, signal, take) {
       if (!part.startsWith("data: ")) continue;
       const event = JSON.parse(part.slice(6));
       if (event.error) throw new Refusal(400, asSentence(event.error.message));
+      hasEnded ||= event.end === true;
       take(event);
     }
   }

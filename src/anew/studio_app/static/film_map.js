@@ -211,7 +211,7 @@ export class MapFilm {
     const [real, restored] = [this.sheets.real, this.sheets.restored];
     if (!real || !restored) return null;
     const pair = (/** @type {number} */ index) => h("figure", { class: "item both" }, this.cut(real, index, "an item"), this.cut(restored, index, "its reconstruction"));
-    return h("div", {}, h("h3", {}, "Your items, each next to its reconstruction"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, index) => pair(index))));
+    return h("div", {}, h("h3", {}, "Your items, each next to its reconstruction"), h("div", { class: "items" }, Array.from({ length: Math.min(12, this.shown("real")) }, (_, index) => pair(index))));
   }
 
   /** The error of its guesses at each noise level. @param {import("./film_data.js").Frame} frame */
@@ -221,7 +221,7 @@ export class MapFilm {
     const longest = Math.max(...errors);
     return h("div", {}, h("h3", {}, "The error of its guess of the clean item, at each noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, index) => {
       const bar = h("span", { class: "fill" });
-      bar.style.width = `${Math.max(1, (100 * errors[index]) / longest)}%`;
+      bar.style.width = `${Math.max(1, (100 * errors[index]) / (longest || 1))}%`;
       return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, String(Number(sigma.toPrecision(2)))), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[index].toPrecision(2)))));
     })));
   }

@@ -34,7 +34,7 @@ from anew.workflows.job import TrainingJob
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.report_trials import trial_audit, trial_features, trial_sampling
 from anew.workflows.timing.sample_counts import SampleCounts
-from anew.workflows.timing.sampling_shares import AMPLE_SHARE, ENOUGH_SHARE
+from anew.workflows.timing.sampling_shares import GRADED_SHARE, TARGET_SHARE
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
@@ -136,11 +136,11 @@ class ReportForecast:
     def _samples(self, seconds: float) -> tuple[int, float]:
         """(samples drawn, seconds that sampling takes) in a report of `seconds`."""
         if self.pace is None:
-            return self.n_samples, AMPLE_SHARE * seconds
-        n = self.pace.samples_within(AMPLE_SHARE * seconds)
+            return self.n_samples, TARGET_SHARE * seconds
+        n = self.pace.samples_within(TARGET_SHARE * seconds)
         if n >= self.min_samples:
-            return min(n, self.n_samples), AMPLE_SHARE * seconds
-        return min(self.pace.samples_within(ENOUGH_SHARE * seconds), self.min_samples), ENOUGH_SHARE * seconds
+            return min(n, self.n_samples), TARGET_SHARE * seconds
+        return min(self.pace.samples_within(GRADED_SHARE * seconds), self.min_samples), GRADED_SHARE * seconds
 
     def _answer_clause(self, prospect: Prospect, reason: str) -> str:
         if prospect == "likely":

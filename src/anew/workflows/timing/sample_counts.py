@@ -30,9 +30,9 @@ class SampleTargets(NamedTuple):
     """Numbers of samples that decide what share of the time sampling may take.
 
     Attributes:
-        least: With fewer samples the answers stay open, so sampling may take ENOUGH_SHARE of the time.
+        least: With fewer samples the answers stay open, so sampling may take GRADED_SHARE of the time.
         ample: With this many the figures compare all they can, and the copying test proves its rates, so sampling goes on
-            within BEYOND_SHARE of the time only.
+            within EXTRA_SHARE of the time only.
     """
 
     least: int

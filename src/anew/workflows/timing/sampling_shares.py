@@ -6,22 +6,22 @@ from anew.evaluation.inputs import MIN_ITEMS
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets
 
-AMPLE_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
+TARGET_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
 # Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
 # of a minute the copying test needs the time; chosen.
-BEYOND_SHARE = 0.15
+EXTRA_SHARE = 0.15
 # Share for sampling until there are enough samples for the answers: the copying test needs the rest; chosen.
-ENOUGH_SHARE = 0.5
+GRADED_SHARE = 0.5
 # Share for sampling until there are as many as a figure needs: with fewer, two answers of three stay open whatever is left; chosen.
-MINIMUM_SHARE = 0.65
+MIN_GRADED_SHARE = 0.65
 # The same if that gives all that a figure needs; chosen: what is left measures 20 samples
-NEEDED_SHARE = 0.8
+REQUIRED_SHARE = 0.8
 
 
 def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
     """The size of the next chunk: samples for which there is time, up to the next target.
 
-    Beyond the targets, only samples within BEYOND_SHARE of the time are drawn.
+    Beyond the targets, only samples within EXTRA_SHARE of the time are drawn.
 
     Args:
         pace: How long chunks take.
@@ -31,10 +31,10 @@ def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent
         spent: Seconds of it that the samples so far took.
         max_chunk: Largest chunk that is allowed.
     """
-    chunk = min(max_chunk, pace.affordable(BEYOND_SHARE * seconds - spent))
-    shares = {targets.ample: AMPLE_SHARE, targets.least: ENOUGH_SHARE, min(MIN_ITEMS, targets.least): MINIMUM_SHARE}
+    chunk = min(max_chunk, pace.affordable(EXTRA_SHARE * seconds - spent))
+    shares = {targets.ample: TARGET_SHARE, targets.least: GRADED_SHARE, min(MIN_ITEMS, targets.least): MIN_GRADED_SHARE}
     missing = MIN_ITEMS - n
-    if 0 < missing <= min(max_chunk, pace.affordable(NEEDED_SHARE * seconds - spent)):
+    if 0 < missing <= min(max_chunk, pace.affordable(REQUIRED_SHARE * seconds - spent)):
         return max(chunk, missing)
     for target, share in shares.items():
         if chunk < target - n:

@@ -1,7 +1,7 @@
 """What a report lacks for want of time, measured in the time that is left once its page is written.
 
 The page has to be written before the budget is over, whatever that takes on crowded cores. So much time is kept for it, and
-most of it is left in the end (docs/log.md, 2026-11-28). It is spent in pieces of more and more samples, each of which begins
+most of it is left in the end (docs/log.md, 2026-11-28). It is spent in batches of more and more samples, each of which begins
 only if the one before says that it will end in time.
 """
 
@@ -29,9 +29,9 @@ from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 from anew.workflows.timing.measuring import SCORES_SHARE, look_for_copies, measure_scores, notes_on_copies
 
-FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
-MIN_SAMPLE_GROWTH = 1.5  # a further piece has at least this many times the samples of the one before; chosen
-# Seconds on an idle core that the first piece takes at least: measured .3 to .5 s for sequences and names, .7 for small images. One
+FIRST_BATCH = 32  # samples of the first batch: more than any figure needs; chosen
+MIN_SAMPLE_GROWTH = 1.5  # a further batch has at least this many times the samples of the one before; chosen
+# Seconds on an idle core that the first batch takes at least: measured .3 to .5 s for sequences and names, .7 for small images. One
 # without features: .1 s for these.
 MIN_TOKENS, MIN_GRIDS, MIN_PLAIN = 0.5, 1.0, 0.2
 
@@ -79,11 +79,11 @@ def measure_in_time_left(
         share = SCORES_SHARE if lacks_copies else 1.0
         supplemented, notes = _with_scores(evaluation, measurements, stop_at - (1.0 - share) * left, crowding, reporter)
     if lacks_copies:
-        piece, further = _piece(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
-        look_for_copies(piece, further, reporter, stop_at)
+        batch, further = _batch(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
+        look_for_copies(batch, further, reporter, stop_at)
         if further.copies is not None and _compared(further.copies) > _compared(measurements.copies):
-            supplemented, pairs = _with_copies(supplemented, further.copies), piece.closest_pairs
-            notes = [note for note in notes if note.subject != COPIES] + piece.notes
+            supplemented, pairs = _with_copies(supplemented, further.copies), batch.closest_pairs
+            notes = [note for note in notes if note.subject != COPIES] + batch.notes
     if supplemented is measurements:
         return None
     return Supplement(supplemented, notes, pairs)
@@ -125,7 +125,7 @@ def _compared(copies: CopyTestResult | None) -> int:
     return 0 if copies is None else copies.samples * copies.train
 
 
-def _piece(evaluation: Evaluation[DecodedItem], n: int, stop_at: float) -> Evaluation[DecodedItem]:
+def _batch(evaluation: Evaluation[DecodedItem], n: int, stop_at: float) -> Evaluation[DecodedItem]:
     """An evaluation of the first n samples of another one, without the likelihood, which no answer depends on."""
     seconds = stop_at - time.monotonic()
     inputs = replace(evaluation.inputs, samples=evaluation.inputs.samples[:n], seconds=seconds, bits=None)
@@ -143,13 +143,13 @@ def _plain(
         further.notes, further.measured = [], set(evaluation.measured)
         further.forget_unmeasured()
         return further
-    return _piece(evaluation, n, stop_at)
+    return _batch(evaluation, n, stop_at)
 
 
 def _with_scores(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, crowding: float, reporter: Reporter
 ) -> tuple[Measurements, list[Note]]:
-    """The measurements with scores of pieces, and notes on what was skipped. For the arguments see `measure_in_time_left`."""
+    """The measurements with scores of batches, and notes on what was skipped. For the arguments see `measure_in_time_left`."""
     n_all, notes = min(len(evaluation.inputs.samples), MAX_ITEMS_WITHOUT_SAVING), list(evaluation.notes)
     measured: set[str] = set()
     if measurements.unmeasured and not (evaluation.measured and evaluation.has_further):
@@ -160,16 +160,16 @@ def _with_scores(
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
     least = MIN_TOKENS if isinstance(evaluation.inputs.spec, Tokens) else MIN_GRIDS
     needed = least * crowding if measurements.unmeasured else measurements.score_seconds
-    n = _first_piece(measurements, n_all)
+    n = _first_batch(measurements, n_all)
     while (left := stop_at - time.monotonic()) >= needed and not is_complete:
-        piece, further = _piece(evaluation, n, stop_at), Measurements()
-        is_measured = measure_scores(piece.answer_scores(), further, reporter, left)
-        measured |= piece.measured
+        batch, further = _batch(evaluation, n, stop_at), Measurements()
+        is_measured = measure_scores(batch.answer_scores(), further, reporter, left)
+        measured |= batch.measured
         measurements = _with_further(measurements, further.scores, measured)
         if is_measured:
-            supply = _supply(measurements.supply, piece.sets.supply, len(evaluation.inputs.samples) / n)
-            notes = _notes(evaluation, piece, supply)
-            unmeasured = [name for name in piece.unmeasured if name not in measured]
+            supply = _supply(measurements.supply, batch.sets.supply, len(evaluation.inputs.samples) / n)
+            notes = _notes(evaluation, batch, supply)
+            unmeasured = [name for name in batch.unmeasured if name not in measured]
             measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
@@ -187,9 +187,9 @@ def _with_further(measurements: Measurements, scores: list[Score], measured: set
     return replace(measurements, scores=_latest(measurements.scores, scores), unmeasured=unmeasured)
 
 
-def _first_piece(measurements: Measurements, n_all: int) -> int:
-    """How many samples the first piece has: more than were measured, or few of which everything can be measured."""
-    n = FIRST_PIECE
+def _first_batch(measurements: Measurements, n_all: int) -> int:
+    """How many samples the first batch has: more than were measured, or few of which everything can be measured."""
+    n = FIRST_BATCH
     if not measurements.unmeasured:
         n = max(n, math.ceil(MIN_SAMPLE_GROWTH * _measured(measurements.supply)))
     return n_all if n_all < MIN_SAMPLE_GROWTH * n else n
@@ -200,20 +200,20 @@ def _measured(supply: Supply) -> float:
     return (supply.compared - supply.left_out) * supply.samples_per_item
 
 
-def _supply(earlier: Supply, piece: Supply, ratio: float) -> Supply:
-    """The supply of all samples, of which a piece was measured.
+def _supply(earlier: Supply, batch: Supply, ratio: float) -> Supply:
+    """The supply of all samples, of which a batch was measured.
 
     Args:
         earlier: That of what was measured before; nothing compared if time was up at once.
-        ratio: How many times the samples of the piece there are.
+        ratio: How many times the samples of the batch there are.
     """
-    available = earlier.compared or min(int(piece.compared * ratio), piece.held_out or sys.maxsize)
-    measured = max(piece.compared - piece.left_out, earlier.compared - earlier.left_out)
-    return replace(piece, compared=available, left_out=max(available - measured, 0))
+    available = earlier.compared or min(int(batch.compared * ratio), batch.held_out or sys.maxsize)
+    measured = max(batch.compared - batch.left_out, earlier.compared - earlier.left_out)
+    return replace(batch, compared=available, left_out=max(available - measured, 0))
 
 
 def _affordable(n: int, spent: float, left: float, n_all: int) -> int:
-    """How many samples the next piece has, if n took `spent` seconds, half of them whatever n was, and `left` are left."""
+    """How many samples the next batch has, if n took `spent` seconds, half of them whatever n was, and `left` are left."""
     return int(min(n_all, n * max(2.0 * left / max(spent, 1e-3) - 1.0, 0.0)))
 
 
@@ -226,16 +226,16 @@ def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:
     return list(scores.values())
 
 
-def _notes(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], supply: Supply) -> list[Note]:
-    """What both skipped, without what the piece measured. supply: that of all samples."""
-    outdated = {*evaluation.unmeasured} - {*piece.unmeasured}
+def _notes(evaluation: Evaluation[DecodedItem], batch: Evaluation[DecodedItem], supply: Supply) -> list[Note]:
+    """What both skipped, without what the batch measured. supply: that of all samples."""
+    outdated = {*evaluation.unmeasured} - {*batch.unmeasured}
     if evaluation.sets.supply.left_out:
         outdated.add(NUM_COMPARED)
     notes = [note for note in evaluation.notes if note.subject not in outdated]
     if supply.left_out:
         n = supply.compared - supply.left_out
         notes.insert(0, Note(compared_sentence(n, supply.compared, evaluation.counted, WITHIN_TIME), NUM_COMPARED))
-    return [*notes, *(note for note in piece.notes if note.subject != NUM_COMPARED and note not in notes)]
+    return [*notes, *(note for note in batch.notes if note.subject != NUM_COMPARED and note not in notes)]
 
 
 def _with_copies(measurements: Measurements, copies: CopyTestResult) -> Measurements:

@@ -2,19 +2,19 @@
 
 import { describe } from "./about.js";
 import { Client } from "./client.js";
-import { Continuing } from "./continuing.js";
+import { Continuation } from "./continuation.js";
 import { $, element, say } from "./elements.js";
-import { Filling, explainFilling } from "./filling.js";
-import { FillingFrames } from "./filling_frames.js";
-import { Looking, viewsOf } from "./looking.js";
-import { Making } from "./making.js";
-import { Walking } from "./walking.js";
+import { Inpainting, explainInpainting } from "./inpainting.js";
+import { FrameInpainting } from "./frame_inpainting.js";
+import { Viewer, viewsOf } from "./viewer.js";
+import { Generator } from "./generator.js";
+import { Walk } from "./walk.js";
 
 const program = JSON.parse($("program").textContent);
 $("program").remove();
 describe(program);
 const client = new Client(program);
-const making = new Making(program, client);
+const generator = new Generator(program, client);
 
 const { item, steps } = program;
 const has = (name) => steps.some((step) => step.step === name);
@@ -25,16 +25,16 @@ const isSeen = ["image", "clip"].includes(item.kind);
 const fillsFrames = steps.some((step) => step.out === "given");
 const VIEWS = [
   ["make", "Generate", true, null],
-  ["continue", "Continue", item.kind === "text", () => new Continuing(program, client, making)],
-  ["walk", "Walk", !has("tokens") && has("normal"), () => new Walking(program, client, making)],
+  ["continue", "Continue", item.kind === "text", () => new Continuation(program, client, generator)],
+  ["walk", "Walk", !has("tokens") && has("normal"), () => new Walk(program, client, generator)],
   ["fill", "Fill in", isSeen, () => makeFilling()],
-  ["look", "Look inside", viewsOf(program).length > 0, () => new Looking(program, client, making)],
+  ["look", "Look inside", viewsOf(program).length > 0, () => new Viewer(program, client, generator)],
   ["about", "About", true, null],
 ].filter(([, , isThere]) => isThere);
 
 function makeFilling() {
-  if (canFill) return new Filling(program, client, making);
-  return fillsFrames ? new FillingFrames(program, client, making) : explainFilling(program);
+  if (canFill) return new Inpainting(program, client, generator);
+  return fillsFrames ? new FrameInpainting(program, client, generator) : explainInpainting(program);
 }
 
 const views = new Map();
@@ -69,7 +69,7 @@ async function start() {
     const { kernel } = await client.ask("load").promise;
     document.body.dataset.kernel = kernel;
     document.body.dataset.loaded = performance.now() - started;
-    await making.make();
+    await generator.make();
   } catch (error) {
     say("status", `This browser cannot run the model (${error.message}).`, true);
   }

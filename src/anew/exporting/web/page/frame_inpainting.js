@@ -4,9 +4,9 @@ import { Latest } from "./client.js";
 import { $, element, number, reporter, say } from "./elements.js";
 import { Sample } from "./samples.js";
 
-export class FillingFrames {
-  constructor(program, client, making) {
-    Object.assign(this, { program, making, seed: 1, latest: new Latest(client, reporter("fill-status")) });
+export class FrameInpainting {
+  constructor(program, client, generator) {
+    Object.assign(this, { program, generator, seed: 1, latest: new Latest(client, reporter("fill-status")) });
     [this.channels, this.frames, ...this.size] = program.item.shape;
     const maxKept = this.frames - 1;
     const field = (name, id, high, value) => element("label", { class: "field" }, name, element("input", { id, type: "number", min: 0, max: high, value, inputmode: "numeric" }));
@@ -40,7 +40,7 @@ export class FillingFrames {
     say("fill-status", "Generating the sample…");
     this.values = null;
     $("fill-go").disabled = true;
-    this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
+    this.origin = { seed: number("seed"), index: number("fill-index"), label: this.generator.label };
     const given = new Sample(this.program.item, this.origin.index, this.origin.seed);
     this.pair.replaceChildren(this.figure(given, "Given"));
     const result = await this.latest.ask("sample", { n: 1, ...this.origin }, ({ items, isLast }) => {

@@ -11,7 +11,7 @@ const REASONS = {
 };
 
 // Show why this model cannot fill in, in place of the tools.
-export function explainFilling({ steps }) {
+export function explainInpainting({ steps }) {
   const has = (name) => steps.some((step) => step.step === name);
   const reason = has("tokens") ? "tokens" : has("denoise") ? "latents" : "generator";
   for (const child of $("panel-fill").children) child.hidden = child.id !== "fill-why";
@@ -19,11 +19,11 @@ export function explainFilling({ steps }) {
   return {};
 }
 
-export class Filling {
-  constructor(program, client, making) {
+export class Inpainting {
+  constructor(program, client, generator) {
     this.program = program;
     this.latest = new Latest(client, reporter("fill-status"));
-    this.making = making;
+    this.generator = generator;
     this.seed = 1;
     [this.channels, this.height, this.width] = program.item.shape;
     this.painted = new Uint8Array(this.height * this.width); // 1 where it is filled in
@@ -70,7 +70,7 @@ export class Filling {
     say("fill-status", "Generating the sample…");
     this.values = null;
     $("fill-go").disabled = true;
-    this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
+    this.origin = { seed: number("seed"), index: number("fill-index"), label: this.generator.label };
     const result = await this.latest.ask("sample", { n: 1, ...this.origin }, ({ items, isLast }) => {
       if (isLast) this.values = items[0].values;
     });

@@ -11,15 +11,15 @@ import pytest
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.types import DataBudget, Item
 from anew.families.base import TokenDraft
-from anew.server import text_work
-from anew.server.text_work import GrowingText, TextPiece, TextRequest
+from anew.server import text_tasks
+from anew.server.text_tasks import GrowingText, TextPiece, TextRequest
 
 LINES = "one two\nthree four\n"
 
 
 def sent(monkeypatch: pytest.MonkeyPatch, *stops: str, max_tokens: int = 100) -> list[TextPiece]:
     """The pieces of LINES that a stream sends token by token."""
-    monkeypatch.setattr(text_work, "SECONDS_BETWEEN_PIECES", 0.0)
+    monkeypatch.setattr(text_tasks, "SECONDS_BETWEEN_PIECES", 0.0)
     modality = Text(TextConfig(layout="document", tokens="characters"))
     item = Item("a", LINES * 40)
     modality.inspect([item])
@@ -30,8 +30,8 @@ def sent(monkeypatch: pytest.MonkeyPatch, *stops: str, max_tokens: int = 100) ->
     pieces: list[TextPiece] = []
     channel: Any = SimpleNamespace(is_cancelled=False, put=pieces.append)
     request = TextRequest(0, 1, 0, ids[:1], 0, None, max_tokens, stops, sampling, None, False, True)
-    work: Any = SimpleNamespace(request=request, channel=channel)
-    row = GrowingText(model, work, 0)
+    task: Any = SimpleNamespace(request=request, channel=channel)
+    row = GrowingText(model, task, 0)
     for length in range(2, len(ids) + 1):
         if not row.is_finished:
             row.read(TokenDraft(ids[None, :length], np.zeros((1, 1), np.float32)), 0)

@@ -27,14 +27,14 @@ from anew.sampling.model import Model
 from anew.sampling.request_checks import class_index
 from anew.server.worker import Channel
 from anew.studio_app.item_views import data_url
-from anew.studio_app.loaded_models import Player
-from anew.studio_app.sample_work import CUTOFFS, Json, PlayWork, SampleOptions, insight_view, token_event, token_text
+from anew.studio_app.loaded_models import LoadedModel
+from anew.studio_app.sample_tasks import CUTOFFS, Json, PlayTask, SampleOptions, insight_view, token_event, token_text
 
 LEVEL_ITEMS = 3  # samples that are shown at each noise level
 # Items on which the error at each level is measured: enough for a smooth curve, in a second or two; chosen.
 LEVEL_ERRORS = 64
 MAX_LEVELS = 24  # noise levels that are shown: a row has room for no more
-NUM_JUDGED = 48  # real items, and as many generated ones: an image of each is shown; chosen
+NUM_SCORED = 48  # real items, and as many generated ones: an image of each is shown; chosen
 MAX_LABELS = 6  # with which one starting point is shown: a row has room for no more
 # Items; arrows per side; standard deviations from the centre, the middle 99% of a normal; noise levels; chosen.
 FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8
@@ -75,7 +75,7 @@ def _middle(x: Tensor) -> Tensor:
     return x[:, :, x.shape[2] // 2] if x.dim() == 5 else x
 
 
-class NoiseWork(PlayWork):
+class NoiseTask(PlayTask):
     """Samples at each noise level: the noisy input of the model, and its estimate of the clean items.
 
     Args:
@@ -84,9 +84,9 @@ class NoiseWork(PlayWork):
     """
 
     def __init__(
-        self, player: Player, channel: Channel[object], options: SampleOptions, each_label: bool = False
+        self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions, each_label: bool = False
     ) -> None:
-        super().__init__(player, channel)
+        super().__init__(loaded, channel)
         self.options, self.each_label = options, each_label
 
     def events(self, model: Model) -> Iterator[Json]:
@@ -122,14 +122,14 @@ class NoiseWork(PlayWork):
         return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)
 
 
-class FieldWork(PlayWork):
+class FieldTask(PlayTask):
     """The vector field of a denoiser at each noise level, on a plane through the data and projected onto it."""
 
     def events(self, model: Model) -> Iterator[Json]:
         family = model.family
         if insight_view(model) != "noise" or not isinstance(family, Denoises):
             raise ConfigError("this model does not remove noise")
-        x, labels = data_values(self.player, model, FIELD_ITEMS)
+        x, labels = data_values(self.loaded, model, FIELD_ITEMS)
         plane = Plane.of(x)
         ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
         starts = torch.cartesian_prod(ticks, ticks)  # (n, 2)
@@ -146,18 +146,18 @@ class FieldWork(PlayWork):
         }
         for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
             ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
-            yield {"sigma": sigma, "off_by": error, "ends": ends.tolist()}
+            yield {"sigma": sigma, "error": error, "ends": ends.tolist()}
 
 
-def data_values(player: Player, model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:
+def data_values(loaded: LoadedModel, model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:
     """(n, *shape) data items as the model sees them, and (n,) their classes if it has any; cached with the model."""
     key = f"{part} {n}"
-    if key not in player.cache:
+    if key not in loaded.cache:
         values = _read_values(model, n, part)
         if values[0].nbytes > MAX_CACHED_BYTES:
             return values
-        player.cache[key] = values
-    return cast(tuple[Tensor, Tensor | None], player.cache[key])
+        loaded.cache[key] = values
+    return cast(tuple[Tensor, Tensor | None], loaded.cache[key])
 
 
 def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None]:
@@ -173,18 +173,18 @@ def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None
     return x, labels
 
 
-class DiscriminatorWork(PlayWork):
+class DiscriminatorTask(PlayTask):
     """The discriminator's logits of real and generated items, and the gradients by which generated ones would fool it better."""
 
-    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions) -> None:
-        super().__init__(player, channel)
+    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions) -> None:
+        super().__init__(loaded, channel)
         self.options = options
 
     def events(self, model: Model) -> Iterator[Json]:
         family, options = model.family, self.options
         if insight_view(model) != "discriminator" or not isinstance(family, Discriminates):
             raise ConfigError("this model has no discriminator")
-        real, real_labels = data_values(self.player, model, NUM_JUDGED)
+        real, real_labels = data_values(self.loaded, model, NUM_SCORED)
         request = model.request(
             len(real), options.seed, label=options.label, sampling=model.sampling_config(options.settings)
         )
@@ -202,13 +202,13 @@ class DiscriminatorWork(PlayWork):
             direction = direction.flip(-2)  # low frequencies at the bottom, as in the spectrogram
         yield {
             "auc": float(auc),
-            "real": _judged(images_of(model, real), real_logits),
-            "generated": _judged(images_of(model, generated), generated_logits),
+            "real": _scored(images_of(model, real), real_logits),
+            "generated": _scored(images_of(model, generated), generated_logits),
             "directions": [_direction(image) for image in direction.numpy()],
         }
 
 
-def _judged(images: list[str], belief: Tensor) -> list[Json]:
+def _scored(images: list[str], belief: Tensor) -> list[Json]:
     return [{"src": src, "belief": float(value)} for src, value in zip(images, belief, strict=True)]
 
 
@@ -228,15 +228,15 @@ def codec_of(model: Model) -> Codec:
     return model.family
 
 
-class MapWork(PlayWork):
+class MapTask(PlayTask):
     """A map of the data in latent space, in its two principal directions, and held-out items with their reconstructions."""
 
     def events(self, model: Model) -> Iterator[Json]:
-        codec, x = codec_of(model), data_values(self.player, model, NUM_MAPPED)[0]
+        codec, x = codec_of(model), data_values(self.loaded, model, NUM_MAPPED)[0]
         latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
-        plane = self.player.cache[f"plane {self.step}"] = Plane.of(latents)
+        plane = self.loaded.cache[f"plane {self.step}"] = Plane.of(latents)
         places = plane.places(latents)  # (n, 2)
-        test, _ = data_values(self.player, model, NUM_RECONSTRUCTED, "test")
+        test, _ = data_values(self.loaded, model, NUM_RECONSTRUCTED, "test")
         reconstructed = codec.decode(codec.encode(test.to(model.device)))
         yield {
             "share": plane.share,
@@ -265,29 +265,29 @@ class MapWork(PlayWork):
         return strips
 
 
-class PlaceWork(PlayWork):
+class PlaceTask(PlayTask):
     """The decoded items at positions on the map of latents."""
 
-    def __init__(self, player: Player, channel: Channel[object], places: list[tuple[float, float]]) -> None:
-        super().__init__(player, channel)
+    def __init__(self, loaded: LoadedModel, channel: Channel[object], places: list[tuple[float, float]]) -> None:
+        super().__init__(loaded, channel)
         self.places = places
 
     def events(self, model: Model) -> Iterator[Json]:
         codec = codec_of(model)
         key = f"plane {self.step}"
-        plane = self.player.cache.get(key)
+        plane = self.loaded.cache.get(key)
         if not isinstance(plane, Plane):
-            plane = Plane.of(codec.encode(data_values(self.player, model, NUM_MAPPED)[0].to(model.device)).cpu())
-            self.player.cache[key] = plane
+            plane = Plane.of(codec.encode(data_values(self.loaded, model, NUM_MAPPED)[0].to(model.device)).cpu())
+            self.loaded.cache[key] = plane
         z = plane.points(torch.tensor(self.places))
         yield {"items": images_of(model, codec.decode(z.to(model.device)))}
 
 
-class SoftnessWork(PlayWork):
+class SoftnessTask(PlayTask):
     """The same samples at several temperatures of the detail latents, which shows why they are soft, or fall apart."""
 
-    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions) -> None:
-        super().__init__(player, channel)
+    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions) -> None:
+        super().__init__(loaded, channel)
         self.options = options
 
     def events(self, model: Model) -> Iterator[Json]:
@@ -302,11 +302,11 @@ class SoftnessWork(PlayWork):
             # Neighbouring pixels of a soft image differ little.
             detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (-2, -1))
             yield {"temperature": temperature, "items": images_of(model, generated), "detail": detail}
-        real, _ = data_values(self.player, model, SHARPNESS_ITEMS)
+        real, _ = data_values(self.loaded, model, SHARPNESS_ITEMS)
         yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (-2, -1))}
 
 
-class SentenceWork(PlayWork):
+class SentenceTask(PlayTask):
     """A sentence as the model reads it.
 
     Args:
@@ -314,8 +314,8 @@ class SentenceWork(PlayWork):
         options: Sample options, with the sentence as prompt.
     """
 
-    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions) -> None:
-        super().__init__(player, channel)
+    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions) -> None:
+        super().__init__(loaded, channel)
         self.options = options
 
     def events(self, model: Model) -> Iterator[Json]:

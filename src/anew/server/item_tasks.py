@@ -15,7 +15,7 @@ from anew.sampling.latents import in_own_values
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
-from anew.server.worker import Channel, Work, threads_for
+from anew.server.worker import Channel, Task, threads_for
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -63,13 +63,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class FinishedSamples:
-    """The samples of one work, with their files."""
+    """The samples of one task, with their files."""
 
     first_index: int
     samples: Samples
 
 
-class ItemWork(Work):
+class ItemTask(Task):
     """The samples of a request, or some of them."""
 
     def __init__(self, request: ItemRequest, channel: Channel[object], max_rows: int) -> None:
@@ -83,9 +83,9 @@ class ItemWork(Work):
         condition = request.condition
         return ("items", request.sampling, None if condition is None else tuple(condition.x.shape))
 
-    def run(self, model: Model, group: Sequence[Work]) -> None:
+    def run(self, model: Model, group: Sequence[Task]) -> None:
         with threads_for(model):
-            _draw(model, [work for work in group if isinstance(work, ItemWork)])
+            _draw(model, [task for task in group if isinstance(task, ItemTask)])
 
     def partials_at(self, num_drafts: int) -> list[int]:
         """After which drafts, counted from 1, partial results are sent: evenly spaced."""
@@ -95,29 +95,29 @@ class ItemWork(Work):
         )
 
 
-def _draw(model: Model, works: Sequence[ItemWork]) -> None:
-    """Draw the samples of these works as one batch, and send them."""
-    request = _joint_request(model, works)
+def _draw(model: Model, tasks: Sequence[ItemTask]) -> None:
+    """Draw the samples of these tasks as one batch, and send them."""
+    request = _joint_request(model, tasks)
     num_drafts = model.family.num_drafts(request)
     last: Tensor | None = None
-    for number, draft in enumerate(model.family.sample(request, works[0].request.seed), 1):
-        if all(work.channel.is_cancelled for work in works):
+    for number, draft in enumerate(model.family.sample(request, tasks[0].request.seed), 1):
+        if all(task.channel.is_cancelled for task in tasks):
             return
         last = draft
-        _send_drafts(model, works, request, draft, number, num_drafts)
+        _send_drafts(model, tasks, request, draft, number, num_drafts)
     if last is None:
         raise RuntimeError("the family returned no samples")
-    for work, rows in _rows_of_works(works):
-        if not work.channel.is_cancelled:
-            samples = _samples(model, work, request, last[rows], rows)
-            samples.origins = _origins(model, work.request)
+    for task, rows in _rows_of_works(tasks):
+        if not task.channel.is_cancelled:
+            samples = _samples(model, task, request, last[rows], rows)
+            samples.origins = _origins(model, task.request)
             _ = samples.artifacts  # writes the files here, not in the event loop
-            work.channel.put(FinishedSamples(work.request.first_index, samples))
+            task.channel.put(FinishedSamples(task.request.first_index, samples))
 
 
-def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
-    """One sample request for all works."""
-    requests = [work.request for work in works]
+def _joint_request(model: Model, tasks: Sequence[ItemTask]) -> SampleRequest:
+    """One sample request for all tasks."""
+    requests = [task.request for task in tasks]
     drawn_labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index, r.sampling) for r in requests]
     labels = [label for label in drawn_labels if label is not None]
     keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
@@ -149,34 +149,34 @@ def _joint_condition(requests: Sequence[ItemRequest]) -> Condition | None:
     return Condition(x, torch.cat(masks) if x.is_floating_point() else None)
 
 
-def _rows_of_works(works: Sequence[ItemWork]) -> list[tuple[ItemWork, slice]]:
-    """Each work with its rows in the batch."""
+def _rows_of_works(tasks: Sequence[ItemTask]) -> list[tuple[ItemTask, slice]]:
+    """Each task with its rows in the batch."""
     parts, start = [], 0
-    for work in works:
-        parts.append((work, slice(start, start + work.size)))
-        start += work.size
+    for task in tasks:
+        parts.append((task, slice(start, start + task.size)))
+        start += task.size
     return parts
 
 
 def _send_drafts(
-    model: Model, works: Sequence[ItemWork], request: SampleRequest, draft: Tensor, number: int, num_drafts: int
+    model: Model, tasks: Sequence[ItemTask], request: SampleRequest, draft: Tensor, number: int, num_drafts: int
 ) -> None:
-    """Send a draft to the works that want a partial result at this point."""
-    for work, rows in _rows_of_works(works):
-        draft_numbers = work.partials_at(num_drafts)
-        if number in draft_numbers and not work.channel.is_cancelled:
-            samples = _samples(model, work, request, draft[rows], rows)
+    """Send a draft to the tasks that want a partial result at this point."""
+    for task, rows in _rows_of_works(tasks):
+        draft_numbers = task.partials_at(num_drafts)
+        if number in draft_numbers and not task.channel.is_cancelled:
+            samples = _samples(model, task, request, draft[rows], rows)
             _ = samples.artifacts
-            work.channel.put(Draft(draft_numbers.index(number), work.request.first_index, samples))
+            task.channel.put(Draft(draft_numbers.index(number), task.request.first_index, samples))
 
 
-def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
+def _samples(model: Model, task: ItemTask, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
     """Rows of the batch as items."""
     labels = None if request.labels is None else request.labels[rows]
-    request_condition = work.request.condition
+    request_condition = task.request.condition
     condition = None if request_condition is None else replace(request_condition, items=request_condition)
     row_request = replace(request, n=len(x), labels=labels, condition=condition)
-    items = model.decode_items(x.cpu(), row_request, work.request.stop)
+    items = model.decode_items(x.cpu(), row_request, task.request.stop)
     return Samples(items, model.label_names(labels, len(items)), model.item_modality)
 
 

@@ -2,7 +2,7 @@
 
 import { Latest } from "./client.js";
 import { $, element, reporter, say } from "./elements.js";
-import { tokenSliders } from "./making.js";
+import { tokenSliders } from "./generator.js";
 import { save } from "./media.js";
 
 const NEW_TOKENS = 120; // of running text that "Continue" writes
@@ -14,10 +14,10 @@ export function visible(piece) {
 
 const percent = (share) => (share >= 0.0995 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "<0.1%");
 
-export class Continuing {
-  constructor(program, client, making) {
+export class Continuation {
+  constructor(program, client, generator) {
     this.program = program;
-    this.making = making;
+    this.generator = generator;
     this.seed = 1;
     this.drawnLabel = null; // where no class is chosen
     this.numRefreshed = 0;
@@ -48,7 +48,7 @@ export class Continuing {
 
   // The text, its class and the settings, as the engine takes them.
   request() {
-    return { prompt: $("prompt").value, suffix: $("suffix").value, seed: this.seed, label: this.making.label ?? this.drawnLabel, settings: this.settings() };
+    return { prompt: $("prompt").value, suffix: $("suffix").value, seed: this.seed, label: this.generator.label ?? this.drawnLabel, settings: this.settings() };
   }
 
   async refresh() {
@@ -56,8 +56,8 @@ export class Continuing {
     const result = await this.next.ask("next", this.request());
     if (!result) return;
     const { tokens, label } = result;
-    if (this.making.label === null) this.drawnLabel = label;
-    say("continue-class", this.making.classNote(label));
+    if (this.generator.label === null) this.drawnLabel = label;
+    say("continue-class", this.generator.classNote(label));
     this.tokens = tokens;
     $("tokens").replaceChildren(...tokens.map((token) => this.row(token)));
     document.body.dataset.next = number;

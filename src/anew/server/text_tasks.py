@@ -16,7 +16,7 @@ from anew.data.modalities.text import Text
 from anew.families.base import SamplesTokens, TokenDraft
 from anew.sampling.generator import STOP_CHECK_STEPS
 from anew.sampling.model import Model
-from anew.server.worker import Channel, Work, threads_for
+from anew.server.worker import Channel, Task, threads_for
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -78,7 +78,7 @@ class TextRequest:
     streams: bool
 
 
-class TextWork(Work):
+class TextTask(Task):
     """The samples of one prompt."""
 
     def __init__(self, request: TextRequest, channel: Channel[object]) -> None:
@@ -89,15 +89,15 @@ class TextWork(Work):
         r = self.request
         return ("text", len(r.prompt), replace(r.sampling, max_tokens=0), r.reads_prompt)
 
-    def run(self, model: Model, group: Sequence[Work]) -> None:
+    def run(self, model: Model, group: Sequence[Task]) -> None:
         with threads_for(model):
-            _draw(model, [work for work in group if isinstance(work, TextWork)])
+            _draw(model, [task for task in group if isinstance(task, TextTask)])
 
 
-def _draw(model: Model, works: Sequence[TextWork]) -> None:
-    """Draw the samples of these works as one batch, and send them."""
-    rows = [GrowingText(model, work, number) for work in works for number in range(work.size)]
-    for draft in _drafts(model, works):
+def _draw(model: Model, tasks: Sequence[TextTask]) -> None:
+    """Draw the samples of these tasks as one batch, and send them."""
+    rows = [GrowingText(model, task, number) for task in tasks for number in range(task.size)]
+    for draft in _drafts(model, tasks):
         for number, row in enumerate(rows):
             if not row.is_finished:
                 row.read(draft, number)
@@ -107,11 +107,11 @@ def _draw(model: Model, works: Sequence[TextWork]) -> None:
         row.finish()
 
 
-def _drafts(model: Model, works: Sequence[TextWork]) -> Iterator[TokenDraft]:
-    """Drafts of all samples of these works, one row for each."""
+def _drafts(model: Model, tasks: Sequence[TextTask]) -> Iterator[TokenDraft]:
+    """Drafts of all samples of these tasks, one row for each."""
     family = model.family
     assert isinstance(family, SamplesTokens)
-    requests = [work.request for work in works]
+    requests = [task.request for task in tasks]
     keys = [(r.seed, r.first_index + number) for r in requests for number in range(r.n)]
     prompts = np.concatenate([np.tile(r.prompt, (r.n, 1)) for r in requests])  # (n, L)
     labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
@@ -127,17 +127,17 @@ def _drafts(model: Model, works: Sequence[TextWork]) -> Iterator[TokenDraft]:
 class GrowingText:
     """One sample while it grows."""
 
-    def __init__(self, model: Model, work: TextWork, number: int) -> None:
-        self.request, self.channel = work.request, work.channel
-        self.index = work.request.first_index + number
+    def __init__(self, model: Model, task: TextTask, number: int) -> None:
+        self.request, self.channel = task.request, task.channel
+        self.index = task.request.first_index + number
         assert isinstance(model.item_modality, Text)
         self.modality = model.item_modality
         self.end_id = model.item_spec.special.get("end", -1)  # type: ignore[union-attr]
         self.num_ids = self.modality.tokenizer.size
-        self.prompt: list[int] = work.request.prompt.tolist()
-        self.can_stream = work.request.streams and self.modality.grows_forwards(self.prompt)
+        self.prompt: list[int] = task.request.prompt.tolist()
+        self.can_stream = task.request.streams and self.modality.grows_forwards(self.prompt)
         self.ids: list[int] = list(self.prompt)
-        self.num_read = len(self.prompt) if not work.request.reads_prompt else 0
+        self.num_read = len(self.prompt) if not task.request.reads_prompt else 0
         self.log_probs: list[TokenLogProb] = []
         self.num_sent = 0  # characters
         self.sent_at = 0.0
@@ -156,11 +156,12 @@ class GrowingText:
     def read(self, draft: TokenDraft, number: int) -> None:
         """Read the new tokens in row `number` of a draft."""
         row = draft.ids[number]
-        if self.request.num_log_probs is not None:
+        is_prompt = len(row) <= len(self.prompt)
+        if self.request.num_log_probs is not None and (is_prompt or self.request.max_tokens):
             self._append_log_probs(row, draft.weights[number])
-        if len(row) <= len(self.prompt):  # the prompt is being read
-            if len(row) == len(self.prompt) and not self.request.max_tokens:
-                self.finish()
+        if len(row) >= len(self.prompt) and not self.request.max_tokens:  # nothing new was asked for
+            self.finish()
+        if is_prompt or self._finished:
             return
         self.ids.extend(row[len(self.ids) :].tolist())
         has_ended = self.ids[-1] == self.end_id

@@ -7,11 +7,11 @@ import { Sample } from "./samples.js";
 
 const FRAMES = 25;
 
-export class Walking {
-  constructor(program, client, making) {
+export class Walk {
+  constructor(program, client, generator) {
     this.program = program;
     this.latest = new Latest(client, reporter("walk-status"));
-    this.making = making;
+    this.generator = generator;
     this.items = [];
     $("walk-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -29,7 +29,7 @@ export class Walking {
     this.items = [];
     $("walk-save").hidden = true;
     $("walk-position").disabled = false;
-    const wanted = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.making.label };
+    const wanted = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.generator.label };
     this.sample?.release();
     this.sample = new Sample(this.program.item, wanted.from, wanted.seed);
     $("walk-view").replaceChildren(this.sample.root);

@@ -35,10 +35,10 @@ from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
-from anew.server.worker import Channel, Work
+from anew.server.worker import Channel, Task
 from anew.studio_app.faults import full_disk
 from anew.studio_app.item_views import data_url, item_views
-from anew.studio_app.loaded_models import Player
+from anew.studio_app.loaded_models import LoadedModel
 from anew.workflows.evaluate import evaluation_inputs
 
 SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would slow the page down
@@ -50,7 +50,7 @@ VIEWABLE = ("image", "audio", "video")  # modalities whose items, drafts include
 Json = dict[str, object]
 
 
-class PlayWork(Work):
+class PlayTask(Task):
     """A request of a page, which is not batched with others. Subclasses implement `events`.
 
     Args:
@@ -60,17 +60,17 @@ class PlayWork(Work):
         step: A step whose weights are used; None: the newest.
     """
 
-    def __init__(self, player: Player, channel: Channel[object]) -> None:
+    def __init__(self, loaded: LoadedModel, channel: Channel[object]) -> None:
         super().__init__()
-        self.player, self.channel, self.size = player, channel, 1
+        self.loaded, self.channel, self.size = loaded, channel, 1
         self.step: int | None = None
 
     def batch_key(self) -> Hashable:
         return None
 
-    def run(self, model: Model, group: Sequence[Work]) -> None:
+    def run(self, model: Model, group: Sequence[Task]) -> None:
         try:
-            for event in self.events(self.player.model_at(model, self.step)):
+            for event in self.events(self.loaded.model_at(model, self.step)):
                 if self.channel.is_cancelled:
                     return
                 self.channel.put(event)
@@ -110,7 +110,7 @@ def fill_in_mode(model: Model) -> str:
     return {"image": "paint", "video": "ends", "audio": "stretch"}.get(model.item_modality.name, "")
 
 
-class AboutWork(PlayWork):
+class AboutTask(PlayTask):
     """Capabilities of a model."""
 
     def events(self, model: Model) -> Iterator[Json]:
@@ -125,7 +125,7 @@ class AboutWork(PlayWork):
             "plural": modality.traits.plural,
             "labels": model.labels if model.spec.classes else [],
             "shape": shape,
-            "notes": _model_notes(self.player.run, model),
+            "notes": _model_notes(self.loaded.run, model),
             "prompts": is_text,
             "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
             "tokens": is_text and isinstance(model.family, SamplesTokens),
@@ -136,9 +136,9 @@ class AboutWork(PlayWork):
             "insight": insight_view(model),
             "latents": model.codec is not None,
             "weights": model.identity[1],
-            "unfinished": not weights_path(self.player.run).is_file(),
-            "has_film": bool(film.FRAMES.steps(self.player.run)),
-            "example": (_example(self.player.run) or _sampled_text(model)) if is_text else "",
+            "unfinished": not weights_path(self.loaded.run).is_file(),
+            "has_film": bool(film.FRAMES.steps(self.loaded.run)),
+            "example": (_example(self.loaded.run) or _sampled_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }
 
@@ -185,7 +185,7 @@ class SampleOptions:
     suffix: str | None = None
 
 
-class SampleWork(PlayWork):
+class SampleTask(PlayTask):
     """Samples, with their drafts.
 
     Args:
@@ -195,12 +195,12 @@ class SampleWork(PlayWork):
 
     def __init__(
         self,
-        player: Player,
+        loaded: LoadedModel,
         channel: Channel[object],
         options: SampleOptions,
         condition: Callable[[Model], tuple[Numbers, NDArray[np.bool_]] | Condition] | None = None,
     ) -> None:
-        super().__init__(player, channel)
+        super().__init__(loaded, channel)
         self.options, self.condition = options, condition
 
     def events(self, model: Model) -> Iterator[Json]:
@@ -234,7 +234,7 @@ class SampleWork(PlayWork):
         samples.origins = [replace(origin, index=index) for index in range(len(samples))]
         yield {
             "items": item_views(samples),
-            "samples": self.player.keep(samples, last.cpu()),
+            "samples": self.loaded.keep(samples, last.cpu()),
             "drafts": count,
             "notes": [*_notes(samples), *_cut_off(model, last, count)],
         }
@@ -274,7 +274,7 @@ def _cut_off(model: Model, ids: Tensor, num_tokens: int) -> list[str]:
     ]
 
 
-class TokenWork(PlayWork):
+class TokenTask(PlayTask):
     """A text token by token, with the probability of each and its alternatives.
 
     Args:
@@ -282,8 +282,8 @@ class TokenWork(PlayWork):
         max_tokens: Largest number of new tokens.
     """
 
-    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions, max_tokens: int) -> None:
-        super().__init__(player, channel)
+    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions, max_tokens: int) -> None:
+        super().__init__(loaded, channel)
         self.options, self.max_tokens = options, max_tokens
 
     def events(self, model: Model) -> Iterator[Json]:
@@ -348,29 +348,29 @@ def token_text(modality: Text, token: int, end_id: int) -> str:
     return str(modality.tokenizer.decode([token]))
 
 
-class WalkWork(PlayWork):
+class WalkTask(PlayTask):
     """Frames of a walk from sample to sample."""
 
-    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions, stops: int) -> None:
-        super().__init__(player, channel)
+    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions, stops: int) -> None:
+        super().__init__(loaded, channel)
         self.options, self.stops = options, stops
 
     def events(self, model: Model) -> Iterator[Json]:
         options = self.options
         settings = arguments.keywords(options.settings, model.walk)
         walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, ends=None, **settings)
-        yield {"items": item_views(walk.frames), "stops": walk.stops, "samples": self.player.keep(walk.frames)}
+        yield {"items": item_views(walk.frames), "stops": walk.stops, "samples": self.loaded.keep(walk.frames)}
 
 
-class NearestWork(PlayWork):
+class NearestTask(PlayTask):
     """The training item nearest to a sample, as the report finds it."""
 
-    def __init__(self, player: Player, channel: Channel[object], samples_name: str, index: int) -> None:
-        super().__init__(player, channel)
+    def __init__(self, loaded: LoadedModel, channel: Channel[object], samples_name: str, index: int) -> None:
+        super().__init__(loaded, channel)
         self.samples_name, self.index = samples_name, index
 
     def events(self, model: Model) -> Iterator[Json]:
-        sample = self.player.samples(self.samples_name, self.index)[self.index]
+        sample = self.loaded.samples(self.samples_name, self.index)[self.index]
         data = Dataset.reopen(model.record.data, model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)

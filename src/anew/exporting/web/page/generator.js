@@ -18,7 +18,7 @@ export function tokenSliders(step, container, changed = () => {}) {
   return () => ({ temperature: temperature.value(), top_k: top.value() === maxTop ? 0 : top.value() });
 }
 
-export class Making {
+export class Generator {
   constructor(program, client) {
     this.program = program;
     this.samples = [];

@@ -1,6 +1,6 @@
 // The tab Look inside: what happens in the network.
 
-import { visible } from "./continuing.js";
+import { visible } from "./continuation.js";
 import { Latest } from "./client.js";
 import { $, element, fitted, number, reporter, say } from "./elements.js";
 import { draw, framesOf } from "./media.js";
@@ -32,9 +32,9 @@ export function viewsOf({ item, steps, container }) {
   return views;
 }
 
-export class Looking {
-  constructor(program, client, making) {
-    this.views = viewsOf(program).map((View) => new View(program, client, making));
+export class Viewer {
+  constructor(program, client, generator) {
+    this.views = viewsOf(program).map((View) => new View(program, client, generator));
     $("panel-look").append(...this.views.map((view) => view.root));
   }
 
@@ -46,8 +46,8 @@ export class Looking {
 
 // From noise to a sample: the noisy input of the network at each step, and its guess of the clean sample.
 class Denoising {
-  constructor(program, client, making) {
-    Object.assign(this, { program, making, steps: [], latest: latestOf(client) });
+  constructor(program, client, generator) {
+    Object.assign(this, { program, generator, steps: [], latest: latestOf(client) });
     this.index = index();
     this.slider = element("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Step" });
     this.slider.addEventListener("input", () => this.show(Number(this.slider.value)));
@@ -76,7 +76,7 @@ class Denoising {
   async load() {
     this.steps = [];
     this.strip.replaceChildren();
-    const request = { seed: number("seed"), index: fitted(this.index), label: this.making.label };
+    const request = { seed: number("seed"), index: fitted(this.index), label: this.generator.label };
     const result = await this.latest.ask("film", request, (step) => {
       this.steps.push(step);
       this.slider.max = this.steps.length - 1;
@@ -100,8 +100,8 @@ class Denoising {
 
 // The stages of a generator.
 class Stages {
-  constructor(program, client, making) {
-    Object.assign(this, { program, making, latest: latestOf(client) });
+  constructor(program, client, generator) {
+    Object.assign(this, { program, generator, latest: latestOf(client) });
     this.index = index();
     this.index.addEventListener("change", () => this.open());
     this.strip = element("div", { class: "strip" });
@@ -120,7 +120,7 @@ class Stages {
   }
 
   async open() {
-    const request = { seed: number("seed"), index: fitted(this.index), label: this.making.label };
+    const request = { seed: number("seed"), index: fitted(this.index), label: this.generator.label };
     const result = await this.latest.ask("stages", request);
     if (!result) return;
     const { stages } = result;
@@ -135,8 +135,8 @@ class Stages {
 
 // A map: the plane through three samples, to drag through.
 class SampleMap {
-  constructor(program, client, making) {
-    Object.assign(this, { program, making, side: 7, isMade: false, isWaiting: false });
+  constructor(program, client, generator) {
+    Object.assign(this, { program, generator, side: 7, isMade: false, isWaiting: false });
     [this.tiles, this.place] = [latestOf(client), latestOf(client)];
     this.dot = element("span", { class: "dot" });
     this.pad = element("div", { class: "pad", tabindex: 0, role: "application", "aria-label": "Map of samples; arrow keys move" }, this.dot);
@@ -161,7 +161,7 @@ class SampleMap {
   async open() {
     if (this.isMade) return;
     this.isMade = true;
-    [this.seed, this.label] = [number("seed"), this.making.label];
+    [this.seed, this.label] = [number("seed"), this.generator.label];
     const part = 100 / this.side;
     await this.go();
     for (let row = 0; row < this.side; row++)
@@ -215,8 +215,8 @@ class SampleMap {
 
 // How a Transformer reads a text: attention of each head, probability of each token, predictions after each layer.
 class Reading {
-  constructor(program, client, making) {
-    Object.assign(this, { program, making, at: null, latest: latestOf(client) });
+  constructor(program, client, generator) {
+    Object.assign(this, { program, generator, at: null, latest: latestOf(client) });
     this.prompt = element("textarea", { rows: 2, spellcheck: "false", autocomplete: "off" });
     this.layer = element("select");
     this.head = element("select");
@@ -262,16 +262,16 @@ class Reading {
 
   open() {
     if (this.inside) return;
-    const made = this.making.samples[0]?.content?.text ?? "";
+    const made = this.generator.samples[0]?.content?.text ?? "";
     this.prompt.value = made.slice(0, 60);
     this.load();
   }
 
   async load() {
     // Where no class is chosen, it is that of the first sample, whose text is here at first.
-    const inside = await this.latest.ask("inside", { prompt: this.prompt.value, label: this.making.label, seed: this.making.seed });
+    const inside = await this.latest.ask("inside", { prompt: this.prompt.value, label: this.generator.label, seed: this.generator.seed });
     if (!inside) return;
-    this.classNote.textContent = this.making.classNote(inside.label);
+    this.classNote.textContent = this.generator.classNote(inside.label);
     const isFirst = !this.inside;
     this.inside = inside;
     this.at = inside.length - 1;
