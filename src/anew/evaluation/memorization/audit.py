@@ -37,7 +37,7 @@ from anew.evaluation.memorization.copying_test import (
 )
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
-from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearest_of_stand_ins
+from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
     Planting,
     combined_p,
@@ -129,12 +129,11 @@ class Audit(Generic[ItemT]):
             CachedDistance(distance, self.groups, self.real_index, progress=progress, work=work)
             for distance in item_type.distances(items, self.groups)
         ]
-        self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls, self.brief = controls, brief
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
-        self._match_distances = self.distances
-        if self._compare_within_groups:
-            self._match_distances = [distance.with_groups(self._match_groups) for distance in self.distances]
+        self._match_distances = (
+            [d.with_groups(self._match_groups) for d in self.distances] if item_type.whole else self.distances
+        )
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
         count = stand_ins(self.n_samples) if brief else MAX_STAND_INS
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
@@ -163,7 +162,9 @@ class Audit(Generic[ItemT]):
         queries = np.concatenate(
             [self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()]
         )
-        real = self._nearest_of_stand_ins()  # first, since limits of distances follow from it
+        real = nearests_of_stand_ins(self._match_distances, self._stand_ins, self.real_index, self._match_groups)
+        for distance, match_distance in zip(self.distances, self._match_distances, strict=True):
+            distance.limit = match_distance.limit
         nearests = [distance.nearest_real(queries, self.real_index) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
         match_test = self._match_test(queries, nearests, real)
@@ -284,17 +285,6 @@ class Audit(Generic[ItemT]):
             picture=self._picture,
         )
 
-    def _nearest_of_stand_ins(self) -> list[NearestReal]:
-        """The nearest items of the real items that pose as samples, by each distance; the limits of distances follow from them."""
-        items = self._stand_ins.in_order().items
-        nearests = [
-            nearest_of_stand_ins(distance, items, self.real_index, self._match_groups)
-            for distance in self._match_distances
-        ]
-        for distance, match_distance, nearest in zip(self.distances, self._match_distances, nearests, strict=True):
-            distance.limit = match_distance.limit = distance.limit_of(nearest.distance)
-        return [nearest.with_limit(d.limit) for d, nearest in zip(self.distances, nearests, strict=True)]
-
     def _match_test(self, queries: Indices, nearests: Sequence[NearestReal], real: Sequence[NearestReal]) -> MatchTest:
         """Prepare the match test of samples and planted copies, which compares near-duplicates with each other, too.
 
@@ -303,15 +293,13 @@ class Audit(Generic[ItemT]):
             nearests: Their nearest items, by each distance.
             real: Those of the stand-ins.
         """
-        singles = list(nearests)
-        if self._compare_within_groups:
-            singles = [
-                d.with_scale(n.item, n.distance, self.real_index)
-                for d, n in zip(self._match_distances, nearests, strict=True)
-            ]
+        pairs = zip(self._match_distances, nearests, strict=True)
+        singles = [
+            d.with_scale(n.item, n.distance, self.real_index) for d, n in pairs
+        ]  # remembered unless groups differ
         first = np.unique(self.groups[: self.n_real], return_index=True)[1]
         return MatchTest(
-            nearests=singles,
+            nearests=[d.with_scale(n.item, n.distance, self.real_index) for d, n in pairs],
             groups=self._match_groups[queries],
             item_groups=self._match_groups,
             stand_ins=self._stand_ins.in_order(),
