@@ -294,9 +294,6 @@ class Audit(Generic[ItemT]):
             real: Those of the stand-ins.
         """
         pairs = zip(self._match_distances, nearests, strict=True)
-        singles = [
-            d.with_scale(n.item, n.distance, self.real_index) for d, n in pairs
-        ]  # remembered unless groups differ
         first = np.unique(self.groups[: self.n_real], return_index=True)[1]
         return MatchTest(
             nearests=[d.with_scale(n.item, n.distance, self.real_index) for d, n in pairs],
