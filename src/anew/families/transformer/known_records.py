@@ -103,3 +103,17 @@ class KnownRecords(FittedBuffers):
 def _hash(content: Numbers) -> int:
     digest = blake2b(content.astype("<i4").tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
+
+
+def are_documents_of(text: Numbers, end: int, rows: Sequence[Numbers]) -> list[bool | None]:
+    """Whether each row (ids with `end`) is a whole document of a training text; None for others, since parts of them may be in it.
+
+    text: (N,) ids of all documents, one after the other; `end` follows each.
+    """
+    stops = np.flatnonzero(text == end) + 1
+    starts = np.concatenate(([0], stops[:-1])).astype(np.int64)
+    # Few documents are as long as one of the rows, and hashing all takes seconds for a large text
+    has_length = np.isin(stops - starts, [len(row) for row in rows])
+    places = zip(starts[has_length].tolist(), stops[has_length].tolist(), strict=True)
+    documents = {_hash(text[first:stop]) for first, stop in places}
+    return [True if _hash(row) in documents else None for row in rows]
