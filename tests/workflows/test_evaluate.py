@@ -33,7 +33,7 @@ from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
 from anew.workflows.timing.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets
-from anew.workflows.timing.time_left import may_lack_samples
+from anew.workflows.timing.time_left import missing_samples
 from anew.workflows.timing.time_limit import TimeLimit
 from samples import names, prose, shapes
 from scores import score
@@ -244,9 +244,26 @@ def test_time_after_the_page_brings_the_samples_that_any_figure_needs(
     model = Timed(10**6)
     sampling = Sampling(model, 300, SampleTargets(300, 600), 0, pace, model.sample(16, 0, 0), [])  # type: ignore[arg-type]
     clock[0] = 0.0
-    assert may_lack_samples(Measurements(too_few="16 samples are too few"), 16, 300)
-    assert sampling.extend(seconds, SilentReporter()) is is_extended
+    missing = missing_samples(Measurements(too_few="16 samples are too few"), 16, 300)
+    assert missing is not None and missing.worthwhile == 20
+    assert sampling.extend(missing.worthwhile, seconds, SilentReporter()) is is_extended
     assert len(sampling.samples) == (20 if is_extended else 16) and clock[0] <= 0.8 * seconds
+
+
+def test_as_many_samples_as_held_out_items_are_not_said_to_be_for_want_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """169 samples of 1,000 were "as many as there seemed to be time for", which was the number of held-out items."""
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 0.1 * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    arguments = (1_000, SampleTargets(169, 300, held_out=169), 0, 40.0, SilentReporter(), 1)
+    samples, notes, _ = _sampled(Timed(10**6), *arguments)  # type: ignore[arg-type]
+    assert len(samples) == 169
+    assert notes == ["169 samples instead of 1,000, as many as there are held-out items to compare them with."]
 
 
 def test_what_the_forecast_measured_tells_how_many_samples_are_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,6 @@ from anew.data.types import DecodedItem
 from anew.errors import UserError
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
-from anew.evaluation.items_in_time import WITHIN_TIME
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.notes import Note
@@ -46,7 +45,7 @@ from anew.workflows.timing.measuring import advise_longer, measure_all
 from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace
 from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.timing.sampling_shares import GRADED_SHARE, MIN_GRADED_SHARE, REQUIRED_SHARE, next_chunk
-from anew.workflows.timing.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
+from anew.workflows.timing.time_left import measure_in_time_left, missing_samples, with_samples
 from anew.workflows.timing.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
@@ -183,16 +182,16 @@ class Sampling:
     samples: Samples
     notes: list[str]
 
-    def extend(self, seconds: float, reporter: Reporter) -> bool:
-        """Draw further samples if `seconds` give half as many again, or those that any figure needs. Returns whether they did."""
-        drawn, worthwhile, share = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples), GRADED_SHARE
-        if drawn < MIN_ITEMS:
-            worthwhile, share = MIN_ITEMS, REQUIRED_SHARE
+    def extend(self, worthwhile: int, seconds: float, reporter: Reporter) -> bool:
+        """Draw further samples if `seconds` give as many in all as are worthwhile. Returns whether they did."""
+        drawn = len(self.samples)
+        share = REQUIRED_SHARE if drawn < MIN_ITEMS else GRADED_SHARE
         if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
             return False
         first = MIN_ITEMS - drawn if drawn < MIN_ITEMS else max(1, self.pace.affordable(share * seconds / 2.0))
+        targets = self.targets._replace(least=max(self.targets.least, worthwhile))
         self.samples, self.notes, is_stopped = _sampled(
-            self.model, self.n, self.targets, self.seed, seconds, reporter, first, self.pace, self.samples
+            self.model, self.n, targets, self.seed, seconds, reporter, first, self.pace, self.samples
         )
         return not is_stopped and len(self.samples) >= worthwhile
 
@@ -237,12 +236,16 @@ def _write(
         return report
     crowding = meter.read()
     until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * crowding
-    if may_lack_samples(measurements, len(sampling.samples), sampling.targets.least) and sampling.extend(
-        until - time.monotonic() - 2.0 * measurements.score_seconds, reporter
-    ):
+    missing = missing_samples(measurements, len(sampling.samples), sampling.targets.least)
+    is_extended = missing is not None and sampling.extend(
+        missing.worthwhile, until - time.monotonic() - missing.measuring_s, reporter
+    )
+    if is_extended:
         labels = _labels(model, data, len(sampling.samples), sampling.seed)
         evaluation, measurements = with_samples(evaluation, measurements, list(sampling.samples), labels)
-    supplement = measure_in_time_left(evaluation, measurements, until, crowding, reporter)
+    supplement = measure_in_time_left(
+        evaluation, measurements, until, crowding, reporter, has_further_samples=is_extended
+    )
     if supplement is None:
         return report
     if supplement.closest_pairs is not None:
@@ -322,7 +325,7 @@ def _sampled(
             chunk = next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
     if len(samples) > num_announced:
         reporter.message(f"{plural(len(samples) - num_announced, 'further sample')}, as there was time")
-    reason = "for lack of time" if is_late else WITHIN_TIME
+    reason = "for lack of time" if is_late else targets.reason(len(samples))
     if stopped:
         spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then" if seconds is None else ""
         reason = f"because it was stopped{spent_on}"

@@ -54,6 +54,7 @@ class Measurements:
         is_measuring_stopped: Whether a signal ended the measuring.
         is_out_of_time: Whether the clock ended the measuring.
         score_seconds: How long the scores that carry answers took.
+        copies_seconds: How long the copying test took.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -66,6 +67,7 @@ class Measurements:
     is_measuring_stopped: bool = False
     is_out_of_time: bool = False
     score_seconds: float = 0.0
+    copies_seconds: float = 0.0
 
     @property
     def is_stopped(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -12,13 +12,13 @@ import pytest
 
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Grid, Spec, Tokens
-from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.result import CopyTestResult, Limit, PlantedControl
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.notes import COPIES, NUM_COMPARED, Note, not_measured, out_of_time
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
-from anew.workflows.timing.time_left import _affordable, _latest, _supply, measure_in_time_left
+from anew.workflows.timing.time_left import _affordable, _latest, _supply, measure_in_time_left, missing_samples
 from scores import score
 
 FURTHER_FIGURES = "further figures"
@@ -174,7 +174,7 @@ class Copied(Slow):
         yield copies(train=self.train)
 
 
-def copies(train: int) -> CopyTestResult:
+def copies(train: int, limited_by: Limit = "time") -> CopyTestResult:
     return CopyTestResult(
         detected=False,
         p=0.5,
@@ -188,7 +188,7 @@ def copies(train: int) -> CopyTestResult:
         train=train,
         held_out=64,
         n_train_total=1_454,
-        limited_by="time",
+        limited_by=limited_by,
         notes=[f"{train} compared"],
     )
 
@@ -214,6 +214,38 @@ def test_a_copying_test_that_was_cut_short_goes_on(train: int, is_better: bool) 
     assert further.copies is not None and further.copies.train == 900
     assert [note.sentence for note in further.notes] == ["a note", "900 compared"]
     assert [s.name for s in further.scores] == [s.name for s in copies(train=900).scores()]
+
+
+@pytest.mark.parametrize("is_extended", [True, False])
+def test_samples_that_were_drawn_after_the_copying_test_are_looked_at(is_extended: bool) -> None:
+    evaluation: Any = Copied(Inputs(list(range(96))))
+    Copied.train = 900  # type: ignore[attr-defined]
+    measured = Measurements(copies=copies(train=152, limited_by=""), supply=Supply(64, compared=64))
+    ends_at = time.monotonic() + 30.0
+    supplement = measure_in_time_left(
+        evaluation, measured, ends_at, 1.0, SilentReporter(), has_further_samples=is_extended
+    )
+    assert (supplement is not None) == is_extended
+
+
+def test_a_copying_test_that_misses_copies_lacks_samples() -> None:
+    """33 s of 180 were left where 2% of copies were missed, and 9 s of 130 where 31 more samples would have done."""
+    blind = replace(copies(train=1_454, limited_by=""), samples=100)
+    needed = blind.needed(0.1)[1]
+    assert needed > 100
+    measured = Measurements(copies=blind, copies_seconds=3.0, score_seconds=8.0)
+    assert missing_samples(measured, 100, 75) == (needed, 6.0)
+    # Of 200 passages, cut from 100 samples
+    assert missing_samples(replace(measured, copies=replace(blind, samples=200)), 100, 75) == (needed / 2, 6.0)
+    controls = [PlantedControl("exact", rate, caught) for rate, caught in ((0.02, 0.3), (0.1, 1.0))]
+    seeing = replace(blind, detection_limit=0.1, controls=controls)
+    assert missing_samples(replace(measured, copies=seeing), 100, 75) == (150, 6.0)
+    assert missing_samples(replace(measured, copies=replace(seeing, detected=True)), 100, 75) == (150, 6.0)
+    sharp = replace(seeing, controls=[PlantedControl("exact", 0.005, 1.0)])
+    assert missing_samples(replace(measured, copies=sharp), 100, 75) is None
+    assert missing_samples(replace(measured, copies=sharp), 100, 200) == (150, 16.0)
+    assert missing_samples(replace(measured, unmeasured=["coverage"]), 100, 75) is None
+    assert missing_samples(replace(measured, copies=copies(train=152)), 100, 75) is None
 
 
 def test_a_further_piece_counts_half_of_the_time_as_fixed() -> None:

@@ -54,7 +54,9 @@ def measure_all(
         measurements.score_seconds = time.monotonic() - begin
         if is_short:
             evaluation.notes[:] = dict.fromkeys(evaluation.notes)  # a figure that was tried twice is named once
+        begin = time.monotonic()
         in_time = look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
+        measurements.copies_seconds = time.monotonic() - begin
         limit = None if stop_at is None else stop_at - time.monotonic()
         in_time = measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
         if not in_time:

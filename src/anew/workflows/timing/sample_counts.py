@@ -16,6 +16,7 @@ from anew.core.specs import Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.evaluation.audit_schedule import samples_needed
 from anew.evaluation.inputs import MAX_SAMPLES, RealItems
+from anew.evaluation.items_in_time import WITHIN_TIME
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.workflows.item_inputs import held_out_size, num_items
@@ -33,14 +34,22 @@ class SampleTargets(NamedTuple):
         least: With fewer samples the answers stay open, so sampling may take GRADED_SHARE of the time.
         ample: With this many the figures compare all they can, and the copying test proves its rates, so sampling goes on
             within EXTRA_SHARE of the time only.
+        held_out: Number of held-out items; 0 for running text, whose pieces are not counted as samples are.
     """
 
     least: int
     ample: int
+    held_out: int = 0
 
     def in_short_report(self) -> SampleTargets:
         """The targets of a report in which there is no time to measure more samples than the answers need."""
-        return SampleTargets(self.least, min(self.least, self.ample))
+        return self._replace(ample=min(self.least, self.ample))
+
+    def reason(self, n: int) -> str:
+        """Why n samples were drawn and no more, if nothing stopped the sampling; a clause."""
+        if n == self.held_out:
+            return "as many as there are held-out items to compare them with"
+        return "as many as the answers usually need" if n == self.ample else WITHIN_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,8 @@ def sample_targets(data: Dataset) -> SampleTargets:
         return SampleTargets(counts.enough(), MAX_SAMPLES)
     n_held_out = sum(num_items(data, part) for part in data.held_out()[0])
     needed = samples_needed(RealItems(num_items(data, "train"), n_held_out))
-    return SampleTargets(counts.enough(), max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed))
+    ample = max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed)
+    return SampleTargets(counts.enough(), ample, counts.held_out)
 
 
 def is_running_text(spec: Spec) -> bool:

@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
@@ -21,6 +22,7 @@ from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import MIN_ITEMS, Clock, Labels
 from anew.evaluation.items_in_time import WITHIN_TIME, compared_sentence
 from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.notes import COPIES, NUM_COMPARED, Note
 from anew.evaluation.reporting.content import SamplePair
@@ -51,6 +53,8 @@ def measure_in_time_left(
     stop_at: float,
     crowding: float,
     reporter: Reporter,
+    *,
+    has_further_samples: bool = False,
 ) -> Supplement | None:
     """Measure what the answers lack, as far as there is time; None if they lack nothing or nothing was added.
 
@@ -60,6 +64,7 @@ def measure_in_time_left(
         stop_at: `time.monotonic()` at which measuring is stopped, wherever it is.
         crowding: How many times longer than on idle cores work takes.
         reporter: Receives the progress.
+        has_further_samples: Whether samples were drawn after the copying test.
     """
     left = stop_at - time.monotonic()
     may_lack_scores = evaluation.inputs.features is None and not measurements.too_few
@@ -69,7 +74,7 @@ def measure_in_time_left(
     )
     lacks_scores = may_lack_scores and (bool(measurements.unmeasured) or is_few)
     lacks_copies = evaluation.item_type is not None and (
-        measurements.copies is None or measurements.copies.limited_by == "time"
+        measurements.copies is None or measurements.copies.limited_by == "time" or has_further_samples
     )
     if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
         return None
@@ -89,13 +94,41 @@ def measure_in_time_left(
     return Supplement(supplemented, notes, pairs)
 
 
-def may_lack_samples(measurements: Measurements, n: int, least: int) -> bool:
-    """Whether n samples are fewer than answers usually need (`least`), while all of them were measured by all figures; or fewer than
-    any figure needs."""
+class MissingSamples(NamedTuple):
+    """Samples that a report lacks.
+
+    Attributes:
+        worthwhile: The number of samples from which on the report says more.
+        measuring_s: Seconds that are kept for measuring them.
+    """
+
+    worthwhile: int
+    measuring_s: float
+
+
+def missing_samples(measurements: Measurements, n: int, least: int) -> MissingSamples | None:
+    """The samples that a report of n samples lacks; None if it lacks none, or something else first.
+
+    It lacks samples if they are fewer than any figure needs, fewer than answers usually need (`least`) while all figures
+    measured all of them, or too few for the copying test to notice the lowest rate of copies. The last holds whether copies
+    were found or not: testing again only where none were found would double the rate of false alarms.
+    """
+    if not can_stop():
+        return None
+    further, scoring = math.ceil(MIN_SAMPLE_GROWTH * n), 2.0 * measurements.score_seconds
     if n < MIN_ITEMS:
-        return can_stop()
-    is_complete = not (measurements.unmeasured or measurements.too_few or measurements.supply.left_out)
-    return is_complete and n < least and can_stop()
+        return MissingSamples(MIN_ITEMS, scoring)
+    if measurements.unmeasured or measurements.too_few or measurements.supply.left_out:
+        return None
+    if n < least:
+        return MissingSamples(further, scoring)
+    copies = measurements.copies
+    if copies is None or copies.limited_by or copies.shortened or copies.exact_limit == PLANTED_RATES[0]:
+        return None
+    # Of text, passages of the samples are counted
+    needed = math.ceil(copies.needed(PLANTED_RATES[-1])[1] * n / max(copies.samples, 1))
+    is_open = not copies.detected and copies.detection_limit is None and needed > n
+    return MissingSamples(needed if is_open else further, 2.0 * measurements.copies_seconds)
 
 
 def with_samples(
