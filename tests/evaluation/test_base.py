@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluation.inputs import AuditPool, EvaluationInputs
-from anew.evaluation.items_in_time import comparable_items, num_affordable_items
+from anew.evaluation.inputs import AuditPool, Clock, EvaluationInputs
+from anew.evaluation.items_in_time import affordable_items, comparable_items, num_affordable_items
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
@@ -19,7 +19,18 @@ from small_pools import HELD, TRAIN, pictures
 @pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (30.0, 375), (float("inf"), float("inf"))])
 def test_more_than_some_hundred_items_leave_time_for_other_figures(seconds: float, items: float) -> None:
     """An item takes 4 ms, in each of four sets."""
-    assert num_affordable_items(lambda share: share * seconds, 0.004) == pytest.approx(items)
+    assert num_affordable_items(seconds, 0.004) == pytest.approx(items)
+
+
+@pytest.mark.parametrize("n", [114, 342])
+def test_cheap_features_are_measured_of_all_items_though_half_of_the_time_is_spent(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8 s, other figures took 4.5; an item takes half a millisecond. A report on proteins compared 40 of 114."""
+    clock = Clock(8.0)
+    monkeypatch.setattr(clock, "spent", lambda: 4.5)
+    assert affordable_items(n, clock, 0.0005, lambda: 2.0) == n
+    assert affordable_items(n, clock, 0.01, lambda: 2.0) == 43
 
 
 @pytest.mark.parametrize(("n_samples", "supply"), [(100, 2_000), (len(HELD) + 100, len(HELD))])

@@ -35,6 +35,13 @@ def settings(name: str | None = None) -> list[SettingInfo]:
     return list_settings(arguments.optional_text("name", name))
 
 
+def setting_names(command: str) -> set[str]:
+    """The names of the settings that a command takes; none if it takes no settings."""
+    from anew.workflows import list_settings
+
+    return list_settings.setting_names(command)
+
+
 def setting_groups() -> Mapping[str, str]:
     """Titles of the groups of settings, by name."""
     from anew.workflows.list_settings import GROUPS

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from anew.cli.option_hints import option_hint
 from anew.cli.values import OncePerKey, check_text_file, choice, integer, process_count, setting, share
 from anew.errors import ConfigError, did_you_mean, shorten
 
@@ -40,8 +41,6 @@ exit codes:
       run of `anew compare` failed
   75  stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use; the same command, or `resume`, continues"""
 
-# Options for one thing that has another name in other commands
-OTHER_COMMANDS_SAY = {"--out": ("--run",), "--run": ("--out",), "--output": ("--out", "--run")}
 ONE_PATH = "; DATA is one path: to give several files, give the folder that holds them"
 
 TEXT_OPTIONS = ("--stop", "--prompt", "--suffix", "--text")  # whose text may be `--`
@@ -97,14 +96,8 @@ class CommandParser(argparse.ArgumentParser):
         if option is None:
             advice = ONE_PATH if "data" in self.shown else ""
             self.error(f"unexpected argument {shorten(leftover[0])}{advice}")
-        raise ConfigError(f"unknown option {shorten(option)}{self._hint(option.partition('=')[0])}")
-
-    def _hint(self, option: str) -> str:
-        """The option that is probably meant, or all options."""
-        meant = next((name for name in OTHER_COMMANDS_SAY.get(option, ()) if name in self.options), None)
-        if len(option) == len("-x"):  # of one letter no other one is meant
-            meant = next((name for name in self.options if name.startswith(f"-{option}")), None)
-        return did_you_mean(option, self.options) if meant is None else f"; did you mean {meant!r}?"
+        hint = option_hint(option.partition("=")[0], self.options, self.prog.split()[-1])
+        raise ConfigError(f"unknown option {shorten(option)}{hint}")
 
 
 # ---- arguments that several commands share ----

@@ -14,7 +14,7 @@ from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 
 WITHIN_TIME = "as many as there seemed to be time for"  # a plan, which may leave time in the end
 SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
-# Share of the time for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
+# Share of the time left for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
 FEATURES_SHARE = 0.2
 # Share of the time for metrics in which sets of features are compared, and the seconds that this takes for 1,000 items of each
 # set on an idle core, measured; they rise with the square of the items.
@@ -36,19 +36,18 @@ def probe_size(embed: Callable[[Sequence[ItemT]], Numbers], items: Sequence[Item
     return affordable_probe(len(items), seconds_per_item, float("inf") if limit is None else PROBE_SHARE * limit)
 
 
-def num_affordable_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
+def num_affordable_items(seconds: float, seconds_per_item: float) -> float:
     """How many items of each set there is time to measure.
 
     Up to MAX_ITEMS_WITHOUT_SAVING items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
     metrics of more items take longer, too.
 
     Args:
-        remaining: Returns the seconds until a share of the time for metrics is spent.
+        seconds: Seconds that are left for metrics.
         seconds_per_item: Seconds that the features of an item take.
     """
-    in_half = remaining(0.5) / (SETS * seconds_per_item)
-    in_feature_time = remaining(FEATURES_SHARE) / (SETS * seconds_per_item)
-    return max(min(in_half, MAX_ITEMS_WITHOUT_SAVING), in_feature_time)
+    in_all = seconds / (SETS * seconds_per_item)
+    return max(min(0.5 * in_all, MAX_ITEMS_WITHOUT_SAVING), FEATURES_SHARE * in_all)
 
 
 def affordable_items(n: int, clock: Clock, seconds_per_item: float, crowding: Callable[[], float]) -> int:
@@ -60,7 +59,8 @@ def affordable_items(n: int, clock: Clock, seconds_per_item: float, crowding: Ca
         seconds_per_item: Seconds that the features of an item take.
         crowding: Measures how many times longer than on idle cores work takes.
     """
-    affordable = num_affordable_items(clock.remaining, seconds_per_item)
+    # Shares of what is left: metrics without features may have taken half of the time before
+    affordable = num_affordable_items(clock.remaining(), seconds_per_item)
     if clock.limit is not None and n > MAX_ITEMS_WITHOUT_SAVING:
         affordable = min(affordable, comparable_items(clock.limit, crowding()))
     return n if affordable >= n else max(min(n, 2 * MIN_ITEMS), int(affordable))

@@ -24,12 +24,13 @@ GROUPS = {
     "data": "Kinds of data (for look, train and compare)",
     "sampling": "Sampling (for sample and walk)",
 }
-# The groups whose settings the functions of Python take. `score` and `evaluate` take those data settings alone that say how files are
-# read.
+# The groups whose settings commands, and the functions of Python, take. `score` and `evaluate` take those data settings alone that
+# say how files are read.
 GROUPS_OF = {
     "train": ("training", "family", "data"),
     "compare": ("training", "family", "data"),
     "look": ("data",),
+    "sample": ("sampling",),
     "walk": ("sampling",),
 }
 READING_SETTINGS_OF = {"score": OF_FILES, "evaluate": WITHOUT_RUN}
@@ -122,7 +123,7 @@ def list_settings(name: str | None = None) -> SettingList:
 
 
 def setting_names(verb: str) -> set[str]:
-    """The names of the settings that a function of `anew` takes in its argument `settings`; none if it has no such argument."""
+    """The names of the settings that a function of `anew`, or the command of this name, takes; none if it takes no settings."""
     groups = GROUPS_OF.get(verb, ())
     names = {setting.name for setting in _all_settings() if setting.group in groups} if groups else set()
     return names | set(READING_SETTINGS_OF.get(verb, ()))

@@ -9,7 +9,7 @@ import torch
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import Transformer
-from anew.families.transformer.known_records import KnownRecords
+from anew.families.transformer.known_records import KnownRecords, are_documents_of
 from anew.families.transformer.record_sampler import record_lengths, with_rows
 
 SPECIAL = {"begin": 4, "end": 5, "pad": 5}
@@ -178,3 +178,10 @@ def test_a_number_of_tokens_that_was_asked_for_is_no_fault() -> None:
 def test_lengths_count_the_end_but_not_the_beginning() -> None:
     ids = np.array([[0, 1, 5, 5], [4, 0, 5, 5], [0, 1, 2, 3]])
     assert record_lengths(ids, SPECIAL).tolist() == [3, 2, 0]
+
+
+def test_only_whole_documents_of_the_training_text_are_known() -> None:
+    text = np.array([0, 1, 5, 2, 3, 2, 5, 1, 5], dtype=np.int32)
+    rows = [np.array(ids) for ids in ([2, 3, 2, 5], [3, 2, 5], [1, 5], [0, 2, 5], [0, 1])]
+    assert are_documents_of(text, 5, rows) == [True, None, True, None, None]
+    assert are_documents_of(text[:0], 5, rows[:1]) == [None]

@@ -34,7 +34,7 @@ from anew.families.transformer.context_scoring import fit_joint, pieces_of, scor
 from anew.families.transformer.error_calibration import calibrate_samples
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
-from anew.families.transformer.known_records import KnownRecords
+from anew.families.transformer.known_records import KnownRecords, trained_on
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.passage_limit import PassageLimit
@@ -335,7 +335,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             yield TokenDraft(draft.numpy(), sampler.weights)
 
     def training_records(self, rows: Sequence[Numbers]) -> list[bool | None] | None:
-        return None if self.known is None else self.known.are_known(rows, self.spec.length)
+        return trained_on(rows, self.spec, self.known, self.contexts)
 
     # -- export ---------------------------------------------------------------------------------------------------------
 

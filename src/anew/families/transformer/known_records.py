@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
+from anew.core.specs import Tokens
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
 # Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
@@ -103,3 +104,35 @@ class KnownRecords(FittedBuffers):
 def _hash(content: Numbers) -> int:
     digest = blake2b(content.astype("<i4").tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
+
+
+def trained_on(
+    rows: Sequence[Numbers], spec: Tokens, known: KnownRecords | None, texts: FittedBuffers | None
+) -> list[bool | None] | None:
+    """Whether each of these records or documents (ids) was trained on, None for one of which that is not known; None if for none.
+
+    Args:
+        rows, spec: The ids, and the spec of the tokens.
+        known: Hashes of training records; None for running text.
+        texts: Buffers with the training text, "text" (N,), if they are fitted; None if it is not kept.
+    """
+    if known is not None:
+        return known.are_known(rows, spec.length)
+    end = spec.special.get("end")  # None where all text is one document
+    if texts is None or "text" not in dict(texts.named_buffers()) or end is None:
+        return None
+    return are_documents_of(texts.get_buffer("text").cpu().numpy(), end, rows)
+
+
+def are_documents_of(text: Numbers, end: int, rows: Sequence[Numbers]) -> list[bool | None]:
+    """Whether each row (ids with `end`) is a whole document of a training text; None for others, since parts of them may be in it.
+
+    text: (N,) ids of all documents, one after the other; `end` follows each.
+    """
+    stops = np.flatnonzero(text == end) + 1
+    starts = np.concatenate(([0], stops[:-1])).astype(np.int64)
+    # Few documents are as long as one of the rows, and hashing all takes seconds for a large text
+    has_length = np.isin(stops - starts, [len(row) for row in rows])
+    places = zip(starts[has_length].tolist(), stops[has_length].tolist(), strict=True)
+    documents = {_hash(text[first:stop]) for first, stop in places}
+    return [True if _hash(row) in documents else None for row in rows]

@@ -140,7 +140,7 @@ class ReportForecast:
         """How many items there is time to measure; infinite if measuring takes hardly any."""
         if not self.feature_seconds:
             return math.inf
-        return num_affordable_items(lambda share: share * METRICS_SHARE * seconds, self.feature_seconds)
+        return num_affordable_items(METRICS_SHARE * seconds, self.feature_seconds)
 
     def _samples(self, seconds: float) -> tuple[int, float]:
         """(samples drawn, seconds that sampling takes) in a report of `seconds`."""
