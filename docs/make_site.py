@@ -6,6 +6,8 @@ So whatever else it prints to standard error counts as a failure here.
 
 from __future__ import annotations
 
+import html
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,25 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BUILD = (sys.executable, "-m", "zensical", "build", "--strict", "--clean")  # pages from the cache would hide warnings
 ALL_IS_WELL = "No issues found"
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+
+
+def labelled(page: str) -> str:
+    """A page whose table cells have the heads of their columns as `data-label`: on a narrow screen cells are stacked, without heads."""
+    return TABLE.sub(lambda table: _with_labels(table[0]), page)
+
+
+def _with_labels(table: str) -> str:
+    heads = [
+        html.unescape(re.sub("<[^>]+>", "", head)).strip()
+        for head in re.findall(r"<th\b[^>]*>(.*?)</th>", table, re.DOTALL)
+    ]
+
+    def row(match: re.Match[str]) -> str:
+        labels = iter(heads)
+        return re.sub(r"<td\b", lambda _: f'<td data-label="{html.escape(next(labels, ""))}"', match[0])
+
+    return re.sub(r"<tr>.*?</tr>", row, table, flags=re.DOTALL)
 
 
 def main() -> int:
@@ -20,6 +41,8 @@ def main() -> int:
         subprocess.run([sys.executable, ROOT / "docs" / script], check=True)
     build = subprocess.run(BUILD, check=False, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     sys.stderr.write(build.stderr)
+    for page in (ROOT / "site").rglob("*.html"):
+        page.write_text(labelled(page.read_text(encoding="utf-8")), encoding="utf-8")
     return build.returncode or int(build.stderr.strip() != ALL_IS_WELL)
 
 

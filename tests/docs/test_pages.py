@@ -298,3 +298,13 @@ def load_script(name: str) -> Any:
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     return script
+
+
+def test_cells_of_tables_have_the_heads_of_their_columns() -> None:
+    """On a phone cells are stacked, and "one / a few / one" said nothing."""
+    head = "<thead><tr><th></th><th style='x'>takes <code>n</code></th></tr></thead>"
+    table = f"<table>\n{head}<tbody><tr><td>a</td><td>1</td></tr></tbody></table>"
+    labelled = load_script("make_site").labelled(f"<p>before</p>{table}")
+    assert (
+        labelled.startswith("<p>before</p>") and '<td data-label="">a</td><td data-label="takes n">1</td>' in labelled
+    )

@@ -293,6 +293,8 @@ def _walk(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    if arguments.to == "html":
+        write("writing the page, which takes a minute or two", sys.stderr)
     export = api.export(
         arguments.run,
         arguments.to,

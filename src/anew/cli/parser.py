@@ -156,7 +156,7 @@ def _trust_code(p: CommandParser) -> None:
 
 
 def _verbose(p: CommandParser) -> None:
-    p.add_argument("--verbose", action="store_true", help="also show details and the table of all scores")
+    p.add_argument("--verbose", action="store_true", help="also show details and the table of all figures")
 
 
 # ---- commands ----

@@ -1,4 +1,4 @@
-"""The route of the page Which is which, on which four families learn one cloud of points side by side."""
+"""The route of the page Compare families, on which four families learn one cloud of points side by side."""
 
 from __future__ import annotations
 

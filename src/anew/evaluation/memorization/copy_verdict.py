@@ -208,8 +208,8 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         compared = f"only {result.compared} were compared"
         return CopyVerdict(
-            f"{none}, but {compared}{LIMITS[result.limited_by]}, too few to be sure of catching even "
-            f"{percent(PLANTED_RATES[-1])} copies.",
+            f"{none}, but {compared}{LIMITS[result.limited_by]}, too few to notice even "
+            f"{percent(PLANTED_RATES[-1])} of copies.",
             f"no copies found, but {compared}",
             has_but=True,
         )

@@ -116,11 +116,11 @@ samples = model.sample(16)
 
 or {code_span(command("anew", "sample", report.run, "--out", "samples/"))}.
 
-## Scores
+## Figures
 
 On data that was held out from training. *Real data*: training items scored as if they were samples; a generator is not
 expected to do better. *Naive*: a generator that knows next to nothing. `report/report.html` shows the same
-scores with samples.
+figures with samples.
 
 {_table(report)}
 
@@ -198,7 +198,7 @@ def _table(report: EvaluationReport) -> str:
     ]
     if not scores:
         return "Nothing was measured."
-    rows = ["| metric | value | 95% interval | real data | naive | better | n |", "|---|---|---|---|---|---|---|"]
+    rows = ["| figure | value | 95% interval | real data | naive | better | n |", "|---|---|---|---|---|---|---|"]
     for score in scores:
         ends = score.shown_interval
         interval = "" if ends is None else f"{format_number(ends[0])} to {format_number(ends[1])}"

@@ -68,7 +68,7 @@ class DiffusionSampling:
     )
     guidance: float = setting(
         1.0,
-        "how closely the label or component is followed (guidance); 0: not at all; 1: as learned; more: closer, with less variety",
+        "how closely the class or cluster is followed (guidance); 0: not at all; 1: as learned; more: closer, with less variety",
         low=0.0,
         high=20.0,
     )

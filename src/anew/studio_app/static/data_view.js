@@ -137,10 +137,10 @@ function drawData(main, head, data, seen, reading, look) {
   const learn = h("section", { class: "card five", tabindex: -1, "aria-label": "Learn from it" }, h("h2", {}, "Learn from it"), form);
   fill(main, head,
     h("button", { type: "button", class: "jump", onclick: () => { learn.scrollIntoView(); learn.focus({ preventScroll: true }); } }, "Learn from it"),
-    h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} labels` : ""),
+    h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} classes` : ""),
     h("div", { class: "grid" },
       h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
-        seen.labels.length ? h("p", { class: "hint" }, `Labels: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
+        seen.labels.length ? h("p", { class: "hint" }, `Classes: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
         h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", "")))),
         other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped, differently),
       learn));

@@ -6,3 +6,5 @@ export const FAMILIES = /** @type {Record<string, string>} */ ({
   gan: "A generator makes items in a single step; it learns only from a discriminator, which tries to tell them from real ones.",
   vae: "Turns items into a few numbers and back; new numbers give new items, which are a little soft.",
 });
+
+export const FAMILY_TITLES = /** @type {Record<string, string>} */ ({ transformer: "Transformer", diffusion: "Diffusion", gan: "GAN", vae: "VAE" });

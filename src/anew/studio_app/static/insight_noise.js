@@ -25,7 +25,7 @@ export function noiseView(play, question) {
     try {
       await follow("/api/play/noise", { run: play.id, ...options, settings: { ...options.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
         if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${shown(play.about)}`; return; }
-        if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, labels ${event.labels.join(", ")}`}`; return; }
+        if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, classes ${event.labels.join(", ")}`}`; return; }
         film.append(h("figure", { class: "level" },
           h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),
           h("div", {}, event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Guessed, at noise ${short(event.sigma)}` }))),
@@ -42,5 +42,5 @@ export function noiseView(play, question) {
     h("button", { type: "button", class: "main", onclick: again }, "Again, with the current settings"),
     h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question),
     "guidance" in play.about.defaults && labels.length ? h("button", { type: "button", onclick: () => make({ guidance: "3" }, "Guidance 3") }, "What does guidance do?") : null,
-    labels.length ? h("button", { type: "button", onclick: () => make({}, "The same start with each label", true) }, "The same start, other labels") : null), status, films, fieldView(play));
+    labels.length ? h("button", { type: "button", onclick: () => make({}, "The same start with each class", true) }, "The same start, other classes") : null), status, films, fieldView(play));
 }

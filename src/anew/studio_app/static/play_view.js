@@ -130,7 +130,7 @@ function optionsForm(about, settings) {
     h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed.input),
       h("button", { type: "button", onclick: () => another() }, "Random")),
     seed.problem,
-    about.labels.length ? [h("label", { for: "label" }, "Label"), label] : null,
+    about.labels.length ? [h("label", { for: "label" }, "Class"), label] : null,
     own.length ? h("details", { open: innerWidth >= 880 }, h("summary", {}, "Sampling"), fields, others.length ? h("details", { open: !fields.length }, h("summary", {}, `${others.length} more`), others) : null) : null,
     h("p", { class: "hint" }, "The same seed and settings give the same result, here and in the terminal."));
   const another = () => { seed.input.value = String(Math.floor(Math.random() * 1e6)); seed.check(); };

@@ -1,15 +1,15 @@
-// The page Which is which: four families learn the same cloud of points side by side, live.
+// The page Compare families: four families learn the same cloud of points side by side, live.
 
 import { follow } from "./api.js";
 import { clock, count, fill, h, onTheme } from "./dom.js";
-import { FAMILIES } from "./families.js";
+import { FAMILIES, FAMILY_TITLES } from "./families.js";
 import { seedField } from "./seed_field.js";
 
 const SIDE = 240;
 const EDGE = 0.15; // of the side, which is left out all around, since the cloud does not reach there
 /** @param {HTMLElement} main */
 export function showRace(main) {
-  document.title = "Which is which - Anew Studio";
+  document.title = "Compare families - Anew Studio";
   let running = new AbortController();
   const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, required: true, value: "60" });
   const seed = seedField("race-seed", "0");
@@ -40,7 +40,7 @@ export function showRace(main) {
     go.disabled = false;
   };
   const go = h("button", { type: "submit", class: "main" }, "Start");
-  fill(main, h("h1", {}, "Which is which"),
+  fill(main, h("h1", {}, "Compare families"),
     h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
       h("div", {}, h("label", { for: "race-seconds" }, "Total seconds"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed.input), go), seed.problem, status,
@@ -52,10 +52,10 @@ class Card {
   /** @param {string} name */
   constructor(name) {
     this.name = name;
-    this.canvas = h("canvas", { width: 2 * SIDE, height: 2 * SIDE, class: "map", role: "img", "aria-label": `Points of ${name}` });
+    this.canvas = h("canvas", { width: 2 * SIDE, height: 2 * SIDE, class: "map", role: "img", "aria-label": `Points of ${FAMILY_TITLES[name]}` });
     this.facts = h("p", { class: "hint", "aria-live": "off" }, "waiting");
     this.sheet = h("img", { class: "sheet", alt: "", hidden: true });
-    this.element = h("article", { class: "card" }, h("h2", {}, name), h("p", { class: "hint story-line" }, FAMILIES[name]), this.canvas, this.facts, this.sheet);
+    this.element = h("article", { class: "card" }, h("h2", {}, FAMILY_TITLES[name]), h("p", { class: "hint story-line" }, FAMILIES[name]), this.canvas, this.facts, this.sheet);
     /** @type {number[][]} */
     this.cloud = [];
     /** @type {any} */
