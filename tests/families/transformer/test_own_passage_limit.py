@@ -81,7 +81,7 @@ def test_kinds_that_change_together_change_by_a_limited_factor_each() -> None:
 def test_no_more_is_read_than_the_network_alone_needs(
     shape: tuple[int, ...], num_read: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anew.families.transformer.family.COUNTED_TOKENS", 100)
+    monkeypatch.setattr("anew.families.transformer.closed_form.COUNTED_TOKENS", 100)
     config = TransformerConfig(layers=1, width=16, heads=2, mlp_size=24, precision="fp32", ngrams=False)
     family = Transformer(Tokens(vocab=8, length=40, shape=shape, packed=not shape), config)
     batches = iter([Batch(torch.ones(1, 40, dtype=torch.int64)) for _ in range(8)])

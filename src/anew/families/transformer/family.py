@@ -36,7 +36,7 @@ from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
-from anew.families.transformer.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
+from anew.families.transformer.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.portable import decoder_sampler, parts_left_out
 from anew.families.transformer.record_nearness import draws_copies
@@ -226,13 +226,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @property
     def _heads(self) -> dict[str, FittedBuffers]:
         """Modules of what is fitted besides the network, by the name of their buffers."""
-        heads: dict[str, FittedBuffers | None] = {
-            "mixer": self.mixer,
-            "contexts": self.contexts,
-            "known": self.known,
-            "passages": self.passages,
-            "own_passages": self.own_passages,
-        }
+        heads: dict[str, FittedBuffers | None]
+        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known, "passages": self.passages}
+        heads["own_passages"] = self.own_passages
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
@@ -247,13 +243,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         max_tokens = self.config.context_tokens
         if self.known is not None:
             texts = fit_to_records(self.known, self.mixer, sweep, max_tokens)
-        elif self.mixer is not None or self.contexts is not None:
+        elif self.own_passages is None and self.mixer is None:
+            return  # tokens of a codec: each batch that is read has to be encoded
+        else:
             heads = (self.mixer, self.passages, self.contexts)
             texts = fit_to_texts(*heads, sweep, max_tokens, self.config.context_learned)
-        elif self.own_passages is not None:
-            texts = list(sequences_of(sweep, min(max_tokens, COUNTED_TOKENS)))
-        else:
-            return  # tokens of a codec: each batch that is read has to be encoded
         if self.own_passages is not None:
             self.own_passages.count(texts, self.spec.special.get("end"))
 
