@@ -226,9 +226,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @property
     def _heads(self) -> dict[str, FittedBuffers]:
         """Modules of what is fitted besides the network, by the name of their buffers."""
-        heads: dict[str, FittedBuffers | None]
-        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known, "passages": self.passages}
-        heads["own_passages"] = self.own_passages
+        heads: dict[str, FittedBuffers | None] = {"mixer": self.mixer, "contexts": self.contexts}
+        heads |= {"known": self.known, "passages": self.passages, "own_passages": self.own_passages}
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
