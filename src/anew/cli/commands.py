@@ -384,7 +384,7 @@ def _example(arguments: argparse.Namespace) -> None:
     if arguments.json:
         write_json({"name": arguments.name, "folder": str(folder)})
     else:
-        write(f"wrote {folder}\nnext: {command('anew', 'train', folder, '--budget', '1m')}")
+        write(f"wrote {folder}\nnext: {command('anew', 'train', folder, '--budget', '2m')}")
 
 
 # Commands whose budget counts from the time that the process began

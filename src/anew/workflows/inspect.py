@@ -213,7 +213,7 @@ class Inspection:
         lines = [f"learned at {self.form}"] if self.form else []
         if self.labels:
             more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
-            lines.append(f"labels: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
+            lines.append(f"classes: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
         if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
             count_of = about if self.is_estimate else "{:,}".format
             is_pieces = not self.is_estimate and sum(self.parts.values()) > self.items  # of a few long documents

@@ -125,7 +125,10 @@ def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, mon
     asked = anew.compare(out=tmp_path / "asked", runs=[out / "gan", tmp_path / name], n=24).to_json()
     assert asked["n"] == 24, "a number that is given does not depend on the clock"
     environment = asked["environment"]
-    assert isinstance(environment, dict) and {"anew", "torch", "python", "platform", "threads"} == set(environment)
+    provenance = asked["provenance"]
+    assert isinstance(provenance, dict) and {"version", "date", "machine", "command", "seed", "data"} <= set(provenance)
+    assert asked["data"] == duel[0].name and all(len(run["weights"]) == 64 for run in asked["runs"])
+    assert isinstance(environment, dict) and {"anew", "torch", "python", "threads"} == set(environment)
 
 
 @pytest.mark.slow

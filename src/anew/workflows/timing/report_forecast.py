@@ -15,7 +15,15 @@ from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
 from anew.evaluation.items_in_time import num_affordable_items
-from anew.evaluation.prospects import AuditCosts, Prospect, closeness_prospect, held_out_needed, novelty_prospect
+from anew.evaluation.memorization.thresholds import PLANTED_RATES
+from anew.evaluation.prospects import (
+    AuditCosts,
+    Prospect,
+    closeness_prospect,
+    has_too_few_items,
+    held_out_needed,
+    novelty_prospect,
+)
 from anew.evaluation.reporting.grading import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.planning.budget import (
@@ -178,6 +186,8 @@ class ReportForecast:
         if self.audit is None:
             return ""
         held_out = self.audit.available.held_out
+        if has_too_few_items(self.audit.available):
+            return f"held-out {self._noun} are too few to notice even {PLANTED_RATES[-1]:.0%} of copies"
         best = novelty_prospect(self.audit, self.n_samples)
         if best == "unlikely":
             needed = held_out_needed(self.audit, self.n_samples)
