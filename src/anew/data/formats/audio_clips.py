@@ -149,8 +149,10 @@ def choose(
 
 
 def usual_rate(headers: Sequence[Header]) -> int:
-    """The median rate of files in Hz; of an even number the higher one of the middle, since no file may have their mean."""
-    return int(np.quantile([header.rate for header in headers], 0.5, method="higher"))
+    """The median rate of files in Hz; below that of sounds one that files have, the higher of two in the middle."""
+    rates = [header.rate for header in headers]
+    median = round(float(np.median(rates)))
+    return median if median >= RATES[0] else int(np.quantile(rates, 0.5, method="higher"))
 
 
 def are_signals(headers: Sequence[Header], rate: int | None) -> bool:

@@ -49,7 +49,7 @@ def describe_rate(headers: Sequence[audio.Header], shape: Shape) -> str:
     of_files = f"{rates[0]:,} Hz" if len(rates) == 1 else f"{rates[0]:,} to {rates[-1]:,} Hz"
     usual = usual_rate(headers)
     if shape.rate >= usual:
-        return f"Files of {of_files} are resampled to {shape.rate:,} Hz, the median of their rates (rate={rates[-1]} learns the highest)."
+        return f"Files of {of_files} are resampled to {shape.rate:,} Hz, the median of their rates."
     return (
         f"Hardly anything lies above {shape.rate / 2:g} Hz, so files of {of_files} are learned at {shape.rate:,} Hz, and samples are "
         f"written at {usual:,} Hz (rate={usual} learns that rate)."
