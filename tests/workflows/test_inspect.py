@@ -94,7 +94,7 @@ def test_estimates_and_what_is_not_listed_are_said() -> None:
 
 def test_pieces_of_a_few_documents_are_not_called_items() -> None:
     document = replace(inspection(), items=1, parts={"train": 1, "validation": 1, "test": 1})
-    assert "split into pieces: train 1, validation 1, test 1" in document.details()
+    assert "split into spans: train 1, validation 1, test 1" in document.details()
     assert "split: train 1,600, test 197" in inspection().details()
 
 

@@ -217,7 +217,7 @@ class Inspection:
         if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
             count_of = about if self.is_estimate else "{:,}".format
             is_pieces = not self.is_estimate and sum(self.parts.values()) > self.items  # of a few long documents
-            begin = "split, about: " if self.is_estimate else "split into pieces: " if is_pieces else "split: "
+            begin = "split, about: " if self.is_estimate else "split into spans: " if is_pieces else "split: "
             lines.append(begin + ", ".join(f"{name} {count_of(count)}" for name, count in self.parts.items()))
         lines += self.notes
         if self.not_taken:

@@ -25,8 +25,9 @@ from anew.runs.folder import RunFolder
 from anew.runs.record import Request
 from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import BITS_SECONDS, draw, measure
-from anew.workflows.compare.run import is_hopeless, steps_within, too_short, training_time
+from anew.workflows.compare.run import check_reading, is_hopeless, steps_within, too_short, training_time
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
+from commands import anew as command
 from samples import names, shapes, trained
 
 QUICK = {"width": 8, "batch_size": 8, "evaluate_samples": 4, "previews": 0}
@@ -70,6 +71,21 @@ def test_a_budget_in_which_no_family_can_be_ranked_is_refused_before_anything_is
     with pytest.raises(BudgetError, match=r"too short to rank vae .* and gan .* give a longer budget"):
         anew.compare(data, out=out, families="vae,gan", budget=40.0)
     assert not out.exists()
+
+
+def test_a_budget_of_which_reading_takes_most_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two families was refused after 70 s, and the other had 5 s to train."""
+    check_reading(70.0, 15.0, 7.0)
+    with pytest.raises(
+        BudgetError, match=r"reading the data takes 30 s .* of 1 min 10 s .* give at least \d+s for each"
+    ):
+        check_reading(70.0, 30.0, 7.0)
+    monkeypatch.setattr("anew.workflows.compare.run.READING_SHARE", 0.001)
+    with pytest.raises(BudgetError, match="each training reads it again"):
+        anew.compare(shapes(tmp_path / "data", 60), out=tmp_path / "out", families="vae,gan", budget=40.0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
@@ -165,6 +181,11 @@ def test_a_failed_run_is_reported_and_the_rest_compared(duel: tuple[Path, Path],
     output = anew.compare(out=tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).to_json()
     assert [bool(r["failed"]) for r in output["runs"]] == [False, True]
     assert any("bad failed" in note for note in output["notes"])
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "samples each. 1 of 2 runs failed, which the notes explain: bad.</p>" in page
+    runs = [str(out / "gan"), str(tmp_path / "bad")]
+    result = command("compare", "--runs", *runs, "--out", tmp_path / "out", "-n", 24, code=3)
+    assert "1 of 2 runs failed, which the notes explain: bad." in result.stdout
 
 
 def test_nothing_trained_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,14 @@ class ComparisonReport:
         return [run for run in self.runs if not run.failed]
 
     @property
+    def failure(self) -> str:
+        """A sentence on the runs that failed; "" if none did."""
+        failed = [run.name for run in self.runs if run.failed]
+        if not failed:
+            return ""
+        return f"{len(failed)} of {len(self.runs)} runs failed, which the notes explain: {', '.join(failed)}."
+
+    @property
     def findings(self) -> list[str]:
         """The winner of each award, a sentence each; of several trainings of a family, by their spread."""
         return spread_findings(self.runs) if repeated_families(self.runs) else findings(self.measured)

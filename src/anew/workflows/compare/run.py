@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,9 @@ from anew.workflows.timing.sample_counts import SampleCounts
 
 # Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
 HOPELESS = 0.5
+# Share of the time for reading and training that reading may take: with more, a training failed whose reading took longer than
+# that before it; chosen
+READING_SHARE = 0.5
 MAX_SAMPLES = 1_000  # of each run, where no number is given; chosen
 MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
 REQUEST = COMPARISON_MARK  # what it compares, so that the same command can continue it
@@ -161,12 +165,36 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
         if request.budget is None:
             return ""
         reading = time.monotonic() - begin
+        if not any(entry.folder.exists() for entry in entries):
+            check_reading(request.budget, reading, measure_crowding())
         steps = {name: steps_within(data, choice, request.budget, reading) for name, choice in choices.items()}
         if is_hopeless(steps) and not any(entry.folder.exists() for entry in entries):
             raise BudgetError(too_short(request.budget, steps))
         return too_short(request.budget, steps)
     finally:
         data.close()
+
+
+def check_reading(budget: float, reading: float, crowding: float) -> None:
+    """Refuse a budget of which reading the data takes most, since each training reads it again.
+
+    Args:
+        budget: Seconds of each training.
+        reading: Seconds that reading takes.
+        crowding: How many times longer than on idle cores work takes.
+
+    Raises:
+        BudgetError: Reading takes more than READING_SHARE of the time that is left for reading and training.
+    """
+    if reading <= READING_SHARE * longest_training(budget, crowding):
+        return
+    needed = budget
+    while reading > READING_SHARE * longest_training(needed, crowding):
+        needed += 1.0
+    raise BudgetError(
+        f"reading the data takes {reading:.0f} s at the present load, which leaves too little of {duration(budget)} to train, and each "
+        f"training reads it again; give at least {math.ceil(needed)}s for each"
+    )
 
 
 def steps_within(data: Dataset, choice: FamilyChoice, budget: float, reading: float) -> int:
@@ -350,7 +378,7 @@ class Comparison:
             report,
             title=Path(about_data.path).name,
             subtitle=f"Trained on the same items{time_each}, and compared with the same {held_out_size(data):,} held-out items; "
-            f"{n:,} samples each.",
+            f"{n:,} samples each.{f' {report.failure}' if report.failure else ''}",
             real=real,
         )
         files.write_json(self.out / "compare.json", report.to_json())
