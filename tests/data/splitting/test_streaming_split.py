@@ -60,6 +60,23 @@ def test_copies_never_lie_in_two_parts(max_compared: int, monkeypatch: pytest.Mo
     assert ("near-duplicates were searched for among 50 items only" in notes) == (max_compared == 50)
 
 
+def test_of_recordings_each_class_has_its_share_of_every_part() -> None:
+    lengths = np.random.default_rng(1).choice([1, 2, 3, 20], 200, p=[0.5, 0.2, 0.2, 0.1])
+    recordings = np.repeat(np.arange(200), lengths).tolist()
+    items = [
+        replace(item, group=str(number), label="ab"[number % 2])
+        for item, number in zip(pictures(len(recordings)), recordings, strict=True)
+    ]
+    source: Any = ShardList(items, 60)
+    result = split_source(source, source.shards, IMAGE)
+    is_first, parts = np.array([item.label == "a" for item in items]), np.array(parts_of(result))
+    assert result.balances_classes
+    for part in (split.VALIDATION, split.TEST):
+        assert is_first[parts == part].mean() == pytest.approx(is_first.mean(), abs=0.06)
+    single_items: Any = ShardList([replace(item, group=None) for item in items], 60)
+    assert not split_source(single_items, single_items.shards, IMAGE).balances_classes
+
+
 def slow_source(items: list[Item], per_shard: int, seconds_per_item: float) -> tuple[Any, ReadingTime]:
     """A source whose items take so many seconds each by the clock of the time to read them, 15 of 100 s."""
     now = [0.0]

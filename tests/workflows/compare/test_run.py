@@ -243,14 +243,17 @@ def test_several_seeds_are_several_trainings(tmp_path: Path) -> None:
 
 
 def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
-    def record(row_steps: list[int]) -> Any:
-        return SimpleNamespace(
-            status="finished", data=SimpleNamespace(fingerprint="f", learned={"shape": [1, 8, 8]}, row_steps=row_steps)
+    def record(row_steps: list[int], balances_classes: bool = False) -> Any:
+        data = SimpleNamespace(
+            fingerprint="f", learned={"shape": [1, 8, 8]}, row_steps=row_steps, balances_classes=balances_classes
         )
+        return SimpleNamespace(status="finished", data=data)
 
     assert list(comparable({"a": record([3]), "b": record([3])})) == ["a", "b"]
     with pytest.raises(anew.RunError, match="read different parts of the same data"):
         comparable({"a": record([]), "b": record([3])})
+    with pytest.raises(anew.RunError, match="hold out different items of the same data"):
+        comparable({"a": record([]), "b": record([], balances_classes=True)})
 
 
 @pytest.mark.slow

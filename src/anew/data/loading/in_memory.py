@@ -52,6 +52,7 @@ class InMemoryStore:
         self.division_notes: list[str] = []  # on parts that were carved from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.row_steps: list[int] = []  # nothing is left out
+        self.balances_classes = False  # texts are held out one by one
         self.share_read = 1.0
         self.refusals = SkippedItems()
         self.items: list[Item] = []

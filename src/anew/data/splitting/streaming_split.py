@@ -74,6 +74,7 @@ class SourceSplit:
         records_per_item: Mean records of an item of the listing, to estimate shards that were not read.
         row_steps: For each shard, of how many of its rows one is taken, 0 where it is left out, since there was no time to
             read more; empty where all is read. Rows that are not taken are REJECTED.
+        balances_classes: Whether held-out recordings were chosen so that each class has its share.
         share_read: The share of all rows that are taken.
     """
 
@@ -89,6 +90,7 @@ class SourceSplit:
     refusals: list[SkippedItem] = field(default_factory=list)
     records_per_item: float = 1.0
     row_steps: list[int] = field(default_factory=list)
+    balances_classes: bool = False
     share_read: float = 1.0
 
     def items(self, shard: int, listed: int, part: int) -> float:
@@ -133,6 +135,7 @@ def split_source(
     modality: Modality,
     reading: ReadingTime | None = None,
     row_steps: Sequence[int] = (),
+    balance_classes: bool = True,
 ) -> SourceSplit:
     """Decide the parts of every shard.
 
@@ -140,6 +143,8 @@ def split_source(
         source, shards, modality: What is divided.
         reading: How long items may be read; None for no limit.
         row_steps: Those of an earlier run, which is repeated; see `SourceSplit`.
+        balance_classes: Whether of recordings, which are held out as a whole, each class has its share; not in runs of older
+            versions.
 
     Raises:
         DataError: There is too little to divide.
@@ -174,7 +179,7 @@ def split_source(
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
-        _split_by_content(source, shards, modality, train, result, reading, row_steps)
+        _split_by_content(source, shards, modality, train, result, reading, row_steps, balance_classes)
     else:
         _split_by_shards(source, shards, modality, train, result)
     return result
@@ -188,6 +193,7 @@ def _split_by_content(
     result: SourceSplit,
     reading: ReadingTime | None,
     row_steps: Sequence[int],
+    balance_classes: bool,
 ) -> None:
     contents = Records()
     contents.read(source, shards, modality, train, reading, row_steps)
@@ -205,11 +211,18 @@ def _split_by_content(
     runs, notes = split.keep_groups_together(keys, recordings, share)
     result.drawn_one_by_one = 10 * sum(name is not None for name in recordings) < len(recordings)
     run_of = dict(zip(usable.tolist(), runs, strict=True))
+    # The mix of classes among items that are drawn one by one is off by chance alone, which intervals know of
+    is_labelled = len({contents.classes[i] for i in usable.tolist()}) > 1
+    result.balances_classes = balance_classes and is_labelled and any(name is not None for name in recordings)
     for _ in range(MAX_ROUNDS):
         usable = bodies.usable
-        bodies.parts[usable] = split.assign_parts(
-            [run_of[i] for i in usable], [contents.sizes[i] for i in usable], share, result.held_out
-        )
+        own_runs, own_classes = [run_of[i] for i in usable], [contents.classes[i] for i in usable]
+        sizes = [contents.sizes[i] for i in usable]
+        if result.balances_classes:
+            parts = split.assign_parts_by_class(own_runs, sizes, own_classes, share, result.held_out)
+        else:
+            parts = split.assign_parts(own_runs, sizes, share, result.held_out)
+        bodies.parts[usable] = parts
         if not reads_bodies or not bodies.read_held_out():
             break
     parts = bodies.parts
