@@ -166,7 +166,7 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "model:  gan",
         "because one step a sample",
         "",
-        "labels: 10 (a, b, c, d, e, f, g, h, ...)",
+        "classes: 10 (a, b, c, d, e, f, g, h, ...)",
         "split: train 1",
         "a note",
         "not used: 1 text",

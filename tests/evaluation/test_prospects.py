@@ -8,7 +8,13 @@ import pytest
 
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize
 from anew.evaluation.inputs import RealItems
-from anew.evaluation.prospects import AuditCosts, closeness_prospect, held_out_needed, novelty_prospect
+from anew.evaluation.prospects import (
+    AuditCosts,
+    closeness_prospect,
+    has_too_few_items,
+    held_out_needed,
+    novelty_prospect,
+)
 
 FEW = AuditCosts(RealItems(970, 30), 1000, 2000, ((FIRST_AUDIT, 0.5),))
 MANY = AuditCosts(RealItems(1500, 380), 1880, 2000, ((FIRST_AUDIT, 0.5),))
@@ -50,6 +56,13 @@ def test_passages_of_a_sample_count_each() -> None:
     costs = AuditCosts(RealItems(3800, 500), 4300, 0, ((FIRST_AUDIT, 0.1),))
     assert novelty_prospect(costs, 125) == "unlikely"
     assert novelty_prospect(replace(costs, pieces=10.0), 125) == "likely"
+
+
+def test_copies_of_few_items_prove_nothing_however_many_there_are() -> None:
+    """A thousand samples of a model of six images could not be told to be copies, by four that were held out."""
+    few = replace(MANY, available=RealItems(6, 4), max_real=10)
+    assert has_too_few_items(few.available) and novelty_prospect(few, 100_000) == "unlikely"
+    assert not has_too_few_items(RealItems(90, 10)) and not has_too_few_items(FEW.available)
 
 
 def test_closeness_needs_as_many_items_as_a_yes() -> None:

@@ -17,10 +17,12 @@ from anew.runs.events import (
     NAME,
     PIECE,
     Events,
+    discarded_step,
     last_step,
     progress_record,
     read,
     recent_losses,
+    sampled_step,
     spread,
     starts,
     thread_record,
@@ -161,6 +163,20 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No space left"):
         log.close()
     assert log._file.closed
+
+
+def test_figures_are_those_of_the_training_that_is_sampled_from(tmp_path: Path) -> None:
+    """A run that kept its earlier weights of 666 steps said 507 steps, and the loss of these."""
+    log = tmp_path / NAME
+    steps = [{"event": "step", "step": step, "progress": 0.5, "loss": 2.3, "seconds": 40.0} for step in (506, 507)]
+    previous = {"event": "kept_previous", "step": 666, "seconds": 33.0, "loss": 2.2}
+    log.write_text("".join(json.dumps(line) + "\n" for line in [*steps, previous, {"event": "latents", "batches": 1}]))
+    assert sampled_step(tmp_path)["step"] == 666 and discarded_step(tmp_path)["step"] == 507
+    assert recent_losses(tmp_path) == {"loss": 2.2}
+    with log.open("a") as file:  # it was given still more time, and that is better
+        file.write(json.dumps({**steps[0], "step": 900}) + "\n")
+    assert sampled_step(tmp_path)["step"] == 900 and discarded_step(tmp_path) == {}
+    assert recent_losses(tmp_path)["loss"] == pytest.approx(2.3)
 
 
 @pytest.mark.parametrize("event", get_args(events.BatchesEvent))

@@ -166,6 +166,29 @@ def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
     assert bool(done) == is_calibrated and ("no time was left" in "".join(heard.lines)) != is_calibrated
 
 
+@pytest.mark.parametrize(("loss", "kept"), [(2.3, True), (2.1, False)])
+def test_what_the_kept_weights_took_is_logged(
+    loss: float, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that kept its weights of 666 steps said in each place that it had 507."""
+    (tmp_path / events.NAME).write_text(
+        '{"event": "step", "step": 507, "progress": 1.0, "loss": 2.3, "seconds": 40.0}\n'
+    )
+    monkeypatch.setattr(fit, "validation_loss", lambda family, *_: 2.2 if family == "previous" else loss)
+    monkeypatch.setattr(fit, "_can_validate", lambda job: True)
+    job: Any = SimpleNamespace(
+        previous_weights={},
+        previous_training={"step": 666, "seconds": 33.0, "examples": 42_624, "loss": 2.2},
+        rebuilt=lambda weights: "previous",
+        validation_batches=list,
+        plan=SimpleNamespace(seed=0),
+        context=SimpleNamespace(reporter=Lines()),
+        folder=SimpleNamespace(path=tmp_path),
+    )
+    assert fit._better_of_both(job, "longer") == ("previous" if kept else "longer")  # type: ignore[arg-type,comparison-overlap]
+    assert events.sampled_step(tmp_path)["step"] == (666 if kept else 507)
+
+
 def test_a_training_that_was_made_longer_is_resumed_with_its_length() -> None:
     plan = SimpleNamespace(steps=None, train_s=180.0, budget_s=BUDGET)
     job: Any = SimpleNamespace(

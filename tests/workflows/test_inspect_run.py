@@ -52,6 +52,17 @@ def test_a_finished_run_says_what_it_is_and_how_good(run: Path) -> None:
     assert "<pre>" in result._repr_html_()
 
 
+def test_a_longer_training_that_was_not_kept_is_said(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    with (tmp_path / "run" / "events.jsonl").open("a") as log:
+        log.write('{"event": "kept_previous", "step": 666, "seconds": 33.0, "examples": 500, "loss": 2.2}\n')
+    result = anew.look(tmp_path / "run")
+    assert isinstance(result, RunInspection)
+    assert (result.steps, result.discarded_steps, result.loss) == (666, 6, {"loss": 2.2})
+    so_far = result.facts()["so far"]
+    assert so_far.startswith("666 steps in 33 s, ") and "(a longer training of 6 steps in " in so_far
+
+
 @pytest.mark.parametrize("status", ["begun", "training", "trained"])
 def test_a_run_that_stopped_names_the_command_that_goes_on(run: Path, tmp_path: Path, status: str) -> None:
     copy = with_status(run, tmp_path / "copy", status)

@@ -43,8 +43,7 @@ def run(arguments: argparse.Namespace, started: float) -> int:
         return DONE
     if arguments.command in TIMED_COMMANDS:
         return TIMED_COMMANDS[arguments.command](arguments, started) or DONE
-    COMMANDS[arguments.command](arguments)
-    return DONE
+    return COMMANDS[arguments.command](arguments) or DONE
 
 
 def _look(arguments: argparse.Namespace) -> None:
@@ -181,7 +180,7 @@ def _sample(arguments: argparse.Namespace) -> None:
         write(f"{plural(len(samples), 'item')} in {place}")
     else:
         selection = "all" if samples.num_on_sheet == len(samples) else f"the first {samples.num_on_sheet}"
-        atlas = "".join(f"; a sprite sheet in {path.name}" for path in sprite_sheet[:1])
+        atlas = "".join(f"; {path.name} has them without gaps" for path in sprite_sheet[:1])
         write(f"{len(paths):,} items in {out}, {selection} of them in {sheet.name}{atlas}")
 
 
@@ -384,7 +383,7 @@ def _example(arguments: argparse.Namespace) -> None:
     if arguments.json:
         write_json({"name": arguments.name, "folder": str(folder)})
     else:
-        write(f"wrote {folder}\nnext: {command('anew', 'train', folder, '--budget', '1m')}")
+        write(f"wrote {folder}\nnext: {command('anew', 'train', folder, '--budget', '2m')}")
 
 
 # Commands whose budget counts from the time that the process began
@@ -393,7 +392,7 @@ TIMED_COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "resume": _resume,
     "evaluate": evaluate,
 }
-COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "look": _look,
     "sample": _sample,
     "score": score,

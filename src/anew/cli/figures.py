@@ -108,8 +108,8 @@ def _check_line(outcome: api.CheckResult) -> str:
     return f"{outcome.requirement.text}: {outcome.sentence}"
 
 
-def compare(arguments: argparse.Namespace) -> None:
-    """`anew compare`."""
+def compare(arguments: argparse.Namespace) -> int:
+    """`anew compare`, to its exit code."""
     with progress_of(arguments) as progress:
         report = api.compare(
             arguments.data,
@@ -126,9 +126,10 @@ def compare(arguments: argparse.Namespace) -> None:
             trust_code=arguments.trust_code,
             reporter=progress,
         )
+    code = FAILED_CHECK if report.failure else DONE
     if arguments.json:
         write_json(report.to_json())
-        return
+        return code
     legend = "* the best, or no worse than chance explains\n" if "*" in report.table else ""
     write(f"\n{report.table}\n{legend}")
     for sentence in report.findings:
@@ -140,4 +141,7 @@ def compare(arguments: argparse.Namespace) -> None:
         write(f"  {claim.claim}: {claim.outcome} ({claim.evidence})")
     for note in report.notes:
         write(note)
+    if report.failure:
+        write(report.failure)
     print_lines([[("page     ", "bold"), (str(report.folder / "compare.html"), "")]])
+    return code

@@ -36,7 +36,8 @@ exit codes:
   0   done
   1   a bug in Anew; the message names a file with the traceback
   2   a wrong argument, unusable data or a limit of the machine; the message says what to change
-  3   a condition of `anew evaluate --fail-on` holds, was not measured, or could not have been noticed
+  3   a condition of `anew evaluate --fail-on` holds, was not measured, or could not have been noticed, or a
+      run of `anew compare` failed
   75  stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use; the same command, or `resume`, continues"""
 
 # Options for one thing that has another name in other commands

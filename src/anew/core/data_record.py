@@ -23,6 +23,8 @@ class DataRecord(Record):
         parts: Number of items of each part.
         row_steps: For each shard, of how many of its rows one is read, 0 for none, as the budget left no time to read more; [] where
             all is read.
+        balances_classes: Whether recordings were held out so that each class has its share; not in runs of older versions, and not
+            where items are held out one by one.
         refused: Number of items that could not be used.
         refusals: The first of them, with reasons.
         seconds: The budget that the data was fitted for, None without one.
@@ -40,6 +42,7 @@ class DataRecord(Record):
     content: Text | None = None
     parts: dict[Text, Whole]
     row_steps: list[Whole] = Field(default_factory=list)
+    balances_classes: Flag = False
     notes: list[Text]
     refused: Whole
     refusals: list[Text]

@@ -100,6 +100,11 @@ def listed(names: Sequence[str], conjunction: str = "and") -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
 
 
+def discarded_training(steps: int, seconds: float) -> str:
+    """A clause on a longer training that did no better than the one before, and was not kept."""
+    return f"a longer training of {plural(steps, 'step')} in {seconds:,.0f} s did no better, and was not kept"
+
+
 def short_training_warning(steps: int | None) -> str:
     """A warning if a model was hardly trained, else "". steps: number of training steps, if known."""
     if steps is None or steps >= BARELY_TRAINED:

@@ -77,7 +77,7 @@ class Dataset:
             cache: Folder of encoded shards; None for the default cache.
             size: The budget, if it is known.
             columns: Columns of tables that the user named.
-            repeated: The data of a run that is repeated. If this is the same data, the same rows of it are read.
+            repeated: The data of a run that is repeated. If this is the same data, the same rows of it are read, and divided as there.
 
         Raises:
             DataError: The source cannot be used.
@@ -85,11 +85,10 @@ class Dataset:
         chosen = detect_modality(str(path), modality, columns=columns)
         owner = load_modality(chosen.modality)
         own_settings = settings(chosen.modality) if callable(settings) else settings
-        instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
-        data = cls(chosen, instance, seed, cache)
+        data = cls(chosen, owner(configs.from_json(owner.Config, dict(own_settings or {}))), seed, cache)
         data._survey(new_files=True, fresh=True, budget=size)
         is_same = repeated is not None and repeated.fingerprint == data.fingerprint
-        _divide_new(data, None if size is None else size.reading, repeated.row_steps if repeated and is_same else ())
+        _divide_new(data, None if size is None else size.reading, repeated if is_same else None)
         return data
 
     def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
@@ -115,15 +114,16 @@ class Dataset:
         self._sample = sample
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
 
-    def _divide(self, fresh: bool, reading: ReadingTime | None = None, row_steps: Sequence[int] = ()) -> None:
+    def _divide(self, fresh: bool, reading: ReadingTime | None = None, repeated: DataRecord | None = None) -> None:
         """Split the data.
 
         Args:
             fresh: Whether the data is new; the classes of a saved run are known.
-            reading, row_steps: See `split_source`; data in memory is read whole.
+            reading: How long items may be read; data in memory is read whole.
+            repeated: The same data as a saved run keeps it, which is divided again as there.
         """
         chosen, modality = self._chosen, self.modality
-        store = self._opened_store = _divided(chosen, modality, self.seed, reading, row_steps)
+        store = self._opened_store = _divided(self, reading, repeated)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
@@ -355,6 +355,7 @@ class Dataset:
             content=self._chosen.content,
             parts=dict(scan.parts),
             row_steps=list(self._store.row_steps),
+            balances_classes=self._store.balances_classes,
             notes=list(scan.notes),
             refused=scan.skipped,
             refusals=scan.skipped_lines(),
@@ -374,7 +375,7 @@ class Dataset:
             DataError: The data is missing, or not what the run was trained on.
         """
         data = cls._restored(find_data(state, path), state, folder)
-        data._divide(fresh=False, row_steps=state.row_steps)
+        data._divide(fresh=False, repeated=state)
         check_division(state.parts, data.scan.parts)
         data._store.rates = dict(state.rates)
         data._encode()
@@ -439,22 +440,22 @@ class Dataset:
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
-def _divided(
-    chosen: SelectedData, modality: Modality, seed: int, reading: ReadingTime | None, row_steps: Sequence[int]
-) -> InMemoryStore | StreamingStore:
-    """The store of data, divided. reading, row_steps: see `split_source`."""
-    source, shards = chosen.source, chosen.shards
+def _divided(data: Dataset, reading: ReadingTime | None, repeated: DataRecord | None) -> InMemoryStore | StreamingStore:
+    """The store of data, divided. reading, repeated: see `Dataset._divide`."""
+    source, shards, modality = data._chosen.source, data._chosen.shards, data.modality
     max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
     is_large_list = modality.layout == "list" and sum(shard.bytes for shard in shards) > max_list_bytes
-    if chosen.whole and not is_large_list:
-        return InMemoryStore(source, shards, modality, seed)
-    return StreamingStore(source, shards, modality, seed, split_source(source, shards, modality, reading, row_steps))
+    if data._chosen.whole and not is_large_list:
+        return InMemoryStore(source, shards, modality, data.seed)
+    row_steps, balance_classes = ((), True) if repeated is None else (repeated.row_steps, repeated.balances_classes)
+    division = split_source(source, shards, modality, reading, row_steps, balance_classes)
+    return StreamingStore(source, shards, modality, data.seed, division)
 
 
-def _divide_new(data: Dataset, reading: ReadingTime | None, row_steps: Sequence[int]) -> None:
+def _divide_new(data: Dataset, reading: ReadingTime | None, repeated: DataRecord | None) -> None:
     """Split new data. A refusal of items also says what is remarkable about them, as that pictures look like sheets."""
     try:
-        data._divide(True, reading, row_steps)
+        data._divide(True, reading, repeated)
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
         raise DataError("; ".join([str(error), *remarks])) from None

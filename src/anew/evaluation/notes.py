@@ -5,7 +5,7 @@ A note has its subject, by which a later measurement replaces it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anew.core.reporter import Reporter, SilentReporter
 
@@ -21,10 +21,12 @@ class Note:
 
     Attributes:
         subject: What makes it outdated once it is measured: NUM_COMPARED, COPIES or the name of a figure; "" if nothing does.
+        is_out_of_time: Whether it is on a figure for which there was no time.
     """
 
     sentence: str
     subject: str = ""
+    is_out_of_time: bool = False
 
 
 def not_measured(measure: str, reason: str, subject: str = "") -> Note:
@@ -34,7 +36,7 @@ def not_measured(measure: str, reason: str, subject: str = "") -> Note:
 
 def out_of_time(measure: str, subject: str = "") -> Note:
     """A note on a figure for which there was no time. subject: the figure itself unless another is given."""
-    return not_measured(measure, OUT_OF_TIME, subject or measure)
+    return replace(not_measured(measure, OUT_OF_TIME, subject or measure), is_out_of_time=True)
 
 
 class Announcements:

@@ -48,11 +48,21 @@ class AuditCosts:
 
 def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.inf) -> Prospect:
     """Whether an audit of `n_samples` samples can tell, within the seconds, if there are copies."""
-    nats = PLANTED_RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds)
+    nats = min(PLANTED_RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds), _most_evidence(costs.available))
     is_known = costs.has_ended or math.isinf(seconds)
     if nats >= LIKELY_EVIDENCE_FACTOR * MIN_EVIDENCE and is_known:
         return "likely"
     return "perhaps" if nats >= MIN_EVIDENCE else "unlikely"
+
+
+def has_too_few_items(available: RealItems) -> bool:
+    """Whether no number of samples, and no time, suffices to notice copies."""
+    return _most_evidence(available) < MIN_EVIDENCE
+
+
+def _most_evidence(available: RealItems) -> float:
+    """The nats of copies of all training items: several copies of one item say no more than one copy of it."""
+    return available.train * math.log(available.total / available.train) if available.train else 0.0
 
 
 def closeness_prospect(compared: int) -> Prospect:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import BinaryIO, Literal, TypeAlias, TypedDict, get_args
@@ -39,6 +39,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "threads": ("step", "threads"),
     **dict.fromkeys(get_args(BatchesEvent), ("batches",)),
     "kept": ("step",),
+    "kept_previous": ("step",),
     "start": ("step", "processes", "hosts"),
 }
 
@@ -49,7 +50,8 @@ class Event(TypedDict, total=False):
     Attributes:
         event: "step", "validation", "warning", ...
         time: Seconds since 1970.
-        step: Number of finished steps; of "kept", of the weights that are sampled from, where they are not the last.
+        step: Number of finished steps; of "kept", of the weights that are sampled from, where they are not the last; of
+            "kept_previous", of the earlier training, whose weights were better than those of the longer one before this line.
         progress: Progress of the training after a step, 0 to 1.
         examples: Examples seen up to a step.
         seconds: Seconds of training up to a step.
@@ -164,6 +166,23 @@ def last_step(run: Path, max_lines: int = LAST_LINES) -> Event:
     return _last(run / NAME, "step", max_lines)
 
 
+def sampled_step(run: Path) -> Event:
+    """The step whose weights are sampled from, with what its training took: the last one or, where a longer training did no better
+    and was not kept, that of the training before; empty if there is none."""
+    return _kept_previous(run) or last_step(run)
+
+
+def discarded_step(run: Path) -> Event:
+    """The last step of a longer training that did no better than the one before, and was not kept; empty if there is none."""
+    return last_step(run) if _kept_previous(run) else Event()
+
+
+def _kept_previous(run: Path) -> Event:
+    """What says that the weights of an earlier training were kept; empty unless it comes after the last step."""
+    last = next(_latest(run / NAME, ("step", "kept_previous"), LAST_LINES), Event())
+    return last if last.get("event") == "kept_previous" else Event()
+
+
 def starts(run: Path) -> tuple[Event, Event]:
     """The first and the last start in the log of a run folder; empty where it has none, as logs of older releases."""
     path = run / NAME
@@ -174,18 +193,18 @@ def starts(run: Path) -> tuple[Event, Event]:
 
 def _last(path: Path, event_type: str, max_lines: int) -> Event:
     """The last event of a type; empty if there is none among the last `max_lines` lines."""
-    return next(_latest(path, event_type, max_lines), Event())
+    return next(_latest(path, (event_type,), max_lines), Event())
 
 
-def _latest(path: Path, event_type: str, max_lines: int) -> Iterator[Event]:
-    """The events of a type among the last `max_lines` lines, the last one first."""
+def _latest(path: Path, event_types: Collection[str], max_lines: int) -> Iterator[Event]:
+    """The events of some types among the last `max_lines` lines, the last one first."""
     if not path.exists() and not path.is_symlink():
         return
     with files.open_checked(path, BYTES) as file:
         lines = (line for line in _backwards(file) if len(line) < LINE and line.strip(b"\0 \r"))
         for line in itertools.islice(lines, max_lines):
             event = parse(line)
-            if event is not None and event["event"] == event_type:
+            if event is not None and event["event"] in event_types:
                 yield event
 
 
@@ -207,8 +226,10 @@ def losses(step: Event) -> dict[str, float]:
 
 
 def recent_losses(run: Path) -> dict[str, float]:
-    """The losses by name, as means of the last RATE_STEPS steps: those of one batch are noisy."""
-    recent = [losses(step) for step in itertools.islice(_latest(run / NAME, "step", LAST_LINES), RATE_STEPS)]
+    """The losses by name, as means of the last RATE_STEPS steps: those of one batch are noisy. Of the training that is sampled from."""
+    if previous := _kept_previous(run):
+        return losses(previous)
+    recent = [losses(step) for step in itertools.islice(_latest(run / NAME, ("step",), LAST_LINES), RATE_STEPS)]
     names = recent[0] if recent else {}
     return {name: fmean(step[name] for step in recent if name in step) for name in names}
 

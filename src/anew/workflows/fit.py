@@ -298,6 +298,8 @@ def _better_of_both(job: TrainingJob, family: Family) -> Family:
     new_loss = validation_loss(family, job.validation_batches(), job.plan.seed)
     if old_loss >= new_loss:
         return family
+    if job.previous_training:
+        _log(job, "kept_previous", **job.previous_training)
     job.context.reporter.message(
         "kept the previous weights: the additional training did not improve validation loss; give more time"
     )
@@ -378,7 +380,7 @@ def _within(job: TrainingJob, event: BatchesEvent, batches: Iterable[T], seconds
         _log(job, event, batches=count)
 
 
-def _log(job: TrainingJob, event: str, **values: int) -> None:
+def _log(job: TrainingJob, event: str, **values: events_file.EventValue) -> None:
     """Add an event to the log after the steps."""
     events = Events(job.folder.path / events_file.NAME)
     events.write(event, **values)

@@ -11,7 +11,7 @@ from anew.core import files
 from anew.core.own_folders import is_run_config
 from anew.core.settings import to_json
 from anew.core.specs import Tokens
-from anew.core.wording import answer_of, plural
+from anew.core.wording import answer_of, discarded_training, plural
 from anew.errors import RunError, about, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
@@ -44,10 +44,11 @@ class RunInspection:
         parameters: Number of parameters of the model; 0 before the plan is made.
         shape: Shape of an example: axes of a grid, or a number of tokens.
         request: What was asked for: budget, steps, seed, settings.
-        steps: Training steps so far.
+        steps: Training steps so far; of the training whose weights are sampled from, as all that follows.
         seconds: Seconds of training so far.
         passes: Passes over the training data, about.
         loss: Mean losses of the last steps, as progress lines have them, by phase.
+        discarded_steps, discarded_seconds: Of a longer training that did no better, and was not kept; 0 without one.
         processes: Processes that trained when it last went on; 0 where that is not known.
         hosts: Machines that they ran on; 0 where that is not known.
         first_processes: Processes with which the training began; 0 where that is not known.
@@ -72,6 +73,8 @@ class RunInspection:
     seconds: float = 0.0
     passes: float = 0.0
     loss: Mapping[str, float] = field(default_factory=dict)
+    discarded_steps: int = 0
+    discarded_seconds: float = 0.0
     processes: int = 0
     hosts: int = 0
     first_processes: int = 0
@@ -102,6 +105,8 @@ class RunInspection:
             "seconds": self.seconds,
             "passes": self.passes,
             "loss": dict(self.loss),
+            "discarded_steps": self.discarded_steps,
+            "discarded_seconds": self.discarded_seconds,
             "processes": self.processes,
             "hosts": self.hosts,
             "first_processes": self.first_processes,
@@ -123,6 +128,8 @@ class RunInspection:
             figures += [f"{about(self.passes)} passes over the data"] if self.passes else []
             figures += [f"mean training {name.replace('_', ' of ')} {value:.4f}" for name, value in self.loss.items()]
             lines["so far"] = ", ".join([*figures, *self._processes()])
+            if self.discarded_steps:
+                lines["so far"] += f" ({discarded_training(self.discarded_steps, self.discarded_seconds)})"
         if self.notes:
             lines["note"] = "; ".join(self.notes)
         return lines
@@ -180,8 +187,9 @@ def inspect_run(path: Path) -> RunInspection:
             notes=tuple(folder.notes),
         )
     report = report_if_whole(path) if record.status == "finished" else None
-    plan, spec, last = record.plan, record.spec, events.last_step(path)
+    plan, spec, last = record.plan, record.spec, events.sampled_step(path)
     first_start, last_start = events.starts(path)
+    discarded = events.discarded_step(path)
     examples = float(last.get("examples", 0))
     return RunInspection(
         path=run,
@@ -199,6 +207,8 @@ def inspect_run(path: Path) -> RunInspection:
         seconds=float(last.get("seconds") or 0.0),
         passes=plan.passes(examples) or 0.0,
         loss=events.recent_losses(path),
+        discarded_steps=int(discarded.get("step", 0)),
+        discarded_seconds=float(discarded.get("seconds") or 0.0),
         processes=last_start.get("processes", 0),
         hosts=last_start.get("hosts", 0),
         first_processes=first_start.get("processes", 0),

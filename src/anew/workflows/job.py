@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,6 +60,7 @@ class TrainingJob:
         data: The data as the family sees it: items, or what a codec makes of them.
         context: Reporter, clock and processes.
         previous_weights: Weights of a finished run that is given more time; they are kept if the new ones are no better.
+        previous_training: What it took to train those: steps, seconds, examples, losses.
     """
 
     folder: RunFolder
@@ -69,6 +71,7 @@ class TrainingJob:
     data: TrainingData
     context: RunContext
     previous_weights: Mapping[str, Tensor] | None = None
+    previous_training: Mapping[str, events_file.EventValue] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -271,11 +274,21 @@ def extend_job(
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
             previous_weights = _previous_weights(job) if job.world.is_main else None
     record = job.record.model_copy(update={"plan": plan})
-    longer = replace(job, record=record, previous_weights=previous_weights)
+    previous_training = _previous_training(job.folder.path) if previous_weights is not None else {}
+    longer = replace(job, record=record, previous_weights=previous_weights, previous_training=previous_training)
     if checkpoint is not None:  # first, so that a kill in between leaves a finished run
         job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
     longer.write_status("training")
     return longer, checkpoint, is_before_decay
+
+
+def _previous_training(run: Path) -> dict[str, events_file.EventValue]:
+    """What the weights that are sampled from took to train, and their losses: a longer training replaces those lines of the log."""
+    step = events_file.sampled_step(run)
+    if not step:
+        return {}
+    figures = {"step": step["step"], "seconds": step.get("seconds"), "examples": step.get("examples", 0)}
+    return {**figures, **events_file.recent_losses(run)}
 
 
 def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:

@@ -12,7 +12,7 @@ from anew.core import files
 from anew.core import settings as cfg
 from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter
-from anew.core.wording import short_training_warning
+from anew.core.wording import discarded_training, short_training_warning
 from anew.errors import RunError, command
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note
@@ -188,15 +188,16 @@ def write_run_report(
         seed: Seed of the samples.
     """
     history = _history(run)
-    steps = max((event["step"] for event in history), default=None)
-    passes = record.plan.passes(float(events_file.last_step(run).get("examples") or 0))
+    sampled, discarded = events_file.sampled_step(run), events_file.discarded_step(run)
+    steps = sampled.get("step")
+    passes = record.plan.passes(float(sampled.get("examples") or 0))
     report = EvaluationReport.of(
         measurements.scores,
         measurements.copies,
         run=run.name,
         family=record.family.name,
         modality=record.data.modality,
-        notes=[note.sentence for note in measurements.notes],
+        notes=[note.sentence for note in measurements.notes] + _discarded_note(discarded),
         too_few=measurements.too_few,
         unmeasured=measurements.unmeasured,
         supply=measurements.supply,
@@ -207,13 +208,10 @@ def write_run_report(
     basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
     if out is not None:
         folder, is_best = out, False
-    elif replaced is None or replaced.folder is None:
-        folder, is_best = make_room(run, basis, reporter)
     else:
-        folder, is_best = replaced.folder, replaced.folder == run / REPORT
+        folder, is_best = _place(run, basis, replaced, reporter)
     provenance = Provenance.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
     report = replace(report, folder=folder, basis=basis, provenance=provenance)
-    data_path = relative_path(record.data.path, run.resolve().parent).removeprefix("./")
     write_report(
         folder,
         report,
@@ -222,7 +220,9 @@ def write_run_report(
         checks=[event for event in events_file.spread(run / events_file.NAME) if event["event"] == "validation"],
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
-        repeat=command("anew", "train", data_path, "--run", "AGAIN", "--plan", run.name),
+        repeat=""
+        if discarded
+        else _repeating_command(run, record),  # the log has no steps of the weights that were kept
     )
     if is_best:
         write_card(
@@ -272,6 +272,27 @@ def warnings(folder: Path) -> list[str]:
         if event["event"] == "warning" and event["text"]:
             sentences = [f"Warning at step {event['step']:,} of training: {event['text']}."]
     return sentences
+
+
+def _discarded_note(discarded: events_file.Event) -> list[str]:
+    """A sentence on a longer training that was not kept, or nothing. discarded: its last step."""
+    if not discarded:
+        return []
+    clause = discarded_training(discarded["step"], discarded.get("seconds") or 0.0)
+    return [f"{clause[0].upper()}{clause[1:]}; the training curves show that one, as the log has its steps alone."]
+
+
+def _place(run: Path, basis: Basis, replaced: EvaluationReport | None, reporter: Reporter) -> tuple[Path, bool]:
+    """The folder of a report in its run, and whether that is the one that is read as the run's report."""
+    if replaced is None or replaced.folder is None:
+        return make_room(run, basis, reporter)
+    return replaced.folder, replaced.folder == run / REPORT
+
+
+def _repeating_command(run: Path, record: RunRecord) -> str:
+    """The command that repeats a training step by step, from the folder that holds the run."""
+    data_path = relative_path(record.data.path, run.resolve().parent).removeprefix("./")
+    return command("anew", "train", data_path, "--run", "AGAIN", "--plan", run.name)
 
 
 def _history(folder: Path) -> list[events_file.Event]:

@@ -29,7 +29,16 @@ def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], a
 
 def test_no_budget_is_named_where_none_is_needed_or_none_is_enough() -> None:
     assert "a budget of" not in remarks([32] * 8, 60.0) + remarks([900] * 8, 60.0) + remarks([72] * 8, 60.0, size="16")
-    assert "size=900 keeps every pixel." in remarks([900] * 8, 60.0)
+    assert "size=900 keeps every pixel." in remarks([900] * 8, None)
+
+
+def test_the_budget_of_a_larger_size_is_named_where_none_keeps_all() -> None:
+    """Photographs of 128 to 1,024 pixels were learned at 32x32, and all that was offered was size=512."""
+    note = remarks([900] * 8, 60.0)
+    assert "size=900 keeps every pixel; in " in note and "they are learned at 48x48." in note
+    named = note.partition("every pixel; in ")[2].split()[0]
+    seconds = float(named[:-1]) * {"m": 60.0, "h": 3600.0}[named[-1]]
+    assert "at 48x48:" in remarks([900] * 8, seconds)
 
 
 @pytest.mark.parametrize("frame", ["crop", "pad"])

@@ -202,6 +202,28 @@ def test_a_long_sound_that_dies_away_is_one_clip_from_its_beginning(tmp_path: Pa
     assert len(list(older.split_records(Item("hit0.wav", FileSlice(path))))) == 5
 
 
+def test_runs_of_before_keep_the_parts_that_they_were_divided_into(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i, seconds in enumerate(rng.choice([0.5, 1.0, 8.0], 45, p=[0.6, 0.25, 0.15])):
+        path = tmp_path / "d" / "ab"[i % 2] / f"{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, rng.normal(size=round(8000 * seconds)) * 0.1, 8000)
+
+    def held_out(data: Dataset) -> set[str]:
+        items = {str(data.near_duplicate_groups(data.items(part, 1000))) for part in ("validation", "test")}
+        data.close()
+        return items
+
+    data = Dataset.open(tmp_path / "d", settings={"seconds": 0.5}, size=SIZE)
+    data.fit(SIZE)
+    state = data.state()
+    parts = held_out(data)
+    assert state.balances_classes and held_out(Dataset.reopen(state, tmp_path)) == parts
+    older = state.model_copy(update={"balances_classes": False, "parts": {}})
+    again = Dataset.reopen(older, tmp_path)
+    assert not again.state().balances_classes and held_out(again) != parts
+
+
 def test_loops_with_a_few_strokes_among_them_are_cut_as_ever(tmp_path: Path) -> None:
     data = Dataset.open(hits(tmp_path / "d", 2, 38), settings={"seconds": 0.75}, size=SIZE)
     assert data.scan.items == 40 * 5

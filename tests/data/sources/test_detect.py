@@ -66,7 +66,7 @@ def test_files_of_one_unknown_ending_are_of_one_kind(tmp_path: Path) -> None:
     listing = list_files(tmp_path)
     result = sort_files(listing.files, tmp_path, KINDS | {"code": load("data", "code")})
     assert {name: len(files) for name, files in result.files.items()} == {"code": 9, ".z": 1}
-    assert result.notes[-1] == "1 .z are not used: nothing that can be learned is recognised in their content"
+    assert result.notes[-1] == "1 .z is not used: nothing that can be learned is recognised in its content"
 
 
 def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:

@@ -200,3 +200,51 @@ def test_a_test_part_that_can_only_show_faults_is_said() -> None:
     assert short[-1].startswith("20,000 held-out characters can show faults") and "takes about 80,000" in short[-1]
     # 24 documents are long enough, or their length is not known
     assert len(long) == len(split.split_notes(small, 0, True)) == 1
+
+
+def recordings(n: int, seed: int) -> tuple[list[int], list[str]]:
+    """Keys and classes of clips of n recordings of two classes, most of one clip, a few of up to 80."""
+    rng = np.random.default_rng(seed)
+    lengths = np.minimum(1 + rng.pareto(0.9, n), 80).astype(int)
+    classes = rng.choice(["cat", "dog"], n)
+    keys = rng.integers(0, 2**63, n, dtype=np.uint64)
+    return np.repeat(keys, lengths).tolist(), np.repeat(classes, lengths).tolist()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_recordings_are_held_out_with_the_mix_of_classes_of_the_data(seed: int) -> None:
+    keys, classes = recordings(900, seed)
+    parts = split.assign_parts_by_class(keys, [1] * len(keys), classes, 0.08, [split.VALIDATION, split.TEST])
+    is_cat = np.array(classes) == "cat"
+    for part in (split.TRAIN, split.VALIDATION, split.TEST):
+        assert is_cat[parts == part].mean() == pytest.approx(is_cat.mean(), abs=0.05)
+        assert part == split.TRAIN or 0.06 < (parts == part).mean() < 0.1
+    assert len(dict(zip(keys, parts.tolist(), strict=True))) == len(set(zip(keys, parts.tolist(), strict=True)))
+    shuffled = np.random.default_rng(0).permutation(len(keys)).tolist()
+    again = split.assign_parts_by_class(
+        [keys[i] for i in shuffled],
+        [1] * len(keys),
+        [classes[i] for i in shuffled],
+        0.08,
+        [split.VALIDATION, split.TEST],
+    )
+    assert (again == parts[shuffled]).all()
+
+
+def test_classes_of_one_recording_each_are_not_taken_from_train() -> None:
+    keys = [number for number in range(100) for _ in range(5)]
+    classes = [f"speaker {key}" for key in keys]
+    parts = split.assign_parts_by_class(keys, [1] * 500, classes, 0.1, [split.VALIDATION, split.TEST])
+    assert np.bincount(parts).tolist() == [400, 50, 50]
+    with_rare = split.assign_parts_by_class(
+        keys, [1] * 500, ["rare" if key == 7 else "" for key in keys], 0.1, [split.TEST]
+    )
+    assert with_rare[35] == split.assign_parts(keys, [1] * 500, 0.1, [split.TEST])[35]
+
+
+def test_long_recordings_of_equal_length_are_held_out_too() -> None:
+    keys = [number for number in range(200) for _ in range(20)]
+    classes = ["ABCD"[key % 4] for key in keys]
+    parts = split.assign_parts_by_class(keys, [1] * 4000, classes, 0.075, [split.VALIDATION, split.TEST])
+    counts = [np.bincount(parts[np.array(classes) == name]).tolist() for name in "ABCD"]
+    assert counts == [[840, 80, 80]] * 4

@@ -83,7 +83,7 @@ def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
     assert mix.value == pytest.approx(0.25, abs=0.08) and mix.low is not None and mix.low > mix.real_baseline
     assert (
         "'cat' is too common (5" in mix.note
-        and "'owl' is too rare (1% of samples, 2" in mix.note
+        and "'owl' is too rare (1% of samples, 31% of real items of the classes asked for)" in mix.note
         and "dog" not in mix.note
     )
     assert scores["label_accuracy"].value < 0.5 and mix.to_json()["note"] == mix.note
@@ -199,6 +199,18 @@ def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
     assert mix.value < 0.05 and "of the classes asked for" in mix.source and not mix.note
     wrong, _ = scores_of(np.full(500, 1), constant)
     assert wrong["label_histogram"].value > 0.9 and "'dog' is too common" in wrong["label_histogram"].note
+
+
+def test_a_few_held_out_items_of_another_mix_do_not_make_the_mix_of_samples_wrong() -> None:
+    """Of clips that were half of each language, 72% of 40 held-out ones were of one: samples were said to be 45% off."""
+    half, sets = np.arange(40) % 2, [rows(labels(400, 0, (0.5, 0.5, 0.0, 0.0)), 0), rows(np.arange(40) % 4 // 3, 1)]
+    train, samples = rows(half, 2), rows(half, 3)
+    metrics = ClassMetrics(NAMES, sets[0], samples, sets[1], train, None, "clips", 0, print)
+    scores = {s.name: s for s in metrics.scores()}
+    assert scores["label_histogram"].value < 0.05 and class_mix_warning(scores) == ""
+    wrong = replace(metrics, samples=LabelledFeatures(rows(np.arange(40) % 4 // 3, 4).rows, half))
+    (mix, *_) = wrong.scores()
+    assert mix.value == pytest.approx(0.25) and "of the classes asked for" in mix.source
 
 
 def test_accuracy_is_compared_with_that_of_real_items_of_the_same_classes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -174,6 +175,31 @@ def test_names_of_another_country_are_told_from_real_rows() -> None:
         list(row_scores(RecordSets(part, held_out, train[:N], train, 0)))[1].value for part in (samples, swapped)
     )
     assert abs(real - 0.5) < 0.1 and broken > 0.65
+
+
+def matches(n: int, seed: int, off: bool = False) -> list[str]:
+    """A date, a season such as "1974/75", which begins in July, and a score. off: whether half of the seasons are the one before or
+    after."""
+    rng = np.random.default_rng(seed)
+    days = [date(1963, 7, 1) + timedelta(days=int(day)) for day in rng.integers(16_000, size=n)]
+    shift = rng.choice([0, 0, -1, 1], n) if off else np.zeros(n, dtype=int)
+    begins = [day.year - (day.month < 7) + int(years) for day, years in zip(days, shift, strict=True)]
+    goals = rng.poisson(1.5, (n, 2)).tolist()
+    return [
+        f"{day:%d.%m.%Y};{year}/{(year + 1) % 100:02};{home}:{away}"
+        for day, year, (home, away) in zip(days, begins, goals, strict=True)
+    ]
+
+
+def test_dates_outside_their_season_are_told_from_real_rows() -> None:
+    """A season has too many values for a feature each, and is no number; the integers in it are. Half of the samples are right, so
+    that no classifier is right more often than three times in four."""
+    held_out, train = matches(N, 1), matches(3_000, 2)
+    real, broken = (
+        list(row_scores(RecordSets(samples, held_out, train[:N], train, 0)))[1].value
+        for samples in (matches(N, 3), matches(N, 3, off=True))
+    )
+    assert abs(real - 0.5) < 0.08 and broken > 0.68
 
 
 def test_samples_that_repeat_each_other_are_no_rows_of_another_kind() -> None:

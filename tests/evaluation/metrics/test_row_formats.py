@@ -72,6 +72,16 @@ def test_columns_with_thousands_and_with_decimal_commas() -> None:
     assert form.fields("1,5;1,5;x") is None  # the first column has no decimals
 
 
+def test_integers_within_fields_are_features_where_nearly_all_hold_equally_many() -> None:
+    form = row_format([f"{i % 7}-{i % 5};A-{1000 + i};{'x1' * (i % 3)};street {'9' * 30}" for i in range(200)])
+    assert form is not None and [len(column.integers) for column in form.columns] == [2, 1, 0, 1]
+    score, code = form.columns[:2]
+    assert score.integers[0].tolist() == sorted(i % 7 for i in range(200))
+    number, rank = code.features(["A-1100", "A-1100", "none"])[:, -2:].T
+    assert number.tolist() == [1100.0, 1100.0, 1099.5] and rank.tolist() == pytest.approx([0.5025, 0.5025, 0.5])
+    assert np.isfinite(form.columns[3].features(["street 1", ""])).all()
+
+
 def test_identifiers_with_underscores_are_no_column_of_numbers() -> None:
     form = row_format([f"{i}_{i + 1};{i}" for i in range(100)])
     assert form is not None and [column.numbers is None for column in form.columns] == [True, False]

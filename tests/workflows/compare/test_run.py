@@ -25,8 +25,9 @@ from anew.runs.folder import RunFolder
 from anew.runs.record import Request
 from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import BITS_SECONDS, draw, measure
-from anew.workflows.compare.run import is_hopeless, steps_within, too_short, training_time
+from anew.workflows.compare.run import check_reading, is_hopeless, steps_within, too_short, training_time
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
+from commands import anew as command
 from samples import names, shapes, trained
 
 QUICK = {"width": 8, "batch_size": 8, "evaluate_samples": 4, "previews": 0}
@@ -70,6 +71,21 @@ def test_a_budget_in_which_no_family_can_be_ranked_is_refused_before_anything_is
     with pytest.raises(BudgetError, match=r"too short to rank vae .* and gan .* give a longer budget"):
         anew.compare(data, out=out, families="vae,gan", budget=40.0)
     assert not out.exists()
+
+
+def test_a_budget_of_which_reading_takes_most_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two families was refused after 70 s, and the other had 5 s to train."""
+    check_reading(70.0, 15.0, 7.0)
+    with pytest.raises(
+        BudgetError, match=r"reading the data takes 30 s .* of 1 min 10 s .* give at least \d+s for each"
+    ):
+        check_reading(70.0, 30.0, 7.0)
+    monkeypatch.setattr("anew.workflows.compare.run.READING_SHARE", 0.001)
+    with pytest.raises(BudgetError, match="each training reads it again"):
+        anew.compare(shapes(tmp_path / "data", 60), out=tmp_path / "out", families="vae,gan", budget=40.0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
@@ -125,7 +141,10 @@ def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, mon
     asked = anew.compare(out=tmp_path / "asked", runs=[out / "gan", tmp_path / name], n=24).to_json()
     assert asked["n"] == 24, "a number that is given does not depend on the clock"
     environment = asked["environment"]
-    assert isinstance(environment, dict) and {"anew", "torch", "python", "platform", "threads"} == set(environment)
+    provenance = asked["provenance"]
+    assert isinstance(provenance, dict) and {"version", "date", "machine", "command", "seed", "data"} <= set(provenance)
+    assert asked["data"] == duel[0].name and all(len(run["weights"]) == 64 for run in asked["runs"])
+    assert isinstance(environment, dict) and {"anew", "torch", "python", "threads"} == set(environment)
 
 
 @pytest.mark.slow
@@ -162,6 +181,11 @@ def test_a_failed_run_is_reported_and_the_rest_compared(duel: tuple[Path, Path],
     output = anew.compare(out=tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).to_json()
     assert [bool(r["failed"]) for r in output["runs"]] == [False, True]
     assert any("bad failed" in note for note in output["notes"])
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "samples each. 1 of 2 runs failed, which the notes explain: bad.</p>" in page
+    runs = [str(out / "gan"), str(tmp_path / "bad")]
+    result = command("compare", "--runs", *runs, "--out", tmp_path / "out", "-n", 24, code=3)
+    assert "1 of 2 runs failed, which the notes explain: bad." in result.stdout
 
 
 def test_nothing_trained_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,14 +243,17 @@ def test_several_seeds_are_several_trainings(tmp_path: Path) -> None:
 
 
 def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
-    def record(row_steps: list[int]) -> Any:
-        return SimpleNamespace(
-            status="finished", data=SimpleNamespace(fingerprint="f", learned={"shape": [1, 8, 8]}, row_steps=row_steps)
+    def record(row_steps: list[int], balances_classes: bool = False) -> Any:
+        data = SimpleNamespace(
+            fingerprint="f", learned={"shape": [1, 8, 8]}, row_steps=row_steps, balances_classes=balances_classes
         )
+        return SimpleNamespace(status="finished", data=data)
 
     assert list(comparable({"a": record([3]), "b": record([3])})) == ["a", "b"]
     with pytest.raises(anew.RunError, match="read different parts of the same data"):
         comparable({"a": record([]), "b": record([3])})
+    with pytest.raises(anew.RunError, match="hold out different items of the same data"):
+        comparable({"a": record([]), "b": record([], balances_classes=True)})
 
 
 @pytest.mark.slow

@@ -138,6 +138,13 @@ def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None
     )
 
 
+def test_no_remedy_is_promised_where_items_are_too_few() -> None:
+    """Of ten images `look` said that an evaluation without a limit would answer; it found that 10% of copies could be missed."""
+    ten = replace(COSTS, available=RealItems(6, 4), max_real=10)
+    line = replace(FORECAST, audit=ten, held_out=4).describe(60.0)
+    assert line.endswith("New? will probably stay open (held-out items are too few to notice even 10% of copies)")
+
+
 def test_each_question_that_may_stay_open_has_a_reason() -> None:
     """`look` said only that they may stay open, of 270 held-out sounds."""
     line = replace(FORECAST, held_out=270).describe(3600.0)

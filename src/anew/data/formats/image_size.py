@@ -31,6 +31,7 @@ SAME_ASPECT = 0.1  # logarithms of width over height that differ by less are one
 FITTING = {"crop": "scaled to cover and cropped at the centre at", "pad": "centred on a canvas of"}  # by `frame`
 
 BUDGETS = ("2m", "5m", "10m", "20m", "30m", "1h", "2h", "4h", "8h")  # that a note may name
+LARGER = 1.5  # times the area: less is hardly seen; chosen
 
 
 def what_keeps(setting: str, detail: str, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
@@ -45,13 +46,34 @@ def what_keeps(setting: str, detail: str, budget: DataBudget, affords: Callable[
     if budget.only_compared:
         return ""
     clause = f"; {setting} keeps {detail}"
-    if budget.seconds is None or affords is None:
-        return clause
-    for name in BUDGETS:
-        seconds = parse_duration(name)
-        if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
-            return f"{clause}, as a budget of {name} would"
-    return clause
+    enough = "" if affords is None else _shortest(budget, affords)
+    return f"{clause}, as a budget of {enough} would" if enough else clause
+
+
+def what_enlarges(
+    chosen: tuple[int, int], budget: DataBudget, size_within: Callable[[DataBudget], tuple[int, int]]
+) -> str:
+    """The shortest longer budget with which items are learned at a larger size, and that size: the end of a sentence, or empty.
+
+    Args:
+        chosen: The size (width, height) with this budget.
+        size_within: The size with another budget.
+    """
+    if budget.only_compared:
+        return ""
+    enough = _shortest(budget, lambda longer: _area(size_within(longer)) >= LARGER * _area(chosen))
+    if not enough:
+        return ""
+    size = size_within(replace(budget, seconds=parse_duration(enough)))
+    return f"; in {enough} they are learned at {_by(size)}"
+
+
+def _shortest(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
+    """The shortest of BUDGETS that is longer and affords something; "" if none is."""
+    if budget.seconds is None:
+        return ""
+    longer = (name for name in BUDGETS if parse_duration(name) > budget.seconds)
+    return next((name for name in longer if affords(replace(budget, seconds=parse_duration(name)))), "")
 
 
 def parse_size(text: object) -> tuple[int, int] | None:

@@ -52,6 +52,7 @@ class InMemoryStore:
         self.division_notes: list[str] = []  # on parts that were carved from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.row_steps: list[int] = []  # nothing is left out
+        self.balances_classes = False  # texts are held out one by one
         self.share_read = 1.0
         self.refusals = SkippedItems()
         self.items: list[Item] = []
@@ -137,7 +138,7 @@ class InMemoryStore:
         held_out_items = np.flatnonzero(base != split.TRAIN)
         sizes = {part: [item.size for item, piece_part in pieces if piece_part == part] for part in held_out}
         lengths = " and ".join(
-            f"{sum(own):,} {self.modality.unit}s in {plural(len(own), 'piece')} to {split.NAMES[part]}"
+            f"{sum(own):,} {self.modality.unit}s in {plural(len(own), 'span')} to {split.NAMES[part]}"
             for part, own in sizes.items()
         )
         self.division_notes.append(f"fewer than {FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}")

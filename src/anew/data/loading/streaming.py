@@ -53,7 +53,7 @@ class StreamingStore:
         self._split = division
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
-        self.share_read = division.share_read
+        self.balances_classes, self.share_read = division.balances_classes, division.share_read
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from anew.core import isolation
 from anew.core.arrays import Numbers, Values, as_array
+from anew.core.durations import parse_duration
 from anew.core.settings import setting
 from anew.core.specs import Condition, Grid, Spec
 from anew.data import limits
@@ -26,6 +27,7 @@ from anew.data.formats import (
 )
 from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
 from anew.data.formats.image_size import (
+    BUDGETS,
     MAX_SIDE,
     RUNGS,
     choose_size,
@@ -33,6 +35,7 @@ from anew.data.formats.image_size import (
     size_notes,
     size_setting,
     usual_size,
+    what_enlarges,
     what_keeps,
 )
 from anew.data.formats.palettes import palette_note
@@ -347,12 +350,17 @@ def _reason_for_size(
     if chosen == whole and usual is None:
         return ""
 
-    def affords(longer: DataBudget) -> bool:
-        return choose_size(sizes, side_limit(longer), frame) == whole
+    def size_within(longer: DataBudget) -> tuple[int, int]:
+        return choose_size(sizes, side_limit(longer), frame)
 
     detail = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
     setting = size_setting(usual or whole, MAX_SIDE)
-    return budget.reason(False) + what_keeps(setting, detail, budget, affords if chosen != whole else None)
+    if chosen == whole:
+        return budget.reason(False) + what_keeps(setting, detail, budget, None)
+    keeping = what_keeps(setting, detail, budget, lambda longer: size_within(longer) == whole)
+    if size_within(replace(budget, seconds=parse_duration(BUDGETS[-1]))) == whole:
+        return budget.reason(False) + keeping
+    return budget.reason(False) + keeping + what_enlarges(chosen, budget, size_within)
 
 
 def side_limit(budget: DataBudget) -> int:

@@ -99,8 +99,10 @@ class SortedFiles:
             groups.setdefault((modality, is_requested), {})[suffix] = names
         notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
         if self.unknown:
+            n = sum(self.unknown.values())
             notes.append(
-                f"{_by_suffix(self.unknown)} are not used: nothing that can be learned is recognised in their content"
+                f"{_by_suffix(self.unknown)} {are(n)} not used: nothing that can be learned is recognised in "
+                f"{'its' if n == 1 else 'their'} content"
             )
         return notes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,8 +36,16 @@ DIFFERENT_DRAWS = 0.5
 # 0.6 or more. In a list that was copied as a whole all counts are equal; chosen.
 MIN_UNEVEN = 0.5
 MIN_ITEMS = 10  # fewer different items are not split by item; chosen
+# Least recordings of a class, as expected in each held-out part, to divide it by itself: else a small class would lose most of its
+# few recordings to these parts. Smaller classes are divided together; chosen.
+RECORDINGS_OF_CLASS = 2
 MANY_RECORDINGS = 40  # with so many or more, whole recordings are held out: each is then a small share of a part
+# Recordings that are a larger share of the held-out items of their class stay in train, since the last one that a part takes is the
+# error of its mix of classes. At least three quarters of the recordings can be held out. Chosen.
+LARGEST_RECORDING, HELD_OUT_RECORDINGS = 0.2, 75
 MAX_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
+# The same of the recordings of a class: with fewer, its short ones cannot make up its share of the clips
+MAX_RECORDINGS = 2.0
 # A cut moves to a line end within so many characters, at most a quarter of the way to the next cut
 MAX_CUT_SHIFT = 2000
 REGION = 100_000  # characters of text for each held-out span of a part, up to MAX_REGIONS spans
@@ -115,11 +123,18 @@ def held_out_share(amount: float, target: float) -> float:
     return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
 
-def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_out: Sequence[int]) -> NDArray[np.uint8]:
+def assign_parts(
+    keys: Sequence[int],
+    sizes: Sequence[int],
+    share: float,
+    held_out: Sequence[int],
+    largest: float | None = None,
+    max_groups: float = MAX_GROUPS,
+) -> NDArray[np.uint8]:
     """Groups in the order of their hash go to each held-out part until it has its share of the sizes, the others to train.
 
     A group that alone would be half of a held-out part stays in train, so that no huge file decides the score, unless half of them
-    are as large. With a few such files, the parts must not take nearly all other files instead: a part gets at most MAX_GROUPS
+    are as large. With a few such files, the parts must not take nearly all other files instead: a part gets at most `max_groups`
     times its share of the groups.
 
     Args:
@@ -127,6 +142,8 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
         sizes: The size of each item.
         share: The share of each held-out part.
         held_out: The parts to fill, in order.
+        largest: The largest size of a group that may be held out, None for half of a part.
+        max_groups: How many times its share of the groups a held-out part may take.
 
     Returns:
         (n,) part numbers.
@@ -138,19 +155,52 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
     in_order = distinct[np.argsort(splitmix64(distinct), kind="stable")].tolist()
     target = share * sum(sizes)
     group_sizes = {key: sum(sizes[number] for number in numbers) for key, numbers in members.items()}
-    largest = max(target / 2, float(np.median(list(group_sizes.values())))) if len(sizes) else 0.0
-    max_groups = max(MAX_GROUPS * share * len(in_order), 1.0)
+    if largest is None:
+        largest = max(target / 2, float(np.median(list(group_sizes.values())))) if len(sizes) else 0.0
+    most_groups = max(max_groups * share * len(in_order), 1.0)
     parts = np.full(len(keys), TRAIN, dtype=np.uint8)
     filled = dict.fromkeys(held_out, 0)
     groups = dict.fromkeys(held_out, 0)
     for key in in_order:
-        part = next((part for part in held_out if filled[part] < target and groups[part] < max_groups), None)
+        part = next((part for part in held_out if filled[part] < target and groups[part] < most_groups), None)
         if part is None:
             break
         if group_sizes[key] <= largest:
             parts[members[key]] = part
             filled[part] += group_sizes[key]
             groups[part] += 1
+    return parts
+
+
+def assign_parts_by_class(
+    keys: Sequence[int], sizes: Sequence[int], classes: Sequence[str], share: float, held_out: Sequence[int]
+) -> NDArray[np.uint8]:
+    """The parts of `assign_parts`, of which each has its share of every class that has enough groups.
+
+    Groups of very different sizes, as recordings are, would else give a part a mix of classes that is far from that of the data,
+    and intervals, which take items for independent, know nothing of that.
+
+    Args:
+        classes: Class name of each item, "" without one. A group with several counts for the first of them by name.
+    """
+    class_of: dict[int, str] = {}
+    for key, name in zip(keys, classes, strict=True):
+        class_of[key] = min(name, class_of.get(key, name))
+    num_groups = Counter(class_of.values())
+    largest_class = max(sorted(num_groups), key=num_groups.__getitem__, default="")
+    small = [name for name, count in num_groups.items() if count * share < RECORDINGS_OF_CLASS]
+    small_stratum = "" if sum(num_groups[name] for name in small) * share >= RECORDINGS_OF_CLASS else largest_class
+    stratum_of = dict.fromkeys(small, small_stratum)
+    members: dict[str, list[int]] = defaultdict(list)
+    for number, key in enumerate(keys):
+        members[stratum_of.get(class_of[key], class_of[key])].append(number)
+    parts = np.full(len(keys), TRAIN, dtype=np.uint8)
+    for numbers in members.values():
+        own_keys, own_sizes = [keys[i] for i in numbers], [sizes[i] for i in numbers]
+        recordings = np.unique(np.array(own_keys, dtype=np.uint64), return_inverse=True)[1]
+        lengths = np.bincount(recordings, own_sizes)
+        largest = max(LARGEST_RECORDING * share * sum(own_sizes), float(np.percentile(lengths, HELD_OUT_RECORDINGS)))
+        parts[numbers] = assign_parts(own_keys, own_sizes, share, held_out, largest, MAX_RECORDINGS)
     return parts
 
 

@@ -67,13 +67,14 @@ class SourceSplit:
         are_draws: Whether copies are draws from a distribution and are divided like other items, see `split.are_draws`.
         held_keys: Keys of held-out items of other shards; a train item with one of them is dropped. Empty with draws.
         held_texts: Index of the texts among them; a train item that nearly repeats one is dropped.
-        classes: Train items by class name.
+        classes: Train items by class name; one of a shard of which some rows were left out counts as the rows that it stands for.
         notes: Sentences on the source's own parts.
         division_notes: Sentences on the parts that were taken from train.
         refusals: Items that cannot be used.
         records_per_item: Mean records of an item of the listing, to estimate shards that were not read.
         row_steps: For each shard, of how many of its rows one is taken, 0 where it is left out, since there was no time to
             read more; empty where all is read. Rows that are not taken are REJECTED.
+        balances_classes: Whether held-out recordings were chosen so that each class has its share.
         share_read: The share of all rows that are taken.
     """
 
@@ -89,6 +90,7 @@ class SourceSplit:
     refusals: list[SkippedItem] = field(default_factory=list)
     records_per_item: float = 1.0
     row_steps: list[int] = field(default_factory=list)
+    balances_classes: bool = False
     share_read: float = 1.0
 
     def items(self, shard: int, listed: int, part: int) -> float:
@@ -133,6 +135,7 @@ def split_source(
     modality: Modality,
     reading: ReadingTime | None = None,
     row_steps: Sequence[int] = (),
+    balance_classes: bool = True,
 ) -> SourceSplit:
     """Decide the parts of every shard.
 
@@ -140,6 +143,8 @@ def split_source(
         source, shards, modality: What is divided.
         reading: How long items may be read; None for no limit.
         row_steps: Those of an earlier run, which is repeated; see `SourceSplit`.
+        balance_classes: Whether of recordings, which are held out as a whole, each class has its share; not in runs of older
+            versions.
 
     Raises:
         DataError: There is too little to divide.
@@ -174,7 +179,7 @@ def split_source(
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
-        _split_by_content(source, shards, modality, train, result, reading, row_steps)
+        _split_by_content(source, shards, modality, train, result, reading, row_steps, balance_classes)
     else:
         _split_by_shards(source, shards, modality, train, result)
     return result
@@ -188,6 +193,7 @@ def _split_by_content(
     result: SourceSplit,
     reading: ReadingTime | None,
     row_steps: Sequence[int],
+    balance_classes: bool,
 ) -> None:
     contents = Records()
     contents.read(source, shards, modality, train, reading, row_steps)
@@ -205,11 +211,18 @@ def _split_by_content(
     runs, notes = split.keep_groups_together(keys, recordings, share)
     result.drawn_one_by_one = 10 * sum(name is not None for name in recordings) < len(recordings)
     run_of = dict(zip(usable.tolist(), runs, strict=True))
+    # The mix of classes among items that are drawn one by one is off by chance alone, which intervals know of
+    is_labelled = len({contents.classes[i] for i in usable.tolist()}) > 1
+    result.balances_classes = balance_classes and is_labelled and any(name is not None for name in recordings)
     for _ in range(MAX_ROUNDS):
         usable = bodies.usable
-        bodies.parts[usable] = split.assign_parts(
-            [run_of[i] for i in usable], [contents.sizes[i] for i in usable], share, result.held_out
-        )
+        own_runs, own_classes = [run_of[i] for i in usable], [contents.classes[i] for i in usable]
+        sizes = [contents.sizes[i] for i in usable]
+        if result.balances_classes:
+            parts = split.assign_parts_by_class(own_runs, sizes, own_classes, share, result.held_out)
+        else:
+            parts = split.assign_parts(own_runs, sizes, share, result.held_out)
+        bodies.parts[usable] = parts
         if not reads_bodies or not bodies.read_held_out():
             break
     parts = bodies.parts
@@ -222,13 +235,21 @@ def _split_by_content(
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
-    result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
+    result.classes = _class_counts(contents, parts)
     by_size = modality.layout == "document"
     result.division_notes += split.split_notes(usable_parts, num_copies, by_size, result.are_draws) + notes
     if len(contents.keys) > MAX_COMPARED:
         result.division_notes.append(
             f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
         )
+
+
+def _class_counts(records: Records, parts: NDArray[np.uint8]) -> Counter[str]:
+    """Train items by class name, see `SourceSplit.classes`: shards of few rows may hold classes of their own."""
+    counts: Counter[str] = Counter()
+    for i in np.flatnonzero(parts == split.TRAIN).tolist():
+        counts[records.classes[i]] += records.row_steps[records.places[i][0]]
+    return counts
 
 
 def _leave_out(

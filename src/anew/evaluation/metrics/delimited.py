@@ -84,8 +84,8 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
     num_endings = end_features[0].shape[1]
     views = (features[0].shape[1] - num_endings, num_endings) if num_endings else ()
     source = (
-        "a kernel classifier of numbers, ranks, endings of numbers and frequent values of well-formed rows, and of what their texts "
-        "say about other fields, trained on one half and tested on the other"
+        "a kernel classifier of numbers, also of those within fields, ranks, endings of numbers and frequent values of well-formed rows, "
+        "and of what their texts say about other fields, trained on one half and tested on the other"
     )
     yield classifier_score(COLUMNS_AUC, replace(compared, views=views), sets.seed, source)
 

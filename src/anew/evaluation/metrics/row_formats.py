@@ -37,6 +37,9 @@ NULL = "null"  # of JSON; any field may have no value
 FREQUENT_VALUES = 8  # most frequent values that have a feature each, of those that are no numbers
 MAX_DECIMALS = 6  # of a number that are told apart: more are those of a computed one; chosen
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
+MAX_INTEGERS = 4  # within a field, as in an address of the internet; chosen: more are those of a text
+MAX_INTEGER = 1e15  # larger ones are cut to it: a float holds no larger ones
+_INTEGER = re.compile(r"\d+")
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 
 
@@ -109,6 +112,8 @@ class Column:
         missing: What stands for no value: "" if training rows have it, and null of JSON even if none has it.
         thousands: Whether commas group thousands; otherwise a comma is a decimal sign.
         dates: How dates or times of day are written, if the column holds such.
+        integers: Sorted integers within fields that are no numbers, such as "3-2" and "1999/00", by their place in the field; empty
+            if fields do not hold equally many.
     """
 
     numbers: Array | None
@@ -116,6 +121,7 @@ class Column:
     missing: tuple[str, ...]
     thousands: bool
     dates: DateFormat | None = None
+    integers: tuple[Array, ...] = ()
 
     def number(self, field: str) -> float | None:
         """The finite number that a field of this column holds; of days, if it is a date."""
@@ -133,20 +139,26 @@ class Column:
 
     def features(self, fields: Sequence[str]) -> Array:
         """(n, d) features of valid fields: a flag for each missing value and level, then a number, its rank and its decimals, or what
-        `DateFormat` says of dates, or the length of other values."""
+        `DateFormat` says of dates, or the length of other values, and each integer in them with its rank."""
         values_with_flag = (*self.missing, *self.levels)
         flags = np.array([[field == value for value in values_with_flag] for field in fields], dtype=np.float64)
         flags = flags.reshape(len(fields), len(values_with_flag))
         values = self.values(fields)
         if self.numbers is None or values is None:
-            return np.concatenate([flags, np.log1p([[len(field)] for field in fields])], axis=1)
-        low, high = np.quantile(self.numbers, [TAIL, 1.0 - TAIL])
-        ranks = np.searchsorted(self.numbers, values, "left") + np.searchsorted(self.numbers, values, "right")
+            lengths = np.log1p([[len(field)] for field in fields])
+            return np.concatenate([flags, lengths, *self._integer_features(fields)], axis=1)
         if self.dates is None:
             further = np.array([[num_decimals(field, self.thousands)] for field in fields], dtype=np.float64)
         else:
             further = self.dates.features(values)
-        return np.column_stack([flags, np.clip(values, low, high), ranks / (2.0 * len(self.numbers)), further])
+        return np.column_stack([flags, _number_features(values, self.numbers), further])
+
+    def _integer_features(self, fields: Sequence[str]) -> list[Array]:
+        """(n, 2) features of each integer of the fields; the medians in place of those of fields with more or fewer."""
+        medians = [float(np.median(numbers)) for numbers in self.integers]
+        rows = [own if len(own := integers_within(field)) == len(medians) else medians for field in fields]
+        columns = np.array(rows, dtype=np.float64).reshape(len(fields), len(medians)).T
+        return [_number_features(values, numbers) for values, numbers in zip(columns, self.integers, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -166,6 +178,18 @@ class RowFormat:
         return np.concatenate(
             [column.features([row[i] for row in rows]) for i, column in enumerate(self.columns)], axis=1
         )
+
+
+def _number_features(values: Array, numbers: Array) -> Array:
+    """(n, 2) numbers (n,), clipped to the range of nearly all `numbers` of training rows, sorted, and their rank among these."""
+    low, high = np.quantile(numbers, [TAIL, 1.0 - TAIL])
+    ranks = np.searchsorted(numbers, values, "left") + np.searchsorted(numbers, values, "right")
+    return np.column_stack([np.clip(values, low, high), ranks / (2.0 * len(numbers))])
+
+
+def integers_within(field: str) -> list[float]:
+    """The integers of a field, in their order: 3 and 2 of "3-2"."""
+    return [min(float(digits), MAX_INTEGER) for digits in _INTEGER.findall(field)]
 
 
 def number(field: str, thousands: bool = False) -> float | None:
@@ -281,4 +305,14 @@ def _column(fields: Sequence[str], missing: tuple[str, ...] = ()) -> Column:
     if numbers and len(numbers) >= NUMERIC * len(present) and n_known >= KNOWN * len(present):
         frequent = tuple(level for level, count in levels if count > 1)
         return replace(column, numbers=np.sort(np.array(numbers)), levels=frequent)
-    return Column(None, tuple(level for level, _ in Counter(present).most_common(FREQUENT_VALUES)), missing, thousands)
+    frequent = tuple(level for level, _ in Counter(present).most_common(FREQUENT_VALUES))
+    return Column(None, frequent, missing, thousands, integers=_integers(present))
+
+
+def _integers(fields: Sequence[str]) -> tuple[Array, ...]:
+    """The sorted integers of fields by their place in the field, where nearly all fields hold equally many."""
+    rows = [integers_within(field) for field in fields]
+    width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+    if not 0 < width <= MAX_INTEGERS or count < KNOWN * len(rows):
+        return ()
+    return tuple(np.sort(np.array([row[i] for row in rows if len(row) == width])) for i in range(width))

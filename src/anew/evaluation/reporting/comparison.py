@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anew.core.provenance import Provenance
 from anew.data.types import DecodedItem
 from anew.evaluation.reporting import charts
 from anew.evaluation.reporting.content import ReportItem
@@ -32,10 +33,11 @@ from anew.evaluation.reporting.spread import (
 )
 from anew.evaluation.score import MetricSpec, Score
 
-FORMAT = 2  # of compare.json; a larger one if a field is renamed or means something else
+FORMAT = 3  # of compare.json; a larger one if a field is renamed or means something else
 SHEET, SHEET_COLUMNS = 36, 6  # images of each run
 PATHS = 4  # interpolations of each run
 TEXTS, TEXT_LENGTH = 2, 1_200  # samples of each run, and characters of each
+SHORT_TEXTS, SHORT_LENGTH = 20, 60  # the same where texts are no longer than this: names, words, addresses
 REAL = "real, held out"
 MARKS = {"yes": "✓ True here", "no": "✗ Not here", "partly": "~ Partly", "tie": "≈ Tie"}
 
@@ -79,17 +81,27 @@ class ComparisonReport:
         runs: All runs; one that could not be measured says why in `failed`.
         about: Conditions of the comparison: data, budget, seed, number of samples.
         notes: Further remarks, whole sentences.
+        provenance: How it was made; None if it was not written.
     """
 
     folder: Path
     runs: tuple[RunResult, ...]
     about: Mapping[str, object]
     notes: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
     @property
     def measured(self) -> list[RunResult]:
         """The runs that could be measured."""
         return [run for run in self.runs if not run.failed]
+
+    @property
+    def failure(self) -> str:
+        """A sentence on the runs that failed; "" if none did."""
+        failed = [run.name for run in self.runs if run.failed]
+        if not failed:
+            return ""
+        return f"{len(failed)} of {len(self.runs)} runs failed, which the notes explain: {', '.join(failed)}."
 
     @property
     def findings(self) -> list[str]:
@@ -139,10 +151,8 @@ class ComparisonReport:
         return render("findings.html", report=self)
 
 
-def page(
-    report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[DecodedItem], command: str | None
-) -> str:
-    """Render the page. real: held-out items; command: the command that made the page."""
+def page(report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[DecodedItem]) -> str:
+    """Render the page. real: held-out items."""
     measured = report.measured
     rows = [_row(measured, spec) for spec in ranked_metrics(measured)]
     spectra = {run.name: np.asarray(run.spectrum) for run in measured if run.spectrum is not None}
@@ -166,7 +176,7 @@ def page(
         paths=[] if is_text else _paths(measured),
         copies=[(run.name, copy_summary(run)) for run in measured],
         notes=report.notes,
-        command=command,
+        provenance=report.provenance,
     )
 
 
@@ -207,9 +217,10 @@ def _galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> list[G
 
 def _text_galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> list[Gallery]:
     items = [(run.name, run.samples) for run in runs] + [(REAL, real)]
-    return [
-        Gallery(name, texts=[str(text)[:TEXT_LENGTH] for text in texts[:TEXTS]]) for name, texts in items if len(texts)
-    ]
+    shown = {name: [str(text) for text in texts[:SHORT_TEXTS]] for name, texts in items if len(texts)}
+    if all(len(text) <= SHORT_LENGTH for texts in shown.values() for text in texts):
+        return [Gallery(name, texts=["\n".join(texts)]) for name, texts in shown.items()]
+    return [Gallery(name, texts=[text[:TEXT_LENGTH] for text in texts[:TEXTS]]) for name, texts in shown.items()]
 
 
 def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
@@ -222,7 +233,7 @@ def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
     return galleries if any(gallery.image for gallery in galleries) else []
 
 
-def table(runs: Sequence[RunResult], width: int = 34) -> str:
+def table(runs: Sequence[RunResult]) -> str:
     """Metrics as rows and runs as columns, for a terminal. * marks the best and what ties with it, unless families were trained
     several times."""
     lines = [["", *(run.name for run in runs), "real data", "better"]]
@@ -230,7 +241,7 @@ def table(runs: Sequence[RunResult], width: int = 34) -> str:
         row = _row(runs, spec)
         cells = ["-" if cell.value == "–" else cell.value + ("*" if cell.best else " ") for cell in row.cells]
         better = "-" if spec.role == "fact" else spec.better
-        lines.append([spec.title[:width], *cells, row.real.replace("–", "-"), better])
+        lines.append([spec.title, *cells, row.real.replace("–", "-"), better])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
 
     def padded(line: Sequence[str]) -> str:
@@ -255,6 +266,8 @@ def _run_json(run: RunResult) -> dict[str, object]:
         "family": run.family,
         "run": run.run,
         "failed": run.failed or None,
+        "training_seed": run.training_seed,
+        "weights": run.weights or None,
         "hardly_trained": run.is_hardly_trained,
         "no_interpolation": run.no_interpolation or None,
         "copies": None if run.copies is None else asdict(run.copies),

@@ -13,7 +13,7 @@ from anew.core.arrays import Numbers
 from anew.core.wording import BARELY_TRAINED, listed, plural
 from anew.data.types import DecodedItem
 from anew.evaluation.reporting.content import ReportItem
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score
 
 # Interpolations are compared only if their share of real-looking frames is at least this share of the best: noise moves evenly.
 MIN_REALISM_SHARE = 0.5
@@ -51,6 +51,9 @@ class RunResult:
         spectrum, real_spectrum: Mean power by ring of samples, and of held-out images.
         no_interpolation: Why it cannot interpolate; "" if it can.
         failed: Why it was not measured; "" if it was.
+        training_seed: Seed of its training.
+        weights: SHA-256 of its weights; "" if it was not measured.
+        out_of_time: Figures for which there was no time, in words.
         notes: Sentences on figures that were not measured, or on fewer samples.
         copies: The copying test in the run's own report; None without one.
     """
@@ -68,6 +71,9 @@ class RunResult:
     no_interpolation: str = ""
     failed: str = ""
     notes: list[str] = field(default_factory=list)
+    out_of_time: list[str] = field(default_factory=list)
+    training_seed: int = 0
+    weights: str = ""
     copies: CopyingSummary | None = None
     repeated_family: str = ""
 
@@ -83,6 +89,21 @@ class RunResult:
         """Add a score without an interval, unless its value is None."""
         if value is not None:
             self.add([Score(spec, float(value), source=source)])
+
+
+def leave_out_uncommon(runs: Sequence[RunResult]) -> list[str]:
+    """Remove from all runs the figures that a run lacks for which time was up, so that all are measured alike.
+
+    Returns:
+        What is left out, in words, each once.
+    """
+    late = [run for run in runs if run.out_of_time]
+    measured = {name for run in runs for name, score in run.scores.items() if score.spec.group != Group.COST}
+    for name in measured:
+        if any(name not in run.scores for run in late):
+            for run in runs:
+                run.scores.pop(name, None)
+    return list(dict.fromkeys(figure for run in late for figure in run.out_of_time))
 
 
 def ranked_metrics(runs: Sequence[RunResult]) -> list[MetricSpec]:

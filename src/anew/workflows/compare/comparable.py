@@ -32,6 +32,11 @@ def comparable(read: Mapping[str, Begun | RunRecord]) -> dict[str, RunRecord]:
                 f"the runs {first!r} and {other_run!r} read different parts of the same data, so one may have learned what the other is "
                 "scored on; train both with the setting read_all"
             )
+        if data.balances_classes != other_data.balances_classes:
+            raise RunError(
+                f"the runs {first!r} and {other_run!r} hold out different items of the same data, since versions of anew differ in that; "
+                "train both with this version"
+            )
         shapes = [d.learned.get("shape") for d in (data, other_data)]
         if shapes[0] != shapes[1]:
             sizes = ["x".join(map(str, s if isinstance(s, list) else ())) for s in shapes]

@@ -103,7 +103,7 @@ def _networks(model: Model) -> list[nn.Module]:
 
 
 def _add_training_cost(model: Model, result: RunResult) -> None:
-    last = events.last_step(model.folder.path)
+    last = events.sampled_step(model.folder.path)
     result.add_cost(TRAINING_SECONDS, _training_seconds(model, last), events.NAME)
     result.add_cost(STEPS, last.get("step"), events.NAME)
     parameters = num_parameters(*_networks(model))
@@ -128,7 +128,8 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
         inputs = replace(inputs, bits=lambda _: model.bits(data.scoring("test", limit=max_units), BITS_SECONDS))
     evaluation = load_evaluation(data.modality.name)(inputs)
     result.add(evaluation.scores())
-    result.notes += evaluation.skipped
+    result.notes += [note.sentence for note in evaluation.notes if not note.is_out_of_time]
+    result.out_of_time = [note.subject for note in evaluation.notes if note.is_out_of_time]
     result.no_interpolation = _no_interpolation(model)
     if not is_grid:
         return

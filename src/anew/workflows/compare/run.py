@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ import torch
 from anew.core import files
 from anew.core.data_record import DataRecord
 from anew.core.own_folders import COMPARISON_MARK
-from anew.core.provenance import command_line, versions
+from anew.core.provenance import Provenance, versions
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Grid
 from anew.core.threads import measure_crowding, use_threads
@@ -28,7 +27,7 @@ from anew.data.types import DataBudget
 from anew.errors import BudgetError, ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
-from anew.evaluation.reporting.ranking import CopyingSummary, RunResult
+from anew.evaluation.reporting.ranking import CopyingSummary, RunResult, leave_out_uncommon
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import check_budget, longest_training
 from anew.planning.choose import FamilyChoice, choose_family
@@ -37,15 +36,19 @@ from anew.planning.planner import scale_of
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import record_if_whole
+from anew.runs.weights import weights_digest
 from anew.sampling.model import Model
 from anew.workflows.compare.comparable import comparable
-from anew.workflows.compare.measure import REAL, draw, measure
+from anew.workflows.compare.measure import REAL, TEXT_SECONDS, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.item_inputs import held_out_size
 from anew.workflows.timing.sample_counts import SampleCounts
 
 # Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
 HOPELESS = 0.5
+# Share of the time for reading and training that reading may take: with more, a training failed whose reading took longer than
+# that before it; chosen
+READING_SHARE = 0.5
 MAX_SAMPLES = 1_000  # of each run, where no number is given; chosen
 MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
 REQUEST = COMPARISON_MARK  # what it compares, so that the same command can continue it
@@ -162,12 +165,36 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
         if request.budget is None:
             return ""
         reading = time.monotonic() - begin
+        if not any(entry.folder.exists() for entry in entries):
+            check_reading(request.budget, reading, measure_crowding())
         steps = {name: steps_within(data, choice, request.budget, reading) for name, choice in choices.items()}
         if is_hopeless(steps) and not any(entry.folder.exists() for entry in entries):
             raise BudgetError(too_short(request.budget, steps))
         return too_short(request.budget, steps)
     finally:
         data.close()
+
+
+def check_reading(budget: float, reading: float, crowding: float) -> None:
+    """Refuse a budget of which reading the data takes most, since each training reads it again.
+
+    Args:
+        budget: Seconds of each training.
+        reading: Seconds that reading takes.
+        crowding: How many times longer than on idle cores work takes.
+
+    Raises:
+        BudgetError: Reading takes more than READING_SHARE of the time that is left for reading and training.
+    """
+    if reading <= READING_SHARE * longest_training(budget, crowding):
+        return
+    needed = budget
+    while reading > READING_SHARE * longest_training(needed, crowding):
+        needed += 1.0
+    raise BudgetError(
+        f"reading the data takes {reading:.0f} s at the present load, which leaves too little of {duration(budget)} to train, and each "
+        f"training reads it again; give at least {math.ceil(needed)}s for each"
+    )
 
 
 def steps_within(data: Dataset, choice: FamilyChoice, budget: float, reading: float) -> int:
@@ -233,6 +260,16 @@ def _fewer_samples(data: Dataset, n: int) -> list[str]:
     return [f"At most {n_compared:,} samples of each run are compared, not {n:,}, since {reason}."]
 
 
+def _left_out(figures: Sequence[str]) -> list[str]:
+    """A sentence on the figures for which time was up for some run, or nothing."""
+    if not figures:
+        return []
+    return [
+        f"The figures of a run of text may take {duration(TEXT_SECONDS)}. That was too short for some, which are left out for all runs: "
+        f"{listed(figures)}. `anew evaluate RUN` measures them."
+    ]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Runs that are compared.
@@ -288,7 +325,8 @@ class Comparison:
             results.append(result)
             if result.failed:
                 continue
-            result.copies = _copies(entry.folder)
+            result.copies, result.training_seed = _copies(entry.folder), records[entry.name].plan.seed
+            result.weights = weights_digest(entry.folder)
             self.reporter.message(f"{result.name}: sampling")
             try:
                 models[result.name] = Model(RunFolder.open(entry.folder), trust_code=self.trust_code)
@@ -315,20 +353,21 @@ class Comparison:
         notes += [f"{result.name}: {note}" for result in results for note in result.notes]
         notes += _fewer_samples(data, self.n or MAX_SAMPLES)
         measured = [result for result in results if not result.failed]
+        notes += _left_out(leave_out_uncommon(measured))
         n = len(measured[0].samples)
+        provenance = Provenance.now(about_data.seed, data.fingerprint)
         about = {
-            "data": about_data.path,
+            "data": Path(about_data.path).name,
             "modality": data.modality.name,
             "fingerprint": data.fingerprint,
             "parts": dict(about_data.parts),
             "budget": budget,
             "seed": about_data.seed,
             "n": n,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": command_line(),
-            "environment": {**versions(), "platform": platform.platform(), "threads": torch.get_num_threads()},
+            "provenance": asdict(provenance),
+            "environment": {**versions(), "threads": torch.get_num_threads()},
         }
-        report = ComparisonReport(self.out, tuple(results), about, tuple(notes))
+        report = ComparisonReport(self.out, tuple(results), about, tuple(notes), provenance)
         real = data.items("test", REAL, about_data.seed)
         if isinstance(data.spec, Grid):
             real = list(data.modality.pictures(real))
@@ -339,9 +378,8 @@ class Comparison:
             report,
             title=Path(about_data.path).name,
             subtitle=f"Trained on the same items{time_each}, and compared with the same {held_out_size(data):,} held-out items; "
-            f"{n:,} samples each.",
+            f"{n:,} samples each.{f' {report.failure}' if report.failure else ''}",
             real=real,
-            command=command_line(),
         )
         files.write_json(self.out / "compare.json", report.to_json())
         files.write_text(self.out / "compare.html", page)
