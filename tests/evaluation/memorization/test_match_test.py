@@ -196,4 +196,4 @@ def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
     query = np.array([search.n_real])
     distances = search.distances[0].nearest_real(query, search.real_index)
     assert distances.scale[0] > 0.5
-    assert search._match_test(query, [distances]).nearests[0].scale[0] == 0.125
+    assert search._match_test(query, [distances], []).nearests[0].scale[0] == 0.125

@@ -52,6 +52,44 @@ def test_samples_joined_from_halves_of_training_texts_are_found(copied: int) -> 
             assert train[pair.train][pair.train_start :].startswith(passage)
 
 
+def spans_of_words(seed: int, count: int) -> list[str]:
+    """Spans of 1,016 characters of words, some of which are far more common than others, with set phrases of one to three words."""
+    rng = np.random.default_rng(seed)
+    words = ["".join(rng.choice(list("aeioubcdlmnrst"), rng.integers(2, 9))) for _ in range(800)]
+    common = 1.0 / np.arange(3, 803)
+    phrases = [" ".join(rng.choice(words, rng.integers(1, 4), p=common / common.sum())) for _ in range(5000)]
+    common = 1.0 / np.arange(20, 5020)
+    text = " ".join(rng.choice(phrases, count * 120, p=common / common.sum()))
+    return [text[i * 1016 :][:1016] for i in range(count)]
+
+
+def chains(texts: list[str], order: int, count: int, seed: int) -> list[str]:
+    """Texts of letters, each drawn by the `order` letters before it, as often as the texts have it after these."""
+    rng, text = np.random.default_rng(seed), "".join(texts)
+    following: dict[str, list[str]] = {}
+    for i in range(len(text) - order):
+        following.setdefault(text[i : i + order], []).append(text[i + order])
+    drawn = []
+    for start in rng.integers(len(text) - 2 * order, size=count).tolist():
+        chain = text[start : start + order]
+        while len(chain) < 1016:
+            letters = following.get(chain[-order:], [" "])
+            chain += letters[rng.integers(len(letters))]
+        drawn.append(chain)
+    return drawn
+
+
+def test_a_chain_of_letters_copies_no_passages() -> None:
+    """All of its phrases are of the training text, but they are no longer than those that real texts share."""
+    spans = spans_of_words(0, 320)
+    train, held_out = spans[:240], spans[240:]
+    samples = chains(train, 8, 60, 0)
+    assert not audit_texts(samples, train, held_out, seed=0, controls=False).detected
+    samples[:12] = [train[5 * i] for i in range(12)]
+    copied = audit_texts(samples, train, held_out, seed=0, controls=False)
+    assert copied.detected and copied.low <= 0.2
+
+
 def test_a_few_copied_texts_are_found_where_few_are_held_out() -> None:
     """Labels had to agree, and those of eight training texts hardly can where a tenth is held out."""
     samples, train, held_out = divided(1, 8)
@@ -121,6 +159,9 @@ def test_a_sentence_counts_one_unit() -> None:
         f"only {excerpts.train} of {excerpts.n_train_total} training excerpts of texts"
         in copy_verdict(excerpts).sentence
     )
+    found = replace(excerpts, detected=True, p=0.001, low=0.1, share=0.1, unit="passage")
+    assert copy_verdict(found).clause.startswith("at least about 10% of the sample passages are ")
+    assert "copies of training passages" in copy_verdict(found).clause
     whole = audit_texts(samples, train, held_out, seed=0, controls=False)
     assert (whole.unit, whole.compared) == ("item", f"{N_TRAIN} of {N_TRAIN} training items")
 

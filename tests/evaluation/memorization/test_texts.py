@@ -15,6 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from anew.evaluation.memorization import texts
 from anew.evaluation.memorization.item_types import edit_text
 from anew.evaluation.memorization.texts import (
+    LONG_RUN,
     EditDistance,
     Match,
     PassageDistance,
@@ -33,6 +34,11 @@ def shared(a: str, b: str) -> int:
     return SequenceMatcher(None, first, two, autojunk=False).find_longest_match().size
 
 
+def test_a_long_run_of_a_character_is_no_passage() -> None:
+    distance = PassageDistance(["—" * 70 + "abc", "-" * 90, "x" + "—" * 40, "a" + "-" * 9], np.arange(4))
+    assert distance.longest(np.arange(4), np.arange(4))[1].tolist() == [24.0, 8.0, 24.0, 8.0]
+
+
 @given(few, st.data())
 @settings(max_examples=200, deadline=None)
 def test_longest_passage_equals_difflib(texts: list[str], data: st.DataObject) -> None:
@@ -46,7 +52,7 @@ def test_longest_passage_equals_difflib(texts: list[str], data: st.DataObject) -
     if data.draw(st.booleans()):
         distance.longest(queries, np.arange(n))
     item, length = distance.longest(queries, pool)
-    raw = [t.encode().decode("latin-1") for t in texts]  # lengths are in bytes
+    raw = [LONG_RUN.sub(r"\1", t).encode().decode("latin-1") for t in texts]  # lengths are in bytes
     for query, result, size in zip(queries, item, length, strict=True):
         others = [j for j in pool if groups[j] != groups[query]]
         assert size == max((shared(raw[query], raw[j]) for j in others), default=0)

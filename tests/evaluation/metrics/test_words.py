@@ -216,6 +216,20 @@ def test_a_few_wrong_characters_are_told(records: bool) -> None:
     assert all(part is not None and part.grade in ("fair", "poor") for part in wrong.values())
 
 
+def test_foreign_words_that_are_stuck_to_the_text_are_told() -> None:
+    """Pairs of two scripts were not counted, so nothing said that no real text has them."""
+
+    def with_names(texts: list[str], space: str) -> list[str]:
+        return [text.replace("，", f"{space}wrap{space}") for text in texts]
+
+    train, held_out, samples = (unspaced_prose(n, seed) for n, seed in ((400, 0), (200, 1), (200, 2)))
+    for space, is_good in ((" ", True), ("", False)):
+        scores = pair_scores(with_names(samples, space), with_names(held_out, " "), with_names(train, " "), False, 0)
+        parts = [part_of(score) for score in scores]
+        assert len(parts) == 2 and all(part is not None for part in parts)
+        assert all(part is None or part.grade == "good" for part in parts) == is_good
+
+
 def test_text_whose_pairs_are_all_new_has_no_scores() -> None:
     assert not list(
         pair_scores(unspaced_prose(50, 1), disturbed(unspaced_prose(50, 2), 1.0), unspaced_prose(50, 0), False, 0)

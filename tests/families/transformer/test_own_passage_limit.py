@@ -68,6 +68,34 @@ def test_one_sample_in_a_loop_changes_odds_by_a_limited_factor() -> None:
     assert fit.odds[3] == pytest.approx(1.0 / MAX_CHANGE)
 
 
+def test_kinds_that_change_together_change_by_a_limited_factor_each() -> None:
+    fit = OddsFit(np.full(NUM_KINDS, 0.5), np.ones(NUM_KINDS, dtype=np.float32))
+    for kind in range(1, NUM_LENGTHS):
+        fit.count(np.full(20, kind), np.ones(20, dtype=bool))
+    fit.update()
+    np.testing.assert_allclose(fit.odds[1 : 1 + NUM_LENGTHS], 1.0 / MAX_CHANGE)  # the longest is as the one before it
+    assert (fit.odds[1 + NUM_LENGTHS :] == 1.0).all()
+
+
+@pytest.mark.parametrize(("shape", "num_read"), [((4, 10), 0), ((), 3)])
+def test_no_more_is_read_than_the_network_alone_needs(
+    shape: tuple[int, ...], num_read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anew.families.transformer.closed_form.COUNTED_TOKENS", 100)
+    config = TransformerConfig(layers=1, width=16, heads=2, mlp_size=24, precision="fp32", ngrams=False)
+    family = Transformer(Tokens(vocab=8, length=40, shape=shape, packed=not shape), config)
+    batches = iter([Batch(torch.ones(1, 40, dtype=torch.int64)) for _ in range(8)])
+    family.fit_closed_form(batches)
+    assert 8 - len(list(batches)) == num_read
+
+
+def test_no_more_tokens_are_counted_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anew.families.transformer.own_passage_limit.COUNTED_TOKENS", 2048)
+    limit = OwnPassageLimit()
+    limit.count([np.ones(4000, dtype=np.int64)], None)
+    assert limit.get_buffer("tallies")[:, 0].sum() <= 2048
+
+
 def test_state_that_makes_no_sense_is_refused() -> None:
     limit = OwnPassageLimit()
     limit.check()

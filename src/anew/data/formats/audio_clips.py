@@ -175,9 +175,11 @@ def _choose_signal(
         rate = next(lower_rates, None)
     rate = rate or rate_of_files
     usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE))
-    length = round((seconds or usual) * rate)
-    length = length if seconds else min(length, int(SIGNAL_VALUES * values_of(budget)), MAX_SIGNAL_VALUES)
-    frames = max(length // SIGNAL_HOP, MIN_SIGNAL_FRAMES)
+    # Whole files end with a few zeros if their length is no multiple
+    frames = math.ceil(round((seconds or usual) * rate) / SIGNAL_HOP)
+    if not seconds:
+        frames = min(frames, int(min(SIGNAL_VALUES * values_of(budget), MAX_SIGNAL_VALUES)) // SIGNAL_HOP)
+    frames = max(frames, MIN_SIGNAL_FRAMES)
     have_two = sum(header.channels == 2 for header in headers) >= STEREO_SHARE * len(headers)
     return Shape(rate, SIGNAL_HOP, SIGNAL_HOP, 1, frames, channels or (2 if have_two else 1))
 

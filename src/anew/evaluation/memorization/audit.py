@@ -37,7 +37,7 @@ from anew.evaluation.memorization.copying_test import (
 )
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
-from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearest_of_stand_ins
+from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
     Planting,
     combined_p,
@@ -129,9 +129,11 @@ class Audit(Generic[ItemT]):
             CachedDistance(distance, self.groups, self.real_index, progress=progress, work=work)
             for distance in item_type.distances(items, self.groups)
         ]
-        self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls, self.brief = controls, brief
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
+        self._match_distances = (
+            [d.with_groups(self._match_groups) for d in self.distances] if item_type.whole else self.distances
+        )
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
         count = stand_ins(self.n_samples) if brief else MAX_STAND_INS
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
@@ -160,9 +162,12 @@ class Audit(Generic[ItemT]):
         queries = np.concatenate(
             [self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()]
         )
+        real = nearests_of_stand_ins(self._match_distances, self._stand_ins, self.real_index, self._match_groups)
+        for distance, match_distance in zip(self.distances, self._match_distances, strict=True):
+            distance.limit = match_distance.limit
         nearests = [distance.nearest_real(queries, self.real_index) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
-        match_test = self._match_test(queries, nearests)
+        match_test = self._match_test(queries, nearests, real)
         held_out = self.real_index[~self.is_train]
         if not len(held_out):
             return self._without_proof(sample_nearests, match_test, "reference")
@@ -280,29 +285,23 @@ class Audit(Generic[ItemT]):
             picture=self._picture,
         )
 
-    def _match_test(self, queries: Indices, nearests: Sequence[NearestReal]) -> MatchTest:
+    def _match_test(self, queries: Indices, nearests: Sequence[NearestReal], real: Sequence[NearestReal]) -> MatchTest:
         """Prepare the match test of samples and planted copies, which compares near-duplicates with each other, too.
 
         Args:
             queries: Indices of samples and planted copies.
             nearests: Their nearest items, by each distance.
+            real: Those of the stand-ins.
         """
-        groups, distances, singles = self._match_groups, self.distances, list(nearests)
-        if self._compare_within_groups:
-            distances = [distance.with_groups(groups) for distance in distances]
-            singles = [
-                d.with_scale(n.item, n.distance, self.real_index) for d, n in zip(distances, nearests, strict=True)
-            ]
-        real_queries = self._stand_ins.in_order()
-        real = [nearest_of_stand_ins(distance, real_queries.items, self.real_index, groups) for distance in distances]
+        pairs = zip(self._match_distances, nearests, strict=True)
         first = np.unique(self.groups[: self.n_real], return_index=True)[1]
         return MatchTest(
-            nearests=singles,
-            groups=groups[queries],
-            item_groups=groups,
-            stand_ins=real_queries,
+            nearests=[d.with_scale(n.item, n.distance, self.real_index) for d, n in pairs],
+            groups=self._match_groups[queries],
+            item_groups=self._match_groups,
+            stand_ins=self._stand_ins.in_order(),
             real=real,
-            resolutions=[distance.resolution for distance in distances],
+            resolutions=[distance.resolution for distance in self.distances],
             n_pool=self.n_real,
             n_held_out=int((~self.is_train).sum()),
             group_share=float(self.is_train[first].mean()),

@@ -137,9 +137,10 @@ def _proof_needs(result: CopyTestResult) -> str:
 
 
 def _found(result: CopyTestResult) -> CopyVerdict:
-    amount, unknown = f"at least about {percent_at_least(result.low)} of the samples", ""
+    samples, items = ("sample passages", "passages") if result.unit == "passage" else ("samples", "items")
+    amount, unknown = f"at least about {percent_at_least(result.low)} of the {samples}", ""
     if result.low < MIN_RELATIVE_LOWER_END * result.share:
-        amount, unknown = "some samples", "; how many is not known"
+        amount, unknown = f"some {samples}", "; how many is not known"
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         unknown += f" (only {result.compared} were compared)"
     if result.method != "scan":
@@ -151,9 +152,9 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         )
     if _are_altered(result):
         return CopyVerdict(
-            f"Copying found: {amount} are altered copies of training items, or follow single ones closely{unknown}; the closest "
+            f"Copying found: {amount} are altered copies of training {items}, or follow single ones closely{unknown}; the closest "
             f"pair still differs by {_closest(result):.0%} of the usual distance (p = {result.p:.2g}).",
-            f"{amount} are altered copies of training items{unknown}",
+            f"{amount} are altered copies of training {items}{unknown}",
         )
     fact = clause_fact = ""
     if result.identical == result.samples:
@@ -164,12 +165,12 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         fact = f"{result.identical:,} of {result.count_phrase(result.samples)} {verb}"
         clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
     if (least := result.least_share) > result.low:
-        amount = f"at least {percent_at_least(least)} of the samples are copies of training items"
+        amount = f"at least {percent_at_least(least)} of the {samples} are copies of training {items}"
         return CopyVerdict(f"Copying found: {amount}: {fact} (p = {result.p:.2g}).", f"{amount}: {clause_fact}")
     fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
     return CopyVerdict(
-        f"Copying found: {amount} are copies of training items, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
-        f"{amount} are copies of training items{unknown}{clause_fact}",
+        f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
+        f"{amount} are copies of training {items}{unknown}{clause_fact}",
     )
 
 

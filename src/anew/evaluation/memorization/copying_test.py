@@ -62,6 +62,11 @@ class NearestReal:
         tie_break = rng.random(len(self.item))
         return np.asarray(np.lexsort((tie_break, -self.scale, self.ratio)), dtype=np.intp)
 
+    def with_limit(self, limit: float) -> NearestReal:
+        """The same, where distances beyond the limit count as usual: their ratio is 1 or more."""
+        scale = np.where(self.distance > limit, np.minimum(self.scale, self.distance), self.scale)
+        return NearestReal(self.item, self.distance, scale, self.nearest_own)
+
     def take(self, rows: Numbers) -> NearestReal:
         """The nearest items of some of the samples. rows: (k,) indices."""
         return NearestReal(self.item[rows], self.distance[rows], self.scale[rows], self.nearest_own[rows])
@@ -75,12 +80,14 @@ class Distance(ABC):
         resolution: About the smallest difference between two distances; 0 if they are continuous.
         at_once: Queries of one search where several searches take no longer than one of all queries; 0 where they do.
         scale: What counts as the distance of every real item to its nearest one; None: that distance itself.
+        limit: Distance beyond which no item is suspiciously near, however far apart real items are there.
     """
 
     name = ""
     resolution = 0.0
     at_once = 0
     scale: float | None = None
+    limit: float = np.inf
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -96,6 +103,10 @@ class Distance(ABC):
     @abstractmethod
     def with_groups(self, groups: Integers) -> Distance:
         """The distance of the same items in other groups. groups: (n,) of any integers."""
+
+    def limit_of(self, real: Array) -> float:
+        """The `limit` for data in which real items have these distances (h,) to their nearest ones."""
+        return np.inf
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         """An upper bound (m,) of the distance of each query to the pool, which is cheaper than the distance itself.
@@ -115,7 +126,7 @@ class Distance(ABC):
             return NearestReal(item, distance, np.full(len(item), self.scale), np.full(len(item), -1, dtype=np.intp))
         different, where = np.unique(item, return_inverse=True)
         nearest_own, scale = self.nearest(different, pool)
-        return NearestReal(item, distance, scale[where], nearest_own[where])
+        return NearestReal(item, distance, scale[where], nearest_own[where]).with_limit(self.limit)
 
 
 def exchangeable_groups(groups: Indices, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:

@@ -135,6 +135,18 @@ def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, 
     return result
 
 
+def nearests_of_stand_ins(
+    distances: Sequence[Distance], stand_ins: StandIns, pool: Indices, groups: Indices
+) -> list[NearestReal]:
+    """`nearest_of_stand_ins` by each distance, which gets its `limit` from these. The stand-ins are taken by rising index."""
+    nearests = []
+    for distance in distances:
+        nearest = nearest_of_stand_ins(distance, stand_ins.in_order().items, pool, groups)
+        distance.limit = distance.limit_of(nearest.distance)
+        nearests.append(nearest.with_limit(distance.limit))
+    return nearests
+
+
 @dataclass(frozen=True)
 class MatchTest:
     """The match test of one audit.

@@ -53,6 +53,9 @@ class CachedDistance(Distance):
         _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         self._is_alone = sizes[group] == 1
 
+    def limit_of(self, real: Array) -> float:
+        return self._inner.limit_of(real)
+
     def with_groups(self, groups: Integers) -> CachedDistance:
         return CachedDistance(self._inner.with_groups(groups), groups, self._pool, self, self._progress, self._work)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,12 +41,17 @@ PIECES, CANDIDATES = (4, 6, 8), 16
 MAX_SHARED_BY_CHANCE, MIN_INDEXED, MAX_SAMPLED = 0.03, 50, 500
 RECORDS_AT_ONCE = 256  # records that are compared before the bound on edits is lowered; chosen
 EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest record may compare: seconds on one core
+# A passage in common counts from twice the median of those of real passages on, and from a quarter of a passage at the latest. A
+# chain of letters that has passages as long as real text has takes them all from its training text (docs/log.md, 2026-11-30).
+MIN_OF_MEDIAN, MIN_OF_PASSAGE = 2.0, 0.25
+# A longer run of one character counts as eight of it: a line of dashes is no passage. Eight was chosen.
+LONG_RUN = re.compile(r"((.)\2{7})\2+", re.DOTALL)
 Numbers = NDArray[np.int32]
 Places = NDArray[np.intp]
 
 
 class PassageDistance(Distance):
-    """1 / length in bytes of the longest passage that two texts have word for word in common."""
+    """1 / length in bytes of the longest passage that two texts have word for word in common. Long runs of a character are shortened."""
 
     name = "longest verbatim passage"
 
@@ -53,8 +59,9 @@ class PassageDistance(Distance):
         """groups: (n,) of any integers, negative ones included."""
         from pydivsufsort import divsufsort, kasai
 
-        encoded = [t.encode("utf-8", "surrogatepass") for t in texts]
+        encoded = [LONG_RUN.sub(r"\1", t).encode("utf-8", "surrogatepass") for t in texts]
         sizes = np.array([len(e) for e in encoded], dtype=np.int64)
+        self._median_size = float(np.median(sizes)) if len(sizes) else 0.0
         joined = np.frombuffer(SEPARATOR.join([*encoded, b""]), dtype=np.uint8).copy()
         self._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
         self._sizes, self._starts = sizes, np.cumsum(sizes + 1) - sizes - 1
@@ -73,6 +80,12 @@ class PassageDistance(Distance):
         text = text[order]
         self._sides = _Suffixes(text, lcp), _Suffixes(text[::-1], np.concatenate([lcp[:1], lcp[-2:0:-1], lcp[-1:]]))
         self._pool: tuple[Indices, tuple[_Pool, _Pool]] | None = None  # the largest pool so far
+
+    def limit_of(self, real: Array) -> float:
+        if not len(real):
+            return np.inf
+        length = min(MIN_OF_MEDIAN * float(np.median(1.0 / real)), MIN_OF_PASSAGE * self._median_size)
+        return 1.0 / max(length, 1.0)
 
     def with_groups(self, groups: Integers) -> PassageDistance:
         regrouped = copy.copy(self)

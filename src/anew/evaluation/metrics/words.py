@@ -5,7 +5,6 @@ In scripts that put no spaces between words (Chinese, Japanese, Thai), pairs of 
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -90,7 +89,8 @@ WIDTH = 3  # characters of a trigram; marks of the beginning and the end of a wo
 KNOWN_CHARACTER_PAIRS = bounded_spec(
     "known_character_pairs",
     "Known pairs of characters",
-    "Share of pairs of neighbouring characters that occur in the training text, of scripts without spaces between words.",
+    "Share of pairs of neighbouring characters, at least one of them of a script without spaces between words, that occur in the "
+    "training text.",
     "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
     small=0.04,
     large=0.2,
@@ -318,8 +318,13 @@ def pair_scores(
 
 
 def _pairs(text: str) -> Iterator[str]:
-    for run in _UNSPACED.findall(text):
-        yield from map("".join, itertools.pairwise(run))
+    """The pairs of neighbouring characters of which one is of a script without spaces: a letter of another script beside it, as in
+    a foreign word that is stuck to the text, is a fault that pairs of that script alone do not show."""
+    ends = {position for run in _UNSPACED.finditer(text) for position in range(run.start(), run.end() + 1)}
+    for end in sorted(ends):
+        pair = text[max(end - 1, 0) : end + 1]
+        if len(pair) == 2:
+            yield pair
 
 
 def _counts(text: str, known: set[str]) -> tuple[int, int]:

@@ -226,10 +226,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @property
     def _heads(self) -> dict[str, FittedBuffers]:
         """Modules of what is fitted besides the network, by the name of their buffers."""
-        names = ("mixer", "contexts", "known", "passages", "own_passages")
-        heads: tuple[FittedBuffers | None, ...]
-        heads = (self.mixer, self.contexts, self.known, self.passages, self.own_passages)
-        return {name: head for name, head in zip(names, heads, strict=True) if head is not None}
+        heads: dict[str, FittedBuffers | None] = {"mixer": self.mixer, "contexts": self.contexts}
+        heads |= {"known": self.known, "passages": self.passages, "own_passages": self.own_passages}
+        return {name: head for name, head in heads.items() if head is not None}
 
     @property
     def token_mixer(self) -> TokenMixer | None:
@@ -243,6 +242,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         max_tokens = self.config.context_tokens
         if self.known is not None:
             texts = fit_to_records(self.known, self.mixer, sweep, max_tokens)
+        elif self.own_passages is None and self.mixer is None:
+            return  # tokens of a codec: each batch that is read has to be encoded
         else:
             heads = (self.mixer, self.passages, self.contexts)
             texts = fit_to_texts(*heads, sweep, max_tokens, self.config.context_learned)

@@ -10,6 +10,7 @@ Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, K kinds 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from copy import copy
 
@@ -57,7 +58,7 @@ class OwnPassageLimit(FittedBuffers):
     def count(self, texts: Iterable[Ints], end_id: int | None) -> None:
         """Count in texts (N,) that follow each other, with `end_id` at the end of each document or record."""
         text = np.concatenate([*texts, np.zeros(0, dtype=np.int64)])
-        pieces = _pieces(text, end_id)[:: max(1, len(text) // COUNTED_TOKENS)]
+        pieces = _pieces(text, end_id)[:: max(1, math.ceil(len(text) / COUNTED_TOKENS))]
         places = [own_passages(piece) for piece in pieces]
         tallies = tally_passages(np.concatenate([*places, np.zeros((0, 2), dtype=np.int64)]))
         rates = _rates(tallies)
@@ -210,6 +211,9 @@ class OddsFit:
         changed = np.flatnonzero(is_certain & ((excess > 0) | (self.odds < 1.0)) & (num > 0))
         wanted, actual = self._rates[changed], (num_on[changed] + 0.5) / (num[changed] + 1.0)
         factors = np.clip(wanted / (1.0 - wanted) / (actual / (1.0 - actual)), 1.0 / MAX_CHANGE, MAX_CHANGE)
+        self._is_fitted[changed] = (
+            True  # before any is changed, so that none gets the change of a shorter one on top of its own
+        )
         for kind, factor in zip(changed.tolist(), factors.tolist(), strict=True):
             self._multiply(kind, factor)
 
@@ -218,7 +222,7 @@ class OddsFit:
         odds, stop = np.clip(self.odds[kind] * factor, MIN_ODDS, 1.0), kind + 1
         while (stop - 1) % NUM_LENGTHS and not self._is_fitted[stop]:
             stop += 1
-        self.odds[kind:stop], self._tallies[kind:stop], self._is_fitted[kind] = odds, 0, True
+        self.odds[kind:stop], self._tallies[kind:stop] = odds, 0
 
 
 def _rates(tallies: Ints) -> Doubles:
