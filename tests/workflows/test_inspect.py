@@ -117,3 +117,18 @@ def test_a_look_reads_for_a_limited_time_and_estimates_the_rest(
     assert any("of 600 items are used, from all over the data" in note and "`anew look`" in note for note in look.notes)
     assert look.is_estimate and 570 <= look.items <= 630 and look.labels == whole.labels
     assert abs(look.examples - whole.examples) < 60 and not whole.is_estimate
+
+
+def test_parts_of_the_user_are_not_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes(tmp_path / "data" / "train", 3000)
+    shapes(tmp_path / "data" / "test", 100)
+    monkeypatch.setattr("anew.workflows.inspect.READING_SECONDS", 1e-9)
+    look = inspect_data(str(tmp_path / "data"), budget=60.0)
+    assert look.parts["test"] == 100 and 2950 <= look.items - 100 <= 3050
+
+
+def test_a_forecast_is_of_all_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = shapes(tmp_path / "data", 3000)
+    monkeypatch.setattr("anew.workflows.inspect.READING_SECONDS", 1e-9)
+    look = inspect_data(str(data), budget=3600.0)
+    assert 290 <= look.parts["test"] <= 310 and "will probably" not in look.budgets[0].report

@@ -16,7 +16,7 @@ from anew.errors import ProcessError
 
 T = TypeVar("T")
 
-DIGEST_BYTES = 16  # as in other digests: none of two contents is ever the same by chance
+DIGEST_BYTES = 16  # as in other digests: no two contents have the same by chance
 
 
 class SharedWork:
@@ -45,7 +45,8 @@ class SharedWork:
         Args:
             compute: Called for each piece on one process.
             pieces: The same on all processes.
-            contents: Returns what the pieces hold, by which processes notice that they are not the same.
+            contents: Returns what the pieces hold, by which processes notice that they are not the same. Of indices of items, only
+                the indices are compared, not the items.
             advance: Called with the number of pieces that are done, if other processes are as fast as this one.
 
         Raises:

@@ -107,7 +107,7 @@ def _draw(model: Model, tasks: Sequence[ItemTask]) -> None:
         _send_drafts(model, tasks, request, draft, number, num_drafts)
     if last is None:
         raise RuntimeError("the family returned no samples")
-    for task, rows in _rows_of_works(tasks):
+    for task, rows in _rows_of_tasks(tasks):
         if not task.channel.is_cancelled:
             samples = _samples(model, task, request, last[rows], rows)
             samples.origins = _origins(model, task.request)
@@ -149,7 +149,7 @@ def _joint_condition(requests: Sequence[ItemRequest]) -> Condition | None:
     return Condition(x, torch.cat(masks) if x.is_floating_point() else None)
 
 
-def _rows_of_works(tasks: Sequence[ItemTask]) -> list[tuple[ItemTask, slice]]:
+def _rows_of_tasks(tasks: Sequence[ItemTask]) -> list[tuple[ItemTask, slice]]:
     """Each task with its rows in the batch."""
     parts, start = [], 0
     for task in tasks:
@@ -162,7 +162,7 @@ def _send_drafts(
     model: Model, tasks: Sequence[ItemTask], request: SampleRequest, draft: Tensor, number: int, num_drafts: int
 ) -> None:
     """Send a draft to the tasks that want a partial result at this point."""
-    for task, rows in _rows_of_works(tasks):
+    for task, rows in _rows_of_tasks(tasks):
         draft_numbers = task.partials_at(num_drafts)
         if number in draft_numbers and not task.channel.is_cancelled:
             samples = _samples(model, task, request, draft[rows], rows)

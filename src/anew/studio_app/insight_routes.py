@@ -62,12 +62,12 @@ def add_insights(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> N
     def add(
         path: str, body_type: type[BodyT], task_of: Callable[[BodyT, LoadedModel, Channel[object]], PlayTask]
     ) -> None:
-        def work_at_step(body: BodyT, loaded: LoadedModel, channel: Channel[object]) -> PlayTask:
+        def task_at_step(body: BodyT, loaded: LoadedModel, channel: Channel[object]) -> PlayTask:
             task = task_of(body, loaded, channel)
             task.step = body.step
             return task
 
-        tasks.add(path, body_type, work_at_step)
+        tasks.add(path, body_type, task_at_step)
 
     add(
         "/noise",

@@ -146,7 +146,7 @@ class FieldTask(PlayTask):
         }
         for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
             ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
-            yield {"sigma": sigma, "error": error, "ends": ends.tolist()}
+            yield {"sigma": sigma, "mean_squared_error": error, "ends": ends.tolist()}
 
 
 def data_values(loaded: LoadedModel, model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:

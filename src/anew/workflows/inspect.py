@@ -21,9 +21,10 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
-from anew.data.splitting.split import RANDOM_SPLIT
+from anew.data.splitting.split import ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
 from anew.data.types import DataBudget
 from anew.errors import about
+from anew.evaluation.inputs import RealItems
 from anew.families.base import num_parameters
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
@@ -279,10 +280,9 @@ def inspect_data(
     reporter.message("  listing the data, and reading a sample of it")
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:
-        # Where items were left out, all are counted by what was read of them
-        is_estimate, share = data.scan.is_estimate or data.share_read < 1.0, data.share_read
-        items = round(data.scan.items / share)
-        amount = f"{'about ' if is_estimate else ''}{plural(items, data.modality.traits.singular)}"
+        parts = _parts_of_all(data)
+        items = data.scan.items if data.share_read == 1.0 else sum(parts.values())
+        amount = f"{'about ' if _is_estimate(data) else ''}{plural(items, data.modality.traits.singular)}"
         reporter.message(f"  {amount}; choosing the form in which they are learned")
         data.fit(size)
         reporter.message(f"  {amount}; timing small trainings and reports, which takes a minute on busy cores")
@@ -302,20 +302,37 @@ def inspect_data(
             tried=tuple(rival.name for rival in rivals),
             alternatives=_alternatives(data.spec, choice.name),
             labels=tuple(scan.labels),
-            parts={name: round(count / share) for name, count in scan.parts.items()},
-            examples=round(data.train_items / share),
+            parts=parts,
+            examples=round(data.train_items / data.share_read),
             shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
             notes=tuple(scan.notes),
             skipped=scan.skipped,
             skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
             not_taken=dict(scan.other),
-            budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
+            budgets=_with_reports(
+                data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), parts, seed
+            ),
             fingerprint=data.fingerprint,
-            is_estimate=is_estimate,
+            is_estimate=_is_estimate(data),
             form=data.modality.form() if isinstance(data.modality, _Pictured) else "",
         )
     finally:
         data.close()
+
+
+def _is_estimate(data: Dataset) -> bool:
+    return data.scan.is_estimate or data.share_read < 1.0
+
+
+def _parts_of_all(data: Dataset) -> dict[str, int]:
+    """Number of items of each part, as a training divides the data that has time to read all of it."""
+    parts = dict(data.scan.parts)
+    if data.share_read < 1.0:  # of the parts that were divided; the user's own were read whole
+        items = sum(parts[name] for name in ("train", *data.carved)) / data.share_read
+        share = held_out_share(items, ENOUGH_ITEMS)
+        parts |= dict.fromkeys(data.carved, round(share * items))
+        parts["train"] = round(items) - len(data.carved) * round(share * items)
+    return parts
 
 
 def _data_budget(budget: float | None) -> DataBudget:
@@ -361,10 +378,14 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
     return tuple(estimates)
 
 
-def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
-    """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
+def _with_reports(
+    data: Dataset, estimates: Sequence[BudgetEstimate], parts: Mapping[str, int], seed: int
+) -> tuple[BudgetEstimate, ...]:
+    """The estimates with what the reports will be able to answer, from a short trial of the copying test. parts: `_parts_of_all`."""
     seconds = min(MAX_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
-    forecast = forecast_of_data(data, seed, seconds)
+    held_out = sum(parts[name] for name in data.held_out()[0])
+    available = RealItems(parts["train"], held_out) if data.share_read < 1.0 else None
+    forecast = forecast_of_data(data, seed, seconds, available=available)
     # `anew evaluate` is named once
     first = next((i for i, estimate in enumerate(estimates) if forecast.gains_by_time(estimate.seconds)), 0)
     return tuple(

@@ -20,6 +20,8 @@ BUDGET = DataBudget(120.0, 100, 10**6)
         (2_000, 1.0, 990.0, 2_000, 2000),
         (250, 3600.0, 120.0, 250, 5912),  # a recording of an hour is cut
         (100, 0.1, 49.0, 100, 64),
+        (50, 2.0, 24.0, 50, 104),  # whole files, whose length is no multiple of 8
+        (4_000, 10.0, 20.0, 50, 504),
     ],
 )
 def test_slow_signals_are_learned_as_they_are(

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from anew.data.formats.audio import Header, Samples
-from anew.data.formats.audio_clips import Shape
+from anew.data.formats.audio_clips import Shape, choose
 from anew.data.formats.sound_survey import (
     LISTENED_SECONDS,
     Contents,
@@ -157,3 +157,11 @@ def test_of_files_whose_silence_is_trimmed_no_count_of_those_that_are_cut_is_cla
     )
     trimmed = describe_files(headers, shape, None, trims=True)
     assert f"Files a little longer than a clip once silence is trimmed {cut}." in trimmed
+
+
+def test_of_signals_that_the_budget_does_not_cut_it_is_not_said_to() -> None:
+    budget = DataBudget(120.0, 100, 10**6)
+    for seconds, is_cut in ((2.0, False), (3_600.0, True)):
+        headers = [Header(250, 1, round(250 * seconds))] * 40
+        (note, *_) = describe_files(headers, choose(headers, budget, None, None), budget)
+        assert ("to fit 120 s" in note) == is_cut

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from anew.data.sources.base import Shard
 from anew.data.splitting.row_choice import RowCost, choose_rows, take_rows
 
@@ -38,3 +40,16 @@ def test_rows_are_taken_at_random_and_again() -> None:
     assert rows == list(take_rows("abcdefghij" * 100, 3, 10)) != list(take_rows("abcdefghij" * 100, 4, 10))
     assert 60 < len(rows) < 140 and {letter for _, letter in rows} == set("abcdefghij")  # not every tenth
     assert list(take_rows("abc", 0, 1)) == [(0, "a"), (1, "b"), (2, "c")]
+
+
+@pytest.mark.parametrize("sizes", [[400], [380], [600], [250, 250], [1_000]])
+def test_about_as_many_rows_as_are_wanted_are_taken_whatever_the_time(sizes: list[int]) -> None:
+    shards = [Shard(str(i), size, 0, None) for i, size in enumerate(sizes)]
+    steps = choose_rows(range(len(sizes)), shards, 0.0, COST, min_rows=256)
+    assert sum(sizes[number] / step for number, step in steps.items()) >= 0.75 * 256
+
+
+@pytest.mark.parametrize("seconds", [9_999.0, 6_800.0, 5_000.0, 3_400.0])
+def test_no_more_rows_of_a_single_shard_are_taken_than_there_is_time_for(seconds: float) -> None:
+    steps = choose_rows([0], [Shard("", 10_000, 0, None)], seconds, COST)
+    assert 10_000 / steps[0] <= seconds

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+from anew.core.arrays import Numbers
+from anew.core.shared_work import SharedWork
 from anew.evaluation.memorization.search_cache import CachedDistance
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
+from thread_worlds import SIZE, Board, ThreadWorld
 
 RNG = np.random.default_rng(0)
 RECORDS = ["".join(RNG.choice(list("abcd"), 9)) for _ in range(70)]
@@ -34,3 +39,22 @@ def test_a_search_that_cannot_be_cut_is_named_once() -> None:
     )
     distance.nearest(SAMPLES, POOL)
     assert seen == [("finding the nearest real items", 0, 30)]
+
+
+def test_a_search_of_several_processes_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process searches for some of the blocks, also where the pool is a part and where groups are others."""
+    monkeypatch.setattr(EditDistance, "at_once", 7)
+    board, groups = Board(), GROUPS // 2
+
+    def searched(work: SharedWork) -> list[Numbers]:
+        inner = EditDistance(RECORDS, GROUPS)
+        distance = CachedDistance(inner, GROUPS, POOL, work=work)
+        nearest = [distance.nearest(SAMPLES, POOL), distance.nearest(SAMPLES, POOL[::3])]
+        return [array for pair in [*nearest, distance.with_groups(groups).nearest(POOL, POOL)] for array in pair]
+
+    expected = searched(SharedWork())
+    with ThreadPoolExecutor(SIZE) as pool:
+        for results in pool.map(
+            searched, [SharedWork(ThreadWorld(rank, SIZE, board=board)) for rank in range(SIZE)], timeout=60
+        ):
+            assert all(np.array_equal(*pair) for pair in zip(results, expected, strict=True))

@@ -38,4 +38,18 @@ def test_data_that_repeats_itself_may_be_repeated() -> None:
     samples, real = proteins(100, 0, 30), proteins(200, 1, 30)
     (score,) = repetitive_score(samples, real)
     assert score.value == 0.0
-    assert not list(repetitive_score(samples[:19], real)) and not list(repetitive_score(samples, real[:48]))
+    assert not list(repetitive_score(samples[:19], real)) and not list(repetitive_score(samples, real[:90]))
+
+
+def texts_of_shares(n: int) -> list[str]:
+    """Texts of 1,000 characters, of which evenly spaced shares are one long run."""
+    rng = np.random.default_rng(2)
+    lengths = np.round(1_000 * (np.arange(n) + 0.5) / n).astype(int)
+    return ["".join(rng.choice(RESIDUES, 1_000 - length)) + "P" * length for length in lengths]
+
+
+@pytest.mark.parametrize(("num_real", "rank"), [(98, 1), (120, 1), (200, 3), (300, 6)])
+def test_a_limit_that_hangs_on_one_or_two_real_texts_is_the_higher_one(num_real: int, rank: int) -> None:
+    """By the second of 98, 4% of reports on 2,000 samples that are drawn alike called them repetitive."""
+    (score,) = repetitive_score(texts_of_shares(500), texts_of_shares(num_real))
+    assert score.value == pytest.approx((rank - 0.5) / num_real, abs=0.004)

@@ -26,7 +26,7 @@ from anew.data.formats.audio import (
     read_header,
     with_channels,
 )
-from anew.data.formats.audio_clips import MIN_CLIPS_TO_CUT, RATES, Shape, choose
+from anew.data.formats.audio_clips import FITTING_SHARE, MIN_CLIPS_TO_CUT, RATES, Shape, choose
 from anew.data.formats.image_size import what_keeps
 from anew.data.formats.mp3_cache import Recording, recording_of
 from anew.data.formats.signal_survey import describe_rate
@@ -248,7 +248,8 @@ def describe_files(
     rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
     if shape.is_signal:
         form = f"{shape.length:,} values each, learned as they are, without a spectrogram, since these are slow signals"
-        reason = reason if longest > 1.02 * shape.seconds else ""
+        usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE)) if headers else 0.0
+        reason = reason if usual > shape.seconds else ""
     else:
         form = f"as {shape.bands} bands x {shape.frames} frames"
     notes = [f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, {form}{reason}."]

@@ -17,7 +17,7 @@ from anew.data.types import Item, SkippedItem
 
 MAX_CHECKED = 4096  # items whose headers are checked in that pass, at most; bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
-MIN_READ = 256  # items that are always read: fewer are hardly worth a training; chosen
+MIN_READ = 256  # items that are read in any case, about: fewer are hardly worth a training; chosen
 # Shards whose first rows are read, and thrown away, to learn how long a row takes where time is limited: of the first shard alone a
 # short budget would have far more than of others. What the first one takes is not counted, since decoders begin. Chosen.
 TRIAL_SHARDS, TRIAL_ROWS = 8, 8

@@ -5,6 +5,8 @@ Rows of tables and archives are often sorted, by class for example, so that whol
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,6 +22,8 @@ ALL_ROWS, NO_ROWS = 1, 0  # steps of a shard that is read whole, and of one that
 # Rows of a shard that make it worth reading, since all of it passes through memory: an eighth of one of images; chosen
 ROWS_A_SHARD = 32
 MIN_SECONDS = 1e-9  # of what was too quick to be measured
+HASHED_PLACES = 1_024  # rows at once: one by one, a hash takes as long as reading a row
+ROUNDING = 1e-6  # of a quotient of floats that is a whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def choose_rows(
         shards: All shards.
         seconds: The time that there is.
         cost: What rows cost.
-        min_rows: How many rows are taken whatever the time.
+        min_rows: About how many rows are taken at least, whatever the time.
     """
     total = sum(shards[i].items for i in numbers)
     if total * (cost.listed_s + cost.taken_s) <= seconds or total <= min_rows:
@@ -59,8 +63,10 @@ def choose_rows(
     chosen = evenly_spaced(numbers, num_shards)
     listed = sum(shards[i].items for i in chosen)
     in_time = (seconds - listed * cost.listed_s) / cost.taken_s if cost.taken_s else listed
-    num_rows = max(in_time, min_rows, num_shards * rows_a_shard)
-    return dict.fromkeys(chosen, max(ALL_ROWS, round(listed / num_rows)))
+    step = math.ceil(listed / max(in_time, num_shards * rows_a_shard) - ROUNDING)
+    if min_rows > 0.0:
+        step = min(step, round(listed / min_rows))
+    return dict.fromkeys(chosen, max(ALL_ROWS, step))
 
 
 def take_rows(rows: Iterable[T], number: int, step: int) -> Iterator[tuple[int, T]]:
@@ -68,11 +74,18 @@ def take_rows(rows: Iterable[T], number: int, step: int) -> Iterator[tuple[int, 
 
     Every `step`-th one would be of one class where rows of several classes take turns.
     """
+    places = itertools.count() if step == ALL_ROWS else _taken_places(number, step)
+    next_place = next(places)
     for place, row in enumerate(rows):
-        if step == ALL_ROWS or _hash(number, place) % step == 0:
+        if place == next_place:
             yield place, row
+            next_place = next(places)
 
 
-def _hash(number: int, place: int) -> int:
-    shard = splitmix64(np.array([number], dtype=np.uint64))
-    return int(splitmix64(shard + np.uint64(place))[0])
+def _taken_places(number: int, step: int) -> Iterator[int]:
+    """The places of a shard whose rows are taken, without an end."""
+    shard = splitmix64(np.array([number], dtype=np.uint64))  # (1,)
+    for first in itertools.count(0, HASHED_PLACES):
+        places = np.arange(first, first + HASHED_PLACES).astype(np.uint64)  # (HASHED_PLACES,)
+        hashes = splitmix64(np.add(shard, places, dtype=np.uint64))  # (HASHED_PLACES,)
+        yield from (first + np.flatnonzero(hashes % np.uint64(step) == 0)).tolist()

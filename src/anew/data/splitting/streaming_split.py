@@ -67,7 +67,7 @@ class SourceSplit:
         are_draws: Whether copies are draws from a distribution and are divided like other items, see `split.are_draws`.
         held_keys: Keys of held-out items of other shards; a train item with one of them is dropped. Empty with draws.
         held_texts: Index of the texts among them; a train item that nearly repeats one is dropped.
-        classes: Train items by class name.
+        classes: Train items by class name; one of a shard of which some rows were left out counts as the rows that it stands for.
         notes: Sentences on the source's own parts.
         division_notes: Sentences on the parts that were taken from train.
         refusals: Items that cannot be used.
@@ -235,13 +235,21 @@ def _split_by_content(
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
-    result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
+    result.classes = _class_counts(contents, parts)
     by_size = modality.layout == "document"
     result.division_notes += split.split_notes(usable_parts, num_copies, by_size, result.are_draws) + notes
     if len(contents.keys) > MAX_COMPARED:
         result.division_notes.append(
             f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
         )
+
+
+def _class_counts(records: Records, parts: NDArray[np.uint8]) -> Counter[str]:
+    """Train items by class name, see `SourceSplit.classes`: shards of few rows may hold classes of their own."""
+    counts: Counter[str] = Counter()
+    for i in np.flatnonzero(parts == split.TRAIN).tolist():
+        counts[records.classes[i]] += records.row_steps[records.places[i][0]]
+    return counts
 
 
 def _leave_out(

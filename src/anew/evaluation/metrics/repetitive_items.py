@@ -23,15 +23,18 @@ USUAL = 0.98  # share of real items that do not count as repetitive; chosen
 MIN_SHARE = 0.05
 PASSAGE = 16  # characters in a row that count as a repetition of earlier ones: some three words
 MIN_TEXTS = 20  # samples; chosen
-MIN_REAL = 49  # real texts: the largest of fewer is exceeded more often than USUAL says
+SMALL_EXCESS = 0.02  # one in twenty is seen on a page of samples
+MIN_REAL = 91  # real texts: even the largest of fewer may be exceeded more often than UNUSUAL allows
+UNUSUAL = (
+    1.0 - USUAL + SMALL_EXCESS
+)  # share of further real items that may exceed the limit at most, with 97.5% confidence
 REPETITIVE_ITEMS = bounded_spec(
     "repetitive_items",
     "Repetitive items",
     "Share of samples of which more is repetition than of 98 in 100 real items: runs of one character or of a few, and passages of "
     f"{PASSAGE} characters that the sample has before.",
     "{value:.0%} of the samples repeat themselves as hardly any real item does (real data: {real:.0%})",
-    # One in twenty is seen on a page of samples
-    small=0.02,
+    small=SMALL_EXCESS,
     large=0.05,
     exact_baseline=1.0 - USUAL,
     least=MIN_TEXTS,
@@ -87,6 +90,11 @@ def _in_earlier_passages(hashes: Hashes) -> NDArray[np.bool_]:
 
 
 def _usual_share(shares: Array) -> float:
-    """The share that is exceeded by no more than 1 - USUAL of further such texts: the k-th largest of t is by k / (t + 1)."""
-    largest = round((1.0 - USUAL) * (len(shares) + 1))
-    return float(np.sort(shares)[-largest])
+    """The share that 1 - USUAL of further such texts exceed, or fewer where few texts leave in doubt that UNUSUAL do not.
+
+    The k-th largest of t is exceeded by k / (t + 1) of them on average.
+    """
+    rank = int((1.0 - USUAL) * (len(shares) + 1))
+    while rank > 1 and clopper_pearson(float(rank - 1), len(shares))[1] > UNUSUAL:
+        rank -= 1
+    return float(np.sort(shares)[-rank])

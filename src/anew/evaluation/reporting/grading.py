@@ -56,7 +56,8 @@ REASONS = {
     Division.GIVEN: "they are of different times or sources, items of one file resemble each other, or many items are variants of few",
 }
 FORMAT = re.compile(r"\{value:([^}]*)\}")  # the format of a figure in the template of its clause
-MIN_TEXTS_OF_LENGTH = 20  # texts; what fewer of them vary by says little of other numbers of texts; chosen
+# Held-out texts, at least, to say how many would be enough: pieces of a text differ too much in number among fewer; chosen
+MIN_TEXTS_OF_LENGTH = 20
 NEARLY_ENOUGH_SHARE = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NAMED = 3  # names of what was not measured in a sentence: more are not read
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody

@@ -14,6 +14,7 @@ from anew.core.specs import Tokens
 from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
+from anew.evaluation.inputs import RealItems
 from anew.evaluation.items_in_time import num_affordable_items
 from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.prospects import (
@@ -231,7 +232,9 @@ def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportFo
     return replace(forecast, pace=pace, crowding=job.context.crowding, training_seconds=training_seconds)
 
 
-def forecast_of_data(data: Dataset, seed: int, seconds: float, config: TrainConfig | None = None) -> ReportForecast:
+def forecast_of_data(
+    data: Dataset, seed: int, seconds: float, config: TrainConfig | None = None, available: RealItems | None = None
+) -> ReportForecast:
     """Forecast reports on this data, on idle cores and without knowing how fast samples are drawn.
 
     Args:
@@ -239,10 +242,18 @@ def forecast_of_data(data: Dataset, seed: int, seconds: float, config: TrainConf
         seed: Seed of the order of items.
         seconds: Seconds for each of the two trials, of the copying test and of features.
         config: Says how many samples the report measures.
+        available: Numbers of real items that a training has, where this data is a part of them; None if it is all.
     """
     counts = SampleCounts.of(data)
+    audit = trial_audit(data, seed, seconds, counts.pieces)
+    if available is not None:
+        counts = replace(counts, held_out=available.held_out)
+        if audit is not None:
+            is_limited = audit.max_real < audit.available.total
+            max_real = audit.max_real if is_limited else available.total
+            audit = replace(audit, available=available, max_real=max_real)
     return ReportForecast(
-        audit=trial_audit(data, seed, seconds, counts.pieces),
+        audit=audit,
         n_samples=counts.of_report((config or TrainConfig()).evaluate_samples),
         min_samples=counts.enough(),
         held_out=counts.held_out,
