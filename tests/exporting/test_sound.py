@@ -72,6 +72,8 @@ def _signal_grids(modality: Audio) -> torch.Tensor:
     noise = torch.randn(4, *modality._shape.grid_shape, generator=torch.Generator().manual_seed(1))
     grids = torch.nn.functional.avg_pool2d(noise, (1, 9), 1, (0, 4))  # nothing near the highest frequency
     grids[0, ..., grids.shape[3] // 2 :] = 0.0
+    if grids.shape[1] == 2:
+        grids[1, 1] = -grids[1, 0]  # opposite, which is not silent
     return grids.clamp(-1.0, 1.0)
 
 
@@ -92,6 +94,29 @@ def test_the_program_beside_graphs_writes_the_signals_of_the_run(
         assert rate == own_rate == 2000 and len(values) == len(expected)
         middle = slice(100, -100)  # resampled by another window; ends differ, where nothing is known beyond
         assert np.abs(values - expected)[middle].max() < 0.05 * np.abs(expected).max()
+
+
+PLAYERS_IN_NODE = """
+globalThis.document = { createElement: () => new Proxy({}, { get: (target, name) => target[name] ?? (() => {}) }) };
+const { Sample } = await import(process.argv[1]);
+const hasPlayer = (writtenRate) => {
+  let isAdded = false;
+  const sample = Object.assign(Object.create(Sample.prototype), {
+    item: { kind: "sound", written_rate: writtenRate }, root: { classList: { remove() {} } }, save: {},
+    showFrames() {}, addPlayer() { isAdded = true; },
+  });
+  sample.show({ wave: [0] }, true);
+  return isAdded;
+};
+console.log(JSON.stringify([500, 2000, 3000, 8000].map(hasPlayer)));
+"""
+
+
+@needs_node
+def test_pages_have_no_player_for_what_browsers_do_not_play() -> None:
+    command = [str(NODE), "--input-type=module", "-e", PLAYERS_IN_NODE, (WEB / "page" / "samples.js").as_uri()]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(answer.stdout) == [False, False, True, True]
 
 
 @needs_node

@@ -53,6 +53,16 @@ def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
     assert paths[1].read_bytes() == samples[1].tobytes()
 
 
+def test_a_notebook_has_no_player_for_what_browsers_do_not_play() -> None:
+    class Signals(Files):
+        def save_item(self, item: Any, comment: str = "") -> Artifact:
+            return Artifact(".wav", b"RIFF", media="audio/wav", is_playable=False)
+
+    samples = thousand(Signals()).head(3)
+    html = samples._repr_html_()
+    assert html.count("<img") == 3 and "<audio" not in html
+
+
 def test_a_notebook_makes_what_it_shows() -> None:
     files = Files()
     assert thousand(files)._repr_html_().count("<img") == NOTEBOOK_ITEMS == len(files.made)

@@ -188,6 +188,7 @@ class Artifact:
         media: The type that a browser shows or plays it as ("image/png", "audio/wav").
         also: The same sample in other formats.
         comment: Comment on the sample, "" for none.
+        is_playable: Whether browsers play it, if it is sound.
     """
 
     suffix: str
@@ -196,6 +197,7 @@ class Artifact:
     media: str = "text/plain"
     also: tuple[Artifact, ...] = ()
     comment: str = ""
+    is_playable: bool = True
 
     def html(self) -> str:
         """HTML that shows or plays it in a notebook."""

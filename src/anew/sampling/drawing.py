@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 MAX_SAMPLES = 1_000_000  # samples of one call, which are held in memory; `share` divides more
-MIN_PROGRESS_S, PREVIEW_INTERVAL_S = (
-    2.0,
-    0.5,
-)  # seconds of drawing that need no progress, and between two states of it; chosen
+MIN_PROGRESS_S = 2.0  # of drawing that need no progress; chosen
+PREVIEW_INTERVAL_S = 0.5  # between two states of it; chosen
 MAX_SHARES = 100_000  # more than any cluster has processes: a larger number is a slip
 
 

@@ -17,6 +17,7 @@ from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
+from anew.evaluation.reporting.sheet import png
 from anew.sampling.origins import MAX_SCALE, Origin, side_file
 from anew.sampling.output_folders import check_unused, make_empty_folder, make_folder, with_other_origins
 from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
@@ -345,8 +346,11 @@ class Samples(Sequence[DecodedItem]):
         return samples
 
     def _repr_html_(self) -> str:
-        indices = range(min(NOTEBOOK_ITEMS, len(self)))
-        return f"<div>{''.join(self.artifact(index).html() for index in indices)}</div>"
+        artifacts = [self.artifact(index) for index in range(min(NOTEBOOK_ITEMS, len(self)))]
+        if not all(artifact.is_playable for artifact in artifacts):
+            pictures = self.modality.pictures(self._items[:NOTEBOOK_ITEMS])
+            artifacts = [Artifact(".png", png(picture), media="image/png") for picture in pictures]
+        return f"<div>{''.join(artifact.html() for artifact in artifacts)}</div>"
 
 
 def _sheet_folder(folder: str | Path) -> Path:

@@ -18,7 +18,7 @@ def data_url(media: str, data: bytes) -> str:
 
 
 def item_views(samples: Samples, is_draft: bool = False) -> list[dict[str, object]]:
-    """Each item as JSON values: "type" is "picture", "sound", "video" or "text".
+    """Each item as JSON values: "type" is "picture", "sound", "video" or "text"; "src" of a sound that browsers do not play is None.
 
     Args:
         samples: The items.
@@ -43,7 +43,8 @@ def _item_view(samples: Samples, index: int, picture: str | None) -> dict[str, o
     artifact = samples.artifact(index)
     media_type = artifact.media.partition("/")[0]
     if media_type == "audio":
-        return {"type": "sound", "src": data_url(artifact.media, artifact.data), "picture": picture}
+        source = data_url(artifact.media, artifact.data) if artifact.is_playable else None
+        return {"type": "sound", "src": source, "picture": picture}
     if media_type == "video" or artifact.media == "image/gif":
         element = "video" if media_type == "video" else "picture"
         return {"type": element, "src": data_url(artifact.media, artifact.data), "picture": picture}

@@ -391,7 +391,7 @@ class NearestTask(PlayTask):
 def _item_json(item: ReportItem) -> Json:
     return {
         "picture": None if item.picture is None else data_url("image/png", item.picture),
-        "media": None if item.media is None else data_url(item.media_type, item.media),
+        "media": None if item.media is None or not item.is_playable else data_url(item.media_type, item.media),
         "is_video": item.is_video,
         "text": None if item.text is None else item.marked,
     }

@@ -36,6 +36,14 @@ def test_the_end_of_a_short_clip_is_known_from_its_levels() -> None:
     assert lagging.ends(grids) == [40, 80, 80]
 
 
+def test_opposite_channels_are_not_silent() -> None:
+    scale = SignalScale(Shape(500, 8, 8, 1, 10, 2), lag=0)
+    grids = torch.full((1, 2, 1, 80), 0.5)
+    grids[:, 1] = -0.5
+    assert scale.ends(grids) == [80]
+    torch.testing.assert_close(scale.levels(grids), scale.levels(grids.abs()))
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_curve_is_drawn_whole(channels: int) -> None:
     """A jump is drawn from its lower to its upper value, and each column has ink."""

@@ -608,8 +608,8 @@ def test_slow_signals_are_learned_whole_at_a_rate_that_loses_nothing(tmp_path: P
     notes = modality.inspect(items, SIZE)
     assert notes == [
         "Clips are 0.50 s at 400 Hz, 200 values each, learned as they are, without a spectrogram, since these are slow signals.",
-        "Nothing lies above 200 Hz, so files of 2,000 Hz are learned at 400 Hz, and samples are written at 2,000 Hz (rate=2000 learns "
-        "that rate).",
+        "Hardly anything lies above 200 Hz, so files of 2,000 Hz are learned at 400 Hz, and samples are written at 2,000 Hz (rate=2000 "
+        "learns that rate).",
     ]
     assert modality.fit(items, SIZE, ()).shape == (1, 1, 200)  # type: ignore[union-attr]
     whole = next(item for item in items if len(soundfile.read(io.BytesIO(item.data))[0]) == 1000)
@@ -620,3 +620,4 @@ def test_slow_signals_are_learned_whole_at_a_rate_that_loses_nothing(tmp_path: P
     wave, rate = soundfile.read(io.BytesIO(restored.save_item(modality.waveform(whole)).data))
     assert rate == 2000 and len(wave) == 1000
     assert restored.picture(modality.waveform(whole)).shape == (96, 200, 3)
+    assert not restored.save_item(modality.waveform(whole)).is_playable  # by browsers

@@ -38,6 +38,7 @@ def make_inputs(samples: list[Any], labels: Labels | None = None) -> EvaluationI
         rate=RATE,
         compared_rate=RATE,
         trims=True,
+        clip_shape=Shape(RATE, 128, 512, 48, 32),
         picture=lambda item: np.zeros((8, 8, 3), np.uint8),
         pictures=lambda items: [np.zeros((8, 8, 3), np.uint8) for _ in items],
         save_item=lambda item: Artifact(".wav", b"RIFF", media="audio/wav"),
@@ -113,6 +114,15 @@ def test_what_is_shown_can_be_seen_and_heard() -> None:
         and len(content.real) == 6
         and all(item.media for item in [*content.samples, *content.real])
     )
+
+
+def test_signals_have_no_player_in_reports() -> None:
+    inputs = make_inputs([*tones(1000, 1), *tones(0, 20)])
+    inputs.modality.clip_shape = Shape(RATE, 8, 8, 1, 32)  # type: ignore[attr-defined]
+    inputs.modality.save_item = lambda item: Artifact(".wav", b"RIFF", media="audio/wav", is_playable=False)  # type: ignore[method-assign]
+    content = AudioEvaluation(inputs).report_content()
+    assert content.explanation.startswith("Curves.") and content.layout == "players"
+    assert not any(item.is_playable for item in [*content.samples, *content.real])
 
 
 def test_disturbed_clips_stay_clips() -> None:

@@ -211,6 +211,14 @@ def test_sound_and_clips_can_be_played_in_the_main_grid(tmp_path: Path, tag: str
     assert re.search(rf"\.player {tag} {{[^}}]*min-width: 16\.5rem", html)
 
 
+def test_signals_that_browsers_do_not_play_are_curves_alone(tmp_path: Path) -> None:
+    item = ReportItem(b"picture", b"data", "audio/wav", is_playable=False)
+    content = ReportContent(samples=[item] * 2, pairs=[SamplePair(item, item)])
+    _, page, _ = written(tmp_path, content=content)
+    assert not [name for name, _ in page.tags if name == "audio"]
+    assert len([name for name, attributes in page.tags if "spectrogram" in dict(attributes).get("class", "")]) == 4
+
+
 def test_samples_whose_nearest_items_were_not_searched_for_are_only_samples(tmp_path: Path) -> None:
     sound = ReportItem(None, b"data", "audio/wav")
     searched = written(tmp_path, content=ReportContent(pairs=[SamplePair(sound, sound)] * 5))[1]

@@ -11,10 +11,13 @@ import torch
 
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.errors import ConfigError
+from anew.estimators.context_mixing.error_rates import NUM_ERRORS
+from anew.estimators.own_passages import NUM_KINDS
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextState
 from anew.families.transformer.family import Transformer
+from anew.families.transformer.own_passage_limit import OwnPassageRows
 from anew.families.transformer.sweep_sequences import segments_of
 
 SPELLINGS = (*(bytes([97 + i]) for i in range(10)), b" ", b"\n")
@@ -109,6 +112,31 @@ def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_
     expected = head.weights_after(ids, masked, state())[0] * allowed[0]
     assert drawn[10:].sum() == 0.0
     assert np.abs(drawn - expected / expected.sum()).sum() < 0.04
+
+
+def test_odds_are_multiplied_in_the_mixture_of_contexts_and_network() -> None:
+    head, n, odds = fitted(10).contexts, 4000, 0.1
+    assert head is not None
+    ids = (stream(20, seed=8) % 10).numpy()[None].repeat(n, 0)
+    logits = np.zeros((n, 12), dtype=np.float32)
+    passages = OwnPassageRows(np.full(NUM_KINDS, odds, np.float32), np.full(NUM_KINDS, 0.5), 9.0, n)
+
+    def state() -> ContextState:
+        start = head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32)).select(np.zeros(n, np.int64))
+        start.share.weights[:] = [0.4, 0.5, 0.1]
+        return start
+
+    weights = head.weights_after(ids, logits, state())[0].astype(np.float64)
+    token = int(weights.argmax())
+    passages.next_tokens[:], passages.kinds[:] = token, 1
+    start = state()
+    start.tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
+    drawn = head.draw(ids, logits, start, ((np.arange(n) + 0.5) / n).astype(np.float32), own_passages=passages)
+    expected = weights / weights.sum()
+    kept = expected[token] * odds / (expected[token] * odds + 1.0 - expected[token])
+    assert expected[token] > 0.2 and np.mean(drawn == token) == pytest.approx(kept, abs=0.015)
+    # Tokens that were refused are not tallied, nor are those that came in their place
+    assert start.tallies[:, 1].sum() == pytest.approx(n * (1.0 - expected[token] + kept), rel=0.02)
 
 
 @pytest.mark.parametrize("min_p", [0.02, 0.3, 1.0])

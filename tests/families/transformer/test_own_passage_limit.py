@@ -68,6 +68,65 @@ def test_one_sample_in_a_loop_changes_odds_by_a_limited_factor() -> None:
     assert fit.odds[3] == pytest.approx(1.0 / MAX_CHANGE)
 
 
+def test_kinds_that_change_together_change_by_a_limited_factor_each() -> None:
+    fit = OddsFit(np.full(NUM_KINDS, 0.5), np.ones(NUM_KINDS, dtype=np.float32))
+    for kind in range(1, NUM_LENGTHS):
+        fit.count(np.full(20, kind), np.ones(20, dtype=bool))
+    fit.update()
+    np.testing.assert_allclose(fit.odds[1 : 1 + NUM_LENGTHS], 1.0 / MAX_CHANGE)  # the longest is as the one before it
+    assert (fit.odds[1 + NUM_LENGTHS :] == 1.0).all()
+
+
+def test_one_hit_where_data_hardly_ever_goes_on_says_nothing() -> None:
+    fit = OddsFit(np.full(NUM_KINDS, 0.05), np.ones(NUM_KINDS, dtype=np.float32))
+    fit.count(np.array([3]), np.array([True]))
+    fit.update()
+    assert (fit.odds == 1.0).all()
+    fit.count(np.full(2, 3), np.ones(2, dtype=bool))
+    fit.update()
+    assert fit.odds[3] == pytest.approx(1.0 / MAX_CHANGE)
+
+
+def test_what_a_long_sample_repeated_long_ago_is_forgotten() -> None:
+    passages, is_counted = rows(1.0, surplus=2.0, n=1), np.ones(1, dtype=bool)
+    factors = []
+    # Goes on by .5 of a token too many each 50 tokens, so 10 in all, of which 5 in any 512 tokens
+    for place in range(1000):
+        passages.kinds[:] = int(place % 50 == 0)
+        passages.next_tokens[:] = 1 if place % 50 == 0 else -1
+        passages.observe(np.array([1]), is_counted)
+        factors.append(float(passages.factors[0]))
+    assert factors[100] == 1.0 and min(factors) == pytest.approx(np.exp(-3.5), rel=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "num_read"), [((4, 10), 0), ((), 3)])
+def test_no_more_is_read_than_the_network_alone_needs(
+    shape: tuple[int, ...], num_read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anew.families.transformer.closed_form.COUNTED_TOKENS", 100)
+    config = TransformerConfig(layers=1, width=16, heads=2, mlp_size=24, precision="fp32", ngrams=False)
+    family = Transformer(Tokens(vocab=8, length=40, shape=shape, packed=not shape), config)
+    batches = iter([Batch(torch.ones(1, 40, dtype=torch.int64)) for _ in range(8)])
+    family.fit_closed_form(batches)
+    assert 8 - len(list(batches)) == num_read
+
+
+def test_exports_of_a_network_alone_say_that_they_lack_the_limit() -> None:
+    config = TransformerConfig(layers=1, width=16, heads=2, mlp_size=24, precision="fp32", ngrams=False)
+    family = Transformer(Tokens(vocab=8, length=40, packed=True), config)
+    assert family.stock_decoder().left_out == ()
+    family.fit_closed_form([Batch(torch.ones(1, 40, dtype=torch.int64))])
+    (left_out,) = family.stock_decoder().left_out
+    assert "repeat themselves less often" in left_out
+
+
+def test_no_more_tokens_are_counted_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anew.families.transformer.own_passage_limit.COUNTED_TOKENS", 2048)
+    limit = OwnPassageLimit()
+    limit.count([np.ones(4000, dtype=np.int64)], None)
+    assert limit.get_buffer("tallies")[:, 0].sum() <= 2048
+
+
 def test_state_that_makes_no_sense_is_refused() -> None:
     limit = OwnPassageLimit()
     limit.check()

@@ -30,6 +30,7 @@ Samples = NDArray[np.float32]
 SoundData: TypeAlias = bytes | Path | FileSlice
 MIN_SECONDS = 0.01  # shortest file: less is a click
 CHANNELS, RATES = 64, (20, 768_000)  # most channels, and range of Hz, that are read
+MIN_PLAYED_RATE = 3_000  # Hz of a file, below which Chromium does not play it
 MAX_DECODED_VALUES = 1 << 27  # values that are decoded at once: 512 MB
 SILENT = 1e-4  # a peak below this is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits

@@ -30,7 +30,7 @@ STEREO_SHARE = 0.2  # stereo is learned if at least this share of files has two 
 # Files of at most so many values a second are signals (ECG, EEG, vibration, earthquakes): sounds have 8,000 and more.
 MAX_SIGNAL_RATE = 4_000
 MIN_SOUND_RATE = 1_000  # Hz: whoever asks for less has no sounds
-# Rates in Hz that signals are learned at, where nothing lies above half of them
+# Rates in Hz that signals are learned at, where hardly anything lies above half of them
 SIGNAL_RATES = (50, 100, 125, 200, 250, 400, 500, 800, 1_000, 1_600, 2_000, 2_500, 3_200)
 RATE_PER_FREQUENCY = 1.9  # of the highest frequency: where files were resampled, a little lies above half of the rate
 # Values of a signal that are learned, as a multiple of those of a spectrogram: a step of the network takes about as long
@@ -121,7 +121,7 @@ def choose(
         seconds: Length that the user asks for; None to choose one.
         rate: Rate in Hz that the user asks for; None to choose one.
         channels: 1 or 2; None to choose.
-        highest_frequency: Hz above which signals hold nothing; None where that is not known.
+        highest_frequency: Hz above which signals hold hardly anything; None where that is not known.
     """
     if are_signals(headers, rate):
         return _choose_signal(headers, budget, seconds, rate, channels, highest_frequency)
@@ -149,8 +149,10 @@ def choose(
 
 
 def usual_rate(headers: Sequence[Header]) -> int:
-    """The median rate of files in Hz."""
-    return round(float(np.median([header.rate for header in headers])))
+    """The median rate of files in Hz; below that of sounds one that files have, the higher of two in the middle."""
+    rates = [header.rate for header in headers]
+    median = round(float(np.median(rates)))
+    return median if median >= RATES[0] else int(np.quantile(rates, 0.5, method="higher"))
 
 
 def are_signals(headers: Sequence[Header], rate: int | None) -> bool:
@@ -166,7 +168,7 @@ def _choose_signal(
     channels: int | None,
     highest_frequency: float | None,
 ) -> Shape:
-    """`choose` for slow signals: whole files if the budget affords that, at the lowest rate that loses nothing."""
+    """`choose` for slow signals: whole files if the budget affords that, at the lowest rate that loses hardly anything."""
     rate_of_files = usual_rate(headers)
     if rate is None and highest_frequency is not None:
         lower_rates = (r for r in SIGNAL_RATES if RATE_PER_FREQUENCY * highest_frequency <= r < rate_of_files)

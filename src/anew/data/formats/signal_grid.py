@@ -23,7 +23,7 @@ from anew.data.formats.audio_grid import RANGE_DB, STORED_SCALE, SoundScale
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of a grid, so that samples may exceed it: at .95, whose highest peaks are cut flat at 1, many beats of an ECG were
+# Of a grid, so that samples may exceed it: at .95, many beats of an ECG were cut flat at 1
 LARGEST_VALUE = 0.75
 PICTURE_HEIGHT, PICTURE_WIDTH = 96, 256  # pixels of the picture of a signal, at most so wide; chosen
 INK, PAPER = 0, 255  # grey levels
@@ -55,8 +55,9 @@ class SignalScale(SoundScale):
         return [wave[0] if len(wave) == 1 else np.ascontiguousarray(wave.T) for wave in values]
 
     def _raw_levels(self, x: Values) -> Tensor:
-        mono = _values(x).mean(1)  # (B, N)
-        power = mono.reshape(-1, self.shape.frames, self.shape.hop).square().mean(2)  # (B, T)
+        # Channels may be opposite, so powers are averaged, not values
+        power = _values(x).square().mean(1)  # (B, N)
+        power = power.reshape(-1, self.shape.frames, self.shape.hop).mean(2)  # (B, T)
         levels: Tensor = 20.0 / RANGE_DB * power.clamp_min(1e-12).log10() + 1.0
         return levels.clamp(-1.0, 1.0)[:, None]
 

@@ -1,7 +1,8 @@
-"""What files of slow signals hold: the frequency above which there is nothing, and what follows for the rate."""
+"""What files of slow signals hold: the frequency above which there is hardly anything, and what follows for the rate."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,12 @@ from anew.data.types import Item
 
 SURVEYED_FILES = 64  # files whose highest frequency is looked for; chosen
 SURVEYED_SECONDS = 30.0  # of a file; chosen
-NOTHING = 1e-5  # share of the energy of a signal that may lie above the frequencies that are learned: 50 decibels less; chosen
+LITTLE = 1e-5  # share of the energy of a signal that may lie above the frequencies that are learned: 50 decibels less; chosen
 
 
 def highest_frequency(items: Sequence[Item]) -> float | None:
-    """The frequency in Hz above which nearly no file holds anything; None if none can be read."""
-    surveyed = items[:: max(1, len(items) // SURVEYED_FILES)]
+    """The frequency in Hz above which nearly no file holds more than LITTLE; None if none can be read."""
+    surveyed = items[:: max(1, math.ceil(len(items) / SURVEYED_FILES))]
     answers = isolation.each(_Spectra().highest_frequency, surveyed)
     frequencies = [answer for answer in answers if not isinstance(answer, ValueError)]
     return float(np.quantile(frequencies, FITTING_SHARE)) if frequencies else None
@@ -32,13 +33,14 @@ class _Spectra:
     native: bool = True
 
     def highest_frequency(self, item: Item) -> float:
-        """The frequency in Hz above which the beginning of a file holds nothing. Raises ValueError (one clause)."""
+        """The frequency in Hz above which the beginning of a file holds hardly anything. Raises ValueError (one clause)."""
         header = audio.read_header(item.file)
-        x, rate = audio.read(item.file, 0, min(header.frames, round(SURVEYED_SECONDS * header.rate)), 1)
-        x = (x - x.mean()) * np.hanning(len(x))  # the ends would have frequencies of their own
-        power = np.abs(np.fft.rfft(x)) ** 2
+        x, rate = audio.read(item.file, 0, min(header.frames, round(SURVEYED_SECONDS * header.rate)), 2)  # (N, 2)
+        x = (x - x.mean(0)) * np.hanning(len(x))[:, None]  # the ends would have frequencies of their own
+        # Each channel has its own spectrum: in their mean, what is opposite in both would be lost
+        power = (np.abs(np.fft.rfft(x, axis=0)) ** 2).sum(1)  # (F,)
         above = np.cumsum(power[::-1])[::-1]  # at each frequency and above
-        return float((above > NOTHING * above[0]).sum()) * rate / len(x)
+        return float((above > LITTLE * above[0]).sum()) * rate / len(x)
 
 
 def describe_rate(headers: Sequence[audio.Header], shape: Shape) -> str:
@@ -47,8 +49,8 @@ def describe_rate(headers: Sequence[audio.Header], shape: Shape) -> str:
     of_files = f"{rates[0]:,} Hz" if len(rates) == 1 else f"{rates[0]:,} to {rates[-1]:,} Hz"
     usual = usual_rate(headers)
     if shape.rate >= usual:
-        return f"Files of {of_files} are resampled to {shape.rate:,} Hz, the rate of most."
+        return f"Files of {of_files} are resampled to {shape.rate:,} Hz, the median of their rates."
     return (
-        f"Nothing lies above {shape.rate / 2:g} Hz, so files of {of_files} are learned at {shape.rate:,} Hz, and samples are written "
-        f"at {usual:,} Hz (rate={usual} learns that rate)."
+        f"Hardly anything lies above {shape.rate / 2:g} Hz, so files of {of_files} are learned at {shape.rate:,} Hz, and samples are "
+        f"written at {usual:,} Hz (rate={usual} learns that rate)."
     )

@@ -221,7 +221,7 @@ class Audio(GridModality):
             if slice_bounds is None:
                 self.waveform(item)
             else:
-                audio.check_audible(audio.read(item.file, *slice_bounds)[0])
+                audio.check_audible(audio.read(item.file, *slice_bounds, self._shape.channels)[0])
         except ValueError as error:
             return str(error)
         return None
@@ -322,7 +322,8 @@ class Audio(GridModality):
         wave = audio.cut_tail(wave, self._shape.rate) if self._cuts_tails else wave
         rate = self._written_rate or self._shape.rate
         data = audio.to_file(audio.resample(wave, self._shape.rate, rate), rate, file_format, comment)
-        return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
+        is_playable = rate >= audio.MIN_PLAYED_RATE
+        return Artifact(f".{file_format}", data, media=f"audio/{file_format}", is_playable=is_playable)
 
     def draw_grids(self, x: Tensor) -> Tensor:
         return signal_pictures(x) if self._shape.is_signal else spectrogram_pictures(x, self._shape.bands_per_row)

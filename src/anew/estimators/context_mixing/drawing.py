@@ -5,6 +5,8 @@ Legend for shapes: D questions of the longest path, V tokens, n rows, G kinds of
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +48,23 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
+class LoweredTokens(NamedTuple):
+    """A token of each row whose odds are lowered, such as the one that goes on with a passage of the row itself.
+
+    Attributes:
+        tokens: (n,); -1 for none.
+        odds: (n,) by which they are multiplied, in (0, 1].
+        shares: (n,) of the rows that are drawn from contexts and network together. Where other models are mixed with these, it is the
+            odds in the mixture of all that are multiplied.
+        remainders: (n,) what the others add to the probability of the token, by their shares.
+    """
+
+    tokens: Ints
+    odds: Floats
+    shares: Doubles
+    remainders: Doubles
+
+
 @compiled
 def draw_tokens(
     memories: Memory,
@@ -57,8 +76,7 @@ def draw_tokens(
     rate: np.float32,
     accepted: Floats,
     is_wanted: Flags,
-    next_tokens: Ints,
-    odds: Floats,
+    lowered: LoweredTokens,
     tokens: Ints,
     token_probabilities: Doubles,
     tallies: Ints,
@@ -75,13 +93,13 @@ def draw_tokens(
         rate: Learning rate of the weights of each row; 0 for none.
         accepted: (G,) probability that an error of each kind is accepted; another token is drawn otherwise.
         is_wanted: (n,) whether a row is drawn.
-        next_tokens: (n,) tokens whose odds are lowered, such as those that go on with a passage of the row itself; -1 for none.
-        odds: (n,) by which they are multiplied, in (0, 1].
+        lowered: Tokens whose odds are lowered.
         tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
         token_probabilities: (n,) receives their probabilities, as if all errors were accepted.
-        tallies: (G, 2) to which is added how often each kind of error was drawn, and how often it was accepted.
-        refused: (n,) receives, for rows that must have another token than the one of `next_tokens`, which they hold, a number in [0, 1)
-            to draw it by; -1 for all others. The weights of rows do not learn from refused tokens.
+        tallies: (G, 2) to which is added how often each kind of error was drawn, and how often it was accepted. Lowered tokens in whose
+            place another one must be drawn are not among them.
+        refused: (n,) receives, for rows that must have another token than the lowered one, which they hold, a number in [0, 1) to draw
+            it by; -1 for all others. The weights of rows do not learn from refused tokens.
     """
     count = len(model.tree.children)
     all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
@@ -105,7 +123,9 @@ def draw_tokens(
                 break
             fixed = np.int64(-1)
             number = another_uniform(number, 2 * attempt + 1)
-        refused[row] = _refusal(tokens[row] == next_tokens[row], odds[row], token_probabilities[row], number)
+        refused[row] = _refusal(lowered, row, tokens[row], token_probabilities[row], number)
+        if refused[row] >= 0:
+            tallies[error] -= 1
         if rate > 0 and refused[row] < 0:
             order, _, last = selectors
             table, contexts, network = model.tables.probabilities, path[0], path[1]
@@ -113,11 +133,13 @@ def draw_tokens(
 
 
 @compiled_inner
-def _refusal(is_lowered: bool, odds: np.float32, probability: np.float64, number: np.float64) -> np.float64:
-    """The number to draw another token by, -1 if a token stays. number: uniform, which decides."""
-    if not is_lowered or odds >= 1:
+def _refusal(lowered: LoweredTokens, row: Index, token: Index, joint: np.float64, number: np.float64) -> np.float64:
+    """The number to draw another token by, -1 if a token stays. joint: its probability; number: uniform, which decides."""
+    odds = np.float64(lowered.odds[row])
+    if token != lowered.tokens[row] or odds >= 1:
         return np.float64(-1)
-    kept = np.float64(odds) / (probability * np.float64(odds) + ONE - probability)
+    probability = lowered.shares[row] * joint + lowered.remainders[row]
+    kept = odds / (probability * odds + ONE - probability)
     uniform = another_uniform(number, 2 * MAX_TRIES)
     return np.float64(-1) if uniform < kept else np.float64((uniform - kept) / (ONE - kept))
 

@@ -291,7 +291,7 @@ class ContextMixer:
         is_wanted: Flags | None = None,
         accepted: Floats | None = None,
         tallies: Ints | None = None,
-        lowered: tuple[Ints, Floats] | None = None,
+        lowered: drawing.LoweredTokens | None = None,
         refused: Doubles | None = None,
     ) -> Doubles:
         """Draw tokens, far quicker than by `step`: from its distribution, where all kinds of errors are accepted.
@@ -304,8 +304,7 @@ class ContextMixer:
             is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
             accepted: (G,) probability that each kind of error is accepted (see `error_rates`); None: all are.
             tallies: (G, 2) to which is added how often each kind was drawn, and how often it was accepted; None: not tallied.
-            lowered: (n,) a token of each document whose odds are lowered, -1 for none, and (n,) by which they are multiplied, in
-                (0, 1]; None: none are.
+            lowered: Tokens whose odds are lowered; None: none are.
             refused: (n,) of -1, receives a number in [0, 1) for documents that must have any other token, which the caller draws by
                 it. Needed with `lowered`.
 
@@ -317,9 +316,10 @@ class ContextMixer:
         accepted = np.ones(NUM_ERRORS, dtype=np.float32) if accepted is None else accepted
         tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64) if tallies is None else tallies
         n = len(uniform)
-        next_tokens, odds = (np.full(n, -1), np.ones(n, dtype=np.float32)) if lowered is None else lowered
+        if lowered is None:
+            lowered = drawing.LoweredTokens(np.full(n, -1), np.ones(n, dtype=np.float32), np.ones(n), np.zeros(n))
         refused = np.full(n, -1.0) if refused is None else refused
-        step = (np.float32(rate), accepted, is_wanted, next_tokens, odds, tokens, token_probabilities, tallies, refused)
+        step = (np.float32(rate), accepted, is_wanted, lowered, tokens, token_probabilities, tallies, refused)
         drawing.draw_tokens(rows, self.model, self.words, joint, probabilities, uniform, *step)
         return token_probabilities
 

@@ -90,8 +90,8 @@ class AudioEvaluation(Evaluation[Samples]):
     @property
     def _are_signals(self) -> bool:
         """Whether clips are slow signals, which are compared as if they were played faster."""
-        true_rate: int = self.inputs.modality.rate  # type: ignore[attr-defined]
-        return self.rate != true_rate
+        shape: Shape = self.inputs.modality.clip_shape  # type: ignore[attr-defined]
+        return shape.is_signal
 
     def embedder(self, train: Sequence[Samples]) -> Embedder[Samples]:
         return GridEmbedder(self._unit_spectrograms, train, at_once=256, work=self.inputs.work)
@@ -265,7 +265,8 @@ class AudioEvaluation(Evaluation[Samples]):
     def report_item(self, item: Samples) -> ReportItem:
         file = self.inputs.modality.save_item(item)
         picture = self.inputs.modality.picture(item)
-        return ReportItem(None if picture is None else sheet.png(picture), file.data, file.media)
+        png = None if picture is None else sheet.png(picture)
+        return ReportItem(png, file.data, file.media, is_playable=file.is_playable)
 
 
 def _loudness_caption(item: Samples, training: Samples) -> str:

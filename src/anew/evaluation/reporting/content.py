@@ -19,11 +19,12 @@ class ReportItem:
 
     Attributes:
         picture: PNG bytes.
-        media: Bytes that a browser can play.
+        media: Bytes of sound or of a clip.
         media_type: Media type of these, "audio/wav" or "video/mp4".
         text: Text that is shown as it is.
         marks: The (start, stop) of each run of characters that is highlighted, in order.
         is_cut: Whether the text is a part of a longer one.
+        is_playable: Whether browsers play `media`; else only the picture is shown.
     """
 
     picture: bytes | None = None
@@ -32,6 +33,7 @@ class ReportItem:
     text: str | None = None
     marks: tuple[tuple[int, int], ...] = ()
     is_cut: bool = False
+    is_playable: bool = True
 
     @property
     def marked(self) -> list[str]:

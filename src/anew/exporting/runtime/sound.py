@@ -76,7 +76,9 @@ def at_peak(sound: Array, peak: float | None) -> Array:
 
 def signal(values: Array, item: Scale) -> Array:
     """The waveform (N,), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are."""
-    power = np.square(values.mean(0).reshape(-1, item["hop"])).mean(1)  # (T,)
+    power = (
+        np.square(values).mean(0).reshape(-1, item["hop"]).mean(1)
+    )  # (T,), of each channel, since they may be opposite
     unit = np.clip(10.0 * np.log10(np.maximum(power, 1e-12)) * (2.0 / item["depth"]) + 1.0, -1.0, 1.0)
     audible = np.flatnonzero(unit > item["tail"] + 1e-4)
     heard = audible[-1] + 1 if len(audible) else 0  # frames

@@ -71,10 +71,9 @@ function signalOf(values, item) {
   const sound = Float64Array.from(values, (_, i) => values[(i % channels) * length + Math.floor(i / channels)]);
   let audibleFrames = 0;
   const units = Float64Array.from({ length: length / hop }, (_, frame) => {
-    let power = 0;
-    for (let i = frame * hop; i < (frame + 1) * hop; i++) {
-      const mono = channels === 2 ? (values[i] + values[length + i]) / 2 : values[i];
-      power += mono ** 2 / hop;
+    let power = 0; // the mean of the channels, which may be opposite
+    for (let channel = 0; channel < channels; channel++) {
+      for (let i = frame * hop; i < (frame + 1) * hop; i++) power += values[channel * length + i] ** 2 / (channels * hop);
     }
     const unit = Math.min(1, Math.max(-1, 10 * Math.log10(Math.max(power, 1e-12)) * (2 / item.depth) + 1));
     if (unit > item.tail + 1e-4) audibleFrames = frame + 1;

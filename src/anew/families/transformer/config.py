@@ -74,7 +74,7 @@ class TransformerSampling:
     match_error_rates: bool = setting(
         True,
         "draw out-of-vocabulary words, unbalanced brackets, and empty or badly indented lines within brackets no more often than held-out "
-        "text has them, as far as single tokens tell, and let samples repeat themselves no more than the data does",
+        "text has them, as far as single tokens tell, and make samples repeat themselves less where they do so more than the data",
     )
     avoid_known: bool = setting(
         True, "redraw a record that is identical to a training record, unless most records of the data repeat"

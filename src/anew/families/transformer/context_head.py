@@ -271,7 +271,7 @@ class ContextHead(FittedBuffers):
 
         assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
-        tokens, chances, refused = self._draw(network, state, uniform, allowed, DOCUMENT_RATE, None, own_passages)
+        tokens, chances, refused = self._draw(network, state, uniform, allowed, own_passages, rate=DOCUMENT_RATE)
         rows = np.flatnonzero(refused >= 0.0)
         if len(rows):
             mixed, weights = weights_from(self, network, state, rows, np.zeros_like(uniform), allowed)
@@ -307,7 +307,7 @@ class ContextHead(FittedBuffers):
         assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
         is_wanted = None if passages is None else ~passages.has_several_continuations
-        tokens, chances, refused = self._draw(network, state, uniforms[0], allowed, 0.0, is_wanted, own_passages)
+        tokens, chances, refused = self._draw(network, state, uniforms[0], allowed, own_passages, is_wanted=is_wanted)
         probabilities, is_refused = (state.share.weights * chances).sum(1), refused >= 0.0  # (n,), (n,)
         if state.accepted is not None:
             probabilities *= self.mixer.acceptance_of(state.rows, tokens, state.accepted)
@@ -341,9 +341,9 @@ class ContextHead(FittedBuffers):
         state: ContextState,
         uniform: Floats,
         allowed: Floats | None,
-        rate: float,
-        is_wanted: Flags | None,
         own_passages: OwnPassageRows | None,
+        rate: float = 0.0,
+        is_wanted: Flags | None = None,
     ) -> tuple[Ints, Doubles, Doubles]:
         """Draw one of the experts by its weight, then a token from it; see `draw`.
 
@@ -369,7 +369,7 @@ class ContextHead(FittedBuffers):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        lowered = None if own_passages is None else (own_passages.next_tokens, own_passages.factors)
+        lowered = None if own_passages is None else own_passages.lowered(state.share.weights, network, self.uniform)
         refused = np.full(len(rows), -1.0)
         step = (rate, is_wanted, state.accepted, state.tallies, lowered, refused)
         chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, *step)

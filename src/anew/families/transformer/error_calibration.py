@@ -42,11 +42,8 @@ def calibrate_samples(family: SampledFamily, limit: OwnPassageLimit, documents: 
     """
     head = family.token_mixer
     errors = _ErrorFit(head, documents) if isinstance(head, ContextHead) else None
-    fit, num_fitted, n = (
-        OddsFit(limit.rates, limit.odds_by_kind),
-        0,
-        DOCUMENTS_AT_ONCE if family.spec.packed else RECORDS_AT_ONCE,
-    )
+    fit, num_fitted = OddsFit(limit.rates, limit.odds_by_kind), 0
+    n = DOCUMENTS_AT_ONCE if family.spec.packed else RECORDS_AT_ONCE
     for number in range(MAX_ROUNDS):
         is_good = bool((fit.odds == 1.0).all()) and (errors is None or not errors.has_documents)
         if is_good and number >= ENOUGH_ROUNDS:

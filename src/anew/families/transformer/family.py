@@ -226,10 +226,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @property
     def _heads(self) -> dict[str, FittedBuffers]:
         """Modules of what is fitted besides the network, by the name of their buffers."""
-        names = ("mixer", "contexts", "known", "passages", "own_passages")
-        heads: tuple[FittedBuffers | None, ...]
-        heads = (self.mixer, self.contexts, self.known, self.passages, self.own_passages)
-        return {name: head for name, head in zip(names, heads, strict=True) if head is not None}
+        heads: dict[str, FittedBuffers | None] = {"mixer": self.mixer, "contexts": self.contexts}
+        heads |= {"known": self.known, "passages": self.passages, "own_passages": self.own_passages}
+        return {name: head for name, head in heads.items() if head is not None}
 
     @property
     def token_mixer(self) -> TokenMixer | None:
@@ -240,12 +239,13 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens, their contexts and what sequences repeat of themselves, and remember the records."""
-        max_tokens = self.config.context_tokens
+        c = self.config
         if self.known is not None:
-            texts = fit_to_records(self.known, self.mixer, sweep, max_tokens)
+            texts = fit_to_records(self.known, self.mixer, sweep, c.context_tokens)
+        elif self.own_passages is None and self.mixer is None:
+            return  # tokens of a codec: each batch that is read has to be encoded
         else:
-            heads = (self.mixer, self.passages, self.contexts)
-            texts = fit_to_texts(*heads, sweep, max_tokens, self.config.context_learned)
+            texts = fit_to_texts(self.mixer, self.passages, self.contexts, sweep, c.context_tokens, c.context_learned)
         if self.own_passages is not None:
             self.own_passages.count(texts, self.spec.special.get("end"))
 
@@ -348,7 +348,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        return StockDecoder(state, config, parts_left_out(self.config, self.contexts, self.mixer, self.known))
+        left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known, self.own_passages)
+        return StockDecoder(state, config, left_out)
 
     def portable_sampler(self) -> PortableSampler:
         first = None
@@ -356,7 +357,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"], sampling["avoid_known"], sampling["match_error_rates"]
-        left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known)
+        left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known, self.own_passages)
         sampler = decoder_sampler(self.net, self.spec, first, sampling, left_out)
         return replace(sampler, may_repeat=self.known is not None and self.known.is_fitted)
 

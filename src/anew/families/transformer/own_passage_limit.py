@@ -10,8 +10,10 @@ Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, K kinds 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from copy import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +28,9 @@ from anew.estimators.own_passages import (
     tally_passages,
 )
 from anew.families.transformer.fitted_buffers import FittedBuffers
+
+if TYPE_CHECKING:
+    from anew.estimators.context_mixing.drawing import LoweredTokens
 
 COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: .2 s; chosen
 # Documents are counted in pieces of so many tokens: long ones have more to repeat than a sample of the usual length
@@ -57,7 +62,7 @@ class OwnPassageLimit(FittedBuffers):
     def count(self, texts: Iterable[Ints], end_id: int | None) -> None:
         """Count in texts (N,) that follow each other, with `end_id` at the end of each document or record."""
         text = np.concatenate([*texts, np.zeros(0, dtype=np.int64)])
-        pieces = _pieces(text, end_id)[:: max(1, len(text) // COUNTED_TOKENS)]
+        pieces = _pieces(text, end_id)[:: max(1, math.ceil(len(text) / COUNTED_TOKENS))]
         places = [own_passages(piece) for piece in pieces]
         tallies = tally_passages(np.concatenate([*places, np.zeros((0, 2), dtype=np.int64)]))
         rates = _rates(tallies)
@@ -111,8 +116,8 @@ class OwnPassageRows:
     Args:
         odds: (K,) by which the odds of going on are multiplied.
         rates: (K,) how often the data goes on.
-        usual_surplus: Tokens by which a sample may go on more often than that, over a stretch of it, before the odds fall further, by e
-            for each token.
+        usual_surplus: Tokens by which a sample may go on more often than that, over a stretch of its last PIECE_TOKENS, before the odds
+            fall further, by e for each token.
 
     Attributes:
         odds: These; may be changed at any time.
@@ -124,6 +129,11 @@ class OwnPassageRows:
     def __init__(self, odds: Floats, rates: Doubles, usual_surplus: float, n: int) -> None:
         self.odds, self._rates, self._usual_surplus = odds, rates, usual_surplus
         self._surplus: Doubles = np.zeros(n)
+        # (n,) tokens by which each went on more often than the data so far, and (n, PIECE_TOKENS) the same before each of the last
+        # tokens. What was longer ago is forgotten: the surplus of a text of any length grows without end
+        self._sums: Doubles = np.zeros(n)
+        self._sums_before: Doubles = np.zeros((n, PIECE_TOKENS))
+        self._num_observed = 0
         self.fit: OddsFit | None = None
         self._passages: list[OwnPassage] = []
         self.next_tokens, self.kinds = np.full(n, -1), np.zeros(n, dtype=np.int64)
@@ -132,7 +142,8 @@ class OwnPassageRows:
         """Those of samples (k,), by their numbers, of which each is taken once at most."""
         selected = copy(self)
         selected._passages = [self._passages[row] for row in rows.tolist()]
-        selected._surplus = self._surplus[rows]
+        selected._surplus, selected._sums = self._surplus[rows], self._sums[rows]
+        selected._sums_before = self._sums_before[rows]
         selected.next_tokens, selected.kinds = self.next_tokens[rows], self.kinds[rows]
         return selected
 
@@ -152,9 +163,10 @@ class OwnPassageRows:
     def observe(self, tokens: Ints, is_counted: Flags) -> None:
         """Count the tokens (n,) that were drawn after the last `read`. is_counted: (n,) samples that have not ended."""
         went_on = tokens == self.next_tokens
-        self._surplus = np.maximum(
-            self._surplus + np.where(self.kinds > 0, went_on - self._rates[self.kinds], 0.0), 0.0
-        )
+        self._sums_before[:, self._num_observed % PIECE_TOKENS] = self._sums
+        self._num_observed += 1
+        self._sums = self._sums + np.where(self.kinds > 0, went_on - self._rates[self.kinds], 0.0)
+        self._surplus = np.maximum(self._sums - self._sums_before.min(1), 0.0)
         if self.fit is not None:
             follows = is_counted & (self.kinds > 0)
             self.fit.count(self.kinds[follows], went_on[follows])
@@ -165,6 +177,21 @@ class OwnPassageRows:
         """(n,) by which the weights of `next_tokens` are multiplied."""
         excess = np.maximum(self._surplus - self._usual_surplus, 0.0)
         return (self.odds[self.kinds] * np.exp(-np.minimum(excess, MAX_EXCESS))).astype(np.float32)
+
+    def lowered(self, expert_weights: Doubles, network: Floats, uniform: Floats) -> LoweredTokens:
+        """The tokens that go on with passages, as context mixing draws them.
+
+        Args:
+            expert_weights: (n, 3) of contexts and network together, of the network and of the uniform distribution.
+            network: (n, V) probabilities of the network.
+            uniform: (V,) the uniform distribution.
+        """
+        from anew.estimators.context_mixing.drawing import LoweredTokens  # not above: it loads Numba
+
+        tokens, shares = self.next_tokens, expert_weights / expert_weights.sum(1, keepdims=True)  # (n,), (n, 3)
+        # Of samples without one it is that of the last token, which nobody asks for
+        remainders = shares[:, 1] * network[np.arange(len(tokens)), tokens] + shares[:, 2] * uniform[tokens]  # (n,)
+        return LoweredTokens(tokens, self.factors, shares[:, 0].copy(), remainders)
 
     def limited(self, weights: Floats, rows: Ints | None = None) -> Floats:
         """Weights (k, V) of the next tokens of samples (k,), None for all; those that go on with passages are lowered."""
@@ -206,10 +233,15 @@ class OddsFit:
         """Change the odds of kinds with which samples went on too often, or too seldom after they were lowered."""
         num, num_on = self._tallies.T.astype(np.float64)
         excess = num_on - num * self._rates
-        is_certain = np.abs(excess) > MIN_EXCESS * np.sqrt(num * self._rates * (1.0 - self._rates))
+        deviations = np.sqrt(num * self._rates * (1.0 - self._rates))
+        # And one more: one hit at one place is many deviations where data hardly ever goes on, and is asked about after each turn
+        is_certain = np.abs(excess) > MIN_EXCESS * deviations + 1.0
         changed = np.flatnonzero(is_certain & ((excess > 0) | (self.odds < 1.0)) & (num > 0))
         wanted, actual = self._rates[changed], (num_on[changed] + 0.5) / (num[changed] + 1.0)
         factors = np.clip(wanted / (1.0 - wanted) / (actual / (1.0 - actual)), 1.0 / MAX_CHANGE, MAX_CHANGE)
+        self._is_fitted[changed] = (
+            True  # before any is changed, so that none gets the change of a shorter one on top of its own
+        )
         for kind, factor in zip(changed.tolist(), factors.tolist(), strict=True):
             self._multiply(kind, factor)
 
@@ -218,7 +250,7 @@ class OddsFit:
         odds, stop = np.clip(self.odds[kind] * factor, MIN_ODDS, 1.0), kind + 1
         while (stop - 1) % NUM_LENGTHS and not self._is_fitted[stop]:
             stop += 1
-        self.odds[kind:stop], self._tallies[kind:stop], self._is_fitted[kind] = odds, 0, True
+        self.odds[kind:stop], self._tallies[kind:stop] = odds, 0
 
 
 def _rates(tallies: Ints) -> Doubles:

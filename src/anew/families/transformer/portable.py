@@ -17,6 +17,7 @@ from anew.families.transformer.config import TransformerConfig
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer
+from anew.families.transformer.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
 from anew.families.transformer.whole_characters import whole_characters
 from anew.nets.attention import EPSILON
@@ -24,12 +25,18 @@ from anew.nets.decoder import Decoder, DecoderBlock
 
 
 def parts_left_out(
-    config: TransformerConfig, contexts: ContextHead | None, mixer: NgramMixer | None, known: KnownRecords | None
+    config: TransformerConfig,
+    contexts: ContextHead | None,
+    mixer: NgramMixer | None,
+    known: KnownRecords | None,
+    own_passages: OwnPassageLimit | None,
 ) -> tuple[str, ...]:
     """Parts of the model that the network alone lacks, as exports name them."""
     parts = []
     if contexts is not None and contexts.is_fitted:
         parts.append("counts of what followed many kinds of context, in the training text and in the text so far")
+        if contexts.accepted_errors is not None:
+            parts.append("the check that lets samples have new words and brackets that do not match less often")
     elif mixer is not None and mixer.is_fitted:
         parts.append(
             f"counts of contexts of up to {config.ngram_order} tokens, without which text is predicted less well"
@@ -40,6 +47,8 @@ def parts_left_out(
             parts.append("how long training records are")
         if config.aligned:
             parts.append("training records that are similar, which are followed where they fit")
+    if own_passages is not None and own_passages.is_counted:
+        parts.append("the check that lets samples repeat themselves less often")
     if known is not None and known.is_fitted:
         parts.append("the check that draws a sample again if it is a training record, so some samples may be copies")
     return tuple(parts)

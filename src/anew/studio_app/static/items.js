@@ -1,4 +1,4 @@
-// Items on the page: images, sounds with their spectrograms, clips, texts.
+// Items on the page: images, sounds with their spectrograms, signals as curves, clips, texts.
 
 import { h } from "./dom.js";
 
@@ -10,6 +10,8 @@ import { h } from "./dom.js";
 export function shownItem(item, name) {
   const label = item.label === null || item.label === undefined ? null : h("figcaption", {}, String(item.label));
   if (item.type === "text") return h("figure", { class: "item words" }, h("pre", {}, item.text), label);
+  // Browsers do not play signals of a low rate
+  if (item.type === "sound" && !item.src) return h("figure", { class: "item sound" }, h("img", { src: item.picture, alt: `Curve of ${name}` }), label);
   if (item.type === "sound") {
     const audio = h("audio", { controls: true, preload: "metadata", src: item.src, "aria-label": name });
     const length = h("span", { class: "hint" }); // the player shows whole seconds

@@ -3,6 +3,8 @@
 import { element } from "./elements.js";
 import { draw, framesOf, gif, save, saveImage, wav } from "./media.js";
 
+const MIN_PLAYED_RATE = 3000; // Hz of a file, below which Chromium does not play it
+
 export class Sample {
   // item: of the program; index, seed: of the sample.
   constructor(item, index, seed) {
@@ -23,7 +25,7 @@ export class Sample {
     if (!isLast) return;
     this.root.classList.remove("forming");
     this.save.hidden = false;
-    if (content.wave) this.addPlayer();
+    if (content.wave && this.item.written_rate >= MIN_PLAYED_RATE) this.addPlayer();
   }
 
   showFrames(isLast) {
