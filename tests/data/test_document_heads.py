@@ -39,6 +39,6 @@ def test_long_documents_are_cut_like_samples_and_short_ones_are_whole(tmp_path: 
 def test_samples_of_fewer_documents_than_are_held_out_whole_are_passages(tmp_path: Path) -> None:
     """Spans of fewer than 50 documents are held out, so there are no beginnings to compare samples with."""
     for number in range(30):
-        (tmp_path / f"{number}.txt").write_text(document(number, 200))
+        (tmp_path / f"{number}.txt").write_text("\n\n".join([document(number, 100)] * 2))
     with contextlib.closing(Dataset.open(tmp_path, size=SIZE)) as data:
         assert not begins_documents(data.fit(SIZE))

@@ -233,8 +233,8 @@ def test_long_drawing_shows_its_progress(images: anew.Model, monkeypatch: pytest
     quick, slow = Shower(), Shower()
     images.sample(5, steps=4, reporter=quick)
     assert not quick.counts
-    monkeypatch.setattr(drawing, "QUICK_S", 0.0)
-    monkeypatch.setattr(drawing, "SHOWN_S", 0.0)
+    monkeypatch.setattr(drawing, "MIN_PROGRESS_S", 0.0)
+    monkeypatch.setattr(drawing, "PREVIEW_INTERVAL_S", 0.0)
     images.sample(5, steps=4, reporter=slow)
     counts = [count for _, count, _ in slow.counts]
     assert counts == sorted(set(counts)) and counts[-1] == 5 and len(counts) > 2

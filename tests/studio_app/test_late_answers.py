@@ -14,6 +14,7 @@ from studio_runs import studio_process, write_run
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 SIDE = 1024  # the largest that images may have
+END = 'data: {"end": true}\n\n'
 
 
 def test_the_text_of_an_earlier_step_does_not_replace_that_of_a_later(root: Path, tmp_path: Path, browser: Any) -> None:
@@ -45,7 +46,7 @@ def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> 
     def answer(route: Any) -> None:
         body = route.request.post_data_json
         masks.extend([body["mask"]] if "mask" in body else [])
-        route.fulfill(body=f"data: {json.dumps(made)}\n\n", content_type="text/event-stream")
+        route.fulfill(body=f"data: {json.dumps(made)}\n\n{END}", content_type="text/event-stream")
 
     with opened(browser, address) as page:
         page.route("**/api/play/sample", answer)
@@ -73,7 +74,7 @@ def test_a_refused_image_leaves_nothing_of_the_one_before(address: str, browser:
     answers = [made, made, refusal]
 
     def answer(route: Any) -> None:
-        route.fulfill(body=f"data: {json.dumps(answers.pop(0))}\n\n", content_type="text/event-stream")
+        route.fulfill(body=f"data: {json.dumps(answers.pop(0))}\n\n{END}", content_type="text/event-stream")
 
     with opened(browser, address) as page:
         page.route("**/api/play/sample", answer)

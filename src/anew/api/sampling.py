@@ -154,7 +154,7 @@ def again(
         raise ConfigError(
             f"{str(path)!r} was made by the run {name!r} with other weights than those of {str(folder)!r}; give that run"
         )
-    return model.redraw(origins)
+    return model.again(origins)
 
 
 def _run_of(path: Path, name: str) -> Path:

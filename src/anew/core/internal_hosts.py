@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]  # as `socket.getaddrinfo` gives it
 
-# Prefixes of addresses that end with one of the older internet: of gateways (RFC 6052), and an abandoned form of the same
+# IPv6 addresses with these prefixes end with an IPv4 address: those of NAT64 gateways (RFC 6052), and IPv4-compatible ones
 NAT64, COMPATIBLE = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")
 
 
@@ -41,7 +41,7 @@ def is_internal(address: str) -> bool:
 
 
 def _embedded(place: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The address of the older internet that a gateway, or this machine, goes on to from one of the newer; None without one."""
+    """The IPv4 address in an IPv6 one, to which a gateway or this machine goes on; None without one."""
     if place in NAT64 or (place in COMPATIBLE and int(place) > 1):  # ::1 is this machine
         return ipaddress.IPv4Address(int(place) & 0xFFFFFFFF)
     return place.ipv4_mapped or place.sixtofour

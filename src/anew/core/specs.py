@@ -28,9 +28,9 @@ def _check_number(name: str, value: object, low: int, high: int) -> None:
         raise ValueError(f"{name} must be a whole number from {low} to {high:,} (got {value!r:.40})")
 
 
-def _check_extents(shape: tuple[int, ...], max_values: int) -> None:
-    for extent in shape:
-        _check_number("an extent of the shape", extent, 1, max_values)
+def _check_shape(shape: tuple[int, ...], max_values: int) -> None:
+    for size in shape:
+        _check_number("a size of the shape", size, 1, max_values)
     if math.prod(shape) > max_values:
         raise ValueError(f"the shape {shape!r:.60} holds more than {max_values:,} values")
 
@@ -40,8 +40,8 @@ class Grid:
     """Continuous values on a regular grid, scaled to [-1, 1] unless the modality says otherwise.
 
     Attributes:
-        shape: Extent of one example, e.g. (1, 28, 28).
-        axes: One letter an extent, e.g. "CHW".
+        shape: Shape of one example, e.g. (1, 28, 28).
+        axes: A letter for each axis, e.g. "CHW".
         classes: Number of classes, 0 without labels.
         std: Standard deviation of the values over the train split (what noise levels are measured against).
         bounded: Whether values end at -1 and 1; those of latents do not.
@@ -57,11 +57,11 @@ class Grid:
     brightness_channels: int = 3
 
     def __post_init__(self) -> None:
-        _check_extents(self.shape, MAX_VALUES)
+        _check_shape(self.shape, MAX_VALUES)
         _check_number("classes", self.classes, 0, MAX_CLASSES)
         _check_number("brightness_channels", self.brightness_channels, 1, 3)
         if not isinstance(self.axes, str) or len(self.axes) != len(self.shape):
-            raise ValueError(f"axes must name each of {len(self.shape)} extents (got {self.axes!r:.40})")
+            raise ValueError(f"axes must have a letter for each of {len(self.shape)} axes (got {self.axes!r:.40})")
         if not isinstance(self.std, int | float) or not 0.0 <= self.std < 1e6:
             raise ValueError(f"std must be a number of 0 or more (got {self.std!r:.40})")
 
@@ -101,7 +101,7 @@ class Tokens:
         _check_number("vocab", self.vocab, 1, MAX_IDS)
         _check_number("length", self.length, 1, MAX_LENGTH)
         _check_number("classes", self.classes, 0, MAX_CLASSES)
-        _check_extents(self.shape, self.length)
+        _check_shape(self.shape, self.length)
         for name, number in self.special.items():
             _check_number(f"special.{name}", number, 0, self.vocab - 1)
         for number in self.opening:

@@ -179,7 +179,7 @@ class Model(Generator):
         modules = [self.family, *([self.codec] if isinstance(self.codec, nn.Module) else [])]
         return self.folder.path.resolve().name, state_digest(modules)
 
-    def redraw(self, origins: Sequence[Origin]) -> Samples:
+    def again(self, origins: Sequence[Origin]) -> Samples:
         """Draw samples again; see `anew.again`.
 
         Args:

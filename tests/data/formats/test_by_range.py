@@ -142,13 +142,13 @@ def test_names_are_kept_and_a_change_counts(
     rows(folder / "a.jsonl", 2000, 0)
     upload(store, folder, "/bucket/kept")
     listings: list[str] = []
-    original = type(store).find
+    original = type(store).ls
 
     def counted(self: object, path: str, **more: object) -> object:
         listings.append(path)
         return original(self, path, **more)
 
-    monkeypatch.setattr(type(store), "find", counted)
+    monkeypatch.setattr(type(store), "ls", counted)
     first = Dataset.open("memory://bucket/kept")
     again = Dataset.open("memory://bucket/kept")
     assert len(listings) == 1 and first.fingerprint == again.fingerprint

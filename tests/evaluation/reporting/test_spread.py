@@ -42,7 +42,7 @@ def test_families_whose_trainings_overlap_are_not_ranked() -> None:
 def test_the_page_has_a_table_of_them() -> None:
     runs = tuple([*trainings("gan", 4.0, 5.0), *trainings("vae", 9.0)])
     report = ComparisonReport(Path("duel"), runs, {})
-    text = page(report, title="digits", subtitle="", real=[], command=None)
+    text = page(report, title="digits", subtitle="", real=[])
     assert "<h2>Several trainings of each family</h2>" in text and "<th>vae</th>" in text
     assert report.to_json()["trainings"] == {
         "gan": {"frechet_distance": spreads(runs, "frechet_distance")[0].to_json()}
@@ -108,9 +108,9 @@ def test_the_number_of_trainings_is_that_of_each_family() -> None:
 
 def test_no_training_of_a_family_has_a_star_and_the_best_are_families() -> None:
     report = ComparisonReport(Path("duel"), (*trainings("vae", 9.0, 4.5), *trainings("gan", 4.0, 5.0)), {})
-    text = page(report, title="digits", subtitle="", real=[], command=None)
+    text = page(report, title="digits", subtitle="", real=[])
     assert 'class="best"' not in text and "★ the best" not in text and "*" not in report.table
-    assert report.to_json()["best"] == {"frechet_distance": ["gan", "vae"]} and report.to_json()["format"] == 2
+    assert report.to_json()["best"] == {"frechet_distance": ["gan", "vae"]} and report.to_json()["format"] == 3
 
 
 def test_claims_hold_where_the_ranges_are_apart() -> None:

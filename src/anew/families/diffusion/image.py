@@ -49,9 +49,9 @@ DIT_SIZES = (
 )
 POSITIONS = 24  # a side, of large items
 DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
-MIN_ROW_WIDTH = 64  # values of a row, at least, to be a signal
+MIN_ROW_WIDTH = 64  # values of a row, at least, to be a signal: as many as the shortest clip of one has
 # Values of a patch of a row, most positions at the lowest size of its network, and examples a step on a CPU. In equal time, an ECG came
-# closer with 4 values than with 8, and with 16 examples than with 64 (docs/log.md, 2026-11-30).
+# closer with patches of 4 and width 32 than with 8 and width 64, and with 16 examples than with 64 (docs/log.md, 2026-11-30).
 ROW_PATCH_SIZE, ROW_POSITIONS, ROW_BATCH_SIZE = 4, 40, 16
 MAX_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
 # For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
