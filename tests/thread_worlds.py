@@ -25,4 +25,6 @@ class ThreadWorld(World):
     def exchange(self, data: bytes) -> list[bytes]:
         self.board.messages[self.rank] = data
         self.board.barrier.wait()
-        return [self.board.messages[rank] for rank in range(SIZE)]
+        messages = [self.board.messages[rank] for rank in range(SIZE)]
+        self.board.barrier.wait()  # else a faster thread writes its next message before all have read this one
+        return messages
