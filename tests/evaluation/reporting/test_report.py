@@ -690,3 +690,10 @@ def test_the_figures_that_decide_are_shown_and_others_are_folded(tmp_path: Path)
         re.findall(r"<details><summary>\d+ (?:more )?figures?</summary>(.*?)\n</details>", html, re.DOTALL)
     )
     assert 'id="figure_0"' in folded and 'id="frechet_distance"' not in folded and 'id="coverage"' not in folded
+
+
+def test_texts_whose_nearest_were_not_searched_for_have_no_empty_field(tmp_path: Path) -> None:
+    text = ReportItem(text="new words here" * 10)
+    field = '<span class="tag">In the training data'
+    assert field not in written(tmp_path / "none", content=ReportContent(pairs=[SamplePair(text, None)]))[0]
+    assert field in written(tmp_path / "some", content=ReportContent(pairs=[SamplePair(text, text)]))[0]

@@ -175,7 +175,7 @@ def _choose_signal(
         rate = next(lower_rates, None)
     rate = rate or rate_of_files
     usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE))
-    # Whole files end with a few zeros if their length is no multiple
+    # Rounded up, so that whole files are kept: up to SIGNAL_HOP - 1 zeros follow them
     frames = math.ceil(round((seconds or usual) * rate) / SIGNAL_HOP)
     if not seconds:
         frames = min(frames, int(min(SIGNAL_VALUES * values_of(budget), MAX_SIGNAL_VALUES)) // SIGNAL_HOP)

@@ -90,7 +90,7 @@ class _ErrorFit:
         self._tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
 
     def watch(self, sampler: TokenSampler) -> None:
-        """Count the errors of the next tokens. There is no state before the first one, so it is not counted."""
+        """Count the errors of the next tokens, from the second one on: the first is drawn before there is a state."""
         _state_of(sampler).tallies = self._tallies
 
     def update(self, sampler: TokenSampler) -> None:

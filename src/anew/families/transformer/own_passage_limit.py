@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: .2 s; chosen
 # Documents are counted in pieces of so many tokens: long ones have more to repeat than a sample of the usual length
 PIECE_TOKENS = 512
-# Standard deviations by which samples must go on more or less often, since the odds were last changed, to change them
+# Standard deviations, besides one place, by which samples must go on more or less often since the odds were last changed, to change
+# them: one place alone tells nothing
 MIN_EXCESS = 2.0
 # By which the odds of a kind change at once, at most: one sample in a loop says little of others; chosen
 MAX_CHANGE = 3.0
