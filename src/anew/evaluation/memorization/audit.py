@@ -9,7 +9,7 @@ Running text is audited in passages and in whole texts: `text_audit.audit_texts`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Generic, TypedDict, Unpack
@@ -35,7 +35,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     exchangeable_groups,
 )
-from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
+from anew.evaluation.memorization.identical import RepeatedItems, count_repeats, with_keys_of_same
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
@@ -310,23 +310,10 @@ class Audit(Generic[ItemT]):
 
     def _repeats(self) -> RepeatedItems:
         """Count samples that are identical to training items, and real items that are identical to others."""
-        keys = self._keys_of_same()
+        queries = (self.sample_queries, self._stand_ins.items)
+        keys = with_keys_of_same(self._keys, (self.distances, self._match_distances), queries, self.real_index)
         real, samples = keys[: self.n_real], keys[self.n_real : self.n_real + self.n_samples]
         return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_unguessable)
-
-    def _keys_of_same(self) -> list[list[Hashable]]:
-        """The keys of real items and samples. Those that a distance takes for the same as their nearest real item share one with it."""
-        keys = [list(own) for own in self._keys]
-        searches = [(d, self.sample_queries) for d in self.distances]
-        searches += [(d, self._stand_ins.items) for d in self._match_distances]
-        for distance, queries in searches:
-            items = distance.nearest(queries, self.real_index)[0]
-            queries, items = queries[items >= 0], items[items >= 0]
-            are_same = distance.are_same(queries, items)
-            for query, item in zip(queries[are_same].tolist(), items[are_same].tolist(), strict=True):
-                keys[query].append(("same", item))
-                keys[item].append(("same", item))
-        return keys
 
     def _are_unguessable(self, items: Indices) -> NDArray[np.bool_]:
         """For each of some real items, whether no generator makes it unseen. They are shuffled, so their numbers make random folds."""

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.copy_counts import NO_COPIES, CopyCount, count_copies
-from anew.evaluation.memorization.copying_test import Indices
+from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
 
@@ -179,6 +179,31 @@ class RepeatedItems:
             return max(fewer._samples_p, p_labels if by_held_out else 0.0)
 
         return count_copies(p_without, self.samples) if self.n_real else NO_COPIES
+
+
+def with_keys_of_same(
+    keys: Sequence[Sequence[Hashable]],
+    distances: Sequence[Sequence[Distance]],
+    queries: Sequence[Indices],
+    pool: Indices,
+) -> list[list[Hashable]]:
+    """Keys of items, of which those that a distance takes for the same as their nearest item share one more with it.
+
+    Args:
+        keys: The keys of each item.
+        distances, queries: Sets of distances, and the items (q,) that are compared by each set.
+        pool: Indices of the items that they are compared with.
+    """
+    shared = [list(own) for own in keys]
+    pairs = [(distance, rows) for group, rows in zip(distances, queries, strict=True) for distance in group]
+    for distance, rows in pairs:
+        items = distance.nearest(rows, pool)[0]
+        rows, items = rows[items >= 0], items[items >= 0]
+        are_same = distance.are_same(rows, items)
+        for query, item in zip(rows[are_same].tolist(), items[are_same].tolist(), strict=True):
+            shared[query].append(("same", item))
+            shared[item].append(("same", item))
+    return shared
 
 
 def count_repeats(
