@@ -108,7 +108,7 @@ class StreamingStore:
         self.rates = {}
         items: list[Item] = []
         self._fit_bytes, self._fit_shards = 0.0, []
-        numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
+        numbers = self._in_order()
         for number in numbers:
             records = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
             if not has_usable(self.modality, records) and number != numbers[-1]:
@@ -124,6 +124,10 @@ class StreamingStore:
         self._fit_items = items
         self._classes = self._classes or Counter(item.label or "" for item in items)
         return items
+
+    def _in_order(self) -> list[int]:
+        """Numbers of the train shards in the order of training."""
+        return [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
 
     def _nothing_to_fit(self, numbers: Sequence[int]) -> str:
         """A sentence that says why nothing in the train part of these shards can be used."""
@@ -141,22 +145,26 @@ class StreamingStore:
 
     # ---- encoding ----
 
+    @property
+    def division_name(self) -> list[object]:
+        """JSON values that change with any file, and with the parts of items."""
+        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
+        return [max(shard.stamp for shard in self._shards), parts]
+
     def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Prepare to encode with the fitted modality.
 
         Args:
             labels: Names of the classes, empty if none are learned.
             cache: Folder of the cache; None: the default one.
-            name: JSON values that the cache depends on, besides the modality's state.
+            name: JSON values that the cache depends on, besides what the modality has learned.
         """
         self.close()
         self._views.clear()
         self._held.clear()
         self._coming = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
-        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
-        stamp = max(shard.stamp for shard in self._shards)
-        folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
+        folder = cache_name(*name, *self.division_name, list(labels), self.modality.encoding_state())
         names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
         disk = DiskCache(cache_root(cache), folder)
         self._cache = ShardCache(names, self._encoder.encode, disk, fetch=self._encoder.prefetch)
@@ -169,7 +177,8 @@ class StreamingStore:
     def _measure(self) -> None:
         items, self._fit_items = self._fit_items, []
         if isinstance(self.modality.spec, Grid):  # all have the same size; training begins with these shards anyway
-            first = next((shard for shard in map(self._encoded, self._fit_shards) if len(shard.parts)), None)
+            numbers = self._fit_shards or self._in_order()
+            first = next((shard for shard in map(self._encoded, numbers) if len(shard.parts)), None)
             self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
         else:
             rows = self.modality.encode_many(items[:MEASURED_ITEMS])

@@ -82,6 +82,7 @@ class Audio(GridModality):
     suffixes = SUFFIXES
     Config = AudioConfig
     file_formats = FILE_FORMATS
+    encoded_by = ("clip", "singles", "trims_first", "beginnings")
     traits = ModalityTraits(
         singular="audio clip",
         reads_file_slices=True,
@@ -231,6 +232,10 @@ class Audio(GridModality):
         two neighbouring bands or stretches of time is louder."""
         mono = audio.scale_to_peak(audio.with_channels(self._heard_samples(item), 1), PEAK)  # (N,)
         return _rises(_coarse_spectrogram(mono))
+
+    def signature_state(self) -> dict[str, object]:
+        shape = self._shape
+        return {"clip": [shape.rate, shape.length, shape.channels], "beginnings": self._takes_beginnings}
 
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         rows, self.notes = _first_clips(self.encode, items, budget.reading), []  # (n, N) or (n, N, 2) int16
