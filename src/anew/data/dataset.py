@@ -184,20 +184,15 @@ class Dataset:
             The spec of an item.
         """
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
-        name = [*self._content_name, self.seed]
+        name = [*_content_name(self), self.seed]
         fit_modality(self.modality, self._store, self._size, self.scan.labels, self._cache, name)
         self._spec = self.modality.spec
         self._add_notes(self.modality.remarks())
         self._encode()
         return self.spec
 
-    @property
-    def _content_name(self) -> list[object]:
-        """JSON values by which caches know the data."""
-        return [self.fingerprint, self.modality.name, configs.to_json(self.modality.config)]
-
     def _encode(self) -> None:
-        self._store.encode(self.scan.labels if self.spec.classes else (), self._cache, self._content_name)
+        self._store.encode(self.scan.labels if self.spec.classes else (), self._cache, _content_name(self))
 
     # ---- training ----
 
@@ -445,6 +440,11 @@ class Dataset:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
+
+
+def _content_name(data: Dataset) -> list[object]:
+    """JSON values by which caches know the data."""
+    return [data.fingerprint, data.modality.name, configs.to_json(data.modality.config)]
 
 
 def _divided(data: Dataset, reading: ReadingTime | None, repeated: DataRecord | None) -> InMemoryStore | StreamingStore:

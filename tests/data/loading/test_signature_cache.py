@@ -38,12 +38,12 @@ def folder(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many items each method was called for."""
     counts: Counter[str] = Counter()
-    each = isolation.each
+    original = isolation.each
 
     def counted(method: Callable[..., object], items: Iterable[Item], *more: object) -> Iterator[object]:
         listed = list(items)
         counts[method.__name__] += len(listed)
-        return each(method, listed, *more)
+        return original(method, listed, *more)
 
     monkeypatch.setattr(isolation, "each", counted)
     return counts

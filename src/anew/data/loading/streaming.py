@@ -54,6 +54,8 @@ class StreamingStore:
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
+        # JSON values that change with any file and with the parts of items: caches know the data by them
+        self.division_name = [max(shard.stamp for shard in shards), *division.name]
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
@@ -108,7 +110,7 @@ class StreamingStore:
         self.rates = {}
         items: list[Item] = []
         self._fit_bytes, self._fit_shards = 0.0, []
-        numbers = self._in_order()
+        numbers = _in_order(self._train, self._seed)
         for number in numbers:
             records = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
             if not has_usable(self.modality, records) and number != numbers[-1]:
@@ -125,10 +127,6 @@ class StreamingStore:
         self._classes = self._classes or Counter(item.label or "" for item in items)
         return items
 
-    def _in_order(self) -> list[int]:
-        """Numbers of the train shards in the order of training."""
-        return [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
-
     def _nothing_to_fit(self, numbers: Sequence[int]) -> str:
         """A sentence that says why nothing in the train part of these shards can be used."""
         for number in numbers:
@@ -144,12 +142,6 @@ class StreamingStore:
         return self._shards[number].bytes * self._split.share(number, split.TRAIN)
 
     # ---- encoding ----
-
-    @property
-    def division_name(self) -> list[object]:
-        """JSON values that change with any file, and with the parts of items."""
-        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
-        return [max(shard.stamp for shard in self._shards), parts]
 
     def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Prepare to encode with the fitted modality.
@@ -177,7 +169,7 @@ class StreamingStore:
     def _measure(self) -> None:
         items, self._fit_items = self._fit_items, []
         if isinstance(self.modality.spec, Grid):  # all have the same size; training begins with these shards anyway
-            numbers = self._fit_shards or self._in_order()
+            numbers = self._fit_shards or _in_order(self._train, self._seed)
             first = next((shard for shard in map(self._encoded, numbers) if len(shard.parts)), None)
             self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
         else:
@@ -362,6 +354,11 @@ class StreamingStore:
         """End the background thread."""
         if self._cache is not None:
             self._cache.close()
+
+
+def _in_order(train: Sequence[int], seed: int) -> list[int]:
+    """Numbers of train shards in the order of training."""
+    return [train[place] for place in EpochOrder([1] * len(train), 1, seed).first()]
 
 
 def _select_items(

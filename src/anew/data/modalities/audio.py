@@ -45,6 +45,8 @@ SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 MIN_SIDE_POWER_SHARE = 1e-4  # a difference of two channels is hardly heard below this share of their power (-40 dB)
 DIFFERENT_SHARE = 0.05  # stereo is learned if the two channels differ in so many of the clips
+# Fields of `SoundScale` that a run keeps
+LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness")
 SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
 
 SUFFIXES = frozenset(
@@ -350,14 +352,7 @@ class Audio(GridModality):
     def state(self) -> dict[str, object]:
         return self._grid_state() | {
             "clip": self._shape.to_json(),
-            "top": self._scale.top,
-            "gain": self._scale.gain,
-            "noise_from": self._scale.noise_from,
-            "pitched": self._scale.pitched,
-            "floor": self._scale.floor,
-            "tail": self._scale.tail,
-            "lag": self._scale.lag,
-            "steadiness": self._scale.steadiness,
+            **{name: getattr(self._scale, name) for name in LEARNED_SCALE},
             "levels": self._levels and self._levels.model_dump(),
             "written_rate": self._written_rate,
             "singles": self._has_singles,

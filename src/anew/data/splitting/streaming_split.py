@@ -107,6 +107,11 @@ class SourceSplit:
             return float(parts == part)
         return float((parts == part).mean()) if len(parts) else 0.0
 
+    @property
+    def name(self) -> list[int | str]:
+        """The parts as JSON values, by which a cache knows the division."""
+        return [part if isinstance(part, int) else part.tobytes().hex() for part in self.parts]
+
     def repeats(self, item: Item, modality: Modality) -> bool:
         """Whether a train item is a copy of a held-out one."""
         if not self.held_keys:
