@@ -42,7 +42,11 @@ MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the 
 
 
 class StreamingStore:
-    """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet."""
+    """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet.
+
+    Attributes:
+        division_name: JSON values that change with any file and with the parts of items: caches know the data by them.
+    """
 
     def __init__(
         self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, division: SourceSplit
@@ -54,7 +58,6 @@ class StreamingStore:
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
-        # JSON values that change with any file and with the parts of items: caches know the data by them
         self.division_name = [max(shard.stamp for shard in shards), *division.name]
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
