@@ -96,8 +96,8 @@ class KnownRecords(FittedBuffers):
         fields, text = self.key_fields, self._text_of(ids)
         if text is None or not fields:
             return []
-        given = self._text_of(prompt) or ""
-        judged = [field for field in fields if not given or field.value(given) != field.value(text)]
+        prompt_text = self._text_of(prompt) or ""
+        judged = [field for field in fields if not prompt_text or field.value(prompt_text) != field.value(text)]
         return [key for field in judged if (key := _key_of(field, text)) is not None]
 
     def has_keys(self, keys: Sequence[int]) -> bool:
