@@ -30,9 +30,9 @@ from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log
 from anew.families.transformer.gate_features import (
     CountContexts,
     Distribution,
-    FeatureLayout,
     GateInputs,
     gate_features,
+    num_features,
 )
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
@@ -87,7 +87,7 @@ class NgramMixer(CountBuffers):
         self.by_field = FieldCounts(vocab_size, order, spellings)
         self._records: AlignmentIndex | None = None
         self._gate: Doubles | None = None
-        gate = np.zeros((FeatureLayout.make(order, aligned).size, self.num_models))
+        gate = np.zeros((num_features(order, aligned), self.num_models))
         gate[-1] = 1 / self.num_models
         self.set_buffers({GATE: gate})
         is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
@@ -369,8 +369,7 @@ class NgramMixer(CountBuffers):
     def _features(
         self, contexts: CountContexts, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
     ) -> Doubles:
-        layout = FeatureLayout.make(self.order, log_odds is not None)
-        return gate_features(layout, self.counts, contexts.of_all, models, recent, log_odds)
+        return gate_features(self.counts, contexts.of_all, models, recent, log_odds)
 
     def _mix(
         self, contexts: CountContexts, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
