@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
+
 # Chosen on a family of proteins (docs/log.md: "Sequences: known records beside a new one"). E and P of 64, B of 32 and a
 # sharpness of 0.5 brought held-out clusters from 2.227 to 2.193 bits.
 EXPERTS = 64  # E
@@ -35,11 +37,7 @@ SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the freq
 NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are scored together, which bounds memory
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Positions = NDArray[np.int32]
+Positions = Int32s
 
 
 class Prediction(NamedTuple):

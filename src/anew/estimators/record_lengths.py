@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 
 EXACT_SHARE = 0.5  # of a length's probability, by its own count; the other half comes from those near it; chosen
 QUARTILES_IN_DEVIATIONS = 1.34  # of a normal distribution
@@ -21,10 +22,6 @@ NEWTON_STEPS = 20  # of the fit of two weights; it usually ends sooner
 RIDGE = 1.0  # penalty of the weights, as much as one target more or less
 ENOUGH_PROGRESS = 1e-7  # nats a target; the fit ends when a step gains less
 MIN_PROBABILITY = 1e-12  # probability of an end that counts as none, or as certain
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class EndModel:

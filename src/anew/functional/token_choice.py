@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from anew.core.arrays import Floats, Ints
 
 # Below it, a logarithm divided by the temperature could leave the range of fp32, and the most probable token is all that is left.
 MIN_TEMPERATURE = 1e-6

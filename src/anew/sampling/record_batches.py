@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
 from anew.data.loading.rows import GridExamples, PackedExamples, RecordExamples, examples_of
 from anew.data.modality import Modality
@@ -22,7 +22,6 @@ TOKENS_AT_ONCE = 8192  # tokens in a batch of windows: bounds the memory of its 
 # records each step has a fixed cost (docs/log.md, 2026-11-26).
 RECORD_TOKENS_AT_ONCE = 4096
 GRIDS_AT_ONCE = 32  # items in a batch of grids: bounds memory for images of any size; chosen
-Ints = NDArray[np.int64]
 
 
 def record_batches(

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Int32s, Ints
+
 Bytes = NDArray[np.uint8]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Nodes = NDArray[np.int32]
+Nodes = Int32s
 
 
 class CodeTree(NamedTuple):

@@ -11,8 +11,8 @@ Legend for shapes: T tokens of a text, V tokens, n rows, G kinds of errors (the 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Floats, Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.counts import (
     CAPITAL,
@@ -67,9 +67,6 @@ NUM_ERRORS = 26  # G
 # Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. With one, a tenth of the rare
 # kinds is refused by chance, however many tokens are drawn: the documents stay the same
 MIN_EXCESS = 2.0
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 @compiled_inner
@@ -208,7 +205,7 @@ def acceptance_of_tokens(
 
 
 @compiled
-def tally_errors(ids: Tokens, document: Memory, base: Memory, spelling: Spelling, words: Words, counts: Ints) -> None:
+def tally_errors(ids: Int32s, document: Memory, base: Memory, spelling: Spelling, words: Words, counts: Ints) -> None:
     """Read a text (T,) without predicting it, and count its errors.
 
     Args:

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from anew.core.arrays import Doubles, Floats, Ints
 
 # Prior weights of mixture, network and uniform distribution: these shares of the first tokens are drawn from them. For the last
 # one, .003 instead of .001 saves a record of noise 1.6 bits, and costs any record .003 (docs/log.md, 2026-11-26).
@@ -26,9 +27,6 @@ PRIOR = (0.977, 0.02, 0.003)
 # Share of the weights that returns to the prior with each token: a document of 500 tokens may switch once; chosen.
 SWITCH_RATE = 0.002
 MIN_PROBABILITY = 1e-37  # its logarithm is used for a probability that fp32 rounds to zero
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class FixedShare:

@@ -12,14 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.estimators.kneser_ney import KneserNey
 
 MAX_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
 LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class CountContexts(NamedTuple):

@@ -16,9 +16,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import KneserNey
@@ -50,10 +50,6 @@ GATE_ALONE = "gate_without_records"  # with which samples are drawn if they woul
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class NgramMixer(CountBuffers):

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.record_lengths import EndModel, count_lengths
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
@@ -19,9 +19,6 @@ WEIGHTS_ALONE = "weights_alone"  # the weights without aligned records, if sampl
 # Of known records, the share that may be cut where samples must end: the last one that is counted may be, and of a list those
 # that are far longer than usual.
 MAX_CUT = 0.01
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class RecordEnds(FittedBuffers):
