@@ -128,12 +128,8 @@ class AlignmentIndex:
         return keys[order], positions[order].astype(np.int32)
 
     def nearness(self, rows: Ints, lengths: Ints) -> Doubles:
-        """(n,) share of a row's tokens that it has in common, in order, with the record that shares most of them.
-
-        Args:
-            rows: (n, L) tokens.
-            lengths: (n,) how many of them count, one at least.
-        """
+        """(n,) share of a row's tokens (n, L) that it has in common, in order, with the record that shares most of them. lengths: (n,) how
+        many tokens count, one at least."""
         experts, nearness = self.experts(len(rows)), np.zeros(len(rows))
         for place in range(rows.shape[1]):
             experts.predict()
@@ -283,12 +279,9 @@ class AlignmentExperts:
 
 
 def suggest_context_length(num_tokens: int, frequencies: Floats) -> int:
-    """Length of the context by which positions are proposed: about CHANCE_HITS positions match it at random.
+    """Length of the context by which positions among so many known tokens are proposed: about CHANCE_HITS positions match it at random.
 
-    Args:
-        num_tokens: N, known tokens.
-        frequencies: (V,) frequencies of tokens, above 0.
-    """
+    frequencies: (V,) of tokens, above 0."""
     entropy = max(float(-(frequencies * np.log(frequencies)).sum()), 0.1)
     length = round(math.log(max(num_tokens, 1) / CHANCE_HITS) / entropy) if num_tokens > CHANCE_HITS else 1
     longest_key = int(62 / math.log2(max(len(frequencies), 2)))  # tokens that fit into one 64-bit number

@@ -91,12 +91,7 @@ def tally_passages(places: Ints) -> Ints:
 
 
 def largest_surplus(places: Ints, rates: Doubles) -> float:
-    """By how many tokens a sequence went on more often than usual, at most, over a stretch of it.
-
-    Args:
-        places: (k, 2) of the sequence.
-        rates: (K,) how often sequences go on.
-    """
+    """By how many tokens a sequence with these places (k, 2) went on more often than usual, (K,), at most, over a stretch of it."""
     # The largest rise of a sum above its lowest value before
     sums = np.concatenate(([0.0], np.cumsum(places[:, 1] - rates[places[:, 0]])))
     return float((sums - np.minimum.accumulate(sums)).max())

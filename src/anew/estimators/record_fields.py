@@ -60,12 +60,8 @@ class FieldReader:
 
     @classmethod
     def learn(cls, records: Sequence[Ints], spellings: Sequence[bytes]) -> FieldReader | None:
-        """The reader of rows; None where records are not rows.
-
-        Args:
-            records: Their token ids; the first one begins a record.
-            spellings: The bytes of each token.
-        """
+        """The reader of rows; None where records are not rows. records: ids of tokens, of which the first one begins a record; spellings:
+        bytes of the V tokens."""
         compared = _spread(records, COMPARED_RECORDS)
         readers = []
         for possible_roles in _possible_roles(compared, spellings):

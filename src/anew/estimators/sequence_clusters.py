@@ -135,14 +135,8 @@ def _ranges(starts: Ints, counts: Ints) -> Ints:
 
 
 def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Ints, NDArray[np.uint64]]:
-    """The different k-mers of each sequence.
-
-    Args:
-        k: Letters of a k-mer, at most 8.
-
-    Returns:
-        Owner and k-mer of each pair, both (m,), in the order of the sequences.
-    """
+    """The different k-mers of each sequence, of at most 8 letters: owner and k-mer of each pair, both (m,), in the order of the
+    sequences."""
     lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
     letters = np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8) & np.uint8(31)
     owner = np.repeat(np.arange(len(sequences), dtype=np.int64), lengths)

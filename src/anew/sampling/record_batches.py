@@ -27,14 +27,11 @@ GRIDS_AT_ONCE = 32  # items in a batch of grids: bounds memory for images of any
 def record_batches(
     modality: Modality, records: Sequence[EncodedRecord], whole_documents: bool = False
 ) -> Iterator[tuple[Ints, Batch]]:
-    """Yield batches in which every target of every record counts once.
+    """Yield batches in which every target of every record counts once, and the index of the record that each row belongs to (B,).
 
     Args:
-        records: The records: all with a label, or all without.
+        records: All with a label, or all without.
         whole_documents: Whether all windows of a document must be in one batch, however many there are.
-
-    Yields:
-        The index of the record that each row belongs to (B,), and the batch.
     """
     spec = modality.spec
     if isinstance(spec, Tokens) and spec.packed:

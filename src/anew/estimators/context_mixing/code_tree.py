@@ -40,10 +40,7 @@ class CodeTree(NamedTuple):
 def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
     """The code tree of a vocabulary: tokens sorted by spelling and halved by weight recursively, so that similar spellings are close.
 
-    Args:
-        spellings: Spellings of the V tokens, at least two.
-        weights: (V,) how common each is, above 0.
-    """
+    spellings: Of the V tokens, at least two; weights: (V,) how common each is, above 0."""
     size = len(spellings)
     order = sorted(range(size), key=lambda token: (spellings[token], token))
     mass = np.concatenate(([0.0], np.cumsum(weights[order])))

@@ -71,13 +71,10 @@ MIN_EXCESS = 2.0
 
 @compiled_inner
 def error_of(history: Keys, scratch: Keys, token: Index, spelling: Spelling, words: Words, own_words: Words) -> Index:
-    """The first error of a token after a history.
+    """The first error of a token after a history (HISTORY_SIZE,).
 
     Args:
-        history: (HISTORY_SIZE,).
         scratch: (HISTORY_SIZE,) buffer.
-        token: The token.
-        spelling: Spelling of the tokens.
         words: Words of the train part.
         own_words: Those of the document so far, which are known, too.
     """
@@ -209,7 +206,6 @@ def tally_errors(ids: Int32s, document: Memory, base: Memory, spelling: Spelling
     """Read a text (T,) without predicting it, and count its errors.
 
     Args:
-        ids: (T,).
         document: Its memory, which is extended.
         base: Memory of the train part.
         spelling, words: See `error_of`.

@@ -94,11 +94,10 @@ class ContextMixer:
 
     @classmethod
     def fit(cls, spellings: Sequence[bytes], text: Int32s, max_learned: int | None = None) -> ContextMixer:
-        """A model fitted to a text.
+        """A model fitted to a text (T,).
 
         Args:
             spellings: Bytes of the V tokens.
-            text: (T,) its tokens.
             max_learned: Number of the last tokens from which curves and weights are learned, which takes three times as long as
                 counting them; None for all.
 
@@ -170,11 +169,7 @@ class ContextMixer:
         return make_memory(room, self.vocab_size)
 
     def read(self, document: Memory, ids: Int32s) -> tuple[Floats, Ints]:
-        """Read on in a document.
-
-        Args:
-            document: A document with room for the tokens.
-            ids: (T,) the tokens.
+        """Read on in a document, which must have room for the tokens (T,).
 
         Returns:
             (T, D) log odds of each question, and (T,) the order of the longest context that was seen.
@@ -344,15 +339,7 @@ class ContextMixer:
         return result
 
     def count_errors(self, document: Memory, ids: Int32s) -> Ints:
-        """Read on in a document, and count its errors.
-
-        Args:
-            document: A document with room for the tokens.
-            ids: (T,) the tokens.
-
-        Returns:
-            (G,) how often each kind was there.
-        """
+        """Read on in a document, which must have room for the tokens (T,). Returns (G,) how often each kind of error was there."""
         _check_tokens(ids, self.vocab_size)
         counts = np.zeros(NUM_ERRORS, dtype=np.int64)
         tally_errors(ids, document, self.base, self.spelling, self.words, counts)

@@ -48,14 +48,8 @@ class FixedShare:
         return mixed
 
     def observe(self, log_probs: Doubles) -> Doubles:
-        """Update the weights with the next token.
-
-        Args:
-            log_probs: (n, E) log-probabilities that the experts gave it.
-
-        Returns:
-            (n,) log-probability that all of them together gave it.
-        """
+        """Update the weights with the next token, to which the experts gave these log-probabilities (n, E), and all together the returned
+        one (n,)."""
         largest = log_probs.max(1, keepdims=True)  # (n, 1)
         joint = self.weights * np.exp(log_probs - largest)  # (n, E)
         total = joint.sum(1, keepdims=True)  # (n, 1)
