@@ -144,10 +144,7 @@ class ContextHead(FittedBuffers):
     def count_errors(self, opening: int, ids: Int32s) -> Ints:
         """(G,) errors of each kind in a document (T,) that is whole from its beginning: later, brackets close that were opened before.
 
-        Args:
-            opening: The token before it.
-            ids: (T,).
-        """
+        opening: The token before it."""
         document = self.mixer.document(len(ids) + 1)
         self.mixer.recall(document, np.array([opening], dtype=np.int32))
         return self.mixer.count_errors(document, ids)
@@ -173,11 +170,7 @@ class ContextHead(FittedBuffers):
         return self.mixer.network_logits(probabilities, targets)
 
     def read(self, ids: Int32s, segments: Sequence[Segment]) -> tuple[Floats, Ints]:
-        """Read the targets of a batch, document by document.
-
-        Args:
-            ids: (B * L,).
-            segments: The targets to read, in order.
+        """Read the targets of a batch (B * L,), document by document, in the order of the segments.
 
         Returns:
             (T, D) log odds of each question, and (T,) the longest orders that were seen before.
@@ -224,14 +217,11 @@ class ContextHead(FittedBuffers):
         return self.mixer.unigram
 
     def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
-        """Probabilities of the next token in each row; the state observes the token afterwards.
+        """(n, V) joint probabilities of the next token in each row; the state observes the token afterwards.
 
         Args:
             ids: (n, t) ids so far, which the state has read.
             logits: (n, V) logits of the network.
-
-        Returns:
-            (n, V) joint probabilities.
         """
         assert isinstance(state, ContextState)
         network = softmax(logits)[0]
@@ -249,15 +239,12 @@ class ContextHead(FittedBuffers):
         allowed: Floats | None = None,
         own_passages: OwnPassageRows | None = None,
     ) -> Ints:
-        """Tokens (n,) from the distribution of `weights_after`, far quicker.
-
-        Errors are refused as often as the state says.
+        """Tokens (n,) from the distribution of `weights_after`, far quicker. Errors are refused as often as the state says.
 
         The state must observe them afterwards.
 
         Args:
-            ids: (n, t) ids so far, which the state has read.
-            logits: (n, V) logits of the network.
+            ids, logits: See `weights_after`.
             uniform: (n,) numbers in [0, 1) that decide.
             allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
             own_passages: Passages of themselves that the samples follow, to go on with them as often as data does; None: no limit.

@@ -200,14 +200,7 @@ class NgramMixer(CountBuffers):
         allowed: Floats | None = None,
         own_passages: OwnPassageRows | None = None,
     ) -> Ints:
-        """Draw the next tokens (n,).
-
-        Args:
-            ids, logits, state: See `weights_after`.
-            uniform: (n,) in [0, 1).
-            allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
-            own_passages: Passages of themselves that the rows follow, to go on with them as often as data does; None: no limit.
-        """
+        """Draw the next tokens (n,); for the arguments see `ContextHead.draw`."""
         return token_choice.sample_tokens(self._limited(ids, logits, state, allowed, own_passages), uniform)
 
     def _limited(
@@ -244,14 +237,8 @@ class NgramMixer(CountBuffers):
         return read_prompt(self, ids, num_known, network_of, labels)
 
     def step(self, contexts: CountContexts, logits: Floats, state: MixerState) -> Floats:
-        """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
-
-        Args:
-            logits: (n, V) logits of the network.
-
-        Returns:
-            (n, V) joint probabilities.
-        """
+        """(n, V) joint probabilities of the next token in each row. The state records all models' proposals until `observe` gives
+        the actual token. logits: (n, V) of the network."""
         counted = self.combined.distribution(contexts)
         models = [Distribution(*softmax(logits)), Distribution(counted, np.log(counted))]
         log_odds = None
@@ -288,16 +275,7 @@ class NgramMixer(CountBuffers):
         return replace(inputs, aligned=aligned, log_odds=log_odds.ravel(), is_near=is_near.ravel())
 
     def target_log_probs(self, contexts: CountContexts, network: Floats, targets: Ints) -> Floats:
-        """Log-probabilities that network and counts gave the targets.
-
-        Args:
-            contexts: Those of the counts of B*L targets.
-            network: (B*L, V) log-probabilities.
-            targets: (B, L).
-
-        Returns:
-            (2, B, L).
-        """
+        """(2, B, L) log-probabilities that network and counts gave the targets (B, L), which have these contexts. network: (B*L, V)."""
         flat = targets.ravel()
         of_network = network[np.arange(len(flat)), flat]
         of_counts = np.log(self.combined.probability(contexts, flat))
@@ -422,14 +400,7 @@ def read_prompt(
     network_of: Callable[[slice], Floats],
     labels: Ints | None = None,
 ) -> MixerState:
-    """State after reading prompts, before the first new token.
-
-    Args:
-        ids: (n, t) ids of the prompts.
-        num_known: Number of the last tokens that the network sees; those before are ignored.
-        network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
-        labels: (n,) classes; None where no class is known.
-    """
+    """State after reading prompts, before the first new token. For the arguments see `ContextHead.read_prompt`."""
     tokens = ids[:, ids.shape[1] - num_known :]
     length = tokens.shape[1] - 1
     rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))

@@ -82,23 +82,17 @@ class RecordEnds(FittedBuffers):
             raise ValueError("the lengths of records are inconsistent")
 
     def fit(self, log_probs: Floats, places: Ints, targets: Ints) -> None:
-        """Fit the weights to held-out targets.
-
-        Args:
-            log_probs: (n, V) log-probabilities before.
-            places: (n,) the number of each target in its record, from 1.
-            targets: (n,).
-        """
+        """Fit the weights to held-out targets (n,), which had these log-probabilities (n, V) before. places: (n,) the number of each in its
+        record, from 1."""
         if self.is_counted and self.end_id is not None:
             lengths = self.get_buffer(LENGTHS).cpu().numpy()
             model = EndModel.fit(lengths, log_probs[:, self.end_id], places, targets == self.end_id)
             self.set_weights(WEIGHTS, model.weights)
 
     def weigh(self, log_probs: Floats, places: Ints | int, alone: bool = False) -> Floats:
-        """(n, V) log-probabilities with those of an end corrected.
+        """(n, V) log-probabilities, normalized, with those of an end corrected.
 
         Args:
-            log_probs: (n, V), normalized.
             places: (n,) the number of each target in its record, from 1, or that of all rows.
             alone: Whether they come from a mixture without aligned records.
         """
