@@ -36,7 +36,7 @@ from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords, trained_on
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
-from anew.families.transformer.own_passage_limit import OwnPassageLimit
+from anew.families.transformer.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
 from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.portable import decoder_sampler, parts_left_out
 from anew.families.transformer.record_nearness import draws_copies
@@ -245,9 +245,21 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         elif self.own_passages is None and self.mixer is None:
             return  # tokens of a codec: each batch that is read has to be encoded
         else:
-            texts = fit_to_texts(self.mixer, self.passages, self.contexts, sweep, c.context_tokens, c.context_learned)
+            texts = fit_to_texts(
+                self.mixer, self.passages, self.contexts, sweep, self._max_counted_tokens, c.context_learned
+            )
         if self.own_passages is not None:
             self.own_passages.count(texts, self.spec.special.get("end"))
+
+    @property
+    def sweep_limit(self) -> int | None:
+        return -(-self._max_counted_tokens // self.spec.length) if self.spec.packed else None
+
+    @property
+    def _max_counted_tokens(self) -> int:
+        """Tokens that are counted, or whose contexts are; without either, those that `OwnPassageLimit` counts."""
+        is_alone = self.mixer is None and self.contexts is None
+        return min(self.config.context_tokens, COUNTED_TOKENS) if is_alone else self.config.context_tokens
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
