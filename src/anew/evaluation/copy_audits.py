@@ -155,7 +155,8 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             assert self.item_type is not None
             schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
             compared = AuditSize(min(size.num_samples, result.samples), min(size.num_real, n_held))
-            schedule.add(compared, self.total_clock.spent() - begin, reading / n_held)
+            seconds = self.total_clock.spent() - begin
+            schedule.add(compared, seconds, reading / n_held, controls=not is_trial)
             size = schedule.next(max(self.total_clock.remaining(), 0.0), available, max_real)
         limited = not is_memory_full and result.train < result.n_train_total
         items = result.compared

@@ -21,6 +21,7 @@ from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import MIN_ITEMS, Clock, Labels
 from anew.evaluation.items_in_time import WITHIN_TIME, compared_sentence
+from anew.evaluation.measure import without
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
@@ -202,7 +203,7 @@ def _with_scores(
         if is_measured:
             supply = _supply(measurements.supply, batch.sets.supply, len(evaluation.inputs.samples) / n)
             notes = _notes(evaluation, batch, supply)
-            unmeasured = [name for name in batch.unmeasured if name not in measured]
+            unmeasured = without(batch.unmeasured, measured)
             measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
@@ -214,7 +215,7 @@ def _with_scores(
 
 def _with_further(measurements: Measurements, scores: list[Score], measured: set[str]) -> Measurements:
     """The measurements with further scores, without the names of what was measured."""
-    unmeasured = [name for name in measurements.unmeasured if name not in measured]
+    unmeasured = without(measurements.unmeasured, measured)
     if not scores and unmeasured == measurements.unmeasured:
         return measurements
     return replace(measurements, scores=_latest(measurements.scores, scores), unmeasured=unmeasured)
