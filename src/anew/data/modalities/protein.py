@@ -356,8 +356,7 @@ class Protein(Text):
         return self.spec.special.get("back", -1)
 
     def _decode_row(self, row: Sequence[int]) -> str:
-        back = self._back_token
-        text: str = super()._decode_row([i for i in row if i != back] if back in row else row)
+        text: str = super()._decode_row([i for i in row if i != back] if (back := self._back_token) in row else row)
         return text[::-1] if row and row[0] == back else text
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
