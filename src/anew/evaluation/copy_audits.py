@@ -36,7 +36,7 @@ class AuditSeries(Generic[ItemT]):
     schedule: AuditSchedule = field(default_factory=lambda: AuditSchedule(0))
     pool: AuditPool[ItemT] | None = None
     reading: float = 0.0
-    available: RealItems = RealItems(0, 0)
+    available: RealItems = field(default_factory=lambda: RealItems(0, 0))
     max_real: int = 0
     is_memory_full: bool = False
     compared: AuditSize | None = None
