@@ -151,6 +151,37 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         assert not any("of 4,000 training items" in note.sentence for note in evaluation.notes) or tried[-1][1] < 6500
 
 
+def test_audits_go_on_where_those_of_a_shorter_time_ended(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the time that was left after a report, the first small audit was run once more, and the items were read again."""
+    clock, tried, read, run_audit = [0.0], list[tuple[int, int]](), list[int](), IMAGE.run_audit
+
+    def timed_audit(self: Any, pool: AuditPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
+        result = run_audit(self, pool, max_items, n_samples, **more)
+        tried.append((n_samples, result.train + result.held_out))
+        clock[0] += comparisons(*tried[-1], IMAGES.query_cost, controls=more["controls"]) / 8e6
+        return result
+
+    def pool(n: int) -> AuditPool:
+        read.append(n)
+        return pool_of(train, held_out)(n)
+
+    monkeypatch.setattr(IMAGE, "run_audit", timed_audit)
+    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
+    train, held_out = pictures(1_000, 3), pictures(600, 4)
+    inputs = make_inputs(train, held_out, pictures(100, 5), pool=pool, seconds=0.3)
+    first = IMAGE(inputs)
+    assert len(list(first.copy_tests())) > 1
+    num_tried, num_read = len(tried), len(read)
+    further = IMAGE(replace(inputs, seconds=2.0))
+    further.continue_audits(first)
+    assert list(further.copy_tests()) and min(tried[num_tried:]) > max(tried[:num_tried]) and len(read) == num_read
+    no_time = IMAGE(replace(inputs, seconds=0.01))
+    no_time.continue_audits(first)
+    assert list(no_time.copy_tests()) == []
+
+
 def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,6 +170,9 @@ class Copied(Slow):
 
     item_type = object()
 
+    def continue_audits(self, earlier: object) -> None:
+        assert isinstance(earlier, Copied)
+
     def copy_tests(self) -> Iterator[CopyTestResult]:
         self.closest_pairs = ["pair"]
         yield copies(train=self.train)

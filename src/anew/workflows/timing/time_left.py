@@ -86,6 +86,7 @@ def measure_in_time_left(
         supplemented, notes = _with_scores(evaluation, measurements, stop_at - (1.0 - share) * left, crowding, reporter)
     if lacks_copies:
         batch, further = _batch(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
+        batch.continue_audits(evaluation)
         look_for_copies(batch, further, reporter, stop_at)
         if further.copies is not None and _compared(further.copies) > _compared(measurements.copies):
             supplemented, pairs = _with_copies(supplemented, further.copies), batch.closest_pairs
