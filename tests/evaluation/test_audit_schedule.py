@@ -120,6 +120,6 @@ def test_a_far_larger_audit_comes_after_one_between() -> None:
 
 
 def test_an_audit_without_controls_has_fewer_comparisons() -> None:
-    """Of 20 samples, controls were a third of what was counted, and the next audit took half as long again as planned."""
+    """Of 20 samples, controls were a quarter of what was counted, and the next audit took longer than planned."""
     with_controls, without = (comparisons(20, 128, 20_000, controls=controls) for controls in (True, False))
-    assert with_controls > 1.4 * without
+    assert with_controls > 1.3 * without
