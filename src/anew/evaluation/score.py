@@ -198,6 +198,7 @@ def guessing_spec(
     large: float = 0.35,
     order: int = 100,
     one_sided: bool = False,
+    ending: str = "",
     **options: Unpack[ToleranceOptions],
 ) -> MetricSpec:
     """The metric of how often samples are told from real items, 0.5 if by guessing alone; 65% does not matter, 85% is obvious.
@@ -208,8 +209,9 @@ def guessing_spec(
         clause: What tells them apart, the beginning of the clause of the tolerance.
         large, options: See `Tolerance`.
         one_sided: Whether 0.5 also stands for less often than that.
+        ending: End of the clause, after the numbers.
     """
-    clause = f"{clause} {{value:.0%}} of the time {{guessing}}"
+    clause = f"{clause} {{value:.0%}} of the time {{guessing}}{ending}"
     half = "guessing, or less often;" if one_sided else "guessing,"
     sentence = f"{meaning} (0.5 = {half} 1 = always)."
     tolerance = Tolerance("closeness", 0.15, large, clause, exact_baseline=GUESSING, **options)

@@ -236,7 +236,7 @@ def test_of_few_records_it_is_said_that_letter_combinations_were_not_looked_at(
         evaluation = EXPORT(make_inputs(training, records, samples, packed=False))
         scores = list(evaluation.scores())
         assert any(score.name == "odd_records" for score in scores) != is_missing
-        assert evaluation.unmeasured == []  # no time would measure them
+        assert evaluation.unmeasured == {}  # no time would measure them
         assert any("fewer than 100 training records" in note.sentence for note in evaluation.notes) == is_missing
 
 
