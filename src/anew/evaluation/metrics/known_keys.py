@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from anew.estimators.record_keys import key_fields
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import Group, MetricSpec, Score
 from anew.functional.intervals import clopper_pearson
+from anew.functional.key_fields import find_key_fields
 
 KNOWN_KEYS = MetricSpec(
     "known_keys",
@@ -32,13 +32,11 @@ def key_scores(
         training: All training records.
     """
     scores = []
-    for field in key_fields(known):
-        values = {field.value(record) for record in training} - {""}
+    for field in find_key_fields(known):
+        values, name = {field.value(record) for record in training} - {None}, f"field {field.column + 1}"
         marks = [np.array([field.value(record) in values for record in part]) for part in (samples, held_out)]
-        source = (
-            f"{field.name} of samples that one of {len(training):,} training records has, too; real: held-out records"
-        )
+        source = f"{name} of samples that one of {len(training):,} training records has, too; real: held-out records"
         real_high = clopper_pearson(float(marks[1].sum()), len(marks[1]))[1]
-        scores.append(replace(share_score(KNOWN_KEYS, *marks, source), note=field.name, real_high=real_high))
+        scores.append(replace(share_score(KNOWN_KEYS, *marks, source), note=name, real_high=real_high))
     if scores:
         yield max(scores, key=lambda score: score.value)
