@@ -34,9 +34,11 @@ def key_scores(
     scores = []
     for field in find_key_fields(known):
         values, name = {field.value(record) for record in training} - {None}, f"field {field.column + 1}"
-        marks = [np.array([field.value(record) in values for record in part]) for part in (samples, held_out)]
+        is_known, is_real_known = (
+            np.array([field.value(record) in values for record in part]) for part in (samples, held_out)
+        )
         source = f"{name} of samples that one of {len(training):,} training records has, too; real: held-out records"
-        real_high = clopper_pearson(float(marks[1].sum()), len(marks[1]))[1]
-        scores.append(replace(share_score(KNOWN_KEYS, *marks, source), note=name, real_high=real_high))
+        real_high = clopper_pearson(float(is_real_known.sum()), len(held_out))[1]
+        scores.append(replace(share_score(KNOWN_KEYS, is_known, is_real_known, source), note=name, real_high=real_high))
     if scores:
         yield max(scores, key=lambda score: score.value)
