@@ -7,7 +7,8 @@ Hosts are network namespaces with veth pairs on a bridge (needs root and iproute
 data; one process each.
 
 - `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
-- `verbs`: `sample` and `evaluate` of a run that only the first host has; whether samples and figures are those of one process.
+- `verbs`: `sample` and `evaluate` of a run that only the first host has; whether samples have the bytes of one process, and the largest
+  relative difference of figures.
 - `resume`: the run of so many hosts is stopped by SIGTERM to the last one, and continues on another number (`--resumed 4:3 1:2`).
 - `cut`: the last host's port is taken off the bridge, `--cuts` times; seconds until the command of each host ends, and what it says.
 - `kill`: on this machine, two processes under --max-restarts, a random one of which is killed at random instants (SIGKILL), until
@@ -129,9 +130,18 @@ def verbs_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone
         for words in (sample, evaluate):
             codes, seconds = run_hosts(arguments, folders, words)
             row |= {f"{words[0]}_codes": codes, f"{words[0]}_s": round(seconds, 1)}
-    figures = [json.loads((place / "measured" / "report.json").read_text())["scores"] for place in (one, folders[0])]
     files = [contents(place / "new") for place in (one, folders[0])]
-    return row | {"same_bytes": files[0] == files[1], "same_figures": figures[0] == figures[1]}
+    return row | {"same_bytes": files[0] == files[1], "figures_difference": figures_difference(one, folders[0])}
+
+
+def figures_difference(place: Path, other: Path) -> float:
+    """Largest relative difference of a number in the reports of two places; infinite where they have different figures."""
+    scores = [json.loads((folder / "measured" / "report.json").read_text())["scores"] for folder in (place, other)]
+    pairs = list(itertools.zip_longest(*scores, fillvalue={}))
+    numbers = [(a[key], b.get(key)) for a, b in pairs for key in a if isinstance(a[key], float)]
+    if any(a.get("name") != b.get("name") for a, b in pairs) or any(b is None for _, b in numbers):
+        return float("inf")
+    return max(abs(a - b) / max(abs(b), 1e-9) for a, b in numbers)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
