@@ -323,9 +323,8 @@ class Audit(Generic[ItemT]):
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
             others = [item for i, item in enumerate(self._real_items) if i % FOLDS != fold]
-            bits[items % FOLDS == fold] = self._item_type.bits(
-                [self._real_items[i] for i in items[items % FOLDS == fold]], others
-            )
+            in_fold = items % FOLDS == fold
+            bits[in_fold] = self._item_type.bits([self._real_items[i] for i in items[in_fold]], others)
         return bits >= min_unguessable_bits(self.n_samples, self.n_real)
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
