@@ -73,8 +73,8 @@ def test_copies_share_what_was_read_before_and_find_it() -> None:
         if place in (0, 100, 200):  # also of a copy of one that has read more
             passage = passage.copy()
             copies.append(passage)
-        for each in (passage, alone):
-            each.read(token)
+        passage.read(token)
+        alone.read(token)
         assert (passage.next_token, passage.kind) == (alone.next_token, alone.kind)
     assert [len(copy._tokens) for copy in copies] == [100, 200, 300]
     first, second = alone.copy(), alone.copy()
