@@ -10,6 +10,12 @@ from anew.errors import closest_name, did_you_mean
 OPTION_SYNONYMS = {"--out": "--run"}
 # What other programs call a setting
 SETTING_SYNONYMS = {"length": "max_tokens", "max_length": "max_tokens", "max_new_tokens": "max_tokens"}
+# What no command has, and where it is, as a clause
+FILLING = (
+    "; parts of pictures, clips and sounds are filled in on the page of `anew studio` (Play), or in Python by "
+    "model.sample(condition=(item, mask)); --suffix gives the text after a gap"
+)
+ELSEWHERE = dict.fromkeys(("--fill", "--inpaint", "--mask", "--condition"), FILLING)
 
 
 def option_hint(option: str, options: Sequence[str], positional: Sequence[str], command: str) -> str:
@@ -19,21 +25,23 @@ def option_hint(option: str, options: Sequence[str], positional: Sequence[str], 
         option: What was given, with its dashes.
         options: Those of the command, with theirs.
         positional: Its other arguments, such as RUN.
-        command: Its name, such as `anew evaluate`.
+        command: Its name, such as `evaluate`.
     """
     argument = option.lstrip("-").upper()
     if argument in positional:
-        return f"; {argument} stands without an option: `{command} {argument}`"
+        return f"; {argument} stands without an option: `anew {command} {argument}`"
     synonym = OPTION_SYNONYMS.get(option)
     meant = synonym if synonym in options else None
     if len(option) == len("-x"):  # of one letter no other one is meant
         meant = next((name for name in options if name.startswith(f"-{option}")), None)
     if meant is not None:
         return f"; did you mean {meant!r}?"
+    if command == "sample" and option in ELSEWHERE:
+        return ELSEWHERE[option]
     if "--set" in options and len(option) > len("-x"):
         from anew.api.catalog import setting_names  # it imports PyTorch
 
-        settings, name = setting_names(command.split()[-1]), option.lstrip("-").replace("-", "_")
+        settings, name = setting_names(command), option.lstrip("-").replace("-", "_")
         name = name if name in settings else SETTING_SYNONYMS.get(name, name)
         if name in settings and closest_name(option, options) is None:
             return f"; it is a setting: --set {name}=..."

@@ -97,7 +97,7 @@ class CommandParser(argparse.ArgumentParser):
             advice = ONE_PATH if "data" in self.shown else ""
             self.error(f"unexpected argument {shorten(leftover[0])}{advice}")
         positional = [str(action.metavar) for action in self.arguments if not action.option_strings]
-        hint = option_hint(option.partition("=")[0], self.options, positional, self.prog)
+        hint = option_hint(option.partition("=")[0], self.options, positional, self.prog.split()[-1])
         raise ConfigError(f"unknown option {shorten(option)}{hint}")
 
 
