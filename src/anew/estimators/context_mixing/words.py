@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.counts import (
     FIRST_NON_ASCII,
@@ -26,8 +26,6 @@ from anew.estimators.context_mixing.counts import (
 
 MAX_LOAD = 0.5  # share of slots in use above which the table of words grows
 FIRST_SLOTS = 4096  # of that table; a short text needs no more
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 class Words(NamedTuple):
@@ -42,7 +40,7 @@ class Words(NamedTuple):
     used: Ints
 
 
-def words_of(text: Tokens, spelling: Spelling) -> Words:
+def words_of(text: Int32s, spelling: Spelling) -> Words:
     """The words and pairs of a text. text: (T,)."""
     slots = FIRST_SLOTS
     while True:
@@ -53,7 +51,7 @@ def words_of(text: Tokens, spelling: Spelling) -> Words:
 
 
 @compiled
-def add_words(text: Tokens, spelling: Spelling, words: Words, most: int) -> bool:
+def add_words(text: Int32s, spelling: Spelling, words: Words, most: int) -> bool:
     """Add the words and pairs of a text (T,). Returns whether at most `most` slots were needed; otherwise some are missing."""
     letters, previous, character, last = np.uint64(0), np.uint64(0), np.uint64(0), np.int64(0)
     for t in range(len(text)):
