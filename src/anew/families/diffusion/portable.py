@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from anew.estimators.clip_mixture import ClipMixture
 from anew.families import portable
+from anew.families.diffusion.denoiser import DiffusionModel
 from anew.families.portable import Graph, PortableSampler
 from anew.functional.ode import ETA, STOCHASTIC
-
-if TYPE_CHECKING:
-    from anew.families.diffusion.family import Diffusion
 
 # (y (B, D), levels (B, F), components (B,)) -> denoised estimates (B, D); it must not branch on values, as it is traced
 Estimate = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def diffusion_sampler(family: Diffusion, sigmas: Tensor, estimate: Estimate) -> PortableSampler:
+def diffusion_sampler(family: DiffusionModel, sigmas: Tensor, estimate: Estimate) -> PortableSampler:
     """A sampler that goes from the closed form at the highest noise level down to a sample.
 
     Args:
@@ -61,7 +58,7 @@ def diffusion_sampler(family: Diffusion, sigmas: Tensor, estimate: Estimate) -> 
 
 
 def _of_clips(
-    family: Diffusion,
+    family: DiffusionModel,
     estimate: Estimate,
     mixture: ClipMixture,
     start: tuple[Graph, dict[str, Tensor]],
@@ -109,7 +106,7 @@ def _of_clips(
     return PortableSampler(clip_graphs, steps)
 
 
-def _drawing(family: Diffusion, num_renoised: int) -> tuple[dict[str, object], ...]:
+def _drawing(family: DiffusionModel, num_renoised: int) -> tuple[dict[str, object], ...]:
     """The steps that draw all random values of a sample, and what it starts from. num_renoised: steps that take new noise."""
     mixture, shape = family.mixture, family.spec.shape
     return (

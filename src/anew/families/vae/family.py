@@ -257,7 +257,7 @@ class Vae(Family[Grid, VaeConfig]):
             start = self.expected_items(bottom)
             deviations = latents[:, self.config.top_dim :].view_as(bottom)
             keys, samples_pixels = request.sample_keys(seed), sampling.pixels == "sample"
-            yield from filled(self, start, deviations, given_values, keys, samples_pixels)
+            yield from filled(self, start, deviations, given_values, keys, self.block_dtype, samples_pixels)
         elif sampling.pixels == "sample":
             yield self.sampled_items(bottom, request.sample_keys(seed))
         else:
@@ -320,13 +320,13 @@ class Vae(Family[Grid, VaeConfig]):
     # -- export ---------------------------------------------------------------------------------------------------------
 
     def portable_sampler(self) -> PortableSampler:
-        return vae_sampler(self)
+        return vae_sampler(self, self, self.config.top_dim)
 
     def portable_decoder(self) -> Graph:
-        return vae_decoder(self)
+        return vae_decoder(self, self)
 
     def portable_encoder(self) -> Graph:
-        return vae_encoder(self)
+        return vae_encoder(self, self)
 
 
 def _kl_from_standard_normal(posterior: Normal) -> Tensor:

@@ -10,7 +10,7 @@ Legend for shapes: B items, K top numbers, c channels, h rows and w columns of b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,19 +20,27 @@ from anew.families.known import KnownValues
 from anew.functional.latents import latent_mask
 from anew.nets.autoencoder import VariationalAutoencoder
 
-if TYPE_CHECKING:
-    from anew.families.vae.family import Vae
-
 # Sweeps of the chain, which take equally long: 12 left an error of 1.04, 30 .96, 60 .88 (docs/log.md, 2026-11-26).
 SWEEPS = 30
 
 
+class FillsIn(Protocol):
+    """The part of the family that is used here."""
+
+    autoencoder: VariationalAutoencoder
+    rows: int
+
+    def expected_items(self, bottom: Tensor) -> Tensor: ...
+    def sampled_items(self, bottom: Tensor, keys: Sequence[tuple[int, int]]) -> Tensor: ...
+
+
 def filled(
-    family: Vae,
+    family: FillsIn,
     x: Tensor,
     deviations: Tensor,
     known: KnownValues,
     keys: Sequence[tuple[int, int]],
+    dtype: torch.dtype,
     samples_pixels: bool,
 ) -> Iterator[Tensor]:
     """Drafts with the known values.
@@ -46,7 +54,7 @@ def filled(
     Yields:
         (B, C, H, W) after each of SWEEPS sweeps.
     """
-    autoencoder, dtype = family.autoencoder, family.block_dtype
+    autoencoder = family.autoencoder
     mask, values = known.mask.view_as(x), known.values.view_as(x)
     position_mask = latent_mask(mask.float(), autoencoder.sides)  # (B, 1, h, w)
     sources = [sample_generator(row_seed, "fill", index) for row_seed, index in keys]

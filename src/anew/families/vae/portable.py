@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from anew.core.specs import Grid
 from anew.families import portable
 from anew.families.portable import Graph, PortableSampler
 from anew.families.vae.filling import sweep
-
-if TYPE_CHECKING:
-    from anew.families.vae.family import Vae
+from anew.families.vae.prior import MixturePrior
+from anew.nets.autoencoder import VariationalAutoencoder
 
 DTYPE = torch.float32
 
 
-def vae_sampler(family: Vae) -> PortableSampler:
+class PortableVae(Protocol):
+    """The part of the family that is used here."""
+
+    spec: Grid
+    autoencoder: VariationalAutoencoder
+    prior: MixturePrior
+    centre: Tensor
+    scale: Tensor
+    temperature: Tensor
+
+    @property
+    def latent(self) -> Grid: ...
+
+
+def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int) -> PortableSampler:
     """Top latents by the fitted prior, bottom latents around what these say, then the decoder. Pixels are means."""
-    size, top_dim, autoencoder, prior = (
-        math.prod(family.latent.shape),
-        family.config.top_dim,
-        family.autoencoder,
-        family.prior,
-    )
+    size, autoencoder, prior = math.prod(family.latent.shape), family.autoencoder, family.prior
     num_components = prior.num_clusters + 1
 
     def draw(weights: Tensor, noise: Tensor) -> Tensor:
@@ -44,9 +53,9 @@ def vae_sampler(family: Vae) -> PortableSampler:
     top = torch.zeros(2, top_dim)
     prior_inputs = {"weights": torch.zeros(2, num_components), "noise": top}
     graphs = (
-        Graph("prior", family, draw, prior_inputs, ("top",)),
-        Graph("decoder", family, decode, {"top": top, "deviations": torch.zeros(2, size)}, ("x",)),
-        vae_encoder(family),
+        Graph("prior", owner, draw, prior_inputs, ("top",)),
+        Graph("decoder", owner, decode, {"top": top, "deviations": torch.zeros(2, size)}, ("x",)),
+        vae_encoder(family, owner),
     )
     item = {"x": torch.zeros(2, *family.spec.shape)}
     filling = item | {
@@ -54,7 +63,7 @@ def vae_sampler(family: Vae) -> PortableSampler:
         "noise": top,
         "deviations": torch.zeros(2, size),
     }
-    views = (Graph("fill", family, fill, filling, ("filled",)),)
+    views = (Graph("fill", owner, fill, filling, ("filled",)),)
     steps = (
         portable.choose("component", prior.weights, prior.component_class, prior.num_clusters),
         portable.one_hot("weights", "component", num_components),
@@ -66,21 +75,21 @@ def vae_sampler(family: Vae) -> PortableSampler:
     return PortableSampler(graphs, steps, views=views)
 
 
-def vae_decoder(family: Vae) -> Graph:
+def vae_decoder(family: PortableVae, owner: nn.Module) -> Graph:
     """From scaled bottom latents to items."""
 
     def decode(latents: Tensor) -> Tensor:
         bottom = latents * family.scale[:, None, None] + family.centre[:, None, None]
         return family.autoencoder.decode(bottom, DTYPE).mean()
 
-    return Graph("codec", family, decode, {"latents": torch.zeros(2, *family.latent.shape)}, ("x",))
+    return Graph("codec", owner, decode, {"latents": torch.zeros(2, *family.latent.shape)}, ("x",))
 
 
-def vae_encoder(family: Vae) -> Graph:
+def vae_encoder(family: PortableVae, owner: nn.Module) -> Graph:
     """From items to scaled bottom latents."""
 
     def encode(x: Tensor) -> Tensor:
         bottom, _ = family.autoencoder.encode(x, DTYPE)
         return (bottom.mean - family.centre[:, None, None]) / family.scale[:, None, None]
 
-    return Graph("encoder", family, encode, {"x": torch.zeros(2, *family.spec.shape)}, ("latents",))
+    return Graph("encoder", owner, encode, {"x": torch.zeros(2, *family.spec.shape)}, ("latents",))
