@@ -21,7 +21,7 @@ from PIL import Image
 from anew.core.extras import require
 from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
-from anew.data.formats import animations, frame_folders
+from anew.data.formats import animations, frame_folders, pixels
 from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.shared_video import frames_from, recording_of
 
@@ -370,7 +370,7 @@ def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
-    frames = [_on_white(frame) for frame in enlarge(clip)]
+    frames = [np.asarray(pixels.on_white(Image.fromarray(frame)).convert("RGB")) for frame in enlarge(clip)]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
     out = io.BytesIO()
     codec = next(name for name in ENCODERS if name in av.codecs_available)
@@ -395,14 +395,6 @@ def read_comment(data: bytes) -> str:
             return str(container.metadata.get("comment", ""))
     except av.error.FFmpegError as error:
         raise ValueError(f"it is not a video file ({error.strerror})") from None
-
-
-def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert a frame to (H, W, 3), with transparent pixels on white."""
-    image = Image.fromarray(frame)
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image)
-    return np.asarray(image.convert("RGB"))
 
 
 def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
