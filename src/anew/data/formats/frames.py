@@ -196,10 +196,8 @@ def _timing(data: Data) -> Timing:
             raise ValueError("its video stream has no pictures")
         _check_frame_size(width, height)
         gif = container.format.name == "gif"
-        bounds = limits.VIDEO
-        used, max_pixels = (
-            (min(bounds.gif_frames, MAX_FRAMES), bounds.gif_pixels) if gif else (MAX_FRAMES, bounds.pixels)
-        )
+        used = min(limits.GIF_FRAMES, MAX_FRAMES) if gif else MAX_FRAMES
+        max_pixels = limits.GIF_PIXELS if gif else limits.FILM_PIXELS
         base, times, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
@@ -235,8 +233,8 @@ def _whole(data: Data) -> bytes:
 def _timing_of_animation(data: bytes) -> Timing:
     width, height, stamps = animations.read_times(data)
     _check_frame_size(width, height)
-    used = stamps[: min(limits.VIDEO.gif_frames, MAX_FRAMES)]
-    _check_pixels(width, height, len(used), limits.VIDEO.gif_pixels)
+    used = stamps[: min(limits.GIF_FRAMES, MAX_FRAMES)]
+    _check_pixels(width, height, len(used), limits.GIF_PIXELS)
     return _timing_from_stamps(width, height, used, UNTIMED_RATE, len(stamps) > len(used))
 
 
