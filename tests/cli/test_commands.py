@@ -490,6 +490,10 @@ MISTAKES = [
     (("train", "{data}", "-b", "10m"), "unknown option '-b'; did you mean '--budget'"),
     (("sample", "{run}", "--out", "x", "--max-tokens", "9"), "unknown option '--max-tokens'; .* --set max_tokens="),
     (("sample", "{run}", "--out", "x", "--length=9"), "it is a setting: --set max_tokens="),
+    (
+        ("sample", "{run}", "--out", "x", "--fill", "y.png"),
+        "parts of pictures, clips and sounds are filled in on the page",
+    ),
     (("train", "{data}", "--width", "64"), "unknown option '--width'; it is a setting: --set width="),
     (("train", "{data}", "--length", "64"), "unknown option '--length'; allowed: "),
     (("train", "{data}", "--out", "x"), "unknown option '--out'; did you mean '--run'"),

@@ -10,6 +10,12 @@ from anew.errors import closest_name, did_you_mean
 OTHER_COMMANDS_SAY = {"--out": ("--run",), "--run": ("--out",), "--output": ("--out", "--run")}
 # What other programs call a setting
 OTHER_PROGRAMS_SAY = {"length": "max_tokens", "max_length": "max_tokens", "max_new_tokens": "max_tokens"}
+# What no command has, and where it is, as a clause
+FILLING = (
+    "; parts of pictures, clips and sounds are filled in on the page of `anew studio` (Play), or in Python by "
+    "model.sample(condition=(item, mask)); --suffix gives the text after a gap"
+)
+ELSEWHERE = dict.fromkeys(("--fill", "--inpaint", "--mask", "--condition"), FILLING)
 
 
 def option_hint(option: str, options: Sequence[str], command: str) -> str:
@@ -25,6 +31,8 @@ def option_hint(option: str, options: Sequence[str], command: str) -> str:
         meant = next((name for name in options if name.startswith(f"-{option}")), None)
     if meant is not None:
         return f"; did you mean {meant!r}?"
+    if command == "sample" and option in ELSEWHERE:
+        return ELSEWHERE[option]
     if "--set" in options and len(option) > len("-x"):
         from anew.api.catalog import setting_names  # it imports PyTorch
 

@@ -15,10 +15,12 @@ from anew.core.arrays import Numbers
 from anew.core.data_record import DataRecord
 from anew.core.reading_time import ReadingTime
 from anew.core.specs import Batch, Spec
-from anew.data.find_data import check_division, find_data
+from anew.data.find_data import check_division, find_data, restore_item_modality
 from anew.data.loading.epoch_order import permutation
+from anew.data.loading.fitting import fit_modality
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.rows import PackedExamples
+from anew.data.loading.signature_cache import SignatureCache
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
@@ -28,7 +30,7 @@ from anew.data.sources.open import SelectedData, classes_of, detect_modality, sa
 from anew.data.splitting import near_duplicates, split
 from anew.data.splitting.streaming_split import split_source
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
-from anew.errors import DataError, printable, restoring
+from anew.errors import DataError, printable
 
 MAX_WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
 DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() returns without a limit: bounds memory
@@ -182,15 +184,15 @@ class Dataset:
             The spec of an item.
         """
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
-        self._spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
+        name = [*_content_name(self), self.seed]
+        fit_modality(self.modality, self._store, self._size, self.scan.labels, self._cache, name)
+        self._spec = self.modality.spec
         self._add_notes(self.modality.remarks())
         self._encode()
         return self.spec
 
     def _encode(self) -> None:
-        modality = self.modality
-        labels = self.scan.labels if self.spec.classes else ()
-        self._store.encode(labels, self._cache, [self.fingerprint, modality.name, configs.to_json(modality.config)])
+        self._store.encode(self.scan.labels if self.spec.classes else (), self._cache, _content_name(self))
 
     # ---- training ----
 
@@ -440,6 +442,11 @@ class Dataset:
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
+def _content_name(data: Dataset) -> list[object]:
+    """JSON values by which caches know the data."""
+    return [data.fingerprint, data.modality.name, configs.to_json(data.modality.config)]
+
+
 def _divided(data: Dataset, reading: ReadingTime | None, repeated: DataRecord | None) -> InMemoryStore | StreamingStore:
     """The store of data, divided. reading, repeated: see `Dataset._divide`."""
     source, shards, modality = data._chosen.source, data._chosen.shards, data.modality
@@ -448,7 +455,9 @@ def _divided(data: Dataset, reading: ReadingTime | None, repeated: DataRecord | 
     if data._chosen.whole and not is_large_list:
         return InMemoryStore(source, shards, modality, data.seed)
     row_steps, balance_classes = ((), True) if repeated is None else (repeated.row_steps, repeated.balances_classes)
-    division = split_source(source, shards, modality, reading, row_steps, balance_classes)
+    signatures = SignatureCache(data._cache, data.path, modality)
+    division = split_source(source, shards, modality, reading, row_steps, balance_classes, signatures.keys)
+    signatures.save()
     return StreamingStore(source, shards, modality, data.seed, division)
 
 
@@ -480,15 +489,6 @@ def documents_of(data: Dataset, part: str, limit: int) -> Iterator[Batch]:
     """
     rows = data._ready().rows(data._number(part))
     return rows.documents(data.modality, limit) if isinstance(rows, PackedExamples) else iter(())
-
-
-def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = False) -> Modality:
-    """Restore the modality of a saved run, for its own data or for generated items. Raises RunError if its state is invalid."""
-    owner = load_modality(state.modality)
-    with restoring(folder / "config.json"):
-        modality = owner(configs.from_json(owner.Config, state.config), generated=generated)
-        modality.restore(dict(state.learned), folder)
-    return modality
 
 
 def num_texts(data: Dataset, part: str, texts: Sequence[str], limit: int | None = None) -> int:

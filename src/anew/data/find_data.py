@@ -1,4 +1,4 @@
-"""Find the data of a saved run again, and check that it is what the run was trained on."""
+"""Find the data of a saved run again, check that it is what the run was trained on, and restore its modality."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from anew.core import files
+from anew.core import settings as configs
 from anew.core.addresses import address_of
 from anew.core.data_record import DataRecord
 from anew.data.file_names import is_hub_name
+from anew.data.modality import Modality, load_modality
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import SelectedData, detect_modality
 from anew.data.sources.remote import is_known
 from anew.data.sources.source import existing_place
-from anew.errors import DataError, MovedDataError
+from anew.errors import DataError, MovedDataError, restoring
 
 
 def find_data(state: DataRecord, path: str | None) -> SelectedData:
@@ -76,3 +78,12 @@ def check_present(path: str) -> None:
         raise MovedDataError(
             f"the run names {path!r} as its data, a folder of the system or of your settings; if you trust it, give it as `data`"
         )
+
+
+def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = False) -> Modality:
+    """Restore the modality of a saved run, for its own data or for generated items. Raises RunError if its state is invalid."""
+    owner = load_modality(state.modality)
+    with restoring(folder / "config.json"):
+        modality = owner(configs.from_json(owner.Config, state.config), generated=generated)
+        modality.restore(dict(state.learned), folder)
+    return modality

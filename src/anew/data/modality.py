@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,6 @@ CONFIDENT = 0.8  # from this confidence on, content outweighs a file's suffix, s
 
 Layout = Literal["items", "list", "document"]
 """Contents of a file: independent items, a list of records, or one running text."""
-G = TypeVar("G")
-Glimpsed = TypeVar("Glimpsed", contravariant=True)
 R = TypeVar("R")
 
 
@@ -198,6 +195,10 @@ class Modality(ABC):
         Raises ValueError (one clause) if the body was read and `encode` would refuse it.
         """
         return None
+
+    def signature_state(self) -> dict[str, object]:
+        """What `signature` depends on besides the item and the settings, as JSON values: a cache knows signatures by it."""
+        return {}
 
     def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
         """Clusters of related items, if whole clusters should be held out besides random items, or None."""
@@ -395,6 +396,10 @@ class Modality(ABC):
     def state(self) -> dict[str, object]:
         """Results of `inspect` and `fit`, as JSON values (kept in config.json)."""
 
+    def encoding_state(self) -> dict[str, object]:
+        """The part of `state` that decides what `encode` gives: a cache knows encoded items by it. Unless overridden, all of it."""
+        return self.state()
+
     @abstractmethod
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         """Read what `state` and `save` kept. Raises ValueError (one clause) if it does not fit."""
@@ -417,48 +422,6 @@ def each(
         results = isolation.each(method, [item for item in batch if isinstance(item, Item)])
         for item in batch:
             yield item, next(results) if isinstance(item, Item) else None
-
-
-class GlimpseSample(Protocol[Glimpsed]):
-    """Collected glimpses of the first items, from which a modality chooses a shape."""
-
-    first_error: str  # why the first unusable item cannot be used
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether no more items are needed."""
-
-    @property
-    def needs_bodies(self) -> bool:
-        """Whether bodies of more items should be decoded."""
-
-    @property
-    def piece(self) -> int:
-        """How many items to look at before asking both again."""
-
-    def add(self, glimpse: Glimpsed) -> None:
-        """Add an item."""
-
-
-def collect_glimpses(
-    glimpse_of: Callable[[Item, int], G], items: Iterable[Item], sample: GlimpseSample[G], side: int
-) -> None:
-    """Add glimpses of items to a sample until it is complete.
-
-    Args:
-        glimpse_of: Method of a modality: from an item and a side in pixels, 0 for the header alone, to a glimpse.
-        items: Read until the sample is complete.
-        sample: Receives the glimpses, and the reason of the first item without one.
-        side: Pixels a side that decoded bodies need.
-    """
-    remaining = iter(items)
-    while not sample.is_complete and (chunk := list(itertools.islice(remaining, sample.piece))):
-        glimpses = isolation.each(glimpse_of, chunk, side if sample.needs_bodies else 0)
-        for item, glimpse in zip(chunk, glimpses, strict=True):
-            if isinstance(glimpse, ValueError):
-                sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
-            else:
-                sample.add(glimpse)
 
 
 def reasons(

@@ -15,7 +15,7 @@ from anew.core import settings as cfg
 from anew.core.device import place
 from anew.core.memory import parameters_within
 from anew.core.specs import Codec, Spec
-from anew.data.dataset import restore_item_modality
+from anew.data.find_data import restore_item_modality
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.errors import RunError, command, restoring

@@ -258,12 +258,33 @@ def test_the_only_column_that_holds_text_is_taken_and_said(tmp_path: Path, name:
     pairs = zip(cells, COMMENTS, strict=True)
     opened = reader(tmp_path, {"a.csv": csv_of([[name, "comment"], *map(list, pairs)])})
     assert texts(opened) == COMMENTS
-    assert opened.notes == [
-        "a.csv: column 'comment' as text; no other holds text (to learn whole rows, give a copy named .txt)."
-    ]
+    assert opened.notes == ["a.csv: column 'comment' as text; no other holds text (layout=list learns whole rows)."]
     rows = [[name, "n"], *([cell, i] for i, cell in enumerate(cells))]
     (refusal,) = reader(tmp_path, {"b.csv": csv_of(rows)}).refusals
-    assert "not learned as tables; learn whole rows from a copy that is named .txt" in refusal.reason
+    assert "not learned as tables; learn whole rows with the setting layout=list" in refusal.reason
+
+
+def test_rows_of_a_table_without_text_are_a_list_if_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f'{i % 28 + 1:02}.12.1999;{i};"{i % 3}:{i % 5}"' for i in range(300)]
+    table = "\n".join(["date;id;score", *rows])
+    choice = ColumnChoice.of({"layout": "list"})
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1000)
+    opened = reader(tmp_path, {"a.csv": f'{table}\r\n"two\nlines";1;2\n\n'.encode()}, choice)
+    *items, refusal = everything(opened)
+    assert [item.data for item in items if isinstance(item, Item)] == rows
+    assert isinstance(refusal, SkippedItem) and "several lines" in refusal.reason
+    assert opened.notes == ["a.csv: whole rows as they are, without the first one, which names the columns."]
+    with_first = reader(tmp_path, {"b.csv": table.encode()}, ColumnChoice.of({"layout": "list", "header": False}))
+    assert texts(with_first) == ["date;id;score", *rows]
+    objects = [f'{{"date": "{i % 28 + 1:02}.12.1999", "id": {i}}}' for i in range(300)]
+    assert texts(reader(tmp_path, {"c.jsonl": "\n".join(objects).encode()}, choice)) == objects
+    for choice in (ColumnChoice.of({"layout": "list", "text_column": "id"}), ColumnChoice.of({"text.layout": "list"})):
+        named = reader(
+            tmp_path, {"d.csv": csv_of([["text", "id"], *([text, i] for i, text in enumerate(COMMENTS))])}, choice
+        )
+        assert texts(named)[1] == ("1" if choice.text else COMMENTS[1])
 
 
 def test_parquet_columns_are_judged_by_their_first_rows(tmp_path: Path) -> None:
@@ -295,9 +316,7 @@ def test_a_table_without_names_is_read_from_its_first_row(tmp_path: Path, monkey
     for header in ("false", False):
         opened = reader(tmp_path, {"a.csv": table}, ColumnChoice.of({"header": header}))
         assert texts(opened) == COMMENTS and opened.columns == ["1", "2"]
-        assert opened.notes == [
-            "a.csv: column '2' as text; no other holds text (to learn whole rows, give a copy named .txt)."
-        ]
+        assert opened.notes == ["a.csv: column '2' as text; no other holds text (layout=list learns whole rows)."]
     two = csv_of([["Ann", text, text[::-1]] for text in COMMENTS])
     choice = ColumnChoice.of({"header": "no", "text_column": "3"})
     assert texts(reader(tmp_path, {"b.csv": two}, choice)) == [text[::-1] for text in COMMENTS]
@@ -643,7 +662,7 @@ def test_the_suggested_column_has_most_letters_not_longest_cells(tmp_path: Path)
     names = ["Jörg E.", "Käthe A.", "Clara", "Änne K."]
     rows = "".join(f"{names[i % 4]}{i};Bundesrepublik{i % 20};{i % 28 + 1:02}.12.2025;{i},50\n" for i in range(300))
     (tmp_path / "a.csv").write_text("Kunde;Land;Datum;Betrag\n" + rows)
-    with pytest.raises(DataError, match=r"as in text_column=Kunde, or learn whole rows from a copy that is named .txt"):
+    with pytest.raises(DataError, match=r"as in text_column=Kunde, or learn whole rows with the setting layout=list"):
         Dataset.open(tmp_path)
     (tmp_path / "a.csv").rename(tmp_path / "a.txt")
     data = Dataset.open(tmp_path)

@@ -94,9 +94,11 @@ def slow_pictures(seconds_per_item: float, monkeypatch: pytest.MonkeyPatch) -> R
     """The same for a modality that takes so long to look at each item, which itself is quickly read."""
     now, alike_keys = [0.0], records.alike_keys
 
-    def slow_keys(modality: Image, items: list[Item]) -> Iterator[int | ValueError]:
+    def slow_keys(
+        modality: Image, items: list[Item], content_keys: list[int], known: dict[int, int]
+    ) -> Iterator[int | ValueError]:
         now[0] += seconds_per_item * len(items)
-        return alike_keys(modality, items)
+        return alike_keys(modality, items, content_keys, known)
 
     monkeypatch.setattr(records, "alike_keys", slow_keys)
     return ReadingTime(100.0, clock=lambda: now[0])

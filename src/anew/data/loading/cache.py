@@ -1,4 +1,4 @@
-"""Encoded shards: in memory while they are used, on disk for the next run, made ahead of use on one background thread."""
+"""Encoded shards: in memory while they are used, on disk for the next command, made ahead of use on one background thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def cache_name(*parts: object) -> str:
 
 
 class DiskCache:
-    """A folder of encoded shards. Never fails: shards that cannot be written or read are simply encoded again."""
+    """A folder of arrays, such as encoded shards. Never fails: what cannot be written or read is simply made again."""
 
     def __init__(self, root: Path, name: str) -> None:
         self._folder = root / name
@@ -72,8 +72,8 @@ class DiskCache:
         except OSError:
             self._works = False
 
-    def _path(self, shard: str) -> Path:
-        digest = hashlib.blake2b(shard.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+    def _path(self, name: str) -> Path:
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
         return self._folder / f"{digest}.npz"
 
     def holds(self, shard: str) -> bool:
@@ -82,36 +82,50 @@ class DiskCache:
 
     def load(self, shard: str) -> EncodedShard | None:
         """A shard that was stored before, or None."""
-        if not self._works:
-            return None
+        stored = self.load_arrays(shard)
         try:
-            # Opened here, because NumPy would leave a damaged file open.
-            with open(self._path(shard), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                refusals = json.loads(stored["refusals"].tobytes() or b"[]")
-                return EncodedShard(stored["values"], stored["lengths"], stored["labels"], stored["parts"], refusals)
-        except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
+            refusals = json.loads(stored["refusals"].tobytes() or b"[]")
+            lengths, labels = (np.asarray(stored[name], np.int64) for name in ("lengths", "labels"))
+            return EncodedShard(stored["values"], lengths, labels, np.asarray(stored["parts"], np.uint8), refusals)
+        except (KeyError, ValueError):
             return None
 
     def store(self, shard: str, encoded: EncodedShard) -> None:
-        """Write under a temporary name, then rename; a full disk ends caching, not the run."""
+        """See `store_arrays`."""
+        arrays: dict[str, Numbers] = {
+            "values": encoded.values,
+            "lengths": encoded.lengths,
+            "labels": encoded.labels,
+            "parts": encoded.parts,
+            "refusals": np.frombuffer(json.dumps(encoded.refusals).encode(), dtype=np.uint8),
+        }
+        self.store_arrays(shard, arrays)
+
+    def load_arrays(self, name: str) -> dict[str, Numbers]:
+        """Arrays that were stored before; none if there are none, or their file is damaged."""
+        if not self._works:
+            return {}
+        try:
+            # Opened here, because NumPy would leave a damaged file open.
+            with open(self._path(name), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                return dict(stored)
+        except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
+            return {}
+
+    def store_arrays(self, name: str, arrays: Mapping[str, Numbers]) -> None:
+        """Write under a temporary name, then rename; a full disk ends caching, not the command."""
         if not self._works:
             return
         temporary = ""
+        size = sum(array.nbytes for array in arrays.values())
         try:
-            if shutil.disk_usage(self._folder).free < FREE_DISK_BYTES + 2 * encoded.bytes:
+            if shutil.disk_usage(self._folder).free < FREE_DISK_BYTES + 2 * size:
                 self._works = False
                 return
             handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")
             with os.fdopen(handle, "wb") as stream:
-                refusals = np.frombuffer(json.dumps(encoded.refusals).encode(), dtype=np.uint8)
-                arrays = {
-                    "values": encoded.values,
-                    "lengths": encoded.lengths,
-                    "labels": encoded.labels,
-                    "parts": encoded.parts,
-                }
-                np.savez(stream, allow_pickle=False, refusals=refusals, **arrays)
-            os.replace(temporary, self._path(shard))
+                np.savez(stream, allow_pickle=False, **arrays)
+            os.replace(temporary, self._path(name))
         except OSError:
             self._works = False
             if temporary:

@@ -42,7 +42,11 @@ MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the 
 
 
 class StreamingStore:
-    """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet."""
+    """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet.
+
+    Attributes:
+        division_name: JSON values that change with any file and with the parts of items: caches know the data by them.
+    """
 
     def __init__(
         self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, division: SourceSplit
@@ -54,6 +58,7 @@ class StreamingStore:
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
+        self.division_name = [max(shard.stamp for shard in shards), *division.name]
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
@@ -108,7 +113,7 @@ class StreamingStore:
         self.rates = {}
         items: list[Item] = []
         self._fit_bytes, self._fit_shards = 0.0, []
-        numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
+        numbers = _in_order(self._train, self._seed)
         for number in numbers:
             records = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
             if not has_usable(self.modality, records) and number != numbers[-1]:
@@ -147,16 +152,14 @@ class StreamingStore:
         Args:
             labels: Names of the classes, empty if none are learned.
             cache: Folder of the cache; None: the default one.
-            name: JSON values that the cache depends on, besides the modality's state.
+            name: JSON values that the cache depends on, besides what the modality has learned.
         """
         self.close()
         self._views.clear()
         self._held.clear()
         self._coming = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
-        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
-        stamp = max(shard.stamp for shard in self._shards)
-        folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
+        folder = cache_name(*name, *self.division_name, list(labels), self.modality.encoding_state())
         names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
         disk = DiskCache(cache_root(cache), folder)
         self._cache = ShardCache(names, self._encoder.encode, disk, fetch=self._encoder.prefetch)
@@ -169,7 +172,8 @@ class StreamingStore:
     def _measure(self) -> None:
         items, self._fit_items = self._fit_items, []
         if isinstance(self.modality.spec, Grid):  # all have the same size; training begins with these shards anyway
-            first = next((shard for shard in map(self._encoded, self._fit_shards) if len(shard.parts)), None)
+            numbers = self._fit_shards or _in_order(self._train, self._seed)
+            first = next((shard for shard in map(self._encoded, numbers) if len(shard.parts)), None)
             self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
         else:
             rows = self.modality.encode_many(items[:MEASURED_ITEMS])
@@ -353,6 +357,11 @@ class StreamingStore:
         """End the background thread."""
         if self._cache is not None:
             self._cache.close()
+
+
+def _in_order(train: Sequence[int], seed: int) -> list[int]:
+    """Numbers of train shards in the order of training."""
+    return [train[place] for place in EpochOrder([1] * len(train), 1, seed).first()]
 
 
 def _select_items(

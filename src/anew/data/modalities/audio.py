@@ -45,6 +45,8 @@ SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 MIN_SIDE_POWER_SHARE = 1e-4  # a difference of two channels is hardly heard below this share of their power (-40 dB)
 DIFFERENT_SHARE = 0.05  # stereo is learned if the two channels differ in so many of the clips
+# Fields of `SoundScale` that a run keeps
+LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness")
 SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
 
 SUFFIXES = frozenset(
@@ -82,6 +84,7 @@ class Audio(GridModality):
     suffixes = SUFFIXES
     Config = AudioConfig
     file_formats = FILE_FORMATS
+    encoded_by = ("clip", "singles", "trims_first", "beginnings")
     traits = ModalityTraits(
         singular="audio clip",
         reads_file_slices=True,
@@ -232,6 +235,10 @@ class Audio(GridModality):
         mono = audio.scale_to_peak(audio.with_channels(self._heard_samples(item), 1), PEAK)  # (N,)
         return _rises(_coarse_spectrogram(mono))
 
+    def signature_state(self) -> dict[str, object]:
+        shape = self._shape
+        return {"clip": [shape.rate, shape.length, shape.channels], "beginnings": self._takes_beginnings}
+
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         rows, self.notes = _first_clips(self.encode, items, budget.reading), []  # (n, N) or (n, N, 2) int16
         if self._shape.channels == 2 and self.config.channels == "auto" and not _differ(rows):
@@ -345,14 +352,7 @@ class Audio(GridModality):
     def state(self) -> dict[str, object]:
         return self._grid_state() | {
             "clip": self._shape.to_json(),
-            "top": self._scale.top,
-            "gain": self._scale.gain,
-            "noise_from": self._scale.noise_from,
-            "pitched": self._scale.pitched,
-            "floor": self._scale.floor,
-            "tail": self._scale.tail,
-            "lag": self._scale.lag,
-            "steadiness": self._scale.steadiness,
+            **{name: getattr(self._scale, name) for name in LEARNED_SCALE},
             "levels": self._levels and self._levels.model_dump(),
             "written_rate": self._written_rate,
             "singles": self._has_singles,

@@ -23,11 +23,13 @@ class GridModality(Modality):
 
     Attributes:
         axes: Axes of the grid.
+        encoded_by: Keys of `state` that decide what `encode` gives.
         notes: After `fit`, which shape was chosen and why.
     """
 
     unit = "dimension"
     axes: ClassVar[str] = "CHW"
+    encoded_by: ClassVar[tuple[str, ...]]
 
     def __init__(self, config: DataclassInstance, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
@@ -69,6 +71,11 @@ class GridModality(Modality):
         """The part of `state` that all grids have."""
         grid = self._grid
         return {"shape": list(grid.shape), "classes": grid.classes, "std": grid.std, "notes": list(self.notes)}
+
+    def encoding_state(self) -> dict[str, object]:
+        # Not all of it: sentences differ by the budget, and what `calibrate` learns is for samples
+        state = self.state()
+        return {key: state[key] for key in self.encoded_by}
 
     def _restore_grid(self, record: LearnedGrid, brightness_channels: int = 3) -> None:
         grid = Grid(tuple(record.shape), self.axes, record.classes, record.std)

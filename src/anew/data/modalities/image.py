@@ -25,6 +25,7 @@ from anew.data.formats import (
     pixels,
     sprite_sheet,
 )
+from anew.data.formats.glimpse_samples import collect_glimpses
 from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
 from anew.data.formats.image_size import (
     BUDGETS,
@@ -41,7 +42,7 @@ from anew.data.formats.image_size import (
 from anew.data.formats.palettes import palette_note
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.modalities.grids import GridModality
-from anew.data.modality import CONFIDENT, ModalityTraits, class_count, collect_glimpses
+from anew.data.modality import CONFIDENT, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import DataError
 
@@ -85,6 +86,7 @@ class Image(GridModality):
     suffixes = pixels.SUFFIXES
     Config = ImageConfig
     file_formats = ("png", "webp", "jpeg")
+    encoded_by = ("shape", "frame", "block", "levels")
     traits = ModalityTraits(
         singular="image",
         decodes_natively=True,

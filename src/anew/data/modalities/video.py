@@ -34,12 +34,13 @@ from anew.data.formats import (
 )
 from anew.data.formats.clip_glimpses import ClipGlimpse, ClipGlimpses
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
+from anew.data.formats.glimpse_samples import collect_glimpses
 from anew.data.formats.image_size import parse_size
 from anew.data.formats.palettes import palette_note
 from anew.data.formats.pixel_matching import PixelMatching, as_unit
 from anew.data.modalities.grids import GridModality
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE
-from anew.data.modality import ModalityTraits, class_count, collect_glimpses
+from anew.data.modality import ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
@@ -81,6 +82,7 @@ class Video(GridModality):
     )
     Config = VideoConfig
     axes = "CTHW"
+    encoded_by = ("shape", "frame", "block", "rate", "step", "span", "only_beginnings")
     file_formats = ("mp4", "gif")
     traits = ModalityTraits(
         singular="video",
@@ -190,6 +192,9 @@ class Video(GridModality):
         spread = [images[index] for index in (0, count // 3, 2 * count // 3, count - 1)]
         hashes = b"".join(pixels.perceptual_hash(pixels.to_eight_bits(image)) for image in spread)
         return hashes if any(hashes) else None
+
+    def signature_state(self) -> dict[str, object]:
+        return {"rate": self._source_rate, "step": self._stride, "span": self._max_span}
 
     def _kept_frames(self, item: Item) -> tuple[frames.Timing, NDArray[np.intp]]:
         """The file's timing, and the numbers in the file of the frames that a clip keeps."""

@@ -24,6 +24,9 @@ IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filenam
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
 ROLES = ("text", "image", "label")
+WHOLE_ROW = (
+    "\n"  # takes the place of a column's name where rows are read as they are; names are stripped, so none is this
+)
 TEXT_MODALITY = "text"
 IN_CELLS = ("molecule", "protein")  # modalities whose items also stand in cells of tables, which look like text
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names
@@ -70,6 +73,8 @@ class ColumnChoice:
     Attributes:
         encoding: Encoding of tables that are not UTF-8; "auto": it is recognised.
         header: Whether the first row of a table in CSV or TSV names its columns; else they are named by their numbers, from 1.
+        whole_rows: Whether a table in CSV, TSV or JSON lines is a list of its rows as they are, without the header, unless a column is
+            named for text or images, or by the user.
         needed: Roles whose named column a table must have; without it, the column of another role is chosen by its name.
         needs_tables: Whether data without tables is refused where a needed column is named.
         text_modality: Modality of text columns, whatever their cells look like; "" for what these look like.
@@ -83,12 +88,13 @@ class ColumnChoice:
     encoding: str = AUTO
     text_modality: str = ""
     header: bool = True
+    whole_rows: bool = False
 
     @classmethod
     def of(
         cls, settings: Mapping[str, object], needed: Sequence[str] = ROLES, needs_tables: bool = True
     ) -> ColumnChoice:
-        """The choice in settings by name: `text_column`, `image_column`, `label_column`, `encoding` and `header`.
+        """The choice in settings by name: `text_column`, `image_column`, `label_column`, `encoding`, `header` and `layout`.
 
         Raises ConfigError if there is no such encoding, or `header` is neither true nor false."""
         values = {name.rpartition(".")[2]: value for name, value in settings.items()}
@@ -98,7 +104,15 @@ class ColumnChoice:
             raise ConfigError(f"encoding={shorten(encoding)} is not allowed; {reason}", "encoding")
         texts = {role: str(name) for role, name in roles.items() if name}
         header = parse_switch("header", as_text(values.get("header", True)))
-        return cls(**texts, needed=tuple(needed), needs_tables=needs_tables, encoding=encoding, header=header)
+        layouts = (settings.get(name) for name in ("layout", f"{TEXT_MODALITY}.layout"))
+        return cls(
+            **texts,
+            needed=tuple(needed),
+            needs_tables=needs_tables,
+            encoding=encoding,
+            header=header,
+            whole_rows="list" in layouts,
+        )
 
     def named(self) -> dict[str, str]:
         """The columns that are given, by the name of their setting."""
@@ -244,6 +258,11 @@ def _is_sentence(text: str) -> bool:
     return len(text.split()) >= MIN_SENTENCE_WORDS
 
 
+def are_guessed(columns: Columns, choice: ColumnChoice) -> bool:
+    """Whether the text column was chosen only because no other holds text."""
+    return columns.text is not None and columns.text != choice.text and columns.text.strip().lower() not in TEXT
+
+
 def is_image(cell: object) -> bool:
     """Whether a cell can be an image: bytes, `{"bytes": ..., "path": ...}`, or a path with the suffix of an image."""
     if isinstance(cell, Mapping):
@@ -327,10 +346,9 @@ def describe_columns(columns: Columns, path: str, choice: ColumnChoice, text_nou
         text_noun += f" (modality={TEXT_MODALITY} would take it as text)"
     roles = [f"{shorten(c)} as {role}" for role, c in ((text_noun, columns.text), ("image", columns.image)) if c]
     label = "" if columns.label is None else f", {shorten(columns.label)} as class"
-    is_guessed = columns.text is not None and columns.text != choice.text and columns.text.strip().lower() not in TEXT
     is_file = path.lower().endswith((".csv", ".tsv"))
-    rows = " (to learn whole rows, give a copy named .txt)" if is_file else ""
-    reason = f"; no other holds text{rows}" if is_guessed else ""
+    rows = " (layout=list learns whole rows)" if is_file else ""
+    reason = f"; no other holds text{rows}" if are_guessed(columns, choice) else ""
     return f"{path}: column {' and '.join(roles)}{label}{reason}."
 
 

@@ -27,7 +27,7 @@ from anew.data.formats.by_range import Range
 from anew.data.formats.encoding_recognition import sample_file
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
-from anew.data.sources.columns import first_cells, text_columns
+from anew.data.sources.columns import WHOLE_ROW, first_cells, text_columns
 from anew.errors import shorten
 
 DIALECT_ROWS, DIALECT_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
@@ -99,6 +99,18 @@ class RowEnds:
                     break
             end = match.end()
         return data[:end], True
+
+    def split(self, text: str) -> Iterator[str]:
+        """The rows of a text, with their line ends if there are quotes in it."""
+        if not self._is_quoting or '"' not in text:
+            yield from text.split("\n")
+            return
+        data, position = text.encode("utf-8", "surrogatepass"), 0
+        while position < len(data):
+            match = self._row.match(data, position) or self._last_row.match(data, position)
+            assert match is not None
+            position = match.end()
+            yield match[0].decode("utf-8", "surrogatepass")
 
     def _end_of_rows(self, data: bytes) -> int:
         """The end of the last whole row of bytes that begin with a row; other rows may follow that are quoted in part."""
@@ -222,12 +234,15 @@ class DelimitedFile:
         """The ranges of the file that reading a span needs."""
         return [Range(self.path, span.start, span.stop) if self._utf8 is None else Range(self.path)]
 
-    def read(self, span: Span) -> Iterator[dict[str, object] | InvalidRow]:
-        """The rows of a span in order. Raises OSError if the file cannot be opened."""
+    def read(self, span: Span, are_whole: bool = False) -> Iterator[dict[str, object] | InvalidRow]:
+        """The rows of a span in order. Raises OSError if the file cannot be opened.
+
+        are_whole: Each row as it is, as the only column WHOLE_ROW.
+        """
         with self._open(span.stop) as stream:
             first = self._row_ends.first(stream, span.start) if span.first is None else span.first
             data, has_whole_rows = self._row_ends.read(stream, first, span.stop)
-        yield from self._parse(data, first=span.start == 0)
+        yield from (self._whole_rows if are_whole else self._parse)(data, first=span.start == 0)
         if not has_whole_rows:
             yield InvalidRow(_too_long_reason())
 
@@ -278,6 +293,18 @@ class DelimitedFile:
     def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, object] | InvalidRow]:
         text = self._decode(data, first)
         yield from self._parse_csv(text, first) if self._is_csv else _parse_json(text)
+
+    def _whole_rows(self, data: bytes, first: bool) -> Iterator[dict[str, object] | InvalidRow]:
+        """The rows as they are, without the header and empty ones."""
+        rows = self._row_ends.split(self._decode(data, first))
+        if first and self._is_csv and self._has_header:
+            next(rows, None)
+        for row in rows:
+            line = row.rstrip("\r\n")
+            if "\n" in line:
+                yield InvalidRow("the row has several lines, and each record of a list is one line")
+            elif line.strip():
+                yield {WHOLE_ROW: line}
 
     def _decode(self, data: bytes, first: bool) -> str:
         try:

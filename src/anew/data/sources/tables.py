@@ -18,9 +18,12 @@ from anew.data.sources.columns import (
     FILE_NAME,
     IMAGE,
     TEXT,
+    TEXT_MODALITY,
+    WHOLE_ROW,
     ColumnChoice,
     Columns,
     TablePlace,
+    are_guessed,
     choose,
     class_names,
     data_in_header,
@@ -163,7 +166,7 @@ class TableReader:
 def _no_text_reason(table: DelimitedFile | ParquetFile) -> str:
     """Why no column of a table is learned, and what to do, as clauses."""
     texts = table.texts
-    whole_rows = "learn whole rows from a copy that is named .txt" if isinstance(table, DelimitedFile) else ""
+    whole_rows = "learn whole rows with the setting layout=list" if isinstance(table, DelimitedFile) else ""
     if not texts:
         advice = f"; {whole_rows}, or one column" if whole_rows else "; learn one column"
         return (
@@ -194,8 +197,13 @@ def _open_table(
         columns = choose(parquet.columns, parquet.samples, choice=choice, texts=parquet.texts)
         names = parquet.class_names.get(columns.label or "", ())
         return parquet, choose(parquet.columns, parquet.samples, names, choice, parquet.texts)
-    rows = DelimitedFile(path, size, name, decoder, choice is None or choice.header)
-    return rows, choose(rows.columns, rows.samples, choice=choice, texts=rows.texts)
+    choice = choice or ColumnChoice()
+    rows = DelimitedFile(path, size, name, decoder, choice.header)
+    columns = choose(rows.columns, rows.samples, choice=choice, texts=rows.texts)
+    is_named = columns.image or (columns.text and not are_guessed(columns, choice))
+    if choice.whole_rows and not is_named and choice.text_modality in ("", TEXT_MODALITY):
+        columns = Columns(text=WHOLE_ROW)
+    return rows, columns
 
 
 def _rows(
@@ -205,7 +213,7 @@ def _rows(
         assert isinstance(where, RowRange)
         return table.read(where, columns)
     assert isinstance(where, Span)
-    return table.read(where)
+    return table.read(where, are_whole=WHOLE_ROW in columns)
 
 
 def _row_name(path: str, where: Span | RowRange, number: int) -> str:
@@ -231,6 +239,11 @@ def _notes(columns_by_path: Mapping[str, Columns], choice: ColumnChoice, nouns: 
     notes = []
     for columns, paths in paths_by_columns.items():
         more = f" (and {plural(len(paths) - 1, 'more table')})" if len(paths) > 1 else ""
+        if columns.text == WHOLE_ROW:
+            has_header = choice.header and suffix_of(paths[0]) in (".csv", ".tsv")
+            header = ", without the first one, which names the columns" if has_header else ""
+            notes.append(f"{paths[0]}{more}: whole rows as they are{header}.")
+            continue
         noun = nouns.get(columns.text_modality, "text")
         notes.append(describe_columns(columns, paths[0] + more, choice, noun))
     return notes

@@ -49,16 +49,31 @@ def content_key(item: Item) -> int:
     return near_duplicates.exact_key(item if item.begins and item.ends else Item(item.name, item.name))
 
 
-def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
-    """Keys that near copies share too, by the modality's signature; a ValueError (one clause) for an item that cannot be used."""
-    complete = [item for item in items if item.begins and item.ends and not isinstance(item.data, str)]
-    signatures = isolation.each(modality.signature, complete)
-    for item in items:
-        signature = next(signatures) if item.begins and item.ends and not isinstance(item.data, str) else None
+def alike_keys(
+    modality: Modality, items: Sequence[Item], content_keys: Sequence[int], known: dict[int, int]
+) -> Iterator[int | ValueError]:
+    """Keys that near copies share too, by the modality's signature; a ValueError (one clause) for an item that cannot be used.
+
+    Args:
+        content_keys: `content_key` of each item.
+        known: By these, what this gave for items whose bodies were read before; others are added, but no refusals: decoding may
+            have failed for want of time or memory.
+    """
+    is_read = [
+        item.begins and item.ends and not isinstance(item.data, str) and key not in known
+        for item, key in zip(items, content_keys, strict=True)
+    ]
+    signatures = isolation.each(modality.signature, itertools.compress(items, is_read))
+    for exact_key, reads_body in zip(content_keys, is_read, strict=True):
+        signature = next(signatures) if reads_body else None
         if isinstance(signature, ValueError):
             yield signature
+        elif signature is not None:
+            yield known.setdefault(exact_key, near_duplicates.signature_key(signature))
+        elif reads_body:
+            yield known.setdefault(exact_key, exact_key)
         else:
-            yield content_key(item) if signature is None else near_duplicates.signature_key(signature)
+            yield known.get(exact_key, exact_key)
 
 
 class Records:
@@ -77,7 +92,9 @@ class Records:
         refusals: Records that cannot be used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: dict[int, int] | None = None) -> None:
+        """known: See `alike_keys`."""
+        self._known = {} if known is None else known
         self.keys: list[int] = []
         self.sizes: list[int] = []
         self.places: list[tuple[int, int]] = []
@@ -116,7 +133,7 @@ class Records:
         remaining = {i: row_steps[i] if row_steps else ALL_ROWS for i in train}
         remaining = {number: step for number, step in remaining.items() if step != NO_ROWS}
         is_limited = reading.is_limited and total > MIN_READ
-        cost = _trial(source, shards, modality, train, reading) if is_limited else RowCost(0.0, 0.0)
+        cost = _trial(source, shards, modality, train, reading, self._known) if is_limited else RowCost(0.0, 0.0)
         begin = reading.elapsed
         min_step = ALL_ROWS
         if is_limited:
@@ -165,43 +182,55 @@ class Records:
         is_sized: bool,
     ) -> None:
         """Add records of a shard, which have these places in it."""
-        usable = self._usable(modality, batch, is_checked)
-        items = [record for record, fits in zip(batch, usable, strict=True) if fits and isinstance(record, Item)]
+        content_keys = [content_key(record) if isinstance(record, Item) else 0 for record in batch]
+        usable = self._usable(modality, batch, content_keys, is_checked)
+        items = [
+            (record, key)
+            for record, key, fits in zip(batch, content_keys, usable, strict=True)
+            if fits and isinstance(record, Item)
+        ]
         near_keys = self._near_keys(modality, items)
-        for place, record, fits in zip(places, batch, usable, strict=True):
-            reason = self._take(record, next(near_keys), is_sized) if fits and isinstance(record, Item) else None
+        for place, record, exact_key, fits in zip(places, batch, content_keys, usable, strict=True):
+            reason = None
+            if fits and isinstance(record, Item):
+                reason = self._take(record, exact_key, next(near_keys), is_sized)
             if reason is not None:
                 self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
                 self.places.append((number, place))
 
-    def _usable(self, modality: Modality, batch: Sequence[Item | SkippedItem], is_checked: bool) -> list[bool]:
-        results = (
-            reasons(modality.validate_header, batch)
-            if is_checked
-            else ((item, getattr(item, "reason", None)) for item in batch)
-        )
+    def _usable(
+        self,
+        modality: Modality,
+        batch: Sequence[Item | SkippedItem],
+        content_keys: Sequence[int],
+        is_checked: bool,
+    ) -> list[bool]:
+        """Whether each record can be used, as far as its header says; that of a body that was read before is in order."""
+        reads_header = [is_checked and key not in self._known for key in content_keys]
+        results = reasons(modality.validate_header, itertools.compress(batch, reads_header))
         usable = []
-        for item, reason in results:
+        for item, is_read in zip(batch, reads_header, strict=True):
+            reason = next(results)[1] if is_read else getattr(item, "reason", None)
             usable.append(reason is None)
             if reason is not None:
                 self.refusals.append(SkippedItem(item.name, reason, item.group))
         return usable
 
-    def _near_keys(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
-        """The key of each; None for all items once enough were compared."""
+    def _near_keys(self, modality: Modality, items: Sequence[tuple[Item, int]]) -> Iterator[int | ValueError | None]:
+        """The key of each of some items with their content keys; None for all once enough were compared."""
         max_compared = min(MAX_BODIES - self._bodies, len(items)) if len(self.keys) < MAX_COMPARED else 0
-        for result in alike_keys(modality, items[:max_compared]):
+        compared, content_keys = [item for item, _ in items[:max_compared]], [key for _, key in items[:max_compared]]
+        for result in alike_keys(modality, compared, content_keys, self._known):
             more = len(self.keys) < MAX_COMPARED
             self._bodies += more
             yield result if more else None
         while True:
             yield None
 
-    def _take(self, item: Item, near_key: int | ValueError | None, is_sized: bool) -> str | None:
+    def _take(self, item: Item, exact_key: int, near_key: int | ValueError | None, is_sized: bool) -> str | None:
         if isinstance(near_key, ValueError):
             return str(near_key)
-        exact_key = content_key(item)
         if near_key is not None:
             self._compared[exact_key] = near_key
         self.keys.append(self._compared.get(exact_key, exact_key))
@@ -213,10 +242,17 @@ class Records:
 
 
 def _trial(
-    source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], reading: ReadingTime
+    source: Source,
+    shards: Sequence[Shard],
+    modality: Modality,
+    train: Sequence[int],
+    reading: ReadingTime,
+    known: dict[int, int],
 ) -> RowCost:
-    """What rows cost, by the first ones of some shards, and by shards in a row that are read and not looked at."""
-    trial, seconds, num_timed = Records(), 0.0, 0
+    """What rows cost, by the first ones of some shards, and by shards in a row that are read and not looked at.
+
+    known: See `alike_keys`."""
+    trial, seconds, num_timed = Records(known), 0.0, 0
     for number in evenly_spaced(train, TRIAL_SHARDS):
         batch = list(itertools.islice(read_records(source, shards[number], modality), TRIAL_ROWS))
         begin = reading.elapsed

@@ -107,6 +107,11 @@ class SourceSplit:
             return float(parts == part)
         return float((parts == part).mean()) if len(parts) else 0.0
 
+    @property
+    def name(self) -> list[int | str]:
+        """The parts as JSON values, by which a cache knows the division."""
+        return [part if isinstance(part, int) else part.tobytes().hex() for part in self.parts]
+
     def repeats(self, item: Item, modality: Modality) -> bool:
         """Whether a train item is a copy of a held-out one."""
         if not self.held_keys:
@@ -136,6 +141,7 @@ def split_source(
     reading: ReadingTime | None = None,
     row_steps: Sequence[int] = (),
     balance_classes: bool = True,
+    known: dict[int, int] | None = None,
 ) -> SourceSplit:
     """Decide the parts of every shard.
 
@@ -145,6 +151,7 @@ def split_source(
         row_steps: Those of an earlier run, which is repeated; see `SourceSplit`.
         balance_classes: Whether of recordings, which are held out as a whole, each class has its share; not in runs of older
             versions.
+        known: Keys of items whose bodies were read before, see `records.alike_keys`; receives those of others.
 
     Raises:
         DataError: There is too little to divide.
@@ -179,7 +186,7 @@ def split_source(
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
-        _split_by_content(source, shards, modality, train, result, reading, row_steps, balance_classes)
+        _split_by_content(source, shards, modality, train, result, reading, row_steps, balance_classes, known)
     else:
         _split_by_shards(source, shards, modality, train, result)
     return result
@@ -194,8 +201,9 @@ def _split_by_content(
     reading: ReadingTime | None,
     row_steps: Sequence[int],
     balance_classes: bool,
+    known: dict[int, int] | None,
 ) -> None:
-    contents = Records()
+    contents = Records(known)
     contents.read(source, shards, modality, train, reading, row_steps)
     _leave_out(contents, shards, train, result, BUDGET_LIMIT if reading is None else reading.limit)
     result.refusals += contents.refusals

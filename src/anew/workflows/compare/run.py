@@ -22,6 +22,7 @@ from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import BARELY_TRAINED, duration, listed, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
+from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import BudgetError, ConfigError, RunError, UserError
@@ -30,7 +31,7 @@ from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import CopyingSummary, RunResult, leave_out_uncommon
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import check_budget, longest_training
-from anew.planning.choose import FamilyChoice, choose_family
+from anew.planning.choose import FamilyChoice, choose_family, settings_of, train_config_of
 from anew.planning.context import RunContext
 from anew.planning.planner import scale_of
 from anew.runs.folder import RunFolder
@@ -153,9 +154,17 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
         A sentence on the families that the budget will hardly train, so that they are in no ranking; "" if there are none.
     """
     begin = time.monotonic()
-    size = DataBudget(request.budget, 0, 0, 1, "cpu")
-    columns = ColumnChoice.of(request.settings)
-    data = Dataset.open(request.data, modality=request.modality, seed=request.seed, size=size, columns=columns)
+    device = World().on(train_config_of(request).device).device.type
+    # The same as of trainings, so that they need not read again what is read here
+    size = DataBudget(request.budget, 0, 0, torch.get_num_threads(), device)
+    data = Dataset.open(
+        request.data,
+        modality=request.modality,
+        settings=lambda name: settings_of(request.settings, name, load_modality(name).Config),
+        seed=request.seed,
+        size=size,
+        columns=ColumnChoice.of(request.settings),
+    )
     try:
         data.fit(size)
         plural_name = data.modality.traits.plural

@@ -1,0 +1,58 @@
+"""What a modality learns from data is kept on disk for the next training on it: those of a comparison learn the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from anew.core.files import cache_root
+from anew.data.loading.cache import DiskCache, cache_name
+from anew.data.loading.in_memory import InMemoryStore
+from anew.data.loading.streaming import StreamingStore
+from anew.data.modality import Modality
+from anew.data.types import DataBudget
+
+NAME = "fitted"
+
+
+def fit_modality(
+    modality: Modality,
+    store: InMemoryStore | StreamingStore,
+    size: DataBudget,
+    labels: Sequence[str],
+    cache: Path | None,
+    name: Sequence[object],
+) -> None:
+    """Let a modality learn from the train part, or restore what it learned from the same items with the same budget.
+
+    That is kept where bodies must be decoded for it, and where it does not depend on the clock.
+
+    Args:
+        modality, store, size, labels: What is learned from.
+        cache: Folder of the cache; None for the default one.
+        name: JSON values that say which data, settings and seed these are.
+    """
+    if isinstance(store, InMemoryStore) or not modality.native or size.reading.is_limited:
+        modality.fit(store.fit_items(), size, labels)
+        return
+    budget = {key: value for key, value in asdict(size).items() if key != "reading"}
+    disk = DiskCache(cache_root(cache), cache_name(NAME, *name, budget, list(labels), *store.division_name))
+    if not _is_restored(modality, disk):
+        modality.fit(store.fit_items(), size, labels)
+        text = json.dumps(modality.state())
+        disk.store_arrays(NAME, {"state": np.frombuffer(text.encode(), dtype=np.uint8)})
+
+
+def _is_restored(modality: Modality, disk: DiskCache) -> bool:
+    """Restore what was learned, if it was stored and is not damaged."""
+    stored = disk.load_arrays(NAME)
+    try:
+        # Only modalities of text have further files
+        modality.restore(json.loads(stored["state"].tobytes()), Path())
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return False
+    return True
