@@ -41,14 +41,8 @@ def fit_to_texts(
     max_tokens: int,
     max_learned: int,
 ) -> list[Ints]:
-    """Count at most `max_tokens` of a sweep, or their contexts; without either, no more is read than `OwnPassageLimit` counts.
-
-    Args:
-        max_learned: Tokens from which context mixing learns, at most.
-
-    Returns:
-        The sequences (L,), which follow each other.
-    """
+    """Count at most `max_tokens` of a sweep, or their contexts, of which context mixing learns from `max_learned`; without either, no more
+    is read than `OwnPassageLimit` counts. Returns the sequences (L,), which follow each other."""
     is_alone = mixer is None and contexts is None
     texts = list(sequences_of(sweep, min(max_tokens, COUNTED_TOKENS) if is_alone else max_tokens))
     if mixer is not None:
