@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 # The refusal of samples that are no numbers
 NOT_FINITE = "the model drew values that are not finite numbers; use other sampling settings, or train the run again"
+RequestOf = Callable[[int, int], SampleRequest]  # by the number of samples and their seed
 # What a family works on, and its settings. Code that takes any family leaves both open.
 SpecT = TypeVar("SpecT", bound=Spec, default=Any)
 ConfigT = TypeVar("ConfigT", bound="FamilyConfig", default=Any)
@@ -274,10 +275,14 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Whether `calibrate_drawing` fits anything."""
         return False
 
-    def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
+    def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         """Fit, after `calibrate`, how tokens are drawn: better with each item that it yields, until the caller stops.
 
-        documents: Those of the validation part, one a batch; none where the data has no running text. See `documents_of`."""
+        Args:
+            documents: Documents of the validation part, one a batch; none where the data has no running text. See `documents_of`.
+            request_of: Makes the request for n samples of a seed as users make it who set nothing: with classes by their shares in the
+                data, and the sampling settings that suit the data.
+        """
         return iter(())
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
