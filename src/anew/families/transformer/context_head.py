@@ -305,7 +305,7 @@ class ContextHead(FittedBuffers):
         rows = np.flatnonzero(is_open)
         if len(rows):
             mixed, weights = weights_from(self, network, state, rows, exact_from, allowed)
-            weights = weights if own_passages is None else own_passages.limited(weights, rows)
+            weights = weights if own_passages is None else own_passages.lower_weights(weights, rows)
             weights[is_refused[rows]] = without(weights[is_refused[rows]], tokens[is_refused])
             cut = partial(token_choice.above_min_p, min_p=min_p)
             candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
@@ -351,7 +351,9 @@ class ContextHead(FittedBuffers):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        lowered = None if own_passages is None else own_passages.lowered(state.share.weights, network, self.uniform)
+        lowered = (
+            None if own_passages is None else own_passages.lowered_tokens(state.share.weights, network, self.uniform)
+        )
         refused = np.full(len(rows), -1.0)
         step = (rate, is_wanted, state.accepted, state.tallies, lowered, refused)
         chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, *step)
