@@ -207,7 +207,8 @@ async def _inspection_events(
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-            error_output.cancel()
+            await process.wait()
+            await error_output
 
 
 async def _next_line(request: Request, stream: asyncio.StreamReader, ends_at: float) -> bytes:
