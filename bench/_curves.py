@@ -102,6 +102,7 @@ def curve(world: World, name: str, spec: Spec, steps: int, shard: bool, change: 
 def use_64_bits() -> None:
     """Every number of the package that would have 32 bits gets 64."""
     torch.set_default_dtype(torch.float64)
+    torch.float32 = torch.float64  # type: ignore[misc]  # families name it where they compute in full precision
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
     precision.compute_dtype = lambda precision, device: torch.float64
 

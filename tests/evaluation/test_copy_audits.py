@@ -52,6 +52,29 @@ def test_empty_samples_are_not_looked_at(make_inputs: Callable[..., EvaluationIn
     assert evaluation.run_audit(pool_of(PROSE, KEPT)(0), None, 1).samples > 0
 
 
+def test_many_samples_are_all_compared_with_as_many_more_real_items(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-n 100000` compared 10,000 of them with 200,000 real items. A budget decides by itself how many of each it has time for."""
+    compared: list[tuple[int, int]] = []
+
+    def run_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int) -> CopyTestResult:
+        compared.append((n_samples, len(requested)))
+        return IMAGE_AUDIT(self, pool, max_count, 20, controls=False)
+
+    IMAGE_AUDIT = IMAGE.run_audit
+    monkeypatch.setattr(IMAGE, "run_audit", run_audit)
+    requested: list[int] = []
+
+    def pool_for(n: int) -> AuditPool:
+        requested.append(n)
+        return pool_of(TRAIN, HELD)(n)
+
+    for n in (100, 12_000):
+        assert len(list(IMAGE(make_inputs(TRAIN, HELD, TRAIN[:1] * n, pool=pool_for)).copy_tests())) == 1
+    assert compared == [(100, 1), (12_000, 2)] and requested == [200_000, 1_200_000]
+
+
 def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Callable[..., EvaluationInputs]) -> None:
     names = [f"name {i}" for i in np.random.default_rng(0).geometric(0.1, 900)]
     train, held_out, samples = names[:500], names[500:700], names[700:]

@@ -9,7 +9,7 @@ from typing import Generic
 
 from anew.data.types import ItemT
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize
-from anew.evaluation.inputs import MAX_POOL, MAX_SAMPLES, AuditPool, Clock, EvaluationInputs, RealItems
+from anew.evaluation.inputs import MAX_POOL, MAX_SAMPLES, POOL_PER_SAMPLE, AuditPool, Clock, EvaluationInputs, RealItems
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult, Limit
@@ -55,17 +55,17 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         """Yield results of audits for copies: one of all items or, in limited time, larger and larger ones."""
         if self.item_type is None or self.inputs.pool is None or not self.inputs.samples:
             return
-        n_all = min(len(self.compared_samples()), MAX_SAMPLES)
+        n_all = len(self.compared_samples())
         if not n_all:
             note = not_measured(COPIES, ALL_EMPTY, COPIES)
             self.notes += [] if note in self.notes else [note]  # tried again in the time that is left
             return
         if self.total_clock.limit is None:
-            pool = self.inputs.pool(MAX_POOL)
+            pool = self.inputs.pool(max(MAX_POOL, POOL_PER_SAMPLE * n_all))
             if pool.train:
                 yield with_limit_reason(self.run_audit(pool, None, n_all), "memory")
             return
-        yield from self._audits_in_time(self.inputs.pool, n_all)
+        yield from self._audits_in_time(self.inputs.pool, min(n_all, MAX_SAMPLES))
 
     def compared_samples(self) -> Sequence[ItemT]:
         """The samples that hold something to compare: all, unless a modality says otherwise."""

@@ -22,7 +22,9 @@ from anew.evaluation.score import Division
 MIN_ITEMS = 20  # items that a metric needs; chosen: with fewer, intervals cover nearly the whole scale
 EMBEDDER_ITEMS = 256  # training items to which an embedder is fitted: twice as many as its features
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
-MAX_POOL = 200_000  # real items that the copying test compares at most: its time grows with them; of large items fewer fit in memory
+# Real items that the copying test compares at most: its time grows with them; of large items fewer fit in memory. Where there is no
+# budget and more than 2,000 samples are asked for, 100 for each
+MAX_POOL, POOL_PER_SAMPLE = 200_000, 100
 
 
 class RealItems(NamedTuple):

@@ -198,7 +198,7 @@ class EvaluatedItems:
         return sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
 
     def pool(self, n: int) -> AuditPool[DecodedItem]:
-        n = min(n, self._max_real)
+        n = n if self.textual else min(n, pool_limit(self.samples[0], self.real.modality.name))
         train, held_out = self.train(n), self.held_out_items(n // 2) if self.has_held_out else []
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
         if self.textual:  # parts count examples, of which a long record makes several

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copy_verdict import copy_verdict
-from anew.evaluation.memorization.identical import RepeatedItem, RepeatedItems, count_repeats
+from anew.evaluation.memorization.identical import ItemKeys, RepeatedItem, RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import CLIPS, IMAGES, PASSAGES, RECORDS
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.verdict import Verdict
@@ -105,6 +106,15 @@ def test_a_sample_counts_once_and_for_a_training_item_if_possible() -> None:
     repeats = count_repeats(samples, real, np.array([0, 2, 3]), is_train)
     assert (repeats.samples, repeats.items, repeats.held_out) == (3, 2, 1)
     assert (repeats.n_samples, repeats.real, repeats.n_real, repeats.n_train, repeats.n_held_out) == (6, 2, 3, 3, 2)
+
+
+def test_keys_that_are_made_when_asked_for_count_as_those_that_are_held() -> None:
+    """Also those that no sample has: of the item that two samples repeat, another key is there three times."""
+    real = ["ab", "cd", "b", "b", "c"]
+    keys = ItemKeys(list[Hashable], real)
+    assert [*keys] == [*keys[:]] == [list(item) for item in real] and len(keys[3:]) == 2
+    repeats = count_repeats([["a"], ["a"]], keys, np.array([4]), np.array([True] * 4 + [False]))
+    assert repeats.repeated_items == (RepeatedItem(samples=2, real=3),) and repeats.real == 1
 
 
 def test_only_equal_images_and_mirror_images_are_identical() -> None:

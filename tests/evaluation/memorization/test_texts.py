@@ -90,7 +90,11 @@ def test_texts_without_characters() -> None:
 
 @pytest.mark.parametrize("cells", [8_000_000, 7])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_edit_distance_equals_the_table(monkeypatch: pytest.MonkeyPatch, cells: int, threads: int) -> None:
+@pytest.mark.parametrize("pool_at_once", [16_384, 4])
+def test_edit_distance_equals_the_table(
+    monkeypatch: pytest.MonkeyPatch, cells: int, threads: int, pool_at_once: int
+) -> None:
+    monkeypatch.setattr("anew.evaluation.memorization.texts.POOL_AT_ONCE", pool_at_once)
     monkeypatch.setattr("anew.evaluation.memorization.texts.PAIRS_AT_ONCE", cells)
     monkeypatch.setattr("anew.evaluation.memorization.texts.available_threads", lambda: threads)
     rng = np.random.default_rng(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from anew.families.transformer.config import TransformerConfig, TransformerSampl
 from anew.families.transformer.family import Transformer
 from anew.families.transformer.known_records import KnownRecords, are_documents_of
 from anew.families.transformer.record_sampler import record_lengths, with_rows
+from anew.functional.key_fields import KeyField
 
 SPECIAL = {"begin": 4, "end": 5, "pad": 5}
 SPEC = Tokens(6, 3, packed=False, special=SPECIAL)
@@ -178,6 +181,74 @@ def test_a_number_of_tokens_that_was_asked_for_is_no_fault() -> None:
 def test_lengths_count_the_end_but_not_the_beginning() -> None:
     ids = np.array([[0, 1, 5, 5], [4, 0, 5, 5], [0, 1, 2, 3]])
     assert record_lengths(ids, SPECIAL).tolist() == [3, 2, 0]
+
+
+CODE_SPEC = Tokens(
+    33,
+    4,
+    packed=False,
+    special={"begin": 31, "end": 32},
+    spellings=(*map(str.encode, "abcdefghijklmnopqrstuvwxyz0123 "), b"", b""),
+)
+
+
+def coded_family(num_codes: int) -> tuple[Transformer, set[tuple[int, ...]]]:
+    """A family that was fitted to records such as "a7 b", and their codes."""
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(900)[:num_codes]
+    ends = np.full_like(codes, 32)
+    records = np.stack((ends - 1, codes // 30, codes % 30, ends - 2, rng.integers(0, 30, num_codes), ends), 1)
+    torch.manual_seed(0)
+    config = TransformerConfig(layers=1, width=16, heads=1, mlp_size=32, ngram_order=2)
+    family = Transformer(replace(CODE_SPEC, length=5), config).eval()
+    x = torch.from_numpy(records)
+    family.fit_closed_form([Batch(x, mask=torch.ones(len(x), x.shape[1] - 1))])
+    return family, {tuple(record[1:3]) for record in records.tolist()}
+
+
+def codes_of(family: Transformer, n: int, prompt: list[int] | None = None, **sampling: object) -> list[tuple[int, ...]]:
+    condition = None if prompt is None else Condition(torch.tensor(prompt))
+    request = SampleRequest(n, condition=condition, sampling=TransformerSampling(**sampling))  # type: ignore[arg-type]
+    *_, last = family.sample(request, 0)
+    return [tuple(row[: row.index(30)]) if 30 in row else () for row in last.tolist()]
+
+
+def test_codes_that_never_repeat_are_new_in_samples() -> None:
+    family, known = coded_family(450)
+    assert family.known is not None and family.known.key_fields == (KeyField(" ", 0),)
+    before, now = (codes_of(family, 60, avoid_known=is_on) for is_on in (False, True))
+    assert len(known.intersection(before)) > 8 and not known.intersection(now)
+    whole = [code for code in now if code]
+    assert len(set(whole)) == len(whole) > 20
+    assert codes_of(family, 20) == now[:20]  # the first samples are the same, however many are drawn
+
+
+def test_codes_repeat_where_those_of_few_records_do_not_tell() -> None:
+    family, known = coded_family(100)
+    assert family.known is not None and not family.known.key_fields
+    assert known.intersection(codes_of(family, 200))
+
+
+def test_a_code_that_the_prompt_gives_stays() -> None:
+    family, known = coded_family(450)
+    code = next(iter(known))
+    *_, last = family.sample(SampleRequest(8, condition=Condition(torch.tensor([*code, 30]))), 0)
+    records = last.numpy()
+    assert (records[:, :2] == code).all()
+    assert len({record.tobytes() for record in records}) == 8  # whole records do not repeat either
+
+
+def test_key_fields_are_restored_and_checked() -> None:
+    family, known = coded_family(450)
+    state = family.state_dict()
+    other = coded_family(100)[0]
+    other.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
+    other.load_state_dict(state)
+    other.check_state()
+    assert not known.intersection(codes_of(other, 40))
+    other.load_state_dict({**state, "known.fields": torch.tensor([[ord(" "), -1]])})
+    with pytest.raises(ValueError, match="key fields"):
+        other.check_state()
 
 
 def test_only_whole_documents_of_the_training_text_are_known() -> None:

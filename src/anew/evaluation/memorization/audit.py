@@ -35,7 +35,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     exchangeable_groups,
 )
-from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
+from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
@@ -123,8 +123,7 @@ class Audit(Generic[ItemT]):
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = [*real, *samples, *exact, *disturbed]
         self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
-        self._real_items, self._bits = real, item_type.bits
-        self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
+        self._real_items, self._samples, self._item_type = real, samples, item_type
         self.distances: list[Distance] = [
             CachedDistance(distance, self.groups, self.real_index, progress=progress, work=work)
             for distance in item_type.distances(items, self.groups)
@@ -310,7 +309,9 @@ class Audit(Generic[ItemT]):
 
     def _repeats(self) -> RepeatedItems:
         """Count samples that are identical to training items, and real items that are identical to others."""
-        real, samples = self._keys[: self.n_real], self._keys[self.n_real : self.n_real + self.n_samples]
+        keys_of = self._item_type.keys
+        samples = [keys_of(sample) for sample in self._samples[: self.n_samples]]
+        real = ItemKeys(keys_of, self._real_items)
         return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_unguessable)
 
     def _are_unguessable(self, items: Indices) -> NDArray[np.bool_]:
@@ -318,7 +319,7 @@ class Audit(Generic[ItemT]):
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
             others = [item for i, item in enumerate(self._real_items) if i % FOLDS != fold]
-            bits[items % FOLDS == fold] = self._bits(
+            bits[items % FOLDS == fold] = self._item_type.bits(
                 [self._real_items[i] for i in items[items % FOLDS == fold]], others
             )
         return bits >= min_unguessable_bits(self.n_samples, self.n_real)

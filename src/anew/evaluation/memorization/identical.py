@@ -20,10 +20,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data.types import ItemT
 from anew.evaluation.memorization.copy_counts import NO_COPIES, CopyCount, count_copies
 from anew.evaluation.memorization.copying_test import Indices
 from anew.evaluation.memorization.match_test import binomial_tail
@@ -197,15 +199,18 @@ def count_repeats(
         is_train: (n,) whether each real item is a training item.
         is_unguessable: For each of some real items, whether no generator makes it unseen.
     """
-    # One item for each key, a training item if possible
-    item_of = {key: i for part in (~is_train, is_train) for i in np.flatnonzero(part).tolist() for key in real[i]}
+    sampled = {key for keys in samples for key in keys}
+    counted = sampled.union(*(real[i] for i in stand_ins.tolist()))
+    item_of, counts = _found(real, sampled, counted, is_train)
     items = [[item_of[key] for key in keys if key in item_of] for keys in samples]
     # One for each sample that repeats an item, a training item if possible
     repeated = np.array(
         [max(candidates, key=lambda i: is_train[i]) for candidates in items if candidates], dtype=np.intp
     )
     different, times = np.unique(repeated, return_counts=True)
-    counts = Counter(key for keys in real for key in set(keys))
+    # Further keys of items that have several
+    if others := {key for i in different.tolist() for key in real[i]} - counted:
+        counts |= _found(real, set(), others, is_train)[1]
     held_out = different[~is_train[different]]
     again = is_train[different] & (times > 1)
     often = [
@@ -243,3 +248,42 @@ def count_repeats(
     if repeats.different_p(repeats.items) > COPIED_ALPHA:
         return repeats
     return replace(repeats, unguessable_training=int(is_unguessable(different[is_train[different]]).sum()))
+
+
+def _found(
+    real: Sequence[Sequence[Hashable]], wanted: set[Hashable], counted: set[Hashable], is_train: NDArray[np.bool_]
+) -> tuple[dict[Hashable, int], Counter[Hashable]]:
+    """A real item that has each key, a training item if possible, and how many have each.
+
+    Args:
+        real, is_train: See `count_repeats`.
+        wanted: The keys whose item is wanted.
+        counted: The keys that are counted; a dictionary of all keys would not fit in memory beside the items.
+    """
+    item_of: dict[Hashable, int] = {}
+    counts: Counter[Hashable] = Counter()
+    for i, keys in enumerate(real):
+        for key in counted.intersection(keys):
+            counts[key] += 1
+            if key in wanted and (is_train[i] or not is_train[item_of.get(key, i)]):
+                item_of[key] = i
+    return item_of, counts
+
+
+class ItemKeys(Sequence[Sequence[Hashable]], Generic[ItemT]):
+    """The keys of some items, which are made each time they are asked for: those of all would take more memory than the items."""
+
+    def __init__(self, keys_of: Callable[[ItemT], Sequence[Hashable]], items: Sequence[ItemT]) -> None:
+        self._keys_of, self._items = keys_of, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> Sequence[Hashable]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sequence[Hashable]]: ...
+    def __getitem__(self, place: int | slice) -> Sequence[Hashable] | Sequence[Sequence[Hashable]]:
+        if isinstance(place, slice):
+            return ItemKeys(self._keys_of, self._items[place])
+        return self._keys_of(self._items[place])

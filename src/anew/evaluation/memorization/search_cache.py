@@ -47,9 +47,10 @@ class CachedDistance(Distance):
         self.scale = inner.scale
         self._progress, self._work = progress, SharedWork() if work is None else work
         self._inner, self._pool, self._first = inner, pool, first
-        n_items = len(groups)
-        self._item, self._distance = np.full(n_items, -1, dtype=np.intp), np.full(n_items, np.inf)
-        self._is_known = np.zeros(n_items, dtype=bool)
+        # Queries of which the nearest item is known, rising: few of the items are ever asked for
+        self._known = np.zeros(0, dtype=np.intp)
+        self._item, self._distance = np.zeros(0, dtype=np.intp), np.zeros(0)
+        self._num_items = len(groups)
         _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         self._is_alone = sizes[group] == 1
 
@@ -70,11 +71,12 @@ class CachedDistance(Distance):
         return item, distance
 
     def _own_nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        unknown = np.unique(queries[~self._is_known[queries]])
+        unknown = np.setdiff1d(queries, self._known)
         if len(unknown):  # search the whole pool: most parts hold the result, which then serves all of them
             self._search_pool(unknown)
-        item, distance = self._item[queries], self._distance[queries]
-        in_pool = np.zeros(len(self._item) + 1, dtype=bool)
+        row = np.searchsorted(self._known, queries)
+        item, distance = self._item[row], self._distance[row]
+        in_pool = np.zeros(self._num_items + 1, dtype=bool)
         # The last one: without a neighbour in the whole pool there is none in a part
         in_pool[pool] = in_pool[-1] = True
         elsewhere = np.flatnonzero(~in_pool[item])
@@ -92,8 +94,12 @@ class CachedDistance(Distance):
             if 0 < self.at_once < len(queries):
                 self._progress(task, min(count * self.at_once, len(queries)), len(queries))
 
-        self._item[queries], self._distance[queries] = self._searched(queries, self._pool, advance)
-        self._is_known[queries] = True
+        item, distance = self._searched(queries, self._pool, advance)
+        known = np.concatenate([self._known, queries])
+        order = np.argsort(known)
+        self._known = known[order]
+        self._item = np.concatenate([self._item, item])[order]
+        self._distance = np.concatenate([self._distance, distance])[order]
 
     def _searched(self, queries: Indices, pool: Indices, advance: Callable[[int], None]) -> tuple[Indices, Array]:
         """The nearest items of queries, of which there are some. advance: see `SharedWork.map`."""

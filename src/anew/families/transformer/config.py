@@ -77,7 +77,9 @@ class TransformerSampling:
         "text has them, as far as single tokens tell, and make samples repeat themselves less where they do so more than the data",
     )
     avoid_known: bool = setting(
-        True, "redraw a record that is identical to a training record, unless most records of the data repeat"
+        True,
+        "redraw a record that is identical to a training record, unless most records of the data repeat; or that has a value of a field "
+        "in which all training records differ, or repeats another sample, where the data never repeats",
     )
 
 

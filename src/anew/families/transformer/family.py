@@ -146,7 +146,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         counted = (spec.vocab, c.ngram_order, c.aligned, never_targets, end_id, spec.classes, spellings)
         self.mixer = NgramMixer(*counted) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
-        self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
+        self.known = None if spec.packed or spec.shape else KnownRecords(spec.special, spec.spellings)
         self.passages = PassageLimit(self.contexts) if spec.packed and (c.ngrams or c.contexts) else None
         self.own_passages = None if spec.shape else OwnPassageLimit()
 

@@ -1,6 +1,6 @@
-"""Samples whole records: of a length that known ones have, and not among them.
+"""Samples whole records: of a length that known ones have, and not among them, nor like each other where the data never is.
 
-Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again.
+Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again, l tokens of a prompt.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,6 +24,7 @@ from anew.families.transformer.sampler import SampledFamily, TokenSampler
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
+Bools = NDArray[np.bool_]
 
 
 class RecordFamily(SampledFamily, Protocol):
@@ -33,8 +35,9 @@ class RecordFamily(SampledFamily, Protocol):
 
 
 class RecordSampler:
-    """Samples as from `TokenSampler`; those that turn out to be known records, or reach the longest length without an end, are drawn
-    again, up to MAX_REDRAWS times, and those that are far shorter than any known record up to SHORT_REDRAWS times.
+    """Samples as from `TokenSampler`; those that turn out to be known records, repeat what the data never does, or reach the longest
+    length without an end, are drawn again, up to MAX_REDRAWS times, and those that are far shorter than any known record up to
+    SHORT_REDRAWS times.
 
     A network that has seen few records loses its place in them: it begins again in the middle, and is cut, or it ends too early.
 
@@ -65,30 +68,18 @@ class RecordSampler:
         draft = torch.zeros((self.request.n, 0), dtype=torch.int64)
         for draft in sampler:
             yield draft
-        num_refused = np.zeros((2, self.request.n), dtype=np.int64)  # of each sample: as a known record, by its length
-        rows = self._refused(draft, np.arange(self.request.n), num_refused)
+        if sampler.is_greedy:  # it would be the same again
+            return
+        seeds = [seed for seed, _ in self.keys]
+        faults = _Faults(self.known, self.shortest, self.family.spec.special, sampler.prompt, seeds)
+        rows = faults.refused(draft.numpy(), np.arange(self.request.n))
         attempt = 0
         while len(rows):
             attempt += 1
             again = self._drawn_again(rows, attempt)
             draft = with_rows(draft, rows, again, sampler.pad_id)
             yield draft
-            rows = self._refused(again, rows, num_refused)
-
-    def _refused(self, draft: Tensor, rows: Ints, num_refused: Ints) -> Ints:
-        """Those of the samples `rows` (k,) that are drawn again after a last draft (k, L). num_refused: (2, n), is counted up."""
-        ids = draft.numpy()
-        is_known, is_cut, is_short = np.zeros((3, len(ids)), dtype=bool)
-        if self.known is not None:
-            is_known[self.known.among(ids)] = True
-        if self.shortest:
-            lengths = record_lengths(ids, self.family.spec.special)
-            is_cut, is_short = lengths == 0, (lengths > 0) & (lengths < SHORTER * self.shortest)
-        num_refused[:, rows] += np.stack((is_known, is_cut | is_short))
-        num_known, num_misfits = num_refused[:, rows]
-        is_refused = is_known & (num_known <= MAX_REDRAWS) | is_cut & (num_misfits <= MAX_REDRAWS)
-        is_refused |= is_short & (num_misfits <= SHORT_REDRAWS)
-        return rows[np.flatnonzero(is_refused)]
+            rows = faults.refused(again.numpy(), rows)
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
         """(k, L) other samples for these rows (k,)."""
@@ -101,6 +92,69 @@ class RecordSampler:
         keys = [self.keys[row] for row in rows]
         *_, last = TokenSampler(self.family, part, self.sampling, keys, attempt=attempt)
         return last
+
+
+class _Faults:
+    """Which of n samples are drawn again, and how often they were.
+
+    A sample is judged by those before it, of the same seed: so the first ones are the same, however many are drawn.
+
+    Args:
+        known, shortest: See `RecordSampler`.
+        special: Ids of the symbols that are not part of a record's content, by name.
+        prompts: (n, l).
+        seeds: The seed of each sample.
+    """
+
+    def __init__(
+        self,
+        known: KnownRecords | None,
+        shortest: int,
+        special: Mapping[str, int],
+        prompts: Ints,
+        seeds: Sequence[int],
+    ) -> None:
+        self.known, self.shortest, self.special, self.prompts, self.seeds = known, shortest, special, prompts, seeds
+        n = len(seeds)
+        self._is_known, self._is_cut, self._is_short = np.zeros((3, n), dtype=bool)
+        # Hashes of what no other sample may have: keys, and whole records
+        self._values: list[list[int]] = [[] for _ in range(n)]
+        self._num_refused: Ints = np.zeros((2, n), dtype=np.int64)  # of each: for what it says, for its length
+
+    def refused(self, ids: Ints, rows: Ints) -> Ints:
+        """Those of all samples that are drawn again, after the samples `rows` (k,) were drawn: ids (k, L)."""
+        self._judge(ids, rows)
+        is_repeated = self._is_known | self._repeats_others()
+        self._num_refused += np.stack((is_repeated, self._is_cut | self._is_short))
+        num_repeated, num_misfits = self._num_refused
+        is_refused = is_repeated & (num_repeated <= MAX_REDRAWS) | self._is_cut & (num_misfits <= MAX_REDRAWS)
+        is_refused |= self._is_short & (num_misfits <= SHORT_REDRAWS)
+        return np.flatnonzero(is_refused)
+
+    def _judge(self, ids: Ints, rows: Ints) -> None:
+        """Judge the samples `rows` (k,) by themselves. ids: (k, L)."""
+        if self.shortest:
+            lengths = record_lengths(ids, self.special)
+            self._is_cut[rows] = lengths == 0
+            self._is_short[rows] = (lengths > 0) & (lengths < SHORTER * self.shortest)
+        if self.known is None:
+            return
+        self._is_known[rows] = False
+        self._is_known[rows[self.known.among(ids)]] = True
+        for row, sample in zip(rows.tolist(), ids, strict=True):
+            keys = self.known.keys_of(sample, self.prompts[row])
+            self._is_known[row] |= self.known.has_keys(keys)
+            record = self.known.hash_of(sample) if self.known.never_repeat else None
+            self._values[row] = keys if record is None else [*keys, record]
+
+    def _repeats_others(self) -> Bools:
+        """(n,) whether each sample has a value that one before it has."""
+        is_repeated, seen = np.zeros(len(self.seeds), dtype=bool), set[tuple[int, int]]()
+        for row, seed in enumerate(self.seeds):
+            values = {(seed, value) for value in self._values[row]}
+            is_repeated[row] = not seen.isdisjoint(values)
+            seen |= values
+        return is_repeated
 
 
 def record_lengths(ids: Ints, special: Mapping[str, int]) -> Ints:

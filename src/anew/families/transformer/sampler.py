@@ -119,6 +119,7 @@ class TokenSampler:
         attempt: How many times these samples were drawn before; each attempt uses other random numbers.
 
     Attributes:
+        is_greedy: Whether the most probable token is always taken, as was asked for.
         weights: (n, V) proportional to the probabilities from which the last token of the newest draft was drawn, before
             temperature and cuts, and before errors are refused.
         state: What the mixed models keep of the samples, once the prompt is read.
@@ -152,10 +153,9 @@ class TokenSampler:
         self.is_unfiltered = cuts_only_min_p and s.min_p == 0.0
         self.is_direct = cuts_only_min_p  # mixers draw such tokens themselves, without the probabilities of all
         self.mixer = family.token_mixer
-        # Always the most probable token, as was asked for
-        is_greedy = s.temperature == 0.0 or s.top_k == 1
-        self.matches_error_rates = s.match_error_rates and not is_greedy
-        limit = None if self.is_unfiltered or is_greedy else family.passages
+        self.is_greedy = s.temperature == 0.0 or s.top_k == 1
+        self.matches_error_rates = s.match_error_rates and not self.is_greedy
+        limit = None if self.is_unfiltered or self.is_greedy else family.passages
         self.passages = None if limit is None else limit.rows(request.n)
         own_limit = family.own_passages if self.matches_error_rates else None
         self.own_passages = None if own_limit is None else own_limit.rows(request.n)
