@@ -9,10 +9,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from anew.core import memory
+from anew.core import control_groups, memory
 from anew.core.memory import container_memory, free_memory
 
 GB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def groups_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_groups, "CGROUPS", tmp_path)
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "self")
 
 
 def group(folder: Path, limit: str, used: int, statistics: str, names: tuple[str, str, str]) -> None:
@@ -25,20 +31,20 @@ def test_the_tightest_group_of_version_2_counts_and_cached_files_are_free(tmp_pa
     (tmp_path / "self").write_text("0::/user/job\n", encoding="ascii")
     group(tmp_path / "user" / "job", "max", 2 * GB, "anon 5\ninactive_file 7", memory.V2)
     group(tmp_path / "user", str(4 * GB), 3 * GB, f"anon 5\ninactive_file {GB}", memory.V2)
-    assert container_memory(tmp_path, tmp_path / "self") == 2 * GB
+    assert container_memory() == 2 * GB
 
 
 def test_version_1_has_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "self").write_text("3:cpu,cpuacct:/a\n2:memory:/docker/1\n", encoding="ascii")
     # Inside a container its own group is the root: the path of /proc/self/cgroup is that of the host.
     group(tmp_path / "memory", str(2 * GB), GB, "total_inactive_file 0", memory.V1)
-    assert container_memory(tmp_path, tmp_path / "self") == GB
+    assert container_memory() == GB
 
 
 def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
-    assert container_memory(tmp_path, tmp_path / "self") == math.inf
+    assert container_memory() == math.inf
     (tmp_path / "self").write_text("0::/\n", encoding="ascii")
-    assert container_memory(tmp_path, tmp_path / "self") == math.inf
+    assert container_memory() == math.inf
 
 
 def test_this_machine_has_some_memory() -> None:

@@ -23,9 +23,7 @@ MAX_STEM = 100
 def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:
     """The value as a path that the system can look up, whether something is there or not.
 
-    Args:
-        error: Raised where nothing can be there. Something of another type is always a ConfigError.
-    """
+    error: Raised where nothing can be there. Something of another type is always a ConfigError."""
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise ConfigError(f"`{name}` must be a path (got {shorten(value)})")
     if not os.fspath(value):

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 Numbers: TypeAlias = NDArray[np.number]  # of any width: stored rows, decoded pictures, features
 Integers: TypeAlias = NDArray[np.integer]  # class numbers, lengths
+Ints: TypeAlias = NDArray[np.int64]
+Int32s: TypeAlias = NDArray[np.int32]
+Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
+Bools: TypeAlias = NDArray[np.bool_]
 Values: TypeAlias = Union["Tensor", Numbers]  # what a model takes or gives
 
 

@@ -9,24 +9,18 @@ CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def control_groups(controller: str, root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> Iterator[tuple[int, Path]]:
-    """(version, folder) of each control group that may limit a process; none without control groups.
-
-    Args:
-        controller: "memory" or "cpu".
-        root: Where control groups are mounted.
-        membership: The list of the process's groups, as in /proc/PID/cgroup.
-    """
+def control_groups(controller: str) -> Iterator[tuple[int, Path]]:
+    """(version, folder) of each control group that may limit a process; none without control groups. controller: "memory" or "cpu"."""
     try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
+        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
     except OSError:
         return  # no Linux
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            yield from ((2, folder) for folder in _with_parents(root, path))
+            yield from ((2, folder) for folder in _with_parents(CGROUPS, path))
         elif controller in controllers.split(","):
-            yield from ((1, folder) for folder in _with_parents(root / controller, path))
+            yield from ((1, folder) for folder in _with_parents(CGROUPS / controller, path))
 
 
 def _with_parents(base: Path, path: str) -> Iterator[Path]:

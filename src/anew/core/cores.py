@@ -6,18 +6,14 @@ import math
 import os
 from pathlib import Path
 
-from anew.core.control_groups import CGROUPS, MEMBERSHIP, control_groups
+from anew.core.control_groups import control_groups
 
 
-def count_cores(root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
+def count_cores() -> int:
     """The number of cores that this process may use: those it may run on (`taskset`), or fewer where a container has a quota of
-    processor time (`cpus` of Docker, `limits.cpu` of Kubernetes). The processes of a command on this machine share them.
-
-    Args:
-        root, membership: See `control_groups`.
-    """
+    processor time (`cpus` of Docker, `limits.cpu` of Kubernetes). The processes of a command on this machine share them."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    quotas = (_quota(version, folder) for version, folder in control_groups("cpu", root, membership))
+    quotas = (_quota(version, folder) for version, folder in control_groups("cpu"))
     return int(min([count, *(max(1, math.ceil(quota)) for quota in quotas if quota is not None)]))
 
 

@@ -16,7 +16,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from anew.core.control_groups import CGROUPS, MEMBERSHIP, control_groups
+from anew.core.control_groups import control_groups
 
 BUFFER_BYTES = 2**26  # bytes of buffers besides the weights: masks, tables of positions; chosen
 MIN_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
@@ -35,7 +35,7 @@ def free_memory(device: torch.device) -> float:
     if device.type == "mps":  # it shares the memory of the machine
         left = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
         return max(min(float(left), float(psutil.virtual_memory().available)), MIN_BYTES)
-    free = min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP))
+    free = min(float(psutil.virtual_memory().available), container_memory())
     return max(free / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), MIN_BYTES)
 
 
@@ -80,12 +80,9 @@ def _too_large(of: str, most: int) -> ValueError:
     return ValueError(f"a network with {of} of more than {most:,} bytes, which its weights do not fill")
 
 
-def container_memory(root: Path, membership: Path) -> float:
-    """Bytes left under the tightest limit of the control groups that a process is in; infinite without a limit.
-
-    root, membership: see `control_groups`.
-    """
-    groups = control_groups("memory", root, membership)
+def container_memory() -> float:
+    """Bytes left under the tightest limit of the control groups that this process is in; infinite without a limit."""
+    groups = control_groups("memory")
     return min((_left(folder, V2 if version == 2 else V1) for version, folder in groups), default=math.inf)
 
 

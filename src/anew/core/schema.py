@@ -38,10 +38,7 @@ R = TypeVar("R", bound=Record)
 
 
 def checked(record: type[R], value: object, place: str) -> R:
-    """The record that a JSON value describes.
-
-    Args:
-        place: Where in the file it stands, e.g. "data.learned".
+    """The record that a JSON value describes. place: where in the file it stands, e.g. "data.learned".
 
     Raises:
         ValueError: The value does not describe one (one clause).

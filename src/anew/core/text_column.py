@@ -129,11 +129,8 @@ def chunked(values: NDArray[np.int64]) -> Iterator[int]:
 
 
 def argsort_texts(column: TextColumn, starts: Sequence[int]) -> NDArray[np.int64]:
-    """The numbers of the texts in the order of these; of equal ones the last.
-
-    Args:
-        starts: Where runs begin within which the texts are in order, from 0.
-    """
+    """The numbers of the texts in the order of these; of equal ones the last. starts: where runs begin within which the texts are in
+    order, from 0."""
     runs = itertools.pairwise([*starts, len(column)])
     merged = heapq.merge(*(zip(column.iter_range(a, b), range(a, b), strict=True) for a, b in runs))
     last = (max(number for _, number in same) for _, same in itertools.groupby(merged, key=lambda pair: pair[0]))

@@ -28,14 +28,8 @@ CACHE_BYTES = 512 * 2**20  # latents kept in memory; others are encoded again ea
 
 
 def encode_in_fixed_batches(codec: Codec, x: Tensor) -> Tensor:
-    """Latents of items, each the same whatever it is encoded together with.
-
-    Args:
-        x: (n, *shape) values of items.
-
-    Returns:
-        (n, *latent.shape) float32, or (n, L) int64 codes, on the CPU.
-    """
+    """Latents of items x (n, *shape), each the same whatever it is encoded together with: (n, *latent.shape) float32, or (n, L) int64
+    codes, on the CPU."""
     import torch
 
     latents = []

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
+
 # Chosen on a family of proteins (docs/log.md: "Sequences: known records beside a new one"). E and P of 64, B of 32 and a
 # sharpness of 0.5 brought held-out clusters from 2.227 to 2.193 bits.
 EXPERTS = 64  # E
@@ -35,11 +37,7 @@ SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the freq
 NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are scored together, which bounds memory
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Positions = NDArray[np.int32]
+Positions = Int32s
 
 
 class Prediction(NamedTuple):
@@ -130,12 +128,8 @@ class AlignmentIndex:
         return keys[order], positions[order].astype(np.int32)
 
     def nearness(self, rows: Ints, lengths: Ints) -> Doubles:
-        """(n,) share of a row's tokens that it has in common, in order, with the record that shares most of them.
-
-        Args:
-            rows: (n, L) tokens.
-            lengths: (n,) how many of them count, one at least.
-        """
+        """(n,) share of a row's tokens (n, L) that it has in common, in order, with the record that shares most of them. lengths: (n,) how
+        many tokens count, one at least."""
         experts, nearness = self.experts(len(rows)), np.zeros(len(rows))
         for place in range(rows.shape[1]):
             experts.predict()
@@ -285,12 +279,9 @@ class AlignmentExperts:
 
 
 def suggest_context_length(num_tokens: int, frequencies: Floats) -> int:
-    """Length of the context by which positions are proposed: about CHANCE_HITS positions match it at random.
+    """Length of the context by which positions among so many known tokens are proposed: about CHANCE_HITS positions match it at random.
 
-    Args:
-        num_tokens: N, known tokens.
-        frequencies: (V,) frequencies of tokens, above 0.
-    """
+    frequencies: (V,) of tokens, above 0."""
     entropy = max(float(-(frequencies * np.log(frequencies)).sum()), 0.1)
     length = round(math.log(max(num_tokens, 1) / CHANCE_HITS) / entropy) if num_tokens > CHANCE_HITS else 1
     longest_key = int(62 / math.log2(max(len(frequencies), 2)))  # tokens that fit into one 64-bit number

@@ -243,14 +243,12 @@ def _component_weights(cluster: Tensor, component_class: Tensor, classes: int) -
 def nearest_component(
     coordinates: Tensor, means: Tensor, weights: Tensor, component_class: Tensor, labels: Tensor | None
 ) -> Tensor:
-    """The component whose mean is nearest, among those that occur.
+    """The component whose mean is nearest, among those that occur; with labels, among those of the example's class.
 
     Args:
         coordinates: (N, R) of each example.
-        means: (K, R) of each component.
-        weights: (K,) how often each component occurs.
-        component_class: (K,) class of each component.
-        labels: (N,) classes; with them, only components of the example's class count.
+        means, weights, component_class: See `GaussianMixture`.
+        labels: (N,) classes.
 
     Returns:
         (N,). Where no component of a class occurs, the last one, as for `sample_components`.
@@ -263,18 +261,14 @@ def nearest_component(
 
 
 def sample_components(weights: Tensor, component_class: Tensor, uniform: Tensor, labels: Tensor | None) -> Tensor:
-    """Components drawn by their frequency in the data, or in the class.
+    """(n,) components drawn by their frequency in the data, or in the class. Where no component of a class occurs, the last one.
 
     In double precision on the CPU: the same components on every machine, and none that never occurs.
 
     Args:
-        weights: (K,) how often each component occurs.
-        component_class: (K,) class of each component.
+        weights, component_class: See `GaussianMixture`.
         uniform: (n,) in [0, 1).
         labels: (n,) classes; below 0 for any.
-
-    Returns:
-        (n,). Where no component of a class occurs, the last one.
     """
     weights_of = weights.cpu().double().expand(len(uniform), -1)  # (n, K)
     if labels is not None:
@@ -312,11 +306,8 @@ def _shortest_description(residual: Tensor, shape: torch.Size, power: float) -> 
 
 
 def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Spread of held-out items, by cross-fitting: components explain more of the items that they were fitted on than of others,
-    and nearly all of few items.
-
-    Args:
-        x: (N, D) data.
+    """Spread of held-out items of x (N, D), by cross-fitting: components explain more of the items that they were fitted on than of
+    others, and nearly all of few items.
 
     Returns:
         (R,) deviation of held-out items along each principal component, relative to that of fitted items, at most 1; (D,)
@@ -371,11 +362,8 @@ def _scaled_eigen(covariance: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _covariance_within(z: Tensor, cluster: Tensor, pooled: Tensor) -> Tensor:
-    """(R, R) covariance of z (N, R) around the means of their clusters (N,), of all clusters together.
-
-    Args:
-        pooled: (R, R) covariance of all of z, the result if each cluster has but one row.
-    """
+    """(R, R) covariance of z (N, R) around the means of their clusters (N,), of all clusters together; that of all of z, `pooled`, if
+    each cluster has but one row."""
     counts = torch.bincount(cluster)  # (K,)
     degrees_of_freedom = len(z) - int((counts > 0).sum())
     if degrees_of_freedom < 1:

@@ -20,11 +20,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Int32s, Ints
+
 UNSEEN = -1  # the id of a context that was not seen
 # Used if counts of counts are too few to estimate discounts; about their usual values
 DEFAULT_DISCOUNTS = 0.0, 0.5, 0.75, 0.9
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
 ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")
 
 
@@ -43,7 +43,7 @@ class Level:
 
     contexts: Ints
     starts: Ints
-    tokens: NDArray[np.int32]
+    tokens: Int32s
     values: Floats
     backoff: Floats
     pairs: Ints = field(init=False)
@@ -365,7 +365,7 @@ def _smooth(
     return level
 
 
-def discounts(counts: Ints) -> NDArray[np.float64]:
+def discounts(counts: Ints) -> Doubles:
     """(4,) discounts of counts of 0, 1, 2, and 3 or more (equation 26)."""
     n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
     if min(n1, n2, n3, n4) == 0:

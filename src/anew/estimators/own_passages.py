@@ -6,15 +6,14 @@ Legend for shapes: K kinds of places.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from anew.core.arrays import Doubles, Ints
 
 MIN_PASSAGE = 4  # tokens that must agree, as for matches of context mixing
 NUM_LENGTHS = 7  # classes of lengths: from 4, 8, 16, 32, 64, 128 and 256 tokens on
 MAX_LENGTH = MIN_PASSAGE << (NUM_LENGTHS - 1)  # lengths beyond are not told apart
 DISTANCES = (1, 4, 16)  # classes of distances: up to these, and beyond; loops of one token are the most common
 NUM_KINDS = 1 + NUM_LENGTHS * (len(DISTANCES) + 1)  # K; the first one: no passage is repeated
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class OwnPassage:
@@ -92,12 +91,7 @@ def tally_passages(places: Ints) -> Ints:
 
 
 def largest_surplus(places: Ints, rates: Doubles) -> float:
-    """By how many tokens a sequence went on more often than usual, at most, over a stretch of it.
-
-    Args:
-        places: (k, 2) of the sequence.
-        rates: (K,) how often sequences go on.
-    """
+    """By how many tokens a sequence with these places (k, 2) went on more often than usual, (K,), at most, over a stretch of it."""
     # The largest rise of a sum above its lowest value before
     sums = np.concatenate(([0.0], np.cumsum(places[:, 1] - rates[places[:, 0]])))
     return float((sums - np.minimum.accumulate(sums)).max())

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Int32s, Ints
+
 MIN_PASSAGE = 4  # tokens that must agree, as for matches of context mixing
 LONGER = (4, 8, 16)  # by so many tokens a passage is lengthened at a time: most are short
 # Tokens beyond which lengths are not told apart: some 100 characters of code, which held-out text leaves once in 50 tokens
@@ -19,10 +21,6 @@ LONGER = (4, 8, 16)  # by so many tokens a passage is lengthened at a time: most
 MAX_PASSAGE = MIN_PASSAGE + sum(LONGER)
 # Places of held-out text at which it is looked up whether a passage goes on: in a second; chosen
 MAX_PLACES = 8_192
-Doubles = NDArray[np.float64]
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 class Passage(NamedTuple):
@@ -43,7 +41,7 @@ NO_PASSAGE = Passage(0, np.zeros(0, dtype=np.int64))
 class PassageIndex:
     """All passages of a text. text: (N,) tokens."""
 
-    def __init__(self, text: Tokens) -> None:
+    def __init__(self, text: Int32s) -> None:
         self.text = text
         keys = _keys(text[:-1])  # nothing follows what ends the text
         self._starts = np.argsort(keys, kind="stable")

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Ints
+
 MARKS = (b",", b";", b"\t", b"|")  # what divides fields; of several that could, the one that makes most fields
 OBJECT_MARKS = (b",", b":")  # the same for JSON objects, whose keys are fields of their own
 MIN_FIELDS = 3  # two may be a sentence with a comma
@@ -40,9 +42,6 @@ CHUNK = 512  # records that are read at a time, which bounds memory
 _POWER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 _INVERSE = np.uint64(pow(int(_POWER), -1, 2**64))
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Hashes = NDArray[np.uint64]
 Roles = NDArray[np.uint8]
 
@@ -61,12 +60,8 @@ class FieldReader:
 
     @classmethod
     def learn(cls, records: Sequence[Ints], spellings: Sequence[bytes]) -> FieldReader | None:
-        """The reader of rows; None where records are not rows.
-
-        Args:
-            records: Their token ids; the first one begins a record.
-            spellings: The bytes of each token.
-        """
+        """The reader of rows; None where records are not rows. records: ids of tokens, of which the first one begins a record; spellings:
+        bytes of the V tokens."""
         compared = _spread(records, COMPARED_RECORDS)
         readers = []
         for possible_roles in _possible_roles(compared, spellings):

@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 
 EXACT_SHARE = 0.5  # of a length's probability, by its own count; the other half comes from those near it; chosen
 QUARTILES_IN_DEVIATIONS = 1.34  # of a normal distribution
@@ -21,10 +22,6 @@ NEWTON_STEPS = 20  # of the fit of two weights; it usually ends sooner
 RIDGE = 1.0  # penalty of the weights, as much as one target more or less
 ENOUGH_PROGRESS = 1e-7  # nats a target; the fit ends when a step gains less
 MIN_PROBABILITY = 1e-12  # probability of an end that counts as none, or as certain
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class EndModel:
@@ -83,15 +80,8 @@ class EndModel:
 
 
 def count_lengths(sequences: Sequence[Ints], end_id: int) -> Ints:
-    """Counts of lengths.
-
-    Args:
-        sequences: Token ids of records; the first one of each is no target.
-        end_id: The last id of a record that is whole.
-
-    Returns:
-        (T + 1,) how many records have so many targets; the first entry is the number of records that are not whole.
-    """
+    """(T + 1,) how many records have so many targets; the first entry is the number of records that do not end with `end_id`, and are not
+    whole. sequences: token ids, of which the first of each record is no target."""
     lengths = [len(ids) - 1 if len(ids) > 1 and ids[-1] == end_id else 0 for ids in sequences]
     return np.bincount(np.array(lengths, dtype=np.int64), minlength=2)
 

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Int32s, Ints
+
 DEFAULT_K = 5  # letters: 20^5 k-mers of proteins, so that unrelated sequences share few
 LETTER_BITS = 5  # bits of a letter in a k-mer: 32 letters, without case
 OWNER_BITS = 24  # of the number of a sequence: what 8 letters leave of 64 bits
 MAX_TABLE = 1 << 26  # k-mers up to this value are numbered with a table: those of five letters fit
 PAIRS_AT_ONCE = 1 << 22  # pairs of a k-mer and a sequence that are looked up at a time, which bounds memory
-Indices = NDArray[np.int64]
 
 
 class SequenceClusters:
@@ -47,7 +48,7 @@ class SequenceClusters:
         num_pairs = num_owners.astype(np.float64) @ (num_owners - 1.0)
         self.shared_by_chance = float(num_pairs / max(len(columns) * (self.n - 1), 1))
 
-    def most_alike(self, sequence: int, count: int, is_allowed: NDArray[np.bool_]) -> Indices:
+    def most_alike(self, sequence: int, count: int, is_allowed: Bools) -> Ints:
         """At most `count` sequences that share the most k-mers with one, weighted by their size; half as many as the best at least.
 
         is_allowed: (n,) whether each sequence may be one.
@@ -56,7 +57,7 @@ class SequenceClusters:
         best = np.flatnonzero(shared > shared.max(initial=0.0) / 2.0)
         return best if len(best) <= count else best[np.argpartition(shared[best], -count)[-count:]]
 
-    def related_to(self, indices: Indices) -> Indices:
+    def related_to(self, indices: Ints) -> Ints:
         """All sequences that are related to one of these, including these themselves, unless they have no k-mer."""
         related = [np.zeros(0, dtype=np.int64)]
         for sequence in indices.tolist():
@@ -66,7 +67,7 @@ class SequenceClusters:
             related.append(neighbours[shared[neighbours] >= self.threshold * smaller])
         return np.unique(np.concatenate(related))
 
-    def _shared(self, sequence: int) -> Indices:
+    def _shared(self, sequence: int) -> Ints:
         """(n,) how many different k-mers each sequence has in common with this one."""
         kmers = self._columns[self._rows[sequence] : self._rows[sequence + 1]]
         starts, counts = self._kmers[kmers], self._kmers[kmers + 1] - self._kmers[kmers]
@@ -76,7 +77,7 @@ class SequenceClusters:
             shared += np.bincount(self._owners[_ranges(start, count)], minlength=self.n)
         return shared
 
-    def cluster_of(self, start: int, max_size: float, is_closed: NDArray[np.bool_]) -> Indices | None:
+    def cluster_of(self, start: int, max_size: float, is_closed: Bools) -> Ints | None:
         """The cluster of a sequence.
 
         Args:
@@ -98,7 +99,7 @@ class SequenceClusters:
                 return None
         return np.flatnonzero(is_member)
 
-    def hold_out(self, order: Indices, target: int, max_size: float) -> tuple[Indices, int]:
+    def hold_out(self, order: Ints, target: int, max_size: float) -> tuple[Ints, int]:
         """Whole clusters, grown in this order until they hold `target` sequences.
 
         Args:
@@ -126,22 +127,16 @@ class SequenceClusters:
         return cluster, int(is_closed.sum())
 
 
-def _ranges(starts: Indices, counts: Indices) -> Indices:
+def _ranges(starts: Ints, counts: Ints) -> Ints:
     """For each pair (start, count) the `count` numbers start, start + 1, ..., one pair after another."""
     before = np.cumsum(counts) - counts
-    numbers: Indices = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    numbers: Ints = np.arange(counts.sum()) + np.repeat(starts - before, counts)
     return numbers
 
 
-def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Indices, NDArray[np.uint64]]:
-    """The different k-mers of each sequence.
-
-    Args:
-        k: Letters of a k-mer, at most 8.
-
-    Returns:
-        Owner and k-mer of each pair, both (m,), in the order of the sequences.
-    """
+def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Ints, NDArray[np.uint64]]:
+    """The different k-mers of each sequence, of at most 8 letters: owner and k-mer of each pair, both (m,), in the order of the
+    sequences."""
     lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
     letters = np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8) & np.uint8(31)
     owner = np.repeat(np.arange(len(sequences), dtype=np.int64), lengths)
@@ -158,7 +153,7 @@ def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Indices, NDArra
     return (pairs >> bits).astype(np.int64), pairs & ((np.uint64(1) << bits) - np.uint64(1))
 
 
-def _number_values(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
+def _number_values(values: NDArray[np.uint64]) -> tuple[int, Int32s]:
     """How many different values there are, and the rank of each. Small values are ranked with a table, since sorting takes
     longer."""
     largest = int(values.max(initial=0))

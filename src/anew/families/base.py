@@ -91,15 +91,12 @@ class SamplesTokens(Protocol):
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
     ) -> Iterator[TokenDraft]:
-        """Drafts of the samples; to cancel, stop iterating.
+        """Drafts of the samples, one a token; to cancel, stop iterating.
 
         Args:
-            request: The request; its condition may be (n, L), a prompt for each sample.
+            request: Its condition may be (n, L), a prompt for each sample.
             keys: (seed, index) of each of the n samples: the sample that `sample` gives for this seed at this index.
             reads_prompt: Whether each token of the prompt makes a draft too, with the weights before it.
-
-        Yields:
-            One draft a token.
         """
         ...
 
@@ -130,12 +127,7 @@ def num_parameters(*modules: nn.Module) -> int:
 
 
 def collapse_warning(variety: float, advice: str) -> str | None:
-    """The warning for a generator whose items have little of the variety of the data, else None.
-
-    Args:
-        variety: A `diversity_ratio`.
-        advice: The family's `collapse_advice`.
-    """
+    """The warning for a generator whose items have little of the variety of the data, else None. variety: a `diversity_ratio`."""
     if variety >= COLLAPSED:
         return None
     return f"the generator has collapsed: its items have {max(0.0, variety):.0%} of the variety of your data; {advice}"
@@ -267,18 +259,10 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     def fit_latents(self, sweep: Iterable[Batch]) -> None:
         """Fit the distribution of the latents of a trained network in closed form, into buffers, before `calibrate`.
 
-        Also called during training, with fewer items, before samples are shown.
-
-        Args:
-            sweep: Batches of train data, as in training.
-        """
+        Also called during training, with fewer items, before samples are shown. sweep: Batches of train data, as in training."""
 
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit, after training, what needs held-out validation data.
-
-        Args:
-            sweep: Scoring batches of the validation part.
-        """
+        """Fit, after training, what needs held-out validation data, from scoring batches of it."""
 
     @property
     def calibrates_drawing(self) -> bool:
@@ -288,17 +272,11 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
         """Fit, after `calibrate`, how tokens are drawn: better with each item that it yields, until the caller stops.
 
-        Args:
-            documents: Documents of the validation part, one a batch; none where the data has no running text. See `documents_of`.
-        """
+        documents: Those of the validation part, one a batch; none where the data has no running text. See `documents_of`."""
         return iter(())
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Make room for buffers whose size `fit_closed_form` learned, before a state dict is loaded.
-
-        Args:
-            shapes: Shape of each entry of the state dict, by name.
-        """
+        """Make room for buffers whose size `fit_closed_form` learned, before a state dict with these shapes is loaded."""
 
     def optimizer(self) -> OptimizerConfig:
         """Optimizer configuration of the one phase, for families with one."""

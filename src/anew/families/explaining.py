@@ -35,23 +35,14 @@ class Denoises(Protocol):
         ...
 
     def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
-        """Clean estimates of noisy items.
-
-        Args:
-            noisy: (n, *shape) items with noise.
-            sigma: Its level, in the units of the data.
-            labels: (n,) their classes, if the data has any.
-
-        Returns:
-            (n, *shape) clean items.
-        """
+        """(n, *shape) clean estimates of items (n, *shape) with noise of level `sigma`, in the units of the data. labels: (n,) if the data
+        has any."""
         ...
 
     def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
-        """Distance of clean estimates from the items, by noise level.
+        """Distance of clean estimates from the items x (n, *shape), by noise level.
 
         Args:
-            x: (n, *shape) items.
             labels: (n,) their classes, if the data has any.
             count: Noise levels, from the highest to the lowest that sampling passes.
 
@@ -66,27 +57,13 @@ class Discriminates(Protocol):
     """A family with a discriminator, which distinguishes real items from generated ones."""
 
     def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The discriminator's logits of real items.
+        """(n,) the discriminator's logits of real items x (n, *shape). labels: (n,) their classes, if the data has any.
 
-        Args:
-            x: (n, *shape) items.
-            labels: (n,) their classes, if the data has any.
-
-        Returns:
-            (n,) logits. Only differences are meaningful: a higher logit means that an item looks more real.
-        """
+        Only differences are meaningful: a higher logit means that an item looks more real."""
         ...
 
     def input_gradient(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The direction in which items would look more real.
-
-        Args:
-            x: (n, *shape) items.
-            labels: (n,) their classes.
-
-        Returns:
-            (n, *shape) gradient of `discriminator_logits` at each value.
-        """
+        """(n, *shape) the direction in which items would look more real: the gradient of `discriminator_logits` at each value."""
         ...
 
 

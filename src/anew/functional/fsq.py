@@ -17,12 +17,8 @@ def bound(x: Tensor) -> Tensor:
 
 
 def quantize(x: Tensor, levels: Sequence[int]) -> Tensor:
-    """The nearest of each channel's levels, which lie evenly from -1 to 1. Gradients pass as if nothing had been rounded.
-
-    Args:
-        x: (B, len(levels), ...) in [-1, 1].
-        levels: Number of levels of each channel, 2 or more.
-    """
+    """The nearest of each channel's levels, 2 or more, which lie evenly from -1 to 1, for x (B, len(levels), ...) in [-1, 1].
+    Gradients pass as if nothing had been rounded."""
     half_range = _per_channel([(n - 1) / 2 for n in levels], x)
     quantized = ((x + 1.0) * half_range).round() / half_range - 1.0
     return x + (quantized - x).detach()

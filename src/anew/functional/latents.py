@@ -9,19 +9,11 @@ NEARLY_PARALLEL = 1e-3  # radians: below, the sine in the denominator loses its 
 
 
 def slerp(start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
-    """Points on the arc between two vectors (spherical linear interpolation, Shoemake 1985).
+    """(n, K) points at these shares (n,) of the way along the arc from `start` to `end`, (K,) each (spherical linear interpolation,
+    Shoemake 1985).
 
     Lengths are interpolated with the directions, so that normal numbers stay as long as normal numbers are. Nearly
-    parallel or opposite ends are joined by a line.
-
-    Args:
-        start: (K,).
-        end: (K,).
-        fractions: (n,) shares of the way, in [0, 1].
-
-    Returns:
-        (n, K).
-    """
+    parallel or opposite ends are joined by a line."""
     cosine = torch.nn.functional.cosine_similarity(start, end, dim=0, eps=1e-12).clamp(-1.0, 1.0)
     angle = torch.arccos(cosine)
     if float(angle) < NEARLY_PARALLEL or float(angle) > torch.pi - NEARLY_PARALLEL:
@@ -39,34 +31,18 @@ def normal_kl(mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_sca
 
 
 def sum_with_free_bits(kl: Tensor, free_nats: float) -> Tensor:
-    """Sums of divergences, of which the first `free_nats` of each group cost the same whether they are used or not.
+    """(B,) sums of divergences (B, G), of which the first `free_nats` of each group cost the same whether they are used or not.
 
     Free bits (arXiv 1606.04934, appendix C.8) of each example instead of a batch's mean, so that how a batch is cut
-    changes nothing. A group below its free nats has no gradient.
-
-    Args:
-        kl: (B, G) nats of each group.
-        free_nats: Nats of a group that are free.
-
-    Returns:
-        (B,).
-    """
+    changes nothing. A group below its free nats has no gradient."""
     return kl.clamp(min=free_nats).sum(1)
 
 
 def unit_scale(means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
-    """Shift and scale of each channel that bring posterior means to unit deviation over all channels.
+    """Centre (c,) and scale (c,) of each channel that bring posterior means (N, c, h, w) to unit deviation over all channels.
 
     Channels are measured by the spread of samples, so that one whose means hardly move stays small beside the others
-    and its noise is not blown up.
-
-    Args:
-        means: (N, c, h, w).
-        log_scales: (N, c, h, w).
-
-    Returns:
-        Centres (c,) and scales (c,).
-    """
+    and its noise is not blown up."""
     centre = means.mean((0, 2, 3))  # (c,)
     noise_variance = (2 * log_scales).exp().mean((0, 2, 3))  # (c,)
     spread = (means.var((0, 2, 3), correction=0) + noise_variance).sqrt()  # (c,)
@@ -76,14 +52,6 @@ def unit_scale(means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def latent_mask(mask: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Mask of the latents around which all values are given.
-
-    Args:
-        mask: (B, C, H, W) 1 where a value is given.
-        sides: h and w.
-
-    Returns:
-        (B, 1, h, w) 1 at such latents.
-    """
+    """(B, 1, *sides) 1 at the latents around which all values are given. mask: (B, C, H, W) 1 where a value is given."""
     is_open = torch.nn.functional.adaptive_max_pool2d(1.0 - mask.amin(1, keepdim=True), sides)  # (B, 1, h, w)
     return 1.0 - is_open

@@ -96,14 +96,7 @@ class LogisticMixture:
 
 
 def mean_bits(codings: Sequence[Tensor]) -> Tensor:
-    """Bits of the mean of the probabilities that several codings of the same items have.
-
-    Args:
-        codings: For each coding, the bits (B,) of the items.
-
-    Returns:
-        (B,).
-    """
+    """(B,) bits of the mean of the probabilities that several codings of the same items have, from their bits (B,)."""
     if len(codings) == 1:
         return codings[0].cpu().double()
     log_probs = torch.stack([bits.cpu().double() for bits in codings]) * -math.log(2.0)  # (codings, B)

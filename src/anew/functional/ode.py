@@ -66,15 +66,8 @@ def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor, noise: Noise | None 
 
 
 def encode_flow(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """The same equation from clean to noisy. Second order (Heun).
-
-    Args:
-        x: Clean data, taken to be at sigmas[0].
-        sigmas: Rising noise levels, the first of them small.
-
-    Returns:
-        y at sigmas[-1].
-    """
+    """The same equation from clean to noisy: y at sigmas[-1], from x at sigmas[0]. Second order (Heun). sigmas: rising, the first of them
+    small."""
     y = x
     for sigma, sigma_next in pairwise(sigmas):
         slope = (y - denoise(y, sigma)) / sigma

@@ -48,15 +48,8 @@ class Plane:
 
 
 def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, float]:
-    """Principal components of centred rows.
-
-    Args:
-        rows: (n, D) with mean 0.
-        count: How many components; where there are fewer, the rest are 0.
-
-    Returns:
-        (count, D) orthonormal directions, (count,) standard deviations along them, and the share of the variance they hold.
-    """
+    """Principal components of rows (n, D) with mean 0: (count, D) orthonormal directions, 0 where there are fewer, (count,) standard
+    deviations along them, and the share of the variance they hold."""
     _, singular, components = torch.linalg.svd(rows, full_matrices=False)
     directions, deviations = rows.new_zeros(count, rows.shape[1]), rows.new_zeros(count)
     num_directions = min(count, len(singular))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from anew.core.arrays import Floats, Ints
 
 # Below it, a logarithm divided by the temperature could leave the range of fp32, and the most probable token is all that is left.
 MIN_TEMPERATURE = 1e-6
@@ -55,15 +53,8 @@ def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
 
 
 def sample_tokens(weights: Floats, uniform: Floats) -> Ints:
-    """Token ids: in each row the first whose cumulated share exceeds the uniform number.
-
-    Args:
-        weights: (n, V), zero or more; rows need not sum to 1.
-        uniform: (n,) in [0, 1).
-
-    Returns:
-        (n,).
-    """
+    """(n,) token ids: in each row of weights (n, V), zero or more, the first whose cumulated share exceeds the uniform number, (n,) in
+    [0, 1)."""
     cumulative = weights.cumsum(1)  # (n, V)
     # Scaled by the last sum, not 1, and never past the last token with any mass: rounding would find one without.
     if len(cumulative) == 1:

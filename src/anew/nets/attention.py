@@ -152,17 +152,9 @@ def swiglu(gate: Tensor, up: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-log softmax(logits)[target] in nats, fp32.
+    """(N,) -log softmax(logits)[target] in nats, fp32, of logits (N, V), which may have half precision.
 
-    One softmax serves forward and backward; in bf16 it errs by 2^-9 of each probability.
-
-    Args:
-        logits: (N, V), half precision allowed.
-        target: (N,).
-
-    Returns:
-        (N,).
-    """
+    One softmax serves forward and backward; in bf16 it errs by 2^-9 of each probability."""
     return _apply(_CrossEntropy, logits, target)
 
 

@@ -135,15 +135,7 @@ class Decoder(nn.Module):
         return self._positions[device]
 
     def embed(self, ids: Tensor, start: int = 0) -> Tensor:
-        """Inputs of the blocks for the positions from `start` on.
-
-        Args:
-            ids: (B, L), all from the first position on.
-            start: First position that is embedded.
-
-        Returns:
-            (B, L - start, W).
-        """
+        """(B, L - start, W) inputs of the blocks for the positions from `start` on. ids: (B, L), all from the first position on."""
         x = functional.embedding(ids[:, start:], self.token_embedding)
         if self.config.neighbour_offsets:
             x = x + self.position_embedding[start : ids.shape[1]]

@@ -10,15 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Floats, Ints
 from anew.nets import attention
 from anew.nets.attention import PositionTables
 from anew.nets.decoder import Decoder, DecoderBlock
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 MAX_SCORE = 60.0  # e^60 times any context is within fp32, whose limit is e^88
 

@@ -6,11 +6,7 @@ import torch
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type for a setting `precision`.
-
-    Args:
-        precision: "fp32", "bf16", or "auto" for bf16 where the device has hardware for it.
-    """
+    """The type for a setting `precision`: "fp32", "bf16", or "auto" for bf16 where the device has hardware for it."""
     if precision == "auto":
         return torch.bfloat16 if has_fast_bf16(device) else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]

@@ -41,11 +41,7 @@ class Keeper:
                 self.fault = error
 
     def finish(self, is_done: bool) -> None:
-        """Stop the background thread and write once more.
-
-        Args:
-            is_done: Whether the work on the run has ended as it should.
-        """
+        """Stop the background thread and write once more. is_done: whether the work on the run has ended as it should."""
         self._is_over = True
         self._wake.set()
         self._thread.join()

@@ -64,11 +64,7 @@ class State(Record):
 
 
 def parse_manifest(data: bytes, address: str) -> Manifest:
-    """The manifest that a store sent, of which nothing is trusted.
-
-    Args:
-        data: What was read: at most one byte more than MANIFEST_BYTES.
-        address: Of the run, for the refusal.
+    """The manifest that a store sent, of which nothing is trusted; at most one byte more than MANIFEST_BYTES is read.
 
     Raises:
         RunError: If it is damaged.

@@ -35,15 +35,10 @@ def labels_of(batch: Batch) -> Tensor:
 
 
 def mixture_bits(generator: Generator, batch: Batch, bits_of: Callable[[Batch], BitsByPart]) -> dict[str, Tensor]:
-    """The bits of examples under the mean of their orderings and, where the class is not known, the mixture of the classes.
+    """(B,) float64 bits of examples by the part of the model, under the mean of their orderings and, where the class is not known, the
+    mixture of the classes, which takes a pass for each.
 
-    Args:
-        batch: The examples. Those without a class take a pass for each class.
-        bits_of: Computes the bits of a batch on the device of the model, given the labels.
-
-    Returns:
-        (B,) float64 bits, by the part of the model.
-    """
+    bits_of: Computes the bits of a batch on the device of the model, given the labels."""
     labels, shares = labels_of(batch), log_shares(generator)
     is_unknown = labels < 0
     if not shares or not bool(is_unknown.any()):

@@ -16,15 +16,11 @@ if TYPE_CHECKING:
 
 
 def condition_from_prompt(modality: Modality, prompt: object, suffix: object) -> Condition | None:
-    """The condition for the given beginning and end of samples, in the values of a run.
+    """The condition for the given beginning and end of samples, in the values of a run; None if neither is given.
 
     Args:
         modality: The kind of data as the family sees it.
         prompt: The beginning, or None. A path for data that is read from files in slices.
-        suffix: The end, or None.
-
-    Returns:
-        The condition; None if neither is given.
 
     Raises:
         ConfigError: The data takes no prompt or suffix, or it is not a string.

@@ -42,9 +42,7 @@ def draw_samples(
 
     Args:
         origin: The origin that all of them have in common.
-        condition: The known part of each sample.
         n: Number of samples in all shares.
-        first_index: Index of the first of them.
         share: (i, k) draws only the i-th of k shares.
         reporter: Shows the progress, unless the samples are drawn soon.
     """

@@ -162,14 +162,7 @@ def latent_walk(
 
 
 def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) -> list[list[DecodedItem]]:
-    """Walks between pairs of samples, both of one class if there are classes.
-
-    Args:
-        frames: Number of items of each walk.
-
-    Returns:
-        `count` lists of `frames` items.
-    """
+    """`count` walks of `frames` items each between pairs of samples, both of one class if there are classes."""
     labels = generator.sample_labels(count, seed)  # (count,)
     pair_labels = None if labels is None else labels.repeat_interleave(2)
     config = generator.sampling_config()

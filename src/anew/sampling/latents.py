@@ -99,14 +99,10 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
 
 
 def in_own_values(generator: Generator, condition: Condition) -> Condition:
-    """A condition on items in the values that the family draws.
+    """A condition on items, (*shape) or (n, *shape), in the values that the family draws.
 
     Latents are kept if everything around them is given. The rest of what is given is put back into the items after they are
-    decoded, as in blended latent diffusion (arXiv 2206.02779).
-
-    Args:
-        condition: x (*shape) or (n, *shape) of items, and its mask.
-    """
+    decoded, as in blended latent diffusion (arXiv 2206.02779)."""
     codec = generator.codec
     if codec is None:
         return condition

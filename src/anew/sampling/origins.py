@@ -145,12 +145,9 @@ def origins_in(path: Path) -> list[Origin]:
 
 
 def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None) -> tuple[str, bytes]:
-    """Name and content of a file with the origins of samples in other files. It is hidden, so it is not read as data.
+    """Name and content of a file with the origins of samples in other files, by their names. It is hidden, so it is not read as data.
 
-    Args:
-        origins: Origins of the samples of each file, by its name.
-        first: Index of the first sample, if the folder may hold other shares.
-    """
+    first: Index of the first sample, if the folder may hold other shares."""
     values = {name: [origin.to_json() for origin in run_origins] for name, run_origins in origins.items()}
     return f"{SIDE}{'' if first is None else f'-{first}'}.json", (json.dumps(values, indent=1) + "\n").encode()
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
 from anew.data.loading.rows import GridExamples, PackedExamples, RecordExamples, examples_of
 from anew.data.modality import Modality
@@ -22,20 +22,16 @@ TOKENS_AT_ONCE = 8192  # tokens in a batch of windows: bounds the memory of its 
 # records each step has a fixed cost (docs/log.md, 2026-11-26).
 RECORD_TOKENS_AT_ONCE = 4096
 GRIDS_AT_ONCE = 32  # items in a batch of grids: bounds memory for images of any size; chosen
-Ints = NDArray[np.int64]
 
 
 def record_batches(
     modality: Modality, records: Sequence[EncodedRecord], whole_documents: bool = False
 ) -> Iterator[tuple[Ints, Batch]]:
-    """Yield batches in which every target of every record counts once.
+    """Yield batches in which every target of every record counts once, and the index of the record that each row belongs to (B,).
 
     Args:
-        records: The records: all with a label, or all without.
+        records: All with a label, or all without.
         whole_documents: Whether all windows of a document must be in one batch, however many there are.
-
-    Yields:
-        The index of the record that each row belongs to (B,), and the batch.
     """
     spec = modality.spec
     if isinstance(spec, Tokens) and spec.packed:

@@ -32,11 +32,10 @@ def draw_together(
     draw: Draw,
     reporter: Reporter | None = None,
 ) -> Samples:
-    """Draw batches in turns, one on each process at a time.
+    """Draw batches in turns, one on each process at a time. All call this with the same arguments.
 
     Args:
-        world: The processes; all call this with the same arguments.
-        batches: (size, index of the first sample) of each batch, the same on all processes.
+        batches: (size, index of the first sample) of each batch.
         reporter: Shows the progress, on the first process.
 
     Returns:

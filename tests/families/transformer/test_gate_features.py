@@ -6,18 +6,10 @@ import numpy as np
 import pytest
 
 from anew.estimators.kneser_ney import KneserNey
-from anew.families.transformer.gate_features import Distribution, FeatureLayout, gate_features, one_row_of_features
+from anew.families.transformer.gate_features import Distribution, gate_features, num_features
 from anew.families.transformer.mixing import softmax
 
 ORDER, VOCAB = 3, 7
-
-
-@pytest.mark.parametrize("has_aligned", [False, True])
-def test_features_fill_a_row_without_gaps(has_aligned: bool) -> None:
-    layout = FeatureLayout.make(ORDER, has_aligned)
-    slices = [getattr(layout, name) for name in layout.__slots__ if name != "order"]
-    columns = [column for columns_of in slices for column in range(columns_of.start, columns_of.stop)]
-    assert columns == list(range(layout.size))
 
 
 @pytest.mark.parametrize("has_aligned", [False, True])
@@ -29,17 +21,13 @@ def test_one_row_equals_that_row_among_many(has_aligned: bool) -> None:
     models = [Distribution(*softmax(rng.normal(size=(30, VOCAB)).astype(np.float32))) for _ in range(2 + has_aligned)]
     recent = rng.normal(size=(30, 2 + has_aligned))
     log_odds = rng.uniform(0, 50, 30).astype(np.float32) if has_aligned else None
-    layout = FeatureLayout.make(ORDER, has_aligned)
-    features = gate_features(layout, counts, contexts, models, recent, log_odds)
-    assert (features[:, layout.bias] == 1.0).all()
-    assert (features[:, layout.longest].sum(1) == 1.0).all()
+    features = gate_features(counts, contexts, models, recent, log_odds)
+    assert features.shape == (30, num_features(ORDER, has_aligned))
+    assert (features[:, -1] == 1.0).all()
+    assert (features[:, : ORDER + 1].sum(1) == 1.0).all()
     for i in range(30):
-        row = one_row_of_features(
-            layout,
-            counts,
-            contexts[:, i].tolist(),
-            [Distribution(m.probs[i : i + 1], m.log_probs[i : i + 1]) for m in models],
-            recent[i].tolist(),
-            None if log_odds is None else float(log_odds[i]),
-        )
-        np.testing.assert_allclose(row[0], features[i], rtol=1e-5, atol=1e-6)
+        row = slice(i, i + 1)
+        own_models = [Distribution(m.probs[row], m.log_probs[row]) for m in models]
+        own_log_odds = None if log_odds is None else log_odds[row]
+        own = gate_features(counts, contexts[:, row], own_models, recent[row], own_log_odds)
+        np.testing.assert_allclose(own[0], features[i], rtol=1e-5, atol=1e-6)

@@ -97,8 +97,7 @@ def of_file(clip: frames.Data, timing: frames.Timing, frame_numbers: NDArray[np.
     """Properties of a clip. Raises ValueError (one clause).
 
     Args:
-        clip: Its file.
-        timing: The times of the file.
+        timing: The times of its file.
         frame_numbers: Numbers of the frames that the clip keeps.
         side: Pixels a side that frames need; 0: none is decoded.
     """

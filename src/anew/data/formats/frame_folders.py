@@ -62,13 +62,12 @@ def _sorted_frames(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
-    """The folders of numbered pictures that are the frames of one video each.
+    """The folders below a root that hold the numbered frames of one video each.
 
     Some folders are compared. If most of these hold frames, all folders with consecutive numbers are taken, and those with some
     missing numbers; else none.
 
     Args:
-        root: The source.
         files: Paths of the files of each folder.
         is_requested: Whether the user asks for video: then all folders of numbered pictures are taken without a comparison.
     """
@@ -110,12 +109,8 @@ def note_on_equal_numbers(files: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _moves(frames: Sequence[Path], other_firsts: Sequence[NDArray[np.float32]]) -> bool:
-    """Whether neighbouring pictures are far more similar than unrelated ones, from other folders or half of this one away.
-
-    Args:
-        frames: The pictures of a folder in the order of their numbers.
-        other_firsts: Thumbnails of the first pictures of other folders.
-    """
+    """Whether neighbouring pictures of a folder are far more similar than unrelated ones, half of the folder away or the first ones of
+    other folders, of which thumbnails are given."""
     starts = np.linspace(0, len(frames) - 2, min(COMPARED, len(frames) - 1)).round().astype(int)
     before, after = _read_thumbnails([frames[i] for i in starts]), _read_thumbnails([frames[i + 1] for i in starts])
     other_frames = [f for f in other_firsts if len(f)] or [

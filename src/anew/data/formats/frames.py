@@ -270,16 +270,13 @@ def _without_stills(times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], min_side: int) -> list[Image.Image]:
-    """Decode frames.
+    """Decode frames as RGB or RGBA.
 
     Args:
         data: The file, or the path of a folder of frames.
         requested: Numbers of the frames, rising; repeats are allowed.
         times: Times of all frames, from `timing`.
         min_side: Pixels of the shorter side that are needed; frames may be decoded to about twice this size.
-
-    Returns:
-        The frames as RGB or RGBA.
 
     Raises:
         ValueError: The file is damaged or truncated (one clause).

@@ -114,12 +114,7 @@ class ImageGlimpses:
 
 
 def glimpse_of(data: ItemData, side: int) -> ImageGlimpse:
-    """Size and thumbnail of an image. Raises ValueError (one clause).
-
-    Args:
-        data: Bytes of a file, or an array.
-        side: Pixels a side that the thumbnail needs; 0: none is made.
-    """
+    """Size and thumbnail of an image. Raises ValueError (one clause). side: pixels that a side of the thumbnail needs; 0: none is made."""
     image = pixels.open_image(data)
     size = pixels.size_of(image)
     if not side:

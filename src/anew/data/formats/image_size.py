@@ -53,12 +53,8 @@ def what_keeps(setting: str, detail: str, budget: DataBudget, affords: Callable[
 def what_enlarges(
     chosen: tuple[int, int], budget: DataBudget, size_within: Callable[[DataBudget], tuple[int, int]]
 ) -> str:
-    """The shortest longer budget with which items are learned at a larger size, and that size: the end of a sentence, or empty.
-
-    Args:
-        chosen: The size (width, height) with this budget.
-        size_within: The size with another budget.
-    """
+    """The shortest longer budget with which items are learned at a larger (width, height) than the chosen one, and that size: the end of
+    a sentence, or empty."""
     if budget.only_compared:
         return ""
     enough = _shortest(budget, lambda longer: _area(size_within(longer)) >= LARGER * _area(chosen))
@@ -117,10 +113,9 @@ def size_notes(
     reason: str,
     use: str = "learned",
 ) -> list[str]:
-    """Sentences on what happens to items of these sizes; [] if all keep theirs.
+    """Sentences on what happens to items of the train part of these (width, height); [] if all keep theirs.
 
     Args:
-        sizes: (width, height) of items of the train part.
         chosen: The size in which they are learned.
         frame: How those of another shape are fitted: "crop" or "pad".
         reason: Why a size is not kept, a clause; it may be empty if sizes differ.
@@ -156,7 +151,7 @@ def form(shape: Sequence[int]) -> str:
 def channels(
     setting: str, images: Sequence[Image.Image], see_through: bool, plural: str, budget: DataBudget, notes: list[str]
 ) -> int:
-    """Choose the channels of items: 1 grey, 3 colour, 4 colour with transparency.
+    """The channels of items: 1 grey, 3 colour, 4 colour with transparency.
 
     Args:
         setting: The setting `channels`.

@@ -62,13 +62,9 @@ def why_documents(texts: Sequence[str]) -> list[str | None]:
 
 
 def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = False) -> str | None:
-    """None if a text is a list, else the first reason (one clause) why it is a document.
+    """None if a text is a list of at least `min_lines` lines, else the first reason (one clause) why it is a document.
 
-    Args:
-        text: The text.
-        min_lines: The fewest lines of a list.
-        is_one_of_many: Whether there are other files whose lines begin otherwise.
-    """
+    is_one_of_many: Whether there are other files whose lines begin otherwise."""
     lines = _lines(text)
     full = [line for line in lines if line.strip()]
     n = len(full)
@@ -88,14 +84,10 @@ def _lines(text: str) -> list[str]:
 
 
 def describe_documents(texts: Sequence[str], objections: Sequence[str | None]) -> list[str]:
-    """A sentence on files that might be lists, in a list; [] if less than half of them have as many lines.
+    """A sentence on files that might be lists, in a list; [] if less than half of them have as many lines. objections: `why_document` of
+    each text.
 
-    Many files whose lines are those of prose or programs are no lists, and need no sentence.
-
-    Args:
-        texts: Their texts.
-        objections: `why_documents` of them.
-    """
+    Many files whose lines are those of prose or programs are no lists, and need no sentence."""
     of_long = [objections[i] for i, text in enumerate(texts) if text.count("\n") >= MIN_LINES]
     reasons = Counter(objection for objection in of_long if objection is not None)
     if not reasons or 2 * len(of_long) < len(texts):

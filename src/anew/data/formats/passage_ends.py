@@ -19,15 +19,7 @@ _LAST_WORD = re.compile(r"\s+\S*\Z")
 
 
 def passage_end(passage: str, only_lines: bool = False) -> int:
-    """Where a passage that was cut should end.
-
-    Args:
-        passage: The text.
-        only_lines: Whether it has no sentences but lines, as programs.
-
-    Returns:
-        The number of its first characters to keep.
-    """
+    """The number of first characters to keep of a passage that was cut. only_lines: whether it has no sentences but lines, as programs."""
     first = len(passage) - int(MAX_LOSS * len(passage))
     lines = [match.end() for match in _LINE_END.finditer(passage) if match.end() >= first]
     sentences = [] if only_lines else [end for end in _sentence_ends(passage) if end >= first]

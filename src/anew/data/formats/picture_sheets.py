@@ -68,14 +68,8 @@ def parse_cell(text: str) -> SheetCells | None:
 
 
 def cells(image: Image.Image, cell: SheetCells) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Cut an 8-bit picture, and leave out empty cells, which are transparent or have one colour.
-
-    Args:
-        image: Mode L, RGB or RGBA. What lies beyond whole cells is left out.
-
-    Yields:
-        (row, column, pixels) of each cell that is not empty; rows and columns from 1.
-    """
+    """Yield (row, column, pixels) of the cells of an 8-bit picture in mode L, RGB or RGBA, rows and columns from 1, without empty cells,
+    which are transparent or have one colour, and without what lies beyond whole cells."""
     pixels = np.asarray(image)
     columns, rows = cell.starts(image.size)
     for row, top in enumerate(rows, 1):

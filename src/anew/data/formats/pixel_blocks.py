@@ -43,8 +43,8 @@ def common_side(sides: Iterable[int], sizes: Sequence[tuple[int, int]]) -> int:
     """The side of the largest blocks that nearly all pictures consist of, 1 if there is none.
 
     Args:
-        sides: `block_side` of each picture.
-        sizes: (width, height) of pictures: the drawing of the median one keeps at least MIN_SIDE pixels a side.
+        sides: `block_side` of each.
+        sizes: (width, height) of each: the drawing of the median one keeps at least MIN_SIDE pixels a side.
     """
     known = np.array([side for side in sides if side])
     if len(known) < MIN_PICTURES:
@@ -114,13 +114,8 @@ def drawing_of(reduced: Image.Image, block: int, side: int) -> Image.Image:
 
 
 def note(plural: str, side: int, drawn: tuple[int, int], setting: str) -> str:
-    """A sentence for the user.
-
-    Args:
-        side: Side of the blocks.
-        drawn: (width, height) in which items are learned.
-        setting: The setting that learns them as they are.
-    """
+    """A sentence for the user on blocks of this side, and items that are learned in the (width, height) `drawn`. setting: The one that
+    learns them as they are."""
     width, height = drawn
     return (
         f"{plural.capitalize()} are pixel art enlarged {side} times (blocks of {side}x{side} pixels have one colour): they are "

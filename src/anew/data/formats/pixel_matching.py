@@ -168,10 +168,7 @@ class FewColoursStep(Record):
     def with_more_colours(self, samples: Levels, excess: NDArray[np.float64]) -> FewColoursStep:
         """The step with a curve that lets the samples which need most colours have as many as the real images with most.
 
-        Args:
-            samples: As in `learn`.
-            excess: Logarithms of how many times as many colours real images have as expected.
-        """
+        excess: Logarithms of how many times as many colours real images have as expected."""
         opaque = pixel_steps.opaque_pixels(samples)
         areas = opaque.sum(axis=(1, 2))  # (m,)
         expected = np.exp(self.intercept) * np.maximum(areas, 1) ** self.slope

@@ -68,13 +68,9 @@ def single_pixels(depth: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def stray(x: Levels, strength: float, colour: Sequence[int] | None = None) -> Levels:
-    """Give the background to small groups of pixels that lie in it, if none of their pixels is farther from it than `strength`.
+    """Give the background to small groups of pixels that lie in it, if none of their pixels is farther from it than `strength` levels.
 
-    Args:
-        x: Levels.
-        strength: In levels.
-        colour: Colour of the background; None where it is transparent.
-    """
+    colour: That of the background; None where it is transparent."""
     depth = stray_depth(x, colour)
     background = as_pixel(colour if colour is not None else [0] * x.shape[1])
     return np.where(((depth > 0.0) & (depth <= strength))[:, None], background, x)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Int32s, Ints
+
 Bytes = NDArray[np.uint8]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Nodes = NDArray[np.int32]
+Nodes = Int32s
 
 
 class CodeTree(NamedTuple):
@@ -40,10 +40,7 @@ class CodeTree(NamedTuple):
 def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
     """The code tree of a vocabulary: tokens sorted by spelling and halved by weight recursively, so that similar spellings are close.
 
-    Args:
-        spellings: Spellings of the V tokens, at least two.
-        weights: (V,) how common each is, above 0.
-    """
+    spellings: Of the V tokens, at least two; weights: (V,) how common each is, above 0."""
     size = len(spellings)
     order = sorted(range(size), key=lambda token: (spellings[token], token))
     mass = np.concatenate(([0.0], np.cumsum(weights[order])))

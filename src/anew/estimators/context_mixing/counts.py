@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Int32s, Ints
 from anew.core.compiled import compiled_inner
 
 NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
@@ -48,7 +49,6 @@ OPENING, CLOSING = (40, 91, 123), (41, 93, 125)  # ([{ and )]}
 FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_NON_ASCII = 65, 90, 97, 122, 128
 Index = int | np.int64
 Keys = NDArray[np.uint64]
-Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
@@ -62,7 +62,7 @@ class Counts(NamedTuple):
         used: (2,) number of entries and of slots in use.
     """
 
-    heads: NDArray[np.int32]
+    heads: Int32s
     entries: NDArray[np.uint32]
     used: Ints
 
@@ -228,7 +228,7 @@ def _end_word(history: Keys) -> None:
 
 
 @compiled_inner
-def find(heads: NDArray[np.int32], key: np.uint64) -> Index:
+def find(heads: Int32s, key: np.uint64) -> Index:
     """The slot of a key, or -1 - the free slot where it belongs."""
     mask = len(heads) - 1
     slot = np.int64(key >> np.uint64(34)) & mask

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, Index
@@ -42,10 +42,6 @@ from anew.estimators.context_mixing.words import Words
 # A token is drawn so often at most; the last one is taken whatever it is. Where nearly all that the model allows are errors, a sample
 # that must not make one would go on with nonsense
 MAX_TRIES = 12
-Doubles = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 class LoweredTokens(NamedTuple):
@@ -75,7 +71,7 @@ def draw_tokens(
     uniform: Floats,
     rate: np.float32,
     accepted: Floats,
-    is_wanted: Flags,
+    is_wanted: Bools,
     lowered: LoweredTokens,
     tokens: Ints,
     token_probabilities: Doubles,

@@ -11,8 +11,8 @@ Legend for shapes: T tokens of a text, V tokens, n rows, G kinds of errors (the 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Floats, Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.counts import (
     CAPITAL,
@@ -67,20 +67,14 @@ NUM_ERRORS = 26  # G
 # Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. With one, a tenth of the rare
 # kinds is refused by chance, however many tokens are drawn: the documents stay the same
 MIN_EXCESS = 2.0
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 @compiled_inner
 def error_of(history: Keys, scratch: Keys, token: Index, spelling: Spelling, words: Words, own_words: Words) -> Index:
-    """The first error of a token after a history.
+    """The first error of a token after a history (HISTORY_SIZE,).
 
     Args:
-        history: (HISTORY_SIZE,).
         scratch: (HISTORY_SIZE,) buffer.
-        token: The token.
-        spelling: Spelling of the tokens.
         words: Words of the train part.
         own_words: Those of the document so far, which are known, too.
     """
@@ -208,11 +202,10 @@ def acceptance_of_tokens(
 
 
 @compiled
-def tally_errors(ids: Tokens, document: Memory, base: Memory, spelling: Spelling, words: Words, counts: Ints) -> None:
+def tally_errors(ids: Int32s, document: Memory, base: Memory, spelling: Spelling, words: Words, counts: Ints) -> None:
     """Read a text (T,) without predicting it, and count its errors.
 
     Args:
-        ids: (T,).
         document: Its memory, which is extended.
         base: Memory of the train part.
         spelling, words: See `error_of`.

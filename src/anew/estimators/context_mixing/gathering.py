@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Int32s, Ints
 from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import (
@@ -31,8 +32,6 @@ from anew.estimators.context_mixing.mixing import (
     Memory,
     Statistics,
 )
-
-Ints = NDArray[np.int64]
 
 
 @compiled_inner
@@ -112,9 +111,7 @@ def _set_sides(sides: NDArray[np.uint8], bits: NDArray[np.uint8], depth: Index, 
 
 
 @compiled_inner
-def _sum_tallies(
-    bits: NDArray[np.uint8], depth: Index, tallies: Ints, ones: NDArray[np.int32], zeros: NDArray[np.int32]
-) -> None:
+def _sum_tallies(bits: NDArray[np.uint8], depth: Index, tallies: Ints, ones: Int32s, zeros: Int32s) -> None:
     """Turn tallies by the number of shared answers into tallies of either answer, `ones` and `zeros`."""
     total = tallies[depth]
     for d in range(depth - 1, -1, -1):
@@ -183,7 +180,7 @@ def _mark_path(sides: NDArray[np.uint8], tree: CodeTree, last: Index) -> None:
 
 
 @compiled_inner
-def select_questions(all_nodes: Statistics, nodes: NDArray[np.int32], count: Index, selected: Statistics) -> None:
+def select_questions(all_nodes: Statistics, nodes: Int32s, count: Index, selected: Statistics) -> None:
     """Copy the statistics of `count` questions from those of all questions."""
     for source in range(NUM_SOURCES):
         for question in range(count):
@@ -195,9 +192,7 @@ def select_questions(all_nodes: Statistics, nodes: NDArray[np.int32], count: Ind
 
 
 @compiled_inner
-def _add_paths(
-    memory: Memory, key: np.uint64, tree: CodeTree, zeros: NDArray[np.int32], ones: NDArray[np.int32]
-) -> Index:
+def _add_paths(memory: Memory, key: np.uint64, tree: CodeTree, zeros: Int32s, ones: Int32s) -> Index:
     """Add the tallies of the symbols that followed a context along their paths. Returns the last symbol + 1, 0 without one."""
     heads = memory.heads
     slot = find(heads, key)

@@ -10,8 +10,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import Index
@@ -23,10 +23,6 @@ NUM_TRUSTS = 6  # magnitudes of log odds that have weights of their own; chosen
 # Probability of reaching a question below which the network alone answers it: the contexts would cost time and gain nothing
 MIN_REACH = 1e-5
 QUARTER = np.float32(0.25)  # weight of each of the four sums
-Doubles = NDArray[np.float64]
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 WeightRows = tuple[Index, Index, Index, Index]
 JointLogits = tuple[np.float32, np.float32, np.float32, np.float32]
 
@@ -122,7 +118,7 @@ def _learn_row(weights: Floats, row: Index, contexts: np.float32, network: np.fl
 
 @compiled
 def joint_log_probs(
-    ids: Tokens,
+    ids: Int32s,
     contexts: Floats,
     network: Floats,
     orders: Ints,

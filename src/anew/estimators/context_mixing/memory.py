@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Int32s, Ints
 from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import (
@@ -22,8 +22,6 @@ from anew.estimators.context_mixing.counts import (
 from anew.estimators.context_mixing.gathering import current_match
 from anew.estimators.context_mixing.mixing import LOCAL_KINDS, MAX_MATCH, MIN_MATCH, Memory
 from anew.estimators.context_mixing.words import Words, add_token
-
-Ints = NDArray[np.int64]
 
 
 @compiled_inner
@@ -89,7 +87,7 @@ def _append_and_match(memory: Memory, base: Memory, token: Index, is_kept: Index
 
 
 @compiled_inner
-def _start_match(memory: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
+def _start_match(memory: Memory, text: Int32s, position: Index, is_base: Index) -> None:
     """Start a match at a position of a text if the tokens before it equal the last ones read."""
     length, end = 0, memory.match_state[0]
     while length < min(MAX_MATCH, position, end) and text[position - 1 - length] == memory.text[end - 1 - length]:

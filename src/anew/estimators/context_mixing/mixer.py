@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
 from anew.estimators.context_mixing import drawing, reading
 from anew.estimators.context_mixing.code_tree import build_tree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, NUM_TOKEN_ORDERS, Spelling
@@ -57,11 +58,6 @@ PIECE_TOKENS = 16_384  # tokens that are read between two checks whether the tab
 SLOTS_PER_TOKEN = 0.6 * NUM_KINDS
 MAX_FILL = 0.8  # share of slots in use above which it grows: open addressing slows down beyond
 MAX_ENTRIES = 4 * NUM_KINDS  # per token: a block that moves leaves as much unused, and is half empty
-Doubles = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 class ReadText:
@@ -83,7 +79,7 @@ class ContextMixer:
         joint: Initial weights of contexts and network for each document.
     """
 
-    def __init__(self, spellings: Sequence[bytes], text: Tokens, parameters: Parameters, joint: JointWeights) -> None:
+    def __init__(self, spellings: Sequence[bytes], text: Int32s, parameters: Parameters, joint: JointWeights) -> None:
         self.text, self.parameters, self.joint = text, parameters, joint
         self.vocab_size = len(spellings)
         frequencies: Doubles = np.bincount(text, minlength=self.vocab_size) + np.float64(0.5)
@@ -97,12 +93,11 @@ class ContextMixer:
         self._base: ReadText | None = None
 
     @classmethod
-    def fit(cls, spellings: Sequence[bytes], text: Tokens, max_learned: int | None = None) -> ContextMixer:
-        """A model fitted to a text.
+    def fit(cls, spellings: Sequence[bytes], text: Int32s, max_learned: int | None = None) -> ContextMixer:
+        """A model fitted to a text (T,).
 
         Args:
             spellings: Bytes of the V tokens.
-            text: (T,) its tokens.
             max_learned: Number of the last tokens from which curves and weights are learned, which takes three times as long as
                 counting them; None for all.
 
@@ -173,12 +168,8 @@ class ContextMixer:
         """An empty document, for at most `room` tokens."""
         return make_memory(room, self.vocab_size)
 
-    def read(self, document: Memory, ids: Tokens) -> tuple[Floats, Ints]:
-        """Read on in a document.
-
-        Args:
-            document: A document with room for the tokens.
-            ids: (T,) the tokens.
+    def read(self, document: Memory, ids: Int32s) -> tuple[Floats, Ints]:
+        """Read on in a document, which must have room for the tokens (T,).
 
         Returns:
             (T, D) log odds of each question, and (T,) the order of the longest context that was seen.
@@ -189,7 +180,7 @@ class ContextMixer:
         reading.read(ids, document, document, self.model, NO_LEARNING, logits, orders)
         return logits, orders
 
-    def recall(self, document: Memory, ids: Tokens, is_counted: bool = True) -> None:
+    def recall(self, document: Memory, ids: Int32s, is_counted: bool = True) -> None:
         """Read on in a document without predicting. is_counted: whether the tokens are counted and can be matched later."""
         _check_tokens(ids, self.vocab_size)
         reading.recall(ids, document, self.model, is_counted)
@@ -203,7 +194,7 @@ class ContextMixer:
 
     def log_probs(
         self,
-        ids: Tokens,
+        ids: Int32s,
         contexts: Floats,
         network: Floats,
         orders: Ints,
@@ -224,7 +215,7 @@ class ContextMixer:
         )
         return log_probs
 
-    def fit_joint(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints) -> None:
+    def fit_joint(self, ids: Int32s, contexts: Floats, network: Floats, orders: Ints) -> None:
         """Fit the weights of contexts and network to held-out text."""
         self.joint = initial_joint(self.vocab_size)
         for rate in JOINT_RATES:
@@ -264,7 +255,7 @@ class ContextMixer:
         rows: Memory,
         joint: JointWeights,
         probabilities: Floats,
-        is_wanted: Flags | None = None,
+        is_wanted: Bools | None = None,
         min_p: Floats | None = None,
     ) -> Floats:
         """(n, V) distribution of the next token of each document, by contexts and network together.
@@ -288,7 +279,7 @@ class ContextMixer:
         uniform: Floats,
         tokens: Ints,
         rate: float = DOCUMENT_RATE,
-        is_wanted: Flags | None = None,
+        is_wanted: Bools | None = None,
         accepted: Floats | None = None,
         tallies: Ints | None = None,
         lowered: drawing.LoweredTokens | None = None,
@@ -347,16 +338,8 @@ class ContextMixer:
         acceptance_of_tokens(rows.history, own_words, self.spelling, self.words, accepted, tokens, result)
         return result
 
-    def count_errors(self, document: Memory, ids: Tokens) -> Ints:
-        """Read on in a document, and count its errors.
-
-        Args:
-            document: A document with room for the tokens.
-            ids: (T,) the tokens.
-
-        Returns:
-            (G,) how often each kind was there.
-        """
+    def count_errors(self, document: Memory, ids: Int32s) -> Ints:
+        """Read on in a document, which must have room for the tokens (T,). Returns (G,) how often each kind of error was there."""
         _check_tokens(ids, self.vocab_size)
         counts = np.zeros(NUM_ERRORS, dtype=np.int64)
         tally_errors(ids, document, self.base, self.spelling, self.words, counts)
@@ -453,7 +436,7 @@ def _tables() -> Tables:
     )
 
 
-def _check_tokens(ids: Tokens | Ints, vocab_size: int) -> None:
+def _check_tokens(ids: Int32s | Ints, vocab_size: int) -> None:
     """Raise ValueError for invalid tokens: compiled code does not check its indices."""
     if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < vocab_size:
         raise ValueError(f"tokens must be among 0 to {vocab_size - 1} (got {int(ids.min())} to {int(ids.max())})")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Floats, Int32s, Ints
 from anew.core.compiled import compiled_inner, compiled_sum
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import NUM_KINDS, Index, Spelling, combine_hashes
@@ -41,8 +42,6 @@ FINAL_RATE, HIT_RATE = np.float32(0.002), np.float32(0.02)
 # Of the table of the sigmoid: log odds from -12 to 12, 128 entries for each unit
 SIGMOID_RANGE, SIGMOID_STEPS_PER_UNIT = 12, 128
 ONE = np.float32(1)
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
 
@@ -60,12 +59,12 @@ class Memory(NamedTuple):
         words, num_words: Of a document, see `Words`.
     """
 
-    heads: NDArray[np.int32]
+    heads: Int32s
     entries: NDArray[np.uint32]
     used: Ints
-    node_tallies: NDArray[np.int32]
-    text: NDArray[np.int32]
-    match_table: NDArray[np.int32]
+    node_tallies: Int32s
+    text: Int32s
+    match_table: Int32s
     match_state: Ints
     history: Keys
     words: Keys
@@ -142,8 +141,8 @@ class Statistics(NamedTuple):
         logits: (P,) log odds of the answer 1.
     """
 
-    zeros: NDArray[np.int32]
-    ones: NDArray[np.int32]
+    zeros: Int32s
+    ones: Int32s
     sides: NDArray[np.uint8]
     expected: NDArray[np.uint8]
     inputs: Floats
@@ -251,7 +250,7 @@ def _sums(
 def mix(
     model: MixingModel,
     statistics: Statistics,
-    nodes: NDArray[np.int32],
+    nodes: Int32s,
     bits: NDArray[np.uint8],
     count: Index,
     order: Index,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import NUM_KINDS, TOKENS, Index, Keys, context_keys
@@ -45,19 +45,14 @@ from anew.estimators.context_mixing.mixing import (
 )
 
 MIN_MASS = 1e-30  # of a network's probabilities below a question: log odds stay finite
-Doubles = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-Nodes = NDArray[np.int32]
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
+Nodes = Int32s
 # Order of the longest context that was seen, class of the match, and the last token + 1
 Selectors = tuple[Index, Index, Index]
 
 
 @compiled
 def read(
-    ids: Tokens,
+    ids: Int32s,
     memory: Memory,
     document: Memory,
     model: MixingModel,
@@ -98,7 +93,7 @@ def read(
 
 
 @compiled
-def recall(ids: Tokens, memory: Memory, model: MixingModel, is_counted: bool) -> None:
+def recall(ids: Int32s, memory: Memory, model: MixingModel, is_counted: bool) -> None:
     """Read a text (T,) into `memory`, without predicting it. is_counted: whether it is counted and can be matched later."""
     keys, locations = np.zeros(NUM_KINDS, np.uint64), np.full((NUM_KINDS, 2), -1)
     for t in range(len(ids)):
@@ -142,7 +137,7 @@ def next_token_probabilities(
     model: MixingModel,
     joint: JointWeights,
     probabilities: Floats,
-    is_wanted: Flags,
+    is_wanted: Bools,
     min_p: Floats,
     mixed: Floats,
 ) -> None:
@@ -287,7 +282,7 @@ def _leave_to_network(
 
 
 @compiled
-def observe(memories: Memory, model: MixingModel, tokens: Tokens, is_counted: bool) -> None:
+def observe(memories: Memory, model: MixingModel, tokens: Int32s, is_counted: bool) -> None:
     """Read a token (n,) in each row; see `recall`."""
     for row in range(len(tokens)):
         recall(tokens[row : row + 1], row_of(memories, row), model, is_counted)

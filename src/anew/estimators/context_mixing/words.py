@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.counts import Index, Keys, Spelling, combine_hashes, is_letter, lower_case
 
 MAX_LOAD = 0.5  # share of slots in use above which the table of words grows
 FIRST_SLOTS = 4096  # of that table; a short text needs no more
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 class Words(NamedTuple):
@@ -31,7 +29,7 @@ class Words(NamedTuple):
     used: Ints
 
 
-def words_of(text: Tokens, spelling: Spelling) -> Words:
+def words_of(text: Int32s, spelling: Spelling) -> Words:
     """The words of a text. text: (T,)."""
     slots = FIRST_SLOTS
     while True:
@@ -42,7 +40,7 @@ def words_of(text: Tokens, spelling: Spelling) -> Words:
 
 
 @compiled
-def add_words(text: Tokens, spelling: Spelling, words: Words, most: int) -> bool:
+def add_words(text: Int32s, spelling: Spelling, words: Words, most: int) -> bool:
     """Add the words of a text (T,). Returns whether at most `most` slots were needed; otherwise some are missing."""
     letters = np.uint64(0)
     for t in range(len(text)):

@@ -250,7 +250,7 @@ class Diffusion(DiffusionModel):
             denoised = self.denoise_at_once(y, sigma, component, student)
             return denoised if student is not None else self.autoguide(denoised, y, sigma, sampling.autoguidance)
 
-        return diffusion_sampler(self, self, self._sigmas(sampling, self._num_steps(sampling)), estimate)
+        return diffusion_sampler(self, self._sigmas(sampling, self._num_steps(sampling)), estimate)
 
 
 def _check_tile(request: SampleRequest, sampling: DiffusionSampling) -> None:

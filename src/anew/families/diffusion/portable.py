@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from anew.core.specs import Grid
 from anew.estimators.clip_mixture import ClipMixture
-from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families import portable
-from anew.families.diffusion.config import DiffusionConfig
-from anew.families.diffusion.layout import Layout
+from anew.families.diffusion.denoiser import DiffusionModel
 from anew.families.portable import Graph, PortableSampler
 from anew.functional.ode import ETA, STOCHASTIC
 
@@ -21,21 +17,7 @@ from anew.functional.ode import ETA, STOCHASTIC
 Estimate = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-class PortableDiffusion(Protocol):
-    """The part of the family that is used here."""
-
-    spec: Grid
-    config: DiffusionConfig
-    layout: Layout
-    any_component: int
-
-    @property
-    def mixture(self) -> GaussianMixture: ...
-
-
-def diffusion_sampler(
-    family: PortableDiffusion, owner: nn.Module, sigmas: Tensor, estimate: Estimate
-) -> PortableSampler:
+def diffusion_sampler(family: DiffusionModel, sigmas: Tensor, estimate: Estimate) -> PortableSampler:
     """A sampler that goes from the closed form at the highest noise level down to a sample.
 
     Args:
@@ -55,7 +37,7 @@ def diffusion_sampler(
     rows = {"component": torch.zeros(2, dtype=torch.long)}
     noise = {"basis_noise": torch.zeros(2, rank), "residual_noise": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
-    starting = Graph("start", owner, start, rows | noise, ("start",))
+    starting = Graph("start", family, start, rows | noise, ("start",))
     is_stochastic = family.layout.default_solver == STOCHASTIC and len(sigmas) > 2
     drawing = _drawing(family, len(sigmas) - 2 if is_stochastic else 0)
     denoising = portable.denoise(
@@ -70,14 +52,13 @@ def diffusion_sampler(
         clip=is_bounded,
     )
     if not isinstance(mixture, ClipMixture):
-        graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
+        graphs = (starting, Graph("denoiser", family, denoise, noisy | rows, ("denoised",)))
         return PortableSampler(graphs, (*drawing, denoising))
-    return _of_clips(family, owner, estimate, mixture, (starting, noisy | rows), (*drawing, denoising))
+    return _of_clips(family, estimate, mixture, (starting, noisy | rows), (*drawing, denoising))
 
 
 def _of_clips(
-    family: PortableDiffusion,
-    owner: nn.Module,
+    family: DiffusionModel,
     estimate: Estimate,
     mixture: ClipMixture,
     start: tuple[Graph, dict[str, Tensor]],
@@ -86,7 +67,7 @@ def _of_clips(
     """The sampler of clips, which have lengths, and frames that may be given.
 
     Args:
-        family, owner, estimate: As in `diffusion_sampler`.
+        family, estimate: As in `diffusion_sampler`.
         mixture: The closed form of clips.
         start: The first graph, and examples of the inputs of the denoiser of images.
         steps_of_images: The steps for images; the last one denoises.
@@ -112,8 +93,8 @@ def _of_clips(
     is_known = {"given": torch.zeros(2, family.layout.num_parts)}
     clip_graphs = (
         starting,
-        Graph("denoiser", owner, denoise_parts, inputs | last | is_known, ("denoised",)),
-        Graph("holder", owner, hold, {"x": inputs["y"]} | last, ("held",)),
+        Graph("denoiser", family, denoise_parts, inputs | last | is_known, ("denoised",)),
+        Graph("holder", family, hold, {"x": inputs["y"]} | last, ("held",)),
     )
     steps = (
         *drawing,
@@ -125,7 +106,7 @@ def _of_clips(
     return PortableSampler(clip_graphs, steps)
 
 
-def _drawing(family: PortableDiffusion, num_renoised: int) -> tuple[dict[str, object], ...]:
+def _drawing(family: DiffusionModel, num_renoised: int) -> tuple[dict[str, object], ...]:
     """The steps that draw all random values of a sample, and what it starts from. num_renoised: steps that take new noise."""
     mixture, shape = family.mixture, family.spec.shape
     return (

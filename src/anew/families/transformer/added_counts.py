@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
@@ -17,9 +18,6 @@ HELD_OUT = 10  # every tenth record is held out while the share is learned; chos
 COMPARED_TOKENS = 200_000  # tokens of the records that it is learned from: takes a second
 ROUNDS = 200  # of expectation and maximisation: with 20, a share that should be 1 is .96
 COUNT_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # others have float32
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class CountBuffers(FittedBuffers):

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Doubles, Ints
 from anew.estimators.kneser_ney import KneserNey
-from anew.families.transformer.added_counts import COMPARED_TOKENS, HELD_OUT, AddedCounts, Doubles, best_shares
-
-Ints = NDArray[np.int64]
+from anew.families.transformer.added_counts import COMPARED_TOKENS, HELD_OUT, AddedCounts, best_shares
 
 
 class ClassCounts(AddedCounts):
@@ -69,6 +68,6 @@ class ClassCounts(AddedCounts):
         return self.counts.walk_rows(ids, labels)
 
 
-def known_classes(labels: Tensor | None) -> NDArray[np.int64] | None:
+def known_classes(labels: Tensor | None) -> Ints | None:
     """The classes of all rows; None if one is not known."""
     return None if labels is None or bool((labels < 0).any()) else labels.cpu().numpy()

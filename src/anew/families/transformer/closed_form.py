@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from anew.core.arrays import Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.families.transformer.context_head import ContextHead
@@ -21,7 +19,6 @@ from anew.families.transformer.sweep_sequences import evenly_spread, first_token
 
 MAX_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
-Ints = NDArray[np.int64]
 
 
 def fit_to_records(

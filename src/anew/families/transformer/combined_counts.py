@@ -8,15 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Floats, Ints
 from anew.estimators.kneser_ney import KneserNey
 from anew.families.transformer.class_counts import ClassCounts
 from anew.families.transformer.field_counts import FieldCounts
 from anew.families.transformer.gate_features import CountContexts
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

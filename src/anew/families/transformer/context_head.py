@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
 from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.context_state import FIRST_ROOM, MAX_DOCUMENT_TOKENS, ContextState
 from anew.families.transformer.fitted_buffers import FittedBuffers
@@ -46,11 +46,6 @@ FLOAT_BUFFERS = (
 )
 ACCEPTANCE = "acceptance"  # (G,) probability that each kind of error is accepted in drawing; older runs have none
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 class PathLogits(NamedTuple):
@@ -139,20 +134,17 @@ class ContextHead(FittedBuffers):
             self._mixer = ContextMixer.restore(spellings, arrays)
         return self._mixer
 
-    def fit_joint(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints) -> None:
+    def fit_joint(self, ids: Int32s, contexts: Floats, network: Floats, orders: Ints) -> None:
         """Learn the weights of contexts and network from held-out text; see `ContextMixer.fit_joint`."""
         mixer = self.mixer
         mixer.fit_joint(ids, contexts, network, orders)
         self.set_buffers(_with_prefix(mixer.joint._asdict()))
         self._mixer = mixer  # it is up to date
 
-    def count_errors(self, opening: int, ids: Tokens) -> Ints:
+    def count_errors(self, opening: int, ids: Int32s) -> Ints:
         """(G,) errors of each kind in a document (T,) that is whole from its beginning: later, brackets close that were opened before.
 
-        Args:
-            opening: The token before it.
-            ids: (T,).
-        """
+        opening: The token before it."""
         document = self.mixer.document(len(ids) + 1)
         self.mixer.recall(document, np.array([opening], dtype=np.int32))
         return self.mixer.count_errors(document, ids)
@@ -177,12 +169,8 @@ class ContextHead(FittedBuffers):
         """(T, D) log odds of the network. probabilities: (T, V), targets: (T,)."""
         return self.mixer.network_logits(probabilities, targets)
 
-    def read(self, ids: Tokens, segments: Sequence[Segment]) -> tuple[Floats, Ints]:
-        """Read the targets of a batch, document by document.
-
-        Args:
-            ids: (B * L,).
-            segments: The targets to read, in order.
+    def read(self, ids: Int32s, segments: Sequence[Segment]) -> tuple[Floats, Ints]:
+        """Read the targets of a batch (B * L,), document by document, in the order of the segments.
 
         Returns:
             (T, D) log odds of each question, and (T,) the longest orders that were seen before.
@@ -191,7 +179,7 @@ class ContextHead(FittedBuffers):
         logits, orders = zip(*parts, strict=True)
         return np.concatenate(logits), np.concatenate(orders)
 
-    def _read_segment(self, ids: Tokens, opening: int) -> tuple[Floats, Ints]:
+    def _read_segment(self, ids: Int32s, opening: int) -> tuple[Floats, Ints]:
         mixer = self.mixer
         parts = []
         for first in range(0, len(ids), MAX_DOCUMENT_TOKENS):
@@ -202,7 +190,7 @@ class ContextHead(FittedBuffers):
         logits, orders = zip(*parts, strict=True)
         return np.concatenate(logits), np.concatenate(orders)
 
-    def joint_log_probs(self, ids: Tokens, network: PathLogits, segments: Sequence[Segment]) -> Doubles:
+    def joint_log_probs(self, ids: Int32s, network: PathLogits, segments: Sequence[Segment]) -> Doubles:
         """(B * L,) log-probabilities of targets with their floor; 0 for those that are not read."""
         from anew.estimators.context_mixing.reading import share_weight
 
@@ -229,14 +217,11 @@ class ContextHead(FittedBuffers):
         return self.mixer.unigram
 
     def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
-        """Probabilities of the next token in each row; the state observes the token afterwards.
+        """(n, V) joint probabilities of the next token in each row; the state observes the token afterwards.
 
         Args:
             ids: (n, t) ids so far, which the state has read.
             logits: (n, V) logits of the network.
-
-        Returns:
-            (n, V) joint probabilities.
         """
         assert isinstance(state, ContextState)
         network = softmax(logits)[0]
@@ -254,15 +239,12 @@ class ContextHead(FittedBuffers):
         allowed: Floats | None = None,
         own_passages: OwnPassageRows | None = None,
     ) -> Ints:
-        """Tokens (n,) from the distribution of `weights_after`, far quicker.
-
-        Errors are refused as often as the state says.
+        """Tokens (n,) from the distribution of `weights_after`, far quicker. Errors are refused as often as the state says.
 
         The state must observe them afterwards.
 
         Args:
-            ids: (n, t) ids so far, which the state has read.
-            logits: (n, V) logits of the network.
+            ids, logits: See `weights_after`.
             uniform: (n,) numbers in [0, 1) that decide.
             allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
             own_passages: Passages of themselves that the samples follow, to go on with them as often as data does; None: no limit.
@@ -343,7 +325,7 @@ class ContextHead(FittedBuffers):
         allowed: Floats | None,
         own_passages: OwnPassageRows | None,
         rate: float = 0.0,
-        is_wanted: Flags | None = None,
+        is_wanted: Bools | None = None,
     ) -> tuple[Ints, Doubles, Doubles]:
         """Draw one of the experts by its weight, then a token from it; see `draw`.
 
@@ -408,7 +390,7 @@ class ContextHead(FittedBuffers):
         return state
 
     def _read_prompt_row(
-        self, ids: Tokens, num_known: int, network_of: Callable[[slice], Floats], state: ContextState, row: int
+        self, ids: Int32s, num_known: int, network_of: Callable[[slice], Floats], state: ContextState, row: int
     ) -> None:
         from anew.estimators.context_mixing.reading import row_of, share_weight
 

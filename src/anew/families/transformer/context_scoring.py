@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Floats, Ints
 from anew.core.specs import Batch
 from anew.core.threads import available_threads, map_in_threads
 from anew.families.transformer.context_head import ContextHead, PathLogits
@@ -22,8 +23,6 @@ MAX_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
 LogitsOf = Callable[[Batch], Tensor]  # (B, L, V) of a batch, in fp32
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
@@ -55,7 +54,7 @@ def path_logits(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> PathLog
     """The network's logits along the paths of all targets of a batch, computed on all threads."""
 
     @torch.inference_mode()
-    def of_piece(piece: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def of_piece(piece: Batch) -> tuple[Floats, Floats]:
         log_probs = logits_of(piece).flatten(0, 1).log_softmax(-1)
         target_log_probs = log_probs.gather(1, piece.x[:, 1:].flatten()[:, None])[:, 0]
         return head.path_logits(log_probs.exp().cpu().numpy(), _targets(piece)), target_log_probs.cpu().numpy()

@@ -10,8 +10,8 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Ints
 from anew.families.transformer.fixed_share import FixedShare, log_of
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 # Tokens of one document that are remembered before it starts again; bounds memory (130 MB)
 MAX_DOCUMENT_TOKENS = 131_072
 FIRST_ROOM = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class ContextState:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Int32s
 from anew.core.specs import Batch, SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.context_head import ContextHead
@@ -27,7 +27,6 @@ MAX_TOKENS = 8192  # drawn in all: calibration ends with the step that reaches t
 ENOUGH_ROUNDS = 2  # of samples, after which it ends if nothing was drawn too often, as in most lists; chosen
 MAX_ROUNDS = 64  # in case all samples end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
-Ints = NDArray[np.int64]
 
 
 def calibrate_samples(family: SampledFamily, limit: OwnPassageLimit, documents: Iterable[Batch]) -> Iterator[int]:
@@ -109,7 +108,7 @@ def _state_of(sampler: TokenSampler) -> ContextState:
     return sampler.state
 
 
-def _targets(batch: Batch) -> NDArray[np.int32]:
+def _targets(batch: Batch) -> Int32s:
     """(T,) targets of a document (B, L), whose windows may overlap."""
     ids = batch.x[:, 1:].flatten().cpu().numpy().astype(np.int32)
     return ids if batch.mask is None else ids[batch.mask.flatten().cpu().numpy() > 0]

@@ -9,26 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.kneser_ney import KneserNey
 from anew.estimators.record_fields import NUM_ELEMENTS, ORDER, FieldReader
-from anew.families.transformer.added_counts import (
-    COMPARED_TOKENS,
-    HELD_OUT,
-    SHARE,
-    AddedCounts,
-    Doubles,
-    Floats,
-    best_shares,
-)
+from anew.families.transformer.added_counts import COMPARED_TOKENS, HELD_OUT, SHARE, AddedCounts, best_shares
 
 ROLES, PARENTS = "roles", "parents"  # buffers: those of `FieldReader`
 MIN_GAIN = 0.005  # share of the bits of held-out records that these counts must save to be kept, as aligned records
 # The counts of all records are left out of a field if that costs at most this share of its bits. They do not know the field, and
 # even with a weight of 3% they end numbers early (docs/log.md, 2026-11-29)
 MAX_LOSS = 0.01
-Ints = NDArray[np.int64]
 
 
 class FieldCounts(AddedCounts):

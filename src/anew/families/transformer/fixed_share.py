@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from anew.core.arrays import Doubles, Floats, Ints
 
 # Prior weights of mixture, network and uniform distribution: these shares of the first tokens are drawn from them. For the last
 # one, .003 instead of .001 saves a record of noise 1.6 bits, and costs any record .003 (docs/log.md, 2026-11-26).
@@ -26,9 +27,6 @@ PRIOR = (0.977, 0.02, 0.003)
 # Share of the weights that returns to the prior with each token: a document of 500 tokens may switch once; chosen.
 SWITCH_RATE = 0.002
 MIN_PROBABILITY = 1e-37  # its logarithm is used for a probability that fp32 rounds to zero
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class FixedShare:
@@ -50,14 +48,8 @@ class FixedShare:
         return mixed
 
     def observe(self, log_probs: Doubles) -> Doubles:
-        """Update the weights with the next token.
-
-        Args:
-            log_probs: (n, E) log-probabilities that the experts gave it.
-
-        Returns:
-            (n,) log-probability that all of them together gave it.
-        """
+        """Update the weights with the next token, to which the experts gave these log-probabilities (n, E), and all together the returned
+        one (n,)."""
         largest = log_probs.max(1, keepdims=True)  # (n, 1)
         joint = self.weights * np.exp(log_probs - largest)  # (n, E)
         total = joint.sum(1, keepdims=True)  # (n, 1)

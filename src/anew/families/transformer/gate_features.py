@@ -5,23 +5,18 @@ Legend for shapes: n targets, V vocabulary, F features, S models (network, count
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.estimators.kneser_ney import KneserNey
 
 MAX_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
 LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class CountContexts(NamedTuple):
@@ -99,86 +94,18 @@ class Distribution(NamedTuple):
     log_probs: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureLayout:
-    """Layout of the features in a row of `size`.
-
-    Attributes:
-        order: Longest context that is counted.
-        longest: One-hot, (order + 1): length of the longest context that was seen.
-        log_types: Log of the number of different tokens that followed it.
-        backoff: Probability that it leaves to shorter contexts.
-        network: Entropy of the network's distribution, and its largest probability.
-        counts: Entropy and largest probability of the counts' distribution.
-        recent: How well network and counts did on the tokens before.
-        recent_squares: Squares of these.
-        recent_product: Their product.
-        aligned: Entropy and largest probability of the aligned records.
-        log_odds: Evidence that a relative is followed.
-        aligned_recent: How well the aligned records did on the tokens before.
-        aligned_products: Its products with all three models' own.
-        bias: 1.
-    """
-
-    order: int
-    longest: slice
-    log_types: slice
-    backoff: slice
-    network: slice
-    counts: slice
-    recent: slice
-    recent_squares: slice
-    recent_product: slice
-    aligned: slice
-    log_odds: slice
-    aligned_recent: slice
-    aligned_products: slice
-    bias: slice
-
-    @classmethod
-    @cache
-    def make(cls, order: int, has_aligned: bool) -> FeatureLayout:
-        """has_aligned: whether there are aligned records; their slices are empty otherwise."""
-        aligned = int(has_aligned)
-        widths = {
-            "longest": order + 1,
-            "log_types": 1,
-            "backoff": 1,
-            "network": 2,
-            "counts": 2,
-            "recent": 2,
-            "recent_squares": 2,
-            "recent_product": 1,
-            "aligned": 2 * aligned,
-            "log_odds": aligned,
-            "aligned_recent": aligned,
-            "aligned_products": 3 * aligned,
-            "bias": 1,
-        }
-        slices, start = {}, 0
-        for name, width in widths.items():
-            slices[name] = slice(start, start + width)
-            start += width
-        return cls(order, **slices)
-
-    @property
-    def size(self) -> int:
-        """F."""
-        return int(self.bias.stop)
-
-
 def _joined(contexts: Sequence[Ints], num_parts: int) -> Ints | None:
     """Contexts of so many parts one after another; None where a part has none."""
     return np.concatenate(contexts, 1) if len(contexts) == num_parts else None
 
 
+def num_features(order: int, has_aligned: bool) -> int:
+    """F, for contexts of up to `order` tokens."""
+    return order + (20 if has_aligned else 13)
+
+
 def gate_features(
-    layout: FeatureLayout,
-    counts: KneserNey,
-    contexts: Ints,
-    models: Sequence[Distribution],
-    recent: Doubles,
-    log_odds: Floats | None,
+    counts: KneserNey, contexts: Ints, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
 ) -> Doubles:
     """(n, F) features of n targets.
 
@@ -189,59 +116,21 @@ def gate_features(
         recent: (n, S) how well each model did on the tokens before.
         log_odds: (n,) evidence for a relative; None without aligned records.
     """
-    n = contexts.shape[1]
-    if n == 1:
-        one_log_odds = None if log_odds is None else float(log_odds[0])
-        return one_row_of_features(layout, counts, contexts[:, 0].tolist(), models, recent[0].tolist(), one_log_odds)
     longest = (contexts >= 0).sum(0) - 1  # (n,)
-    features = np.zeros((n, layout.size))
-    features[np.arange(n), longest] = 1.0
+    of_longest = np.empty(
+        (len(longest), 2)
+    )  # log of the number of tokens that followed it, what it leaves to shorter ones
     for k in set(longest.tolist()):
         rows = np.flatnonzero(longest == k)
         level, context = counts.levels[k], contexts[k, rows]
-        num_types = level.starts[context + 1] - level.starts[context]
-        features[rows, layout.log_types] = np.log(np.maximum(num_types, 1))[:, None]
-        features[rows, layout.backoff] = level.backoff[context][:, None]
-    for where, model in zip((layout.network, layout.counts, layout.aligned), models, strict=False):
-        entropy = -np.vecdot(model.probs, model.log_probs)
-        features[:, where] = np.stack((entropy, model.probs.max(1)), 1)
-    features[:, layout.recent] = recent[:, :2]
-    features[:, layout.recent_squares] = recent[:, :2] ** 2
-    features[:, layout.recent_product] = recent[:, :1] * recent[:, 1:2]
+        of_longest[rows, 0] = np.log(np.maximum(level.starts[context + 1] - level.starts[context], 1))
+        of_longest[rows, 1] = level.backoff[context]
+    one_hot = np.eye(len(contexts))[longest]  # (n, order + 1)
+    # Entropy and largest probability of each, (n, 2)
+    sureness = [np.stack((-np.vecdot(m.probs, m.log_probs), m.probs.max(1)), 1) for m in models]
+    of_both = recent[:, :2]
+    columns = [one_hot, of_longest, *sureness[:2], of_both, of_both**2, of_both[:, :1] * of_both[:, 1:]]
     if log_odds is not None:
-        features[:, layout.log_odds] = np.minimum(log_odds, MAX_LOG_ODDS)[:, None] * LOG_ODDS_SCALE
-        features[:, layout.aligned_recent] = recent[:, 2:]
-        features[:, layout.aligned_products] = recent[:, 2:] * recent
-    features[:, layout.bias] = 1.0
-    return features
-
-
-def one_row_of_features(
-    layout: FeatureLayout,
-    counts: KneserNey,
-    contexts: Sequence[int],
-    models: Sequence[Distribution],
-    recent: Sequence[float],
-    log_odds: float | None,
-) -> Doubles:
-    """(1, F) as `gate_features` gives them, in the order of the layout's fields.
-
-    Computed with plain numbers, of which one array is made at the end: calls take most of the time of a single sampling step.
-    """
-    longest = sum(context >= 0 for context in contexts) - 1
-    level, context = counts.levels[longest], contexts[longest]
-    num_types = int(level.starts[context + 1]) - int(level.starts[context])
-    confidence = [(-model.probs[0].dot(model.log_probs[0]), model.probs[0].max()) for model in models]
-    network, counted = recent[:2]
-    row = [0.0] * (layout.order + 1)
-    row[longest] = 1.0
-    row += (math.log(max(num_types, 1)), level.backoff[context])
-    row += (*confidence[0], *confidence[1])
-    row += (network, counted, network * network, counted * counted, network * counted)
-    if log_odds is not None:
-        aligned = recent[2]
-        row += confidence[2]
-        row += (min(log_odds, MAX_LOG_ODDS) * LOG_ODDS_SCALE, aligned)
-        row += (aligned * network, aligned * counted, aligned * aligned)
-    row.append(1.0)
-    return np.array([row], dtype=np.float64)
+        evidence = np.minimum(log_odds, MAX_LOG_ODDS)[:, None] * LOG_ODDS_SCALE
+        columns += [sureness[2], evidence, recent[:, 2:], recent[:, 2:] * recent]
+    return np.concatenate([*columns, np.ones((len(longest), 1))], 1)

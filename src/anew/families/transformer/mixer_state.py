@@ -11,6 +11,7 @@ from copy import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.alignment_experts import AlignmentExperts
 from anew.families.transformer.fixed_share import FixedShare, log_of
 
@@ -20,8 +21,6 @@ RECENT_DECAY = 0.97
 RECENT_PRIOR = 4.0
 # In nats: a token's log-probability is clipped here, so that features stay in the range of the fit.
 WORST_LOG_PROB = -8.0
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 class RecentScores:
@@ -34,7 +33,7 @@ class RecentScores:
         self._sums, self._weight = np.zeros((n, num_models)), 0.0
 
     @property
-    def means(self) -> NDArray[np.float64]:
+    def means(self) -> Doubles:
         """(n, S) nats of each model, 0 before the first token."""
         return self._sums / (self._weight + RECENT_PRIOR)
 

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Ints
+
 RIDGE = 1e-4  # weight of the penalty of the squared gate
 MAX_NEWTON_STEPS = 12  # the fit usually ends sooner; otherwise this bounds its time
 MIN_STEP = 1e-3  # a direction is given up below this share of a Newton step: the loss is flat to its last digits
 ENOUGH_PROGRESS = 1e-6  # nats a target; the fit ends when a step gains less: a hundredth of what any report shows
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def mix_log_probs(features: Doubles, gate: Doubles, log_probs: Sequence[Floats]) -> Floats:

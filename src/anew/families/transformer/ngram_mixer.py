@@ -16,9 +16,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import KneserNey
@@ -30,9 +30,9 @@ from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log
 from anew.families.transformer.gate_features import (
     CountContexts,
     Distribution,
-    FeatureLayout,
     GateInputs,
     gate_features,
+    num_features,
 )
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
@@ -50,10 +50,6 @@ GATE_ALONE = "gate_without_records"  # with which samples are drawn if they woul
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class NgramMixer(CountBuffers):
@@ -87,7 +83,7 @@ class NgramMixer(CountBuffers):
         self.by_field = FieldCounts(vocab_size, order, spellings)
         self._records: AlignmentIndex | None = None
         self._gate: Doubles | None = None
-        gate = np.zeros((FeatureLayout.make(order, aligned).size, self.num_models))
+        gate = np.zeros((num_features(order, aligned), self.num_models))
         gate[-1] = 1 / self.num_models
         self.set_buffers({GATE: gate})
         is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
@@ -204,14 +200,7 @@ class NgramMixer(CountBuffers):
         allowed: Floats | None = None,
         own_passages: OwnPassageRows | None = None,
     ) -> Ints:
-        """Draw the next tokens (n,).
-
-        Args:
-            ids, logits, state: See `weights_after`.
-            uniform: (n,) in [0, 1).
-            allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
-            own_passages: Passages of themselves that the rows follow, to go on with them as often as data does; None: no limit.
-        """
+        """Draw the next tokens (n,); for the arguments see `ContextHead.draw`."""
         return token_choice.sample_tokens(self._limited(ids, logits, state, allowed, own_passages), uniform)
 
     def _limited(
@@ -248,14 +237,8 @@ class NgramMixer(CountBuffers):
         return read_prompt(self, ids, num_known, network_of, labels)
 
     def step(self, contexts: CountContexts, logits: Floats, state: MixerState) -> Floats:
-        """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
-
-        Args:
-            logits: (n, V) logits of the network.
-
-        Returns:
-            (n, V) joint probabilities.
-        """
+        """(n, V) joint probabilities of the next token in each row. The state records all models' proposals until `observe` gives
+        the actual token. logits: (n, V) of the network."""
         counted = self.combined.distribution(contexts)
         models = [Distribution(*softmax(logits)), Distribution(counted, np.log(counted))]
         log_odds = None
@@ -292,16 +275,7 @@ class NgramMixer(CountBuffers):
         return replace(inputs, aligned=aligned, log_odds=log_odds.ravel(), is_near=is_near.ravel())
 
     def target_log_probs(self, contexts: CountContexts, network: Floats, targets: Ints) -> Floats:
-        """Log-probabilities that network and counts gave the targets.
-
-        Args:
-            contexts: Those of the counts of B*L targets.
-            network: (B*L, V) log-probabilities.
-            targets: (B, L).
-
-        Returns:
-            (2, B, L).
-        """
+        """(2, B, L) log-probabilities that network and counts gave the targets (B, L), which have these contexts. network: (B*L, V)."""
         flat = targets.ravel()
         of_network = network[np.arange(len(flat)), flat]
         of_counts = np.log(self.combined.probability(contexts, flat))
@@ -369,8 +343,7 @@ class NgramMixer(CountBuffers):
     def _features(
         self, contexts: CountContexts, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
     ) -> Doubles:
-        layout = FeatureLayout.make(self.order, log_odds is not None)
-        return gate_features(layout, self.counts, contexts.of_all, models, recent, log_odds)
+        return gate_features(self.counts, contexts.of_all, models, recent, log_odds)
 
     def _mix(
         self, contexts: CountContexts, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
@@ -427,14 +400,7 @@ def read_prompt(
     network_of: Callable[[slice], Floats],
     labels: Ints | None = None,
 ) -> MixerState:
-    """State after reading prompts, before the first new token.
-
-    Args:
-        ids: (n, t) ids of the prompts.
-        num_known: Number of the last tokens that the network sees; those before are ignored.
-        network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
-        labels: (n,) classes; None where no class is known.
-    """
+    """State after reading prompts, before the first new token. For the arguments see `ContextHead.read_prompt`."""
     tokens = ids[:, ids.shape[1] - num_known :]
     length = tokens.shape[1] - 1
     rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.estimators.own_passages import (
     NUM_KINDS,
     NUM_LENGTHS,
@@ -45,10 +45,6 @@ MIN_ODDS = 1e-3
 MAX_EXCESS = 30.0  # tokens, by which odds fall to 1e-13: enough for any loop that fp32 lets a model leave
 # Share of the pieces that repeat themselves less than a sample may before it is made to leave its passages
 USUAL_SHARE = 0.99
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class OwnPassageLimit(FittedBuffers):
@@ -161,7 +157,7 @@ class OwnPassageRows:
         self.next_tokens = np.array([passage.next_token for passage in self._passages], dtype=np.int64)
         self.kinds = np.array([passage.kind for passage in self._passages], dtype=np.int64)
 
-    def observe(self, tokens: Ints, is_counted: Flags) -> None:
+    def observe(self, tokens: Ints, is_counted: Bools) -> None:
         """Count the tokens (n,) that were drawn after the last `read`. is_counted: (n,) samples that have not ended."""
         went_on = tokens == self.next_tokens
         self._sums_before[:, self._num_observed % PIECE_TOKENS] = self._sums
@@ -225,7 +221,7 @@ class OddsFit:
         self._tallies = np.zeros((len(rates), 2), dtype=np.int64)  # since the odds of a kind were changed
         self._is_fitted = np.zeros(len(rates), dtype=bool)
 
-    def count(self, kinds: Ints, went_on: Flags) -> None:
+    def count(self, kinds: Ints, went_on: Bools) -> None:
         """Count places at which samples could go on. kinds: (k,) of them, went_on: (k,) whether they did."""
         np.add.at(self._tallies[:, 0], kinds, 1)
         np.add.at(self._tallies[:, 1], kinds[went_on], 1)

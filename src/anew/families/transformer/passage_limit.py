@@ -17,9 +17,9 @@ from copy import copy
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.core.specs import Batch
 from anew.estimators.passages import MAX_PASSAGE, NO_PASSAGE, PassageIndex, continuation_rates
 from anew.families.transformer.fitted_buffers import FittedBuffers
@@ -30,10 +30,6 @@ Cut = Callable[["Floats"], "Floats"]  # weights (k, V) without the tokens that t
 # most by this. A sample that must leave where the model allows only one token goes on with nonsense. 5 is enough to go on as often as
 # held-out text does, and with 20 fewer samples were valid JSON (docs/log.md, 2026-11-29)
 MAX_ODDS = 5.0
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class PassageLimit(FittedBuffers):
@@ -139,18 +135,18 @@ class PassageRows:
         self._single = np.array([tokens[0] if len(tokens) == 1 else -1 for tokens in self._followers], dtype=np.int64)
 
     @property
-    def is_following(self) -> Flags:
+    def is_following(self) -> Bools:
         """(n,) whether samples follow a passage."""
-        follows: Flags = self._lengths > 0
+        follows: Bools = self._lengths > 0
         return follows
 
     @property
-    def has_several_continuations(self) -> Flags:
+    def has_several_continuations(self) -> Bools:
         """(n,) whether samples follow passages with several continuations."""
-        has_several: Flags = (self._lengths > 0) & (self._single < 0)
+        has_several: Bools = (self._lengths > 0) & (self._single < 0)
         return has_several
 
-    def limited(self, weights: Floats, rows: Ints, cut: Cut, has_left: Flags | None = None) -> Floats:
+    def limited(self, weights: Floats, rows: Ints, cut: Cut, has_left: Bools | None = None) -> Floats:
         """Weights from which the next tokens are drawn.
 
         Args:
@@ -177,7 +173,7 @@ class PassageRows:
         mixed: Floats = (shares[0, :, None] * truncated[0] + shares[1, :, None] * truncated[1]).astype(np.float32)
         return mixed
 
-    def accept(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> tuple[Flags, Flags, Floats]:
+    def accept(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> tuple[Bools, Bools, Floats]:
         """Decide which drawn tokens stay, where a passage has a single continuation.
 
         Args:

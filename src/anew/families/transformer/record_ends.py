@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.record_lengths import EndModel, count_lengths
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
@@ -19,9 +19,6 @@ WEIGHTS_ALONE = "weights_alone"  # the weights without aligned records, if sampl
 # Of known records, the share that may be cut where samples must end: the last one that is counted may be, and of a list those
 # that are far longer than usual.
 MAX_CUT = 0.01
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class RecordEnds(FittedBuffers):
@@ -85,23 +82,17 @@ class RecordEnds(FittedBuffers):
             raise ValueError("the lengths of records are inconsistent")
 
     def fit(self, log_probs: Floats, places: Ints, targets: Ints) -> None:
-        """Fit the weights to held-out targets.
-
-        Args:
-            log_probs: (n, V) log-probabilities before.
-            places: (n,) the number of each target in its record, from 1.
-            targets: (n,).
-        """
+        """Fit the weights to held-out targets (n,), which had these log-probabilities (n, V) before. places: (n,) the number of each in its
+        record, from 1."""
         if self.is_counted and self.end_id is not None:
             lengths = self.get_buffer(LENGTHS).cpu().numpy()
             model = EndModel.fit(lengths, log_probs[:, self.end_id], places, targets == self.end_id)
             self.set_weights(WEIGHTS, model.weights)
 
     def weigh(self, log_probs: Floats, places: Ints | int, alone: bool = False) -> Floats:
-        """(n, V) log-probabilities with those of an end corrected.
+        """(n, V) log-probabilities, normalized, with those of an end corrected.
 
         Args:
-            log_probs: (n, V), normalized.
             places: (n,) the number of each target in its record, from 1, or that of all rows.
             alone: Whether they come from a mixture without aligned records.
         """

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Ints
 from anew.core.specs import Batch
-
-Ints = NDArray[np.int64]
 
 
 class Segment(NamedTuple):

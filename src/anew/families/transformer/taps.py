@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
 from anew.core.specs import Batch
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import LogitsOf, path_logits
@@ -22,9 +22,6 @@ from anew.families.transformer.sweep_sequences import segments_of
 
 if TYPE_CHECKING:
     from anew.nets.decoder import Decoder
-
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class TokenTaps:
@@ -68,7 +65,7 @@ class TokenTaps:
         return {"network": network, "together": network}
 
 
-def mixer_sides(mixer: NgramMixer, inputs: GateInputs, targets: Ints, counts: NDArray[np.bool_]) -> dict[str, Tensor]:
+def mixer_sides(mixer: NgramMixer, inputs: GateInputs, targets: Ints, counts: Bools) -> dict[str, Tensor]:
     """(B, L) nats by side. inputs: gate inputs of the targets (B, L); counts: (B, L) which of them count."""
     network, counted = mixer.target_log_probs(inputs.contexts, inputs.network, targets)
     sides = {"network": network, "counts": counted}
@@ -93,7 +90,7 @@ def context_sides(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> dict[
     return {name: torch.from_numpy(nats).view(shape) for name, nats in sides.items()}
 
 
-def _path_log_probs(head: ContextHead, ids: NDArray[np.int32], logits: NDArray[np.float32]) -> Doubles:
+def _path_log_probs(head: ContextHead, ids: Int32s, logits: Floats) -> Doubles:
     """(T,) nats of tokens (T,) whose answers have these log odds (T, D)."""
     tree = head.mixer.tree
     answers, depth = tree.bits[ids].astype(bool), tree.depth[ids]  # (T, D), (T,)

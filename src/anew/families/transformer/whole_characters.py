@@ -12,7 +12,8 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from anew.core.arrays import Bools, Floats, Ints
 
 # The states: between characters, one to three continuation bytes to come, and the four first bytes after which not all may come.
 BETWEEN, AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4, NUM_STATES = 0, 4, 5, 6, 7, 8
@@ -32,8 +33,6 @@ FIRST_BYTES = ((0x00, 0x7F, BETWEEN), (0xC2, 0xDF, 1), (0xE1, 0xEF, 2), (0xF1, 0
 # The first bytes after which not all continuations may come, since a shorter form exists or the code point is none
 SPECIAL_FIRST_BYTES = ((0xE0, AFTER_E0), (0xED, AFTER_ED), (0xF0, AFTER_F0), (0xF4, AFTER_F4))
 MAX_BYTES_TO_COME = 3  # a character of UTF-8 has at most four bytes
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 class WholeCharacters:
@@ -48,7 +47,7 @@ class WholeCharacters:
         tokens_to_end: (S,) fewest further tokens, none of them rare, to the end of the character.
     """
 
-    def __init__(self, spellings: Sequence[bytes], rare: NDArray[np.bool_]) -> None:
+    def __init__(self, spellings: Sequence[bytes], rare: Bools) -> None:
         self.next_state = _next_states(spellings)
         self.tokens_to_end = _tokens_to_end(self.next_state[:, ~rare])
         to_end = np.append(self.tokens_to_end, MAX_BYTES_TO_COME + 1)[self.next_state]  # (S, V)
@@ -56,7 +55,7 @@ class WholeCharacters:
         # By whether rare tokens may come, and by how many tokens can come after this one; (2, 4, S, V)
         self._allowed: Floats = np.stack((may_come & ~rare, may_come)).astype(np.float32)
 
-    def allowed(self, states: Ints, num_after: int, with_rare: NDArray[np.bool_]) -> Floats:
+    def allowed(self, states: Ints, num_after: int, with_rare: Bools) -> Floats:
         """(n, V) 1 for tokens that may come, else 0; read only.
 
         Args:

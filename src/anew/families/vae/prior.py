@@ -111,12 +111,7 @@ class MixturePrior(nn.Module):
         self.register_buffer("component_class", torch.full((num_clusters + 1,), ANY_CLASS))
 
     def fit(self, z: Tensor, labels: Tensor | None) -> None:
-        """Fit the mixture, with fewer clusters for few vectors.
-
-        Args:
-            z: (N, D) vectors in random order.
-            labels: (N,) their classes; None without classes.
-        """
+        """Fit the mixture to vectors z (N, D) in random order, with fewer clusters if they are few. labels: (N,) classes; None without."""
         z = z.cpu().double()
         labels = labels.cpu() if labels is not None and self.classes and self.num_clusters else None
         classes = self.classes if labels is not None else 0
