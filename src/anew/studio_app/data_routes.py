@@ -167,8 +167,6 @@ async def _inspection_events(
 ) -> AsyncIterator[str]:
     """What a process finds out about data, as server-sent events; it is killed when the page disconnects.
 
-    An error is the last of them, with the columns of tables where a setting must name one.
-
     Args:
         reading: A `data_report.Reading` as JSON.
         inspections: Lets as many look as may at a time.
@@ -186,29 +184,43 @@ async def _inspection_events(
         try:
             process.stdin.write(reading.encode())
             process.stdin.write_eof()
-            ends_at = time.monotonic() + INSPECT_SECONDS
-            while line := await _next_line(request, process.stdout, ends_at):
-                event = json.loads(line)
-                is_last = "end" in event or "error" in event
-                if "error" in event:
-                    event = bad_request(event["error"]).body() | {"columns": event["columns"]}
+            async for event in _events_of(request, process.stdout):
                 yield f"data: {json.dumps(event)}\n\n"
-                if is_last:
-                    return
-            sys.stderr.buffer.write(await error_output)
-            reason = "reading this data failed; the terminal in which the Studio runs says why"
-            yield f"data: {json.dumps(bad_request(reason).body())}\n\n"
-        except TimeoutError:
-            reason = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
-            yield f"data: {json.dumps(bad_request(reason).body())}\n\n"
-        except ConnectionAbortedError:
-            return  # nobody waits for it
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-            await process.wait()
-            await error_output
+            await _end(process)
+            errors = await error_output
+            if process.returncode and process.returncode > 0:
+                sys.stderr.buffer.write(errors)
+
+
+async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIterator[dict[str, object]]:
+    """The events in a stream, each a line of JSON, up to the last one, or until the page disconnects.
+
+    An error is the last of them, with the columns of tables where a setting must name one.
+    """
+    ends_at = time.monotonic() + INSPECT_SECONDS
+    try:
+        while line := await _next_line(request, stream, ends_at):
+            event = json.loads(line)
+            is_last = "end" in event or "error" in event
+            yield bad_request(event["error"]).body() | {"columns": event["columns"]} if "error" in event else event
+            if is_last:
+                return
+    except ConnectionAbortedError:
+        return
+    except TimeoutError:
+        reason = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
+        yield bad_request(reason).body()
+        return
+    yield bad_request("reading this data failed; the terminal in which the Studio runs says why").body()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a process that has not ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()
 
 
 async def _next_line(request: Request, stream: asyncio.StreamReader, ends_at: float) -> bytes:
