@@ -33,6 +33,7 @@ SPECS: dict[str, Spec] = {
     "gan": Grid((1, 28, 28), "CHW", 10, 0.6),
     "vae": Grid((1, 28, 28), "CHW", 10, 0.6),
     "diffusion": Grid((1, 28, 28), "CHW", 10, 0.6),
+    "fsq": Grid((1, 28, 28), "CHW", 0, 0.6),
     "transformer": Tokens(96, 256, {}, 0, True),
 }
 WARM_STEPS = 3

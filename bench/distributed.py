@@ -1,11 +1,14 @@
 """Distributed: training on several hosts that share no folder, on links of a given speed; a link that is cut; memory of FSDP2.
 
-    python bench/distributed.py --data DATA [--parts hosts resume cut kill lost memory curves] [--hosts 2 3] [--rate 1gbit 100mbit]
+    python bench/distributed.py --data DATA [--parts hosts verbs resume cut kill lost memory curves] [--hosts 2 3]
+        [--rate 1gbit 100mbit]
 
 Hosts are network namespaces with veth pairs on a bridge (needs root and iproute2), each with its own name, folder and copy of the
 data; one process each.
 
 - `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
+- `verbs`: `sample` and `evaluate` of a run that only the first host has; whether samples have the bytes of one process, and the largest
+  relative difference of figures.
 - `resume`: the run of so many hosts is stopped by SIGTERM to the last one, and continues on another number (`--resumed 4:3 1:2`).
 - `cut`: the last host's port is taken off the bridge, `--cuts` times; seconds until the command of each host ends, and what it says.
 - `kill`: on this machine, two processes under --max-restarts, a random one of which is killed at random instants (SIGKILL), until
@@ -59,10 +62,12 @@ def train_words(arguments: argparse.Namespace) -> list[str]:
     return ["train", arguments.data.name, "--run", "run", "--steps", str(arguments.steps), *settings]
 
 
-def run_hosts(arguments: argparse.Namespace, folders: Sequence[Path]) -> tuple[list[int], float]:
-    """Exit codes and wall seconds."""
-    begin = time.monotonic()
-    hosts = [start_host(i, len(folders), f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
+def run_hosts(
+    arguments: argparse.Namespace, folders: Sequence[Path], words: Sequence[str] = ()
+) -> tuple[list[int], float]:
+    """Exit codes and wall seconds of a command, by default the training."""
+    begin, words = time.monotonic(), words or train_words(arguments)
+    hosts = [start_host(i, len(folders), f, words, arguments.cores) for i, f in enumerate(folders)]
     codes = [host.wait() for host in hosts]
     if any(codes) or None in codes:
         give_up(hosts, f"a host failed; exit codes {codes}, None where it had not ended after {LIMIT_S:.0f} s")
@@ -108,6 +113,40 @@ def hosts_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone
     others = [folder for folder in folders[1:] if (folder / "run").exists()]
     row = {"part": "hosts", "hosts": hosts, "rate": rate, "codes": codes, "wall_s": round(seconds, 1)}
     return row | {"difference": distance(folders[0] / "run", alone), "folders_elsewhere": len(others)}
+
+
+def verbs_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
+    """Samples and a report by several hosts, and by one process."""
+    folders = places(arguments, hosts)
+    one = fresh(arguments.work / "distributed" / "one")
+    for place in (one, folders[0]):
+        shutil.copytree(alone, place / "run")
+    sample = ["sample", "run", "-n", str(arguments.n), "--out", "new"]
+    evaluate = ["evaluate", "run", "-n", str(arguments.n), "--out", "measured"]
+    for words in (sample, evaluate):
+        pinned(anew_command(*words), arguments.cores[:1], one, cwd=one).check()
+    row: dict[str, Any] = {"part": "verbs", "hosts": hosts, "rate": rate, "n": arguments.n}
+    with network(hosts, rate):
+        for words in (sample, evaluate):
+            codes, seconds = run_hosts(arguments, folders, words)
+            row |= {f"{words[0]}_codes": codes, f"{words[0]}_s": round(seconds, 1)}
+    files = [contents(place / "new") for place in (one, folders[0])]
+    return row | {"same_bytes": files[0] == files[1], "figures_difference": figures_difference(one, folders[0])}
+
+
+def figures_difference(place: Path, other: Path) -> float:
+    """Largest relative difference of a number in the reports of two places; infinite where they have different figures."""
+    scores = [json.loads((folder / "measured" / "report.json").read_text())["scores"] for folder in (place, other)]
+    pairs = list(itertools.zip_longest(*scores, fillvalue={}))
+    numbers = [(a[key], b.get(key)) for a, b in pairs for key in a if isinstance(a[key], float)]
+    if any(a.get("name") != b.get("name") for a, b in pairs) or any(b is None for _, b in numbers):
+        return float("inf")
+    return max(abs(a - b) / max(abs(b), 1e-9) for a, b in numbers)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of all files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def resume_row(
@@ -366,6 +405,7 @@ def main() -> None:
     build.add_argument("--cuts", type=int, default=1, help="links that are cut in the part `cut`")
     build.add_argument("--losses", type=int, default=5, help="hosts killed in the part `lost`")
     build.add_argument("--kills", type=int, default=20, help="SIGKILLs of the part `kill`")
+    build.add_argument("-n", type=int, default=300, help="samples of the part `verbs`")
     build.add_argument("--steps", type=int, default=100)
     build.add_argument(
         "--layers", type=int, default=14, help="of the Transformer of width 768 whose memory is measured"
@@ -373,10 +413,12 @@ def main() -> None:
     arguments = build.parse_args()
     arguments.data = arguments.data.resolve()
     rows = Table("distributed")
-    alone = train_alone(arguments) if {"hosts", "resume"} & set(arguments.parts) else Path()
+    alone = train_alone(arguments) if {"hosts", "verbs", "resume"} & set(arguments.parts) else Path()
     for hosts in arguments.hosts:
         for rate in arguments.rate if "hosts" in arguments.parts else ():
             rows.add(**hosts_row(arguments, hosts, rate, alone))
+        for rate in arguments.rate if "verbs" in arguments.parts else ():
+            rows.add(**verbs_row(arguments, hosts, rate, alone))
     for hosts, hosts_after in arguments.resumed if "resume" in arguments.parts else ():
         rows.add(**resume_row(arguments, hosts, hosts_after, arguments.rate[0], alone))
     for _ in range(arguments.cuts) if "cut" in arguments.parts else ():

@@ -36,7 +36,9 @@ FAMILIES = {
     "vae": ("images",),
     "diffusion": ("images",),
     "transformer": ("images", "text", "records"),
+    "fsq": ("images",),
 }
+CODECS = ("fsq",)  # families that are trained in RUN/codec, for a Transformer
 FIXED = ("previews=0", "evaluate_samples=1", "film=false")
 
 
@@ -50,10 +52,9 @@ def configuration(run: Path) -> dict[str, Any]:
     return dict(json.loads((run / "config.json").read_text())["family"]["config"])
 
 
-def train(command: Sequence[str], place: Path, arguments: argparse.Namespace, threads: int) -> float:
+def train(command: Sequence[str], place: Path, run: Path, arguments: argparse.Namespace, threads: int) -> float:
     """Median time of a step of a command whose processes have so many threads each. It is stopped behind the last step: the report
-    is not timed."""
-    run = place / "run"
+    is not timed. run: the run, in this place, whose steps are timed."""
     process = start(command, arguments.cores, place / "command", extra=dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
         while process.poll() is None:
@@ -70,7 +71,9 @@ def train(command: Sequence[str], place: Path, arguments: argparse.Namespace, th
 def row(arguments: argparse.Namespace, family: str, source: str, data: Path) -> dict[str, Any]:
     """A family on one kind of data, both ways in turns."""
     place = arguments.work / "processes" / f"{family}-{source}"
-    words = ["train", str(data.resolve()), "--family", family, "--steps", str(arguments.steps)]
+    chosen = ["--family", "transformer" if family in CODECS else family]
+    run = place / "run" / "codec" if family in CODECS else place / "run"
+    words = ["train", str(data.resolve()), *chosen, "--steps", str(arguments.steps)]
     words += ["--run", str(place / "run"), *setting_words([*FIXED, *arguments.set])]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     torchrun += ["--nproc-per-node", str(len(arguments.cores)), "-m", "--", "anew"]
@@ -80,8 +83,8 @@ def row(arguments: argparse.Namespace, family: str, source: str, data: Path) -> 
     for _ in range(arguments.repeats):
         for way, command, threads in ways:
             fresh(place)
-            seconds[way].append(train(command, place, arguments, threads))
-            shapes.append(configuration(place / "run"))
+            seconds[way].append(train(command, place, run, arguments, threads))
+            shapes.append(configuration(run))
     if any(shape != shapes[0] for shape in shapes):
         raise SystemExit(f"{family}: the runs had different settings: {shapes}")
     one_s, many_s = (statistics.median(seconds[way]) for way in ("one", "many"))

@@ -45,8 +45,8 @@ class SharedWork:
         Args:
             compute: Called for each piece on one process.
             pieces: The same on all processes.
-            contents: Returns what the pieces hold, by which processes notice that they are not the same. Of indices of items, only
-                the indices are compared, not the items.
+            contents: Returns what the pieces hold, by which processes notice that they are not the same: where they are indices of
+                items, also a digest of these.
             advance: Called with the number of pieces that are done, if other processes are as fast as this one.
 
         Raises:

@@ -9,6 +9,9 @@ import pytest
 
 from anew.core.arrays import Numbers
 from anew.core.shared_work import SharedWork
+from anew.errors import ProcessError
+from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.item_types import RECORDS as RECORDS_TYPE
 from anew.evaluation.memorization.search_cache import CachedDistance
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 from thread_worlds import SIZE, Board, ThreadWorld
@@ -58,3 +61,23 @@ def test_a_search_of_several_processes_is_that_of_one(monkeypatch: pytest.Monkey
             searched, [SharedWork(ThreadWorld(rank, SIZE, board=board)) for rank in range(SIZE)], timeout=60
         ):
             assert all(np.array_equal(*pair) for pair in zip(results, expected, strict=True))
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_processes_whose_items_are_not_the_same_do_not_share_a_search(changed: bool) -> None:
+    """Queries are indices, which are the same whatever the items: an audit gives a digest of these."""
+    board, samples = Board(), RECORDS[40:]
+
+    def audited(rank: int) -> float:
+        train = [*RECORDS[:29], "another" if changed and rank else RECORDS[29]]
+        work = SharedWork(ThreadWorld(rank, SIZE, board=board))
+        return audit(RECORDS_TYPE, samples, train, RECORDS[30:40], work=work, controls=False).p
+
+    with ThreadPoolExecutor(SIZE) as pool:
+        results = [pool.submit(audited, rank) for rank in range(SIZE)]
+        for result in results:
+            if changed:
+                with pytest.raises(ProcessError, match="do not measure the same items"):
+                    result.result(timeout=60)
+            else:
+                assert result.result(timeout=60) == results[0].result(timeout=60)

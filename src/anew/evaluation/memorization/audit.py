@@ -8,10 +8,12 @@ Running text is audited in passages and in whole texts: `text_audit.audit_texts`
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import cache, partial
 from typing import Generic, TypedDict, Unpack
 
 import numpy as np
@@ -124,8 +126,9 @@ class Audit(Generic[ItemT]):
         items = [*real, *samples, *exact, *disturbed]
         self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
         self._real_items, self._samples, self._item_type = real, samples, item_type
+        contents = cache(partial(_digest, items))  # for several processes alone, and once for all searches
         self.distances: list[Distance] = [
-            CachedDistance(distance, self.groups, self.real_index, progress=progress, work=work)
+            CachedDistance(distance, self.groups, self.real_index, progress=progress, work=work, contents=contents)
             for distance in item_type.distances(items, self.groups)
         ]
         self.controls, self.brief = controls, brief
@@ -383,6 +386,17 @@ class Audit(Generic[ItemT]):
             seen_p=repeats.seen_p,
             notes=self.notes,
         )
+
+
+def _digest(items: Sequence[object]) -> bytes:
+    """A digest of texts or arrays. Others, parts of whole texts, have none: their texts were compared in passages before."""
+    digest = hashlib.blake2b(digest_size=16)
+    for item in items:
+        if isinstance(item, str):
+            digest.update(item.encode("utf-8", "surrogatepass") + b"\xff")
+        elif isinstance(item, np.ndarray):
+            digest.update(f"{item.dtype}{item.shape}".encode() + item.tobytes())
+    return digest.digest()
 
 
 def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: int, n_planted: int) -> Indices:

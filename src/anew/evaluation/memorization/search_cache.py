@@ -33,6 +33,7 @@ class CachedDistance(Distance):
         first: CachedDistance | None = None,
         progress: SearchProgress = no_progress,
         work: SharedWork | None = None,
+        contents: Callable[[], bytes] = bytes,
     ) -> None:
         """
         Args:
@@ -42,11 +43,12 @@ class CachedDistance(Distance):
             first: The same distance with other groups.
             progress: Called before each search and, in one of many queries, whenever some of them are found.
             work: Shares the queries of a search among processes.
+            contents: A digest of all items, by which processes notice that theirs are not the same.
         """
         self.name, self.resolution, self.at_once = inner.name, inner.resolution, inner.at_once
         self.scale = inner.scale
         self._progress, self._work = progress, SharedWork() if work is None else work
-        self._inner, self._pool, self._first = inner, pool, first
+        self._inner, self._pool, self._first, self._contents = inner, pool, first, contents
         # Queries of which the nearest item is known, rising: few of the items are ever asked for
         self._known = np.zeros(0, dtype=np.intp)
         self._item, self._distance = np.zeros(0, dtype=np.intp), np.zeros(0)
@@ -58,7 +60,8 @@ class CachedDistance(Distance):
         return self._inner.limit_of(real)
 
     def with_groups(self, groups: Integers) -> CachedDistance:
-        return CachedDistance(self._inner.with_groups(groups), groups, self._pool, self, self._progress, self._work)
+        inner = self._inner.with_groups(groups)
+        return CachedDistance(inner, groups, self._pool, self, self._progress, self._work, self._contents)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._first is None:
@@ -106,7 +109,10 @@ class CachedDistance(Distance):
         size = self.at_once or len(queries)
         blocks = [queries[start : start + size] for start in range(0, len(queries), size)]
         results = self._work.map(
-            lambda rows: self._inner.nearest(rows, pool), blocks, lambda: (queries.tobytes(), pool.tobytes()), advance
+            lambda rows: self._inner.nearest(rows, pool),
+            blocks,
+            lambda: (self._contents(), queries.tobytes(), pool.tobytes()),
+            advance,
         )
         item, distance = zip(*results, strict=True)
         return np.concatenate(item), np.concatenate(distance)
