@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -193,7 +193,7 @@ async def _inspection_events(
                 sys.stderr.buffer.write(errors)
 
 
-async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIterator[dict[str, object]]:
+async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIterator[Mapping[str, object]]:
     """The events in a stream, each a line of JSON, up to the last one, or until the page disconnects.
 
     An error is the last of them, with the columns of tables where a setting must name one.
