@@ -106,3 +106,20 @@ def test_two_audits_of_one_size_say_nothing_of_what_is_fixed() -> None:
     for _ in range(2):  # memory held no more the second time
         schedule.add(FIRST_AUDIT, 0.3)
     assert schedule.next(5.0, RealItems(64, 64), FIRST_AUDIT.num_real) is None
+
+
+def test_a_far_larger_audit_comes_after_one_between() -> None:
+    """17,127 proteins were to follow 64 in one step. That was not over in time, and 64 remained."""
+    available, schedule = RealItems(17_127, 1_871), AuditSchedule(100, 20_000)
+    schedule.add(FIRST_AUDIT, 0.15, 4e-4, controls=False)
+    middle = schedule.next(5.0, available, available.total)
+    assert middle is not None and 500 < middle.num_real < 3_000
+    schedule.add(middle, 0.7, 4e-4)
+    size = schedule.next(4.0, available, available.total)
+    assert size is not None and size.num_real > 3 * middle.num_real
+
+
+def test_an_audit_without_controls_has_fewer_comparisons() -> None:
+    """Of 20 samples, controls were a quarter of what was counted, and the next audit took longer than planned."""
+    with_controls, without = (comparisons(20, 128, 20_000, controls=controls) for controls in (True, False))
+    assert with_controls > 1.3 * without

@@ -9,9 +9,11 @@ import pytest
 
 from anew.evaluation.inputs import AuditPool, Clock, EvaluationInputs
 from anew.evaluation.items_in_time import affordable_items, comparable_items, num_affordable_items
+from anew.evaluation.measure import BOTH, CLOSENESS
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
+from anew.evaluation.notes import out_of_time
 from anew.evaluation.reporting.grading import Supply
 from small_pools import HELD, TRAIN, pictures
 
@@ -66,17 +68,17 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     scores = evaluation.scores()
     next(scores)
-    assert evaluation.unmeasured == ["further figures"]  # stopped here, nothing more is known
+    assert [*evaluation.unmeasured] == ["further figures"]  # stopped here, nothing more is known
     names = [next(scores).name]
     while "spectrum_distance" not in names:
         names.append(next(scores).name)
-    assert evaluation.unmeasured == ["the spectrum"]  # its other scores may follow
+    assert [*evaluation.unmeasured] == ["the spectrum"]  # its other scores may follow
     list(scores)
-    assert evaluation.unmeasured == [] and {"colours", "the spectrum"} <= evaluation.measured
+    assert not evaluation.unmeasured and {"colours", "the spectrum"} <= evaluation.measured
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
-    evaluation.note_out_of_time("the spectrum")
-    assert evaluation.unmeasured == ["the spectrum", "further figures"]
-    assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
+    evaluation.note_out_of_time("the spectrum", CLOSENESS)
+    assert evaluation.unmeasured == {"the spectrum": CLOSENESS, "further figures": BOTH}
+    assert evaluation.notes == [out_of_time("the spectrum")]
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:

@@ -47,7 +47,7 @@ def test_empty_samples_are_not_looked_at(make_inputs: Callable[..., EvaluationIn
     """A training whose samples were all empty ended in a traceback."""
     evaluation = TEXT(make_inputs(PROSE, KEPT, [""] * 8, pool=pool_of(PROSE, KEPT)))
     assert [list(evaluation.copy_tests()), list(evaluation.copy_tests())] == [[], []]
-    assert evaluation.skipped == ["Not measured: the copying test (all samples are empty)."]
+    assert [note.sentence for note in evaluation.notes] == ["Not measured: the copying test (all samples are empty)."]
     evaluation = TEXT(make_inputs(PROSE, KEPT, ["", PROSE[0]], pool=pool_of(PROSE, KEPT)))
     assert evaluation.run_audit(pool_of(PROSE, KEPT)(0), None, 1).samples > 0
 
@@ -86,7 +86,7 @@ def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Ca
         assert (result_json(result)["identical"] is None) == are_draws
 
 
-@pytest.mark.parametrize(("rate", "n_train", "n_controls"), [(8e6, 226, 0), (20e6, 792, 2), (80e6, 4000, 5)])
+@pytest.mark.parametrize(("rate", "n_train", "n_controls"), [(8e6, 211, 0), (20e6, 807, 2), (80e6, 4000, 5)])
 def test_in_little_time_few_items_are_looked_at_and_it_is_said(
     make_inputs: Callable[..., EvaluationInputs],
     monkeypatch: pytest.MonkeyPatch,
@@ -99,7 +99,8 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(
 
     def timed_audit(self: Any, pool: AuditPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
         result = run_audit(self, pool, max_items, n_samples, **more)
-        clock[0] += comparisons(n_samples, result.train + result.held_out, IMAGES.query_cost) / rate
+        num_real, controls = result.train + result.held_out, more["controls"]
+        clock[0] += comparisons(n_samples, num_real, IMAGES.query_cost, controls=controls) / rate
         return result
 
     monkeypatch.setattr(IMAGE, "run_audit", timed_audit)
@@ -110,11 +111,11 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(
     assert (result.train, len(result.controls)) == (n_train, n_controls) and result.n_train_total == 4000
     if n_train == 4000:
         assert (
-            evaluation.skipped == []
+            not evaluation.notes
             and copy_verdict(result).sentence == "No copying found; 10% copies or more would have been noticed."
         )
         return
-    (note,) = evaluation.skipped
+    (note,) = [note.sentence for note in evaluation.notes]
     assert f"{n_train} of 4,000 training items" in note
     assert f"only {n_train} of 4,000 training items were compared in the time given" in copy_verdict(result).sentence
 
@@ -168,9 +169,40 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         results = list(evaluation.copy_tests())
         assert {result.limited_by for result in results[:-1]} <= {"time"}
         assert tried[0] == (64, 128) and clock[0] < seconds
-        assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.skipped)
+        assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.notes)
         assert clock[0] > 0.2 * seconds or is_enough
-        assert not any("of 4,000 training items" in note for note in evaluation.skipped) or tried[-1][1] < 6500
+        assert not any("of 4,000 training items" in note.sentence for note in evaluation.notes) or tried[-1][1] < 6500
+
+
+def test_audits_go_on_where_those_of_a_shorter_time_ended(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the time that was left after a report, the first small audit was run once more, and the items were read again."""
+    clock, tried, read, run_audit = [0.0], list[tuple[int, int]](), list[int](), IMAGE.run_audit
+
+    def timed_audit(self: Any, pool: AuditPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
+        result = run_audit(self, pool, max_items, n_samples, **more)
+        tried.append((n_samples, result.train + result.held_out))
+        clock[0] += comparisons(*tried[-1], IMAGES.query_cost, controls=more["controls"]) / 8e6
+        return result
+
+    def pool(n: int) -> AuditPool:
+        read.append(n)
+        return pool_of(train, held_out)(n)
+
+    monkeypatch.setattr(IMAGE, "run_audit", timed_audit)
+    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
+    train, held_out = pictures(1_000, 3), pictures(600, 4)
+    inputs = make_inputs(train, held_out, pictures(100, 5), pool=pool, seconds=0.3)
+    first = IMAGE(inputs)
+    assert len(list(first.copy_tests())) > 1
+    num_tried, num_read = len(tried), len(read)
+    further = IMAGE(replace(inputs, seconds=2.0))
+    further.continue_audits(first)
+    assert list(further.copy_tests()) and min(tried[num_tried:]) > max(tried[:num_tried]) and len(read) == num_read
+    no_time = IMAGE(replace(inputs, seconds=0.01))
+    no_time.continue_audits(first)
+    assert list(no_time.copy_tests()) == []
 
 
 def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
@@ -188,7 +220,7 @@ def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     train, held = pictures(60, 3), pictures(40, 4)
     evaluation = IMAGE(make_inputs(train, held, pictures(200, 5), pool=pool_of(train, held), seconds=6.0))
     assert len(list(evaluation.copy_tests())) == 1
-    (note,) = evaluation.skipped
+    (note,) = [note.sentence for note in evaluation.notes]
     assert note == "Not measured: copies among the other samples (there was time to compare only 64 of 200 samples)."
 
 

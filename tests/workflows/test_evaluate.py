@@ -21,16 +21,17 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.item_sets import ItemSets
 from anew.evaluation.items_in_time import WITHIN_TIME
+from anew.evaluation.measure import BOTH
 from anew.evaluation.memorization.item_types import count_passages
 from anew.evaluation.modalities.text import TextEvaluation
-from anew.evaluation.notes import Announcements, Note
+from anew.evaluation.notes import Announcements
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import Sampling, _first_chunk, _sampled, audit_pool, division_of, evaluate_run
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
-from anew.workflows.timing.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
+from anew.workflows.timing.measuring import COPIES_MISSING, measure_all
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets
 from anew.workflows.timing.time_left import missing_samples
@@ -68,7 +69,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         answer_scores=scores,
         copy_tests=lambda: iter(()),
         sets=ItemSets({}, {}, Supply()),
-        unmeasured=["further figures"],
+        unmeasured={"further figures": BOTH},
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
@@ -91,7 +92,7 @@ def test_a_copying_test_that_the_time_cut_off_is_named() -> None:
         copy_tests=no_time,
         further_scores=lambda: iter(()),
         sets=ItemSets({}, {}, Supply()),
-        unmeasured=[],
+        unmeasured={},
     )
     measured = measure_all(evaluation, SilentReporter())  # type: ignore[arg-type]
     assert measured.copies is None and measured.notes[0].sentence == "Not measured: the copying test (out of time)."
@@ -106,7 +107,7 @@ def test_no_naive_model_takes_time_of_the_copying_test() -> None:
         copy_tests=lambda: iter([heard.message("copies")]),
         further_scores=lambda: iter([score("bits_per_character_xz", 2.0)]),
         sets=ItemSets({}, {}, Supply()),
-        unmeasured=[],
+        unmeasured={},
     )
     heard = Heard()
     measured = measure_all(evaluation, heard)  # type: ignore[arg-type]
@@ -394,8 +395,8 @@ def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: 
 def cut_short(evaluation: Any, *arguments: Any) -> Measurements:
     """What is left of an evaluation whose time was up at once."""
     return Measurements(
-        notes=[COPIES_MISSING, Note(TIME_WAS_UP)],
-        unmeasured=list(evaluation.unmeasured),
+        notes=[COPIES_MISSING],
+        unmeasured=dict(evaluation.unmeasured),
         is_out_of_time=True,
     )
 

@@ -25,6 +25,9 @@ SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are consider
 MIN_EVIDENCE_GROWTH = 1.5  # another audit is worth its time if it has at least this many times the evidence
 MIN_VARIABLE = 0.25  # least share of an audit's time that grows with the comparisons: two measured times are noisy
 CAUTION = 0.9  # share of the time left that is planned with; an audit that turns out slower leaves samples out
+# If the next audit had more than so many times the real items, one in a quarter of the time comes before it: an audit of thousands of
+# proteins was not over in time, and the report was left with the first 64. Both chosen.
+MAX_GROWTH, MIDDLE_SHARE = 16, 0.25
 # Time for the features of a real item, as a share of the fixed time of a query. Measured: .2 for sprites.
 ITEM_SHARE = 0.2
 # Nats with which the scan can prove the highest planted rate of copies, if all of them rank before other samples.
@@ -58,9 +61,16 @@ class AuditSchedule:
         self._times: list[tuple[float, float]] = []  # (comparisons, seconds)
         self._reading = 0.0  # seconds for each real item
 
-    def add(self, size: AuditSize, seconds: float, reading: float = 0.0) -> None:
-        """Record the seconds of an audit, and those of reading each of its real items, which are not part of the former."""
-        self._times.append((self._comparisons(*size), max(seconds, 1e-3)))
+    def add(self, size: AuditSize, seconds: float, reading: float = 0.0, *, controls: bool = True) -> None:
+        """Record an audit.
+
+        Args:
+            size: What it compared.
+            seconds: How long it took.
+            reading: Seconds of reading each of its real items, which are not part of the former.
+            controls: Whether it had controls.
+        """
+        self._times.append((comparisons(*size, self.query_cost, controls=controls), max(seconds, 1e-3)))
         self._reading = reading  # the first, of few items, is mostly fixed
 
     def next(self, seconds: float, available: RealItems, max_real: int) -> AuditSize | None:
@@ -71,25 +81,29 @@ class AuditSchedule:
             available: Numbers of real items in the data.
             max_real: Number of real items that can be compared: all, or as many as memory holds.
         """
-        sizes = [
-            AuditSize(n, largest_within(CAUTION * seconds, max_real, partial(self._seconds_with_reading, n)))
-            for n in sample_counts(self.n_samples)
-        ]
-        size = max(sizes, key=partial(_worth, available=available))
-        is_last = size == AuditSize(self.n_samples, max_real)
-        latest = evidence(self.size, available)
+        whole, latest = AuditSize(self.n_samples, max_real), evidence(self.size, available)
+        size = self._best(CAUTION * seconds, available, max_real)
+        if size.num_real > MAX_GROWTH * self.size.num_real:
+            middle = self._best(MIDDLE_SHARE * seconds, available, max_real)
+            size = middle if evidence(middle, available) > MIN_EVIDENCE_GROWTH * latest else size
+        is_last = size == whole
         if size.num_real < 1 or evidence(size, available) <= (1.0 if is_last else MIN_EVIDENCE_GROWTH) * latest:
             return None
         self.size = size
         return size
 
-    def _comparisons(self, samples: int, real: int) -> float:
-        return comparisons(samples, real, self.query_cost)
+    def _best(self, seconds: float, available: RealItems, max_real: int) -> AuditSize:
+        """The size of the audit that proves most in these seconds. For the other arguments see `next`."""
+        sizes = [
+            AuditSize(n, largest_within(seconds, max_real, partial(self._seconds_with_reading, n)))
+            for n in sample_counts(self.n_samples)
+        ]
+        return max(sizes, key=partial(_worth, available=available))
 
     def seconds(self, size: AuditSize) -> float:
         """Seconds that an audit of this size is expected to take, besides reading."""
         fixed, pace = self._costs()
-        return fixed + pace * self._comparisons(*size)
+        return fixed + pace * comparisons(*size, self.query_cost)
 
     def _seconds_with_reading(self, samples: int, real: int) -> float:
         return self.seconds(AuditSize(samples, real)) + self._reading * real
@@ -139,9 +153,10 @@ def samples_needed(available: RealItems) -> int:
     return math.ceil(SPARE_SAMPLES_FACTOR * MIN_EVIDENCE / nats) if nats > 0.0 else 0
 
 
-def comparisons(samples: int, real: int, query_cost: int = 0) -> float:
+def comparisons(samples: int, real: int, query_cost: int = 0, *, controls: bool = True) -> float:
     """The number of comparisons of a brief audit, up to a factor; real items that pose as samples are included."""
-    queries = samples + min(MAX_CONTROLS, real // 4) + min(stand_ins(samples), real)
+    num_controls = min(MAX_CONTROLS, real // 4) if controls else 0
+    queries = samples + num_controls + min(stand_ins(samples), real)
     return queries * (real + query_cost) + ITEM_SHARE * query_cost * real
 
 

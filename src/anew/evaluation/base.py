@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from anew.core import registry
 from anew.core.arrays import Integers, Numbers
-from anew.core.specs import Grid
+from anew.core.specs import Grid, Tokens
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.copy_audits import CopyAudits
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_SAMPLES, MIN_ITEMS, Clock, EvaluationInputs
 from anew.evaluation.item_sets import Embedder, ItemSets
 from anew.evaluation.items_in_time import affordable_items, probe_size
+from anew.evaluation.measure import BOTH, Measure
 from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
 from anew.evaluation.metrics.classes import MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import (
@@ -117,22 +118,23 @@ class Evaluation(CopyAudits[ItemT]):
 
     # ---- what every modality has ----
 
-    def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
+    def metrics_in_time(self, metrics: Mapping[str, Measure], quick: int = 0) -> Iterator[Score]:
         """Yield scores of metrics in their order until the time is nearly spent; the others are recorded as skipped.
 
         Args:
-            metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
+            metrics: What is measured, by its name in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
-        self.named_unmeasured += missing  # so that they are named if time is up
+        # So that they are named if time is up
+        self.named_unmeasured |= {name: metric.questions for name, metric in missing.items()}
         self.has_further = False
         for name, metric in missing.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
                 self.notes.append(out_of_time(name))
                 continue
-            yield from metric()
-            self.named_unmeasured.remove(name)
+            yield from metric.compute()
+            del self.named_unmeasured[name]
             self.measured.add(name)
 
     def scores(self) -> Iterator[Score]:
@@ -175,6 +177,11 @@ class Evaluation(CopyAudits[ItemT]):
         self.announcements.measuring("likelihood under simple models")
         yield from self.naive_likelihood()
         yield from self._gap()
+
+    @property
+    def has_further_scores(self) -> bool:
+        """Whether `further_scores` has anything to measure."""
+        return isinstance(self.inputs.spec, Tokens) or self.inputs.gradient_bits is not None
 
     def likelihood(self) -> Iterator[Score]:
         """Yield the bits per unit of held-out items under the model, if it has a likelihood."""
@@ -283,7 +290,7 @@ class Evaluation(CopyAudits[ItemT]):
         embed = own_embedder or self._embedder
         n_probe = probe_size(embed, further, self.clock.limit)
         if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
-            self.note_out_of_time("the class mix")
+            self.note_out_of_time("the class mix", BOTH)
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)
         yield from ClassMetrics(

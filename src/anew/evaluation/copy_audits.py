@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from anew.data.types import ItemT
@@ -17,6 +17,42 @@ from anew.evaluation.notes import COPIES, Announcements, MeasuringRecord, not_me
 from anew.evaluation.reporting.content import ReportItem, SamplePair
 
 ALL_EMPTY = "all samples are empty"
+
+
+@dataclass
+class AuditSeries(Generic[ItemT]):
+    """Audits in limited time, each larger than the one before.
+
+    Attributes:
+        schedule: Plans their sizes.
+        pool: The real items that were read last; None before the first audit.
+        reading: Seconds that reading them took.
+        available: Numbers of all real items.
+        max_real: Number of real items that can be compared: all, or as many as memory holds.
+        is_memory_full: Whether memory holds no more than are in the pool.
+        compared: Size of the largest audit that ended.
+    """
+
+    schedule: AuditSchedule = field(default_factory=lambda: AuditSchedule(0))
+    pool: AuditPool[ItemT] | None = None
+    reading: float = 0.0
+    available: RealItems = field(default_factory=lambda: RealItems(0, 0))
+    max_real: int = 0
+    is_memory_full: bool = False
+    compared: AuditSize | None = None
+
+    def begin(self, n_samples: int, seconds: float) -> AuditSize | None:
+        """The size of the first audit, or of the one that follows those that ended; None if there is no time for one that proves more.
+
+        Args:
+            n_samples: Number of samples.
+            seconds: Time left.
+        """
+        if self.compared is None:
+            self.schedule = AuditSchedule(n_samples)
+            return self.schedule.size
+        self.schedule.n_samples, self.schedule.size = n_samples, self.compared
+        return self.schedule.next(max(seconds, 0.0), self.available, self.max_real)
 
 
 class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
@@ -38,6 +74,11 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         self.total_clock = Clock(seconds)
         self.announcements = Announcements(in_limited_time=seconds is not None)
         self.closest_pairs: list[SamplePair] = []
+        self._series = AuditSeries[ItemT]()
+
+    def continue_audits(self, earlier: CopyAudits[ItemT]) -> None:
+        """Go on from the audits of another evaluation of these samples, or of some of them: what they cost is known, and what they read."""
+        self._series, self.item_type = earlier._series, earlier.item_type
 
     @abstractmethod
     def report_item(self, item: ItemT) -> ReportItem:
@@ -121,43 +162,48 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         return with_facts_of_pool(result, pool, self.item_type)
 
     def _audits_in_time(self, pool_of: Callable[[int], AuditPool[ItemT]], n_all: int) -> Iterator[CopyTestResult]:
-        """Yield results of larger and larger audits, as long as there is time.
+        """Yield results of larger and larger audits, as long as there is time. They go on from those of `continue_audits`.
 
         Args:
             pool_of: See `EvaluationInputs.pool`.
             n_all: Number of samples.
         """
-        schedule, max_real, is_memory_full = AuditSchedule(n_all), 0, False
-        cached_pool: AuditPool[ItemT] | None = None
-        size: AuditSize | None = schedule.size
-        reading = 0.0
+        series = self._series
+        size = series.begin(n_all, self.total_clock.remaining())
+        schedule = series.schedule
+        result: CopyTestResult | None = None
         while size is not None:
             begin = self.total_clock.spent()
             # Read again only if more is needed: reading all of a large dataset may take minutes.
-            if cached_pool is None or self.pool_size(cached_pool) < min(size.num_real, max_real):
-                cached_pool = pool_of(min(size.num_real, MAX_POOL))
-                reading = self.total_clock.spent() - begin
-                begin += reading
-            pool = cached_pool
+            if series.pool is None or self.pool_size(series.pool) < min(size.num_real, series.max_real):
+                series.pool = pool_of(min(size.num_real, MAX_POOL))
+                series.reading = self.total_clock.spent() - begin
+                begin += series.reading
+            pool = series.pool
             if not pool.train:
                 return
             n_held = self.pool_size(pool)
             # No more is held in memory
-            is_memory_full = is_memory_full or n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
-            available = self.real_items(pool)
-            max_real = n_held if is_memory_full or pool.fills_memory else min(available.total, MAX_POOL)
+            series.is_memory_full |= n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
+            series.available = available = self.real_items(pool)
+            is_all = series.is_memory_full or pool.fills_memory
+            series.max_real = n_held if is_all else min(available.total, MAX_POOL)
             max_items = None if n_held <= size.num_real else size.num_real
-            is_trial = size == FIRST_AUDIT and (n_all, max_real) != FIRST_AUDIT
+            is_trial = size == FIRST_AUDIT and (n_all, series.max_real) != FIRST_AUDIT
             result = self.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
             yield with_limit_reason(
-                replace(result, shortened=result.shortened or is_trial), "memory" if is_memory_full else "time"
+                replace(result, shortened=result.shortened or is_trial), "memory" if series.is_memory_full else "time"
             )
             assert self.item_type is not None
             schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
             compared = AuditSize(min(size.num_samples, result.samples), min(size.num_real, n_held))
-            schedule.add(compared, self.total_clock.spent() - begin, reading / n_held)
-            size = schedule.next(max(self.total_clock.remaining(), 0.0), available, max_real)
-        limited = not is_memory_full and result.train < result.n_train_total
+            seconds = self.total_clock.spent() - begin
+            schedule.add(compared, seconds, series.reading / n_held, controls=not is_trial)
+            series.compared = size
+            size = schedule.next(max(self.total_clock.remaining(), 0.0), available, series.max_real)
+        if result is None:
+            return
+        limited = not series.is_memory_full and result.train < result.n_train_total
         items = result.compared
         samples = f"{compared.num_samples:,} of {n_all:,} samples"
         if compared.num_samples < n_all:

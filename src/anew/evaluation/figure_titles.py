@@ -53,6 +53,7 @@ TITLES = {
     "half_transparent": "Half-transparent pixels",
     "kernel_distance": "Kernel distance",
     "known_character_pairs": "Known pairs of characters",
+    "known_keys": "Known keys",
     "known_pairs": "Known word pairs",
     "known_words": "Known words",
     "label_accuracy": "Label accuracy",

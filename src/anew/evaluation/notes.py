@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from anew.core.reporter import Reporter, SilentReporter
+from anew.evaluation.measure import BOTH, Questions, Unmeasured
 
 NUM_COMPARED = "the number of samples that were compared"
 COPIES = "the copying test"
@@ -72,7 +73,8 @@ class MeasuringRecord:
 
     Attributes:
         notes: What was not measured and why; complete once `scores` has ended.
-        named_unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C.
+        named_unmeasured: Names of metrics that were not measured for lack of time, or because of Ctrl-C, and the questions that they
+            help to answer.
         has_further: Whether further ones follow, whose names are not known yet.
         measured: Names of the metrics of `metrics_in_time` that were measured.
     """
@@ -82,9 +84,9 @@ class MeasuringRecord:
         self.measured = set[str]()
         self.forget_unmeasured()
 
-    def note_out_of_time(self, measure: str) -> None:
-        """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
-        self.named_unmeasured.append(measure)
+    def note_out_of_time(self, measure: str, questions: Questions) -> None:
+        """Record a metric that was not measured for lack of time: no question that it helps to answer gets a yes without it."""
+        self.named_unmeasured[measure] = questions
         self.notes.append(out_of_time(measure))
 
     def note_not_measured(self, measure: str, reason: str, subject: str = "") -> None:
@@ -93,15 +95,10 @@ class MeasuringRecord:
 
     def forget_unmeasured(self) -> None:
         """Begin the record of what was not measured anew: all of it is still to come."""
-        self.named_unmeasured: list[str] = []
+        self.named_unmeasured: dict[str, Questions] = {}
         self.has_further = True
 
     @property
-    def unmeasured(self) -> list[str]:
-        """What may carry an answer and was not measured, in words; complete once `scores` has ended or was stopped."""
-        return [*self.named_unmeasured, *([FURTHER_FIGURES] if self.has_further else [])]
-
-    @property
-    def skipped(self) -> list[str]:
-        """The sentences of the notes."""
-        return [note.sentence for note in self.notes]
+    def unmeasured(self) -> Unmeasured:
+        """Names of what was not measured, and the questions that it helps to answer; complete once `scores` has ended or was stopped."""
+        return self.named_unmeasured | ({FURTHER_FIGURES: BOTH} if self.has_further else {})

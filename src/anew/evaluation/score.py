@@ -20,6 +20,7 @@ Question = Literal["closeness", "variety"]
 USUALLY_ENOUGH_ITEMS = 300
 # Items with which the interval of a rare share, such as of malformed records, is narrow enough to rule out a share that matters.
 ENOUGH_FOR_RARE_SHARES = 2_000
+GUESSING = 0.5  # share of pairs of a sample and a real item in which guessing finds the sample
 
 
 class Division(Enum):
@@ -133,6 +134,11 @@ class MetricSpec:
     unit: str = ""
     tolerance: Tolerance | None = None
 
+    def shown(self, value: float) -> float:
+        """A value as readers see it: how often samples are told from real items is at least GUESSING, below which is chance alone."""
+        is_guessing = self.tolerance is not None and self.tolerance.exact_baseline == GUESSING
+        return max(value, GUESSING) if is_guessing else value
+
     def format_value(self, value: float) -> str:
         """The value as text within a sentence."""
         if self.format == "percent":
@@ -192,6 +198,7 @@ def guessing_spec(
     large: float = 0.35,
     order: int = 100,
     one_sided: bool = False,
+    ending: str = "",
     **options: Unpack[ToleranceOptions],
 ) -> MetricSpec:
     """The metric of how often samples are told from real items, 0.5 if by guessing alone; 65% does not matter, 85% is obvious.
@@ -202,12 +209,13 @@ def guessing_spec(
         clause: What tells them apart, the beginning of the clause of the tolerance.
         large, options: See `Tolerance`.
         one_sided: Whether 0.5 also stands for less often than that.
+        ending: End of the clause, after the numbers.
     """
-    clause = f"{clause} {{value:.0%}} of the time {{guessing}}"
+    clause = f"{clause} {{value:.0%}} of the time {{guessing}}{ending}"
     half = "guessing, or less often;" if one_sided else "guessing,"
     sentence = f"{meaning} (0.5 = {half} 1 = always)."
-    tolerance = Tolerance("closeness", 0.15, large, clause, exact_baseline=0.5, **options)
-    return MetricSpec(name, title, sentence, minimum=0.5, maximum=1.0, order=order, tolerance=tolerance)
+    tolerance = Tolerance("closeness", 0.15, large, clause, exact_baseline=GUESSING, **options)
+    return MetricSpec(name, title, sentence, minimum=GUESSING, maximum=1.0, order=order, tolerance=tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +276,17 @@ class Score:
             return None
         if self.spec.is_signed:
             return self.low, self.high
-        return max(self.low, min(0.0, self.spec.minimum, self.value)), self.high
+        return max(self.low, min(0.0, self.spec.minimum, self.value)), self.spec.shown(self.high)
+
+    @property
+    def shown_value(self) -> float:
+        """The value as readers see it."""
+        return self.spec.shown(self.value)
+
+    @property
+    def shown_baseline(self) -> float | None:
+        """The real baseline as readers see it."""
+        return None if self.real_baseline is None else self.spec.shown(self.real_baseline)
 
     def to_json(self) -> dict[str, object]:
         """The object for report.json; values that are not finite become null, as JSON has no such numbers."""

@@ -41,7 +41,7 @@ from anew.sampling.samples import Samples
 from anew.workflows.evaluated_together import draw_and_share
 from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, num_items, pool_limit
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
-from anew.workflows.timing.measuring import advise_longer, measure_all
+from anew.workflows.timing.measuring import advise_longer, all_notes, measure_all
 from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace
 from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.timing.sampling_shares import GRADED_SHARE, MIN_GRADED_SHARE, REQUIRED_SHARE, next_chunk
@@ -222,7 +222,7 @@ def _write(
         measured: Measurements, skipped: list[Note], replaced: EvaluationReport | None = None
     ) -> EvaluationReport:
         made_notes = [Note(sentence) for sentence in (*run_notes, *sampling.notes)]
-        measured = replace(measured, notes=[*made_notes, *skipped, *measured.notes])
+        measured = replace(measured, notes=[*made_notes, *all_notes(measured, skipped)])
         n = len(sampling.samples)
         report = write_run_report(folder, record, measured, content, n, reporter, replaced, out, sampling.seed)
         if out is None and report.folder == folder / REPORT:

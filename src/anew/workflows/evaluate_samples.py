@@ -34,7 +34,7 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.workflows.evaluate import report_content
 from anew.workflows.evaluated_items import MAX_TEXT_CHARACTERS, EvaluatedItems, LabelledItems
-from anew.workflows.timing.measuring import measure_all
+from anew.workflows.timing.measuring import all_notes, measure_all
 from anew.workflows.timing.time_limit import (
     SHORT_REPORT,
     TEXT_REPORT,
@@ -112,7 +112,7 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[*data_notes, *evaluation.skipped, *(note.sentence for note in measurements.notes)],
+            notes=[*data_notes, *(note.sentence for note in all_notes(measurements, evaluation.notes))],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,

@@ -14,6 +14,7 @@ from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter
 from anew.core.wording import discarded_training, short_training_warning
 from anew.errors import RunError, command
+from anew.evaluation.measure import Unmeasured
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent
@@ -47,7 +48,7 @@ class Measurements:
         scores: All scores that were measured.
         copies: The result of the copying test; None if it did not end.
         notes: What was left out, and how the report was made.
-        unmeasured: Names of scores that may carry an answer and were not measured for lack of time.
+        unmeasured: Names of what was not measured for lack of time, and the questions that it helps to answer.
         too_few: Why closeness and variety were not measured, if there were too few items; else "".
         supply: What limits the number of items that were compared.
         is_sampling_stopped: Whether a signal ended the sampling.
@@ -60,7 +61,7 @@ class Measurements:
     scores: list[Score] = field(default_factory=list)
     copies: CopyTestResult | None = None
     notes: list[Note] = field(default_factory=list)
-    unmeasured: list[str] = field(default_factory=list)
+    unmeasured: Unmeasured = field(default_factory=dict)
     too_few: str = ""
     supply: Supply = field(default_factory=Supply)
     is_sampling_stopped: bool = False

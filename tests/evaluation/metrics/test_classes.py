@@ -277,7 +277,7 @@ def test_every_kind_with_labels_measures_them(make_inputs: Callable[..., Evaluat
     assert scores["label_histogram"].value < 0.2
     short = IMAGE(replace(base, seconds=0.05))
     assert "label_histogram" not in {s.name for s in short.scores()}
-    assert any("the class mix (out of time)" in text for text in short.skipped)
+    assert any("the class mix (out of time)" in note.sentence for note in short.notes)
 
 
 def test_where_no_training_items_are_left_for_a_probe_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -286,4 +286,4 @@ def test_where_no_training_items_are_left_for_a_probe_it_is_said(make_inputs: Ca
     base = make_inputs([], [], pictures(labels(40, 2), 2), labels=real_labels)
     few_items = IMAGE(replace(base, train=lambda n: pictures(train, 0)[:n], test=lambda n: pictures(test, 1)[:n]))
     assert "label_histogram" not in {s.name for s in few_items.scores()}
-    assert any("no training images are left to train a classifier on" in text for text in few_items.skipped)
+    assert any("no training images are left to train a classifier on" in note.sentence for note in few_items.notes)

@@ -41,6 +41,11 @@ def test_days(pattern: str, field: str, number: float | None) -> None:
     assert DateFormat(pattern).number(field) == number
 
 
+def test_the_score_of_a_match_is_no_time_of_day() -> None:
+    assert date_format([f"{i % 5}:{i % 3}" for i in range(100)]) is None
+    assert date_format([f"{i % 5}:{i % 60:02d}" for i in range(100)]) is not None
+
+
 def test_the_format_of_a_column() -> None:
     days = [date(2019, 1, 1) + i * 3 * DAY for i in range(200)]
     assert date_format([f"{day:%m/%d/%Y}" for day in days]) == DateFormat("%m/%d/%Y")

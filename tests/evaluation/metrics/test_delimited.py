@@ -35,7 +35,7 @@ def scores(samples: list[str]) -> dict[str, Score]:
 
 
 def grade(samples: list[str]) -> str:
-    return grade_by_question(list(scores(samples).values()), "no reason")["closeness"].grade
+    return grade_by_question(list(scores(samples).values()))["closeness"].grade
 
 
 def shuffled_columns(records: list[str]) -> list[str]:

@@ -49,7 +49,7 @@ def cloud(seed: int, n: int = N, shift: float = 0.0) -> np.ndarray:
 
 def scores_of(samples: np.ndarray, naive: np.ndarray | None = None, seconds: float | None = None) -> dict[str, Score]:
     comparison = FeatureComparison.of(FeatureSets(samples, cloud(1), cloud(2), naive), 0, Clock(seconds).over)
-    return {s.name: s for s in fidelity_scores(comparison, LEFT.append)}
+    return {s.name: s for s in fidelity_scores(comparison, lambda measure, questions: LEFT.append(measure))}
 
 
 LEFT: list[str] = []

@@ -42,7 +42,7 @@ def log_scores(samples: list[str]) -> dict[str, Score]:
 
 def grades(result: dict[str, Score]) -> dict[str, str]:
     """The grades of the questions that these figures alone answer."""
-    answers = grade_by_question(list(result.values()), "no reason")
+    answers = grade_by_question(list(result.values()))
     return {question: answer.grade for question, answer in answers.items()}
 
 
@@ -102,7 +102,10 @@ def test_a_letter_that_samples_hardly_have_is_missing() -> None:
     words = ["".join(rng.choice(list("abdeklmäö"), 8)) for _ in range(4_000)]
     samples = [word.replace("ä", "a") for word in words[:N]]
     result = scores(samples, words[N : 2 * N], words[2 * N :])
-    assert result["missing_parts"].value > 0.4 and result["new_formats"].value == 0.0
+    assert result["missing_parts"].value > 0.4
+    assert (
+        "new_formats" not in result
+    )  # of words, only how many there are: names of more words were said to have a new format
 
 
 def test_sentences_have_no_format() -> None:

@@ -73,7 +73,7 @@ def test_it_is_said_that_silence_at_the_ends_is_not_compared(trim: bool) -> None
     inputs.modality.trims = trim  # type: ignore[attr-defined]
     evaluation = AudioEvaluation(inputs)
     list(evaluation.answer_scores())
-    assert any("silence at the beginning and the end" in note for note in evaluation.skipped) == trim
+    assert any("silence at the beginning and the end" in note.sentence for note in evaluation.notes) == trim
 
 
 def test_a_probe_knows_what_was_asked() -> None:
@@ -224,4 +224,4 @@ def test_silence_at_the_ends_of_files_is_compared_where_samples_are_files() -> N
     evaluation = AudioEvaluation(replace(inputs, files=files))
     scores = {score.name: score for score in evaluation.scores_without_features()}
     assert scores["silence_before"].value == 1.0 and scores["silence_after"].value < 0.7 > scores["length"].value
-    assert not any("silence at the beginning" in note for note in evaluation.skipped)
+    assert not any("silence at the beginning" in note.sentence for note in evaluation.notes)

@@ -101,7 +101,9 @@ def test_without_held_out_code_no_grammar_is_said_not_to_fit() -> None:
     python = type("Language", (), {"suffix": ".py"})()
     evaluation = CodeEvaluation(text_inputs(["x = 1\n"] * 3, ["x = 1\n"], [], True, modality=python))
     assert not list(evaluation._parsing())
-    assert "there is no held-out code" in str(evaluation.skipped) and "does not fit" not in str(evaluation.skipped)
+    assert "there is no held-out code" in str(
+        [note.sentence for note in evaluation.notes]
+    ) and "does not fit" not in str([note.sentence for note in evaluation.notes])
 
 
 def test_without_a_grammar_that_fits_it_counts_whether_brackets_close() -> None:
@@ -117,7 +119,7 @@ def test_without_a_grammar_that_fits_it_counts_whether_brackets_close() -> None:
         language = type("Language", (), {"suffix": suffix})()
         evaluation = CodeEvaluation(text_inputs(broken, real, real, True, modality=language))
         (score,) = scores_of(evaluation._parsing()).values()
-        assert score.name == "bracket_share" and reason in evaluation.skipped[0]
+        assert score.name == "bracket_share" and reason in evaluation.notes[0].sentence
         assert score.real_baseline == 1.0 and score.value == pytest.approx(0.25, abs=0.02)
 
 

@@ -111,14 +111,17 @@ def test_colour_and_large_images(make_inputs: Callable[..., EvaluationInputs]) -
 def test_too_few_items_are_said(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
     evaluation = EXPORT(make_inputs(real[0], real[1], rings(5, 2)))
     assert list(evaluation.scores()) == []
-    assert "5 samples are too few" in evaluation.skipped[0] and evaluation.sets.too_few in evaluation.skipped[0]
+    assert (
+        "5 samples are too few" in evaluation.notes[0].sentence
+        and evaluation.sets.too_few in evaluation.notes[0].sentence
+    )
     assert len(evaluation.report_content().pairs) == 5
 
 
 def test_what_limits_the_number_of_items_is_said(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
     few_held_out = EXPORT(make_inputs(real[0], real[1][:60], rings(150, 2)))
     list(few_held_out.scores())
-    assert few_held_out.skipped[0] == (
+    assert few_held_out.notes[0].sentence == (
         "Distances, variety and many other figures were measured on 60 of 150 samples, as many as there are held-out images."
     )
 
@@ -129,7 +132,7 @@ def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., E
     names = [s.name for s in evaluation.scores()]
     assert names == NAMES and re.fullmatch(
         r"Distances, variety and many other figures were measured on \d+ of 150 samples, as many as there seemed to be time for\.",
-        evaluation.skipped[0],
+        evaluation.notes[0].sentence,
     )
     assert time.monotonic() - begin < 3.0
 
@@ -186,4 +189,4 @@ def test_figures_that_take_long_are_left_out_by_name(make_inputs: Callable[..., 
     evaluation = EXPORT(make_inputs(*sets))
     assert evaluation._features() is not None
     evaluation.clock.limit = 0.0
-    assert list(evaluation.modality_metrics()) == [] and len(evaluation.skipped) == 4
+    assert list(evaluation.modality_metrics()) == [] and len(evaluation.notes) == 4

@@ -103,7 +103,7 @@ def test_samples_that_reached_the_longest_length_are_counted() -> None:
     cut = ["".join(rng.choice(list("ACDE"), 64)) for _ in range(10)]
     evaluation = ProteinEvaluation(text_inputs([*real[:20], *cut], real, real, False, bits=lambda seconds: []))
     list(evaluation.modality_metrics())
-    assert any("10 of 30 samples are cut at 64 residues" in note for note in evaluation.skipped)
+    assert any("10 of 30 samples are cut at 64 residues" in note.sentence for note in evaluation.notes)
     whole = ProteinEvaluation(text_inputs(real[:20], real, real, False, bits=lambda seconds: []))
     list(whole.modality_metrics())
-    assert not any("cut at" in note for note in whole.skipped)
+    assert not any("cut at" in note.sentence for note in whole.notes)

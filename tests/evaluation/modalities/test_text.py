@@ -81,7 +81,9 @@ def test_no_figure_depends_on_the_order_of_samples(make_inputs: Callable[..., Ev
     assert share["verbatim_share"].value == pytest.approx(other_share["verbatim_share"].value)
     assert share["verbatim_share"].value > 0.2 and share["verbatim_share"].n == total
     n = other_share["fourgram_divergence"].n
-    assert any(f"{n:,} of the {total:,} characters" in note and "evenly" in note for note in last.skipped)
+    assert any(
+        f"{n:,} of the {total:,} characters" in note.sentence and "evenly" in note.sentence for note in last.notes
+    )
     drawn = last._statistics.samples
     assert sum(any(part in copy for copy in copies) for part in drawn) >= 4
 
@@ -121,7 +123,7 @@ def test_records_whose_parts_are_not_compared_say_so(make_inputs: Callable[..., 
     for records, is_said in ((parts, True), ([[text.replace("/", "") for text in part] for part in parts], False)):
         evaluation = EXPORT(make_inputs(*records, packed=False))
         evaluation.text_metrics()
-        assert any("the parts of a record that '/' divides" in note for note in evaluation.skipped) == is_said
+        assert any("the parts of a record that '/' divides" in note.sentence for note in evaluation.notes) == is_said
 
 
 def test_names_of_several_words_whose_order_is_not_compared_say_so(
@@ -132,7 +134,7 @@ def test_names_of_several_words_whose_order_is_not_compared_say_so(
     for records, is_said in ((few, True), (names, False)):
         evaluation = EXPORT(make_inputs(*records, packed=False))
         list(evaluation.answer_scores())
-        assert any("the order of words" in note for note in evaluation.skipped) == is_said
+        assert any("the order of words" in note.sentence for note in evaluation.notes) == is_said
 
 
 def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -234,8 +236,8 @@ def test_of_few_records_it_is_said_that_letter_combinations_were_not_looked_at(
         evaluation = EXPORT(make_inputs(training, records, samples, packed=False))
         scores = list(evaluation.scores())
         assert any(score.name == "odd_records" for score in scores) != is_missing
-        assert evaluation.unmeasured == []  # no time would measure them
-        assert any("fewer than 100 training records" in note for note in evaluation.skipped) == is_missing
+        assert evaluation.unmeasured == {}  # no time would measure them
+        assert any("fewer than 100 training records" in note.sentence for note in evaluation.notes) == is_missing
 
 
 def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -307,7 +309,7 @@ def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., E
     evaluation = EXPORT(make_inputs(big, TEST, ["some text " * 80], bits=bits, seconds=0.2))
     names = [s.name for s in evaluation.scores()]
     assert "bits_per_character" in names and requested[0] is not None and 0 <= requested[0] <= 0.2
-    assert "bits_per_character_kneser_ney" not in names and len(evaluation.skipped) >= 3
+    assert "bits_per_character_kneser_ney" not in names and len(evaluation.notes) >= 3
     assert time.process_time() - begin < 4.0
 
 
@@ -327,7 +329,7 @@ def test_without_samples_or_bits_the_naive_rows_remain(make_inputs: Callable[...
         "bits_per_character_bz2",
         "bits_per_character_ppmd",
     ]
-    assert "closeness" in evaluation.skipped[0] and "too little" in evaluation.skipped[1]
+    assert "closeness" in evaluation.notes[0].sentence and "too little" in evaluation.notes[1].sentence
 
 
 def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -336,7 +338,7 @@ def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., Evaluat
     list(evaluation.scores())
     (extent,) = [
         note
-        for note in evaluation.skipped
+        for note in [note.sentence for note in evaluation.notes]
         if note.startswith("Distances, variety and many other figures were measured")
     ]
     assert "text pieces, as many as there are pieces of held-out texts" in extent
@@ -353,7 +355,7 @@ def test_whole_texts_are_compared_where_samples_are_whole(make_inputs: Callable[
     assert "whole_texts_auc" not in by_name(make_inputs(train, test, [text[:40] for text in samples]))
     evaluation = EXPORT(make_inputs(train, test, [text[:40] for text in samples], are_whole=True))
     assert "whole_texts_auc" not in {score.name for score in evaluation.scores()}
-    assert any("far longer or shorter" in note for note in evaluation.skipped)
+    assert any("far longer or shorter" in note.sentence for note in evaluation.notes)
 
 
 def test_one_long_text_that_repeats_itself_does_not_decide_about_repetition(
@@ -376,7 +378,7 @@ def test_the_part_with_too_few_documents_is_named(
     inputs = make_inputs(TRAIN, TEST, [TEST[0][:600]] * 30, beginnings=lambda part, n: ["A beginning."] * counts[part])
     evaluation = EXPORT(inputs)
     assert evaluation._compared.texts("test")
-    assert any(clause in note for note in evaluation.skipped)
+    assert any(clause in note.sentence for note in evaluation.notes)
 
 
 def test_samples_that_begin_documents_are_compared_with_beginnings(
@@ -408,7 +410,7 @@ def test_samples_that_begin_documents_are_compared_with_beginnings(
     of_real, of_broken, of_anywhere = map(features, (good, bad, few))
     assert of_anywhere["diversity"].value < 0.6 and of_real["diversity"].value > 0.85
     assert of_real["two_sample_auc"].value < 0.6 < 0.75 < of_broken["two_sample_auc"].value
-    assert any("the beginnings of 35 held-out documents" in note for note in good.skipped)
-    assert any("only 5 are held out" in note for note in few.skipped)
+    assert any("the beginnings of 35 held-out documents" in note.sentence for note in good.notes)
+    assert any("only 5 are held out" in note.sentence for note in few.notes)
     samples, held_out, _ = good._equal_sets() or ([], [], [])
     assert list(map(len, samples)) == list(map(len, held_out)) and all(text.startswith(licence) for text in held_out)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from anew.core.wording import rounded_up
+from anew.evaluation.measure import CLOSENESS, VARIETY, Unmeasured
 from anew.evaluation.metrics.bits import BITS_GAP
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets, fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
@@ -253,7 +254,7 @@ def test_runs_of_characters_of_a_short_text_are_no_agreement() -> None:
 
 
 def test_no_yes_without_what_fell_to_the_time() -> None:
-    cut = ["the spectrum", "image statistics"]
+    cut: Unmeasured = {"the spectrum": CLOSENESS, "image statistics": CLOSENESS}
     assert Verdict(CLOSE).grades["closeness"] == "good"
     assert Verdict(CLOSE, None, cut).grades["closeness"] == "not_settled"
     assert Verdict(CLOSE, None, cut).figures["closeness"] == "not measured: the spectrum and image statistics"
@@ -279,6 +280,8 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
     assert sentence.endswith("Not measured: the spectrum and image statistics; the notes say why.")
     differs = [*CLOSE[1:], auc(0.9, 0.02, 400)]
     assert Verdict(differs, None, cut).grades == Verdict(differs).grades  # a difference that was found stands
+    # What says nothing on a question leaves no answer to it open
+    assert Verdict(CLOSE, None, {"repetition": VARIETY, "verbatim passages": ()}).grades["closeness"] == "good"
 
 
 def test_what_the_time_was_too_short_for_is_not_settled_and_asks_for_no_data() -> None:

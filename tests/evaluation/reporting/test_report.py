@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anew.core.provenance import Provenance
+from anew.evaluation.measure import CLOSENESS
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.metrics.bits import bits_spec, network_gap
@@ -463,7 +464,7 @@ def test_missing_figures_have_one_word_in_the_badge_and_in_the_sentence(tmp_path
         score("precision", 0.95, 0.93, 0.97, 0.95, n=400),
         score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=400),
     ]
-    report = EvaluationReport.of(close, run="r", family="gan", modality="image", unmeasured=["tone"])
+    report = EvaluationReport.of(close, run="r", family="gan", modality="image", unmeasured={"tone": CLOSENESS})
     card = verdict.cards(report.verdict, report.grades)[0]
     assert report.grades["closeness"] == "not_settled" and card.answer.startswith("Not settled. ")
     assert card.grade == "not_settled" and report.to_json()["grades"] == report.grades

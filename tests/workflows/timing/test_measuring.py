@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from anew.core.reporter import SilentReporter
-from anew.evaluation.notes import Note
+from anew.evaluation.measure import BOTH, NOTHING, Unmeasured
+from anew.evaluation.notes import Note, not_measured, out_of_time
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
-from anew.workflows.timing.measuring import TIME_WAS_UP, advise_longer, measure_all
+from anew.workflows.timing.measuring import LONGER_BUDGET, TIME_WAS_UP, advise_longer, all_notes, measure_all
 from scores import score
 
-FURTHER_FIGURES = "further figures"
+FURTHER: Unmeasured = {"further figures": BOTH}
 
 
 class Slow:
@@ -25,12 +27,12 @@ class Slow:
 
     def __init__(self) -> None:
         self.inputs = SimpleNamespace(samples=list(range(20)), features=None)
-        self.notes, self.unmeasured, self.order = list[Note](), [FURTHER_FIGURES], list[str]()
+        self.notes, self.unmeasured, self.order = list[Note](), FURTHER, list[str]()
         self.sets = SimpleNamespace(supply=Supply(compared=20), too_few="")
         self.announcements = SimpleNamespace(reporter=None)
 
     def forget_unmeasured(self) -> None:
-        self.unmeasured = [FURTHER_FIGURES]
+        self.unmeasured = FURTHER
 
     def scores_without_features(self) -> Iterator[Score]:
         self.order.append("plain")
@@ -57,7 +59,7 @@ def test_where_features_may_not_end_in_time_the_cheapest_figures_come_first(crow
     measured = measure_all(evaluation, SilentReporter(), time.monotonic() + 0.6, crowding)
     assert evaluation.order == order and evaluation.notes == [Note("A note.")]
     assert [s.name for s in measured.scores] == (["sharpness"] if "plain" in order else [])
-    assert measured.unmeasured == [FURTHER_FIGURES] and measured.is_out_of_time and Note(TIME_WAS_UP) in measured.notes
+    assert measured.unmeasured == FURTHER and measured.is_out_of_time
 
 
 @pytest.mark.parametrize(("crowding", "is_measured"), [(1.0, True), (0.2, False)])
@@ -81,9 +83,23 @@ def test_without_a_limit_nothing_is_measured_twice() -> None:
 
 
 def test_how_much_longer_a_budget_would_do_is_said() -> None:
-    cut = Measurements(is_out_of_time=True, unmeasured=[FURTHER_FIGURES])
+    cut = Measurements(is_out_of_time=True, unmeasured=FURTHER)
     advise_longer(cut, 18.0, 4.0)
-    assert cut.notes == [Note("A budget that is about 50 s longer would do at the present load.")]
+    advice = [Note("A budget that is about 50 s longer would do at the present load.", LONGER_BUDGET)]
+    assert cut.notes == advice
+    assert all_notes(cut, []) == [*advice, out_of_time("further figures"), Note(TIME_WAS_UP)]
+    assert all_notes(replace(cut, unmeasured=NOTHING), []) == []  # the time that was left was enough
     for whole in (Measurements(), Measurements(is_out_of_time=True)):
         advise_longer(whole, 18.0, 4.0)
         assert whole.notes == []
+
+
+def test_what_was_cut_off_while_it_was_measured_is_named() -> None:
+    """A page named seven figures that were missing, "the notes say why", and no note named one of them."""
+    cut = Measurements(is_out_of_time=True, unmeasured={"formats": BOTH, "tone": BOTH})
+    assert all_notes(cut, [out_of_time("tone")]) == [out_of_time("tone"), out_of_time("formats"), Note(TIME_WAS_UP)]
+    stopped = replace(cut, is_out_of_time=False, is_measuring_stopped=True)
+    assert all_notes(stopped, [])[0] == not_measured("formats", "stopped", "formats")
+    # A copying test that the clock ended has a result of fewer items
+    whole = Measurements(is_out_of_time=True)
+    assert all_notes(whole, [Note("A note.")]) == [Note("A note.")]

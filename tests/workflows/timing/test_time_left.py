@@ -12,6 +12,7 @@ import pytest
 
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Grid, Spec, Tokens
+from anew.evaluation.measure import BOTH, Unmeasured
 from anew.evaluation.memorization.result import CopyTestResult, Limit, PlantedControl
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.notes import COPIES, NUM_COMPARED, Note, not_measured, out_of_time
@@ -21,7 +22,7 @@ from anew.workflows.run_report import Measurements
 from anew.workflows.timing.time_left import _affordable, _latest, _supply, measure_in_time_left, missing_samples
 from scores import score
 
-FURTHER_FIGURES = "further figures"
+FURTHER: Unmeasured = {"further figures": BOTH}
 GRID = Grid((1, 8, 8), "CHW")
 
 
@@ -42,16 +43,16 @@ class Slow:
     pieces: ClassVar[list[int]] = []
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.notes, self.unmeasured, self.measured = inputs, [], [FURTHER_FIGURES], set()
+        self.inputs, self.notes, self.unmeasured, self.measured = inputs, [], FURTHER, set()
         self.sets = SimpleNamespace(supply=Supply(compared=len(inputs.samples)))
         self.announcements = SimpleNamespace(reporter=None)
 
     @property
     def has_further(self) -> bool:
-        return FURTHER_FIGURES in self.unmeasured
+        return self.unmeasured == FURTHER
 
     def forget_unmeasured(self) -> None:
-        self.unmeasured = [FURTHER_FIGURES]
+        self.unmeasured = FURTHER
 
     def scores_without_features(self) -> Iterator[Score]:
         if "sharpness and noise" not in self.measured:
@@ -63,16 +64,16 @@ class Slow:
         self.pieces.append(n)
         time.sleep(0.01 * n)
         yield score("coverage", 0.5, n=n)
-        self.unmeasured = []
+        self.unmeasured = {}
 
 
 @pytest.mark.parametrize(
-    ("seconds", "pieces", "missing"), [(30.0, [32, MAX_ITEMS_WITHOUT_SAVING], []), (0.5, [], [FURTHER_FIGURES])]
+    ("seconds", "pieces", "missing"), [(30.0, [32, MAX_ITEMS_WITHOUT_SAVING], {}), (0.5, [], FURTHER)]
 )
-def test_a_larger_piece_follows_where_it_ends_in_time(seconds: float, pieces: list[int], missing: list[str]) -> None:
+def test_a_larger_piece_follows_where_it_ends_in_time(seconds: float, pieces: list[int], missing: Unmeasured) -> None:
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(1_000))))
-    measured = Measurements(unmeasured=[FURTHER_FIGURES])
+    measured = Measurements(unmeasured=FURTHER)
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + seconds, 1.0, SilentReporter())
     assert supplement is not None and Slow.pieces == pieces
     assert (
@@ -87,7 +88,7 @@ def test_pieces_of_sequences_take_less_time(spec: Spec, begins: bool) -> None:
     """20 V genes were left without their classifier with 7 s to spare."""
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(20)), spec=spec))
-    measured = Measurements(unmeasured=[FURTHER_FIGURES])
+    measured = Measurements(unmeasured=FURTHER)
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 7.0, 9.0, SilentReporter())
     assert supplement is not None and Slow.pieces == ([20] if begins else [])
 
@@ -100,9 +101,9 @@ def test_what_came_first_for_want_of_time_is_not_measured_again() -> None:
     evaluation: Any = Plain(Inputs(list(range(20))))
     evaluation.measured = {"sharpness and noise"}
     supplement = measure_in_time_left(
-        evaluation, Measurements(unmeasured=[FURTHER_FIGURES]), time.monotonic() + 30.0, 1.0, SilentReporter()
+        evaluation, Measurements(unmeasured=FURTHER), time.monotonic() + 30.0, 1.0, SilentReporter()
     )
-    assert supplement is not None and supplement.measurements.unmeasured == []
+    assert supplement is not None and not supplement.measurements.unmeasured
 
 
 def test_samples_of_which_figures_were_measured_are_not_said_to_be_left_out() -> None:
@@ -114,10 +115,10 @@ def test_samples_of_which_figures_were_measured_are_not_said_to_be_left_out() ->
             time.sleep(30.0)
 
     evaluation: Any = CutOff(Inputs(list(range(20))))
-    measured = Measurements(unmeasured=[FURTHER_FIGURES], supply=Supply(compared=20, left_out=20))
+    measured = Measurements(unmeasured=FURTHER, supply=Supply(compared=20, left_out=20))
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 1.5, 1.0, SilentReporter())
     assert supplement is not None and supplement.measurements.supply.left_out == 0
-    assert supplement.measurements.unmeasured == [FURTHER_FIGURES]
+    assert supplement.measurements.unmeasured == FURTHER
 
 
 @pytest.mark.parametrize("missing", [[], ["coverage"]])
@@ -126,11 +127,11 @@ def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: l
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(100))))
     names = [*missing, "sharpness and noise"]
-    evaluation.unmeasured = names
+    evaluation.unmeasured = dict.fromkeys(names, BOTH)
     evaluation.notes = [Note("A note."), *map(out_of_time, names)]
-    measured = Measurements(unmeasured=names, supply=Supply(compared=100))
+    measured = Measurements(unmeasured=evaluation.unmeasured, supply=Supply(compared=100))
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
-    assert supplement is not None and supplement.measurements.unmeasured == missing and Slow.pieces == []
+    assert supplement is not None and [*supplement.measurements.unmeasured] == missing and Slow.pieces == []
     assert supplement.notes == [Note("A note."), *map(out_of_time, missing)]
 
 
@@ -139,14 +140,14 @@ def test_what_was_measured_on_all_samples_is_not_repeated(left_out: int) -> None
     """Words measured again what was known, and had no time left for what was missing."""
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(100))))
-    evaluation.measured, evaluation.unmeasured = {"sharpness and noise"}, ["coverage"]
-    measured = Measurements(unmeasured=["coverage"], supply=Supply(compared=100, left_out=left_out))
+    evaluation.measured, evaluation.unmeasured = {"sharpness and noise"}, {"coverage": BOTH}
+    measured = Measurements(unmeasured={"coverage": BOTH}, supply=Supply(compared=100, left_out=left_out))
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
     assert (supplement is not None) == bool(left_out) and Slow.pieces == []
 
 
-@pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, [FURTHER_FIGURES]), (30.0, [])])
-def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: list[str]) -> None:
+@pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, FURTHER), (30.0, {})])
+def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: Unmeasured) -> None:
     evaluation: Any = Slow(Inputs(list(range(100))))
     measured = Measurements(unmeasured=unmeasured)
     assert measure_in_time_left(evaluation, measured, time.monotonic() + seconds, 1.0, SilentReporter()) is None
@@ -183,6 +184,9 @@ class Copied(Slow):
     """An evaluation whose copying test compares more training items each time."""
 
     item_type = object()
+
+    def continue_audits(self, earlier: object) -> None:
+        assert isinstance(earlier, Copied)
 
     def copy_tests(self) -> Iterator[CopyTestResult]:
         self.closest_pairs = ["pair"]
@@ -259,7 +263,7 @@ def test_a_copying_test_that_misses_copies_lacks_samples() -> None:
     sharp = replace(seeing, controls=[PlantedControl("exact", 0.005, 1.0)])
     assert missing_samples(replace(measured, copies=sharp), 100, 75) is None
     assert missing_samples(replace(measured, copies=sharp), 100, 200) == (150, 16.0)
-    assert missing_samples(replace(measured, unmeasured=["coverage"]), 100, 75) is None
+    assert missing_samples(replace(measured, unmeasured={"coverage": BOTH}), 100, 75) is None
     assert missing_samples(replace(measured, copies=copies(train=152)), 100, 75) is None
 
 

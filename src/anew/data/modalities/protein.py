@@ -113,7 +113,7 @@ class Residues:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The letters of ids."""
-        return "".join(self.letters[i] for i in ids)
+        return "".join(map(self.letters.__getitem__, ids))
 
     def widths(self) -> NDArray[np.float32]:
         """(size,) residues that each id stands for."""
@@ -356,8 +356,8 @@ class Protein(Text):
         return self.spec.special.get("back", -1)
 
     def _decode_row(self, row: Sequence[int]) -> str:
-        text: str = super()._decode_row([i for i in row if i != self._back_token])
-        return text[::-1] if row and row[0] == self._back_token else text
+        text: str = super()._decode_row([i for i in row if i != back] if (back := self._back_token) in row else row)
+        return text[::-1] if row and row[0] == back else text
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """As in `Text`, but a sequence that grows towards its start is cut after the last `stop` before the prompt."""

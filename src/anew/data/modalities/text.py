@@ -298,13 +298,13 @@ class Text(Modality):
         return [self._decode_row(row) for row in _as_lists(x)]
 
     def _decode_row(self, row: Sequence[int]) -> str:
-        special = self.spec.special
+        special, size = self.spec.special, self.tokenizer.size
         begin, end = special.get("begin", -1), special.get("end", -1)
         start = 0
         while start < len(row) and row[start] in (begin, end) and not (row[start] == end and begin >= 0):
             start += 1
         stop = row.index(end, start) if end >= 0 and end in row[start:] else len(row)
-        return self.tokenizer.decode([i for i in row[start:stop] if 0 <= i < self.tokenizer.size])
+        return self.tokenizer.decode([i for i in row[start:stop] if 0 <= i < size])
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))

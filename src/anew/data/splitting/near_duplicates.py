@@ -91,7 +91,10 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
     hashes = np.zeros(n_shingles, dtype=np.uint64)
     for offset in range(SHINGLE):
         hashes = hashes * _BASE + points[offset : offset + n_shingles]
-    smallest: Signature = np.unique(splitmix64(hashes))[:SIGNATURE_SIZE]
+    ordered = np.sort(splitmix64(hashes))
+    is_first = np.append(True, ordered[1:] != ordered[:-1])
+    # `np.unique` takes three times as long for so few
+    smallest: Signature = ordered[is_first][:SIGNATURE_SIZE]
     return smallest
 
 

@@ -62,6 +62,7 @@ _DATED = (
 )
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+_ONE_DIGIT = re.compile(r":\d(?!\d)")  # a score such as 3:2 is no time of day
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _share(fields: Sequence[str], pattern: str) -> float:
 def _days(field: str, pattern: str) -> float | None:
     """The days since the year 1, or since midnight; None for what is not written so: zeros before numbers, and case, may differ."""
     text = field.strip()
-    if not any(map(str.isdigit, text)):
+    if not any(map(str.isdigit, text)) or _ONE_DIGIT.search(text):
         return None
     try:
         if pattern == ISO:

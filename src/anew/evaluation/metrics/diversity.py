@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from anew.evaluation.measure import VARIETY
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
@@ -69,4 +70,4 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     yield comparison.bootstrap_score(DIVERSITY, diversity_ratio, method, time_share=0.85, is_ratio=True)
 
 
-EXPORT = FeatureMetric("diversity", compute, order=40)
+EXPORT = FeatureMetric("diversity", compute, order=40, questions=VARIETY)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from anew.evaluation.measure import VARIETY
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.neighbours import nearest_others, radii, tie
@@ -63,4 +64,4 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     )
 
 
-EXPORT = FeatureMetric("near-duplicates", compute, order=50)
+EXPORT = FeatureMetric("near-duplicates", compute, order=50, questions=VARIETY)

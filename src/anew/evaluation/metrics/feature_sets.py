@@ -18,6 +18,7 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.data.types import ItemT
 from anew.evaluation import metrics
+from anew.evaluation.measure import CLOSENESS, Questions
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, log_interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
@@ -202,11 +203,13 @@ class FeatureMetric:
         label: Its name in a note that there was no time for it.
         compute: Yields its scores.
         order: Metrics with a lower order are computed first, so they are the last to be left out for lack of time.
+        questions: The questions that it helps to answer.
     """
 
     label: str
     compute: Callable[[FeatureComparison], Iterator[Score]]
     order: int
+    questions: Questions = CLOSENESS
 
 
 def feature_metrics() -> list[FeatureMetric]:
@@ -218,10 +221,15 @@ def feature_metrics() -> list[FeatureMetric]:
     return sorted((e for e in exports if isinstance(e, FeatureMetric)), key=lambda metric: (metric.order, metric.label))
 
 
-def fidelity_scores(comparison: FeatureComparison, note_out_of_time: Callable[[str], None]) -> Iterator[Score]:
-    """Yield all scores of embedded items, the most important first. note_out_of_time: called with a metric for which time is up."""
+def fidelity_scores(
+    comparison: FeatureComparison, note_out_of_time: Callable[[str, Questions], None]
+) -> Iterator[Score]:
+    """Yield all scores of embedded items, the most important first.
+
+    note_out_of_time: called with a metric for which time is up, and the questions that it helps to answer.
+    """
     for metric in feature_metrics():
         if comparison.over(0.85) and len(comparison.sets.samples) > MAX_ITEMS_WITHOUT_SAVING:
-            note_out_of_time(metric.label)
+            note_out_of_time(metric.label, metric.questions)
             continue
         yield from (replace(score, counted=comparison.sets.counted) for score in metric.compute(comparison))

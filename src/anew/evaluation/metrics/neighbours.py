@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anew.evaluation.measure import BOTH
 from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
@@ -153,4 +154,5 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
         )
 
 
-EXPORT = FeatureMetric("precision, recall, density and coverage", compute, order=15)  # coverage is decisive
+# Coverage is decisive
+EXPORT = FeatureMetric("precision, recall, density and coverage", compute, order=15, questions=BOTH)

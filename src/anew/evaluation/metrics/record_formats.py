@@ -56,6 +56,9 @@ FREQUENT_PARTS = bounded_spec(
 MIN_RECORDS = 100  # training records that formats are learned from, at least; chosen
 # Largest share of training records with a format that the other half of them lacks: with more, records have no format; chosen.
 REGULAR = 0.05
+# Least share of records with digits or with other signs than those that join words; chosen
+FORMATTED = 0.5
+WORDS_ALONE = re.compile(r"[^\W\d_]+(?:[ '’.-]+[^\W\d_]+)*\.?")
 MAX_RUN = 4  # digits of a number that are told apart by their count
 # A character or word that so many samples would have if they were real records is missing if fewer than this share of them have
 # it. By chance that happens to one of ten thousand.
@@ -105,7 +108,8 @@ def format_scores(sets: RecordSets) -> Iterator[Score]:
 def _new_formats(sets: RecordSets) -> Iterator[Score]:
     known = sets.known
     format_of = _regular_format(known)
-    if format_of is None:
+    # The format of words is how many there are, and nobody sees what is wrong with a name of six
+    if format_of is None or np.mean([WORDS_ALONE.fullmatch(record) is None for record in known]) < FORMATTED:
         return
     formats = set(map(format_of, known))
     is_new, is_real_new = (

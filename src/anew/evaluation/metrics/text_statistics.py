@@ -13,11 +13,13 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.evaluation.measure import BOTH, NEITHER, VARIETY, Measure
 from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.known_keys import key_scores
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_ends import record_end_scores
@@ -97,25 +99,26 @@ class TextStatistics:
     seed: int
     keys_of: KeysOf[str] = equal_keys
 
-    def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        """Functions that yield the scores of one quantity each, by its name."""
-        of_records: dict[str, Callable[[], Iterator[Score]]] = {}
+    def measures(self) -> dict[str, Measure]:
+        """What is measured, by its name: one quantity each."""
+        of_records: dict[str, Measure] = {}
         if self.records:
             sets = self._record_sets
             of_records = {
-                ODD_RECORDS_MEASURE: partial(odd_scores, sets),
-                "beginnings and ends": partial(record_end_scores, sets),
-                "formats": partial(format_scores, sets),
-                "order of numbers": partial(number_scores, sets),
+                ODD_RECORDS_MEASURE: Measure(partial(odd_scores, sets)),
+                "beginnings and ends": Measure(partial(record_end_scores, sets)),
+                "formats": Measure(partial(format_scores, sets), BOTH),
+                "order of numbers": Measure(partial(number_scores, sets)),
+                "values that never repeat": Measure(self._known_keys, NEITHER),
             }
             # Of the training part, since there may be too few samples for as many training records to show a format
             if sets.row_format is not None:
-                of_records = {"fields of rows": partial(row_scores, sets), **of_records}
+                of_records = {"fields of rows": Measure(partial(row_scores, sets)), **of_records}
         return {
             **of_records,
-            "4-grams": self._fourgrams,
-            "repetition": self._repeats,
-            VERBATIM_MEASURE: self._verbatim,
+            "4-grams": Measure(self._fourgrams),
+            "repetition": Measure(self._repeats, VARIETY),
+            VERBATIM_MEASURE: Measure(self._verbatim, NEITHER),
         }
 
     def repetitive(self) -> Iterator[Score]:
@@ -207,6 +210,9 @@ class TextStatistics:
             source=f"share of {REPEAT}-character passages that occur earlier in the same sample, mean of samples "
             "or of pieces of few; real: held-out text",
         )
+
+    def _known_keys(self) -> Iterator[Score]:
+        yield from key_scores(self.all_samples, self.test, self._record_sets.known, self.training())
 
     def _verbatim(self) -> Iterator[Score]:
         if self.records:

@@ -22,6 +22,7 @@ from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.item_sets import Embedder
+from anew.evaluation.measure import Measure
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS, FeatureSets, bootstrap_score
@@ -121,12 +122,12 @@ class AudioEvaluation(Evaluation[Samples]):
                     f"Signals are compared like sounds, as if their {true_rate:,} values a second were played at {self.rate:,} Hz."
                 )
             )
-        metrics: dict[str, Callable[[], Iterator[Score]]] = {
-            "pulses, silence, attack and decay": self._statistics,
-            "length": self._lengths,
-            "the spectrum": self._spectrum,
-            "tone": lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE),
-            "loudness": lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE),
+        metrics = {
+            "pulses, silence, attack and decay": Measure(self._statistics),
+            "length": Measure(self._lengths),
+            "the spectrum": Measure(self._spectrum),
+            "tone": Measure(lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE)),
+            "loudness": Measure(lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE)),
         }
         yield from self.metrics_in_time(metrics, MAX_ITEMS_WITHOUT_SAVING)
 

@@ -20,6 +20,7 @@ from anew.core.arrays import Numbers
 from anew.core.extras import require
 from anew.data.formats.passage_ends import passage_end
 from anew.errors import DataError
+from anew.evaluation.measure import Measure
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
@@ -127,8 +128,8 @@ class CodeEvaluation(TextEvaluation):
 
     noun = "programs"
 
-    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        return {"the share that parses": self._parsing, **super().text_metrics()}
+    def text_metrics(self) -> dict[str, Measure]:
+        return {"the share that parses": Measure(self._parsing), **super().text_metrics()}
 
     def _parsing(self) -> Iterator[Score]:
         samples = [str(text) for text in self.inputs.samples if text]

@@ -15,6 +15,7 @@ from anew.evaluation.base import Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.item_sets import Embedder
+from anew.evaluation.measure import Measure
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_score, bits_spec
@@ -69,10 +70,10 @@ class ImageEvaluation(Evaluation[Numbers]):
         if not self.sets:
             return
         metrics = {
-            "sharpness, noise and grids": self._statistics,
-            "areas, slopes and faint patterns": self._classifiers,
-            "colours": self._colours,
-            "the spectrum": self._spectrum,
+            "sharpness, noise and grids": Measure(self._statistics),
+            "areas, slopes and faint patterns": Measure(self._classifiers),
+            "colours": Measure(self._colours),
+            "the spectrum": Measure(self._spectrum),
         }
         yield from self.metrics_in_time(metrics, MAX_ITEMS_WITHOUT_SAVING)
 

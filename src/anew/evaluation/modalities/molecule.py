@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.measure import BOTH, NEITHER, Measure
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS, edit_text
 from anew.evaluation.memorization.texts import EditDistance
@@ -132,8 +133,11 @@ class MoleculeEvaluation(TextEvaluation):
             return replace(same_molecule_pair(sample, train), close=distance < 0.5 * usual)
         return super().pair_view(canonical_or_text(sample), canonical_or_text(train), distance, usual, measure)
 
-    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        chemistry = {"validity and uniqueness": self._validity, "novelty of molecules": self._novelty}
+    def text_metrics(self) -> dict[str, Measure]:
+        chemistry = {
+            "validity and uniqueness": Measure(self._validity, BOTH),
+            "novelty of molecules": Measure(self._novelty, NEITHER),
+        }
         return {**chemistry, **super().text_metrics()}
 
     @cached_property

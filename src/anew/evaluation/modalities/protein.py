@@ -3,7 +3,7 @@ composition and identity with training sequences of samples, compared with held-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
+from anew.evaluation.measure import Measure
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
 from anew.evaluation.metrics.distances import jensen_shannon
@@ -133,14 +134,14 @@ class ProteinEvaluation(TextEvaluation):
         self._count_cut()
         yield from super().modality_metrics()
 
-    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+    def text_metrics(self) -> dict[str, Measure]:
         if not self.sets:
             return super().text_metrics()
         sets = (self.sets["samples"], self.sets["test"], self.sets["train"])
-        metrics: dict[str, Callable[[], Iterator[Score]]] = {
-            "lengths": partial(self._lengths, sets),
-            "composition": partial(self._composition, sets),
-            "identity with training sequences": partial(self._nearest, sets),
+        metrics = {
+            "lengths": Measure(partial(self._lengths, sets)),
+            "composition": Measure(partial(self._composition, sets)),
+            "identity with training sequences": Measure(partial(self._nearest, sets)),
         }
         return metrics | super().text_metrics()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from anew.evaluation.copy_audits import with_facts_of_pool
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
 from anew.evaluation.item_sets import Embedder
+from anew.evaluation.measure import Measure
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
@@ -166,11 +167,13 @@ class TextEvaluation(Evaluation[str]):
     def modality_metrics(self) -> Iterator[Score]:
         yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
 
-    def _first_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+    def _first_metrics(self) -> dict[str, Measure]:
         """What readers see first, whatever the modality."""
-        return {} if self._statistics is None else {"samples that repeat themselves": self._statistics.repetitive}
+        return (
+            {} if self._statistics is None else {"samples that repeat themselves": Measure(self._statistics.repetitive)}
+        )
 
-    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+    def text_metrics(self) -> dict[str, Measure]:
         """The metrics of texts as `metrics_in_time` takes them."""
         if self._statistics is None:
             self.note_not_measured("statistics of the generated text", "there is too little of it, or of held-out text")
@@ -180,11 +183,11 @@ class TextEvaluation(Evaluation[str]):
             del metrics[VERBATIM_MEASURE]
             self.note_not_measured(VERBATIM_MEASURE, "nothing is held out, and half of the data says too little")
         if ODD_RECORDS_MEASURE in metrics:
-            metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
+            metrics[ODD_RECORDS_MEASURE] = Measure(partial(self._odd_records, metrics[ODD_RECORDS_MEASURE]))
         if self.records:
             self.notes += _notes_on_parts(self._statistics.train)
         if not self.records and (self.inputs.are_whole or self._samples_are_whole()):
-            metrics[WHOLE_TEXTS] = self._whole_texts
+            metrics[WHOLE_TEXTS] = Measure(self._whole_texts)
         return metrics
 
     def _samples_are_whole(self) -> bool:
@@ -194,9 +197,9 @@ class TextEvaluation(Evaluation[str]):
         longest = max((len(str(text)) for text in self.inputs.samples), default=0)
         return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
 
-    def _odd_records(self, measure: Callable[[], Iterator[Score]]) -> Iterator[Score]:
+    def _odd_records(self, measure: Measure) -> Iterator[Score]:
         """Yield the score of odd records, if training records suffice to tell which are odd."""
-        scores = list(measure())
+        scores = list(measure.compute())
         yield from scores
         if not scores:
             self.note_not_measured(ODD_RECORDS_MEASURE, f"fewer than {MIN_RECORDS} training records are left to count")

@@ -17,6 +17,7 @@ from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.item_sets import Embedder
+from anew.evaluation.measure import Measure
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_score, bits_spec
@@ -78,9 +79,9 @@ class VideoEvaluation(Evaluation[Clip]):
         if not self.sets:
             return
         metrics = {
-            "motion": self._motion,
-            "sharpness, noise and grids": self._statistics,
-            "directions and speeds of motion": self._directions,
+            "motion": Measure(self._motion),
+            "sharpness, noise and grids": Measure(self._statistics),
+            "directions and speeds of motion": Measure(self._directions),
         }
         yield from self.metrics_in_time(metrics)
 

@@ -36,7 +36,7 @@ class FigureRow:
 
     @property
     def value(self) -> str:
-        return self._number(self.score.value)
+        return self._number(self.score.shown_value)
 
     @property
     def interval(self) -> str:
@@ -47,7 +47,7 @@ class FigureRow:
     @property
     def baselines(self) -> list[str]:
         """What real data and a naive generator get, if that is known."""
-        baselines = {"real": self.score.real_baseline, "naive": self.score.naive_baseline}
+        baselines = {"real": self.score.shown_baseline, "naive": self.score.naive_baseline}
         return [f"{name}: {self._number(value)}" for name, value in baselines.items() if value is not None]
 
     def _number(self, value: float) -> str:

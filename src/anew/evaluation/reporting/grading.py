@@ -38,6 +38,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from anew.core.wording import UNMEASURED, are, first_listed, plural, rounded_up, unsigned_zero
+from anew.evaluation.measure import BOTH, NOTHING, Unmeasured
 from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, WORST_CLASS_ACCURACY, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Division, Question, Score, Tolerance
@@ -107,7 +108,7 @@ class Part:
         guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
         form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
         aside = f", {self.score.note}" if self.score.note else ""
-        numbers = {"value": self.score.value, "real": real, "guessing": guessing}
+        numbers = {"value": self.score.shown_value, "real": real, "guessing": guessing}
         return aside.join(unsigned_zero(part.format(**numbers)) for part in form.split("{aside}"))
 
     @property
@@ -402,7 +403,7 @@ def grade_question(
     """The grade of a question by all parts that answer it; None if there are none.
 
     Args:
-        unmeasured: Names of what was not measured for lack of time; only "poor" is an answer then.
+        unmeasured: Names of what would help to answer it and was not measured for lack of time; only "poor" is an answer then.
         supply: What limits the number of items.
     """
     measured = [part for part in _all_parts(scores) if part.tolerance.question == question]
@@ -490,9 +491,9 @@ def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
 
 
 def grade_by_question(
-    scores: Sequence[Score], unmeasured: Sequence[str] = (), supply: Supply = UNLIMITED
+    scores: Sequence[Score], unmeasured: Unmeasured = NOTHING, supply: Supply = UNLIMITED
 ) -> Mapping[Question, Grading]:
-    """The gradings of all questions that scores answer. unmeasured, supply: see `grade_question`."""
-    questions: tuple[Question, ...] = ("closeness", "variety")
-    gradings = {question: grade_question(scores, question, unmeasured, supply) for question in questions}
+    """The gradings of all questions that scores answer. unmeasured: of any question; supply: see `grade_question`."""
+    missing = {question: [name for name, answered in unmeasured.items() if question in answered] for question in BOTH}
+    gradings = {question: grade_question(scores, question, missing[question], supply) for question in BOTH}
     return {question: grading for question, grading in gradings.items() if grading is not None}

@@ -203,11 +203,11 @@ def _table(report: EvaluationReport) -> str:
         ends = score.shown_interval
         interval = "" if ends is None else f"{format_number(ends[0])} to {format_number(ends[1])}"
         real, naive = (
-            "" if value is None else format_number(value) for value in (score.real_baseline, score.naive_baseline)
+            "" if value is None else format_number(value) for value in (score.shown_baseline, score.naive_baseline)
         )
         cells = [
             escape(score.spec.title),
-            format_number(score.value),
+            format_number(score.shown_value),
             interval,
             real,
             naive,

@@ -11,6 +11,7 @@ from anew.core import files
 from anew.core.provenance import Provenance
 from anew.core.report_format import REPORT_FORMAT
 from anew.core.wording import QUESTIONS, answer_of, percent, plural
+from anew.evaluation.measure import NOTHING, Unmeasured
 from anew.evaluation.memorization.copy_verdict import result_json
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import DETECTION_POWER, PLANTED_RATES
@@ -124,7 +125,7 @@ class EvaluationReport:
         modality: str,
         notes: Sequence[str] = (),
         too_few: str = "",
-        unmeasured: Sequence[str] = (),
+        unmeasured: Unmeasured = NOTHING,
         supply: Supply = UNLIMITED,
         ended_by: str = "",
         steps: int | None = None,
@@ -137,7 +138,7 @@ class EvaluationReport:
         Args:
             scores, copies, run, family, modality, notes, folder, provenance: See the attributes.
             too_few: Why closeness and variety could not be measured, if there were too few items; else "".
-            unmeasured: Names of what was not measured for lack of time.
+            unmeasured: Names of what was not measured for lack of time, and the questions that it helps to answer.
             supply: What limits the number of items that were compared.
             ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
             steps: Number of training steps, if known.
@@ -211,8 +212,9 @@ class EvaluationReport:
             lines.append(f"  {card.question} {answer_of(card.grade)}: {card.answer}")
         width = max((len(score.name) for score in self.scores), default=0)
         for score in self.scores:
-            real = "" if score.real_baseline is None else f"   (real data: {format_number(score.real_baseline)})"
-            lines.append(f"  {score.name:<{width}}  {format_number(score.value):>8}{real}")
+            baseline = score.shown_baseline
+            real = "" if baseline is None else f"   (real data: {format_number(baseline)})"
+            lines.append(f"  {score.name:<{width}}  {format_number(score.shown_value):>8}{real}")
         return "\n".join([*lines, *([] if self.folder is None else [f"  {self.folder / 'report.html'}"])])
 
     def _repr_html_(self) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from anew.core.wording import UNMEASURED, first_listed, listed, plural, short_training_warning, unsigned_zero
+from anew.evaluation.measure import Unmeasured
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
+from anew.evaluation.metrics.known_keys import KNOWN_KEYS
 from anew.evaluation.metrics.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
 from anew.evaluation.metrics.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting.grading import (
@@ -33,6 +35,9 @@ COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is 
 # intervals, and their verbatim share is larger by so much; if only the latter holds, they are at best partly new. Chosen: young
 # models are at .2, one that recites is at .8 (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
+# Samples are at best partly new if so many more of them than of held-out records have a value that does not repeat in the data, at
+# the worse ends of both intervals; chosen.
+MANY_KNOWN_KEYS = 0.05
 MAX_SINGLE_PASS = 0.9  # passes over the data below which many items were not seen at all; chosen
 MIN_SHOWN_SHARE = 0.0005  # a smaller share would be shown as 0.0%
 EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not worth a word: it would be shown as 0%
@@ -87,13 +92,13 @@ class Verdict:
     Attributes:
         scores: All figures.
         copies: Result of the copying test, if there was one.
-        unmeasured: Names of what was not measured for lack of time; see `grade_question`.
+        unmeasured: Names of what was not measured for lack of time, and the questions that it helps to answer.
         supply: What limits the number of items that are compared.
     """
 
     scores: Sequence[Score]
     copies: CopyTestResult | None = None
-    unmeasured: Sequence[str] = ()
+    unmeasured: Unmeasured = field(default_factory=dict)
     supply: Supply = UNLIMITED
 
     @cached_property
@@ -115,7 +120,8 @@ class Verdict:
             elif copies.has_too_few_samples:
                 grades["novelty"] = "too_few"
             else:
-                repeats = copies.repeats_too_often or self._repeated_text is not None
+                is_known = self._repeated_text is not None or self._known_keys is not None
+                repeats = copies.repeats_too_often or is_known
                 is_proven = copies.has_power and not repeats
                 grades["novelty"] = "good" if is_proven and not self._is_nothing_real else "fair"
         return grades
@@ -213,6 +219,12 @@ class Verdict:
         return score if is_random and score is not None and _beyond_held_out(score) > FAR_ABOVE else None
 
     @cached_property
+    def _known_keys(self) -> Score | None:
+        """The share of samples with a value that never repeats in the data and stands there already, if it is plain; else None."""
+        score = next((score for score in self.scores if score.name == KNOWN_KEYS.name), None)
+        return score if score is not None and _beyond_held_out(score) > MANY_KNOWN_KEYS else None
+
+    @cached_property
     def _recited_text(self) -> Score | None:
         """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied."""
         score = self._repeated_text
@@ -230,6 +242,8 @@ class Verdict:
         clause = copying.clause if repeated is None else _verbatim_clause(repeated, copying.clause)
         if copies.detected:
             return clause
+        keys = self._known_keys
+        clause = clause if keys is None else f"{_keys_clause(keys)}; {clause}"
         conjunction = "and" if copying.has_but else "but"
         if self._is_nothing_real:
             return f"{clause}; {conjunction} the samples do not look like your data"
@@ -242,7 +256,9 @@ class Verdict:
         verbatim = _verbatim(self._repeated_text)
         if self._recited_text is None:
             repeated = "" if self._repeated_text is None else f"Much of the text repeats training data: {verbatim}"
-            return [repeated, copy_verdict(copies).sentence, self._novelty_caveat(copies)]
+            keys = self._known_keys
+            known = "" if keys is None else f"{_keys_clause(keys)}, where it hardly ever repeats."
+            return [repeated, known, copy_verdict(copies).sentence, self._novelty_caveat(copies)]
         others = "The copying test, which compares whole passages, does not prove it by itself."
         return [f"The text is copied: {verbatim}", copy_verdict(copies).sentence if copies.detected else others]
 
@@ -313,6 +329,12 @@ def _beyond_held_out(score: Score) -> float:
     return -math.inf if score.low is None or score.real_high is None else score.low - score.real_high
 
 
+def _keys_clause(score: Score) -> str:
+    """The share of samples with a value that exists already, as a clause. score: of `KNOWN_KEYS`."""
+    real = f"held-out records: {score.real_baseline or 0.0:.0%}"
+    return f"{score.value:.0%} of the samples have a value of {score.note} that the data has already ({real})"
+
+
 def _verbatim_clause(score: Score, further: str) -> str:
     """The verbatim share as a clause, and a further clause."""
     clause = f"{score.value:.0%} of the text is word for word in the training data (held-out text: {score.real_baseline:.0%})"
@@ -375,7 +397,7 @@ def _preliminary_clause(part: Part) -> str:
     """A figure and its interval in words, without a judgement."""
     if part.tolerance.relative:  # its clause says what it is a multiple of
         return _with_interval(part)
-    values = [part.score.value, part.score.real_baseline or 0.0]
+    values = [part.score.shown_value, part.score.shown_baseline or 0.0]
     unit = f" {part.score.spec.unit}" if part.score.spec.unit and not part.is_percent else ""
     value, real = (unsigned_zero(f"{format(number, part.number_format)}{unit}") for number in values)
     interval = f", 95% interval {part.interval}" if part.interval else ""

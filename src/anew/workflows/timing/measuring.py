@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter
@@ -25,8 +25,11 @@ FEATURE_SECONDS, PLAIN_SHARE = 5.0, 0.4
 # In less, no figure of features is reached, and what needs none has all of the time: that of small images, see above
 LEAST_FEATURE_SECONDS = 0.7
 SCORING_SHARE = 0.5  # of the time of a short report, for all but sampling
-TIME_WAS_UP = "Time was up: what is missing here was not measured; `evaluate` without a budget takes the time it needs."
+TIME_WAS_UP = "Time was up before everything was measured; `evaluate` without a budget takes the time it needs."
 COPIES_MISSING = out_of_time(COPIES)
+FURTHER_LIKELIHOODS = "further likelihoods, for comparison"
+STOPPED = "stopped"
+LONGER_BUDGET = "a longer budget"  # subject of the advice
 
 
 def measure_all(
@@ -61,15 +64,15 @@ def measure_all(
         in_time = look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
         measurements.copies_seconds = time.monotonic() - begin
         limit = None if stop_at is None else stop_at - time.monotonic()
-        in_time = measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
-        if not in_time:
-            measurements.is_out_of_time = True
-            measurements.notes.append(Note(TIME_WAS_UP))
+        if not measure_scores(evaluation.further_scores(), measurements, reporter, limit):
+            in_time = False
+            evaluation.notes += [out_of_time(FURTHER_LIKELIHOODS)] if evaluation.has_further_scores else []
+        measurements.is_out_of_time = not in_time
     except KeyboardInterrupt:
         measurements.is_measuring_stopped = True
         measurements.notes.append(Note("Stopped before the end: what is missing here was not measured."))
         if measurements.copies is None:
-            measurements.notes.append(not_measured(COPIES, "stopped", COPIES))
+            measurements.notes.append(not_measured(COPIES, STOPPED, COPIES))
         reporter.message("stopped; the report holds what was measured so far")
     measurements.too_few, measurements.supply = evaluation.sets.too_few, evaluation.sets.supply
     measurements.unmeasured = evaluation.unmeasured
@@ -77,6 +80,28 @@ def measure_all(
         measurements.scores += measurements.copies.scores()
         measurements.notes += notes_on_copies(measurements.copies)
     return measurements
+
+
+def all_notes(measurements: Measurements, notes: Sequence[Note]) -> list[Note]:
+    """The notes of a report: with the names of what was cut off while it was measured, and whether more time would help.
+
+    Args:
+        measurements: What was measured in the end.
+        notes: What an evaluation left out.
+    """
+    notes = [*notes, *measurements.notes]
+    if not measurements.unmeasured:  # the time that was left did
+        notes = [note for note in notes if note.subject != LONGER_BUDGET]
+    subjects = {note.subject for note in notes}
+    cut_off = [name for name in measurements.unmeasured if name not in subjects]
+    if measurements.is_measuring_stopped:
+        return [*notes, *(not_measured(name, STOPPED, name) for name in cut_off)]
+    if not measurements.is_out_of_time:
+        return notes
+    notes += map(out_of_time, cut_off)
+    is_cut_short = measurements.copies is not None and measurements.copies.limited_by == "time"
+    is_missing = is_cut_short or any(note.is_out_of_time for note in notes)
+    return [*notes, *([Note(TIME_WAS_UP)] if is_missing else [])]
 
 
 def notes_on_copies(copies: CopyTestResult) -> list[Note]:
@@ -95,7 +120,8 @@ def advise_longer(measurements: Measurements, seconds: float, crowding: float) -
     needed = FEATURE_SECONDS * crowding / SCORES_SHARE / SCORING_SHARE
     if measurements.is_out_of_time and measurements.unmeasured and needed > seconds:
         more = 10 * math.ceil((needed - seconds) / 10)
-        measurements.notes.append(Note(f"A budget that is about {more} s longer would do at the present load."))
+        sentence = f"A budget that is about {more} s longer would do at the present load."
+        measurements.notes.append(Note(sentence, LONGER_BUDGET))
 
 
 def measure_scores(

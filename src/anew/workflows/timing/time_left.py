@@ -21,6 +21,7 @@ from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import MIN_ITEMS, Clock, Labels
 from anew.evaluation.items_in_time import WITHIN_TIME, compared_sentence
+from anew.evaluation.measure import without
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
@@ -85,6 +86,7 @@ def measure_in_time_left(
         supplemented, notes = _with_scores(evaluation, measurements, stop_at - (1.0 - share) * left, crowding, reporter)
     if lacks_copies:
         batch, further = _batch(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
+        batch.continue_audits(evaluation)
         look_for_copies(batch, further, reporter, stop_at)
         if further.copies is not None and _compared(further.copies) > _compared(measurements.copies):
             supplemented, pairs = _with_copies(supplemented, further.copies), batch.closest_pairs
@@ -205,8 +207,7 @@ def _with_scores(
             notes = _notes(evaluation, batch, supply)
             measurements = replace(measurements, supply=supply)
         if is_measured:
-            unmeasured = [name for name in batch.unmeasured if name not in measured]
-            measurements = replace(measurements, unmeasured=unmeasured)
+            measurements = replace(measurements, unmeasured=without(batch.unmeasured, measured))
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
         if not is_measured or n == n_all or following < min(MIN_SAMPLE_GROWTH * n, n_all):
@@ -217,7 +218,7 @@ def _with_scores(
 
 def _with_further(measurements: Measurements, scores: list[Score], measured: set[str]) -> Measurements:
     """The measurements with further scores, without the names of what was measured."""
-    unmeasured = [name for name in measurements.unmeasured if name not in measured]
+    unmeasured = without(measurements.unmeasured, measured)
     if not scores and unmeasured == measurements.unmeasured:
         return measurements
     return replace(measurements, scores=_latest(measurements.scores, scores), unmeasured=unmeasured)

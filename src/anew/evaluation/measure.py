@@ -1,0 +1,37 @@
+"""What an evaluation measures at once: figures, and the questions that they help to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from anew.evaluation.score import Question, Score
+
+Questions: TypeAlias = tuple[Question, ...]
+CLOSENESS: Questions = ("closeness",)
+VARIETY: Questions = ("variety",)
+BOTH: Questions = ("closeness", "variety")
+NEITHER: Questions = ()
+# Names of what was not measured, and the questions that it helps to answer
+Unmeasured: TypeAlias = Mapping[str, Questions]
+NOTHING: Unmeasured = MappingProxyType({})
+
+
+def without(unmeasured: Unmeasured, measured: Container[str]) -> Unmeasured:
+    """What is not measured any longer, once that with some names is."""
+    return {name: questions for name, questions in unmeasured.items() if name not in measured}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Figures that are measured together.
+
+    Attributes:
+        compute: Yields their scores.
+        questions: The questions that they help to answer: without them, these stay open.
+    """
+
+    compute: Callable[[], Iterator[Score]]
+    questions: Questions = CLOSENESS
