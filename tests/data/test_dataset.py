@@ -150,6 +150,33 @@ def test_sweep_stays_in_its_part_and_keeps_limits(source: Path) -> None:
         assert sum(len(b) for b in batches) == 5 and batches[0].mask is not None
 
 
+def test_a_part_of_a_sweep_comes_from_all_documents(tmp_path: Path) -> None:
+    # Folders are sorted by author, language, date: the first files would not stand for the others
+    rng = np.random.default_rng(0)
+    for letters in ("abcd", "wxyz"):
+        for number in range(40):
+            (tmp_path / f"{letters}{number:02}.txt").write_text("".join(rng.choice(list(letters), 800)))
+    data = opened(tmp_path, settings={"tokens": "characters"})
+    whole, part = (
+        np.concatenate([b.x[0].numpy() for b in data.sweep("train", limit)]) for limit in (None, data.train_items // 4)
+    )
+    stream = data.opened_part("train")[0].rows(0).ids
+    assert len(part) < len(whole) / 3 and np.array_equal(np.sort(whole), np.sort(stream))
+    assert not np.array_equal(whole, stream)
+    # Of each letter of both kinds
+    frequent = np.sort(np.bincount(part))[-8:]
+    assert frequent.min() > 0.5 * frequent.max()
+
+
+def test_one_long_document_is_read_in_order_or_in_pieces(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"{number:05} " for number in range(20_000)))
+    data = opened(tmp_path, settings={"tokens": "characters"})
+    stream = data.opened_part("train")[0].rows(0).ids
+    (whole,), (part,) = (list(data.sweep("train", limit)) for limit in (None, data.train_items // 4))
+    assert np.array_equal(whole.x[0].numpy(), stream)
+    assert not np.array_equal(part.x[0].numpy(), stream[: part.x.shape[1]])
+
+
 def test_state_is_json_and_reopens_the_same(source: Path, tmp_path: Path) -> None:
     data = opened(source)
     data.modality.save(tmp_path)

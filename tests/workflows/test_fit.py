@@ -90,7 +90,8 @@ def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_
     now = [0.0]
     monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def sweep(part: str) -> Iterator[int]:
+    def sweep(part: str, limit: int | None) -> Iterator[int]:
+        assert limit is None
         for number in range(20):
             now[0] += 4.0
             yield number
@@ -102,6 +103,7 @@ def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_
         request=SimpleNamespace(plan_from=None),
         folder=SimpleNamespace(path=tmp_path),
         data=SimpleNamespace(spec=Grid((1, 8, 8), "CRT"), sweep=sweep),
+        family=SimpleNamespace(sweep_limit=None),
     )
     assert len(list(fit._closed_form_batches(job))) == 7  # 28 s; the next one comes after 30
     monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))

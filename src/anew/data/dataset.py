@@ -236,15 +236,15 @@ class Dataset:
     # ---- reading parts ----
 
     def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
-        """Yield one ordered pass over a part.
+        """Yield one pass over a part.
 
         Args:
             part: Name of the part.
-            limit: Most examples; None for all, or for a sample if data streams.
+            limit: Most examples, from everywhere in the part; None for all, or for a sample if data streams.
 
         Yields:
-            Packed tokens as x (1, n), in stretches of about a million that never leave the part; records as (B, L+1) with a
-            mask; grids as (B, *shape).
+            Packed tokens as x (1, n), in stretches of about a million: whole documents in random order, or parts of them under a
+            limit; records as (B, L+1) with a mask; grids as (B, *shape).
         """
         return self._ready().sweep(self._number(part), limit)
 

@@ -252,9 +252,14 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         Called once before step 0 and never on resume, since buffers are part of the state.
 
         Args:
-            sweep: Batches of train data: packed tokens as (1, n) stretches of text in order, records as (B, L+1) with mask,
-                grids as (B, *shape).
+            sweep: Batches of train data, `sweep_limit` examples at most: packed tokens as (1, n) stretches of whole documents in
+                random order, records as (B, L+1) with mask, grids as (B, *shape).
         """
+
+    @property
+    def sweep_limit(self) -> int | None:
+        """Examples that `fit_closed_form` reads at most; None: all. They come from everywhere in the data."""
+        return None
 
     def fit_latents(self, sweep: Iterable[Batch]) -> None:
         """Fit the distribution of the latents of a trained network in closed form, into buffers, before `calibrate`.

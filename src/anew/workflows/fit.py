@@ -343,7 +343,7 @@ def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
 
     Tokens have no limit: closed forms of text are most of what a short run learns. Several processes would stop at other places.
     """
-    batches = job.data.sweep("train")
+    batches = job.data.sweep("train", job.family.sweep_limit)
     if not isinstance(job.data.spec, Grid) or job.world.size > 1:
         return batches
     budget = job.plan.budget_s

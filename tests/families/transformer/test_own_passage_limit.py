@@ -103,7 +103,7 @@ def test_what_a_long_sample_repeated_long_ago_is_forgotten() -> None:
 def test_no_more_is_read_than_the_network_alone_needs(
     shape: tuple[int, ...], num_read: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anew.families.transformer.closed_form.COUNTED_TOKENS", 100)
+    monkeypatch.setattr("anew.families.transformer.family.COUNTED_TOKENS", 100)
     config = TransformerConfig(layers=1, width=16, heads=2, mlp_size=24, precision="fp32", ngrams=False)
     family = Transformer(Tokens(vocab=8, length=40, shape=shape, packed=not shape), config)
     batches = iter([Batch(torch.ones(1, 40, dtype=torch.int64)) for _ in range(8)])

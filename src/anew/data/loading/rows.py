@@ -19,7 +19,9 @@ from anew.core.splitmix import splitmix64
 from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
 
-SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory
+SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory; a batch may have almost twice as many
+# A sweep that does not read all takes so many pieces at least, from anywhere in the text: few long documents would stand for all; chosen
+MIN_SWEEP_PIECES = 64
 # Most windows of packed text that begin where a document does, as samples do; few would by themselves. After 350 steps a tenth
 # costs 0.6% of the bits of held-out text, a fortieth 0.2% (docs/log.md, 2026-11-29).
 MAX_BEGINNING_SHARE = 0.1
@@ -170,9 +172,39 @@ class PackedExamples(Examples):
         return Rows(self.ids[index])
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
-        n = len(self.ids) if limit is None else min(limit * self.length + 1, len(self.ids))
-        for first in range(0, max(n - 1, 0), SWEEP_TOKENS):
-            yield modality.batch(self.ids[None, first : min(first + SWEEP_TOKENS + 1, n)], None, None)
+        """Documents in random order: folders are sorted by author, date or topic, and the last tokens read weigh most."""
+        num_tokens = len(self.ids) if limit is None or limit >= self.count else limit * self.length + 1
+        stretch: list[Numbers] = []
+        size = 0
+        for start, stop in self._pieces(modality, num_tokens):
+            for first in range(start, stop, SWEEP_TOKENS):
+                stretch.append(self.ids[first : min(first + SWEEP_TOKENS, stop)])
+                size += len(stretch[-1])
+                if size >= SWEEP_TOKENS:
+                    yield modality.batch(np.concatenate(stretch)[None], None, None)
+                    stretch, size = [], 0
+        if stretch:
+            yield modality.batch(np.concatenate(stretch)[None], None, None)
+
+    def _pieces(self, modality: Modality, num_tokens: int) -> Iterator[tuple[int, int]]:
+        """Starts and stops of documents in random order, `num_tokens` in all; where that is not all, long ones are cut into pieces."""
+        starts, stops = self._document_bounds(modality)
+        if num_tokens < len(self.ids):
+            longest = max(1, num_tokens // MIN_SWEEP_PIECES)
+            starts = np.concatenate([np.arange(*bounds, longest) for bounds in zip(starts, stops, strict=True)])
+            stops = np.append(starts[1:], len(self.ids))
+        for number in permutation(len(starts), 0):
+            size = min(int(stops[number] - starts[number]), num_tokens)
+            if size <= 0:
+                return
+            num_tokens -= size
+            yield int(starts[number]), int(starts[number]) + size
+
+    def _document_bounds(self, modality: Modality) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(documents,) where each starts, and where it stops after its end token."""
+        end = modality.spec.special.get("end") if isinstance(modality.spec, Tokens) else None
+        stops = np.append(np.flatnonzero(self.ids[:-1] == end) + 1, len(self.ids))
+        return np.append(0, stops[:-1]), stops
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
         stream = np.append(self.ids.dtype.type(self.start), self.ids)  # the first token needs a context, too
@@ -192,9 +224,7 @@ class PackedExamples(Examples):
 
     def documents(self, modality: Modality, limit: int) -> Iterator[Batch]:
         """Documents from their beginnings, one a batch; see `documents_of`."""
-        end = modality.spec.special.get("end") if isinstance(modality.spec, Tokens) else None
-        stops = np.append(np.flatnonzero(self.ids[:-1] == end) + 1, len(self.ids))
-        starts = np.append(0, stops[:-1])
+        starts, stops = self._document_bounds(modality)
         longest = max(DOCUMENT_TARGETS, limit // len(starts))
         stream = np.append(self.ids.dtype.type(self.start), self.ids)
         target = np.arange(self.length)

@@ -276,9 +276,8 @@ class StreamingStore:
             if min_rows <= 0:
                 return
 
-    def _limit(self, limit: int | None) -> int:
-        if limit is not None:
-            return limit
+    def _sweep_size(self) -> int:
+        """Train examples of a sweep without a limit."""
         if isinstance(self.modality.spec, Grid):
             max_items = SWEEP_ITEMS * (SMALL_GRIDS_FACTOR if self.rates["ids"] <= SMALL_GRID else 1.0)
             return int(np.clip(SWEEP_GRIDS / self.rates["ids"], MIN_SWEEP_GRIDS, max_items))
@@ -289,7 +288,7 @@ class StreamingStore:
         if part != split.TRAIN:
             yield from self.rows(part).sweep(self.modality, limit)
             return
-        remaining = self._limit(limit)
+        remaining = self._sweep_size() if limit is None else min(limit, self._sweep_size())
         for view in self._first_views(remaining):
             yield from view.sweep(self.modality, min(remaining, view.count))
             remaining -= view.count
@@ -310,7 +309,7 @@ class StreamingStore:
         """The first shards in the order of training that hold `min_rows` examples."""
         order = self._order.first()
         counts = np.cumsum(self._order.slots[order])
-        stop = int(np.searchsorted(counts, max(min_rows, self._limit(None)))) + 1
+        stop = int(np.searchsorted(counts, max(min_rows, self._sweep_size()))) + 1
         while stop < len(order) and not any(len(self._encoded(self._train[place]).parts) for place in order[:stop]):
             stop += 1
         return [self._train[place] for place in order[:stop]]

@@ -13,7 +13,6 @@ from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer
-from anew.families.transformer.own_passage_limit import COUNTED_TOKENS
 from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of
 
@@ -41,16 +40,15 @@ def fit_to_texts(
     max_tokens: int,
     max_learned: int,
 ) -> list[Ints]:
-    """Count at most `max_tokens` of a sweep, or their contexts; without either, no more is read than `OwnPassageLimit` counts.
+    """Count at most `max_tokens` of a sweep, or their contexts.
 
     Args:
         max_learned: Tokens from which context mixing learns, at most.
 
     Returns:
-        The sequences (L,), which follow each other.
+        The sequences (L,), which follow each other; documents are in random order.
     """
-    is_alone = mixer is None and contexts is None
-    texts = list(sequences_of(sweep, min(max_tokens, COUNTED_TOKENS) if is_alone else max_tokens))
+    texts = list(sequences_of(sweep, max_tokens))
     if mixer is not None:
         mixer.fit_counts(texts if passages is None else passages.keep(texts))
     if contexts is not None:

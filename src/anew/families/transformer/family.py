@@ -36,7 +36,7 @@ from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords, trained_on
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
-from anew.families.transformer.own_passage_limit import OwnPassageLimit
+from anew.families.transformer.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
 from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.portable import decoder_sampler, parts_left_out
 from anew.families.transformer.record_nearness import draws_copies
@@ -110,19 +110,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
         super().__init__(spec, config)
         c = config
-        if c.width % c.heads or c.width // c.heads % 2:
-            raise ConfigError(
-                f"width must divide into {c.heads} heads of an even size (got {c.width}); "
-                f"give a multiple of {2 * c.heads}, or other heads"
-            )
-        if c.aligned and not c.ngrams:
-            raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false", "aligned")
-        if c.contexts and (c.ngrams or spec.vocab > MAX_CONTEXT_VOCAB or not spec.packed):
-            raise ConfigError(
-                f"contexts=true is for running text of at most {MAX_CONTEXT_VOCAB} different tokens, and takes the place of "
-                "ngrams; give ngrams=false with it, or contexts=false",
-                "contexts",
-            )
+        _check_config(spec, config)
         # A label is a token before the others; the last id means that none is given.
         self.num_label_tokens = 1 if spec.classes else 0
         tokens_before_grid = max(0, spec.length - math.prod(spec.shape))
@@ -245,9 +233,13 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         elif self.own_passages is None and self.mixer is None:
             return  # tokens of a codec: each batch that is read has to be encoded
         else:
-            texts = fit_to_texts(self.mixer, self.passages, self.contexts, sweep, c.context_tokens, c.context_learned)
+            texts = fit_to_texts(self.mixer, self.passages, self.contexts, sweep, _max_counted(self), c.context_learned)
         if self.own_passages is not None:
             self.own_passages.count(texts, self.spec.special.get("end"))
+
+    @property
+    def sweep_limit(self) -> int | None:
+        return -(-_max_counted(self) // self.spec.length) if self.spec.packed else None
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
@@ -394,6 +386,29 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
+
+
+def _check_config(spec: Tokens, config: TransformerConfig) -> None:
+    c = config
+    if c.width % c.heads or c.width // c.heads % 2:
+        raise ConfigError(
+            f"width must divide into {c.heads} heads of an even size (got {c.width}); "
+            f"give a multiple of {2 * c.heads}, or other heads"
+        )
+    if c.aligned and not c.ngrams:
+        raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false", "aligned")
+    if c.contexts and (c.ngrams or spec.vocab > MAX_CONTEXT_VOCAB or not spec.packed):
+        raise ConfigError(
+            f"contexts=true is for running text of at most {MAX_CONTEXT_VOCAB} different tokens, and takes the place of "
+            "ngrams; give ngrams=false with it, or contexts=false",
+            "contexts",
+        )
+
+
+def _max_counted(family: Transformer) -> int:
+    """Tokens that are counted, or whose contexts are; without either, those that `OwnPassageLimit` counts."""
+    is_alone = family.mixer is None and family.contexts is None
+    return min(family.config.context_tokens, COUNTED_TOKENS) if is_alone else family.config.context_tokens
 
 
 def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -> None:

@@ -59,7 +59,7 @@ class OwnPassageLimit(FittedBuffers):
     def count(self, texts: Iterable[Ints], end_id: int | None) -> None:
         """Count in texts (N,) that follow each other, with `end_id` at the end of each document or record."""
         text = np.concatenate([*texts, np.zeros(0, dtype=np.int64)])
-        pieces = _pieces(text, end_id)[:: max(1, math.ceil(len(text) / COUNTED_TOKENS))]
+        pieces = _pieces(text, end_id, max(1, math.ceil(len(text) / COUNTED_TOKENS)))
         places = [own_passages(piece) for piece in pieces]
         tallies = tally_passages(np.concatenate([*places, np.zeros((0, 2), dtype=np.int64)]))
         rates = _rates(tallies)
@@ -255,11 +255,16 @@ def _rates(tallies: Ints) -> Doubles:
     return rates
 
 
-def _pieces(text: Ints, end_id: int | None) -> list[Ints]:
-    """The documents of a text, in pieces."""
-    ends = np.flatnonzero(text == end_id) + 1 if end_id is not None else ()
-    documents = np.split(text, ends)
-    return [whole[first : first + PIECE_TOKENS] for whole in documents for first in range(0, len(whole), PIECE_TOKENS)]
+def _pieces(text: Ints, end_id: int | None, step: int) -> list[Ints]:
+    """Every `step`-th piece of the documents of a text."""
+    ends = np.flatnonzero(text == end_id) + 1 if end_id is not None else np.zeros(0, dtype=np.int64)
+    starts, stops = np.append(0, ends), np.append(ends, len(text))  # (documents,)
+    counts = -(-(stops - starts) // PIECE_TOKENS)  # (documents,) pieces of each
+    owners = np.repeat(np.arange(len(counts)), counts)[::step]
+    numbers = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts))[::step]  # within a document
+    firsts = starts[owners] + numbers * PIECE_TOKENS
+    lasts = np.minimum(firsts + PIECE_TOKENS, stops[owners])
+    return [text[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
 
 
 def _read(ids: Ints) -> OwnPassage:
