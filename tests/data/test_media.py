@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +73,10 @@ def test_a_codec_that_nobody_knows_is_said() -> None:
 
 
 def test_long_gifs_are_used_up_to_a_bound_and_huge_ones_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "VIDEO", replace(limits.VIDEO, gif_frames=50))
+    monkeypatch.setattr(limits, "GIF_FRAMES", 50)
     timing = frames.timing(gif(80))
     assert timing.cut and len(timing.times) == 50
-    monkeypatch.setattr(limits, "VIDEO", replace(limits.VIDEO, gif_pixels=1 << 20))
+    monkeypatch.setattr(limits, "GIF_PIXELS", 1 << 20)
     with pytest.raises(ValueError, match="5790x5790 are over"):
         frames.timing(gif(80, 5790))
 

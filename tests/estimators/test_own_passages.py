@@ -65,6 +65,22 @@ def test_a_copy_goes_on_by_itself() -> None:
     assert (chr(passage.next_token), other.next_token) == (" ", -1)
 
 
+def test_copies_share_what_was_read_before_and_find_it() -> None:
+    sequence = np.random.default_rng(0).integers(0, 3, 300).tolist()
+    passage, alone = OwnPassage(), OwnPassage()
+    copies = []
+    for place, token in enumerate(sequence):
+        if place in (0, 100, 200):  # also of a copy of one that has read more
+            passage = passage.copy()
+            copies.append(passage)
+        passage.read(token)
+        alone.read(token)
+        assert (passage.next_token, passage.kind) == (alone.next_token, alone.kind)
+    assert [len(copy._tokens) for copy in copies] == [100, 200, 300]
+    first, second = alone.copy(), alone.copy()
+    assert first._shared_places is second._shared_places
+
+
 def test_the_largest_surplus_is_that_of_a_stretch() -> None:
     places = np.array([[1, 0]] * 4 + [[1, 1]] * 6 + [[1, 0]] * 2 + [[1, 1]])
     assert largest_surplus(places, np.full(NUM_KINDS, 0.5)) == 3.0

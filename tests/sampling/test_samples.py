@@ -53,6 +53,17 @@ def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
     assert paths[1].read_bytes() == samples[1].tobytes()
 
 
+def test_many_files_are_synced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync of each took ten times as long as to draw a name: of a million it would have taken five hours."""
+    synced: list[str] = []
+    monkeypatch.setattr("anew.core.files.os.fsync", lambda handle: synced.append("one"))
+    monkeypatch.setattr("anew.core.files.os.sync", lambda: synced.append("all"), raising=False)
+    thousand(Files()).head(300).save(tmp_path / "many")
+    assert synced == ["all"] and len(list((tmp_path / "many").iterdir())) == 300
+    thousand(Files()).head(2).save(tmp_path / "few")
+    assert synced[1:] == ["one"] * 4  # each file and its folder
+
+
 def test_a_notebook_has_no_player_for_what_browsers_do_not_play() -> None:
     class Signals(Files):
         def save_item(self, item: Any, comment: str = "") -> Artifact:

@@ -41,9 +41,13 @@ def test_new_weights_and_deleted_ones(tmp_path: Path) -> None:
     os.utime(run / "model.safetensors", (1, 1))
     second = loaded_models.get(run)
     assert "have just been changed or deleted" in refusal(first)
-    shutil.rmtree(run)
-    assert loaded_models.get(run) is not second
+    (run / "model.safetensors").write_bytes(b"of another size, in the same tick of the clock")
+    os.utime(run / "model.safetensors", (1, 1))
+    third = loaded_models.get(run)
     assert "have just been changed or deleted" in refusal(second)
+    shutil.rmtree(run)
+    assert loaded_models.get(run) is not third
+    assert "have just been changed or deleted" in refusal(third)
     loaded_models.stop()
 
 

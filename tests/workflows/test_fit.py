@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from anew.core import threads
-from anew.core.specs import Batch, Grid, Tokens
+from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.core.world import World
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
@@ -120,7 +120,7 @@ def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
 ) -> None:
     now, done = [0.0], []
 
-    def steps(documents: Iterator[Batch]) -> Iterator[int]:
+    def steps(documents: Iterator[Batch], request_of: Callable[[int, int], SampleRequest]) -> Iterator[int]:
         for number in range(40):
             now[0] += 1.0
             done.append(number)
@@ -136,7 +136,8 @@ def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
         world=World(),
         request=SimpleNamespace(plan_from=None),
         folder=SimpleNamespace(path=tmp_path),
-        data=SimpleNamespace(base=None, part_size=lambda part: 1),
+        data=SimpleNamespace(base=None, modality=None, part_size=lambda part: 1),
+        record=SimpleNamespace(data=SimpleNamespace(labels=[]), label_shares=[]),
     )
     family: Any = SimpleNamespace(calibrate_drawing=steps)
     fit._calibrate_drawing(job, family, 1000)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from anew.errors import closest_name, did_you_mean
 
-# Options for one thing that has another name in other commands
-OTHER_COMMANDS_SAY = {"--out": ("--run",), "--run": ("--out",), "--output": ("--out", "--run")}
+# What the option is called with which a command names the folder that it makes, for what other commands call it
+OPTION_SYNONYMS = {"--out": "--run"}
 # What other programs call a setting
-OTHER_PROGRAMS_SAY = {"length": "max_tokens", "max_length": "max_tokens", "max_new_tokens": "max_tokens"}
+SETTING_SYNONYMS = {"length": "max_tokens", "max_length": "max_tokens", "max_new_tokens": "max_tokens"}
 # What no command has, and where it is, as a clause
 FILLING = (
     "; parts of pictures, clips and sounds are filled in on the page of `anew studio` (Play), or in Python by "
@@ -18,15 +18,20 @@ FILLING = (
 ELSEWHERE = dict.fromkeys(("--fill", "--inpaint", "--mask", "--condition"), FILLING)
 
 
-def option_hint(option: str, options: Sequence[str], command: str) -> str:
-    """The option or the setting that is probably meant, or all options, as a clause that follows a sentence.
+def option_hint(option: str, options: Sequence[str], positional: Sequence[str], command: str) -> str:
+    """The argument or the setting that is probably meant, or all options, as a clause that follows a sentence.
 
     Args:
         option: What was given, with its dashes.
         options: Those of the command, with theirs.
-        command: Its name.
+        positional: Its other arguments, such as RUN.
+        command: Its name, such as `evaluate`.
     """
-    meant = next((name for name in OTHER_COMMANDS_SAY.get(option, ()) if name in options), None)
+    argument = option.lstrip("-").upper()
+    if argument in positional:
+        return f"; {argument} stands without an option: `anew {command} {argument}`"
+    synonym = OPTION_SYNONYMS.get(option)
+    meant = synonym if synonym in options else None
     if len(option) == len("-x"):  # of one letter no other one is meant
         meant = next((name for name in options if name.startswith(f"-{option}")), None)
     if meant is not None:
@@ -37,7 +42,7 @@ def option_hint(option: str, options: Sequence[str], command: str) -> str:
         from anew.api.catalog import setting_names  # it imports PyTorch
 
         settings, name = setting_names(command), option.lstrip("-").replace("-", "_")
-        name = name if name in settings else OTHER_PROGRAMS_SAY.get(name, name)
+        name = name if name in settings else SETTING_SYNONYMS.get(name, name)
         if name in settings and closest_name(option, options) is None:
             return f"; it is a setting: --set {name}=..."
     return did_you_mean(option, options)

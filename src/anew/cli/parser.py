@@ -96,7 +96,8 @@ class CommandParser(argparse.ArgumentParser):
         if option is None:
             advice = ONE_PATH if "data" in self.shown else ""
             self.error(f"unexpected argument {shorten(leftover[0])}{advice}")
-        hint = option_hint(option.partition("=")[0], self.options, self.prog.split()[-1])
+        positional = [str(action.metavar) for action in self.arguments if not action.option_strings]
+        hint = option_hint(option.partition("=")[0], self.options, positional, self.prog.split()[-1])
         raise ConfigError(f"unknown option {shorten(option)}{hint}")
 
 

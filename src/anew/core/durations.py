@@ -50,6 +50,3 @@ def _parse_text(text: str) -> float:
     if _WITH_UNITS.fullmatch(text):
         return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
     return math.nan
-
-
-__all__ = ["as_duration", "parse_duration"]

@@ -436,6 +436,3 @@ def _limit_memory(max_bytes: int) -> None:
 
 
 _held = False  # to its share of memory
-
-
-__all__ = ["BATCH_ITEMS", "Worker", "batches", "call", "each", "start"]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, TypeVar, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +20,7 @@ UNKNOWN_CLASS = -1  # the label of an example whose class is not known
 # Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
 # chosen.
 MAX_VALUES, MAX_IDS, MAX_LENGTH, MAX_CLASSES = 2**30, 2**24, 2**24, 2**20
+MIN_ROW_WIDTH = 64  # values of a row, at least, to be a signal: as many as the shortest clip of one has
 
 
 def _check_number(name: str, value: object, low: int, high: int) -> None:
@@ -68,6 +69,11 @@ class Grid:
     @property
     def kind(self) -> str:
         return "grid"
+
+    @property
+    def is_row(self) -> bool:
+        """Whether an example is one long row of values, as slow signals are."""
+        return self.axes == "CHW" and self.shape[1] == 1 and self.shape[2] >= MIN_ROW_WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,66 +127,21 @@ class Tokens:
 Spec = Grid | Tokens
 
 
-class GridJson(TypedDict):
-    """A `Grid` in config.json."""
-
-    kind: Literal["grid"]
-    shape: list[int]
-    axes: str
-    classes: int
-    std: float
-    bounded: bool
-    brightness_channels: int
+def spec_to_json(spec: Spec) -> dict[str, object]:
+    """A spec as config.json holds it, without spellings, which the tokenizer has."""
+    values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "spellings"}
+    return {"kind": spec.kind} | {n: list(value) if isinstance(value, tuple) else value for n, value in values.items()}
 
 
-class TokensJson(TypedDict):
-    """`Tokens` in config.json."""
-
-    kind: Literal["tokens"]
-    vocab: int
-    length: int
-    special: dict[str, int]
-    classes: int
-    packed: bool
-    shape: list[int]
-    opening: list[int]
-
-
-SpecJson: TypeAlias = GridJson | TokensJson
-
-
-def spec_to_json(spec: Spec) -> SpecJson:
-    """A spec as config.json holds it."""
-    if isinstance(spec, Grid):
-        return {
-            "kind": "grid",
-            "shape": list(spec.shape),
-            "axes": spec.axes,
-            "classes": spec.classes,
-            "std": spec.std,
-            "bounded": spec.bounded,
-            "brightness_channels": spec.brightness_channels,
-        }
-    return {
-        "kind": "tokens",
-        "vocab": spec.vocab,
-        "length": spec.length,
-        "special": dict(spec.special),
-        "classes": spec.classes,
-        "packed": spec.packed,
-        "shape": list(spec.shape),
-        "opening": list(spec.opening),
-    }
-
-
-def spec_from_json(data: SpecJson) -> Spec:
+def spec_from_json(data: Mapping[str, object]) -> Spec:
     """Undo `spec_to_json`. Raises KeyError, TypeError, ValueError or OverflowError where the data was not made by it."""
-    if data["kind"] == "grid":
-        shape, brightness_channels = tuple(data["shape"]), data.get("brightness_channels", 3)
-        return Grid(shape, data["axes"], data["classes"], data["std"], data["bounded"], brightness_channels)
-    special, shape = dict(data["special"]), tuple(data.get("shape", ()))
-    opening = tuple(data.get("opening", ()))
-    return Tokens(data["vocab"], data["length"], special, data["classes"], data["packed"], shape, opening=opening)
+    owner = Grid if data["kind"] == "grid" else Tokens
+    names = {f.name for f in fields(owner)} - {"spellings"}
+    values = cast(dict[str, Any], {name: data[name] for name in names if name in data})
+    for name, container in (("shape", tuple), ("opening", tuple), ("special", dict)):
+        if name in values:
+            values[name] = container(values[name])
+    return owner(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anew.core.arrays import Integers, Numbers, Values
-from anew.core.data_record import DataRecord
 from anew.core.specs import Batch, Codec, Condition, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, no_prompt_error
-from anew.data.types import Artifact, DataBudget, DecodedItem, Item
+from anew.data.types import DataBudget, DecodedItem, Item
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +46,11 @@ def as_model_input(latents: Tensor, spec: Spec) -> Tensor:
         return latents
     begin = latents.new_full((len(latents), 1), spec.special["begin"])
     return torch.cat((begin, latents), 1)
+
+
+def _of_base(name: str) -> Callable[..., Any]:
+    """A method that calls the one of this name of `base`."""
+    return lambda self, *args, **kwargs: getattr(self.base, name)(*args, **kwargs)
 
 
 class LatentModality(Modality):
@@ -86,62 +89,31 @@ class LatentModality(Modality):
 
         return self.base.decode_real(self.decode_latents(torch.as_tensor(x)))
 
-    def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
-        return self.base.to_items(rows)
-
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor | Condition:
         raise no_prompt_error(self.name, prompt, suffix)
-
-    # ---- items: those of the base ----
-
-    def validate_header(self, item: Item) -> str | None:
-        return self.base.validate_header(item)
-
-    def remarks(self) -> list[str]:
-        return self.base.remarks()
 
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         """Fit the modality of the items; the codec was trained before."""
         self.base.fit(items, budget, labels)
         return self.spec
 
-    def encode(self, item: Item) -> Numbers:
-        return self.base.encode(item)
+    # ---- items: those of the base ----
 
-    def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
-        return self.base.encode_many(items)
-
-    def units(self, item: Item) -> int:
-        return self.base.units(item)
-
-    def picture(self, item: DecodedItem) -> Numbers | None:
-        return self.base.picture(item)
-
-    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        return self.base.save_item(item, comment)
-
-    def merge_files(
-        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
-    ) -> Artifact | None:
-        return self.base.merge_files(artifacts, labels, first)
-
-    def prompt_file(self, path: Path) -> str:
-        return self.base.prompt_file(path)
-
-    def calibration_size(self) -> tuple[int, int]:
-        return self.base.calibration_size()
-
-    def calibrate(self, samples: Values, real: Values) -> None:
-        self.base.calibrate(samples, real)
-
-    def state(self) -> dict[str, object]:
-        return self.base.state()
-
-    def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        self.base.restore(state, folder)
-
-    def save(self, folder: Path) -> None:
-        self.base.save(folder)
+    validate_header = _of_base("validate_header")
+    remarks = _of_base("remarks")
+    encode = _of_base("encode")
+    encode_many = _of_base("encode_many")
+    to_items = _of_base("to_items")
+    units = _of_base("units")
+    picture = _of_base("picture")
+    save_item = _of_base("save_item")
+    merge_files = _of_base("merge_files")
+    prompt_file = _of_base("prompt_file")
+    calibration_size = _of_base("calibration_size")
+    calibrate = _of_base("calibrate")
+    state = _of_base("state")
+    restore = _of_base("restore")
+    save = _of_base("save")
 
 
 class LatentDataset(Dataset):
@@ -211,11 +183,6 @@ class LatentDataset(Dataset):
         self.base.fit(size)
         return self.spec
 
-    def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
-        return self.base.items(part, n, seed)
-
-    def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
-        return self.base.near_duplicate_groups(items, max_characters)
-
-    def state(self) -> DataRecord:
-        return self.base.state()
+    items = _of_base("items")
+    near_duplicate_groups = _of_base("near_duplicate_groups")
+    state = _of_base("state")

@@ -1,106 +1,53 @@
 """Upper limits on the contents of each file format: the one place for bounds on data from untrusted sources.
 
-A small file may take any amount of memory or time: it may be sparse or packed, or its header may lie. Each format has one
-frozen dataclass of limits with one instance. Readers compare with the instance and refuse by name what exceeds it. The size
-of a file is known from the listing, so checking it costs nothing.
+A small file may take any amount of memory or time: it may be sparse or packed, or its header may lie. Readers compare with these
+limits and refuse by name what exceeds them. The size of a file is known from the listing, so checking it costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30  # bytes
-WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
+WHOLE_BYTES = 16 * MB  # text up to this size is read and kept whole
 WHOLE_ITEMS = 100_000  # if the listing has no more items: each costs 0.1 ms, however small it is
 
+FILE_BYTES = 256 * MB  # of one file that is held in memory as a whole (a picture, a short text)
+SMALL_FILES_TEXT_BYTES = 256 * MB  # of all text of a source of small files, unpacked
+# Bytes of a file at an address whose size the server does not state. Of other files no more is read than it states
+FETCHED_BYTES = 4 * GB
 
-@dataclass(frozen=True, slots=True)
-class ListingLimits:
-    """Limits of a folder that is listed.
+GZIP_RATIO = 1032  # unpacked bytes for each packed one; the format allows no more
+GZIP_TEXT_BYTES = 64 * MB  # of a packed file of text or sequences, unpacked
 
-    Attributes:
-        shown: Characters of a path in a sentence.
-    """
+FASTA_RECORD_BYTES = 256 * MB  # of one sequence of a plain file (a chromosome has up to 250 MB)
 
-    shown: int = 120
+IDX_IMAGE_BYTES = 256 * MB  # of one image in the format of MNIST
+IDX_LABELS_BYTES = 64 * MB  # of one file of labels
+IDX_INFLATED_BYTES = 8 * GB  # of all packed images of a source, unpacked into temporary files
 
+# Bytes of one row of a table in text (CSV, TSV or JSON lines), within which a quote must be closed. A longer row is a sign of damage;
+# parsed as JSON it takes twenty times as much memory
+ROW_BYTES = 32 * MB
+ROW_CELLS = 10_000
 
-@dataclass(frozen=True, slots=True)
-class WholeFileLimits:
-    """Limits of what is held in memory as a whole.
+TAR_LISTED_BYTES = (
+    1 * GB
+)  # of all archives of a source up to which their members are listed; larger archives are read in spans
+TAR_MEMBERS = 1_000_000  # that are listed, of all archives of a source
+TAR_MEMBER_BYTES = 256 * MB  # of a member that is read
+TAR_INFLATED_BYTES = 8 * GB  # of all packed archives of a source, unpacked into temporary files
+TAR_DESCRIPTION_BYTES = 1 * MB  # of a member that describes another one (its caption or class)
+TAR_HEADER_BYTES = 1 * MB  # of an extended header
 
-    Attributes:
-        bytes: Bytes of one file (a picture, a short text).
-        text: Bytes of all text of a source of small files, unpacked.
-    """
+# Samples for each byte of a sound file, by format: most samples of a frame divided by its fewest bytes
+AUDIO_SAMPLES_PER_BYTE = {"FLAC": 65_535 / 10, "MPEG": 1152 / 24, "MP3": 1152 / 24}
+OTHER_AUDIO_SAMPLES_PER_BYTE = 4096.0  # for Ogg, whose smallest packet has two bytes, and for all other formats
+AUDIO_CLIPS = 100_000  # that one part of a recording is cut into
 
-    bytes: int = 256 * MB
-    text: int = 256 * MB
-
-
-@dataclass(frozen=True, slots=True)
-class FetchLimits:
-    """Limits of a file at an address.
-
-    Attributes:
-        bytes: Bytes of a file whose size the server does not state. Of other files no more is read than it states.
-    """
-
-    bytes: int = 4 * GB
-
-
-@dataclass(frozen=True, slots=True)
-class GzipLimits:
-    """Limits of a gzip stream.
-
-    Attributes:
-        ratio: Unpacked bytes for each packed one; the format allows no more.
-        text: Bytes of a packed file of text or sequences, unpacked.
-    """
-
-    ratio: int = 1032
-    text: int = 64 * MB
-
-
-@dataclass(frozen=True, slots=True)
-class FastaLimits:
-    """Limits of a FASTA file.
-
-    Attributes:
-        record: Bytes of one sequence of a plain file (a chromosome has up to 250 MB).
-    """
-
-    record: int = 256 * MB
-
-
-@dataclass(frozen=True, slots=True)
-class IdxLimits:
-    """Limits of IDX files, the format of MNIST.
-
-    Attributes:
-        image: Bytes of one image.
-        labels: Bytes of one file of labels.
-        inflated: Bytes of all packed images of a source, unpacked into temporary files.
-    """
-
-    image: int = 256 * MB
-    labels: int = 64 * MB
-    inflated: int = 8 * GB
-
-
-@dataclass(frozen=True, slots=True)
-class TextTableLimits:
-    """Limits of a table in text: CSV, TSV or JSON lines.
-
-    Attributes:
-        row: Bytes of one row, within which a quote must be closed. A longer row is a sign of damage; parsed as JSON it takes
-            twenty times as much memory.
-        cells: Cells of one row.
-    """
-
-    row: int = 32 * MB
-    cells: int = 10_000
+GIF_FRAMES = 10_000  # that are used; to reach a frame, all before it are decoded
+GIF_PIXELS = 1 << 34  # of these frames together
+FILM_PIXELS = 1 << 40  # of all frames of other films: 100,000 frames of 4K
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,82 +79,7 @@ class ParquetLimits:
         return min(self.most, max(self.least, self.growth * stated))
 
 
-@dataclass(frozen=True, slots=True)
-class TarLimits:
-    """Limits of tar archives.
-
-    Attributes:
-        listed: Bytes of all archives of a source up to which their members are listed; larger archives are read in spans.
-        members: Members that are listed, of all archives of a source.
-        member: Bytes of a member that is read.
-        inflated: Bytes of all packed archives of a source, unpacked into temporary files.
-        described: Bytes of a member that describes another one (its caption or class).
-        header: Bytes of an extended header.
-    """
-
-    listed: int = 1 * GB
-    members: int = 1_000_000
-    member: int = 256 * MB
-    inflated: int = 8 * GB
-    described: int = 1 * MB
-    header: int = 1 * MB
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """Limits of an image file.
-
-    Attributes:
-        bytes: Bytes of the file.
-    """
-
-    bytes: int = 256 * MB
-
-
-@dataclass(frozen=True, slots=True)
-class AudioLimits:
-    """Limits of a sound file.
-
-    Attributes:
-        samples_per_byte: Samples for each byte of a file, by format: most samples of a frame divided by its fewest bytes.
-        other_samples_per_byte: The same for Ogg, whose smallest packet has two bytes, and for all other formats.
-        clips: Clips that one part of a recording is cut into.
-    """
-
-    samples_per_byte: Mapping[str, float] = field(
-        default_factory=lambda: {"FLAC": 65_535 / 10, "MPEG": 1152 / 24, "MP3": 1152 / 24}
-    )
-    other_samples_per_byte: float = 4096.0
-    clips: int = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class VideoLimits:
-    """Limits of a film or a moving picture.
-
-    Attributes:
-        gif_frames: Frames of a GIF that are used; to reach a frame, all before it are decoded.
-        gif_pixels: Pixels of these frames together.
-        pixels: Pixels of all frames of other films: 100,000 frames of 4K.
-    """
-
-    gif_frames: int = 10_000
-    gif_pixels: int = 1 << 34
-    pixels: int = 1 << 40
-
-
-LISTING = ListingLimits()
-WHOLE = WholeFileLimits()
-FETCHED = FetchLimits()
-GZIP = GzipLimits()
-FASTA = FastaLimits()
-IDX = IdxLimits()
-ROWS = TextTableLimits()
 PARQUET = ParquetLimits()
-TAR = TarLimits()
-IMAGE = ImageLimits()
-AUDIO = AudioLimits()
-VIDEO = VideoLimits()
 
 
 def size(count: int) -> str:

@@ -26,11 +26,14 @@ class OwnPassage:
         kind: Class of its length and of the distance to what it repeats, in 1 to K - 1; 0 without one.
     """
 
-    __slots__ = ("_length", "_next_place", "_places", "_tokens", "kind", "next_token")
+    __slots__ = ("_length", "_next_place", "_places", "_shared_places", "_tokens", "kind", "next_token")
 
     def __init__(self) -> None:
         self._tokens: list[int] = []
-        self._places: dict[tuple[int, ...], int] = {}  # that follow the last MIN_PASSAGE tokens
+        # By MIN_PASSAGE tokens, the place that follows them. Copies share those before they were made, which are not changed any more:
+        # of a prompt of 50,000 tokens they take 3 MB
+        self._places: dict[tuple[int, ...], int] = {}
+        self._shared_places: dict[tuple[int, ...], int] = {}
         self._next_place, self._length = -1, 0
         self.next_token, self.kind = -1, 0
 
@@ -58,15 +61,20 @@ class OwnPassage:
 
     def copy(self) -> OwnPassage:
         """The same sequence, to go on in another way."""
+        if self._places:
+            self._shared_places, self._places = {**self._shared_places, **self._places}, {}
         other = OwnPassage()
-        other._tokens, other._places = list(self._tokens), dict(self._places)
+        other._tokens, other._shared_places = list(self._tokens), self._shared_places
         other._next_place, other._length = self._next_place, self._length
         other.next_token, other.kind = self.next_token, self.kind
         return other
 
     def _find(self, key: tuple[int, ...]) -> None:
         """Take the last place that follows these tokens, if there is one."""
-        tokens, place, length = self._tokens, self._places.get(key, -1), MIN_PASSAGE
+        tokens, length = self._tokens, MIN_PASSAGE
+        place = self._places.get(key)
+        if place is None:
+            place = self._shared_places.get(key, -1)
         self._next_place = place
         while length < min(MAX_LENGTH, place) and tokens[place - 1 - length] == tokens[-1 - length]:
             length += 1

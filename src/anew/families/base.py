@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 # The refusal of samples that are no numbers
 NOT_FINITE = "the model drew values that are not finite numbers; use other sampling settings, or train the run again"
+RequestOf = Callable[[int, int], SampleRequest]  # by the number of samples and their seed
 # What a family works on, and its settings. Code that takes any family leaves both open.
 SpecT = TypeVar("SpecT", bound=Spec, default=Any)
 ConfigT = TypeVar("ConfigT", bound="FamilyConfig", default=Any)
@@ -153,6 +154,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         Sampling: Frozen dataclass of settings.
         spec_types: Types of spec that it supports.
         axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
+        takes_rows: Whether it supports Grids that are one row of values, as slow signals are, which networks of images pad to a square.
         preferred_for: For which preferences it is the first choice, among "quality", "speed" and "latent".
         wins: On which share of the data sets of images in docs/log.md its samples came out best. Who never won is not tried.
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
@@ -175,6 +177,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     Sampling: ClassVar[type]
     spec_types: ClassVar[tuple[type, ...]]
     axes: ClassVar[tuple[str, ...] | None] = None
+    takes_rows: ClassVar[bool] = True
     preferred_for: ClassVar[frozenset[str]] = frozenset({"quality"})
     wins: ClassVar[float] = 0.0
     learning_exponent: ClassVar[float] = 0.5
@@ -216,7 +219,9 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Whether the family works on data of this spec."""
         if not isinstance(spec, cls.spec_types):
             return False
-        return not isinstance(spec, Grid) or cls.axes is None or spec.axes in cls.axes
+        if not isinstance(spec, Grid):
+            return True
+        return (cls.axes is None or spec.axes in cls.axes) and (cls.takes_rows or not spec.is_row)
 
     @classmethod
     def suggest(cls, spec: SpecT, scale: Scale) -> ConfigT:
@@ -274,10 +279,14 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Whether `calibrate_drawing` fits anything."""
         return False
 
-    def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
+    def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         """Fit, after `calibrate`, how tokens are drawn: better with each item that it yields, until the caller stops.
 
-        documents: Those of the validation part, one a batch; none where the data has no running text. See `documents_of`."""
+        Args:
+            documents: Documents of the validation part, one a batch; none where the data has no running text. See `documents_of`.
+            request_of: Makes the request for n samples of a seed as users make it who set nothing: with classes by their shares in the
+                data, and the sampling settings that suit the data.
+        """
         return iter(())
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:

@@ -14,18 +14,15 @@ MAX_PERIOD = 16  # symbols that are repeated, at most; chosen: longer ones are p
 MIN_EQUAL, MIN_PERIODS = 4, 2
 
 
-def in_tandem_repeats(
-    symbols: NDArray[np.integer], items: NDArray[np.integer], max_period: int = MAX_PERIOD
-) -> NDArray[np.bool_]:
+def in_tandem_repeats(symbols: NDArray[np.integer], items: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether each symbol is in a tandem repeat, (n,).
 
     Args:
         symbols: (n,) symbols of items one after another.
         items: (n,) the number of the item that each is of: a repeat never crosses two items.
-        max_period: Symbols that are repeated, at most.
     """
     inside = np.zeros(len(symbols), dtype=bool)
-    for period in range(1, min(max_period, len(symbols) - 1) + 1):
+    for period in range(1, min(MAX_PERIOD, len(symbols) - 1) + 1):
         is_equal = (symbols[period:] == symbols[:-period]) & (items[period:] == items[:-period])  # (n - period,)
         steps = np.diff(is_equal.astype(np.int8), prepend=0, append=0)
         starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)

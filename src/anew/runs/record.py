@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from anew.core import files
 from anew.core.data_record import DataRecord
 from anew.core.schema import Count, Name, NotNegative, Positive, Record, Share, Text, Whole, described
-from anew.core.specs import Grid, Spec, SpecJson, Tokens, spec_from_json, spec_to_json
+from anew.core.specs import Grid, Spec, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError, RunError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.portable import absolute_paths
@@ -36,7 +36,7 @@ def _spec(value: object) -> Spec:
     if not isinstance(value, Mapping):
         raise ValueError("an object is expected")
     try:
-        return spec_from_json(cast(SpecJson, value))  # it refuses values of other types
+        return spec_from_json(value)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"it does not describe data ({type(error).__name__}: {files.clause(error)})") from None
 

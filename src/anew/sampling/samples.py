@@ -26,6 +26,9 @@ SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 # Texts of so many characters have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
+SYNCED_ONE_BY_ONE = (
+    64  # files, of which each is made sure to last by itself; chosen: so few take a second on a busy disk
+)
 # Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
 MAX_LABEL_BYTES = 60
 
@@ -189,11 +192,16 @@ class Samples(Sequence[DecodedItem]):
         """
         target = make_empty_folder(folder, overwrite)
         paths = []
+        one_by_one = len(self) <= SYNCED_ONE_BY_ONE or not files.syncs_all()
         for names in self._named_files():
-            first, *_ = [files.write_inside(target, name, artifact.data) for name, artifact in names.items()]
-            paths.append(first)
+            written = [
+                files.write_inside(target, name, artifact.data, sync=one_by_one) for name, artifact in names.items()
+            ]
+            paths.append(written[0])
         for name, data in self._side_file([saved.name for saved in paths]):
             files.write_inside(target, name, with_other_origins(target / name, data))
+        if not one_by_one:
+            files.sync_all()
         return paths
 
     def files(self) -> Iterator[tuple[str, bytes]]:

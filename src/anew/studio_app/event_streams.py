@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from anew.errors import AnewError
+from anew.errors import AnewError, RunError
+from anew.families.base import NOT_FINITE
 from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body
@@ -85,11 +86,19 @@ def stream(loaded: LoadedModel, make: MakeTask) -> Response:
     return StreamingResponse(_server_sent_events(loaded, make), media_type="text/event-stream")
 
 
+def _line(event: dict[str, object]) -> str:
+    """An event as pages read it. RunError for one with NaN or an infinite number, of which JSON has none."""
+    try:
+        return f"data: {json.dumps(event, allow_nan=False)}\n\n"
+    except ValueError:
+        raise RunError(NOT_FINITE) from None
+
+
 async def _server_sent_events(loaded: LoadedModel, make: MakeTask) -> AsyncIterator[str]:
     """The events as server-sent events; an error is the last of them."""
     try:
         async for event in task_events(loaded, make):
-            yield f"data: {json.dumps(event)}\n\n"
+            yield _line(event)
     except ApiError as error:
         yield f"data: {json.dumps(error.body())}\n\n"
     except AnewError as error:

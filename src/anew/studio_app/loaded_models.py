@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.core.files import change_stamp
 from anew.errors import UserError
 from anew.runs.folder import RunFolder
 from anew.runs.weights import weights_path
@@ -140,7 +141,7 @@ def _weights_stamp(run: Path) -> Signature:
     values: list[object] = []
     for path in (weights_path(run), run / "checkpoints"):
         try:
-            values.append(path.stat().st_mtime_ns)
+            values.append(change_stamp(path.stat()))
         except OSError:
             values.append(None)
     return tuple(values)

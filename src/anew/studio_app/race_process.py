@@ -41,9 +41,12 @@ def main(seconds: str, seed: str) -> int:
     points = cloud(NUM_POINTS, int(seed))
     inside, covered = chance_shares(int(seed))
     chance = {"inside": round(inside, 4), "covered": round(covered, 4)}
-    print(json.dumps({"cloud": np.round(points.numpy().astype(float), 4).tolist(), "chance": chance}), flush=True)
+    print(
+        json.dumps({"cloud": np.round(points.numpy().astype(float), 4).tolist(), "chance": chance}, allow_nan=False),
+        flush=True,
+    )
     for report in race(float(seconds), int(seed)):
-        print(json.dumps(event(report)), flush=True)
+        print(json.dumps(event(report), allow_nan=False), flush=True)
     return 0
 
 

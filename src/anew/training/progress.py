@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
 
 # Last steps from which the remaining time is estimated: enough to even out pauses, few enough to follow changes.
 RECENT_STEPS = 40
 
 
-class Progress(Protocol):
+class Progress(ABC):
     """Says how far a run is.
 
     Attributes:
         has_early_decay: Whether the progress contains an early decay already, as the logged progress of a run does.
     """
 
-    @property
-    def has_early_decay(self) -> bool: ...
+    has_early_decay = False
 
+    @abstractmethod
     def at(self, step: int) -> float | None:
         """The progress in [0, 1) at which this step is taken; None if the run is over."""
 
     def seconds_left(self, step: int) -> float | None:
         """The seconds until the run is over; None if that is not known."""
+        return None
 
     def paused(self) -> AbstractContextManager[None]:
         """A context whose time does not count as training, if only training is timed."""
+        return nullcontext()
 
 
-class StepProgress:
+class StepProgress(Progress):
     """Progress by a number of steps."""
-
-    has_early_decay = False
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -51,11 +51,8 @@ class StepProgress:
             return None
         return (last_time - first_time) / (last_step - first_step) * (self.total - step)
 
-    def paused(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
-
-class TimeProgress:
+class TimeProgress(Progress):
     """Progress by wall-clock time. No step is begun that would end after it. It grows evenly, unless the run is made longer.
 
     Args:
@@ -67,8 +64,6 @@ class TimeProgress:
         seconds: Length of the run now.
         is_extended: Whether it was made longer.
     """
-
-    has_early_decay = False
 
     def __init__(
         self,
@@ -135,7 +130,7 @@ class TimeProgress:
                 self._last_begin += duration  # a pause is not part of a step's time
 
 
-class ReplayProgress:
+class ReplayProgress(Progress):
     """Progress that an earlier run logged, step by step.
 
     Args:
@@ -152,9 +147,3 @@ class ReplayProgress:
     def at(self, step: int) -> float | None:
         self.before_step(step)
         return self.record[step] if step < len(self.record) else None
-
-    def seconds_left(self, step: int) -> float | None:
-        return None
-
-    def paused(self) -> AbstractContextManager[None]:
-        return nullcontext()

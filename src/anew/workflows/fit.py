@@ -332,9 +332,12 @@ def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> No
     limited = documents_of(job.data.base, "validation", DRAWING_TARGETS)
     documents = (batch.to(job.world.device) for batch in _within_slice(job, "documents", limited, 0.25))
     is_limited = job.plan.budget_s is None and job.request.plan_from is None
+    record = job.record
+    request_of = Generator(family, job.data.modality, record.data.labels, record.label_shares).request
     turns = repeat(None, max(1, num_updates // UPDATES_BEHIND_STEP)) if is_limited else repeat(None)
     # The turn first: a step that is begun has its effect, so all of them must be in the log
-    for _ in zip(_within_slice(job, "drawing", turns, 0.5), family.calibrate_drawing(documents), strict=False):
+    steps = family.calibrate_drawing(documents, request_of)
+    for _ in zip(_within_slice(job, "drawing", turns, 0.5), steps, strict=False):
         pass
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -21,6 +20,7 @@ from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.core.world import World
 from anew.families.base import Scale, load_family
 from anew.planning.build import build_family
+from anew.training.progress import Progress
 from anew.training.trainer import Trainer
 from anew.workflows.latents import fitted_latents
 
@@ -115,10 +115,8 @@ def chance_shares(seed: int) -> tuple[float, float]:
     return sum(inside) / CHANCE_DRAWS, sum(covered) / CHANCE_DRAWS
 
 
-class _Slices:
+class _Slices(Progress):
     """Progress by the time that was given to one family."""
-
-    has_early_decay = False
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.used = seconds, 0.0
@@ -128,9 +126,6 @@ class _Slices:
 
     def seconds_left(self, step: int) -> float | None:
         return max(0.0, self.seconds - self.used)
-
-    def paused(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
 
 class _Data:

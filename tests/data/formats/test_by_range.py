@@ -6,7 +6,6 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -34,7 +33,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem
     system = fsspec.filesystem("memory")
     system.store.clear()
     monkeypatch.setattr(store_listing, "MAX_COPIED_BYTES", 1000)
-    monkeypatch.setattr(limits, "TAR", replace(limits.TAR, listed=1000))
+    monkeypatch.setattr(limits, "TAR_LISTED_BYTES", 1000)
     monkeypatch.setattr(files, "FREE_DISK_BYTES", 0)
     yield system
     by_range._folders.clear()

@@ -357,7 +357,7 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
 
 
 def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "GZIP", replace(limits.GZIP, text=1000))
+    monkeypatch.setattr(limits, "GZIP_TEXT_BYTES", 1000)
     assert fasta.decode_file(gzip.compress(b">a\nACDE\n", mtime=0)) == ">a\nACDE\n"
     for bomb in (gzip.compress(b"A" * 1001, mtime=0), gzip.compress(b"A" * 600, mtime=0) * 2):  # one member, and two
         with pytest.raises(ValueError, match="inflates to more than 1000 bytes; unpack it"):
@@ -367,7 +367,7 @@ def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "FASTA", replace(limits.FASTA, record=50_000))
+    monkeypatch.setattr(limits, "FASTA_RECORD_BYTES", 50_000)
     monkeypatch.setattr(folder, "WHOLE_BYTES", 1000)
     monkeypatch.setattr(folder, "SHARD_BYTES", 4000)
     (tmp_path / "a.fasta").write_text(">a\nACDE\n" + ">b\n" + "ACDE\n" * 20_000 + ">c\nACDE\n" * 1000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +51,6 @@ def test_a_file_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     source = Source.open(tmp_path, {"text": Text, "image": Image})
     (shard,) = source.shards("image")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 5000)
-    monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, bytes=1000))
+    monkeypatch.setattr(limits, "FILE_BYTES", 1000)
     (item,) = source.read(shard)
     assert isinstance(item, SkippedItem) and "larger" in item.reason

@@ -309,7 +309,7 @@ def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
 
 
 def test_small_files_may_not_expand_to_any_amount_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, text=20_000))
+    monkeypatch.setattr(limits, "SMALL_FILES_TEXT_BYTES", 20_000)
     (tmp_path / "a.fasta").write_text("".join(f">s{i}\nACDE{'FGHIKLMN'[i % 8]}ACD{i % 7 * 'W'}Y\n" for i in range(200)))
     (tmp_path / "z.fasta.gz").write_bytes(gzip.compress(b">a\n" + b"ACDE\n" * 10_000, mtime=0))
     data = Dataset.open(tmp_path)

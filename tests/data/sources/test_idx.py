@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +154,8 @@ def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     assert opened.counts == {"image": 1} and len(opened.refusals) == 2
     vast = struct.pack(">BBBB3I", 0, 0, 8, 3, 1, 2**31, 2**31)
     assert "larger than 256 MB each" in reader(tmp_path, {"images.idx": vast}).refusals[0].reason
-    monkeypatch.setattr(limits, "IDX", replace(limits.IDX, inflated=5000, labels=100))
+    monkeypatch.setattr(limits, "IDX_INFLATED_BYTES", 5000)
+    monkeypatch.setattr(limits, "IDX_LABELS_BYTES", 100)
     opened = reader(
         tmp_path,
         {"a-images.idx.gz": gzip.compress(idx(IMAGES), mtime=0), "images.idx": idx(IMAGES), "labels.idx": idx(LABELS)},

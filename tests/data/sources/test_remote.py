@@ -250,7 +250,7 @@ class _Endless(http.server.BaseHTTPRequestHandler):
 
 def test_an_endless_file_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr(limits, "FETCHED", limits.FetchLimits(20 * limits.MB))
+    monkeypatch.setattr(limits, "FETCHED_BYTES", 20 * limits.MB)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Endless) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(DataError, match=r"sends more than 20,971,520 bytes"):

@@ -533,12 +533,12 @@ def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stray", ['"open', '3.5" floppy', '"so" he said', '5"'])
-@pytest.mark.parametrize("row_bytes", [4096, limits.ROWS.row])
+@pytest.mark.parametrize("row_bytes", [4096, limits.ROW_BYTES])
 def test_a_stray_quote_is_a_letter_and_loses_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stray: str, row_bytes: int
 ) -> None:
     """One of them lost half of a table of 78 MB, or made one cell of all rows after it."""
-    monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=row_bytes))
+    monkeypatch.setattr(limits, "ROW_BYTES", row_bytes)
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     cells = ["good", stray, *(f"more {i}" for i in range(1500)), 'a "quoted" one, of two\nlines', "last"]
     lines = [f"{cell},1\n" if cell != cells[-2] else '"a ""quoted"" one, of two\nlines",1\n' for cell in cells]
@@ -551,7 +551,7 @@ def test_a_stray_quote_is_a_letter_and_loses_no_row(
 def test_a_row_that_is_too_long_is_refused_and_the_others_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
+    monkeypatch.setattr(limits, "ROW_BYTES", 4096)
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     monkeypatch.setattr(delimited_rows, "SEARCHED_BYTES", 64)
     cells = [f"more {i}" for i in range(400)]
@@ -629,7 +629,7 @@ def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     records = everything(opened)
     assert [item.data for item in records if isinstance(item, Item)] == ["good", "a\x00b", "c"]
     assert [item.reason for item in records if isinstance(item, SkippedItem)] == ["the line is not valid JSON"]
-    monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
+    monkeypatch.setattr(limits, "ROW_BYTES", 4096)
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason
 

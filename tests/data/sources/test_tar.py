@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -182,11 +181,12 @@ def test_archives_are_bounded_together(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("a.tar.gz", "b.tar.gz"):
         (tmp_path / name).write_bytes(data)
     files = [File(name, len(data), 1) for name in ("a.tar.gz", "b.tar.gz")]
-    monkeypatch.setattr(limits, "TAR", replace(limits.TAR, members=12))
+    monkeypatch.setattr(limits, "TAR_MEMBERS", 12)
     opened = open_reader(files, tmp_path, KINDS)
     assert opened.counts == {"text": 12}
     assert [r.reason[:34] for r in opened.refusals] == ["the archives hold more than 12 fil"]
-    monkeypatch.setattr(limits, "TAR", replace(limits.TAR, members=100, inflated=15_000))
+    monkeypatch.setattr(limits, "TAR_MEMBERS", 100)
+    monkeypatch.setattr(limits, "TAR_INFLATED_BYTES", 15_000)
     opened = open_reader(files, tmp_path, KINDS)
     assert opened.counts == {"text": 8}
     assert "inflate to more than 14.6 KB" in opened.refusals[0].reason

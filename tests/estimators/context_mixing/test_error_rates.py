@@ -25,13 +25,13 @@ def mixer() -> ContextMixer:
 
 
 def error(mixer: ContextMixer, before: str, token: str) -> int:
-    """The kind of error of a token: weights of 1, where each kind is `accepted` with its own number."""
+    """The kind of error of a token: a weight of 1, where each kind is `accepted` with its own number."""
     rows = mixer.rows(1, len(before) + 1)
     for letter in before:
         mixer.observe(rows, ids(letter).astype(np.int64))
-    numbers = np.arange(NUM_ERRORS, dtype=np.float32)
-    weights = mixer.weights_if_accepted(rows, np.arange(1), np.ones((1, len(LETTERS)), dtype=np.float32), numbers)
-    return int(weights[0, LETTERS.index(token)])
+    numbers, weights = np.arange(NUM_ERRORS, dtype=np.float32), np.zeros((1, len(LETTERS)), dtype=np.float32)
+    weights[0, LETTERS.index(token)] = 1.0
+    return int(mixer.weights_if_accepted(rows, np.arange(1), weights, numbers)[0, LETTERS.index(token)])
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,58 @@ def error(mixer: ContextMixer, before: str, token: str) -> int:
 )
 def test_which_tokens_are_errors(mixer: ContextMixer, before: str, token: str, kind: int) -> None:
     assert error(mixer, before, token) == kind
+
+
+KANA = "\0 a)\nかなé"
+KANA_TEXT = "かな a é\n"
+
+
+@pytest.fixture(scope="module")
+def kana_mixer() -> ContextMixer:
+    text = np.array([KANA.index(letter) for letter in KANA_TEXT], dtype=np.int32)
+    return ContextMixer.fit(tuple(letter.encode() for letter in KANA), text)
+
+
+@pytest.mark.parametrize(
+    ("before", "token", "kind"),
+    [
+        (" か", "な", error_rates.NONE),
+        ("か", "か", error_rates.NEW_PAIR),
+        ("a", "か", error_rates.NEW_PAIR + 1),
+        ("なか", "a", error_rates.NEW_PAIR + 1),
+        ("か", ")", error_rates.NEW_PAIR + 2),
+        ("な", " ", error_rates.NONE),
+        (" ", "é", error_rates.NONE),
+        ("\n", "é", error_rates.NEW_PAIR + 2),
+        ("\0", "な", error_rates.NEW_BEGINNING),  # the first one of a document
+    ],
+)
+def test_pairs_of_characters_are_known(kana_mixer: ContextMixer, before: str, token: str, kind: int) -> None:
+    rows = kana_mixer.rows(1, len(before) + 1)
+    for letter in before:
+        kana_mixer.observe(rows, np.array([KANA.index(letter)]))
+    numbers = np.arange(NUM_ERRORS, dtype=np.float32)
+    weights = kana_mixer.weights_if_accepted(
+        rows, np.arange(1), np.eye(len(KANA), dtype=np.float32)[[KANA.index(token)]], numbers
+    )
+    assert weights[0, KANA.index(token)] == kind
+
+
+def test_a_bracket_is_closed_in_place_of_an_error_that_leaves_it_open(mixer: ContextMixer) -> None:
+    n, closer = 50, LETTERS.index(")")
+    rows = mixer.rows(n, 8)
+    for letter in "(cat":
+        mixer.observe(rows, np.repeat(ids(letter).astype(np.int64), n))
+    accepted = np.ones(NUM_ERRORS, dtype=np.float32)
+    accepted[error_rates.ENDS_LEFT + 4] = 0.25
+    network = np.full((n, len(LETTERS)), 1.0 / len(LETTERS), dtype=np.float32)
+    tokens, uniform = np.full(n, LETTERS.index("\n")), np.linspace(0.0, 0.99, n, dtype=np.float32)
+    mixer.draw(rows, mixer.joints(n), network, uniform, tokens, accepted=accepted)
+    assert set(tokens.tolist()) == {closer, LETTERS.index("\n")} and (tokens == closer).mean() > 0.5
+    weights = np.full((1, len(LETTERS)), 0.01, dtype=np.float32)
+    weights[0, LETTERS.index("\n")] = 0.8
+    moved = mixer.weights_if_accepted(rows, np.arange(1), weights, accepted)
+    np.testing.assert_allclose(moved[0, [LETTERS.index("\n"), closer]], [0.2, 0.61], rtol=1e-5)
 
 
 def test_a_refused_token_is_drawn_again_from_the_rest(mixer: ContextMixer) -> None:

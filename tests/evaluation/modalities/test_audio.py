@@ -192,6 +192,17 @@ def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
     assert [pair.caption for pair in pairs] == ["the same but for its loudness (-6 dB)", "exact copy"]
 
 
+def test_a_later_copy_is_the_same_but_for_its_beginning() -> None:
+    hop = -(-len(tone(0)) // 64)  # of the compared spectrograms
+    original = (tone(0) * np.hanning(len(tone(0))) ** 16).astype(np.float32)
+    base = make_inputs(tones(0, 20))
+    inputs = EvaluationInputs(**{**base.__dict__, "train": lambda n: [original, *tones(1000, 60)][:n]})
+    pairs = AudioEvaluation(inputs).nearest([np.roll(original, 3 * hop), 0.5 * np.roll(original, 3 * hop)]).pairs
+    assert [pair.train for pair in pairs] == [0, 0]
+    assert pairs[0].caption == "the same but for its beginning"
+    assert pairs[1].caption == "the same but for its loudness (-6 dB) and its beginning"
+
+
 def shortened(clips: list[Any], seed: int, least: float) -> list[Any]:
     """Clips that end after a share of between `least` and 1.5 times that."""
     shares = np.random.default_rng(seed).uniform(least, 1.5 * least, len(clips))

@@ -50,7 +50,7 @@ def fitted(num_seen: int) -> Transformer:
         torch.nn.init.normal_(parameter, std=0.3)
     family.fit_closed_form([Batch(stream(2000)[None] % num_seen)])
     family.calibrate(windows(stream(400, seed=2) % num_seen))
-    list(islice(family.calibrate_drawing(windows(stream(400, seed=2) % num_seen)), 20))
+    list(islice(family.calibrate_drawing(windows(stream(400, seed=2) % num_seen), lambda n, _: SampleRequest(n)), 20))
     return family.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from anew.estimators.context_mixing.error_rates import NEW_BEGINNING, UNOPENED
 from anew.families.transformer import error_calibration
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import Transformer
+from anew.families.transformer.sampler import TokenSampler
 
 LETTERS = "\0ab() "
 END = LETTERS.index("\0")
@@ -44,6 +46,10 @@ def documents(text: str, limit: int = 8192) -> list[Batch]:
     return list(examples.documents(modality, limit))
 
 
+def plain(n: int, seed: int) -> SampleRequest:
+    return SampleRequest(n)
+
+
 @pytest.fixture
 def family() -> Transformer:
     """A family that has seen each `ab` in brackets."""
@@ -68,7 +74,7 @@ def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(fa
     windows = torch.from_numpy(ids("ab) (ab) " * 200).astype(np.int64)).unfold(0, 17, 9)
     family.calibrate([Batch(windows)])
     assert family.contexts is not None and family.contexts.accepted_errors is None
-    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20)), 20))
+    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain), 20))
     accepted = family.contexts.accepted_errors
     assert accepted is not None and accepted[UNOPENED] < 0.1
 
@@ -77,7 +83,7 @@ def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(fa
 def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_other(
     family: Transformer, cut: dict[str, float]
 ) -> None:
-    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20)), 20))
+    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain), 20))
 
     def samples(n: int, first: int = 0, matches: bool = True) -> list[str]:
         sampling = TransformerSampling(max_tokens=40, match_error_rates=matches, **cut)  # type: ignore[arg-type]
@@ -96,7 +102,7 @@ def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_ot
 
 
 def test_kinds_that_are_not_drawn_too_often_are_accepted(family: Transformer) -> None:
-    list(islice(family.calibrate_drawing(documents("ab ba ab\0" * 100)), 20))
+    list(islice(family.calibrate_drawing(documents("ab ba ab\0" * 100), plain), 20))
     assert family.contexts is not None
     accepted = family.contexts.accepted_errors
     assert accepted is not None and accepted[UNOPENED] < 0.5 and accepted[NEW_BEGINNING] == 1.0
@@ -104,4 +110,29 @@ def test_kinds_that_are_not_drawn_too_often_are_accepted(family: Transformer) ->
 
 def test_no_more_tokens_are_drawn_than_allowed(family: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_calibration, "MAX_TOKENS", 4 * error_calibration.TOKENS_BETWEEN)
-    assert len(list(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20)))) == 4
+    assert len(list(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain))) == 4
+
+
+def test_what_is_drawn_has_the_classes_and_the_settings_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = Tokens(vocab=6, length=16, special={"begin": 4, "end": 5, "pad": 5}, classes=3, packed=False)
+    family = Transformer(spec, TransformerConfig(layers=1, width=16, heads=2, mlp_size=24, precision="fp32")).eval()  # type: ignore[arg-type]
+    rows = torch.randint(0, 4, (40, 12), generator=torch.Generator().manual_seed(0))
+    rows[:, 0], rows[:, -1] = 4, 5
+    family.fit_closed_form([Batch(rows, labels=torch.arange(40) % 3)])
+    drawn: list[TokenSampler] = []
+
+    class Recorded(TokenSampler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            drawn.append(self)
+
+    monkeypatch.setattr(error_calibration, "TokenSampler", Recorded)
+
+    def request_of(n: int, seed: int) -> SampleRequest:
+        return SampleRequest(n, torch.arange(n) % 3, sampling=TransformerSampling(min_p=0.05))
+
+    list(islice(family.calibrate_drawing([], request_of), 3))
+    assert drawn and {sampler.sampling.min_p for sampler in drawn} == {0.05}
+    assert sorted({int(label) for sampler in drawn for label in sampler.request.labels}) == [0, 1, 2]  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="each sample needs one"):
+        list(islice(family.calibrate_drawing([], plain), 1))

@@ -169,7 +169,7 @@ def test_samples_of_a_model_in_a_loop_leave_it_as_the_data_does_and_do_not_depen
 
     free = samples(24, match_error_rates=False)
     before = samples(24)
-    for _ in family.calibrate_drawing([]):
+    for _ in family.calibrate_drawing([], lambda n, _: SampleRequest(n)):
         pass
     now = samples(24)
     runs = [float(np.mean([longest_run(sample) for sample in drawn])) for drawn in (free, before, now)]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 
-from anew.core.specs import Batch, Tokens
+from anew.core.specs import Batch, SampleRequest, Tokens
+from anew.families.transformer import record_nearness
 from anew.families.transformer.config import TransformerConfig
 from anew.families.transformer.family import Transformer
 from anew.families.transformer.record_nearness import draws_copies
+from anew.families.transformer.sampler import TokenSampler
 
 LENGTH = 50
 SPEC = Tokens(22, LENGTH + 1, {"begin": 20, "end": 21}, packed=False)
@@ -41,9 +47,33 @@ def test_samples_that_would_follow_single_records_are_drawn_without_them() -> No
     again.load_state_dict(family.state_dict())
     assert again.mixer is not None and again.mixer.aligned and not again.mixer.drawing().aligned
     assert torch.equal(again.bits(held_out), family.bits(held_out))
-    assert not draws_copies(family, mixer.records, list(held_out.x.numpy()))  # so they are far enough now
+    assert not draws_copies(
+        family, mixer.records, list(held_out.x.numpy()), [-1] * len(held_out)
+    )  # so they are far enough now
     assert len(family.remarks()) == 1 and "without following similar training records" in family.remarks()[0]
     mixer._buffers.pop("gate_without_records")
     assert family.remarks() == ()
-    assert draws_copies(family, mixer.records, list(held_out.x.numpy()))
-    assert not draws_copies(family, mixer.records, list(train.x.numpy()))  # data whose records repeat
+    assert draws_copies(family, mixer.records, list(held_out.x.numpy()), [-1] * len(held_out))
+    assert not draws_copies(
+        family, mixer.records, list(train.x.numpy()), [-1] * len(train)
+    )  # data whose records repeat
+
+
+def test_samples_have_the_classes_of_held_out_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = related(rng, 10, rng.integers(0, 20, (8, LENGTH)))
+    batch = replace(rows, labels=torch.arange(len(rows)) // 60)  # 60 of one class, 20 of the other
+    torch.manual_seed(0)
+    family = Transformer(replace(SPEC, classes=2), TransformerConfig(**SMALL)).eval()  # type: ignore[arg-type]
+    family.fit_closed_form([batch])
+    requests: list[SampleRequest] = []
+
+    class Recorded(TokenSampler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            requests.append(self.request)
+
+    monkeypatch.setattr(record_nearness, "TokenSampler", Recorded)
+    family.calibrate([batch])
+    labels = requests[0].labels
+    assert labels is not None and torch.bincount(labels).tolist() == [24, 8]

@@ -23,7 +23,7 @@ from anew.core.extras import require
 from anew.data.formats.by_range import open_file
 from anew.data.formats.decoded_files import DecodedFiles
 from anew.data.formats.mp3_cache import OpenSound, Recording, Recordings, quiet, recording_of
-from anew.data.limits import AUDIO
+from anew.data.limits import AUDIO_SAMPLES_PER_BYTE, OTHER_AUDIO_SAMPLES_PER_BYTE
 from anew.data.types import FileSlice
 
 Samples = NDArray[np.float32]
@@ -174,7 +174,7 @@ def _parse_header(data: SoundData) -> Header:
         )
     if head.frames <= 0:
         raise ValueError("it holds no samples")
-    if head.frames > (max_samples := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
+    if head.frames > (max_samples := _bytes(data) * AUDIO_SAMPLES_PER_BYTE.get(form, OTHER_AUDIO_SAMPLES_PER_BYTE)):
         raise ValueError(f"its header claims {head.frames:,} samples, but its bytes hold at most {int(max_samples):,}")
     if head.seconds < MIN_SECONDS:
         raise ValueError(

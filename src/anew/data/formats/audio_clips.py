@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from anew.data.formats.audio import Header
-from anew.data.limits import AUDIO
+from anew.data.limits import AUDIO_CLIPS
 from anew.data.types import DataBudget
 
 BANDS = ((0, 48), (3_000, 64), (9_000, 96), (20_000, 128))  # (least number of values of a clip, mel bands)
@@ -214,9 +214,9 @@ def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterat
     if count == 1 and frames < MIN_CLIPS_TO_CUT * length:
         return None
     first, stop = math.ceil(frames * index / count / length), math.ceil(frames * (index + 1) / count / length)
-    if stop - first > AUDIO.clips:
+    if stop - first > AUDIO_CLIPS:
         raise ValueError(
-            f"it is {frames / rate / 3600:,.1f} hours long: at most {AUDIO.clips:,} clips of a file are taken"
+            f"it is {frames / rate / 3600:,.1f} hours long: at most {AUDIO_CLIPS:,} clips of a file are taken"
         )
     bounds = ((round(i * length), round((i + 1) * length)) for i in range(first, stop))
     return ((a, b) for a, b in bounds if b <= frames)

@@ -21,7 +21,7 @@ from PIL import Image
 from anew.core.extras import require
 from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
-from anew.data.formats import animations, frame_folders
+from anew.data.formats import animations, frame_folders, pixels
 from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.shared_video import frames_from, recording_of
 
@@ -196,10 +196,8 @@ def _timing(data: Data) -> Timing:
             raise ValueError("its video stream has no pictures")
         _check_frame_size(width, height)
         gif = container.format.name == "gif"
-        bounds = limits.VIDEO
-        used, max_pixels = (
-            (min(bounds.gif_frames, MAX_FRAMES), bounds.gif_pixels) if gif else (MAX_FRAMES, bounds.pixels)
-        )
+        used = min(limits.GIF_FRAMES, MAX_FRAMES) if gif else MAX_FRAMES
+        max_pixels = limits.GIF_PIXELS if gif else limits.FILM_PIXELS
         base, times, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
@@ -235,8 +233,8 @@ def _whole(data: Data) -> bytes:
 def _timing_of_animation(data: bytes) -> Timing:
     width, height, stamps = animations.read_times(data)
     _check_frame_size(width, height)
-    used = stamps[: min(limits.VIDEO.gif_frames, MAX_FRAMES)]
-    _check_pixels(width, height, len(used), limits.VIDEO.gif_pixels)
+    used = stamps[: min(limits.GIF_FRAMES, MAX_FRAMES)]
+    _check_pixels(width, height, len(used), limits.GIF_PIXELS)
     return _timing_from_stamps(width, height, used, UNTIMED_RATE, len(stamps) > len(used))
 
 
@@ -370,7 +368,7 @@ def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
-    frames = [_on_white(frame) for frame in enlarge(clip)]
+    frames = [np.asarray(pixels.on_white(Image.fromarray(frame)).convert("RGB")) for frame in enlarge(clip)]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
     out = io.BytesIO()
     codec = next(name for name in ENCODERS if name in av.codecs_available)
@@ -395,14 +393,6 @@ def read_comment(data: bytes) -> str:
             return str(container.metadata.get("comment", ""))
     except av.error.FFmpegError as error:
         raise ValueError(f"it is not a video file ({error.strerror})") from None
-
-
-def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert a frame to (H, W, 3), with transparent pixels on white."""
-    image = Image.fromarray(frame)
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image)
-    return np.asarray(image.convert("RGB"))
 
 
 def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:

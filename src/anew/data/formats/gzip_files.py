@@ -32,7 +32,7 @@ def inflate(data: bytes) -> bytes:
     """The bytes of a text file, inflated if it is gzip. Raises ValueError (one clause) if it is damaged or too large."""
     if not is_packed(data):
         return data
-    max_bytes = limits.GZIP.text
+    max_bytes = limits.GZIP_TEXT_BYTES
     try:
         with gzip.open(io.BytesIO(data)) as stream:
             inflated = stream.read(max_bytes + 1)

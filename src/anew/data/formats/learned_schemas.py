@@ -135,6 +135,3 @@ class LearnedProtein(_Sequences):
 def read(record: type[R], state: Mapping[str, object]) -> R:
     """The record of a state. Raises ValueError (one clause) if it does not fit."""
     return checked(record, state, NAMED)
-
-
-__all__ = ["LearnedAudio", "LearnedGrid", "LearnedImage", "LearnedProtein", "LearnedText", "LearnedVideo", "read"]

@@ -22,10 +22,9 @@ from pydantic import Field
 from anew.core.arrays import Numbers
 from anew.core.schema import NotNegative, Record
 from anew.data.formats import palettes, pixel_steps
-from anew.data.formats.matching_curves import Curve, curve
 from anew.data.formats.pixel_steps import as_pixel, neighbourhood
 from anew.data.formats.plain_areas import Levels, distances
-from anew.data.formats.plain_matching import PlainStep
+from anew.data.formats.plain_matching import Curve, PlainStep, curve
 
 COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from: bounds the time
 SHARPNESS = (4.0, 4.0)  # sharpness of each round against specks: smaller ones blur small details, see docs/log.md

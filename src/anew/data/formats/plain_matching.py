@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from anew.core.schema import Record
+from anew.core.arrays import Numbers
+from anew.core.schema import NotNegative, Record
 from anew.data.formats import palettes, plain_areas
-from anew.data.formats.matching_curves import Curve, curve
 from anew.data.formats.plain_areas import Levels
 
 # Samples are mottled if their pixels differ from those around them by so many times as much as real ones, and by so many levels
@@ -25,7 +25,18 @@ MIN_BACKGROUND = 0.1  # share of all pixels; chosen
 # Of noise, as after a handful of training steps, the step leaves one colour. It is not learned where more than MAX_LOST of the samples
 # keep less than MIN_KEPT of their contrast, beside as many as there are real images of one colour; chosen.
 MAX_LOST, MIN_KEPT = 0.1, 0.5
+KNOTS = 129  # quantiles of a curve: one for each 128th of the pixels
+Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
+Curve = tuple[Distances, Distances]
 COMPARED = 64  # samples whose regions are compared with real images: bounds the time
+
+
+def curve(samples: Numbers, real: Numbers) -> Curve:
+    """The curve that gives distances of samples the distribution of real ones."""
+    at = np.linspace(0.0, 1.0, KNOTS)
+    quantiles = [np.quantile(x, at) if x.size else np.zeros(KNOTS) for x in (samples, real)]
+    before, after = (tuple(np.maximum.accumulate(q).round(2).tolist()) for q in quantiles)
+    return before, after
 
 
 class PlainStep(Record):

@@ -81,7 +81,7 @@ class InMemoryStore:
 
     def _read(self, source: Source, shards: Sequence[Shard]) -> None:
         numbers: Counter[str] = Counter()
-        remaining = limits.WHOLE.text
+        remaining = limits.SMALL_FILES_TEXT_BYTES
         for shard in shards:
             for item, reason in reasons(self.modality.validate_header, read_records(source, shard, self.modality)):
                 if self._undivided:
@@ -89,7 +89,7 @@ class InMemoryStore:
                     numbers[file] += 1
                 remaining -= 0 if reason is not None or isinstance(item, SkippedItem) else item.size
                 if remaining < 0 and reason is None:
-                    reason = f"it is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
+                    reason = f"it is beyond the {limits.size(limits.SMALL_FILES_TEXT_BYTES)} of text that small files may expand to"
                 if isinstance(item, SkippedItem) or reason is not None:
                     self.refusals.add([SkippedItem(item.name, reason or "", item.group)])
                 else:

@@ -90,7 +90,7 @@ class Image(GridModality):
     traits = ModalityTraits(
         singular="image",
         decodes_natively=True,
-        max_file_bytes=limits.IMAGE.bytes,
+        max_file_bytes=limits.FILE_BYTES,
         tries_families=True,
         unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG"),
     )

@@ -137,7 +137,7 @@ class Video(GridModality):
         notes += clip_shape.rate_notes(timings, self._source_rate, shown_for)
         if any(timing.cut for timing in timings):
             notes.append(
-                f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, WebP or "
+                f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.GIF_FRAMES:,} of a GIF, WebP or "
                 "PNG, are used."
             )
         return [*notes, *length.notes]

@@ -287,9 +287,9 @@ def image_bytes(cell: object, place: TablePlace | None) -> bytes:
     if isinstance(cell, Mapping):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes):
-        if len(cell) > limits.WHOLE.bytes:
+        if len(cell) > limits.FILE_BYTES:
             raise ValueError(
-                f"the cell is larger ({limits.size(len(cell))}) than what is read whole ({limits.size(limits.WHOLE.bytes)})"
+                f"the cell is larger ({limits.size(len(cell))}) than what is read whole ({limits.size(limits.FILE_BYTES)})"
             )
         return cell
     if not isinstance(cell, str) or not cell:

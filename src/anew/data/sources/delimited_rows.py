@@ -61,12 +61,12 @@ class RowEnds:
         )
 
     def first(self, stream: IO[bytes], start: int) -> int:
-        """Offset of the first line that begins at or after `start`; if none does within `limits.ROWS.row`, some place after that."""
+        """Offset of the first line that begins at or after `start`; if none does within `limits.ROW_BYTES`, some place after that."""
         if start == 0:
             return 0
         stream.seek(start - 1)
         position = start - 1
-        while position - start <= limits.ROWS.row and (data := stream.read(SEARCHED_BYTES)):
+        while position - start <= limits.ROW_BYTES and (data := stream.read(SEARCHED_BYTES)):
             end = data.find(b"\n") + 1
             if end:
                 return position + end
@@ -74,7 +74,7 @@ class RowEnds:
         return position
 
     def read(self, stream: IO[bytes], start: int, stop: int) -> tuple[bytes, bool]:
-        """Whole rows that begin in [start, stop), where start begins one, and whether the last ended within `limits.ROWS.row` bytes.
+        """Whole rows that begin in [start, stop), where start begins one, and whether the last ended within `limits.ROW_BYTES` bytes.
 
         A row that did not is left out.
         """
@@ -86,7 +86,7 @@ class RowEnds:
         while end < stop - start:
             match = self._row.match(data, end)
             if match is None:
-                unread = limits.ROWS.row - (len(data) - end)
+                unread = limits.ROW_BYTES - (len(data) - end)
                 more = stream.read(min(max(len(data) - end, SEARCHED_BYTES), unread)) if unread > 0 else b""
                 data += more
                 if more:
@@ -197,8 +197,8 @@ class DelimitedFile:
         if self._is_csv:
             first_row = next(self._csv(text), [])
             self.header = [name.strip() if has_header else str(number) for number, name in enumerate(first_row, 1)]
-            if len(self.header) > limits.ROWS.cells:
-                raise ValueError(f"it has {len(self.header):,} columns; at most {limits.ROWS.cells:,} are read")
+            if len(self.header) > limits.ROW_CELLS:
+                raise ValueError(f"it has {len(self.header):,} columns; at most {limits.ROW_CELLS:,} are read")
         self.exact = len(start) >= size
         rows = list(self._parse(start, first=True))
         self.head = [row for row in rows if not isinstance(row, InvalidRow)]
@@ -278,7 +278,7 @@ class DelimitedFile:
             rows, has_whole_rows = self._row_ends.read(stream, position, start)
             position += len(rows)
             if not has_whole_rows:
-                position = self._row_ends.first(stream, position + limits.ROWS.row)
+                position = self._row_ends.first(stream, position + limits.ROW_BYTES)
             elif not rows:  # the file has become shorter
                 position = start
         return position
@@ -339,7 +339,7 @@ def _no_row_reason(text: str, header: Sequence[str]) -> str:
 
 
 def _too_long_reason() -> str:
-    return f"a row is longer than {limits.size(limits.ROWS.row)} (a missing closing quote?)"
+    return f"a row is longer than {limits.size(limits.ROW_BYTES)} (a missing closing quote?)"
 
 
 def _parse_json(text: str) -> Iterator[dict[str, object] | InvalidRow]:

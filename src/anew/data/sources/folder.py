@@ -204,7 +204,7 @@ class FolderReader:
         files = self._files[modality]
         owner = self._owners[modality]
         if not owner.traits.is_text:  # each is read whole, or decoded from end to end
-            max_bytes = owner.traits.max_file_bytes or (limits.WHOLE.bytes if not owner.traits.reads_file_slices else 0)
+            max_bytes = owner.traits.max_file_bytes or (limits.FILE_BYTES if not owner.traits.reads_file_slices else 0)
             too_many = files.where(files.sizes > max_bytes) if max_bytes else FileTable.of([])
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in too_many]
             files = files.where(files.sizes <= max_bytes) if max_bytes else files
@@ -451,8 +451,8 @@ def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordS
             return starts.after(stream, at, size, line_end, record) if record else _line_start(stream, at, line_end)
 
         low, high = bound(start), bound(stop)
-        if high - low > limits.FASTA.record:
-            raise ValueError(f"it holds a record of more than {limits.size(limits.FASTA.record)}; split it")
+        if high - low > limits.FASTA_RECORD_BYTES:
+            raise ValueError(f"it holds a record of more than {limits.size(limits.FASTA_RECORD_BYTES)}; split it")
         stream.seek(low)
         data = stream.read(high - low)
     return (mark + data if data and low > 0 and mark in _UTF16 else data), high >= size

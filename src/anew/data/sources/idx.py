@@ -62,7 +62,7 @@ class IdxReader:
         self._pairs: dict[str, _Pair] = {}
         heads = {file.path: head for file in files if (head := self._head(file)) is not None}
         by_path = {file.path: file for file in files}
-        self._inflated = limits.IDX.inflated  # bytes that further packed images may take
+        self._inflated = limits.IDX_INFLATED_BYTES  # bytes that further packed images may take
         labels = {key_of(path): path for path, (_, shape, _) in heads.items() if len(shape) == 1}
         for path, (code, shape, start) in heads.items():
             if len(shape) == 1:
@@ -147,8 +147,8 @@ class IdxReader:
         if shape[0] != images or dtype.kind not in "iu":
             self._refuse(path, f"it holds {shape[0]} labels of type 0x{code:02x} for {images} images")
             return None
-        if shape[0] * dtype.itemsize > limits.IDX.labels:
-            self._refuse(path, f"it holds labels of more than {limits.size(limits.IDX.labels)}")
+        if shape[0] * dtype.itemsize > limits.IDX_LABELS_BYTES:
+            self._refuse(path, f"it holds labels of more than {limits.size(limits.IDX_LABELS_BYTES)}")
             return None
         try:
             with gzip_files.open_file(self._root / path) as stream:
@@ -171,11 +171,11 @@ class IdxReader:
     def _shape_in_file(self, file: File, shape: tuple[int, ...], start: int) -> tuple[int, ...]:
         """The shape with no more images than the file can hold, whatever its header says."""
         image_bytes = math.prod(shape[1:])
-        if image_bytes > limits.IDX.image:
-            self._refuse(file.path, f"its images are larger than {limits.size(limits.IDX.image)} each")
+        if image_bytes > limits.IDX_IMAGE_BYTES:
+            self._refuse(file.path, f"its images are larger than {limits.size(limits.IDX_IMAGE_BYTES)} each")
             return (0, *shape[1:])
         packed = gzip_files.is_gzip(self._root / file.path)
-        max_images = (file.bytes * (limits.GZIP.ratio if packed else 1) - start) // image_bytes
+        max_images = (file.bytes * (limits.GZIP_RATIO if packed else 1) - start) // image_bytes
         images = min(shape[0], max(max_images, 0))
         if images < shape[0]:
             missing = shape[0] - images
@@ -184,7 +184,7 @@ class IdxReader:
             )
         if packed and images * image_bytes > self._inflated:
             self._refuse(
-                file.path, f"packed images of more than {limits.size(limits.IDX.inflated)} in all; unpack them"
+                file.path, f"packed images of more than {limits.size(limits.IDX_INFLATED_BYTES)} in all; unpack them"
             )
             return (0, *shape[1:])
         self._inflated -= images * image_bytes if packed else 0

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from anew.core.text_column import CHUNK, TextColumn, TextColumnBuilder, chunked
 from anew.core.wording import are, plural
-from anew.data import limits
 from anew.data.types import SkippedItem
 from anew.errors import DataError
 
+SHOWN_CHARACTERS = 120  # of a path in a sentence
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -360,5 +360,5 @@ def _describe_mode(mode: int) -> str:
 
 def shorten_path(path: str) -> str:
     """The path for a sentence: of a long one, the beginning and the end."""
-    half = limits.LISTING.shown // 2
+    half = SHOWN_CHARACTERS // 2
     return path if len(path) <= 2 * half else f"{path[:half]}...{path[-half:]}"

@@ -318,6 +318,3 @@ def classes_of(
         class_source = "labels" if modality.traits.labels_from_content else "folders"
         return (), [f"{len(labels)} {class_source} for {items} items are taken as a numbering, not as classes"]
     return labels, []
-
-
-__all__ = ["SelectedData", "classes_of", "detect_modality", "sample_of"]

@@ -307,7 +307,7 @@ class _Copy:
         """Fetch a file; returns why it could not be fetched (one clause), or None."""
         place = self.folder / name
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
-        max_bytes = limits.FETCHED.bytes if file.bytes is None else file.bytes
+        max_bytes = limits.FETCHED_BYTES if file.bytes is None else file.bytes
 
         def fetch() -> bool:
             callback = addresses.at_most(max_bytes, functools.partial(progress.watch, name))

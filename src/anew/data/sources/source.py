@@ -333,7 +333,7 @@ class Source:
 def _take_large_archives(by_reader: dict[str, Sequence[File]]) -> None:
     """If the archives together are large, let `tar_spans` read them, which does not list them."""
     plain = [file for file in by_reader.get("tar", ()) if suffix_of(file.path) == ".tar"]
-    if sum(file.bytes for file in plain) > limits.TAR.listed:
+    if sum(file.bytes for file in plain) > limits.TAR_LISTED_BYTES:
         by_reader["tar_spans"] = plain
         by_reader["tar"] = [file for file in by_reader["tar"] if suffix_of(file.path) != ".tar"]
         if not by_reader["tar"]:

@@ -116,7 +116,7 @@ class ArchiveReader:
         self._root = root
         self._archives: dict[str, _Archive] = {}
         # Members that further archives may have, and bytes that they may inflate to
-        self._members, self._inflated = limits.TAR.members, limits.TAR.inflated
+        self._members, self._inflated = limits.TAR_MEMBERS, limits.TAR_INFLATED_BYTES
         for file in files:
             try:
                 self._archives[file.path] = self._list(file)
@@ -172,7 +172,7 @@ class ArchiveReader:
         body = gzip_files.map_file(path, self._inflated).data
         if len(body) >= self._inflated:
             raise ValueError(
-                f"it and the archives before it inflate to more than {limits.size(limits.TAR.inflated)}; unpack it into a folder"
+                f"it and the archives before it inflate to more than {limits.size(limits.TAR_INFLATED_BYTES)}; unpack it into a folder"
             )
         self._inflated -= len(body)
         return body
@@ -180,12 +180,14 @@ class ArchiveReader:
     def _add(self, by_stem: dict[str, TarSample], path: str, name: str, place: ByteRange) -> None:
         self._members -= 1
         if self._members < 0:
-            raise ValueError(f"the archives hold more than {limits.TAR.members:,} files; unpack some of them")
+            raise ValueError(f"the archives hold more than {limits.TAR_MEMBERS:,} files; unpack some of them")
         stem, ending = split_name(name)
         if ending not in TEXT_ENDINGS and ending not in self._owners:
             self._count(ending or "without a suffix", place.size)
-        elif place.size > limits.TAR.member:
-            self.refusals.append(SkippedItem(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
+        elif place.size > limits.TAR_MEMBER_BYTES:
+            self.refusals.append(
+                SkippedItem(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR_MEMBER_BYTES)}")
+            )
         else:
             sample = by_stem.get(stem)
             if sample is None:
@@ -318,7 +320,11 @@ def label_of_sample(stream: IO[bytes], sample: TarSample, naming: Naming) -> str
             start, size = sample.places[".cls"]
             return label_name(_bytes(stream, ByteRange(start, min(size, 200))).decode("utf-8", "replace").strip(), ())
         description = sample.places.get(".json")
-        if description is not None and description.size <= limits.TAR.described and set(sample.endings) - {"text"}:
+        if (
+            description is not None
+            and description.size <= limits.TAR_DESCRIPTION_BYTES
+            and set(sample.endings) - {"text"}
+        ):
             value = json.loads(_bytes(stream, description))
             name = next((value[n] for n in (*LABEL, "cls") if n in value), None) if isinstance(value, dict) else None
             if (label := label_name(name, ())) is not None:
@@ -386,7 +392,7 @@ def entries(stream: IO[bytes], at: int) -> Iterator[TarMember]:
             raise ValueError(f"it is truncated at byte {size}")
         at = start + -(-length // _RECORD) * _RECORD
         if flag in (b"x", b"L"):
-            fields.update(_pax_fields(stream.read(min(length, limits.TAR.header)), flag))
+            fields.update(_pax_fields(stream.read(min(length, limits.TAR_HEADER_BYTES)), flag))
         elif flag != b"g":
             if flag in (b"0", b"\0", b"7"):
                 yield TarMember(begin, fields.get("path") or _name(head), ByteRange(start, length))

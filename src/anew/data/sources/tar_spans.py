@@ -125,7 +125,7 @@ def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, st
                 return
             sample = TarSample(stem)
         previous = stem
-        is_usable = entry.place.size <= limits.TAR.member and (ending in tar.TEXT_ENDINGS or ending in owners)
+        is_usable = entry.place.size <= limits.TAR_MEMBER_BYTES and (ending in tar.TEXT_ENDINGS or ending in owners)
         if sample is not None and is_usable:
             sample.places.setdefault(ending, entry.place)
     if sample is not None:

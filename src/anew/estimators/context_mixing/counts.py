@@ -23,7 +23,8 @@ MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
 # Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line;
 # a hash of the letters of the current word alone, and whether a capital begins it; white space at the beginning of this line and of
 # the last one with more, the number of open brackets, whether the innermost one still awaits its word, a hash of each open bracket
-# and its word (the one right before it, else the first one in it), and the bracket that closes it with its place.
+# and its word (the one right before it, else the first one in it), and the bracket that closes it with its place; then hashes of the
+# character before this one, and of the bytes of this one so far, 0 between documents.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
 LETTERS, CAPITAL = 19, 20
@@ -37,7 +38,9 @@ INDENT_SHIFT, COLUMN_SHIFT, DEPTH_SHIFT = 8, 24, 40
 INDENT_MASK, PLACE_MASK = 2**16 - 1, 2**32 - 1  # of the white space alone, and of both
 # Bits of the column that contexts do not tell apart outside of brackets: fours of columns
 COLUMNS_TOGETHER = np.uint64(2)
-HISTORY_SIZE = CLOSERS + MAX_OPEN
+PREVIOUS_CHARACTER = CLOSERS + MAX_OPEN
+CHARACTER = PREVIOUS_CHARACTER + 1
+HISTORY_SIZE = CHARACTER + 1
 TAB_WIDTH = 8  # a power of two
 MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
 # Columns from the line's start that contexts distinguish: indentation and list marks, though not one tab from two
@@ -47,6 +50,8 @@ NUL, TAB, NEWLINE, SPACE, APOSTROPHE = 0, 9, 10, 32, 39
 OPENING, CLOSING = (40, 91, 123), (41, 93, 125)  # ([{ and )]}
 # A, Z, a, z, the first byte beyond ASCII
 FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_NON_ASCII = 65, 90, 97, 122, 128
+FIRST_DIGIT, LAST_DIGIT = 48, 57
+FIRST_LEADING = 192  # of UTF-8: a byte from FIRST_NON_ASCII to here goes on with a character
 Index = int | np.int64
 Keys = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
@@ -135,6 +140,9 @@ def read_byte(history: Keys, byte: Index) -> None:
         history[BYTES + i] = history[BYTES + i - 1]
     history[BYTES] = np.uint64(byte + 1)
     _nest(history, byte)
+    if begins_character(byte):
+        history[PREVIOUS_CHARACTER] = history[CHARACTER]
+    history[CHARACTER] = longer_character(history[CHARACTER], byte)
     if is_letter(byte):
         if not history[IN_WORD]:
             history[CAPITAL] = np.uint64(is_capital(byte))
@@ -150,6 +158,33 @@ def read_byte(history: Keys, byte: Index) -> None:
     if byte == NEWLINE:
         history[COLUMN] = np.uint64(0)
         history[AT_LINE_START], history[FIRST_WORD_OF_LINE] = np.uint64(1), np.uint64(1)
+
+
+@compiled_inner
+def begins_character(byte: Index) -> bool:
+    """Whether a byte is the first one of a character in UTF-8."""
+    return bool(byte < FIRST_NON_ASCII or byte >= FIRST_LEADING)
+
+
+@compiled_inner
+def pair_key(previous: np.uint64, character: np.uint64, byte: Index) -> np.uint64:
+    """A hash of two characters, of the second one its bytes up to `byte`; 0 for the first one of a document.
+
+    Args:
+        previous, character: Hashes of the last two characters before `byte`, of the latter its bytes so far; 0 where there is none.
+        byte: The next one.
+    """
+    if begins_character(byte):
+        previous, character = character, np.uint64(0)
+    return combine_hashes(previous, combine_hashes(character, np.uint64(byte))) if previous else np.uint64(0)
+
+
+@compiled_inner
+def longer_character(character: np.uint64, byte: Index) -> np.uint64:
+    """A hash of the bytes of a character so far and the next one, which may begin another; 0 between documents."""
+    if byte == NUL:
+        return np.uint64(0)
+    return combine_hashes(np.uint64(0) if begins_character(byte) else character, np.uint64(byte))
 
 
 @compiled_inner

@@ -13,7 +13,7 @@ from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, Index
-from anew.estimators.context_mixing.error_rates import another_uniform, error_of
+from anew.estimators.context_mixing.error_rates import another_uniform, closing_token, error_of
 from anew.estimators.context_mixing.gathering import select_questions
 from anew.estimators.context_mixing.joint import (
     MIN_REACH,
@@ -87,7 +87,8 @@ def draw_tokens(
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
         rate: Learning rate of the weights of each row; 0 for none.
-        accepted: (G,) probability that an error of each kind is accepted; another token is drawn otherwise.
+        accepted: (G,) probability that an error of each kind is accepted; another token is drawn otherwise, or the bracket closed that it
+            leaves open.
         is_wanted: (n,) whether a row is drawn.
         lowered: Tokens whose odds are lowered.
         tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
@@ -117,7 +118,9 @@ def draw_tokens(
             if chance >= 1 or another_uniform(number, 2 * attempt) < chance or attempt == MAX_TRIES - 1:
                 tallies[error, 1] += 1
                 break
-            fixed = np.int64(-1)
+            fixed = closing_token(memory.history, error, model.spelling)
+            if fixed >= 0 and probabilities[row, fixed] <= 0:
+                fixed = np.int64(-1)
             number = another_uniform(number, 2 * attempt + 1)
         refused[row] = _refusal(lowered, row, tokens[row], token_probabilities[row], number)
         if refused[row] >= 0:

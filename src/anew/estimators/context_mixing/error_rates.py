@@ -1,5 +1,5 @@
-"""Errors of single tokens: words that the train part does not have, unbalanced brackets, and lines within brackets that stand where
-few do. Compiled loops.
+"""Errors of single tokens: words and pairs of characters that the train part does not have, unbalanced brackets, and lines within
+brackets that stand where few do. Compiled loops.
 
 A model that has seen little text gives such tokens more probability than text has of them, and a sample goes astray after each. So
 they are accepted only with the probability that brings them to their frequency in held-out text, kind by kind, and drawn again
@@ -15,36 +15,44 @@ import numpy as np
 from anew.core.arrays import Floats, Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.counts import (
+    BYTES,
     CAPITAL,
+    CHARACTER,
     CLOSERS,
     CLOSING,
     COLUMN,
     DEPTH_SHIFT,
+    FIRST_DIGIT,
+    FIRST_NON_ASCII,
     HISTORY_SIZE,
     IN_WORD,
     INDENT,
     INDENT_MASK,
     INDENT_SHIFT,
+    LAST_DIGIT,
     LETTERS,
     NEWLINE,
     NUL,
     NUM_OPEN,
     OPENING,
+    PREVIOUS_CHARACTER,
     SPACE,
     TAB,
     Index,
     Keys,
     Spelling,
+    begins_character,
     combine_hashes,
     innermost,
     is_capital,
     is_letter,
     lower_case,
+    pair_key,
     read_byte,
 )
 from anew.estimators.context_mixing.memory import read_uncounted
 from anew.estimators.context_mixing.mixing import Memory
-from anew.estimators.context_mixing.words import Words, is_beginning, is_whole
+from anew.estimators.context_mixing.words import Words, is_beginning, is_compared, is_whole
 
 # Kinds of errors, each of words for small letters and for a capital at the beginning: letters with which no word begins, and the end
 # of a word where none ends
@@ -63,10 +71,14 @@ CLOSED_LEFT, CLOSED_RIGHT = 16, 17
 # such a token, too: where text has many, all are accepted. Further left than the line where the
 # innermost bracket was opened, or as far; each at the margin and beyond, and within one bracket or several
 ENDS_LEFT = 18
-NUM_ERRORS = 26  # G
+# A pair of characters: both beyond ASCII, or one of them a letter or digit of ASCII, or another one. Where scripts are mixed, as in
+# Japanese about computers, models of tokens stick scraps of Latin words to others, and no word ends there
+NEW_PAIR = 26
+NUM_ERRORS = 29  # G
 # Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. With one, a tenth of the rare
 # kinds is refused by chance, however many tokens are drawn: the documents stay the same
 MIN_EXCESS = 2.0
+MAX_CHARACTER = 4  # bytes of a character in UTF-8
 
 
 @compiled_inner
@@ -91,6 +103,10 @@ def error_of(history: Keys, scratch: Keys, token: Index, spelling: Spelling, wor
 @compiled_inner
 def _byte_error(history: Keys, byte: Index, words: Words, own_words: Words) -> Index:
     letters = history[LETTERS]
+    if is_compared(_byte_before(history, 0), byte) and not is_beginning(
+        words, pair_key(history[PREVIOUS_CHARACTER], history[CHARACTER], byte)
+    ):
+        return _pair_error(history, byte)
     if is_letter(byte):
         longer = combine_hashes(letters, np.uint64(lower_case(byte)))
         if not is_beginning(words, longer) and not is_beginning(own_words, longer):
@@ -105,6 +121,28 @@ def _byte_error(history: Keys, byte: Index, words: Words, own_words: Words) -> I
     ):
         return NEW_ENDING + np.int64(history[CAPITAL])
     return _bracket_error(history, byte)
+
+
+@compiled_inner
+def _pair_error(history: Keys, byte: Index) -> Index:
+    """The kind of a new pair. byte: One of the second character."""
+    place = 0
+    if not begins_character(byte):
+        while place < MAX_CHARACTER - 2 and not begins_character(_byte_before(history, place)):
+            place += 1
+        place += 1
+    last = _byte_before(history, place)
+    if last >= FIRST_NON_ASCII and byte >= FIRST_NON_ASCII:
+        return NEW_PAIR
+    ascii_byte = byte if last >= FIRST_NON_ASCII else last
+    is_word = is_letter(ascii_byte) or FIRST_DIGIT <= ascii_byte <= LAST_DIGIT
+    return NEW_PAIR + (1 if is_word else 2)
+
+
+@compiled_inner
+def _byte_before(history: Keys, place: Index) -> Index:
+    """The last byte but `place`; -1 where there is none."""
+    return np.int64(history[BYTES + place]) - 1
 
 
 @compiled_inner
@@ -147,6 +185,23 @@ def _indent_error(history: Keys) -> Index:
 
 
 @compiled_inner
+def closing_token(history: Keys, error: Index, spelling: Spelling) -> Index:
+    """The token that closes the innermost bracket, which is drawn in place of an error that leaves it open: after a short training, a
+    model that has come to the end of a form or a sentence knows too seldom how many are open. -1 for other errors, or without such a
+    token."""
+    is_left = MISMATCHED <= error < NEW_REST or error == EMPTY_LINE or ENDS_LEFT <= error < NEW_PAIR
+    opened = history[CLOSERS + innermost(history)]
+    if not is_left or history[NUM_OPEN] == 0 or opened >> np.uint64(DEPTH_SHIFT) != history[NUM_OPEN]:
+        return -1
+    closer = np.int64(opened & np.uint64(255))
+    for token in range(len(spelling.starts) - 1):
+        position = spelling.starts[token]
+        if spelling.starts[token + 1] == position + 1 and spelling.bytes[position] == closer:
+            return token
+    return -1
+
+
+@compiled_inner
 def another_uniform(uniform: np.float64, number: Index) -> np.float64:
     """A number in [0, 1) that follows from another one, and from which of its followers it is."""
     mixed = combine_hashes(np.uint64(uniform * 2.0**53), np.uint64(number + 1))
@@ -164,7 +219,8 @@ def multiply_by_acceptance(
     min_p: Floats,
     weights: Floats,
 ) -> None:
-    """Multiply weights (k, V) by the probabilities that their tokens are accepted.
+    """Multiply weights (k, V) by the probabilities that their tokens are accepted. What errors lose that leave a bracket open goes to
+    the token that closes it.
 
     Args:
         histories: (n, HISTORY_SIZE).
@@ -176,18 +232,27 @@ def multiply_by_acceptance(
         weights: Multiplied in place.
     """
     scratch, is_multiplied = np.zeros(HISTORY_SIZE, np.uint64), np.zeros(weights.shape[1], np.bool_)
+    lost = np.zeros(len(accepted), np.float32)
     for i in range(len(places)):
         history, own = histories[places[i]], Words(own_words.table[places[i]], own_words.used[places[i]])
-        is_multiplied[:] = False
+        is_multiplied[:], lost[:] = False, np.float32(0)
         top = np.argmax(weights[i])
         while min_p[i] > 0 and not is_multiplied[top]:
-            weights[i, top] *= accepted[error_of(history, scratch, np.int64(top), spelling, words, own)]
+            error = error_of(history, scratch, np.int64(top), spelling, words, own)
+            lost[error] += weights[i, top] * (np.float32(1) - accepted[error])
+            weights[i, top] *= accepted[error]
             is_multiplied[top] = True
             top = np.argmax(weights[i])
         least = min_p[i] * weights[i, top]
         for token in range(weights.shape[1]):
             if weights[i, token] >= least and not is_multiplied[token]:
-                weights[i, token] *= accepted[error_of(history, scratch, np.int64(token), spelling, words, own)]
+                error = error_of(history, scratch, np.int64(token), spelling, words, own)
+                lost[error] += weights[i, token] * (np.float32(1) - accepted[error])
+                weights[i, token] *= accepted[error]
+        for error in range(len(lost)):
+            closer = closing_token(history, error, spelling) if lost[error] > 0 else -1
+            if closer >= 0 and weights[i, closer] > 0:
+                weights[i, closer] += lost[error] * accepted[error_of(history, scratch, closer, spelling, words, own)]
 
 
 @compiled

@@ -202,13 +202,8 @@ class ContextMixer:
         previous: int = -1,
         rate: float = DOCUMENT_RATE,
     ) -> Doubles:
-        """(T,) log-probabilities of a text under contexts and network together; see `joint_log_probs`.
-
-        Args:
-            ids, contexts, network, orders: See `joint_log_probs`.
-            joint: Weights, which learn from the text.
-            previous: The token before the first, -1 for none.
-        """
+        """(T,) log-probabilities of a text under contexts and network together; see `joint_log_probs`. previous: the token before the
+        first, -1 for none."""
         log_probs = np.zeros(len(ids))
         joint_log_probs(
             ids, contexts, network, orders, self.tree, joint, self.tables, previous + 1, np.float32(rate), log_probs
@@ -258,13 +253,8 @@ class ContextMixer:
         is_wanted: Bools | None = None,
         min_p: Floats | None = None,
     ) -> Floats:
-        """(n, V) distribution of the next token of each document, by contexts and network together.
-
-        Args:
-            probabilities: (n, V) of the network.
-            is_wanted: (n,) False for documents whose distribution is not needed, and is 0; None: all are.
-            min_p: (n,) tokens below this share of the top probability need not be exact, which takes less time; None: all are.
-        """
+        """(n, V) distribution of the next token of each document, by contexts and network together; see `reading.next_token_probabilities`.
+        Without `is_wanted` all are computed, without `min_p` exactly."""
         is_wanted = np.ones(len(probabilities), dtype=np.bool_) if is_wanted is None else is_wanted
         mixed = np.zeros(probabilities.shape, dtype=np.float32)
         min_p = np.zeros(len(probabilities), dtype=np.float32) if min_p is None else min_p
@@ -285,19 +275,11 @@ class ContextMixer:
         lowered: drawing.LoweredTokens | None = None,
         refused: Doubles | None = None,
     ) -> Doubles:
-        """Draw tokens, far quicker than by `step`: from its distribution, where all kinds of errors are accepted.
+        """Draw tokens, far quicker than by `step`: from its distribution, where all kinds of errors are accepted. For arguments see
+        `drawing.draw_tokens`; without them all documents are wanted, all errors accepted, and no tokens lowered.
 
         Args:
-            joint: The weights of each, which learn from its token.
-            probabilities: (n, V) of the network.
-            uniform: (n,) in [0, 1), which decides the tokens.
-            tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
-            is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
-            accepted: (G,) probability that each kind of error is accepted (see `error_rates`); None: all are.
-            tallies: (G, 2) to which is added how often each kind was drawn, and how often it was accepted; None: not tallied.
-            lowered: Tokens whose odds are lowered; None: none are.
-            refused: (n,) of -1, receives a number in [0, 1) for documents that must have any other token, which the caller draws by
-                it. Needed with `lowered`.
+            refused: Needed with `lowered`.
 
         Returns:
             (n,) probabilities of the tokens; 0 where none is needed.
@@ -317,14 +299,8 @@ class ContextMixer:
     def weights_if_accepted(
         self, rows: Memory, places: Ints, weights: Floats, accepted: Floats, min_p: Floats | None = None
     ) -> Floats:
-        """Weights (k, V) of the next tokens, multiplied by the probability that each is accepted if it is drawn.
-
-        Args:
-            places: (k,) the documents to which the weights belong.
-            weights: (k, V).
-            accepted: See `draw`.
-            min_p: (k,) weights below this share of the top product may stay as they are; None: none may.
-        """
+        """Weights (k, V) of the next tokens, multiplied by the probability that each is accepted if it is drawn; see
+        `error_rates.multiply_by_acceptance`."""
         min_p = np.zeros(len(weights), dtype=np.float32) if min_p is None else min_p.astype(np.float32)
         multiplied, own_words = weights.astype(np.float32), Words(rows.words, rows.num_words)
         model = (self.spelling, self.words, accepted)

@@ -1,4 +1,4 @@
-"""The words of a text, by the letters of their beginnings. Compiled loops.
+"""The words of a text, by the letters of their beginnings, and its pairs of characters. Compiled loops.
 
 Legend for shapes: T tokens, H slots.
 """
@@ -11,14 +11,25 @@ import numpy as np
 
 from anew.core.arrays import Int32s, Ints
 from anew.core.compiled import compiled, compiled_inner
-from anew.estimators.context_mixing.counts import Index, Keys, Spelling, combine_hashes, is_letter, lower_case
+from anew.estimators.context_mixing.counts import (
+    FIRST_NON_ASCII,
+    Index,
+    Keys,
+    Spelling,
+    begins_character,
+    combine_hashes,
+    is_letter,
+    longer_character,
+    lower_case,
+    pair_key,
+)
 
 MAX_LOAD = 0.5  # share of slots in use above which the table of words grows
 FIRST_SLOTS = 4096  # of that table; a short text needs no more
 
 
 class Words(NamedTuple):
-    """All beginnings of words of a text.
+    """All beginnings of words of a text, and of pairs of characters of which one is beyond ASCII.
 
     Attributes:
         table: (H,) hashes of their letters, H a power of two. The lowest bit says whether a word ends there; 0: free.
@@ -30,7 +41,7 @@ class Words(NamedTuple):
 
 
 def words_of(text: Int32s, spelling: Spelling) -> Words:
-    """The words of a text. text: (T,)."""
+    """The words and pairs of a text. text: (T,)."""
     slots = FIRST_SLOTS
     while True:
         words = Words(np.zeros(slots, np.uint64), np.zeros(1, np.int64))
@@ -41,11 +52,18 @@ def words_of(text: Int32s, spelling: Spelling) -> Words:
 
 @compiled
 def add_words(text: Int32s, spelling: Spelling, words: Words, most: int) -> bool:
-    """Add the words of a text (T,). Returns whether at most `most` slots were needed; otherwise some are missing."""
-    letters = np.uint64(0)
+    """Add the words and pairs of a text (T,). Returns whether at most `most` slots were needed; otherwise some are missing."""
+    letters, previous, character, last = np.uint64(0), np.uint64(0), np.uint64(0), np.int64(0)
     for t in range(len(text)):
         for position in range(spelling.starts[text[t]], spelling.starts[text[t] + 1]):
-            letters = add_byte(words, letters, np.int64(spelling.bytes[position]))
+            byte = np.int64(spelling.bytes[position])
+            letters = add_byte(words, letters, byte)
+            pair = pair_key(previous, character, byte) if is_compared(last, byte) else np.uint64(0)
+            if pair:
+                add_key(words, pair)
+            if begins_character(byte):
+                previous = character
+            character, last = longer_character(character, byte), byte
         if words.used[0] > most:
             return False
     return True
@@ -54,17 +72,28 @@ def add_words(text: Int32s, spelling: Spelling, words: Words, most: int) -> bool
 @compiled_inner
 def add_byte(words: Words, letters: np.uint64, byte: Index) -> np.uint64:
     """Add a beginning of a word, or its end. letters: a hash of those before, 0 outside of words. Returns that of the letters now."""
-    slot = slot_of(words.table, letters)
     if not is_letter(byte):
         if letters:
-            words.table[slot] |= np.uint64(1)
+            words.table[slot_of(words.table, letters)] |= np.uint64(1)
         return np.uint64(0)
     letters = combine_hashes(letters, np.uint64(lower_case(byte)))
-    slot = slot_of(words.table, letters)
-    if not words.table[slot]:
-        words.table[slot] = letters & ~np.uint64(1)
-        words.used[0] += 1
+    add_key(words, letters)
     return letters
+
+
+@compiled_inner
+def add_key(words: Words, key: np.uint64) -> None:
+    """Add a hash of a beginning, if it is not there."""
+    slot = slot_of(words.table, key)
+    if not words.table[slot]:
+        words.table[slot] = key & ~np.uint64(1)
+        words.used[0] += 1
+
+
+@compiled_inner
+def is_compared(last: Index, byte: Index) -> bool:
+    """Whether a pair of characters counts, by the last byte before and a byte of the second one: one of both is beyond ASCII."""
+    return bool(last >= FIRST_NON_ASCII or byte >= FIRST_NON_ASCII)
 
 
 @compiled_inner

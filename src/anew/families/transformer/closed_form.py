@@ -40,10 +40,7 @@ def fit_to_texts(
     max_tokens: int,
     max_learned: int,
 ) -> list[Ints]:
-    """Count at most `max_tokens` of a sweep, or their contexts.
-
-    Args:
-        max_learned: Tokens from which context mixing learns, at most.
+    """Count at most `max_tokens` of a sweep, or their contexts, of which context mixing learns from `max_learned`.
 
     Returns:
         The sequences (L,), which follow each other; documents are in random order.

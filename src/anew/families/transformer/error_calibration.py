@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from anew.core.arrays import Int32s
-from anew.core.specs import Batch, SampleRequest
+from anew.core.specs import Batch
+from anew.families.base import RequestOf
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_state import ContextState
@@ -24,17 +25,20 @@ DOCUMENTS_AT_ONCE = 8  # few samples, so that they become long in little time: b
 RECORDS_AT_ONCE = 32  # which are short; chosen
 TOKENS_BETWEEN = 64  # drawn before the rates are computed again
 MAX_TOKENS = 8192  # drawn in all: calibration ends with the step that reaches them; chosen
-ENOUGH_ROUNDS = 2  # of samples, after which it ends if nothing was drawn too often, as in most lists; chosen
+MIN_ROUNDS = 2  # of samples, after which it ends if nothing was drawn too often, as in most lists; chosen
 MAX_ROUNDS = 64  # in case all samples end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
 
 
-def calibrate_samples(family: SampledFamily, limit: OwnPassageLimit, documents: Iterable[Batch]) -> Iterator[int]:
+def calibrate_samples(
+    family: SampledFamily, limit: OwnPassageLimit, documents: Iterable[Batch], request_of: RequestOf
+) -> Iterator[int]:
     """Draw samples, and let them have errors, and repeat themselves, ever more nearly as often as the data.
 
     Args:
         limit: That of the family, which has counted how often the data repeats itself.
         documents: Held-out ones in which errors are counted, one a batch, whole from its beginning; see `documents_of`.
+        request_of: See `Family.calibrate_drawing`. Under other settings than those of the samples, the odds would be others.
 
     Yields:
         The tokens drawn so far, each time that what they tell has been kept; the caller may stop.
@@ -45,15 +49,16 @@ def calibrate_samples(family: SampledFamily, limit: OwnPassageLimit, documents: 
     n = DOCUMENTS_AT_ONCE if family.spec.packed else RECORDS_AT_ONCE
     for number in range(MAX_ROUNDS):
         is_good = bool((fit.odds == 1.0).all()) and (errors is None or not errors.has_documents)
-        if is_good and number >= ENOUGH_ROUNDS:
+        if is_good and number >= MIN_ROUNDS:
             return
-        keys = [(FIRST_SEED + number, index) for index in range(n)]
-        sampler = TokenSampler(family, SampleRequest(n=n), TransformerSampling(), keys)
+        seed = FIRST_SEED + number
+        request = request_of(n, seed)
+        sampler = TokenSampler(family, request, request.sampling_as(TransformerSampling), request.sample_keys(seed))
         for _ in sampler:
             assert sampler.own_passages is not None, "the limit has counted"
             sampler.own_passages.fit, sampler.own_passages.odds = fit, fit.odds
             if errors is not None:
-                errors.watch(sampler)
+                errors.attach_tallies(sampler)
             if fit.num_tokens < num_fitted + TOKENS_BETWEEN:
                 continue
             num_fitted = fit.num_tokens
@@ -88,7 +93,7 @@ class _ErrorFit:
         self.has_documents = bool(self._document_errors.any())
         self._tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
 
-    def watch(self, sampler: TokenSampler) -> None:
+    def attach_tallies(self, sampler: TokenSampler) -> None:
         """Count the errors of the next tokens, from the second one on: the first is drawn before there is a state."""
         _state_of(sampler).tallies = self._tallies
 

@@ -24,7 +24,7 @@ from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.estimators.context_mixing import compilation
 from anew.families._sizes import at_size, weights_within
-from anew.families.base import Family, Scale, TokenDraft
+from anew.families.base import Family, RequestOf, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.closed_form import fit_to_records, fit_to_texts
@@ -264,9 +264,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def calibrates_drawing(self) -> bool:
         return self.own_passages is not None and self.own_passages.is_counted
 
-    def calibrate_drawing(self, documents: Iterable[Batch]) -> Iterator[object]:
+    def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         if self.own_passages is not None and self.own_passages.is_counted:
-            yield from calibrate_samples(self, self.own_passages, documents)
+            yield from calibrate_samples(self, self.own_passages, documents, request_of)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
@@ -417,17 +417,18 @@ def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -
     inputs: list[GateInputs] = []
     targets: list[NDArray[np.int64]] = []
     held_out: list[NDArray[np.int64]] = []
+    classes: list[int] = []
     for batch in sweep:
         batch_inputs, batch_targets, counts = batch_gate_inputs(mixer, batch, family._fp32_logits)
         inputs.append(batch_inputs.rows(counts))
         targets.append(batch_targets[counts])
-        held_out += sequences_of([batch], MAX_FITTED_TARGETS)
+        held_out += sequences_of([batch], MAX_FITTED_TARGETS, classes)
         if sum(map(len, targets)) >= max_targets:
             break
     if not sum(map(len, targets)):
         return
     mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
-    if mixer.aligned and draws_copies(family, mixer.records, held_out):
+    if mixer.aligned and draws_copies(family, mixer.records, held_out, classes):
         mixer.leave_records_out()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from anew.core.specs import SampleRequest
 from anew.estimators.alignment_experts import AlignmentIndex
@@ -24,16 +25,21 @@ USUAL_QUANTILE = 0.9
 MAX_NEARER = 0.25
 
 
-def draws_copies(family: SampledFamily, records: AlignmentIndex, held_out: Sequence[Ints]) -> bool:
+def draws_copies(
+    family: SampledFamily, records: AlignmentIndex, held_out: Sequence[Ints], classes: Sequence[int]
+) -> bool:
     """Whether far more samples than held-out records are near to a training record.
 
     Args:
         held_out: Records with begin and end, as in a batch.
+        classes: Those of the held-out records, of which samples have as many of each; all are -1 without classes.
     """
     spread = np.linspace(0, len(held_out) - 1, min(NUM_HELD_OUT, len(held_out))).astype(int)
     usual = np.quantile(_nearness(records, [held_out[i] for i in spread]), USUAL_QUANTILE)
     sampling = TransformerSampling(max_tokens=MAX_TOKENS)
-    request = SampleRequest(NUM_DRAWN, sampling=sampling)
+    of_samples = np.linspace(0, len(held_out) - 1, NUM_DRAWN).astype(int)
+    labels = torch.tensor([classes[i] for i in of_samples]) if family.num_label_tokens else None  # (n,)
+    request = SampleRequest(NUM_DRAWN, labels, sampling=sampling)
     *_, draft = TokenSampler(family, request, sampling, [(0, index) for index in range(NUM_DRAWN)])
     begin, end = family.spec.special.get("begin"), family.spec.special.get("end")
     samples = []

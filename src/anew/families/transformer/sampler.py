@@ -162,6 +162,9 @@ class TokenSampler:
         self.prompt = self._prompt_ids()
         self.label_ids: Ints | None = None  # (n,)
         if family.num_label_tokens:
+            # The token for an unknown class is not trained: all training records have one
+            if request.labels is None or bool((request.labels < 0).any()):
+                raise ValueError("the model has classes, so each sample needs one; give `labels`")
             self.label_ids = family.label_ids(request.labels, request.n).cpu().numpy()
         rare = family.spec.rare_ids
         self.allowed = allowed_tokens(rare, family.spec.vocab, self.prompt)
@@ -215,7 +218,7 @@ class TokenSampler:
 
     @contextlib.contextmanager
     def _end_forbidden(self) -> Iterator[None]:
-        """Without the end token, which also follows the last line of a document: a passage that begins by it would be empty."""
+        """Without the end token, which also follows the last line of a document: a passage that begins with it would be empty."""
         allowed = self.allowed
         if self.end_id is not None:
             shape = (self.request.n, self.family.spec.vocab)
