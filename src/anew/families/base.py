@@ -266,10 +266,18 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Examples that `fit_closed_form` reads at most; None: all. They come from everywhere in the data."""
         return None
 
+    def note_partial_sweep(self) -> None:
+        """Called after `fit_closed_form` where the sweep left out train data."""
+
     def fit_latents(self, sweep: Iterable[Batch]) -> None:
         """Fit the distribution of the latents of a trained network in closed form, into buffers, before `calibrate`.
 
         Also called during training, with fewer items, before samples are shown. sweep: Batches of train data, as in training."""
+
+    @property
+    def max_calibrated_targets(self) -> int | None:
+        """Targets that `calibrate` reads at most, which then come from everywhere in the validation part; None: all."""
+        return None
 
     def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Fit, after training, what needs held-out validation data, from scoring batches of it."""

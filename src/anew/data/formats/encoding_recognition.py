@@ -151,9 +151,8 @@ def best_of(scores_by_codec: Mapping[str, float], sample: bytes) -> Recognised |
     near = sorted((c for c, score in scores_by_codec.items() if score >= highest - SAME), key=lambda c: _ORDER[c])
     best = max(near, key=lambda c: scores_by_codec[c])
     texts = {codec: sample.decode(codec, "replace") for codec in near}
-    alike = [
-        codec for codec in near if len(texts[codec]) == len(texts[best])
-    ]  # an encoding of single bytes has similar ones
+    # An encoding of single bytes has similar ones
+    alike = [codec for codec in near if len(texts[codec]) == len(texts[best])]
     places = _differences([texts[codec] for codec in alike])
     best = max(
         alike, key=lambda c: (sum(_plausibility(texts[c], at) for at in places), bool(places) * scores_by_codec[c])

@@ -24,9 +24,8 @@ IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filenam
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
 ROLES = ("text", "image", "label")
-WHOLE_ROW = (
-    "\n"  # takes the place of a column's name where rows are read as they are; names are stripped, so none is this
-)
+# Takes the place of a column's name where rows are read as they are; names are stripped, so none is this
+WHOLE_ROW = "\n"
 TEXT_MODALITY = "text"
 IN_CELLS = ("molecule", "protein")  # modalities whose items also stand in cells of tables, which look like text
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names

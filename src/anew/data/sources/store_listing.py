@@ -198,9 +198,8 @@ def _pages_by_folder(system: FileSystem, root: str, shown: str, keys: dict[str, 
 
     listed = addresses.reached(lambda: system.ls(root.rstrip("/"), detail=True), shown)
     entries = [(str(info["name"]), info) for info in cast(list[Info], listed)]
-    top = [
-        (name, info) for name, info in entries if f"{name.rstrip('/')}/" != root
-    ]  # some stores list the folder itself, too
+    # Some stores list the folder itself, too
+    top = [(name, info) for name, info in entries if f"{name.rstrip('/')}/" != root]
     folders = sorted(f"{name.rstrip('/')}/" for name, info in top if info.get("type") == "directory")
     sampled = folders[:: max(1, len(folders) // MAX_STREAMS)][:MAX_STREAMS] if len(folders) > FEW_FOLDERS else []
     if len(folders) > MAX_FOLDERS or sum(len(below(name).paths) for name in sampled) < PAGE_OBJECTS * len(sampled):

@@ -50,9 +50,11 @@ def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[
         return code, [], ["the source's own train, validation and test parts are kept"]
     if "test" in parts:
         code["test"] = split.TEST
-        return code, [split.VALIDATION], ["the source's own test part is kept; validation is carved from train"]
+        return code, [split.VALIDATION], ["the source's own test part is kept; validation is split off from train"]
     code["validation"] = split.TEST
-    note = "the source's own validation part is what gets scored (test); another validation part is carved from train"
+    note = (
+        "the source's own validation part is what gets scored (test); another validation part is split off from train"
+    )
     return code, [split.VALIDATION], [note]
 
 

@@ -19,7 +19,8 @@ from anew.core.threads import available_threads, map_in_threads
 from anew.families.transformer.context_head import ContextHead, PathLogits
 from anew.families.transformer.sweep_sequences import segments_of
 
-MAX_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
+# Held-out targets to which weights are fitted; as many as for the gate, see `gate_fitting.py`
+MAX_FITTED_TARGETS = 131_072
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
 LogitsOf = Callable[[Batch], Tensor]  # (B, L, V) of a batch, in fp32

@@ -117,9 +117,8 @@ def gate_features(
         log_odds: (n,) evidence for a relative; None without aligned records.
     """
     longest = (contexts >= 0).sum(0) - 1  # (n,)
-    of_longest = np.empty(
-        (len(longest), 2)
-    )  # log of the number of tokens that followed it, what it leaves to shorter ones
+    # Log of the number of tokens that followed it, what it leaves to shorter ones
+    of_longest = np.empty((len(longest), 2))  # (n, 2)
     for k in set(longest.tolist()):
         rows = np.flatnonzero(longest == k)
         level, context = counts.levels[k], contexts[k, rows]

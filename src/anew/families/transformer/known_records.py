@@ -37,8 +37,14 @@ class KnownRecords(FittedBuffers):
         spellings: (V,) the bytes of each token, by which fields are found; () where there are none.
     """
 
-    # Key fields (F, 2): code points of their delimiters, and their columns. They are there only if records hardly repeat
-    dtypes: Mapping[str, torch.dtype] = {"hashes": torch.int64, "fields": torch.int64, "keys": torch.int64}
+    # Key fields (F, 2): code points of their delimiters, and their columns. They are there only if records hardly repeat; "others" is
+    # there if training records were left out
+    dtypes: Mapping[str, torch.dtype] = {
+        "hashes": torch.int64,
+        "fields": torch.int64,
+        "keys": torch.int64,
+        "others": torch.bool,
+    }
 
     def __init__(self, special: Mapping[str, int], spellings: Sequence[bytes] = ()) -> None:
         super().__init__()
@@ -113,6 +119,16 @@ class KnownRecords(FittedBuffers):
         content = ids[first : int(ends[0]) if len(ends) else None].tolist()
         return b"".join([self.spellings[token] for token in content]).decode("utf-8", "replace")
 
+    def note_others(self) -> None:
+        """Note that there are more training records than those that are kept."""
+        if self.is_fitted:
+            self.set_buffers({"others": np.array(True)})
+
+    @property
+    def are_all(self) -> bool:
+        """Whether all training records are kept."""
+        return self.is_fitted and "others" not in self._buffers
+
     def hash_of(self, ids: Ints) -> int | None:
         """Hash of a whole record, with or without its begin token; None for other ids: without an end, or read backwards."""
         ends = np.flatnonzero(ids == self.end_id)
@@ -132,8 +148,8 @@ class KnownRecords(FittedBuffers):
         return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
 
     def are_known(self, rows: Sequence[Numbers], max_length: int) -> list[bool | None] | None:
-        """Whether each of these records (ids) is a training record; None for those that begin as one which was cut; None if no
-        records are kept.
+        """Whether each of these records (ids) is a training record; None for those of which that is not known, since they begin as one
+        which was cut, or not all records are kept; None if no records are kept.
 
         max_length: ids that follow the begin token in the longest record that is not cut.
         """
@@ -141,7 +157,7 @@ class KnownRecords(FittedBuffers):
             return None
         known = set(self.among([row.astype(np.int64) for row in rows]).tolist())
         return [
-            True if i in known else None if self._begins_as_known(row, max_length) else False
+            True if i in known else None if not self.are_all or self._begins_as_known(row, max_length) else False
             for i, row in enumerate(rows)
         ]
 

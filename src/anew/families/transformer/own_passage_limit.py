@@ -234,11 +234,11 @@ class OddsFit:
         # And one more: one hit at one place is many deviations where data hardly ever goes on, and is asked about after each turn
         is_certain = np.abs(excess) > MIN_EXCESS * deviations + 1.0
         changed = np.flatnonzero(is_certain & ((excess > 0) | (self.odds < 1.0)) & (num > 0))
-        wanted, actual = self._rates[changed], (num_on[changed] + 0.5) / (num[changed] + 1.0)
-        factors = np.clip(wanted / (1.0 - wanted) / (actual / (1.0 - actual)), 1.0 / MAX_CHANGE, MAX_CHANGE)
-        self._is_fitted[changed] = (
-            True  # before any is changed, so that none gets the change of a shorter one on top of its own
-        )
+        target_rates, sample_rates = self._rates[changed], (num_on[changed] + 0.5) / (num[changed] + 1.0)
+        ratios = target_rates / (1.0 - target_rates) / (sample_rates / (1.0 - sample_rates))
+        factors = np.clip(ratios, 1.0 / MAX_CHANGE, MAX_CHANGE)
+        # Before any is changed, so that none gets the change of a shorter one on top of its own
+        self._is_fitted[changed] = True
         for kind, factor in zip(changed.tolist(), factors.tolist(), strict=True):
             self._multiply(kind, factor)
 
