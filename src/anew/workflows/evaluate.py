@@ -112,7 +112,7 @@ def evaluate_run(
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
         targets, measured_pace = sample_targets(dataset), Pace(pace)
         if limit is not None and limit.is_short:
-            targets = targets.in_short_report()
+            targets = targets.in_short_report(is_crowded=limit.crowding >= MIN_CROWDING)
         left: float | None = None
         work = SharedWork()
         if world is None:
@@ -189,7 +189,7 @@ class Sampling:
         if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
             return False
         first = MIN_ITEMS - drawn if drawn < MIN_ITEMS else max(1, self.pace.affordable(share * seconds / 2.0))
-        targets = self.targets._replace(least=max(self.targets.least, worthwhile))
+        targets = self.targets._replace(least=max(self.targets.least, worthwhile), few_first=False)
         self.samples, self.notes, is_stopped = _sampled(
             self.model, self.n, targets, self.seed, seconds, reporter, first, self.pace, self.samples
         )

@@ -92,6 +92,7 @@ class Audio(GridModality):
         labels_from_filenames=True,
         unsupported_suffixes=dict.fromkeys((".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"),
         num_saved_samples=24,
+        unfit_sampling=frozenset({"tile", "frames"}),
     )
 
     config: AudioConfig
