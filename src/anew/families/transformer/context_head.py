@@ -351,9 +351,7 @@ class ContextHead(FittedBuffers):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        lowered = (
-            None if own_passages is None else own_passages.lowered_tokens(state.share.weights, network, self.uniform)
-        )
+        lowered = None if own_passages is None else own_passages.lowered(state.share.weights, network, self.uniform)
         refused = np.full(len(rows), -1.0)
         step = (rate, is_wanted, state.accepted, state.tallies, lowered, refused)
         chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, *step)

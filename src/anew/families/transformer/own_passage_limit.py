@@ -175,7 +175,7 @@ class OwnPassageRows:
         excess = np.maximum(self._surplus - self._usual_surplus, 0.0)
         return (self.odds[self.kinds] * np.exp(-np.minimum(excess, MAX_EXCESS))).astype(np.float32)
 
-    def lowered_tokens(self, expert_weights: Doubles, network: Floats, uniform: Floats) -> LoweredTokens:
+    def lowered(self, expert_weights: Doubles, network: Floats, uniform: Floats) -> LoweredTokens:
         """The tokens that go on with passages, as context mixing draws them.
 
         Args:
