@@ -11,12 +11,12 @@ import numpy as np
 
 from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
-from anew.families.transformer.context_scoring import LogitsOf
-from anew.families.transformer.gate_features import GateInputs
-from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
-from anew.families.transformer.record_nearness import draws_copies
-from anew.families.transformer.sampler import SampledFamily
+from anew.families.transformer.contexts.context_scoring import LogitsOf
+from anew.families.transformer.counts.gate_features import GateInputs
+from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.record_nearness import draws_copies
+from anew.families.transformer.drawing.sampler import SampledFamily
 from anew.families.transformer.sweep_sequences import sequences_of
 
 # Held-out targets to which the gate is fitted, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
