@@ -110,3 +110,38 @@ def test_a_changed_picture_is_read_again_and_a_damaged_cache_is_made_again(
     assert changed.scan.parts == damaged.scan.parts
     for data in (first, changed, damaged):
         data.close()
+
+
+def test_a_second_training_knows_the_classes_that_the_first_one_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the parts were given, it knew none, and read a whole sweep for their shares."""
+    data = tmp_path / "data"
+    for number, (part, label) in enumerate([("train", "a")] * 30 + [("train", "b")] * 10 + [("test", "a")] * 10):
+        (data / part / label).mkdir(parents=True, exist_ok=True)
+        picture(data / part / label / f"{number}.png", number)
+    first, second = (learned(data, tmp_path / "cache", monkeypatch) for _ in range(2))
+    for opened in (first, second):
+        monkeypatch.setattr(opened._store, "rows", lambda part: pytest.fail("a sweep was read"))
+        counts = opened._store.label_counts()
+        assert set(counts) == {0, 1} and counts[0] > counts[1] > 0
+        opened.close()
+    assert first._store.label_counts() == second._store.label_counts()
+
+
+@pytest.mark.parametrize(
+    ("module", "method"), [("fitting", "glimpse"), ("signature_cache", "signature")], ids=["learned", "signatures"]
+)
+def test_another_version_of_anew_learns_again(
+    module: str,
+    method: str,
+    tmp_path: Path,
+    folder: Path,
+    decoded: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned(folder, tmp_path / "cache", monkeypatch).close()
+    first = decoded[method]
+    monkeypatch.setattr(f"anew.data.loading.{module}.__version__", "other")
+    learned(folder, tmp_path / "cache", monkeypatch).close()
+    assert first > 0 and decoded[method] == 2 * first

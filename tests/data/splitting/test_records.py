@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from anew.core import isolation
+from anew.core.reading_time import ReadingTime
 from anew.data.modalities.image import Image, ImageConfig
 from anew.data.sources.base import Shard
-from anew.data.splitting import records
+from anew.data.splitting import records, row_choice
 from anew.data.splitting.records import Records
 from anew.data.types import Item
 
@@ -20,11 +23,11 @@ IMAGE = Image(ImageConfig())
 
 
 class ShardList:
-    """A source of items in memory, in two shards."""
+    """A source of items in memory, in shards of equal size."""
 
-    def __init__(self, items: list[Item]) -> None:
-        half = len(items) // 2
-        self.items = {"0": items[:half], "1": items[half:]}
+    def __init__(self, items: list[Item], num_shards: int = 2) -> None:
+        size = len(items) // num_shards
+        self.items = {str(i): items[i * size : (i + 1) * size] for i in range(num_shards)}
         self.shards = [Shard(name, len(items), 0, None) for name, items in self.items.items()]
         self.refusals: list[Any] = []
 
@@ -71,3 +74,29 @@ def test_items_that_cannot_be_used_are_refused_by_name() -> None:
     contents = read([png(0), b"no picture", png(1), png(2)])
     assert [refusal.name for refusal in contents.refusals] == ["1.png"]
     assert contents.places == [(0, 0), (1, 0), (1, 1)] and contents.lengths == {0: 2, 1: 2}
+
+
+def test_rows_that_an_earlier_command_read_do_not_make_others_seem_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second command on 12 sorted classes read two of them whole, and none of the others."""
+    monkeypatch.setattr(records, "MIN_READ", 64)
+    monkeypatch.setattr(row_choice, "MIN_ROWS_OF_SHARD", 4)
+    monkeypatch.setattr(records, "TRIAL_ROWS", 2)
+    seconds, original = [0.0], isolation.each
+
+    def slowly(method: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        listed = list(items)
+        seconds[0] += len(listed)
+        return original(method, listed)
+
+    monkeypatch.setattr(isolation, "each", slowly)
+    source: Any = ShardList([Item(f"{i}.png", png(i)) for i in range(256)], 8)
+    known: dict[int, int] = {}
+    num_read = []
+    for _ in range(2):
+        reading = ReadingTime(1600.0, clock=lambda: seconds[0])
+        contents = Records(known)
+        contents.read(source, source.shards, IMAGE, list(range(8)), reading)
+        num_read.append(Counter(shard for shard, _ in contents.places))
+    first, second = num_read
+    assert first.total() < 200 and len(first) == len(second) == 8
+    assert max(second.values()) < 32 and second.total() < 1.5 * first.total()

@@ -1,8 +1,9 @@
-"""What a modality learns from data is kept on disk for the next training on it: those of a comparison learn the same."""
+"""What a modality learns from data is kept on disk for the next training on it that has no time limit."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from anew.core.files import cache_root
+from anew.core.version import __version__
 from anew.data.loading.cache import DiskCache, cache_name
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
@@ -29,7 +31,8 @@ def fit_modality(
 ) -> None:
     """Let a modality learn from the train part, or restore what it learned from the same items with the same budget.
 
-    That is kept where bodies must be decoded for it, and where it does not depend on the clock.
+    That is kept where bodies must be decoded for it, and where it does not depend on the clock, for
+    this version of Anew: others may learn something else.
 
     Args:
         modality, store, size, labels: What is learned from.
@@ -40,19 +43,24 @@ def fit_modality(
         modality.fit(store.fit_items(), size, labels)
         return
     budget = {key: value for key, value in asdict(size).items() if key != "reading"}
-    disk = DiskCache(cache_root(cache), cache_name(NAME, *name, budget, list(labels), *store.division_name))
-    if not _is_restored(modality, disk):
+    disk = DiskCache(
+        cache_root(cache), cache_name(NAME, __version__, *name, budget, list(labels), *store.division_name)
+    )
+    if not _is_restored(modality, store, disk):
         modality.fit(store.fit_items(), size, labels)
-        text = json.dumps(modality.state())
-        disk.store_arrays(NAME, {"state": np.frombuffer(text.encode(), dtype=np.uint8)})
+        text = json.dumps({"state": modality.state(), "classes": store.class_counts})
+        disk.store_arrays(NAME, {"learned": np.frombuffer(text.encode(), dtype=np.uint8)})
 
 
-def _is_restored(modality: Modality, disk: DiskCache) -> bool:
+def _is_restored(modality: Modality, store: StreamingStore, disk: DiskCache) -> bool:
     """Restore what was learned, if it was stored and is not damaged."""
     stored = disk.load_arrays(NAME)
     try:
+        learned = json.loads(stored["learned"].tobytes())
+        classes = Counter({str(name): int(count) for name, count in learned["classes"].items()})
         # Only modalities of text have further files
-        modality.restore(json.loads(stored["state"].tobytes()), Path())
+        modality.restore(learned["state"], Path())
     except (KeyError, TypeError, AttributeError, ValueError):
         return False
+    store.class_counts = classes
     return True

@@ -9,6 +9,7 @@ import numpy as np
 
 from anew.core import settings as configs
 from anew.core.files import cache_root
+from anew.core.version import __version__
 from anew.data.loading.cache import DiskCache, cache_name
 from anew.data.modality import Modality
 
@@ -18,6 +19,8 @@ NAME = "signatures"
 
 class SignatureCache:
     """Keys of the items at one place. They are known by their content, so an item whose bytes have changed is another one.
+
+    Other versions of Anew may compute other signatures, so each has a cache of its own.
 
     Attributes:
         keys: See `splitting.records.alike_keys`; what is added is kept by `save`.
@@ -33,6 +36,7 @@ class SignatureCache:
         settings = configs.to_json(modality.config)
         name = cache_name(
             NAME,
+            __version__,
             os.path.abspath(place) if os.path.exists(place) else place,
             modality.name,
             settings,

@@ -55,6 +55,8 @@ class StreamingStore:
 
     Attributes:
         division_name: JSON values that change with any file and with the parts of items: caches know the data by them.
+        class_counts: Items of the train part by the name of their class, "" without one; of a source that is divided unread those of
+            `fit_items`.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class StreamingStore:
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
         if not self._train:
             raise DataError(f"{source.path!r} has no train part")
-        self._classes = self._split.classes
+        self.class_counts = self._split.classes
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
@@ -136,7 +138,7 @@ class StreamingStore:
         if not items:
             raise DataError(self._nothing_to_fit(numbers))
         self._fit_items = items
-        self._classes = self._classes or Counter(item.label or "" for item in items)
+        self.class_counts = self.class_counts or Counter(item.label or "" for item in items)
         return items
 
     def _nothing_to_fit(self, numbers: Sequence[int]) -> str:
@@ -355,11 +357,11 @@ class StreamingStore:
 
     def label_counts(self) -> Counter[int]:
         """Train items by class number; only those of a sweep if the source was divided unread."""
-        if not self._classes:
+        if not self.class_counts:
             labels = self.rows(split.TRAIN).labels
             return Counter() if labels is None else Counter(labels.tolist())
         numbers = self._encoder.labels
-        return Counter({numbers[name]: n for name, n in self._classes.items() if name in numbers})
+        return Counter({numbers[name]: n for name, n in self.class_counts.items() if name in numbers})
 
     def close(self) -> None:
         """End the background thread."""

@@ -10,7 +10,7 @@ import numpy as np
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import Group, MetricSpec, Score
 from anew.functional.intervals import clopper_pearson
-from anew.functional.key_fields import find_key_fields
+from anew.functional.key_fields import find_key_fields, is_counter
 
 KNOWN_KEYS = MetricSpec(
     "known_keys",
@@ -33,7 +33,10 @@ def key_scores(
     """
     scores = []
     for field in find_key_fields(known):
-        values, name = {field.value(record) for record in training} - {None}, f"field {field.column + 1}"
+        values = {value for record in training if (value := field.value(record)) is not None}
+        if is_counter(values):  # `known` may be too few of many records to show it
+            continue
+        name = f"field {field.column + 1}"
         is_known, is_real_known = (
             np.array([field.value(record) in values for record in part]) for part in (samples, held_out)
         )
