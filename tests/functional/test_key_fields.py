@@ -16,7 +16,7 @@ CODES = [i * 7919 % 100_003 for i in range(400)]
         ([f"10de:{i:04x} Device {'A' * (i % 3)}" for i in range(400)], [(" ", 0)]),
         ([f"{COLOURS[i % 3]};{code};{i % 7}" for i, code in enumerate(CODES)], [(";", 1)]),
         ([f'{{"id": {code}, "colour": "{COLOURS[i % 3]}"}}' for i, code in enumerate(CODES)], [(",", 0)]),
-        ([f'{i % 7},"{COLOURS[i % 3]}, {i % 2}",{code / 7}' for i, code in enumerate(CODES)], [(",", 2)]),
+        ([f'{i % 7},"{COLOURS[i % 3]}, {i % 2}",A{code}' for i, code in enumerate(CODES)], [(",", 2)]),
         ([f"{i};{COLOURS[i % 3]}" for i in range(400)], []),  # rows are numbered
         ([f"{COLOURS[i % 3]};{code};{i % 7}" for i, code in enumerate(CODES[:200])], []),  # too few to tell
         ([f"{COLOURS[i % 3]} {code}" for i, code in enumerate(CODES)] * 2, []),  # whole records repeat

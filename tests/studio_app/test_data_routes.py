@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,22 @@ def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: P
     (seen,) = [event["seen"] for event in made if "seen" in event]
     assert seen["items"] == 60 and seen["columns"] == ["writer", "remark"]
     assert seen["sheet"][0]["text"].startswith("note ")
+
+
+def test_a_process_that_looks_ends_by_itself_and_may_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was killed at its last event, before its decoders ended, and a line of a library cut the answer off."""
+    program = (
+        "import atexit, json, pathlib, sys; atexit.register(pathlib.Path(sys.argv[1]).write_text, 'ended'); "
+        "print('a warning'); print(7); print(json.dumps({'end': True}), flush=True)"
+    )
+    exit_file = tmp_path / "exit.txt"
+    monkeypatch.setattr(
+        "anew.studio_app.data_routes.own_command", lambda *words: [sys.executable, "-c", program, str(exit_file)]
+    )
+    (tmp_path / "names.txt").write_text("Ada\n")
+    with client_of(tmp_path) as client:
+        assert events(client.post("/api/look", json={"data": "names.txt"})) == [{"end": True}]
+    assert exit_file.read_text() == "ended"
 
 
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from anew.evaluation.score import Question, Score
 
-Questions: TypeAlias = tuple[Question, ...]
+Questions: TypeAlias = tuple[Question | Literal["novelty"], ...]
 CLOSENESS: Questions = ("closeness",)
 VARIETY: Questions = ("variety",)
-BOTH: Questions = ("closeness", "variety")
+BOTH: tuple[Question, ...] = ("closeness", "variety")
+# Beside the copying test, which has a note of its own
+NOVELTY: Questions = ("novelty",)
 NEITHER: Questions = ()
 # Names of what was not measured, and the questions that it helps to answer
 Unmeasured: TypeAlias = Mapping[str, Questions]

@@ -77,7 +77,10 @@ class MeasuringRecord:
             help to answer.
         has_further: Whether further ones follow, whose names are not known yet.
         measured: Names of the metrics of `metrics_in_time` that were measured.
+        further_questions: The questions that further ones help to answer.
     """
+
+    further_questions: Questions = BOTH
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
@@ -101,4 +104,4 @@ class MeasuringRecord:
     @property
     def unmeasured(self) -> Unmeasured:
         """Names of what was not measured, and the questions that it helps to answer; complete once `scores` has ended or was stopped."""
-        return self.named_unmeasured | ({FURTHER_FIGURES: BOTH} if self.has_further else {})
+        return self.named_unmeasured | ({FURTHER_FIGURES: self.further_questions} if self.has_further else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import itertools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -85,8 +85,8 @@ def _is_key(values: Sequence[str | None]) -> bool:
 def _numbers(values: Collection[str]) -> NDArray[np.int64]:
     """The different numbers (n,) that values stand for, in rising order: whole ones, or seconds of times; none if one is neither."""
     names = list(values)
-    prefix = os.path.commonprefix(names).rstrip(DIGITS)
-    suffix = os.path.commonprefix([name[::-1] for name in names])[::-1].lstrip(DIGITS)
+    prefix = _common_beginning(names).rstrip(DIGITS)
+    suffix = _common_beginning([name[::-1] for name in names])[::-1].lstrip(DIGITS)
     digits = [name[len(prefix) : len(name) - len(suffix)].strip() for name in names]
     if all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in digits):
         return np.unique(np.array([int(text) for text in digits], dtype=np.int64))
@@ -96,6 +96,14 @@ def _numbers(values: Collection[str]) -> NDArray[np.int64]:
         return np.zeros(0, dtype=np.int64)
     begin = datetime(1, 1, 1)
     return np.unique(np.array([(time - begin).total_seconds() for time in times]).astype(np.int64))
+
+
+def _common_beginning(names: Sequence[str]) -> str:
+    # All others lie between these two
+    first, last = min(names, default=""), max(names, default="")
+    return "".join(
+        mark for mark, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    )
 
 
 def _split(record: str, delimiter: str, most: int = -1) -> list[str]:

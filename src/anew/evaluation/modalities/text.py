@@ -15,7 +15,7 @@ from anew.evaluation.copy_audits import with_facts_of_pool
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
 from anew.evaluation.item_sets import Embedder
-from anew.evaluation.measure import Measure
+from anew.evaluation.measure import BOTH, NOVELTY, Measure
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
@@ -66,6 +66,7 @@ class TextEvaluation(Evaluation[str]):
     noun = "texts"
     feature_description = f"{FEATURES} features ({NAME})"
     unit = "character"
+    further_questions = (*BOTH, *NOVELTY)
 
     def __init__(self, inputs: EvaluationInputs[str]) -> None:
         super().__init__(inputs)

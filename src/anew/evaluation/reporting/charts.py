@@ -52,7 +52,7 @@ class ScaleChart:
 
 def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
     """The scale from the metric's minimum to `end`, or to a fitting end; None if the score is not finite."""
-    values = [v for v in (score.value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
+    values = [v for v in (score.shown_value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
     start = score.spec.minimum
     end = _scale_end(score, max(values, default=0.0)) if end is None else end
     if end <= start or not math.isfinite(score.value):
@@ -63,11 +63,11 @@ def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
 
     naive = score.naive_baseline
     naive_is_far = naive is not None and naive > end * 1.001
-    label = f"{score.spec.title}: {score.value:.4g}"
+    label = f"{score.spec.title}: {score.shown_value:.4g}"
     label += "" if score.real_baseline is None else f", real data {score.real_baseline:.4g}"
     label += "" if naive is None else f", naive generator {naive:.4g}"
     return ScaleChart(
-        value=share(score.value) or 0.0,
+        value=share(score.shown_value) or 0.0,
         low=None if score.interval is None else share(score.low),
         high=None if score.interval is None else share(score.high),
         real_baseline=share(score.real_baseline),

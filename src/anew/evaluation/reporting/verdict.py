@@ -122,7 +122,7 @@ class Verdict:
             else:
                 is_known = self._repeated_text is not None or self._known_keys is not None
                 repeats = copies.repeats_too_often or is_known
-                is_proven = copies.has_power and not repeats
+                is_proven = copies.has_power and not repeats and not self._unmeasured_novelty
                 grades["novelty"] = "good" if is_proven and not self._is_nothing_real else "fair"
         return grades
 
@@ -225,6 +225,12 @@ class Verdict:
         return score if score is not None and _beyond_held_out(score) > MANY_KNOWN_KEYS else None
 
     @cached_property
+    def _unmeasured_novelty(self) -> str:
+        """A clause on what was not measured and might show that samples are not new; "" if nothing is missing."""
+        names = [name for name, questions in self.unmeasured.items() if "novelty" in questions]
+        return f"{UNMEASURED}: {first_listed(names, MAX_FIGURES)}" if names else ""
+
+    @cached_property
     def _recited_text(self) -> Score | None:
         """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied."""
         score = self._repeated_text
@@ -244,6 +250,8 @@ class Verdict:
             return clause
         keys = self._known_keys
         clause = clause if keys is None else f"{_keys_clause(keys)}; {clause}"
+        if self._unmeasured_novelty:
+            clause = f"at best partly: {clause}; {self._unmeasured_novelty}"
         conjunction = "and" if copying.has_but else "but"
         if self._is_nothing_real:
             return f"{clause}; {conjunction} the samples do not look like your data"
@@ -258,7 +266,9 @@ class Verdict:
             repeated = "" if self._repeated_text is None else f"Much of the text repeats training data: {verbatim}"
             keys = self._known_keys
             known = "" if keys is None else f"{_keys_clause(keys)}, where it hardly ever repeats."
-            return [repeated, known, copy_verdict(copies).sentence, self._novelty_caveat(copies)]
+            missing = self._unmeasured_novelty
+            missing = f"{missing.capitalize()}; the notes say why." if missing and not copies.detected else ""
+            return [repeated, known, copy_verdict(copies).sentence, missing, self._novelty_caveat(copies)]
         others = "The copying test, which compares whole passages, does not prove it by itself."
         return [f"The text is copied: {verbatim}", copy_verdict(copies).sentence if copies.detected else others]
 

@@ -133,7 +133,7 @@ def measure_scores(
             for score in scores:
                 measurements.scores.append(score)
                 real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
-                reporter.message(f"  {score.name}: {score.value:.4g}{real}")
+                reporter.message(f"  {score.name}: {score.shown_value:.4g}{real}")
     except TimeIsUp:
         return False
     return True

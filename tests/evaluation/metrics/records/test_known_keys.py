@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anew.evaluation.measure import NOVELTY
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.records.known_keys import key_scores
 from anew.evaluation.reporting.verdict import Verdict
@@ -33,3 +34,26 @@ def test_records_without_keys_have_no_score() -> None:
     assert (
         list(key_scores(names[:50], names[50:100], [f"{n} x" * (i % 4 + 1) for i, n in enumerate(names)], names)) == []
     )
+
+
+NOTHING_FOUND = CopyTestResult(False, 0.5, 0.0, 0.0, 0.02, "scan", [], "edits", 200, 1_000, 200, 1_000)
+
+
+def test_numbers_of_rows_have_no_score() -> None:
+    """Of rows numbered 0 to 2,999 every new one has a number that is there, and 89% of the samples had a known key."""
+    rows = [f"{i},{i % 7},{'ab'[i % 2]}" for i in range(3_000) if i % 10]
+    held_out = [f"{i},{i % 7},{'ab'[i % 2]}" for i in range(0, 3_000, 10)]
+    samples = [f"{i},{(i + 3) % 7},{'ab'[i % 2]}" for i in range(0, 3_000, 7)]
+    assert list(key_scores(samples, held_out, rows, rows)) == []
+    assert list(key_scores(samples, held_out, rows[::5], rows)) == [], "keys are sought in some of many records"
+
+
+def test_samples_are_at_best_partly_new_where_their_keys_were_not_measured() -> None:
+    unmeasured = {"values that never repeat": NOVELTY}
+    assert Verdict([], NOTHING_FOUND).grades["novelty"] == "good"
+    verdict = Verdict([], NOTHING_FOUND, unmeasured)
+    assert verdict.grades["novelty"] == "fair"
+    clause = verdict.figures["novelty"]
+    assert clause.startswith("at best partly: no copies found") and "not measured: values that never repeat" in clause
+    assert "Not measured: values that never repeat; the notes say why." in verdict.sentences()["novelty"]
+    assert Verdict([], NOTHING_FOUND, {"the spectrum": ("closeness",)}).grades["novelty"] == "good"

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.measure import BOTH, NEITHER, VARIETY, Measure
+from anew.evaluation.measure import BOTH, NEITHER, NOVELTY, VARIETY, Measure
 from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
@@ -109,7 +109,7 @@ class TextStatistics:
                 "beginnings and ends": Measure(partial(record_end_scores, sets)),
                 "formats": Measure(partial(format_scores, sets), BOTH),
                 "order of numbers": Measure(partial(number_scores, sets)),
-                "values that never repeat": Measure(self._known_keys, NEITHER),
+                "values that never repeat": Measure(self._known_keys, NOVELTY),
             }
             # Of the training part, since there may be too few samples for as many training records to show a format
             if sets.row_format is not None:
@@ -118,7 +118,8 @@ class TextStatistics:
             **of_records,
             "4-grams": Measure(self._fourgrams),
             "repetition": Measure(self._repeats, VARIETY),
-            VERBATIM_MEASURE: Measure(self._verbatim, NEITHER),
+            # Of records the copying test sees it
+            VERBATIM_MEASURE: Measure(self._verbatim, NEITHER if self.records else NOVELTY),
         }
 
     def repetitive(self) -> Iterator[Score]:
