@@ -112,7 +112,9 @@ def main() -> None:
                 rows.add(what=f"{options.files:,} small files, {way} as a folder", arrived=found, **copied)
             browser.close()
         begun = time.perf_counter()
-        seen = json.loads(client.post("/api/look", json.dumps({"data": upload}), {"Content-Type": "application/json"}))
+        answer = client.post("/api/look", json.dumps({"data": upload}), {"Content-Type": "application/json"}).decode()
+        events = [json.loads(part.removeprefix("data: ")) for part in answer.split("\n\n") if part]
+        seen = next((event["seen"] for event in events if "seen" in event), {})
         seconds = time.perf_counter() - begun
         rows.add(what=f"a look at {options.files:,} small files", items=seen.get("items"), seconds=seconds)
     finally:

@@ -150,6 +150,16 @@ def test_sweep_stays_in_its_part_and_keeps_limits(source: Path) -> None:
         assert sum(len(b) for b in batches) == 5 and batches[0].mask is not None
 
 
+def test_units_of_targets_are_those_that_scoring_reads(source: Path) -> None:
+    data = opened(source)
+    store, number = data.opened_part("train")
+    rows = store.rows(number)
+    size = sum(int(batch.mask.sum()) for batch in data.scoring("train") if batch.mask is not None)
+    batches = data.scoring("train", limit=rows.units_of(size // 3))
+    num_read = sum(int(batch.mask.sum()) for batch in batches if batch.mask is not None)
+    assert num_read == pytest.approx(size / 3, rel=0.1) and store.sweeps_all
+
+
 def test_a_part_of_a_sweep_comes_from_all_documents(tmp_path: Path) -> None:
     # Folders are sorted by author, language, date: the first files would not stand for the others
     rng = np.random.default_rng(0)
@@ -359,7 +369,9 @@ def test_text_in_any_encoding(
     assert set(whole_text(data).splitlines(keepends=True)) <= set(lines)
     assert any("1 file is not UTF-8; read as" in note for note in data.scan.notes)
     data.modality.save(tmp_path)
-    monkeypatch.setattr("anew.data.formats.encoding_recognition.scores", lambda sample: {})  # what was chosen is kept
+    monkeypatch.setattr(
+        "anew.data.formats.text.encoding_recognition.scores", lambda sample: {}
+    )  # what was chosen is kept
     assert whole_text(Dataset.reopen(data.state(), tmp_path)) == whole_text(data)
 
 

@@ -12,7 +12,7 @@ from anew.core.specs import Grid
 from anew.errors import ConfigError
 from anew.families.base import load_family
 from anew.planning import choose
-from anew.planning.choose import FamilyChoice, choose_codec, codecs_for
+from anew.planning.choose import FamilyChoice, choose_codec, choose_family, codecs_for
 
 IMAGES = Grid((3, 32, 32), "CHW")
 CLIPS = Grid((3, 8, 32, 32), "CTHW")
@@ -28,4 +28,14 @@ def test_two_codecs_for_one_family_are_refused_by_name(monkeypatch: pytest.Monke
     monkeypatch.setattr(choose, "codecs_for", lambda spec, family: ["first", "second"])
     data: Any = SimpleNamespace(spec=IMAGES)
     with pytest.raises(ConfigError, match=r"codecs first and second both make what the family 'diffusion' takes"):
+        choose_codec(data, FamilyChoice("diffusion", load_family("diffusion")), "latent")
+
+
+@pytest.mark.parametrize("name", ["gan", "vae", "transformer"])
+def test_networks_of_images_refuse_rows_of_values(name: str) -> None:
+    row = Grid((1, 1, 1000), "CHW")
+    with pytest.raises(ConfigError, match=rf"'{name}' does not take rows of values .*; give diffusion$"):
+        choose_family(row, name, description="sounds")
+    data: Any = SimpleNamespace(spec=row, modality=SimpleNamespace(traits=SimpleNamespace(plural="sounds")))
+    with pytest.raises(ConfigError, match=r"no codec makes what 'diffusion' takes of rows of values"):
         choose_codec(data, FamilyChoice("diffusion", load_family("diffusion")), "latent")

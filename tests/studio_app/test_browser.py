@@ -240,6 +240,7 @@ def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -
         page.get_by_role("heading", name="gone", exact=True).wait_for()
         shutil.rmtree(run)
         page.get_by_text("is not a run").wait_for()
+        assert page.get_by_text("is not a run").is_visible()
         page.close()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -143,10 +145,25 @@ def test_examples(tmp_path: Path) -> None:
     assert (tmp_path / "examples" / "names" / "names.txt").exists()
 
 
+def events(answer: Any) -> list[dict[str, Any]]:
+    """The events of a streamed answer."""
+    assert answer.status_code == 200
+    return [json.loads(part.removeprefix("data: ")) for part in answer.text.split("\n\n") if part]
+
+
+def look_at(data: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What is seen of data, and what budgets train."""
+    written: list[dict[str, Any]] = []
+    data_report.look(str(data), None, write=lambda event: written.append(dict(event)))
+    assert [key for event in written for key in event] == ["doing", "doing", "seen", "doing", "budgets", "end"]
+    return written[2]["seen"], written[4]["budgets"]
+
+
 def test_what_anew_sees(tmp_path: Path) -> None:
-    report = data_report.report(str(shapes(tmp_path / "shapes", 60)), None)
-    assert report["items"] == 60 and report["labels"] == ["bar", "disc"] and report["budgets"]
-    items = report["sheet"]
+    seen, budgets = look_at(shapes(tmp_path / "shapes", 60))
+    assert seen["items"] == 60 and seen["labels"] == ["bar", "disc"]
+    assert seen["budgets"] == [] and [budget["seconds"] for budget in budgets] == [60, 600, 3600]
+    items = seen["sheet"]
     assert isinstance(items, list) and 0 < len(items) <= 24
     assert items[0]["type"] == "picture" and items[0]["src"].startswith("data:image/png;base64,")
     assert {item["label"] for item in items} == {"bar", "disc"}
@@ -158,18 +175,22 @@ def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: P
     (tmp_path / "table.csv").write_text(f"writer;remark\n{rows}")
     look = {"data": "table.csv"}
     with client_of(tmp_path) as client:
-        refusal = client.post("/api/look", json=look)
-        assert refusal.status_code == 400 and refusal.json()["columns"] == ["writer", "remark"]
-        assert "the setting text_column" in refusal.json()["error"]["message"]
-        wrong = client.post("/api/look", json=look | {"settings": {"text_column": "remarks"}})
-        assert wrong.status_code == 400 and "did you mean 'remark'" in wrong.text
-        seen = client.post("/api/look", json=look | {"settings": {"text_column": "remark"}}).json()
+        *_, refusal = events(client.post("/api/look", json=look))
+        assert refusal["columns"] == ["writer", "remark"]
+        assert "the setting text_column" in refusal["error"]["message"]
+        *_, wrong = events(client.post("/api/look", json=look | {"settings": {"text_column": "remarks"}}))
+        assert "did you mean 'remark'" in wrong["error"]["message"]
+        doing, *_, last = made = events(client.post("/api/look", json=look | {"settings": {"text_column": "remark"}}))
+    assert (
+        doing["doing"] == "listing the data, and reading a sample of it" and last["end"] and len(last["budgets"]) == 3
+    )
+    (seen,) = [event["seen"] for event in made if "seen" in event]
     assert seen["items"] == 60 and seen["columns"] == ["writer", "remark"]
     assert seen["sheet"][0]["text"].startswith("note ")
 
 
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
-    items = data_report.report(str(tones(tmp_path / "tones", 40)), None)["sheet"]
+    items = look_at(tones(tmp_path / "tones", 40))[0]["sheet"]
     assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["type"] == "sound"
 
 
@@ -184,6 +205,9 @@ def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
 def test_what_cannot_be_looked_at(name: str, sentence: str, root: Path, client: TestClient) -> None:
     (root / "empty").mkdir(exist_ok=True)
     answer = client.post("/api/look", json={"data": name})
+    if name == "empty":
+        assert sentence in events(answer)[-1]["error"]["message"]
+        return
     assert answer.status_code in (400, 404) and sentence in answer.json()["error"]["message"]
 
 

@@ -191,6 +191,25 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
     assert len(samples) >= 40
 
 
+@pytest.mark.parametrize(("per_sample", "most"), [(0.05, 20), (0.001, 5000)])
+def test_in_a_short_report_on_crowded_cores_few_samples_are_measured_before_more_are_drawn(
+    monkeypatch: pytest.MonkeyPatch, per_sample: float, most: int
+) -> None:
+    """A resumed run drew 64 samples in its 20 s, and measured none of them."""
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 0.3 + per_sample * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    targets = SampleTargets(300, 2_000).in_short_report(is_crowded=True)
+    samples, _, _ = _sampled(Timed(10**6), 5_000, targets, 0, 11.0, SilentReporter(), 1)  # type: ignore[arg-type]
+    assert 20 <= len(samples) <= most and clock[0] <= 0.25 * 11.0
+    assert most == 20 or len(samples) > 100  # those that take hardly any time
+
+
 def test_progress_counts_the_samples_that_are_needed_if_there_may_be_no_time_for_more() -> None:
     """It ended at 180 of 1,000, "1:00 left", in a report that was over half a minute later."""
     heard = Heard()

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from anew.core import threads
+from anew.core.machine import threads
+from anew.core.processes.world import World
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
-from anew.core.world import World
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.images.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
 from anew.planning.context import RunContext
 from anew.runs import events
@@ -148,6 +148,27 @@ def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
     job.request.plan_from = None
     fit._calibrate_drawing(job, family, 3 * fit.UPDATES_BEHIND_STEP)
     assert len(done) == 13
+
+
+def test_calibration_reads_no_more_than_the_family_and_that_from_everywhere(tmp_path: Path) -> None:
+    limits = []
+
+    def scoring(part: str, limit: float) -> list[Batch]:
+        limits.append(limit)
+        return []
+
+    store = SimpleNamespace(rows=lambda number: SimpleNamespace(units_of=lambda targets: targets / 2))
+    job: Any = SimpleNamespace(
+        plan=SimpleNamespace(budget_s=None, calibration_units=300.0),
+        request=SimpleNamespace(plan_from=None),
+        folder=SimpleNamespace(path=tmp_path),
+        family=SimpleNamespace(max_calibrated_targets=None),
+        data=SimpleNamespace(part_size=lambda part: 1, scoring=scoring, opened_part=lambda part: (store, 1)),
+    )
+    for max_targets in (None, 1000, 100):
+        job.family.max_calibrated_targets = max_targets
+        assert list(fit._calibration_batches(job)) == []
+    assert limits == [300.0, 300.0, 50.0]
 
 
 @pytest.mark.parametrize(("crowding", "is_calibrated"), [(1.0, True), (5.0, False)])

@@ -20,6 +20,7 @@ UNKNOWN_CLASS = -1  # the label of an example whose class is not known
 # Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
 # chosen.
 MAX_VALUES, MAX_IDS, MAX_LENGTH, MAX_CLASSES = 2**30, 2**24, 2**24, 2**20
+MIN_ROW_WIDTH = 64  # values of a row, at least, to be a signal: as many as the shortest clip of one has
 
 
 def _check_number(name: str, value: object, low: int, high: int) -> None:
@@ -68,6 +69,11 @@ class Grid:
     @property
     def kind(self) -> str:
         return "grid"
+
+    @property
+    def is_row(self) -> bool:
+        """Whether an example is one long row of values, as slow signals are."""
+        return self.axes == "CHW" and self.shape[1] == 1 and self.shape[2] >= MIN_ROW_WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,7 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        from anew.core.device import move  # imported here: specs are read without PyTorch
+        from anew.core.machine.device import move  # imported here: specs are read without PyTorch
 
         return self._map(lambda tensor: move(tensor, device))
 

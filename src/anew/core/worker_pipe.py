@@ -9,9 +9,8 @@ from typing import IO, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-MESSAGE = (
-    1 << 34
-)  # bytes: more than memory for decoding allows, so a process that announces more speaks no protocol of ours
+# Bytes: more than memory for decoding allows, so a process that announces more speaks no protocol of ours
+MESSAGE = 1 << 34
 # Bytes below which an array stays in the pickle: to send it by itself costs more than to copy it; chosen.
 SMALL_ARRAY = 1 << 10
 _KNOWN = {

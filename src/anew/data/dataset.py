@@ -166,7 +166,7 @@ class Dataset:
 
     @property
     def division_notes(self) -> list[str]:
-        """The notes on how held-out parts were carved from train."""
+        """The notes on how held-out parts were split off from train."""
         return list(map(printable, self._store.division_notes))
 
     def _add_notes(self, notes: Iterable[str]) -> None:

@@ -50,6 +50,7 @@ class ModalityTraits:
         max_cluster_bytes: A list up to this size is kept whole, and `sequence_clusters` finds relatives in it; 0: never.
         num_saved_samples: Number of samples that a run keeps.
         default_sampling: Sampling settings that suit such items, for families that have them.
+        unfit_sampling: Sampling settings of such families that do not fit such items.
         tries_families: Several families are tried, because the best one differs from dataset to dataset (measured, docs/log.md).
         files_hold_comments: Files that are written have a place for a comment.
         exact_suffix: Of samples that are saved in several formats, the suffix of the one that keeps them as they are.
@@ -70,6 +71,7 @@ class ModalityTraits:
     max_cluster_bytes: int = 0
     num_saved_samples: int = 36
     default_sampling: Mapping[str, float] = field(default_factory=dict)
+    unfit_sampling: frozenset[str] = frozenset()
     tries_families: bool = False
     files_hold_comments: bool = True
     exact_suffix: str = ""

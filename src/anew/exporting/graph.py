@@ -197,9 +197,8 @@ class _Lowering:
     def __init__(self, program: ExportedProgram, graph: Graph) -> None:
         self.program, self.graph = program, graph
         outputs: Any = next(node for node in program.graph.nodes if node.op == "output").args[0]
-        output_kinds = [
-            spec.kind for spec in program.graph_signature.output_specs
-        ]  # the tokens of assertions are outputs too
+        # The tokens of assertions are outputs too
+        output_kinds = [spec.kind for spec in program.graph_signature.output_specs]
         self.outputs: list[Node] = [
             node
             for node, output_kind in zip(outputs, output_kinds, strict=True)

@@ -18,7 +18,7 @@ from typing_extensions import TypeVar
 
 from anew.core import registry
 from anew.core.arrays import Numbers
-from anew.core.loop_compiler import Loops
+from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
@@ -154,6 +154,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         Sampling: Frozen dataclass of settings.
         spec_types: Types of spec that it supports.
         axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
+        takes_rows: Whether it supports Grids that are one row of values, as slow signals are, which networks of images pad to a square.
         preferred_for: For which preferences it is the first choice, among "quality", "speed" and "latent".
         wins: On which share of the data sets of images in docs/log.md its samples came out best. Who never won is not tried.
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
@@ -176,6 +177,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     Sampling: ClassVar[type]
     spec_types: ClassVar[tuple[type, ...]]
     axes: ClassVar[tuple[str, ...] | None] = None
+    takes_rows: ClassVar[bool] = True
     preferred_for: ClassVar[frozenset[str]] = frozenset({"quality"})
     wins: ClassVar[float] = 0.0
     learning_exponent: ClassVar[float] = 0.5
@@ -217,7 +219,9 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Whether the family works on data of this spec."""
         if not isinstance(spec, cls.spec_types):
             return False
-        return not isinstance(spec, Grid) or cls.axes is None or spec.axes in cls.axes
+        if not isinstance(spec, Grid):
+            return True
+        return (cls.axes is None or spec.axes in cls.axes) and (cls.takes_rows or not spec.is_row)
 
     @classmethod
     def suggest(cls, spec: SpecT, scale: Scale) -> ConfigT:
@@ -262,10 +266,18 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Examples that `fit_closed_form` reads at most; None: all. They come from everywhere in the data."""
         return None
 
+    def note_partial_sweep(self) -> None:
+        """Called after `fit_closed_form` where the sweep left out train data."""
+
     def fit_latents(self, sweep: Iterable[Batch]) -> None:
         """Fit the distribution of the latents of a trained network in closed form, into buffers, before `calibrate`.
 
         Also called during training, with fewer items, before samples are shown. sweep: Batches of train data, as in training."""
+
+    @property
+    def max_calibrated_targets(self) -> int | None:
+        """Targets that `calibrate` reads at most, which then come from everywhere in the validation part; None: all."""
+        return None
 
     def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Fit, after training, what needs held-out validation data, from scoring batches of it."""

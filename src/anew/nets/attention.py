@@ -82,9 +82,8 @@ class UnpaddedRows:
     @classmethod
     def up_to_last(cls, mask: Tensor) -> UnpaddedRows:
         """All positions up to the last one of each row that counts. mask: (B, L), 0 where a position does not."""
-        counted_from_here = (
-            (mask > 0).flip(1).cumsum(1).flip(1)
-        )  # (B, L) how many positions count, from each one to the end
+        # How many positions count, from each one to the end
+        counted_from_here = (mask > 0).flip(1).cumsum(1).flip(1)  # (B, L)
         is_needed = counted_from_here.flatten() > 0
         needed = is_needed.nonzero().squeeze(1)
         # A new number of rows costs a CPU's matrix products more, once, than the rows that round it up.

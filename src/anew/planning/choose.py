@@ -110,7 +110,7 @@ def _requested_family(
             n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)
         ]
         alternatives = " or ".join(able_families) or "a family of your own, FILE.py"
-        raise ConfigError(f"the family {name!r} does not take {description}; give {alternatives}")
+        raise ConfigError(f"the family {name!r} does not take {_described(spec, description)}; give {alternatives}")
     return FamilyChoice(name, family)
 
 
@@ -185,7 +185,12 @@ def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:
         return "this data is discrete"
     if family.family_class.codec_config is not None:
         return f"the family {family.name!r} has latents of its own"
-    return f"no codec makes what {family.name!r} takes of {data.modality.traits.plural}"
+    return f"no codec makes what {family.name!r} takes of {_described(data.spec, data.modality.traits.plural)}"
+
+
+def _described(spec: Spec, plural: str) -> str:
+    """What the data is, in sentences on families that do not take it. plural: the name of its items."""
+    return "rows of values (slow signals, or images of one line)" if isinstance(spec, Grid) and spec.is_row else plural
 
 
 # -- settings -------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from anew.core import files
-from anew.core.launcher import is_first_process
+from anew.core.processes.launcher import is_first_process
 from anew.errors import InUseError, RunError
 
 NAME = ".lock"
@@ -66,9 +66,8 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):  # as above
-            path.write_text(
-                ""
-            )  # not removed: a process that has opened it meanwhile would lock a file that others do not see
+            # Not removed: a process that has opened it meanwhile would lock a file that others do not see
+            path.write_text("")
         lock.release()
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from anew.core.arguments import optional_number, path, switch
 from anew.core.arguments import reporter as checked_reporter
 from anew.core.arguments import settings as checked_settings
-from anew.core.device import pick_device
+from anew.core.machine.device import pick_device
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Batch, Condition, Tokens
@@ -82,10 +82,10 @@ class Model(Generator):
             weights, weights_path = earlier_weights(folder.path, step, weights)
             self.checkpoint_step = step
             notes = [f"these are the weights of step {step:,}, which were kept during training"]
-        self.notes = [*folder.notes, *notes]
         # The modality's spec has the spellings of tokens, which config.json does not.
         family = restore_family(record.family, modality.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)
+        self.notes = [*folder.notes, *notes, *family.remarks()]
         self.folder = folder
         self.record = record
 

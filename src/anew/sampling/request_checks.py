@@ -51,6 +51,8 @@ def sampling_config(
             raise ConfigError(
                 f"{name!r} is a setting of training, and samples cannot change it; leave it out, or train with it"
             )
+    if unfit := sorted(traits.unfit_sampling & values.keys() & cfg.settings_of(owner).keys()):
+        raise ConfigError(f"the setting {unfit[0]!r} does not fit {traits.plural}; leave it out")
     return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
 

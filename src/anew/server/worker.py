@@ -1,6 +1,6 @@
 """The thread of a model: it loads the model when it is needed, carries out tasks in order, and unloads the model when idle.
 
-Works send events to the event loop through channels.
+Tasks send events to the event loop through channels.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-from anew.core.device import release_unused_memory
+from anew.core.machine.device import release_unused_memory
+from anew.core.machine.threads import one_thread
 from anew.core.specs import Tokens
-from anew.core.threads import one_thread
 from anew.errors import AnewError, ConfigError, out_of_memory
 from anew.sampling.model import Model
 from anew.server.faults import ApiError, from_config_error
@@ -78,7 +78,7 @@ class Task(ABC):
 
     @abstractmethod
     def batch_key(self) -> Hashable:
-        """Works with the same key can be done as one batch; None: this one only alone."""
+        """Tasks with the same key can be done as one batch; None: this one only alone."""
 
     @abstractmethod
     def run(self, model: Model, group: Sequence[Task]) -> None:

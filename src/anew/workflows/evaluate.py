@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.machine.threads import CrowdingMeter, use_threads
+from anew.core.processes.shared_work import SharedWork
+from anew.core.processes.world import World
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.shared_work import SharedWork
 from anew.core.specs import Batch, Tokens
-from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import duration, plural
-from anew.core.world import World
 from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset, num_texts
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
@@ -112,7 +112,7 @@ def evaluate_run(
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
         targets, measured_pace = sample_targets(dataset), Pace(pace)
         if limit is not None and limit.is_short:
-            targets = targets.in_short_report()
+            targets = targets.in_short_report(is_crowded=limit.crowding >= MIN_CROWDING)
         left: float | None = None
         work = SharedWork()
         if world is None:
@@ -189,7 +189,7 @@ class Sampling:
         if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
             return False
         first = MIN_ITEMS - drawn if drawn < MIN_ITEMS else max(1, self.pace.affordable(share * seconds / 2.0))
-        targets = self.targets._replace(least=max(self.targets.least, worthwhile))
+        targets = self.targets._replace(least=max(self.targets.least, worthwhile), few_first=False)
         self.samples, self.notes, is_stopped = _sampled(
             self.model, self.n, targets, self.seed, seconds, reporter, first, self.pace, self.samples
         )

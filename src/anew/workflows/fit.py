@@ -12,10 +12,10 @@ from typing import TypeVar
 import torch
 
 from anew.core.deadline import TimeIsUp, hard_stop
-from anew.core.device import seeded
+from anew.core.machine.device import seeded
+from anew.core.machine.threads import ThreadTuner, available_threads, use_threads
 from anew.core.reading_time import closed_form_seconds, progress_lines
 from anew.core.specs import Batch, Grid
-from anew.core.threads import ThreadTuner, available_threads, use_threads
 from anew.data.dataset import documents_of
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
@@ -66,6 +66,8 @@ def prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
     if checkpoint is None:
         with seeded(0, job.world.device), progress_lines(lambda: "fitting what has a closed form"):
             job.family.fit_closed_form(batch.to(job.world.device) for batch in _closed_form_batches(job))
+            if not job.data.opened_part("train")[0].sweeps_all:
+                job.family.note_partial_sweep()
         return
     tensors = stored_tensors(checkpoint["shards"]) if "shards" in checkpoint else checkpoint["tensors"]
     weights = {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")}
@@ -316,7 +318,11 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
     """Yield validation data for calibration: as much as was planned, if there is time, or as the replayed run read."""
     if not job.data.part_size("validation"):
         return
-    batches = job.data.scoring("validation", limit=job.plan.calibration_units)
+    limit, max_targets = job.plan.calibration_units, job.family.max_calibrated_targets
+    if max_targets is not None:
+        store, number = job.data.opened_part("validation")
+        limit = min(limit, store.rows(number).units_of(max_targets))
+    batches = job.data.scoring("validation", limit=limit)
     for batch in _within_slice(job, "calibration", batches, 1.0):
         yield from job.data.modality.orderings(batch)
 

@@ -12,12 +12,12 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.durations import parse_duration
+from anew.core.machine.threads import measure_crowding, use_threads
+from anew.core.processes.world import World
 from anew.core.reading_time import DIVISION_SHARE, ReadingTime
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Spec, Tokens
-from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import duration, plural
-from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
@@ -253,7 +253,7 @@ def inspect_data(
     budget: float | None = None,
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
-    visit: Callable[[Dataset], None] = lambda data: None,
+    visit: Callable[[Dataset, Inspection], None] = lambda data, inspection: None,
     reporter: Reporter | None = None,
 ) -> Inspection:
     """Describe the data at a path and what can be learned from it; see `anew.look`.
@@ -266,7 +266,7 @@ def inspect_data(
             estimates.
         seed: Seed of the samples of data by which the look is made.
         settings: Settings of the modality.
-        visit: Called with the data while it is open.
+        visit: Called with the data while it is open, and with what is known of it before budgets are estimated, which takes long.
         reporter: Shows what is being done.
     """
     use_threads()
@@ -285,13 +285,11 @@ def inspect_data(
         amount = f"{'about ' if _is_estimate(data) else ''}{plural(items, data.modality.traits.singular)}"
         reporter.message(f"  {amount}; choosing the form in which they are learned")
         data.fit(size)
-        reporter.message(f"  {amount}; timing small trainings and reports, which takes a minute on busy cores")
         rivals = contenders(data, prefer)
         items_name = data.modality.traits.plural
         choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=items_name)
-        visit(data)
         scan = data.scan
-        return Inspection(
+        inspection = Inspection(
             path=data.path,
             modality=scan.modality,
             item_name=data.modality.traits.singular,
@@ -309,13 +307,15 @@ def inspect_data(
             skipped=scan.skipped,
             skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
             not_taken=dict(scan.other),
-            budgets=_with_reports(
-                data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), parts, seed
-            ),
+            budgets=(),
             fingerprint=data.fingerprint,
             is_estimate=_is_estimate(data),
             form=data.modality.form() if isinstance(data.modality, _Pictured) else "",
         )
+        visit(data, inspection)
+        reporter.message(f"  {amount}; timing small trainings and reports, which takes a minute on busy cores")
+        estimates = _estimates(data, choice, BUDGETS if budget is None else (budget,))
+        return dataclasses.replace(inspection, budgets=_with_reports(data, estimates, parts, seed))
     finally:
         data.close()
 
@@ -389,7 +389,7 @@ def _with_reports(
     # `anew evaluate` is named once
     first = next((i for i, estimate in enumerate(estimates) if forecast.gains_by_time(estimate.seconds)), 0)
     return tuple(
-        dataclasses.replace(estimate, report=forecast.describe(estimate.seconds, names_evaluate=i <= first))
+        dataclasses.replace(estimate, report=forecast.describe(estimate.seconds, mentions_evaluate=i <= first))
         for i, estimate in enumerate(estimates)
     )
 

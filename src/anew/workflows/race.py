@@ -16,8 +16,8 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
+from anew.core.processes.world import World
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
-from anew.core.world import World
 from anew.families.base import Scale, load_family
 from anew.planning.build import build_family
 from anew.training.progress import Progress
@@ -28,9 +28,8 @@ FAMILIES = ("transformer", "diffusion", "gan", "vae")
 # Pixels along a side of a picture, and standard deviation of its dot in pixels: small enough that every family learns it in
 # seconds on one core; chosen.
 SIDE, DOT = 8, 0.9
-BRIGHTNESS_LEVELS = (
-    8  # brightness levels, for a family that reads pictures as tokens: each level must be seen often; chosen
-)
+# For a family that reads pictures as tokens: each level must be seen often; chosen
+BRIGHTNESS_LEVELS = 8
 # Pictures that are learned, and samples in each report: 96 points show the shape of the cloud.
 ITEMS, SHOWN = 2000, 96
 # Length of a family's turn, and of its own training between two reports: all seem to train at once; chosen.

@@ -102,7 +102,9 @@ def test_items_reads_as_many_as_asked(tmp_path: Path, small_blocks: None, monkey
     assert data.items("train", 1)[0].shape == (12, 12, 3)
     assert sum(len(b) for b in data.sweep()) == 50  # small grids: two and a half times as many
     monkeypatch.setattr(streaming, "SMALL_GRID", 12 * 12 * 3 - 1)
-    assert sum(len(b) for b in data.sweep()) == 20
+    assert sum(len(b) for b in data.sweep()) == 20 and not data._store.sweeps_all
+    monkeypatch.setattr(streaming, "SWEEP_ITEMS", 400)
+    assert sum(len(b) for b in data.sweep()) == data.train_items and data._store.sweeps_all
     assert abs(sum(data.label_shares()) - 1) < 1e-9
     data.close()
 

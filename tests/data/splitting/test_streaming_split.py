@@ -195,7 +195,7 @@ def test_texts_that_nearly_repeat_a_held_out_one_are_dropped(monkeypatch: pytest
     [
         ([None, None], [split.VALIDATION, split.TEST], None),
         (["train", "validation", "test"], [], "own train, validation and test parts are kept"),
-        (["train", "test"], [split.VALIDATION], "own test part is kept; validation is carved from train"),
+        (["train", "test"], [split.VALIDATION], "own test part is kept; validation is split off from train"),
         (["train", "validation"], [split.VALIDATION], "own validation part is what gets scored"),
         (["test", "test"], [split.VALIDATION, split.TEST], "there is only a test part and none for training"),
     ],

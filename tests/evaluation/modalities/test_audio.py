@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Grid
-from anew.data.formats.audio import to_file
-from anew.data.formats.audio_clips import Shape
+from anew.data.formats.sound.audio import to_file
+from anew.data.formats.sound.audio_clips import Shape
 from anew.data.types import Artifact, Item
 from anew.evaluation.features import audio
 from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.classes import Probe
-from anew.evaluation.metrics.spectrum import level_distance, spectrum_distance
+from anew.evaluation.metrics.media.spectrum import level_distance, spectrum_distance
 from anew.evaluation.modalities.audio import AudioEvaluation
 from anew.evaluation.reporting.grading import part_of, parts
 from samples import tone
@@ -190,6 +190,17 @@ def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
     original = tones(1000, 1)[0]
     pairs = AudioEvaluation(make_inputs(tones(0, 20))).nearest([0.5 * original, original]).pairs
     assert [pair.caption for pair in pairs] == ["the same but for its loudness (-6 dB)", "exact copy"]
+
+
+def test_a_later_copy_is_the_same_but_for_its_beginning() -> None:
+    hop = -(-len(tone(0)) // 64)  # of the compared spectrograms
+    original = (tone(0) * np.hanning(len(tone(0))) ** 16).astype(np.float32)
+    base = make_inputs(tones(0, 20))
+    inputs = EvaluationInputs(**{**base.__dict__, "train": lambda n: [original, *tones(1000, 60)][:n]})
+    pairs = AudioEvaluation(inputs).nearest([np.roll(original, 3 * hop), 0.5 * np.roll(original, 3 * hop)]).pairs
+    assert [pair.train for pair in pairs] == [0, 0]
+    assert pairs[0].caption == "the same but for its beginning"
+    assert pairs[1].caption == "the same but for its loudness (-6 dB) and its beginning"
 
 
 def shortened(clips: list[Any], seed: int, least: float) -> list[Any]:

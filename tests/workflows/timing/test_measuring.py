@@ -62,6 +62,20 @@ def test_where_features_may_not_end_in_time_the_cheapest_figures_come_first(crow
     assert measured.unmeasured == FURTHER and measured.is_out_of_time
 
 
+@pytest.mark.parametrize(("crowding", "is_measured"), [(1.0, True), (0.2, False)])
+def test_where_no_figure_of_features_is_reached_the_others_have_all_of_the_time(
+    crowding: float, is_measured: bool
+) -> None:
+    class SlowToo(Slow):
+        def scores_without_features(self) -> Iterator[Score]:
+            time.sleep(0.25)
+            yield from super().scores_without_features()
+
+    evaluation: Any = SlowToo()
+    measured = measure_all(evaluation, SilentReporter(), time.monotonic() + 0.6, crowding)
+    assert [s.name for s in measured.scores] == (["sharpness"] if is_measured else [])
+
+
 def test_without_a_limit_nothing_is_measured_twice() -> None:
     evaluation: Any = Slow()
     evaluation.answer_scores = lambda: iter([score("coverage", 0.5, n=20)])

@@ -106,6 +106,21 @@ def test_what_came_first_for_want_of_time_is_not_measured_again() -> None:
     assert supplement is not None and not supplement.measurements.unmeasured
 
 
+def test_samples_of_which_figures_were_measured_are_not_said_to_be_left_out() -> None:
+    """A report with 20 figures of 20 samples had "time to compare only 0 of 20 samples"."""
+
+    class CutOff(Slow):
+        def answer_scores(self) -> Iterator[Score]:
+            yield score("coverage", 0.5, n=20)
+            time.sleep(30.0)
+
+    evaluation: Any = CutOff(Inputs(list(range(20))))
+    measured = Measurements(unmeasured=FURTHER, supply=Supply(compared=20, left_out=20))
+    supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 1.5, 1.0, SilentReporter())
+    assert supplement is not None and supplement.measurements.supply.left_out == 0
+    assert supplement.measurements.unmeasured == FURTHER
+
+
 @pytest.mark.parametrize("missing", [[], ["coverage"]])
 def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: list[str]) -> None:
     """A report named "composition" as not measured above the figure for it, and gave no answer because of it."""

@@ -49,7 +49,7 @@ class InMemoryStore:
         """undivided: all items are for testing, none for training."""
         self.modality, self.seed = modality, seed
         self.notes: list[str] = []  # on the source's own parts
-        self.division_notes: list[str] = []  # on parts that were carved from train
+        self.division_notes: list[str] = []  # on parts that were split off from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.row_steps: list[int] = []  # nothing is left out
         self.balances_classes = False  # texts are held out one by one
@@ -248,6 +248,11 @@ class InMemoryStore:
     def fit_items(self) -> list[Item]:
         """All train items."""
         return self.of(split.TRAIN)
+
+    @property
+    def sweeps_all(self) -> bool:
+        """Whether a sweep without a limit reads all train data, as it does here."""
+        return True
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
         """One ordered pass."""

@@ -45,6 +45,7 @@ class Examples(ABC):
         num_items: Number of items that `samples` draws from.
         shift_range: By how many positions all examples of an epoch may be shifted together (0..shift_range-1).
         units: Characters, pixels and so on of all examples.
+        num_targets: Tokens that are predicted, or values of grids, of all examples.
         labels: Class numbers; None without classes.
         sweep_batch: Examples in one batch of a sweep.
     """
@@ -52,6 +53,7 @@ class Examples(ABC):
     count: int
     num_items: int
     units: float
+    num_targets: int
     shift_range: int = 1
     labels: Integers | None = None
     sweep_batch: ClassVar[int]
@@ -63,6 +65,10 @@ class Examples(ABC):
     @abstractmethod
     def samples(self, n: int, seed: int) -> Numbers | list[Numbers]:
         """n random stored items in their stored order, for `Modality.decode`."""
+
+    def units_of(self, targets: int) -> float:
+        """Units of so many of the tokens that are predicted."""
+        return self.units * targets / max(1, self.num_targets)
 
     def at_fraction(self, fraction: float) -> Rows:
         """One example at about this share (in [0, 1)) of the whole."""
@@ -144,7 +150,7 @@ class PackedExamples(Examples):
         self.beginnings = beginnings
         self.length = length
         self.start = start
-        self.units = _units(ids, widths)
+        self.units, self.num_targets = _units(ids, widths), len(ids)
         fits = max((len(ids) - 1) // length, 0)
         # One window fewer leaves room for a random shift, so that window borders differ from epoch to epoch.
         self.count = fits - 1 if fits > 8 else max(fits, min(len(ids), 1))
@@ -268,6 +274,7 @@ class RecordExamples(Examples):
         self.owner = np.repeat(np.arange(len(lengths)), pieces)
         self.starts = starts[self.owner] + piece_index * self.length
         self.lengths = np.minimum(lengths[self.owner] - piece_index * self.length, self.length + 1)
+        self.num_targets = int((self.lengths - 1).sum())
         self.records, self.num_items = (starts, lengths), len(starts)
         self.count = len(self.starts)
         self._span = np.arange(self.length + 1)
@@ -293,7 +300,8 @@ class GridExamples(Examples):
     def __init__(self, values: Numbers, labels: Integers | None, size: int) -> None:
         self.values, self.labels = values, labels
         self.count = self.num_items = len(values)
-        self.units = float(self.count * size)
+        self.num_targets = self.count * size
+        self.units = float(self.num_targets)
 
     def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
         return Rows(self.values[numbers], None if self.labels is None else self.labels[numbers])

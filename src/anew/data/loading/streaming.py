@@ -6,8 +6,9 @@ the order of examples (see `epoch_order`), so it never depends on what was alrea
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.core.files import cache_root
-from anew.core.specs import Batch, Grid, Tokens
+from anew.core.specs import Batch, Grid, Spec, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
 from anew.data.loading.epoch_order import EpochOrder, share_of_rows
 from anew.data.loading.rows import Examples, Rows, concatenate, examples_of, training_batch
@@ -39,6 +40,14 @@ SWEEP_GRIDS, MIN_SWEEP_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids i
 SMALL_GRID, SMALL_GRIDS_FACTOR = 4096, 2.5
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory
 MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the first example is used
+
+
+def sweep_size(spec: Spec, rates: Mapping[str, float]) -> int:
+    """Train examples of a sweep without a limit. rates: see `StreamingStore`."""
+    if isinstance(spec, Grid):
+        max_items = SWEEP_ITEMS * (SMALL_GRIDS_FACTOR if rates["ids"] <= SMALL_GRID else 1.0)
+        return int(np.clip(SWEEP_GRIDS / rates["ids"], MIN_SWEEP_GRIDS, max_items))
+    return max(1, round(SWEEP_BYTES * rates["examples"]))
 
 
 class StreamingStore:
@@ -276,19 +285,19 @@ class StreamingStore:
             if min_rows <= 0:
                 return
 
-    def _sweep_size(self) -> int:
-        """Train examples of a sweep without a limit."""
-        if isinstance(self.modality.spec, Grid):
-            max_items = SWEEP_ITEMS * (SMALL_GRIDS_FACTOR if self.rates["ids"] <= SMALL_GRID else 1.0)
-            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], MIN_SWEEP_GRIDS, max_items))
-        return max(1, round(SWEEP_BYTES * self.rates["examples"]))
+    @property
+    def sweeps_all(self) -> bool:
+        """Whether a sweep without a limit reads all train data."""
+        return self._order.total <= sweep_size(self.modality.spec, self.rates)
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
         """One ordered pass; for train over the first shards in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""
         if part != split.TRAIN:
             yield from self.rows(part).sweep(self.modality, limit)
             return
-        remaining = self._sweep_size() if limit is None else min(limit, self._sweep_size())
+        # The numbers of examples are estimates until the shards are read
+        most = sys.maxsize if self.sweeps_all else sweep_size(self.modality.spec, self.rates)
+        remaining = most if limit is None else min(limit, most)
         for view in self._first_views(remaining):
             yield from view.sweep(self.modality, min(remaining, view.count))
             remaining -= view.count
@@ -309,7 +318,7 @@ class StreamingStore:
         """The first shards in the order of training that hold `min_rows` examples."""
         order = self._order.first()
         counts = np.cumsum(self._order.slots[order])
-        stop = int(np.searchsorted(counts, max(min_rows, self._sweep_size()))) + 1
+        stop = int(np.searchsorted(counts, max(min_rows, sweep_size(self.modality.spec, self.rates)))) + 1
         while stop < len(order) and not any(len(self._encoded(self._train[place]).parts) for place in order[:stop]):
             stop += 1
         return [self._train[place] for place in order[:stop]]

@@ -12,8 +12,8 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import as_text, parse_switch
 from anew.data import limits
 from anew.data.file_names import suffix_of
-from anew.data.formats import pixels
 from anew.data.formats.file_bytes import read_whole
+from anew.data.formats.images import pixels
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.types import Item, SkippedItem
 from anew.errors import ConfigError, DataError, did_you_mean, shorten
@@ -24,9 +24,8 @@ IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filenam
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
 ROLES = ("text", "image", "label")
-WHOLE_ROW = (
-    "\n"  # takes the place of a column's name where rows are read as they are; names are stripped, so none is this
-)
+# Takes the place of a column's name where rows are read as they are; names are stripped, so none is this
+WHOLE_ROW = "\n"
 TEXT_MODALITY = "text"
 IN_CELLS = ("molecule", "protein")  # modalities whose items also stand in cells of tables, which look like text
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names

@@ -19,12 +19,13 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from anew.core import addresses, files
-from anew.core.addresses import FileSystem, Info, without_query
-from anew.core.direct_store import DirectStore
+from anew.core import files
 from anew.core.schema import Flag, Real, Record, Text, checked
-from anew.core.stored_files import Row, StoredColumns, StoredFiles, size_of, stamp_of
-from anew.core.text_column import TextColumn
+from anew.core.stores import addresses
+from anew.core.stores.addresses import FileSystem, Info, without_query
+from anew.core.stores.direct_store import DirectStore
+from anew.core.stores.stored_files import Row, StoredColumns, StoredFiles, size_of, stamp_of
+from anew.core.stores.text_column import TextColumn
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
@@ -198,9 +199,8 @@ def _pages_by_folder(system: FileSystem, root: str, shown: str, keys: dict[str, 
 
     listed = addresses.reached(lambda: system.ls(root.rstrip("/"), detail=True), shown)
     entries = [(str(info["name"]), info) for info in cast(list[Info], listed)]
-    top = [
-        (name, info) for name, info in entries if f"{name.rstrip('/')}/" != root
-    ]  # some stores list the folder itself, too
+    # Some stores list the folder itself, too
+    top = [(name, info) for name, info in entries if f"{name.rstrip('/')}/" != root]
     folders = sorted(f"{name.rstrip('/')}/" for name, info in top if info.get("type") == "directory")
     sampled = folders[:: max(1, len(folders) // MAX_STREAMS)][:MAX_STREAMS] if len(folders) > FEW_FOLDERS else []
     if len(folders) > MAX_FOLDERS or sum(len(below(name).paths) for name in sampled) < PAGE_OBJECTS * len(sampled):

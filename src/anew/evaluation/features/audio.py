@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Integers
-from anew.data.formats.audio import Samples, with_channels
-from anew.data.formats.clip_levels import loudness as clip_loudness
-from anew.evaluation.memorization.copying_test import Distance
-from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, working_bytes
+from anew.data.formats.sound.audio import Samples, with_channels
+from anew.data.formats.sound.clip_levels import loudness as clip_loudness
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.images import PixelDistance, working_bytes
 from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.shifted_grids import ShiftedGridDistance
 from anew.functional.pitch import PITCH_HZ
 from anew.functional.spectrogram import Frames, mel_bank
 
@@ -26,12 +27,20 @@ BANDS, FRAMES = 64, 64
 FLOOR_DB = 70.0  # decibels from the loudest to the quietest value of a spectrogram: quieter sound is hardly heard
 WINDOW = 0.032  # shortest window of a spectrogram in seconds: two periods of the lowest pitch
 CHUNK = 64  # clips at once: bounds memory
+SEARCHED_AT_ONCE = 2_000  # training clips among which the nearest are searched at once: bounds memory
 PITCH_WINDOW = 0.04  # seconds of a stretch in which a pitch is searched: two periods of the lowest pitch
 NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms only, and knows no rate
+# Loud parts of a clip, at any shift in time, are compared in so many bands: noise of a hundredth of the peak, which fills silent places,
+# leaves them as they are, and quarters of the bands cost a quarter (docs/log.md, 2026-11-30)
+LOUD_DB, LOUD_BANDS = 40.0, 16
+MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that begin together: half a decibel; chosen
+# Root mean squared difference of loud parts up to which clips count as identical. Half the loudness makes .01 to .07 decibels, another
+# sample rate .02 to .5; recordings of six sets, if not copies of each other, differ by 1.3 or more (docs/log.md, 2026-11-30).
+SAME_DB = 0.5
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
-# Spectrograms take longer to make than images to prepare. Measured: 3,900 comparisons for a second of speech.
-QUERY_COST = 4_000
+# A spectrogram takes .2 to .5 ms, and a comparison, by both distances, .6 µs (docs/log.md, 2026-11-30).
+QUERY_COST = 800
 
 
 def mono(items: Sequence[Samples]) -> NDArray[np.float32]:
@@ -94,10 +103,45 @@ class SpectrogramDistance(PixelDistance):
 
     name = "spectrogram"
 
+    def __init__(self, images: NDArray[np.uint8], groups: Integers) -> None:
+        """images: (n, M, T), see `pictures`."""
+        super().__init__(list(images), groups, mirror=False)
+        self._pictures = images
+
+    def are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
+        difference = loud_parts(self._pictures[queries]) - loud_parts(self._pictures[items])  # (m, M, T)
+        return np.asarray(difference.square().mean(dim=(1, 2)).sqrt().numpy() * LOUD_DB <= SAME_DB)
+
+
+def loud_parts(images: NDArray[np.uint8]) -> Tensor:
+    """(n, M, T) of spectrograms in grey (n, M, T): 1 for the loudest value of a clip, 0 for LOUD_DB less or more than that."""
+    level = torch.from_numpy(images).float() * (FLOOR_DB / 255.0) - FLOOR_DB
+    return (level / LOUD_DB + 1.0).clamp_min(0.0)
+
+
+def nearest_clips(items: Sequence[Samples], training: Sequence[Samples], rate: int) -> tuple[Indices, Array]:
+    """The index of the nearest training clip of each item, and the root mean squared difference of their loud parts in decibels, (n,)."""
+    own, n = loud_parts(pictures(items, rate)), len(items)
+    index, distance = np.zeros(n, dtype=np.intp), np.full(n, np.inf)
+    for start in range(0, len(training), SEARCHED_AT_ONCE):
+        grids = torch.cat([own, loud_parts(pictures(training[start : start + SEARCHED_AT_ONCE], rate))])
+        shifted = ShiftedGridDistance(grids, np.arange(len(grids)))
+        nearest, value = shifted.nearest(np.arange(n), np.arange(n, len(grids)))
+        index = np.where(value < distance, nearest - n + start, index)
+        distance = np.minimum(distance, value)
+    return index, distance * LOUD_DB
+
+
+def begin_together(clip: Samples, other: Samples) -> bool:
+    """Whether two clips, which are the same but perhaps for loudness and a shift in time, sound at the same time."""
+    first, second = pictures([clip, other]).astype(np.float32)
+    return bool(np.abs(first - second).mean() < MAX_GREY_DIFFERENCE)
+
 
 def _distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
-    images = list(pictures(items))
-    return [SpectrogramDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
+    images = pictures(items)
+    bands = torch.nn.functional.avg_pool2d(loud_parts(images), (BANDS // LOUD_BANDS, 1))
+    return [SpectrogramDistance(images, groups), ShiftedGridDistance(bands, groups)]
 
 
 def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
@@ -127,9 +171,10 @@ CLIPS = ItemType(
     "clips",
     _distances,
     disturb_clip,
-    "Seen are sounds that are the same, louder or softer, or a little later or faster (2%). Not seen are those that were played "
-    "backwards, at another pitch or tempo (5% or more), or cut or shifted by a tenth of their length.",
+    "Seen are sounds that are the same, louder or softer, resampled, up to a tenth of a clip earlier or later, or a little faster "
+    "(2%). Not seen are those that were played backwards, or at another pitch or tempo (5% or more), or that lack their loudest part.",
     query_cost=QUERY_COST,
+    likeness=", perhaps at another loudness or sample rate",
     # A copy of the sound is made for its spectrogram.
     working_bytes=lambda item: 2 * item.nbytes + working_bytes(np.zeros((BANDS, FRAMES), np.uint8)),
 )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
-from anew.core.shared_work import SharedWork
+from anew.core.processes.shared_work import SharedWork
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
@@ -37,7 +37,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     exchangeable_groups,
 )
-from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats
+from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats, keys_of_same
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
@@ -312,9 +312,10 @@ class Audit(Generic[ItemT]):
 
     def _repeats(self) -> RepeatedItems:
         """Count samples that are identical to training items, and real items that are identical to others."""
-        keys_of = self._item_type.keys
-        samples = [keys_of(sample) for sample in self._samples[: self.n_samples]]
-        real = ItemKeys(keys_of, self._real_items)
+        queries = (self.sample_queries, self._stand_ins.items)
+        same = keys_of_same((self.distances, self._match_distances), queries, self.real_index)
+        samples = list(ItemKeys(self._item_type.keys, self._samples[: self.n_samples], same, self.n_real))
+        real = ItemKeys(self._item_type.keys, self._real_items, same)
         return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_unguessable)
 
     def _are_unguessable(self, items: Indices) -> NDArray[np.bool_]:
@@ -322,9 +323,8 @@ class Audit(Generic[ItemT]):
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
             others = [item for i, item in enumerate(self._real_items) if i % FOLDS != fold]
-            bits[items % FOLDS == fold] = self._item_type.bits(
-                [self._real_items[i] for i in items[items % FOLDS == fold]], others
-            )
+            in_fold = items % FOLDS == fold
+            bits[in_fold] = self._item_type.bits([self._real_items[i] for i in items[in_fold]], others)
         return bits >= min_unguessable_bits(self.n_samples, self.n_real)
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:

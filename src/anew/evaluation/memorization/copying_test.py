@@ -115,6 +115,10 @@ class Distance(ABC):
         """
         return np.full(len(queries), np.inf)
 
+    def are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
+        """Whether each query (m,) counts as identical to one item, (m,) indices, though the two are not equal."""
+        return np.zeros(len(queries), dtype=np.bool_)
+
     def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:
         """The nearest item of each query with its scale. Without a neighbour it is the pool's first item, at inf."""
         item, distance = self.nearest(queries, pool)

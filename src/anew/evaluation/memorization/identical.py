@@ -18,8 +18,9 @@ far more than real items repeat and samples repeat no unguessable held-out item.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Generic, overload
 
 import numpy as np
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from anew.data.types import ItemT
 from anew.evaluation.memorization.copy_counts import NO_COPIES, CopyCount, count_copies
-from anew.evaluation.memorization.copying_test import Indices
+from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
 
@@ -183,6 +184,27 @@ class RepeatedItems:
         return count_copies(p_without, self.samples) if self.n_real else NO_COPIES
 
 
+def keys_of_same(
+    distances: Sequence[Sequence[Distance]], queries: Sequence[Indices], pool: Indices
+) -> dict[int, list[Hashable]]:
+    """Keys that items share with the nearest one of a pool, by index, where a distance takes the two for the same.
+
+    Args:
+        distances, queries: Sets of distances, and the items (q,) that are compared by each set.
+        pool: Indices of the items that they are compared with.
+    """
+    keys: dict[int, list[Hashable]] = {}
+    pairs = [(distance, rows) for group, rows in zip(distances, queries, strict=True) for distance in group]
+    for distance, rows in pairs:
+        items = distance.nearest(rows, pool)[0]
+        rows, items = rows[items >= 0], items[items >= 0]
+        are_same = distance.are_same(rows, items)
+        for query, item in zip(rows[are_same].tolist(), items[are_same].tolist(), strict=True):
+            keys.setdefault(query, []).append(("same", item))
+            keys.setdefault(item, []).append(("same", item))
+    return keys
+
+
 def count_repeats(
     samples: Sequence[Sequence[Hashable]],
     real: Sequence[Sequence[Hashable]],
@@ -273,8 +295,21 @@ def _found(
 class ItemKeys(Sequence[Sequence[Hashable]], Generic[ItemT]):
     """The keys of some items, which are made each time they are asked for: those of all would take more memory than the items."""
 
-    def __init__(self, keys_of: Callable[[ItemT], Sequence[Hashable]], items: Sequence[ItemT]) -> None:
-        self._keys_of, self._items = keys_of, items
+    def __init__(
+        self,
+        keys_of: Callable[[ItemT], Sequence[Hashable]],
+        items: Sequence[ItemT],
+        further: Mapping[int, Sequence[Hashable]] = MappingProxyType({}),
+        first: int = 0,
+    ) -> None:
+        """
+        Args:
+            keys_of: Makes the keys of an item.
+            items: The items.
+            further: More keys of items, by their index.
+            first: The index of the first of the items.
+        """
+        self._keys_of, self._items, self._further, self._first = keys_of, items, further, first
 
     def __len__(self) -> int:
         return len(self._items)
@@ -285,5 +320,5 @@ class ItemKeys(Sequence[Sequence[Hashable]], Generic[ItemT]):
     def __getitem__(self, place: slice) -> Sequence[Sequence[Hashable]]: ...
     def __getitem__(self, place: int | slice) -> Sequence[Hashable] | Sequence[Sequence[Hashable]]:
         if isinstance(place, slice):
-            return ItemKeys(self._keys_of, self._items[place])
-        return self._keys_of(self._items[place])
+            return [self[i] for i in range(*place.indices(len(self)))]
+        return [*self._keys_of(self._items[place]), *self._further.get(self._first + place, ())]

@@ -140,10 +140,10 @@ class EmbeddingDistance(Distance):
     name = "embedding"
     at_once = QUERIES
 
-    def __init__(self, images: Sequence[Numbers], groups: Integers, mirror: bool = True) -> None:
+    def __init__(self, images: Sequence[Numbers], groups: Integers) -> None:
         chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
         # The standardised images, which are larger, are never whole in memory.
-        self._features = joined((features(standardise(part), mirror) for part in chunks), len(images))  # (n, v, d)
+        self._features = joined((features(standardise(part)) for part in chunks), len(images))  # (n, 2, d)
         self._search = Search(self._features[:, 0], np.asarray(groups))
 
     def with_groups(self, groups: Integers) -> EmbeddingDistance:
@@ -264,27 +264,26 @@ class ShiftedImages(Variants):
 
 
 @torch.no_grad()
-def features(x: Tensor, mirror: bool = True) -> Tensor:
-    """Compute features by a random convolution, ReLU, and average pooling to a grid of cells.
+def features(x: Tensor) -> Tensor:
+    """Compute features of images, and of their mirror images, by a random convolution, ReLU, and average pooling to a grid of cells.
 
     Random convolutional features judge likeness much as trained ones do (arXiv 2208.09218). One level is enough to recognise
     copies, and takes seconds for sixty thousand images.
 
     Args:
         x: (n, C, h, w) standardised images.
-        mirror: Whether to add the features of the mirror image.
 
     Returns:
-        (n, v, d), v = 2 with the mirror image, else 1.
+        (n, 2, d), those of the mirror image last.
     """
     channels = x.shape[1]
     weight = torch.empty((FILTERS, channels, WINDOW, WINDOW)).normal_(generator=generator("copies", channels))
     weight = weight / weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     parts = []
     for part in torch.split(x, CHUNK):
-        views = torch.cat([part, part.flip(3)]) if mirror else part
+        views = torch.cat([part, part.flip(3)])  # (2 n, C, h, w)
         hidden = functional.relu(functional.conv2d(views, weight, padding=WINDOW // 2, stride=2))
-        cells = functional.adaptive_avg_pool2d(hidden, CELLS).flatten(1)  # (v n, d)
+        cells = functional.adaptive_avg_pool2d(hidden, CELLS).flatten(1)  # (2 n, d)
         parts.append(cells.view(-1, len(part), cells.shape[1]).transpose(0, 1).contiguous())
     return torch.cat(parts)
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
-from anew.core.shared_work import SharedWork
+from anew.core.processes.shared_work import SharedWork
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SearchProgress: TypeAlias = Callable[[str, int, int], None]  # what is searched, queries that are found, all queries
@@ -119,3 +120,6 @@ class CachedDistance(Distance):
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         return self._inner.within(queries, pool, without)
+
+    def are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
+        return self._inner.are_same(queries, items)

@@ -19,7 +19,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.arrays import Integers
-from anew.core.threads import available_threads, map_in_threads
+from anew.core.machine.threads import available_threads, map_in_threads
 from anew.estimators.sequence_clusters import SequenceClusters
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.functional.text_hashes import CodePoints, Hashes, code_points, window_hashes
@@ -66,15 +66,13 @@ class PassageDistance(Distance):
         joined = np.frombuffer(SEPARATOR.join([*encoded, b""]), dtype=np.uint8).copy()
         self._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
         self._sizes, self._starts = sizes, np.cumsum(sizes + 1) - sizes - 1
-        order = (
-            divsufsort(joined) if len(joined) else np.zeros(0, dtype=np.int32)
-        )  # positions in the order of their suffixes
+        # Positions in the order of their suffixes
+        order = divsufsort(joined) if len(joined) else np.zeros(0, dtype=np.int32)
         self._rank = np.empty(len(order), dtype=np.int32)
         self._rank[order] = np.arange(len(order), dtype=np.int32)  # of the suffix at each position
         lcp = np.zeros(len(order) + 1, dtype=np.int32)
-        lcp[1:] = (
-            kasai(joined, order) if len(joined) else 0
-        )  # characters that a suffix shares with the one before; a last 0
+        # Characters that a suffix shares with the one before; a last 0
+        lcp[1:] = kasai(joined, order) if len(joined) else 0
         lcp[-1] = 0
         text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes + 1)
         text[self._starts + sizes] = -1  # suffixes that begin with a separator
@@ -141,9 +139,8 @@ class PassageDistance(Distance):
         item = np.where(length >= length_after, item, after)
         length = np.minimum(np.maximum(length, length_after), remaining)
         best = np.zeros(len(queries), dtype=np.int64)
-        np.maximum.at(
-            best, query, (length.astype(np.int64) << 32) + np.arange(len(query))
-        )  # length first, then which suffix
+        # Length first, then which suffix
+        np.maximum.at(best, query, (length.astype(np.int64) << 32) + np.arange(len(query)))
         size, suffix = best >> 32, best & 0xFFFFFFFF
         return np.where(size > 0, item[suffix] if len(item) else -1, -1).astype(np.intp), size.astype(np.float64)
 

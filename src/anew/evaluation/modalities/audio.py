@@ -14,21 +14,20 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.core.random import key
-from anew.data.formats.audio import Samples
-from anew.data.formats.audio_clips import Shape
-from anew.data.formats.sound_extents import file_extents
+from anew.data.formats.sound.audio import Samples
+from anew.data.formats.sound.audio_clips import Shape
+from anew.data.formats.sound.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.measure import Measure
-from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS, FeatureSets, bootstrap_score
 from anew.evaluation.metrics.item_classifiers import stereo_classifier
 from anew.evaluation.metrics.item_statistics import ItemStatistic, compare
-from anew.evaluation.metrics.sound_statistics import (
+from anew.evaluation.metrics.media.sound_statistics import (
     LENGTH,
     LENGTH_MEANING,
     PULSE_SOURCE,
@@ -38,7 +37,7 @@ from anew.evaluation.metrics.sound_statistics import (
     pulse_spec,
     stereo_statistics,
 )
-from anew.evaluation.metrics.spectrum import (
+from anew.evaluation.metrics.media.spectrum import (
     MIN_POWER,
     coarse_levels_and_loudness,
     level_distance,
@@ -54,6 +53,7 @@ from anew.functional.envelope import pulse_distance, pulses
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12
+EXACT_DB = 0.1  # a smaller difference is one of rounding
 SAME_LOUDNESS_DB = 0.5  # a smaller difference is not heard
 FILES = 300  # of samples and of real ones whose ends are measured: decoding them takes a few milliseconds each
 MAX_SEARCHED = 4_000  # training clips that are searched for the nearest one
@@ -231,12 +231,8 @@ class AudioEvaluation(Evaluation[Samples]):
         """Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have."""
         requested = int(MAX_SEARCHED * effort)
         training, held_out = self.inputs.train(requested), self._held_out_subset()
-        pictures = audio.pictures(training, self.rate)
-        decibels = audio.FLOOR_DB / 255.0  # of a grey level
-        index, distances = nearest_pixels(audio.pictures(items, self.rate), pictures)
-        typical = 0.0
-        if held_out:
-            typical = float(np.median(nearest_pixels(audio.pictures(held_out, self.rate), pictures)[1])) * decibels
+        index, distances = audio.nearest_clips([*items, *held_out], training, self.rate)
+        typical = float(np.median(distances[len(items) :])) if held_out else 0.0
         pictured = "Curves" if self._are_signals else "Spectrograms: time from left to right, low tones at the bottom"
         explanation = (
             f"{pictured}. Nearest by spectrogram, among "
@@ -251,12 +247,12 @@ class AudioEvaluation(Evaluation[Samples]):
             self.report_item,
             items,
             training,
-            index,
-            distances * decibels,
+            index[: len(items)],
+            distances[: len(items)],
             typical,
-            exact=0.1,
+            exact=EXACT_DB,
             form="difference {:.1f} dB",
-            caption_of_copy=_loudness_caption,
+            caption_of_copy=_caption_of_copy,
         )
         return NearestPairs(pairs, explanation, requested)
 
@@ -270,11 +266,13 @@ class AudioEvaluation(Evaluation[Samples]):
         return ReportItem(png, file.data, file.media, is_playable=file.is_playable)
 
 
-def _loudness_caption(item: Samples, training: Samples) -> str:
-    """The caption of a clip that is the same as a training clip but perhaps for its loudness, which spectrograms leave out."""
+def _caption_of_copy(item: Samples, training: Samples) -> str:
+    """The caption of a clip that is the same as a training clip but perhaps for its loudness, and for when it begins."""
     peaks = [max(float(np.abs(clip).max()), 1e-9) for clip in (item, training)]
     change = 20.0 * float(np.log10(peaks[0] / peaks[1]))
-    return EXACT_COPY if abs(change) < SAME_LOUDNESS_DB else f"the same but for its loudness ({change:+.0f} dB)"
+    differences = [] if abs(change) < SAME_LOUDNESS_DB else [f"its loudness ({change:+.0f} dB)"]
+    differences += [] if audio.begin_together(item, training) else ["its beginning"]
+    return f"the same but for {' and '.join(differences)}" if differences else EXACT_COPY
 
 
 EXPORT = AudioEvaluation

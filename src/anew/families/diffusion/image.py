@@ -49,7 +49,6 @@ DIT_SIZES = (
 )
 POSITIONS = 24  # a side, of large items
 DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
-MIN_ROW_WIDTH = 64  # values of a row, at least, to be a signal: as many as the shortest clip of one has
 # Values of a patch of a row, most positions at the lowest size of its network, and examples a step on a CPU. In equal time, an ECG came
 # closer with patches of 4 and width 32 than with 8 and width 64, and with 16 examples than with 64 (docs/log.md, 2026-11-30).
 ROW_PATCH_SIZE, ROW_POSITIONS, ROW_BATCH_SIZE = 4, 40, 16
@@ -70,12 +69,6 @@ class ImageLayout(Layout):
     """Images, with one noise level for each example."""
 
     mixture_type: ClassVar[type[GaussianMixture]] = GaussianMixture
-
-    @property
-    def is_row(self) -> bool:
-        """Whether items are one long row: signals, whose values are learned one by one."""
-        _, height, width = self.spec.shape
-        return height == 1 and width >= MIN_ROW_WIDTH
 
     def network(self, config: DiffusionConfig) -> nn.Module:
         channels = self.spec.shape[0]
@@ -101,7 +94,7 @@ class ImageLayout(Layout):
             patch_size=config.patch_size,
             dropout=config.dropout,
             attention=config.attention,
-            is_row=self.is_row,
+            is_row=self.spec.is_row,
         )
 
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
@@ -111,7 +104,7 @@ class ImageLayout(Layout):
             batch_size=CPU_BATCH_SIZE if scale.device == "cpu" else 128,
             rank=max(1, min(MAX_RANK, directions)),
         )
-        if self.is_row:
+        if self.spec.is_row:
             return _suggest_row_unet(config, scale.model_size, self.spec.shape[2])
         side = max(self.spec.shape[1:])
         patch_size = suggest_patch_size(side, POSITIONS)

@@ -63,6 +63,7 @@ class Fsq(Family[Grid, FsqConfig]):
     Sampling: ClassVar[type] = FsqSampling
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW", "CTHW")
+    takes_rows: ClassVar[bool] = False
     preferred_for: ClassVar[frozenset[str]] = frozenset()
     rationale: ClassVar[str] = "it turns each item into a row of codes"
     # The loss does not say how good items look; with a discriminator the squared error even rises.

@@ -82,6 +82,7 @@ class Gan(Family[Grid, GanConfig]):
     Sampling: ClassVar[type] = GanSampling
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
+    takes_rows: ClassVar[bool] = False
     preferred_for: ClassVar[frozenset[str]] = frozenset({"speed"})
     wins: ClassVar[float] = 0.25
     learning_exponent: ClassVar[float] = 0.6

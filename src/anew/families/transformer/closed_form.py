@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from anew.core.arrays import Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
-from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer
-from anew.families.transformer.passage_limit import PassageLimit
-from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.counts.ngram_mixer import NgramMixer
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.passage_limit import PassageLimit
+from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of, thinned_sequences
 
 MAX_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
@@ -23,10 +23,13 @@ SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are cou
 def fit_to_records(
     known: KnownRecords, mixer: NgramMixer | None, sweep: Iterable[Batch], max_tokens: int
 ) -> list[Ints]:
-    """Remember the records of a sweep, and count at most `max_tokens` of them. Returns the records (L,)."""
-    classes: list[int] = []
-    records = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
+    """Remember the records of a sweep, and count at most `max_tokens` of them. Returns the records (L,).
+
+    Where there are too many, both take records from everywhere in the sweep."""
+    records, classes, are_all = thinned_sequences(sweep, MAX_KNOWN_TOKENS)
     known.fit(records)
+    if not are_all:
+        known.note_others()
     if mixer is not None:
         _count_records(mixer, records, classes, max_tokens)
     return records

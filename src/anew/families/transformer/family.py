@@ -12,12 +12,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from anew.core.arrays import Numbers
-from anew.core.loop_compiler import Loops
+from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
@@ -29,24 +28,22 @@ from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.closed_form import fit_to_records, fit_to_texts
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
-from anew.families.transformer.error_calibration import calibrate_samples
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.contexts.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.drawing.error_calibration import calibrate_samples
+from anew.families.transformer.drawing.known_records import KnownRecords, trained_on
+from anew.families.transformer.drawing.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
+from anew.families.transformer.drawing.passage_limit import PassageLimit
+from anew.families.transformer.drawing.record_sampler import RecordSampler
+from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
-from anew.families.transformer.gate_features import GateInputs
-from anew.families.transformer.known_records import KnownRecords, trained_on
-from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
-from anew.families.transformer.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
-from anew.families.transformer.passage_limit import PassageLimit
-from anew.families.transformer.portable import decoder_sampler, parts_left_out
-from anew.families.transformer.record_nearness import draws_copies
-from anew.families.transformer.record_sampler import RecordSampler
-from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
-from anew.families.transformer.sweep_sequences import sequences_of
+from anew.families.transformer.gate_fitting import fit_gate, record_remarks, targets_of_records
+from anew.families.transformer.portable import decoder_sampler, parts_left_out, qwen3_decoder
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
-from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
+from anew.nets.decoder import Decoder, DecoderConfig
 
 # At the smallest size: 8 windows of 128; on proteins, batches of 8 and 16 were within .03 bits of each other
 # (docs/log.md, 2026-11-25).
@@ -73,15 +70,7 @@ WITHOUT_CONTEXTS = (
     "without context mixing, which predicts text better: its loops could not be compiled in the time that can be spared, "
     "so they are compiled beside the training"
 )
-RECORDS_LEFT_OUT = (
-    "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
-    "near to a training record; scores still use these records."
-)
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
-# Held-out targets to which the gate is fitted, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
-# proteins (docs/log.md, 2026-11-25).
-MAX_FITTED_TARGETS = 131_072
-MAX_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
 # With fewer tokens, a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_WEIGHT = 1.5
@@ -241,6 +230,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def sweep_limit(self) -> int | None:
         return -(-_max_counted(self) // self.spec.length) if self.spec.packed else None
 
+    def note_partial_sweep(self) -> None:
+        if self.known is not None:
+            self.known.note_others()
+
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
             head.allocate_buffers(shapes_below(shapes, prefix))
@@ -249,6 +242,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         for head in self._heads.values():
             head.check()
 
+    @property
+    def max_calibrated_targets(self) -> int | None:
+        return None if self.mixer is None or self.spec.shape else targets_of_records(self.spec)
+
     @torch.inference_mode()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Fit the gate that mixes the network with the statistical models, and measure how often held-out text repeats passages."""
@@ -256,7 +253,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
-            _fit_mixer(self, self.mixer, sweep)
+            fit_gate(self, self.mixer, sweep, self._fp32_logits)
         if self.passages is not None:
             self.passages.fit()
 
@@ -275,7 +272,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return self._network_bits(batch) if part == "network" else self.bits_and_parts(batch)[0]
 
     def remarks(self) -> tuple[str, ...]:
-        return (RECORDS_LEFT_OUT,) if self.mixer is not None and self.mixer.drawing() is not self.mixer else ()
+        return record_remarks(self.mixer, self.known)
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """Bits under the network alone, which is what a stock class can load; empty if no counts are mixed with it."""
@@ -333,15 +330,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def stock_decoder(self) -> StockDecoder:
         """A Qwen3 with the logits of the network."""
-        if self.spec.shape:
-            raise ConfigError(
-                "this run samples codes of images or clips on a grid, and no stock language model sees what lies around a place"
-            )
-        state, config = to_qwen3(self.net.state_dict(), self.net.config)
-        if config["tie_word_embeddings"]:
-            del state["lm_head.weight"]
         left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known, self.own_passages)
-        return StockDecoder(state, config, left_out)
+        return qwen3_decoder(self.net, self.spec, left_out)
 
     def portable_sampler(self) -> PortableSampler:
         first = None
@@ -409,27 +399,6 @@ def _max_counted(family: Transformer) -> int:
     """Tokens that are counted, or whose contexts are; without either, those that `OwnPassageLimit` counts."""
     is_alone = family.mixer is None and family.contexts is None
     return min(family.config.context_tokens, COUNTED_TOKENS) if is_alone else family.config.context_tokens
-
-
-def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -> None:
-    """Fit the gate to held-out records, and draw without aligned records if samples would come too near to them."""
-    max_targets = min(MAX_FITTED_TARGETS, MAX_FITTED_VALUES // family.spec.vocab)
-    inputs: list[GateInputs] = []
-    targets: list[NDArray[np.int64]] = []
-    held_out: list[NDArray[np.int64]] = []
-    classes: list[int] = []
-    for batch in sweep:
-        batch_inputs, batch_targets, counts = batch_gate_inputs(mixer, batch, family._fp32_logits)
-        inputs.append(batch_inputs.rows(counts))
-        targets.append(batch_targets[counts])
-        held_out += sequences_of([batch], MAX_FITTED_TARGETS, classes)
-        if sum(map(len, targets)) >= max_targets:
-            break
-    if not sum(map(len, targets)):
-        return
-    mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
-    if mixer.aligned and draws_copies(family, mixer.records, held_out, classes):
-        mixer.leave_records_out()
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:

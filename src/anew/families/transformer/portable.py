@@ -12,16 +12,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.specs import Tokens
-from anew.families.portable import Graph, PortableSampler
+from anew.errors import ConfigError
+from anew.families.portable import Graph, PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig
-from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer
-from anew.families.transformer.own_passage_limit import OwnPassageLimit
-from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
-from anew.families.transformer.whole_characters import whole_characters
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.counts.ngram_mixer import NgramMixer
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit
+from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS
+from anew.families.transformer.drawing.whole_characters import whole_characters
 from anew.nets.attention import EPSILON
-from anew.nets.decoder import Decoder, DecoderBlock
+from anew.nets.decoder import Decoder, DecoderBlock, to_qwen3
 
 
 def parts_left_out(
@@ -52,6 +53,18 @@ def parts_left_out(
     if known is not None and known.is_fitted:
         parts.append("the check that draws a sample again if it is a training record, so some samples may be copies")
     return tuple(parts)
+
+
+def qwen3_decoder(net: Decoder, spec: Tokens, left_out: tuple[str, ...]) -> StockDecoder:
+    """A network as a Qwen3. left_out: see `parts_left_out`. ConfigError for codes on a grid."""
+    if spec.shape:
+        raise ConfigError(
+            "this run samples codes of images or clips on a grid, and no stock language model sees what lies around a place"
+        )
+    state, config = to_qwen3(net.state_dict(), net.config)
+    if config["tie_word_embeddings"]:
+        del state["lm_head.weight"]
+    return StockDecoder(state, config, left_out)
 
 
 def decoder_sampler(

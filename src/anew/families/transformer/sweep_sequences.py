@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 
-from anew.core.arrays import Ints
+from anew.core.arrays import Doubles, Ints
 from anew.core.specs import Batch
+
+THINNING = 0.75  # share that stays whenever there are too many: each time costs a pass over those that are kept; chosen
+GOLDEN_RATIO = (5**0.5 - 1) / 2  # its multiples, modulo 1, lie more evenly than those of other numbers
 
 
 class Segment(NamedTuple):
@@ -41,6 +45,42 @@ def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
 def evenly_spread(count: int, share: float) -> Ints:
     """Numbers of a share of `count` sequences, in order and from everywhere among them: files and classes may follow each other."""
     return np.unique(np.linspace(0, count - 1, max(1, round(min(1.0, share) * count))).round().astype(np.int64))
+
+
+def thinned_sequences(sweep: Iterable[Batch], max_tokens: int) -> tuple[list[Ints], list[int], bool]:
+    """Token sequences of a sweep's batches, at most `max_tokens` in total, from everywhere in it.
+
+    Returns:
+        The sequences, the class of each, -1 without, and whether they are all of the sweep.
+    """
+    kept: list[Ints] = []
+    classes: list[int] = []
+    # Those with the largest values are left out: the others are evenly spread over the sweep, whatever the bound
+    values: Doubles = np.zeros(0)
+    bound, num_read, size = 1.0, 0, 0
+    for batch in sweep:
+        batch_values = (num_read + np.arange(len(batch))) * GOLDEN_RATIO % 1.0  # (B,)
+        num_read += len(batch)
+        rows = np.flatnonzero(batch_values < bound)
+        batch_rows = _rows_of(batch, rows)
+        kept += batch_rows
+        size += sum(map(len, batch_rows))
+        classes += [-1] * len(rows) if batch.labels is None else batch.labels.cpu().numpy()[rows].tolist()
+        values = np.append(values, batch_values[rows])
+        while size > max_tokens and len(kept) > 1:
+            bound *= min(THINNING, max_tokens / size)
+            stays = values < bound
+            kept, classes, values = list(compress(kept, stays)), list(compress(classes, stays)), values[stays]
+            size = sum(map(len, kept))
+    return kept, classes, len(kept) == num_read
+
+
+def _rows_of(batch: Batch, rows: Ints) -> list[Ints]:
+    ids = batch.x.cpu().numpy()
+    lengths = np.full(len(ids), ids.shape[1]) if batch.mask is None else batch.mask.sum(1).long().cpu().numpy() + 1
+    return [
+        ids[row, :length].astype(np.int64) for row, length in zip(rows.tolist(), lengths[rows].tolist(), strict=True)
+    ]
 
 
 def _sequences(sweep: Iterable[Batch], classes: list[int] | None) -> Iterator[Ints]:

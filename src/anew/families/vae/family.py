@@ -64,6 +64,7 @@ class Vae(Family[Grid, VaeConfig]):
     Sampling: ClassVar[type] = VaeSampling
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
+    takes_rows: ClassVar[bool] = False
     preferred_for: ClassVar[frozenset[str]] = frozenset({"latent"})
     rationale: ClassVar[str] = "it learns a smooth space to move through, and a bound on the likelihood"
     # The loss gives divergences less weight than the bound does, for better samples, whose prior is fitted later.

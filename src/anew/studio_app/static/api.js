@@ -70,7 +70,7 @@ export async function follow(path, body, signal, take) {
     for (const part of parts) {
       if (!part.startsWith("data: ")) continue;
       const event = JSON.parse(part.slice(6));
-      if (event.error) throw new Refusal(400, asSentence(event.error.message));
+      if (event.error) throw new Refusal(400, asSentence(event.error.message), { code: event.error.code, columns: event.columns });
       hasEnded ||= event.end === true;
       take(event);
     }

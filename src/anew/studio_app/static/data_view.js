@@ -1,6 +1,6 @@
 // The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
-import { get, onChange, post, Refusal, send } from "./api.js";
+import { follow, get, onChange, post, Refusal } from "./api.js";
 import { asSentence, busy, bytes, count, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
@@ -95,19 +95,32 @@ async function showData(main, data, signal, reading) {
   keepReading(data, reading);
   const look = () => showData(main, data, signal, reading);
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
-  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }),
+  const doing = h("p", { class: "hint" });
+  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }), doing,
     h("p", {}, h("a", { class: "button", href: "#/new" }, "Cancel"))); // whoever leaves the page ends the looking
-  try {
-    const seen = await (await send("/api/look", { data, ...asked(reading) }, signal)).json();
+  /** Shows what budgets train, once the page is drawn. @type {Estimates | undefined} */
+  let estimates;
+  const take = (/** @type {any} */ event) => {
     if (signal.aborted) return;
+    if (event.doing && estimates) estimates.doing.textContent = `${asSentence(event.doing)} You need not wait for it.`;
+    else if (event.doing) doing.textContent = asSentence(event.doing);
+    if (event.budgets) estimates?.show(event.budgets);
+    if (!event.seen) return;
     for (const [key, value] of [...reading.settings]) { // those of this kind alone: a family may have one of the same name
       reading.settings.delete(key);
-      reading.settings.set(key.includes(".") ? key : `${seen.modality}.${key}`, value);
+      reading.settings.set(key.includes(".") ? key : `${event.seen.modality}.${key}`, value);
     }
     keepReading(data, reading);
-    drawData(main, head, data, seen, reading, look);
+    estimates = drawData(main, head, data, event.seen, reading, look);
+  };
+  try {
+    await follow("/api/look", { data, ...asked(reading) }, signal, take);
   } catch (error) {
     if (signal.aborted) return;
+    if (estimates) { // what was seen stays
+      estimates.doing.textContent = `What these times would train is not known. ${/** @type {Error} */ (error).message}`;
+      return;
+    }
     const { message, columns } = error instanceof Refusal ? error : { message: "The Studio cannot be reached.", columns: undefined };
     const form = h("details", { class: "card again", hidden: true }, h("summary", {}, "Change how it is read"));
     fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
@@ -125,13 +138,16 @@ async function addReadingForm(container, reading, seen, look) {
   container.hidden = false;
 }
 
-/** @param {HTMLElement} main @param {any[]} head @param {string} data @param {any} seen @param {Reading} reading @param {() => void} look */
+/** Where it is shown what budgets train, and what is being done until that is known.
+ * @typedef {{ doing: HTMLElement, show: (budgets: any[]) => void }} Estimates */
+
+/** @param {HTMLElement} main @param {any[]} head @param {string} data @param {any} seen @param {Reading} reading @param {() => void} look @returns {Estimates} */
 function drawData(main, head, data, seen, reading, look) {
   const plural = seen.items === 1 ? seen.item_name : `${seen.item_name}s`;
   const skipped = seen.skipped ? [h("h3", {}, `${count(seen.skipped)} skipped`),
     h("ul", {}, seen.skipped_files.map((/** @type {any} */ file) => h("li", {}, `${file.name}: ${file.reason}`)))] : null;
   const other = Object.entries(seen.not_taken ?? {}).map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
-  const form = trainForm(data, seen, reading);
+  const { form, estimates } = trainForm(data, seen, reading);
   const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
     ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Change how it is read"));
   const learn = h("section", { class: "card five", tabindex: -1, "aria-label": "Learn from it" }, h("h2", {}, "Learn from it"), form);
@@ -144,6 +160,7 @@ function drawData(main, head, data, seen, reading, look) {
         h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", "")))),
         other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped, differently),
       learn));
+  return estimates;
 }
 
 /** The number of passes over the data, rounded. @param {number} epochs */
@@ -152,7 +169,7 @@ function passes(epochs) {
   return `${count(number)} ${number === 1 ? "pass" : "passes"}`;
 }
 
-/** @param {string} data @param {any} seen @param {Reading} reading */
+/** The form that starts a training, which needs no estimates. @param {string} data @param {any} seen @param {Reading} reading @returns {{ form: HTMLFormElement, estimates: Estimates }} */
 function trainForm(data, seen, reading) {
   const tried = /** @type {string[]} */ (seen.tried?.families ?? []);
   const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.alternatives)).filter(([, other]) => !tried.includes(other.family));
@@ -163,17 +180,26 @@ function trainForm(data, seen, reading) {
     ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.reason : "" })),
     ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.reason })),
   ];
-  const buys = Object.fromEntries(seen.budgets.map((/** @type {any} */ budget) => [budget.seconds, budget]));
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });
   /** @type {HTMLInputElement[]} */
   const radios = [];
+  /** What each time trains, by its seconds. @type {Map<number, HTMLElement>} */
+  const trained = new Map();
   const budget = (/** @type {string} */ value, /** @type {string} */ name, /** @type {number} */ seconds) => {
     const radio = h("input", { type: "radio", name: "budget", value, checked: value === "1m", onchange: () => { custom.value = ""; } });
     radios.push(radio);
-    const what = buys[seconds];
-    return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
-      what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null,
-      what?.report ? h("small", { class: "forecast" }, asSentence(`The report: ${what.report.replace("run `anew evaluate RUN` afterwards", "choose Measure again afterwards")}`)) : null));
+    const what = h("span", {});
+    trained.set(seconds, what);
+    return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name), what));
+  };
+  const doing = h("p", { class: "hint", role: "status" }, "What these times would train is being measured. You need not wait for it.");
+  const show = (/** @type {any[]} */ budgets) => {
+    doing.hidden = true;
+    for (const { seconds, parameters, steps, epochs, report } of budgets) {
+      const what = trained.get(seconds);
+      if (what) fill(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`),
+        report ? h("small", { class: "forecast" }, asSentence(`The report: ${report.replace("run `anew evaluate RUN` afterwards", "choose Measure again afterwards")}`)) : null);
+    }
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
     h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));
@@ -198,10 +224,10 @@ function trainForm(data, seen, reading) {
       problem.hidden = false;
     }
   } },
-    h("fieldset", {}, h("legend", {}, "Time for everything"), BUDGETS.map(([value, name], index) => budget(value, name, seconds[index])),
+    h("fieldset", {}, h("legend", {}, "Time for everything"), BUDGETS.map(([value, name], index) => budget(value, name, seconds[index])), doing,
       h("label", { for: "budget" }, "Or another time"), custom),
     h("fieldset", {}, h("legend", {}, "Family"), options),
     h("label", { for: "seed" }, "Seed"), seed.input, seed.problem,
     settings.element, problem, status, h("div", { class: "actions go" }, start));
-  return form;
+  return { form, estimates: { doing, show } };
 }

@@ -126,7 +126,7 @@ class SampleSlider {
     this.key = key;
     this.stamp = Math.floor(run.changed ?? 0);
     this.entries = entries;
-    this.absence = ACTIVE.includes(run.state) ? "The first samples come after about a fifth of the training."
+    this.absence = run.state === "queued" || ACTIVE.includes(run.state) ? "The first samples come after about a fifth of the training."
       : `None were drawn during the training.${canPlay(run) ? " Open Play to generate some." : ""}`;
     this.slider.max = String(Math.max(0, entries.length - 1));
     if (this.follows) this.slider.value = this.slider.max;

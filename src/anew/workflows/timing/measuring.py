@@ -22,6 +22,8 @@ SCORES_SHARE = 0.65
 # Seconds on an idle core in which figures of features are sure to be reached: measured .7 for small images and 5 for clips. In
 # less, what needs no features comes first, for a share of the time at most; chosen.
 FEATURE_SECONDS, PLAIN_SHARE = 5.0, 0.4
+# In less, no figure of features is reached, and what needs none has all of the time: that of small images, see above
+LEAST_FEATURE_SECONDS = 0.7
 SCORING_SHARE = 0.5  # of the time of a short report, for all but sampling
 TIME_WAS_UP = "Time was up before everything was measured; `evaluate` without a budget takes the time it needs."
 COPIES_MISSING = out_of_time(COPIES)
@@ -50,7 +52,8 @@ def measure_all(
         limit = None if stop_at is None else SCORES_SHARE * (stop_at - begin)
         is_short = limit is not None and limit < FEATURE_SECONDS * crowding and evaluation.inputs.features is None
         if limit is not None and is_short:
-            measure_scores(evaluation.scores_without_features(), measurements, reporter, PLAIN_SHARE * limit)
+            share = 1.0 if limit < LEAST_FEATURE_SECONDS * crowding else PLAIN_SHARE
+            measure_scores(evaluation.scores_without_features(), measurements, reporter, share * limit)
             evaluation.forget_unmeasured()  # what is missing is tried again after the features
             limit -= time.monotonic() - begin
         in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)

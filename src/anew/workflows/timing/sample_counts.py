@@ -35,15 +35,20 @@ class SampleTargets(NamedTuple):
         ample: With this many the figures compare all they can, and the copying test proves its rates, so sampling goes on
             within EXTRA_SHARE of the time only.
         held_out: Number of held-out items; 0 for running text, whose pieces are not counted as samples are.
+        few_first: Whether samples that any figure needs are measured before more are drawn, which takes EXTRA_SHARE of the time at most.
     """
 
     least: int
     ample: int
     held_out: int = 0
+    few_first: bool = False
 
-    def in_short_report(self) -> SampleTargets:
-        """The targets of a report in which there is no time to measure more samples than the answers need."""
-        return self._replace(ample=min(self.least, self.ample))
+    def in_short_report(self, is_crowded: bool) -> SampleTargets:
+        """The targets of a report in which there is no time to measure more samples than the answers need.
+
+        is_crowded: Whether cores are so crowded that drawing these may leave no time to measure any.
+        """
+        return self._replace(ample=min(self.least, self.ample), few_first=is_crowded)
 
     def reason(self, n: int) -> str:
         """Why n samples were drawn and no more, if nothing stopped the sampling; a clause."""

@@ -21,7 +21,7 @@ REQUIRED_SHARE = 0.8
 def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
     """The size of the next chunk: samples for which there is time, up to the next target.
 
-    Beyond the targets, only samples within EXTRA_SHARE of the time are drawn.
+    Beyond the targets, only samples within EXTRA_SHARE of the time are drawn; if few are measured first, beyond MIN_ITEMS.
 
     Args:
         pace: How long chunks take.
@@ -32,7 +32,8 @@ def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent
         max_chunk: Largest chunk that is allowed.
     """
     chunk = min(max_chunk, pace.affordable(EXTRA_SHARE * seconds - spent))
-    shares = {targets.ample: TARGET_SHARE, targets.least: GRADED_SHARE, min(MIN_ITEMS, targets.least): MIN_GRADED_SHARE}
+    shares = {} if targets.few_first else {targets.ample: TARGET_SHARE, targets.least: GRADED_SHARE}
+    shares |= {min(MIN_ITEMS, targets.least): MIN_GRADED_SHARE}
     missing = MIN_ITEMS - n
     if 0 < missing <= min(max_chunk, pace.affordable(REQUIRED_SHARE * seconds - spent)):
         return max(chunk, missing)

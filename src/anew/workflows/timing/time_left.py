@@ -201,11 +201,13 @@ def _with_scores(
         is_measured = measure_scores(batch.answer_scores(), further, reporter, left)
         measured |= batch.measured
         measurements = _with_further(measurements, further.scores, measured)
-        if is_measured:
+        # Items are counted as compared with the first figure of features
+        if is_measured or (batch.sets and _measured(batch.sets.supply) > _measured(measurements.supply)):
             supply = _supply(measurements.supply, batch.sets.supply, len(evaluation.inputs.samples) / n)
             notes = _notes(evaluation, batch, supply)
-            unmeasured = without(batch.unmeasured, measured)
-            measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
+            measurements = replace(measurements, supply=supply)
+        if is_measured:
+            measurements = replace(measurements, unmeasured=without(batch.unmeasured, measured))
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
         if not is_measured or n == n_all or following < min(MIN_SAMPLE_GROWTH * n, n_all):

@@ -1,0 +1,237 @@
+"""Remembers which whole records were in the training part, so that samples can differ from them.
+
+Copies of a record stay in one part when the data is split, so a held-out record is never one of the training part. A model of
+the symbols does not know that; redrawing samples that are training records conditions on it. It is also what people expect from a
+list of names, molecules or proteins: new records. If most records repeat, as the lines of a log do, repetition is a property of
+the data: then nothing is kept, and a sample may repeat records. Held-out records do so too where the split takes repeats for draws
+from a distribution.
+
+The same holds of a field in which no two records agree, such as a code: see `KeyField`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anew.core.arrays import Numbers
+from anew.core.specs import Tokens
+from anew.families.transformer.fitted_buffers import FittedBuffers
+from anew.functional.key_fields import DELIMITERS, MAX_COLUMNS, KeyField, find_key_fields, hardly_repeat
+
+# Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
+# reported (docs/log.md, 2026-11-27).
+MAX_REPEATED = 0.5
+Ints = NDArray[np.int64]
+
+
+class KnownRecords(FittedBuffers):
+    """Hashes of training records, and of what they have in their key fields, as buffers.
+
+    Args:
+        special: Ids of the symbols that are not part of a record's content, by name.
+        spellings: (V,) the bytes of each token, by which fields are found; () where there are none.
+    """
+
+    # Key fields (F, 2): code points of their delimiters, and their columns. They are there only if records hardly repeat; "others" is
+    # there if training records were left out
+    dtypes: Mapping[str, torch.dtype] = {
+        "hashes": torch.int64,
+        "fields": torch.int64,
+        "keys": torch.int64,
+        "others": torch.bool,
+    }
+
+    def __init__(self, special: Mapping[str, int], spellings: Sequence[bytes] = ()) -> None:
+        super().__init__()
+        self.begin_id, self.end_id, self.back_id = (special.get(name) for name in ("begin", "end", "back"))
+        self.spellings = spellings
+
+    @property
+    def is_fitted(self) -> bool:
+        return "hashes" in self._buffers
+
+    def stored(self) -> Ints:
+        """(K,) hashes in rising order."""
+        hashes: Ints = self.get_buffer("hashes").cpu().numpy()
+        return hashes
+
+    def fit(self, sequences: Sequence[Ints]) -> None:
+        """Keep the hashes of records (ids with begin and end), and of the beginnings of those that were too long, unless most
+        records repeat."""
+        record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
+        unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
+        if len(unique) and counts[counts > 1].sum() <= MAX_REPEATED * len(record_hashes):
+            beginnings = [_hash(ids[1:]) for ids in sequences if self._is_beginning(ids)]
+            stored = np.union1d(unique, np.array(beginnings, dtype=np.int64))
+            self.set_buffers({"hashes": stored})
+            if hardly_repeat(record_hashes):
+                self._fit_keys(sequences)
+
+    def _fit_keys(self, sequences: Sequence[Ints]) -> None:
+        texts = [text for text in map(self._text_of, sequences) if text is not None]
+        fields = find_key_fields(texts)
+        keys = [_key_of(field, text) for text in texts for field in fields]
+        stored = np.unique(np.array([key for key in keys if key is not None], dtype=np.int64))
+        places = np.array([(ord(field.delimiter), field.column) for field in fields], dtype=np.int64)
+        self.set_buffers({"fields": places.reshape(-1, 2), "keys": stored})
+
+    @property
+    def never_repeat(self) -> bool:
+        """Whether hardly any training record is there twice."""
+        return "fields" in self._buffers
+
+    @property
+    def key_fields(self) -> tuple[KeyField, ...]:
+        """The fields in which hardly two training records agree."""
+        if not self.never_repeat:
+            return ()
+        return tuple(KeyField(chr(mark), column) for mark, column in self.get_buffer("fields").tolist())
+
+    def keys_of(self, ids: Ints, prompt: Ints) -> list[int]:
+        """Hashes of what a sample has in the key fields, but for fields that hold what its prompt has there and nothing more.
+
+        Args:
+            ids: (L,) those of the sample, the prompt first.
+            prompt: (l,).
+        """
+        fields, text = self.key_fields, self._text_of(ids)
+        if text is None or not fields:
+            return []
+        prompt_text = self._text_of(prompt) or ""
+        judged = [field for field in fields if not prompt_text or field.value(prompt_text) != field.value(text)]
+        return [key for field in judged if (key := _key_of(field, text)) is not None]
+
+    def has_keys(self, keys: Sequence[int]) -> bool:
+        """Whether a training record has one of these keys."""
+        return bool(keys) and bool(_are_in(self.get_buffer("keys").cpu().numpy(), np.array(keys)).any())
+
+    def _text_of(self, ids: Ints) -> str | None:
+        """The text of a record's ids, up to its end; None where it was read backwards, or tokens have no spellings."""
+        if not self.spellings or (len(ids) and ids[0] == self.back_id):
+            return None
+        ends = np.flatnonzero(ids == self.end_id)
+        first = int(len(ids) > 0 and ids[0] == self.begin_id)
+        content = ids[first : int(ends[0]) if len(ends) else None].tolist()
+        return b"".join([self.spellings[token] for token in content]).decode("utf-8", "replace")
+
+    def note_others(self) -> None:
+        """Note that there are more training records than those that are kept."""
+        if self.is_fitted:
+            self.set_buffers({"others": np.array(True)})
+
+    @property
+    def are_all(self) -> bool:
+        """Whether all training records are kept."""
+        return self.is_fitted and "others" not in self._buffers
+
+    def hash_of(self, ids: Ints) -> int | None:
+        """Hash of a whole record, with or without its begin token; None for other ids: without an end, or read backwards."""
+        ends = np.flatnonzero(ids == self.end_id)
+        if not len(ends):
+            return None
+        first = int(len(ids) > 0 and ids[0] == self.begin_id)
+        return _hash(ids[first : int(ends[0])])
+
+    def _is_beginning(self, ids: Ints) -> bool:
+        """Whether ids are the beginning of a record that was cut."""
+        return len(ids) > 1 and ids[0] == self.begin_id and self.end_id not in ids
+
+    def among(self, rows: Ints | Sequence[Ints]) -> Ints:
+        """Indices of those rows, (n, L) or of any lengths, that are training records."""
+        row_hashes = [self.hash_of(row) for row in rows]
+        is_known = _are_in(self.stored(), np.array([value or 0 for value in row_hashes], dtype=np.int64))
+        return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
+
+    def are_known(self, rows: Sequence[Numbers], max_length: int) -> list[bool | None] | None:
+        """Whether each of these records (ids) is a training record; None for those of which that is not known, since they begin as one
+        which was cut, or not all records are kept; None if no records are kept.
+
+        max_length: ids that follow the begin token in the longest record that is not cut.
+        """
+        if not self.is_fitted:
+            return None
+        known = set(self.among([row.astype(np.int64) for row in rows]).tolist())
+        return [
+            True if i in known else None if not self.are_all or self._begins_as_known(row, max_length) else False
+            for i, row in enumerate(rows)
+        ]
+
+    def _begins_as_known(self, row: Numbers, max_length: int) -> bool:
+        content = row[int(row[0] == self.begin_id) :]
+        return len(content) > max_length and bool(np.isin(_hash(content[:max_length]), self.stored()))
+
+    def check(self) -> None:
+        for name in ("hashes", "keys"):
+            hashes = self.get_buffer(name).cpu().numpy() if name in self._buffers else np.zeros(0, dtype=np.int64)
+            if hashes.ndim != 1 or (np.diff(hashes) <= 0).any():
+                raise ValueError("the hashes of known records are inconsistent")
+        if self.never_repeat:
+            places = self.get_buffer("fields").cpu().numpy()
+            if "keys" not in self._buffers or not _are_key_fields(places):
+                raise ValueError("the key fields of known records are inconsistent")
+
+
+def _are_in(stored: Ints, values: Ints) -> NDArray[np.bool_]:
+    """(n,) whether each of the values (n,) is among the stored ones (K,), which rise."""
+    places = np.searchsorted(stored, values).clip(max=len(stored) - 1)
+    is_there: NDArray[np.bool_] = stored[places] == values if len(stored) else np.zeros(len(values), dtype=bool)
+    return is_there
+
+
+def _hash(content: Numbers) -> int:
+    return _hash_of_bytes(content.astype("<i4").tobytes())
+
+
+def _hash_of_bytes(content: bytes) -> int:
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "little", signed=True)
+
+
+def _key_of(field: KeyField, record: str) -> int | None:
+    """Hash of what a record has in a field, and of which field that is; None if it has no such field."""
+    value = field.value(record)
+    return None if value is None else _hash_of_bytes(f"{field.column} {value}".encode("utf-8", "surrogatepass"))
+
+
+def _are_key_fields(fields: Ints) -> bool:
+    if fields.ndim != 2 or fields.shape[1] != 2:
+        return False
+    columns = fields[:, 1]
+    has_marks = np.isin(fields[:, 0], [ord(delimiter) for delimiter in DELIMITERS]).all()
+    return bool(has_marks and ((columns >= 0) & (columns < MAX_COLUMNS)).all())
+
+
+def trained_on(
+    rows: Sequence[Numbers], spec: Tokens, known: KnownRecords | None, texts: FittedBuffers | None
+) -> list[bool | None] | None:
+    """Whether each of these records or documents (ids) was trained on, None for one of which that is not known; None if for none.
+
+    Args:
+        rows, spec: The ids, and the spec of the tokens.
+        known: Hashes of training records; None for running text.
+        texts: Buffers with the training text, "text" (N,), if they are fitted; None if it is not kept.
+    """
+    if known is not None:
+        return known.are_known(rows, spec.length)
+    end = spec.special.get("end")  # None where all text is one document
+    if texts is None or "text" not in dict(texts.named_buffers()) or end is None:
+        return None
+    return are_documents_of(texts.get_buffer("text").cpu().numpy(), end, rows)
+
+
+def are_documents_of(text: Numbers, end: int, rows: Sequence[Numbers]) -> list[bool | None]:
+    """Whether each row (ids with `end`) is a whole document of a training text; None for others, since parts of them may be in it.
+
+    text: (N,) ids of all documents, one after the other; `end` follows each.
+    """
+    stops = np.flatnonzero(text == end) + 1
+    starts = np.concatenate(([0], stops[:-1])).astype(np.int64)
+    # Few documents are as long as one of the rows, and hashing all takes seconds for a large text
+    has_length = np.isin(stops - starts, [len(row) for row in rows])
+    places = zip(starts[has_length].tolist(), stops[has_length].tolist(), strict=True)
+    documents = {_hash(text[first:stop]) for first, stop in places}
+    return [True if _hash(row) in documents else None for row in rows]

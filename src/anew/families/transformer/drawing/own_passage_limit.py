@@ -1,0 +1,274 @@
+"""Samples repeat passages of themselves as seldom as the training data does.
+
+A model that repeats itself takes its own words as evidence: what was counted in the sample, the longest match and the gate all trust
+what did well on the last tokens. So a loop that text leaves after a few rounds is never left. Whether what goes on with a passage of
+the sample is drawn too often is measured in samples, kind by kind (see `own_passages`); its odds are lowered until it is not. What
+data repeats, as runs of dashes or rhymes, stays.
+
+Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, K kinds of places, N tokens of a text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from anew.core.arrays import Bools, Doubles, Floats, Ints
+from anew.estimators.own_passages import (
+    NUM_KINDS,
+    NUM_LENGTHS,
+    OwnPassage,
+    largest_surplus,
+    own_passages,
+    tally_passages,
+)
+from anew.families.transformer.fitted_buffers import FittedBuffers
+
+if TYPE_CHECKING:
+    from anew.estimators.context_mixing.drawing import LoweredTokens
+
+COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: .2 s; chosen
+# Documents are counted in pieces of so many tokens: long ones have more to repeat than a sample of the usual length
+PIECE_TOKENS = 512
+# Standard deviations, besides one place, by which samples must go on more or less often since the odds were last changed, to change
+# them: one place alone tells nothing
+MIN_EXCESS = 2.0
+# By which the odds of a kind change at once, at most: one sample in a loop says little of others; chosen
+MAX_CHANGE = 3.0
+# Lower odds would leave passages where the model knows of nothing else; chosen
+MIN_ODDS = 1e-3
+MAX_EXCESS = 30.0  # tokens, by which odds fall to 1e-13: enough for any loop that fp32 lets a model leave
+# Share of the pieces that repeat themselves less than a sample may before it is made to leave its passages
+USUAL_SHARE = 0.99
+
+
+class OwnPassageLimit(FittedBuffers):
+    """How often training data goes on with passages of its own, and by what the odds of that are multiplied in samples, as buffers."""
+
+    dtypes: Mapping[str, torch.dtype] = {
+        "tallies": torch.int64,
+        "odds": torch.float32,
+        "usual_surplus": torch.float32,
+    }
+
+    def count(self, texts: Iterable[Ints], end_id: int | None) -> None:
+        """Count in texts (N,) that follow each other, with `end_id` at the end of each document or record."""
+        text = np.concatenate([*texts, np.zeros(0, dtype=np.int64)])
+        pieces = _pieces(text, end_id, max(1, math.ceil(len(text) / COUNTED_TOKENS)))
+        places = [own_passages(piece) for piece in pieces]
+        tallies = tally_passages(np.concatenate([*places, np.zeros((0, 2), dtype=np.int64)]))
+        rates = _rates(tallies)
+        surplus = np.quantile([0.0, *(largest_surplus(of_piece, rates) for of_piece in places)], USUAL_SHARE)
+        odds = np.ones(NUM_KINDS, dtype=np.float32)
+        self.set_buffers({"tallies": tallies, "odds": odds, "usual_surplus": np.array(surplus, dtype=np.float32)})
+
+    def check(self) -> None:
+        if not self.is_counted:
+            return
+        tallies, odds = self.get_buffer("tallies"), self._buffers.get("odds")
+        if tallies.shape != (NUM_KINDS, 2) or bool((tallies < 0).any()):
+            raise ValueError("the counts of passages that repeat are inconsistent")
+        if odds is None or odds.shape != (NUM_KINDS,) or not bool(((odds > 0) & (odds <= 1)).all()):
+            raise ValueError("the odds of passages that repeat are inconsistent")
+        surplus = self._buffers.get("usual_surplus")
+        if surplus is None or surplus.shape != () or not bool(surplus >= 0):
+            raise ValueError("the usual surplus of passages that repeat is inconsistent")
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether anything was counted."""
+        return "tallies" in self._buffers
+
+    @property
+    def rates(self) -> Doubles:
+        """(K,) how often the data goes on with passages of its own; .5 for kinds that it does not have."""
+        tallies = self.get_buffer("tallies").cpu().numpy()
+        return _rates(tallies)
+
+    @property
+    def odds_by_kind(self) -> Floats:
+        """(K,) by which the odds of going on are multiplied."""
+        odds: Floats = self.get_buffer("odds").cpu().numpy()
+        return odds
+
+    def set_odds(self, odds: Floats) -> None:
+        """Multiply the odds of going on by these (K,) from now on."""
+        self.set_buffers({"odds": odds})
+
+    def rows(self, n: int) -> OwnPassageRows | None:
+        """The passages of n samples of which nothing has been read; None if nothing was counted."""
+        if not self.is_counted:
+            return None
+        return OwnPassageRows(self.odds_by_kind, self.rates, float(self.get_buffer("usual_surplus")), n)
+
+
+class OwnPassageRows:
+    """The passages of themselves that n samples follow.
+
+    Args:
+        odds: (K,) by which the odds of going on are multiplied.
+        rates: (K,) how often the data goes on.
+        usual_surplus: Tokens by which a sample may go on more often than that, over a stretch of its last PIECE_TOKENS, before the odds
+            fall further, by e for each token.
+
+    Attributes:
+        odds: These; may be changed at any time.
+        fit: What counts how often the samples go on; None: nothing does.
+        next_tokens: (n,) the tokens that go on with passages, -1 for samples that follow none.
+        kinds: (n,) kinds of the passages, 0 for samples that follow none.
+    """
+
+    def __init__(self, odds: Floats, rates: Doubles, usual_surplus: float, n: int) -> None:
+        self.odds, self._rates, self._usual_surplus = odds, rates, usual_surplus
+        self._surplus: Doubles = np.zeros(n)
+        # (n,) tokens by which each went on more often than the data so far, and (n, PIECE_TOKENS) the same before each of the last
+        # tokens. What was longer ago is forgotten: the surplus of a text of any length grows without end
+        self._sums: Doubles = np.zeros(n)
+        self._sums_before: Doubles = np.zeros((n, PIECE_TOKENS))
+        self._num_observed = 0
+        self.fit: OddsFit | None = None
+        self._passages: list[OwnPassage] = []
+        self.next_tokens, self.kinds = np.full(n, -1), np.zeros(n, dtype=np.int64)
+
+    def select(self, rows: Ints) -> OwnPassageRows:
+        """Those of samples (k,), by their numbers, of which each is taken once at most."""
+        selected = copy(self)
+        selected._passages = [self._passages[row] for row in rows.tolist()]
+        selected._surplus, selected._sums = self._surplus[rows], self._sums[rows]
+        selected._sums_before = self._sums_before[rows]
+        selected.next_tokens, selected.kinds = self.next_tokens[rows], self.kinds[rows]
+        return selected
+
+    def read(self, ids: Ints) -> None:
+        """Read the samples so far, or their last tokens if the others have been read. ids: (n, t)."""
+        if self._passages:
+            for passage, token in zip(self._passages, ids[:, -1].tolist(), strict=True):
+                passage.read(token)
+        elif (ids == ids[0]).all():  # a prompt that all share is read once
+            self._passages = [_read(ids[0])]
+            self._passages += [self._passages[0].copy() for _ in ids[1:]]
+        else:
+            self._passages = [_read(row) for row in ids]
+        self.next_tokens = np.array([passage.next_token for passage in self._passages], dtype=np.int64)
+        self.kinds = np.array([passage.kind for passage in self._passages], dtype=np.int64)
+
+    def observe(self, tokens: Ints, is_counted: Bools) -> None:
+        """Count the tokens (n,) that were drawn after the last `read`. is_counted: (n,) samples that have not ended."""
+        went_on = tokens == self.next_tokens
+        self._sums_before[:, self._num_observed % PIECE_TOKENS] = self._sums
+        self._num_observed += 1
+        self._sums = self._sums + np.where(self.kinds > 0, went_on - self._rates[self.kinds], 0.0)
+        self._surplus = np.maximum(self._sums - self._sums_before.min(1), 0.0)
+        if self.fit is not None:
+            follows = is_counted & (self.kinds > 0)
+            self.fit.count(self.kinds[follows], went_on[follows])
+            self.fit.num_tokens += int(is_counted.sum())
+
+    @property
+    def continuation_factors(self) -> Floats:
+        """(n,) by which the weights of `next_tokens` are multiplied."""
+        excess = np.maximum(self._surplus - self._usual_surplus, 0.0)
+        return (self.odds[self.kinds] * np.exp(-np.minimum(excess, MAX_EXCESS))).astype(np.float32)
+
+    def lowered(self, expert_weights: Doubles, network: Floats, uniform: Floats) -> LoweredTokens:
+        """The tokens that go on with passages, as context mixing draws them.
+
+        Args:
+            expert_weights: (n, 3) of contexts and network together, of the network and of the uniform distribution.
+            network: (n, V) probabilities of the network.
+            uniform: (V,) the uniform distribution.
+        """
+        from anew.estimators.context_mixing.drawing import LoweredTokens  # not above: it loads Numba
+
+        tokens, shares = self.next_tokens, expert_weights / expert_weights.sum(1, keepdims=True)  # (n,), (n, 3)
+        # Of samples without one it is that of the last token, which nobody asks for
+        remainders = shares[:, 1] * network[np.arange(len(tokens)), tokens] + shares[:, 2] * uniform[tokens]  # (n,)
+        return LoweredTokens(tokens, self.continuation_factors, shares[:, 0].copy(), remainders)
+
+    def lower_weights(self, weights: Floats, rows: Ints | None = None) -> Floats:
+        """Weights (k, V) of the next tokens of samples (k,), None for all; those that go on with passages are lowered."""
+        tokens, factors = self.next_tokens, self.continuation_factors
+        if rows is not None:
+            tokens, factors = tokens[rows], factors[rows]
+        lowered = np.flatnonzero((tokens >= 0) & (factors < 1.0))
+        if not len(lowered):
+            return weights
+        weights = weights.copy()
+        weights[lowered, tokens[lowered]] *= factors[lowered]
+        return weights
+
+
+class OddsFit:
+    """Finds the odds with which samples go on with passages of their own as often as data does.
+
+    Args:
+        rates: (K,) how often the data goes on.
+        odds: (K,) those to begin with.
+
+    Attributes:
+        odds: (K,) those found so far.
+        num_tokens: Drawn in samples that are watched.
+    """
+
+    def __init__(self, rates: Doubles, odds: Floats) -> None:
+        self._rates = rates
+        self.odds, self.num_tokens = odds.copy(), 0
+        self._tallies = np.zeros((len(rates), 2), dtype=np.int64)  # since the odds of a kind were changed
+        self._is_fitted = np.zeros(len(rates), dtype=bool)
+
+    def count(self, kinds: Ints, went_on: Bools) -> None:
+        """Count places at which samples could go on. kinds: (k,) of them, went_on: (k,) whether they did."""
+        np.add.at(self._tallies[:, 0], kinds, 1)
+        np.add.at(self._tallies[:, 1], kinds[went_on], 1)
+
+    def update(self) -> None:
+        """Change the odds of kinds with which samples went on too often, or too seldom after they were lowered."""
+        num, num_on = self._tallies.T.astype(np.float64)
+        excess = num_on - num * self._rates
+        deviations = np.sqrt(num * self._rates * (1.0 - self._rates))
+        # And one more: one hit at one place is many deviations where data hardly ever goes on, and is asked about after each turn
+        is_certain = np.abs(excess) > MIN_EXCESS * deviations + 1.0
+        changed = np.flatnonzero(is_certain & ((excess > 0) | (self.odds < 1.0)) & (num > 0))
+        target_rates, sample_rates = self._rates[changed], (num_on[changed] + 0.5) / (num[changed] + 1.0)
+        ratios = target_rates / (1.0 - target_rates) / (sample_rates / (1.0 - sample_rates))
+        factors = np.clip(ratios, 1.0 / MAX_CHANGE, MAX_CHANGE)
+        # Before any is changed, so that none gets the change of a shorter one on top of its own
+        self._is_fitted[changed] = True
+        for kind, factor in zip(changed.tolist(), factors.tolist(), strict=True):
+            self._multiply(kind, factor)
+
+    def _multiply(self, kind: int, factor: float) -> None:
+        """Change the odds of a kind, and with it those of longer passages that were too few so far."""
+        odds, stop = np.clip(self.odds[kind] * factor, MIN_ODDS, 1.0), kind + 1
+        while (stop - 1) % NUM_LENGTHS and not self._is_fitted[stop]:
+            stop += 1
+        self.odds[kind:stop], self._tallies[kind:stop] = odds, 0
+
+
+def _rates(tallies: Ints) -> Doubles:
+    rates: Doubles = (tallies[:, 1] + 0.5) / (tallies[:, 0] + 1.0)
+    return rates
+
+
+def _pieces(text: Ints, end_id: int | None, step: int) -> list[Ints]:
+    """Every `step`-th piece of the documents of a text."""
+    ends = np.flatnonzero(text == end_id) + 1 if end_id is not None else np.zeros(0, dtype=np.int64)
+    starts, stops = np.append(0, ends), np.append(ends, len(text))  # (documents,)
+    counts = -(-(stops - starts) // PIECE_TOKENS)  # (documents,) pieces of each
+    owners = np.repeat(np.arange(len(counts)), counts)[::step]
+    numbers = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts))[::step]  # within a document
+    firsts = starts[owners] + numbers * PIECE_TOKENS
+    lasts = np.minimum(firsts + PIECE_TOKENS, stops[owners])
+    return [text[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+
+
+def _read(ids: Ints) -> OwnPassage:
+    passage = OwnPassage()
+    for token in ids.tolist():
+        passage.read(token)
+    return passage

@@ -1,0 +1,73 @@
+"""Fits the gate that mixes the network with the counts to held-out targets, and says what that means for samples.
+
+Legend for shapes: V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from anew.core.arrays import Ints
+from anew.core.specs import Batch, Tokens
+from anew.families.transformer.contexts.context_scoring import LogitsOf
+from anew.families.transformer.counts.gate_features import GateInputs
+from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.record_nearness import draws_copies
+from anew.families.transformer.drawing.sampler import SampledFamily
+from anew.families.transformer.sweep_sequences import sequences_of
+
+# Held-out targets to which the gate is fitted, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
+# proteins (docs/log.md, 2026-11-25).
+MAX_FITTED_TARGETS = 131_072
+MAX_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
+RECORDS_LEFT_OUT = (
+    "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
+    "near to a training record; scores still use these records."
+)
+OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
+
+
+def fit_gate(family: SampledFamily, mixer: NgramMixer, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
+    """Fit the gate to held-out records, and draw without aligned records if samples would come too near to them.
+
+    Args:
+        family: What the mixer is a part of.
+        sweep: Held-out batches; no more is read than the gate needs.
+        logits_of: The network's.
+    """
+    inputs: list[GateInputs] = []
+    targets: list[Ints] = []
+    held_out: list[Ints] = []
+    classes: list[int] = []
+    for batch in sweep:
+        batch_inputs, batch_targets, counts = batch_gate_inputs(mixer, batch, logits_of)
+        inputs.append(batch_inputs.rows(counts))
+        targets.append(batch_targets[counts])
+        held_out += sequences_of([batch], MAX_FITTED_TARGETS, classes)
+        if sum(map(len, targets)) >= _max_targets(family.spec):
+            break
+    if not sum(map(len, targets)):
+        return
+    mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
+    if mixer.aligned and draws_copies(family, mixer.records, held_out, classes):
+        mixer.leave_records_out()
+
+
+def targets_of_records(spec: Tokens) -> int:
+    """Targets of held-out records that suffice for the gate, which reads each in all of its orders (see `Modality.orderings`)."""
+    return _max_targets(spec) // (2 if "back" in spec.special else 1)
+
+
+def _max_targets(spec: Tokens) -> int:
+    return min(MAX_FITTED_TARGETS, MAX_FITTED_VALUES // spec.vocab)
+
+
+def record_remarks(mixer: NgramMixer | None, known: KnownRecords | None) -> tuple[str, ...]:
+    """Sentences on how samples and training records go together, where a reader would expect something else."""
+    remarks = (RECORDS_LEFT_OUT,) if mixer is not None and mixer.drawing() is not mixer else ()
+    if known is None or not known.is_fitted or known.are_all:
+        return remarks
+    return (*remarks, OTHER_RECORDS.format(len(known.stored())))

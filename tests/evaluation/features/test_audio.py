@@ -1,0 +1,63 @@
+"""Copies of sounds: louder or softer, resampled, earlier or later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anew.evaluation.features.audio import CLIPS, nearest_clips
+from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.result import CopyTestResult
+
+RATE, LENGTH = 4000, 2000
+
+
+def bell(seed: int) -> NDArray[np.float32]:
+    """A sound of a few partials that begins after a tenth of a second and fades; noise is 50 decibels below."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(LENGTH) / RATE - 0.1
+    partials = 200.0 * 2.0 ** rng.uniform(0, 2.5, 4)
+    sound = sum(
+        rng.uniform(0.2, 1) * np.exp(-time / rng.uniform(0.03, 0.3)) * np.sin(2 * np.pi * f * time) for f in partials
+    )
+    x = np.where(time >= 0, sound, 0.0) + rng.normal(0, 0.003, LENGTH)
+    return (0.5 * x / np.abs(x).max()).astype(np.float32)
+
+
+BELLS = [bell(seed) for seed in range(120)]
+TRAIN, HELD, FURTHER = BELLS[:60], BELLS[60:80], BELLS[80:]
+
+
+def softer(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (np.round(0.4 * x * 32767) / 32767).astype(np.float32)
+
+
+def moved(x: NDArray[np.float32], seconds: float) -> NDArray[np.float32]:
+    return np.roll(x, round(seconds * RATE))
+
+
+def audited(copies: list[Any]) -> CopyTestResult:
+    return audit(CLIPS, [*copies, *FURTHER[len(copies) :]], TRAIN, HELD, seed=0, controls=False)
+
+
+def test_softer_copies_count_as_identical() -> None:
+    plain, copied = audited([]), audited([softer(x) for x in TRAIN[:5]])
+    assert plain.identical == 0 and plain.real_identical == 0
+    assert copied.identical == 5 and copied.real_identical == 0
+    assert copied.identical_p is not None and copied.identical_p < 0.02
+
+
+def test_a_third_of_shifted_copies_is_found() -> None:
+    result = audited([moved(x, 0.04) for x in TRAIN[:14]])
+    assert result.detected and result.identical == 0
+    assert not audited([]).detected
+
+
+@pytest.mark.parametrize("seconds", [-0.05, 0.0, 0.05])
+def test_the_original_of_a_shifted_clip_is_the_nearest(seconds: float) -> None:
+    index, distance = nearest_clips([moved(softer(x), seconds) for x in TRAIN[:8]], TRAIN, RATE)
+    assert index.tolist() == list(range(8))
+    assert (distance < 2.0).all() and (seconds != 0.0 or (distance < 0.1).all())
