@@ -9,6 +9,7 @@ medians over the repeats of each run's median time of a step in its last two thi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import statistics
@@ -28,7 +29,6 @@ from _common import (
     parser,
     setting_words,
     start,
-    train_seconds,
 )
 
 FAMILIES = {
@@ -39,11 +39,19 @@ FAMILIES = {
     "fsq": ("images",),
 }
 CODECS = ("fsq",)  # families that are trained in RUN/codec, for a Transformer
+LEAST_SEEN = 2 / 3  # share of the steps of a codec that are timed at least; chosen
 FIXED = ("previews=0", "evaluate_samples=1", "film=false")
 
 
-def step_seconds(run: Path) -> float:
-    times = [float(event["seconds"]) for event in events(run) if event["event"] == "step"]
+def step_times(run: Path) -> list[float]:
+    """Seconds from the beginning of training to each step so far."""
+    with contextlib.suppress(FileNotFoundError):
+        return [float(event["seconds"]) for event in events(run) if event["event"] == "step"]
+    return []
+
+
+def step_seconds(times: Sequence[float]) -> float:
+    """Median time of a step in the last two thirds. times: see `step_times`."""
     apart = [after - before for before, after in itertools.pairwise(times[len(times) // 3 :])]
     return statistics.median(apart)
 
@@ -52,15 +60,29 @@ def configuration(run: Path) -> dict[str, Any]:
     return dict(json.loads((run / "config.json").read_text())["family"]["config"])
 
 
-def train(command: Sequence[str], place: Path, run: Path, arguments: argparse.Namespace, threads: int) -> float:
-    """Median time of a step of a command whose processes have so many threads each. It is stopped behind the last step: the report
-    is not timed. run: the run, in this place, whose steps are timed."""
+def train(
+    command: Sequence[str], place: Path, run: Path, arguments: argparse.Namespace, threads: int
+) -> tuple[float, dict[str, Any]]:
+    """Median time of a step of a command whose processes have so many threads each, and the settings of the run.
+
+    It is stopped behind the last step: the report is not timed.
+
+    Args:
+        run: The run, in this place, whose steps are timed.
+    """
+    times: list[float] = []
+    settings: dict[str, Any] = {}
     process = start(command, arguments.cores, place / "command", extra=dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
         while process.poll() is None:
             time.sleep(0.5)
-            if (run / "events.jsonl").exists() and train_seconds(run)[1] >= arguments.steps:
-                return step_seconds(run)
+            times = step_times(run) or times
+            if times and not settings:
+                settings = configuration(run)
+            # A codec's run is removed soon after its last step, often before that was seen
+            is_removed = times and not run.exists()
+            if len(times) >= arguments.steps or (is_removed and len(times) >= LEAST_SEEN * arguments.steps):
+                return step_seconds(times), settings
     finally:
         process.terminate()  # torchrun ends its processes, which are in sessions of their own
         process.wait(timeout=60)
@@ -83,8 +105,9 @@ def row(arguments: argparse.Namespace, family: str, source: str, data: Path) -> 
     for _ in range(arguments.repeats):
         for way, command, threads in ways:
             fresh(place)
-            seconds[way].append(train(command, place, run, arguments, threads))
-            shapes.append(configuration(run))
+            step_s, settings = train(command, place, run, arguments, threads)
+            seconds[way].append(step_s)
+            shapes.append(settings)
     if any(shape != shapes[0] for shape in shapes):
         raise SystemExit(f"{family}: the runs had different settings: {shapes}")
     one_s, many_s = (statistics.median(seconds[way]) for way in ("one", "many"))

@@ -206,6 +206,11 @@ def test_a_process_that_looks_ends_by_itself_and_may_print(tmp_path: Path, monke
     assert exit_file.read_text() == "ended"
 
 
+def test_no_event_has_numbers_that_json_lacks() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        data_report.write_event({"seconds": float("nan")})
+
+
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
     items = look_at(tones(tmp_path / "tones", 40))[0]["sheet"]
     assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["type"] == "sound"

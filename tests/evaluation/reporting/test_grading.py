@@ -18,6 +18,7 @@ from anew.evaluation.metrics.media.spectrum import SPECTRUM_DISTANCE, sound_spec
 from anew.evaluation.metrics.text.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.metrics.text.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
+from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import Verdict
@@ -50,7 +51,7 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
     assert Verdict([small]).figures["closeness"] == f"40 compared; about {grading.needed} would do"
     sentence = Verdict([small]).sentences()["closeness"]
     assert sentence.startswith("Too few to tell: 40 samples were compared with as many held-out ones, and about ")
-    assert "95% interval 30% to 68%" in sentence
+    assert "95% interval 50% to 68%" in sentence
     assert Verdict([auc(0.49, 0.057, 400)]).grades["closeness"] == "good"
     pieces = replace(small, counted="text piece")
     assert Verdict([pieces]).figures["closeness"] == f"40 text pieces compared; about {grading.needed} would do"
@@ -530,6 +531,12 @@ def test_an_interval_is_shown_without_distances_below_zero() -> None:
     assert unbiased.shown_interval == (-0.001, 0.001)
     difference = replace(score("bits_gap", -0.02, -0.1, 0.06), spec=BITS_GAP)
     assert difference.shown_interval == (-0.1, 0.06), "a difference may be negative"
+
+
+def test_no_figure_shows_less_than_guessing() -> None:
+    below = score("two_sample_auc", 0.46, 0.40, 0.52, 0.48, n=200)
+    assert (below.shown_value, below.shown_interval, below.shown_baseline) == (0.5, (0.5, 0.52), 0.5)
+    assert below.spec.format_value(below.value) == "0.5" and comparison.format_value(below) == "0.500"
 
 
 def test_a_ratio_says_what_it_is_compared_with() -> None:
