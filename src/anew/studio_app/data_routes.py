@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import Field
@@ -223,7 +224,7 @@ async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIte
     yield bad_request("reading this data failed; the terminal in which the Studio runs says why").body()
 
 
-def _event(line: bytes) -> dict[str, object] | None:
+def _event(line: bytes) -> dict[str, Any] | None:
     """The event in a line; None for one that something else has printed."""
     try:
         event = json.loads(line)
