@@ -12,7 +12,7 @@ from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import Transformer
 from anew.families.transformer.known_records import KnownRecords, are_documents_of
-from anew.families.transformer.record_sampler import record_lengths, with_rows
+from anew.families.transformer.record_sampler import key_groups, record_lengths, with_rows
 from anew.functional.key_fields import KeyField
 
 SPECIAL = {"begin": 4, "end": 5, "pad": 5}
@@ -213,6 +213,12 @@ def codes_of(family: Transformer, n: int, prompt: list[int] | None = None, **sam
     return [tuple(row[: row.index(30)]) if 30 in row else () for row in last.tolist()]
 
 
+def drawn_rows(family: Transformer, keys: list[tuple[int, int]]) -> list[list[int]]:
+    """The content of samples with these keys."""
+    *_, last = family.sample(SampleRequest(len(keys), keys=tuple(keys)), 0)
+    return [row[: row.index(32)] if 32 in row else row for row in last.tolist()]
+
+
 def test_codes_that_never_repeat_are_new_in_samples() -> None:
     family, known = coded_family(450)
     assert family.known is not None and family.known.key_fields == (KeyField(" ", 0),)
@@ -221,6 +227,21 @@ def test_codes_that_never_repeat_are_new_in_samples() -> None:
     whole = [code for code in now if code]
     assert len(set(whole)) == len(whole) > 20
     assert codes_of(family, 20) == now[:20]  # the first samples are the same, however many are drawn
+
+
+def test_requests_that_are_drawn_together_do_not_judge_each_other() -> None:
+    family = coded_family(450)[0]
+    alone = drawn_rows(family, [(0, i) for i in range(20)])
+    twice = drawn_rows(family, [(0, i) for i in range(20)] * 2)
+    assert twice[:20] == twice[20:] == alone
+    others = drawn_rows(family, [(1, i) for i in range(10)])
+    assert drawn_rows(family, [*((1, i) for i in range(10)), *((0, i) for i in range(20))]) == others + alone
+
+
+def test_keys_are_grouped_by_seed_and_successive_indices() -> None:
+    keys = [(0, 0), (0, 1), (0, 0), (0, 1), (1, 2), (1, 3), (1, 5)]
+    assert key_groups(keys) == [0, 0, 1, 1, 2, 2, 3]
+    assert key_groups([(7, 256)]) == [0]
 
 
 def test_codes_repeat_where_those_of_few_records_do_not_tell() -> None:

@@ -74,7 +74,7 @@ ENDS_LEFT = 18
 # A pair of characters: both beyond ASCII, or one of them a letter or digit of ASCII, or another one. Where scripts are mixed, as in
 # Japanese about computers, models of tokens stick scraps of Latin words to others, and no word ends there
 NEW_PAIR = 26
-NUM_ERRORS = 29  # G
+NUM_ERRORS = 29  # G; new kinds get the next numbers, since runs keep probabilities by number
 # Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. With one, a tenth of the rare
 # kinds is refused by chance, however many tokens are drawn: the documents stay the same
 MIN_EXCESS = 2.0

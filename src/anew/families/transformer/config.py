@@ -79,7 +79,7 @@ class TransformerSampling:
     avoid_known: bool = setting(
         True,
         "redraw a record that is identical to a training record, unless most records of the data repeat; or that has a value of a field "
-        "in which all training records differ, or repeats another sample, where the data never repeats",
+        "in which all training records differ, or repeats another sample of the same batch of 256, where the data never repeats",
     )
 
 

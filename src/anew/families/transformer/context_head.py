@@ -44,7 +44,8 @@ FLOAT_BUFFERS = (
     "joint_by_node",
     "joint_by_last",
 )
-ACCEPTANCE = "acceptance"  # (G,) probability that each kind of error is accepted in drawing; older runs have none
+# (G,) probability that each kind of error is accepted in drawing; older runs have none, or not those of kinds that are newer
+ACCEPTANCE = "acceptance"
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
 
 
@@ -117,7 +118,9 @@ class ContextHead(FittedBuffers):
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")
         rates = self._buffers.get(ACCEPTANCE)
-        if rates is not None and (rates.shape != (NUM_ERRORS,) or not bool(((rates >= 0) & (rates <= 1)).all())):
+        if rates is None:
+            return
+        if rates.ndim != 1 or len(rates) > NUM_ERRORS or not bool(((rates >= 0) & (rates <= 1)).all()):
             raise ValueError("the probabilities that errors are accepted are inconsistent")
 
     def clear_cache(self) -> None:
@@ -161,7 +164,12 @@ class ContextHead(FittedBuffers):
         if ACCEPTANCE not in self._buffers:
             return None
         accepted: Floats = self.get_buffer(ACCEPTANCE).cpu().numpy()
-        return accepted if bool((accepted < 1).any()) else None
+        if not bool((accepted < 1).any()):
+            return None
+        from anew.estimators.context_mixing.error_rates import NUM_ERRORS
+
+        # A run of an earlier version accepts all errors of the kinds that it did not know
+        return np.pad(accepted, (0, NUM_ERRORS - len(accepted)), constant_values=1.0)
 
     # -- many targets at once -------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -70,8 +71,8 @@ class RecordSampler:
             yield draft
         if sampler.is_greedy:  # it would be the same again
             return
-        seeds = [seed for seed, _ in self.keys]
-        faults = _Faults(self.known, self.shortest, self.family.spec.special, sampler.prompt, seeds)
+        groups = key_groups(self.keys)
+        faults = _Faults(self.known, self.shortest, self.family.spec.special, sampler.prompt, groups)
         rows = faults.refused(draft.numpy(), np.arange(self.request.n))
         attempt = 0
         while len(rows):
@@ -97,13 +98,14 @@ class RecordSampler:
 class _Faults:
     """Which of n samples are drawn again, and how often they were.
 
-    A sample is judged by those before it, of the same seed: so the first ones are the same, however many are drawn.
+    A sample is judged by those before it in its group of keys: so the first ones of a request are the same, however many are drawn, and
+    whatever other requests are drawn with it.
 
     Args:
         known, shortest: See `RecordSampler`.
         special: Ids of the symbols that are not part of a record's content, by name.
         prompts: (n, l).
-        seeds: The seed of each sample.
+        groups: See `key_groups`.
     """
 
     def __init__(
@@ -112,10 +114,10 @@ class _Faults:
         shortest: int,
         special: Mapping[str, int],
         prompts: Ints,
-        seeds: Sequence[int],
+        groups: Sequence[int],
     ) -> None:
-        self.known, self.shortest, self.special, self.prompts, self.seeds = known, shortest, special, prompts, seeds
-        n = len(seeds)
+        self.known, self.shortest, self.special, self.prompts, self.groups = known, shortest, special, prompts, groups
+        n = len(groups)
         self._is_known, self._is_cut, self._is_short = np.zeros((3, n), dtype=bool)
         # Hashes of what no other sample may have: keys, and whole records
         self._values: list[list[int]] = [[] for _ in range(n)]
@@ -148,13 +150,22 @@ class _Faults:
             self._values[row] = keys if record is None else [*keys, record]
 
     def _repeats_others(self) -> Bools:
-        """(n,) whether each sample has a value that one before it has."""
-        is_repeated, seen = np.zeros(len(self.seeds), dtype=bool), set[tuple[int, int]]()
-        for row, seed in enumerate(self.seeds):
-            values = {(seed, value) for value in self._values[row]}
+        """(n,) whether each sample has a value that one before it in its group has."""
+        is_repeated, seen = np.zeros(len(self.groups), dtype=bool), set[tuple[int, int]]()
+        for row, group in enumerate(self.groups):
+            values = {(group, value) for value in self._values[row]}
             is_repeated[row] = not seen.isdisjoint(values)
             seen |= values
         return is_repeated
+
+
+def key_groups(keys: Sequence[tuple[int, int]]) -> list[int]:
+    """(n,) number of the group that each key (seed, index) is in: successive keys of one seed whose indices rise by one.
+
+    Requests that are drawn as one batch are told apart by this, unless one of the same seed begins where the one before it ends.
+    """
+    begins = [after != (seed, index + 1) for (seed, index), after in pairwise(keys)]
+    return list(accumulate(begins, initial=0))
 
 
 def record_lengths(ids: Ints, special: Mapping[str, int]) -> Ints:
