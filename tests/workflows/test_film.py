@@ -261,7 +261,7 @@ import anew
 from anew.workflows import film
 from samples import TINY
 place = Path({place!r})
-patched = mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, STEPS_BETWEEN_QUESTIONS=1)
+patched = mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, STEPS_BETWEEN_SYNCS=1)
 with patched, mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
     anew.train(place / "names.txt", place / "run", steps=3, settings={{**TINY, "previews": 0, "parallel": "fsdp"}})
 """

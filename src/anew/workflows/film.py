@@ -22,7 +22,7 @@ INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chose
 # Expected cost of the first frame, in training steps: later ones took .3 to 4.5 (docs/log.md, 2026-11-26).
 STEPS_A_FRAME = 2
 # Steps after which processes with sharded weights agree whether a frame is due: each agreement makes them wait.
-STEPS_BETWEEN_QUESTIONS = 10
+STEPS_BETWEEN_SYNCS = 10
 WEIGHTS_SHARE = 0.5  # of the film's time, at most, for keeping weights: frames come first; chosen
 BYTES_A_SECOND = 100e6  # expected speed of keeping weights, until it was measured: that of a slow disk
 MIN_SECONDS = 10.0  # shortest training that has a film: a shorter one has no time for a frame
@@ -58,7 +58,7 @@ class Film:
         now = time.monotonic()
         self._num_steps += 1
         if is_sharded:  # all processes must take part in gathering the weights
-            if self._num_steps % STEPS_BETWEEN_QUESTIONS or not world.broadcast(self._is_due(result, now)):
+            if self._num_steps % STEPS_BETWEEN_SYNCS or not world.broadcast(self._is_due(result, now)):
                 return None
         elif not self._is_due(result, now):
             return None
@@ -75,7 +75,7 @@ class Film:
     def _is_due(self, result: StepResult, now: float) -> bool:
         if self._is_off or now - self._framed_at < INTERVAL_SECONDS:
             return False
-        return self._can_pay(result.progress, now - self._started)
+        return self._affords_frame(result.progress, now - self._started)
 
     @contextmanager
     def _family(self) -> Iterator[Family | None]:
@@ -87,7 +87,7 @@ class Film:
         weights = self.trainer.weights()
         yield self.job.rebuilt(weights) if self.job.world.is_main else None
 
-    def _can_pay(self, progress: float, elapsed: float) -> bool:
+    def _affords_frame(self, progress: float, elapsed: float) -> bool:
         """Whether one more frame leaves the film within its share of the training so far."""
         # The cost of the first frame is not known; it is about that of a few steps.
         expected = max(self._largest_cost, STEPS_A_FRAME * elapsed / max(1, self._num_steps))

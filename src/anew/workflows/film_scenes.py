@@ -32,19 +32,19 @@ from anew.workflows.latents import fitted_latents
 
 POOLED = 32  # values along an axis that the map is fitted on: enough to show whole items; bounds the time
 # Pixels along a side of a thumbnail, and thumbnails in a row: a frame of 256 items stays small.
-THUMB, THUMB_COLUMNS = 16, 16
+THUMB_SIDE, THUMB_COLUMNS = 16, 16
 DECODED_AT_ONCE = 16  # latents whose items are made in one call of the codec: bounds memory beside a training
 Arrays = dict[str, NDArray[np.generic]]
 # Tokens of the text that each frame reads: all are shown, and attention for each pair of them; chosen.
 TEXT_TOKENS = 48
 MAX_HEADS = 24  # attention heads that are drawn: bounds the size of a frame; chosen
 PICTURE_SIDE = 128  # pixels of the item whose codes are read: enough to see it; bounds the size of a scene
-CODES_MADE = 4  # items that each frame makes, if there is time: each takes a pass for every code
-REAL = 256  # real items on the map, and most generated ones: enough to show a shape; each frame generates them anew
+NUM_CODE_SAMPLES = 4  # items that each frame makes, if there is time: each takes a pass for every code
+MAX_REAL = 256  # real items on the map, and most generated ones: enough to show a shape; each frame generates them anew
 MIN_GENERATED = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
-PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
+NUM_PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
 NOISE_LEVELS = 8  # noise levels at which the error is measured: as many as samples pass through
-NOISED = 8  # items that the error is measured on; 32 made the first frame too slow (docs/log.md, 2026-11-26)
+NUM_NOISED = 8  # items that the error is measured on; 32 made the first frame too slow (docs/log.md, 2026-11-26)
 
 
 def pooled(x: Tensor) -> Tensor:
@@ -64,18 +64,18 @@ def thumbnails(x: Tensor) -> NDArray[np.uint8]:
     """The bytes of a JPEG with all items x (n, C, *axes), in rows of THUMB_COLUMNS; clips show their middle frame."""
     if x.dim() == 5:
         x = x[:, :, x.shape[2] // 2]
-    values = functional.interpolate(x.float(), size=(THUMB, THUMB), mode="area")
+    values = functional.interpolate(x.float(), size=(THUMB_SIDE, THUMB_SIDE), mode="area")
     if values.shape[1] == 4:  # transparent pixels become light grey
         alpha = values[:, 3:].add(1).div(2).clamp(0, 1)
         values = values[:, :3] * alpha + 0.6 * (1 - alpha)
     elif values.shape[1] != 3:
         values = values.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    levels = values.add(1).mul(127.5).clamp(0, 255).round().byte()  # (n, 3, THUMB, THUMB)
+    levels = values.add(1).mul(127.5).clamp(0, 255).round().byte()  # (n, 3, THUMB_SIDE, THUMB_SIDE)
     rows = -(-len(levels) // THUMB_COLUMNS)
-    sheet = torch.full((rows * THUMB_COLUMNS, 3, THUMB, THUMB), 128, dtype=torch.uint8)
+    sheet = torch.full((rows * THUMB_COLUMNS, 3, THUMB_SIDE, THUMB_SIDE), 128, dtype=torch.uint8)
     sheet[: len(levels)] = levels.cpu()
-    grid = sheet.view(rows, THUMB_COLUMNS, 3, THUMB, THUMB).permute(0, 3, 1, 4, 2)
-    picture = Image.fromarray(grid.reshape(rows * THUMB, THUMB_COLUMNS * THUMB, 3).numpy())
+    grid = sheet.view(rows, THUMB_COLUMNS, 3, THUMB_SIDE, THUMB_SIDE).permute(0, 3, 1, 4, 2)
+    picture = Image.fromarray(grid.reshape(rows * THUMB_SIDE, THUMB_COLUMNS * THUMB_SIDE, 3).numpy())
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return np.frombuffer(buffer.getvalue(), np.uint8)
@@ -160,7 +160,7 @@ class CodeScene:
         if picture is not None:
             arrays["picture"] = np.frombuffer(png(shrink(picture, PICTURE_SIDE)), np.uint8)
         facts: dict[str, object] = {"scene": "codes", "shape": list(spec.shape), "vocabulary": spec.vocab}
-        return arrays, facts | {"columns": THUMB_COLUMNS, "thumb": THUMB}
+        return arrays, facts | {"columns": THUMB_COLUMNS, "thumb": THUMB_SIDE}
 
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
         assert isinstance(family, Attends)
@@ -172,11 +172,11 @@ class CodeScene:
         return arrays, {"bits": float(bits.mean()), "generated": 0 if items is None else len(items)}
 
     def _make(self, family: Family) -> torch.Tensor:
-        """CODES_MADE samples (CODES_MADE, *shape). If this takes too long, later frames have none."""
+        """NUM_CODE_SAMPLES samples (NUM_CODE_SAMPLES, *shape). If this takes too long, later frames have none."""
         begun = time.monotonic()
         sampling = sampling_config(type(family).Sampling, self.modality.traits)
-        labels = None if self.labels is None else self.labels.repeat(CODES_MADE)
-        *_, codes = family.sample(SampleRequest(CODES_MADE, labels, sampling=sampling), self.job.plan.seed)
+        labels = None if self.labels is None else self.labels.repeat(NUM_CODE_SAMPLES)
+        *_, codes = family.sample(SampleRequest(NUM_CODE_SAMPLES, labels, sampling=sampling), self.job.plan.seed)
         items = decoded(codes.cpu(), self.modality, math.inf)
         self.makes_items = time.monotonic() - begun <= self.seconds
         return items
@@ -229,7 +229,7 @@ class MapScene:
         spec = job.data.spec
         assert isinstance(spec, Grid)
         self.job, self.spec, self.seconds = job, spec, seconds
-        count = min(REAL, max(2, job.data.part_size("train")))
+        count = min(MAX_REAL, max(2, job.data.part_size("train")))
         batch = job.data.batch(0, "film", 0, count, count)
         self.real, self.labels = batch.x.float(), batch.labels if spec.classes else None
         self.plane = Plane.of(pooled(self.real))
@@ -249,7 +249,7 @@ class MapScene:
             "scene": "map",
             "share": self.plane.share,
             "columns": THUMB_COLUMNS,
-            "thumb": THUMB,
+            "thumb": THUMB_SIDE,
             "field_reach": FIELD_REACH,
             "field_side": FIELD_SIDE,
         }
@@ -262,7 +262,7 @@ class MapScene:
         pictures = self._visible_part(generated)
         if not self.num_generated:  # how long the first few took says how many the next frames have time for
             affordable = MIN_GENERATED * self.seconds / max(time.monotonic() - begun, 1e-6)
-            self.num_generated = int(max(MIN_GENERATED, min(REAL, affordable // MIN_GENERATED * MIN_GENERATED)))
+            self.num_generated = int(max(MIN_GENERATED, min(MAX_REAL, affordable // MIN_GENERATED * MIN_GENERATED)))
         arrays: Arrays = {"generated": float32(self.plane.places(pooled(generated)))}
         facts: dict[str, object] = {"generated": len(generated), "shown": 0 if pictures is None else len(pictures)}
         if pictures is not None:
@@ -270,11 +270,11 @@ class MapScene:
         if isinstance(family, Discriminates):
             arrays |= self._beliefs(family, generated, labels)
         if isinstance(family, Codec) and self.is_bounded:
-            restored = family.decode(family.encode(self.real[:PAIRS].to(family.device))).float().cpu()
+            restored = family.decode(family.encode(self.real[:NUM_PAIRS].to(family.device))).float().cpu()
             arrays["restored_sheet"] = thumbnails(self.item_modality.draw_grids(restored))
-            facts["error"] = float((restored - self.real[:PAIRS]).square().mean())
+            facts["error"] = float((restored - self.real[:NUM_PAIRS]).square().mean())
         if isinstance(family, Denoises):
-            errors = family.denoising_errors(self.real[:NOISED], self._labels(family, NOISED), NOISE_LEVELS)
+            errors = family.denoising_errors(self.real[:NUM_NOISED], self._labels(family, NUM_NOISED), NOISE_LEVELS)
             arrays |= {"sigmas": float32(errors[0]), "errors": float32(errors[1])}
         return arrays, facts
 

@@ -389,7 +389,7 @@ def _with_reports(
     # `anew evaluate` is named once
     first = next((i for i, estimate in enumerate(estimates) if forecast.gains_by_time(estimate.seconds)), 0)
     return tuple(
-        dataclasses.replace(estimate, report=forecast.describe(estimate.seconds, names_evaluate=i <= first))
+        dataclasses.replace(estimate, report=forecast.describe(estimate.seconds, mentions_evaluate=i <= first))
         for i, estimate in enumerate(estimates)
     )
 

@@ -26,23 +26,23 @@ def rows(odds: float, rate: float = 0.5, surplus: float = 9.0, n: int = 2) -> Ow
 
 def test_odds_of_what_goes_on_are_multiplied_and_others_keep_their_ratios() -> None:
     weights = np.full((2, 8), 0.125, dtype=np.float32)
-    limited = rows(0.25).limited(weights)
+    limited = rows(0.25).lower_weights(weights)
     assert limited[0].tolist() == [0.125, 0.03125, *[0.125] * 6] and limited[1].tolist() == weights[1].tolist()
-    assert rows(0.25).limited(weights[1:], np.array([1])).tolist() == weights[1:].tolist()
-    assert rows(1.0).limited(weights) is weights
+    assert rows(0.25).lower_weights(weights[1:], np.array([1])).tolist() == weights[1:].tolist()
+    assert rows(1.0).lower_weights(weights) is weights
 
 
 def test_a_sample_that_repeats_itself_more_than_nearly_all_data_is_made_to_leave() -> None:
     passages, ids = rows(1.0, surplus=2.0), np.array([LOOP, [1, 2, 3, 4, 5]])
     factors = []
     for _ in range(10):
-        factors.append(float(passages.factors[0]))
+        factors.append(float(passages.continuation_factors[0]))
         passages.observe(np.array([1, 6]), np.ones(2, dtype=bool))
         ids = np.concatenate((ids, [[1], [6]]), 1)
         passages.read(ids)
     assert factors[:5] == [1.0] * 5 and factors[6] == pytest.approx(np.exp(-1.0)) and factors[8] < factors[6]
     kept = passages.select(np.array([0]))
-    assert float(kept.factors[0]) == pytest.approx(np.exp(-3.0))
+    assert float(kept.continuation_factors[0]) == pytest.approx(np.exp(-3.0))
 
 
 def test_odds_are_fitted_so_that_samples_go_on_as_often_as_data() -> None:
@@ -95,7 +95,7 @@ def test_what_a_long_sample_repeated_long_ago_is_forgotten() -> None:
         passages.kinds[:] = int(place % 50 == 0)
         passages.next_tokens[:] = 1 if place % 50 == 0 else -1
         passages.observe(np.array([1]), is_counted)
-        factors.append(float(passages.factors[0]))
+        factors.append(float(passages.continuation_factors[0]))
     assert factors[100] == 1.0 and min(factors) == pytest.approx(np.exp(-3.5), rel=1e-5)
 
 

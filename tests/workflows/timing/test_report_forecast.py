@@ -51,7 +51,7 @@ def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
 def test_evaluate_is_named_only_if_it_is_asked_for_and_answers_more() -> None:
     slow = replace(FORECAST, audit=replace(COSTS, trials=((FIRST_AUDIT, 0.8),)))
     assert slow.gains_by_time(60.0) and not FORECAST.gains_by_time(3600.0)
-    assert slow.describe(60.0, names_evaluate=False).endswith(" min")
+    assert slow.describe(60.0, mentions_evaluate=False).endswith(" min")
 
 
 def test_slow_samples_leave_everything_open() -> None:

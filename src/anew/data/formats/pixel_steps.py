@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from anew.data.formats.plain_areas import Curve, Indices, Levels, distances, plain, shifts, shrink
 
-EVEN = 4.0  # neighbours within this squared distance have about the same weight
-STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: bounds memory
+SOFTENING = 4.0  # neighbours within this squared distance have about the same weight
+PIXELS_AT_ONCE = 1 << 14  # pixels whose distances to all colours are computed at once: bounds memory
 HALF = 127.5  # alpha from which a pixel counts as opaque
 # An image that should have more colours keeps its own: the time for choosing them grows with their number.
 MAX_FEW_COLOURS = 64
 # Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
-APART = 512.0
+OPAQUE_OFFSET = 512.0
 MAX_STRAY = 5  # pixels of a group that may be stray: sprites have hardly any of so few (docs/log.md, 2026-11-29)
-CLUSTERED = 1 << 12  # pixels that decide the colours of a clip, at most: bounds the time
+MAX_CLUSTERED = 1 << 12  # pixels that decide the colours of a clip, at most: bounds the time
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
 
@@ -203,7 +203,7 @@ def clip_colours(
     for number, colour in enumerate(flat, 1):
         flat_number[opaque & (np.rint(x) == as_pixel(colour)).all(axis=1)] = number
     pixels = np.moveaxis(x, 1, -1)[flat_number < 0].astype(np.float64)  # (N, C)
-    pixels = pixels[:: max(1, -(-len(pixels) // CLUSTERED))]
+    pixels = pixels[:: max(1, -(-len(pixels) // MAX_CLUSTERED))]
     num_free = max(int(usual + 0.5) - len(np.unique(flat_number[flat_number > 0])), 1)
     if len(np.unique(np.rint(pixels), axis=0)) <= num_free:
         return x
@@ -249,7 +249,7 @@ def _with_colours(
         num_flat: How many numbers of `flat_number` there are.
     """
     places = np.argwhere((flat_number < 0).any(axis=0)).T  # (2, M) that change
-    strip = max(1, STRIP // len(x))
+    strip = max(1, PIXELS_AT_ONCE // len(x))
     out = x.copy()
     for start in range(0, places.shape[1], strip):
         rows, columns = places[:, start : start + strip]
@@ -284,8 +284,8 @@ def steady(distance: NDArray[np.float64], cost: float) -> Indices:
 
 
 def _apart(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pixels (N, C), with a further value where they have alpha: APART for those that are exactly opaque."""
-    return np.concatenate([pixels, APART * (np.rint(pixels[:, 3:]) == 255.0)], axis=1)
+    """Pixels (N, C), with a further value where they have alpha: OPAQUE_OFFSET for those that are exactly opaque."""
+    return np.concatenate([pixels, OPAQUE_OFFSET * (np.rint(pixels[:, 3:]) == 255.0)], axis=1)
 
 
 def quantised(pixels: NDArray[np.float64], count: int) -> NDArray[np.float64]:
@@ -356,7 +356,7 @@ def neighbourhood(x: Levels, sharpness: float) -> Levels:
     """The mean (n, C, H, W) of each pixel's eight neighbours, weighted by squared distance to the power of -sharpness."""
     total, weight = np.zeros_like(x), np.zeros((len(x), 1, *x.shape[2:]), dtype=np.float32)
     for shifted in shifts(x):
-        likeness = ((((shifted - x) ** 2).sum(axis=1, keepdims=True) + EVEN) / EVEN) ** -sharpness
+        likeness = ((((shifted - x) ** 2).sum(axis=1, keepdims=True) + SOFTENING) / SOFTENING) ** -sharpness
         total += likeness * shifted
         weight += likeness
     return np.asarray(total / weight, dtype=np.float32)
@@ -366,7 +366,7 @@ def nearest(x: Levels, table: Levels) -> Indices:
     """(n, H, W) numbers of the nearest colours of the table (P, C)."""
     pixels = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])  # (n*H*W, C)
     squares = (table**2).sum(1)
-    strips = (pixels[start : start + STRIP] for start in range(0, len(pixels), STRIP))
+    strips = (pixels[start : start + PIXELS_AT_ONCE] for start in range(0, len(pixels), PIXELS_AT_ONCE))
     index = [np.argmin(squares - 2.0 * (strip @ table.T), axis=1) for strip in strips]
     return np.concatenate(index).reshape(x.shape[0], *x.shape[2:])
 

@@ -15,11 +15,11 @@ from anew.data.types import Item
 
 SURVEYED_FILES = 64  # files whose highest frequency is looked for; chosen
 SURVEYED_SECONDS = 30.0  # of a file; chosen
-LITTLE = 1e-5  # share of the energy of a signal that may lie above the frequencies that are learned: 50 decibels less; chosen
+MAX_SHARE_ABOVE = 1e-5  # share of the energy of a signal that may lie above the frequencies that are learned: 50 decibels less; chosen
 
 
 def highest_frequency(items: Sequence[Item]) -> float | None:
-    """The frequency in Hz above which nearly no file holds more than LITTLE; None if none can be read."""
+    """The frequency in Hz above which nearly no file holds more than MAX_SHARE_ABOVE; None if none can be read."""
     surveyed = items[:: max(1, math.ceil(len(items) / SURVEYED_FILES))]
     answers = isolation.each(_Spectra().highest_frequency, surveyed)
     frequencies = [answer for answer in answers if not isinstance(answer, ValueError)]
@@ -40,7 +40,7 @@ class _Spectra:
         # Each channel has its own spectrum: in their mean, what is opposite in both would be lost
         power = (np.abs(np.fft.rfft(x, axis=0)) ** 2).sum(1)  # (F,)
         above = np.cumsum(power[::-1])[::-1]  # at each frequency and above
-        return float((above > LITTLE * above[0]).sum()) * rate / len(x)
+        return float((above > MAX_SHARE_ABOVE * above[0]).sum()) * rate / len(x)
 
 
 def describe_rate(headers: Sequence[audio.Header], shape: Shape) -> str:

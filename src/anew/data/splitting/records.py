@@ -12,7 +12,7 @@ from anew.data.modality import Modality, each, reasons
 from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
-from anew.data.splitting.row_choice import ALL_ROWS, NO_ROWS, RowCost, choose_rows, take_rows
+from anew.data.splitting.row_choice import EVERY_ROW, NO_ROW, RowCost, choose_rows, take_rows
 from anew.data.types import Item, SkippedItem
 
 MAX_CHECKED = 4096  # items whose headers are checked in that pass, at most; bounds its time
@@ -130,12 +130,12 @@ class Records:
         total = sum(shards[i].items for i in train)
         is_checked, is_sized = total <= MAX_CHECKED, modality.layout == "document"
         reading.begin_division()
-        remaining = {i: row_steps[i] if row_steps else ALL_ROWS for i in train}
-        remaining = {number: step for number, step in remaining.items() if step != NO_ROWS}
+        remaining = {i: row_steps[i] if row_steps else EVERY_ROW for i in train}
+        remaining = {number: step for number, step in remaining.items() if step != NO_ROW}
         is_limited = reading.is_limited and total > MIN_READ
         cost = _trial(source, shards, modality, train, reading, self._known) if is_limited else RowCost(0.0, 0.0)
         begin = reading.elapsed
-        min_step = ALL_ROWS
+        min_step = EVERY_ROW
         if is_limited:
             remaining = choose_rows(train, shards, reading.left_to_divide(), cost, MIN_READ)
             min_step = -(-max(remaining.values()) // MAX_GROWTH)

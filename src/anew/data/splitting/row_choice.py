@@ -18,9 +18,9 @@ from anew.data.sources.base import Shard, evenly_spaced
 
 T = TypeVar("T")
 
-ALL_ROWS, NO_ROWS = 1, 0  # steps of a shard that is read whole, and of one that is not read
+EVERY_ROW, NO_ROW = 1, 0  # steps of a shard that is read whole, and of one that is not read
 # Rows of a shard that make it worth reading, since all of it passes through memory: an eighth of one of images; chosen
-ROWS_A_SHARD = 32
+MIN_ROWS_OF_SHARD = 32
 MIN_SECONDS = 1e-9  # of what was too quick to be measured
 HASHED_PLACES = 1_024  # rows at once: one by one, a hash takes as long as reading a row
 ROUNDING = 1e-6  # of a quotient of floats that is a whole number
@@ -53,9 +53,9 @@ def choose_rows(
     """
     total = sum(shards[i].items for i in numbers)
     if total * (cost.listed_s + cost.taken_s) <= seconds or total <= min_rows:
-        return dict.fromkeys(numbers, ALL_ROWS)
+        return dict.fromkeys(numbers, EVERY_ROW)
     mean = total / len(numbers)
-    rows_a_shard = min(ROWS_A_SHARD, mean)
+    rows_a_shard = min(MIN_ROWS_OF_SHARD, mean)
     affordable = seconds / max(mean * cost.listed_s + rows_a_shard * cost.taken_s, MIN_SECONDS)
     num_shards = min(int(max(affordable, min_rows / rows_a_shard)), len(numbers))
     if num_shards < 1:
@@ -66,7 +66,7 @@ def choose_rows(
     step = math.ceil(listed / max(in_time, num_shards * rows_a_shard) - ROUNDING)
     if min_rows > 0.0:
         step = min(step, round(listed / min_rows))
-    return dict.fromkeys(chosen, max(ALL_ROWS, step))
+    return dict.fromkeys(chosen, max(EVERY_ROW, step))
 
 
 def take_rows(rows: Iterable[T], number: int, step: int) -> Iterator[tuple[int, T]]:
@@ -74,7 +74,7 @@ def take_rows(rows: Iterable[T], number: int, step: int) -> Iterator[tuple[int, 
 
     Every `step`-th one would be of one class where rows of several classes take turns.
     """
-    places = itertools.count() if step == ALL_ROWS else _taken_places(number, step)
+    places = itertools.count() if step == EVERY_ROW else _taken_places(number, step)
     next_place = next(places)
     for place, row in enumerate(rows):
         if place == next_place:

@@ -16,7 +16,7 @@ from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
-from anew.data.splitting.row_choice import ALL_ROWS, NO_ROWS
+from anew.data.splitting.row_choice import EVERY_ROW, NO_ROW
 from anew.data.types import FEW_DOCUMENTS, Item, SkippedItem
 from anew.errors import DataError
 
@@ -266,11 +266,11 @@ def _leave_out(
     records: Records, shards: Sequence[Shard], train: Sequence[int], result: SourceSplit, limit: str
 ) -> None:
     """Reject all items of shards that were not read; where rows were left out, keep which, and say so. limit: see `ReadingTime`."""
-    if len(records.row_steps) == len(train) and set(records.row_steps.values()) <= {ALL_ROWS}:
+    if len(records.row_steps) == len(train) and set(records.row_steps.values()) <= {EVERY_ROW}:
         return
-    result.row_steps = [ALL_ROWS] * len(shards)
+    result.row_steps = [EVERY_ROW] * len(shards)
     for number in train:
-        result.row_steps[number] = records.row_steps.get(number, NO_ROWS)
+        result.row_steps[number] = records.row_steps.get(number, NO_ROW)
         result.parts[number] = REJECTED  # those that were read are replaced
     total = sum(records.lengths.get(number, shards[number].items) for number in train)
     result.share_read = records.num_taken / max(total, 1)

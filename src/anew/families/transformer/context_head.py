@@ -313,7 +313,7 @@ class ContextHead(FittedBuffers):
         rows = np.flatnonzero(is_open)
         if len(rows):
             mixed, weights = weights_from(self, network, state, rows, exact_from, allowed)
-            weights = weights if own_passages is None else own_passages.limited(weights, rows)
+            weights = weights if own_passages is None else own_passages.lower_weights(weights, rows)
             weights[is_refused[rows]] = without(weights[is_refused[rows]], tokens[is_refused])
             cut = partial(token_choice.above_min_p, min_p=min_p)
             candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])

@@ -208,7 +208,7 @@ class NgramMixer(CountBuffers):
     ) -> Floats:
         """(n, V) weights of the next tokens; see `draw`."""
         weights = self.weights_after(ids, logits, state)
-        weights = weights if own_passages is None else own_passages.limited(weights)
+        weights = weights if own_passages is None else own_passages.lower_weights(weights)
         return weights if allowed is None else weights * allowed
 
     def draw_min_p(

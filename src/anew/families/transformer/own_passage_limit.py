@@ -170,7 +170,7 @@ class OwnPassageRows:
             self.fit.num_tokens += int(is_counted.sum())
 
     @property
-    def factors(self) -> Floats:
+    def continuation_factors(self) -> Floats:
         """(n,) by which the weights of `next_tokens` are multiplied."""
         excess = np.maximum(self._surplus - self._usual_surplus, 0.0)
         return (self.odds[self.kinds] * np.exp(-np.minimum(excess, MAX_EXCESS))).astype(np.float32)
@@ -188,11 +188,11 @@ class OwnPassageRows:
         tokens, shares = self.next_tokens, expert_weights / expert_weights.sum(1, keepdims=True)  # (n,), (n, 3)
         # Of samples without one it is that of the last token, which nobody asks for
         remainders = shares[:, 1] * network[np.arange(len(tokens)), tokens] + shares[:, 2] * uniform[tokens]  # (n,)
-        return LoweredTokens(tokens, self.factors, shares[:, 0].copy(), remainders)
+        return LoweredTokens(tokens, self.continuation_factors, shares[:, 0].copy(), remainders)
 
-    def limited(self, weights: Floats, rows: Ints | None = None) -> Floats:
+    def lower_weights(self, weights: Floats, rows: Ints | None = None) -> Floats:
         """Weights (k, V) of the next tokens of samples (k,), None for all; those that go on with passages are lowered."""
-        tokens, factors = self.next_tokens, self.factors
+        tokens, factors = self.next_tokens, self.continuation_factors
         if rows is not None:
             tokens, factors = tokens[rows], factors[rows]
         lowered = np.flatnonzero((tokens >= 0) & (factors < 1.0))

@@ -331,7 +331,7 @@ class TokenSampler:
         if self.mixer is not None:
             weights = self.state.weights_if_accepted(weights)
         if self.own_passages is not None:
-            weights = self.own_passages.limited(weights)
+            weights = self.own_passages.lower_weights(weights)
         if self.is_unfiltered:
             return self._only_allowed(weights)
         weights = self._only_allowed(weights)  # before the cuts, which count tokens

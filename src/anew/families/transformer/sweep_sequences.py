@@ -57,18 +57,21 @@ def thinned_sequences(sweep: Iterable[Batch], max_tokens: int) -> tuple[list[Int
     classes: list[int] = []
     # Those with the largest values are left out: the others are evenly spread over the sweep, whatever the bound
     values: Doubles = np.zeros(0)
-    bound, num_read = 1.0, 0
+    bound, num_read, size = 1.0, 0, 0
     for batch in sweep:
         batch_values = (num_read + np.arange(len(batch))) * GOLDEN_RATIO % 1.0  # (B,)
         num_read += len(batch)
         rows = np.flatnonzero(batch_values < bound)
-        kept += _rows_of(batch, rows)
+        batch_rows = _rows_of(batch, rows)
+        kept += batch_rows
+        size += sum(map(len, batch_rows))
         classes += [-1] * len(rows) if batch.labels is None else batch.labels.cpu().numpy()[rows].tolist()
         values = np.append(values, batch_values[rows])
-        while (size := sum(map(len, kept))) > max_tokens and len(kept) > 1:
+        while size > max_tokens and len(kept) > 1:
             bound *= min(THINNING, max_tokens / size)
             stays = values < bound
             kept, classes, values = list(compress(kept, stays)), list(compress(classes, stays)), values[stays]
+            size = sum(map(len, kept))
     return kept, classes, len(kept) == num_read
 
 

@@ -86,10 +86,10 @@ class ReportForecast:
     pieces: float = 1.0
     training_seconds: Callable[[float], float] = longest_training
 
-    def describe(self, budget: float, names_evaluate: bool = True) -> str:
+    def describe(self, budget: float, mentions_evaluate: bool = True) -> str:
         """What the report of a budget will be able to answer, as one or more clauses.
 
-        names_evaluate: Whether `anew evaluate` is named where it answers more.
+        mentions_evaluate: Whether `anew evaluate` is named where it answers more.
         """
         closeness, novelty = self.prospects(budget)
         drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
@@ -98,7 +98,7 @@ class ReportForecast:
             answers = [f"Close? and Varied? {self._likely_clause()}{drawn_in_time}"]
         if novelty is not None:
             answers.append(f"New? {self._answer_clause(novelty, self._novelty_obstacle(novelty))}")
-        advice = self._advice(budget, names_evaluate)
+        advice = self._advice(budget, mentions_evaluate)
         return f"{'; '.join(answers)}{f'; {advice}' if advice else ''}"
 
     def prospects(self, budget: float) -> tuple[Prospect, Prospect | None]:
@@ -202,14 +202,14 @@ class ReportForecast:
         prospects = self.prospects(budget)
         return not set(prospects) <= {"likely", None} and prospects != self._prospects_of(self.n_samples)
 
-    def _advice(self, budget: float, names_evaluate: bool) -> str:
-        """What answers the questions that this budget leaves open; "" if more time does not help. names_evaluate: see `describe`."""
+    def _advice(self, budget: float, mentions_evaluate: bool) -> str:
+        """What answers the questions that this budget leaves open; "" if more time does not help. mentions_evaluate: see `describe`."""
         if not self.gains_by_time(budget):
             return ""
         best = self._prospects_of(self.n_samples)
         longer = next((b for b in ADVISED_BUDGETS if b > budget and self.prospects(b) == best), None)
         ways = [] if longer is None else [f"give about {duration(longer)}"]
-        return ", or ".join([*ways, EVALUATED] if names_evaluate else ways)
+        return ", or ".join([*ways, EVALUATED] if mentions_evaluate else ways)
 
 
 def _answered(prospects: tuple[Prospect, Prospect | None]) -> int:
