@@ -103,9 +103,8 @@ def test_a_letter_that_samples_hardly_have_is_missing() -> None:
     samples = [word.replace("ä", "a") for word in words[:N]]
     result = scores(samples, words[N : 2 * N], words[2 * N :])
     assert result["missing_parts"].value > 0.4
-    assert (
-        "new_formats" not in result
-    )  # of words, only how many there are: names of more words were said to have a new format
+    # Of words, only how many there are: names of more words were said to have a new format
+    assert "new_formats" not in result
 
 
 def test_sentences_have_no_format() -> None:

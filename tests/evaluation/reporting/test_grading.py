@@ -261,9 +261,8 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
     sentence = Verdict(CLOSE, unmeasured=cut).sentences()["closeness"]
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
     few = [auc(0.5, 0.05, 140), *(replace(figure, n=140) for figure in CLOSE[1:])]
-    assert (
-        Verdict(few, None, cut).figures["closeness"] == "140 compared; about 300 would do"
-    )  # time would not settle that
+    # Time would not settle that
+    assert Verdict(few, None, cut).figures["closeness"] == "140 compared; about 300 would do"
     hurried = [
         *CLOSE[1:],
         auc(0.75, 0.03, 400),
@@ -323,9 +322,8 @@ def test_no_yes_where_real_items_are_told_apart_themselves() -> None:
     )
     alike = auc(0.82, 0.02, 4_000, real=0.82)
     assert Verdict([*CLOSE[1:], alike]).grades["closeness"] == "too_few"
-    assert (
-        Verdict([*CLOSE[1:], auc(0.6, 0.04, 400, real=0.6)]).grades["closeness"] == "good"
-    )  # passages of the same book
+    # Passages of the same book
+    assert Verdict([*CLOSE[1:], auc(0.6, 0.04, 400, real=0.6)]).grades["closeness"] == "good"
 
 
 def test_near_the_end_of_a_figure_a_small_step_matters() -> None:
@@ -348,9 +346,8 @@ def test_a_share_of_a_large_baseline_is_not_taken_for_the_room_above_it() -> Non
 def test_training_and_held_out_items_that_differ_are_said() -> None:
     words = "A classifier tells training from held-out items 64% of the time (guessing: 50%)"
     assert words in Verdict([auc(0.50, 0.05, 400, real=0.64)]).sentences()["closeness"]
-    assert (
-        "tells training from" not in Verdict([auc(0.50, 0.05, 400, real=0.58)]).sentences()["closeness"]
-    )  # as far as luck goes
+    # As far as luck goes
+    assert "tells training from" not in Verdict([auc(0.50, 0.05, 400, real=0.58)]).sentences()["closeness"]
 
 
 def test_a_split_at_random_is_not_blamed_for_what_chance_does_to_few_items() -> None:
@@ -450,14 +447,14 @@ def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
     no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
     assert Verdict([no_interval, *CLOSE[1:]]).grades["closeness"] == "too_few"
     assert Verdict(CLOSE[1:]).grades["closeness"] == "not_settled"
+    # Luck
     assert (
         Verdict([auc(0.35, 0.1, 400)]).grades["closeness"]
         == "good"
         != Verdict([auc(0.35, 0.16, 400)]).grades["closeness"]
-    )  # luck
-    assert (
-        Verdict([auc(0.45, 0.1, 60)]).grades["closeness"] == "too_few"
-    )  # a classifier that learned from 30 sees too little
+    )
+    # A classifier that learned from 30 sees too little
+    assert Verdict([auc(0.45, 0.1, 60)]).grades["closeness"] == "too_few"
 
 
 def test_held_out_data_from_elsewhere_is_no_fault_of_the_samples() -> None:
@@ -495,9 +492,8 @@ def test_real_items_in_the_samples_place(n: int) -> None:
 
 def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:
     learning = Outlook(1.4, 2.0, 2.4, "validation")
-    assert (
-        Verdict(CLOSE).sentences(outlook=learning)["outlook"].startswith("The model is still learning")
-    )  # figures miss things
+    # Figures miss things
+    assert Verdict(CLOSE).sentences(outlook=learning)["outlook"].startswith("The model is still learning")
     learned = Outlook(1.99, 2.0, None, "validation")
     assert "outlook" not in Verdict(CLOSE).sentences(outlook=learned) and "outlook" not in Verdict([]).sentences(
         outlook=learning

@@ -207,7 +207,7 @@ def test_probabilities_of_other_kinds_of_errors_are_refused(family: Transformer)
         other.check_state()
 
 
-@pytest.mark.parametrize("num_kinds", [15, 26])  # as many as earlier versions had
+@pytest.mark.parametrize("num_kinds", [1, 26])  # earlier versions had 26
 def test_errors_of_kinds_that_a_run_does_not_know_are_accepted(family: Transformer, num_kinds: int) -> None:
     state = {key: tensor.clone() for key, tensor in family.state_dict().items()}
     state["contexts.acceptance"] = torch.full((num_kinds,), 0.5)

@@ -79,7 +79,19 @@ def test_hashes_are_of_the_content_of_whole_records() -> None:
     assert whole is not None
     assert whole == known.hash_of(np.array([0, 1, 5, 5, 5])) != known.hash_of(np.array([1, 0, 5]))
     assert known.hash_of(np.array([4, 0, 1])) is None  # cut off
-    assert known.hash_of(np.array([3, 0, 1, 5])) != whole  # read backwards
+    assert known.hash_of(np.array([3, 1, 0, 5])) == whole != known.hash_of(np.array([3, 0, 1, 5]))  # read backwards
+
+
+def test_both_orders_of_a_sequence_are_one_record() -> None:
+    special = {**SPECIAL, "back": 3}
+    records = [np.array([4, *divmod(i, 3), *divmod(i * i % 7, 3), 5]) for i in range(9)]
+    backwards = [np.array([3, *record[-2:0:-1], 5]) for record in records]
+    parts = [np.array([4, 0, 0, 0]), np.array([1, 2, 5])] * 2  # of a long sequence, which both orders have
+    known = KnownRecords(special)
+    known.fit([*records, *parts[:2], *backwards, *parts[2:]])
+    assert len(known.stored()) == len(records) + 1
+    assert len(known.among(records)) == len(known.among(backwards)) == len(records)
+    assert not len(known.among(parts)) and not known.never_repeat  # too few to tell
 
 
 def test_they_are_restored_and_checked() -> None:
@@ -242,6 +254,17 @@ def test_keys_are_grouped_by_seed_and_successive_indices() -> None:
     keys = [(0, 0), (0, 1), (0, 0), (0, 1), (1, 2), (1, 3), (1, 5)]
     assert key_groups(keys) == [0, 0, 1, 1, 2, 2, 3]
     assert key_groups([(7, 256)]) == [0]
+
+
+def test_keys_of_samples_are_known_or_not_each_for_itself() -> None:
+    family, codes = coded_family(450)
+    assert family.known is not None
+    known_code, other = next(iter(codes)), next((a, b) for a in range(30) for b in range(30) if (a, b) not in codes)
+    rows = np.array([[31, *code, 30, 0, 32] for code in (other, known_code, other)])
+    keys = family.known.keys_of(rows, np.full((3, 1), 31))
+    assert [len(of_sample) for of_sample in keys] == [1, 1, 1]
+    assert family.known.have_known_keys([[], *keys]).tolist() == [False, False, True, False]
+    assert family.known.have_known_keys([[], []]).tolist() == [False, False]
 
 
 def test_codes_repeat_where_those_of_few_records_do_not_tell() -> None:

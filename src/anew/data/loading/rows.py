@@ -18,6 +18,7 @@ from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
 from anew.core.splitmix import splitmix64
 from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
+from anew.functional.pieces import piece_bounds
 
 SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory; a batch may have almost twice as many
 # A sweep that does not read all takes so many pieces at least, from anywhere in the text: few long documents would stand for all; chosen
@@ -197,8 +198,7 @@ class PackedExamples(Examples):
         starts, stops = self._document_bounds(modality)
         if num_tokens < len(self.ids):
             longest = max(1, num_tokens // MIN_SWEEP_PIECES)
-            starts = np.concatenate([np.arange(*bounds, longest) for bounds in zip(starts, stops, strict=True)])
-            stops = np.append(starts[1:], len(self.ids))
+            starts, stops = piece_bounds(starts, stops, longest)
         for number in permutation(len(starts), 0):
             size = min(int(stops[number] - starts[number]), num_tokens)
             if size <= 0:

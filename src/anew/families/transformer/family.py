@@ -32,7 +32,7 @@ from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
 from anew.families.transformer.error_calibration import calibrate_samples
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
-from anew.families.transformer.gate_fitting import fit_gate, record_remarks, targets_of_records
+from anew.families.transformer.gate_fitting import fit_mixer, record_remarks, targets_of_records
 from anew.families.transformer.known_records import KnownRecords, trained_on
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
@@ -253,7 +253,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
-            fit_gate(self, self.mixer, sweep, self._fp32_logits)
+            fit_mixer(self, self.mixer, sweep, self._fp32_logits)
         if self.passages is not None:
             self.passages.fit()
 

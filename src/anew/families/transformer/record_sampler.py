@@ -12,20 +12,19 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.arrays import Bools, Ints
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
-from anew.families.transformer.known_records import Ints, KnownRecords
+from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer
 from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
-Bools = NDArray[np.bool_]
 
 
 class RecordFamily(SampledFamily, Protocol):
@@ -141,13 +140,12 @@ class _Faults:
             self._is_short[rows] = (lengths > 0) & (lengths < SHORTER * self.shortest)
         if self.known is None:
             return
-        self._is_known[rows] = False
+        keys = self.known.keys_of(ids, self.prompts[rows])
+        self._is_known[rows] = self.known.have_known_keys(keys)
         self._is_known[rows[self.known.among(ids)]] = True
-        for row, sample in zip(rows.tolist(), ids, strict=True):
-            keys = self.known.keys_of(sample, self.prompts[row])
-            self._is_known[row] |= self.known.has_keys(keys)
+        for row, sample, of_sample in zip(rows.tolist(), ids, keys, strict=True):
             record = self.known.hash_of(sample) if self.known.never_repeat else None
-            self._values[row] = keys if record is None else [*keys, record]
+            self._values[row] = of_sample if record is None else [*of_sample, record]
 
     def _repeats_others(self) -> Bools:
         """(n,) whether each sample has a value that one before it in its group has."""
