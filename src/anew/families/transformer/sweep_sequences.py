@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anew.core.arrays import Ints
+from anew.core.arrays import Doubles, Ints
 from anew.core.specs import Batch
 
 THINNING = 0.75  # share that stays whenever there are too many: each time costs a pass over those that are kept; chosen
@@ -62,7 +62,8 @@ def thinned_sequences(
     kept: list[Ints] = []
     classes: list[int] = []
     # Those with the largest values are left out: the others are evenly spread over the sweep, whatever the bound
-    values = batch_values = np.zeros(0)
+    values: Doubles = np.zeros(0)
+    batch_values: Doubles = np.zeros(0)
     bound, num_read, size = 1.0, 0, 0
     for batch in sweep:
         if back_id is None or not bool((batch.x[:, 0] == back_id).any()):
