@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import _common  # noqa: F401  (with it the package of this checkout is found)
-from anew.data.formats import audio
+from anew.data.formats.sound import audio
 from anew.evaluation.features.audio import periodicity
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.frechet import frechet_distance

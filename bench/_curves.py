@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import torch
 
 from anew.core import settings as cfg
+from anew.core.processes.world import World, together
 from anew.core.random import generator
 from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Spec, Tokens
-from anew.core.world import World, together
 from anew.families.base import Scale
 from anew.nets import precision
 from anew.planning.build import build_family

@@ -17,9 +17,9 @@ import torch
 from torch import distributed as dist
 
 from anew.core import settings as cfg
+from anew.core.processes.world import World, together
 from anew.core.registry import load
 from anew.core.specs import Batch, Tokens
-from anew.core.world import World, together
 from anew.families.base import Scale
 from anew.planning.build import build_family
 from anew.training.progress import StepProgress

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from anew.core import settings as cfg
+from anew.core.processes.world import together
 from anew.core.registry import load
 from anew.core.specs import Batch, Tokens
-from anew.core.world import together
 from anew.families.base import Scale, num_parameters
 from anew.planning.build import build_family
 from anew.training.progress import StepProgress

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from _mnist import find, read_idx
 from _verdict_cases import Cases, Fault, Source, each, least, repeated
-from anew.data.formats import audio as audio_format
-from anew.data.formats import frames
+from anew.data.formats.sound import audio as audio_format
+from anew.data.formats.video import frames
 from anew.evaluation.features.audio import spectrograms
 from anew.evaluation.features.random_conv import Embedding
 from anew.evaluation.modalities.audio import AudioEvaluation

@@ -17,7 +17,7 @@ from _common import anew, fresh
 from _verdict_cases import Cases, Fault
 from _verdict_media import RATE, SECONDS
 from _verdict_sequences import STRETCH
-from anew.data.formats import audio as audio_format
+from anew.data.formats.sound import audio as audio_format
 
 SAMPLES = 420  # of a model: the reference takes 400
 SAMPLES_OF_PASSAGES = 110  # of which four pieces each are judged

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from _audio_judge import LENGTH, RATE, Subject, clip, load_or_train
 from _common import HERE, Table, fresh, parser, pinned, setting_words, train_seconds
 from anew.core import settings as configs
-from anew.data.formats import audio as sound_files
+from anew.data.formats.sound import audio as sound_files
 from anew.data.modalities import audio
 from anew.data.types import DataBudget, Item
 

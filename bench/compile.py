@@ -19,10 +19,10 @@ import torch
 
 from _common import Table, parser
 from anew.core import settings as cfg
+from anew.core.processes.world import World
 from anew.core.random import generator
 from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Spec, Tokens
-from anew.core.world import World
 from anew.families.base import Scale, num_parameters
 from anew.planning.build import build_family
 from anew.training.compilation import compile_blocks

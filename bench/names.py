@@ -87,7 +87,7 @@ def resident() -> float:
 
 def measure(objects: int, folders: int) -> dict[str, object]:
     """The figures of one listing, in this process."""
-    from anew.core import addresses
+    from anew.core.stores import addresses
     from anew.data.sources.open import detect_modality
 
     store = Store(objects, folders)

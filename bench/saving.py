@@ -22,8 +22,8 @@ import torch
 from _common import Table, parser
 from _memory import SPEC, Noise
 from anew.core import settings as cfg
+from anew.core.processes.world import World
 from anew.core.registry import load
-from anew.core.world import World
 from anew.families.base import Scale, num_parameters
 from anew.planning.build import build_family
 from anew.runs.folder import RunFolder

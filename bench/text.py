@@ -73,7 +73,7 @@ def nanochat(arguments: argparse.Namespace, rows: Table, text: Path, core: list[
 COUNTED = """
 import json, math, sys, time
 from pathlib import Path
-from anew.evaluation.metrics.baselines import kneser_ney_bits
+from anew.evaluation.metrics.text.baselines import kneser_ney_bits
 begun = time.process_time()
 parts = [open(next(Path(p).glob("*.txt")), encoding="utf-8", newline="").read() for p in sys.argv[1:3]]
 bits = kneser_ney_bits(parts[:1], parts[1:], 6, False)

@@ -20,7 +20,8 @@ from PIL import Image
 
 from _clips import Clips, Subject
 from _common import Table, anew, fresh, median, parser, setting_words, table, train_seconds
-from anew.data.formats import frames, pixels
+from anew.data.formats.images import pixels
+from anew.data.formats.video import frames
 
 FORMS = {"anew-train": "train_seconds", "anew-whole": "budget"}
 NAIVE = ("floor", "still", "mean")

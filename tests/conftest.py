@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from anew.core.openmp import limit_spinning
+from anew.core.machine.openmp import limit_spinning
 
 # Deadlines and "too slow" measure how busy the machine is
 hypothesis.settings.register_profile("anew", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -85,7 +85,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def short_measuring() -> Iterator[None]:
     """Each of a thousand small trainings would spend 0.1 s on how busy the cores are."""
-    from anew.core.threads import measure_crowding
+    from anew.core.machine.threads import measure_crowding
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure_crowding, "__defaults__", (0.01,))

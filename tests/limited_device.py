@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from anew.core.device import WITHOUT_DOUBLES
+from anew.core.machine.device import WITHOUT_DOUBLES
 
 NAME = "limited"
 REFUSED = (torch.float64, torch.complex64, torch.complex128)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from anew.core.local_link import LocalLink
+from anew.core.processes.local_link import LocalLink
 
 R = TypeVar("R")
 

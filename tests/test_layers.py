@@ -82,10 +82,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "api",
         "core.arguments",
         "core.wording",
-        "core.allocator",
+        "core.machine.allocator",
         "core.exit_codes",
-        "core.launcher",
-        "core.openmp",
+        "core.processes.launcher",
+        "core.machine.openmp",
         "core.reporter",
         "core.stop_signals",
         "__init__",
@@ -199,8 +199,10 @@ def test_the_compiler_of_loops_is_imported_where_it_is_used() -> None:
             node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
         ]
         at_load[name] = imports("\n".join(map(ast.unparse, statements)))
-    with_numba = {"core.compiled"}
+    with_numba = {"core.machine.compiled"}
     while more := {name for name, targets in at_load.items() if targets & with_numba} - with_numba:
         with_numba |= more
     assert len(with_numba) > 4
-    assert not [name for name in with_numba if not name.startswith(("core.compiled", "estimators.context_mixing."))]
+    assert not [
+        name for name in with_numba if not name.startswith(("core.machine.compiled", "estimators.context_mixing."))
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from anew.core.world import World
+from anew.core.processes.world import World
 
 SIZE = 3
 

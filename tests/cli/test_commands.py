@@ -19,7 +19,7 @@ import pytest
 
 from anew.cli import _waiting_shown, main
 from anew.cli.commands import _print_if_nothing_follows, _print_if_prompt_is_strange
-from anew.data.formats.tokenizer import Characters
+from anew.data.formats.text.tokenizer import Characters
 from anew.data.modalities.text import Text, TextConfig
 from anew.runs.events import read as read_events
 from anew.sampling.origins import Origin

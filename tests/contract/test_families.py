@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from anew.core import settings as cfg
-from anew.core.device import place
+from anew.core.machine.device import place
+from anew.core.processes.world import World
 from anew.core.random import StepContext, generator
 from anew.core.registry import available, codecs, family_settings, load
 from anew.core.specs import Batch, Condition, Grid, SampleRequest, Spec, Tokens
-from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family, family_with_weights

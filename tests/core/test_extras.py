@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from anew.core.extras import require
-from anew.data.formats import audio, frames
+from anew.data.formats.sound import audio
+from anew.data.formats.video import frames
 from anew.errors import DataError
 from samples import prose
 

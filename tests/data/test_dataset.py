@@ -369,7 +369,9 @@ def test_text_in_any_encoding(
     assert set(whole_text(data).splitlines(keepends=True)) <= set(lines)
     assert any("1 file is not UTF-8; read as" in note for note in data.scan.notes)
     data.modality.save(tmp_path)
-    monkeypatch.setattr("anew.data.formats.encoding_recognition.scores", lambda sample: {})  # what was chosen is kept
+    monkeypatch.setattr(
+        "anew.data.formats.text.encoding_recognition.scores", lambda sample: {}
+    )  # what was chosen is kept
     assert whole_text(Dataset.reopen(data.state(), tmp_path)) == whole_text(data)
 
 

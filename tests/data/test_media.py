@@ -14,7 +14,9 @@ from PIL import Image as Pillow
 
 from anew.data import limits
 from anew.data.dataset import Dataset
-from anew.data.formats import audio, audio_clips, frames, pixels
+from anew.data.formats.images import pixels
+from anew.data.formats.sound import audio, audio_clips
+from anew.data.formats.video import frames
 from anew.data.modalities.image import Image, ImageConfig
 from anew.data.types import DataBudget, Item
 from samples import tone

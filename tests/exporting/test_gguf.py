@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import anew
-from anew.data.formats.tokenizer import Characters, SubWords
+from anew.data.formats.text.tokenizer import Characters, SubWords
 from anew.exporting import gguf as target
 
 from .test_transformers import greedy_ids, held_out, prompt_ids

@@ -20,7 +20,7 @@ from torch.nn.functional import one_hot
 import anew
 from anew.core.random import evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import Condition, SampleRequest
-from anew.data.formats import pixel_steps, plain_areas
+from anew.data.formats.images import pixel_steps, plain_areas
 from anew.exporting.graph import WEB, Container
 from anew.exporting.html import PAGE, bundle, page
 from anew.exporting.sampler import whole_sampler

@@ -22,7 +22,7 @@ import anew
 from anew.core.random import evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import SampleRequest
 from anew.data.dataset import Dataset
-from anew.data.formats.audio import cut_tail
+from anew.data.formats.sound.audio import cut_tail
 from anew.exporting.onnx import to_onnx
 from anew.families.portable import Graph
 from denoising import drawn_inputs

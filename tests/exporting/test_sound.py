@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import torch
 
-from anew.data.formats import audio
+from anew.data.formats.sound import audio
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.types import DataBudget, Item
 from anew.exporting.runtime import sample, sound

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from anew.core import settings as cfg
+from anew.core.processes.world import World
 from anew.core.registry import available, load
-from anew.core.world import World
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family
 from anew.training.progress import StepProgress

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from anew.core.processes.world import World
 from anew.core.specs import Grid
-from anew.core.world import World
 from anew.families.base import Scale
 from anew.families.vae.family import EXPORT as VAE
 from anew.planning import benchmark

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from anew.core.processes.world import World
 from anew.core.reporter import SilentReporter
-from anew.core.world import World
 from anew.errors import BudgetError
 from anew.planning.budget import (
     MIN_REST,

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from anew.core.loop_compiler import Loops
+from anew.core.machine.loop_compiler import Loops
+from anew.core.processes.world import World
 from anew.core.specs import Tokens
-from anew.core.world import World
 from anew.estimators.context_mixing import compilation
 from anew.families.transformer.family import Transformer
 from anew.planning.choose import FamilyChoice

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from anew.core.processes.world import World
 from anew.core.random import StepContext, use_context
 from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Tokens
-from anew.core.world import World
 from anew.families.base import Family, Scale, num_parameters
 from anew.planning import memory_plan
 from anew.planning.build import build_family
@@ -81,7 +81,7 @@ from pathlib import Path
 import torch
 from anew.core.registry import load
 from anew.core.specs import Batch, Tokens
-from anew.core.world import together
+from anew.core.processes.world import together
 from anew.planning.build import build_family
 from anew.planning.memory_plan import copied_bytes, shared_bytes
 from anew.training.progress import StepProgress

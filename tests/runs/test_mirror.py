@@ -18,8 +18,8 @@ from filelock import FileLock
 import anew
 import samples
 from anew import api
-from anew.core import addresses
-from anew.core.addresses import run_address
+from anew.core.stores import addresses
+from anew.core.stores.addresses import run_address
 from anew.errors import ConfigError, DataError, RunError
 from anew.planning.replay import replayed_run
 from anew.runs import keeper, lock, manifest, mirror

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from anew.core.provenance import ORIGIN_MARK
-from anew.data.formats import audio, fasta, frames, pixels
+from anew.data.formats.images import pixels
+from anew.data.formats.sound import audio
+from anew.data.formats.text import fasta
+from anew.data.formats.video import frames
 from anew.errors import ConfigError
 from anew.sampling.drawing import draw_again
 from anew.sampling.origins import Origin, from_comment, one_run, origins_in

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import anew
-from anew.core.memory import parameters_within
+from anew.core.machine.memory import parameters_within
 from anew.estimators.gaussian_mixture import empty_mixture
 from samples import prose
 

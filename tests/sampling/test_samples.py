@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.data.formats import frames, pixels
+from anew.data.formats.images import pixels
+from anew.data.formats.video import frames
 from anew.data.modality import load_modality
 from anew.data.types import Artifact
 from anew.errors import ConfigError

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import anew
-from anew.data.formats import pixels
+from anew.data.formats.images import pixels
 from server_runs import listening
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from anew.data.formats import pixels
+from anew.data.formats.images import pixels
 from anew.server.limits import Limits
 from server_runs import listening, serving
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.api.serving import _origins
-from anew.core.internal_hosts import is_loopback
+from anew.core.stores.internal_hosts import is_loopback
 from anew.errors import ConfigError
 from anew.server.limits import Limits
 from server_runs import serving

@@ -18,7 +18,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import anew
-from anew.data.formats import pixels
+from anew.data.formats.images import pixels
 
 GENERATIONS, EDITS = "/v1/images/generations", "/v1/images/edits"
 Pixels = NDArray[np.uint8]

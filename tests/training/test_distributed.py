@@ -19,7 +19,7 @@ from processes import together
 SCRIPT = """
 import json
 import torch
-from anew.core.world import together
+from anew.core.processes.world import together
 from anew.planning.build import build_family
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from anew.core.world import World
+from anew.core.processes.world import World
 from anew.errors import RunError
 from anew.training.gathering import gathered_on_disk
 from processes import together
@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
-from anew.core.world import together
+from anew.core.processes.world import together
 from anew.training.gathering import gathered_on_disk
 
 def held():

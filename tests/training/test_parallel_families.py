@@ -14,7 +14,7 @@ import json, os, sys
 import torch
 from anew.core import settings as cfg
 from anew.core.registry import load
-from anew.core.world import together
+from anew.core.processes.world import together
 from anew.families.base import Scale
 from anew.planning.build import build_family
 from anew.training.progress import StepProgress

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from anew.core.world import World
+from anew.core.processes.world import World
 from anew.errors import RunError
 from anew.planning.build import build_family
 from anew.runs.events import Events, read

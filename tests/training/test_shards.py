@@ -15,7 +15,7 @@ SCRIPT = """
 import json
 from pathlib import Path
 import torch
-from anew.core.world import together
+from anew.core.processes.world import together
 from anew.planning.build import build_family
 from anew.runs.folder import RunFolder
 from anew.training.distributed import broadcast_checkpoint, shared_shards

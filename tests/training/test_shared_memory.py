@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anew.core.local_link import LocalLink
+from anew.core.processes.local_link import LocalLink
 from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.training.optim import Optimizer
 from anew.training.shared_memory import SharedGradients, SharedUpdates

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
+from anew.core.processes.world import World
 from anew.core.random import StepContext
 from anew.core.specs import Batch
-from anew.core.world import World
 from anew.errors import TrainingError
 from anew.families.phases import Loss, Phase
 from anew.planning.build import build_family

@@ -21,9 +21,9 @@ import pytest
 import torch
 
 import anew
+from anew.core.processes.world import World
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Batch, Grid
-from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset, LatentModality
 from anew.data.types import DataBudget

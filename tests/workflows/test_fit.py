@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from anew.core import threads
+from anew.core.machine import threads
+from anew.core.processes.world import World
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
-from anew.core.world import World
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.images.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
 from anew.planning.context import RunContext
 from anew.runs import events

@@ -14,7 +14,7 @@ import pytest
 
 import anew
 from anew.data.dataset import Dataset
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.images.pixel_matching import PixelMatching
 from anew.data.modality import Modality
 from anew.data.types import DataBudget
 from anew.errors import TrainingError

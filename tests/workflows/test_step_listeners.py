@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from anew.core import extras
-from anew.core.world import World
+from anew.core.processes.world import World
 from anew.errors import DataError
 from anew.planning.budget import longest_training
 from anew.planning.context import RunContext

@@ -150,7 +150,7 @@ def test_a_run_that_ended_early_takes_all_steps_that_it_is_given(tmp_path: Path)
 COMPARED = """
 import json, os
 import fsspec
-from anew.core.world import together
+from anew.core.processes.world import together
 from anew.data.dataset import Dataset
 from anew.data.sources import store_listing
 from anew.data.types import DataBudget

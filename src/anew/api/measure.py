@@ -15,7 +15,7 @@ from anew.api.sampling import loaded_together
 from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run
 from anew.core import arguments
 from anew.core.durations import parse_duration
-from anew.core.launcher import is_first_process, num_processes
+from anew.core.processes.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.settings import check_int
 from anew.data.types import DecodedItem
@@ -379,7 +379,7 @@ def _evaluate_run(
     out: Path | None,
 ) -> EvaluationReport:
     load_in_time("anew.workflows.evaluate", ends_at)
-    from anew.core.threads import CrowdingMeter
+    from anew.core.machine.threads import CrowdingMeter
     from anew.workflows.evaluate import EvaluationReport, evaluate_run, help_to_evaluate
     from anew.workflows.evaluate_samples import read_features
     from anew.workflows.timing.time_limit import TimeLimit

@@ -16,7 +16,7 @@ from anew.errors import ConfigError
 from anew.runs.paths import CONFIG
 
 if TYPE_CHECKING:
-    from anew.core.world import World
+    from anew.core.processes.world import World
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
 

@@ -11,8 +11,8 @@ from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.extras import require
-from anew.core.internal_hosts import is_loopback
 from anew.core.settings import check_int
+from anew.core.stores.internal_hosts import is_loopback
 from anew.errors import ConfigError, shorten
 from anew.runs.folder import RunFolder
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from anew.api.keywords import names_unknown_arguments
 from anew.api.loading import load_in_time
 from anew.core import arguments, files
-from anew.core.addresses import WRITABLE, address_of, run_address
 from anew.core.durations import parse_duration
-from anew.core.launcher import is_first_process, num_processes
+from anew.core.processes.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter
+from anew.core.stores.addresses import WRITABLE, address_of, run_address
 from anew.errors import BudgetError, ConfigError, RunError, UserError, command
 from anew.planning.request import (
     DEFAULT_BUDGET,
@@ -36,7 +36,7 @@ from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Begun, Request, RunRecord
 
 if TYPE_CHECKING:
-    from anew.core.world import World
+    from anew.core.processes.world import World
     from anew.sampling.model import Model
 
 ADDRESSES_OF_RUNS = tuple(f"{scheme}:/" for scheme in WRITABLE)
@@ -216,7 +216,7 @@ def several_processes() -> Iterator[World | None]:
     if num_processes() == 1:
         yield None
         return
-    from anew.core.world import together
+    from anew.core.processes.world import together
 
     with together() as world:
         yield world

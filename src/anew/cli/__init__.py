@@ -23,9 +23,10 @@ from types import FrameType
 from anew.cli.faults import exit_code
 from anew.cli.parser import options_in, parse
 from anew.cli.terminal import open_closed_streams, write
-from anew.core.allocator import keep_freed_memory
 from anew.core.exit_codes import DONE, STOPPED
-from anew.core.launcher import (
+from anew.core.machine.allocator import keep_freed_memory
+from anew.core.machine.openmp import limit_spinning
+from anew.core.processes.launcher import (
     STARTED,
     count_gpus,
     is_first_process,
@@ -34,7 +35,6 @@ from anew.core.launcher import (
     processes_to_start,
     quiet_transport,
 )
-from anew.core.openmp import limit_spinning
 from anew.core.stop_signals import is_ending, restore_handler, stop_signals
 
 

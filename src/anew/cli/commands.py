@@ -20,7 +20,7 @@ from anew.cli.summary import closing, describe, describe_run, places, score_tabl
 from anew.cli.terminal import write, write_json
 from anew.core import arguments as checked
 from anew.core.exit_codes import DONE
-from anew.core.launcher import is_first_process
+from anew.core.processes.launcher import is_first_process
 from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, UnsentError, command, shorten
 

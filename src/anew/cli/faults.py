@@ -18,7 +18,7 @@ from pathlib import Path
 import anew
 from anew.cli.terminal import complain, write
 from anew.core.exit_codes import DONE, FAULT, MISTAKE, STOPPED
-from anew.core.launcher import is_first_on_machine, is_first_process, notify_torchrun
+from anew.core.processes.launcher import is_first_on_machine, is_first_process, notify_torchrun
 from anew.errors import AnewError, command, disk_is_full, out_of_memory, without_secrets
 
 # The first process of a machine gets so long to say what is wrong, since torchrun stops it when another one has ended. Two

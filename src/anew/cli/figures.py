@@ -12,7 +12,7 @@ from anew.cli.progress import ProgressLine
 from anew.cli.summary import closing, nearest_lines, score_lines, score_table
 from anew.cli.terminal import write, write_json
 from anew.core.exit_codes import DONE, FAILED_CHECK
-from anew.core.launcher import is_first_process
+from anew.core.processes.launcher import is_first_process
 from anew.core.wording import plural
 from anew.errors import ConfigError
 

@@ -10,8 +10,8 @@ from numbers import Real
 from pathlib import Path
 from typing import TypeVar, cast
 
-from anew.core.addresses import address_of
 from anew.core.settings import SettingValue
+from anew.core.stores.addresses import address_of
 from anew.errors import ConfigError, DataError, UserError, shorten
 
 R = TypeVar("R")

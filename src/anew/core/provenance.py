@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from anew.core.cores import count_cores
+from anew.core.machine.cores import count_cores
 from anew.core.version import __version__
 from anew.core.wording import plural
 from anew.errors import command, without_secrets

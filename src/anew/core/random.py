@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anew.core.device import move
+from anew.core.machine.device import move
 
 # Of a row whose numbers are drawn together: rows of all lengths share draws, and little is drawn in vain; chosen.
 POSITIONS_PER_STREAM = 16

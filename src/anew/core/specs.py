@@ -168,7 +168,7 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        from anew.core.device import move  # imported here: specs are read without PyTorch
+        from anew.core.machine.device import move  # imported here: specs are read without PyTorch
 
         return self._map(lambda tensor: move(tensor, device))
 

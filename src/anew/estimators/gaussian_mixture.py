@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anew.core.memory import check_room
+from anew.core.machine.memory import check_room
 
 TINY = 1e-12  # added to variances, so that nothing is divided by zero
 LLOYD_STEPS = 25  # of k-means, which has hardly more to gain by then

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from anew.core import registry
 from anew.core.arrays import Integers, Numbers
+from anew.core.machine.threads import CrowdingMeter
 from anew.core.specs import Grid, Tokens
-from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.copy_audits import CopyAudits
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_SAMPLES, MIN_ITEMS, Clock, EvaluationInputs

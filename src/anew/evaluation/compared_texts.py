@@ -15,7 +15,7 @@ import numpy as np
 from anew.core.wording import are, plural
 from anew.evaluation.inputs import MIN_ITEMS, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
-from anew.evaluation.metrics.whole_texts import have_similar_lengths
+from anew.evaluation.metrics.text.whole_texts import have_similar_lengths
 from anew.evaluation.notes import Note
 from anew.evaluation.text_pieces import equal_pieces, shuffled_pieces, without_dominant_texts
 

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.core.shared_work import SharedWork
+from anew.core.processes.shared_work import SharedWork
 from anew.core.specs import Spec
 from anew.data.modality import Modality
 from anew.data.types import Item, ItemT

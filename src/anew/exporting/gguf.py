@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from anew.core import files
 from anew.core.extras import require
 from anew.core.specs import Tokens
-from anew.data.formats.tokenizer import word_pattern
-from anew.data.formats.word_rules import sub_word_rule
+from anew.data.formats.text.tokenizer import word_pattern
+from anew.data.formats.text.word_rules import sub_word_rule
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from anew.core import files
 from anew.core.specs import Tokens
-from anew.data.formats.tokenizer import SubWords, word_pattern
+from anew.data.formats.text.tokenizer import SubWords, word_pattern
 from anew.data.modalities.code import Code
 from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text

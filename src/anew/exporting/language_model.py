@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anew.core.specs import Tokens
-from anew.data.formats.tokenizer import ESCAPE, Characters
+from anew.data.formats.text.tokenizer import ESCAPE, Characters
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError, printable
 from anew.exporting.card import notes_on_parts

@@ -11,7 +11,7 @@ import torch
 
 from anew.core import files
 from anew.core.extras import require
-from anew.data.formats import pixel_steps, plain_areas
+from anew.data.formats.images import pixel_steps, plain_areas
 from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, notes_on_parts, sampler_card

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 
 from anew.core.specs import Grid, Tokens
-from anew.data.formats.tokenizer import SubWords
+from anew.data.formats.text.tokenizer import SubWords
 from anew.data.modalities.audio import Audio
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text

@@ -18,7 +18,7 @@ from typing_extensions import TypeVar
 
 from anew.core import registry
 from anew.core.arrays import Numbers
-from anew.core.loop_compiler import Loops
+from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError

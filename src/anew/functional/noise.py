@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from anew.core.device import to_double
+from anew.core.machine.device import to_double
 
 
 def lognormal_sigmas(uniform: Tensor, log_mean: float, log_std: float, sigma_min: float, sigma_max: float) -> Tensor:

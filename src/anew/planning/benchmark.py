@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from anew.core import random
-from anew.core.device import place
-from anew.core.memory import free_memory
+from anew.core.machine.device import place
+from anew.core.machine.memory import free_memory
+from anew.core.machine.threads import choose_thread_count
+from anew.core.processes.world import World
 from anew.core.specs import Spec
-from anew.core.threads import choose_thread_count
-from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale, num_parameters
 from anew.planning.budget import MIN_CROWDING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anew.core.threads import stretched
+from anew.core.machine.threads import stretched
 from anew.errors import BudgetError
 from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig

@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from anew.core import random
 from anew.core import settings as cfg
-from anew.core.device import place, seeded
-from anew.core.memory import free_memory
+from anew.core.machine.device import place, seeded
+from anew.core.machine.memory import free_memory
+from anew.core.processes.world import World
 from anew.core.specs import Spec
-from anew.core.world import World
 from anew.errors import ConfigError, out_of_memory
 from anew.families.base import Family, Scale
 

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from anew.core.loop_compiler import LoopCompiler
+from anew.core.machine.loop_compiler import LoopCompiler
+from anew.core.processes.world import World
 from anew.core.reporter import Reporter
-from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset
 from anew.families.base import Family

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from anew.core.loop_compiler import Loops
+from anew.core.machine.loop_compiler import Loops
 from anew.planning.build import agreed_config
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from anew.core.memory import free_memory
-from anew.core.world import World
+from anew.core.machine.memory import free_memory
+from anew.core.processes.world import World
 from anew.families.base import Family, num_parameters
 from anew.families.phases import Phase
 from anew.training.distributed import memory_link

@@ -11,7 +11,7 @@ import torch
 from anew.core.specs import Grid
 from anew.core.wording import plural
 from anew.data.dataset import Dataset
-from anew.data.formats.image_size import RUNGS, size_setting
+from anew.data.formats.images.image_size import RUNGS, size_setting
 from anew.errors import about
 from anew.families.base import Family, Scale, num_parameters
 from anew.families.phases import decay_share

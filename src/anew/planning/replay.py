@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anew.core import settings as cfg
-from anew.core.addresses import run_address
 from anew.core.specs import Spec
+from anew.core.stores.addresses import run_address
 from anew.errors import ConfigError, RunError, restoring
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder

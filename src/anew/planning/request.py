@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from anew.core import arguments
-from anew.core.addresses import address_of, without_query
 from anew.core.durations import parse_duration
 from anew.core.registry import available, check_name, codecs, family_settings
 from anew.core.settings import SettingValue, as_text, check_int, route_settings
+from anew.core.stores.addresses import address_of, without_query
 from anew.data.file_names import is_hub_name
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig

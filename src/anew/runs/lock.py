@@ -19,7 +19,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from anew.core import files
-from anew.core.launcher import is_first_process
+from anew.core.processes.launcher import is_first_process
 from anew.errors import InUseError, RunError
 
 NAME = ".lock"

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from anew.core import addresses, files
-from anew.core.addresses import FileSystem
+from anew.core import files
+from anew.core.stores import addresses
+from anew.core.stores.addresses import FileSystem
 from anew.errors import RunError
 from anew.runs import events, film, lock, snapshots
 from anew.runs.manifest import (

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from anew.core.arguments import optional_number, path, switch
 from anew.core.arguments import reporter as checked_reporter
 from anew.core.arguments import settings as checked_settings
-from anew.core.device import pick_device
+from anew.core.machine.device import pick_device
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Batch, Condition, Tokens

@@ -20,8 +20,11 @@ from anew.core.provenance import ORIGIN_MARK
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
-from anew.data.formats import audio, fasta, frames, pixels
 from anew.data.formats.file_bytes import read_whole
+from anew.data.formats.images import pixels
+from anew.data.formats.sound import audio
+from anew.data.formats.text import fasta
+from anew.data.formats.video import frames
 from anew.errors import ConfigError, RunError, shorten
 
 MAX_SIDE_BYTES, MAX_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from anew.core import files
 from anew.core import settings as cfg
-from anew.core.device import place
-from anew.core.memory import parameters_within
+from anew.core.machine.device import place
+from anew.core.machine.memory import parameters_within
 from anew.core.specs import Codec, Spec
 from anew.data.find_data import restore_item_modality
 from anew.data.latent_dataset import LatentModality

@@ -12,7 +12,7 @@ from anew.core.arguments import new_path, optional_text
 from anew.core.arrays import Numbers
 from anew.core.settings import check_int
 from anew.core.wording import listed, plural
-from anew.data.formats.tokenizer import absent_characters
+from anew.data.formats.text.tokenizer import absent_characters
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem

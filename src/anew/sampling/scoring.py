@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Numbers
+from anew.core.machine.threads import map_in_threads, use_threads
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
-from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset, is_content_of
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.modalities.text import Text

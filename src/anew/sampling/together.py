@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import torch
 
+from anew.core.processes.world import World
 from anew.core.reporter import Reporter
-from anew.core.world import World
 from anew.data.types import DecodedItem
 from anew.sampling.drawing import DrawingProgress
 from anew.sampling.model import Model

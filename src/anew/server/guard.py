@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from anew.core.internal_hosts import is_loopback
+from anew.core.stores.internal_hosts import is_loopback
 from anew.errors import shorten
 from anew.server.faults import ApiError, bad_request
 from anew.server.limits import Limits

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 
 from anew.core import isolation
 from anew.core.specs import Condition, Grid
-from anew.data.formats.transparency import AlphaReader
+from anew.data.formats.images.transparency import AlphaReader
 from anew.data.types import Artifact, Item
 from anew.errors import ConfigError
 from anew.sampling.latents import values_of

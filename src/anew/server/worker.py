@@ -18,9 +18,9 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-from anew.core.device import release_unused_memory
+from anew.core.machine.device import release_unused_memory
+from anew.core.machine.threads import one_thread
 from anew.core.specs import Tokens
-from anew.core.threads import one_thread
 from anew.errors import AnewError, ConfigError, out_of_memory
 from anew.sampling.model import Model
 from anew.server.faults import ApiError, from_config_error

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from anew.core.threads import use_threads
+from anew.core.machine.threads import use_threads
 from anew.evaluation.reporting.sheet import sheet
 from anew.studio_app.item_views import data_url
 from anew.workflows.race import RaceReport, chance_shares, cloud, race

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anew.core.local_link import LocalLink
+from anew.core.processes.local_link import LocalLink
+from anew.core.processes.world import World
 from anew.core.random import StepContext
 from anew.core.specs import Batch
-from anew.core.world import World
 from anew.families.base import Family
 from anew.families.phases import Loss, Phase
 from anew.runs.shards import whole

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from anew.core import files
-from anew.core.world import World
+from anew.core.processes.world import World
 from anew.errors import RunError
 from anew.training.distributed import gather_full
 

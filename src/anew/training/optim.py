@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from anew.core.local_link import LocalLink
+from anew.core.processes.local_link import LocalLink
 from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import gather_full, shard_like

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from anew.core.memory import free_memory
+from anew.core.machine.memory import free_memory
 from anew.runs.folder import RunFolder
 from anew.runs.shards import SHARDS, write_shards
 from anew.runs.state import Checkpoint, CheckpointMeta

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 
+from anew.core.processes.world import World
 from anew.core.random import StepContext
 from anew.core.specs import Batch
-from anew.core.world import World
 from anew.families.base import Family
 from anew.families.phases import Loss
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from anew.core.local_link import LocalLink
+from anew.core.processes.local_link import LocalLink
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from anew.core import random
-from anew.core.device import widest_float
+from anew.core.machine.device import widest_float
+from anew.core.processes.world import World
 from anew.core.random import StepContext
 from anew.core.specs import Batch
-from anew.core.world import World
 from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from anew.core.files import clause
+from anew.core.processes.world import World
 from anew.core.wording import duration
-from anew.core.world import World
 from anew.errors import ConfigError
 from anew.planning.benchmark import median_step_seconds
 from anew.planning.build import build_family

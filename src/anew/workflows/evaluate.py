@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.machine.threads import CrowdingMeter, use_threads
+from anew.core.processes.shared_work import SharedWork
+from anew.core.processes.world import World
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.shared_work import SharedWork
 from anew.core.specs import Batch, Tokens
-from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import duration, plural
-from anew.core.world import World
 from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset, num_texts
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem

@@ -13,13 +13,13 @@ import numpy as np
 
 from anew.core.arrays import Integers
 from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.machine.threads import CrowdingMeter, use_threads
 from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import UNKNOWN_CLASS
-from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import are, listed, plural
 from anew.data.dataset import Dataset, listed_items
-from anew.data.formats.pixels import OPAQUE
+from anew.data.formats.images.pixels import OPAQUE
 from anew.data.modalities.grids import GridModality
 from anew.data.modality import load_modality
 from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from anew.core.processes.shared_work import SharedWork
+from anew.core.processes.world import World
 from anew.core.reporter import Reporter
-from anew.core.shared_work import SharedWork
-from anew.core.world import World
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together, share_samples

@@ -107,7 +107,7 @@ def _small_digits() -> Iterator[tuple[str, bytes]]:
 
 
 def _image_files(images: Numbers, labels: Integers) -> Iterator[tuple[str, bytes]]:
-    from anew.data.formats.pixels import png
+    from anew.data.formats.images.pixels import png
 
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         yield f"{int(label)}/{index:05d}.png", png(image.round().clip(0, 255).astype("uint8"))

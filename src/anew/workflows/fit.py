@@ -12,10 +12,10 @@ from typing import TypeVar
 import torch
 
 from anew.core.deadline import TimeIsUp, hard_stop
-from anew.core.device import seeded
+from anew.core.machine.device import seeded
+from anew.core.machine.threads import ThreadTuner, available_threads, use_threads
 from anew.core.reading_time import closed_form_seconds, progress_lines
 from anew.core.specs import Batch, Grid
-from anew.core.threads import ThreadTuner, available_threads, use_threads
 from anew.data.dataset import documents_of
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality

@@ -12,12 +12,12 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.durations import parse_duration
+from anew.core.machine.threads import measure_crowding, use_threads
+from anew.core.processes.world import World
 from anew.core.reading_time import DIVISION_SHARE, ReadingTime
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Spec, Tokens
-from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import duration, plural
-from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from anew.core import settings as cfg
 from anew.core.data_record import DataRecord
-from anew.core.memory import parameters_within
+from anew.core.machine.memory import parameters_within
+from anew.core.machine.threads import use_threads
+from anew.core.processes.world import World
 from anew.core.specs import Batch
-from anew.core.threads import use_threads
 from anew.core.version import __version__
-from anew.core.world import World
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch, rows_in_memory

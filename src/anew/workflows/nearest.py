@@ -14,9 +14,9 @@ from PIL import Image
 
 from anew.core import files
 from anew.core.arguments import new_file, new_path
+from anew.core.machine.threads import use_threads
 from anew.core.reporter import Reporter
 from anew.core.specs import Grid, Tokens
-from anew.core.threads import use_threads
 from anew.data.dataset import ALL, DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.loading.epoch_order import permutation
 from anew.data.skipped import describe_skipped

@@ -16,8 +16,8 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
+from anew.core.processes.world import World
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
-from anew.core.world import World
 from anew.families.base import Scale, load_family
 from anew.planning.build import build_family
 from anew.training.progress import Progress

@@ -21,7 +21,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from anew.core import files
-from anew.core.world import World
+from anew.core.processes.world import World
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
 from anew.runs.record import Begun, RunRecord

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anew.core.extras import require
-from anew.core.threads import CrowdingMeter
+from anew.core.machine.threads import CrowdingMeter
 from anew.errors import about
 from anew.planning.budget import MIN_CROWDING, remaining_training
 from anew.planning.train_config import TrainConfig

@@ -11,14 +11,14 @@ from typing import Literal
 import torch
 
 from anew.core import settings as cfg
-from anew.core import world as world_of_processes
-from anew.core.loop_compiler import LoopCompiler
+from anew.core.machine.loop_compiler import LoopCompiler
+from anew.core.machine.threads import CrowdingMeter, measure_crowding, use_threads
+from anew.core.processes import world as world_of_processes
+from anew.core.processes.world import World
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import spec_to_json
-from anew.core.threads import CrowdingMeter, measure_crowding, use_threads
 from anew.core.version import __version__
 from anew.core.wording import duration, plural
-from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import ChangedDataError, DataError, command, restoring
 from anew.families.base import Family, load_family_file

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import samples
-from anew.core import files, ranges
-from anew.core.block_cache import BlockCache
+from anew.core import files
+from anew.core.stores import ranges
+from anew.core.stores.block_cache import BlockCache
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats import by_range

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from anew.core.specs import Grid
 from anew.data.dataset import Dataset
-from anew.data.formats import audio, audio_clips, audio_grid
+from anew.data.formats.sound import audio, audio_clips, audio_grid
 from anew.data.loading import streaming
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.sources import folder

@@ -12,7 +12,7 @@ import torch
 
 from anew.core.specs import Batch
 from anew.data.dataset import Dataset
-from anew.data.formats import word_rules
+from anew.data.formats.text import word_rules
 from anew.data.modalities.code import FIM, Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
 from anew.data.sources.open import detect_modality

@@ -18,8 +18,8 @@ from PIL import Image as Pillow
 
 from anew.core.settings import from_json
 from anew.core.specs import Condition, Grid
-from anew.data.formats import pixels
-from anew.data.formats.image_size import choose_size, parse_size
+from anew.data.formats.images import pixels
+from anew.data.formats.images.image_size import choose_size, parse_size
 from anew.data.modalities.image import Image, ImageConfig, side_limit
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.line_records import (
+from anew.data.formats.text.line_records import (
     describe_documents,
     header_of,
     passage_break,
@@ -17,7 +17,7 @@ from anew.data.formats.line_records import (
     why_documents,
     why_list,
 )
-from anew.data.formats.tokenizer import choose_tokens
+from anew.data.formats.text.tokenizer import choose_tokens
 from anew.data.modalities import text as text_modality
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.types import DataBudget, Item

@@ -13,9 +13,9 @@ from PIL import Image
 
 from anew.core.specs import Condition, Grid
 from anew.data.dataset import Dataset
-from anew.data.formats import frames
-from anew.data.formats.clip_shape import size_limits
-from anew.data.formats.image_size import choose_size
+from anew.data.formats.images.image_size import choose_size
+from anew.data.formats.video import frames
+from anew.data.formats.video.clip_shape import size_limits
 from anew.data.modalities.video import Video, VideoConfig, frame_counts
 from anew.data.types import DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -477,7 +477,7 @@ def test_what_was_matched_is_kept_in_the_run(tmp_path: Path) -> None:
 
 def test_frames_of_large_clips_are_looked_at_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips(tmp_path, 80)
-    monkeypatch.setattr("anew.data.formats.clip_glimpses.KEPT_PIXELS", 4000)
+    monkeypatch.setattr("anew.data.formats.video.clip_glimpses.KEPT_PIXELS", 4000)
     decoded: list[int] = []
     glimpse = Video.glimpse
     monkeypatch.setattr(Video, "glimpse", lambda self, item, side: (decoded.append(side), glimpse(self, item, side))[1])

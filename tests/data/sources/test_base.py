@@ -15,7 +15,7 @@ from tests.languages import OLD_ENCODINGS
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.file_names import label_of, may_name_parts, part_of, parts_of, suffix_of
-from anew.data.formats.text_decoder import TextDecoder
+from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
@@ -170,7 +170,7 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(shards) > 10 and sum(b.bytes for b in shards) == size
     items = [item for shard in shards for item in reader.read(shard)]
     assert all(isinstance(item, Item) for item in items)
-    from anew.data.formats.text_encoding import decode_text
+    from anew.data.formats.text.text_encoding import decode_text
 
     assert "".join(decode_text(item.data)[0] for item in items) == text  # type: ignore[union-attr]
     assert [item.begins for item in items if isinstance(item, Item)].count(True) == 1

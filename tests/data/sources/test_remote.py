@@ -18,8 +18,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from anew.core import addresses, files
-from anew.core.addresses import address_of, without_query
+from anew.core import files
+from anew.core.stores import addresses
+from anew.core.stores.addresses import address_of, without_query
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.find_data import check_present

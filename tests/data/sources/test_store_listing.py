@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from anew.core.stored_files import Row, StoredColumns, StoredFile, StoredFiles
+from anew.core.stores.stored_files import Row, StoredColumns, StoredFile, StoredFiles
 from anew.data.sources import store_listing
 from anew.data.sources.store_listing import PagedStore, list_store
 

@@ -21,7 +21,7 @@ from anew.evaluation.memorization.item_types import (
     records_type,
 )
 from anew.evaluation.memorization.text_audit import _block, audit_texts
-from anew.evaluation.metrics.row_formats import row_format
+from anew.evaluation.metrics.records.row_formats import row_format
 
 WORDS = [
     f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi", "gra") for b in ("na", "ro", "tis", "vex", "mo", "li")

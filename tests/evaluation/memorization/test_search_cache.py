@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anew.core.arrays import Numbers
-from anew.core.shared_work import SharedWork
+from anew.core.processes.shared_work import SharedWork
 from anew.errors import ProcessError
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.item_types import RECORDS as RECORDS_TYPE

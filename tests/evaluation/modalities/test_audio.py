@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Grid
-from anew.data.formats.audio import to_file
-from anew.data.formats.audio_clips import Shape
+from anew.data.formats.sound.audio import to_file
+from anew.data.formats.sound.audio_clips import Shape
 from anew.data.types import Artifact, Item
 from anew.evaluation.features import audio
 from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.classes import Probe
-from anew.evaluation.metrics.spectrum import level_distance, spectrum_distance
+from anew.evaluation.metrics.media.spectrum import level_distance, spectrum_distance
 from anew.evaluation.modalities.audio import AudioEvaluation
 from anew.evaluation.reporting.grading import part_of, parts
 from samples import tone

@@ -11,7 +11,7 @@ import pytest
 
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
-from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance, spectrum_distance
+from anew.evaluation.metrics.media.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance, spectrum_distance
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.modalities.image import EXPORT, detail_levels, radial_spectra
 from anew.evaluation.reporting.grading import part_of

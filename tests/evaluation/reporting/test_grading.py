@@ -14,9 +14,9 @@ from anew.evaluation.metrics.bits import BITS_GAP
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets, fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
 from anew.evaluation.metrics.item_statistics import effect_size
-from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, sound_spectrum
-from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
-from anew.evaluation.metrics.words import BROKEN_WORDS, KNOWN_PAIRS
+from anew.evaluation.metrics.media.spectrum import SPECTRUM_DISTANCE, sound_spectrum
+from anew.evaluation.metrics.text.text_statistics import FOURGRAM_DIVERGENCE
+from anew.evaluation.metrics.text.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook

@@ -17,8 +17,8 @@ from anew.evaluation.measure import CLOSENESS
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.metrics.bits import bits_spec, network_gap
-from anew.evaluation.metrics.text_statistics import known_records
-from anew.evaluation.metrics.words import PAIRS_BEYOND_REAL
+from anew.evaluation.metrics.text.text_statistics import known_records
+from anew.evaluation.metrics.text.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.model_card import card

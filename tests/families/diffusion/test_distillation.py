@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import denoising
+from anew.core.processes.world import World
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
-from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.distillation import NUM_NOISE_LEVELS, path_levels

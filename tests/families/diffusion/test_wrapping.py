@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from anew.core.processes.world import World
 from anew.core.specs import Batch, Grid, SampleRequest
-from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.family import Diffusion

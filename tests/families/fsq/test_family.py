@@ -86,7 +86,7 @@ def test_what_is_learned_is_the_way_back() -> None:
 
 
 def _trained(family: Fsq, data: Made, steps: int):  # type: ignore[no-untyped-def]
-    from anew.core.world import World
+    from anew.core.processes.world import World
     from anew.training.progress import StepProgress
     from anew.training.trainer import Trainer
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from anew.core.processes.world import World
 from anew.core.random import StepContext
 from anew.core.settings import settings_of
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
-from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.gan.family import Gan, GanConfig, GanSampling

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from anew.estimators.passages import MAX_PASSAGE, PassageIndex
+from anew.families.transformer.counts.ngram_mixer import NgramMixer
+from anew.families.transformer.drawing.passage_limit import PassageLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
-from anew.families.transformer.ngram_mixer import NgramMixer
-from anew.families.transformer.passage_limit import PassageLimit
 
 
 class Sums(FittedBuffers):

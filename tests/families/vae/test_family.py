@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from anew.core import settings as cfg
+from anew.core.processes.world import World
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Codec, Condition, Grid, SampleRequest
-from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.vae.family import Vae, VaeConfig, VaeSampling

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from anew.core.threads import CrowdingMeter
+from anew.core.machine.threads import CrowdingMeter
 from anew.errors import BudgetError
 from anew.workflows.timing.sample_counts import SampleTargets
 from anew.workflows.timing.time_limit import (

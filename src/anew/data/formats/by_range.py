@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from anew.core.ranges import BLOCK, RangeFile, RangeStore
-from anew.core.stored_files import StoredFile
+from anew.core.stores.ranges import BLOCK, RangeFile, RangeStore
+from anew.core.stores.stored_files import StoredFile
 
 
 @dataclass(frozen=True, slots=True)

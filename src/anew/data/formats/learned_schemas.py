@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field
 
 from anew.core.schema import Count, Flag, Positive, Real, Record, Text, Whole, checked
-from anew.data.formats.clip_levels import ClipLevels
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.images.pixel_matching import PixelMatching
+from anew.data.formats.sound.clip_levels import ClipLevels
 
 if TYPE_CHECKING:
     from anew.functional.steadiness import Stage

@@ -21,11 +21,12 @@ from anew.core.arrays import Numbers, Values
 from anew.core.reading_time import ReadingTime
 from anew.core.settings import setting
 from anew.core.specs import Grid, Spec
-from anew.data.formats import audio, audio_clips, learned_schemas, signal_survey, sound_survey, stored_clips
-from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
-from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
-from anew.data.formats.signal_grid import scale_type, signal_pictures
-from anew.data.formats.stored_clips import PEAK
+from anew.data.formats import learned_schemas
+from anew.data.formats.sound import audio, audio_clips, signal_survey, sound_survey, stored_clips
+from anew.data.formats.sound.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
+from anew.data.formats.sound.clip_levels import FULL_SCALE, ClipLevels, loudness
+from anew.data.formats.sound.signal_grid import scale_type, signal_pictures
+from anew.data.formats.sound.stored_clips import PEAK
 from anew.data.modalities.grids import GridModality
 from anew.data.modality import ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item

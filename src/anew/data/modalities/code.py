@@ -24,8 +24,8 @@ from anew.core.splitmix import splitmix64
 from anew.data.file_names import PROGRAM_SUFFIXES, suffix_of, unpacked
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate_head
-from anew.data.formats.text_encoding import looks_like_text
-from anew.data.formats.tokenizer_file import MAX_IDS
+from anew.data.formats.text.text_encoding import looks_like_text
+from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError

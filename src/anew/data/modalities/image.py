@@ -16,18 +16,11 @@ from anew.core.durations import parse_duration
 from anew.core.settings import setting
 from anew.core.specs import Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import (
-    animations,
-    image_size,
-    learned_schemas,
-    picture_sheets,
-    pixel_blocks,
-    pixels,
-    sprite_sheet,
-)
+from anew.data.formats import learned_schemas
 from anew.data.formats.glimpse_samples import collect_glimpses
-from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
-from anew.data.formats.image_size import (
+from anew.data.formats.images import image_size, picture_sheets, pixel_blocks, pixels, sprite_sheet
+from anew.data.formats.images.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
+from anew.data.formats.images.image_size import (
     BUDGETS,
     MAX_SIDE,
     RUNGS,
@@ -39,8 +32,9 @@ from anew.data.formats.image_size import (
     what_enlarges,
     what_keeps,
 )
-from anew.data.formats.palettes import palette_note
-from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
+from anew.data.formats.images.palettes import palette_note
+from anew.data.formats.images.pixel_matching import PixelMatching, as_levels, as_unit
+from anew.data.formats.video import animations
 from anew.data.modalities.grids import GridModality
 from anew.data.modality import CONFIDENT, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item

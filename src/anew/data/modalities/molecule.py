@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from anew.core.settings import setting
 from anew.core.wording import plural
-from anew.data.formats.text_encoding import looks_like_text
-from anew.data.formats.tokenizer_file import MAX_IDS
+from anew.data.formats.text.text_encoding import looks_like_text
+from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 

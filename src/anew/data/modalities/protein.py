@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
-from anew.data.formats import alignments, fasta, learned_schemas
-from anew.data.formats.fasta import Headers
+from anew.data.formats import learned_schemas
 from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.gzip_files import is_packed
-from anew.data.formats.text_encoding import looks_like_text
+from anew.data.formats.text import alignments, fasta
+from anew.data.formats.text.fasta import Headers
+from anew.data.formats.text.text_encoding import looks_like_text
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item

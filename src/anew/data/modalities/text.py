@@ -18,16 +18,17 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
-from anew.data.formats import learned_schemas, line_records, text_records, tokenizer
-from anew.data.formats.encoding_recognition import sample_lines
+from anew.data.formats import learned_schemas
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
-from anew.data.formats.passage_ends import passage_end
-from anew.data.formats.text_decoder import TextDecoder
-from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
-from anew.data.formats.text_records import RecordLabels
-from anew.data.formats.tokenizer import TokenChoice, choose_tokens, record_context
-from anew.data.formats.tokenizer_file import MAX_IDS
+from anew.data.formats.text import line_records, text_records, tokenizer
+from anew.data.formats.text.encoding_recognition import sample_lines
+from anew.data.formats.text.passage_ends import passage_end
+from anew.data.formats.text.text_decoder import TextDecoder
+from anew.data.formats.text.text_encoding import decode_text, is_unicode, looks_like_text
+from anew.data.formats.text.text_records import RecordLabels
+from anew.data.formats.text.tokenizer import TokenChoice, choose_tokens, record_context
+from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError, shorten

@@ -21,23 +21,15 @@ from anew.core.arrays import Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import (
-    clip_glimpses,
-    clip_matching,
-    clip_shape,
-    frame_folders,
-    frames,
-    image_size,
-    learned_schemas,
-    pixel_blocks,
-    pixels,
-)
-from anew.data.formats.clip_glimpses import ClipGlimpse, ClipGlimpses
-from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
+from anew.data.formats import learned_schemas
 from anew.data.formats.glimpse_samples import collect_glimpses
-from anew.data.formats.image_size import parse_size
-from anew.data.formats.palettes import palette_note
-from anew.data.formats.pixel_matching import PixelMatching, as_unit
+from anew.data.formats.images import image_size, pixel_blocks, pixels
+from anew.data.formats.images.image_size import parse_size
+from anew.data.formats.images.palettes import palette_note
+from anew.data.formats.images.pixel_matching import PixelMatching, as_unit
+from anew.data.formats.video import clip_glimpses, clip_matching, clip_shape, frame_folders, frames
+from anew.data.formats.video.clip_glimpses import ClipGlimpse, ClipGlimpses
+from anew.data.formats.video.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.modalities.grids import GridModality
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE
 from anew.data.modality import ModalityTraits, class_count

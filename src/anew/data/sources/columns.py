@@ -12,8 +12,8 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import as_text, parse_switch
 from anew.data import limits
 from anew.data.file_names import suffix_of
-from anew.data.formats import pixels
 from anew.data.formats.file_bytes import read_whole
+from anew.data.formats.images import pixels
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.types import Item, SkippedItem
 from anew.errors import ConfigError, DataError, did_you_mean, shorten

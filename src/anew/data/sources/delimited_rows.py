@@ -24,8 +24,8 @@ from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
-from anew.data.formats.encoding_recognition import sample_file
-from anew.data.formats.text_decoder import TextDecoder
+from anew.data.formats.text.encoding_recognition import sample_file
+from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
 from anew.data.sources.columns import WHOLE_ROW, first_cells, text_columns
 from anew.errors import shorten

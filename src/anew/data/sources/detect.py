@@ -13,8 +13,9 @@ import numpy as np
 
 from anew.core.wording import are, listed, plural
 from anew.data.file_names import suffix_of, unpacked
-from anew.data.formats import by_range, frame_folders
+from anew.data.formats import by_range
 from anew.data.formats.gzip_files import inflate_head
+from anew.data.formats.video import frame_folders
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.base import evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS

@@ -20,15 +20,15 @@ from typing import IO, NamedTuple, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.text_column import chunked
+from anew.core.stores.text_column import chunked
 from anew.core.wording import listed
 from anew.data import limits
 from anew.data.file_names import Parts, is_packed, label_of, may_name_parts, numbered_parts, part_of, shared_folder
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
-from anew.data.formats.encoding_recognition import find_break, sample_file
 from anew.data.formats.file_bytes import read_whole, too_large
-from anew.data.formats.text_encoding import is_unicode
+from anew.data.formats.text.encoding_recognition import find_break, sample_file
+from anew.data.formats.text.text_encoding import is_unicode
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import PARTS, SHARD_BYTES, SHARD_ITEMS, Shard, members_digest

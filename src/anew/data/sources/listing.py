@@ -12,7 +12,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.text_column import CHUNK, TextColumn, TextColumnBuilder, chunked
+from anew.core.stores.text_column import CHUNK, TextColumn, TextColumnBuilder, chunked
 from anew.core.wording import are, plural
 from anew.data.types import SkippedItem
 from anew.errors import DataError

@@ -15,7 +15,7 @@ from typing import IO, Protocol
 
 import numpy as np
 
-from anew.core.garbage_collector import paused_collector
+from anew.core.machine.garbage_collector import paused_collector
 from anew.core.registry import available
 from anew.core.wording import listed, plural
 from anew.data.formats import by_range

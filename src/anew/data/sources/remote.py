@@ -25,14 +25,15 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from anew.core import addresses, block_cache, files
-from anew.core.addresses import FileSystem, OutageError, without_query
-from anew.core.allocator import return_freed_memory
-from anew.core.block_cache import BlockCache
-from anew.core.internal_hosts import internal_cause
+from anew.core import files
 from anew.core.json_values import JsonValue
-from anew.core.ranges import RangeStore
-from anew.core.stored_files import Row, StoredFile, StoredFiles
+from anew.core.machine.allocator import return_freed_memory
+from anew.core.stores import addresses, block_cache
+from anew.core.stores.addresses import FileSystem, OutageError, without_query
+from anew.core.stores.block_cache import BlockCache
+from anew.core.stores.internal_hosts import internal_cause
+from anew.core.stores.ranges import RangeStore
+from anew.core.stores.stored_files import Row, StoredFile, StoredFiles
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range

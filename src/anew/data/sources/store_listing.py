@@ -19,12 +19,13 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from anew.core import addresses, files
-from anew.core.addresses import FileSystem, Info, without_query
-from anew.core.direct_store import DirectStore
+from anew.core import files
 from anew.core.schema import Flag, Real, Record, Text, checked
-from anew.core.stored_files import Row, StoredColumns, StoredFiles, size_of, stamp_of
-from anew.core.text_column import TextColumn
+from anew.core.stores import addresses
+from anew.core.stores.addresses import FileSystem, Info, without_query
+from anew.core.stores.direct_store import DirectStore
+from anew.core.stores.stored_files import Row, StoredColumns, StoredFiles, size_of, stamp_of
+from anew.core.stores.text_column import TextColumn
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 

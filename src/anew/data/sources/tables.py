@@ -11,7 +11,7 @@ from anew.core.wording import plural
 from anew.data.file_names import part_of, suffix_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
-from anew.data.formats.text_decoder import TextDecoder
+from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.modality import Modality
 from anew.data.sources.base import Shard, reader_of
 from anew.data.sources.columns import (

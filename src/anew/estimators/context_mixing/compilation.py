@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from anew.core.loop_compiler import Loops
-from anew.core.machine_code import machine_code_folder
+from anew.core.machine.loop_compiler import Loops
+from anew.core.machine.machine_code import machine_code_folder
 
 # 15 to 19 CPU seconds, by how busy the other half of the core is (docs/log.md, 2026-11-29)
 LOOPS = Loops("context mixing", "anew.estimators.context_mixing.compilation", 15.0)

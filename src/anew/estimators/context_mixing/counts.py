@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Int32s, Ints
-from anew.core.compiled import compiled_inner
+from anew.core.machine.compiled import compiled_inner
 
 NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
 NUM_KINDS = 19  # C

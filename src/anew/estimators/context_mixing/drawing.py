@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anew.core.arrays import Bools, Doubles, Floats, Ints
-from anew.core.compiled import compiled, compiled_inner
+from anew.core.machine.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, Index
 from anew.estimators.context_mixing.error_rates import another_uniform, closing_token, error_of

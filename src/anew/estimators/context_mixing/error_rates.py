@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from anew.core.arrays import Floats, Int32s, Ints
-from anew.core.compiled import compiled, compiled_inner
+from anew.core.machine.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.counts import (
     BYTES,
     CAPITAL,

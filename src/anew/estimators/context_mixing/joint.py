@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anew.core.arrays import Doubles, Floats, Int32s, Ints
-from anew.core.compiled import compiled, compiled_inner
+from anew.core.machine.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import Index
 from anew.estimators.context_mixing.mixing import ONE, Tables, sigmoid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anew.core.arrays import Int32s, Ints
-from anew.core.compiled import compiled_inner
+from anew.core.machine.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import (
     LETTERS,

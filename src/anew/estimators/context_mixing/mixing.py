@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Floats, Int32s, Ints
-from anew.core.compiled import compiled_inner, compiled_sum
+from anew.core.machine.compiled import compiled_inner, compiled_sum
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import NUM_KINDS, Index, Spelling, combine_hashes
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
-from anew.core.compiled import compiled, compiled_inner
+from anew.core.machine.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import NUM_KINDS, TOKENS, Index, Keys, context_keys
 from anew.estimators.context_mixing.gathering import (

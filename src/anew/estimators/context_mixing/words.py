@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anew.core.arrays import Int32s, Ints
-from anew.core.compiled import compiled, compiled_inner
+from anew.core.machine.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.counts import (
     FIRST_NON_ASCII,
     Index,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Integers
-from anew.data.formats.audio import Samples, with_channels
-from anew.data.formats.clip_levels import loudness as clip_loudness
+from anew.data.formats.sound.audio import Samples, with_channels
+from anew.data.formats.sound.clip_levels import loudness as clip_loudness
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.images import PixelDistance, working_bytes
 from anew.evaluation.memorization.item_type import ItemType

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.arrays import Numbers
+from anew.core.processes.shared_work import SharedWork
 from anew.core.random import generator
-from anew.core.shared_work import SharedWork
 from anew.data.types import ItemT
 
 NAME = "random-convolution embedding"

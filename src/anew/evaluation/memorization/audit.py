@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
-from anew.core.shared_work import SharedWork
+from anew.core.processes.shared_work import SharedWork
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test

@@ -17,7 +17,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.data.types import ItemT
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.thresholds import ALPHA, LABEL_ALPHA
-from anew.evaluation.metrics.baselines import kneser_ney_bits
+from anew.evaluation.metrics.text.baselines import kneser_ney_bits
 
 ORDER = 6  # characters of context; more change no result of lists of names, molecules or messages
 FOLDS = 4  # the bits of an item are those by the items of the other folds

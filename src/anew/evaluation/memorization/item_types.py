@@ -23,7 +23,7 @@ from anew.evaluation.memorization.item_type import ItemType, content_bits, conte
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance, rare_piece_size
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
-from anew.evaluation.metrics.row_formats import MAX_READ, RowFormat, row_format
+from anew.evaluation.metrics.records.row_formats import MAX_READ, RowFormat, row_format
 from anew.functional.text_hashes import code_points, window_hashes
 
 # Characters of a passage: long enough that unrelated texts share none, short enough that a sample has several

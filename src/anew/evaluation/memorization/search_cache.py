@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
-from anew.core.shared_work import SharedWork
+from anew.core.processes.shared_work import SharedWork
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SearchProgress: TypeAlias = Callable[[str, int, int], None]  # what is searched, queries that are found, all queries

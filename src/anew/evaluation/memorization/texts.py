@@ -19,7 +19,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.arrays import Integers
-from anew.core.threads import available_threads, map_in_threads
+from anew.core.machine.threads import available_threads, map_in_threads
 from anew.estimators.sequence_clusters import SequenceClusters
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.functional.text_hashes import CodePoints, Hashes, code_points, window_hashes

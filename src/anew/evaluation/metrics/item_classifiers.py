@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.image_numbers import area_numbers, repeat_numbers, slope_numbers
-from anew.evaluation.metrics.motion import direction_numbers, speed_numbers
-from anew.evaluation.metrics.sound_statistics import stereo_places
+from anew.evaluation.metrics.media.image_numbers import area_numbers, repeat_numbers, slope_numbers
+from anew.evaluation.metrics.media.motion import direction_numbers, speed_numbers
+from anew.evaluation.metrics.media.sound_statistics import stereo_places
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_spec
 

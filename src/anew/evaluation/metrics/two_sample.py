@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.core.threads import one_thread
+from anew.core.machine.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric, FeatureSets
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.core.random import key
-from anew.data.formats.audio import Samples
-from anew.data.formats.audio_clips import Shape
-from anew.data.formats.sound_extents import file_extents
+from anew.data.formats.sound.audio import Samples
+from anew.data.formats.sound.audio_clips import Shape
+from anew.data.formats.sound.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
@@ -27,7 +27,7 @@ from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS, FeatureSets, bootstrap_score
 from anew.evaluation.metrics.item_classifiers import stereo_classifier
 from anew.evaluation.metrics.item_statistics import ItemStatistic, compare
-from anew.evaluation.metrics.sound_statistics import (
+from anew.evaluation.metrics.media.sound_statistics import (
     LENGTH,
     LENGTH_MEANING,
     PULSE_SOURCE,
@@ -37,7 +37,7 @@ from anew.evaluation.metrics.sound_statistics import (
     pulse_spec,
     stereo_statistics,
 )
-from anew.evaluation.metrics.spectrum import (
+from anew.evaluation.metrics.media.spectrum import (
     MIN_POWER,
     coarse_levels_and_loudness,
     level_distance,

@@ -18,7 +18,7 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.core.extras import require
-from anew.data.formats.passage_ends import passage_end
+from anew.data.formats.text.passage_ends import passage_end
 from anew.errors import DataError
 from anew.evaluation.measure import Measure
 from anew.evaluation.metrics.bootstrap import ratio_interval

@@ -20,10 +20,15 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureSets, bootstrap_score
-from anew.evaluation.metrics.image_statistics import COLOUR_DISTANCE, colour_counts, colour_distance, image_statistics
 from anew.evaluation.metrics.item_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance
+from anew.evaluation.metrics.media.image_statistics import (
+    COLOUR_DISTANCE,
+    colour_counts,
+    colour_distance,
+    image_statistics,
+)
+from anew.evaluation.metrics.media.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs

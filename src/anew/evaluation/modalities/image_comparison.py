@@ -15,8 +15,8 @@ from anew.evaluation.features.random_conv import NAME, GridEmbedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
 from anew.evaluation.metrics.distances import Array, Rows, squared_distances
+from anew.evaluation.metrics.media.spectrum import FINE_DETAIL
 from anew.evaluation.metrics.neighbours import radii, tie
-from anew.evaluation.metrics.spectrum import FINE_DETAIL
 from anew.evaluation.modalities.image import image_tensor, radial_spectra, stack
 from anew.evaluation.score import Group, MetricSpec, Score
 

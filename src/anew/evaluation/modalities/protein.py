@@ -15,11 +15,11 @@ from anew.core.specs import Tokens
 from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.measure import Measure
-from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
+from anew.evaluation.metrics.text import baselines
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, bounded_spec

@@ -26,15 +26,15 @@ from anew.evaluation.memorization.item_types import (
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
-from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.duplicate_groups import equal_keys
-from anew.evaluation.metrics.odd_records import MIN_RECORDS
-from anew.evaluation.metrics.row_formats import part_delimiter
-from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
-from anew.evaluation.metrics.whole_texts import MIN_TEXTS, have_similar_lengths, whole_text_scores
-from anew.evaluation.metrics.word_order import WORD_ORDER
-from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
+from anew.evaluation.metrics.records.odd_records import MIN_RECORDS
+from anew.evaluation.metrics.records.row_formats import part_delimiter
+from anew.evaluation.metrics.records.word_order import WORD_ORDER
+from anew.evaluation.metrics.text import baselines
+from anew.evaluation.metrics.text.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
+from anew.evaluation.metrics.text.whole_texts import MIN_TEXTS, have_similar_lengths, whole_text_scores
+from anew.evaluation.metrics.text.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Numbers
-from anew.data.formats.frames import gif, mp4
+from anew.data.formats.video.frames import gif, mp4
 from anew.evaluation.base import Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.item_sets import Embedder
@@ -22,10 +22,10 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
-from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_classifiers import CLIP_CLASSIFIERS, IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.spectrum import spectrum_distance
+from anew.evaluation.metrics.media.image_statistics import image_statistics
+from anew.evaluation.metrics.media.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs
 from anew.evaluation.score import MetricSpec, Score, difference_tolerance

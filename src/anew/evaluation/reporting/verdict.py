@@ -13,9 +13,9 @@ from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
-from anew.evaluation.metrics.known_keys import KNOWN_KEYS
-from anew.evaluation.metrics.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
-from anew.evaluation.metrics.words import PAIRS_BEYOND_REAL
+from anew.evaluation.metrics.records.known_keys import KNOWN_KEYS
+from anew.evaluation.metrics.text.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
+from anew.evaluation.metrics.text.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting.grading import (
     UNLIMITED,
     Answer,

@@ -1,5 +1,5 @@
 // Steps that match the pixel values of samples to those of the data: single pixels, alpha, specks, plain areas, few colours, flat
-// colours, palettes, margins (as in data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
+// colours, palettes, margins (as in data/formats/images/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
 // before and after.
 
 import { roundHalfToEven } from "./elementwise.js";

@@ -1,4 +1,4 @@
-// Plain areas: what is mottled becomes plain, and edges stay (as in data/formats/plain_areas.py). Levels (C, H, W) are from 0 to 255,
+// Plain areas: what is mottled becomes plain, and edges stay (as in data/formats/images/plain_areas.py). Levels (C, H, W) are from 0 to 255,
 // colours multiplied by alpha. A curve is a pair of lists of distances, before and after.
 
 import { roundHalfToEven } from "./elementwise.js";

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from anew.core.arrays import Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
-from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer
-from anew.families.transformer.passage_limit import PassageLimit
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.counts.ngram_mixer import NgramMixer
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.passage_limit import PassageLimit
 from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of, thinned_sequences
 
 MAX_KNOWN_TOKENS = (

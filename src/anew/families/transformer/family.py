@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.arrays import Numbers
-from anew.core.loop_compiler import Loops
+from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
@@ -28,18 +28,18 @@ from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.closed_form import fit_to_records, fit_to_texts
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
-from anew.families.transformer.error_calibration import calibrate_samples
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.contexts.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.drawing.error_calibration import calibrate_samples
+from anew.families.transformer.drawing.known_records import KnownRecords, trained_on
+from anew.families.transformer.drawing.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
+from anew.families.transformer.drawing.passage_limit import PassageLimit
+from anew.families.transformer.drawing.record_sampler import RecordSampler
+from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_fitting import fit_mixer, record_remarks, targets_of_records
-from anew.families.transformer.known_records import KnownRecords, trained_on
-from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
-from anew.families.transformer.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
-from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.portable import decoder_sampler, parts_left_out, qwen3_decoder
-from anew.families.transformer.record_sampler import RecordSampler
-from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anew.core.device import widest_float
+from anew.core.machine.device import widest_float
 
 
 class FittedBuffers(nn.Module):

@@ -11,17 +11,16 @@ import numpy as np
 
 from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
-from anew.families.transformer.context_scoring import MAX_FITTED_TARGETS, LogitsOf
-from anew.families.transformer.gate_features import GateInputs
-from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
-from anew.families.transformer.record_nearness import draws_copies
-from anew.families.transformer.sampler import SampledFamily
+from anew.families.transformer.contexts.context_scoring import MAX_FITTED_TARGETS, LogitsOf
+from anew.families.transformer.counts.gate_features import GateInputs
+from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.record_nearness import draws_copies
+from anew.families.transformer.drawing.sampler import SampledFamily
 from anew.families.transformer.sweep_sequences import sequences_of
 
-MAX_FITTED_VALUES = (
-    16_777_216  # log-probabilities of held-out targets together, 64 MB: fewer targets for a large vocabulary
-)
+# Log-probabilities of held-out targets together, 64 MB: fewer targets for a large vocabulary
+MAX_FITTED_VALUES = 16_777_216
 RECORDS_LEFT_OUT = (
     "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
     "near to a training record; scores still use these records."

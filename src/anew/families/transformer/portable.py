@@ -15,12 +15,12 @@ from anew.core.specs import Tokens
 from anew.errors import ConfigError
 from anew.families.portable import Graph, PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig
-from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer
-from anew.families.transformer.own_passage_limit import OwnPassageLimit
-from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
-from anew.families.transformer.whole_characters import whole_characters
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.counts.ngram_mixer import NgramMixer
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit
+from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS
+from anew.families.transformer.drawing.whole_characters import whole_characters
 from anew.nets.attention import EPSILON
 from anew.nets.decoder import Decoder, DecoderBlock, to_qwen3
 

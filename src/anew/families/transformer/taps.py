@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
 from anew.core.specs import Batch
-from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import LogitsOf, path_logits
-from anew.families.transformer.gate_features import GateInputs
-from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.contexts.context_scoring import LogitsOf, path_logits
+from anew.families.transformer.counts.gate_features import GateInputs
+from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.sweep_sequences import segments_of
 
 if TYPE_CHECKING:

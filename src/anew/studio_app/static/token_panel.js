@@ -70,7 +70,7 @@ export function tokenPanel(play) {
       h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), maxTokens), h("button", { type: "submit", class: "main" }, "Continue"),
         h("button", { type: "button", onclick: () => run({ temperature: "0" }) }, "What if temperature were 0?"))),
     status, text, detail,
-    h("p", { class: "hint" }, "In the source: temperature and cutoffs in anew/functional/token_choice.py; the loop in anew/families/transformer/sampler.py."));
+    h("p", { class: "hint" }, "In the source: temperature and cutoffs in anew/functional/token_choice.py; the loop in anew/families/transformer/drawing/sampler.py."));
 }
 
 /** @param {number} share */

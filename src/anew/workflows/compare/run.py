@@ -14,13 +14,13 @@ import torch
 
 from anew.core import files
 from anew.core.data_record import DataRecord
+from anew.core.machine.threads import measure_crowding, use_threads
 from anew.core.own_folders import COMPARISON_MARK
+from anew.core.processes.world import World
 from anew.core.provenance import Provenance, versions
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Grid
-from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import BARELY_TRAINED, duration, listed, plural
-from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-from anew.core.threads import CrowdingMeter, stretched
+from anew.core.machine.threads import CrowdingMeter, stretched
 from anew.errors import BudgetError
 from anew.planning.budget import MIN_CROWDING
 

@@ -1,0 +1,1 @@
+"""The machine: its cores, memory, device, and the loops that are compiled for it."""

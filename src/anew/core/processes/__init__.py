@@ -1,0 +1,1 @@
+"""Several processes of one command: how they find, hear and watch each other."""

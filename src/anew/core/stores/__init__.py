@@ -1,0 +1,1 @@
+"""Stores behind addresses (`s3://...`, `https://...`): listings, ranges, blocks, clients."""

@@ -1,0 +1,1 @@
+"""Pixels of images, and what gives samples the values of real ones."""

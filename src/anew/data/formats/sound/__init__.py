@@ -1,0 +1,1 @@
+"""Sound and slow signals: files, clips, and the grids that are learned."""

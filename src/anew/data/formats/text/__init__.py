@@ -1,0 +1,1 @@
+"""What files of text hold: encodings, records, tokens."""

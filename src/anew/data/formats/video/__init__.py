@@ -1,0 +1,1 @@
+"""Videos, animations and folders of frames, and the clips that are learned."""

@@ -1,0 +1,1 @@
+"""Metrics of images, sounds and clips: what people notice first."""

@@ -1,0 +1,1 @@
+"""Metrics of text: words, repetition, and naive models to compare with."""

@@ -1,0 +1,1 @@
+"""Context mixing together with the network."""

@@ -1,0 +1,1 @@
+"""Counts of tokens, and the gate that mixes them with the network."""

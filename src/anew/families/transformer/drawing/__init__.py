@@ -1,0 +1,1 @@
+"""How samples are drawn: whole records, bounded passages, errors as seldom as in the data."""

@@ -1,0 +1,187 @@
+"""Samples whole records: of a length that known ones have, and not among them, nor like each other where the data never is.
+
+Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again, l tokens of a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anew.core.arrays import Bools, Ints
+from anew.core.specs import SampleRequest
+from anew.families.transformer.config import TransformerSampling
+from anew.families.transformer.counts.ngram_mixer import NgramMixer
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.sampler import SampledFamily, TokenSampler
+
+MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
+SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
+SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
+
+
+class RecordFamily(SampledFamily, Protocol):
+    """The part of a family of records that sampling uses."""
+
+    known: KnownRecords | None
+    mixer: NgramMixer | None
+
+
+class RecordSampler:
+    """Samples as from `TokenSampler`; those that turn out to be known records, repeat what the data never does, or reach the longest
+    length without an end, are drawn again, up to MAX_REDRAWS times, and those that are far shorter than any known record up to
+    SHORT_REDRAWS times.
+
+    A network that has seen few records loses its place in them: it begins again in the middle, and is cut, or it ends too early.
+
+    Args:
+        family, request, sampling, keys: See `TokenSampler`.
+
+    Attributes:
+        known: The records that samples must not be; None to let samples be any record.
+        shortest: Tokens of the shortest known record, its end included; 0 if any length is allowed, and no end is needed.
+
+    Iterate for drafts (n, L): all drafts of `TokenSampler`, then one after each further attempt.
+    """
+
+    def __init__(
+        self,
+        family: RecordFamily,
+        request: SampleRequest,
+        sampling: TransformerSampling,
+        keys: Sequence[tuple[int, int]],
+    ) -> None:
+        self.family, self.request, self.sampling, self.keys = family, request, sampling, keys
+        is_avoided = sampling.avoid_known and family.known is not None and family.known.is_fitted
+        self.known = family.known if is_avoided else None
+        self.shortest = 0 if sampling.max_tokens or family.mixer is None else family.mixer.ends.shortest
+
+    def __iter__(self) -> Iterator[Tensor]:
+        sampler = TokenSampler(self.family, self.request, self.sampling, self.keys)
+        draft = torch.zeros((self.request.n, 0), dtype=torch.int64)
+        for draft in sampler:
+            yield draft
+        if sampler.is_greedy:  # it would be the same again
+            return
+        groups = key_groups(self.keys)
+        faults = _Faults(self.known, self.shortest, self.family.spec.special, sampler.prompt, groups)
+        rows = faults.refused(draft.numpy(), np.arange(self.request.n))
+        attempt = 0
+        while len(rows):
+            attempt += 1
+            again = self._drawn_again(rows, attempt)
+            draft = with_rows(draft, rows, again, sampler.pad_id)
+            yield draft
+            rows = faults.refused(again.numpy(), rows)
+
+    def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
+        """(k, L) other samples for these rows (k,)."""
+        index, request = torch.from_numpy(rows), self.request
+        labels = None if request.labels is None else request.labels[index]
+        condition = request.condition
+        if condition is not None and condition.x.ndim == 2:
+            condition = replace(condition, x=condition.x.expand(request.n, -1)[index])
+        part = replace(request, n=len(rows), labels=labels, condition=condition, keys=None)
+        keys = [self.keys[row] for row in rows]
+        *_, last = TokenSampler(self.family, part, self.sampling, keys, attempt=attempt)
+        return last
+
+
+class _Faults:
+    """Which of n samples are drawn again, and how often they were.
+
+    A sample is judged by those before it in its group of keys: so the first ones of a request are the same, however many are drawn, and
+    whatever other requests are drawn with it.
+
+    Args:
+        known, shortest: See `RecordSampler`.
+        special: Ids of the symbols that are not part of a record's content, by name.
+        prompts: (n, l).
+        groups: See `key_groups`.
+    """
+
+    def __init__(
+        self,
+        known: KnownRecords | None,
+        shortest: int,
+        special: Mapping[str, int],
+        prompts: Ints,
+        groups: Sequence[int],
+    ) -> None:
+        self.known, self.shortest, self.special, self.prompts, self.groups = known, shortest, special, prompts, groups
+        n = len(groups)
+        self._is_known, self._is_cut, self._is_short = np.zeros((3, n), dtype=bool)
+        # Hashes of what no other sample may have: keys, and whole records
+        self._values: list[list[int]] = [[] for _ in range(n)]
+        self._num_refused: Ints = np.zeros((2, n), dtype=np.int64)  # of each: for what it says, for its length
+
+    def refused(self, ids: Ints, rows: Ints) -> Ints:
+        """Those of all samples that are drawn again, after the samples `rows` (k,) were drawn: ids (k, L)."""
+        self._judge(ids, rows)
+        is_repeated = self._is_known | self._repeats_others()
+        self._num_refused += np.stack((is_repeated, self._is_cut | self._is_short))
+        num_repeated, num_misfits = self._num_refused
+        is_refused = is_repeated & (num_repeated <= MAX_REDRAWS) | self._is_cut & (num_misfits <= MAX_REDRAWS)
+        is_refused |= self._is_short & (num_misfits <= SHORT_REDRAWS)
+        return np.flatnonzero(is_refused)
+
+    def _judge(self, ids: Ints, rows: Ints) -> None:
+        """Judge the samples `rows` (k,) by themselves. ids: (k, L)."""
+        if self.shortest:
+            lengths = record_lengths(ids, self.special)
+            self._is_cut[rows] = lengths == 0
+            self._is_short[rows] = (lengths > 0) & (lengths < SHORTER * self.shortest)
+        if self.known is None:
+            return
+        keys = self.known.keys_of(ids, self.prompts[rows])
+        self._is_known[rows] = self.known.have_known_keys(keys)
+        self._is_known[rows[self.known.among(ids)]] = True
+        for row, sample, of_sample in zip(rows.tolist(), ids, keys, strict=True):
+            record = self.known.hash_of(sample) if self.known.never_repeat else None
+            self._values[row] = of_sample if record is None else [*of_sample, record]
+
+    def _repeats_others(self) -> Bools:
+        """(n,) whether each sample has a value that one before it in its group has."""
+        is_repeated, seen = np.zeros(len(self.groups), dtype=bool), set[tuple[int, int]]()
+        for row, group in enumerate(self.groups):
+            values = {(group, value) for value in self._values[row]}
+            is_repeated[row] = not seen.isdisjoint(values)
+            seen |= values
+        return is_repeated
+
+
+def key_groups(keys: Sequence[tuple[int, int]]) -> list[int]:
+    """(n,) number of the group that each key (seed, index) is in: successive keys of one seed whose indices rise by one.
+
+    Requests that are drawn as one batch are told apart by this, unless one of the same seed begins where the one before it ends.
+    """
+    begins = [after != (seed, index + 1) for (seed, index), after in pairwise(keys)]
+    return list(accumulate(begins, initial=0))
+
+
+def record_lengths(ids: Ints, special: Mapping[str, int]) -> Ints:
+    """(n,) tokens of records (n, L), with their end but not the token that they begin with; 0 for those without an end.
+
+    special: Ids of the symbols that are not part of a record's content, by name.
+    """
+    is_end = ids == special["end"]
+    openings = [special[name] for name in ("begin", "back") if name in special]
+    is_hidden = np.isin(ids[:, :1], openings).any(1)  # the token that they begin with, which a prompt has
+    return (
+        np.where(is_end.any(1), is_end.argmax(1) + 1 - is_hidden, 0) if ids.shape[1] else np.zeros(len(ids), np.int64)
+    )
+
+
+def with_rows(draft: Tensor, rows: Ints, replacement: Tensor, pad_id: int) -> Tensor:
+    """(n, L) a draft with some of its rows (k,) replaced by others (k, L), padded to the longest."""
+    length = max(draft.shape[1], replacement.shape[1])
+    padded = functional.pad(draft, (0, length - draft.shape[1]), value=pad_id).clone()  # (n, L)
+    padded[torch.from_numpy(rows)] = functional.pad(replacement, (0, length - replacement.shape[1]), value=pad_id)
+    return padded

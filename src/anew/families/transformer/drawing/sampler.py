@@ -1,0 +1,403 @@
+"""Samples from a Transformer token by token, in NumPy, since calls take most of the time of a small network's step.
+
+Legend for shapes: n samples, L tokens so far, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anew.core.machine.threads import one_thread
+from anew.core.random import sample_generator
+from anew.core.specs import SampleRequest, Tokens
+from anew.errors import RunError
+from anew.families.base import NOT_FINITE
+from anew.families.transformer.config import TransformerSampling
+from anew.families.transformer.counts.mixing import softmax
+from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit, OwnPassageRows
+from anew.families.transformer.drawing.passage_limit import PassageLimit, PassageRows
+from anew.families.transformer.drawing.whole_characters import MAX_BYTES_TO_COME, whole_characters
+from anew.functional import token_choice
+from anew.nets.decoder import Decoder
+from anew.nets.incremental import CachedDecoder, make_incremental
+
+# Random numbers of a sample that are drawn at once: a call of PyTorch for each would take longer than the number itself.
+UNIFORMS_AT_ONCE = 64
+# Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
+DROPPED_SHARE = 0.25
+# Of all allowed tokens together, from which they are drawn by their own weights; chosen
+MIN_WEIGHT = np.float32(1e-30)
+DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+NetworkOf = Callable[[slice], Floats]  # log-probabilities of the network for some rows of a prompt
+
+
+class RowState(Protocol):
+    """State of n samples that grow together. Only the mixer that made it can use it."""
+
+    def select(self, rows: Ints) -> RowState: ...
+
+    def observe(self, tokens: Ints, is_drawn: bool = True) -> None: ...
+
+    def match_error_rates(self) -> None: ...
+
+    def weights_if_accepted(self, weights: Floats) -> Floats: ...
+
+
+class TokenMixer(Protocol):
+    """Statistical models whose probabilities are mixed with the network's."""
+
+    @property
+    def is_fitted(self) -> bool: ...
+
+    def unigram(self) -> Floats: ...
+
+    def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats: ...
+
+    def draw(
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniform: Floats,
+        allowed: Floats | None = None,
+        own_passages: OwnPassageRows | None = None,
+    ) -> Ints: ...
+
+    def draw_min_p(
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniforms: tuple[Floats, Floats],
+        min_p: float,
+        allowed: Floats | None = None,
+        passages: PassageRows | None = None,
+        own_passages: OwnPassageRows | None = None,
+    ) -> Ints: ...
+
+    def read_prompt(
+        self,
+        ids: Ints,
+        num_known: int,
+        network_of: NetworkOf,
+        adapts: bool = True,
+        labels: Ints | None = None,
+    ) -> RowState: ...
+
+
+class SampledFamily(Protocol):
+    """The part of the family that sampling uses."""
+
+    spec: Tokens
+    net: Decoder
+    passages: PassageLimit | None
+    own_passages: OwnPassageLimit | None
+    num_label_tokens: int
+
+    @property
+    def token_mixer(self) -> TokenMixer | None: ...
+
+    def label_ids(self, labels: Tensor | None, n: int) -> Tensor: ...
+
+
+class TokenSampler:
+    """n samples that grow together. Sample i depends only on keys[i] and on its condition. Iterate for drafts (n, t).
+
+    Args:
+        keys: (seed, index) of each sample, which determine its random numbers.
+        reads_prompt: Whether each token of the prompt makes a draft too, so that `weights` before it can be read.
+        keeps_weights: Whether `weights` are needed; sampling is faster without.
+        attempt: How many times these samples were drawn before; each attempt uses other random numbers.
+
+    Attributes:
+        is_greedy: Whether the most probable token is always taken, as was asked for.
+        weights: (n, V) proportional to the probabilities from which the last token of the newest draft was drawn, before
+            temperature and cuts, and before errors are refused.
+        state: What the mixed models keep of the samples, once the prompt is read.
+    """
+
+    state: RowState
+
+    def __init__(
+        self,
+        family: SampledFamily,
+        request: SampleRequest,
+        sampling: TransformerSampling,
+        keys: Sequence[tuple[int, int]],
+        reads_prompt: bool = False,
+        keeps_weights: bool = False,
+        attempt: int = 0,
+    ) -> None:
+        self.family, self.request, self.sampling = family, request, sampling
+        self.reads_prompt, self.keeps_weights = reads_prompt, keeps_weights
+        self.weights = np.zeros((0, 0), dtype=np.float32)
+        special = family.spec.special
+        self.end_id = special.get("end")
+        self.pad_id = special.get("pad", self.end_id or 0)
+        # In running text of many documents, the end token of one also begins the next.
+        self.begin_id = special.get("begin", self.end_id)
+        attempts = (attempt,) if attempt else ()
+        self.sources = [sample_generator(seed, "draw", index, *attempts) for seed, index in keys]
+        self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
+        s = sampling
+        cuts_only_min_p = (s.temperature, s.top_k, s.top_p) == (1.0, 0, 1.0)
+        self.is_unfiltered = cuts_only_min_p and s.min_p == 0.0
+        self.is_direct = cuts_only_min_p  # mixers draw such tokens themselves, without the probabilities of all
+        self.mixer = family.token_mixer
+        self.is_greedy = s.temperature == 0.0 or s.top_k == 1
+        self.matches_error_rates = s.match_error_rates and not self.is_greedy
+        limit = None if self.is_unfiltered or self.is_greedy else family.passages
+        self.passages = None if limit is None else limit.rows(request.n)
+        own_limit = family.own_passages if self.matches_error_rates else None
+        self.own_passages = None if own_limit is None else own_limit.rows(request.n)
+        self.prompt = self._prompt_ids()
+        self.label_ids: Ints | None = None  # (n,)
+        if family.num_label_tokens:
+            # The token for an unknown class is not trained: all training records have one
+            if request.labels is None or bool((request.labels < 0).any()):
+                raise ValueError("the model has classes, so each sample needs one; give `labels`")
+            self.label_ids = family.label_ids(request.labels, request.n).cpu().numpy()
+        rare = family.spec.rare_ids
+        self.allowed = allowed_tokens(rare, family.spec.vocab, self.prompt)
+        self.characters = whole_characters(family.spec.spellings, rare)
+        self._has_rare = has_any(self.prompt, rare)  # (n,)
+        self._byte_states: Ints = np.zeros(request.n, dtype=np.int64)  # see `WholeCharacters`
+
+    def __iter__(self) -> Iterator[Tensor]:
+        is_small = self.family.net.token_embedding.device.type == "cpu"
+        with one_thread() if is_small else contextlib.nullcontext():
+            yield from self._drafts()
+
+    @torch.inference_mode()
+    def _drafts(self) -> Iterator[Tensor]:
+        spec, n = self.family.spec, self.request.n
+        start, num_hidden = self._start_ids()
+        max_tokens = self.sampling.max_tokens
+        if not max_tokens:
+            max_tokens = DEFAULT_NEW_TOKENS if spec.packed else max(1, spec.length - start.shape[1] + 1)
+        ids = np.concatenate((start, np.full((n, max_tokens), self.pad_id, dtype=np.int64)), 1)
+        draft, places = torch.from_numpy(ids.copy()), np.arange(n)  # places: those of the rows of ids in the draft
+        draft_ids = draft.numpy()
+        has_ended = np.zeros(n, dtype=bool)
+        decoder = make_incremental(self.family.net, n)
+        num_known = start.shape[1]
+        first = max(1, num_hidden) if self.reads_prompt else num_known
+        is_passage = bool(spec.opening) and num_hidden == num_known
+        for place in range(first, ids.shape[1]):
+            is_known = place < num_known
+            if not is_known:
+                self._limit_bytes(ids[:, :place], place == num_known, ids.shape[1] - 1 - place)
+            prompt_ids = ids[:, place] if is_known else None
+            with self._end_forbidden() if is_passage and place == num_known else contextlib.nullcontext():
+                tokens = self._next(decoder, ids[:, :place], place == first, prompt_ids)
+            if self.mixer is not None:
+                self.state.observe(tokens, not is_known)
+            if self.own_passages is not None and not is_known:
+                self.own_passages.observe(tokens, ~has_ended)
+            if self.end_id is not None and not is_known:
+                tokens = np.where(has_ended, self.pad_id, tokens)
+                has_ended |= tokens == self.end_id
+            ids[:, place] = draft_ids[places, place] = tokens
+            yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
+            if self.end_id is not None and has_ended.all():
+                return
+            if not self.keeps_weights and has_ended.sum() >= DROPPED_SHARE * len(has_ended):
+                rows = np.flatnonzero(~has_ended)
+                ids, places, has_ended = ids[rows], places[rows], has_ended[rows]
+                decoder.keep(rows)
+                self._keep(rows)
+
+    @contextlib.contextmanager
+    def _end_forbidden(self) -> Iterator[None]:
+        """Without the end token, which also follows the last line of a document: a passage that begins with it would be empty."""
+        allowed = self.allowed
+        if self.end_id is not None:
+            shape = (self.request.n, self.family.spec.vocab)
+            self.allowed = (
+                np.ones(shape, dtype=np.float32) if allowed is None else np.array(np.broadcast_to(allowed, shape))
+            )
+            self.allowed[:, self.end_id] = 0.0
+        yield
+        self.allowed = allowed
+
+    def _keep(self, rows: Ints) -> None:
+        """Go on with these samples (k,) only, by their numbers among the present ones."""
+        if self.mixer is not None:
+            self.state = self.state.select(rows)
+        if self.passages is not None:
+            self.passages = self.passages.select(rows)
+        if self.own_passages is not None:
+            self.own_passages = self.own_passages.select(rows)
+        self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
+        self.label_ids = None if self.label_ids is None else self.label_ids[rows]
+        self.allowed = None if self.allowed is None else self.allowed[rows]
+        self._has_rare, self._byte_states = self._has_rare[rows], self._byte_states[rows]
+
+    def _limit_bytes(self, ids: Ints, is_first: bool, num_after: int) -> None:
+        """Allow only tokens that go on with whole characters. ids: (n, t) so far; num_after: tokens that can follow the next."""
+        if self.characters is None:
+            return
+        if is_first:
+            self._byte_states = self.characters.after_prompt(ids)
+        else:
+            self._byte_states = self.characters.after(self._byte_states, ids[:, -1])
+        self.allowed = self.characters.allowed(self._byte_states, num_after, self._has_rare)
+
+    def _prompt_ids(self) -> Ints:
+        """(n, L) ids that are given."""
+        if self.request.condition is None:
+            return np.zeros((self.request.n, 0), dtype=np.int64)
+        ids = self.request.condition.x.cpu().long()
+        return (ids.expand(self.request.n, -1) if ids.ndim == 1 else ids).numpy()
+
+    def _start_ids(self) -> tuple[Ints, int]:
+        """(n, L) ids to start from, and how many of them the sample does not show."""
+        n, prompt, opening = self.request.n, self.prompt, self.family.spec.opening
+        if opening and not prompt.shape[1]:
+            return np.tile(np.array(opening, dtype=np.int64), (n, 1)), len(opening)
+        if self.begin_id is not None and (prompt.shape[1] == 0 or not (prompt[:, 0] == self.begin_id).all()):
+            return np.concatenate((np.full((n, 1), self.begin_id), prompt), 1), 1
+        if prompt.shape[1]:
+            return prompt, 0
+        self._limit_bytes(prompt, True, MAX_BYTES_TO_COME)
+        first_tokens = token_choice.sample_tokens(self._only_allowed(self._unigram()), self._uniform())
+        return first_tokens[:, None], 0
+
+    def _unigram(self) -> Floats:
+        """(n, V) frequencies, from which the first token is sampled if there is no prompt, begin token or opening."""
+        n, vocab_size = self.request.n, self.family.spec.vocab
+        if self.mixer is None:
+            return np.full((n, vocab_size), 1 / vocab_size, dtype=np.float32)
+        return self.mixer.unigram()[None].repeat(n, 0)
+
+    def _uniform(self) -> Floats:
+        """(n,) the next of each sample's own random numbers in [0, 1)."""
+        place = self._num_used % UNIFORMS_AT_ONCE
+        if place == 0:
+            columns = [torch.rand(UNIFORMS_AT_ONCE, generator=source).numpy() for source in self.sources]
+            self._uniforms = np.stack(columns, 1)
+        self._num_used += 1
+        row: Floats = self._uniforms[place]
+        return row
+
+    def _only_allowed(self, weights: Floats) -> Floats:
+        """(n, V) weights of only the allowed tokens; equal ones where a network is so sure of other tokens that all of these have
+        0."""
+        if self.allowed is None:
+            return weights
+        allowed_weights: Floats = weights * self.allowed
+        return np.where(allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, allowed_weights)
+
+    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
+        """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones. RunError if the network gives no numbers."""
+        unread = self._unread_ids(decoder, ids, is_first)
+        if is_first and self.mixer is not None:
+            self.state = self._read_prompt(self.mixer, ids, unread)
+        logits = decoder.feed(unread)[:, : self.family.spec.vocab]
+        if not np.isfinite(logits).all():  # compiled loops would read past their tables
+            raise RunError(NOT_FINITE)
+        is_direct = self.is_direct and self.mixer is not None and prompt_ids is None
+        if self.keeps_weights or not is_direct:
+            self.weights = self._mix(logits, ids)
+        if prompt_ids is not None:
+            return prompt_ids
+        if self.passages is not None:
+            self.passages.read(ids)
+        if self.own_passages is not None:
+            self.own_passages.read(ids)
+        if is_direct and self.mixer is not None:  # with weights, too, so that the tokens are the same as without
+            return self._draw(self.mixer, ids, logits)
+        return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
+
+    def _draw(self, mixer: TokenMixer, ids: Ints, logits: Floats) -> Ints:
+        """(n,) tokens that the mixer draws; see `is_direct`."""
+        if self.is_unfiltered:
+            return mixer.draw(ids, logits, self.state, self._uniform(), self.allowed, self.own_passages)
+        uniforms = (self._uniform(), self._uniform())
+        limits = (self.allowed, self.passages, self.own_passages)
+        return mixer.draw_min_p(ids, logits, self.state, uniforms, self.sampling.min_p, *limits)
+
+    def _filtered(self, weights: Floats) -> Floats:
+        """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
+        if self.mixer is not None:
+            weights = self.state.weights_if_accepted(weights)
+        if self.own_passages is not None:
+            weights = self.own_passages.lower_weights(weights)
+        if self.is_unfiltered:
+            return self._only_allowed(weights)
+        weights = self._only_allowed(weights)  # before the cuts, which count tokens
+        if self.passages is None:
+            return self._cut(weights)
+        return self.passages.limited(weights, np.arange(len(weights)), self._cut)
+
+    def _cut(self, weights: Floats) -> Floats:
+        """(n, V) probabilities after temperature and cuts."""
+        s = self.sampling
+        probabilities = weights / weights.sum(1, keepdims=True)
+        filtered: Floats = token_choice.filter_probabilities(
+            torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
+        ).numpy()
+        return filtered
+
+    def _mix(self, logits: Floats, ids: Ints) -> Floats:
+        """(n, V) proportional to the probability under network and counts together."""
+        if self.mixer is None:
+            return softmax(logits)[0]
+        return self.mixer.weights_after(ids, logits, self.state)
+
+    def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> RowState:
+        """State of the rows before the first new token. ids: (n, t); unread: (n, l) the last of them, after the labels."""
+        family, num_labels = self.family, self.family.num_label_tokens
+        labels = None if self.request.labels is None else self.request.labels.cpu().numpy()
+        if labels is not None and (labels < 0).any():
+            labels = None
+        if (ids == ids[0]).all() and (unread == unread[0]).all():  # a prompt that all share is read once
+            ids, unread, labels = ids[:1], unread[:1], None if labels is None else labels[:1]
+
+        def network_of(rows: slice) -> Floats:
+            inputs = torch.from_numpy(unread[rows, :-1]).to(family.net.token_embedding.device)
+            logits = family.net(inputs)[:, num_labels:, : family.spec.vocab].flatten(0, 1)
+            log_probs: Floats = logits.log_softmax(-1).cpu().numpy()
+            return log_probs
+
+        num_known = unread.shape[1] - num_labels
+        state = mixer.read_prompt(ids, num_known, network_of, self.is_unfiltered, labels)
+        if self.matches_error_rates:
+            state.match_error_rates()
+        return state if len(ids) == self.request.n else state.select(np.zeros(self.request.n, dtype=np.int64))
+
+    def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:
+        """(n, l) the tokens that the decoder has not read yet, or the later half of a full window, to start again from."""
+        family = self.family
+        if not is_first and decoder.length < family.net.config.context_length:
+            return ids[:, -1:]
+        # The oldest keys cannot simply be dropped, since the network was not trained so.
+        window = family.spec.length if is_first else max(1, family.spec.length // 2)
+        unread = ids[:, -window:]
+        decoder.reset()
+        return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
+
+
+def allowed_tokens(rare: range, vocab_size: int, prompt: Ints) -> Floats | None:
+    """(n, V) 0 for ids that never occur in the train part, except in samples whose own prompt has such ids; 1 for all others. None if
+    all are allowed."""
+    if not rare:
+        return None
+    is_rare = np.isin(np.arange(vocab_size), rare)  # (V,)
+    allowed: Floats = (~(is_rare & ~has_any(prompt, rare)[:, None])).astype(np.float32)
+    return allowed
+
+
+def has_any(prompt: Ints, tokens: range) -> NDArray[np.bool_]:
+    """(n,) whether a prompt (n, L) has any of these tokens."""
+    is_there: NDArray[np.bool_] = np.any((prompt >= tokens.start) & (prompt < tokens.stop), axis=1)
+    return is_there

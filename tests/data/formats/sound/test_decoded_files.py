@@ -1,0 +1,23 @@
+"""Decoded sound files that are kept in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anew.data.formats.sound.decoded_files import DecodedFiles
+
+
+def test_what_was_not_asked_for_the_longest_time_is_dropped() -> None:
+    decoded, samples = DecodedFiles(max_bytes=80), np.zeros(2, np.float32)
+    for number in range(10):
+        decoded.keep(number, samples, 8000)
+    assert decoded.get(0) == (samples, 8000) and not samples.flags.writeable
+    decoded.keep("another", samples, 8000)
+    assert decoded.get(0) is not None and decoded.get(1) is None and decoded.get("another") is not None
+
+
+def test_a_long_file_does_not_drive_out_the_others() -> None:
+    decoded = DecodedFiles(max_bytes=80)
+    decoded.keep("short", np.zeros(1, np.float32), 8000)
+    decoded.keep("long", np.zeros(9, np.float32), 8000)
+    assert decoded.get("long") is None and decoded.get("short") is not None
