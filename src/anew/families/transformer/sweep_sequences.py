@@ -67,7 +67,7 @@ def thinned_sequences(
     bound, num_read, size = 1.0, 0, 0
     for batch in sweep:
         if back_id is None or not bool((batch.x[:, 0] == back_id).any()):
-            batch_values = (num_read + np.arange(len(batch))) * GOLDEN_RATIO % 1.0  # (B,)
+            batch_values = np.arange(num_read, num_read + len(batch), dtype=np.float64) * GOLDEN_RATIO % 1.0  # (B,)
             num_read += len(batch)
         rows = np.flatnonzero(batch_values < bound)
         batch_rows = _rows_of(batch, rows)
