@@ -13,12 +13,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Integers, Numbers
+from anew.core.arrays import Integers, Numbers, piece_bounds
 from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
 from anew.core.splitmix import splitmix64
 from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
-from anew.functional.pieces import piece_bounds
 
 SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory; a batch may have almost twice as many
 # A sweep that does not read all takes so many pieces at least, from anywhere in the text: few long documents would stand for all; chosen

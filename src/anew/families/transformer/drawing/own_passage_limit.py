@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from anew.core.arrays import Bools, Doubles, Floats, Ints
+from anew.core.arrays import Bools, Doubles, Floats, Ints, piece_bounds
 from anew.estimators.own_passages import (
     NUM_KINDS,
     NUM_LENGTHS,
@@ -28,7 +28,6 @@ from anew.estimators.own_passages import (
     tally_passages,
 )
 from anew.families.transformer.fitted_buffers import FittedBuffers
-from anew.functional.pieces import piece_bounds
 
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.drawing import LoweredTokens

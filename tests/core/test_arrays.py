@@ -1,10 +1,10 @@
-"""Stretches that are cut into pieces."""
+"""What several rooms do with arrays."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from anew.functional.pieces import piece_bounds
+from anew.core.arrays import piece_bounds
 
 
 def test_stretches_are_cut_but_not_joined() -> None:
