@@ -1,4 +1,4 @@
-"""What several rooms do with arrays."""
+"""Functions on arrays that several packages use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of array types that several rooms use, and what these do with arrays."""
+"""Types of arrays, and functions on them, that several packages use."""
 
 from __future__ import annotations
 
