@@ -110,8 +110,9 @@ def test_sub_words_that_would_be_cut_differently_are_refused(
 ) -> None:
     run = text_run("sub-words")
     assert target.differing_share(anew.load(run, "cpu").modality.stock_tokenizer(), [ODD]) == 0.0
-    # As if the run had been fitted with another rule
-    monkeypatch.setattr(target, "sub_word_rule", lambda with_marks: r"\S+|\s+")
+    monkeypatch.setattr(
+        target, "sub_word_rule", lambda with_marks: r"\S+|\s+"
+    )  # as if the run had been fitted with another rule
     with pytest.raises(anew.ConfigError, match=r"llama.cpp would split \d+.\d% of this run's sub-words differently"):
         anew.export(run, "gguf", tmp_path / "out")
     assert not list(tmp_path.iterdir())

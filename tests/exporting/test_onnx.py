@@ -180,8 +180,9 @@ def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> Non
         sampler.program["steps"][0]["first"] = [1.0] * model.spec.vocab  # the unigram is one of the counts
     ids = sampler.sample(N, known=inputs)
     assert ids.shape == expected.shape and (ids == expected).all()
-    # Valid UTF-8 needs no limits else
-    assert (sampler.program["steps"][0]["characters"] is not None) == (name == "sub-words")
+    assert (sampler.program["steps"][0]["characters"] is not None) == (
+        name == "sub-words"
+    )  # valid UTF-8 needs no limits else
     assert name == "labels" or ids.shape[1] > 300  # longer than the context
     texts = [path.read_bytes().decode("utf-8", "replace") for path in sampler.save(ids, tmp_path / "new")]
     assert texts == model.modality.decode(torch.from_numpy(expected))

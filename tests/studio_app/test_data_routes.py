@@ -189,6 +189,11 @@ def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: P
     assert seen["sheet"][0]["text"].startswith("note ")
 
 
+def test_no_event_has_numbers_that_json_lacks() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        data_report.write_event({"seconds": float("nan")})
+
+
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
     items = look_at(tones(tmp_path / "tones", 40))[0]["sheet"]
     assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["type"] == "sound"

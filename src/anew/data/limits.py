@@ -31,9 +31,9 @@ IDX_INFLATED_BYTES = 8 * GB  # of all packed images of a source, unpacked into t
 ROW_BYTES = 32 * MB
 ROW_CELLS = 10_000
 
-# Of all archives of a source up to which their members are listed; larger archives are read in spans
+# Bytes of all archives of a source up to which their members are listed; larger archives are read in spans
 TAR_LISTED_BYTES = 1 * GB
-TAR_MEMBERS = 1_000_000  # that are listed, of all archives of a source
+TAR_MEMBERS = 1_000_000  # members that are listed, of all archives of a source
 TAR_MEMBER_BYTES = 256 * MB  # of a member that is read
 TAR_INFLATED_BYTES = 8 * GB  # of all packed archives of a source, unpacked into temporary files
 TAR_DESCRIPTION_BYTES = 1 * MB  # of a member that describes another one (its caption or class)

@@ -140,7 +140,8 @@ class MetricSpec:
         return max(value, GUESSING) if is_guessing else value
 
     def format_value(self, value: float) -> str:
-        """The value as text within a sentence."""
+        """The value as readers see it, as text within a sentence."""
+        value = self.shown(value)
         if self.format == "percent":
             return f"{value:.0%}"
         if self.format == "ratio":
@@ -276,7 +277,8 @@ class Score:
             return None
         if self.spec.is_signed:
             return self.low, self.high
-        return max(self.low, min(0.0, self.spec.minimum, self.value)), self.spec.shown(self.high)
+        low = max(self.low, min(0.0, self.spec.minimum, self.value))
+        return self.spec.shown(low), self.spec.shown(self.high)
 
     @property
     def shown_value(self) -> float:

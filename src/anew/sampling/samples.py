@@ -26,9 +26,8 @@ SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 # Texts of so many characters have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
-SYNCED_ONE_BY_ONE = (
-    64  # files, of which each is made sure to last by itself; chosen: so few take a second on a busy disk
-)
+# Up to so many files, each is synced by itself: on a busy disk that takes a second; chosen
+SYNCED_ONE_BY_ONE = 64
 # Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
 MAX_LABEL_BYTES = 60
 

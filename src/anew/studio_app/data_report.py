@@ -44,8 +44,8 @@ class EventReporter(SilentReporter):
 
 
 def write_event(event: Mapping[str, object]) -> None:
-    """Write an event as a line of standard output."""
-    print(json.dumps(event), flush=True)
+    """Write an event as a line of standard output. ValueError for one with NaN or an infinite number, which no page can read."""
+    print(json.dumps(event, allow_nan=False), flush=True)
 
 
 def look(

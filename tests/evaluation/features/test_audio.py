@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anew.evaluation.features.audio import CLIPS, nearest_clips
+from anew.evaluation.features.audio import CLIPS, NOMINAL_RATE, SpectrogramDistance, nearest_clips, pictures
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.result import CopyTestResult
 
@@ -48,6 +48,16 @@ def test_softer_copies_count_as_identical() -> None:
     assert plain.identical == 0 and plain.real_identical == 0
     assert copied.identical == 5 and copied.real_identical == 0
     assert copied.identical_p is not None and copied.identical_p < 0.02
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("pitch", [220.0, 440.0])
+def test_short_tones_in_long_clips_are_not_identical_to_their_neighbours(pitch: float, seconds: float) -> None:
+    time = np.arange(round(seconds * NOMINAL_RATE)) / NOMINAL_RATE
+    tones = [np.exp(-50.0 * time) * np.sin(2.0 * np.pi * f * time) for f in (pitch, pitch * 2.0 ** (1 / 12))]
+    clips = [tone.astype(np.float32) for tone in tones]
+    distance = SpectrogramDistance(pictures([*clips, softer(clips[0])]), np.arange(3))
+    assert distance.are_same(np.asarray([0, 0]), np.asarray([1, 2])).tolist() == [False, True]
 
 
 def test_a_third_of_shifted_copies_is_found() -> None:

@@ -18,6 +18,7 @@ from anew.evaluation.metrics.media.spectrum import SPECTRUM_DISTANCE, sound_spec
 from anew.evaluation.metrics.text.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.metrics.text.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
+from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import Verdict
@@ -50,7 +51,7 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
     assert Verdict([small]).figures["closeness"] == f"40 compared; about {grading.needed} would do"
     sentence = Verdict([small]).sentences()["closeness"]
     assert sentence.startswith("Too few to tell: 40 samples were compared with as many held-out ones, and about ")
-    assert "95% interval 30% to 68%" in sentence
+    assert "95% interval 50% to 68%" in sentence
     assert Verdict([auc(0.49, 0.057, 400)]).grades["closeness"] == "good"
     pieces = replace(small, counted="text piece")
     assert Verdict([pieces]).figures["closeness"] == f"40 text pieces compared; about {grading.needed} would do"
@@ -261,8 +262,9 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
     sentence = Verdict(CLOSE, unmeasured=cut).sentences()["closeness"]
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
     few = [auc(0.5, 0.05, 140), *(replace(figure, n=140) for figure in CLOSE[1:])]
-    # Time would not settle that
-    assert Verdict(few, None, cut).figures["closeness"] == "140 compared; about 300 would do"
+    assert (
+        Verdict(few, None, cut).figures["closeness"] == "140 compared; about 300 would do"
+    )  # time would not settle that
     hurried = [
         *CLOSE[1:],
         auc(0.75, 0.03, 400),
@@ -322,8 +324,9 @@ def test_no_yes_where_real_items_are_told_apart_themselves() -> None:
     )
     alike = auc(0.82, 0.02, 4_000, real=0.82)
     assert Verdict([*CLOSE[1:], alike]).grades["closeness"] == "too_few"
-    # Passages of the same book
-    assert Verdict([*CLOSE[1:], auc(0.6, 0.04, 400, real=0.6)]).grades["closeness"] == "good"
+    assert (
+        Verdict([*CLOSE[1:], auc(0.6, 0.04, 400, real=0.6)]).grades["closeness"] == "good"
+    )  # passages of the same book
 
 
 def test_near_the_end_of_a_figure_a_small_step_matters() -> None:
@@ -346,8 +349,9 @@ def test_a_share_of_a_large_baseline_is_not_taken_for_the_room_above_it() -> Non
 def test_training_and_held_out_items_that_differ_are_said() -> None:
     words = "A classifier tells training from held-out items 64% of the time (guessing: 50%)"
     assert words in Verdict([auc(0.50, 0.05, 400, real=0.64)]).sentences()["closeness"]
-    # As far as luck goes
-    assert "tells training from" not in Verdict([auc(0.50, 0.05, 400, real=0.58)]).sentences()["closeness"]
+    assert (
+        "tells training from" not in Verdict([auc(0.50, 0.05, 400, real=0.58)]).sentences()["closeness"]
+    )  # as far as luck goes
 
 
 def test_a_split_at_random_is_not_blamed_for_what_chance_does_to_few_items() -> None:
@@ -447,14 +451,14 @@ def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
     no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
     assert Verdict([no_interval, *CLOSE[1:]]).grades["closeness"] == "too_few"
     assert Verdict(CLOSE[1:]).grades["closeness"] == "not_settled"
-    # Luck
     assert (
         Verdict([auc(0.35, 0.1, 400)]).grades["closeness"]
         == "good"
         != Verdict([auc(0.35, 0.16, 400)]).grades["closeness"]
-    )
-    # A classifier that learned from 30 sees too little
-    assert Verdict([auc(0.45, 0.1, 60)]).grades["closeness"] == "too_few"
+    )  # luck
+    assert (
+        Verdict([auc(0.45, 0.1, 60)]).grades["closeness"] == "too_few"
+    )  # a classifier that learned from 30 sees too little
 
 
 def test_held_out_data_from_elsewhere_is_no_fault_of_the_samples() -> None:
@@ -492,8 +496,9 @@ def test_real_items_in_the_samples_place(n: int) -> None:
 
 def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:
     learning = Outlook(1.4, 2.0, 2.4, "validation")
-    # Figures miss things
-    assert Verdict(CLOSE).sentences(outlook=learning)["outlook"].startswith("The model is still learning")
+    assert (
+        Verdict(CLOSE).sentences(outlook=learning)["outlook"].startswith("The model is still learning")
+    )  # figures miss things
     learned = Outlook(1.99, 2.0, None, "validation")
     assert "outlook" not in Verdict(CLOSE).sentences(outlook=learned) and "outlook" not in Verdict([]).sentences(
         outlook=learning
@@ -526,6 +531,12 @@ def test_an_interval_is_shown_without_distances_below_zero() -> None:
     assert unbiased.shown_interval == (-0.001, 0.001)
     difference = replace(score("bits_gap", -0.02, -0.1, 0.06), spec=BITS_GAP)
     assert difference.shown_interval == (-0.1, 0.06), "a difference may be negative"
+
+
+def test_no_figure_shows_less_than_guessing() -> None:
+    below = score("two_sample_auc", 0.46, 0.40, 0.52, 0.48, n=200)
+    assert (below.shown_value, below.shown_interval, below.shown_baseline) == (0.5, (0.5, 0.52), 0.5)
+    assert below.spec.format_value(below.value) == "0.5" and comparison.format_value(below) == "0.500"
 
 
 def test_a_ratio_says_what_it_is_compared_with() -> None:

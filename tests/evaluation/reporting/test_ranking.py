@@ -139,6 +139,7 @@ def test_who_copies_is_said_before_who_wins() -> None:
 
 def test_an_interval_that_ends_at_zero_is_one() -> None:
     wide, other = score("fine_detail", -0.5, -1.0, 0.0), score("fine_detail", -0.1)
-    # The upper end was taken for none, and the interval for half as wide
-    assert MORE_DETAIL.compare([other], [wide]) == 0
+    assert (
+        MORE_DETAIL.compare([other], [wide]) == 0
+    )  # the upper end was taken for none, and the interval for half as wide
     assert MORE_DETAIL.compare([score("fine_detail", 0.1)], [wide]) == 1

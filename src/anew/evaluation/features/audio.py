@@ -34,9 +34,10 @@ NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms on
 # leaves them as they are, and quarters of the bands cost a quarter (docs/log.md, 2026-11-30)
 LOUD_DB, LOUD_BANDS = 40.0, 16
 MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that begin together: half a decibel; chosen
-# Root mean squared difference of loud parts up to which clips count as identical. Half the loudness makes .01 to .07 decibels, another
-# sample rate .02 to .5; recordings of six sets, if not copies of each other, differ by 1.3 or more (docs/log.md, 2026-11-30).
-SAME_DB = 0.5
+# Root mean squared difference of two clips, where either is loud, up to which they count as identical. Half the loudness makes .02 to .11
+# decibels, a tenth .04 to .3; recordings of ten sets, if not copies of each other, differ by 2 or more, and short tones a semitone
+# apart by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips).
+SAME_DB = 1.0
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
 # A spectrogram takes .2 to .5 ms, and a comparison, by both distances, .6 µs (docs/log.md, 2026-11-30).
@@ -109,8 +110,11 @@ class SpectrogramDistance(PixelDistance):
         self._pictures = images
 
     def are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
-        difference = loud_parts(self._pictures[queries]) - loud_parts(self._pictures[items])  # (m, M, T)
-        return np.asarray(difference.square().mean(dim=(1, 2)).sqrt().numpy() * LOUD_DB <= SAME_DB)
+        first, second = loud_parts(self._pictures[queries]), loud_parts(self._pictures[items])  # (m, M, T)
+        # Silence, which all short sounds share, must not make them alike.
+        num_loud = ((first > 0.0) | (second > 0.0)).sum(dim=(1, 2))  # (m,), at least 1: the loudest
+        squared = (first - second).square().sum(dim=(1, 2)) / num_loud  # (m,)
+        return np.asarray(squared.sqrt().numpy() * LOUD_DB <= SAME_DB)
 
 
 def loud_parts(images: NDArray[np.uint8]) -> Tensor:

@@ -188,7 +188,7 @@ def _row(runs: Sequence[RunResult], spec: MetricSpec) -> MetricRow:
 
 
 def _real_value(runs: Sequence[RunResult], name: str) -> str:
-    real = next((run.scores[name].real_baseline for run in runs if name in run.scores), None)
+    real = next((run.scores[name].shown_baseline for run in runs if name in run.scores), None)
     return "–" if real is None else format_number(real)
 
 
@@ -202,7 +202,7 @@ def _cell(run: str, score: Score | None, best: bool) -> Cell:
 
 def format_value(score: Score) -> str:
     """The value as text in a table; counts are whole."""
-    return f"{score.value:,.0f}" if score.spec.format == "count" else format_number(score.value)
+    return f"{score.value:,.0f}" if score.spec.format == "count" else format_number(score.shown_value)
 
 
 def _galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> list[Gallery]:

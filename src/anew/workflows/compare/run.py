@@ -50,8 +50,8 @@ HOPELESS = 0.5
 # Share of the time for reading and training that reading may take: with more, a training failed whose reading took longer than
 # that before it; chosen
 READING_SHARE = 0.5
-# Share of the time in which bodies are read here that the first training needs after it, which decodes them once more to encode them:
-# measured 16 of 35 s for 555 photographs
+# Share of the time in which bodies are read here that the first training needs after it, which decodes them once more, as it chooses
+# sizes within its own budget: 16 of 35 s for 555 photographs. Sounds and clips, whose encoding takes another share, were not measured
 STILL_READ = 0.5
 MAX_SAMPLES = 1_000  # of each run, where no number is given; chosen
 MEASURING_SECONDS = 0.8  # for timing a family, as `look` does

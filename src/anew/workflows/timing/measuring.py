@@ -90,7 +90,8 @@ def all_notes(measurements: Measurements, notes: Sequence[Note]) -> list[Note]:
         notes: What an evaluation left out.
     """
     notes = [*notes, *measurements.notes]
-    if not measurements.unmeasured:  # the time that was left did
+    # The rest was measured in the time that was left, so nobody needs the advice.
+    if not measurements.unmeasured:
         notes = [note for note in notes if note.subject != LONGER_BUDGET]
     subjects = {note.subject for note in notes}
     cut_off = [name for name in measurements.unmeasured if name not in subjects]

@@ -103,7 +103,7 @@ def test_a_letter_that_samples_hardly_have_is_missing() -> None:
     samples = [word.replace("ä", "a") for word in words[:N]]
     result = scores(samples, words[N : 2 * N], words[2 * N :])
     assert result["missing_parts"].value > 0.4
-    # Of words, only how many there are: names of more words were said to have a new format
+    # Of words, only their number is a format: names of more words were said to have a new one
     assert "new_formats" not in result
 
 
