@@ -21,6 +21,8 @@ CODES = [i * 7919 % 100_003 for i in range(400)]
         ([f"{COLOURS[i % 3]};{code};{i % 7}" for i, code in enumerate(CODES[:200])], []),  # too few to tell
         ([f"{COLOURS[i % 3]} {code}" for i, code in enumerate(CODES)] * 2, []),  # whole records repeat
         ([f"{code}" for code in CODES], []),  # one field
+        ([f"{i / 7:.6f},-{i / 9:.5f},{COLOURS[i % 3]}" for i in range(400)], []),  # measurements
+        ([f"{code / 7:.6f};v{code};{COLOURS[i % 3]}" for i, code in enumerate(CODES)], [(";", 1)]),
         ([f"{COLOURS[i % 3]} {COLOURS[i % 2]} {i // 2}" for i in range(400)], []),
     ],
 )

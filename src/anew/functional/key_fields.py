@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ from numpy.typing import NDArray
 
 # The comma comes after the others, since it may be the decimal sign, and blanks last, since they also divide words
 DELIMITERS = ("\t", ";", "|", ",", " ")
-# Probability that a new record has a value which another record has, below which a field is a key: the share of records that do, and 3
-# more, so that fewer than 300 records never show it (at 95%, none of n says that the probability is below 3 / n)
-MAX_REPEATED, UNSEEN = 0.01, 3
+# Largest probability that a new record has a value of a key field which another record has
+MAX_REPEATED = 0.01
+# Records that count as repeated besides those that are, so that fewer than 300 never show a key: at 95%, none of n says that the
+# probability is below 3 / n
+UNSEEN = 3
+# Measurements: they are different in most records because they are exact, and two records may have the same one by chance
+DECIMAL = re.compile(r"[-+]?\d*[.,]\d+(e[-+]?\d+)?", re.IGNORECASE)
 # Share of the values between the least and the greatest one that are there, from which on a field counts its records; chosen
 COUNTER_SHARE = 0.5
 OUTERMOST = 20  # one of so many of the least values, and of the greatest ones, may be anything; chosen
-SCREENED = 2_000  # records in which fields are sought: splitting all takes a second for each million; chosen
+SCREENED = 2_000  # records, at most, in which fields are sought: splitting all takes a second for each million; chosen
 MAX_COLUMNS = 64  # of a row that are looked at; chosen
 DIGITS = "0123456789"
 MAX_DIGITS = 18  # of a whole number that 64 bits hold
@@ -46,14 +51,15 @@ class KeyField:
 
 def find_key_fields(records: Sequence[str]) -> tuple[KeyField, ...]:
     """The key fields of a list, by the first delimiter that all of its records have: any column where records have equally many fields,
-    else only the first one. None if whole records repeat, or are too few to tell; a column that counts its records is none."""
-    spread = records[:: max(1, len(records) // SCREENED)]
+    else only the first one. Empty if whole records repeat, or are too few to tell. Fields of decimals, or that count, are none."""
+    spread = records[:: max(1, -(-len(records) // SCREENED))]
     delimiter = next((mark for mark in DELIMITERS if spread and all(mark in record for record in spread)), None)
     if delimiter is None or not hardly_repeat(records):
         return ()
     widths = {len(_split(record, delimiter)) for record in spread}
     columns = range(min(*widths, MAX_COLUMNS)) if len(widths) == 1 else range(1)
     fields = [KeyField(delimiter, column) for column in columns]
+    fields = [field for field in fields if not _are_decimals(field, spread)]
     fields = [field for field in fields if hardly_repeat([field.value(record) for record in spread])]
     return tuple(field for field in fields if _is_key([field.value(record) for record in records]))
 
@@ -76,6 +82,12 @@ def is_counter(values: Collection[str]) -> bool:
         return False
     gaps = np.diff(places)
     return len(places) > COUNTER_SHARE * (int(places[-1] - places[0]) // int(np.gcd.reduce(gaps)) + 1)
+
+
+def _are_decimals(field: KeyField, records: Sequence[str]) -> bool:
+    """Whether most records have a number with a decimal sign in a field."""
+    values = [(field.value(record) or "").strip(' "') for record in records]
+    return 2 * sum(DECIMAL.fullmatch(value) is not None for value in values) > len(values)
 
 
 def _is_key(values: Sequence[str | None]) -> bool:
