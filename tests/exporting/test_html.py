@@ -205,6 +205,10 @@ MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "islands", "dots": 60.0, "holes": 90.0}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0, "colour": [255, 255, 255, 255], "reach": 255.0}],
     [{"step": "alpha", "clear": STEEP, "opaque": STEEP}, {"step": "stray", "strength": 230.0, "colour": None}],
+    [
+        {"step": "flat", "colour": [128, 128, 128, 255], "reach": 300.0, "near": STEEP},
+        {"step": "fringe", "strength": 140.0, "colour": [128, 128, 128, 255]},
+    ],
     [{"step": "few_colours", "slope": 0.5, "intercept": 0.1, "flat": [[3, 1, 200, 190]], "common": [], "reach": 0.0}],
     [
         {
@@ -245,6 +249,7 @@ MATCHING: list[list[dict[str, Any]]] = [
         "holes and dots",
         "dots",
         "stray groups",
+        "fringes",
         "few colours",
         "common colours",
         "more colours",

@@ -1,4 +1,4 @@
-// Steps that match the pixel values of samples to those of the data: single pixels, alpha, specks, plain areas, few colours, flat
+// Steps that match the pixel values of samples to those of the data: single pixels, fringes, alpha, specks, plain areas, few colours, flat
 // colours, palettes, margins (as in data/formats/images/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
 // before and after.
 
@@ -10,6 +10,8 @@ const HALF = 127.5; // alpha from which a pixel counts as opaque
 const MAX_FEW_COLOURS = 64; // an image that should have more colours keeps its own
 const APART = 512; // between the exactly opaque and others, which no colour is a mixture of
 const MAX_STRAY = 5; // pixels of a group that may be stray
+const FRINGE_ROUNDS = 3;
+const MIN_BESIDE = 3; // of the eight pixels around one that belong to the background
 const CLUSTERED = 4096; // pixels that decide the colours of a clip
 const ROUNDS = 4; // of k-means
 
@@ -90,6 +92,25 @@ function stray(x, [channels, height, width], { strength, colour }) {
     for (let c = 0; c < channels; c++) out[c * area + start] = colour ? colour[c] : 0;
   }
   return out;
+}
+
+// Pixels beside the background that are no farther from it than `strength` get its colour, in FRINGE_ROUNDS rounds.
+function fringe(x, [channels, height, width], { strength, colour }) {
+  const area = height * width;
+  const isFaint = [];
+  const isBackground = [];
+  for (let i = 0; i < area; i++) {
+    const row = Array.from({ length: channels }, (_, c) => x[c * area + i]);
+    isFaint[i] = Math.sqrt(squared(row, colour)) <= strength;
+    isBackground[i] = colour.every((level, c) => roundHalfToEven(row[c]) === level);
+  }
+  for (let round = 0; round < FRINGE_ROUNDS; round++) {
+    const before = isBackground.slice();
+    eachNeighbourhood(height, width, (at, others) => {
+      if (isFaint[at] && others.filter((other) => before[other]).length >= MIN_BESIDE) isBackground[at] = true;
+    });
+  }
+  return x.map((value, i) => (isBackground[i % area] ? colour[Math.floor(i / area)] : value));
 }
 
 function specks(x, [channels, height, width], { sharpness, apart }) {
@@ -283,4 +304,4 @@ function margin(x, [, height, width], { colour, sides: [top, right, bottom, left
   });
 }
 
-const STEPS = { islands, stray, alpha, specks, few_colours: fewColours, flat, palette, margin, plain };
+const STEPS = { islands, stray, fringe, alpha, specks, few_colours: fewColours, flat, palette, margin, plain };

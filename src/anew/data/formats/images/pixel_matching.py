@@ -22,6 +22,7 @@ from pydantic import Field
 from anew.core.arrays import Numbers
 from anew.core.schema import NotNegative, Record
 from anew.data.formats.images import palettes, pixel_steps
+from anew.data.formats.images.background_matching import Colour, FringeStep, IslandStep, StrayStep
 from anew.data.formats.images.pixel_steps import as_pixel, neighbourhood
 from anew.data.formats.images.plain_areas import Levels, distances
 from anew.data.formats.images.plain_matching import Curve, PlainStep, curve
@@ -33,7 +34,6 @@ MIN_BACKGROUND = 0.1  # a flat colour of at least this share of all pixels is a 
 MAX_COMMON = 256  # most colours that images have in common: the time to find the nearest one grows with their number
 MIN_COMMON_SHARE = 0.001  # of the opaque pixels, for each of them; chosen
 MIN_SHARED = 0.5  # share of the opaque pixels that they have together, without which they say little; chosen
-FARTHEST = 512.0  # farther than any colour is from any other: the distance of black and white, with alpha, is 510
 MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
 # An image has too many colours if it has this many times those of real images of its area; chosen.
 TOO_MANY_COLOURS = 1.25
@@ -56,43 +56,7 @@ MIN_USUAL_SHARE = 0.95
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
 
-Level = Annotated[int, Field(strict=True, ge=0, le=255)]
 MarginWidth = Annotated[int, Field(strict=True, ge=0, le=2**16)]
-Colour = Annotated[tuple[Level, ...], Field(min_length=1, max_length=4)]
-
-
-class IslandStep(Record):
-    """See `pixel_steps.islands`: afterwards as many single pixels lie in the background as in real images, and as many holes."""
-
-    step: Literal["islands"] = "islands"
-    dots: NotNegative
-    holes: NotNegative
-    colour: Colour | None = None
-    reach: NotNegative = 0.0
-
-    @classmethod
-    def learn(cls, samples: Levels, real: Levels, colour: Colour | None = None, reach: float = 0.0) -> IslandStep:
-        depth, real_depth = (pixel_steps.foreground_depth(x, colour, reach) for x in (samples, real))
-        dots, holes = (
-            _threshold(np.abs(depth), single, float(real_single.mean()))
-            for single, real_single in zip(
-                pixel_steps.single_pixels(depth), pixel_steps.single_pixels(real_depth), strict=True
-            )
-        )
-        return cls(dots=dots, holes=holes, colour=colour, reach=reach)
-
-
-class StrayStep(Record):
-    """See `pixel_steps.stray`: afterwards as many pixels are those of small groups in the background as in real images."""
-
-    step: Literal["stray"] = "stray"
-    strength: NotNegative
-    colour: Colour | None = None
-
-    @classmethod
-    def learn(cls, samples: Levels, real: Levels, colour: Colour | None = None) -> StrayStep:
-        depth, real_depth = (pixel_steps.stray_depth(x, colour) for x in (samples, real))
-        return cls(strength=_threshold(depth, depth > 0.0, float((real_depth > 0.0).mean())), colour=colour)
 
 
 class AlphaStep(Record):
@@ -289,6 +253,7 @@ class MarginStep(Record):
 Step = (
     IslandStep
     | StrayStep
+    | FringeStep
     | AlphaStep
     | SpeckStep
     | PlainStep
@@ -337,7 +302,7 @@ class PixelMatching(Record):
     def check(self, channels: int) -> None:
         """Raise ValueError (one clause) if the steps are not for images of so many channels."""
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
-        islands = [step.colour for step in self.steps if isinstance(step, IslandStep | StrayStep)]
+        islands = [step.colour for step in self.steps if isinstance(step, IslandStep | StrayStep | FringeStep)]
         colours += [colour for colour in islands if colour is not None]
         few_colours_steps = [step for step in self.steps if isinstance(step, FewColoursStep | ClipColoursStep)]
         colours += [colour for step in few_colours_steps for colour in step.flat]
@@ -418,7 +383,8 @@ def _learners(
         yield PlainStep.learn
     if has_alpha:  # specks of transparency are gone now
         yield AlphaStep.learn
-    yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in flat_colours)
+    has_fringes = has_neighbours and has_background and not has_alpha
+    yield from _flat_learners(flat_colours, num_frames, has_fringes=has_fringes)
     if has_neighbours and (has_alpha or has_background):  # the background is exact now
         yield partial(StrayStep.learn, colour=None if has_alpha else flat_colours[0][0])
     flat, palette = tuple(colour for colour, _ in flat_colours), palettes.palette_of(real)
@@ -430,14 +396,14 @@ def _learners(
         yield partial(PaletteStep.learn, colours=palette)
 
 
-def _threshold(depth: Levels, single: NDArray[np.bool_], real_share: float) -> float:
-    """The depth up to which single pixels (n, H, W) are changed so that the others are their share in real images."""
-    if not single.any():
-        return 0.0
-    if real_share == 0.0:
-        return FARTHEST
-    surplus = 1.0 - real_share / float(single.mean())
-    return round(float(np.quantile(depth[single], surplus)) + 0.01, 2) if surplus > 0.0 else 0.0
+def _flat_learners(
+    flat_colours: Sequence[tuple[Colour, float]], num_frames: int, *, has_fringes: bool
+) -> Iterator[Callable[[Levels, Levels], Step | None]]:
+    """As `_learners`, for flat colours, each with its reach; the first is the background's, which may have fringes."""
+    for place, (colour, reach) in enumerate(flat_colours):
+        yield partial(FlatStep.learn, colour=colour, reach=reach)
+        if has_fringes and place == 0:
+            yield partial(FringeStep.learn, colour=colour, num_frames=num_frames)
 
 
 def _opaque_colours(x: Levels) -> NDArray[np.int64]:

@@ -20,6 +20,10 @@ MAX_FEW_COLOURS = 64
 # Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
 OPAQUE_OFFSET = 512.0
 MAX_STRAY = 5  # pixels of a group that may be stray: sprites have hardly any of so few (docs/log.md, 2026-11-29)
+FRINGE_ROUNDS, MIN_BESIDE = (
+    3,
+    3,
+)  # chosen; twice as many rounds, or one pixel beside it, are no better (docs/log.md, 2026-11-30)
 MAX_CLUSTERED = 1 << 12  # pixels that decide the colours of a clip, at most: bounds the time
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
@@ -30,7 +34,13 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
     The images are the frames of one clip if one of the steps is `clip_colours`.
     """
     functions: dict[str, Callable[..., Levels]] = {"islands": islands, "alpha": alpha, "specks": specks}
-    functions |= {"few_colours": few_colours, "clip_colours": clip_colours, "flat": flat, "stray": stray}
+    functions |= {
+        "few_colours": few_colours,
+        "clip_colours": clip_colours,
+        "flat": flat,
+        "stray": stray,
+        "fringe": fringe,
+    }
     functions |= {"palette": palette, "margin": margin, "plain": plain}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
@@ -93,6 +103,22 @@ def stray_depth(x: Levels, colour: Sequence[int] | None) -> Levels:
     farthest = np.zeros(depth.size + 1, dtype=np.float32)
     np.maximum.at(farthest, labels.ravel(), depth.ravel())
     return np.where(is_large[labels], np.float32(0.0), farthest[labels])
+
+
+def fringe(x: Levels, strength: float, colour: Sequence[int]) -> Levels:
+    """Give the background's colour to pixels that are at most `strength` levels from it and beside it: MIN_BESIDE of the pixels around
+    them have it. This is done FRINGE_ROUNDS times, so shades of limbs vanish, and what is inside of a figure stays."""
+    is_faint = foreground_depth(x, colour, 0.0) <= strength
+    is_background = has_colour(x, colour)
+    for _ in range(FRINGE_ROUNDS):
+        num_beside = sum(shifts(is_background.astype(np.uint8)))
+        is_background |= is_faint & (num_beside >= MIN_BESIDE)
+    return np.where(is_background[:, None], as_pixel(colour), x)
+
+
+def has_colour(x: Levels, colour: Sequence[int]) -> NDArray[np.bool_]:
+    """Which pixels (n, H, W) have this colour once rounded."""
+    return np.asarray((np.rint(x) == as_pixel(colour)).all(axis=1))
 
 
 def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:
