@@ -250,7 +250,7 @@ def test_silence_ends_a_process(silent: int, wait: str, tmp_path: Path) -> None:
     """The sentence of a process that looked after the others was lost: it ended while its main thread was leaving."""
     script = f"""
 import sys, time
-from core.test_monitor import Shelf
+from core.processes.test_monitor import Shelf
 from anew.core.processes import monitor as module
 module.BEAT_S, module.LEAVING_S = 0.05, 1.0
 shelf = Shelf()

@@ -55,7 +55,7 @@ SAVE_INTERVAL = 5.0  # seconds after which the manifest is saved, so that a kill
 RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # not https: a web server may not support ranges
 FIRST_PROGRESS_S = 5.0  # until a copy says how far it is, and again after twice as long each time; chosen
 DIGESTED_ROWS = 4096  # that a digest takes at once: a third of the time of one by one
-_log = logging.getLogger("anew.stores")  # see `core.addresses`
+_log = logging.getLogger("anew.stores")  # see `core.stores.addresses`
 _STORE_STAMP = 1 << 62  # later than the time of any file, so that files on the disk never hide a change of the store
 
 
