@@ -228,9 +228,7 @@ def test_the_code_is_where_torchrun_looks_for_it(
 @pytest.mark.slow
 def test_torchrun_stops_a_process_only_after_its_sentence(tmp_path: Path) -> None:
     names(tmp_path / "names.txt", 300)
-    parting = (
-        "import os, sys; from anew.core.processes import world; world.GLOO_PAUSE = 3.0 if os.environ['RANK'] == '0' else 0.2; "
-    )
+    parting = "import os, sys; from anew.core.processes import world; world.GLOO_PAUSE = 3.0 if os.environ['RANK'] == '0' else 0.2; "
     command = ("-c", f"{parting}from anew.cli import main; sys.exit(main())", "train", "names.txt", "--family", "gan")
     first, second = start([command] * 2, [tmp_path] * 2)
     second.wait(timeout=120)
