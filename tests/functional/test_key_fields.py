@@ -18,6 +18,8 @@ COLOURS = ("red", "green", "blue")
         ([f"{COLOURS[i % 3]};{i};{i % 7}" for i in range(200)], []),  # too few to tell
         ([f"{COLOURS[i % 3]} {i}" for i in range(400)] * 2, []),  # whole records repeat
         ([f"{i}" for i in range(400)], []),  # one field
+        ([f"{i / 7:.6f},-{i / 9:.5f},{COLOURS[i % 3]}" for i in range(400)], []),  # measurements
+        ([f"{i / 7:.6f};v{i};{COLOURS[i % 3]}" for i in range(400)], [(";", 1)]),
         ([f"{COLOURS[i % 3]} {COLOURS[i % 2]} {i // 2}" for i in range(400)], []),
     ],
 )

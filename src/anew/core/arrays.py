@@ -1,4 +1,4 @@
-"""Names of array types that several rooms use."""
+"""Types of arrays, and functions on them, that several packages use."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ Values: TypeAlias = Union["Tensor", Numbers]  # what a model takes or gives
 def as_array(values: Values) -> Numbers:
     """Values as an array; those of a tensor, wherever it lies, as float32."""
     return values if isinstance(values, np.ndarray) else np.asarray(values.detach().float().cpu().numpy())
+
+
+def piece_bounds(starts: Ints, stops: Ints, longest: int) -> tuple[Ints, Ints]:
+    """Starts and stops (pieces,) of the pieces of stretches (n,), in order: `longest` each, but for the last of a stretch.
+
+    An empty stretch has none."""
+    counts = -(-(stops - starts) // longest)  # (n,)
+    owners = np.repeat(np.arange(len(counts)), counts)  # (pieces,)
+    numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)  # within a stretch
+    firsts = starts[owners] + numbers * longest
+    return firsts, np.minimum(firsts + longest, stops[owners])

@@ -136,8 +136,9 @@ def spec_to_json(spec: Spec) -> dict[str, object]:
 def spec_from_json(data: Mapping[str, object]) -> Spec:
     """Undo `spec_to_json`. Raises KeyError, TypeError, ValueError or OverflowError where the data was not made by it."""
     owner = Grid if data["kind"] == "grid" else Tokens
-    names = {f.name for f in fields(owner)} - {"spellings"}
-    values = cast(dict[str, Any], {name: data[name] for name in names if name in data})
+    older_lack = {"brightness_channels"} if owner is Grid else {"shape", "opening"}
+    names = {f.name for f in fields(owner)} - {"spellings"} - (older_lack - data.keys())
+    values = cast(dict[str, Any], {name: data[name] for name in names})
     for name, container in (("shape", tuple), ("opening", tuple), ("special", dict)):
         if name in values:
             values[name] = container(values[name])

@@ -37,7 +37,6 @@ SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the freq
 NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are scored together, which bounds memory
-Positions = Int32s
 
 
 class Prediction(NamedTuple):
@@ -70,7 +69,7 @@ class AlignmentIndex:
         context_length: Number of last tokens that a proposed place shares.
     """
 
-    def __init__(self, ids: Positions, lengths: Ints, vocab_size: int, substitution: Floats | None = None) -> None:
+    def __init__(self, ids: Int32s, lengths: Ints, vocab_size: int, substitution: Floats | None = None) -> None:
         self.ids, self.lengths, self.vocab_size = ids, lengths, vocab_size
         starts = np.cumsum(lengths) - lengths
         self.record = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
@@ -114,7 +113,7 @@ class AlignmentIndex:
             experts.observe(rows[:, position])
         return cls(ids, lengths, vocab_size, _substitution_rows(counts, index.frequencies))
 
-    def _index(self) -> tuple[Ints, Positions]:
+    def _index(self) -> tuple[Ints, Int32s]:
         """The contexts of all positions with `context_length` tokens before them.
 
         Returns:
@@ -240,7 +239,7 @@ class AlignmentExperts:
             slots = getattr(self, name)
             slots[rows] = np.take_along_axis(np.concatenate((slots[rows], proposed), 1), best, 1)
 
-    def _first_scores(self, history: Ints, positions: Positions, is_good: Bools) -> tuple[Floats, ...]:
+    def _first_scores(self, history: Ints, positions: Int32s, is_good: Bools) -> tuple[Floats, ...]:
         """Scores, hits, tries and matches (n, P) of proposals, from the tokens before them; NO_EXPERT for proposals that are not good."""
         index = self.index
         scores = np.full(positions.shape, NO_EXPERT)
@@ -260,7 +259,7 @@ class AlignmentExperts:
         scores[row, column] = gain @ (SCORE_DECAY ** (distance - 1.0)).astype(np.float32)
         return scores, hits, tries, matches
 
-    def _matching_positions(self, history: Ints) -> tuple[Positions, Bools]:
+    def _matching_positions(self, history: Ints) -> tuple[Int32s, Bools]:
         """(n, P) positions after the same last tokens, and which of them are valid."""
         index = self.index
         recent = history[:, history.shape[1] - index.context_length :]
@@ -295,7 +294,7 @@ def _trust(hits: Floats, tries: Floats) -> Floats:
     return trust
 
 
-def _log_gain(is_hit: Bools, predicted: Positions, observed: Ints, trust: Floats, index: AlignmentIndex) -> Floats:
+def _log_gain(is_hit: Bools, predicted: Int32s, observed: Ints, trust: Floats, index: AlignmentIndex) -> Floats:
     """Nats by which experts predicted the observed token better than its frequency does."""
     log_hit = np.log(trust)
     log_miss = np.log1p(-trust) + index.log_substitution[predicted, observed]

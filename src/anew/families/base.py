@@ -258,7 +258,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
 
         Args:
             sweep: Batches of train data, `sweep_limit` examples at most: packed tokens as (1, n) stretches of whole documents in
-                random order, records as (B, L+1) with mask, grids as (B, *shape).
+                random order (of pieces of them where the limit leaves some out), records as (B, L+1) with mask, grids as (B, *shape).
         """
 
     @property

@@ -64,7 +64,11 @@ class State(Record):
 
 
 def parse_manifest(data: bytes, address: str) -> Manifest:
-    """The manifest that a store sent, of which nothing is trusted; at most one byte more than MANIFEST_BYTES is read.
+    """The manifest that a store sent, of which nothing is trusted.
+
+    Args:
+        data: Its beginning, of one byte more than MANIFEST_BYTES at most, by which a longer one is noticed.
+        address: The store.
 
     Raises:
         RunError: If it is damaged.

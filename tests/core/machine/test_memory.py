@@ -15,7 +15,7 @@ from anew.core.machine.memory import container_memory, free_memory
 GB = 1 << 30
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def groups_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_groups, "CGROUPS", tmp_path)
     monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "self")
@@ -27,6 +27,7 @@ def group(folder: Path, limit: str, used: int, statistics: str, names: tuple[str
         (folder / name).write_text(text + "\n", encoding="ascii")
 
 
+@pytest.mark.usefixtures("groups_below")
 def test_the_tightest_group_of_version_2_counts_and_cached_files_are_free(tmp_path: Path) -> None:
     (tmp_path / "self").write_text("0::/user/job\n", encoding="ascii")
     group(tmp_path / "user" / "job", "max", 2 * GB, "anon 5\ninactive_file 7", memory.V2)
@@ -34,6 +35,7 @@ def test_the_tightest_group_of_version_2_counts_and_cached_files_are_free(tmp_pa
     assert container_memory() == 2 * GB
 
 
+@pytest.mark.usefixtures("groups_below")
 def test_version_1_has_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "self").write_text("3:cpu,cpuacct:/a\n2:memory:/docker/1\n", encoding="ascii")
     # Inside a container its own group is the root: the path of /proc/self/cgroup is that of the host.
@@ -41,6 +43,7 @@ def test_version_1_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert container_memory() == GB
 
 
+@pytest.mark.usefixtures("groups_below")
 def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert container_memory() == math.inf
     (tmp_path / "self").write_text("0::/\n", encoding="ascii")

@@ -138,3 +138,6 @@ def test_the_shape_of_tokens_is_kept_and_older_runs_have_none() -> None:
     spec = Tokens(13, 12, {"begin": 12}, 2, False, (3, 4))
     assert spec_from_json(spec_to_json(spec)) == spec
     assert spec_from_json({k: v for k, v in spec_to_json(spec).items() if k != "shape"}).shape == ()  # type: ignore
+    for name in ("special", "classes", "packed"):
+        with pytest.raises(KeyError):
+            spec_from_json({k: v for k, v in spec_to_json(spec).items() if k != name})

@@ -53,6 +53,18 @@ def test_records_are_left_out_everywhere() -> None:
     assert are_all and len(everything) == 1000
 
 
+def test_both_orders_of_a_sequence_are_kept_or_neither() -> None:
+    def batches() -> Iterator[Batch]:
+        for number in range(10):
+            x = torch.arange(number * 50, number * 50 + 50)[:, None] + 100
+            yield Batch(torch.cat((torch.full((50, 1), BEGIN), x), 1))
+            yield Batch(torch.cat((torch.full((50, 1), END + 1), x), 1))
+
+    kept, _, are_all = thinned_sequences(batches(), 2 * 400, back_id=END + 1)
+    orders = [{int(ids[1]) for ids in kept if ids[0] == first} for first in (BEGIN, END + 1)]
+    assert not are_all and orders[0] == orders[1] and 150 <= len(orders[0]) <= 200
+
+
 def test_it_is_not_known_of_records_that_are_not_remembered_whether_they_were_trained_on(
     family: Transformer, records: Batch
 ) -> None:

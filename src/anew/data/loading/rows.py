@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Integers, Numbers
+from anew.core.arrays import Integers, Numbers, piece_bounds
 from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
 from anew.core.splitmix import splitmix64
 from anew.data.loading.epoch_order import permutation
@@ -197,8 +197,7 @@ class PackedExamples(Examples):
         starts, stops = self._document_bounds(modality)
         if num_tokens < len(self.ids):
             longest = max(1, num_tokens // MIN_SWEEP_PIECES)
-            starts = np.concatenate([np.arange(*bounds, longest) for bounds in zip(starts, stops, strict=True)])
-            stops = np.append(starts[1:], len(self.ids))
+            starts, stops = piece_bounds(starts, stops, longest)
         for number in permutation(len(starts), 0):
             size = min(int(stops[number] - starts[number]), num_tokens)
             if size <= 0:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from anew.core.arrays import Doubles, Int32s, Ints
 
 Bytes = NDArray[np.uint8]
-Nodes = Int32s
 
 
 class CodeTree(NamedTuple):
@@ -31,10 +30,10 @@ class CodeTree(NamedTuple):
 
     depth: Ints
     bits: Bytes
-    nodes: Nodes
+    nodes: Int32s
     shared: Bytes
-    children: Nodes
-    levels: Nodes
+    children: Int32s
+    levels: Int32s
 
 
 def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
@@ -80,7 +79,7 @@ def _middle(mass: Doubles, low: int, high: int) -> int:
     return middle
 
 
-def _shared_answers(nodes: Nodes, depth: Ints) -> Bytes:
+def _shared_answers(nodes: Int32s, depth: Ints) -> Bytes:
     """`CodeTree.shared`: two paths share an answer wherever they share the question after it."""
     shared = np.zeros((len(depth), len(depth)), dtype=np.uint8)
     for level in range(1, nodes.shape[1]):

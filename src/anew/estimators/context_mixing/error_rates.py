@@ -2,8 +2,9 @@
 brackets that stand where few do. Compiled loops.
 
 A model that has seen little text gives such tokens more probability than text has of them, and a sample goes astray after each. So
-they are accepted only with the probability that brings them to their frequency in held-out text, kind by kind, and drawn again
-otherwise. Where text is full of them, as of new words in scripts without spaces, nearly all are accepted.
+they are accepted only with the probability that brings them to their frequency in held-out text, kind by kind. Otherwise another
+token is drawn, or the one that closes the bracket which the error would have left open. Where text is full of them, as of new words in
+scripts without spaces, nearly all are accepted.
 
 Legend for shapes: T tokens of a text, V tokens, n rows, G kinds of errors (the first one: none), H slots.
 """
@@ -71,10 +72,10 @@ CLOSED_LEFT, CLOSED_RIGHT = 16, 17
 # such a token, too: where text has many, all are accepted. Further left than the line where the
 # innermost bracket was opened, or as far; each at the margin and beyond, and within one bracket or several
 ENDS_LEFT = 18
-# A pair of characters: both beyond ASCII, or one of them a letter or digit of ASCII, or another one. Where scripts are mixed, as in
-# Japanese about computers, models of tokens stick scraps of Latin words to others, and no word ends there
+# A pair of characters: both beyond ASCII, or one of them a letter or digit of ASCII, or another character of ASCII. Where scripts are
+# mixed, as in Japanese about computers, models of tokens stick scraps of Latin words to other letters, which is no end of a word
 NEW_PAIR = 26
-NUM_ERRORS = 29  # G
+NUM_ERRORS = 29  # G; new kinds get the next numbers, since runs keep probabilities by number
 # Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. With one, a tenth of the rare
 # kinds is refused by chance, however many tokens are drawn: the documents stay the same
 MIN_EXCESS = 2.0
@@ -88,7 +89,7 @@ def error_of(history: Keys, scratch: Keys, token: Index, spelling: Spelling, wor
     Args:
         scratch: (HISTORY_SIZE,) buffer.
         words: Words of the train part.
-        own_words: Those of the document so far, which are known, too.
+        own_words: Those of the document so far, which are known, too; its pairs of characters are not.
     """
     scratch[:] = history
     for position in range(spelling.starts[token], spelling.starts[token + 1]):

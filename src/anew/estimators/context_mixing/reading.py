@@ -45,7 +45,6 @@ from anew.estimators.context_mixing.mixing import (
 )
 
 MIN_MASS = 1e-30  # of a network's probabilities below a question: log odds stay finite
-Nodes = Int32s
 # Order of the longest context that was seen, class of the match, and the last token + 1
 Selectors = tuple[Index, Index, Index]
 
@@ -248,7 +247,7 @@ def _pass_share(
     least: np.float64,
     mixed: Floats,
     reach: Doubles,
-    level_nodes: Nodes,
+    level_nodes: Int32s,
     count: np.int64,
 ) -> np.int64:
     """Pass a share on to a token, to a question of the next level, or to the network. Returns the number of questions of that level."""

@@ -16,7 +16,9 @@ from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.passage_limit import PassageLimit
 from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of, thinned_sequences
 
-MAX_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
+MAX_KNOWN_TOKENS = (
+    8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB; 6 MB for each key field
+)
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 
 
@@ -26,7 +28,7 @@ def fit_to_records(
     """Remember the records of a sweep, and count at most `max_tokens` of them. Returns the records (L,).
 
     Where there are too many, both take records from everywhere in the sweep."""
-    records, classes, are_all = thinned_sequences(sweep, MAX_KNOWN_TOKENS)
+    records, classes, are_all = thinned_sequences(sweep, MAX_KNOWN_TOKENS, known.back_id)
     known.fit(records)
     if not are_all:
         known.note_others()

@@ -38,7 +38,7 @@ from anew.families.transformer.drawing.passage_limit import PassageLimit
 from anew.families.transformer.drawing.record_sampler import RecordSampler
 from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
-from anew.families.transformer.gate_fitting import fit_gate, record_remarks, targets_of_records
+from anew.families.transformer.gate_fitting import fit_mixer, record_remarks, targets_of_records
 from anew.families.transformer.portable import decoder_sampler, parts_left_out, qwen3_decoder
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
@@ -253,7 +253,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
-            fit_gate(self, self.mixer, sweep, self._fp32_logits)
+            fit_mixer(self, self.mixer, sweep, self._fp32_logits)
         if self.passages is not None:
             self.passages.fit()
 

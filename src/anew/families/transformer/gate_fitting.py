@@ -11,7 +11,7 @@ import numpy as np
 
 from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
-from anew.families.transformer.contexts.context_scoring import LogitsOf
+from anew.families.transformer.contexts.context_scoring import MAX_FITTED_TARGETS, LogitsOf
 from anew.families.transformer.counts.gate_features import GateInputs
 from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.drawing.known_records import KnownRecords
@@ -19,10 +19,8 @@ from anew.families.transformer.drawing.record_nearness import draws_copies
 from anew.families.transformer.drawing.sampler import SampledFamily
 from anew.families.transformer.sweep_sequences import sequences_of
 
-# Held-out targets to which the gate is fitted, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
-# proteins (docs/log.md, 2026-11-25).
-MAX_FITTED_TARGETS = 131_072
-MAX_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
+# Log-probabilities of held-out targets together, 64 MB: fewer targets for a large vocabulary
+MAX_FITTED_VALUES = 16_777_216
 RECORDS_LEFT_OUT = (
     "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
     "near to a training record; scores still use these records."
@@ -30,8 +28,8 @@ RECORDS_LEFT_OUT = (
 OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
 
 
-def fit_gate(family: SampledFamily, mixer: NgramMixer, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
-    """Fit the gate to held-out records, and draw without aligned records if samples would come too near to them.
+def fit_mixer(family: SampledFamily, mixer: NgramMixer, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
+    """Fit the gate of a mixer to held-out records, and draw without aligned records if samples would come too near to them.
 
     Args:
         family: What the mixer is a part of.

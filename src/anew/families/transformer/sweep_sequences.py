@@ -47,8 +47,14 @@ def evenly_spread(count: int, share: float) -> Ints:
     return np.unique(np.linspace(0, count - 1, max(1, round(min(1.0, share) * count))).round().astype(np.int64))
 
 
-def thinned_sequences(sweep: Iterable[Batch], max_tokens: int) -> tuple[list[Ints], list[int], bool]:
+def thinned_sequences(
+    sweep: Iterable[Batch], max_tokens: int, back_id: int | None = None
+) -> tuple[list[Ints], list[int], bool]:
     """Token sequences of a sweep's batches, at most `max_tokens` in total, from everywhere in it.
+
+    Args:
+        back_id: With which sequences begin that are read backwards: a batch of them follows the same one read forwards, and both
+            orders of a sequence are kept, or neither.
 
     Returns:
         The sequences, the class of each, -1 without, and whether they are all of the sweep.
@@ -57,10 +63,12 @@ def thinned_sequences(sweep: Iterable[Batch], max_tokens: int) -> tuple[list[Int
     classes: list[int] = []
     # Those with the largest values are left out: the others are evenly spread over the sweep, whatever the bound
     values: Doubles = np.zeros(0)
+    batch_values: Doubles = np.zeros(0)
     bound, num_read, size = 1.0, 0, 0
     for batch in sweep:
-        batch_values = (num_read + np.arange(len(batch))) * GOLDEN_RATIO % 1.0  # (B,)
-        num_read += len(batch)
+        if back_id is None or not bool((batch.x[:, 0] == back_id).any()):
+            batch_values = np.arange(num_read, num_read + len(batch), dtype=np.float64) * GOLDEN_RATIO % 1.0  # (B,)
+            num_read += len(batch)
         rows = np.flatnonzero(batch_values < bound)
         batch_rows = _rows_of(batch, rows)
         kept += batch_rows
@@ -72,7 +80,7 @@ def thinned_sequences(sweep: Iterable[Batch], max_tokens: int) -> tuple[list[Int
             stays = values < bound
             kept, classes, values = list(compress(kept, stays)), list(compress(classes, stays)), values[stays]
             size = sum(map(len, kept))
-    return kept, classes, len(kept) == num_read
+    return kept, classes, bound == 1.0
 
 
 def _rows_of(batch: Batch, rows: Ints) -> list[Ints]:

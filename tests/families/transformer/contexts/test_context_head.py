@@ -199,12 +199,26 @@ def test_a_restored_family_is_the_same(family: Transformer) -> None:
 
 def test_probabilities_of_other_kinds_of_errors_are_refused(family: Transformer) -> None:
     state = {key: tensor.clone() for key, tensor in family.state_dict().items()}
-    state["contexts.acceptance"] = state["contexts.acceptance"][:-1]
+    state["contexts.acceptance"] = torch.ones(NUM_ERRORS + 1)
     other = Transformer(TEXT, TransformerConfig(**SMALL, ngrams=False, contexts=True))  # type: ignore[arg-type]
     other.allocate_buffers({key: tensor.shape for key, tensor in state.items()})
     other.load_state_dict(state)
     with pytest.raises(ValueError, match="inconsistent"):
         other.check_state()
+
+
+@pytest.mark.parametrize("num_kinds", [1, 26])  # earlier versions had 26
+def test_errors_of_kinds_that_a_run_does_not_know_are_accepted(family: Transformer, num_kinds: int) -> None:
+    state = {key: tensor.clone() for key, tensor in family.state_dict().items()}
+    state["contexts.acceptance"] = torch.full((num_kinds,), 0.5)
+    other = Transformer(TEXT, TransformerConfig(**SMALL, ngrams=False, contexts=True)).eval()  # type: ignore[arg-type]
+    other.allocate_buffers({key: tensor.shape for key, tensor in state.items()})
+    other.load_state_dict(state)
+    other.check_state()
+    assert other.contexts is not None and other.contexts.accepted_errors is not None
+    assert other.contexts.accepted_errors.tolist() == [0.5] * num_kinds + [1.0] * (NUM_ERRORS - num_kinds)
+    *_, last = other.sample(SampleRequest(2, sampling=TransformerSampling(max_tokens=8, min_p=0.05)), 0)  # type: ignore[call-arg]
+    assert last.shape[1] >= 8
 
 
 @pytest.mark.parametrize(("name", "value"), [("text", 12), ("text", -1), ("spelling_starts", 99), ("acceptance", 2)])

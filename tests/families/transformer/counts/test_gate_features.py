@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,23 @@ def test_one_row_equals_that_row_among_many(has_aligned: bool) -> None:
         own_log_odds = None if log_odds is None else log_odds[row]
         own = gate_features(counts, contexts[:, row], own_models, recent[row], own_log_odds)
         np.testing.assert_allclose(own[0], features[i], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("has_aligned", [False, True])
+def test_runs_read_their_gates_by_the_order_of_the_columns(has_aligned: bool) -> None:
+    counts = KneserNey.fit([np.array([0, 1, 0, 1, 0, 2])], 4, 1)
+    contexts = counts.walk(np.array([0]), np.array([1]))  # after 0, which 1 and 2 followed
+    probs = np.array([[0.5, 0.25, 0.125, 0.125], [0.25, 0.25, 0.25, 0.25], [0.7, 0.1, 0.1, 0.1]])
+    models = [Distribution(p[None].astype(np.float32), np.log(p[None]).astype(np.float32)) for p in probs]
+    recent = np.array([[0.2, 0.3, 0.5]])
+    of_network, of_counts, of_aligned = (1.75 * math.log(2), 0.5), (math.log(4), 0.25), (0.940448, 0.7)
+    backoff = float(counts.levels[1].backoff[contexts[1, 0]])
+    expected = [0, 1, math.log(2), backoff, *of_network, *of_counts, 0.2, 0.3, 0.04, 0.09, 0.06]
+    if has_aligned:
+        log_odds = np.array([40], dtype=np.float32)  # 30 count
+        features = gate_features(counts, contexts, models, recent, log_odds)
+        expected += [*of_aligned, 3, 0.5, 0.1, 0.15, 0.25]
+    else:
+        features = gate_features(counts, contexts, models[:2], recent[:, :2], None)
+    assert features.tolist() == [pytest.approx([*expected, 1], rel=1e-5)]
+    assert features.shape == (1, num_features(1, has_aligned))

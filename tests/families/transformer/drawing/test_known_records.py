@@ -11,7 +11,7 @@ import torch
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing.known_records import KnownRecords, are_documents_of
-from anew.families.transformer.drawing.record_sampler import record_lengths, with_rows
+from anew.families.transformer.drawing.record_sampler import key_groups, record_lengths, with_rows
 from anew.families.transformer.family import Transformer
 from anew.functional.key_fields import KeyField
 
@@ -79,7 +79,19 @@ def test_hashes_are_of_the_content_of_whole_records() -> None:
     assert whole is not None
     assert whole == known.hash_of(np.array([0, 1, 5, 5, 5])) != known.hash_of(np.array([1, 0, 5]))
     assert known.hash_of(np.array([4, 0, 1])) is None  # cut off
-    assert known.hash_of(np.array([3, 0, 1, 5])) != whole  # read backwards
+    assert known.hash_of(np.array([3, 1, 0, 5])) == whole != known.hash_of(np.array([3, 0, 1, 5]))  # read backwards
+
+
+def test_both_orders_of_a_sequence_are_one_record() -> None:
+    special = {**SPECIAL, "back": 3}
+    records = [np.array([4, *divmod(i, 3), *divmod(i * i % 7, 3), 5]) for i in range(9)]
+    backwards = [np.array([3, *record[-2:0:-1], 5]) for record in records]
+    parts = [np.array([4, 0, 0, 0]), np.array([1, 2, 5])] * 2  # of a long sequence, which both orders have
+    known = KnownRecords(special)
+    known.fit([*records, *parts[:2], *backwards, *parts[2:]])
+    assert len(known.stored()) == len(records) + 1
+    assert len(known.among(records)) == len(known.among(backwards)) == len(records)
+    assert not len(known.among(parts)) and not known.never_repeat  # too few to tell
 
 
 def test_they_are_restored_and_checked() -> None:
@@ -213,6 +225,12 @@ def codes_of(family: Transformer, n: int, prompt: list[int] | None = None, **sam
     return [tuple(row[: row.index(30)]) if 30 in row else () for row in last.tolist()]
 
 
+def drawn_rows(family: Transformer, keys: list[tuple[int, int]]) -> list[list[int]]:
+    """The content of samples with these keys."""
+    *_, last = family.sample(SampleRequest(len(keys), keys=tuple(keys)), 0)
+    return [row[: row.index(32)] if 32 in row else row for row in last.tolist()]
+
+
 def test_codes_that_never_repeat_are_new_in_samples() -> None:
     family, known = coded_family(450)
     assert family.known is not None and family.known.key_fields == (KeyField(" ", 0),)
@@ -221,6 +239,32 @@ def test_codes_that_never_repeat_are_new_in_samples() -> None:
     whole = [code for code in now if code]
     assert len(set(whole)) == len(whole) > 20
     assert codes_of(family, 20) == now[:20]  # the first samples are the same, however many are drawn
+
+
+def test_requests_that_are_drawn_together_do_not_judge_each_other() -> None:
+    family = coded_family(450)[0]
+    alone = drawn_rows(family, [(0, i) for i in range(20)])
+    twice = drawn_rows(family, [(0, i) for i in range(20)] * 2)
+    assert twice[:20] == twice[20:] == alone
+    others = drawn_rows(family, [(1, i) for i in range(10)])
+    assert drawn_rows(family, [*((1, i) for i in range(10)), *((0, i) for i in range(20))]) == others + alone
+
+
+def test_keys_are_grouped_by_seed_and_successive_indices() -> None:
+    keys = [(0, 0), (0, 1), (0, 0), (0, 1), (1, 2), (1, 3), (1, 5)]
+    assert key_groups(keys) == [0, 0, 1, 1, 2, 2, 3]
+    assert key_groups([(7, 256)]) == [0]
+
+
+def test_keys_of_samples_are_known_or_not_each_for_itself() -> None:
+    family, codes = coded_family(450)
+    assert family.known is not None
+    known_code, other = next(iter(codes)), next((a, b) for a in range(30) for b in range(30) if (a, b) not in codes)
+    rows = np.array([[31, *code, 30, 0, 32] for code in (other, known_code, other)])
+    keys = family.known.keys_of(rows, np.full((3, 1), 31))
+    assert [len(of_sample) for of_sample in keys] == [1, 1, 1]
+    assert family.known.have_known_keys([[], *keys]).tolist() == [False, False, True, False]
+    assert family.known.have_known_keys([[], []]).tolist() == [False, False]
 
 
 def test_codes_repeat_where_those_of_few_records_do_not_tell() -> None:

@@ -47,16 +47,14 @@ def test_samples_that_would_follow_single_records_are_drawn_without_them() -> No
     again.load_state_dict(family.state_dict())
     assert again.mixer is not None and again.mixer.aligned and not again.mixer.drawing().aligned
     assert torch.equal(again.bits(held_out), family.bits(held_out))
-    assert not draws_copies(
-        family, mixer.records, list(held_out.x.numpy()), [-1] * len(held_out)
-    )  # so they are far enough now
+    # So they are far enough now
+    assert not draws_copies(family, mixer.records, list(held_out.x.numpy()), [-1] * len(held_out))
     assert len(family.remarks()) == 1 and "without following similar training records" in family.remarks()[0]
     mixer._buffers.pop("gate_without_records")
     assert family.remarks() == ()
     assert draws_copies(family, mixer.records, list(held_out.x.numpy()), [-1] * len(held_out))
-    assert not draws_copies(
-        family, mixer.records, list(train.x.numpy()), [-1] * len(train)
-    )  # data whose records repeat
+    # Data whose records repeat
+    assert not draws_copies(family, mixer.records, list(train.x.numpy()), [-1] * len(train))
 
 
 def test_samples_have_the_classes_of_held_out_records(monkeypatch: pytest.MonkeyPatch) -> None:

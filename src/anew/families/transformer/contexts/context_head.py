@@ -44,7 +44,8 @@ FLOAT_BUFFERS = (
     "joint_by_node",
     "joint_by_last",
 )
-ACCEPTANCE = "acceptance"  # (G,) probability that each kind of error is accepted in drawing; older runs have none
+# (G,) probability that each kind of error is accepted in drawing; older runs have none, or not those of kinds that are newer
+ACCEPTANCE = "acceptance"
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
 
 
@@ -99,7 +100,6 @@ class ContextHead(FittedBuffers):
     def check(self) -> None:
         if not self.is_fitted:
             return
-        from anew.estimators.context_mixing.error_rates import NUM_ERRORS
         from anew.estimators.context_mixing.mixer import initial_joint, initial_parameters
 
         arrays = self.arrays()
@@ -116,9 +116,8 @@ class ContextHead(FittedBuffers):
         for name, array in expected.items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")
-        rates = self._buffers.get(ACCEPTANCE)
-        if rates is not None and (rates.shape != (NUM_ERRORS,) or not bool(((rates >= 0) & (rates <= 1)).all())):
-            raise ValueError("the probabilities that errors are accepted are inconsistent")
+        if ACCEPTANCE in self._buffers:
+            _all_rates(self.get_buffer(ACCEPTANCE).cpu().numpy())
 
     def clear_cache(self) -> None:
         self._mixer = None
@@ -160,7 +159,7 @@ class ContextHead(FittedBuffers):
         """(G,) probability that each kind of error is accepted; None if all are."""
         if ACCEPTANCE not in self._buffers:
             return None
-        accepted: Floats = self.get_buffer(ACCEPTANCE).cpu().numpy()
+        accepted = _all_rates(self.get_buffer(ACCEPTANCE).cpu().numpy())
         return accepted if bool((accepted < 1).any()) else None
 
     # -- many targets at once -------------------------------------------------------------------------------------------
@@ -461,6 +460,15 @@ def without(weights: Floats, tokens: Ints) -> Floats:
 def allowed_softmax(logits: Floats, allowed: Floats | None) -> Floats:
     """(n, V) probabilities, 0 for tokens that are not allowed. allowed: (n, V) 0 or 1; None allows all."""
     return softmax(logits if allowed is None else np.where(allowed > 0, logits, -np.inf))[0]
+
+
+def _all_rates(rates: Floats) -> Floats:
+    """(G,) those of a run; one of an earlier version accepts all errors of the kinds that it did not know. Raises ValueError."""
+    from anew.estimators.context_mixing.error_rates import NUM_ERRORS  # not above: it loads Numba
+
+    if rates.ndim != 1 or len(rates) > NUM_ERRORS or not bool(((rates >= 0) & (rates <= 1)).all()):
+        raise ValueError("the probabilities that errors are accepted are inconsistent")
+    return np.pad(rates, (0, NUM_ERRORS - len(rates)), constant_values=1.0)
 
 
 def _with_prefix(arrays: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -19,7 +19,7 @@ from anew.core.specs import Batch
 from anew.families.transformer.contexts.context_head import ContextHead, PathLogits
 from anew.families.transformer.sweep_sequences import segments_of
 
-# Held-out targets to which weights are fitted; as many as for the gate, see `gate_fitting.py`
+# Held-out targets to which weights, or the gate, are fitted: 16,384 cost .02 bits on clusters of proteins (docs/log.md, 2026-11-25)
 MAX_FITTED_TARGETS = 131_072
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192

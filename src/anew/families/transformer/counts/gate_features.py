@@ -100,7 +100,8 @@ def _joined(contexts: Sequence[Ints], num_parts: int) -> Ints | None:
 
 
 def num_features(order: int, has_aligned: bool) -> int:
-    """F, for contexts of up to `order` tokens."""
+    """F, for contexts of up to `order` tokens: one for each length of the context (from 0), 2 of the longest one, 2 of each model, 5 of
+    how network and counts did before, and 1; with aligned records 2 of these, 1 of the evidence, and 4 of how they did."""
     return order + (20 if has_aligned else 13)
 
 

@@ -16,9 +16,8 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from anew.core.arrays import Numbers
+from anew.core.arrays import Bools, Ints, Numbers
 from anew.core.specs import Tokens
 from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.functional.key_fields import DELIMITERS, MAX_COLUMNS, KeyField, find_key_fields, hardly_repeat
@@ -26,7 +25,6 @@ from anew.functional.key_fields import DELIMITERS, MAX_COLUMNS, KeyField, find_k
 # Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
 # reported (docs/log.md, 2026-11-27).
 MAX_REPEATED = 0.5
-Ints = NDArray[np.int64]
 
 
 class KnownRecords(FittedBuffers):
@@ -62,7 +60,8 @@ class KnownRecords(FittedBuffers):
 
     def fit(self, sequences: Sequence[Ints]) -> None:
         """Keep the hashes of records (ids with begin and end), and of the beginnings of those that were too long, unless most
-        records repeat."""
+        records repeat. Others are passed over: the same records read backwards, and later parts of long ones."""
+        sequences = [ids for ids in sequences if self.begin_id is None or (len(ids) and ids[0] == self.begin_id)]
         record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
         unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
         if len(unique) and counts[counts > 1].sum() <= MAX_REPEATED * len(record_hashes):
@@ -92,23 +91,35 @@ class KnownRecords(FittedBuffers):
             return ()
         return tuple(KeyField(chr(mark), column) for mark, column in self.get_buffer("fields").tolist())
 
-    def keys_of(self, ids: Ints, prompt: Ints) -> list[int]:
-        """Hashes of what a sample has in the key fields, but for fields that hold what its prompt has there and nothing more.
+    def keys_of(self, rows: Ints, prompts: Ints) -> list[list[int]]:
+        """Of each sample, hashes of what it has in the key fields, but for fields that hold what its prompt has there and nothing more.
 
         Args:
-            ids: (L,) those of the sample, the prompt first.
-            prompt: (l,).
+            rows: (n, L) the samples, the prompt first.
+            prompts: (n, l).
         """
-        fields, text = self.key_fields, self._text_of(ids)
-        if text is None or not fields:
+        fields = self.key_fields
+        if not fields:
+            return [[] for _ in rows]
+        return [self._keys_of(fields, ids, prompt) for ids, prompt in zip(rows, prompts, strict=True)]
+
+    def _keys_of(self, fields: Sequence[KeyField], ids: Ints, prompt: Ints) -> list[int]:
+        text = self._text_of(ids)
+        if text is None:
             return []
         prompt_text = self._text_of(prompt) or ""
         judged = [field for field in fields if not prompt_text or field.value(prompt_text) != field.value(text)]
         return [key for field in judged if (key := _key_of(field, text)) is not None]
 
-    def has_keys(self, keys: Sequence[int]) -> bool:
-        """Whether a training record has one of these keys."""
-        return bool(keys) and bool(_are_in(self.get_buffer("keys").cpu().numpy(), np.array(keys)).any())
+    def have_known_keys(self, keys: Sequence[Sequence[int]]) -> Bools:
+        """(n,) whether a training record has one of the keys of each sample, as `keys_of` gives them."""
+        are_known = np.zeros(len(keys), dtype=bool)
+        if any(keys):
+            owners = np.repeat(np.arange(len(keys)), [len(of_sample) for of_sample in keys])
+            values = np.array([key for of_sample in keys for key in of_sample], dtype=np.int64)
+            is_there = _are_in(self.get_buffer("keys").cpu().numpy(), values)
+            are_known[owners[is_there]] = True
+        return are_known
 
     def _text_of(self, ids: Ints) -> str | None:
         """The text of a record's ids, up to its end; None where it was read backwards, or tokens have no spellings."""
@@ -130,12 +141,13 @@ class KnownRecords(FittedBuffers):
         return self.is_fitted and "others" not in self._buffers
 
     def hash_of(self, ids: Ints) -> int | None:
-        """Hash of a whole record, with or without its begin token; None for other ids: without an end, or read backwards."""
+        """Hash of a whole record, with or without its begin token, the same if it is read backwards; None for ids without an end."""
         ends = np.flatnonzero(ids == self.end_id)
         if not len(ends):
             return None
-        first = int(len(ids) > 0 and ids[0] == self.begin_id)
-        return _hash(ids[first : int(ends[0])])
+        is_backwards = ids[0] == self.back_id
+        content = ids[int(is_backwards or ids[0] == self.begin_id) : int(ends[0])]
+        return _hash(content[::-1] if is_backwards else content)
 
     def _is_beginning(self, ids: Ints) -> bool:
         """Whether ids are the beginning of a record that was cut."""
@@ -176,10 +188,10 @@ class KnownRecords(FittedBuffers):
                 raise ValueError("the key fields of known records are inconsistent")
 
 
-def _are_in(stored: Ints, values: Ints) -> NDArray[np.bool_]:
+def _are_in(stored: Ints, values: Ints) -> Bools:
     """(n,) whether each of the values (n,) is among the stored ones (K,), which rise."""
     places = np.searchsorted(stored, values).clip(max=len(stored) - 1)
-    is_there: NDArray[np.bool_] = stored[places] == values if len(stored) else np.zeros(len(values), dtype=bool)
+    is_there: Bools = stored[places] == values if len(stored) else np.zeros(len(values), dtype=bool)
     return is_there
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from anew.core.arrays import Bools, Doubles, Floats, Ints
+from anew.core.arrays import Bools, Doubles, Floats, Ints, piece_bounds
 from anew.estimators.own_passages import (
     NUM_KINDS,
     NUM_LENGTHS,
@@ -258,13 +258,8 @@ def _rates(tallies: Ints) -> Doubles:
 def _pieces(text: Ints, end_id: int | None, step: int) -> list[Ints]:
     """Every `step`-th piece of the documents of a text."""
     ends = np.flatnonzero(text == end_id) + 1 if end_id is not None else np.zeros(0, dtype=np.int64)
-    starts, stops = np.append(0, ends), np.append(ends, len(text))  # (documents,)
-    counts = -(-(stops - starts) // PIECE_TOKENS)  # (documents,) pieces of each
-    owners = np.repeat(np.arange(len(counts)), counts)[::step]
-    numbers = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts))[::step]  # within a document
-    firsts = starts[owners] + numbers * PIECE_TOKENS
-    lasts = np.minimum(firsts + PIECE_TOKENS, stops[owners])
-    return [text[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+    firsts, lasts = piece_bounds(np.append(0, ends), np.append(ends, len(text)), PIECE_TOKENS)
+    return [text[first:last] for first, last in zip(firsts[::step].tolist(), lasts[::step].tolist(), strict=True)]
 
 
 def _read(ids: Ints) -> OwnPassage:

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.arrays import Bools, Ints
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.counts.ngram_mixer import NgramMixer
-from anew.families.transformer.drawing.known_records import Ints, KnownRecords
+from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.sampler import SampledFamily, TokenSampler
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
-Bools = NDArray[np.bool_]
 
 
 class RecordFamily(SampledFamily, Protocol):
@@ -70,8 +70,8 @@ class RecordSampler:
             yield draft
         if sampler.is_greedy:  # it would be the same again
             return
-        seeds = [seed for seed, _ in self.keys]
-        faults = _Faults(self.known, self.shortest, self.family.spec.special, sampler.prompt, seeds)
+        groups = key_groups(self.keys)
+        faults = _Faults(self.known, self.shortest, self.family.spec.special, sampler.prompt, groups)
         rows = faults.refused(draft.numpy(), np.arange(self.request.n))
         attempt = 0
         while len(rows):
@@ -97,13 +97,14 @@ class RecordSampler:
 class _Faults:
     """Which of n samples are drawn again, and how often they were.
 
-    A sample is judged by those before it, of the same seed: so the first ones are the same, however many are drawn.
+    A sample is judged by those before it in its group of keys: so the first ones of a request are the same, however many are drawn, and
+    whatever other requests are drawn with it.
 
     Args:
         known, shortest: See `RecordSampler`.
         special: Ids of the symbols that are not part of a record's content, by name.
         prompts: (n, l).
-        seeds: The seed of each sample.
+        groups: See `key_groups`.
     """
 
     def __init__(
@@ -112,10 +113,10 @@ class _Faults:
         shortest: int,
         special: Mapping[str, int],
         prompts: Ints,
-        seeds: Sequence[int],
+        groups: Sequence[int],
     ) -> None:
-        self.known, self.shortest, self.special, self.prompts, self.seeds = known, shortest, special, prompts, seeds
-        n = len(seeds)
+        self.known, self.shortest, self.special, self.prompts, self.groups = known, shortest, special, prompts, groups
+        n = len(groups)
         self._is_known, self._is_cut, self._is_short = np.zeros((3, n), dtype=bool)
         # Hashes of what no other sample may have: keys, and whole records
         self._values: list[list[int]] = [[] for _ in range(n)]
@@ -139,22 +140,30 @@ class _Faults:
             self._is_short[rows] = (lengths > 0) & (lengths < SHORTER * self.shortest)
         if self.known is None:
             return
-        self._is_known[rows] = False
+        keys = self.known.keys_of(ids, self.prompts[rows])
+        self._is_known[rows] = self.known.have_known_keys(keys)
         self._is_known[rows[self.known.among(ids)]] = True
-        for row, sample in zip(rows.tolist(), ids, strict=True):
-            keys = self.known.keys_of(sample, self.prompts[row])
-            self._is_known[row] |= self.known.has_keys(keys)
+        for row, sample, of_sample in zip(rows.tolist(), ids, keys, strict=True):
             record = self.known.hash_of(sample) if self.known.never_repeat else None
-            self._values[row] = keys if record is None else [*keys, record]
+            self._values[row] = of_sample if record is None else [*of_sample, record]
 
     def _repeats_others(self) -> Bools:
-        """(n,) whether each sample has a value that one before it has."""
-        is_repeated, seen = np.zeros(len(self.seeds), dtype=bool), set[tuple[int, int]]()
-        for row, seed in enumerate(self.seeds):
-            values = {(seed, value) for value in self._values[row]}
+        """(n,) whether each sample has a value that one before it in its group has."""
+        is_repeated, seen = np.zeros(len(self.groups), dtype=bool), set[tuple[int, int]]()
+        for row, group in enumerate(self.groups):
+            values = {(group, value) for value in self._values[row]}
             is_repeated[row] = not seen.isdisjoint(values)
             seen |= values
         return is_repeated
+
+
+def key_groups(keys: Sequence[tuple[int, int]]) -> list[int]:
+    """(n,) number of the group that each key (seed, index) is in: successive keys of one seed whose indices rise by one.
+
+    Requests that are drawn as one batch are told apart by this, unless one of the same seed begins where the one before it ends.
+    """
+    begins = [after != (seed, index + 1) for (seed, index), after in pairwise(keys)]
+    return list(accumulate(begins, initial=0))
 
 
 def record_lengths(ids: Ints, special: Mapping[str, int]) -> Ints:
