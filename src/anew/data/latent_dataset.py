@@ -6,11 +6,12 @@ latents. Whatever concerns the items themselves is asked of `base`, the plain mo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.specs import Batch, Codec, Condition, Spec, Tokens
@@ -20,6 +21,10 @@ from anew.data.types import DataBudget, DecodedItem, Item
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+P = ParamSpec("P")
+OwnerT = TypeVar("OwnerT", bound=Modality | Dataset)
+ResultT = TypeVar("ResultT")
 
 CODEC_BATCH = 64  # items in each call of a codec: always as many, so that latents never depend on the other items
 CACHE_BYTES = 512 * 2**20  # latents kept in memory; others are encoded again each time
@@ -48,9 +53,16 @@ def as_model_input(latents: Tensor, spec: Spec) -> Tensor:
     return torch.cat((begin, latents), 1)
 
 
-def _of_base(name: str) -> Callable[..., Any]:
+def _of_base(method: Callable[Concatenate[OwnerT, P], ResultT]) -> Callable[Concatenate[OwnerT, P], ResultT]:
     """A method that calls the one of this name of `base`."""
-    return lambda self, *args, **kwargs: getattr(self.base, name)(*args, **kwargs)
+
+    # What `wraps` would take over besides is the mark of abstract methods.
+    @functools.wraps(method, updated=())
+    def call(self: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        result: ResultT = getattr(self.base, method.__name__)(*args, **kwargs)
+        return result
+
+    return call
 
 
 class LatentModality(Modality):
@@ -99,21 +111,22 @@ class LatentModality(Modality):
 
     # ---- items: those of the base ----
 
-    validate_header = _of_base("validate_header")
-    remarks = _of_base("remarks")
-    encode = _of_base("encode")
-    encode_many = _of_base("encode_many")
-    to_items = _of_base("to_items")
-    units = _of_base("units")
-    picture = _of_base("picture")
-    save_item = _of_base("save_item")
-    merge_files = _of_base("merge_files")
-    prompt_file = _of_base("prompt_file")
-    calibration_size = _of_base("calibration_size")
-    calibrate = _of_base("calibrate")
-    state = _of_base("state")
-    restore = _of_base("restore")
-    save = _of_base("save")
+    validate_header = _of_base(Modality.validate_header)
+    remarks = _of_base(Modality.remarks)
+    encode = _of_base(Modality.encode)
+    encode_many = _of_base(Modality.encode_many)
+    to_items = _of_base(Modality.to_items)
+    units = _of_base(Modality.units)
+    picture = _of_base(Modality.picture)
+    save_item = _of_base(Modality.save_item)
+    merge_files = _of_base(Modality.merge_files)
+    prompt_file = _of_base(Modality.prompt_file)
+    calibration_size = _of_base(Modality.calibration_size)
+    calibrate = _of_base(Modality.calibrate)
+    state = _of_base(Modality.state)
+    encoding_state = _of_base(Modality.encoding_state)
+    restore = _of_base(Modality.restore)
+    save = _of_base(Modality.save)
 
 
 class LatentDataset(Dataset):
@@ -183,6 +196,6 @@ class LatentDataset(Dataset):
         self.base.fit(size)
         return self.spec
 
-    items = _of_base("items")
-    near_duplicate_groups = _of_base("near_duplicate_groups")
-    state = _of_base("state")
+    items = _of_base(Dataset.items)
+    near_duplicate_groups = _of_base(Dataset.near_duplicate_groups)
+    state = _of_base(Dataset.state)

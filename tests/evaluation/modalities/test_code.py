@@ -101,9 +101,8 @@ def test_without_held_out_code_no_grammar_is_said_not_to_fit() -> None:
     python = type("Language", (), {"suffix": ".py"})()
     evaluation = CodeEvaluation(text_inputs(["x = 1\n"] * 3, ["x = 1\n"], [], True, modality=python))
     assert not list(evaluation._parsing())
-    assert "there is no held-out code" in str(
-        [note.sentence for note in evaluation.notes]
-    ) and "does not fit" not in str([note.sentence for note in evaluation.notes])
+    sentences = str([note.sentence for note in evaluation.notes])
+    assert "there is no held-out code" in sentences and "does not fit" not in sentences
 
 
 def test_without_a_grammar_that_fits_it_counts_whether_brackets_close() -> None:

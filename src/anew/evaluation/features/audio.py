@@ -35,8 +35,8 @@ NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms on
 LOUD_DB, LOUD_BANDS = 40.0, 16
 MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that begin together: half a decibel; chosen
 # Root mean squared difference of two clips, where either is loud, up to which they count as identical. Half the loudness makes .02 to .11
-# decibels, a tenth .04 to .3; recordings of ten sets, if not copies of each other, differ by 2 or more, and short tones a semitone
-# apart by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips).
+# decibels, a tenth .04 to .3; sounds of six sets, if not copies of each other, differ by 2 or more, and short tones a semitone apart
+# mostly by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips).
 SAME_DB = 1.0
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
