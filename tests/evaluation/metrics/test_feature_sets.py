@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anew.core.arrays import Numbers
 from anew.evaluation.inputs import Clock
+from anew.evaluation import metrics
 from anew.evaluation.metrics import duplicates
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets, bootstrap_score, fidelity_scores
 from anew.evaluation.metrics.kernel import Grams, rbf_kernel
@@ -161,3 +164,10 @@ def test_a_classifier_sees_the_detail_where_there_is_some() -> None:
     assert scores["kernel_distance"].p > 0.01  # of the features, as everything else
     shorter = sets.head(40).detail
     assert shorter is not None and len(shorter.samples) == len(shorter.train) == 40
+
+
+def test_metrics_of_embedded_items_lie_where_they_are_looked_for() -> None:
+    subpackages = [info.name for info in pkgutil.iter_modules(metrics.__path__) if info.ispkg]
+    assert subpackages
+    for path in (path for name in subpackages for path in (Path(metrics.__path__[0]) / name).glob("*.py")):
+        assert "EXPORT = FeatureMetric" not in path.read_text(encoding="utf-8"), f"{path} would not be found"
