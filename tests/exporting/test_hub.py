@@ -116,10 +116,10 @@ def test_files_are_copied_piece_by_piece(
     monkeypatch.setattr("anew.exporting.hub.PIECE_BYTES", 100)
     write_parts = files.write_parts
 
-    def write(path: Path, parts: Iterable[bytes]) -> None:
+    def write(path: Path, parts: Iterable[bytes], *, sync: bool = True) -> None:
         pieces = list(parts)
         read_sizes.extend(map(len, pieces))
-        write_parts(path, pieces)
+        write_parts(path, pieces, sync=sync)
 
     monkeypatch.setattr("anew.exporting.hub.files.write_parts", write)
     (run / "samples").mkdir(exist_ok=True)
