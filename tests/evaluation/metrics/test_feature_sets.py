@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from anew.core.arrays import Numbers
-from anew.evaluation.inputs import Clock
 from anew.evaluation import metrics
+from anew.evaluation.inputs import Clock
 from anew.evaluation.metrics import duplicates
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets, bootstrap_score, fidelity_scores
 from anew.evaluation.metrics.kernel import Grams, rbf_kernel
