@@ -124,7 +124,7 @@ class DiskCache:
                 return
             handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")
             with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, allow_pickle=False, **arrays)
+                np.savez(stream, **arrays)  # type: ignore[arg-type]  # names of arrays are no other arguments
             os.replace(temporary, self._path(name))
         except OSError:
             self._works = False
