@@ -35,7 +35,7 @@ def families(regrets: Mapping[str, float], default_family: str) -> dict[str, flo
 
 
 def runs(lines: Iterable[str]) -> Iterator[dict[str, dict[str, Any]]]:
-    """The rows of each run of bench/regret.py by their names: a run ends where a name or the data changes back or on."""
+    """The rows of each run of bench/regret.py by name. A run ends where the data or the budget changes, or a name comes again."""
     rows: dict[str, dict[str, Any]] = {}
     place = None
     for row in map(json.loads, lines):

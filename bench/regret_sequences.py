@@ -57,15 +57,22 @@ def held_out(run: Path, data: Path) -> list[str]:
 
 def compare(options: argparse.Namespace, data: Path, budget: str, rows: Table) -> None:
     place = fresh(options.work / "regret_sequences" / f"{data.name}-{budget}")
-    facts, texts = {}, []
+    facts: dict[str, dict[str, Any]] = {}
+    texts: list[str] = []
     for name in options.only:
         settings = list(OTHERS.get(name, ()))
         if name in SIZES:
-            settings = [f"model_size={facts[DEFAULT]['model_size'] + SIZES[name]}"]
-        if settings != ["model_size=-1"] and (trained := train(options, data, budget, place / name, settings)):
+            model_size = facts[DEFAULT]["model_size"] + SIZES[name]
+            if model_size < 0:
+                print(f"  {name}: the default has the smallest size", flush=True)
+                continue
+            settings = [f"model_size={model_size}"]
+        if trained := train(options, data, budget, place / name, settings):
             texts = texts or held_out(place / name, data)
             scores = library.load(place / name).score(texts)
             facts[name] = trained | {"bits": scores.bits_per_unit, "units": scores.units}
+        elif name == DEFAULT:
+            return  # what it was refused for is printed; nothing can be compared with it
     best = min(facts, key=lambda name: facts[name]["bits"])
     for name, values in facts.items():
         regret = values["bits"] / facts[best]["bits"]

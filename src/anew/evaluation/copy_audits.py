@@ -42,7 +42,7 @@ class AuditSeries(Generic[ItemT]):
     compared: AuditSize | None = None
 
     def begin(self, n_samples: int, seconds: float) -> AuditSize | None:
-        """The size of the first audit, or of the one that follows those that ended; None if there is no time for one that proves more.
+        """The size of the first audit, or of the one that follows those that ended; None if time is too short for one that proves more.
 
         Args:
             n_samples: Number of samples.

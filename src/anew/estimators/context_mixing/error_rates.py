@@ -73,7 +73,7 @@ CLOSED_LEFT, CLOSED_RIGHT = 16, 17
 # innermost bracket was opened, or as far; each at the margin and beyond, and within one bracket or several
 ENDS_LEFT = 18
 # A pair of characters: both beyond ASCII, or one of them a letter or digit of ASCII, or another character of ASCII. Where scripts are
-# mixed, as in Japanese about computers, models of tokens stick scraps of Latin words to other letters, which is no end of a word
+# mixed, as in Japanese about computers, models of tokens stick scraps of Latin words to other letters, which no kind above counts
 NEW_PAIR = 26
 NUM_ERRORS = 29  # G; new kinds get the next numbers, since runs keep probabilities by number
 # Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. With one, a tenth of the rare

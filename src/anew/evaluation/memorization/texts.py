@@ -45,7 +45,7 @@ EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest
 # A passage in common counts from twice the median of those of real passages on, and from a quarter of a passage at the latest. A
 # chain of letters that has passages as long as real text has takes them all from its training text (docs/log.md, 2026-11-30).
 MIN_OF_MEDIAN, MIN_OF_PASSAGE = 2.0, 0.25
-# A run of one character is shortened to eight: a line of dashes is no passage; chosen
+# A run of one character is shortened to eight, since a line of dashes is not a passage; chosen
 LONG_RUN = re.compile(r"((.)\2{7})\2+", re.DOTALL)
 Numbers = NDArray[np.int32]
 Places = NDArray[np.intp]

@@ -44,7 +44,7 @@ class SampleTargets(NamedTuple):
     few_first: bool = False
 
     def in_short_report(self, is_crowded: bool) -> SampleTargets:
-        """The targets of a report in which there is no time to measure more samples than the answers need.
+        """The same for a report without time to measure more samples than the answers need.
 
         is_crowded: Whether cores are so crowded that drawing these may leave no time to measure any.
         """

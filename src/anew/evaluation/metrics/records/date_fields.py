@@ -62,7 +62,7 @@ _DATED = (
 )
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
-_ONE_DIGIT = re.compile(r":\d(?!\d)")  # a score such as 3:2 is no time of day
+_ONE_DIGIT = re.compile(r":\d(?!\d)")  # a score such as 3:2, which is not a time of day
 
 
 @dataclass(frozen=True)

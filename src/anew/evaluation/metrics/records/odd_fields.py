@@ -13,8 +13,8 @@ from anew.evaluation.metrics.two_sample import auc
 
 Rows = Sequence[Sequence[str]]  # rows of fields
 
-# Share of pairs of a sample and a real row that a field has to tell, and by how much more two fields have to tell than either;
-# chosen: what matters, and what is no accident
+# Share of pairs of a sample and a real row that a field has to tell, and by how much more two fields have to tell than either
+# of them alone: less does not matter, or may be chance; chosen
 LEAST, LEAST_GAIN = 0.6, 0.05
 MAX_COLUMNS = 20  # that are looked at; bounds the time
 VARIANCE_FLOOR = 1e-6  # least variance of a direction, as a share of the mean one: fields are rounded
