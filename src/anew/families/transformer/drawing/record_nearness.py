@@ -6,14 +6,19 @@ Legend for shapes: n samples or records, L tokens of the longest.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from anew.core.arrays import Ints
 from anew.core.specs import SampleRequest
 from anew.estimators.alignment_experts import AlignmentIndex
 from anew.families.transformer.config import TransformerSampling
-from anew.families.transformer.drawing.sampler import Ints, SampledFamily, TokenSampler
+from anew.families.transformer.drawing.sampler import TokenSampler
+
+if TYPE_CHECKING:
+    from anew.families.transformer.family import Transformer
 
 NUM_DRAWN = 32  # samples, which take a second
 NUM_HELD_OUT = 64  # records that they are compared with; chosen
@@ -26,7 +31,7 @@ MAX_NEARER = 0.25
 
 
 def draws_copies(
-    family: SampledFamily, records: AlignmentIndex, held_out: Sequence[Ints], classes: Sequence[int]
+    family: Transformer, records: AlignmentIndex, held_out: Sequence[Ints], classes: Sequence[int]
 ) -> bool:
     """Whether far more samples than held-out records are near to a training record.
 
