@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.records.date_fields import DateFormat, date_format
+from anew.evaluation.metrics.records.date_fields import date_features
+from anew.functional.dates import DateFormat, date_format
 
 # The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
 # names of two words.
@@ -139,7 +140,7 @@ class Column:
 
     def features(self, fields: Sequence[str]) -> Array:
         """(n, d) features of valid fields: a flag for each missing value and level, then a number, its rank and its decimals, or what
-        `DateFormat` says of dates, or the length of other values, and each integer in them with its rank."""
+        `date_features` says of dates, or the length of other values, and each integer in them with its rank."""
         values_with_flag = (*self.missing, *self.levels)
         flags = np.array([[field == value for value in values_with_flag] for field in fields], dtype=np.float64)
         flags = flags.reshape(len(fields), len(values_with_flag))
@@ -150,7 +151,7 @@ class Column:
         if self.dates is None:
             further = np.array([[num_decimals(field, self.thousands)] for field in fields], dtype=np.float64)
         else:
-            further = self.dates.features(values)
+            further = date_features(self.dates, values)
         return np.column_stack([flags, _number_features(values, self.numbers), further])
 
     def _integer_features(self, fields: Sequence[str]) -> list[Array]:
