@@ -91,7 +91,7 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
         "and of what their texts say about other fields, trained on one half and tested on the other"
     )
     score = classifier_score(COLUMNS_AUC, replace(compared, views=views), sets.seed, source)
-    odd = odd_fields(form, rows[0], rows[1], other_rows) if score.value > NAMED_FROM else ""
+    odd = odd_fields(form, rows[0], rows[1], other_rows, endings) if score.value > NAMED_FROM else ""
     yield replace(score, note=f"above all {odd}" if odd else "")
 
 
