@@ -84,8 +84,10 @@ class Samples(Sequence[DecodedItem]):
     def __getitem__(self, index: int | slice) -> DecodedItem | Samples:
         if not isinstance(index, slice):
             return self._items[index]
-        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index])
         places = range(*index.indices(len(self)))
+        # Others than successive samples are numbered anew
+        first, total = (self.first + places.start, self.total) if places.step == 1 else (0, None)
+        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index], first, total)
         part._file_format = self._file_format
         part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
         return part
