@@ -144,7 +144,7 @@ def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _thinned(records: Sequence[str], most: int) -> Sequence[str]:
-    """At most so many records, from everywhere in a list."""
+    """Records from everywhere in a list. most: the number of them, at most."""
     return records[:: max(1, -(-len(records) // most))]
 
 

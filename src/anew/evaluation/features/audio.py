@@ -31,7 +31,7 @@ SEARCHED_AT_ONCE = 2_000  # training clips among which the nearest are searched 
 COMPARED_AT_ONCE = 256  # pairs of clips that are compared in full at once, which takes 19 MB
 PITCH_WINDOW = 0.04  # seconds of a stretch in which a pitch is searched: two periods of the lowest pitch
 NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms only, and knows no rate
-# Loud parts of a clip, at any shift in time, are compared in so many bands: noise of a hundredth of the peak, which fills silent places,
+# Loud parts of a clip, at any shift in time, are compared in LOUD_BANDS: noise of a hundredth of the peak, which fills silent places,
 # leaves them as they are, and quarters of the bands cost a quarter (docs/log.md, 2026-11-30)
 LOUD_DB, LOUD_BANDS = 40.0, 16
 MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that begin together: half a decibel; chosen

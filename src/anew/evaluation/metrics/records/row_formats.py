@@ -18,10 +18,8 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.records.date_fields import date_features
 from anew.functional.dates import DateFormat, date_format
+from anew.functional.key_fields import DELIMITERS
 
-# The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
-# names of two words.
-DELIMITERS = "\t;|, "
 # Of records that are no rows, but have parts; prose and names have none of these in each record.
 MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
 # With the number of them that a record has at least; an arrow divides the two sides of a reaction
@@ -268,6 +266,7 @@ def row_format(records: Sequence[str]) -> RowFormat | None:
         if width >= 2 and count >= REGULAR * len(rows):
             by_column = zip(*(row for row in rows if len(row) == width), strict=True)
             columns = tuple(_column(fields) for fields in by_column)
+            # Blanks divide rows that have numbers, such as log lines: not names of two words
             if delimiter != " " or any(column.numbers is not None for column in columns):
                 return RowFormat(Delimited(delimiter, width), columns)
     return None
