@@ -264,7 +264,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         if self.own_passages is not None and self.own_passages.is_counted:
-            leave_out_recurring_keys(self, request_of)
+            if self.known is not None:
+                leave_out_recurring_keys(self, self.known, request_of)
             yield from calibrate_samples(self, self.own_passages, documents, request_of)
 
     # -- score ----------------------------------------------------------------------------------------------------------

@@ -6,31 +6,27 @@ fill the gaps of the data with preference, and take several times as long.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from anew.families.base import RequestOf
 from anew.families.transformer.config import TransformerSampling
-from anew.families.transformer.drawing.sampler import TokenSampler
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
+from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.sampler import SampledFamily, TokenSampler
 
 NUM_DRAWN = 64  # samples, which tell a share of .35 from one half: more than half are known with a chance of .005
 MAX_KNOWN = 0.5  # share of samples with a known value up to which they are drawn again
 SEED = 2**31 - 1  # not one that users are likely to take
 
 
-def leave_out_recurring_keys(family: Transformer, request_of: RequestOf) -> None:
+def leave_out_recurring_keys(family: SampledFamily, known: KnownRecords, request_of: RequestOf) -> None:
     """Draw samples, and let all later ones have known values in the key fields in which most of these have one.
 
     Args:
-        family: One that keeps known records.
+        known: Those of the family.
         request_of: See `Family.calibrate_drawing`.
     """
-    if family.known is None or not family.known.key_fields:
+    if not known.key_fields:
         return
     request = request_of(NUM_DRAWN, SEED)
     sampler = TokenSampler(family, request, request.sampling_as(TransformerSampling), request.sample_keys(SEED))
     *_, draft = sampler
-    shares = family.known.known_shares(draft.numpy(), sampler.prompt)
-    family.known.leave_out_fields([field for field, share in shares.items() if share > MAX_KNOWN])
+    shares = known.known_shares(draft.numpy(), sampler.prompt)
+    known.leave_out_fields([field for field, share in shares.items() if share > MAX_KNOWN])
