@@ -66,7 +66,8 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
     if n < MIN_ROWS:
         return
     other_rows = _other_rows(form, training, {*samples, *held_out, *train}, rng)
-    relations, endings = (learner.learn(form.columns, other_rows) for learner in (TextRelations, FieldEndings))
+    relations = TextRelations.learn(form.columns, other_rows)
+    endings = FieldEndings.learn(form.columns, other_rows)
     centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
     rows = [part[:n] for part in rows]
     end_features = [endings.features(part) for part in rows]
