@@ -34,6 +34,7 @@ from anew.families.transformer.drawing.known_records import KnownRecords, are_do
 from anew.families.transformer.drawing.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
 from anew.families.transformer.drawing.passage_limit import PassageLimit
 from anew.families.transformer.drawing.record_sampler import RecordSampler
+from anew.families.transformer.drawing.recurring_keys import leave_out_recurring_keys
 from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS, TokenSampler
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_fitting import fit_mixer, record_remarks, targets_of_records
@@ -208,6 +209,7 @@ class Transformer(Family[Tokens, TransformerConfig]):
 
     def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         if self.calibrates_drawing:
+            leave_out_recurring_keys(self, request_of)
             yield from calibrate_samples(self, documents, request_of)
 
     # -- score ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 
 from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
+from anew.core.wording import listed
 from anew.families.transformer.counts.gate_features import GateInputs
 from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.drawing.known_records import KnownRecords
@@ -27,6 +28,10 @@ MAX_FITTED_VALUES = 16_777_216
 RECORDS_LEFT_OUT = (
     "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
     "near to a training record; scores still use these records."
+)
+RECURRING_KEYS = (
+    "Samples may have the value of a training record in {}, although hardly two training records agree there: most samples had one when "
+    "they were drawn for the first time, so drawing all of them again would prefer what is missing in the data."
 )
 OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
 
@@ -69,6 +74,9 @@ def _max_targets(spec: Tokens) -> int:
 def record_remarks(mixer: NgramMixer, known: KnownRecords) -> tuple[str, ...]:
     """Sentences on how samples and training records go together, where a reader would expect something else."""
     remarks = (RECORDS_LEFT_OUT,) if mixer.drawing() is not mixer else ()
-    if not known.is_fitted or known.are_all:
+    if not known.is_fitted:
         return remarks
-    return (*remarks, OTHER_RECORDS.format(len(known.stored())))
+    if known.recurring_fields:
+        fields = listed([f"field {field.column + 1}" for field in known.recurring_fields])
+        remarks = (*remarks, RECURRING_KEYS.format(fields))
+    return remarks if known.are_all else (*remarks, OTHER_RECORDS.format(len(known.stored())))
