@@ -6,16 +6,13 @@ Legend for shapes: L tokens of a sequence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from anew.core.arrays import Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.families.transformer.counts.ngram_mixer import NgramMixer
+from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of, thinned_sequences
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
 
 MAX_KNOWN_TOKENS = (
     8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB; 6 MB for each key field
@@ -23,7 +20,7 @@ MAX_KNOWN_TOKENS = (
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 
 
-def fit_to_records(family: Transformer, sweep: Iterable[Batch]) -> list[Ints]:
+def fit_to_records(family: TransformerParts, sweep: Iterable[Batch]) -> list[Ints]:
     """Remember the records of a sweep, and count as many of them as the settings allow. Returns the records (L,).
 
     Where there are too many, both take records from everywhere in the sweep."""
@@ -37,7 +34,7 @@ def fit_to_records(family: Transformer, sweep: Iterable[Batch]) -> list[Ints]:
     return records
 
 
-def fit_to_texts(family: Transformer, sweep: Iterable[Batch], max_tokens: int) -> list[Ints]:
+def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: int) -> list[Ints]:
     """Count at most `max_tokens` of a sweep, or their contexts, as the settings say.
 
     Returns:

@@ -6,7 +6,7 @@ Legend for shapes: B examples, L targets of an example, V vocabulary, N targets 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -19,54 +19,36 @@ from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
-from anew.errors import ConfigError
 from anew.estimators.context_mixing import compilation
 from anew.families._sizes import weights_within
-from anew.families.base import Family, RequestOf, Scale, TokenDraft
+from anew.families.base import RequestOf, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.closed_form import fit_to_records, fit_to_texts
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.contexts.context_head import ContextHead
-from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.drawing.error_calibration import calibrate_samples
-from anew.families.transformer.drawing.known_records import KnownRecords, are_documents_of
-from anew.families.transformer.drawing.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
-from anew.families.transformer.drawing.passage_limit import PassageLimit
+from anew.families.transformer.drawing.known_records import are_documents_of
+from anew.families.transformer.drawing.own_passage_limit import COUNTED_TOKENS
 from anew.families.transformer.drawing.record_sampler import RecordSampler
 from anew.families.transformer.drawing.recurring_keys import leave_out_recurring_keys
 from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS, TokenSampler
-from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_fitting import fit_mixer, record_remarks, targets_of_records
+from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.portable import decoder_sampler, qwen3_decoder
 from anew.families.transformer.sizes import (
     CPU_SIZES,
-    MAX_CONTEXT_VOCAB,
     SIZES,
     enough_examples,
     notes_on_counts,
     suggest_config,
 )
 from anew.families.transformer.sweep_sequences import pieces_of
-from anew.families.transformer.token_mixer import TokenMixer
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
-from anew.nets.decoder import Decoder, DecoderConfig
 
 
-class Transformer(Family[Tokens, TransformerConfig]):
-    """P(token | tokens before), by a Qwen3-shaped decoder, with which statistical models are mixed.
-
-    What is fitted to the data in one go has no effect before.
-
-    Attributes:
-        net: The network.
-        mixer: N-gram counts, which are mixed with the network where `ngrams` is set.
-        contexts: Context mixing, in their place where `contexts` is set.
-        passages: How often samples of running text may continue passages of the training text.
-        own_passages: How often samples may continue passages of themselves.
-        known: Records of the training part, which samples must not be.
-    """
+class Transformer(TransformerParts):
+    """P(token | tokens before), by a Qwen3-shaped decoder with which statistical models are mixed."""
 
     Config: ClassVar[type] = TransformerConfig
     Sampling: ClassVar[type] = TransformerSampling
@@ -76,35 +58,6 @@ class Transformer(Family[Tokens, TransformerConfig]):
     no_interpolation_reason: ClassVar[str] = (
         "it samples one symbol after another; train gan, vae or diffusion on continuous data"
     )
-
-    def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
-        super().__init__(spec, config)
-        c = config
-        _check_config(spec, config)
-        # A label is a token before the others; the last id means that none is given.
-        self.num_label_tokens = 1 if spec.classes else 0
-        tokens_before_grid = max(0, spec.length - math.prod(spec.shape))
-        self.net = Decoder(
-            DecoderConfig(
-                vocab_size=spec.vocab + self.num_label_tokens * (spec.classes + 1),
-                hidden_size=c.width,
-                num_layers=c.layers,
-                num_heads=c.heads,
-                mlp_size=c.mlp_size,
-                context_length=spec.length + self.num_label_tokens,
-                tie_embeddings=c.tie_embeddings,
-                dropout=c.dropout,
-                neighbour_offsets=neighbour_offsets(spec.shape),
-                num_prefix=1 + self.num_label_tokens + tokens_before_grid,
-            )
-        )
-        never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
-        end_id = None if spec.packed or spec.shape else spec.special.get("end")
-        spellings = spec.spellings if end_id is not None else ()
-        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets, end_id, spec.classes, spellings)
-        self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets)
-        self.passages, self.own_passages = PassageLimit(self.contexts), OwnPassageLimit()
-        self.known = KnownRecords(spec.special, spec.spellings)
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -144,28 +97,9 @@ class Transformer(Family[Tokens, TransformerConfig]):
             losses = attention.cross_entropy(*self._counted_logits(batch, self.block_dtype))  # (N,)
         return Loss(losses.sum(), losses.numel())
 
-    @property
-    def _parts(self) -> dict[str, FittedBuffers]:
-        """Modules of what is fitted besides the network, by the name of their buffers."""
-        return {name: part for name, part in self.named_children() if isinstance(part, FittedBuffers)}
-
-    @property
-    def _is_of_records(self) -> bool:
-        return not self.spec.packed and not self.spec.shape
-
-    @property
-    def fitted_mixer(self) -> TokenMixer | None:
-        mixers: tuple[TokenMixer, ...] = (self.mixer, self.contexts)
-        return next((mixer for mixer in mixers if mixer.is_fitted), None)
-
-    @property
-    def token_mixer(self) -> TokenMixer | None:
-        """The statistical models that are mixed with the network in drawing; None before they are fitted."""
-        return None if self.fitted_mixer is None else self.fitted_mixer.drawing()
-
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens, their contexts and what sequences repeat of themselves, and remember the records."""
-        if self._is_of_records:
+        if self.is_of_records:
             texts = fit_to_records(self, sweep)
         elif self.spec.shape and not self.config.ngrams:
             return  # tokens of a codec: each batch that is read has to be encoded
@@ -180,14 +114,6 @@ class Transformer(Family[Tokens, TransformerConfig]):
 
     def note_partial_sweep(self) -> None:
         self.known.note_others()
-
-    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        for name, part in self._parts.items():
-            part.allocate_buffers(shapes_below(shapes, name))
-
-    def check_state(self) -> None:
-        for part in self._parts.values():
-            part.check()
 
     @property
     def max_calibrated_targets(self) -> int | None:
@@ -255,7 +181,7 @@ class Transformer(Family[Tokens, TransformerConfig]):
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: the prompt, then new tokens, and `pad` after `end`; then some records are redrawn."""
-        sampler = RecordSampler if self._is_of_records else TokenSampler
+        sampler = RecordSampler if self.is_of_records else TokenSampler
         yield from sampler(self, request, request.sampling_as(TransformerSampling), request.sample_keys(seed))
 
     def num_drafts(self, request: SampleRequest) -> int:
@@ -270,7 +196,7 @@ class Transformer(Family[Tokens, TransformerConfig]):
             yield TokenDraft(draft.numpy(), sampler.weights)
 
     def training_records(self, rows: Sequence[Numbers]) -> list[bool | None] | None:
-        if self._is_of_records:
+        if self.is_of_records:
             return self.known.are_known(rows, self.spec.length)
         end = self.spec.special.get("end")  # None where all text is one document
         if not self.contexts.is_fitted or end is None:
@@ -299,21 +225,16 @@ class Transformer(Family[Tokens, TransformerConfig]):
 
     # -- export ---------------------------------------------------------------------------------------------------------
 
-    @property
-    def _left_out(self) -> tuple[str, ...]:
-        """What the network alone lacks of the model, as exports name it."""
-        return tuple(name for part in self._parts.values() for name in part.left_out)
-
     def stock_decoder(self) -> StockDecoder:
         """A Qwen3 with the logits of the network."""
-        return qwen3_decoder(self.net, self.spec, self._left_out)
+        return qwen3_decoder(self.net, self.spec, self.left_out)
 
     def portable_sampler(self) -> PortableSampler:
         mixer = self.fitted_mixer
         first = None if mixer is None else torch.from_numpy(mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"], sampling["avoid_known"], sampling["match_error_rates"]
-        sampler = decoder_sampler(self.net, self.spec, first, sampling, self._left_out)
+        sampler = decoder_sampler(self.net, self.spec, first, sampling, self.left_out)
         return replace(sampler, may_repeat=self.known.is_fitted)
 
     # -- network --------------------------------------------------------------------------------------------------------
@@ -343,30 +264,6 @@ class Transformer(Family[Tokens, TransformerConfig]):
             return ids
         return torch.cat((self.label_ids(batch.labels, len(batch)).to(ids.device)[:, None], ids), 1)
 
-    def label_ids(self, labels: Tensor | None, n: int) -> Tensor:
-        """(n,) ids of the tokens of labels; a negative or missing label has the token for an unknown one."""
-        unknown = self.spec.vocab + self.spec.classes
-        if labels is None:
-            return torch.full((n,), unknown)
-        return torch.where(labels < 0, unknown, self.spec.vocab + labels)
-
-
-def _check_config(spec: Tokens, config: TransformerConfig) -> None:
-    c = config
-    if c.width % c.heads or c.width // c.heads % 2:
-        raise ConfigError(
-            f"width must divide into {c.heads} heads of an even size (got {c.width}); "
-            f"give a multiple of {2 * c.heads}, or other heads"
-        )
-    if c.aligned and not c.ngrams:
-        raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false", "aligned")
-    if c.contexts and (c.ngrams or spec.vocab > MAX_CONTEXT_VOCAB or not spec.packed):
-        raise ConfigError(
-            f"contexts=true is for running text of at most {MAX_CONTEXT_VOCAB} different tokens, and takes the place of "
-            "ngrams; give ngrams=false with it, or contexts=false",
-            "contexts",
-        )
-
 
 def _max_counted(config: TransformerConfig) -> int:
     """Tokens that are counted, or whose contexts are; without either, those that `OwnPassageLimit` counts."""
@@ -380,11 +277,6 @@ def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
     if batch.mask is not None:
         nats = nats * batch.mask.to(nats.device)
     return nats.sum(1) / math.log(2.0)
-
-
-def neighbour_offsets(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Distance in tokens to the neighbours of a token of a grid, one along each axis but the last."""
-    return tuple(math.prod(shape[axis:]) for axis in range(1, len(shape)))
 
 
 EXPORT = Transformer

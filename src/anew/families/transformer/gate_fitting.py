@@ -6,7 +6,6 @@ Legend for shapes: V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +16,9 @@ from anew.families.transformer.counts.gate_features import GateInputs
 from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.record_nearness import draws_copies
+from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.sweep_sequences import sequences_of
 from anew.families.transformer.token_mixer import MAX_FITTED_TARGETS, LogitsOf
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
 
 # Log-probabilities of held-out targets together, 64 MB: fewer targets for a large vocabulary
 MAX_FITTED_VALUES = 16_777_216
@@ -36,7 +33,7 @@ RECURRING_KEYS = (
 OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
 
 
-def fit_mixer(family: Transformer, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
+def fit_mixer(family: TransformerParts, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
     """Fit the gate of a family to held-out records, and draw without aligned records if samples would come too near to them.
 
     Args:

@@ -95,7 +95,6 @@ def _draw_once(
     Args:
         network: (n, V) probabilities of the network.
         is_wanted: (n,) False for samples whose token is not needed; None: all are.
-        others: See `draw_next`.
 
     Returns:
         (n,) tokens, (n, E) the probabilities that the experts gave them, and (n,) numbers in [0, 1) by which another token than

@@ -9,7 +9,6 @@ Legend for shapes: L targets of a row, G kinds of errors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,7 @@ from anew.families.transformer.contexts.context_head import ContextHead
 from anew.families.transformer.contexts.context_state import ContextState
 from anew.families.transformer.drawing.own_passage_limit import OddsFit
 from anew.families.transformer.drawing.sampler import TokenSampler
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
+from anew.families.transformer.parts import TransformerParts
 
 DOCUMENTS_AT_ONCE = 8  # few samples, so that they become long in little time: brackets go wrong late; chosen
 RECORDS_AT_ONCE = 32  # which are short; chosen
@@ -34,7 +31,7 @@ MAX_ROUNDS = 64  # in case all samples end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
 
 
-def calibrate_samples(family: Transformer, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[int]:
+def calibrate_samples(family: TransformerParts, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[int]:
     """Draw samples, and let them have errors, and repeat themselves, ever more nearly as often as the data.
 
     Args:

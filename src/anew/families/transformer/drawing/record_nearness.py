@@ -6,7 +6,6 @@ Legend for shapes: n samples or records, L tokens of the longest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +15,7 @@ from anew.core.specs import SampleRequest
 from anew.estimators.alignment_experts import AlignmentIndex
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.drawing.sampler import TokenSampler
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
+from anew.families.transformer.parts import TransformerParts
 
 NUM_DRAWN = 32  # samples, which take a second
 NUM_HELD_OUT = 64  # records that they are compared with; chosen
@@ -31,7 +28,7 @@ MAX_NEARER = 0.25
 
 
 def draws_copies(
-    family: Transformer, records: AlignmentIndex, held_out: Sequence[Ints], classes: Sequence[int]
+    family: TransformerParts, records: AlignmentIndex, held_out: Sequence[Ints], classes: Sequence[int]
 ) -> bool:
     """Whether far more samples than held-out records are near to a training record.
 

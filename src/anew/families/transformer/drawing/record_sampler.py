@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +19,7 @@ from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.sampler import TokenSampler
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
+from anew.families.transformer.parts import TransformerParts
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
@@ -48,7 +45,7 @@ class RecordSampler:
 
     def __init__(
         self,
-        family: Transformer,
+        family: TransformerParts,
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],

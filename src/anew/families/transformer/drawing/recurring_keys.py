@@ -6,21 +6,17 @@ fill the gaps of the data with preference, and take several times as long.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from anew.families.base import RequestOf
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.drawing.sampler import TokenSampler
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
+from anew.families.transformer.parts import TransformerParts
 
 NUM_DRAWN = 64  # samples, which tell a share of .35 from one half: more than half are known with a chance of .005
 MAX_KNOWN = 0.5  # share of samples with a known value up to which they are drawn again
 SEED = 2**31 - 1  # not one that users are likely to take
 
 
-def leave_out_recurring_keys(family: Transformer, request_of: RequestOf) -> None:
+def leave_out_recurring_keys(family: TransformerParts, request_of: RequestOf) -> None:
     """Draw samples, and let all later ones have known values in the key fields in which most of these have one.
 
     request_of: See `Family.calibrate_drawing`.

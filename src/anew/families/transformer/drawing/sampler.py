@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,12 +24,10 @@ from anew.families.transformer.contexts.context_state import ContextState
 from anew.families.transformer.counts.mixing import softmax
 from anew.families.transformer.drawing.context_drawing import MIN_WEIGHT, draw_next
 from anew.families.transformer.drawing.whole_characters import MAX_BYTES_TO_COME, whole_characters
+from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.token_mixer import RowState, TokenMixer
 from anew.functional import token_choice
 from anew.nets.incremental import CachedDecoder, make_incremental
-
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
 
 # Random numbers of a sample that are drawn at once: a call of PyTorch for each would take longer than the number itself.
 UNIFORMS_AT_ONCE = 64
@@ -59,7 +56,7 @@ class TokenSampler:
 
     def __init__(
         self,
-        family: Transformer,
+        family: TransformerParts,
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
