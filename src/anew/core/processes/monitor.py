@@ -13,13 +13,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from anew.core.exit_codes import MISTAKE, STOPPED
 from anew.core.processes import stuck_torchrun
 from anew.core.processes.launcher import launcher_keeps_store, notify_torchrun
 from anew.core.wording import ERROR_PREFIX
 from anew.errors import ProcessError, printable
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
 # Of silence, after which a process counts as gone: a machine that swaps or pauses is silent for less; chosen.
@@ -28,14 +31,6 @@ SUSPECT_S = 4.0  # of silence, eight beats, after which a broken connection is b
 GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
 LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
 MEND = "the same command again goes on from the last checkpoint"
-
-
-class Store(Protocol):
-    """The part of a key-value store shared by all processes that is used here; `torch.distributed.TCPStore` has it."""
-
-    def set(self, key: str, value: str) -> object: ...
-
-    def multi_get(self, keys: list[str]) -> list[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)

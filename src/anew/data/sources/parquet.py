@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from anew.core import isolation
 from anew.core.extras import require
@@ -46,13 +45,6 @@ class RowRange:
     bytes: int
 
 
-class _LocalPath(Protocol):
-    """A path that exists as long as this object does."""
-
-    @property
-    def path(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class _LocalFile:
     """A file on the disk."""
@@ -67,7 +59,7 @@ class _LocalFile:
         """A path at which the description of the file can be read."""
         return self.path
 
-    def with_group(self, group: int, columns: tuple[str, ...]) -> _LocalPath:
+    def with_group(self, group: int, columns: tuple[str, ...]) -> _LocalFile:
         return self
 
     def ranges(self, group: int, columns: tuple[str, ...]) -> list[Range]:
