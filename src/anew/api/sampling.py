@@ -26,7 +26,7 @@ RUNS = "runs"  # the folder where trainings write, unless another is given
 @contextmanager
 def loaded_together(
     run: str | Path,
-    trust_code: bool = False,
+    trust_code: bool,
     n: int = 1,
     label: str | None = None,
     settings: Mapping[str, SettingValue] | None = None,
@@ -63,8 +63,8 @@ def sample_together(
     n: int,
     draw: Callable[..., Samples],
     *,
-    share: tuple[int, int] | None = None,
-    reporter: Reporter | None = None,
+    share: tuple[int, int] | None,
+    reporter: Reporter | None,
 ) -> Samples:
     """Draw samples shared by all processes of a world; each must call this with the same arguments.
 

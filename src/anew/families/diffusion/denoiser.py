@@ -177,7 +177,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
             parts.append(self.denoise_at_once(y[chunk], sigma[chunk], component[chunk], net))
         return torch.cat(parts)
 
-    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor, net: nn.Module | None = None) -> Tensor:
+    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor, net: nn.Module | None) -> Tensor:
         """(B, D) denoised estimate of y (B, D) at levels (B, F), of components (B,)."""
         c_skip_y, c_out, F = self.precondition(net or self.net, y, sigma, component)
         return c_skip_y + c_out * F

@@ -54,9 +54,10 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
     tmp_path: Path, disk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mp3_cache, "STRETCH_SAMPLES", 100_000)
+    monkeypatch.setattr(mp3_cache, "MAX_DISK_BYTES", disk)
     path = mp3(tmp_path / "a.mp3")
     whole = soundfile.read(path, dtype="float32")[0]
-    kept, name = Recordings(disk), recording_of(FileSlice(path))
+    kept, name = Recordings(), recording_of(FileSlice(path))
     assert kept.read(name, 0, 10) is None
     for start in (95_000, 300_000, 470_000, 20_000, 99_999):
         with soundfile.SoundFile(path) as file:
@@ -90,8 +91,9 @@ def test_clips_are_the_same_in_any_order(tmp_path: Path, form: str) -> None:
     assert not np.array_equal(clips(ranges[:1])[ranges[0]], first[ranges[0]])  # another file of the same name
 
 
-def test_the_disk_holds_the_latest(tmp_path: Path) -> None:
-    kept, paths = Recordings(disk=5 * 160_000), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
+def test_the_disk_holds_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mp3_cache, "MAX_DISK_BYTES", 5 * 160_000)
+    kept, paths = Recordings(), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
     for path in paths:
         with soundfile.SoundFile(path) as file:
             kept.read(recording_of(FileSlice(path)), 0, 100, file)

@@ -382,7 +382,7 @@ def _best_shape(shape: Shape, rows: Numbers, gain: float, reading: ReadingTime) 
     return finer if loss_of_pairs <= MAX_LOSS_OF_PAIRS * loss else shape
 
 
-def spectrogram_pictures(x: Tensor, bands_per_row: int = 1) -> Tensor:
+def spectrogram_pictures(x: Tensor, bands_per_row: int) -> Tensor:
     """Draw grids (n, C, R, T) as in `picture`: spectrograms in colour, low tones at the bottom, (n, 3, M, T) in [-1, 1]."""
     import torch
 

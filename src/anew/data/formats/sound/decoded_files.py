@@ -15,12 +15,9 @@ MAX_SHARE = 0.125  # of these bytes that one file may take: a long one would dri
 
 
 class DecodedFiles:
-    """Samples by a key that says which file they are of and how it was read. Thread-safe. What it keeps cannot be changed any more.
+    """Samples by a key that says which file they are of and how it was read. Thread-safe. What it keeps cannot be changed any more."""
 
-    max_bytes: that the samples may take together."""
-
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self) -> None:
         self._bytes = 0
         self._files: OrderedDict[Hashable, tuple[NDArray[np.float32], int]] = OrderedDict()
         self._lock = threading.Lock()
@@ -34,7 +31,7 @@ class DecodedFiles:
 
     def keep(self, key: Hashable, samples: NDArray[np.float32], rate: int) -> None:
         """Keep the samples (N,) or (N, 2) of a file in place of those that were not asked for the longest time."""
-        if samples.nbytes > MAX_SHARE * self._max_bytes:
+        if samples.nbytes > MAX_SHARE * MAX_BYTES:
             return
         with self._lock:
             if key in self._files:
@@ -42,5 +39,5 @@ class DecodedFiles:
             samples.flags.writeable = False
             self._files[key] = samples, rate
             self._bytes += samples.nbytes
-            while self._bytes > self._max_bytes:
+            while self._bytes > MAX_BYTES:
                 self._bytes -= self._files.popitem(last=False)[1][0].nbytes

@@ -91,8 +91,7 @@ def recording_of(file_slice: FileSlice) -> Recording | None:
 class Recordings:
     """Cache of decoded recordings. It is thread-safe, since shards are encoded in the background."""
 
-    def __init__(self, disk: int = MAX_DISK_BYTES) -> None:
-        self._disk = disk
+    def __init__(self) -> None:
         self._decoded: OrderedDict[Recording, _DecodedRecording] = OrderedDict()
         self._stretches: OrderedDict[tuple[Recording, int], _Stretch] = OrderedDict()
         self._lock = threading.Lock()
@@ -127,10 +126,10 @@ class Recordings:
         folder = cache_root(None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if size > self._disk or shutil.disk_usage(folder).free < FREE_DISK_BYTES + size:
+            if size > MAX_DISK_BYTES or shutil.disk_usage(folder).free < FREE_DISK_BYTES + size:
                 return
             while self._decoded and (
-                sum(w.bytes for w in self._decoded.values()) + size > self._disk or len(self._decoded) >= MAX_FILES
+                sum(w.bytes for w in self._decoded.values()) + size > MAX_DISK_BYTES or len(self._decoded) >= MAX_FILES
             ):
                 self._decoded.popitem(last=False)[1].file.close()
             self._decoded[name] = _decode_to_file(file, folder)
