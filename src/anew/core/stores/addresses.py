@@ -19,9 +19,8 @@ from typing import Protocol, TypeVar
 
 from anew.core import files
 from anew.core.extras import require
-from anew.core.stores.download_pace import check_pace
 from anew.core.stores.internal_hosts import internal_cause
-from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S, bound_attempts
+from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S, bound_attempts, check_pace
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.

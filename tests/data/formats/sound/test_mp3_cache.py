@@ -12,7 +12,7 @@ import soundfile
 
 from anew.data.dataset import Dataset
 from anew.data.formats.sound import audio, mp3_cache
-from anew.data.formats.sound.mp3_cache import Recordings, quiet, recording_of
+from anew.data.formats.sound.mp3_cache import DecodedFiles, Recordings, quiet, recording_of
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.types import DataBudget, FileSlice, Item
 from samples import tone
@@ -128,3 +128,21 @@ def test_a_long_one_is_trained_on(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert data.part_size("test") and data.batch(0, "main", 0, 4, 4).x.shape[0] == 4
     data.close()
     assert capfd.readouterr().err == ""
+
+
+def test_what_was_not_asked_for_the_longest_time_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mp3_cache, "MAX_BYTES", 80)
+    decoded, samples = DecodedFiles(), np.zeros(2, np.float32)
+    for number in range(10):
+        decoded.keep(number, samples, 8000)
+    assert decoded.get(0) == (samples, 8000) and not samples.flags.writeable
+    decoded.keep("another", samples, 8000)
+    assert decoded.get(0) is not None and decoded.get(1) is None and decoded.get("another") is not None
+
+
+def test_a_long_file_does_not_drive_out_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mp3_cache, "MAX_BYTES", 80)
+    decoded = DecodedFiles()
+    decoded.keep("short", np.zeros(1, np.float32), 8000)
+    decoded.keep("long", np.zeros(9, np.float32), 8000)
+    assert decoded.get("long") is None and decoded.get("short") is not None
