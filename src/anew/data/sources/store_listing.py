@@ -246,10 +246,10 @@ class PagedStore:
         with ThreadPoolExecutor(MAX_STREAMS) as pool:
             try:
                 if folders is None or not self._are_worth_a_request(folders[0], pool):
-                    yield from self._list_below(prefix, prefix)
+                    yield from self._below(prefix, prefix)
                     return
                 names, beside = sorted(folders[0]), deque(sorted(folders[1], key=itemgetter(0)))
-                listed = pool.map(functools.partial(self._list_below, prefix), names)
+                listed = pool.map(lambda name: list(self._below(prefix, name)), names)
                 for name, pages in zip(names, listed, strict=True):
                     first = name.removeprefix(prefix)
                     yield StoredColumns.of(_taken_before(beside, first))
@@ -285,10 +285,13 @@ class PagedStore:
     def _first_page(self, prefix: str) -> list[Row]:
         return list(_contents(next(self._pages(prefix)), prefix))
 
-    def _list_below(self, prefix: str, folder: str) -> list[StoredColumns]:
+    def _below(self, prefix: str, folder: str) -> Iterator[StoredColumns]:
         """All objects below a folder, by their paths below the prefix."""
         pages = None if self._direct is None else self._direct.pages(self._bucket, folder, prefix)
-        return [StoredColumns.of(_contents(page, prefix)) for page in self._pages(folder)] if pages is None else pages
+        if pages is None:
+            yield from (StoredColumns.of(_contents(page, prefix)) for page in self._pages(folder))
+        while pages:
+            yield pages.pop(0)  # each goes once it is used: together they may take a gigabyte
 
     def _pages(self, prefix: str, **more: str) -> Iterator[Info]:
         while True:
