@@ -228,7 +228,7 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
                 suffix=_prompt("suffix", arguments, model),
                 stop=arguments.stop,
                 label=arguments.label,
-                **checked.keywords(settings, model.sample),
+                **checked.keywords(settings, model.sample),  # type: ignore[arg-type]  # none is an argument of its own
             )
             return api.sample_together(model, world, arguments.n, draw, share=arguments.share, reporter=progress)
 

@@ -265,9 +265,10 @@ Step = (
 
 
 def _without_stray(steps: object) -> object:
-    # Older runs have a step for stray groups of pixels, without which samples are as near (docs/log.md, 2026-11-30).
-    is_old = isinstance(steps, list | tuple)
-    return [step for step in steps if not (isinstance(step, dict) and step.get("step") == "stray")] if is_old else steps
+    """Without the step for stray groups of pixels, which older runs have: samples are as near without (docs/log.md, 2026-11-30)."""
+    if not isinstance(steps, list | tuple):
+        return steps
+    return [step for step in steps if not (isinstance(step, dict) and step.get("step") == "stray")]
 
 
 class PixelMatching(Record):
