@@ -279,7 +279,17 @@ class Generator:
         return self.item_modality.keep_known(items, condition)
 
     def class_name(self, label: str | int | None) -> str | None:
-        """The name of a class that is given by its name or its index; None for none. Raises ConfigError if there is no such class."""
+        """The name of a class.
+
+        Args:
+            label: Its name, or its index in `labels`; None for none.
+
+        Returns:
+            The name; None for none.
+
+        Raises:
+            ConfigError: There is no such class.
+        """
         if label is None:
             return None
         if not self.spec.classes:
