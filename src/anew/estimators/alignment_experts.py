@@ -53,6 +53,9 @@ class Prediction(NamedTuple):
     is_near: Bools
 
 
+STATE = ("history", "positions", "scores", "hits", "tries", "matches")  # of the experts of each row
+
+
 class AlignmentIndex:
     """Known records, and the positions of all their short contexts.
 
@@ -167,9 +170,17 @@ class AlignmentExperts:
         """Rows (k,) of these, by their numbers; a row may be taken several times."""
         excluded = None if self.excluded is None else self.excluded[rows]
         selected = AlignmentExperts(self.index, len(rows), excluded)
-        for name in ("history", "positions", "scores", "hits", "tries", "matches"):
+        for name in STATE:
             setattr(selected, name, getattr(self, name)[rows])
         return selected
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[AlignmentExperts]) -> AlignmentExperts:
+        """The rows of all parts, which follow the same index and exclude no records, one after another."""
+        joined = cls(parts[0].index, 0, None)
+        for name in STATE:
+            setattr(joined, name, np.concatenate([getattr(part, name) for part in parts]))
+        return joined
 
     def predict(self) -> Prediction:
         """Predict the next token."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from anew.families.transformer.counts import ngram_mixer
 from anew.families.transformer.counts.mixer_state import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 from anew.families.transformer.counts.mixing import softmax
 from anew.families.transformer.counts.ngram_mixer import (
@@ -90,6 +93,28 @@ def test_one_row_repeated_is_that_row(aligned: bool) -> None:
     logits = source.normal(size=(4, 7)).astype(np.float32)
     contexts = mixer.combined.last_contexts(ids.repeat(4, 0))
     chances = [mixer.step(contexts, logits, state) for state in (first.select(np.zeros(4, np.int64)), state_of_four)]
+    np.testing.assert_allclose(*chances, rtol=1e-5)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_a_prompt_is_read_once_and_in_parts_as_it_is_read_whole(aligned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixer, source = head(aligned=aligned)
+    ids, network = source.integers(0, 7, (5, 8)), softmax(source.normal(size=(35, 7)).astype(np.float32))[1]
+    reads: list[int] = []
+    original = NgramMixer.replay
+
+    def replay(mixer: NgramMixer, ids: np.ndarray, *rest: Any) -> Iterator[Any]:
+        reads.append(len(ids))
+        return original(mixer, ids, *rest)
+
+    monkeypatch.setattr(NgramMixer, "replay", replay)
+    states = []
+    for values_at_once in (ngram_mixer.VALUES_AT_ONCE, 2 * 7 * 7):  # all rows, or two at a time
+        monkeypatch.setattr(ngram_mixer, "VALUES_AT_ONCE", values_at_once)
+        states.append(mixer.read_prompt(ids, 8, lambda rows: network.reshape(5, 7, 7)[rows].reshape(-1, 7)))
+    assert reads == [5, 2, 2, 1]
+    logits = source.normal(size=(5, 7)).astype(np.float32)
+    chances = [mixer.step(mixer.combined.last_contexts(ids), logits, state) for state in states]
     np.testing.assert_allclose(*chances, rtol=1e-5)
 
 

@@ -6,6 +6,7 @@ Legend for shapes: n rows, V vocabulary, S models (network, counts and perhaps a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.alignment_experts import AlignmentExperts
-from anew.families.transformer.counts.fixed_share import expert_chances, log_of
+from anew.families.transformer.counts.fixed_share import FixedShare, expert_chances, log_of
 from anew.families.transformer.token_mixer import RowState
 
 # The weight of a token falls by this factor with every further one: about the last 33 count (docs/log.md, 2026-11-25).
@@ -43,6 +44,13 @@ class RecentScores:
         selected = RecentScores(len(rows), self._sums.shape[1])
         selected._sums, selected._weight = self._sums[rows], self._weight
         return selected
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[RecentScores]) -> RecentScores:
+        """The rows of all parts, which have read as many tokens, one after another."""
+        joined = copy(parts[0])
+        joined._sums = np.concatenate([part._sums for part in parts])
+        return joined
 
     def add(self, *log_probs: NDArray[np.floating]) -> None:
         """Add the next token of every row: (n,) log-probabilities that each model gave it."""
@@ -75,6 +83,18 @@ class MixerState(RowState):
         selected.experts = None if self.experts is None else self.experts.select(rows)
         selected.labels = None if self.labels is None else self.labels[rows]
         return selected
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[MixerState]) -> MixerState:
+        """The rows of all parts, which have read as many tokens, one after another."""
+        joined = copy(parts[0])
+        joined.recent = RecentScores.concatenate([part.recent for part in parts])
+        joined.share = FixedShare.concatenate([part.share for part in parts])
+        experts = [part.experts for part in parts if part.experts is not None]
+        joined.experts = AlignmentExperts.concatenate(experts) if experts else None
+        labels = [part.labels for part in parts if part.labels is not None]
+        joined.labels = np.concatenate(labels) if labels else None
+        return joined
 
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""
