@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from anew.evaluation.memorization.audit import AuditOptions
 from anew.evaluation.memorization.text_audit import audit_texts
 
 DOCUMENTS = 650  # of a draw, at most
@@ -53,5 +54,5 @@ def cases(folder: Path, null_runs: int, runs: int, first_seed: int) -> Iterator[
             train, held_out, samples = drawn[:first], drawn[first:second], drawn[second:]
             num_copies = round(rate * len(samples))
             samples[:num_copies] = [copy(train, rng) for _ in range(num_copies)]
-            detected += audit_texts(samples, train, held_out, seed=seed, controls=False).detected
+            detected += audit_texts(samples, train, held_out, options=AuditOptions(seed=seed, controls=False)).detected
         yield {"data": folder.name, "case": name, "runs": count, "anew": detected}

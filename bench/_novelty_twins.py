@@ -14,7 +14,7 @@ from anew.data.modality import Modality
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult
 
@@ -51,7 +51,14 @@ class Twins:
         copies = [train[i] for i in rng.choice(TRAIN, count, replace=False)]
         copies = [self.nearly[1](item, rng) for item in copies] if nearly else copies
         groups = np.array(keys([*train, *held_out]), dtype=np.uint64)
-        return audit(self.item_type, [*copies, *fresh[count:]], train, held_out, groups, seed=seed, controls=False)
+        return audit(
+            self.item_type,
+            [*copies, *fresh[count:]],
+            train,
+            held_out,
+            groups,
+            options=AuditOptions(seed=seed, controls=False),
+        )
 
 
 def keys(items: Sequence[Any]) -> list[int]:

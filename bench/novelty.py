@@ -29,7 +29,7 @@ from _common import Table, fresh, parser, pinned
 from _novelty_data import Data
 from _novelty_rivals import rivals
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import Audit, audit
+from anew.evaluation.memorization.audit import Audit, AuditOptions, audit
 
 SIZE = 1000
 NULL_RUNS = 13  # of each null generator of each data set: 208 in all
@@ -89,7 +89,7 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
     for run in range(runs):
         draw = Draw(source, 1000 * run + 17, one_mode)
         samples = list(make(source, draw, draw.random))
-        audit = Audit(source.item_type, samples, draw.train, draw.held, seed=run, controls=False)
+        audit = Audit(source.item_type, samples, draw.train, draw.held, options=AuditOptions(seed=run, controls=False))
         result = audit.run()
         alarms["anew"] += result.detected
         shares.append(result.share)

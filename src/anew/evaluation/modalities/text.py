@@ -124,15 +124,10 @@ class TextEvaluation(Evaluation[str]):
             pool.train,
             pool.held_out,
             pool.groups,
+            self.audit_options(pool, **options),
             max_samples=MAX_SAMPLES,
             max_real=max_items,
             n_train_texts=pool.n_train_total,
-            randomly_held_out=pool.randomly_held_out,
-            seed=self.inputs.seed,
-            remaining=self.total_clock.remaining,
-            progress=self.announcements.searching,
-            work=self.inputs.work,
-            **options,
         )
         self.closest_pairs = [
             self.pair_view(
