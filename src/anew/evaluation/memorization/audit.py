@@ -70,8 +70,7 @@ class AuditOptions:
             first whether they look like one.
         seed: Seed of all draws.
         controls: Whether to measure what the test would have caught.
-        brief: Whether to save time: fewer real items pose as samples, a reference test that decides nothing is left out, and
-            where time is short fewer samples are tested.
+        brief: Whether to save time: fewer real items pose as samples, and where time is short fewer samples are tested.
         remaining: Seconds left, called before each control, each planted draw, and each test of the number of copies; a note
             names what was skipped.
         progress, work: See `CachedDistance`.
@@ -187,9 +186,8 @@ class Audit(Generic[ItemT]):
         control = Controls(self.distances, self.is_train, self.groups, self.rng)
         choice = control.set_aside(held_out)
         control_p = None
-        if (
-            not self.options.randomly_held_out
-        ):  # without it nothing else can be read, so it takes the time that it needs
+        # Without it nothing else can be read, so it takes the time that it needs
+        if not self.options.randomly_held_out:
             control_p = control.confirmed_p(control.both_p, choice, ALPHA, lambda: math.inf)
             self.notes += control.notes
         if control_p is not None and control_p <= ALPHA:
@@ -211,9 +209,6 @@ class Audit(Generic[ItemT]):
         if self.options.randomly_held_out and self._affords("the control with held-out items"):
             control_p = control.confirmed_p(control.scan_p, choice, CONTROL_ALPHA, self.options.remaining)
             self.notes += control.notes
-        # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
-        if reference is None and not self.options.brief and self._affords("the reference test"):
-            reference = self._reference(match_test)
         tests = SampleTests(sample_nearests, labels, scan, match_test, match)
         return self._result(tests, reference, planted, control_p, training_distance)
 

@@ -117,7 +117,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
             f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
             f"{_proof_needs(result)}. "
         )
-    return CopyVerdict(f"{identical}{sentence}{_sharper_than_real(result)}", clause, has_but)
+    return CopyVerdict(f"{identical}{sentence}", clause, has_but)
 
 
 def _proof_needs(result: CopyTestResult) -> str:
@@ -249,15 +249,6 @@ def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
         f"no copies found, but the test {missed}",
         has_but=True,
     )
-
-
-def _sharper_than_real(result: CopyTestResult) -> str:
-    if result.method == "scan" and result.reference_p is not None and result.reference_p <= ALPHA:
-        return (
-            " Samples are closer to real items than real items are to each other; a generator that is sharper or less "
-            "varied than its data looks like that, too."
-        )
-    return ""
 
 
 def _identical(result: CopyTestResult) -> str:
