@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anew.core.version import __version__
@@ -137,8 +137,8 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
         **route_schema("get_health", TAG, answer=Health, is_open=True),
     )
     @app.get("/v1/health", include_in_schema=False)
-    async def health() -> Response:
-        return JSONResponse({"status": "ok"})
+    async def health() -> Health:
+        return Health(status="ok")
 
     @app.get("/", include_in_schema=False)
     async def start() -> Response:
@@ -154,12 +154,12 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})
 
     @app.get("/v1/models", summary="All models", **route_schema("list_models", TAG, answer=ServedModels))
-    async def models() -> Response:
-        return JSONResponse({"object": "list", "data": [entry.to_json() for entry in service.catalog.entries]})
+    async def models() -> ServedModels:
+        return ServedModels(object="list", data=[entry.described() for entry in service.catalog.entries])
 
     @app.get("/v1/models/{name}", summary="One model", **route_schema("get_model", TAG, answer=ServedModel))
-    async def model(name: str) -> Response:
-        return JSONResponse(service.catalog.entry(name).to_json())
+    async def model(name: str) -> ServedModel:
+        return service.catalog.entry(name).described()
 
 
 # ---- errors ----

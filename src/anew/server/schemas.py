@@ -1,18 +1,16 @@
-"""OpenAPI schemas of bodies and responses. Handlers read bodies themselves, so FastAPI cannot derive the schemas."""
+"""OpenAPI schemas of bodies and errors. Handlers read bodies themselves, so FastAPI cannot derive these."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from enum import Enum
-from typing import Annotated, Literal, TypedDict, cast
+from typing import Annotated, TypedDict, cast
 
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from anew.core.json_values import JsonValue
-from anew.server.answer_schemas import ANSWERS
 
 MEANINGS = {
     "400": "the request is invalid; `param` names the field",
@@ -103,6 +101,8 @@ class RouteKeywords(TypedDict):
     operation_id: str
     tags: list[str | Enum]
     response_class: type[Response]
+    response_model: type[BaseModel] | None
+    response_model_exclude_unset: bool
     openapi_extra: dict[str, object]
 
 
@@ -144,8 +144,6 @@ def route_schema(
         is_open: Whether it needs no key.
     """
     content: dict[str, MediaSchema] = {}
-    if answer is not None:
-        content[JSON] = {"schema": cast(FieldSchema, _reference("schemas", answer.__name__))}
     for media in medias:
         is_text = media.startswith("text/")
         content[media] = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
@@ -161,7 +159,9 @@ def route_schema(
     return {
         "operation_id": operation_id,
         "tags": [tag],
-        "response_class": Response,  # FastAPI would describe an answer of its own beside these
+        "response_class": Response if answer is None else JSONResponse,  # FastAPI describes JSON by the model
+        "response_model": answer,
+        "response_model_exclude_unset": True,
         "openapi_extra": cast(dict[str, object], extra),
     }
 
@@ -192,17 +192,14 @@ def complete_schema(schema: ApiSchema, needs_key: bool) -> ApiSchema:
     for methods in schema["paths"].values():
         for operation in methods.values():
             operation["responses"].pop("422", None)
-    classes: list[type[BaseModel]] = [*ANSWERS, ErrorAnswer]
-    described: list[tuple[type[BaseModel], Literal["serialization"]]] = [
-        (answer, "serialization") for answer in classes
-    ]
-    _, definitions = models_json_schema(described, ref_template="#/components/schemas/{model}")
+    errors = ErrorAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = schema["components"]["schemas"] | errors.pop("$defs") | {ErrorAnswer.__name__: errors}
     error: MediaSchema = {"schema": cast(FieldSchema, _reference("schemas", ErrorAnswer.__name__))}
     statuses = sorted({*GUARDED, *NAMED, *WITH_BODY})
     return {
         **schema,
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": {name: value for name, value in schemas.items() if "ValidationError" not in name},
             "responses": {
                 f"Error{name}": {"description": MEANINGS[name], "content": {JSON: error}} for name in statuses
             },

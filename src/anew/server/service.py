@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -20,6 +21,7 @@ from anew.server.worker import Task
 DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it
 Json = Mapping[str, object]
+AnswerT = TypeVar("AnswerT")
 
 
 class ClientGoneError(Exception):
@@ -76,9 +78,9 @@ class Service:
         request: Request,
         entry: CatalogEntry,
         tasks: Sequence[Task],
-        make: Callable[[RequestClock], Awaitable[Response]],
-    ) -> Response:
-        """The response that `make` returns once the tasks are finished."""
+        make: Callable[[RequestClock], Awaitable[AnswerT]],
+    ) -> AnswerT | Response:
+        """The answer that `make` returns once the tasks are finished."""
         try:
             async with self.in_progress(request, entry, tasks) as clock:
                 return await make(clock)
