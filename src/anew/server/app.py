@@ -14,7 +14,6 @@ from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -24,8 +23,7 @@ from anew.core.version import __version__
 from anew.errors import printable
 from anew.server.answer_schemas import Health, ServedModel, ServedModels
 from anew.server.catalog import Catalog
-from anew.server.faults import ApiError
-from anew.server.guard import KeyGuard, SiteGuard, error_response, handle_api_error
+from anew.server.guard import KeyGuard, SiteGuard, add_error_handlers
 from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
@@ -44,6 +42,10 @@ TITLE = "Anew"
 TAG = "Server"
 METHODS = ("GET", "POST", "DELETE")  # of all paths
 EXPOSED_HEADERS = ("Retry-After", "Content-Disposition")  # what a page of another site may read besides the body
+REFUSALS = {
+    404: "unknown path; /docs and /openapi.json list all of them",
+    405: "this path does not take this method; see /docs",
+}
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -106,9 +108,7 @@ def make_app(
     """
 
     app = ApiApp(needs_key=bool(keys))
-    app.add_exception_handler(ApiError, handle_api_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _internal_error)
+    add_error_handlers(app, REFUSALS, "the log of the server has its traceback")
     service = Service(catalog, limits, Metrics(catalog.counts), chats)
     _add_state_routes(app, service)
     add_text_routes(app, service)
@@ -160,24 +160,6 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models/{name}", summary="One model", **route_schema("get_model", TAG, answer=ServedModel))
     async def model(name: str) -> ServedModel:
         return service.catalog.entry(name).described()
-
-
-# ---- errors ----
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer a request that the router refuses."""
-    assert isinstance(error, HTTPException)
-    messages = {
-        404: "unknown path; /docs and /openapi.json list all of them",
-        405: "this path does not take this method; see /docs",
-    }
-    message = messages.get(error.status_code, str(error.detail))
-    return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
-
-
-async def _internal_error(request: Request, error: Exception) -> Response:
-    return error_response(ApiError(500, "this is a bug in Anew; the log of the server has its traceback"))
 
 
 def run_server(

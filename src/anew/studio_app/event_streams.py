@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import FastAPI
 from pydantic import Field, Strict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from anew.errors import AnewError, RunError
-from anew.families.base import NOT_FINITE
 from anew.server.bodies import parse
-from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body
+from anew.server.service import event_stream
 from anew.server.worker import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, Seed, ShortText
 from anew.studio_app.loaded_models import LoadedModel, LoadedModels
@@ -46,7 +44,7 @@ async def loaded_model(studio: Studio, loaded_models: LoadedModels, name: str) -
     return await run_in_threadpool(lambda: loaded_models.get(studio.run(name)))
 
 
-async def task_events(loaded: LoadedModel, make: MakeTask) -> AsyncIterator[dict[str, object]]:
+async def task_events(loaded: LoadedModel, make: MakeTask) -> AsyncGenerator[dict[str, object], None]:
     """Events of a task until its end. The task is cancelled when the iteration stops."""
     channel: Channel[object] = Channel()
     task = make(loaded, channel)
@@ -76,30 +74,6 @@ class TaskRoutes:
         async def answer(request: Request) -> Response:
             body = parse(body_type, await json_body(request, LIMITS))
             loaded = await loaded_model(self._studio, self._models, body.run)
-            return stream(loaded, lambda loaded, channel: task_of(body, loaded, channel))
+            return event_stream(task_events(loaded, partial(task_of, body)))
 
         self._app.add_api_route(path, answer, methods=["POST"])
-
-
-def stream(loaded: LoadedModel, make: MakeTask) -> Response:
-    """A response that streams the events of a task."""
-    return StreamingResponse(_server_sent_events(loaded, make), media_type="text/event-stream")
-
-
-def _line(event: dict[str, object]) -> str:
-    """An event as pages read it. RunError for one with NaN or an infinite number, of which JSON has none."""
-    try:
-        return f"data: {json.dumps(event, allow_nan=False)}\n\n"
-    except ValueError:
-        raise RunError(NOT_FINITE) from None
-
-
-async def _server_sent_events(loaded: LoadedModel, make: MakeTask) -> AsyncIterator[str]:
-    """The events as server-sent events; an error is the last of them."""
-    try:
-        async for event in task_events(loaded, make):
-            yield _line(event)
-    except ApiError as error:
-        yield f"data: {json.dumps(error.body())}\n\n"
-    except AnewError as error:
-        yield f"data: {json.dumps(bad_request(str(error)).body())}\n\n"

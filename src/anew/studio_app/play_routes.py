@@ -31,7 +31,8 @@ from anew.server.faults import bad_request
 from anew.server.guard import json_body, stream_body
 from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
-from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, TaskRoutes, loaded_model, stream, task_events
+from anew.server.service import event_stream
+from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, TaskRoutes, loaded_model, task_events
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
 from anew.studio_app.loaded_models import LoadedModel, LoadedModels
 from anew.studio_app.sample_tasks import (
@@ -101,7 +102,9 @@ def add_play(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
         body = parse(SampleBody, await json_body(request, LIMITS))
         loaded = await loaded_model(studio, loaded_models, body.run)
         condition = None if body.samples is None else (lambda model: _condition(loaded, body, model))
-        return stream(loaded, lambda loaded, channel: SampleTask(loaded, channel, body.options(body.n), condition))
+        return event_stream(
+            task_events(loaded, lambda loaded, channel: SampleTask(loaded, channel, body.options(body.n), condition))
+        )
 
     tasks = TaskRoutes(app, studio, loaded_models)
     tasks.add(
