@@ -15,13 +15,12 @@ from anew.studio_app.event_streams import task_events
 def lines_of(*events: dict[str, object]) -> list[dict[str, Any]]:
     """What a page gets of a task that sends these events."""
 
-    def make(_: object, channel: Channel[object]) -> Any:
-        for event in events:
-            channel.put(event)
-
     async def read() -> list[str]:
-        loaded: Any = SimpleNamespace(worker=SimpleNamespace(submit=lambda tasks: None, cancel=lambda tasks: None))
-        answer: Any = event_stream(task_events(loaded, make))
+        loaded = SimpleNamespace(worker=SimpleNamespace(submit=lambda tasks: None, cancel=lambda tasks: None))
+        task: Any = SimpleNamespace(loaded=loaded, channel=Channel())
+        for event in events:
+            task.channel.put(event)
+        answer: Any = event_stream(task_events(task))
         return [line async for line in answer.body_iterator]
 
     return [json.loads(line.removeprefix("data: "), parse_constant=lambda name: 1 / 0) for line in asyncio.run(read())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -12,18 +12,24 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from anew.sampling.model import Model
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.service import event_stream
-from anew.server.worker import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, Seed, ShortText
 from anew.studio_app.loaded_models import LoadedModel, LoadedModels
-from anew.studio_app.sample_tasks import PlayTask, SampleOptions
+from anew.studio_app.sample_tasks import Json, PlayTask, SampleOptions
 from anew.studio_app.studio import Studio
 
 MAX_PROMPT = 20_000  # characters: several times what a model sees at once
 BodyT = TypeVar("BodyT", bound=RunBody)
-MakeTask = Callable[[LoadedModel, Channel[object]], PlayTask]
+MAX_STEP = 10**15  # the most that file names of weights have digits for
+
+
+class StepBody(RunBody):
+    """step: A step whose weights were kept, and are used; None: the newest."""
+
+    step: Annotated[int, Strict(), Field(ge=0, le=MAX_STEP)] | None = None
 
 
 class SampleOptionsBody(RunBody):
@@ -44,20 +50,18 @@ async def loaded_model(studio: Studio, loaded_models: LoadedModels, name: str) -
     return await run_in_threadpool(lambda: loaded_models.get(studio.run(name)))
 
 
-async def task_events(loaded: LoadedModel, make: MakeTask) -> AsyncGenerator[dict[str, object], None]:
+async def task_events(task: PlayTask) -> AsyncGenerator[Json, None]:
     """Events of a task until its end. The task is cancelled when the iteration stops."""
-    channel: Channel[object] = Channel()
-    task = make(loaded, channel)
-    loaded.worker.submit([task])
+    task.loaded.worker.submit([task])
     try:
         while True:
-            event = await channel.get()
+            event = await task.channel.get()
             assert isinstance(event, dict)
             yield event
             if "end" in event:
                 return
     finally:
-        loaded.worker.cancel([task])
+        task.loaded.worker.cancel([task])
 
 
 class TaskRoutes:
@@ -67,13 +71,14 @@ class TaskRoutes:
         self._app, self._studio, self._models = app, studio, loaded_models
 
     def add(
-        self, path: str, body_type: type[BodyT], task_of: Callable[[BodyT, LoadedModel, Channel[object]], PlayTask]
+        self, path: str, body_type: type[BodyT], events: Callable[[BodyT, PlayTask, Model], Iterator[Json]]
     ) -> None:
-        """Add a route. task_of: makes the task that a body asks for, of the model of the run that it names."""
+        """Add a route. events: those that a body asks for, of the model of the run that it names."""
 
         async def answer(request: Request) -> Response:
             body = parse(body_type, await json_body(request, LIMITS))
             loaded = await loaded_model(self._studio, self._models, body.run)
-            return event_stream(task_events(loaded, partial(task_of, body)))
+            step = body.step if isinstance(body, StepBody) else None
+            return event_stream(task_events(PlayTask(loaded, partial(events, body), step)))
 
         self._app.add_api_route(path, answer, methods=["POST"])
