@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from anew.evaluation.metrics.feature_sets import (
     FeatureSets,
     fidelity_scores,
 )
+from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.notes import out_of_time
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
@@ -136,6 +137,13 @@ class Evaluation(CopyAudits[ItemT]):
             yield from metric.compute()
             del self.named_unmeasured[name]
             self.measured.add(name)
+
+    def classifier_scores(self, classifiers: Iterable[ItemClassifier], limit: int) -> Iterator[Score]:
+        """Yield what classifiers tell that are shown one thing alone, of the first `limit` items of each set, which are arrays."""
+        items = {part: cast(list[Numbers], self.sets[part][:limit]) for part in ("samples", "test", "train")}
+        for classifier in classifiers:
+            rows = {part: classifier.numbers(shown) for part, shown in items.items()}
+            yield classifier.score(self.sets.with_features(rows, self.feature_description), self.inputs.seed)
 
     def scores(self) -> Iterator[Score]:
         """Yield all scores as they are ready, those that carry the answers first; stops before the time is spent."""
