@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 import anew
+from anew.core.processes.world import World
 from anew.core.specs import Grid
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
@@ -61,11 +62,11 @@ def planned(costs: ReportCosts, monkeypatch: pytest.MonkeyPatch, train_seconds: 
     monkeypatch.setattr(report_length, "time_to_train", lambda *args: 30.0)
     monkeypatch.setattr(report_length, "_measured_costs", lambda *args: costs)
     monkeypatch.setattr(report_length, "_with_longer_report", lambda job, extra, seconds: job)
-    context = SimpleNamespace(reporter=Lines(), crowding=1.0)
+    context = SimpleNamespace(reporter=Lines(), crowding=1.0, world=World())
     job: Any = SimpleNamespace(
         plan=SimpleNamespace(budget_s=60.0),
-        world=SimpleNamespace(size=1),
-        data=SimpleNamespace(spec=Grid((1, 8, 8))),
+        world=World(),
+        data=SimpleNamespace(spec=Grid((1, 8, 8), "CHW")),
         family=SimpleNamespace(state_dict=dict),
         train_config=SimpleNamespace(train_seconds=train_seconds),
         context=context,
@@ -82,8 +83,8 @@ def test_only_what_is_certain_to_stay_open_is_said(monkeypatch: pytest.MonkeyPat
         "a yes to Close? and Varied? needs about 300 samples, and at the present load there is time for about 2"
     )
     assert line.endswith("run `anew evaluate RUN` afterwards, which has no time limit unless you give it a budget")
-    assert planned(replace(COSTS, pace=pace(0.03)), monkeypatch)[-1].startswith("the report gets ")
-    assert planned(replace(COSTS, pace=pace(0.03)), monkeypatch, train_seconds=20.0) == []  # it is not cut short
+    assert planned(replace(COSTS, pace=pace(0.022)), monkeypatch)[-1].startswith("the report gets ")
+    assert planned(replace(COSTS, pace=pace(0.022)), monkeypatch, train_seconds=20.0) == []  # it is not cut short
 
 
 def test_too_few_held_out_items_of_the_user_are_said_before_training(tmp_path: Path) -> None:
