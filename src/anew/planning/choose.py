@@ -58,7 +58,7 @@ def choose_family(
     raise ConfigError(f"no built-in family supports {description}; give a `family` of your own, FILE.py")
 
 
-def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice]:
+def contenders(data: TrainingData, prefer: str) -> list[FamilyChoice]:
     """Families whose samples were best on some dataset that was measured, those first that won most often.
 
     The list is empty if the preference, or the kind of data, decides the family.

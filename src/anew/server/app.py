@@ -171,8 +171,8 @@ def run_server(
     device: str,
     trust_code: bool,
     on_ready: Callable[[str, list[str]], None],
-    chats: bool = False,
-    origins: Sequence[str] = (),
+    chats: bool,
+    origins: Sequence[str],
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; see `anew.api.serve`."""
     listener = listen(host, port)

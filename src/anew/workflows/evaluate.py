@@ -78,7 +78,7 @@ def evaluate_run(
     *,
     seed: int = 0,
     data: str | None = None,
-    limit: TimeLimit | None = None,
+    limit: TimeLimit | None,
     reporter: Reporter | None = None,
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
@@ -144,7 +144,7 @@ def evaluate_run(
 
 
 def help_to_evaluate(
-    world: World, model: Model, n: int, seed: int, data: str | None = None, features: FeatureSets | None = None
+    world: World, model: Model, n: int, seed: int, data: str | None, features: FeatureSets | None
 ) -> None:
     """The part of other processes than the first one in `evaluate_run`, which has the same arguments: they draw samples and, if all
     processes can read the data, measure the same figures, so that what takes long is shared."""
