@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,10 +38,8 @@ class PointDistance(Distance):
         self._rows = torch.from_numpy(np.stack([np.asarray(item, dtype=np.float32) for item in items]))
         self._search = Search(self._rows, groups)
 
-    def with_groups(self, groups: Any) -> PointDistance:
-        other = copy.copy(self)
-        other._search = self._search.with_groups(groups)
-        return other
+    def set_groups(self, groups: Any) -> None:
+        self._search = self._search.with_groups(groups)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         return self._search.nearest(
