@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -30,7 +29,7 @@ from anew.server.limits import Limits
 from anew.server.listening import PunctualProtocol, Server, listen
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
-from anew.server.schemas import TEXT, ApiSchema, complete_schema, route_schema
+from anew.server.schemas import TEXT, complete_schema, route_schema
 from anew.server.service import Service
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
@@ -84,8 +83,7 @@ class ApiApp(FastAPI):
 
     def openapi(self) -> dict[str, object]:
         if not self.openapi_schema:
-            schema = complete_schema(cast(ApiSchema, super().openapi()), self.needs_key)
-            self.openapi_schema = cast(dict[str, object], schema)
+            self.openapi_schema = complete_schema(super().openapi(), self.needs_key)
         return self.openapi_schema
 
 
@@ -147,7 +145,7 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         names = [entry.name for entry in service.catalog.entries]
-        return HTMLResponse(reference_page(cast(ApiSchema, app.openapi()), names, str(request.base_url).rstrip("/")))
+        return HTMLResponse(reference_page(app.openapi(), names, str(request.base_url).rstrip("/")))
 
     @app.get("/metrics", summary="Metrics for Prometheus", **route_schema("get_metrics", TAG, None, TEXT))
     async def metrics() -> Response:

@@ -53,50 +53,8 @@ class FieldSchema(TypedDict, total=False):
     required: list[str]
 
 
-class MediaSchema(TypedDict):
-    """A body of one media type."""
-
-    schema: FieldSchema
-
-
-class BodySchema(TypedDict, total=False):
-    """A request or a response, by media type."""
-
-    description: str
-    required: bool
-    content: dict[str, MediaSchema]
-
-
-class OperationSchema(TypedDict, total=False):
-    """A method of a path."""
-
-    summary: str
-    description: str
-    operationId: str
-    tags: list[str]
-    security: list[dict[str, list[str]]]
-    requestBody: BodySchema
-    responses: dict[str, BodySchema]
-
-
-class ApiInfo(TypedDict):
-    """Title and version of the API."""
-
-    title: str
-    version: str
-
-
-class ApiSchema(TypedDict, total=False):
-    """OpenAPI's description of a server, with the keys that FastAPI uses. paths: operations by path and method."""
-
-    info: ApiInfo
-    paths: dict[str, dict[str, OperationSchema]]
-    components: dict[str, dict[str, object]]
-    security: list[dict[str, list[str]]]
-
-
 class RouteKeywords(TypedDict):
-    """Keywords of a FastAPI route; what openapi_extra holds is an `OperationSchema`."""
+    """Keywords of a FastAPI route."""
 
     operation_id: str
     tags: list[str | Enum]
@@ -143,13 +101,13 @@ def route_schema(
         forms: Names of files, if the body is a form; the first is required.
         is_open: Whether it needs no key.
     """
-    content: dict[str, MediaSchema] = {}
+    content: dict[str, object] = {}
     for media in medias:
         is_text = media.startswith("text/")
         content[media] = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
     statuses = [*GUARDED, *(WITH_BODY if body is not None else NAMED)]
-    errors = {status: cast(BodySchema, _reference("responses", f"Error{status}")) for status in statuses}
-    extra: OperationSchema = {"responses": {"200": {"description": "The answer", "content": content}, **errors}}
+    errors = {status: _reference("responses", f"Error{status}") for status in statuses}
+    extra: dict[str, object] = {"responses": {"200": {"description": "The answer", "content": content}, **errors}}
     if is_open:
         extra["security"] = []
     if models is not None and not models:
@@ -162,11 +120,11 @@ def route_schema(
         "response_class": Response if answer is None else JSONResponse,  # FastAPI describes JSON by the model
         "response_model": answer,
         "response_model_exclude_unset": True,
-        "openapi_extra": cast(dict[str, object], extra),
+        "openapi_extra": extra,
     }
 
 
-def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str, ...]) -> BodySchema:
+def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str, ...]) -> dict[str, object]:
     schema = body_schema(body)
     if models:
         schema["properties"]["model"] = {"type": "string", "enum": list(models)}
@@ -182,19 +140,21 @@ def _reference(section: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{section}/{name}"}
 
 
-def complete_schema(schema: ApiSchema, needs_key: bool) -> ApiSchema:
+def complete_schema(schema: dict[str, object], needs_key: bool) -> dict[str, object]:
     """FastAPI's description of a server with what its routes refer to, and without FastAPI's own form of errors.
 
     Args:
         schema: The description that FastAPI made.
         needs_key: Whether requests must give a key.
     """
-    for methods in schema["paths"].values():
+    paths = cast(dict[str, dict[str, dict[str, dict[str, object]]]], schema["paths"])
+    for methods in paths.values():
         for operation in methods.values():
             operation["responses"].pop("422", None)
     errors = ErrorAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas = schema["components"]["schemas"] | errors.pop("$defs") | {ErrorAnswer.__name__: errors}
-    error: MediaSchema = {"schema": cast(FieldSchema, _reference("schemas", ErrorAnswer.__name__))}
+    components = cast(dict[str, dict[str, object]], schema["components"])
+    schemas = components["schemas"] | errors.pop("$defs") | {ErrorAnswer.__name__: errors}
+    error = {"schema": _reference("schemas", ErrorAnswer.__name__)}
     statuses = sorted({*GUARDED, *NAMED, *WITH_BODY})
     return {
         **schema,
