@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import Enum
-from typing import Annotated, TypedDict, cast
+from typing import Annotated, Any, TypedDict, cast
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
@@ -61,6 +61,7 @@ class RouteKeywords(TypedDict):
     response_class: type[Response]
     response_model: type[BaseModel] | None
     response_model_exclude_unset: bool
+    responses: dict[int | str, dict[str, Any]]
     openapi_extra: dict[str, object]
 
 
@@ -106,8 +107,7 @@ def route_schema(
         is_text = media.startswith("text/")
         content[media] = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
     statuses = [*GUARDED, *(WITH_BODY if body is not None else NAMED)]
-    errors = {status: _reference("responses", f"Error{status}") for status in statuses}
-    extra: dict[str, object] = {"responses": {"200": {"description": "The answer", "content": content}, **errors}}
+    extra: dict[str, object] = {"responses": {"200": {"description": "The answer", "content": content}}}
     if is_open:
         extra["security"] = []
     if models is not None and not models:
@@ -120,6 +120,7 @@ def route_schema(
         "response_class": Response if answer is None else JSONResponse,  # FastAPI describes JSON by the model
         "response_model": answer,
         "response_model_exclude_unset": True,
+        "responses": {status: {"model": ErrorAnswer, "description": MEANINGS[status]} for status in statuses},
         "openapi_extra": extra,
     }
 
@@ -136,12 +137,8 @@ def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str
     return {"required": True, "content": {FORM: {"schema": schema}}}
 
 
-def _reference(section: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{section}/{name}"}
-
-
 def complete_schema(schema: dict[str, object], needs_key: bool) -> dict[str, object]:
-    """FastAPI's description of a server with what its routes refer to, and without FastAPI's own form of errors.
+    """FastAPI's description of a server with its key, and without FastAPI's own form of errors.
 
     Args:
         schema: The description that FastAPI made.
@@ -151,18 +148,11 @@ def complete_schema(schema: dict[str, object], needs_key: bool) -> dict[str, obj
     for methods in paths.values():
         for operation in methods.values():
             operation["responses"].pop("422", None)
-    errors = ErrorAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
-    components = cast(dict[str, dict[str, object]], schema["components"])
-    schemas = components["schemas"] | errors.pop("$defs") | {ErrorAnswer.__name__: errors}
-    error = {"schema": _reference("schemas", ErrorAnswer.__name__)}
-    statuses = sorted({*GUARDED, *NAMED, *WITH_BODY})
+    schemas = cast(dict[str, dict[str, object]], schema["components"])["schemas"]
     return {
         **schema,
         "components": {
             "schemas": {name: value for name, value in schemas.items() if "ValidationError" not in name},
-            "responses": {
-                f"Error{name}": {"description": MEANINGS[name], "content": {JSON: error}} for name in statuses
-            },
             "securitySchemes": {
                 KEY: {"type": "http", "scheme": "bearer", "description": "a key that the server was started with"}
             },
