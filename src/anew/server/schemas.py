@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import Enum
-from typing import Annotated, Any, TypedDict, cast
+from typing import Annotated, TypedDict, cast
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
@@ -61,7 +61,7 @@ class RouteKeywords(TypedDict):
     response_class: type[Response]
     response_model: type[BaseModel] | None
     response_model_exclude_unset: bool
-    responses: dict[int | str, dict[str, Any]]
+    responses: dict[int | str, dict[str, object]]
     openapi_extra: dict[str, object]
 
 
