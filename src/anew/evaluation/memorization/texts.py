@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from anew.core.arrays import Integers
+from anew.core.arrays import Int32s, Integers
 from anew.core.machine.threads import available_threads, map_in_threads
 from anew.estimators.sequence_clusters import SequenceClusters
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
@@ -54,6 +54,7 @@ class PassageDistance(Distance):
     """1 / length in bytes of the longest passage that two texts have word for word in common. Long runs of a character are shortened."""
 
     name = "longest verbatim passage"
+    _group: Int32s
 
     def __init__(self, texts: Sequence[str], groups: Integers) -> None:
         """groups: (n,) of any integers, negative ones included."""
