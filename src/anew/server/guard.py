@@ -197,10 +197,8 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
     )
     try:
         return await _fields_and_files(await parser.parse())
-    except (
-        MultiPartException,
-        ValueError,
-    ) as error:  # ValueError: bytes that are not of the charset that the form names
+    except (MultiPartException, ValueError) as error:
+        # ValueError: bytes that are not of the charset that the form names
         raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
     finally:
         # Files of an incomplete part are in no form, so only the parser can close them.

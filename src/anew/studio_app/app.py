@@ -115,6 +115,8 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
 
 
 def _add_runs(app: FastAPI, studio: Studio) -> None:
+    """Add routes that read run folders; handlers that are not `async` run in threads."""
+
     @app.get("/api/runs")
     def runs() -> Response:
         values = studio.summaries()
