@@ -165,7 +165,8 @@ def _sample(arguments: argparse.Namespace) -> None:
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
-    _print_warnings(samples)
+    _print_if_prompt_is_strange(samples)
+    _print_if_nothing_follows(samples)
     if num_repeated:
         subject = f"the first {num_repeated:,} are" if num_repeated > 1 else "the first is"
         seed = 1 if arguments.seed == 0 else 0
@@ -183,12 +184,20 @@ def _sample(arguments: argparse.Namespace) -> None:
         write(f"{len(paths):,} items in {out}, {selection} of them in {sheet.name}{atlas}")
 
 
-def _print_warnings(samples: anew.Samples) -> None:
-    """Print which characters of the prompt the training text does not have, and how many samples are the prompt alone."""
-    if absent := samples.absent_characters:
-        characters = listed([repr(c) for c in absent])
-        write(f"the training text has no {characters}, so the model cannot know what follows", sys.stderr)
-    if n_bare := samples.num_empty_continuations:
+def _print_if_prompt_is_strange(samples: anew.Samples) -> None:
+    """Print which characters of the prompt the training text does not have, on standard error."""
+    absent = samples.absent_characters
+    if absent:
+        write(
+            f"the training text has no {listed([repr(c) for c in absent])}, so the model cannot know what follows",
+            sys.stderr,
+        )
+
+
+def _print_if_nothing_follows(samples: anew.Samples) -> None:
+    """Print how many samples are the prompt alone, on standard error."""
+    n_bare = samples.num_empty_continuations
+    if n_bare:
         write(
             f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} the prompt alone: the model ended there; nothing "
             "in the data may begin like this",
