@@ -10,7 +10,7 @@ from typing import Annotated, TypedDict, cast
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from anew.core.json_values import JsonValue
+from anew.core.files import JsonValue
 
 MEANINGS = {
     "400": "the request is invalid; `param` names the field",
