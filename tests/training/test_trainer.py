@@ -129,6 +129,19 @@ def test_going_back_lowers_the_rate_and_goes_on(tmp_path: Path) -> None:
     assert run.step == 20
 
 
+def test_going_back_takes_back_what_was_measured_since(tmp_path: Path) -> None:
+    """Steps that were taken back stayed in the history, and their weights could be kept as the best ones."""
+    run = trainer(data=Heals(poison=5))
+    validation = Validation(run, lambda: iter([Points().batch(0, "validation", 0, 12, 12)]))
+    # As of a resumed training
+    validation.history = [(-1, 0.0)]
+    validation.best_weights = best = {name: weight + 1.0 for name, weight in run.weights().items()}
+    TrainingLoop(run, RunFolder(tmp_path), None, [], validation, 1e9).run()
+    steps = [step for step, _ in validation.history]
+    assert steps[0] == -1 and len(steps) > 10 and steps == sorted(set(steps))
+    assert all(torch.equal(weight, best[name]) for name, weight in validation.best_weights.items())
+
+
 def test_the_rate_is_lower_until_the_loss_is_overcome(tmp_path: Path) -> None:
     run = trainer(data=Heals(poison=5))
     scales: list[float] = []

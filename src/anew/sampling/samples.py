@@ -23,10 +23,10 @@ from anew.sampling.output_folders import check_unused, make_empty_folder, make_f
 from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
-# Texts of so many characters have a line of hyphens between them in one file; records of a list have one line each
+# Characters of texts from which on they have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
-# Up to so many files, each is synced by itself: on a busy disk that takes a second; chosen
+# Files up to which each is synced by itself: on a busy disk that takes a second; chosen
 SYNCED_ONE_BY_ONE = 64
 # Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
 MAX_LABEL_BYTES = 60
@@ -84,8 +84,10 @@ class Samples(Sequence[DecodedItem]):
     def __getitem__(self, index: int | slice) -> DecodedItem | Samples:
         if not isinstance(index, slice):
             return self._items[index]
-        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index])
         places = range(*index.indices(len(self)))
+        # Others than successive samples are numbered anew
+        first, total = (self.first + places.start, self.total) if places.step == 1 else (0, None)
+        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index], first, total)
         part._file_format = self._file_format
         part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
         return part

@@ -79,9 +79,9 @@ class TransformerSampling:
     )
     avoid_known: bool = setting(
         True,
-        "redraw a record that is identical to a training record, unless most records of the data repeat; or that has the code, number or "
-        "name of a training record, where no two training records share one; or that repeats another sample of the same batch of 256, "
-        "where the data never repeats",
+        "redraw a record that is identical to a training record, unless most records of the data repeat; or that has the code or name of "
+        "a training record, where hardly two training records share one, but for dates, times, amounts and numbers of rows; or that "
+        "repeats another sample of the same batch of 256, where the data never repeats",
     )
 
 

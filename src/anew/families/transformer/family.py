@@ -36,6 +36,7 @@ from anew.families.transformer.drawing.known_records import KnownRecords, traine
 from anew.families.transformer.drawing.own_passage_limit import COUNTED_TOKENS, OwnPassageLimit
 from anew.families.transformer.drawing.passage_limit import PassageLimit
 from anew.families.transformer.drawing.record_sampler import RecordSampler
+from anew.families.transformer.drawing.recurring_keys import leave_out_recurring_keys
 from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_fitting import fit_mixer, record_remarks, targets_of_records
@@ -263,6 +264,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         if self.own_passages is not None and self.own_passages.is_counted:
+            if self.known is not None:
+                leave_out_recurring_keys(self, self.known, request_of)
             yield from calibrate_samples(self, self.own_passages, documents, request_of)
 
     # -- score ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 
 from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
+from anew.core.wording import listed
 from anew.families.transformer.contexts.context_scoring import MAX_FITTED_TARGETS, LogitsOf
 from anew.families.transformer.counts.gate_features import GateInputs
 from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
@@ -24,6 +25,10 @@ MAX_FITTED_VALUES = 16_777_216
 RECORDS_LEFT_OUT = (
     "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
     "near to a training record; scores still use these records."
+)
+RECURRING_KEYS = (
+    "Samples may have the value of a training record in {}, although hardly two training records agree there: most samples had one when "
+    "they were drawn for the first time, so drawing all of them again would prefer what is missing in the data."
 )
 OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
 
@@ -66,6 +71,9 @@ def _max_targets(spec: Tokens) -> int:
 def record_remarks(mixer: NgramMixer | None, known: KnownRecords | None) -> tuple[str, ...]:
     """Sentences on how samples and training records go together, where a reader would expect something else."""
     remarks = (RECORDS_LEFT_OUT,) if mixer is not None and mixer.drawing() is not mixer else ()
-    if known is None or not known.is_fitted or known.are_all:
+    if known is None or not known.is_fitted:
         return remarks
-    return (*remarks, OTHER_RECORDS.format(len(known.stored())))
+    if known.recurring_fields:
+        fields = listed([f"field {field.column + 1}" for field in known.recurring_fields])
+        remarks = (*remarks, RECURRING_KEYS.format(fields))
+    return remarks if known.are_all else (*remarks, OTHER_RECORDS.format(len(known.stored())))
