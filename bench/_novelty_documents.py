@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,12 @@ CASES: tuple[tuple[str, Copy, float], ...] = (
 )
 
 
-def cases(folder: Path, null_runs: int, runs: int, first_seed: int) -> Iterator[dict[str, Any]]:
-    """How often copies are detected in each case; null runs have none."""
+def cases(
+    folder: Path, null_runs: int, runs: int, first_seed: int, chosen: Sequence[str] | None
+) -> Iterator[dict[str, Any]]:
+    """How often copies are detected in each case; null runs have none. chosen: names of cases; None: all."""
     texts = documents(folder)
-    for name, copy, rate in CASES:
+    for name, copy, rate in (case for case in CASES if chosen is None or case[0] in chosen):
         count, detected = (runs if rate else null_runs), 0
         for seed in range(first_seed, first_seed + count):
             rng = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ from anew.evaluation.items_in_time import affordable_items, probe_size
 from anew.evaluation.measure import BOTH, Measure
 from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
 from anew.evaluation.metrics.classes import MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
+from anew.evaluation.metrics.duplicate_groups import KeysOf
 from anew.evaluation.metrics.feature_sets import (
     MAX_ITEMS_WITHOUT_SAVING,
     FeatureComparison,
@@ -256,9 +257,14 @@ class Evaluation(CopyAudits[ItemT]):
             return own
         self._embedder, n = self._fit_embedder(sets.candidates("train"), n)
         sets.take(n, self._naive_samples)
-        if self.inputs.near_duplicate_groups is not None:
-            sets.group(self.inputs.near_duplicate_groups)
+        keys_of = self.duplicate_keys()
+        if keys_of is not None:
+            sets.group(keys_of)
         return sets.embedded(self._embedder, self.feature_description)
+
+    def duplicate_keys(self) -> KeysOf[ItemT] | None:
+        """A function that returns a number for each of some items, which those share that tell of each other; None: unknown."""
+        return self.inputs.near_duplicate_groups
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""

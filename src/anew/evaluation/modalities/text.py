@@ -27,7 +27,7 @@ from anew.evaluation.memorization.item_types import (
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics.bits import bits_score, bits_spec
-from anew.evaluation.metrics.duplicate_groups import equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.records.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.records.row_formats import part_delimiter
 from anew.evaluation.metrics.records.word_order import WORD_ORDER
@@ -91,6 +91,9 @@ class TextEvaluation(Evaluation[str]):
         if part == "test":
             self.num_cut_texts = sum(map(len, self._compared.texts(part)))
         return self._compared.pieces(part)[:n]
+
+    def duplicate_keys(self) -> KeysOf[str] | None:
+        return super().duplicate_keys() if self.records else self._compared.keys_of_pieces
 
     def num_held_out(self) -> int | None:
         return super().num_held_out() if self.records else len(self._compared.pieces("test"))
