@@ -159,6 +159,10 @@ def _condition(loaded: LoadedModel, body: SampleBody, model: Model) -> tuple[Num
         values = loaded.values(body.samples or "")
         assert values is not None, "samples that were drawn for the page have their values"
         return _outside_stretch(body.stretch, values[body.index].float(), model)
+    if fill_in_mode(model) != "paint":
+        raise bad_request(
+            "this model has no pixels to fill in; clips and sound are filled in by a stretch of time", "mask"
+        )
     try:
         packed = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
     except (binascii.Error, ValueError):
