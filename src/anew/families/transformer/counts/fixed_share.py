@@ -63,13 +63,6 @@ class FixedShare:
         selected.weights[:] = self.weights[rows]
         return selected
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[FixedShare]) -> FixedShare:
-        """The rows of all parts, one after another."""
-        joined = cls(0)
-        joined.weights = np.concatenate([part.weights for part in parts])
-        return joined
-
     def restore_uniform(self) -> None:
         """Give the last expert, the uniform one, its prior weight again.
 

@@ -6,7 +6,6 @@ Legend for shapes: n rows, V vocabulary, S models (network, counts and perhaps a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.alignment_experts import AlignmentExperts
-from anew.families.transformer.counts.fixed_share import FixedShare, expert_chances, log_of
+from anew.families.transformer.counts.fixed_share import expert_chances, log_of
 from anew.families.transformer.token_mixer import RowState
 
 # The weight of a token falls by this factor with every further one: about the last 33 count (docs/log.md, 2026-11-25).
@@ -47,10 +46,10 @@ class RecentScores:
 
     @classmethod
     def concatenate(cls, parts: Sequence[RecentScores]) -> RecentScores:
-        """The rows of all parts, which have read as many tokens, one after another."""
-        joined = copy(parts[0])
-        joined._sums = np.concatenate([part._sums for part in parts])
-        return joined
+        """All rows of parts that have read equally many tokens, one after the other."""
+        whole = cls(0)
+        whole._sums, whole._weight = np.concatenate([part._sums for part in parts]), parts[0]._weight
+        return whole
 
     def add(self, *log_probs: NDArray[np.floating]) -> None:
         """Add the next token of every row: (n,) log-probabilities that each model gave it."""
@@ -85,16 +84,13 @@ class MixerState(RowState):
         return selected
 
     @classmethod
-    def concatenate(cls, parts: Sequence[MixerState]) -> MixerState:
-        """The rows of all parts, which have read as many tokens, one after another."""
-        joined = copy(parts[0])
-        joined.recent = RecentScores.concatenate([part.recent for part in parts])
-        joined.share = FixedShare.concatenate([part.share for part in parts])
+    def concatenate(cls, parts: Sequence[MixerState], labels: Ints | None) -> MixerState:
+        """All rows of parts that have read equally many tokens, one after the other. labels: (n,) their classes."""
         experts = [part.experts for part in parts if part.experts is not None]
-        joined.experts = AlignmentExperts.concatenate(experts) if experts else None
-        labels = [part.labels for part in parts if part.labels is not None]
-        joined.labels = np.concatenate(labels) if labels else None
-        return joined
+        whole = cls(0, 0, AlignmentExperts.concatenate(experts) if experts else None, labels)
+        whole.recent, whole.place = RecentScores.concatenate([part.recent for part in parts]), parts[0].place
+        whole.share.weights = np.concatenate([part.share.weights for part in parts])
+        return whole
 
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""

@@ -222,19 +222,9 @@ class NgramMixer(CountBuffers, TokenMixer):
         sides["together"] = self.joint_log_probs(inputs, targets, counts)
         return {name: torch.from_numpy(np.asarray(nats, dtype=np.float64)) for name, nats in sides.items()}
 
-    def gate_inputs(
-        self, ids: Ints, network: Floats, labels: Ints | None = None, state: MixerState | None = None
-    ) -> GateInputs:
-        """Gate inputs of the targets ids[:, 1:].
-
-        Args:
-            ids: (B, L+1).
-            network: (B*L, V) log-probabilities.
-            labels: (B,) classes; None where no class is known.
-            state: A new one, which reads the ids; None where it is not needed afterwards.
-        """
-        state = self.new_state(len(ids)) if state is None else state
-        contexts = self.combined.contexts(ids[:, :-1], labels)
+    def gate_inputs(self, ids: Ints, network: Floats, state: MixerState) -> GateInputs:
+        """Gate inputs of the targets ids[:, 1:], which a new state reads. ids: (B, L+1), network: (B*L, V) log-probabilities."""
+        contexts = self.combined.contexts(ids[:, :-1], state.labels)
         shape = (len(ids), ids.shape[1] - 1)
         recent = np.empty((*shape, self.num_models))
         aligned = np.empty((*shape, self.vocab_size if self.aligned else 0), dtype=np.float32)
@@ -372,26 +362,36 @@ def _check_records(ids: Tensor, lengths: Tensor, vocab_size: int) -> None:
 
 
 def read_prompt(
-    mixer: NgramMixer, ids: Ints, num_known: int, network_of: NetworkOf, labels: Ints | None = None
+    mixer: NgramMixer,
+    ids: Ints,
+    num_known: int,
+    network_of: NetworkOf,
+    labels: Ints | None = None,
 ) -> MixerState:
-    """State after reading prompts, before the first new token. For the arguments see `TokenMixer.read_prompt`."""
+    """State after reading prompts, before the first new token. For the arguments see `ContextHead.read_prompt`."""
     tokens = ids[:, ids.shape[1] - num_known :]
-    targets = tokens[:, 1:]
-    rows_at_once = max(1, VALUES_AT_ONCE // max(1, targets.shape[1] * mixer.vocab_size))
-    states = []
+    length = tokens.shape[1] - 1
+    if not length:
+        state = mixer.new_state(len(tokens), labels)
+        state.begin(tokens[:, 0])
+        return state
+    rows_at_once = max(1, VALUES_AT_ONCE // (length * mixer.vocab_size))
+    parts = []
     for first in range(0, len(tokens), rows_at_once):
         rows = slice(first, first + rows_at_once)
         classes = None if labels is None else labels[rows]
-        state = mixer.new_state(len(tokens[rows]), classes)
-        if targets.shape[1]:
-            inputs = mixer.gate_inputs(tokens[rows], network_of(rows), classes, state)
-            experts = mixer.expert_log_probs(inputs, targets[rows].ravel(), np.arange(targets[rows].size))
-            shared_log_probs(state.share, experts.reshape(*targets[rows].shape, 3))
-            state.share.restore_uniform()
-        else:
-            state.begin(tokens[rows, 0])
-        states.append(state)
-    return MixerState.concatenate(states)
+        parts.append(state_after(mixer, tokens[rows], network_of(rows), classes))
+    return parts[0] if len(parts) == 1 else MixerState.concatenate(parts, labels)
+
+
+def state_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | None = None) -> MixerState:
+    """State after reading prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:], labels: (n,)."""
+    state, targets = mixer.new_state(len(ids), labels), ids[:, 1:]
+    inputs = mixer.gate_inputs(ids, network, state)
+    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size))
+    shared_log_probs(state.share, experts.reshape(*targets.shape, 3))
+    state.share.restore_uniform()
+    return state
 
 
 def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> tuple[GateInputs, Ints, Bools]:
@@ -401,4 +401,5 @@ def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> t
     targets = ids[:, 1:].ravel()
     everything = np.ones(len(targets), dtype=bool)
     counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
-    return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts
+    state = mixer.new_state(len(ids), known_classes(batch.labels))
+    return mixer.gate_inputs(ids, network, state), targets, counts
