@@ -405,7 +405,8 @@ def test_texts_are_those_of_the_run(
     model, page = text_page(name)
     page = Path(shutil.copy(page, tmp_path))
     network: Any = model.family
-    network.mixer = network.contexts = None  # what stays behind
+    alone = type(network)(network.spec, network.config)
+    network.mixer, network.contexts = alone.mixer, alone.contexts  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).tolist()
     inputs: dict[str, Any] = {"uniform": uniforms()}
     if request.labels is not None:

@@ -73,9 +73,9 @@ class TransformerSampling:
     )
     match_error_rates: bool = setting(
         True,
-        "draw out-of-vocabulary words, new pairs of characters, unbalanced brackets, and empty or badly indented lines within brackets no "
-        "more often than held-out text has them, as far as single tokens tell (a bracket is closed in place of an error that leaves it "
-        "open), and make samples repeat themselves less where they do so more than the data",
+        "draw what samples have more often than the data as seldom as the data has it: repetitions of themselves and, in running text with "
+        "context mixing, out-of-vocabulary words, new pairs of characters, unbalanced brackets, and empty or badly indented lines within "
+        "brackets, as far as single tokens tell (a bracket is closed in place of an error that leaves it open)",
     )
     avoid_known: bool = setting(
         True,

@@ -47,13 +47,13 @@ def test_known_records_are_drawn_again() -> None:
 
 def test_a_list_with_some_repeats_gives_new_records() -> None:
     family = make_family(np.concatenate((RECORDS, RECORDS[: len(RECORDS) // 4])))
-    assert family.known is not None and family.known.is_fitted
+    assert family.known.is_fitted
     assert known_share(family) == 0.0
 
 
 def test_where_most_records_repeat_samples_may_too() -> None:
     family = make_family(np.concatenate((RECORDS, RECORDS)))
-    assert family.known is not None and not family.known.is_fitted
+    assert not family.known.is_fitted
     assert known_share(family) > 0.1
 
 
@@ -145,7 +145,6 @@ def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch
 def test_records_that_are_counted_in_little_time_come_from_all_of_the_data() -> None:
     pairs = np.array([[4, a, a, 5] for a in (0, 1, 2, 3) for _ in range(100)])  # sorted by their letters
     few = make_family(pairs, 80)
-    assert few.mixer is not None
     letters = few.mixer.counts.unigram[:4]
     assert letters.min() > 0.8 * letters.max()
 
@@ -234,7 +233,7 @@ def drawn_rows(family: Transformer, keys: list[tuple[int, int]]) -> list[list[in
 
 def test_codes_that_never_repeat_are_new_in_samples() -> None:
     family, known = coded_family(350)
-    assert family.known is not None and family.known.key_fields == (KeyField(" ", 0),)
+    assert family.known.key_fields == (KeyField(" ", 0),)
     before, now = (codes_of(family, 60, avoid_known=is_on) for is_on in (False, True))
     assert len(known.intersection(before)) > 8 and not known.intersection(now)
     whole = [code for code in now if code]
@@ -259,7 +258,6 @@ def test_keys_are_grouped_by_seed_and_successive_indices() -> None:
 
 def test_keys_of_samples_are_known_or_not_each_for_itself() -> None:
     family, codes = coded_family(350)
-    assert family.known is not None
     known_code, other = next(iter(codes)), next((a, b) for a in range(30) for b in range(30) if (a, b) not in codes)
     rows = np.array([[31, *code, 30, 0, 32] for code in (other, known_code, other)])
     keys = family.known.keys_of(rows, np.full((3, 1), 31))
@@ -270,7 +268,7 @@ def test_keys_of_samples_are_known_or_not_each_for_itself() -> None:
 
 def test_codes_repeat_where_those_of_few_records_do_not_tell() -> None:
     family, known = coded_family(100)
-    assert family.known is not None and not family.known.key_fields
+    assert not family.known.key_fields
     assert known.intersection(codes_of(family, 200))
 
 
@@ -299,7 +297,7 @@ def test_key_fields_are_restored_and_checked() -> None:
 def test_codes_that_most_first_draws_have_are_not_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where values are used up in a way that the data does not show, redrawing made samples of what is missing in the data."""
     family, known = coded_family(350)
-    assert family.known is not None and family.calibrates_drawing
+    assert family.calibrates_drawing
     rows, prompts = np.array([[31, *code, 30, 0, 32] for code in known]), np.full((350, 1), 31)
     assert family.known.known_shares(rows, prompts) == {KeyField(" ", 0): 1.0}
     before = codes_of(family, 60)

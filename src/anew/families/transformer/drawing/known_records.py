@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from anew.core.arrays import Bools, Ints, Numbers
-from anew.core.specs import Tokens
 from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.functional.key_fields import DELIMITERS, MAX_COLUMNS, KeyField, find_key_fields, hardly_repeat
 
@@ -53,6 +52,11 @@ class KnownRecords(FittedBuffers):
     @property
     def is_fitted(self) -> bool:
         return "hashes" in self._buffers
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        redraws = "the check that draws a sample again if it is a training record, so some samples may be copies"
+        return (redraws,) if self.is_fitted else ()
 
     def stored(self) -> Ints:
         """(K,) hashes in rising order."""
@@ -243,24 +247,6 @@ def _are_key_fields(fields: Ints) -> bool:
     columns = fields[:, 1]
     has_marks = np.isin(fields[:, 0], [ord(delimiter) for delimiter in DELIMITERS]).all()
     return bool(has_marks and ((columns >= 0) & (columns < MAX_COLUMNS)).all())
-
-
-def trained_on(
-    rows: Sequence[Numbers], spec: Tokens, known: KnownRecords | None, texts: FittedBuffers | None
-) -> list[bool | None] | None:
-    """Whether each of these records or documents (ids) was trained on, None for one of which that is not known; None if for none.
-
-    Args:
-        rows, spec: The ids, and the spec of the tokens.
-        known: Hashes of training records; None for running text.
-        texts: Buffers with the training text, "text" (N,), if they are fitted; None if it is not kept.
-    """
-    if known is not None:
-        return known.are_known(rows, spec.length)
-    end = spec.special.get("end")  # None where all text is one document
-    if texts is None or "text" not in dict(texts.named_buffers()) or end is None:
-        return None
-    return are_documents_of(texts.get_buffer("text").cpu().numpy(), end, rows)
 
 
 def are_documents_of(text: Numbers, end: int, rows: Sequence[Numbers]) -> list[bool | None]:

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from anew.families.base import RequestOf
 from anew.families.transformer.config import TransformerSampling
-from anew.families.transformer.drawing.known_records import KnownRecords
-from anew.families.transformer.drawing.sampler import SampledFamily, TokenSampler
+from anew.families.transformer.drawing.sampler import TokenSampler
+from anew.families.transformer.parts import TransformerParts
 
 NUM_DRAWN = 64  # samples, which tell a share of .35 from one half: more than half are known with a chance of .005
 MAX_KNOWN = 0.5  # share of samples with a known value up to which they are drawn again
 SEED = 2**31 - 1  # not one that users are likely to take
 
 
-def leave_out_recurring_keys(family: SampledFamily, known: KnownRecords, request_of: RequestOf) -> None:
+def leave_out_recurring_keys(family: TransformerParts, request_of: RequestOf) -> None:
     """Draw samples, and let all later ones have known values in the key fields in which most of these have one.
 
-    Args:
-        known: Those of the family.
-        request_of: See `Family.calibrate_drawing`.
+    request_of: See `Family.calibrate_drawing`.
     """
+    known = family.known
     if not known.key_fields:
         return
     request = request_of(NUM_DRAWN, SEED)
