@@ -109,8 +109,11 @@ class NgramMixer(CountBuffers, TokenMixer):
     def fit_counts(
         self, sequences: Sequence[Ints], classes: Sequence[int] = (), substitution_tokens: int = SUBSTITUTION_TOKENS
     ) -> None:
-        """Count token sequences that do not continue each other. classes: of the first sequences, -1 without; () for none."""
-        arrays = {**KneserNey.fit(sequences, self.vocab_size, self.order).arrays(), GATE: self._first_gate}
+        """Count token sequences that do not continue each other, after the first token of each, which is always given.
+
+        classes: of the first sequences, -1 without; () for none."""
+        counts = KneserNey.fit(sequences, self.vocab_size, self.order, first_is_given=True)
+        arrays = {**counts.arrays(), GATE: self._first_gate}
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
             arrays |= zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True)
