@@ -49,7 +49,10 @@ def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: i
     texts, config = list(sequences_of(sweep, max_tokens)), family.config
     if config.ngrams:
         end = family.spec.special.get("end") if family.spec.packed else None
-        family.mixer.fit_counts(texts if end is None else documents_from_beginnings(texts, end))
+        if end is None:
+            family.mixer.fit_counts(texts)
+        else:
+            family.mixer.fit_counts(documents_from_beginnings(texts, end), first_is_given=True)
         if family.spec.packed:
             family.passages.keep(texts)
     if config.contexts:

@@ -104,8 +104,7 @@ class AddedCounts(CountBuffers):
         known, held_out = numbers[~is_held_out], numbers[is_held_out]
         added, of_all, groups = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
         if len(held_out):
-            training = [sequences[i] for i in known]
-            counts_of_all = KneserNey.fit(training, self.vocab_size, self.order_of_all, first_is_given=True)
+            counts_of_all = KneserNey.fit([sequences[i] for i in known], self.vocab_size, self.order_of_all)
             of_all = np.concatenate([counts_of_all.score(sequences[i])[1:] for i in held_out])  # (n,)
             added, groups = score(fit(known), held_out)
         shares = self._best_shares(added, of_all, groups, num_groups)

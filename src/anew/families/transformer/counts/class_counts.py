@@ -34,7 +34,7 @@ class ClassCounts(AddedCounts):
 
         def fit(numbers: Ints) -> KneserNey:
             counted = [sequences[i] for i in numbers]
-            return KneserNey.fit(counted, self.vocab_size, self.order, classes[numbers], self.num_classes, True)
+            return KneserNey.fit(counted, self.vocab_size, self.order, classes[numbers], self.num_classes)
 
         def score(by_class: KneserNey, numbers: Ints) -> tuple[Floats, Ints]:
             chances = np.concatenate([by_class.score(sequences[i], int(classes[i]))[1:] for i in numbers])
