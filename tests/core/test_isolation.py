@@ -22,8 +22,10 @@ from decoders import Native, acted, item
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
-    worker_process = Worker(seconds=0.5, max_bytes=1 << 28)
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(isolation, "SECONDS", 0.5)
+    monkeypatch.setattr(isolation, "MAX_MEMORY_BYTES", 1 << 28)
+    worker_process = Worker()
     yield worker_process
     worker_process.close()
 

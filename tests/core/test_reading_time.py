@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from anew.core import reading_time
 from anew.core.reading_time import ReadingTime, closed_form_seconds, progress_lines
 
 
@@ -34,8 +35,11 @@ def test_closed_forms_end_at_a_third_of_the_budget() -> None:
     assert closed_form_seconds(180.0, 100.0) == pytest.approx(5.4)
 
 
-def test_lines_of_progress_come_while_one_call_runs(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_of_progress_come_while_one_call_runs(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading_time, "LINE_SECONDS", 0.02)
     reading = ReadingTime()
-    with caplog.at_level(logging.INFO, "anew.reading"), progress_lines(lambda: reading.stage, 0.02):
+    with caplog.at_level(logging.INFO, "anew.reading"), progress_lines(lambda: reading.stage):
         time.sleep(0.1)
     assert caplog.messages and all(line.startswith("reading the data (0 s") for line in caplog.messages)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from anew.core.wording import duration, percent, percent_at_least
+from anew.core.wording import duration, listed, percent, percent_at_least
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
+        (0.00004, "0 s"),
         (20.0, "20 s"),
         (60.0, "1 min"),
         (100.0, "1 min 40 s"),
@@ -43,3 +44,7 @@ def test_only_none_is_0_and_only_all_is_100_percent(share: float, words: str) ->
 def test_a_lower_end_is_rounded_down_to_a_number(share: float, words: str) -> None:
     """A verdict said "at least over 99.99% of the samples"."""
     assert percent_at_least(share) == words
+
+
+def test_lists_within_sentences() -> None:
+    assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]

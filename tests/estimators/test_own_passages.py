@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anew.estimators.own_passages import (
-    MIN_PASSAGE,
+    MIN_MATCH,
     NUM_KINDS,
     NUM_LENGTHS,
     OwnPassage,
@@ -38,9 +38,9 @@ def test_a_token_of_a_passage_is_the_one_after_an_earlier_place_with_the_same_to
     passage = OwnPassage()
     for place, token in enumerate(sequence.tolist()):
         passage.read(token)
-        ending = sequence[: place + 1][-MIN_PASSAGE:]
+        ending = sequence[: place + 1][-MIN_MATCH:]
         followers = [
-            int(sequence[i]) for i in range(MIN_PASSAGE, place + 1) if (sequence[i - MIN_PASSAGE : i] == ending).all()
+            int(sequence[i]) for i in range(MIN_MATCH, place + 1) if (sequence[i - MIN_MATCH : i] == ending).all()
         ]
         assert passage.next_token in (followers or [-1])
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anew.estimators.passages import MAX_PASSAGE, MIN_PASSAGE, NO_PASSAGE, PassageIndex, continuation_rates
+from anew.estimators.passages import MAX_PASSAGE, MIN_MATCH, NO_PASSAGE, PassageIndex, continuation_rates
 
 
 def searched(text: NDArray[np.int32], ids: NDArray[np.int64]) -> tuple[int, list[int]]:
     """Length and places of the longest passage, by trying all lengths and places."""
-    for length in range(min(MAX_PASSAGE, len(ids)), MIN_PASSAGE - 1, -1):
+    for length in range(min(MAX_PASSAGE, len(ids)), MIN_MATCH - 1, -1):
         ends = range(length, len(text))
         places = [end for end in ends if (text[end - length : end] == ids[len(ids) - length :]).all()]
         if places:
@@ -39,7 +39,7 @@ def test_passages_are_those_of_a_search(alphabet: int) -> None:
 
 
 def test_an_empty_or_short_text_has_no_passages() -> None:
-    for size in (0, 1, MIN_PASSAGE):
+    for size in (0, 1, MIN_MATCH):
         index = PassageIndex(np.zeros(size, dtype=np.int32))
         assert index.endings(np.zeros((1, 10), dtype=np.int64)) == [NO_PASSAGE]
         assert continuation_rates(index, [np.zeros(10, dtype=np.int64)]) is None
@@ -57,6 +57,6 @@ def test_rates_are_those_at_which_held_out_text_goes_on() -> None:
     rates = continuation_rates(PassageIndex(text), documents)
     assert rates is not None and (np.diff(rates) >= 0).all()
     assert rates[9] < 1.0 and np.isclose(
-        rates[5], rates[MIN_PASSAGE]
+        rates[5], rates[MIN_MATCH]
     )  # lengths 4 to 9 together: all but those left after 10
-    assert 0.85 < rates[MIN_PASSAGE] < 1.0 and 0.9 < rates[MAX_PASSAGE] <= 1.0
+    assert 0.85 < rates[MIN_MATCH] < 1.0 and 0.9 < rates[MAX_PASSAGE] <= 1.0

@@ -171,7 +171,8 @@ def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> Non
     card = (tmp_path / "out" / "README.md").read_text()
     assert "2.50 by the network, 2.00 by the whole run." in card and "Measured on samples of the whole run" in card
     network: Any = model.family
-    network.mixer = network.contexts = None  # what stays behind
+    alone = type(network)(network.spec, network.config)
+    network.mixer, network.contexts = alone.mixer, alone.contexts  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).numpy()
     inputs: dict[str, Any] = {"uniform": uniforms(SEED)}
     if request.labels is not None:

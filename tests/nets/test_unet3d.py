@@ -8,7 +8,16 @@ from anew.nets.unet3d import SpaceTimeAttention, UNet3d, rope_3d
 
 def net(group: int = 2, **more: int) -> UNet3d:
     return UNet3d(
-        3, 2, num_components=3, channels=16, channel_mults=(1, 2), depth=1, patch_size=2, frame_group=group, **more
+        3,
+        2,
+        num_components=3,
+        channels=16,
+        channel_mults=(1, 2),
+        depth=1,
+        patch_size=2,
+        frame_group=group,
+        dropout=0.0,
+        **more,
     )
 
 

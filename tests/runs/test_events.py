@@ -152,8 +152,9 @@ def test_of_a_long_log_pieces_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
-def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    log = Events(tmp_path / "events.jsonl", every=0.0)
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "FLUSH_SECONDS", 0.0)
+    log = Events(tmp_path / "events.jsonl")
     log._file.close()
     log._file = open("/dev/full", "a")  # noqa: SIM115
     with pytest.raises(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from anew.core.report_format import REPORT_FORMAT
+from anew.core.version import REPORT_FORMAT
 from anew.errors import RunError
 from anew.runs.report_record import read_record, read_report, report_if_whole
 

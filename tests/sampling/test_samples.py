@@ -54,6 +54,19 @@ def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
     assert paths[1].read_bytes() == samples[1].tobytes()
 
 
+def test_a_part_of_a_share_keeps_its_numbers() -> None:
+    """The first two of a share that begins with sample 256 were written as samples 0 and 1."""
+    items = [np.full((4, 4), i, np.uint8) for i in range(4)]
+    share = Samples(items, [None] * 4, Files(), first=256, total=512)  # type: ignore[arg-type]
+
+    def names(samples: Samples) -> list[str]:
+        return [name for name, _ in samples.files()]
+
+    assert names(share.head(2)) == ["0256.bin", "0257.bin"] and names(share[1:3]) == ["0257.bin", "0258.bin"]
+    assert names(share[2:] + share[:1]) == ["0258.bin", "0259.bin", "0260.bin"]
+    assert share[1:].total == 512 and names(share[::2]) == ["0000.bin", "0001.bin"]
+
+
 def test_many_files_are_synced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sync of each took ten times as long as to draw a name: of a million it would have taken five hours."""
     synced: list[str] = []

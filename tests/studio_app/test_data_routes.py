@@ -56,6 +56,11 @@ def test_dropped_files_arrive(tmp_path: Path) -> None:
         "a\x9bm",
         "\u202egnp.exe",
         "a\u2028b",
+        "cats/CON",
+        "nul.txt",
+        "Com1.png",
+        "a.",
+        "b /c.txt",
     ],
 )
 def test_names_that_lead_elsewhere(path: str, tmp_path: Path) -> None:
@@ -64,6 +69,19 @@ def test_names_that_lead_elsewhere(path: str, tmp_path: Path) -> None:
         assert client.post("/api/upload", params={"to": upload, "path": path}, content=b"x").status_code in (400, 403)
         for place in ("", "uploads", "..", "runs", "uploads/none", "uploads/u/../../x"):
             assert client.post("/api/upload", params={"to": place, "path": "x"}, content=b"x").status_code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("a/aux.txt", "'aux.txt' is a device on Windows"), ("a./b", "ends with a dot or a blank")]
+)
+def test_names_that_windows_does_not_have_are_explained(path: str, reason: str, tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "con"}).json()["id"]
+        assert upload == "uploads/con-1"
+        answer = client.post("/api/upload", params={"to": upload, "path": path}, content=b"x")
+        assert answer.status_code == 400 and reason in answer.json()["error"]["message"]
+        upload = client.post("/api/uploads", json={"name": "console"}).json()["id"]
+        assert client.post("/api/upload", params={"to": upload, "path": "com/x.aux"}, content=b"x").status_code == 200
 
 
 def test_a_place_that_is_taken(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from anew.planning.build import build_family
 from anew.runs.events import Events, progress_record, read, validated_steps
 from anew.runs.folder import RunFolder
 from anew.runs.state import Checkpoint
+from anew.training import validation as validation_module
 from anew.training.loop import TrainingLoop
 from anew.training.progress import ReplayProgress, StepProgress, TimeProgress
 from anew.training.trainer import NonFinite, StepResult, Trainer
@@ -127,6 +128,19 @@ def test_going_back_lowers_the_rate_and_goes_on(tmp_path: Path) -> None:
     run = trainer(data=Heals(poison=5))
     assert TrainingLoop(run, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run() == "finished"
     assert run.step == 20
+
+
+def test_going_back_takes_back_what_was_measured_since(tmp_path: Path) -> None:
+    """Steps that were taken back stayed in the history, and their weights could be kept as the best ones."""
+    run = trainer(data=Heals(poison=5))
+    validation = Validation(run, lambda: iter([Points().batch(0, "validation", 0, 12, 12)]))
+    # As of a resumed training
+    validation.history = [(-1, 0.0)]
+    validation.best_weights = best = {name: weight + 1.0 for name, weight in run.weights().items()}
+    TrainingLoop(run, RunFolder(tmp_path), None, [], validation, 1e9).run()
+    steps = [step for step, _ in validation.history]
+    assert steps[0] == -1 and len(steps) > 10 and steps == sorted(set(steps))
+    assert all(torch.equal(weight, best[name]) for name, weight in validation.best_weights.items())
 
 
 def test_the_rate_is_lower_until_the_loss_is_overcome(tmp_path: Path) -> None:
@@ -294,9 +308,10 @@ def test_validation_that_gets_worse_begins_the_decay(tmp_path: Path) -> None:
     assert all(torch.equal(weights[n], validation.best_weights[n]) for n in weights)
 
 
-def test_a_validation_loss_that_is_not_finite_selects_nothing(tmp_path: Path) -> None:
+def test_a_validation_loss_that_is_not_finite_selects_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation_module, "POINTS", 4)
     run = trainer(40)
-    validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]), points=4)
+    validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]))
     values = iter([math.nan, 1.0, math.inf, math.nan])
     validation.loss = lambda: next(values)  # type: ignore[method-assign]
     folder = RunFolder(tmp_path)
@@ -318,11 +333,14 @@ def test_decay_start_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("killed_at", [7, 19, 26, 39])
-def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(killed_at: int, tmp_path: Path) -> None:
+def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(
+    killed_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Points of measurement and the start of the decay lie elsewhere than the step that it goes on from."""
+    monkeypatch.setattr(validation_module, "POINTS", 4)
 
     def train(run: Trainer, folder: Path, checkpoint: Checkpoint | None) -> Validation:
-        validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]), points=4)
+        validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]))
         if checkpoint is not None:
             run.load_state_dict(checkpoint)
             validation.load_state_dict(checkpoint)

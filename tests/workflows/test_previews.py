@@ -76,7 +76,10 @@ def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
         trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32, progress=None, family=LATENTS), rebuilt=lambda weights: LATENTS,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
-        model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode_real(generated[:n]))),
+        model=SimpleNamespace(
+            item_spec=spec, spec=spec, request=lambda n, seed: n,
+            generate_samples=lambda n, seed: Drawn(modality.decode_real(generated[:n])),
+        ),
     )  # fmt: skip
 
 

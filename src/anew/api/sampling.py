@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ RUNS = "runs"  # the folder where trainings write, unless another is given
 @contextmanager
 def loaded_together(
     run: str | Path,
-    trust_code: bool = False,
+    trust_code: bool,
     n: int = 1,
     label: str | None = None,
     settings: Mapping[str, SettingValue] | None = None,
@@ -61,57 +61,32 @@ def sample_together(
     model: Model,
     world: World | None,
     n: int,
+    draw: Callable[..., Samples],
     *,
-    seed: int = 0,
-    prompt: str | None = None,
-    suffix: str | None = None,
-    stop: str | None = None,
-    label: str | None = None,
-    share: tuple[int, int] | None = None,
-    settings: Mapping[str, SettingValue] | None = None,
-    reporter: Reporter | None = None,
+    share: tuple[int, int] | None,
+    reporter: Reporter | None,
 ) -> Samples:
-    """Sample as `model.sample` does, shared by all processes of a world; each must call this with the same arguments.
+    """Draw samples shared by all processes of a world; each must call this with the same arguments.
 
     Args:
         model: As `loaded_together` gives it.
         world: The processes; None for a single one.
         n: How many samples.
-        seed: As in `Model.sample`, like the following.
-        prompt: What each begins with.
-        suffix: What each ends with.
-        stop: New text ends before this string.
-        label: One of the classes.
+        draw: `model.sample` with all other arguments.
         share: For a single process.
-        settings: The family's sampling settings.
         reporter: Shows the progress.
 
     Returns:
         All samples on the first process, none on the others.
     """
-
-    def draw(count: int, first_index: int = 0, reporter: Reporter | None = None) -> Samples:
-        return model.sample(
-            count,
-            seed=seed,
-            prompt=prompt,
-            suffix=suffix,
-            stop=stop,
-            label=label,
-            condition=None,
-            first_index=first_index,
-            share=share,
-            reporter=reporter,
-            **(settings or {}),
-        )
-
     if world is None:
-        return draw(n, reporter=reporter)
+        return draw(n, share=share, reporter=reporter)
     if share is not None:
         raise ConfigError("torchrun already divides the samples; leave out `share`, or start one command per share")
     from anew.sampling.together import draw_together, whole_batches
 
-    return draw_together(world, model, whole_batches(check_int("n", n, 1)), draw, reporter)
+    batches = whole_batches(check_int("n", n, 1))
+    return draw_together(world, model, batches, lambda size, first: draw(size, first_index=first), reporter)
 
 
 def num_repeated(samples: Samples, run: str | Path) -> int:

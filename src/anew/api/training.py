@@ -378,7 +378,7 @@ def load_for(
     *,
     label: object = None,
     settings: Mapping[str, object] | None = None,
-    trust_code: bool = False,
+    trust_code: bool,
 ) -> Model:
     """The model of a run, once it is known to have a class and sampling settings: a refusal need not wait for PyTorch."""
     trust_code, values = arguments.switch("trust_code", trust_code), arguments.settings(settings)

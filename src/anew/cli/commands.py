@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anew
@@ -220,19 +221,16 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
             anew.Samples([], [], model.item_modality).in_format(arguments.format)  # refused before anything is drawn
         # Progress belongs to standard error, as the last line alone says where the files are.
         with ProgressLine(sys.stderr) as progress:
-            return api.sample_together(
-                model,
-                world,
-                arguments.n,
+            draw = partial(
+                model.sample,
                 seed=arguments.seed,
                 prompt=_prompt("prompt", arguments, model),
                 suffix=_prompt("suffix", arguments, model),
                 stop=arguments.stop,
                 label=arguments.label,
-                share=arguments.share,
-                settings=checked.keywords(settings, model.sample),
-                reporter=progress,
+                **checked.keywords(settings, model.sample),  # type: ignore[arg-type]  # none is an argument of its own
             )
+            return api.sample_together(model, world, arguments.n, draw, share=arguments.share, reporter=progress)
 
 
 def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:

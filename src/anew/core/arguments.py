@@ -52,7 +52,7 @@ def new_path(name: str, value: object, error: type[UserError] = ConfigError) -> 
     return place
 
 
-def new_file(value: object, suffix: str, advice: str = "") -> Path:
+def new_file(value: object, suffix: str, advice: str) -> Path:
     """Check that the file `out` does not exist yet, make its folder, and return its path.
 
     Args:

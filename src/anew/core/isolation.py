@@ -106,12 +106,9 @@ def _widen(pipe: IO[bytes]) -> None:
 
 
 class Worker:
-    """One process, started when it is first needed and again after it died. Thread-safe.
+    """One process, started when it is first needed and again after it died. Thread-safe."""
 
-    seconds: that an item may take; max_bytes: of memory."""
-
-    def __init__(self, seconds: float = SECONDS, max_bytes: int = MAX_MEMORY_BYTES) -> None:
-        self.seconds, self.max_bytes = seconds, max_bytes
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
         self._stderr: IO[bytes] | None = None
@@ -130,7 +127,7 @@ class Worker:
         results: list[R | ValueError] = []
         with self._lock:
             try:
-                self._ask(function, subject, items, self.seconds / 2, results)
+                self._ask(function, subject, items, SECONDS / 2, results)
             except _WorkerDied:
                 results += [self._run_one(function, subject, item) for item in items[len(results) :]]
         for result in results:
@@ -148,7 +145,7 @@ class Worker:
     def _run_one(self, function: Callable[[S, X], R], subject: S, item: X) -> R | ValueError:
         results: list[R | ValueError] = []
         try:
-            self._ask(function, subject, [item], self.seconds, results)
+            self._ask(function, subject, [item], SECONDS, results)
         except _WorkerDied as death:
             return ValueError(str(death))
         return results[0]
@@ -162,7 +159,7 @@ class Worker:
         results: list[R | ValueError],
     ) -> None:
         """Append what comes of the items to the results, up to the death of the process."""
-        message = pickle.dumps((function, subject, items, seconds, self.max_bytes), 5)
+        message = pickle.dumps((function, subject, items, seconds, MAX_MEMORY_BYTES), 5)
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -236,7 +233,7 @@ class Worker:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if code in _TIMED_OUT:
-            return f"it takes more than {self.seconds:g} s to decode"
+            return f"it takes more than {SECONDS:g} s to decode"
         return f"it brings its decoder down ({_signal_name(-code) if code < 0 else f'exit code {code}'})"
 
     def _forget(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from anew.core.json_values import JsonObject, JsonValue
+from anew.core.files import JsonObject, JsonValue
 
 RUN_MARK = "config.json"  # the file that every run has from its first instant
 COMPARISON_MARK = "request.json"  # the same of a comparison

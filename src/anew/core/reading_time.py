@@ -81,17 +81,14 @@ def closed_form_seconds(budget: float, elapsed: float) -> float:
 
 
 @contextmanager
-def progress_lines(describe: Callable[[], str], interval: float = LINE_SECONDS) -> Iterator[None]:
-    """Log a line at each interval while the body runs, from a thread, since a single call may take longer than that.
+def progress_lines(describe: Callable[[], str]) -> Iterator[None]:
+    """Log lines while the body runs, from a thread, since a single call may take longer than LINE_SECONDS.
 
-    Args:
-        describe: What is being done at that time, as a clause.
-        interval: Seconds from line to line.
-    """
+    describe: What is being done at that time, as a clause."""
     is_done, begin = threading.Event(), time.monotonic()
 
     def repeat() -> None:
-        while not is_done.wait(interval):
+        while not is_done.wait(LINE_SECONDS):
             _log.info("%s (%.0f s so far)", describe(), time.monotonic() - begin)
 
     thread = threading.Thread(target=repeat, name="anew-progress", daemon=True)

@@ -45,14 +45,11 @@ def _members(room: str) -> dict[str, str]:
     members = {}
     for path in PACKAGE.glob(PATTERNS[room]):
         name = path.parent.name if path.stem == "family" else path.stem
-        if _declares(path):
+        # Reading the text is enough and imports nothing: a registered file says `EXPORT = ClassName` at top level.
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if any(line.startswith(("EXPORT = ", "EXPORT: ")) for line in lines):
             members[name] = ".".join(("anew", *path.relative_to(PACKAGE).with_suffix("").parts))
     return members
-
-
-def _declares(path: Path) -> bool:
-    # Reading the text is enough and imports nothing: a registered file says `EXPORT = ClassName` at top level.
-    return any(line.startswith(("EXPORT = ", "EXPORT: ")) for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def generators() -> list[str]:

@@ -81,7 +81,7 @@ def unsigned_zero(text: str) -> str:
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours in words: "20 s", "10 min", "2.5 h", "1 min 40 s"."""
     if seconds < 60:
-        return f"{seconds:.4g} s"
+        return f"{round(seconds, 4):.4g} s"
     (size, unit), (small, small_unit) = ((3600, "h"), (60, "min")) if seconds >= 3600 else ((60, "min"), (1, "s"))
     if math.isclose(10 * seconds / size, round(10 * seconds / size)):
         return f"{seconds / size:.10g} {unit}"
@@ -96,8 +96,8 @@ def first_listed(names: Sequence[str], most: int) -> str:
 
 
 def listed(names: Sequence[str], conjunction: str = "and") -> str:
-    """Names as a list within a sentence: "a", "a and b", "a, b and c"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
+    """Names as a list within a sentence: "a", "a and b", "a, b and c"; "" of none."""
+    return "".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
 
 
 def discarded_training(steps: int, seconds: float) -> str:

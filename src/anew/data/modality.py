@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,7 @@ class Modality(ABC):
         name: The modality's name, that of its file.
         suffixes: Suffixes of files, lower case with the dot. They are a hint; `sniff` decides.
         Config: Dataclass of its settings.
+        file_formats: Formats of files that `save_as` writes, which are their suffixes; none where items have one form of file.
         unit: Unit by which bits are divided: "character", "residue" or "dimension".
         traits: Properties of all its items.
         config: An instance of `Config`.
@@ -103,6 +104,7 @@ class Modality(ABC):
     name: str
     suffixes: frozenset[str]
     Config: type
+    file_formats: ClassVar[tuple[str, ...]] = ()
     unit: str
     traits: ModalityTraits
 
@@ -309,6 +311,10 @@ class Modality(ABC):
     @abstractmethod
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         """A decoded item as an ordinary file, with a comment in ASCII if its format has a place for one."""
+
+    def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
+        """A decoded item in one of `file_formats`."""
+        raise NotImplementedError
 
     def merge_files(
         self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0

@@ -243,10 +243,11 @@ class KneserNey:
             probabilities[level.tokens[pairs]] = level.values[pairs]
         return probabilities
 
-    def score(self, ids: Sequence[int] | NDArray[np.integer]) -> Floats:
-        """(n,) probability of each token of one sequence given those before it."""
+    def score(self, ids: Sequence[int] | NDArray[np.integer], label: int | None = None) -> Floats:
+        """(n,) probability of each token of one sequence given those before it. label: Its class; None without classes."""
         row = np.asarray(ids, dtype=np.int64)
-        return self.probability(self.walk(row, np.arange(len(row))), row)
+        classes = None if label is None else np.full(len(row), label)
+        return self.probability(self.walk(row, np.arange(len(row)), classes=classes), row)
 
     # -- state ----------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""Passages of a training text that another text repeats: how long they are, the tokens that go on with them, and how often held-out
-text goes on.
+"""Passages of a training text that another text repeats: how long they are, the tokens that continue them, and how often held-out text
+does.
 
 Legend for shapes: N tokens of the training text, T tokens of another text, k occurrences.
 """
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Doubles, Floats, Int32s, Ints
 
-MIN_PASSAGE = 4  # tokens that must agree, as for matches of context mixing
+MIN_MATCH = 4  # tokens that must agree, as for matches of context mixing
 LONGER = (4, 8, 16)  # by so many tokens a passage is lengthened at a time: most are short
 # Tokens beyond which lengths are not told apart: some 100 characters of code, which held-out text leaves once in 50 tokens
 # (docs/log.md, 2026-11-29)
-MAX_PASSAGE = MIN_PASSAGE + sum(LONGER)
-# Places of held-out text at which it is looked up whether a passage goes on: in a second; chosen
+MAX_PASSAGE = MIN_MATCH + sum(LONGER)
+# Places of held-out text at which it is looked up whether a passage is continued: in a second; chosen
 MAX_PLACES = 8_192
 
 
@@ -27,7 +27,7 @@ class Passage(NamedTuple):
     """The longest passage of the training text that ends a text.
 
     Attributes:
-        length: Its tokens, at most MAX_PASSAGE; 0 if they are fewer than MIN_PASSAGE.
+        length: Its tokens, at most MAX_PASSAGE; 0 if they are fewer than MIN_MATCH.
         places: (k,) positions in the training text that follow its occurrences.
     """
 
@@ -49,16 +49,16 @@ class PassageIndex:
 
     def endings(self, ids: Ints) -> list[Passage]:
         """The passages that end texts (n, T)."""
-        if ids.shape[1] < MIN_PASSAGE:
+        if ids.shape[1] < MIN_MATCH:
             return [NO_PASSAGE] * len(ids)
-        keys = _keys(ids[:, -MIN_PASSAGE:].T)[0]  # (n,)
+        keys = _keys(ids[:, -MIN_MATCH:].T)[0]  # (n,)
         firsts, stops = (self._keys.searchsorted(keys, side).tolist() for side in ("left", "right"))
         spans = zip(firsts, stops, ids, strict=True)
         return [self._longest(slice(first, stop), row) if first < stop else NO_PASSAGE for first, stop, row in spans]
 
     def _longest(self, span: slice, ids: Ints) -> Passage:
-        """The passage that ends a text (T,). span: the keys of its last MIN_PASSAGE tokens."""
-        places, length = self._starts[span] + MIN_PASSAGE, MIN_PASSAGE
+        """The passage that ends a text (T,). span: the keys of its last MIN_MATCH tokens."""
+        places, length = self._starts[span] + MIN_MATCH, MIN_MATCH
         for width in LONGER:
             before = ids[: len(ids) - length][::-1][:width]
             back = places[:, None] - length - 1 - np.arange(len(before))  # (k, w)
@@ -97,7 +97,7 @@ class PassageIndex:
 
 
 def continuation_rates(index: PassageIndex, documents: Sequence[Ints]) -> Floats | None:
-    """(MAX_PASSAGE + 1,) how often texts that were not indexed go on with a passage, by its length: the longer, the more often.
+    """(MAX_PASSAGE + 1,) how often texts that were not indexed continue a passage, by its length: the longer, the more often.
     None if they repeat no passage."""
     num_places = sum(max(0, len(ids) - 1) for ids in documents)
     step = max(1, -(-num_places // MAX_PLACES))
@@ -129,9 +129,9 @@ def _increasing(totals: Doubles, counts: Doubles) -> Floats:
 
 
 def _keys(ids: NDArray[np.integer]) -> Ints:
-    """(T - MIN_PASSAGE + 1, ...) a number for each MIN_PASSAGE tokens of (T, ...), equal for equal ones: 16 bits for each token."""
-    size = max(0, len(ids) - MIN_PASSAGE + 1)
+    """(T - MIN_MATCH + 1, ...) a number for each MIN_MATCH tokens of (T, ...), equal for equal ones: 16 bits for each token."""
+    size = max(0, len(ids) - MIN_MATCH + 1)
     keys = np.zeros((size, *ids.shape[1:]), dtype=np.int64)
-    for offset in range(MIN_PASSAGE):
+    for offset in range(MIN_MATCH):
         keys = keys * 65_536 + ids[offset : offset + size]
     return keys

@@ -18,6 +18,7 @@ from typing_extensions import TypeVar
 
 from anew.core import registry
 from anew.core.arrays import Numbers
+from anew.core.machine.device import compute_dtype
 from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
@@ -27,7 +28,6 @@ from anew.families.portable import Graph, PortableSampler, StockDecoder
 from anew.families.training_settings import TrainingSettings
 from anew.functional.adversarial import COLLAPSED
 from anew.functional.latents import slerp
-from anew.nets.precision import compute_dtype
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -64,7 +64,7 @@ class OptimizerConfig:
         decay: Share of the phase, at its end, in which the learning rate falls to zero (warm-up, stable, decay).
         power: Exponent of the fall.
         grad_clip: Largest global gradient norm; 0: no clipping.
-        ema_width: Relative width of the power-function average of weights, see `functional/weight_average.py`; 0 keeps the raw weights.
+        ema_width: Relative width of the power-function average of weights, see `functional/schedules.py`; 0 keeps the raw weights.
     """
 
     groups: tuple[ParameterGroup, ...]

@@ -19,7 +19,7 @@ class TrainingSettings:
     decay: float = setting(
         0.5, "share of the run, at its end, in which the learning rate decays to zero", low=0.0, high=1.0
     )
-    # Below the largest width that `power_exponent` of functional/weight_average.py has a solution for, 1 / sqrt(12)
+    # Below the largest width that `power_exponent` of functional/schedules.py has a solution for, 1 / sqrt(12)
     ema_width: float = setting(
         0.05, "relative width of the moving average of the weights; 0 keeps the last", low=0.0, high=0.28
     )

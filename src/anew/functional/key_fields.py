@@ -1,4 +1,7 @@
-"""Fields of records that are different in all of them, such as the code that each record begins with."""
+"""Fields of records in which hardly two agree because there are far more values than records, such as the code of each.
+
+Dates, times, amounts and numbers of rows hardly repeat either, but a new record may well have one that is there already.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
+
+from anew.functional.dates import date_format
 
 # The comma comes after the others, since it may be the decimal sign, and blanks last, since they also divide words
 DELIMITERS = ("\t", ";", "|", ",", " ")
@@ -19,13 +23,25 @@ DELIMITERS = ("\t", ";", "|", ",", " ")
 MAX_REPEATED = 0.01
 # Records that count as repeated besides those that are, so that fewer than 300 never show a key: at 95%, none of n says that the
 # probability is below 3 / n
-UNSEEN = 3
-# Measurements: they are different in most records because they are exact, and two records may have the same one by chance
-DECIMAL = re.compile(r"[-+]?\d*[.,]\d+(e[-+]?\d+)?", re.IGNORECASE)
-# Share of the values between the least and the greatest one that are there, from which on a field counts its records; chosen
-COUNTER_SHARE = 0.5
-OUTERMOST = 20  # one of so many of the least values, and of the greatest ones, may be anything; chosen
-SCREENED = 2_000  # records, at most, in which fields are sought: splitting all takes a second for each million; chosen
+PSEUDO_REPEATS = 3
+# Measurements and sums of money, perhaps with a unit of up to three letters: they are different in most records because they are
+# exact, and two records may have the same one by chance
+AMOUNT = re.compile(
+    r"\W*(?:[^\W\d_]{1,3}\W+)?(?:\d*[.,]\d+(?:e[-+]?\d+)?|\d{1,3}(?:[.,' ]\d{3})+(?:[.,]\d{1,2})?)\W*[^\W\d_]{0,3}\W*",
+    re.IGNORECASE,
+)
+# What may stand around a date: it is cut off where all values have it
+_BEFORE_DATE, _AFTER_DATE = re.compile(r".*[^\w.,:/+ -]", re.DOTALL), re.compile(r"[^\w.,:/+ -].*", re.DOTALL)
+# Share of the values that could be there from which on those that are there are used up: most new records that are like the data have
+# a known one by chance. Of days without gaps it is .9, the share of the training part, of IATA's codes of airports .55, of the codes
+# of PCI devices .35, of random codes 0 (docs/log.md, 2026-11-30)
+MAX_USED = 0.5
+TRIMMED_SHARE = 0.05  # of the least numbers, and of the greatest ones, which may be anything; chosen
+NUM_PAIRS = 1_000  # pairs of values whose parts are exchanged: enough to tell MAX_USED from .55; chosen
+MIN_EXCHANGED = 100  # pairs at least that give another value than their own, or a place to cut says nothing; chosen
+MAX_CUT = 16  # characters from either end of a value at which it is cut: as many as a date and time of day have
+MAX_SCREENED = 2_000  # records in which fields are sought: splitting all takes a second for each million; chosen
+MAX_DATES = 200  # values by which dates are recognised: to read one takes 10 µs
 MAX_COLUMNS = 64  # of a row that are looked at; chosen
 DIGITS = "0123456789"
 MAX_DIGITS = 18  # of a whole number that 64 bits hold
@@ -51,63 +67,85 @@ class KeyField:
 
 def find_key_fields(records: Sequence[str]) -> tuple[KeyField, ...]:
     """The key fields of a list, by the first delimiter that all of its records have: any column where records have equally many fields,
-    else only the first one. Empty if whole records repeat, or are too few to tell. Fields of decimals, or that count, are none."""
-    spread = records[:: max(1, -(-len(records) // SCREENED))]
-    delimiter = next((mark for mark in DELIMITERS if spread and all(mark in record for record in spread)), None)
+    else only the first one. Empty if whole records repeat, or are too few to tell."""
+    screened = _thinned(records, MAX_SCREENED)
+    delimiter = next((mark for mark in DELIMITERS if screened and all(mark in record for record in screened)), None)
     if delimiter is None or not hardly_repeat(records):
         return ()
-    widths = {len(_split(record, delimiter)) for record in spread}
+    widths = {len(_split(record, delimiter)) for record in screened}
     columns = range(min(*widths, MAX_COLUMNS)) if len(widths) == 1 else range(1)
     fields = [KeyField(delimiter, column) for column in columns]
-    fields = [field for field in fields if not _are_decimals(field, spread)]
-    fields = [field for field in fields if hardly_repeat([field.value(record) for record in spread])]
-    return tuple(field for field in fields if _is_key([field.value(record) for record in records]))
+    fields = [field for field in fields if _may_be_keys([field.value(record) for record in screened])]
+    return tuple(field for field in fields if are_keys([field.value(record) for record in records]))
 
 
 def hardly_repeat(values: Sequence[str | int | None]) -> bool:
     """Whether a new value would hardly be one of these."""
     num_repeated = sum(count for count in Counter(values).values() if count > 1)
-    return num_repeated + UNSEEN <= MAX_REPEATED * len(values)
+    return num_repeated + PSEUDO_REPEATS <= MAX_REPEATED * len(values)
 
 
-def is_counter(values: Collection[str]) -> bool:
-    """Whether values are whole numbers, perhaps within the same text (`no. 7`), or times, that stand for most of those in their range.
+def are_keys(values: Sequence[str | None]) -> bool:
+    """Whether values of a field, None where it is missing, hardly repeat and are few of those that could be there."""
+    return hardly_repeat(values) and not are_used_up([value for value in values if value is not None])
 
-    Such values differ because each is used up, not because there are many others: a new record that is like the data has a known one.
-    """
-    places = _numbers(values)
-    outermost = len(places) // OUTERMOST
-    places = places[outermost : len(places) - outermost]
-    if len(places) < 2:
+
+def are_used_up(values: Sequence[str]) -> bool:
+    """Whether values are most of those that could be there, so that a new record hardly ever has another one: whole numbers, perhaps
+    within the same text (`no. 7`), or what is made of two parts, most of which go together (`2010/001`, `1a3f`)."""
+    return _fill_range(values) or _fill_product(values)
+
+
+def _may_be_keys(values: Sequence[str | None]) -> bool:
+    """Whether some values of a field could be keys, and are no dates, times or amounts."""
+    texts = [(value or "").strip(' "') for value in values]
+    are_amounts = 2 * sum(AMOUNT.fullmatch(text) is not None for text in texts) > len(texts)
+    return hardly_repeat(values) and not are_amounts and not _are_dates(_thinned(texts, MAX_DATES))
+
+
+def _are_dates(values: Sequence[str]) -> bool:
+    """Whether values are dates or times, perhaps within brackets or the same text (`[31/Jan/2020:10:00:00`, `"day": "31.01.2020"`)."""
+    before = _BEFORE_DATE.match(_common_beginning(values))
+    after = _AFTER_DATE.search(_common_end(values))
+    first, last = len(before[0]) if before else 0, len(after[0]) if after else 0
+    return date_format([value[first : len(value) - last] for value in values]) is not None
+
+
+def _fill_range(values: Sequence[str]) -> bool:
+    """Whether values are whole numbers that are most of those between the least and the greatest one, in steps of their divisor."""
+    numbers = _numbers(values)
+    num_trimmed = int(TRIMMED_SHARE * len(numbers))
+    numbers = numbers[num_trimmed : len(numbers) - num_trimmed]
+    if len(numbers) < 2:
         return False
-    gaps = np.diff(places)
-    return len(places) > COUNTER_SHARE * (int(places[-1] - places[0]) // int(np.gcd.reduce(gaps)) + 1)
+    gaps = np.diff(numbers)
+    return len(numbers) > MAX_USED * (int(numbers[-1] - numbers[0]) // int(np.gcd.reduce(gaps)) + 1)
 
 
-def _are_decimals(field: KeyField, records: Sequence[str]) -> bool:
-    """Whether most records have a number with a decimal sign in a field."""
-    values = [(field.value(record) or "").strip(' "') for record in records]
-    return 2 * sum(DECIMAL.fullmatch(value) is not None for value in values) > len(values)
+def _fill_product(values: Sequence[str]) -> bool:
+    """Whether the first part of a value and the last part of another one mostly make a third one, if all are cut at the same place."""
+    known = set(values)
+    places = np.random.default_rng(0).integers(max(1, len(values)), size=(NUM_PAIRS if values else 0, 2))
+    pairs = [(values[i], values[j]) for i, j in places.tolist()]
+    for cut in (*range(1, MAX_CUT + 1), *range(-MAX_CUT, 0)):
+        mixed = [first[:cut] + last[cut:] for first, last in pairs]
+        others = [value for value, pair in zip(mixed, pairs, strict=True) if value not in pair]
+        if len(others) >= MIN_EXCHANGED and sum(value in known for value in others) > MAX_USED * len(others):
+            return True
+    return False
 
 
-def _is_key(values: Sequence[str | None]) -> bool:
-    return hardly_repeat(values) and not is_counter({value for value in values if value is not None})
+def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
+    """The different whole numbers (n,) that values are but for what all begin and end with, in rising order; none if one is no number."""
+    prefix, suffix = _common_beginning(values).rstrip(DIGITS), _common_end(values).lstrip(DIGITS)
+    digits = [value[len(prefix) : len(value) - len(suffix)].strip() for value in values]
+    are_numbers = all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in digits)
+    return np.unique(np.array([int(text) for text in digits] if are_numbers else [], dtype=np.int64))
 
 
-def _numbers(values: Collection[str]) -> NDArray[np.int64]:
-    """The different numbers (n,) that values stand for, in rising order: whole ones, or seconds of times; none if one is neither."""
-    names = list(values)
-    prefix = _common_beginning(names).rstrip(DIGITS)
-    suffix = _common_beginning([name[::-1] for name in names])[::-1].lstrip(DIGITS)
-    digits = [name[len(prefix) : len(name) - len(suffix)].strip() for name in names]
-    if all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in digits):
-        return np.unique(np.array([int(text) for text in digits], dtype=np.int64))
-    try:
-        times = [datetime.fromisoformat(name.strip()).replace(tzinfo=None) for name in names]
-    except ValueError:
-        return np.zeros(0, dtype=np.int64)
-    begin = datetime(1, 1, 1)
-    return np.unique(np.array([(time - begin).total_seconds() for time in times]).astype(np.int64))
+def _thinned(records: Sequence[str], most: int) -> Sequence[str]:
+    """Records from everywhere in a list. most: the number of them, at most."""
+    return records[:: max(1, -(-len(records) // most))]
 
 
 def _common_beginning(names: Sequence[str]) -> str:
@@ -118,14 +156,18 @@ def _common_beginning(names: Sequence[str]) -> str:
     )
 
 
-def _split(record: str, delimiter: str, most: int = -1) -> list[str]:
+def _common_end(names: Sequence[str]) -> str:
+    return _common_beginning([name[::-1] for name in names])[::-1]
+
+
+def _split(record: str, delimiter: str, max_splits: int = -1) -> list[str]:
     """The fields of a record. Quotes hold fields together, but for fields that blanks divide, which are words.
 
-    most: Delimiters that are looked at; -1 for all.
+    max_splits: Delimiters that are looked at; -1 for all.
     """
     if delimiter != " " and '"' in record:
         try:
             return next(csv.reader([record], delimiter=delimiter))
         except csv.Error:
             pass  # a line break, or a field of more characters than it reads
-    return record.split(delimiter, most)
+    return record.split(delimiter, max_splits)

@@ -222,12 +222,7 @@ class VariationalAutoencoder(nn.Module):
 class GridAutoencoder(nn.Module):
     """Items -> n numbers for each place of a small grid, and back. Methods take the dtype that is computed in.
 
-    Args:
-        shape: (C, H, W) of an item.
-        widths: Channels of each size, the largest size first.
-        depth: Blocks per size and side.
-        patch_size: Side of the patches that are one position.
-        latent_channels: Numbers n for each place.
+    Arguments as for `VariationalAutoencoder`; `latent_channels` is n.
 
     Attributes:
         sides: Rows h and columns w of places.

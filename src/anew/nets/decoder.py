@@ -149,9 +149,7 @@ class Decoder(nn.Module):
         in front, and never what is still to come."""
         return (positions + 1 - offset).clamp(min=self.config.num_prefix - 1).minimum(positions)
 
-    def hidden_states(
-        self, ids: Tensor, dtype: torch.dtype = torch.float32, rows: UnpaddedRows | None = None
-    ) -> Tensor:
+    def hidden_states(self, ids: Tensor, dtype: torch.dtype, rows: UnpaddedRows | None) -> Tensor:
         """ids: (B, L) with L up to the context -> (B, L, W), or (N, W) of unpadded rows, normalised, in `dtype`."""
         positions = self.positions().span(0, ids.shape[1], dtype)
         x = self.embed(ids)

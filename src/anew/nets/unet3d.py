@@ -130,7 +130,7 @@ class UNet3d(nn.Module):
         depth: int,
         patch_size: int,
         frame_group: int,
-        dropout: float = 0.0,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.patch_size, self.frame_group = patch_size, frame_group

@@ -19,6 +19,7 @@ from anew.core.reporter import RATE_STEPS
 from anew.errors import RunError
 
 NAME = "events.jsonl"
+FLUSH_SECONDS = 1.0  # between writes to the file, so that readers see the course of a training; chosen
 EventValue: TypeAlias = str | int | float | None
 BYTES = 2**31  # most bytes of a log: 39 million steps (docs/log.md, 2026-11-27); a longer file is damaged or not a log
 # Most bytes of a line; longer ones are skipped. Anew writes some hundreds (docs/log.md, 2026-11-27).
@@ -80,10 +81,9 @@ class Event(TypedDict, total=False):
 
 
 class Events:
-    """Appends JSON lines; flushed every `every` seconds at most, and on close."""
+    """Appends JSON lines; flushed every FLUSH_SECONDS at most, and on close."""
 
-    def __init__(self, path: Path, every: float = 1.0) -> None:
-        self._every = every
+    def __init__(self, path: Path) -> None:
         self._flushed = time.monotonic()
         cut = path.exists() and not _is_whole(path)
         self._file = files.open_to_append(path)
@@ -98,7 +98,7 @@ class Events:
         }
         event = {"event": event_type, "time": round(time.time(), 3), **numbers}
         self._file.write(json.dumps(event, allow_nan=False) + "\n")
-        if time.monotonic() - self._flushed >= self._every:
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:

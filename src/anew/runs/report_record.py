@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from anew.core import files
-from anew.core.json_values import JsonObject, JsonValue
-from anew.core.report_format import REPORT_FORMAT
+from anew.core.files import JsonObject, JsonValue
 from anew.core.schema import Flag, Real, Record, Share, Text, Whole, described
+from anew.core.version import REPORT_FORMAT
 from anew.core.wording import QUESTIONS
 from anew.errors import RunError, command
 

@@ -16,7 +16,6 @@ from anew.errors import ConfigError, shorten
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.generator import Generator
 from anew.sampling.origins import MAX_TEXT, SAMPLE_BATCH, Origin
-from anew.sampling.request_checks import class_index
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def draw_samples(
     condition: Condition | None,
     sampling: DataclassInstance,
     n: int,
-    first_index: int = 0,
+    first_index: int,
     share: tuple[int, int] | None = None,
     reporter: Reporter | None = None,
 ) -> Samples:
@@ -47,22 +46,16 @@ def draw_samples(
         reporter: Shows the progress, unless the samples are drawn soon.
     """
     start, stop = (0, n) if share is None else share_range(n, share)
-    common = with_settings(origin, generator, sampling)
+    common = recordable(origin, generator, sampling)
     samples = Samples([], [], generator.item_modality)
     progress = DrawingProgress(reporter, stop - start)
     for offset in range(start // SAMPLE_BATCH * SAMPLE_BATCH, stop, SAMPLE_BATCH):
         # Draw the whole batch even if only a part is needed: sums round by the size of the batch.
         count, first = min(SAMPLE_BATCH, n - offset), first_index + offset
-        batch = generator.generate_samples(
-            count,
-            origin.seed,
-            label=origin.label,
-            condition=condition,
-            sampling=sampling,
-            stop=origin.stop,
-            first_index=first,
-            report=progress.after(len(samples)),
+        request = generator.request(
+            count, origin.seed, label=origin.label, condition=condition, sampling=sampling, first_index=first
         )
+        batch = generator.generate_samples(request, origin.seed, origin.stop, progress.after(len(samples)))
         batch.origins = [replace(common, index=first + i, batch=(first, count)) for i in range(count)]
         samples += batch[max(start - offset, 0) : stop - offset]
     progress.end()
@@ -98,32 +91,6 @@ class DrawingProgress:
             self._reporter.progress("drawing samples", self._total, self._total)
 
 
-def request_origin(
-    generator: Generator,
-    identity: tuple[str, str],
-    seed: int,
-    label: str | int | None = None,
-    prompt: str | None = None,
-    suffix: str | None = None,
-    stop: str | None = None,
-    is_given: bool = False,
-) -> Origin:
-    """The origin that all samples of a request have in common, which their files record; arguments as for `Origin`, and:
-
-    Args:
-        identity: See `Model.identity`.
-        is_given: Whether samples depend on something that a file cannot record.
-    """
-    run, weights = identity
-    if label is not None:
-        generator.sample_labels(1, 0, label)  # refuses an unknown class
-        label = generator.labels[class_index(generator.labels, label)]
-    if any(text is not None and len(text) > MAX_TEXT for text in (prompt, suffix, stop)):
-        is_given = True
-    texts = (None, None) if is_given else (prompt, suffix)
-    return Origin(run, weights, seed, 0, (0, 1), label, *texts, stop, is_given=is_given)
-
-
 def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
     """The range (start, stop) of a share; shares consist of whole batches if there are enough batches.
 
@@ -143,10 +110,14 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
     return min(n, (number - 1) * num_units // count * unit), min(n, number * num_units // count * unit)
 
 
-def with_settings(origin: Origin, generator: Generator, sampling: DataclassInstance) -> Origin:
-    """An origin with the sampling settings that differ from those that are usual for this data."""
+def recordable(origin: Origin, generator: Generator, sampling: DataclassInstance) -> Origin:
+    """An origin as files of samples record it: with the sampling settings that differ from those that are usual for this data, and
+    without texts that are too long for a comment."""
     usual, chosen = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
     settings: dict[str, SettingValue] = {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]
+    texts = (origin.prompt, origin.suffix, origin.stop)
+    if origin.is_given or any(text is not None and len(text) > MAX_TEXT for text in texts):
+        origin = replace(origin, prompt=None, suffix=None, is_given=True)
     return replace(origin, settings=settings or None)
 
 

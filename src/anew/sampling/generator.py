@@ -212,32 +212,24 @@ class Generator:
 
     def generate_samples(
         self,
-        n: int,
-        seed: int = 0,
-        *,
-        label: str | int | None = None,
-        condition: Condition | None = None,
-        sampling: object = None,
+        request: SampleRequest,
+        seed: int,
         stop: str | None = None,
-        first_index: int = 0,
-        report: Callable[[float], None] = lambda share: None,
+        report: Callable[[float], None] = lambda drawn: None,
     ) -> Samples:
-        """Draw new items. The random numbers of sample i depend only on the seed and i; its last bits also on the batch size.
+        """Draw new items as one batch. The random numbers of sample i depend only on the seed and i; its last bits also on the
+        batch size.
 
         Args:
-            n: Number of samples, which are drawn as one batch.
+            request: The request to the family.
             seed: Seed of the samples.
-            label: The class of all of them; None draws each with its share in the data.
-            condition: The known part of the samples.
-            sampling: Result of `sampling_config`; None for its defaults.
             stop: Each text ends before the first occurrence of this text after its prompt.
-            first_index: Index of the first sample.
             report: Called with the number of samples that are drawn, where unfinished ones count in part.
 
         Returns:
-            n items.
+            The items of the request.
         """
-        request = self.request(n, seed, label=label, condition=condition, sampling=sampling, first_index=first_index)
+        n = request.n
         x = self.generate(request, seed, stop, lambda share: report(share * n))
         items = self.decode_items(x, request, stop)
         report(n)
@@ -285,6 +277,24 @@ class Generator:
         if condition is None or not isinstance(self.spec, Grid):
             return items
         return self.item_modality.keep_known(items, condition)
+
+    def class_name(self, label: str | int | None) -> str | None:
+        """The name of a class.
+
+        Args:
+            label: Its name, or its index in `labels`; None for none.
+
+        Returns:
+            The name; None for none.
+
+        Raises:
+            ConfigError: There is no such class.
+        """
+        if label is None:
+            return None
+        if not self.spec.classes:
+            raise no_classes(label)
+        return self.labels[class_index(self.labels, label)]
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
         """The names of classes.

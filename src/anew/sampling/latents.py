@@ -40,7 +40,10 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
     name = str(item) if isinstance(item, str | Path) else None
     shown_name = "the item given" if name is None else repr(name)
     try:
-        data = _file_data(modality, Path(item)) if isinstance(item, str | Path) else _plain_data(item)
+        if isinstance(item, str | Path):
+            data: ItemData = _file_data(modality, Path(item))
+        else:
+            data = item if isinstance(item, bytes | np.ndarray | FileSlice) else bytes(item)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{shown_name} cannot be read ({reason}); {expected}") from None
@@ -52,10 +55,6 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
     if isinstance(row, str):
         raise ConfigError(f"{shown_name} cannot be used: {row}; {expected}")
     return row
-
-
-def _plain_data(item: bytes | bytearray | memoryview | Numbers | FileSlice) -> ItemData:
-    return item if isinstance(item, bytes | np.ndarray | FileSlice) else bytes(item)
 
 
 def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:

@@ -26,7 +26,7 @@ from anew.errors import ConfigError, DataError, shorten
 from anew.families.base import num_parameters
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
-from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples, request_origin
+from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
@@ -169,7 +169,8 @@ class Model(Generator):
         stop = check_stop(self.modality, stop)
         given_part = self._condition(prompt, suffix, condition)
         is_given = given_part is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
-        origin = request_origin(self, self.identity, seed, label, prompt, suffix, stop, is_given)
+        name = self.class_name(label)
+        origin = Origin(*self.identity, seed, 0, (0, 1), name, prompt, suffix, stop, is_given=is_given)
         config, reporter = self.sampling_config(sampling), checked_reporter(reporter)
         return draw_samples(self, origin, given_part, config, n, first_index, share, reporter)
 

@@ -25,7 +25,7 @@ GRIDS_AT_ONCE = 32  # items in a batch of grids: bounds memory for images of any
 
 
 def record_batches(
-    modality: Modality, records: Sequence[EncodedRecord], whole_documents: bool = False
+    modality: Modality, records: Sequence[EncodedRecord], whole_documents: bool
 ) -> Iterator[tuple[Ints, Batch]]:
     """Yield batches in which every target of every record counts once, and the index of the record that each row belongs to (B,).
 

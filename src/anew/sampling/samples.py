@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, Self, overload, runtime_checkable
+from typing import Self, overload
 
 from anew.core import files
 from anew.core.arguments import new_path, optional_text
@@ -23,28 +23,13 @@ from anew.sampling.output_folders import check_unused, make_empty_folder, make_f
 from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
-# Texts of so many characters have a line of hyphens between them in one file; records of a list have one line each
+# Characters of texts from which on they have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
-# Up to so many files, each is synced by itself: on a busy disk that takes a second; chosen
+# Files up to which each is synced by itself: on a busy disk that takes a second; chosen
 SYNCED_ONE_BY_ONE = 64
 # Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
 MAX_LABEL_BYTES = 60
-
-
-@runtime_checkable
-class WritesFormats(Protocol):
-    """A modality whose items can be written in several file formats.
-
-    Attributes:
-        file_formats: Their names, which are the suffixes of files.
-    """
-
-    file_formats: tuple[str, ...]
-
-    def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
-        """A decoded item in one of these formats."""
-        ...
 
 
 class Samples(Sequence[DecodedItem]):
@@ -84,8 +69,10 @@ class Samples(Sequence[DecodedItem]):
     def __getitem__(self, index: int | slice) -> DecodedItem | Samples:
         if not isinstance(index, slice):
             return self._items[index]
-        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index])
         places = range(*index.indices(len(self)))
+        # Others than successive samples are numbered anew
+        first, total = (self.first + places.start, self.total) if places.step == 1 else (0, None)
+        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index], first, total)
         part._file_format = self._file_format
         part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
         return part
@@ -159,7 +146,7 @@ class Samples(Sequence[DecodedItem]):
         return self._artifacts[index]
 
     def _written(self, item: DecodedItem, comment: str) -> Artifact:
-        if self._file_format and isinstance(self.modality, WritesFormats):
+        if self._file_format:
             return self.modality.save_as(item, self._file_format, comment)
         return self.modality.save_item(item, comment)
 
@@ -341,7 +328,7 @@ class Samples(Sequence[DecodedItem]):
         Raises:
             ConfigError: Files of such samples are never written in this format.
         """
-        formats = self.modality.file_formats if isinstance(self.modality, WritesFormats) else ()
+        formats = self.modality.file_formats
         if not formats:
             raise ConfigError(f"`format` is for images, sounds and clips; {self.modality.name} has one form of file")
         if file_format not in formats:

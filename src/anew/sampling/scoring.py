@@ -64,7 +64,7 @@ def has_likelihood(generator: Generator) -> bool:
 
 @torch.no_grad()
 def bits_of_batches(
-    generator: Generator, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
+    generator: Generator, batches: Iterable[Batch], seconds: float | None, part: str | None
 ) -> list[tuple[float, float]]:
     """(bits, units) of each example; see `Model.bits`."""
     check_has_likelihood(generator)

@@ -7,7 +7,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from anew.data.modalities.audio import Audio
 from anew.sampling.samples import Samples
 from anew.server.bodies import parse
 from anew.server.catalog import CatalogEntry
@@ -71,7 +70,6 @@ def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) 
     """The first sample as a file, and its format. file_format: None takes that of the run."""
     artifact = samples.artifact(0)
     media_format = artifact.media.partition("/")[2]
-    if file_format in (None, media_format):
+    if file_format is None or file_format == media_format:
         return artifact.data, media_format
-    assert isinstance(entry.modality, Audio) and file_format is not None
     return entry.modality.save_as(samples[0], file_format).data, file_format

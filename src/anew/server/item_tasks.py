@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anew.core.specs import Condition, SampleRequest
-from anew.sampling.drawing import request_origin, with_settings
+from anew.sampling.drawing import recordable
 from anew.sampling.latents import in_own_values
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
@@ -184,9 +184,8 @@ def _origins(model: Model, request: ItemRequest) -> list[Origin]:
     """Origins of the samples, as if the request was drawn alone."""
     is_text = request.prompt is not None or request.suffix is not None
     is_given = request.condition is not None and not is_text
-    common = request_origin(
-        model, model.identity, request.seed, request.label, request.prompt, request.suffix, request.stop, is_given
-    )
-    common = with_settings(common, model, request.sampling)
-    batch = (request.first_index, request.n)
-    return [replace(common, index=request.first_index + i, batch=batch) for i in range(request.n)]
+    batch, label = (request.first_index, request.n), model.class_name(request.label)
+    texts = (request.prompt, request.suffix, request.stop)
+    origin = Origin(*model.identity, request.seed, 0, batch, label, *texts, is_given=is_given)
+    common = recordable(origin, model, request.sampling)
+    return [replace(common, index=request.first_index + i) for i in range(request.n)]

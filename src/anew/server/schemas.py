@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
-from anew.core.json_values import JsonValue
+from anew.core.files import JsonValue
 from anew.server.answer_schemas import ANSWERS
 
 MEANINGS = {

@@ -30,9 +30,10 @@ from anew.functional.token_choice import filter_probabilities
 from anew.runs import film, lock
 from anew.runs.weights import weights_path
 from anew.sampling.conditioning import condition_from_prompt
-from anew.sampling.drawing import request_origin, with_settings
+from anew.sampling.drawing import recordable
 from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
+from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
 from anew.server.worker import Channel, Task
@@ -213,11 +214,10 @@ class SampleTask(PlayTask):
         sampling = model.sampling_config(options.settings)
         request = model.request(options.n, options.seed, label=options.label, condition=condition, sampling=sampling)
         labels = model.label_names(request.labels, options.n)
-        is_given = self.condition is not None
-        origin = request_origin(
-            model, model.identity, options.seed, options.label, options.prompt, options.suffix, is_given=is_given
-        )
-        origin = with_settings(replace(origin, batch=(0, options.n)), model, sampling)
+        label, is_given = model.class_name(options.label), self.condition is not None
+        texts = (options.prompt, options.suffix)
+        origin = Origin(*model.identity, options.seed, 0, (0, options.n), label, *texts, is_given=is_given)
+        origin = recordable(origin, model, sampling)
         shown_at, last, count = 0.0, None, 0
         for count, draft in enumerate(model.family.sample(request, options.seed), 1):
             last = draft

@@ -29,6 +29,8 @@ MAX_PARTS, MAX_PART = 12, 200
 WRITE_BYTES = 2**20  # that are written at a time, as pieces arrive in kilobytes
 CHECK_BYTES = 64 * 2**20  # that are written between two checks whether the disk has room
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
+# Devices of Windows, also with a suffix
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9]) *(\..*)?", re.IGNORECASE)
 PARCEL_HEAD = struct.Struct("<IQ")  # before each file of a parcel: length of its path, and size
 MAX_PARCEL_PATH = 4_000  # bytes of a path in a parcel
 MAX_PARCEL_FILE = 2**20  # bytes of a file in a parcel, which is in memory before it is written; chosen
@@ -39,7 +41,8 @@ def new_upload(folder: StartFolder, name: str) -> str:
     """Create the folder of an upload. Returns its name."""
     folder.check_exists()
     files.check_folder(folder.root / FOLDER)  # not a link, which may have come with the start folder and lead out of it
-    stem = _UNSAFE.sub("_", printable(name)).strip(". ")[:40] or "files"
+    stem = _UNSAFE.sub("_", printable(name))[:40].strip(". ") or "files"
+    stem = f"{stem}-1" if _DEVICE.fullmatch(stem) else stem
     number = 1
     while True:
         path = folder.root / FOLDER / (stem if number == 1 else f"{stem}-{number}")
@@ -63,9 +66,7 @@ def target_of(folder: StartFolder, upload: str, path: str) -> Path:
         raise ApiError(404, f"{shorten(upload)} is not an upload, or was deleted")
     parts = path.split("/")
     if not all(map(_is_plain, parts)) or len(parts) > MAX_PARTS:
-        unsafe = _UNSAFE.search(path.replace("/", ""))
-        reason = f"it contains {unsafe[0]!r}; " if unsafe else ""
-        raise ApiError(400, f"the file name {shorten(path)} cannot be used; {reason}rename the file")
+        raise ApiError(400, f"the file name {shorten(path)} cannot be used; {_reason(path)}rename the file")
     target = base.joinpath(*parts)
     if not target.resolve().is_relative_to(base):
         raise ApiError(403, f"{shorten(path)} leads out of its folder")
@@ -82,9 +83,22 @@ def discard_if_empty(folder: StartFolder, upload: str) -> None:
 
 
 def _is_plain(part: str) -> bool:
-    """Whether a name is safe: not too long, not hidden, and with printable characters that every system allows."""
+    """Whether a name is safe: not too long, not hidden, printable, and a name of a file on every system."""
     size = len(part.encode("utf-8", "surrogatepass"))
-    return 0 < size <= MAX_PART and part[0] != "." and not _UNSAFE.search(part) and printable(part) == part
+    is_file = not _UNSAFE.search(part) and not _DEVICE.fullmatch(part) and part[-1:] not in (".", " ")
+    return 0 < size <= MAX_PART and part[0] != "." and is_file and printable(part) == part
+
+
+def _reason(path: str) -> str:
+    """A clause on what a system does not allow in a path; "" if it is something else."""
+    unsafe = _UNSAFE.search(path.replace("/", ""))
+    if unsafe:
+        return f"it contains {unsafe[0]!r}; "
+    parts = path.split("/")
+    if any(part[-1:] in (".", " ") for part in parts):
+        return "a name in it ends with a dot or a blank, which Windows leaves out; "
+    device = next((part for part in parts if _DEVICE.fullmatch(part)), None)
+    return f"{shorten(device)} is a device on Windows; " if device else ""
 
 
 async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None) -> int:

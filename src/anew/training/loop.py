@@ -181,7 +181,11 @@ class TrainingLoop:
         state = self.trainer.live_state() if self.trainer.shard else self.trainer.state_dict()
         buffers = self.saver.buffer_names()
         tensors = {n: t.clone() for n, t in state["tensors"].items() if n not in buffers}
-        return {"tensors": tensors, "meta": state["meta"]}
+        meta = state["meta"]
+        if self.validation is not None:
+            tensors |= self.validation.best_tensors()
+            meta = {**meta, "validation": list(self.validation.history)}
+        return {"tensors": tensors, "meta": meta}
 
     def _save(self, name: str | None = None, *, is_last: bool = False) -> None:
         """Begin a checkpoint of this step. Its events are written to the disk first, so that it can be replayed."""
@@ -227,6 +231,8 @@ class TrainingLoop:
         overcome_at = max(self.trainer.overcome_at, 2 * error.step - step + 1)
         lr_scale = self.trainer.lr_scale * 0.5
         self.trainer.load_state_dict(state)
+        if self.validation is not None:  # what was measured since then is of steps that are taken back
+            self.validation.load_state_dict(state)
         self.trainer.lr_scale, self.trainer.overcome_at, self.trainer.num_restores = lr_scale, overcome_at, num_restores
 
 

@@ -22,7 +22,7 @@ class Progress(ABC):
 
     @abstractmethod
     def at(self, step: int) -> float | None:
-        """The progress in [0, 1) at which this step is taken; None if the run is over."""
+        """The progress in [0, 1] at which this step is taken; None if the run is over."""
 
     def seconds_left(self, step: int) -> float | None:
         """The seconds until the run is over; None if that is not known."""

@@ -20,8 +20,7 @@ from anew.core.specs import Batch
 from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
-from anew.functional.schedules import decay_start
-from anew.functional.weight_average import power_decay, power_exponent
+from anew.functional.schedules import decay_start, power_decay, power_exponent
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import gather_full, memory_link, shard_like, sync_gradients, wrap_phases

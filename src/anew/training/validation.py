@@ -25,6 +25,8 @@ from anew.training.trainer import StepResult, Trainer, strip_prefix
 # A rise counts if it is this many times as large as losses usually deviate from the line between their neighbours. Measured in
 # 20 runs: 2.1 and more where the loss went on rising, at most 1.3 where it wavered (docs/log.md, 2026-11-28).
 MIN_RISE = 2.0
+POINTS = 16  # measurements in a run; chosen
+PATIENCE = 3  # measurements that must be higher than the best one for the loss to be rising; chosen
 # Share of a time-limited training that measuring may take: without it, 12 measurements took half of a training of 13 steps of
 # clips on crowded cores; chosen.
 MAX_SHARE = 0.1
@@ -65,8 +67,6 @@ class Validation:
 
     Args:
         batches: Returns the validation batches, the same each time.
-        points: Number of measurements in a run.
-        patience: Number of measurements that must be higher than the best one for the loss to be rising.
         replayed_steps: The steps after which a replayed run measured; None if no run is replayed.
     """
 
@@ -74,14 +74,10 @@ class Validation:
         self,
         trainer: Trainer,
         batches: Callable[[], Iterable[Batch]],
-        points: int = 16,
-        patience: int = 3,
         replayed_steps: Collection[int] | None = None,
     ) -> None:
         self.trainer = trainer
         self.batches = batches
-        self.points = points
-        self.patience = patience
         self.replayed_steps = replayed_steps
         self._not_before = 0.0  # seconds of `time.monotonic()`
         self.best_weights: dict[str, Tensor] = {}
@@ -94,7 +90,7 @@ class Validation:
         """
         if self.replayed_steps is not None:
             return result.step in self.replayed_steps
-        is_point = int(result.progress * self.points) != int(previous_progress * self.points)
+        is_point = int(result.progress * POINTS) != int(previous_progress * POINTS)
         return is_point and self.trainer.world.broadcast(time.monotonic() >= self._not_before)
 
     def check(self, result: StepResult) -> float:
@@ -116,8 +112,8 @@ class Validation:
         """Whether more training at the full rate makes things worse: the last measurements are higher than the best one by more than
         their noise, and are not falling again. Those of a hardly trained network do not count."""
         losses = [loss for _, loss in self.history]
-        recent = [loss for step, loss in self.history[-self.patience :] if step >= BARELY_TRAINED]
-        if len(recent) < self.patience or min(losses) >= min(recent) or recent[-1] < recent[-2]:
+        recent = [loss for step, loss in self.history[-PATIENCE:] if step >= BARELY_TRAINED]
+        if len(recent) < PATIENCE or min(losses) >= min(recent) or recent[-1] < recent[-2]:
             return False
         deviations = [abs(b - (a + c) / 2.0) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
         return fmean(recent) - min(losses) > MIN_RISE * median(deviations)

@@ -136,7 +136,8 @@ class Judge:
         max_items = min(len(self.validation), len(self.train))
         while len(items) < max_items and (not items or time.monotonic() - begin < seconds):
             count = min(MIN_ITEMS, max_items - len(items))
-            items += list(generator.generate_samples(count, self.seed, first_index=len(items)))
+            request = generator.request(count, self.seed, first_index=len(items))
+            items += list(generator.generate_samples(request, self.seed))
         return self.embed(items)
 
     def compare(self, trials: Sequence[Trial]) -> list[Pilot]:

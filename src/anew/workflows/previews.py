@@ -72,7 +72,8 @@ class Previews:
             family.fit_latents(latent_batches(self.job, FEW_ITEMS))
         model = Generator(family, self.job.data.modality, record.data.labels, record.label_shares)
         n = TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES
-        samples = model.generate_samples(n, self.job.plan.seed)
+        seed = self.job.plan.seed
+        samples = model.generate_samples(model.request(n, seed), seed)
         samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}", overwrite=True)
         return self._collapse(model, samples, result) if self._judged(result) else None
 

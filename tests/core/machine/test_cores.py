@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from anew.core.machine import control_groups
+from anew.core.machine import cores
 from anew.core.machine.cores import count_cores
 
 
 @pytest.fixture(autouse=True)
 def eight_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_groups, "CGROUPS", tmp_path)
-    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr(cores, "CGROUPS", tmp_path)
+    monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "self")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
 
 

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from anew.core.machine.device import move, pick_device, place, seeded
+from anew.core.machine.device import compute_dtype, move, pick_device, place, seeded
 from anew.core.processes.world import World
 from anew.errors import ConfigError
+
+CPU = torch.device("cpu")
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, gpus: int = 0, is_apple: bool = False) -> None:
@@ -110,3 +112,26 @@ def test_wide_buffers_stay_where_the_device_has_no_such_floats(monkeypatch: pyte
     devices = {name: buffer.device.type for name, buffer in module.named_buffers()}
     assert devices == {"0.wide": "cpu", "0.narrow": "meta"}
     assert list(module.state_dict()) == ["0.wide", "0.narrow"]
+
+
+def test_what_is_asked_for_is_taken() -> None:
+    assert compute_dtype("fp32", CPU) is torch.float32
+    assert compute_dtype("bf16", CPU) is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("tiles", "dots", "dtype"),
+    [(False, False, torch.float32), (True, False, torch.bfloat16), (False, True, torch.bfloat16)],
+)
+def test_bf16_is_taken_where_the_processor_has_either_hardware_for_it(
+    tiles: bool, dots: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: dots, raising=False)
+    assert compute_dtype("auto", CPU) is dtype
+
+
+def test_an_older_library_is_answered_by_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert compute_dtype("auto", CPU) is torch.float32

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from anew.core.machine import control_groups, memory
+from anew.core.machine import cores, memory
 from anew.core.machine.memory import container_memory, free_memory
 
 GB = 1 << 30
@@ -17,8 +17,8 @@ GB = 1 << 30
 
 @pytest.fixture
 def groups_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_groups, "CGROUPS", tmp_path)
-    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr(cores, "CGROUPS", tmp_path)
+    monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "self")
 
 
 def group(folder: Path, limit: str, used: int, statistics: str, names: tuple[str, str, str]) -> None:

@@ -70,7 +70,7 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
 
 
 def test_crowding_is_at_least_one() -> None:
-    assert measure_crowding(0.01) >= 1.0
+    assert measure_crowding() >= 1.0
 
 
 def test_a_meter_counts_turns_of_others_and_no_waiting_for_files(

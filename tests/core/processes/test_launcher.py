@@ -19,12 +19,17 @@ from samples import names
 
 
 @pytest.mark.parametrize(("visible", "count"), [(None, 3), ("", 0), ("0", 1), ("0,2", 2), ("0,1,2,3", 3)])
-def test_gpus_are_counted_by_their_files(tmp_path: Path, visible: str | None, count: int) -> None:
+def test_gpus_are_counted_by_their_files(
+    tmp_path: Path, visible: str | None, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         (tmp_path / f"nvidia{number}").touch()
     (tmp_path / "nvidiactl").touch()
-    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    assert count_gpus(environment, str(tmp_path / "nvidia[0-9]*")) == count
+    monkeypatch.setattr(launcher, "GPU_FILES", str(tmp_path / "nvidia[0-9]*"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert count_gpus() == count
 
 
 def test_a_process_for_each_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,8 +210,8 @@ def test_a_store_that_is_lost_is_called_lost(pair: tuple[Monitor, Monitor], monk
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     monkeypatch.setenv("MASTER_ADDR", "hostc")
     monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.setattr(module, "LIMIT_S", 0.3)
     for monitor in pair:
-        monitor.limit = 0.3
         monkeypatch.setattr(monitor, "_store", None)
         monitor.start()
     for monitor in pair:
@@ -252,9 +252,9 @@ def test_silence_ends_a_process(silent: int, wait: str, tmp_path: Path) -> None:
 import sys, time
 from core.processes.test_monitor import Shelf
 from anew.core.processes import monitor as module
-module.BEAT_S, module.LEAVING_S = 0.05, 1.0
+module.BEAT_S, module.LEAVING_S, module.LIMIT_S = 0.05, 1.0, 0.5
 shelf = Shelf()
-monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", f"namespace{{rank}}", limit=0.5) for rank in (0, 1)]
+monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", f"namespace{{rank}}") for rank in (0, 1)]
 for monitor in monitors:
     monitor.announce()
 own = monitors[1 - {silent}]

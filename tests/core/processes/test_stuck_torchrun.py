@@ -45,16 +45,18 @@ def child_of(parent: subprocess.Popen[str]) -> psutil.Process:
     return psutil.Process(int(parent.stdout.readline()))
 
 
-def test_one_that_hangs_is_killed(tmp_path: Path) -> None:
+def test_one_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stuck_torchrun, "NOTICING_S", 0.3)
     with torchrun(tmp_path, "time.sleep(60)", sys.executable, "-c", "") as parent:
-        assert end_if_stuck(child_of(parent), noticing_s=0.3)
+        assert end_if_stuck(child_of(parent))
     assert parent.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("then", ["child.wait(); time.sleep(60)", ""])
-def test_one_that_notices_it_or_ends_is_left_alone(tmp_path: Path, then: str) -> None:
+def test_one_that_notices_it_or_ends_is_left_alone(tmp_path: Path, then: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stuck_torchrun, "NOTICING_S", 20.0)
     with torchrun(tmp_path, then, sys.executable, "-c", "import time; time.sleep(0.5)") as parent:
-        assert not end_if_stuck(child_of(parent), noticing_s=20.0)
+        assert not end_if_stuck(child_of(parent))
         assert then == "" or parent.poll() is None
         parent.kill()
 

@@ -39,8 +39,9 @@ def test_a_block_is_there_at_once_and_for_others_after_a_flush(tmp_path: Path, d
     assert stored(again, "ab-0", data) and again.load("ab-0", len(data) - 1) is None
 
 
-def test_no_block_counts_twice(tmp_path: Path) -> None:
-    cache = BlockCache(tmp_path / "blocks", 4 * len(LARGE))  # three quarters of it for large blocks
+def test_no_block_counts_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_cache, "MAX_BYTES", 4 * len(LARGE))  # three quarters of it for large blocks
+    cache = BlockCache(tmp_path / "blocks")
     for number in range(3):
         cache.store(f"ab-{number}", LARGE)
     assert all(stored(cache, f"ab-{number}", LARGE) for number in range(3))
@@ -56,9 +57,10 @@ def test_small_blocks_are_written_together(tmp_path: Path) -> None:
     assert written == list(range(2 * block_cache.BATCH_BLOCKS))
 
 
-def test_the_oldest_small_blocks_go_first(tmp_path: Path) -> None:
+def test_the_oldest_small_blocks_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 400 * len(SMALL)  # of all blocks, and a quarter of it of small ones
-    cache = BlockCache(tmp_path / "blocks", bound)
+    monkeypatch.setattr(block_cache, "MAX_BYTES", bound)
+    cache = BlockCache(tmp_path / "blocks")
     for number in range(3 * block_cache.BATCH_BLOCKS):
         cache.store(f"ab-{number}", SMALL)
     kept = [

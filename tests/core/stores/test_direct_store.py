@@ -77,8 +77,8 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> Direct:
 
 def test_an_object_is_read_directly(direct: Direct) -> None:
     client = Client()
-    assert DirectStore(client).read("bucket/a/b 1.png", len(BODY)) == BODY  # type: ignore[arg-type]
-    assert direct.asked == ["bucket/a/b 1.png"] and not client.asked
+    assert DirectStore(client).read("bucket/day=1/b 1,+@.png", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert direct.asked == ["bucket/day=1/b 1,+@.png"] and not client.asked
 
 
 @pytest.mark.parametrize("key", ["a//b", "a/../b", "./a", "a/", "é.png", "100%.png", "a#1", "a~b", " a", "a\nb", "."])
@@ -142,10 +142,15 @@ def test_a_folder_is_listed_directly(direct: Direct) -> None:
     assert listed("") == [(key, size, "e") for key, size in direct.sizes.items()]
 
 
-@pytest.mark.parametrize("prefix", ["", "a//", "é/", "../"])
+@pytest.mark.parametrize("prefix", ["a//", "é/", "../"])
 def test_folders_that_may_be_written_in_another_way_are_left_to_the_client(direct: Direct, prefix: str) -> None:
     assert DirectStore(Client()).pages("bucket", prefix, "") is None  # type: ignore[arg-type]
     assert not direct.asked
+
+
+def test_the_mark_of_the_folder_itself_is_no_object(direct: Direct) -> None:
+    direct.sizes = {"a": 0} | direct.sizes
+    assert [row[0] for row in listed("a/")] == ["1.png", "b/2.png"]
 
 
 def test_folders_with_empty_objects_are_left_to_the_client(direct: Direct) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from anew.core import files
-from anew.core.stores import addresses, ranges
+from anew.core.stores import addresses, block_cache, ranges
 from anew.core.stores.block_cache import BlockCache
 from anew.core.stores.ranges import LostObjectError, RangeFile, RangeStore
 from anew.core.stores.stored_files import StoredFile, stored_file
@@ -61,8 +61,8 @@ class Store:
         raise NotImplementedError
 
 
-def opened(tmp_path: Path, store: Store, max_bytes: int | None = None) -> RangeStore:
-    return RangeStore(store, "s3://bucket", BlockCache(tmp_path / "blocks", max_bytes))
+def opened(tmp_path: Path, store: Store) -> RangeStore:
+    return RangeStore(store, "s3://bucket", BlockCache(tmp_path / "blocks"))
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,8 @@ def test_a_place_here_and_there_moves_little(tmp_path: Path) -> None:
 
 def test_the_cache_is_bounded_and_memory_alone_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 10 * ranges.BLOCK
-    assert opened(tmp_path, Store(), bound).read(FILE, 0, len(BODY)) == BODY
+    monkeypatch.setattr(block_cache, "MAX_BYTES", bound)
+    assert opened(tmp_path, Store()).read(FILE, 0, len(BODY)) == BODY
     assert sum(path.stat().st_size for path in (tmp_path / "blocks").rglob("*") if path.is_file()) <= bound
     monkeypatch.setattr(files, "FREE_DISK_BYTES", 1 << 60)  # a full disk
     monkeypatch.setattr(ranges, "MEMORY", 2 * ranges.BLOCK)

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from anew.core.stores import addresses
+from anew.core.stores import addresses, store_attempts
 from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S, bound_attempts
 from anew.errors import DataError
 
@@ -106,3 +107,10 @@ def test_silence_of_azure_is_said_as_that_of_others(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(DataError, match=rf"'az://bucket/x' cannot be read \({reason}\)"):
         addresses.reached(fail, "az://bucket/x")
+
+
+def test_downloads_that_fall_behind_are_given_up() -> None:
+    begin = time.monotonic() - store_attempts.MAX_LAG_S - 10.0
+    store_attempts.check_pace(11 * store_attempts.MIN_BYTES_PER_SECOND, begin)
+    with pytest.raises(ValueError, match="it sends fewer than 1,024 bytes a second"):
+        store_attempts.check_pace(9 * store_attempts.MIN_BYTES_PER_SECOND, begin)

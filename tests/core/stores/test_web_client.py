@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anew.core.stores import addresses, download_pace
+from anew.core.stores import addresses, store_attempts
 from anew.errors import DataError
 
 pytest.importorskip("aiohttp")
@@ -26,7 +26,7 @@ Answer = Callable[[socket.socket], None]
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    monkeypatch.setattr(download_pace, "MAX_LAG_S", 0.5)
+    monkeypatch.setattr(store_attempts, "MAX_LAG_S", 0.5)
     monkeypatch.setattr(web_client, "MAX_LAG_S", 0.5)
     monkeypatch.setattr(web_client, "HEAD_S", 0.5)
     monkeypatch.setattr(web_client, "WHOLE_BYTES", 2**20)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from anew.data.dataset import Dataset
+from anew.data.loading import cache as cache_module
 from anew.data.loading import streaming
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache
 from anew.data.modalities.image import Image as ImageKind
@@ -247,14 +248,15 @@ def test_sources_of_the_next_shards_are_fetched_meanwhile(tmp_path: Path) -> Non
     assert seen == [(0, [1, 2]), (1, [3]), (2, []), (3, [5]), (4, [6]), (5, []), (6, [])]  # 4 is on the disk
 
 
-def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path) -> None:
+def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
 
     def make(number: int) -> EncodedShard:
         encoded.append(number)
         return shard(number)
 
-    shards = ShardCache([str(i) for i in range(9)], make, DiskCache(tmp_path, "x"), memory=3 * shard(0).bytes)
+    monkeypatch.setattr(cache_module, "MEMORY_BYTES", 3 * shard(0).bytes)
+    shards = ShardCache([str(i) for i in range(9)], make, DiskCache(tmp_path, "x"))
     for i in [*range(9), *range(9)]:
         assert shards.get(i).values[0, 0] == i
     assert encoded == list(range(9)) and len(shards._kept) == 3

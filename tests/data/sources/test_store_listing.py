@@ -93,6 +93,15 @@ def test_folders_are_listed_directly_where_that_works() -> None:
     assert {request["Prefix"] for request in bucket.requests} == {"data/", "data/8/"}
 
 
+def test_a_bucket_without_folders_is_listed_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "PAGE_OBJECTS", 20)
+    keys = [f"data/{i:03}.png" for i in range(85)]
+    bucket = FakeBucket(keys)
+    rows = listed(PagedStore(bucket, "b", "s3://b/data", Direct({"data/": keys})))  # type: ignore[arg-type]
+    assert rows == [(key[5:], 3, "e") for key in keys]
+    assert len(bucket.requests) == 2  # to look for folders
+
+
 class FakeStore:
     """A store with one bucket."""
 

@@ -10,7 +10,7 @@ from anew.core.specs import Batch, Grid, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.fsq.family import Fsq, FsqConfig
-from anew.families.transformer.family import neighbour_offsets
+from anew.families.transformer.parts import neighbour_offsets
 from anew.planning.build import build_family
 from contract.test_families import Made, training
 

@@ -83,7 +83,6 @@ def test_it_is_not_known_of_records_that_are_not_remembered_whether_they_were_tr
 
 
 def test_counts_are_of_records_from_everywhere(family: Transformer) -> None:
-    assert family.mixer is not None
     frequencies = family.mixer.unigram()
     assert frequencies[:10].sum() == pytest.approx(frequencies[10:20].sum(), rel=0.25)
 

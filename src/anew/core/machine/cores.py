@@ -1,12 +1,15 @@
-"""Cores that this process may use. Imports nothing slow: the launcher asks before PyTorch is loaded."""
+"""Cores that this process may use, and the control groups by which containers limit processor time and memory on Linux. Imports
+nothing slow: the launcher asks before PyTorch is loaded."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from anew.core.machine.control_groups import control_groups
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def count_cores() -> int:
@@ -30,3 +33,26 @@ def _quota(version: int, folder: Path) -> float | None:
         return float(quota) / float(period) if quota.isdigit() else None
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def control_groups(controller: str) -> Iterator[tuple[int, Path]]:
+    """(version, folder) of each control group that may limit a process; none without control groups. controller: "memory" or "cpu"."""
+    try:
+        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return  # no Linux
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            yield from ((2, folder) for folder in _with_parents(CGROUPS, path))
+        elif controller in controllers.split(","):
+            yield from ((1, folder) for folder in _with_parents(CGROUPS / controller, path))
+
+
+def _with_parents(base: Path, path: str) -> Iterator[Path]:
+    """The group's folder and those above it: each may have a limit. Inside a container the path may not be there."""
+    folder = base / path.strip("/")
+    yield folder
+    while folder != base and base in folder.parents:
+        folder = folder.parent
+        yield folder

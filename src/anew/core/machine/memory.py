@@ -16,7 +16,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from anew.core.machine.control_groups import control_groups
+from anew.core.machine.cores import control_groups
 
 BUFFER_BYTES = 2**26  # bytes of buffers besides the weights: masks, tables of positions; chosen
 MIN_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly

@@ -23,6 +23,7 @@ R = TypeVar("R")
 
 # Linux: nanoseconds of this thread on a core and in the queue for one, and its turns
 SCHEDULE = Path("/proc/thread-self/schedstat")
+MEASURED_S = 0.1  # of processor time that are spent on measuring how crowded cores are; chosen
 MIN_METERED = 0.25  # seconds on a core, some 60 turns on crowded ones: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
@@ -123,14 +124,10 @@ def _schedule() -> tuple[float, float]:
     return on_core / 1e9, queued / 1e9
 
 
-def measure_crowding(cpu_seconds: float = 0.1) -> float:
-    """Slowdown of single-threaded work by other programs at this moment, at least 1 (idle cores).
-
-    Args:
-        cpu_seconds: Seconds of processor time that are spent on measuring.
-    """
+def measure_crowding() -> float:
+    """Slowdown of single-threaded work by other programs at this moment, at least 1 (idle cores)."""
     begin, cpu_begin = time.monotonic(), time.thread_time()
-    while (used := time.thread_time() - cpu_begin) < cpu_seconds:
+    while (used := time.thread_time() - cpu_begin) < MEASURED_S:
         sum(range(1000))
     return max(1.0, (time.monotonic() - begin) / used)
 

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
 from anew.core.machine.cores import count_cores
@@ -18,6 +18,7 @@ from anew.errors import ConfigError
 
 STARTED = "ANEW_STARTED"  # of a launched process: time.monotonic() when the command began
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+GPU_FILES = "/dev/nvidia[0-9]*"  # the device files of all GPUs, as a pattern
 MEANINGS = {  # of exit codes
     FAULT: "a fault of Anew or of the machine",
     MISTAKE: "something given cannot be used; one process says what",
@@ -47,15 +48,10 @@ def is_first_on_machine() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def count_gpus(environment: Mapping[str, str] = os.environ, devices: str = "/dev/nvidia[0-9]*") -> int:
-    """GPUs that this process may use, without importing PyTorch: a guess, which `torch.cuda.device_count` confirms.
-
-    Args:
-        environment: Where CUDA_VISIBLE_DEVICES may choose some.
-        devices: What matches the device files of all.
-    """
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    count = len(glob.glob(devices))
+def count_gpus() -> int:
+    """GPUs that this process may use, without importing PyTorch: a guess, which `torch.cuda.device_count` confirms."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = len(glob.glob(GPU_FILES))
     return count if visible is None else min(count, len([name for name in visible.split(",") if name.strip()]))
 
 

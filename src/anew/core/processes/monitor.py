@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from anew.core.exit_codes import MISTAKE, STOPPED
 from anew.core.processes import stuck_torchrun
@@ -21,21 +21,16 @@ from anew.core.processes.launcher import launcher_keeps_store, notify_torchrun
 from anew.core.wording import ERROR_PREFIX
 from anew.errors import ProcessError, printable
 
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
+
 BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
 # Of silence, after which a process counts as gone: a machine that swaps or pauses is silent for less; chosen.
-DEFAULT_LIMIT_S = 60.0
+LIMIT_S = 60.0
 SUSPECT_S = 4.0  # of silence, eight beats, after which a broken connection is blamed on a process
 GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
 LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
 MEND = "the same command again goes on from the last checkpoint"
-
-
-class Store(Protocol):
-    """The part of a key-value store shared by all processes that is used here; `torch.distributed.TCPStore` has it."""
-
-    def set(self, key: str, value: str) -> object: ...
-
-    def multi_get(self, keys: list[str]) -> list[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +137,9 @@ class Monitor:
     Args:
         store: Reached by all processes; used by this monitor alone, since a call may block.
         pid_namespace: From `pid_namespace`.
-        limit: Seconds of silence after which a process counts as gone.
     """
 
-    def __init__(
-        self, store: Store, rank: int, size: int, host: str, pid_namespace: str, limit: float = DEFAULT_LIMIT_S
-    ) -> None:
-        self.limit = limit
+    def __init__(self, store: Store, rank: int, size: int, host: str, pid_namespace: str) -> None:
         self._store, self._rank, self._pid_namespace = store, rank, pid_namespace
         self._peers = [Peer(r) for r in (range(1, size) if rank == 0 else (0,))]
         self._beat: Beat = {"host": host, "pid_namespace": pid_namespace, "pid": os.getpid()}
@@ -340,8 +331,8 @@ class Monitor:
                 os._exit(self._ending.code)
 
     def _look_for_silence(self) -> None:
-        silent = next((peer for peer in self._peers if peer.is_silent(self.limit)), None)
-        is_silent = time.monotonic() - self._heard_at > self.limit
+        silent = next((peer for peer in self._peers if peer.is_silent(LIMIT_S)), None)
+        is_silent = time.monotonic() - self._heard_at > LIMIT_S
         if silent is None and not is_silent:
             return
         stuck_torchrun.start_watching()  # the machine out of reach may be that of the store which torchrun asks
@@ -350,11 +341,11 @@ class Monitor:
             return
         name = self._peers[0].name if silent is None else silent.name
         rank = self._peers[0].rank if silent is None else silent.rank
-        self._decide(TrainingEnd(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", STOPPED), grace=0.0)
+        self._decide(TrainingEnd(rank, f"nothing was heard of {name} for {LIMIT_S:g} s; {MEND}", STOPPED), grace=0.0)
 
     def _has_lost_store(self) -> bool:
         """Whether the launcher's store does not answer: then the silence of a process says nothing about that process."""
-        return launcher_keeps_store() and time.monotonic() - self._heard_at > min(SUSPECT_S, self.limit)
+        return launcher_keeps_store() and time.monotonic() - self._heard_at > min(SUSPECT_S, LIMIT_S)
 
     def _lost_store(self) -> TrainingEnd:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -388,7 +379,7 @@ class Monitor:
         main = self._peers[0]
         if self._is_beside_main() and self._has_lost_store():
             return main.is_dead(self._pid_namespace)
-        return main.is_dead(self._pid_namespace) or main.is_silent(min(SUSPECT_S, self.limit))
+        return main.is_dead(self._pid_namespace) or main.is_silent(min(SUSPECT_S, LIMIT_S))
 
     def _reports_for_host(self) -> bool:
         """Whether this process is the first one on this machine, not counting the first of all."""

@@ -13,7 +13,6 @@ import socket
 import time
 import uuid
 from datetime import timedelta
-from typing import Protocol
 
 from torch import distributed as dist
 from torch.distributed import distributed_c10d as c10d
@@ -27,18 +26,6 @@ CONNECTING = timedelta(seconds=2)  # of one try to connect: no signal is heard m
 POLL_S = 0.1  # between looks into the store, which a thousand processes may share; chosen
 ATTEMPT, MEMBERS = "attempt", "members"  # keys: the newest attempt; who belongs to it
 NEEDED = ("RANK", "MASTER_ADDR", "MASTER_PORT")
-
-
-class SharedStore(Protocol):
-    """The part of a key-value store shared by all processes that is used here; `torch.distributed.Store` has it."""
-
-    def set(self, key: str, value: str) -> object: ...
-
-    def get(self, key: str) -> bytes: ...
-
-    def check(self, keys: list[str]) -> bool: ...
-
-    def multi_get(self, keys: list[str]) -> list[bytes]: ...
 
 
 def connect(rank: int) -> c10d.Store:
@@ -77,7 +64,7 @@ def check_environment(size: int) -> None:
         )
 
 
-def agree(store: SharedStore, rank: int, size: int, limit: float = FORMING.total_seconds()) -> str:
+def agree(store: c10d.Store, rank: int, size: int, limit: float = FORMING.total_seconds()) -> str:
     """Wait until all processes are there.
 
     Args:
@@ -103,7 +90,7 @@ def agree(store: SharedStore, rank: int, size: int, limit: float = FORMING.total
     raise _incomplete(store, place, rank, size, limit)
 
 
-def _join(store: SharedStore, group: str, place: str, rank: int, own_name: str) -> str:
+def _join(store: c10d.Store, group: str, place: str, rank: int, own_name: str) -> str:
     """The place of the newest attempt, in which this process is present; "" before there is one."""
     if not store.check([f"{group}/{ATTEMPT}"]):
         return ""
@@ -113,7 +100,7 @@ def _join(store: SharedStore, group: str, place: str, rank: int, own_name: str) 
     return newest
 
 
-def _is_complete(store: SharedStore, place: str, rank: int, size: int, own_name: str) -> bool:
+def _is_complete(store: c10d.Store, place: str, rank: int, size: int, own_name: str) -> bool:
     """Whether the first process has counted this one, and all others, to its attempt."""
     if rank == 0:
         keys = [_presence(place, other) for other in range(size)]
@@ -131,7 +118,7 @@ def _presence(place: str, rank: int) -> str:
     return f"{place}/here/{rank}"
 
 
-def _incomplete(store: SharedStore, place: str, rank: int, size: int, limit: float) -> ProcessError:
+def _incomplete(store: c10d.Store, place: str, rank: int, size: int, limit: float) -> ProcessError:
     absent = [other for other in range(size) if not place or not store.check([_presence(place, other)])]
     if not place or not absent:  # nobody leads, or one that has ended
         absent = [0]

@@ -49,15 +49,8 @@ def _is_torchrun(words: Sequence[str]) -> bool:
     return "torch.distributed.run" in words or any(PurePath(word).name == "torchrun" for word in words[:2])
 
 
-def end_if_stuck(process: psutil.Process, noticing_s: float = NOTICING_S) -> bool:
-    """Wait until a process has ended, and kill its parent if that does not notice it.
-
-    Args:
-        noticing_s: Seconds that the parent has for it.
-
-    Returns:
-        Whether the parent was killed.
-    """
+def end_if_stuck(process: psutil.Process) -> bool:
+    """Wait until a process has ended, and kill its parent if that does not notice it. Returns whether the parent was killed."""
     ended_at = None
     try:
         parent = psutil.Process(process.ppid())
@@ -65,7 +58,7 @@ def end_if_stuck(process: psutil.Process, noticing_s: float = NOTICING_S) -> boo
         while process.is_running() and process.ppid() == parent.pid:
             if ended_at is None and process.status() == psutil.STATUS_ZOMBIE:
                 ended_at = time.monotonic()
-            if ended_at is not None and time.monotonic() - ended_at > noticing_s:
+            if ended_at is not None and time.monotonic() - ended_at > NOTICING_S:
                 parent.kill()
                 return True
             time.sleep(POLL_S)

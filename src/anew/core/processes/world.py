@@ -313,14 +313,6 @@ def _link(world: World, monitor: Monitor) -> LocalLink | None:
     return LocalLink(world.rank, world.size, peers, monitor.check, COLLECTIVE.total_seconds())
 
 
-def _not_connected(error: Exception) -> ProcessError:
-    return ProcessError(
-        f"the processes could not connect ({_clause_with_type(error)}); check host names and ports "
-        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start them all again",
-        STOPPED,
-    )
-
-
 def shutdown() -> None:
     """Close the process group, if one was formed."""
     if _joined:
@@ -342,7 +334,11 @@ def together() -> Iterator[World]:
     try:
         world = init()
     except RuntimeError as error:
-        raise _not_connected(error) from error
+        raise ProcessError(
+            f"the processes could not connect ({_clause_with_type(error)}); check host names and ports "
+            "(with gloo, GLOO_SOCKET_IFNAME names the network), and start them all again",
+            STOPPED,
+        ) from error
     monitor = world.monitor
     if monitor is None:
         yield world

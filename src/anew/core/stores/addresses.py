@@ -19,9 +19,8 @@ from typing import Protocol, TypeVar
 
 from anew.core import files
 from anew.core.extras import require
-from anew.core.stores.download_pace import check_pace
 from anew.core.stores.internal_hosts import internal_cause
-from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S, bound_attempts
+from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S, bound_attempts, check_pace
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.
@@ -163,17 +162,13 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
 
     for name in ("fsspec", "s3fs", "gcsfs", "adlfs", "aiobotocore"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they report what is retried here
-    options: dict[str, object] = {}
     if scheme in ("http", "https"):
         from anew.core.stores.web_client import web_files  # not above: it needs aiohttp
 
         return web_files(address), address
     if scheme == "s3":
-        from anew.core.stores.s3_session import s3_session  # not above: it needs aiobotocore
-
         _check_endpoint(error_type)
-        options["session"] = s3_session()
-    store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address, **options), without_query(address), error_type)
+    store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address), without_query(address), error_type)
     bound_attempts(scheme, store[0])
     return store
 

@@ -32,13 +32,12 @@ class BlockCache:
 
     Args:
         folder: Its own; made when it is needed.
-        max_bytes: What all blocks may take, by default MAX_BYTES.
     """
 
-    def __init__(self, folder: Path, max_bytes: int | None = None) -> None:
-        total = MAX_BYTES if max_bytes is None else max_bytes
-        self._small = _SmallBlocks(folder / "small.sqlite", round(SMALL_SHARE * total))
-        self._folder, self._max_bytes = folder, total - round(SMALL_SHARE * total)
+    def __init__(self, folder: Path) -> None:
+        max_small = round(SMALL_SHARE * MAX_BYTES)
+        self._small = _SmallBlocks(folder / "small.sqlite", max_small)
+        self._folder, self._max_bytes = folder, MAX_BYTES - max_small
         self._size: int | None = None  # of the files, as far as this process knows
         self._lock = threading.Lock()
 

@@ -22,7 +22,7 @@ from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S
 from anew.core.stores.stored_files import StoredColumns, stamp_of_object
 
 # Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
-_PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_-](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_-])?")
+_PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_=+,@-](?:[A-Za-z0-9_=+,@./ -]*[A-Za-z0-9_=+,@-])?")
 _AMAZON = re.compile(r"https://s3[.-][a-z0-9-]+\.amazonaws\.com/?|https://s3\.amazonaws\.com/?")
 MAX_FAILURES = 3  # in a row, where the client succeeds: then it alone reads; chosen
 # Seconds after which the client is asked for its credentials again, as it may have renewed them. `obstore` asks five minutes
@@ -85,10 +85,10 @@ class DirectStore:
         """All objects below a folder, by their paths below a root, in pages; None where only the client can list it.
 
         Args:
-            prefix: The folder, which ends with a slash.
+            prefix: The folder, which ends with a slash; "" for the whole bucket.
             root: The beginning of `prefix` that paths leave out.
         """
-        if not self._is_direct or _PLAIN_KEY.fullmatch(prefix.removesuffix("/")) is None:
+        if not self._is_direct or (prefix and _PLAIN_KEY.fullmatch(prefix.removesuffix("/")) is None):
             return None
         try:
             pages = self._bucket(bucket).pages(prefix, root)
@@ -158,6 +158,7 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
             StoredColumns.of(
                 (entry["path"][start:], entry["size"], stamp_of_object(entry["e_tag"], entry["last_modified"]))
                 for entry in page
+                if entry["size"] or entry["path"] != prefix.rstrip("/")  # the mark of the folder itself
             )
             for page in obstore.list(store, prefix, chunk_size=PAGE)
         ]

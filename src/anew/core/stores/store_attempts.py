@@ -1,14 +1,17 @@
 """Bounds for the clients of stores: each tries once and briefly, since `addresses.reached` tries again, says so, and gives up in
-time."""
+time. And how slow a download may be: a server that sends a byte now and then would keep a command waiting for hours."""
 
 from __future__ import annotations
 
+import time
 import types
 from collections.abc import Callable
 
 # Seconds until a store must take a connection, and until it must send something: three attempts fit into the minute for which it is
 # tried. Computing a page of a listing takes some stores seconds; chosen.
 CONNECT_S, ANSWER_S = 5, 20
+MIN_BYTES_PER_SECOND = 2**10  # slower than any line in use; chosen
+MAX_LAG_S = 60.0  # by which a download may fall behind that; chosen
 # Methods of gcsfs that send a request, up to six times
 _GCS_REQUESTS = "_request", "_get_file_request", "_get_file_concurrent"
 
@@ -50,3 +53,9 @@ def _bound_az(system: object) -> None:
     config.retry_policy.total_retries = 0
     config.transport.connection_config.timeout = CONNECT_S
     config.transport.connection_config.read_timeout = ANSWER_S
+
+
+def check_pace(size: int, begin: float) -> None:
+    """ValueError if `size` bytes are too few for the time since `begin`, a `time.monotonic()`."""
+    if time.monotonic() - begin > MAX_LAG_S + size / MIN_BYTES_PER_SECOND:
+        raise ValueError(f"it sends fewer than {MIN_BYTES_PER_SECOND:,} bytes a second")

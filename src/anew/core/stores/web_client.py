@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
 from fsspec.implementations.http import HTTPFileSystem
 
-from anew.core.stores.download_pace import MAX_LAG_S, check_pace
 from anew.core.stores.internal_hosts import names_internal, public_socket
+from anew.core.stores.store_attempts import MAX_LAG_S, check_pace
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection

@@ -149,7 +149,6 @@ class ShardCache:
     Args:
         names: Name of each shard in the disk cache.
         make: Encodes a shard; called from any thread, but never twice at once for one shard.
-        memory: Bytes of encoded shards in memory.
         fetch: Starts to fetch the source of a shard, without waiting for it.
     """
 
@@ -158,10 +157,9 @@ class ShardCache:
         names: Sequence[str],
         make: Callable[[int], EncodedShard],
         disk: DiskCache,
-        memory: int = MEMORY_BYTES,
         fetch: Callable[[int], object] = lambda number: None,
     ) -> None:
-        self._names, self._make, self._disk, self._memory, self._fetch = names, make, disk, memory, fetch
+        self._names, self._make, self._disk, self._fetch = names, make, disk, fetch
         self._kept: OrderedDict[int, EncodedShard] = OrderedDict()
         self._size = 0
         self._making: dict[int, threading.Event] = {}
@@ -195,7 +193,7 @@ class ShardCache:
             with self._lock:
                 self._kept[number] = encoded
                 self._size += encoded.bytes
-                while self._size > self._memory and len(self._kept) > 1:
+                while self._size > MEMORY_BYTES and len(self._kept) > 1:
                     self._size -= self._kept.popitem(last=False)[1].bytes
             return encoded
         finally:

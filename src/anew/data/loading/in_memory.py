@@ -52,6 +52,7 @@ class InMemoryStore:
         self.division_notes: list[str] = []  # on parts that were split off from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.row_steps: list[int] = []  # nothing is left out
+        self.sweeps_all = True  # whether a sweep without a limit reads all train data
         self.balances_classes = False  # texts are held out one by one
         self.share_read = 1.0
         self.refusals = SkippedItems()
@@ -248,11 +249,6 @@ class InMemoryStore:
     def fit_items(self) -> list[Item]:
         """All train items."""
         return self.of(split.TRAIN)
-
-    @property
-    def sweeps_all(self) -> bool:
-        """Whether a sweep without a limit reads all train data, as it does here."""
-        return True
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
         """One ordered pass."""

@@ -69,6 +69,11 @@ class StreamingStore:
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
+        self.held_out, self.are_draws, self.drawn_one_by_one = (
+            division.held_out,
+            division.are_draws,
+            division.drawn_one_by_one,
+        )
         self.division_name = [max(shard.stamp for shard in shards), *division.name]
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
@@ -89,21 +94,6 @@ class StreamingStore:
         self._coming = (-1, -1, -1)  # what was last asked of the background thread: see `EpochOrder.upcoming`
         # Examples, units and ids that a byte of the source makes; for grids only "ids": bytes of each
         self.rates: dict[str, float] = {}
-
-    @property
-    def held_out(self) -> list[int]:
-        """Parts that were taken from train."""
-        return self._split.held_out
-
-    @property
-    def drawn_one_by_one(self) -> bool:
-        """Whether their items were drawn one by one."""
-        return self._split.drawn_one_by_one
-
-    @property
-    def are_draws(self) -> bool:
-        """Whether copies are draws from a distribution, and lie in several parts."""
-        return self._split.are_draws
 
     @property
     def classes(self) -> list[str]:

@@ -179,8 +179,10 @@ def _gather_frame_folders(
         paths = {folder: frames.paths for folder, frames in folders.items() if folder not in gathered}
         clip_folders = modality.folders(root, paths, name == requested)
         if clip_folders:
-            clips = [_clip(folder, folders[folder]) for folder in clip_folders]
-            out.files[name] = FileTable.of(sorted(clips))
+            clips = [(folder, folders[folder]) for folder in sorted(clip_folders)]
+            out.files[name] = FileTable.of(
+                [File(folder, int(frames.sizes.sum()), int(frames.stamps.max())) for folder, frames in clips]
+            )
             gathered.update(clip_folders)
             folders_are = f"{plural(len(clip_folders), 'folder')} of numbered pictures {are(len(clip_folders))}"
             out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}")
@@ -195,11 +197,6 @@ def _gather_frame_folders(
 
 def _folder_of(path: str) -> str:
     return path[: max(path.rfind("/"), 0)]
-
-
-def _clip(folder: str, frames: FileTable) -> File:
-    """The folder of a clip as one file."""
-    return File(folder, int(frames.sizes.sum()), int(frames.stamps.max()))
 
 
 def _take_as_asked(groups: Sequence[_FilesOfSuffix], requested: str) -> None:

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 
@@ -46,15 +46,7 @@ MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbe
 MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
 
-class ReadableSource(Protocol):
-    """The part of a `Source` that is used here."""
-
-    def ranges(self, shard: Shard) -> Sequence[Range]: ...
-
-    def read(self, shard: Shard, limit: int | None = None) -> Iterator[Item | SkippedItem]: ...
-
-
-def content_digest(source: ReadableSource, shards: Sequence[Shard]) -> str | None:
+def content_digest(source: Source, shards: Sequence[Shard]) -> str | None:
     """A hash of names, sizes, classes and bytes of the items, as far as they are known or cheap to read: of all bytes of small
     data, of blocks from all over large data. None if the data stays in a store, where each block is a request."""
     ordered = sorted(shards, key=lambda shard: shard.name)

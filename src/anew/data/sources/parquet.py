@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import tempfile
 import threading
+import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from anew.core import isolation
+from anew.core import files, isolation
 from anew.core.extras import require
 from anew.data import limits
 from anew.data.formats import by_range
 from anew.data.formats.by_range import FileInStore, Range
-from anew.data.formats.partial_files import PartialFile
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS
 from anew.data.sources.delimited_rows import InvalidRow
 from anew.data.sources.parquet_decoding import (
@@ -32,6 +34,7 @@ from anew.data.sources.parquet_decoding import (
 
 SAMPLED_BYTES = 4 * 1024 * 1024  # first bytes of a column, which hold its first rows unless pages are long
 MAX_LOCAL_GROUPS = 2  # row groups of a file in a store that are copied to the disk: the current one and the next
+ABANDONED_SECONDS = 86_400.0  # a copy that nobody used for so long was probably left behind by a killed process
 _TAIL = b"0000PAR1"  # the end of a file: the length of its description, and the mark of the format
 MAX_PIECES = 16  # most pieces of one row group: each may have to decode the rows before it
 
@@ -44,13 +47,6 @@ class RowRange:
     start: int
     stop: int
     bytes: int
-
-
-class _LocalPath(Protocol):
-    """A path that exists as long as this object does."""
-
-    @property
-    def path(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class _LocalFile:
         """A path at which the description of the file can be read."""
         return self.path
 
-    def with_group(self, group: int, columns: tuple[str, ...]) -> _LocalPath:
+    def with_group(self, group: int, columns: tuple[str, ...]) -> _LocalFile:
         return self
 
     def ranges(self, group: int, columns: tuple[str, ...]) -> list[Range]:
@@ -132,6 +128,63 @@ class _RemoteFile:
 
     def ranges(self, group: int, columns: tuple[str, ...]) -> list[Range]:
         return [Range(self._path, start, stop) for start, stop in sorted(self._where(columns)[group])]
+
+
+class PartialFile:
+    """A sparse copy of a file in a store, with only some ranges of its bytes. It is deleted with this object.
+
+    Args:
+        ranges: (start, stop) of the ranges to copy.
+
+    Raises:
+        OSError: The copy cannot be written.
+        DataError: The store cannot be read.
+    """
+
+    def __init__(self, stored: FileInStore, ranges: Sequence[tuple[int, int]]) -> None:
+        self._stored, self._ranges = stored, ranges
+        self._path = self._new_copy()
+        weakref.finalize(self, _remove, self._path)
+
+    @property
+    def path(self) -> str:
+        """Path of the local file. Raises the errors of a new copy, which is made if another process took this one for abandoned."""
+        try:
+            os.utime(self._path)
+        except FileNotFoundError:
+            os.replace(self._new_copy(), self._path)
+        return self._path
+
+    def _new_copy(self) -> str:
+        folder = files.cache_root(None) / "parts"
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
+        store, file = self._stored.store, self._stored.file
+        for start, stop in self._ranges:
+            store.prefetch(file, start, stop)
+        handle, path = tempfile.mkstemp(dir=folder, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.truncate(file.bytes or 0)
+                for start, stop in self._ranges:
+                    stream.seek(start)
+                    stream.write(store.read(file, start, stop))
+        except BaseException:  # whatever ended it, nothing is left behind
+            _remove(path)
+            raise
+        return path
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for path in folder.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                path.unlink()
 
 
 class ParquetFile:

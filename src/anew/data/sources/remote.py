@@ -26,7 +26,7 @@ import numpy as np
 from filelock import FileLock
 
 from anew.core import files
-from anew.core.json_values import JsonValue
+from anew.core.files import JsonValue
 from anew.core.machine.allocator import return_freed_memory
 from anew.core.stores import addresses, block_cache
 from anew.core.stores.addresses import FileSystem, OutageError, without_query

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from anew.core import files as stored
-from anew.core.json_values import JsonValue
+from anew.core.files import JsonValue
 from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
 from anew.core.stores.addresses import address_of, without_query
 from anew.core.wording import listed, plural

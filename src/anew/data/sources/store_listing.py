@@ -43,7 +43,8 @@ MAX_STREAMS = 8  # requests at once
 MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
 # More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
 MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100
-# Objects of a folder that make it worth a request in stores that are asked for one folder after the other: a page of most stores
+# Objects of a folder that make it worth a request in stores that are asked for one folder after the other, and objects without a
+# folder after which S3 is asked for all at once: a page of most stores
 PAGE_OBJECTS = 1_000
 
 
@@ -248,7 +249,7 @@ class PagedStore:
                     yield from self._below(prefix, prefix)
                     return
                 names, beside = sorted(folders[0]), deque(sorted(folders[1], key=itemgetter(0)))
-                listed = pool.map(functools.partial(self._list_below, prefix), names)
+                listed = pool.map(lambda name: list(self._below(prefix, name)), names)
                 for name, pages in zip(names, listed, strict=True):
                     first = name.removeprefix(prefix)
                     yield StoredColumns.of(_taken_before(beside, first))
@@ -258,7 +259,8 @@ class PagedStore:
                 pool.shutdown(cancel_futures=True)
 
     def _folders(self, prefix: str) -> tuple[list[str], list[Row]] | None:
-        """(prefixes of folders, objects beside them), at least as many folders as streams where there are; None if too many."""
+        """(prefixes of folders, objects beside them), at least as many folders as streams where there are; None if too many, or if no
+        folder is among the first objects."""
         names, beside = [prefix], list[Row]()
         for _ in range(MAX_LEVELS):
             if len(names) >= MAX_STREAMS:
@@ -267,7 +269,7 @@ class PagedStore:
             for page in itertools.chain.from_iterable(self._pages(name, Delimiter="/") for name in names):
                 inner += [str(entry["Prefix"]) for entry in cast(list[Info], page.get("CommonPrefixes", []))]
                 beside += _contents(page, prefix)
-                if len(inner) > MAX_FOLDERS:
+                if len(inner) > MAX_FOLDERS or (not inner and len(beside) >= PAGE_OBJECTS):
                     return None
             names = inner
         return names, beside
@@ -283,14 +285,13 @@ class PagedStore:
     def _first_page(self, prefix: str) -> list[Row]:
         return list(_contents(next(self._pages(prefix)), prefix))
 
-    def _list_below(self, prefix: str, folder: str) -> list[StoredColumns]:
+    def _below(self, prefix: str, folder: str) -> Iterator[StoredColumns]:
         """All objects below a folder, by their paths below the prefix."""
         pages = None if self._direct is None else self._direct.pages(self._bucket, folder, prefix)
-        return list(self._below(prefix, folder)) if pages is None else pages
-
-    def _below(self, prefix: str, folder: str) -> Iterator[StoredColumns]:
-        for page in self._pages(folder):
-            yield StoredColumns.of(_contents(page, prefix))
+        if pages is None:
+            yield from (StoredColumns.of(_contents(page, prefix)) for page in self._pages(folder))
+        while pages:
+            yield pages.pop(0)  # each goes once it is used: together they may take a gigabyte
 
     def _pages(self, prefix: str, **more: str) -> Iterator[Info]:
         while True:

@@ -41,8 +41,15 @@ def assign_parts_with_clusters(
     n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
     too_few = n_held < n_requested / 3
     if n_clusters < MIN_ITEMS or too_few:
-        reason = _too_large(relatives, n_in_large) if too_few else _too_few(n_clusters)
-        return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(reason), _criterion(relatives)]
+        reason = f"only {plural(n_clusters, 'cluster')} of relatives could be held out whole, and at least {MIN_ITEMS} are needed"
+        if too_few:
+            large = _share(n_in_large, relatives)
+            reason = f"{large} sequences are in clusters of relatives that are too large to be held out whole"
+        note = (
+            f"{reason}, so single sequences are held out, with those that are nearly the same; the figures hold for new members "
+            "of the families in train, not for new families"
+        )
+        return assign_parts(keys, [1] * n, share, held_out), [note, _criterion(relatives)]
     parts = np.full(n, TRAIN, dtype=np.uint8)
     unclustered = np.flatnonzero(cluster < 0)
     parts[unclustered] = assign_parts(hashes[unclustered].tolist(), [1] * len(unclustered), share, held_out)
@@ -84,26 +91,11 @@ def _criterion(relatives: SequenceClusters) -> str:
     )
 
 
-def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
-    return f"{_share(n_in_large, relatives)} sequences are in clusters of relatives that are too large to be held out whole"
-
-
 def _share(n: int, relatives: SequenceClusters) -> str:
     """At least so many of the sequences, in words."""
     if n == relatives.n:
         return "all"
     return "nearly all" if n > NEARLY_ALL * relatives.n else f"at least {n / relatives.n:.0%} of the"
-
-
-def _too_few(n_clusters: int) -> str:
-    return f"only {plural(n_clusters, 'cluster')} of relatives could be held out whole, and at least {MIN_ITEMS} are needed"
-
-
-def _no_clusters(reason: str) -> str:
-    return (
-        f"{reason}, so single sequences are held out, with those that are nearly the same; the figures hold for new members "
-        "of the families in train, not for new families"
-    )
 
 
 def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_large: int) -> list[str]:

@@ -320,7 +320,7 @@ class _Bodies:
         remaining = MAX_EMPTY_RECORDS
         for number in np.unique(shard_of[~self._was_read]).tolist():
             unread = np.flatnonzero(~self._was_read & (shard_of == number))
-            batch = unread[_evenly_spread(len(unread))]
+            batch = np.array(evenly_spaced(unread.tolist(), PROBED_RECORDS))
             if self.read(batch) == len(batch) and len(unread) <= remaining:
                 self.read(unread[~self._was_read[unread]])
                 remaining -= len(unread)
@@ -354,13 +354,8 @@ def has_usable(modality: Modality, records: Sequence[Item]) -> bool:
     """Whether any of a few evenly spread records can be used; True if the modality cannot say."""
     if not _reads_bodies(modality):
         return True
-    sampled = [records[place] for place in _evenly_spread(len(records))]
+    sampled = evenly_spaced(records, PROBED_RECORDS)
     return any(reason is None for _, reason in reasons(modality.validate_body, sampled))
-
-
-def _evenly_spread(n: int) -> NDArray[np.intp]:
-    """A few of n places, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(PROBED_RECORDS, n)).round().astype(np.intp))
 
 
 def _split_by_shards(

@@ -45,18 +45,18 @@ MAX_TRIES = 12
 
 
 class LoweredTokens(NamedTuple):
-    """A token of each row whose odds are lowered, such as the one that goes on with a passage of the row itself.
+    """A token of each row whose odds are lowered, such as the one that continues a passage of the row itself.
 
     Attributes:
         tokens: (n,); -1 for none.
-        odds: (n,) by which they are multiplied, in (0, 1].
+        odds_ratios: (n,) by which the odds are multiplied, in (0, 1].
         shares: (n,) of the rows that are drawn from contexts and network together. Where other models are mixed with these, it is the
             odds in the mixture of all that are multiplied.
         remainders: (n,) what the others add to the probability of the token, by their shares.
     """
 
     tokens: Ints
-    odds: Floats
+    odds_ratios: Floats
     shares: Doubles
     remainders: Doubles
 
@@ -134,11 +134,11 @@ def draw_tokens(
 @compiled_inner
 def _refusal(lowered: LoweredTokens, row: Index, token: Index, joint: np.float64, number: np.float64) -> np.float64:
     """The number to draw another token by, -1 if a token stays. joint: its probability; number: uniform, which decides."""
-    odds = np.float64(lowered.odds[row])
-    if token != lowered.tokens[row] or odds >= 1:
+    ratio = np.float64(lowered.odds_ratios[row])
+    if token != lowered.tokens[row] or ratio >= 1:
         return np.float64(-1)
     probability = lowered.shares[row] * joint + lowered.remainders[row]
-    kept = odds / (probability * odds + ONE - probability)
+    kept = ratio / (probability * ratio + ONE - probability)
     uniform = another_uniform(number, 2 * MAX_TRIES)
     return np.float64(-1) if uniform < kept else np.float64((uniform - kept) / (ONE - kept))
 

@@ -28,9 +28,10 @@ FLOOR_DB = 70.0  # decibels from the loudest to the quietest value of a spectrog
 WINDOW = 0.032  # shortest window of a spectrogram in seconds: two periods of the lowest pitch
 CHUNK = 64  # clips at once: bounds memory
 SEARCHED_AT_ONCE = 2_000  # training clips among which the nearest are searched at once: bounds memory
+COMPARED_AT_ONCE = 256  # pairs of clips that are compared in full at once, which takes 19 MB
 PITCH_WINDOW = 0.04  # seconds of a stretch in which a pitch is searched: two periods of the lowest pitch
 NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms only, and knows no rate
-# Loud parts of a clip, at any shift in time, are compared in so many bands: noise of a hundredth of the peak, which fills silent places,
+# Loud parts of a clip, at any shift in time, are compared in LOUD_BANDS: noise of a hundredth of the peak, which fills silent places,
 # leaves them as they are, and quarters of the bands cost a quarter (docs/log.md, 2026-11-30)
 LOUD_DB, LOUD_BANDS = 40.0, 16
 MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that begin together: half a decibel; chosen
@@ -113,6 +114,11 @@ class SpectrogramDistance(PixelDistance):
         self._pictures = images
 
     def are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
+        starts = range(0, len(queries), COMPARED_AT_ONCE)
+        blocks = [slice(start, start + COMPARED_AT_ONCE) for start in starts]
+        return np.concatenate([np.zeros(0, np.bool_), *(self._are_same(queries[b], items[b]) for b in blocks)])
+
+    def _are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
         first, second = loud_parts(self._pictures[queries]), loud_parts(self._pictures[items])  # (m, M, T)
         # Silence, which all short sounds share, must not make them alike.
         num_loud = ((first > 0.0) | (second > 0.0)).sum(dim=(1, 2))  # (m,), at least 1: the loudest

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from anew.core import files
 from anew.core.provenance import Provenance
-from anew.core.report_format import REPORT_FORMAT
+from anew.core.version import REPORT_FORMAT
 from anew.core.wording import QUESTIONS, answer_of, percent, plural
 from anew.evaluation.measure import NOTHING, Unmeasured
 from anew.evaluation.memorization.copy_verdict import result_json

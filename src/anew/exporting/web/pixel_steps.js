@@ -9,7 +9,6 @@ const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
 const MAX_FEW_COLOURS = 64; // an image that should have more colours keeps its own
 const APART = 512; // between the exactly opaque and others, which no colour is a mixture of
-const MAX_STRAY = 5; // pixels of a group that may be stray
 const FRINGE_ROUNDS = 3;
 const MIN_BESIDE = 3; // of the eight pixels around one that belong to the background
 const CLUSTERED = 4096; // pixels that decide the colours of a clip
@@ -66,31 +65,6 @@ function islands(x, [channels, height, width], { dots, holes, colour, reach }) {
     if (inside ? depth[at] > dots : -depth[at] > holes) return;
     for (let c = 0; c < channels; c++) out[c * area + at] = others.reduce((sum, other) => sum + x[c * area + other], 0) / 8;
   });
-  return out;
-}
-
-// Small groups of pixels in the background get its colour, if none of their pixels is farther from it than `strength`.
-function stray(x, [channels, height, width], { strength, colour }) {
-  const area = height * width;
-  const depth = Float32Array.from({ length: area }, (_, i) => {
-    if (!colour) return x[3 * area + i];
-    let distance = 0;
-    for (let c = 0; c < channels; c++) distance += (x[c * area + i] - colour[c]) ** 2;
-    return Math.sqrt(distance);
-  });
-  const touching = [];
-  eachNeighbourhood(height, width, (at, others) => (touching[at] = others.filter((other) => depth[other] >= 0.5)));
-  const out = x.slice();
-  for (let start = 0; start < area; start++) {
-    if (depth[start] < 0.5) continue;
-    const group = new Set([start]);
-    for (const at of group) {
-      if (group.size > MAX_STRAY) break;
-      touching[at].forEach((other) => group.add(other));
-    }
-    if (group.size > MAX_STRAY || [...group].some((at) => depth[at] > strength)) continue;
-    for (let c = 0; c < channels; c++) out[c * area + start] = colour ? colour[c] : 0;
-  }
   return out;
 }
 
@@ -304,4 +278,4 @@ function margin(x, [, height, width], { colour, sides: [top, right, bottom, left
   });
 }
 
-const STEPS = { islands, stray, fringe, alpha, specks, few_colours: fewColours, flat, palette, margin, plain };
+const STEPS = { islands, fringe, alpha, specks, few_colours: fewColours, flat, palette, margin, plain };

@@ -9,8 +9,8 @@ Legend for shapes: B examples, F parts of an example with a noise level each, D 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import ClassVar
 
 import torch
@@ -23,15 +23,9 @@ from anew.families._sizes import ROWS, conv_candidate_sizes, muon_and_adamw, sug
 from anew.families.base import Family, Scale, check_axes, check_clusters, num_parameters_of
 from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig
-from anew.families.diffusion.distillation import (
-    check_distillable,
-    copy_weights,
-    distillation_loss,
-    student_optimizer,
-)
 from anew.families.diffusion.image import ImageLayout
 from anew.families.diffusion.layout import Layout
-from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.families.phases import Loss, OptimizerConfig
 
 LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
 # Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
@@ -45,7 +39,7 @@ MAX_SIZE = 9  # of the ladder, about 500 million weights
 
 
 class DiffusionModel(Family[Grid, DiffusionConfig]):
-    """A network that corrects a closed form, and perhaps a student that samples in one step."""
+    """A network that corrects a closed form."""
 
     Config: ClassVar[type] = DiffusionConfig
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
@@ -56,7 +50,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     mixture_means: Tensor
     mixture_weights: Tensor
     mixture_component_class: Tensor
-    is_distilled: Tensor  # () bool: whether the student has learned anything; only if there is one
 
     def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
         super().__init__(spec, config)
@@ -68,11 +61,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         for field in fields(empty):
             self.register_buffer(f"mixture_{field.name}", getattr(empty, field.name))
         self.net = self.layout.network(config)
-        self.student: nn.Module | None = None
-        if config.distillation:
-            check_distillable(spec)
-            self.student = self.layout.network(replace(config, dropout=0.0))
-            self.register_buffer("is_distilled", torch.tensor(False))
 
     @property
     def mixture(self) -> GaussianMixture:
@@ -102,31 +90,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         return layout.examples_per_parameter(config) * parameters / layout.num_parts
 
     # -- learn --------------------------------------------------------------------------------------------------------
-
-    def phases(self) -> tuple[Phase, ...]:
-        """One, or that of the denoiser and then that of its student."""
-        if self.student is None:
-            return super().phases()
-        student, start = self.student, 1.0 - self.config.distillation
-        return (
-            Phase("main", self.net, self.loss, self.optimizer(), span=(0.0, start)),
-            Phase(
-                "student",
-                student,
-                lambda batch, context: distillation_loss(self, student, batch, context),
-                student_optimizer(self.optimizer()),
-                span=(start, 1.0),
-            ),
-        )
-
-    def on_step_end(self, logs: Mapping[str, float]) -> None:
-        """Until it learns, the student follows the denoiser, from whose last weights it then starts."""
-        if self.student is None:
-            return
-        learns = "student_error" in logs
-        self.is_distilled.fill_(learns)
-        if not learns:
-            copy_weights(self.net, self.student)
 
     def optimizer(self) -> OptimizerConfig:
         matrices = weights_within("down", "up", "downsample", "upsample", "blocks", exclude="modulation")
@@ -177,7 +140,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
             parts.append(self.denoise_at_once(y[chunk], sigma[chunk], component[chunk], net))
         return torch.cat(parts)
 
-    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor, net: nn.Module | None = None) -> Tensor:
+    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor, net: nn.Module | None) -> Tensor:
         """(B, D) denoised estimate of y (B, D) at levels (B, F), of components (B,)."""
         c_skip_y, c_out, F = self.precondition(net or self.net, y, sigma, component)
         return c_skip_y + c_out * F

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +21,8 @@ from torch import Tensor, nn
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid
 from anew.errors import ConfigError
-from anew.estimators.gaussian_mixture import GaussianMixture
-from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.config import DiffusionSampling
+from anew.families.diffusion.denoiser import DiffusionModel
 from anew.families.phases import Loss, OptimizerConfig
 from anew.functional.noise import karras_sigmas
 
@@ -32,30 +31,13 @@ NUM_NOISE_LEVELS = 6  # noise levels of a path: 4, 8 and 12 came no closer (docs
 LEARNING_RATE_FACTOR = 0.5
 
 
-class Teacher(Protocol):
-    """The part of the family that is used here."""
-
-    spec: Grid
-    config: DiffusionConfig
-    net: nn.Module
-
-    @property
-    def mixture(self) -> GaussianMixture: ...
-
-    def precondition(
-        self, net: nn.Module, y: Tensor, sigma: Tensor, component: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]: ...
-
-    def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor: ...
-
-
 def check_distillable(spec: Grid) -> None:
     """Raise ConfigError for clips, whose frames have noise levels of their own."""
     if spec.axes != "CHW":
         raise ConfigError("distillation is for images and sounds, not for clips; leave it out")
 
 
-def distillation_loss(teacher: Teacher, student: nn.Module, batch: Batch, context: StepContext) -> Loss:
+def distillation_loss(teacher: DiffusionModel, student: nn.Module, batch: Batch, context: StepContext) -> Loss:
     """Squared error of the student's output F; its target is its own estimate one step further along the path of the denoiser."""
     x = batch.x.flatten(1).float()  # (B, D)
     component = teacher.mixture.assign(x, batch.labels if teacher.spec.classes else None)
@@ -73,7 +55,7 @@ def distillation_loss(teacher: Teacher, student: nn.Module, batch: Batch, contex
     return Loss(error.square().mean(1).sum(), len(x), {"student_error": (error * c_out).square().mean().detach()})
 
 
-def path_levels(teacher: Teacher) -> Tensor:
+def path_levels(teacher: DiffusionModel) -> Tensor:
     """(NUM_NOISE_LEVELS + 1,) falling noise levels, in data units."""
     sampling, std = DiffusionSampling(), teacher.spec.std
     return karras_sigmas(NUM_NOISE_LEVELS + 1, sampling.sigma_min * std, teacher.config.sigma_max * std, sampling.rho)[
@@ -82,7 +64,7 @@ def path_levels(teacher: Teacher) -> Tensor:
 
 
 def _heun_step(
-    teacher: Teacher, y: Tensor, sigma: Tensor, sigma_next: Tensor, component: Tensor
+    teacher: DiffusionModel, y: Tensor, sigma: Tensor, sigma_next: Tensor, component: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A step of the probability flow (arXiv 2206.00364, algorithm 1), and the denoised estimate at its end, both (B, D). The estimate
     is that of the first-order step, which is known already."""

@@ -9,7 +9,7 @@ Legend for shapes: n samples, F parts of an example with a noise level each, D v
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -17,16 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from anew.core.random import StepContext, evenly_spread, normal_rows, sample_generator
-from anew.core.specs import SampleRequest
+from anew.core.specs import Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import sample_components
 from anew.families.base import class_labels
-from anew.families.diffusion.config import DiffusionSampling
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.denoiser import AUTOGUIDANCE_FROM, DiffusionModel
+from anew.families.diffusion.distillation import check_distillable, copy_weights, distillation_loss, student_optimizer
 from anew.families.diffusion.portable import diffusion_sampler
 from anew.families.diffusion.wrapping import roll_images
 from anew.families.explaining import NoiseLevel
 from anew.families.known import KnownValues, known_values
+from anew.families.phases import Phase
 from anew.families.portable import PortableSampler
 from anew.functional.noise import karras_sigmas
 from anew.functional.ode import SOLVERS, encode_flow, multistep, solve
@@ -40,7 +42,7 @@ FLOW_STEPS = 24
 
 
 class Diffusion(DiffusionModel):
-    """The denoiser as a sampler."""
+    """The denoiser as a sampler, and perhaps a student that samples in one step."""
 
     Sampling: ClassVar[type] = DiffusionSampling
     wins: ClassVar[float] = 0.75
@@ -49,6 +51,43 @@ class Diffusion(DiffusionModel):
     fills_in: ClassVar[bool] = True
     rationale: ClassVar[str] = "on most data that was measured, its samples came closest to real ones in the same time"
     interpolates_across_classes: ClassVar[bool] = True
+
+    is_distilled: Tensor  # () bool: whether the student has learned anything; only if there is one
+
+    def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
+        super().__init__(spec, config)
+        self.student: nn.Module | None = None
+        if config.distillation:
+            check_distillable(spec)
+            self.student = self.layout.network(replace(config, dropout=0.0))
+            self.register_buffer("is_distilled", torch.tensor(False))
+
+    # -- learn ----------------------------------------------------------------------------------------------------------
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One, or that of the denoiser and then that of its student."""
+        if self.student is None:
+            return super().phases()
+        student, start = self.student, 1.0 - self.config.distillation
+        return (
+            Phase("main", self.net, self.loss, self.optimizer(), span=(0.0, start)),
+            Phase(
+                "student",
+                student,
+                lambda batch, context: distillation_loss(self, student, batch, context),
+                student_optimizer(self.optimizer()),
+                span=(start, 1.0),
+            ),
+        )
+
+    def on_step_end(self, logs: Mapping[str, float]) -> None:
+        """Until it learns, the student follows the denoiser, from whose last weights it then starts."""
+        if self.student is None:
+            return
+        learns = "student_error" in logs
+        self.is_distilled.fill_(learns)
+        if not learns:
+            copy_weights(self.net, self.student)
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 

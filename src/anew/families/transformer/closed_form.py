@@ -10,10 +10,8 @@ from collections.abc import Iterable, Sequence
 from anew.core.arrays import Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
-from anew.families.transformer.contexts.context_head import ContextHead
 from anew.families.transformer.counts.ngram_mixer import NgramMixer
-from anew.families.transformer.drawing.known_records import KnownRecords
-from anew.families.transformer.drawing.passage_limit import PassageLimit
+from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of, thinned_sequences
 
 MAX_KNOWN_TOKENS = (
@@ -22,39 +20,33 @@ MAX_KNOWN_TOKENS = (
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 
 
-def fit_to_records(
-    known: KnownRecords, mixer: NgramMixer | None, sweep: Iterable[Batch], max_tokens: int
-) -> list[Ints]:
-    """Remember the records of a sweep, and count at most `max_tokens` of them. Returns the records (L,).
+def fit_to_records(family: TransformerParts, sweep: Iterable[Batch]) -> list[Ints]:
+    """Remember the records of a sweep, and count as many of them as the settings allow. Returns the records (L,).
 
     Where there are too many, both take records from everywhere in the sweep."""
+    known, config = family.known, family.config
     records, classes, are_all = thinned_sequences(sweep, MAX_KNOWN_TOKENS, known.back_id)
     known.fit(records)
     if not are_all:
         known.note_others()
-    if mixer is not None:
-        _count_records(mixer, records, classes, max_tokens)
+    if config.ngrams:
+        _count_records(family.mixer, records, classes, config.context_tokens)
     return records
 
 
-def fit_to_texts(
-    mixer: NgramMixer | None,
-    passages: PassageLimit | None,
-    contexts: ContextHead | None,
-    sweep: Iterable[Batch],
-    max_tokens: int,
-    max_learned: int,
-) -> list[Ints]:
-    """Count at most `max_tokens` of a sweep, or their contexts, of which context mixing learns from `max_learned`.
+def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: int) -> list[Ints]:
+    """Count at most `max_tokens` of a sweep, or their contexts, as the settings say.
 
     Returns:
         The sequences (L,), which follow each other; documents are in random order.
     """
-    texts = list(sequences_of(sweep, max_tokens))
-    if mixer is not None:
-        mixer.fit_counts(texts if passages is None else passages.keep(texts))
-    if contexts is not None:
-        contexts.fit(texts, max_learned)
+    texts, config = list(sequences_of(sweep, max_tokens)), family.config
+    if config.ngrams:
+        family.mixer.fit_counts(texts)
+        if family.spec.packed:
+            family.passages.keep(texts)
+    if config.contexts:
+        family.contexts.fit(texts, config.context_learned)
     return texts
 
 

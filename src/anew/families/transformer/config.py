@@ -73,15 +73,15 @@ class TransformerSampling:
     )
     match_error_rates: bool = setting(
         True,
-        "draw out-of-vocabulary words, new pairs of characters, unbalanced brackets, and empty or badly indented lines within brackets no "
-        "more often than held-out text has them, as far as single tokens tell (a bracket is closed in place of an error that leaves it "
-        "open), and make samples repeat themselves less where they do so more than the data",
+        "draw what samples have more often than the data as seldom as the data has it: repetitions of themselves and, in running text with "
+        "context mixing, out-of-vocabulary words, new pairs of characters, unbalanced brackets, and empty or badly indented lines within "
+        "brackets, as far as single tokens tell (a bracket is closed in place of an error that leaves it open)",
     )
     avoid_known: bool = setting(
         True,
-        "redraw a record that is identical to a training record, unless most records of the data repeat; or that has the code, number or "
-        "name of a training record, where no two training records share one; or that repeats another sample of the same batch of 256, "
-        "where the data never repeats",
+        "redraw a record that is identical to a training record, unless most records of the data repeat; or that has the code or name of "
+        "a training record, where hardly two training records share one, but for dates, times, amounts and numbers of rows; or that "
+        "repeats another sample of the same batch of 256, where the data never repeats",
     )
 
 

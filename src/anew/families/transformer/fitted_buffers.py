@@ -60,6 +60,11 @@ class FittedBuffers(nn.Module):
         lacks_doubles = dtype is torch.float64 and widest_float(device) is not torch.float64
         return torch.device("cpu") if lacks_doubles else device
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What the network alone lacks of the model, as exports name it; () before anything is fitted."""
+        return ()
+
     def check(self) -> None:
         """Check the buffers, which may come from anybody.
 

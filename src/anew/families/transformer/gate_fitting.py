@@ -11,13 +11,14 @@ import numpy as np
 
 from anew.core.arrays import Ints
 from anew.core.specs import Batch, Tokens
-from anew.families.transformer.contexts.context_scoring import MAX_FITTED_TARGETS, LogitsOf
+from anew.core.wording import listed
 from anew.families.transformer.counts.gate_features import GateInputs
 from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.record_nearness import draws_copies
-from anew.families.transformer.drawing.sampler import SampledFamily
+from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.sweep_sequences import sequences_of
+from anew.families.transformer.token_mixer import MAX_FITTED_TARGETS, LogitsOf
 
 # Log-probabilities of held-out targets together, 64 MB: fewer targets for a large vocabulary
 MAX_FITTED_VALUES = 16_777_216
@@ -25,17 +26,21 @@ RECORDS_LEFT_OUT = (
     "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
     "near to a training record; scores still use these records."
 )
+RECURRING_KEYS = (
+    "Samples may have the value of a training record in {}, although hardly two training records agree there: most samples had one when "
+    "they were drawn for the first time, so drawing all of them again would prefer what is missing in the data."
+)
 OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
 
 
-def fit_mixer(family: SampledFamily, mixer: NgramMixer, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
-    """Fit the gate of a mixer to held-out records, and draw without aligned records if samples would come too near to them.
+def fit_mixer(family: TransformerParts, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
+    """Fit the gate of a family to held-out records, and draw without aligned records if samples would come too near to them.
 
     Args:
-        family: What the mixer is a part of.
         sweep: Held-out batches; no more is read than the gate needs.
         logits_of: The network's.
     """
+    mixer = family.mixer
     inputs: list[GateInputs] = []
     targets: list[Ints] = []
     held_out: list[Ints] = []
@@ -63,9 +68,12 @@ def _max_targets(spec: Tokens) -> int:
     return min(MAX_FITTED_TARGETS, MAX_FITTED_VALUES // spec.vocab)
 
 
-def record_remarks(mixer: NgramMixer | None, known: KnownRecords | None) -> tuple[str, ...]:
+def record_remarks(mixer: NgramMixer, known: KnownRecords) -> tuple[str, ...]:
     """Sentences on how samples and training records go together, where a reader would expect something else."""
-    remarks = (RECORDS_LEFT_OUT,) if mixer is not None and mixer.drawing() is not mixer else ()
-    if known is None or not known.is_fitted or known.are_all:
+    remarks = (RECORDS_LEFT_OUT,) if mixer.drawing() is not mixer else ()
+    if not known.is_fitted:
         return remarks
-    return (*remarks, OTHER_RECORDS.format(len(known.stored())))
+    if known.recurring_fields:
+        fields = listed([f"field {field.column + 1}" for field in known.recurring_fields])
+        remarks = (*remarks, RECURRING_KEYS.format(fields))
+    return remarks if known.are_all else (*remarks, OTHER_RECORDS.format(len(known.stored())))

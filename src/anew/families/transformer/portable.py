@@ -14,49 +14,14 @@ from torch.nn import functional
 from anew.core.specs import Tokens
 from anew.errors import ConfigError
 from anew.families.portable import Graph, PortableSampler, StockDecoder
-from anew.families.transformer.config import TransformerConfig
-from anew.families.transformer.contexts.context_head import ContextHead
-from anew.families.transformer.counts.ngram_mixer import NgramMixer
-from anew.families.transformer.drawing.known_records import KnownRecords
-from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.drawing.sampler import DEFAULT_NEW_TOKENS
 from anew.families.transformer.drawing.whole_characters import whole_characters
 from anew.nets.attention import EPSILON
 from anew.nets.decoder import Decoder, DecoderBlock, to_qwen3
 
 
-def parts_left_out(
-    config: TransformerConfig,
-    contexts: ContextHead | None,
-    mixer: NgramMixer | None,
-    known: KnownRecords | None,
-    own_passages: OwnPassageLimit | None,
-) -> tuple[str, ...]:
-    """Parts of the model that the network alone lacks, as exports name them."""
-    parts = []
-    if contexts is not None and contexts.is_fitted:
-        parts.append("counts of what followed many kinds of context, in the training text and in the text so far")
-        if contexts.accepted_errors is not None:
-            parts.append("the check that lets samples have new words and brackets that do not match less often")
-    elif mixer is not None and mixer.is_fitted:
-        parts.append(
-            f"counts of contexts of up to {config.ngram_order} tokens, without which text is predicted less well"
-        )
-        if mixer.by_field.is_counted:
-            parts.append("counts by the field of a row and what another field of it holds")
-        if mixer.ends.is_counted:
-            parts.append("how long training records are")
-        if config.aligned:
-            parts.append("training records that are similar, which are followed where they fit")
-    if own_passages is not None and own_passages.is_counted:
-        parts.append("the check that lets samples repeat themselves less often")
-    if known is not None and known.is_fitted:
-        parts.append("the check that draws a sample again if it is a training record, so some samples may be copies")
-    return tuple(parts)
-
-
 def qwen3_decoder(net: Decoder, spec: Tokens, left_out: tuple[str, ...]) -> StockDecoder:
-    """A network as a Qwen3. left_out: see `parts_left_out`. ConfigError for codes on a grid."""
+    """A network as a Qwen3. left_out: what else the run samples from. ConfigError for codes on a grid."""
     if spec.shape:
         raise ConfigError(
             "this run samples codes of images or clips on a grid, and no stock language model sees what lies around a place"

@@ -11,6 +11,8 @@ import numpy as np
 from anew.core.arrays import Doubles, Ints
 from anew.core.specs import Batch
 
+# Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
+TOKENS_AT_ONCE = 8192
 THINNING = 0.75  # share that stays whenever there are too many: each time costs a pass over those that are kept; chosen
 GOLDEN_RATIO = (5**0.5 - 1) / 2  # its multiples, modulo 1, lie more evenly than those of other numbers
 
@@ -29,7 +31,7 @@ class Segment(NamedTuple):
 
 def sequences_of(sweep: Iterable[Batch], max_tokens: int, classes: list[int] | None = None) -> Iterator[Ints]:
     """Token sequences of a sweep's batches, at most `max_tokens` in total. The class of each is appended to `classes`, -1 without."""
-    return first_tokens(_sequences(sweep, classes), max_tokens)
+    return first_tokens(_sequences(sweep, [] if classes is None else classes), max_tokens)
 
 
 def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
@@ -70,10 +72,10 @@ def thinned_sequences(
             batch_values = np.arange(num_read, num_read + len(batch), dtype=np.float64) * GOLDEN_RATIO % 1.0  # (B,)
             num_read += len(batch)
         rows = np.flatnonzero(batch_values < bound)
-        batch_rows = _rows_of(batch, rows)
+        batch_rows, batch_classes = _rows_of(batch, rows)
         kept += batch_rows
+        classes += batch_classes
         size += sum(map(len, batch_rows))
-        classes += [-1] * len(rows) if batch.labels is None else batch.labels.cpu().numpy()[rows].tolist()
         values = np.append(values, batch_values[rows])
         while size > max_tokens and len(kept) > 1:
             bound *= min(THINNING, max_tokens / size)
@@ -83,23 +85,26 @@ def thinned_sequences(
     return kept, classes, bound == 1.0
 
 
-def _rows_of(batch: Batch, rows: Ints) -> list[Ints]:
+def _rows_of(batch: Batch, rows: Ints) -> tuple[list[Ints], list[int]]:
+    """Token sequences of some rows of a batch, and their classes, -1 without."""
     ids = batch.x.cpu().numpy()
     lengths = np.full(len(ids), ids.shape[1]) if batch.mask is None else batch.mask.sum(1).long().cpu().numpy() + 1
-    return [
-        ids[row, :length].astype(np.int64) for row, length in zip(rows.tolist(), lengths[rows].tolist(), strict=True)
-    ]
+    classes = [-1] * len(rows) if batch.labels is None else batch.labels.cpu().numpy()[rows].tolist()
+    return [ids[row, : lengths[row]].astype(np.int64) for row in rows.tolist()], classes
 
 
-def _sequences(sweep: Iterable[Batch], classes: list[int] | None) -> Iterator[Ints]:
+def _sequences(sweep: Iterable[Batch], classes: list[int]) -> Iterator[Ints]:
     for batch in sweep:
-        lengths = None if batch.mask is None else batch.mask.sum(1).long().tolist()
-        labels = [-1] * len(batch) if batch.labels is None else batch.labels.tolist()
-        for i, row in enumerate(batch.x.cpu().numpy()):
-            ids = row if lengths is None else row[: int(lengths[i]) + 1]
-            if classes is not None:
-                classes.append(labels[i])
-            yield ids.astype(np.int64)
+        for ids, label in zip(*_rows_of(batch, np.arange(len(batch))), strict=True):
+            classes.append(label)
+            yield ids
+
+
+def pieces_of(batch: Batch) -> Iterator[Batch]:
+    """The batch in pieces that the network scores at a time."""
+    rows = max(1, TOKENS_AT_ONCE // max(1, batch.x.shape[1] - 1))
+    for first in range(0, len(batch), rows):
+        yield batch.rows(first, first + rows)
 
 
 def documents_of(batch: Batch) -> Iterator[Ints]:

@@ -10,6 +10,7 @@ const SMALL_BYTES = 2 ** 18; // largest file of a parcel
 
 const [MAX_PARTS, MAX_PART] = [12, 200]; // names in a path; bytes of a name
 const UNSAFE = /[\x00-\x1f\x7f-\x9f<>:"|?*\\\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Surrogate}/u; // what Windows does not allow, and what hides or turns text
+const DEVICE = /^(?:con|prn|aux|nul|com[1-9]|lpt[1-9]) *(?:\..*)?$/i; // of Windows, also with a suffix
 
 /** @typedef {import("./file_sources.js").Entry} Entry */
 /** @typedef {{path: string, file: File}} Opened */
@@ -25,6 +26,8 @@ function refusal(path) {
   const names = path.split("/");
   if (names.length > MAX_PARTS) return `in more than ${MAX_PARTS - 1} folders`;
   if (names.some((name) => new TextEncoder().encode(name).length > MAX_PART)) return "too long";
+  if (names.some((name) => DEVICE.test(name))) return "a device on Windows";
+  if (names.some((name) => /[. ]$/.test(name))) return "ends with a dot or a blank";
   const character = UNSAFE.exec(path)?.[0];
   if (character === undefined) return "";
   return /[!-~]/.test(character) ? `with ${character}` : "with a character that cannot be seen";

@@ -50,7 +50,7 @@ def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: flo
             generator = Generator(family, job.data.modality, record.data.labels, record.label_shares)
             for count in (1, FIRST_CHUNK):
                 begin = time.monotonic()
-                generator.generate_samples(count, job.plan.seed)
+                generator.generate_samples(generator.request(count, job.plan.seed), job.plan.seed)
                 pace.add(count, time.monotonic() - begin)
     except TimeIsUp:
         pace.add(count, time.monotonic() - begin)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from anew.core.schema import checked
 from anew.data.formats.images import pixel_steps, pixels
 from anew.data.formats.images.palettes import palette_note, palette_of
 from anew.data.formats.images.pixel_matching import ClipColoursStep, PixelMatching
@@ -110,32 +111,11 @@ def test_single_pixels_of_the_data_remain() -> None:
     assert (matched[::2, 3, 0, 0] == 255.0).mean() > 0.9
 
 
-@pytest.mark.parametrize("opaque", [False, True])
-def test_no_small_groups_of_faint_pixels_lie_in_a_background_that_has_none(opaque: bool) -> None:
-    real, samples = drawings(200, 1, opaque), drawings(80, 2, opaque)
-    for place, image in enumerate(samples):  # three pixels in a corner
-        level = 40.0 + place
-        image[:, [0, 0, 1], [0, 1, 1]] = 255.0 - level if opaque else level
-    background = (255, 255, 255) if opaque else None
-
-    def groups(x: np.ndarray) -> float:
-        return float((pixel_steps.stray_depth(np.rint(x).astype(np.float32), background) > 0.0).sum()) / len(x)
-
-    matching = PixelMatching.learn(samples[:40], real)
-    assert "stray" in {step.step for step in matching.steps}
-    assert groups(real) == 0.0 and groups(samples) > 2.9 and groups(matching(samples[40:])) == 0.0
-    kept = PixelMatching.learn(samples[:40], samples)(samples[40:])
-    assert groups(kept) > 2.5
-
-
-def test_groups_of_more_pixels_are_not_stray() -> None:
-    x = np.zeros((1, 4, 9, 24), dtype=np.float32)
-    x[0, :, 1, 1:6], x[0, :, 1:7, 9], x[0, :, [1, 2, 3], [13, 14, 15]], x[0, :, 5, 13:22] = 90.0, 90.0, 90.0, 90.0
-    x[0, :, 3, 15] = 200.0
-    depth = pixel_steps.stray_depth(x, None)[0]
-    assert depth[1, 1:6].tolist() == [90.0] * 5 and depth[[1, 2, 3], [13, 14, 15]].tolist() == [200.0] * 3
-    assert (depth > 0.0).sum() == 8
-    assert (pixel_steps.stray(x, 100.0)[0, 3] > 0).sum() == 6 + 3 + 9
+def test_a_step_that_older_runs_have_is_left_out() -> None:
+    margin = {"step": "margin", "colour": [0], "sides": [1, 1, 1, 1]}
+    stray = {"step": "stray", "strength": 230.0, "colour": None}
+    matching = checked(PixelMatching, {"steps": [stray, margin]}, "matching")
+    assert [step.step for step in matching.steps] == ["margin"]
 
 
 @pytest.mark.parametrize("opaque", [False, True])

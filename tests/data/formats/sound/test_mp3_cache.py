@@ -12,7 +12,7 @@ import soundfile
 
 from anew.data.dataset import Dataset
 from anew.data.formats.sound import audio, mp3_cache
-from anew.data.formats.sound.mp3_cache import Recordings, quiet, recording_of
+from anew.data.formats.sound.mp3_cache import DecodedFiles, Recordings, quiet, recording_of
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.types import DataBudget, FileSlice, Item
 from samples import tone
@@ -54,9 +54,10 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
     tmp_path: Path, disk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mp3_cache, "STRETCH_SAMPLES", 100_000)
+    monkeypatch.setattr(mp3_cache, "MAX_DISK_BYTES", disk)
     path = mp3(tmp_path / "a.mp3")
     whole = soundfile.read(path, dtype="float32")[0]
-    kept, name = Recordings(disk), recording_of(FileSlice(path))
+    kept, name = Recordings(), recording_of(FileSlice(path))
     assert kept.read(name, 0, 10) is None
     for start in (95_000, 300_000, 470_000, 20_000, 99_999):
         with soundfile.SoundFile(path) as file:
@@ -90,8 +91,9 @@ def test_clips_are_the_same_in_any_order(tmp_path: Path, form: str) -> None:
     assert not np.array_equal(clips(ranges[:1])[ranges[0]], first[ranges[0]])  # another file of the same name
 
 
-def test_the_disk_holds_the_latest(tmp_path: Path) -> None:
-    kept, paths = Recordings(disk=5 * 160_000), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
+def test_the_disk_holds_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mp3_cache, "MAX_DISK_BYTES", 5 * 160_000)
+    kept, paths = Recordings(), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
     for path in paths:
         with soundfile.SoundFile(path) as file:
             kept.read(recording_of(FileSlice(path)), 0, 100, file)
@@ -126,3 +128,21 @@ def test_a_long_one_is_trained_on(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert data.part_size("test") and data.batch(0, "main", 0, 4, 4).x.shape[0] == 4
     data.close()
     assert capfd.readouterr().err == ""
+
+
+def test_what_was_not_asked_for_the_longest_time_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mp3_cache, "MAX_BYTES", 80)
+    decoded, samples = DecodedFiles(), np.zeros(2, np.float32)
+    for number in range(10):
+        decoded.keep(number, samples, 8000)
+    assert decoded.get(0) == (samples, 8000) and not samples.flags.writeable
+    decoded.keep("another", samples, 8000)
+    assert decoded.get(0) is not None and decoded.get(1) is None and decoded.get("another") is not None
+
+
+def test_a_long_file_does_not_drive_out_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mp3_cache, "MAX_BYTES", 80)
+    decoded = DecodedFiles()
+    decoded.keep("short", np.zeros(1, np.float32), 8000)
+    decoded.keep("long", np.zeros(9, np.float32), 8000)
+    assert decoded.get("long") is None and decoded.get("short") is not None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from random import Random
+
 from anew.evaluation.measure import NOVELTY
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.records.known_keys import key_scores
 from anew.evaluation.reporting.verdict import Verdict
+from anew.functional.intervals import clopper_pearson
 
 
-def records(codes: range, name: str) -> list[str]:
-    return [f"{code:05x} {name} {code % 17}" for code in codes]
+def records(numbers: range, name: str) -> list[str]:
+    return [f"{number * 7_919 % 0xFFFFF:05x} {name} {number % 17}" for number in numbers]
 
 
 def test_samples_with_known_codes_are_at_best_partly_new() -> None:
@@ -57,3 +61,33 @@ def test_samples_are_at_best_partly_new_where_their_keys_were_not_measured() -> 
     assert clause.startswith("at best partly: no copies found") and "not measured: values that never repeat" in clause
     assert "Not measured: values that never repeat; the notes say why." in verdict.sentences()["novelty"]
     assert Verdict([], NOTHING_FOUND, {"the spectrum": ("closeness",)}).grades["novelty"] == "good"
+
+
+def test_days_have_no_score() -> None:
+    """A perfect model of the days of a table was at best partly new: 90% of its samples had known ones."""
+    days = [date(2020, 1, 1) + timedelta(days=i) for i in range(1_200)]
+    rows = [f"{day:%d.%m.%Y};{day.toordinal() * 7 % 90};{'ab'[day.day % 2]}" for day in days]
+    held_out, known = rows[::10], [row for i, row in enumerate(rows) if i % 10]
+    assert list(key_scores(rows[::4], held_out, known, known)) == []
+
+
+def test_the_field_is_shown_that_is_known_more_often_than_in_held_out_records() -> None:
+    """Names that repeat among all training records, but not among the few by which keys were found, hid codes that were copied."""
+    rng = Random(0)
+    pool = [f"{rng.getrandbits(40):x}" for _ in range(20_000)]
+    rows = [f"{rng.choice(pool)};{rng.getrandbits(40):x};{i % 3}" for i in range(20_500)]
+    held_out, training = rows[:500], rows[500:]
+    samples = [f"{rng.choice(pool)};{rng.getrandbits(40):x};0" for _ in range(500)]
+    samples[:150] = [f"{rng.choice(pool)};{row.split(';')[1]};0" for row in training[:150]]
+    (score,) = key_scores(samples, held_out, training[:300], training)
+    assert (score.note, score.value, score.real_baseline) == ("field 2", 0.3, 0.0)
+
+
+def test_the_interval_holds_for_all_key_fields_together() -> None:
+    def of(numbers: range) -> list[str]:
+        return [f"{i * 7_919 % 1_000_003};{i * 104_729 % 1_000_033};{i % 3}" for i in numbers]
+
+    known, samples = of(range(1_000)), of(range(990, 1_090))
+    (score,) = key_scores(samples, of(range(2_000, 2_200)), known, known)
+    assert score.value == 0.1 and (score.low, score.high) == clopper_pearson(10, 100, 0.025)
+    assert score.real_high == clopper_pearson(0, 200, 0.025)[1]

@@ -15,8 +15,9 @@ from anew.estimators.context_mixing.error_rates import NUM_ERRORS
 from anew.estimators.own_passages import NUM_KINDS
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.contexts.context_head import ContextState
-from anew.families.transformer.drawing.own_passage_limit import OwnPassageRows
+from anew.families.transformer.contexts.context_state import ContextState
+from anew.families.transformer.drawing.context_drawing import draw_next
+from anew.families.transformer.drawing.own_passage_limit import OwnSurplusLimit
 from anew.families.transformer.family import Transformer
 from anew.families.transformer.sweep_sequences import segments_of
 
@@ -97,7 +98,6 @@ def test_what_is_drawn_from_is_what_is_scored(family: Transformer) -> None:
 
 def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_before() -> None:
     head, n = fitted(10).contexts, 500
-    assert head is not None
     ids = (stream(20, seed=8) % 10).numpy()[None].repeat(n, 0)
     allowed = (np.arange(12) < 10).astype(np.float32)[None].repeat(n, 0)
     logits = np.random.default_rng(0).normal(0, 1, (1, 12)).astype(np.float32).repeat(n, 0)
@@ -107,7 +107,7 @@ def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_
         return head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32)).select(np.zeros(n, np.int64))
 
     uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
-    drawn = np.bincount(head.draw(ids, logits, state(), uniform, allowed), minlength=12) / n
+    drawn = np.bincount(draw_next(head, logits, state(), (uniform, uniform), allowed=allowed), minlength=12) / n
     masked = np.where(allowed > 0, logits, -30.0)
     expected = head.weights_after(ids, masked, state())[0] * allowed[0]
     assert drawn[10:].sum() == 0.0
@@ -116,10 +116,9 @@ def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_
 
 def test_odds_are_multiplied_in_the_mixture_of_contexts_and_network() -> None:
     head, n, odds = fitted(10).contexts, 4000, 0.1
-    assert head is not None
     ids = (stream(20, seed=8) % 10).numpy()[None].repeat(n, 0)
     logits = np.zeros((n, 12), dtype=np.float32)
-    passages = OwnPassageRows(np.full(NUM_KINDS, odds, np.float32), np.full(NUM_KINDS, 0.5), 9.0, n)
+    passages = OwnSurplusLimit(np.full(NUM_KINDS, 0.5), np.full(NUM_KINDS, odds, np.float32), 9.0, n)
 
     def state() -> ContextState:
         start = head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32)).select(np.zeros(n, np.int64))
@@ -128,10 +127,11 @@ def test_odds_are_multiplied_in_the_mixture_of_contexts_and_network() -> None:
 
     weights = head.weights_after(ids, logits, state())[0].astype(np.float64)
     token = int(weights.argmax())
-    passages.next_tokens[:], passages.kinds[:] = token, 1
+    passages.next_tokens[:], passages.classes[:] = token, 1
     start = state()
     start.tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
-    drawn = head.draw(ids, logits, start, ((np.arange(n) + 0.5) / n).astype(np.float32), own_passages=passages)
+    uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
+    drawn = draw_next(head, logits, start, (uniform, uniform), own_passages=passages)
     expected = weights / weights.sum()
     kept = expected[token] * odds / (expected[token] * odds + 1.0 - expected[token])
     assert expected[token] > 0.2 and np.mean(drawn == token) == pytest.approx(kept, abs=0.015)
@@ -143,7 +143,6 @@ def test_odds_are_multiplied_in_the_mixture_of_contexts_and_network() -> None:
 @pytest.mark.parametrize("has_rare", [False, True])
 def test_min_p_keeps_the_ratios_of_the_tokens_that_stay(min_p: float, has_rare: bool) -> None:
     head, n = fitted(10).contexts, 4000
-    assert head is not None
     ids = (stream(20, seed=8) % 10).numpy()[None].repeat(n, 0)
     logits = np.random.default_rng(0).normal(0, 2, (1, 12)).astype(np.float32).repeat(n, 0)
     allowed = (np.arange(12) < 10).astype(np.float32)[None].repeat(n, 0) if has_rare else None
@@ -157,7 +156,7 @@ def test_min_p_keeps_the_ratios_of_the_tokens_that_stay(min_p: float, has_rare: 
     expected = np.where(weights >= min_p * weights.max(), weights, 0.0)
     uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
     again = np.random.default_rng(1).permutation(uniform)
-    drawn = np.bincount(head.draw_min_p(ids, logits, state(), (uniform, again), min_p, allowed), minlength=12) / n
+    drawn = np.bincount(draw_next(head, logits, state(), (uniform, again), min_p, allowed), minlength=12) / n
     assert drawn[expected == 0.0].sum() == 0.0
     assert np.abs(drawn - expected / expected.sum()).sum() < 0.03
 
@@ -171,7 +170,6 @@ def test_a_sample_depends_on_its_own_index(family: Transformer) -> None:
 
 def test_what_is_cut_does_not_feed_on_itself(family: Transformer) -> None:
     head = family.contexts
-    assert head is not None
     ids = stream(40, seed=8).numpy()
     network = np.full((1, 12), 1 / 12, dtype=np.float32)
 
@@ -215,7 +213,7 @@ def test_errors_of_kinds_that_a_run_does_not_know_are_accepted(family: Transform
     other.allocate_buffers({key: tensor.shape for key, tensor in state.items()})
     other.load_state_dict(state)
     other.check_state()
-    assert other.contexts is not None and other.contexts.accepted_errors is not None
+    assert other.contexts.accepted_errors is not None
     assert other.contexts.accepted_errors.tolist() == [0.5] * num_kinds + [1.0] * (NUM_ERRORS - num_kinds)
     *_, last = other.sample(SampleRequest(2, sampling=TransformerSampling(max_tokens=8, min_p=0.05)), 0)  # type: ignore[call-arg]
     assert last.shape[1] >= 8

@@ -56,9 +56,9 @@ def test_contexts_of_a_batch_are_those_of_its_last_tokens_and_unknown_classes_ha
     assert np.array_equal(together.reshape(5, 30, -1)[..., -1], last)
     assert counts.contexts(ids, None) is None
     plain = np.full((2, 7), 1 / 7, dtype=np.float32)
-    assert counts.mix_distributions(plain, None) is plain
-    mixed = counts.mix_distributions(plain, last[:, :2])
-    of_targets = counts.mix_probabilities(plain[:, 0], last[:, :2], np.array([1, 0]))
+    assert counts.mix(plain, None) is plain
+    mixed = counts.mix(plain, last[:, :2])
+    of_targets = counts.mix(plain[:, 0], last[:, :2], np.array([1, 0]))
     assert np.allclose(mixed.sum(1), 1.0, atol=1e-5) and np.allclose(of_targets, mixed[[0, 1], [1, 0]], rtol=1e-4)
 
 

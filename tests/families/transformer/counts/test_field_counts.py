@@ -77,14 +77,13 @@ def test_scores_are_those_of_tokens_that_are_drawn_one_by_one(family: Transforme
 
 
 def test_buffers_come_back_and_are_checked(family: Transformer) -> None:
-    assert family.mixer is not None and family.mixer.by_field.is_counted
+    assert family.mixer.by_field.is_counted
     again = Transformer(SPEC, CONFIG).eval()
     again.allocate_buffers({name: tensor.shape for name, tensor in family.state_dict().items()})
     again.load_state_dict(family.state_dict())
     again.check_state()
     batch = next(iter(batches(2)))
     assert torch.equal(again.bits(batch), family.bits(batch))
-    assert again.mixer is not None
     again.mixer.by_field.get_buffer("parents").fill_(7)
     again.mixer.by_field.clear_cache()
     with pytest.raises(ValueError, match="fields of rows"):

@@ -53,7 +53,6 @@ def counted(spec: Tokens, aligned: bool, gate_scale: float) -> Transformer:
     rows = torch.arange(60)[None] % 25 + torch.randint(0, 2, (20, 60))
     rows[:, 0], rows[:, -1] = 28, 29
     family.fit_closed_form([Batch(rows, mask=torch.ones(20, 59))])
-    assert family.mixer is not None
     family.mixer.gate.normal_(std=gate_scale)
     family.mixer.clear_cache()
     return family.eval()
@@ -80,7 +79,6 @@ def test_no_text_costs_much_more_than_under_network_or_uniform(aligned: bool, ga
 
 def test_what_never_follows_has_no_share_and_a_prompt_leaves_the_uniform_one_as_it_was() -> None:
     family = counted(LETTERS, aligned=False, gate_scale=30.0)
-    assert family.mixer is not None
     assert family.mixer.uniform[28] == 0 and family.mixer.uniform.sum() == pytest.approx(1.0)
     prompt = torch.cat((torch.tensor([28]), torch.randint(0, 28, (40,))))
     network = np.full((40, 30), -np.log(30), dtype=np.float32)

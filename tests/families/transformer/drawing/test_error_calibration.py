@@ -73,7 +73,7 @@ def test_documents_are_read_from_their_beginnings_and_spread_over_all() -> None:
 def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(family: Transformer) -> None:
     windows = torch.from_numpy(ids("ab) (ab) " * 200).astype(np.int64)).unfold(0, 17, 9)
     family.calibrate([Batch(windows)])
-    assert family.contexts is not None and family.contexts.accepted_errors is None
+    assert family.contexts.accepted_errors is None
     list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain), 20))
     accepted = family.contexts.accepted_errors
     assert accepted is not None and accepted[UNOPENED] < 0.1
@@ -103,7 +103,6 @@ def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_ot
 
 def test_kinds_that_are_not_drawn_too_often_are_accepted(family: Transformer) -> None:
     list(islice(family.calibrate_drawing(documents("ab ba ab\0" * 100), plain), 20))
-    assert family.contexts is not None
     accepted = family.contexts.accepted_errors
     assert accepted is not None and accepted[UNOPENED] < 0.5 and accepted[NEW_BEGINNING] == 1.0
 

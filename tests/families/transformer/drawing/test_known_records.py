@@ -10,6 +10,7 @@ import torch
 
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.drawing import recurring_keys
 from anew.families.transformer.drawing.known_records import KnownRecords, are_documents_of
 from anew.families.transformer.drawing.record_sampler import key_groups, record_lengths, with_rows
 from anew.families.transformer.family import Transformer
@@ -46,13 +47,13 @@ def test_known_records_are_drawn_again() -> None:
 
 def test_a_list_with_some_repeats_gives_new_records() -> None:
     family = make_family(np.concatenate((RECORDS, RECORDS[: len(RECORDS) // 4])))
-    assert family.known is not None and family.known.is_fitted
+    assert family.known.is_fitted
     assert known_share(family) == 0.0
 
 
 def test_where_most_records_repeat_samples_may_too() -> None:
     family = make_family(np.concatenate((RECORDS, RECORDS)))
-    assert family.known is not None and not family.known.is_fitted
+    assert not family.known.is_fitted
     assert known_share(family) > 0.1
 
 
@@ -144,7 +145,6 @@ def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch
 def test_records_that_are_counted_in_little_time_come_from_all_of_the_data() -> None:
     pairs = np.array([[4, a, a, 5] for a in (0, 1, 2, 3) for _ in range(100)])  # sorted by their letters
     few = make_family(pairs, 80)
-    assert few.mixer is not None
     letters = few.mixer.counts.unigram[:4]
     assert letters.min() > 0.8 * letters.max()
 
@@ -232,8 +232,8 @@ def drawn_rows(family: Transformer, keys: list[tuple[int, int]]) -> list[list[in
 
 
 def test_codes_that_never_repeat_are_new_in_samples() -> None:
-    family, known = coded_family(450)
-    assert family.known is not None and family.known.key_fields == (KeyField(" ", 0),)
+    family, known = coded_family(350)
+    assert family.known.key_fields == (KeyField(" ", 0),)
     before, now = (codes_of(family, 60, avoid_known=is_on) for is_on in (False, True))
     assert len(known.intersection(before)) > 8 and not known.intersection(now)
     whole = [code for code in now if code]
@@ -242,7 +242,7 @@ def test_codes_that_never_repeat_are_new_in_samples() -> None:
 
 
 def test_requests_that_are_drawn_together_do_not_judge_each_other() -> None:
-    family = coded_family(450)[0]
+    family = coded_family(350)[0]
     alone = drawn_rows(family, [(0, i) for i in range(20)])
     twice = drawn_rows(family, [(0, i) for i in range(20)] * 2)
     assert twice[:20] == twice[20:] == alone
@@ -257,8 +257,7 @@ def test_keys_are_grouped_by_seed_and_successive_indices() -> None:
 
 
 def test_keys_of_samples_are_known_or_not_each_for_itself() -> None:
-    family, codes = coded_family(450)
-    assert family.known is not None
+    family, codes = coded_family(350)
     known_code, other = next(iter(codes)), next((a, b) for a in range(30) for b in range(30) if (a, b) not in codes)
     rows = np.array([[31, *code, 30, 0, 32] for code in (other, known_code, other)])
     keys = family.known.keys_of(rows, np.full((3, 1), 31))
@@ -269,12 +268,12 @@ def test_keys_of_samples_are_known_or_not_each_for_itself() -> None:
 
 def test_codes_repeat_where_those_of_few_records_do_not_tell() -> None:
     family, known = coded_family(100)
-    assert family.known is not None and not family.known.key_fields
+    assert not family.known.key_fields
     assert known.intersection(codes_of(family, 200))
 
 
 def test_a_code_that_the_prompt_gives_stays() -> None:
-    family, known = coded_family(450)
+    family, known = coded_family(350)
     code = next(iter(known))
     *_, last = family.sample(SampleRequest(8, condition=Condition(torch.tensor([*code, 30]))), 0)
     records = last.numpy()
@@ -283,7 +282,7 @@ def test_a_code_that_the_prompt_gives_stays() -> None:
 
 
 def test_key_fields_are_restored_and_checked() -> None:
-    family, known = coded_family(450)
+    family, known = coded_family(350)
     state = family.state_dict()
     other = coded_family(100)[0]
     other.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
@@ -293,6 +292,28 @@ def test_key_fields_are_restored_and_checked() -> None:
     other.load_state_dict({**state, "known.fields": torch.tensor([[ord(" "), -1]])})
     with pytest.raises(ValueError, match="key fields"):
         other.check_state()
+
+
+def test_codes_that_most_first_draws_have_are_not_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where values are used up in a way that the data does not show, redrawing made samples of what is missing in the data."""
+    family, known = coded_family(350)
+    assert family.calibrates_drawing
+    rows, prompts = np.array([[31, *code, 30, 0, 32] for code in known]), np.full((350, 1), 31)
+    assert family.known.known_shares(rows, prompts) == {KeyField(" ", 0): 1.0}
+    before = codes_of(family, 60)
+    next(family.calibrate_drawing([], lambda n, seed: SampleRequest(n)))
+    assert family.known.key_fields and not family.remarks() and codes_of(family, 60) == before
+    monkeypatch.setattr(recurring_keys, "MAX_KNOWN", 0.05)
+    next(family.calibrate_drawing([], lambda n, seed: SampleRequest(n)))
+    assert not family.known.key_fields and family.known.recurring_fields == (KeyField(" ", 0),)
+    assert "in field 1, although hardly two" in family.remarks()[0]
+    assert codes_of(family, 60) != before and known.intersection(codes_of(family, 60))
+    other = coded_family(100)[0]
+    state = family.state_dict()
+    other.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
+    other.load_state_dict(state)
+    other.check_state()
+    assert other.remarks() == family.remarks()
 
 
 def test_only_whole_documents_of_the_training_text_are_known() -> None:

@@ -10,7 +10,7 @@ from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.estimators.own_passages import NUM_KINDS, NUM_LENGTHS
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing import sampler
-from anew.families.transformer.drawing.own_passage_limit import MAX_CHANGE, OddsFit, OwnPassageLimit, OwnPassageRows
+from anew.families.transformer.drawing.own_passage_limit import MAX_CHANGE, OddsFit, OwnPassageLimit, OwnSurplusLimit
 from anew.families.transformer.family import Transformer
 
 END = 0
@@ -18,54 +18,55 @@ RECORDS = Tokens(vocab=8, length=40, special={"begin": 7, "end": END})
 LOOP = np.array([1, 1, 1, 1, 1])  # after which a loop of one token can go on
 
 
-def rows(odds: float, rate: float = 0.5, surplus: float = 9.0, n: int = 2) -> OwnPassageRows:
-    passages = OwnPassageRows(np.full(NUM_KINDS, odds, np.float32), np.full(NUM_KINDS, rate), surplus, n)
-    passages.read(np.array([LOOP, [1, 2, 3, 4, 5]])[:n])
-    return passages
+def started(ratio: float, rate: float = 0.5, surplus: float = 9.0, n: int = 2) -> OwnSurplusLimit:
+    limit = OwnSurplusLimit(np.full(NUM_KINDS, rate), np.full(NUM_KINDS, ratio, np.float32), surplus, n)
+    limit.read(np.array([LOOP, [1, 2, 3, 4, 5]])[:n])
+    return limit
 
 
 def test_odds_of_what_goes_on_are_multiplied_and_others_keep_their_ratios() -> None:
     weights = np.full((2, 8), 0.125, dtype=np.float32)
-    limited = rows(0.25).lower_weights(weights)
+    limited = started(0.25).lower(weights, np.arange(2))
     assert limited[0].tolist() == [0.125, 0.03125, *[0.125] * 6] and limited[1].tolist() == weights[1].tolist()
-    assert rows(0.25).lower_weights(weights[1:], np.array([1])).tolist() == weights[1:].tolist()
-    assert rows(1.0).lower_weights(weights) is weights
+    assert started(0.25).lower(weights[1:], np.array([1])).tolist() == weights[1:].tolist()
+    assert started(1.0).lower(weights, np.arange(2)) is weights
 
 
 def test_a_sample_that_repeats_itself_more_than_nearly_all_data_is_made_to_leave() -> None:
-    passages, ids = rows(1.0, surplus=2.0), np.array([LOOP, [1, 2, 3, 4, 5]])
-    factors = []
+    limit, ids = started(1.0, surplus=2.0), np.array([LOOP, [1, 2, 3, 4, 5]])
+    ratios = []
     for _ in range(10):
-        factors.append(float(passages.continuation_factors[0]))
-        passages.observe(np.array([1, 6]), np.ones(2, dtype=bool))
+        ratios.append(float(limit.ratios[0]))
+        limit.observe(np.array([1, 6]), np.ones(2, dtype=bool))
         ids = np.concatenate((ids, [[1], [6]]), 1)
-        passages.read(ids)
-    assert factors[:5] == [1.0] * 5 and factors[6] == pytest.approx(np.exp(-1.0)) and factors[8] < factors[6]
-    kept = passages.select(np.array([0]))
-    assert float(kept.continuation_factors[0]) == pytest.approx(np.exp(-3.0))
+        limit.read(ids)
+    assert ratios[:5] == [1.0] * 5 and ratios[6] == pytest.approx(np.exp(-1.0)) and ratios[8] < ratios[6]
+    kept = limit.select(np.array([0]))
+    assert float(kept.ratios[0]) == pytest.approx(np.exp(-3.0))
 
 
 def test_odds_are_fitted_so_that_samples_go_on_as_often_as_data() -> None:
     rng, fit = np.random.default_rng(0), OddsFit(np.full(NUM_KINDS, 0.6), np.ones(NUM_KINDS, dtype=np.float32))
     for _ in range(200):
-        odds = fit.odds[[1, 8]]
-        chances = np.array([19.0, 1.0]) * odds / (np.array([19.0, 1.0]) * odds + 1.0)  # .95 and .5 by themselves
-        went_on = rng.random((30, 2)) < chances
-        fit.count(np.tile([1, 8], 30), went_on.ravel())
+        odds = np.array([19.0, 1.0]) * fit.odds_ratios[[1, 8]]  # .95 and .5 by themselves
+        continued = rng.random((30, 2)) < odds / (odds + 1.0)
+        fit.count(np.tile([1, 8], 30), continued.ravel())
         fit.update()
-    assert 0.03 < fit.odds[1] < 0.2  # 1.5 / 19 = .08
-    assert fit.odds[8] == 1.0  # it went on less often than the data
+    assert 0.03 < fit.odds_ratios[1] < 0.2  # 1.5 / 19 = .08
+    assert fit.odds_ratios[8] == 1.0  # it went on less often than the data
     # Longer passages of the same distance were not seen, and have the odds of those
-    assert (fit.odds[1 : 1 + NUM_LENGTHS] == fit.odds[1]).all() and (fit.odds[1 + NUM_LENGTHS :] == 1.0).all()
+    assert (fit.odds_ratios[1 : 1 + NUM_LENGTHS] == fit.odds_ratios[1]).all() and (
+        fit.odds_ratios[1 + NUM_LENGTHS :] == 1.0
+    ).all()
 
 
 def test_one_sample_in_a_loop_changes_odds_by_a_limited_factor() -> None:
     fit = OddsFit(np.full(NUM_KINDS, 0.5), np.ones(NUM_KINDS, dtype=np.float32))
     fit.count(np.full(500, 3), np.ones(500, dtype=bool))
     fit.update()
-    assert fit.odds[3] == pytest.approx(1.0 / MAX_CHANGE)
+    assert fit.odds_ratios[3] == pytest.approx(1.0 / MAX_CHANGE)
     fit.update()  # nothing new was counted
-    assert fit.odds[3] == pytest.approx(1.0 / MAX_CHANGE)
+    assert fit.odds_ratios[3] == pytest.approx(1.0 / MAX_CHANGE)
 
 
 def test_kinds_that_change_together_change_by_a_limited_factor_each() -> None:
@@ -73,30 +74,32 @@ def test_kinds_that_change_together_change_by_a_limited_factor_each() -> None:
     for kind in range(1, NUM_LENGTHS):
         fit.count(np.full(20, kind), np.ones(20, dtype=bool))
     fit.update()
-    np.testing.assert_allclose(fit.odds[1 : 1 + NUM_LENGTHS], 1.0 / MAX_CHANGE)  # the longest is as the one before it
-    assert (fit.odds[1 + NUM_LENGTHS :] == 1.0).all()
+    np.testing.assert_allclose(
+        fit.odds_ratios[1 : 1 + NUM_LENGTHS], 1.0 / MAX_CHANGE
+    )  # the longest is as the one before it
+    assert (fit.odds_ratios[1 + NUM_LENGTHS :] == 1.0).all()
 
 
 def test_one_hit_where_data_hardly_ever_goes_on_says_nothing() -> None:
     fit = OddsFit(np.full(NUM_KINDS, 0.05), np.ones(NUM_KINDS, dtype=np.float32))
     fit.count(np.array([3]), np.array([True]))
     fit.update()
-    assert (fit.odds == 1.0).all()
+    assert (fit.odds_ratios == 1.0).all()
     fit.count(np.full(2, 3), np.ones(2, dtype=bool))
     fit.update()
-    assert fit.odds[3] == pytest.approx(1.0 / MAX_CHANGE)
+    assert fit.odds_ratios[3] == pytest.approx(1.0 / MAX_CHANGE)
 
 
 def test_what_a_long_sample_repeated_long_ago_is_forgotten() -> None:
-    passages, is_counted = rows(1.0, surplus=2.0, n=1), np.ones(1, dtype=bool)
-    factors = []
+    limit, is_counted = started(1.0, surplus=2.0, n=1), np.ones(1, dtype=bool)
+    ratios = []
     # Goes on by .5 of a token too many each 50 tokens, so 10 in all, of which 5 in any 512 tokens
     for place in range(1000):
-        passages.kinds[:] = int(place % 50 == 0)
-        passages.next_tokens[:] = 1 if place % 50 == 0 else -1
-        passages.observe(np.array([1]), is_counted)
-        factors.append(float(passages.continuation_factors[0]))
-    assert factors[100] == 1.0 and min(factors) == pytest.approx(np.exp(-3.5), rel=1e-5)
+        limit.classes[:] = int(place % 50 == 0)
+        limit.next_tokens[:] = 1 if place % 50 == 0 else -1
+        limit.observe(np.array([1]), is_counted)
+        ratios.append(float(limit.ratios[0]))
+    assert ratios[100] == 1.0 and min(ratios) == pytest.approx(np.exp(-3.5), rel=1e-5)
 
 
 @pytest.mark.parametrize(("shape", "num_read"), [((4, 10), 0), ((), 3)])
@@ -132,7 +135,7 @@ def test_state_that_makes_no_sense_is_refused() -> None:
     limit.check()
     limit.count([np.tile(LOOP, 30)], None)
     limit.check()
-    limit.set_odds(np.full(NUM_KINDS, 2.0, dtype=np.float32))
+    limit.set_odds_ratios(np.full(NUM_KINDS, 2.0, dtype=np.float32))
     with pytest.raises(ValueError, match="odds"):
         limit.check()
     limit.count([LOOP], None)

@@ -12,7 +12,11 @@ import torch
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.estimators.passages import MAX_PASSAGE, PassageIndex, continuation_rates
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.drawing.passage_limit import MAX_ODDS, PassageLimit, PassageRows
+from anew.families.transformer.drawing.passage_limit import (
+    MAX_ODDS_RATIO,
+    PassageLimit,
+    TextSurplusLimit,
+)
 from anew.families.transformer.family import Transformer
 from anew.functional.token_choice import above_min_p, sample_tokens
 
@@ -23,35 +27,46 @@ TRAIN = np.random.default_rng(0).integers(0, 60, 3000).astype(np.int32)
 CUT = partial(above_min_p, min_p=0.2)
 
 
-def rows(n: int, rate: float, ids: list[int]) -> PassageRows:
+def started(n: int, rate: float, ids: list[int]) -> TextSurplusLimit:
     """n samples that end with the same tokens; the text has 0 1 2 3 4 twice, then 5 or 6."""
     text = np.array([0, 1, 2, 3, 4, 5, 9, 0, 1, 2, 3, 4, 6, 9, 8, 1, 2, 3, 4, 7, 9], dtype=np.int32)
-    passages = PassageRows(PassageIndex(text), np.full(MAX_PASSAGE + 1, rate, dtype=np.float32), n)
-    passages.read(np.array([ids] * n, dtype=np.int64))
-    return passages
+    limit = TextSurplusLimit(PassageIndex(text), np.full(MAX_PASSAGE + 1, rate), n)
+    limit.read(np.array([ids] * n, dtype=np.int64))
+    return limit
 
 
 def test_tokens_that_go_on_have_their_share_and_are_cut_among_themselves() -> None:
     weights = np.array([[0.02, 0, 0, 0, 0.001, 0.7, 0.1, 0.15, 0.02, 0.009]], dtype=np.float32)
-    limited = rows(1, 1.0, [0, 1, 2, 3, 4]).limited(weights, np.arange(1), CUT)[0]
+    limited = started(1, 1.0, [0, 1, 2, 3, 4]).cut_apart(weights, np.arange(1), CUT)[0]
     assert np.allclose(limited[5:7].sum(), 0.8, atol=1e-6) and limited[6] == 0.0  # too improbable beside 5
     assert limited[7] > 0.0 and not limited[[0, 4, 8, 9]].any()  # the others are compared with 7
-    nothing = rows(1, 0.5, [5, 6, 7, 8]).limited(weights, np.arange(1), CUT)[0]
+    nothing = started(1, 0.5, [5, 6, 7, 8]).cut_apart(weights, np.arange(1), CUT)[0]
     assert np.allclose(nothing / nothing.sum(), CUT(weights)[0] / CUT(weights).sum(), atol=1e-6)
 
 
-def shares_of(passages: PassageRows, masses: Sequence[float]) -> list[float]:
+def test_all_tokens_that_continue_a_passage_are_lowered_by_the_samples_own_surplus() -> None:
+    limit, weights = started(2, 0.5, [0, 1, 2, 3, 4]), np.full((2, 10), 0.1, dtype=np.float32)
+    limit.surplus[:] = 1.0, 9.0
+    lowered = limit.lower(weights, np.arange(2))
+    assert np.allclose(lowered[:, [5, 6]].T, [0.1 * np.exp(-1.0), 0.1 / MAX_ODDS_RATIO])
+    assert np.allclose(np.delete(lowered, [5, 6], 1), 0.1) and (weights == np.float32(0.1)).all()
+    kept = limit.select(np.array([1]))
+    kept.read(np.array([[0, 1, 2, 3, 4, 5]]))
+    assert np.allclose(kept.ratios, 1.0 / MAX_ODDS_RATIO)
+
+
+def shares_of(passages: TextSurplusLimit, masses: Sequence[float]) -> list[float]:
     """The share of the tokens that go on, where they have these masses, one token after another."""
     shares = []
     for mass in masses:
         weights = np.zeros((1, 10), dtype=np.float32)
         weights[0, [5, 7]] = mass, 1.0 - mass
-        shares.append(float(passages.limited(weights, np.arange(1), CUT)[0, 5]))
+        shares.append(float(passages.cut_apart(weights, np.arange(1), CUT)[0, 5]))
     return shares
 
 
 def test_what_a_sample_did_not_use_is_left_for_later() -> None:
-    shares = shares_of(rows(1, 0.5, [0, 1, 2, 3, 4]), (0.3, 0.7, 0.9, 0.9, 0.2))
+    shares = shares_of(started(1, 0.5, [0, 1, 2, 3, 4]), (0.3, 0.7, 0.9, 0.9, 0.2))
     odds = np.exp([0.4, shares[3] - 0.1])  # went on more often than in half of the tokens
     assert np.allclose(shares[:3], [0.3, 0.7, 0.9], atol=1e-6)
     assert np.allclose(shares[3:], [0.9 / (0.9 + 0.1 * odds[0]), 0.2 / (0.2 + 0.8 * odds[1])], atol=1e-6)
@@ -59,43 +74,43 @@ def test_what_a_sample_did_not_use_is_left_for_later() -> None:
 
 def test_nothing_is_saved_up_where_there_is_no_passage() -> None:
     """The rate of length 0 is that of the shortest passage, not 0: 35 tokens without a passage let a sample copy some 29 more."""
-    passages = rows(2, 0.9, [5, 6, 7, 8])
+    passages = started(2, 0.9, [5, 6, 7, 8])
     weights = np.full((2, 10), 0.1, dtype=np.float32)
     for _ in range(35):
-        passages.limited(weights, np.arange(2), CUT)
+        passages.cut_apart(weights, np.arange(2), CUT)
     passages.read(np.array([[8, 0, 1, 2, 3, 4], [8, 8, 8, 8, 8, 8]]))  # only the first one follows a passage
     weights[0], weights[0, [5, 7]] = 0.0, (0.95, 0.05)
-    shares = [float(passages.limited(weights, np.arange(2), CUT)[0, 5]) for _ in range(2)]
+    shares = [float(passages.cut_apart(weights, np.arange(2), CUT)[0, 5]) for _ in range(2)]
     assert np.allclose(shares, [0.95, 0.95 / (0.95 + 0.05 * np.exp(0.05))], atol=1e-6)
 
 
 def test_a_sample_is_not_made_to_leave_where_hardly_anything_else_can_come() -> None:
     """Each token that went on beyond the rate was drawn from the rest, as `{` after a key that has text in all of the data: 20% of
     JSON samples were JSON."""
-    shares = shares_of(rows(1, 0.6, [0, 1, 2, 3, 4]), [0.9999] * 40 + [0.7])
-    assert min(shares[:40]) > 0.9994 and shares[40] == pytest.approx(0.7 / (0.7 + 0.3 * MAX_ODDS))
+    shares = shares_of(started(1, 0.6, [0, 1, 2, 3, 4]), [0.9999] * 40 + [0.7])
+    assert min(shares[:40]) > 0.9994 and shares[40] == pytest.approx(0.7 / (0.7 + 0.3 * MAX_ODDS_RATIO))
 
 
 def test_a_passage_that_nothing_else_may_leave_goes_on() -> None:
     weights = np.zeros((1, 10), dtype=np.float32)
     weights[0, 5] = 1.0
-    limited = rows(1, 0.1, [0, 1, 2, 3, 4]).limited(weights, np.arange(1), CUT)
+    limited = started(1, 0.1, [0, 1, 2, 3, 4]).cut_apart(weights, np.arange(1), CUT)
     assert sample_tokens(limited, np.array([0.99], dtype=np.float32))[0] == 5
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(1.0, 0.9), (0.4, 0.9 / (0.9 + 0.1 * np.exp(0.5)))])
 def test_drawn_tokens_stay_as_often_as_they_may(rate: float, expected: float) -> None:
     n = 20_000
-    passages = rows(n, rate, [8, 1, 2, 3, 4])  # goes on with 7 alone
+    passages = started(n, rate, [8, 1, 2, 3, 4])  # goes on with 7 alone
     weights = np.zeros((n, 10), dtype=np.float32)
     weights[:, 7], weights[:, 3] = 0.9, 0.1
-    passages.limited(weights, np.arange(n), CUT)  # which goes on 0.5 times more than the lower rate
+    passages.cut_apart(weights, np.arange(n), CUT)  # which goes on 0.5 times more than the lower rate
     rng = np.random.default_rng(0)
     tokens = np.where(rng.random(n) < 0.9, 7, 3)
     stays, has_left, again = passages.accept(tokens, np.where(tokens == 7, 0.9, 0.1), rng.random(n).astype(np.float32))
     assert abs(stays.mean() - expected) < 0.01 and (stays ^ has_left).all()
     assert abs(again[has_left].mean() - 0.5) < 0.01 and 0.0 <= again.min() <= again.max() < 1.0
-    assert not passages.limited(weights, np.arange(n), CUT, has_left)[has_left, 7].any()
+    assert not passages.cut_apart(weights, np.arange(n), CUT, has_left)[has_left, 7].any()
 
 
 def test_rates_that_are_none_are_refused() -> None:
@@ -163,11 +178,11 @@ def test_a_run_keeps_text_and_rates(family: Transformer) -> None:
 
 
 def test_a_run_that_kept_no_text_is_not_limited(family: Transformer) -> None:
-    if family.mixer is None:
+    if family.contexts.is_fitted:
         return
     state = {name: tensor for name, tensor in family.state_dict().items() if not name.startswith("passages.")}
     resumed = Transformer(TEXT, family.config).eval()
     resumed.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
     resumed.load_state_dict(state)
     resumed.calibrate([Batch(held_out(0).unfold(0, 33, 32))])
-    assert resumed.passages is not None and resumed.passages.rows(1) is None
+    assert resumed.passages.start(1) is None

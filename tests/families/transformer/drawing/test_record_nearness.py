@@ -38,14 +38,14 @@ def test_samples_that_would_follow_single_records_are_drawn_without_them() -> No
     family.fit_closed_form([train])
     family.calibrate([held_out])
     mixer = family.mixer
-    assert mixer is not None and mixer.aligned  # they are scored with the records
+    assert mixer.aligned  # they are scored with the records
     assert "mixer.gate_without_records" in family.state_dict()
     drawing = mixer.drawing()
     assert not drawing.aligned and drawing.num_models == 2
     again = Transformer(SPEC, TransformerConfig(**SMALL)).eval()  # type: ignore[arg-type]
     again.allocate_buffers({name: value.shape for name, value in family.state_dict().items()})
     again.load_state_dict(family.state_dict())
-    assert again.mixer is not None and again.mixer.aligned and not again.mixer.drawing().aligned
+    assert again.mixer.aligned and not again.mixer.drawing().aligned
     assert torch.equal(again.bits(held_out), family.bits(held_out))
     # So they are far enough now
     assert not draws_copies(family, mixer.records, list(held_out.x.numpy()), [-1] * len(held_out))

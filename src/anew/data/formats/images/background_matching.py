@@ -1,4 +1,4 @@
-"""Matching of the background of samples to that of real images: its extent, and no single pixels or small groups in it.
+"""Matching of the background of samples to that of real images: its extent, and no single pixels in it.
 
 Legend for shapes: as in `pixel_steps`, which carries out the steps.
 """
@@ -42,19 +42,6 @@ class IslandStep(Record):
             )
         )
         return cls(dots=dots, holes=holes, colour=colour, reach=reach)
-
-
-class StrayStep(Record):
-    """See `pixel_steps.stray`: afterwards as many pixels are those of small groups in the background as in real images."""
-
-    step: Literal["stray"] = "stray"
-    strength: NotNegative
-    colour: Colour | None = None
-
-    @classmethod
-    def learn(cls, samples: Levels, real: Levels, colour: Colour | None = None) -> StrayStep:
-        depth, real_depth = (pixel_steps.stray_depth(x, colour) for x in (samples, real))
-        return cls(strength=_threshold(depth, depth > 0.0, float((real_depth > 0.0).mean())), colour=colour)
 
 
 class FringeStep(Record):

@@ -17,12 +17,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from anew.core.arrays import Numbers
 from anew.core.schema import NotNegative, Record
 from anew.data.formats.images import palettes, pixel_steps
-from anew.data.formats.images.background_matching import Colour, FringeStep, IslandStep, StrayStep
+from anew.data.formats.images.background_matching import Colour, FringeStep, IslandStep
 from anew.data.formats.images.pixel_steps import as_pixel, neighbourhood
 from anew.data.formats.images.plain_areas import Levels, distances
 from anew.data.formats.images.plain_matching import Curve, PlainStep, curve
@@ -252,7 +252,6 @@ class MarginStep(Record):
 
 Step = (
     IslandStep
-    | StrayStep
     | FringeStep
     | AlphaStep
     | SpeckStep
@@ -265,10 +264,19 @@ Step = (
 )
 
 
+def _without_stray(steps: object) -> object:
+    """Without the step for stray groups of pixels, which older runs have: samples are as near without (docs/log.md, 2026-11-30)."""
+    if not isinstance(steps, list | tuple):
+        return steps
+    return [step for step in steps if not (isinstance(step, dict) and step.get("step") == "stray")]
+
+
 class PixelMatching(Record):
     """The steps of the matching in their order; without any, samples stay as they are."""
 
-    steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
+    steps: Annotated[
+        tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64), BeforeValidator(_without_stray)
+    ] = ()
 
     @classmethod
     def learn(cls, samples: Numbers, real: Numbers, *, num_frames: int = 0) -> PixelMatching:
@@ -302,7 +310,7 @@ class PixelMatching(Record):
     def check(self, channels: int) -> None:
         """Raise ValueError (one clause) if the steps are not for images of so many channels."""
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
-        islands = [step.colour for step in self.steps if isinstance(step, IslandStep | StrayStep | FringeStep)]
+        islands = [step.colour for step in self.steps if isinstance(step, IslandStep | FringeStep)]
         colours += [colour for colour in islands if colour is not None]
         few_colours_steps = [step for step in self.steps if isinstance(step, FewColoursStep | ClipColoursStep)]
         colours += [colour for step in few_colours_steps for colour in step.flat]
@@ -385,8 +393,6 @@ def _learners(
         yield AlphaStep.learn
     has_fringes = has_neighbours and has_background and not has_alpha
     yield from _flat_learners(flat_colours, num_frames, has_fringes=has_fringes)
-    if has_neighbours and (has_alpha or has_background):  # the background is exact now
-        yield partial(StrayStep.learn, colour=None if has_alpha else flat_colours[0][0])
     flat, palette = tuple(colour for colour, _ in flat_colours), palettes.palette_of(real)
     if real.shape[1] > 1 and num_frames > 1:
         yield lambda samples, _: ClipColoursStep.learn(samples, clips, num_frames, flat, palette)

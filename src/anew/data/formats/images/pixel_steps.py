@@ -19,7 +19,6 @@ HALF = 127.5  # alpha from which a pixel counts as opaque
 MAX_FEW_COLOURS = 64
 # Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
 OPAQUE_OFFSET = 512.0
-MAX_STRAY = 5  # pixels of a group that may be stray: sprites have hardly any of so few (docs/log.md, 2026-11-29)
 FRINGE_ROUNDS, MIN_BESIDE = (
     3,
     3,
@@ -38,7 +37,6 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
         "few_colours": few_colours,
         "clip_colours": clip_colours,
         "flat": flat,
-        "stray": stray,
         "fringe": fringe,
     }
     functions |= {"palette": palette, "margin": margin, "plain": plain}
@@ -75,34 +73,6 @@ def single_pixels(depth: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     inside = depth >= 0.0
     count = sum(shifts(inside.astype(np.uint8)))
     return inside & (count == 0), ~inside & (count == 8)
-
-
-def stray(x: Levels, strength: float, colour: Sequence[int] | None = None) -> Levels:
-    """Give the background to small groups of pixels that lie in it, if none of their pixels is farther from it than `strength` levels.
-
-    colour: That of the background; None where it is transparent."""
-    depth = stray_depth(x, colour)
-    background = as_pixel(colour if colour is not None else [0] * x.shape[1])
-    return np.where(((depth > 0.0) & (depth <= strength))[:, None], background, x)
-
-
-def stray_depth(x: Levels, colour: Sequence[int] | None) -> Levels:
-    """How far the farthest pixel of its group is from the background, in levels, for pixels (n, H, W) of groups of at most
-    MAX_STRAY pixels that touch each other, also at corners, and no other; 0 elsewhere. For `colour` see `stray`."""
-    depth = foreground_depth(x, colour, 0.0) if colour is not None else x[:, 3]
-    is_inside = depth >= 0.5
-    labels = np.arange(depth.size).reshape(depth.shape)
-    labels[~is_inside] = depth.size
-    for _ in range(MAX_STRAY - 1):  # so many steps lead from any pixel of a small group to any other
-        lowest = np.minimum.reduce([labels, *shifts(labels)])
-        labels = np.where(is_inside, lowest, depth.size)
-    is_large = np.bincount(labels.ravel(), minlength=depth.size + 1) > MAX_STRAY
-    for shifted in shifts(labels):  # a group with two labels is larger
-        is_large[labels[(shifted != labels) & (shifted < depth.size)]] = True
-    is_large[depth.size] = True
-    farthest = np.zeros(depth.size + 1, dtype=np.float32)
-    np.maximum.at(farthest, labels.ravel(), depth.ravel())
-    return np.where(is_large[labels], np.float32(0.0), farthest[labels])
 
 
 def fringe(x: Levels, strength: float, colour: Sequence[int]) -> Levels:

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from anew.core.deadline import held_back
 from anew.core.extras import require
 from anew.data.formats.by_range import open_file
-from anew.data.formats.sound.decoded_files import DecodedFiles
-from anew.data.formats.sound.mp3_cache import OpenSound, Recording, Recordings, quiet, recording_of
+from anew.data.formats.sound.mp3_cache import DecodedFiles, OpenSound, Recording, Recordings, quiet, recording_of
 from anew.data.limits import AUDIO_SAMPLES_PER_BYTE, OTHER_AUDIO_SAMPLES_PER_BYTE
 from anew.data.types import FileSlice
 

@@ -94,11 +94,13 @@ class SoundScale:
         """
         reading = ReadingTime() if reading is None else reading
         gain = peak / max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else 1.0
-        compared = _mix_to_mono(rows[:COMPARED_CLIPS])
+        compared = rows[:COMPARED_CLIPS]
+        compared = compared if compared.ndim == 2 else compared.mean(axis=2)  # (n, N)
         shape = _best_shape(shape, compared, gain, reading)
         scale, unscaled = cls._topped(shape, rows, gain)
         compared = compared[:CLIPS_IN_TURN] if reading.is_over() else compared
-        noise_from, pitched = scale._mono._pulsing_as_real(compared)
+        mono = replace(scale, shape=replace(scale.shape, channels=1))
+        noise_from, pitched = mono._pulsing_as_real(compared)
         return replace(scale, noise_from=noise_from, pitched=pitched), scale._as_grid(scale._scaled(unscaled))
 
     @classmethod
@@ -107,10 +109,6 @@ class SoundScale:
         unscaled = cls(shape, 0.0, gain).decibels(rows)
         loudest = unscaled[:, 0].flatten(1).amax(1)  # (n,)
         return cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain), unscaled
-
-    @property
-    def _mono(self) -> SoundScale:
-        return replace(self, shape=replace(self.shape, channels=1))
 
     def round_trip_losses(self, rows: Numbers) -> list[float]:
         """How far the magnitudes of each of mono clips (n, N) are from themselves after the way to the grid and back, as a share
@@ -382,7 +380,7 @@ def _best_shape(shape: Shape, rows: Numbers, gain: float, reading: ReadingTime) 
     return finer if loss_of_pairs <= MAX_LOSS_OF_PAIRS * loss else shape
 
 
-def spectrogram_pictures(x: Tensor, bands_per_row: int = 1) -> Tensor:
+def spectrogram_pictures(x: Tensor, bands_per_row: int) -> Tensor:
     """Draw grids (n, C, R, T) as in `picture`: spectrograms in colour, low tones at the bottom, (n, 3, M, T) in [-1, 1]."""
     import torch
 
@@ -396,11 +394,6 @@ def level_colours(unit: Numbers) -> NDArray[np.uint8]:
     places = np.linspace(0.0, 1.0, len(COLOURS))
     channels = [np.interp(np.asarray(unit, np.float64), places, column) for column in zip(*COLOURS, strict=True)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
-
-
-def _mix_to_mono(rows: Numbers) -> Numbers:
-    """(n, N) of (n, N) or (n, N, 2)."""
-    return rows if rows.ndim == 2 else rows.mean(axis=2)
 
 
 def _frames_heard(level: Tensor) -> list[int]:

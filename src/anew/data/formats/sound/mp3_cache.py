@@ -1,7 +1,7 @@
-"""Cache of decoded recordings, for formats in which seeking is slow and prints warnings (MP3): a recording is decoded once, in
-order, and clips are read from the result.
+"""Caches of decoded sound. For formats in which seeking is slow and prints warnings (MP3), a recording is decoded once, in order, and
+clips are read from the result, a file without a name, which the system removes with the process. Files that were decoded last are
+in memory: finding what a file holds, comparing it and learning it follow each other.
 
-Decoded recordings are in files without a name, which the system removes with the process.
 Legend for shapes: N samples, C channels: two for stereo, otherwise one, mixed.
 """
 
@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol, TypeAlias
 
@@ -26,6 +26,9 @@ from anew.data.types import FileSlice
 
 # Size of decoded recordings on the disk: 12 hours at 44,100 Hz; least recently used ones go first
 MAX_DISK_BYTES = 4 * 1024**3
+# The worker is asked for a batch of files, then for the clips of these: twice a batch, of stereo of 44.1 kHz and 2 s; chosen
+MAX_BYTES = 1 << 27
+MAX_SHARE = 0.125  # of these bytes that one file may take: a long one would drive out the others; chosen
 MAX_FILES = 64  # open files of decoded recordings: a process may have 1,024 open files
 STRETCH_SAMPLES = 1 << 23  # samples that are decoded at once if the disk has no room for the recording: three minutes
 MAX_STRETCHES = 4  # stretches in memory: 64 MB of mono, 128 MB of stereo
@@ -91,8 +94,7 @@ def recording_of(file_slice: FileSlice) -> Recording | None:
 class Recordings:
     """Cache of decoded recordings. It is thread-safe, since shards are encoded in the background."""
 
-    def __init__(self, disk: int = MAX_DISK_BYTES) -> None:
-        self._disk = disk
+    def __init__(self) -> None:
         self._decoded: OrderedDict[Recording, _DecodedRecording] = OrderedDict()
         self._stretches: OrderedDict[tuple[Recording, int], _Stretch] = OrderedDict()
         self._lock = threading.Lock()
@@ -127,10 +129,10 @@ class Recordings:
         folder = cache_root(None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if size > self._disk or shutil.disk_usage(folder).free < FREE_DISK_BYTES + size:
+            if size > MAX_DISK_BYTES or shutil.disk_usage(folder).free < FREE_DISK_BYTES + size:
                 return
             while self._decoded and (
-                sum(w.bytes for w in self._decoded.values()) + size > self._disk or len(self._decoded) >= MAX_FILES
+                sum(w.bytes for w in self._decoded.values()) + size > MAX_DISK_BYTES or len(self._decoded) >= MAX_FILES
             ):
                 self._decoded.popitem(last=False)[1].file.close()
             self._decoded[name] = _decode_to_file(file, folder)
@@ -156,6 +158,35 @@ class Recordings:
                 self._stretches.popitem(last=False)
             stretch = self._stretches[name, number] = _Stretch(samples, number * STRETCH_SAMPLES, int(file.samplerate))
         return stretch
+
+
+class DecodedFiles:
+    """Samples by a key that says which file they are of and how it was read. Thread-safe. What it keeps cannot be changed any more."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._files: OrderedDict[Hashable, tuple[NDArray[np.float32], int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> tuple[NDArray[np.float32], int] | None:
+        """The samples (N,) or (N, 2) of a file and their rate in Hz; None if they are not kept."""
+        with self._lock:
+            if key in self._files:
+                self._files.move_to_end(key)
+            return self._files.get(key)
+
+    def keep(self, key: Hashable, samples: NDArray[np.float32], rate: int) -> None:
+        """Keep the samples (N,) or (N, 2) of a file in place of those that were not asked for the longest time."""
+        if samples.nbytes > MAX_SHARE * MAX_BYTES:
+            return
+        with self._lock:
+            if key in self._files:
+                return
+            samples.flags.writeable = False
+            self._files[key] = samples, rate
+            self._bytes += samples.nbytes
+            while self._bytes > MAX_BYTES:
+                self._bytes -= self._files.popitem(last=False)[1][0].nbytes
 
 
 @contextlib.contextmanager

@@ -22,7 +22,8 @@ def passage_end(passage: str, only_lines: bool = False) -> int:
     """The number of first characters to keep of a passage that was cut. only_lines: whether it has no sentences but lines, as programs."""
     first = len(passage) - int(MAX_LOSS * len(passage))
     lines = [match.end() for match in _LINE_END.finditer(passage) if match.end() >= first]
-    sentences = [] if only_lines else [end for end in _sentence_ends(passage) if end >= first]
+    sentence_ends = [match.end() for match in _SENTENCE_END.finditer(passage) if _ends_sentence(match)]
+    sentences = [] if only_lines else [end for end in sentence_ends if end >= first]
     words = [match.start() for match in _LAST_WORD.finditer(passage) if match.start() >= first]
     if lines and (only_lines or _has_lines(passage)):
         sentences = [end for end in lines if len(passage[:end].rstrip()) in sentences]
@@ -35,11 +36,6 @@ def _has_lines(passage: str) -> bool:
     """Whether lines are units of their own, as those of verse, dialogue or logs, unlike those of wrapped prose and paragraphs."""
     lengths = [len(line) for line in passage.split("\n") if line.strip()]
     return sum(lengths) <= MAX_MEAN_LINE * len(lengths) and not run_on(passage)
-
-
-def _sentence_ends(passage: str) -> list[int]:
-    """Where its sentences end, closing quotes and brackets included."""
-    return [match.end() for match in _SENTENCE_END.finditer(passage) if _ends_sentence(match)]
 
 
 def _ends_sentence(match: re.Match[str]) -> bool:

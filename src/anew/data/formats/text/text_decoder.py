@@ -102,7 +102,7 @@ class TextDecoder:
         self._other_line_ends = self._other_line_ends or split_record_name(name)[0]
         return with_line_feeds(text)
 
-    def decode_other(self, name: str, data: bytes, sample: bytes | None = None) -> str:
+    def decode_other(self, name: str, data: bytes, sample: bytes | None) -> str:
         """The text of a file, or of a span of one, that is known not to be UTF-8; see `decode`."""
         choice = self._choices.get(name)
         if choice is None:

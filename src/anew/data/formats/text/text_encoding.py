@@ -50,21 +50,18 @@ class Decoded(NamedTuple):
     guessed: int = 0
 
 
-def decode_text(data: bytes, is_complete: bool = True, encoding: str = WINDOWS, in_part: bool = False) -> Decoded:
+def decode_text(data: bytes, is_complete: bool = True) -> Decoded:
     """The text of a file.
 
-    It is read as UTF-8 or as a byte order mark says; if it is neither, in the given encoding. If some of its lines have letters
-    in UTF-8 and others are not UTF-8, each line is read by itself. Bytes without a meaning become U+FFFD.
+    It is read as UTF-8 or as a byte order mark says; if it is neither, by `decode_lines` as WINDOWS.
 
     Args:
         is_complete: False if they may end inside a character.
-        encoding: Codec of text that is not UTF-8.
-        in_part: Whether most lines of the file are UTF-8, so that each line that can be is.
 
     Raises:
         ValueError: The data is binary (one clause).
     """
-    return decode_unicode(data, is_complete) or decode_lines(data, encoding, in_part)
+    return decode_unicode(data, is_complete) or decode_lines(data, WINDOWS)
 
 
 def decode_unicode(data: bytes, is_complete: bool = True) -> Decoded | None:
@@ -100,7 +97,15 @@ def is_unicode(data: bytes) -> bool:
 
 
 def decode_lines(data: bytes, encoding: str, in_part: bool = False) -> Decoded:
-    """The text of a file that is not UTF-8, or not in all of its lines; see `decode_text`."""
+    """The text of a file that is not UTF-8, or not in all of its lines.
+
+    If some of its lines have letters in UTF-8 and others are not UTF-8, each line is read by itself. Bytes without a meaning become
+    U+FFFD.
+
+    Args:
+        encoding: Codec of text that is not UTF-8.
+        in_part: Whether most lines of the file are UTF-8, so that each line that can be is.
+    """
     lines = data.splitlines(keepends=True)
     is_latin = unicodedata.name(b"\xe9".decode(encoding, "ignore") or " ", "").startswith("LATIN")
     are_utf8 = [bool(_utf8(line)) if in_part else _is_utf8(line, encoding, is_latin) for line in lines]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
-from anew.core.json_values import JsonValue
+from anew.core.files import JsonValue
 from anew.core.schema import checked
 from anew.data.formats.text.tokenizer_file import TokenizerFile
 from anew.data.formats.text.word_rules import BMP, SPACES, has_marks, sub_word_rule

@@ -29,7 +29,8 @@ def sniff(head: bytes) -> float:
         return 1.0 if frames > 1 else 0.0 if is_whole else _SAYS_ANIMATED
     if not head.startswith(PNG_SIGNATURE):
         return 0.0
-    return float(any(name == b"acTL" and body[:4] > b"\0\0\0\1" for name, body, _ in _before_pixels(head)))
+    chunks = takewhile(lambda chunk: chunk[0] != b"IDAT", _png_chunks(head))  # those before the pixels
+    return float(any(name == b"acTL" and body[:4] > b"\0\0\0\1" for name, body, _ in chunks))
 
 
 def read_times(data: bytes) -> tuple[int, int, Stamps]:
@@ -98,7 +99,3 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
         size = int.from_bytes(data[at : at + 4], "big")
         yield data[at + 4 : at + 8], data[at + 8 : at + 8 + min(size, 32)], at + 12 + size <= len(data)
         at += 12 + size
-
-
-def _before_pixels(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    return takewhile(lambda chunk: chunk[0] != b"IDAT", _png_chunks(data))

@@ -61,7 +61,7 @@ def _sorted_frames(folder: Path, names: Sequence[str]) -> list[Path]:
     return [folder / name for _, name in sorted(zip(counted, names, strict=True))]
 
 
-def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
+def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool) -> list[str]:
     """The folders below a root that hold the numbered frames of one video each.
 
     Some folders are compared. If most of these hold frames, all folders with consecutive numbers are taken, and those with some

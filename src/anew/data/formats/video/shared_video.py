@@ -9,40 +9,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
 
 FORWARD_SECONDS = 2.0  # of a video that are decoded rather than skipped: a seek goes back by about as much; chosen
 
 Recording: TypeAlias = tuple[str, int, int]  # path, size, and the time of the last change in ns
 
 
-class VideoFrame(Protocol):
-    """The part of `av.VideoFrame` that is used here. pts: its time in units of the stream, None if that is not known."""
-
-    @property
-    def pts(self) -> int | None: ...
-
-
-class VideoStream(Protocol):
-    """The part of `av.VideoStream` that is used here."""
-
-    thread_type: str
-    time_base: float | None
-    start_time: int | None
-
-
-class VideoContainer(Protocol):
-    """The part of `av.container.InputContainer` that is used here."""
-
-    def seek(self, offset: int, *, stream: VideoStream) -> None: ...
-
-    def decode(self, stream: VideoStream) -> Iterator[VideoFrame]: ...
-
-
-OpenFile: TypeAlias = Callable[[], AbstractContextManager[tuple[VideoContainer, VideoStream]]]
+OpenFile: TypeAlias = "Callable[[], AbstractContextManager[tuple[InputContainer, VideoStream]]]"
 
 
 class _OpenVideo(threading.local):
@@ -98,7 +79,7 @@ def frames_from(
 
 
 def _numbered(
-    container: VideoContainer, stream: VideoStream, first: int, times: NDArray[np.float64]
+    container: InputContainer, stream: VideoStream, first: int, times: NDArray[np.float64]
 ) -> Iterator[tuple[int, VideoFrame]]:
     stream.thread_type = "NONE"  # for small pictures threads cost more than they bring, and training uses the cores
     base, start = float(stream.time_base or 1 / 1000), stream.start_time or 0

@@ -66,7 +66,8 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
     if n < MIN_ROWS:
         return
     other_rows = _other_rows(form, training, {*samples, *held_out, *train}, rng)
-    relations, endings = (learner.learn(form.columns, other_rows) for learner in (TextRelations, FieldEndings))
+    relations = TextRelations.learn(form.columns, other_rows)
+    endings = FieldEndings.learn(form.columns, other_rows)
     centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
     rows = [part[:n] for part in rows]
     end_features = [endings.features(part) for part in rows]
@@ -91,7 +92,7 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
         "and of what their texts say about other fields, trained on one half and tested on the other"
     )
     score = classifier_score(COLUMNS_AUC, replace(compared, views=views), sets.seed, source)
-    odd = odd_fields(form, rows[0], rows[1], other_rows) if score.value > NAMED_FROM else ""
+    odd = odd_fields(form, rows[0], rows[1], other_rows, endings) if score.value > NAMED_FROM else ""
     yield replace(score, note=f"above all {odd}" if odd else "")
 
 

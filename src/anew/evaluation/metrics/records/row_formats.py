@@ -16,11 +16,10 @@ from typing import Protocol
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.records.date_fields import DateFormat, date_format
+from anew.evaluation.metrics.records.date_fields import date_features
+from anew.functional.dates import DateFormat, date_format
+from anew.functional.key_fields import DELIMITERS
 
-# The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
-# names of two words.
-DELIMITERS = "\t;|, "
 # Of records that are no rows, but have parts; prose and names have none of these in each record.
 MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
 # With the number of them that a record has at least; an arrow divides the two sides of a reaction
@@ -139,7 +138,7 @@ class Column:
 
     def features(self, fields: Sequence[str]) -> Array:
         """(n, d) features of valid fields: a flag for each missing value and level, then a number, its rank and its decimals, or what
-        `DateFormat` says of dates, or the length of other values, and each integer in them with its rank."""
+        `date_features` says of dates, or the length of other values, and each integer in them with its rank."""
         values_with_flag = (*self.missing, *self.levels)
         flags = np.array([[field == value for value in values_with_flag] for field in fields], dtype=np.float64)
         flags = flags.reshape(len(fields), len(values_with_flag))
@@ -150,7 +149,7 @@ class Column:
         if self.dates is None:
             further = np.array([[num_decimals(field, self.thousands)] for field in fields], dtype=np.float64)
         else:
-            further = self.dates.features(values)
+            further = date_features(self.dates, values)
         return np.column_stack([flags, _number_features(values, self.numbers), further])
 
     def _integer_features(self, fields: Sequence[str]) -> list[Array]:
@@ -267,6 +266,7 @@ def row_format(records: Sequence[str]) -> RowFormat | None:
         if width >= 2 and count >= REGULAR * len(rows):
             by_column = zip(*(row for row in rows if len(row) == width), strict=True)
             columns = tuple(_column(fields) for fields in by_column)
+            # Blanks divide rows that have numbers, such as log lines: not names of two words
             if delimiter != " " or any(column.numbers is not None for column in columns):
                 return RowFormat(Delimited(delimiter, width), columns)
     return None

@@ -6,13 +6,13 @@ Legend for shapes: n samples, V vocabulary, E experts, G kinds of errors (see `e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from anew.core.arrays import Doubles, Floats, Ints
-from anew.families.transformer.counts.fixed_share import FixedShare, log_of
+from anew.families.transformer.counts.fixed_share import expert_chances, log_of
+from anew.families.transformer.token_mixer import RowState
 
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.mixer import ContextMixer
@@ -22,7 +22,7 @@ MAX_DOCUMENT_TOKENS = 131_072
 FIRST_ROOM = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
 
 
-class ContextState:
+class ContextState(RowState):
     """State of n samples that are generated together.
 
     Args:
@@ -30,23 +30,15 @@ class ContextState:
         room: Tokens that they have room for at first.
         adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
             would learn from itself, and end in a loop.
-        acceptance: (G,) probability that each kind of error is accepted in drawing, once their rates are matched; None: all are.
 
     Attributes:
-        accepted: (G,) these probabilities once they are; None before.
+        accepted: (G,) probability that each kind of error is accepted in drawing; None: all are.
         tallies: (G, 2) to which is added how often each kind is drawn, and how often it is accepted; None: not tallied.
     """
 
-    def __init__(
-        self,
-        mixer: ContextMixer,
-        n: int,
-        room: int = FIRST_ROOM,
-        adapts: bool = True,
-        acceptance: Floats | None = None,
-    ) -> None:
-        self.mixer, self.share, self.adapts = mixer, FixedShare(n), adapts
-        self._acceptance = acceptance
+    def __init__(self, mixer: ContextMixer, n: int, room: int, adapts: bool) -> None:
+        super().__init__(n)
+        self.mixer, self.adapts = mixer, adapts
         self.accepted: Floats | None = None
         self.tallies: Ints | None = None
         self._num_counted = 0
@@ -54,21 +46,15 @@ class ContextState:
         self._shared: list[Floats] = []
         self._chances: Doubles | None = None
 
-    def select(self, rows: Ints) -> ContextState:
-        """State of samples (k,) of these, by their numbers; a sample may be taken several times."""
+    def select(self, rows: Ints) -> Self:
         from anew.estimators.context_mixing.mixer import select_joint, select_memory
 
-        selected = copy(self)
-        selected.share = self.share.select(rows)
+        selected = super().select(rows)
         selected.rows, selected.joint = select_memory(self.rows, rows), select_joint(self.joint, rows)
         return selected
 
-    def match_error_rates(self) -> None:
-        """From now on, draw errors no more often than held-out text has them."""
-        self.accepted = self._acceptance
-
     def weights_if_accepted(self, weights: Floats) -> Floats:
-        """Weights (n, V) of the next tokens; those of errors are lowered if their rates are matched."""
+        """Weights (n, V) of the next tokens; those of errors are lowered if not all are accepted."""
         if self.accepted is None:
             return weights
         return self.mixer.weights_if_accepted(self.rows, np.arange(len(weights)), weights, self.accepted)
@@ -101,13 +87,10 @@ class ContextState:
         self._chances = chances
 
     def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
-        """Read the tokens (n,) that follow the last `propose`."""
         chances = self._chances
         if chances is None:
-            rows = np.arange(len(tokens))
-            mixed, network, uniform = self._shared
-            chances = np.stack((mixed[rows, tokens], network[rows, tokens], uniform[tokens]), 1)
+            chances = expert_chances(self._shared, tokens)
             if self.adapts or not is_drawn:
-                self.learn(network, tokens)
+                self.learn(self._shared[1], tokens)
         self.share.observe(log_of(chances.astype(np.float32)))
         self.begin(tokens, is_drawn)

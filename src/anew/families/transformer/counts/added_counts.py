@@ -1,15 +1,18 @@
 """Kneser-Ney counts, stored as buffers: those of all records, and additional ones (by class, by field) that are mixed with them.
 
-Legend for shapes: n targets or rows, V vocabulary.
+Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anew.core.arrays import Doubles, Floats, Ints
+from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
@@ -17,6 +20,8 @@ SHARE = "share"  # buffer: the weight of these counts, or weights, beside those 
 HELD_OUT = 10  # every tenth record is held out while the share is learned; chosen
 COMPARED_TOKENS = 200_000  # tokens of the records that it is learned from: takes a second
 ROUNDS = 200  # of expectation and maximisation: with 20, a share that should be 1 is .96
+Fit = Callable[[Ints], KneserNey]
+Score = Callable[[KneserNey, Ints], tuple[Floats, Ints]]  # probabilities (n,) of targets, and their groups (n,)
 COUNT_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # others have float32
 
 
@@ -52,11 +57,17 @@ class CountBuffers(FittedBuffers):
 
 
 class AddedCounts(CountBuffers):
-    """Counts beside those of all records. Until they are counted, nothing changes. Arguments as for `CountBuffers`."""
+    """Counts beside those of all records, which are mixed with them. Until they are counted, nothing changes.
 
-    def __init__(self, vocab_size: int, order: int, num_elements: int, name: str) -> None:
+    Args:
+        order_of_all: Order of the counts of all records.
+        others: As for `CountBuffers`.
+    """
+
+    def __init__(self, vocab_size: int, order: int, num_elements: int, name: str, order_of_all: int) -> None:
         super().__init__(vocab_size, order, num_elements, name)
         self.dtypes = {**self.dtypes, SHARE: torch.float64}
+        self.order_of_all = order_of_all
 
     @property
     def is_counted(self) -> bool:
@@ -72,9 +83,38 @@ class AddedCounts(CountBuffers):
         """(1,) or (n,) the weight of these counts after contexts (order + 1, n)."""
         return self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
 
-    def set_counts(self, counts: KneserNey, share: Doubles) -> None:
-        """Keep counts, which are mixed with those of all records from now on. share: of `share_shape`."""
-        self.set_buffers({**counts.arrays(), SHARE: share})
+    def last_contexts(self, ids: Ints, labels: Ints | None) -> Ints | None:
+        """Contexts (order + 1, n) of the token that follows each row of ids (n, L), of these classes (n,); None without effect."""
+        raise NotImplementedError
+
+    def contexts(self, ids: Ints, labels: Ints | None) -> Ints | None:
+        """Contexts (order + 1, B*L) of the token that follows each id of ids (B, L), none across rows, of these classes (B,)."""
+        raise NotImplementedError
+
+    def learn(self, sequences: Sequence[Ints], fit: Fit, score: Score, num_groups: int = 1) -> bool:
+        """Keep counts of sequences (B,), and the shares at which those of most of them predict the others best, unless they are of no
+        use. Returns whether they are kept.
+
+        Args:
+            fit: Counts the sequences of these numbers.
+            score: What such counts give the targets of the sequences of these numbers. Each group of targets has a share of its own.
+        """
+        numbers = np.arange(0, len(sequences), 1 + sum(map(len, sequences)) // COMPARED_TOKENS)
+        is_held_out = np.arange(len(numbers)) % HELD_OUT == HELD_OUT - 1
+        known, held_out = numbers[~is_held_out], numbers[is_held_out]
+        added, of_all, groups = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
+        if len(held_out):
+            counts_of_all = KneserNey.fit([sequences[i] for i in known], self.vocab_size, self.order_of_all)
+            of_all = np.concatenate([counts_of_all.score(sequences[i])[1:] for i in held_out])  # (n,)
+            added, groups = score(fit(known), held_out)
+        shares = self._best_shares(added, of_all, groups, num_groups)
+        if shares is not None:
+            self.set_buffers({**fit(np.arange(len(sequences))).arrays(), SHARE: shares})
+        return shares is not None
+
+    def _best_shares(self, added: Floats, of_all: Floats, groups: Ints, num_groups: int) -> Doubles | None:
+        """(num_groups,) the weights of these counts, by what both gave targets (n,); None if they are of no use."""
+        return best_shares(added, of_all, groups, num_groups)
 
     def check(self) -> None:
         if not self.is_counted:
@@ -84,28 +124,80 @@ class AddedCounts(CountBuffers):
             raise ValueError(f"the share of {self.name} is not between 0 and 1")
         self.check_counts()
 
-    def mix_distributions(self, distribution: Floats, contexts: Ints | None) -> Floats:
-        """(n, V) a distribution of all records, mixed with that of these counts where contexts are given."""
-        if contexts is None:
-            return distribution
-        share = self.shares(contexts)[:, None]
-        return share * self.counts.distribution(contexts) + (np.float32(1.0) - share) * distribution
+    def mix(self, of_all: Floats, contexts: Ints | None, targets: Ints | None = None) -> Floats:
+        """The distribution (n, V) of all records, or the probabilities (n,) of targets (n,) under it, mixed with these counts'.
 
-    def mix_probabilities(self, probability: Floats, contexts: Ints | None, targets: Ints) -> Floats:
-        """(n,) probabilities of targets (n,) under all records, mixed with those of these counts where contexts are given."""
+        contexts: (order + 1, n); None: nothing is mixed.
+        """
         if contexts is None:
-            return probability
+            return of_all
         share = self.shares(contexts)
-        return share * self.counts.probability(contexts, targets) + (np.float32(1.0) - share) * probability
+        if targets is not None:
+            return share * self.counts.probability(contexts, targets) + (np.float32(1.0) - share) * of_all
+        return share[:, None] * self.counts.distribution(contexts) + (np.float32(1.0) - share[:, None]) * of_all
 
 
-def best_shares(
-    added: NDArray[np.floating], of_all: NDArray[np.floating], groups: Ints | None = None, num_groups: int = 1
-) -> Doubles:
+class CountContexts(NamedTuple):
+    """Contexts of n targets in each of the counts.
+
+    Attributes:
+        of_all: (order + 1, n) in the counts of all records.
+        added: (order + 1, n) in each of the added counts; None for those without effect.
+    """
+
+    of_all: Ints
+    added: tuple[Ints | None, ...] = ()
+
+    def rows(self, chosen: Bools | Ints) -> CountContexts:
+        """Those of the targets that a mask or indices choose."""
+        added = tuple(None if contexts is None else contexts[:, chosen] for contexts in self.added)
+        return CountContexts(self.of_all[:, chosen], added)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[CountContexts]) -> CountContexts:
+        """Contexts of all parts, one after another; None in added counts in which a part has none."""
+        columns = [
+            [array for array in column if array is not None] for column in zip(*(p.added for p in parts), strict=True)
+        ]
+        added = (np.concatenate(column, 1) if len(column) == len(parts) else None for column in columns)
+        return cls(np.concatenate([part.of_all for part in parts], 1), tuple(added))
+
+
+class CombinedCounts(NamedTuple):
+    """The counts of all records, and those that are mixed with them one after the other."""
+
+    of_all: KneserNey
+    added: Sequence[AddedCounts]
+
+    def last_contexts(self, ids: Ints, labels: Ints | None = None) -> CountContexts:
+        """Contexts of the token that follows each row of ids (n, L). labels: (n,) classes; None where no class is known."""
+        recent = ids[:, max(0, ids.shape[1] - self.of_all.order) :].tolist()
+        of_all = np.array([self.of_all.tail(row) for row in recent], dtype=np.int64).T
+        return CountContexts(of_all, tuple(counts.last_contexts(ids, labels) for counts in self.added))
+
+    def contexts(self, ids: Ints, labels: Ints | None = None) -> CountContexts:
+        """Contexts of the token that follows each id of ids (B, L), none across rows. labels: (B,) classes or None."""
+        return CountContexts(self.of_all.walk_rows(ids), tuple(counts.contexts(ids, labels) for counts in self.added))
+
+    def distribution(self, contexts: CountContexts) -> Floats:
+        """(n, V) distribution of the next token."""
+        mixed = self.of_all.distribution(contexts.of_all)
+        for counts, added in zip(self.added, contexts.added, strict=True):
+            mixed = counts.mix(mixed, added)
+        return mixed
+
+    def probability(self, contexts: CountContexts, targets: Ints) -> Floats:
+        """(n,) probabilities of targets (n,)."""
+        mixed = self.of_all.probability(contexts.of_all, targets)
+        for counts, added in zip(self.added, contexts.added, strict=True):
+            mixed = counts.mix(mixed, added, targets)
+        return mixed
+
+
+def best_shares(added: NDArray[np.floating], of_all: NDArray[np.floating], groups: Ints, num_groups: int) -> Doubles:
     """The weights (num_groups,) of the first of two predictors that give targets (n,) these probabilities; a half without targets.
 
-    groups: (n,) the group of each target, which has a weight of its own; None: they are all of one group."""
-    groups = np.zeros(len(added), dtype=np.int64) if groups is None else groups
+    groups: (n,) the group of each target, which has a weight of its own."""
     num_targets = np.bincount(groups, minlength=num_groups)
     shares = np.full(num_groups, 0.5)
     for _ in range(ROUNDS):

@@ -13,7 +13,7 @@ import torch
 from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.kneser_ney import KneserNey
 from anew.estimators.record_fields import NUM_ELEMENTS, ORDER, FieldReader
-from anew.families.transformer.counts.added_counts import COMPARED_TOKENS, HELD_OUT, SHARE, AddedCounts, best_shares
+from anew.families.transformer.counts.added_counts import SHARE, AddedCounts, best_shares
 
 ROLES, PARENTS = "roles", "parents"  # buffers: those of `FieldReader`
 MIN_GAIN = 0.005  # share of the bits of held-out records that these counts must save to be kept, as aligned records
@@ -26,14 +26,14 @@ class FieldCounts(AddedCounts):
     """Kneser-Ney counts whose contexts are those of `FieldReader`, for records that are rows.
 
     Args:
-        order: Longest context of the counts of all records, with which these are compared.
+        order_of_all: Order of the counts of all records.
         spellings: (V,) the bytes of each token; () where there are none, so that fields are not looked for.
     """
 
-    def __init__(self, vocab_size: int, order: int, spellings: Sequence[bytes]) -> None:
-        super().__init__(vocab_size, ORDER, NUM_ELEMENTS, "counts by field")
+    def __init__(self, vocab_size: int, order_of_all: int, spellings: Sequence[bytes]) -> None:
+        super().__init__(vocab_size, ORDER, NUM_ELEMENTS, "counts by field", order_of_all)
         self.dtypes = {**self.dtypes, ROLES: torch.uint8, PARENTS: torch.int64}
-        self.order_of_all, self.spellings = order, spellings
+        self.spellings = spellings
         self._reader: FieldReader | None = None
         self._shares: Floats | None = None
 
@@ -67,34 +67,25 @@ class FieldCounts(AddedCounts):
         reader = FieldReader.learn(sequences, self.spellings) if self.spellings and sequences else None
         if reader is None:
             return
-        share = self._share_of(reader, sequences)
-        if share is None:
-            return
-        self.set_buffers({ROLES: reader.roles, PARENTS: reader.parents})
-        self.set_counts(self._fit(reader, sequences), share)
 
-    def _fit(self, reader: FieldReader, sequences: Sequence[Ints]) -> KneserNey:
-        targets, elements, depth = reader.targets(sequences)
-        return KneserNey.fit_elements(targets, elements, depth, self.vocab_size, NUM_ELEMENTS)
+        def fit(numbers: Ints) -> KneserNey:
+            targets, elements, depth = reader.targets([sequences[i] for i in numbers])
+            return KneserNey.fit_elements(targets, elements, depth, self.vocab_size, NUM_ELEMENTS)
 
-    def _share_of(self, reader: FieldReader, sequences: Sequence[Ints]) -> Doubles | None:
-        """The shares by field at which both kinds of counts of most records predict the others best; None if they save less than
-        MIN_GAIN."""
-        sequences = sequences[:: 1 + sum(map(len, sequences)) // COMPARED_TOKENS]
-        is_held_out = np.arange(len(sequences)) % HELD_OUT == HELD_OUT - 1
-        known = [sequence for sequence, is_out in zip(sequences, is_held_out, strict=True) if not is_out]
-        held_out = [sequence for sequence, is_out in zip(sequences, is_held_out, strict=True) if is_out]
-        if not held_out:
+        def score(by_field: KneserNey, numbers: Ints) -> tuple[Floats, Ints]:
+            targets, elements, depth = reader.targets([sequences[i] for i in numbers])
+            return by_field.probability(by_field.walk_elements(elements, depth), targets), elements[0]
+
+        if self.learn(sequences, fit, score, len(reader.parents) + 1):
+            self.set_buffers({ROLES: reader.roles, PARENTS: reader.parents})
+
+    def _best_shares(self, added: Floats, of_all: Floats, groups: Ints, num_groups: int) -> Doubles | None:
+        if not len(added):
             return None
-        by_field, of_all = self._fit(reader, known), KneserNey.fit(known, self.vocab_size, self.order_of_all)
-        targets, elements, depth = reader.targets(held_out)
-        chances = by_field.probability(by_field.walk_elements(elements, depth), targets)
-        other = np.concatenate([of_all.score(ids)[1:] for ids in held_out])
-        fields, num_shares = elements[0], len(reader.parents) + 1
-        shares = best_shares(chances, other, fields, num_shares)
+        shares = best_shares(added, of_all, groups, num_groups)
         before, alone, mixed = (
-            np.bincount(fields, weights=-np.log(p), minlength=num_shares)
-            for p in (other, chances, shares[fields] * chances + (1.0 - shares[fields]) * other)
+            np.bincount(groups, weights=-np.log(p), minlength=num_groups)
+            for p in (of_all, added, shares[groups] * added + (1.0 - shares[groups]) * of_all)
         )
         is_alone = alone <= (1.0 + MAX_LOSS) * mixed
         nats = np.where(is_alone, alone, mixed).sum()
@@ -108,12 +99,12 @@ class FieldCounts(AddedCounts):
             self.reader.check()
         super().check()
 
-    def last_contexts(self, ids: Ints) -> Ints | None:
-        """Contexts (order + 1, n) of the token that follows each row of ids (n, L), which begin a record."""
+    # ids begin records
+
+    def last_contexts(self, ids: Ints, labels: Ints | None = None) -> Ints | None:
         return self._walk(ids, ids.shape[1] - 1)
 
-    def contexts(self, ids: Ints) -> Ints | None:
-        """Contexts (order + 1, B*L) of the token that follows each id of ids (B, L), which begin records."""
+    def contexts(self, ids: Ints, labels: Ints | None = None) -> Ints | None:
         return self._walk(ids, 0)
 
     def _walk(self, ids: Ints, first: int) -> Ints | None:

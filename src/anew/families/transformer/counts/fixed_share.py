@@ -15,7 +15,7 @@ Legend for shapes: n rows, B records, L targets of a record, V vocabulary, E exp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -71,6 +71,20 @@ class FixedShare:
         """
         self.weights[:, :-1] *= (1.0 - PRIOR[-1]) / self.weights[:, :-1].sum(1, keepdims=True)
         self.weights[:, -1] = PRIOR[-1]
+
+
+def uniform_distribution(vocab_size: int, never_targets: Collection[int]) -> Floats:
+    """(V,) the uniform distribution over tokens that can follow others. never_targets: Ids of those that cannot."""
+    is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
+    distribution: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)
+    return distribution
+
+
+def expert_chances(experts: Sequence[Floats], tokens: Ints) -> Doubles:
+    """(n, E) probabilities that experts gave tokens (n,). experts: (n, V) of both together and of the network, and (V,) uniform."""
+    mixed, network, uniform = experts
+    rows = np.arange(len(tokens))
+    return np.stack((mixed[rows, tokens], network[rows, tokens], uniform[tokens]), 1).astype(np.float64)
 
 
 def log_of(probabilities: Floats) -> Doubles:

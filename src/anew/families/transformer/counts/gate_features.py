@@ -14,37 +14,10 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.estimators.kneser_ney import KneserNey
+from anew.families.transformer.counts.added_counts import CountContexts
 
 MAX_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
 LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
-
-
-class CountContexts(NamedTuple):
-    """Contexts of n targets in each of the counts.
-
-    Attributes:
-        of_all: (order + 1, n) in the counts of all records.
-        by_class: (order + 1, n) in the counts by class; None where no class is known.
-        by_field: (order + 1, n) in the counts by field; None where records are not rows.
-    """
-
-    of_all: Ints
-    by_class: Ints | None = None
-    by_field: Ints | None = None
-
-    def rows(self, chosen: Bools | Ints) -> CountContexts:
-        """Those of the targets that a mask or indices choose."""
-        by_class = None if self.by_class is None else self.by_class[:, chosen]
-        by_field = None if self.by_field is None else self.by_field[:, chosen]
-        return CountContexts(self.of_all[:, chosen], by_class, by_field)
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[CountContexts]) -> CountContexts:
-        """Contexts of all parts, one after another."""
-        of_all = np.concatenate([part.of_all for part in parts], 1)
-        by_class = [part.by_class for part in parts if part.by_class is not None]
-        by_field = [part.by_field for part in parts if part.by_field is not None]
-        return cls(of_all, _joined(by_class, len(parts)), _joined(by_field, len(parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +65,6 @@ class Distribution(NamedTuple):
 
     probs: Floats
     log_probs: Floats
-
-
-def _joined(contexts: Sequence[Ints], num_parts: int) -> Ints | None:
-    """Contexts of so many parts one after another; None where a part has none."""
-    return np.concatenate(contexts, 1) if len(contexts) == num_parts else None
 
 
 def num_features(order: int, has_aligned: bool) -> int:

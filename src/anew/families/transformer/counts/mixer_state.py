@@ -6,14 +6,15 @@ Legend for shapes: n rows, V vocabulary, S models (network, counts and perhaps a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Doubles, Floats, Ints
 from anew.estimators.alignment_experts import AlignmentExperts
-from anew.families.transformer.counts.fixed_share import FixedShare, log_of
+from anew.families.transformer.counts.fixed_share import expert_chances, log_of
+from anew.families.transformer.token_mixer import RowState
 
 # The weight of a token falls by this factor with every further one: about the last 33 count (docs/log.md, 2026-11-25).
 RECENT_DECAY = 0.97
@@ -51,7 +52,7 @@ class RecentScores:
         self._weight = RECENT_DECAY * self._weight + 1.0
 
 
-class MixerState:
+class MixerState(RowState):
     """State of n rows that are generated together.
 
     Args:
@@ -60,28 +61,20 @@ class MixerState:
     """
 
     def __init__(self, n: int, num_models: int, experts: AlignmentExperts | None, labels: Ints | None = None) -> None:
+        super().__init__(n)
         self.labels = labels
         self.recent = RecentScores(n, num_models)
         self.experts = experts
-        self.share = FixedShare(n)
         self.place = 0  # tokens that were read: the number of the next target
         self._proposed: list[Floats] = []
         self._shared: list[Floats] = []
 
-    def select(self, rows: Ints) -> MixerState:
-        """State of rows (k,) of these, by their numbers; a row may be taken several times."""
-        selected = copy(self)
-        selected.recent, selected.share = self.recent.select(rows), self.share.select(rows)
+    def select(self, rows: Ints) -> Self:
+        selected = super().select(rows)
+        selected.recent = self.recent.select(rows)
         selected.experts = None if self.experts is None else self.experts.select(rows)
         selected.labels = None if self.labels is None else self.labels[rows]
         return selected
-
-    def match_error_rates(self) -> None:
-        """Does nothing: context mixing alone knows errors."""
-
-    def weights_if_accepted(self, weights: Floats) -> Floats:
-        """The same weights (n, V)."""
-        return weights
 
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""
@@ -99,10 +92,7 @@ class MixerState:
         self._proposed, self._shared = list(log_probs), list(shared)
 
     def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
-        """Read the tokens (n,) that follow the last `propose`."""
         rows = np.arange(len(tokens))
         self.recent.add(*(model[rows, tokens] for model in self._proposed))
-        *experts, uniform = self._shared
-        columns = [*(expert[rows, tokens] for expert in experts), uniform[tokens]]
-        self.share.observe(log_of(np.stack(columns, 1)))
+        self.share.observe(log_of(expert_chances(self._shared, tokens).astype(np.float32)))
         self.begin(tokens)

@@ -9,10 +9,9 @@ and perhaps aligned records).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -22,25 +21,15 @@ from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import KneserNey
-from anew.families.transformer.counts.added_counts import CountBuffers
+from anew.families.transformer.counts.added_counts import CombinedCounts, CountBuffers, CountContexts
 from anew.families.transformer.counts.class_counts import ClassCounts, known_classes
-from anew.families.transformer.counts.combined_counts import CombinedCounts
 from anew.families.transformer.counts.field_counts import FieldCounts
-from anew.families.transformer.counts.fixed_share import FixedShare, log_of, shared_log_probs
-from anew.families.transformer.counts.gate_features import (
-    CountContexts,
-    Distribution,
-    GateInputs,
-    gate_features,
-    num_features,
-)
+from anew.families.transformer.counts.fixed_share import FixedShare, log_of, shared_log_probs, uniform_distribution
+from anew.families.transformer.counts.gate_features import Distribution, GateInputs, gate_features, num_features
 from anew.families.transformer.counts.mixer_state import MixerState
 from anew.families.transformer.counts.mixing import fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.counts.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
-from anew.families.transformer.drawing.own_passage_limit import OwnPassageRows
-from anew.families.transformer.drawing.passage_limit import PassageRows
-from anew.families.transformer.drawing.sampler import NetworkOf, RowState
-from anew.functional import token_choice
+from anew.families.transformer.token_mixer import LogitsOf, NetworkOf, RowState, TokenMixer
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
 # stores its records (docs/log.md, 2026-11-26).
@@ -52,7 +41,7 @@ VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which 
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
 
 
-class NgramMixer(CountBuffers):
+class NgramMixer(CountBuffers, TokenMixer):
     """Counts, known records and gate as buffers.
 
     Args:
@@ -83,13 +72,11 @@ class NgramMixer(CountBuffers):
         self.by_field = FieldCounts(vocab_size, order, spellings)
         self._records: AlignmentIndex | None = None
         self._gate: Doubles | None = None
-        gate = np.zeros((num_features(order, aligned), self.num_models))
-        gate[-1] = 1 / self.num_models
-        self.set_buffers({GATE: gate})
-        is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
-        self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
+        self.uniform = uniform_distribution(vocab_size, never_targets)
+        self._first_gate = np.zeros((num_features(order, aligned), self.num_models))
+        self._first_gate[-1] = 1 / self.num_models
         # Without aligned records, if `fit` keeps them
-        self._gate_alone, self._weights_alone = gate, np.zeros(2)
+        self._gate_alone, self._weights_alone = self._first_gate, np.zeros(2)
 
     @property
     def num_models(self) -> int:
@@ -98,8 +85,20 @@ class NgramMixer(CountBuffers):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether anything has been counted."""
         return "contexts_0" in self._buffers
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        if not self.is_fitted:
+            return ()
+        parts = [f"counts of contexts of up to {self.order} tokens, without which text is predicted less well"]
+        if self.by_field.is_counted:
+            parts.append("counts by the field of a row and what another field of it holds")
+        if self.ends.is_counted:
+            parts.append("how long training records are")
+        if self.aligned:
+            parts.append("training records that are similar, which are followed where they fit")
+        return tuple(parts)
 
     def new_state(self, n: int, labels: Ints | None = None) -> MixerState:
         """The state of n rows of which nothing has been read. labels: (n,) their classes; None where no class is known."""
@@ -111,7 +110,7 @@ class NgramMixer(CountBuffers):
         self, sequences: Sequence[Ints], classes: Sequence[int] = (), substitution_tokens: int = SUBSTITUTION_TOKENS
     ) -> None:
         """Count token sequences that do not continue each other. classes: of the first sequences, -1 without; () for none."""
-        arrays = KneserNey.fit(sequences, self.vocab_size, self.order).arrays()
+        arrays = {**KneserNey.fit(sequences, self.vocab_size, self.order).arrays(), GATE: self._first_gate}
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
             arrays |= zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True)
@@ -122,7 +121,7 @@ class NgramMixer(CountBuffers):
         self.by_field.count(sequences)
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        if GATE in shapes and shapes[GATE] != self.gate.shape:  # its fit dropped the aligned records
+        if GATE in shapes and shapes[GATE] != self._first_gate.shape:  # its fit dropped the aligned records
             self._drop_records()
         super().allocate_buffers(shapes)
 
@@ -151,7 +150,7 @@ class NgramMixer(CountBuffers):
     @property
     def combined(self) -> CombinedCounts:
         """The counts of all records with those by class and by field."""
-        return CombinedCounts(self.counts, self.by_class, self.by_field)
+        return CombinedCounts(self.counts, (self.by_class, self.by_field))
 
     @property
     def records(self) -> AlignmentIndex:
@@ -167,7 +166,7 @@ class NgramMixer(CountBuffers):
         self.aligned = False
 
     def drawing(self) -> NgramMixer:
-        """The mixer that samples are drawn with: this one or, after `leave_records_out`, one without the aligned records."""
+        """This mixer or, after `leave_records_out`, one without the aligned records."""
         if GATE_ALONE not in self._buffers:
             return self
         alone = copy(self)  # shares all buffers
@@ -183,57 +182,16 @@ class NgramMixer(CountBuffers):
     # -- one step -------------------------------------------------------------------------------------------------------
 
     def unigram(self) -> Floats:
-        """(V,) frequency of each token."""
         return self.counts.unigram
 
     def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
-        """Probabilities of the token after ids (n, t): see `step`."""
         assert isinstance(state, MixerState)
         return self.step(self.combined.last_contexts(ids, state.labels), logits, state)
-
-    def draw(
-        self,
-        ids: Ints,
-        logits: Floats,
-        state: RowState,
-        uniform: Floats,
-        allowed: Floats | None = None,
-        own_passages: OwnPassageRows | None = None,
-    ) -> Ints:
-        """Draw the next tokens (n,); for the arguments see `ContextHead.draw`."""
-        return token_choice.sample_tokens(self._limited(ids, logits, state, allowed, own_passages), uniform)
-
-    def _limited(
-        self, ids: Ints, logits: Floats, state: RowState, allowed: Floats | None, own_passages: OwnPassageRows | None
-    ) -> Floats:
-        """(n, V) weights of the next tokens; see `draw`."""
-        weights = self.weights_after(ids, logits, state)
-        weights = weights if own_passages is None else own_passages.lower_weights(weights)
-        return weights if allowed is None else weights * allowed
-
-    def draw_min_p(
-        self,
-        ids: Ints,
-        logits: Floats,
-        state: RowState,
-        uniforms: tuple[Floats, Floats],
-        min_p: float,
-        allowed: Floats | None = None,
-        passages: PassageRows | None = None,
-        own_passages: OwnPassageRows | None = None,
-    ) -> Ints:
-        """Draw the next tokens (n,) from those with at least min_p of the top probability; the second number is not needed.
-
-        passages: Those of the training text that the rows follow, to limit how often they go on; None: no limit."""
-        weights = self._limited(ids, logits, state, allowed, own_passages)
-        cut = partial(token_choice.above_min_p, min_p=min_p)
-        truncated = cut(weights) if passages is None else passages.limited(weights, np.arange(len(weights)), cut)
-        return token_choice.sample_tokens(truncated, uniforms[0])
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> MixerState:
-        """See the function `read_prompt`. `adapts` is for context mixing: counts do not learn from the prompt."""
+        """See the function `read_prompt`. Counts never learn from samples."""
         return read_prompt(self, ids, num_known, network_of, labels)
 
     def step(self, contexts: CountContexts, logits: Floats, state: MixerState) -> Floats:
@@ -253,6 +211,16 @@ class NgramMixer(CountBuffers):
         return state.share.mix(experts)
 
     # -- many targets at once -------------------------------------------------------------------------------------------
+
+    def log_probs_by_side(self, batch: Batch, logits_of: LogitsOf) -> dict[str, Tensor]:
+        inputs, targets, counts = batch_gate_inputs(self, batch, logits_of)
+        flat, targets, counts = targets, targets.reshape(len(batch), -1), counts.reshape(len(batch), -1)
+        network, counted = self.target_log_probs(inputs.contexts, inputs.network, targets)
+        sides: dict[str, Floats | Doubles] = {"network": network, "counts": counted}
+        if inputs.aligned is not None:
+            sides["records"] = inputs.aligned[np.arange(len(flat)), flat].reshape(targets.shape)
+        sides["together"] = self.joint_log_probs(inputs, targets, counts)
+        return {name: torch.from_numpy(np.asarray(nats, dtype=np.float64)) for name, nats in sides.items()}
 
     def gate_inputs(self, ids: Ints, network: Floats, labels: Ints | None = None) -> GateInputs:
         """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities, labels: (B,) classes or None."""
@@ -397,7 +365,7 @@ def read_prompt(
     mixer: NgramMixer,
     ids: Ints,
     num_known: int,
-    network_of: Callable[[slice], Floats],
+    network_of: NetworkOf,
     labels: Ints | None = None,
 ) -> MixerState:
     """State after reading prompts, before the first new token. For the arguments see `ContextHead.read_prompt`."""
@@ -427,10 +395,8 @@ def share_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | No
     return share
 
 
-def batch_gate_inputs(
-    mixer: NgramMixer, batch: Batch, logits_of: Callable[[Batch], Tensor]
-) -> tuple[GateInputs, Ints, Bools]:
-    """Gate inputs of all targets of a batch; the targets (B*L,); and whether each counts (B*L,). logits_of: (B, L, V) of a batch."""
+def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> tuple[GateInputs, Ints, Bools]:
+    """Gate inputs of all targets of a batch; the targets (B*L,); and whether each counts (B*L,)."""
     ids = batch.x.cpu().numpy()
     network = logits_of(batch).flatten(0, 1).log_softmax(-1).cpu().numpy()
     targets = ids[:, 1:].ravel()

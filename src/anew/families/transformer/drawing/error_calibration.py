@@ -18,8 +18,9 @@ from anew.families.base import RequestOf
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.contexts.context_head import ContextHead
 from anew.families.transformer.contexts.context_state import ContextState
-from anew.families.transformer.drawing.own_passage_limit import OddsFit, OwnPassageLimit
-from anew.families.transformer.drawing.sampler import SampledFamily, TokenSampler
+from anew.families.transformer.drawing.own_passage_limit import OddsFit
+from anew.families.transformer.drawing.sampler import TokenSampler
+from anew.families.transformer.parts import TransformerParts
 
 DOCUMENTS_AT_ONCE = 8  # few samples, so that they become long in little time: brackets go wrong late; chosen
 RECORDS_AT_ONCE = 32  # which are short; chosen
@@ -30,25 +31,23 @@ MAX_ROUNDS = 64  # in case all samples end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
 
 
-def calibrate_samples(
-    family: SampledFamily, limit: OwnPassageLimit, documents: Iterable[Batch], request_of: RequestOf
-) -> Iterator[int]:
+def calibrate_samples(family: TransformerParts, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[int]:
     """Draw samples, and let them have errors, and repeat themselves, ever more nearly as often as the data.
 
     Args:
-        limit: That of the family, which has counted how often the data repeats itself.
+        family: One whose `own_passages` have counted how often the data repeats itself.
         documents: Held-out ones in which errors are counted, one a batch, whole from its beginning; see `documents_of`.
-        request_of: See `Family.calibrate_drawing`. Under other settings than those of the samples, the odds would be others.
+        request_of: See `Family.calibrate_drawing`. Under other settings than those of the samples, the ratios would be others.
 
     Yields:
         The tokens drawn so far, each time that what they tell has been kept; the caller may stop.
     """
-    head = family.token_mixer
+    head, limit = family.token_mixer, family.own_passages
     errors = _ErrorFit(head, documents) if isinstance(head, ContextHead) else None
-    fit, num_fitted = OddsFit(limit.rates, limit.odds_by_kind), 0
+    fit, num_fitted = OddsFit(limit.rates, limit.odds_ratios), 0
     n = DOCUMENTS_AT_ONCE if family.spec.packed else RECORDS_AT_ONCE
     for number in range(MAX_ROUNDS):
-        is_good = bool((fit.odds == 1.0).all()) and (errors is None or not errors.has_documents)
+        is_good = bool((fit.odds_ratios == 1.0).all()) and (errors is None or not errors.has_documents)
         if is_good and number >= MIN_ROUNDS:
             return
         seed = FIRST_SEED + number
@@ -56,14 +55,14 @@ def calibrate_samples(
         sampler = TokenSampler(family, request, request.sampling_as(TransformerSampling), request.sample_keys(seed))
         for _ in sampler:
             assert sampler.own_passages is not None, "the limit has counted"
-            sampler.own_passages.fit, sampler.own_passages.odds = fit, fit.odds
+            sampler.own_passages.fit, sampler.own_passages.odds_ratios = fit, fit.odds_ratios
             if errors is not None:
                 errors.attach_tallies(sampler)
             if fit.num_tokens < num_fitted + TOKENS_BETWEEN:
                 continue
             num_fitted = fit.num_tokens
             fit.update()
-            limit.set_odds(fit.odds)
+            limit.set_odds_ratios(fit.odds_ratios)
             if errors is not None:
                 errors.update(sampler)
             yield num_fitted

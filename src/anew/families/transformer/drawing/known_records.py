@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from anew.core.arrays import Bools, Ints, Numbers
-from anew.core.specs import Tokens
 from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.functional.key_fields import DELIMITERS, MAX_COLUMNS, KeyField, find_key_fields, hardly_repeat
 
@@ -35,12 +34,13 @@ class KnownRecords(FittedBuffers):
         spellings: (V,) the bytes of each token, by which fields are found; () where there are none.
     """
 
-    # Key fields (F, 2): code points of their delimiters, and their columns. They are there only if records hardly repeat; "others" is
-    # there if training records were left out
+    # Key fields (F, 2): code points of their delimiters, and their columns. They are there only if records hardly repeat; "recurring"
+    # are those that were left out of them, and "others" is there if training records were left out
     dtypes: Mapping[str, torch.dtype] = {
         "hashes": torch.int64,
         "fields": torch.int64,
         "keys": torch.int64,
+        "recurring": torch.int64,
         "others": torch.bool,
     }
 
@@ -52,6 +52,11 @@ class KnownRecords(FittedBuffers):
     @property
     def is_fitted(self) -> bool:
         return "hashes" in self._buffers
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        redraws = "the check that draws a sample again if it is a training record, so some samples may be copies"
+        return (redraws,) if self.is_fitted else ()
 
     def stored(self) -> Ints:
         """(K,) hashes in rising order."""
@@ -76,8 +81,7 @@ class KnownRecords(FittedBuffers):
         fields = find_key_fields(texts)
         keys = [_key_of(field, text) for text in texts for field in fields]
         stored = np.unique(np.array([key for key in keys if key is not None], dtype=np.int64))
-        places = np.array([(ord(field.delimiter), field.column) for field in fields], dtype=np.int64)
-        self.set_buffers({"fields": places.reshape(-1, 2), "keys": stored})
+        self.set_buffers({"fields": _as_rows(fields), "keys": stored})
 
     @property
     def never_repeat(self) -> bool:
@@ -87,9 +91,31 @@ class KnownRecords(FittedBuffers):
     @property
     def key_fields(self) -> tuple[KeyField, ...]:
         """The fields in which hardly two training records agree."""
-        if not self.never_repeat:
+        return self._fields("fields")
+
+    @property
+    def recurring_fields(self) -> tuple[KeyField, ...]:
+        """Fields in which hardly two training records agree, and samples may have the value of a training record nevertheless."""
+        return self._fields("recurring")
+
+    def _fields(self, name: str) -> tuple[KeyField, ...]:
+        if name not in self._buffers:
             return ()
-        return tuple(KeyField(chr(mark), column) for mark, column in self.get_buffer("fields").tolist())
+        return tuple(KeyField(chr(mark), column) for mark, column in self.get_buffer(name).tolist())
+
+    def leave_out_fields(self, fields: Sequence[KeyField]) -> None:
+        """Let samples have known values in these key fields."""
+        if fields:
+            kept = [field for field in self.key_fields if field not in fields]
+            self.set_buffers({"fields": _as_rows(kept), "recurring": _as_rows(fields)})
+
+    def known_shares(self, rows: Ints, prompts: Ints) -> dict[KeyField, float]:
+        """The share of samples that have the value of a training record in each key field. For the arguments see `keys_of`."""
+        pairs = list(zip(rows, prompts, strict=True))
+        return {
+            field: float(self.have_known_keys([self._keys_of([field], *pair) for pair in pairs]).mean())
+            for field in self.key_fields
+        }
 
     def keys_of(self, rows: Ints, prompts: Ints) -> list[list[int]]:
         """Of each sample, hashes of what it has in the key fields, but for fields that hold what its prompt has there and nothing more.
@@ -183,8 +209,9 @@ class KnownRecords(FittedBuffers):
             if hashes.ndim != 1 or (np.diff(hashes) <= 0).any():
                 raise ValueError("the hashes of known records are inconsistent")
         if self.never_repeat:
-            places = self.get_buffer("fields").cpu().numpy()
-            if "keys" not in self._buffers or not _are_key_fields(places):
+            names = [name for name in ("fields", "recurring") if name in self._buffers]
+            are_valid = all(_are_key_fields(self.get_buffer(name).cpu().numpy()) for name in names)
+            if "keys" not in self._buffers or not are_valid:
                 raise ValueError("the key fields of known records are inconsistent")
 
 
@@ -209,30 +236,17 @@ def _key_of(field: KeyField, record: str) -> int | None:
     return None if value is None else _hash_of_bytes(f"{field.column} {value}".encode("utf-8", "surrogatepass"))
 
 
+def _as_rows(fields: Sequence[KeyField]) -> Ints:
+    """(F, 2) code points of the delimiters of fields, and their columns."""
+    return np.array([(ord(field.delimiter), field.column) for field in fields], dtype=np.int64).reshape(-1, 2)
+
+
 def _are_key_fields(fields: Ints) -> bool:
     if fields.ndim != 2 or fields.shape[1] != 2:
         return False
     columns = fields[:, 1]
     has_marks = np.isin(fields[:, 0], [ord(delimiter) for delimiter in DELIMITERS]).all()
     return bool(has_marks and ((columns >= 0) & (columns < MAX_COLUMNS)).all())
-
-
-def trained_on(
-    rows: Sequence[Numbers], spec: Tokens, known: KnownRecords | None, texts: FittedBuffers | None
-) -> list[bool | None] | None:
-    """Whether each of these records or documents (ids) was trained on, None for one of which that is not known; None if for none.
-
-    Args:
-        rows, spec: The ids, and the spec of the tokens.
-        known: Hashes of training records; None for running text.
-        texts: Buffers with the training text, "text" (N,), if they are fitted; None if it is not kept.
-    """
-    if known is not None:
-        return known.are_known(rows, spec.length)
-    end = spec.special.get("end")  # None where all text is one document
-    if texts is None or "text" not in dict(texts.named_buffers()) or end is None:
-        return None
-    return are_documents_of(texts.get_buffer("text").cpu().numpy(), end, rows)
 
 
 def are_documents_of(text: Numbers, end: int, rows: Sequence[Numbers]) -> list[bool | None]:

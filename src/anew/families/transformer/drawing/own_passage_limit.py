@@ -1,7 +1,7 @@
 """Samples repeat passages of themselves as seldom as the training data does.
 
 A model that repeats itself takes its own words as evidence: what was counted in the sample, the longest match and the gate all trust
-what did well on the last tokens. So a loop that text leaves after a few rounds is never left. Whether what goes on with a passage of
+what did well on the last tokens. So a loop that text leaves after a few rounds is never left. Whether what continues a passage of
 the sample is drawn too often is measured in samples, kind by kind (see `own_passages`); its odds are lowered until it is not. What
 data repeats, as runs of dashes or rhymes, stays.
 
@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from anew.estimators.own_passages import (
     own_passages,
     tally_passages,
 )
+from anew.families.transformer.drawing.surplus_limit import SurplusLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
 if TYPE_CHECKING:
@@ -35,21 +35,22 @@ if TYPE_CHECKING:
 COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: .2 s; chosen
 # Documents are counted in pieces of so many tokens: long ones have more to repeat than a sample of the usual length
 PIECE_TOKENS = 512
-# Standard deviations, besides one place, by which samples must go on more or less often since the odds were last changed, to change
-# them: one place alone tells nothing
-MIN_EXCESS = 2.0
-# By which the odds of a kind change at once, at most: one sample in a loop says little of others; chosen
+# Standard deviations, besides one place, by which samples must continue passages more or less often since a ratio was last changed, to
+# change it: one place alone tells nothing
+MIN_DEVIATIONS = 2.0
+# By which the ratio of a kind changes at once, at most: one sample in a loop says little of others; chosen
 MAX_CHANGE = 3.0
-# Lower odds would leave passages where the model knows of nothing else; chosen
-MIN_ODDS = 1e-3
+# With lower ones, samples would leave passages where the model knows of nothing else; chosen
+MIN_ODDS_RATIO = 1e-3
 MAX_EXCESS = 30.0  # tokens, by which odds fall to 1e-13: enough for any loop that fp32 lets a model leave
 # Share of the pieces that repeat themselves less than a sample may before it is made to leave its passages
 USUAL_SHARE = 0.99
 
 
 class OwnPassageLimit(FittedBuffers):
-    """How often training data goes on with passages of its own, and by what the odds of that are multiplied in samples, as buffers."""
+    """How often training data continues passages of its own, and by what the odds of that are multiplied in samples, as buffers."""
 
+    # "odds" (K,) are the ratios
     dtypes: Mapping[str, torch.dtype] = {
         "tallies": torch.int64,
         "odds": torch.float32,
@@ -64,8 +65,8 @@ class OwnPassageLimit(FittedBuffers):
         tallies = tally_passages(np.concatenate([*places, np.zeros((0, 2), dtype=np.int64)]))
         rates = _rates(tallies)
         surplus = np.quantile([0.0, *(largest_surplus(of_piece, rates) for of_piece in places)], USUAL_SHARE)
-        odds = np.ones(NUM_KINDS, dtype=np.float32)
-        self.set_buffers({"tallies": tallies, "odds": odds, "usual_surplus": np.array(surplus, dtype=np.float32)})
+        ratios = np.ones(NUM_KINDS, dtype=np.float32)
+        self.set_buffers({"tallies": tallies, "odds": ratios, "usual_surplus": np.array(surplus, dtype=np.float32)})
 
     def check(self) -> None:
         if not self.is_counted:
@@ -85,67 +86,58 @@ class OwnPassageLimit(FittedBuffers):
         return "tallies" in self._buffers
 
     @property
-    def rates(self) -> Doubles:
-        """(K,) how often the data goes on with passages of its own; .5 for kinds that it does not have."""
-        tallies = self.get_buffer("tallies").cpu().numpy()
-        return _rates(tallies)
+    def left_out(self) -> tuple[str, ...]:
+        return ("the check that lets samples repeat themselves less often",) if self.is_counted else ()
 
     @property
-    def odds_by_kind(self) -> Floats:
-        """(K,) by which the odds of going on are multiplied."""
-        odds: Floats = self.get_buffer("odds").cpu().numpy()
-        return odds
+    def rates(self) -> Doubles:
+        """(K,) how often the data continues passages of its own; .5 for kinds that it does not have."""
+        return _rates(self.get_buffer("tallies").cpu().numpy())
 
-    def set_odds(self, odds: Floats) -> None:
-        """Multiply the odds of going on by these (K,) from now on."""
-        self.set_buffers({"odds": odds})
+    @property
+    def odds_ratios(self) -> Floats:
+        """(K,) by which the odds are multiplied that samples continue their passages."""
+        ratios: Floats = self.get_buffer("odds").cpu().numpy()
+        return ratios
 
-    def rows(self, n: int) -> OwnPassageRows | None:
-        """The passages of n samples of which nothing has been read; None if nothing was counted."""
+    def set_odds_ratios(self, ratios: Floats) -> None:
+        """Multiply the odds by these (K,) from now on."""
+        self.set_buffers({"odds": ratios})
+
+    def start(self, n: int) -> OwnSurplusLimit | None:
+        """The limit of n samples of which nothing has been read; None if nothing was counted."""
         if not self.is_counted:
             return None
-        return OwnPassageRows(self.odds_by_kind, self.rates, float(self.get_buffer("usual_surplus")), n)
+        return OwnSurplusLimit(self.rates, self.odds_ratios, float(self.get_buffer("usual_surplus")), n)
 
 
-class OwnPassageRows:
-    """The passages of themselves that n samples follow.
+class OwnSurplusLimit(SurplusLimit):
+    """The limit of n samples on passages of themselves, whose classes are the kinds of `own_passages`.
 
     Args:
-        odds: (K,) by which the odds of going on are multiplied.
-        rates: (K,) how often the data goes on.
-        usual_surplus: Tokens by which a sample may go on more often than that, over a stretch of its last PIECE_TOKENS, before the odds
-            fall further, by e for each token.
+        rates, odds_ratios, usual_surplus: See `SurplusLimit`. The surplus is that of the last PIECE_TOKENS: over a text of any length it
+            grows without end.
 
     Attributes:
-        odds: These; may be changed at any time.
-        fit: What counts how often the samples go on; None: nothing does.
-        next_tokens: (n,) the tokens that go on with passages, -1 for samples that follow none.
-        kinds: (n,) kinds of the passages, 0 for samples that follow none.
+        fit: What counts how often the samples continue passages; None: nothing does.
     """
 
-    def __init__(self, odds: Floats, rates: Doubles, usual_surplus: float, n: int) -> None:
-        self.odds, self._rates, self._usual_surplus = odds, rates, usual_surplus
-        self._surplus: Doubles = np.zeros(n)
-        # (n,) tokens by which each went on more often than the data so far, and (n, PIECE_TOKENS) the same before each of the last
-        # tokens. What was longer ago is forgotten: the surplus of a text of any length grows without end
+    def __init__(self, rates: Doubles, odds_ratios: Floats, usual_surplus: float, n: int) -> None:
+        super().__init__(n, rates, odds_ratios, usual_surplus, MAX_EXCESS)
+        # (n,) tokens by which each continued passages more often than the data so far, and the same before each of the last tokens
         self._sums: Doubles = np.zeros(n)
         self._sums_before: Doubles = np.zeros((n, PIECE_TOKENS))
         self._num_observed = 0
         self.fit: OddsFit | None = None
         self._passages: list[OwnPassage] = []
-        self.next_tokens, self.kinds = np.full(n, -1), np.zeros(n, dtype=np.int64)
 
-    def select(self, rows: Ints) -> OwnPassageRows:
-        """Those of samples (k,), by their numbers, of which each is taken once at most."""
-        selected = copy(self)
+    def select(self, rows: Ints) -> Self:
+        selected = super().select(rows)
+        selected._sums, selected._sums_before = self._sums[rows], self._sums_before[rows]
         selected._passages = [self._passages[row] for row in rows.tolist()]
-        selected._surplus, selected._sums = self._surplus[rows], self._sums[rows]
-        selected._sums_before = self._sums_before[rows]
-        selected.next_tokens, selected.kinds = self.next_tokens[rows], self.kinds[rows]
         return selected
 
     def read(self, ids: Ints) -> None:
-        """Read the samples so far, or their last tokens if the others have been read. ids: (n, t)."""
         if self._passages:
             for passage, token in zip(self._passages, ids[:, -1].tolist(), strict=True):
                 passage.read(token)
@@ -155,28 +147,25 @@ class OwnPassageRows:
         else:
             self._passages = [_read(row) for row in ids]
         self.next_tokens = np.array([passage.next_token for passage in self._passages], dtype=np.int64)
-        self.kinds = np.array([passage.kind for passage in self._passages], dtype=np.int64)
+        self.classes = np.array([passage.kind for passage in self._passages], dtype=np.int64)
+
+    def continuations(self, row: int) -> Ints:
+        return self.next_tokens[row : row + 1]
 
     def observe(self, tokens: Ints, is_counted: Bools) -> None:
         """Count the tokens (n,) that were drawn after the last `read`. is_counted: (n,) samples that have not ended."""
-        went_on = tokens == self.next_tokens
+        continued = tokens == self.next_tokens
         self._sums_before[:, self._num_observed % PIECE_TOKENS] = self._sums
         self._num_observed += 1
-        self._sums = self._sums + np.where(self.kinds > 0, went_on - self._rates[self.kinds], 0.0)
-        self._surplus = np.maximum(self._sums - self._sums_before.min(1), 0.0)
+        self._sums = self._sums + self.excess_of(np.arange(len(tokens)), continued)
+        self.surplus = np.maximum(self._sums - self._sums_before.min(1), 0.0)
         if self.fit is not None:
-            follows = is_counted & (self.kinds > 0)
-            self.fit.count(self.kinds[follows], went_on[follows])
+            follows = is_counted & self.is_following
+            self.fit.count(self.classes[follows], continued[follows])
             self.fit.num_tokens += int(is_counted.sum())
 
-    @property
-    def continuation_factors(self) -> Floats:
-        """(n,) by which the weights of `next_tokens` are multiplied."""
-        excess = np.maximum(self._surplus - self._usual_surplus, 0.0)
-        return (self.odds[self.kinds] * np.exp(-np.minimum(excess, MAX_EXCESS))).astype(np.float32)
-
-    def lowered(self, expert_weights: Doubles, network: Floats, uniform: Floats) -> LoweredTokens:
-        """The tokens that go on with passages, as context mixing draws them.
+    def lowered_tokens(self, expert_weights: Doubles, network: Floats, uniform: Floats) -> LoweredTokens:
+        """The tokens that continue passages, as context mixing draws them.
 
         Args:
             expert_weights: (n, 3) of contexts and network together, of the network and of the uniform distribution.
@@ -188,53 +177,41 @@ class OwnPassageRows:
         tokens, shares = self.next_tokens, expert_weights / expert_weights.sum(1, keepdims=True)  # (n,), (n, 3)
         # Of samples without one it is that of the last token, which nobody asks for
         remainders = shares[:, 1] * network[np.arange(len(tokens)), tokens] + shares[:, 2] * uniform[tokens]  # (n,)
-        return LoweredTokens(tokens, self.continuation_factors, shares[:, 0].copy(), remainders)
-
-    def lower_weights(self, weights: Floats, rows: Ints | None = None) -> Floats:
-        """Weights (k, V) of the next tokens of samples (k,), None for all; those that go on with passages are lowered."""
-        tokens, factors = self.next_tokens, self.continuation_factors
-        if rows is not None:
-            tokens, factors = tokens[rows], factors[rows]
-        lowered = np.flatnonzero((tokens >= 0) & (factors < 1.0))
-        if not len(lowered):
-            return weights
-        weights = weights.copy()
-        weights[lowered, tokens[lowered]] *= factors[lowered]
-        return weights
+        return LoweredTokens(tokens, self.ratios.astype(np.float32), shares[:, 0].copy(), remainders)
 
 
 class OddsFit:
-    """Finds the odds with which samples go on with passages of their own as often as data does.
+    """Finds the odds ratios with which samples continue passages of their own as often as data does.
 
     Args:
-        rates: (K,) how often the data goes on.
-        odds: (K,) those to begin with.
+        rates: (K,) how often the data does.
+        odds_ratios: (K,) those to begin with.
 
     Attributes:
-        odds: (K,) those found so far.
+        odds_ratios: (K,) those found so far.
         num_tokens: Drawn in samples that are watched.
     """
 
-    def __init__(self, rates: Doubles, odds: Floats) -> None:
+    def __init__(self, rates: Doubles, odds_ratios: Floats) -> None:
         self._rates = rates
-        self.odds, self.num_tokens = odds.copy(), 0
-        self._tallies = np.zeros((len(rates), 2), dtype=np.int64)  # since the odds of a kind were changed
+        self.odds_ratios, self.num_tokens = odds_ratios.copy(), 0
+        self._tallies = np.zeros((len(rates), 2), dtype=np.int64)  # since the ratio of a kind was changed
         self._is_fitted = np.zeros(len(rates), dtype=bool)
 
-    def count(self, kinds: Ints, went_on: Bools) -> None:
-        """Count places at which samples could go on. kinds: (k,) of them, went_on: (k,) whether they did."""
+    def count(self, kinds: Ints, continued: Bools) -> None:
+        """Count passages that samples could continue. kinds: (k,) of them, continued: (k,) whether they did."""
         np.add.at(self._tallies[:, 0], kinds, 1)
-        np.add.at(self._tallies[:, 1], kinds[went_on], 1)
+        np.add.at(self._tallies[:, 1], kinds[continued], 1)
 
     def update(self) -> None:
-        """Change the odds of kinds with which samples went on too often, or too seldom after they were lowered."""
-        num, num_on = self._tallies.T.astype(np.float64)
-        excess = num_on - num * self._rates
+        """Change the ratios of kinds that samples continued too often, or too seldom after they were lowered."""
+        num, num_continued = self._tallies.T.astype(np.float64)
+        excess = num_continued - num * self._rates
         deviations = np.sqrt(num * self._rates * (1.0 - self._rates))
         # And one more: one hit at one place is many deviations where data hardly ever goes on, and is asked about after each turn
-        is_certain = np.abs(excess) > MIN_EXCESS * deviations + 1.0
-        changed = np.flatnonzero(is_certain & ((excess > 0) | (self.odds < 1.0)) & (num > 0))
-        target_rates, sample_rates = self._rates[changed], (num_on[changed] + 0.5) / (num[changed] + 1.0)
+        is_certain = np.abs(excess) > MIN_DEVIATIONS * deviations + 1.0
+        changed = np.flatnonzero(is_certain & ((excess > 0) | (self.odds_ratios < 1.0)) & (num > 0))
+        target_rates, sample_rates = self._rates[changed], (num_continued[changed] + 0.5) / (num[changed] + 1.0)
         ratios = target_rates / (1.0 - target_rates) / (sample_rates / (1.0 - sample_rates))
         factors = np.clip(ratios, 1.0 / MAX_CHANGE, MAX_CHANGE)
         # Before any is changed, so that none gets the change of a shorter one on top of its own
@@ -243,11 +220,11 @@ class OddsFit:
             self._multiply(kind, factor)
 
     def _multiply(self, kind: int, factor: float) -> None:
-        """Change the odds of a kind, and with it those of longer passages that were too few so far."""
-        odds, stop = np.clip(self.odds[kind] * factor, MIN_ODDS, 1.0), kind + 1
+        """Change the ratio of a kind, and with it those of longer passages that were too few so far."""
+        ratio, stop = np.clip(self.odds_ratios[kind] * factor, MIN_ODDS_RATIO, 1.0), kind + 1
         while (stop - 1) % NUM_LENGTHS and not self._is_fitted[stop]:
             stop += 1
-        self.odds[kind:stop], self._tallies[kind:stop] = odds, 0
+        self.odds_ratios[kind:stop], self._tallies[kind:stop] = ratio, 0
 
 
 def _rates(tallies: Ints) -> Doubles:

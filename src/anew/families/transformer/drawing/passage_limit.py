@@ -1,10 +1,9 @@
 """Samples of running text repeat passages of the training text no longer than held-out text does.
 
 Cuts such as min-p cut what leaves a passage: each such token is improbable, though together they are not, so that passages are
-hardly ever left. So the tokens that continue a passage are drawn as often as without cuts, and in a sample hardly more often than
-held-out text goes on with passages of the same lengths: beyond that, what leaves a passage becomes more probable, but never where it
-is nearly impossible, as before the only bracket that can close. The cuts compare tokens only among those that go on, and among those
-that leave.
+hardly ever left. So the cuts compare tokens only among those that continue a passage, and among those that leave it, and passages are
+continued as often as without cuts, but hardly more often than held-out text continues those of the same lengths: beyond that, what
+leaves a passage becomes more probable, but never where it is nearly impossible, as before the only bracket that can close.
 
 Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, N tokens of the training text.
 """
@@ -12,8 +11,8 @@ Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, N tokens
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,21 +21,24 @@ from torch import Tensor, nn
 from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.core.specs import Batch
 from anew.estimators.passages import MAX_PASSAGE, NO_PASSAGE, PassageIndex, continuation_rates
+from anew.families.transformer.drawing.surplus_limit import SurplusLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.families.transformer.sweep_sequences import documents_of
 
-Cut = Callable[["Floats"], "Floats"]  # weights (k, V) without the tokens that the settings do not allow
-# Odds that a passage is left are multiplied by e for each token that a sample went on more often than held-out text does, and at
-# most by this. A sample that must leave where the model allows only one token goes on with nonsense. 5 is enough to go on as often as
-# held-out text does, and with 20 fewer samples were valid JSON (docs/log.md, 2026-11-29)
-MAX_ODDS = 5.0
+Cut = Callable[
+    [Floats], Floats
+]  # weights (k, V) without the tokens that the settings do not allow; some stay in each row
+# By which the odds that a passage is left are multiplied at most. A sample that must leave where the model allows only one token goes on
+# with nonsense. 5 is enough to continue passages as often as held-out text, and with 20 fewer samples were valid JSON (docs/log.md,
+# 2026-11-29)
+MAX_ODDS_RATIO = 5.0
 
 
 class PassageLimit(FittedBuffers):
-    """How often held-out text goes on with passages, as a buffer, and the training text where no other head keeps it.
+    """How often held-out text continues passages, as a buffer, and the training text where no other head keeps it.
 
     Args:
-        head: The head that keeps the training text; None if it is kept here.
+        head: The head that may keep the training text; None if it is kept here.
     """
 
     dtypes: Mapping[str, torch.dtype] = {"text": torch.int32, "rates": torch.float32}
@@ -47,18 +49,16 @@ class PassageLimit(FittedBuffers):
         self._documents: list[Ints] = []
         self._index: PassageIndex | None = None
 
-    def keep(self, sequences: Iterable[Ints]) -> list[Ints]:
-        """The sequences of a training text, which is kept."""
-        sequences = list(sequences)
-        text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
-        self.set_buffers({"text": text})
-        return sequences
+    def keep(self, sequences: Sequence[Ints]) -> None:
+        """Keep the sequences of a training text."""
+        self.set_buffers({"text": np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)})
 
     def watched(self, sweep: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield the batches of held-out documents, which are kept until `fit`."""
+        """Yield the batches of held-out documents, which are kept until `fit` if there is a training text."""
         self._documents = []
         for batch in sweep:
-            self._documents += documents_of(batch)
+            if self._text is not None:
+                self._documents += documents_of(batch)
             yield batch
 
     def fit(self) -> None:
@@ -83,8 +83,8 @@ class PassageLimit(FittedBuffers):
     @property
     def _text(self) -> Tensor | None:
         """(N,) the training text; None before it is counted, and in checkpoints of runs that did not keep it."""
-        text: Tensor | None = (*self._heads, self)[0]._buffers.get("text")
-        return text
+        texts = (module._buffers.get("text") for module in (*self._heads, self))
+        return next((text for text in texts if text is not None), None)
 
     @property
     def index(self) -> PassageIndex:
@@ -93,78 +93,70 @@ class PassageLimit(FittedBuffers):
             self._index = PassageIndex(self._text.cpu().numpy())
         return self._index
 
-    def rows(self, n: int) -> PassageRows | None:
-        """The passages of n samples of which nothing has been read; None if it is not known how often held-out text goes on."""
+    def start(self, n: int) -> TextSurplusLimit | None:
+        """The limit of n samples of which nothing has been read; None if it is not known how often held-out text continues passages."""
         if "rates" not in self._buffers:
             return None
-        return PassageRows(self.index, self.get_buffer("rates").cpu().numpy(), n)
+        return TextSurplusLimit(self.index, self.get_buffer("rates").cpu().numpy().astype(np.float64), n)
 
 
-class PassageRows:
-    """The passages that n samples follow.
+class TextSurplusLimit(SurplusLimit):
+    """The limit of n samples on passages of the training text, whose classes are their lengths.
 
     Args:
         index: All passages of the training text.
         rates: (MAX_PASSAGE + 1,) how often held-out text continues passages, by length.
     """
 
-    def __init__(self, index: PassageIndex, rates: Floats, n: int) -> None:
-        self._index, self._rates = index, rates
-        self._num_read = -1
+    def __init__(self, index: PassageIndex, rates: Doubles, n: int) -> None:
+        super().__init__(n, rates, np.ones(len(rates), dtype=np.float32), 0.0, math.log(MAX_ODDS_RATIO))
+        self._index, self._num_read = index, -1
         self._passages = [NO_PASSAGE] * n
-        self._followers: list[Ints] = []
-        # (n,) lengths of passages; the only token that continues each, else -1
-        self._lengths = self._single = np.zeros(0, dtype=np.int64)
-        # Times that each sample has continued passages more often than held-out text does
-        self._surplus: Doubles = np.zeros(n)
+        self._continuations: list[Ints] = []
 
-    def select(self, rows: Ints) -> PassageRows:
-        """Those of samples (k,), by their numbers; to be read before anything else is asked."""
-        selected = copy(self)
+    def select(self, rows: Ints) -> Self:
+        selected = super().select(rows)
         selected._passages = [self._passages[row] for row in rows.tolist()]
-        selected._surplus = self._surplus[rows]
         return selected
 
     def read(self, ids: Ints) -> None:
-        """Find the passages that end the samples. ids: (n, t)."""
         recent, follows_last = ids[:, -MAX_PASSAGE:], ids.shape[1] == self._num_read + 1
         self._passages = self._index.after(self._passages, recent) if follows_last else self._index.endings(recent)
         self._num_read = ids.shape[1]
-        self._followers = [self._index.followers(passage) for passage in self._passages]
-        self._lengths = np.array([passage.length for passage in self._passages], dtype=np.int64)
-        self._single = np.array([tokens[0] if len(tokens) == 1 else -1 for tokens in self._followers], dtype=np.int64)
+        self._continuations = [self._index.followers(passage) for passage in self._passages]
+        self.classes = np.array([passage.length for passage in self._passages], dtype=np.int64)
+        self.next_tokens = np.array([row[0] if len(row) == 1 else -1 for row in self._continuations], dtype=np.int64)
 
-    @property
-    def is_following(self) -> Bools:
-        """(n,) whether samples follow a passage."""
-        follows: Bools = self._lengths > 0
-        return follows
+    def continuations(self, row: int) -> Ints:
+        return self._continuations[row]
 
     @property
     def has_several_continuations(self) -> Bools:
         """(n,) whether samples follow passages with several continuations."""
-        has_several: Bools = (self._lengths > 0) & (self._single < 0)
-        return has_several
+        return self.is_following & (self.next_tokens < 0)
 
-    def limited(self, weights: Floats, rows: Ints, cut: Cut, has_left: Bools | None = None) -> Floats:
-        """Weights from which the next tokens are drawn.
+    def cut_apart(self, weights: Floats, rows: Ints, cut: Cut, has_left: Bools | None = None) -> Floats:
+        """Weights from which the next tokens are drawn. Counts how probable it was that passages are continued.
 
         Args:
             weights: (k, V) in proportion to the probabilities without cuts.
             rows: (k,) samples; each may be asked once a token.
-            cut: The cuts; gives each row some token.
+            cut: The cuts.
             has_left: (k,) rows of which it has been decided that they leave their passage; None: none.
 
         Returns:
             (k, V).
         """
-        goes_on = np.zeros(weights.shape, dtype=bool)
+        weights = self.lower(weights, rows)
+        continues = np.zeros(weights.shape, dtype=bool)
         for i, row in enumerate(rows.tolist()):
-            goes_on[i, self._followers[row]] = True
-        parts = [np.where(goes_on, weights, 0.0).astype(np.float32), np.where(goes_on, 0.0, weights).astype(np.float32)]
+            continues[i, self.continuations(row)] = True
+        parts = [np.where(is_part, weights, np.float32(0.0)) for is_part in (continues, ~continues)]
         sums = np.stack([part.sum(1, dtype=np.float64) for part in parts])  # (2, k)
-        share = self._count_taken(rows, sums[0] / sums.sum(0))
-        share = np.where(sums[1] == 0.0, 1.0, share if has_left is None else np.where(has_left, 0.0, share))
+        share = sums[0] / sums.sum(0)
+        self.surplus[rows] += self.excess_of(rows, share)
+        if has_left is not None:
+            share = np.where(has_left & (sums[1] > 0.0), 0.0, share)
         # A part without tokens has no share, but cuts need weights
         truncated = [
             cut(np.where(total[:, None] > 0.0, part, weights)) for part, total in zip(parts, sums, strict=True)
@@ -182,29 +174,16 @@ class PassageRows:
             uniform: (n,) in [0, 1), which decide.
 
         Returns:
-            (n,) samples whose token goes on and stays; those of which it was decided that they leave their passage; and numbers
-            that are uniform in [0, 1) again for all that did not stay.
+            (n,) samples whose token continues a passage and stays; those of which it was decided that they leave their passage; and
+            numbers that are uniform in [0, 1) again for all that did not stay.
         """
-        goes_on = (self._single >= 0) & (tokens == self._single)
-        limit = np.ones(len(tokens))
-        limit[goes_on] = self._share(np.flatnonzero(goes_on), probabilities[goes_on]) / probabilities[goes_on]
-        stays = goes_on & (uniform < limit)
-        self._count_taken(np.flatnonzero(stays), probabilities[stays])
-        refused = goes_on & ~stays
-        again = uniform.copy()
-        again[refused] = (uniform[refused] - limit[refused]) / (1.0 - limit[refused])
-        return stays, (self._single >= 0) & ~stays, np.minimum(again, 1.0 - 2.0**-24).astype(np.float32)
-
-    def _share(self, rows: Ints, shares: Doubles) -> Doubles:
-        """(k,) the probability that tokens which go on get, where it would be `shares` without a limit."""
-        odds = np.exp(np.clip(self._surplus[rows], 0.0, math.log(MAX_ODDS)))
-        share: Doubles = shares / (shares + (1.0 - shares) * odds)
-        return share
-
-    def _count_taken(self, rows: Ints, shares: Doubles) -> Doubles:
-        """As `_share`, and count it, against how often held-out text goes on."""
-        taken = self._share(rows, shares)
-        lengths = self._lengths[rows]
-        # Outside of a passage, at length 0, nothing counts, though the rates have an entry for it
-        self._surplus[rows] += np.where(lengths > 0, taken - self._rates[lengths], 0.0)
-        return taken
+        has_single = self.next_tokens >= 0
+        continues = np.flatnonzero(has_single & (tokens == self.next_tokens))
+        p, ratios = probabilities[continues], self.ratios[continues]
+        kept, is_kept, again = ratios / (p * ratios + 1.0 - p), np.zeros(len(tokens), dtype=bool), uniform.copy()
+        is_kept[continues] = uniform[continues] < kept
+        stays = is_kept[continues]
+        self.surplus[continues[stays]] += self.excess_of(continues[stays], (p * kept)[stays])
+        refused = continues[~stays]
+        again[refused] = (uniform[refused] - kept[~stays]) / (1.0 - kept[~stays])
+        return is_kept, has_single & ~is_kept, np.minimum(again, 1.0 - 2.0**-24).astype(np.float32)

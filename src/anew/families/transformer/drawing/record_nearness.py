@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from anew.core.arrays import Ints
 from anew.core.specs import SampleRequest
 from anew.estimators.alignment_experts import AlignmentIndex
 from anew.families.transformer.config import TransformerSampling
-from anew.families.transformer.drawing.sampler import Ints, SampledFamily, TokenSampler
+from anew.families.transformer.drawing.sampler import TokenSampler
+from anew.families.transformer.parts import TransformerParts
 
 NUM_DRAWN = 32  # samples, which take a second
 NUM_HELD_OUT = 64  # records that they are compared with; chosen
@@ -26,7 +28,7 @@ MAX_NEARER = 0.25
 
 
 def draws_copies(
-    family: SampledFamily, records: AlignmentIndex, held_out: Sequence[Ints], classes: Sequence[int]
+    family: TransformerParts, records: AlignmentIndex, held_out: Sequence[Ints], classes: Sequence[int]
 ) -> bool:
     """Whether far more samples than held-out records are near to a training record.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,20 +17,13 @@ from torch.nn import functional
 from anew.core.arrays import Bools, Ints
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
-from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.drawing.known_records import KnownRecords
-from anew.families.transformer.drawing.sampler import SampledFamily, TokenSampler
+from anew.families.transformer.drawing.sampler import TokenSampler
+from anew.families.transformer.parts import TransformerParts
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
-
-
-class RecordFamily(SampledFamily, Protocol):
-    """The part of a family of records that sampling uses."""
-
-    known: KnownRecords | None
-    mixer: NgramMixer | None
 
 
 class RecordSampler:
@@ -53,15 +45,14 @@ class RecordSampler:
 
     def __init__(
         self,
-        family: RecordFamily,
+        family: TransformerParts,
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
     ) -> None:
         self.family, self.request, self.sampling, self.keys = family, request, sampling, keys
-        is_avoided = sampling.avoid_known and family.known is not None and family.known.is_fitted
-        self.known = family.known if is_avoided else None
-        self.shortest = 0 if sampling.max_tokens or family.mixer is None else family.mixer.ends.shortest
+        self.known = family.known if sampling.avoid_known and family.known.is_fitted else None
+        self.shortest = 0 if sampling.max_tokens else family.mixer.ends.shortest
 
     def __iter__(self) -> Iterator[Tensor]:
         sampler = TokenSampler(self.family, self.request, self.sampling, self.keys)

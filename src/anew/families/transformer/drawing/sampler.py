@@ -6,107 +6,34 @@ Legend for shapes: n samples, L tokens so far, V vocabulary.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Bools, Floats, Ints
 from anew.core.machine.threads import one_thread
 from anew.core.random import sample_generator
-from anew.core.specs import SampleRequest, Tokens
+from anew.core.specs import SampleRequest
 from anew.errors import RunError
 from anew.families.base import NOT_FINITE
 from anew.families.transformer.config import TransformerSampling
+from anew.families.transformer.contexts.context_head import ContextHead
+from anew.families.transformer.contexts.context_state import ContextState
 from anew.families.transformer.counts.mixing import softmax
-from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit, OwnPassageRows
-from anew.families.transformer.drawing.passage_limit import PassageLimit, PassageRows
+from anew.families.transformer.drawing.context_drawing import MIN_WEIGHT, draw_next
 from anew.families.transformer.drawing.whole_characters import MAX_BYTES_TO_COME, whole_characters
+from anew.families.transformer.parts import TransformerParts
+from anew.families.transformer.token_mixer import RowState, TokenMixer
 from anew.functional import token_choice
-from anew.nets.decoder import Decoder
 from anew.nets.incremental import CachedDecoder, make_incremental
 
 # Random numbers of a sample that are drawn at once: a call of PyTorch for each would take longer than the number itself.
 UNIFORMS_AT_ONCE = 64
 # Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
-# Of all allowed tokens together, from which they are drawn by their own weights; chosen
-MIN_WEIGHT = np.float32(1e-30)
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-NetworkOf = Callable[[slice], Floats]  # log-probabilities of the network for some rows of a prompt
-
-
-class RowState(Protocol):
-    """State of n samples that grow together. Only the mixer that made it can use it."""
-
-    def select(self, rows: Ints) -> RowState: ...
-
-    def observe(self, tokens: Ints, is_drawn: bool = True) -> None: ...
-
-    def match_error_rates(self) -> None: ...
-
-    def weights_if_accepted(self, weights: Floats) -> Floats: ...
-
-
-class TokenMixer(Protocol):
-    """Statistical models whose probabilities are mixed with the network's."""
-
-    @property
-    def is_fitted(self) -> bool: ...
-
-    def unigram(self) -> Floats: ...
-
-    def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats: ...
-
-    def draw(
-        self,
-        ids: Ints,
-        logits: Floats,
-        state: RowState,
-        uniform: Floats,
-        allowed: Floats | None = None,
-        own_passages: OwnPassageRows | None = None,
-    ) -> Ints: ...
-
-    def draw_min_p(
-        self,
-        ids: Ints,
-        logits: Floats,
-        state: RowState,
-        uniforms: tuple[Floats, Floats],
-        min_p: float,
-        allowed: Floats | None = None,
-        passages: PassageRows | None = None,
-        own_passages: OwnPassageRows | None = None,
-    ) -> Ints: ...
-
-    def read_prompt(
-        self,
-        ids: Ints,
-        num_known: int,
-        network_of: NetworkOf,
-        adapts: bool = True,
-        labels: Ints | None = None,
-    ) -> RowState: ...
-
-
-class SampledFamily(Protocol):
-    """The part of the family that sampling uses."""
-
-    spec: Tokens
-    net: Decoder
-    passages: PassageLimit | None
-    own_passages: OwnPassageLimit | None
-    num_label_tokens: int
-
-    @property
-    def token_mixer(self) -> TokenMixer | None: ...
-
-    def label_ids(self, labels: Tensor | None, n: int) -> Tensor: ...
 
 
 class TokenSampler:
@@ -129,7 +56,7 @@ class TokenSampler:
 
     def __init__(
         self,
-        family: SampledFamily,
+        family: TransformerParts,
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
@@ -149,16 +76,13 @@ class TokenSampler:
         self.sources = [sample_generator(seed, "draw", index, *attempts) for seed, index in keys]
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
-        cuts_only_min_p = (s.temperature, s.top_k, s.top_p) == (1.0, 0, 1.0)
-        self.is_unfiltered = cuts_only_min_p and s.min_p == 0.0
-        self.is_direct = cuts_only_min_p  # mixers draw such tokens themselves, without the probabilities of all
         self.mixer = family.token_mixer
+        self.cuts_only_min_p = (s.temperature, s.top_k, s.top_p) == (1.0, 0, 1.0)
+        self.is_unfiltered = self.cuts_only_min_p and s.min_p == 0.0
         self.is_greedy = s.temperature == 0.0 or s.top_k == 1
         self.matches_error_rates = s.match_error_rates and not self.is_greedy
-        limit = None if self.is_unfiltered or self.is_greedy else family.passages
-        self.passages = None if limit is None else limit.rows(request.n)
-        own_limit = family.own_passages if self.matches_error_rates else None
-        self.own_passages = None if own_limit is None else own_limit.rows(request.n)
+        self.passages = None if self.is_unfiltered or self.is_greedy else family.passages.start(request.n)
+        self.own_passages = family.own_passages.start(request.n) if self.matches_error_rates else None
         self.prompt = self._prompt_ids()
         self.label_ids: Ints | None = None  # (n,)
         if family.num_label_tokens:
@@ -233,10 +157,8 @@ class TokenSampler:
         """Go on with these samples (k,) only, by their numbers among the present ones."""
         if self.mixer is not None:
             self.state = self.state.select(rows)
-        if self.passages is not None:
-            self.passages = self.passages.select(rows)
-        if self.own_passages is not None:
-            self.own_passages = self.own_passages.select(rows)
+        self.passages = None if self.passages is None else self.passages.select(rows)
+        self.own_passages = None if self.own_passages is None else self.own_passages.select(rows)
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
@@ -305,43 +227,42 @@ class TokenSampler:
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
         if not np.isfinite(logits).all():  # compiled loops would read past their tables
             raise RunError(NOT_FINITE)
-        is_direct = self.is_direct and self.mixer is not None and prompt_ids is None
+        is_direct = prompt_ids is None and self.cuts_only_min_p and isinstance(self.mixer, ContextHead)
         if self.keeps_weights or not is_direct:
             self.weights = self._mix(logits, ids)
         if prompt_ids is not None:
             return prompt_ids
-        if self.passages is not None:
-            self.passages.read(ids)
-        if self.own_passages is not None:
-            self.own_passages.read(ids)
-        if is_direct and self.mixer is not None:  # with weights, too, so that the tokens are the same as without
-            return self._draw(self.mixer, ids, logits)
-        return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
-
-    def _draw(self, mixer: TokenMixer, ids: Ints, logits: Floats) -> Ints:
-        """(n,) tokens that the mixer draws; see `is_direct`."""
-        if self.is_unfiltered:
-            return mixer.draw(ids, logits, self.state, self._uniform(), self.allowed, self.own_passages)
-        uniforms = (self._uniform(), self._uniform())
-        limits = (self.allowed, self.passages, self.own_passages)
-        return mixer.draw_min_p(ids, logits, self.state, uniforms, self.sampling.min_p, *limits)
+        for limit in (self.passages, self.own_passages):
+            if limit is not None:
+                limit.read(ids)
+        uniform = self._uniform()
+        # A second number is for mixers that draw without the probabilities of all tokens
+        second = uniform if self.mixer is None or self.is_unfiltered or not self.cuts_only_min_p else self._uniform()
+        if (
+            isinstance(self.mixer, ContextHead) and is_direct
+        ):  # with weights, too, so that the tokens are the same as without
+            assert isinstance(self.state, ContextState)
+            limits = (self.allowed, self.passages, self.own_passages)
+            return draw_next(self.mixer, logits, self.state, (uniform, second), self.sampling.min_p, *limits)
+        return token_choice.sample_tokens(self._filtered(self.weights), uniform)
 
     def _filtered(self, weights: Floats) -> Floats:
-        """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
-        if self.mixer is not None:
+        """(n, V) weights from which the next tokens are drawn; rows need not sum to 1."""
+        rows = np.arange(len(weights))
+        if self.mixer is not None and isinstance(self.state, ContextState):
             weights = self.state.weights_if_accepted(weights)
         if self.own_passages is not None:
-            weights = self.own_passages.lower_weights(weights)
-        if self.is_unfiltered:
-            return self._only_allowed(weights)
+            weights = self.own_passages.lower(weights, rows)
         weights = self._only_allowed(weights)  # before the cuts, which count tokens
-        if self.passages is None:
-            return self._cut(weights)
-        return self.passages.limited(weights, np.arange(len(weights)), self._cut)
+        if self.is_unfiltered:
+            return weights
+        return self._cut(weights) if self.passages is None else self.passages.cut_apart(weights, rows, self._cut)
 
     def _cut(self, weights: Floats) -> Floats:
-        """(n, V) probabilities after temperature and cuts."""
+        """(n, V) weights after temperature and cuts."""
         s = self.sampling
+        if self.cuts_only_min_p:
+            return token_choice.above_min_p(weights, s.min_p)
         probabilities = weights / weights.sum(1, keepdims=True)
         filtered: Floats = token_choice.filter_probabilities(
             torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
@@ -371,8 +292,8 @@ class TokenSampler:
 
         num_known = unread.shape[1] - num_labels
         state = mixer.read_prompt(ids, num_known, network_of, self.is_unfiltered, labels)
-        if self.matches_error_rates:
-            state.match_error_rates()
+        if isinstance(mixer, ContextHead) and isinstance(state, ContextState) and self.matches_error_rates:
+            state.accepted = mixer.accepted_errors
         return state if len(ids) == self.request.n else state.select(np.zeros(self.request.n, dtype=np.int64))
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:
@@ -397,7 +318,7 @@ def allowed_tokens(rare: range, vocab_size: int, prompt: Ints) -> Floats | None:
     return allowed
 
 
-def has_any(prompt: Ints, tokens: range) -> NDArray[np.bool_]:
+def has_any(prompt: Ints, tokens: range) -> Bools:
     """(n,) whether a prompt (n, L) has any of these tokens."""
-    is_there: NDArray[np.bool_] = np.any((prompt >= tokens.start) & (prompt < tokens.stop), axis=1)
+    is_there: Bools = np.any((prompt >= tokens.start) & (prompt < tokens.stop), axis=1)
     return is_there

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from anew.data.formats.by_range import FileInStore
-from anew.data.formats.partial_files import ABANDONED_SECONDS, PartialFile
+from anew.data.sources.parquet import ABANDONED_SECONDS, PartialFile
 
 CONTENT = bytes(range(256)) * 8
 

@@ -1,0 +1,31 @@
+"""Key fields in which most samples have a value of a training record, when they are drawn for the first time.
+
+There the values are used up in a way that `find_key_fields` does not see, or the model copies. To draw all of those samples again would
+fill the gaps of the data with preference, and take several times as long.
+"""
+
+from __future__ import annotations
+
+from anew.families.base import RequestOf
+from anew.families.transformer.config import TransformerSampling
+from anew.families.transformer.drawing.sampler import TokenSampler
+from anew.families.transformer.parts import TransformerParts
+
+NUM_DRAWN = 64  # samples, which tell a share of .35 from one half: more than half are known with a chance of .005
+MAX_KNOWN = 0.5  # share of samples with a known value up to which they are drawn again
+SEED = 2**31 - 1  # not one that users are likely to take
+
+
+def leave_out_recurring_keys(family: TransformerParts, request_of: RequestOf) -> None:
+    """Draw samples, and let all later ones have known values in the key fields in which most of these have one.
+
+    request_of: See `Family.calibrate_drawing`.
+    """
+    known = family.known
+    if not known.key_fields:
+        return
+    request = request_of(NUM_DRAWN, SEED)
+    sampler = TokenSampler(family, request, request.sampling_as(TransformerSampling), request.sample_keys(SEED))
+    *_, draft = sampler
+    shares = known.known_shares(draft.numpy(), sampler.prompt)
+    known.leave_out_fields([field for field, share in shares.items() if share > MAX_KNOWN])

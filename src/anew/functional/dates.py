@@ -1,0 +1,102 @@
+"""How dates and times of day are written: their formats, and the number of days that each stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+ISO = ""  # instead of a pattern: what `datetime.fromisoformat` takes, with or without a time
+TIMES = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+DATES = (
+    "%Y%m%d",
+    "%Y-%m",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%d/%m/%Y",
+    "%d/%m/%y",
+    "%m/%d/%Y",
+    "%m/%d/%y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%b %d %Y",
+    "%a, %d %b %Y",
+    "%A, %d %B %Y",
+    "%A, %B %d, %Y",
+    "%a %b %d %H:%M:%S %Y",
+    "%d/%b/%Y:%H:%M:%S",
+)
+PATTERNS = (ISO, *TIMES, *DATES, *(f"{date} {time}" for date in DATES[2:-2] for time in TIMES))
+YEARS = range(1000, 2200)  # of digits alone that are dates: others are numbers
+TRIED = 40  # fields by which patterns are tried first; chosen
+# Least shares of dates among those, and among all fields (others may be frequent values: "never")
+LIKELY, DATED = 0.3, 0.5
+
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+_ONE_DIGIT = re.compile(r":\d(?!\d)")  # a score such as 3:2, which is not a time of day
+
+
+@dataclass(frozen=True)
+class DateFormat:
+    """How the fields of a column are written.
+
+    Attributes:
+        pattern: A pattern of `strptime`, or ISO.
+    """
+
+    pattern: str
+
+    def number(self, field: str) -> float | None:
+        """The days since the year 1, or since midnight for a time of day; None for what is not a date, such as the 30th of February."""
+        return _days(field, self.pattern)
+
+
+def date_format(fields: Sequence[str]) -> DateFormat | None:
+    """The format that the most of some fields have, if they are DATED or more of them; None if they are no dates."""
+    tried = fields[:: max(len(fields) // TRIED, 1)]
+    likely = [pattern for pattern in PATTERNS if _share(tried, pattern) >= LIKELY]
+    # Day and month are told apart by few fields, so that all are read
+    shares = {pattern: _share(fields, pattern) for pattern in likely}
+    best = max(shares, key=lambda pattern: shares[pattern], default=None)
+    return None if best is None or shares[best] < DATED else DateFormat(best)
+
+
+def _share(fields: Sequence[str], pattern: str) -> float:
+    """The share of fields that are dates of a pattern."""
+    return sum(_days(field, pattern) is not None for field in fields) / max(len(fields), 1)
+
+
+@lru_cache(maxsize=200_000)
+def _days(field: str, pattern: str) -> float | None:
+    """The days since the year 1, or since midnight; None for what is not written so: zeros before numbers, and case, may differ."""
+    text = field.strip()
+    if not any(map(str.isdigit, text)) or _ONE_DIGIT.search(text):
+        return None
+    try:
+        if pattern == ISO:
+            value = datetime.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
+        else:
+            value = datetime.strptime(text, pattern)
+    except ValueError:
+        return None
+    if value is None or (pattern != ISO and _plain(value.strftime(pattern)) != _plain(text)):
+        return None
+    if text.isdigit() and value.year not in YEARS:
+        return None
+    time = (value.hour * 3600.0 + value.minute * 60.0 + value.second + value.microsecond / 1e6) / 86_400.0
+    return time if pattern in TIMES else value.toordinal() + time
+
+
+def _plain(text: str) -> str:
+    """A date without zeros before its numbers, in small letters."""
+    return _LEADING_ZEROS.sub("", text).lower()

@@ -1,0 +1,53 @@
+"""How dates and times of day are written, and what is no date."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from anew.functional.dates import DateFormat, date_format
+
+DAY = timedelta(days=1)
+LEAP_DAY = float(date(2024, 2, 29).toordinal())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "field", "number"),
+    [
+        ("", "2024-02-29", LEAP_DAY),
+        ("", "2024-02-29T12:00:00Z", LEAP_DAY + 0.5),
+        ("", "2024-02-29 06:00", LEAP_DAY + 0.25),
+        ("", "2023-02-29", None),
+        ("", "20240229", None),
+        ("%Y%m%d", "20240229", LEAP_DAY),
+        ("%Y%m%d", "00240229", None),
+        ("%d.%m.%Y", "29.2.2024", LEAP_DAY),
+        ("%d.%m.%Y", "29.02.24", None),
+        ("%m/%d/%y", "2/29/24", LEAP_DAY),
+        ("%m/%d/%Y", "29/02/2024", None),
+        ("%d %b %Y", "29 FEB 2024", LEAP_DAY),
+        ("%B %d, %Y", "February 29, 2024", LEAP_DAY),
+        ("%H:%M", "18:00", 0.75),
+        ("%H:%M", "24:00", None),
+        ("%d.%m.%Y", "", None),
+    ],
+)
+def test_days(pattern: str, field: str, number: float | None) -> None:
+    assert DateFormat(pattern).number(field) == number
+
+
+def test_the_score_of_a_match_is_no_time_of_day() -> None:
+    assert date_format([f"{i % 5}:{i % 3}" for i in range(100)]) is None
+    assert date_format([f"{i % 5}:{i % 60:02d}" for i in range(100)]) is not None
+
+
+def test_the_format_of_a_column() -> None:
+    days = [date(2019, 1, 1) + i * 3 * DAY for i in range(200)]
+    assert date_format([f"{day:%m/%d/%Y}" for day in days]) == DateFormat("%m/%d/%Y")
+    assert date_format([f"{day:%d/%m/%Y}" for day in days]) == DateFormat("%d/%m/%Y")
+    assert date_format([f"{day.day}.{day.month}.{day.year}" for day in days]) == DateFormat("%d.%m.%Y")
+    assert date_format([f"{day:%Y-%m-%d}" if i % 3 else "never" for i, day in enumerate(days)]) == DateFormat("")
+    assert date_format([f"{i * 7919 % 90_000_000 + 10_000_000}" for i in range(200)]) is None  # numbers of customers
+    assert date_format([f"{i / 7:.2f}" for i in range(200)]) is None and date_format(["pen"] * 60) is None
+    assert date_format([]) is None
