@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from anew.evaluation.memorization.audit import AuditOptions
 from anew.evaluation.memorization.text_audit import audit_texts
 
 DOCUMENTS = 650  # of a draw, at most
@@ -41,10 +42,12 @@ CASES: tuple[tuple[str, Copy, float], ...] = (
 )
 
 
-def cases(folder: Path, null_runs: int, runs: int, first_seed: int) -> Iterator[dict[str, Any]]:
-    """How often copies are detected in each case; null runs have none."""
+def cases(
+    folder: Path, null_runs: int, runs: int, first_seed: int, chosen: Sequence[str] | None
+) -> Iterator[dict[str, Any]]:
+    """How often copies are detected in each case; null runs have none. chosen: names of cases; None: all."""
     texts = documents(folder)
-    for name, copy, rate in CASES:
+    for name, copy, rate in (case for case in CASES if chosen is None or case[0] in chosen):
         count, detected = (runs if rate else null_runs), 0
         for seed in range(first_seed, first_seed + count):
             rng = np.random.default_rng(seed)
@@ -53,5 +56,5 @@ def cases(folder: Path, null_runs: int, runs: int, first_seed: int) -> Iterator[
             train, held_out, samples = drawn[:first], drawn[first:second], drawn[second:]
             num_copies = round(rate * len(samples))
             samples[:num_copies] = [copy(train, rng) for _ in range(num_copies)]
-            detected += audit_texts(samples, train, held_out, seed=seed, controls=False).detected
+            detected += audit_texts(samples, train, held_out, options=AuditOptions(seed=seed, controls=False)).detected
         yield {"data": folder.name, "case": name, "runs": count, "anew": detected}

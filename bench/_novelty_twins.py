@@ -14,7 +14,7 @@ from anew.data.modality import Modality
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult
 
@@ -51,7 +51,14 @@ class Twins:
         copies = [train[i] for i in rng.choice(TRAIN, count, replace=False)]
         copies = [self.nearly[1](item, rng) for item in copies] if nearly else copies
         groups = np.array(keys([*train, *held_out]), dtype=np.uint64)
-        return audit(self.item_type, [*copies, *fresh[count:]], train, held_out, groups, seed=seed, controls=False)
+        return audit(
+            self.item_type,
+            [*copies, *fresh[count:]],
+            train,
+            held_out,
+            groups,
+            options=AuditOptions(seed=seed, controls=False),
+        )
 
 
 def keys(items: Sequence[Any]) -> list[int]:
@@ -118,11 +125,13 @@ def _crop(picture: Any, source: Source) -> Any:
     return picture[top : top + SIDE, left : left + SIDE]
 
 
-def cases(twins: Twins, null_runs: int, power_runs: int, first_seed: int) -> Iterator[dict[str, Any]]:
-    """How often copies are found: of none, and of shares of the samples, exact and nearly so."""
+def cases(
+    twins: Twins, null_runs: int, power_runs: int, first_seed: int, chosen: Sequence[str] | None
+) -> Iterator[dict[str, Any]]:
+    """How often copies are found: of none, and of shares of the samples, exact and nearly so. chosen: names of cases; None: all."""
     rows = [("none", 0.0, False, null_runs), *((f"{r:.0%} exact", r, False, power_runs) for r in (0.2, 0.05, 0.02))]
-    rows.append((f"5%, {twins.nearly[0]} changed", 0.05, True, power_runs))
-    for name, rate, nearly, runs in rows:
+    rows.append((f"5% with {twins.nearly[0]} changed", 0.05, True, power_runs))
+    for name, rate, nearly, runs in (row for row in rows if chosen is None or row[0] in chosen):
         results = [twins.run(rate, nearly, first_seed + run) for run in range(runs)]
         positive = [result for result in results if result.detected]
         yield {

@@ -5,7 +5,8 @@
 Rows of compressors (xz, PPMd, and zpaq where it is installed) say what they add for the last 10% to an archive of the rest.
 
 The text is split by position: the first 90% of the characters may be trained on, the whole last 10% is scored in nats
-per character of the original text, whatever the tokens. Without a checkout the same recipe runs on transformers' GPT-2.
+per character of the original text, whatever the tokens. With --passages N it is also scored in passages of N characters,
+each by itself. Without a checkout the same recipe runs on transformers' GPT-2.
 """
 
 from __future__ import annotations
@@ -43,6 +44,16 @@ def split(text: Path, folder: Path) -> Path:
         (folder / part).mkdir(parents=True, exist_ok=True)
         with open(folder / part / text.name, "w", encoding="utf-8", newline="") as out:
             out.write(piece)
+    return folder
+
+
+def passages(test: Path, folder: Path, length: int) -> Path:
+    """The text of a folder in passages of `length` characters, a file each; a last shorter one is left out."""
+    with open(next(test.glob("*.txt")), encoding="utf-8", newline="") as source:
+        content = source.read()
+    for number, start in enumerate(range(0, len(content) - length + 1, length)):
+        with open(folder / f"{number:05d}.txt", "w", encoding="utf-8", newline="") as out:
+            out.write(content[start : start + length])
     return folder
 
 
@@ -110,6 +121,12 @@ def reported(run: Path) -> float | None:
     return next((value * math.log(2) for value in bits if value is not None), None)
 
 
+def scored(arguments: argparse.Namespace, run: Path, texts: Path, cores: list[int]) -> dict[str, float]:
+    """Nats per character of the texts of a folder, each by itself, and their characters."""
+    scores = anew("score", run, texts, "--json", cores=cores, scratch=arguments.work).json()
+    return {"nats": float(scores["bits_per_character"]) * math.log(2), "characters": round(scores["characters"])}
+
+
 def trained(
     arguments: argparse.Namespace, text: Path, data: Path, cores: list[int], seed: int, measure: str, *options: str
 ) -> dict[str, Any]:
@@ -119,19 +136,21 @@ def trained(
     run, parts = place / "run", data / "parts"
     words = ["--run", run, "--seed", seed, *setting_words(arguments.set), *options]
     completed = anew("train", parts, *words, cores=cores, scratch=arguments.work)
-    scored = anew("score", run, parts / "test", "--json", cores=cores, scratch=arguments.work).json()
+    nats = scored(arguments, run, parts / "test", cores)
+    if arguments.passages:
+        folder = passages(parts / "test", fresh(place / "passages"), arguments.passages)
+        nats["nats_passages"] = scored(arguments, run, folder, cores)["nats"]
     seconds, steps = train_seconds(run)
     return {
         "text": text.name,
         "what": f"Anew, {measure}",
         "seed": seed,
         "cores": len(cores),
-        "nats": float(scored["bits_per_character"]) * math.log(2),
+        **nats,
         "train_seconds": seconds,
         "steps": steps,
         "wall": completed.wall,
         "cpu": completed.cpu,
-        "characters": round(scored["characters"]),
         "reported_kneser_ney": reported(run),
     }
 
@@ -207,6 +226,7 @@ def main() -> None:
         "--ratios", type=float, nargs="*", default=[10, 20, 40, 80], help="shares of the peer's time to try"
     )
     build.add_argument("--long", metavar="BUDGET", help="also one long run of the whole command, e.g. 30m")
+    build.add_argument("--passages", type=int, metavar="N", help="also score the test part in passages of N characters")
     build.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="which parts to run")
     arguments = build.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -232,6 +252,7 @@ def main() -> None:
         "seed",
         "cores",
         "nats",
+        "nats_passages",
         "nats_stride_32",
         "nats_half_stride",
         "train_seconds",

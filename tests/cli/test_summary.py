@@ -174,7 +174,7 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "  x.png: truncated",
         describe_trying(("gan", "vae")),
         "with --prefer quality: diffusion (best)",
-        "estimates of what a budget can train, and what its report can answer:",
+        "estimates of what a budget can train:",
         "   1 min: 1,000 parameters, about 10 steps, 0.5 passes over the data",
     ]
 

@@ -50,14 +50,17 @@ def test_styles_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    log, coloured, plain = io.StringIO(), Terminal(), Terminal()
-    terminal.write_spans([(EVIL, "bold green"), (" [b] ", "")], log)
-    terminal.write_spans([(EVIL, "bold green"), (" [b] ", "")], coloured)
+
+    def written(stream: io.StringIO, *spans: tuple[str, str]) -> str:
+        monkeypatch.setattr("sys.stdout", stream)
+        terminal.write_spans(spans)
+        return stream.getvalue()
+
+    assert written(io.StringIO(), (EVIL, "bold green"), (" [b] ", "")) == f"{printable(EVIL)} [b] \n"
+    coloured = written(Terminal(), (EVIL, "bold green"), (" [b] ", ""))
+    assert "\x1b[1;32m" in coloured and "\x1b[2J" not in coloured
     monkeypatch.setenv("NO_COLOR", "1")
-    terminal.write_spans([(EVIL, "green")], plain)
-    assert log.getvalue() == f"{printable(EVIL)} [b] \n"
-    assert "\x1b[1;32m" in coloured.getvalue() and "\x1b[2J" not in coloured.getvalue()
-    assert plain.getvalue() == f"{printable(EVIL)}\n"
+    assert written(Terminal(), (EVIL, "green")) == f"{printable(EVIL)}\n"
 
 
 def test_errors_show_names_escaped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

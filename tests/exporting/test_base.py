@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_nothing(
 def test_a_file_that_a_library_cut_short_leaves_nothing(tmp_path: Path) -> None:
     with (
         pytest.raises(anew.RunError, match=r"cannot write '.*out' \(7 requested and 3 written\)"),
-        new_folder(tmp_path / "out"),
+        new_folder(tmp_path / "out", None),
     ):
         raise OSError("7 requested and 3 written")
     assert not list(tmp_path.iterdir())

@@ -7,20 +7,20 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+from anew.server.service import event_stream
 from anew.server.worker import Channel
-from anew.studio_app.event_streams import stream
+from anew.studio_app.event_streams import task_events
 
 
 def lines_of(*events: dict[str, object]) -> list[dict[str, Any]]:
     """What a page gets of a task that sends these events."""
 
-    def make(_: object, channel: Channel[object]) -> Any:
-        for event in events:
-            channel.put(event)
-
     async def read() -> list[str]:
-        loaded: Any = SimpleNamespace(worker=SimpleNamespace(submit=lambda tasks: None, cancel=lambda tasks: None))
-        answer: Any = stream(loaded, make)
+        loaded = SimpleNamespace(worker=SimpleNamespace(submit=lambda tasks: None, cancel=lambda tasks: None))
+        task: Any = SimpleNamespace(loaded=loaded, channel=Channel())
+        for event in events:
+            task.channel.put(event)
+        answer: Any = event_stream(task_events(task))
         return [line async for line in answer.body_iterator]
 
     return [json.loads(line.removeprefix("data: "), parse_constant=lambda name: 1 / 0) for line in asyncio.run(read())]

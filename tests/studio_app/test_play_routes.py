@@ -18,6 +18,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import anew
+from anew.studio_app import play_routes
 from samples import TINY, clips, programs
 from studio_runs import client_of
 
@@ -195,6 +196,14 @@ def test_a_stretch_of_time_is_of_clips_and_sound(client: TestClient) -> None:
     name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["samples"]
     (fault,) = events(client, "sample", run=SHAPES, n=1, samples=name, stretch=[0.25, 0.75])
     assert "cannot fill in a stretch" in fault["error"]["message"]
+
+
+def test_a_mask_is_of_pixels(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask for a sound, which has no height, was called a bug in Anew."""
+    name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["samples"]
+    monkeypatch.setattr(play_routes, "fill_in_mode", lambda model: "stretch")
+    (fault,) = events(client, "sample", run=SHAPES, n=1, samples=name, mask="AAAA")
+    assert "are filled in by a stretch of time" in fault["error"]["message"]
 
 
 @pytest.mark.slow

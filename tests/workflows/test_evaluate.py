@@ -500,5 +500,5 @@ def test_the_data_is_closed_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda *arguments: 1 / 0)
     model: Any = SimpleNamespace(record=SimpleNamespace(data=None), folder=SimpleNamespace(path=Path()), item_spec=None)
     with pytest.raises(ZeroDivisionError):
-        evaluate_run(model, 4)
+        evaluate_run(model, 4, limit=None)
     assert closed

@@ -83,7 +83,7 @@ def test_samples_are_compared_with_validation_items_where_the_test_part_is_small
     assert held_out_size(data) == n_test + n_validation >= 140
     assert sorted(held_out_items(data, 1_000)) == sorted(data.text("test") + data.text("validation"))
     assert sorted(held_out_items(data, n_test)) == sorted(data.text("test"))
-    assert len(held_out_labels(data, n_test + 5)[1]) == len(held_out_items(data, n_test + 5)) == n_test + 5
+    assert len(held_out_labels(data, n_test + 5, 0)[1]) == len(held_out_items(data, n_test + 5)) == n_test + 5
 
 
 def test_a_test_part_of_the_users_own_is_compared_with_alone(tmp_path: Path) -> None:

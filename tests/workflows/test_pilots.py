@@ -198,4 +198,4 @@ def test_too_few_items_to_judge_by_and_sound_are_not_tried(tmp_path: Path) -> No
         assert len(choices) == 2
         assert pilots.affordable_seconds(request, train_config_of(request), dataset, choices) == 0.0
     for dataset in opened(tones(tmp_path / "sound")):
-        assert contenders(dataset) == []
+        assert contenders(dataset, "quality") == []

@@ -17,7 +17,7 @@ def write(run: Path, measured: int, text: str, answers: int = 3) -> tuple[Path, 
     """A report as an evaluation writes it; where it went, and what was said."""
     messages = Lines()
     report = EvaluationReport.of([], run="run", family="gan", modality="image")
-    basis = replace(basis_of(run, report, 1000, False), answers=answers, measured=measured)
+    basis = replace(basis_of(run, report, 1000, False, None), answers=answers, measured=measured)
     out, _ = make_room(run, basis, messages)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps({"text": text, "scores": [], "basis": asdict(basis)}))

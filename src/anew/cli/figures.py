@@ -100,12 +100,15 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
         if arguments.run is not None and arguments.out is None and "://" in arguments.run:
             print_lines([[("kept at  ", "bold"), (f"{arguments.run.rstrip('/')}/{report.folder.name}", "")]])
     for outcome in outcomes:
-        print_lines([[("passed   " if outcome.passed else "failed   ", "bold"), (_check_line(outcome), "")]])
+        print_lines(
+            [
+                [
+                    ("passed   " if outcome.passed else "failed   ", "bold"),
+                    (f"{outcome.requirement.text}: {outcome.sentence}", ""),
+                ]
+            ]
+        )
     return DONE if passed else FAILED_CHECK
-
-
-def _check_line(outcome: api.CheckResult) -> str:
-    return f"{outcome.requirement.text}: {outcome.sentence}"
 
 
 def compare(arguments: argparse.Namespace) -> int:

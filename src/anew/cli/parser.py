@@ -116,12 +116,12 @@ def _common(p: CommandParser) -> None:
     )
 
 
+def _integer(p: CommandParser, name: str, help: str, default: int | None = None) -> None:
+    p.add_argument(name, type=integer(name), default=default, metavar="N", help=help)
+
+
 def _seed(p: CommandParser, help: str = SEED_HELP) -> None:
-    p.add_argument("--seed", type=integer("--seed"), default=0, metavar="N", help=help)
-
-
-def _steps(p: CommandParser, help: str) -> None:
-    p.add_argument("--steps", type=integer("--steps"), metavar="N", help=help)
+    _integer(p, "--seed", help, 0)
 
 
 def _processes(p: CommandParser) -> None:
@@ -180,7 +180,7 @@ def _train(p: CommandParser) -> None:
         help="folder to create for the run, or an address (s3://, gs://, az://) (default: runs/NAME-N)",
     )
     p.add_argument("--budget", metavar="TIME", help="wall-clock time for everything: 90s, 10m, 2h (default: 10m)")
-    _steps(p, "train for N steps instead of a budget; repeating the command repeats the run exactly")
+    _integer(p, "--steps", "train for N steps instead of a budget; repeating the command repeats the run exactly")
     p.add_argument("--plan", metavar="RUN", help="replay another run (a folder or an address) step by step")
     p.add_argument(
         "--family",
@@ -197,7 +197,7 @@ def _train(p: CommandParser) -> None:
 def _resume(p: CommandParser) -> None:
     p.add_argument("run", help=RUN_HELP)
     p.add_argument("--budget", metavar="TIME", help="additional time: 90s, 10m, 2h")
-    _steps(p, "new total number of steps")
+    _integer(p, "--steps", "new total number of steps")
     p.add_argument("--data", help="new location of the data, if it was moved")
     _processes(p)
     _trust_code(p)
@@ -209,7 +209,7 @@ def _sample(p: CommandParser) -> None:
         "run", nargs="?", help=f"{RUN_HELP} (with --again, needed only if the run cannot be found by its name)"
     )
     p.add_argument("--out", required=True, metavar="DIR", help="output folder")
-    p.add_argument("-n", type=integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
+    _integer(p, "-n", "number of samples (default: 16)", 16)
     _seed(p, SAMPLE_SEED_HELP)
     p.add_argument("--prompt", help="text the sample must start with")
     p.add_argument(
@@ -228,13 +228,7 @@ def _sample(p: CommandParser) -> None:
         help="draw only share I of K; all K together equal one command without --share",
     )
     p.add_argument("--again", metavar="FILE", help="regenerate the sample in this file")
-    p.add_argument(
-        "--scale",
-        type=integer("--scale"),
-        default=1,
-        metavar="N",
-        help="images: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
-    )
+    _integer(p, "--scale", "images: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)", 1)
     p.add_argument(
         "--format",
         metavar="NAME",
@@ -259,9 +253,7 @@ def _nearest(p: CommandParser) -> None:
         "items", nargs="?", metavar="ITEMS", help="a folder or a file of items (default: the samples in RUN)"
     )
     p.add_argument("--text", action="append", default=[], metavar="TEXT", help="a text to look up; may be repeated")
-    p.add_argument(
-        "-n", type=integer("-n"), default=100, metavar="N", help="at most N items are looked up (default: 100)"
-    )
+    _integer(p, "-n", "at most N items are looked up (default: 100)", 100)
     p.add_argument(
         "--out",
         metavar="PLACE",
@@ -272,7 +264,7 @@ def _nearest(p: CommandParser) -> None:
 
 def _evaluate(p: CommandParser) -> None:
     p.add_argument("run", nargs="?", help=f"{RUN_HELP} (or give --samples)")
-    p.add_argument("-n", type=integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
+    _integer(p, "-n", "samples to measure (default: 2000)", 2000)
     p.add_argument(
         "--budget",
         metavar="TIME",
@@ -315,13 +307,12 @@ def _compare(p: CommandParser) -> None:
     p.add_argument("--families", help="comma-separated names, for example vae,gan,diffusion:pixel,diffusion:latent")
     p.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="existing runs, instead of families to train")
     p.add_argument("--budget", metavar="TIME", help="wall-clock time for each training: 90s, 10m, 2h (default: 5m)")
-    _steps(p, "train for N steps each time instead of a budget")
+    _integer(p, "--steps", "train for N steps each time instead of a budget")
     p.add_argument("--modality", help=MODALITY_HELP)
-    n_help = "samples measured per run (default: as many as the slowest draws in 8 s, at most 1000)"
-    p.add_argument("-n", type=integer("-n"), metavar="N", help=n_help)
+    _integer(p, "-n", "samples measured per run (default: as many as the slowest draws in 8 s, at most 1000)")
     _seed(p, RUN_SEED_HELP)
     seeds_help = "train each family N times, with --seed and the following ones, and give median and range (default: 1)"
-    p.add_argument("--seeds", type=integer("--seeds"), default=1, metavar="N", help=seeds_help)
+    _integer(p, "--seeds", seeds_help, 1)
     _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only", "width=64")
     _trust_code(p)
 
@@ -329,10 +320,8 @@ def _compare(p: CommandParser) -> None:
 def _walk(p: CommandParser) -> None:
     p.add_argument("run", help=RUN_HELP)
     p.add_argument("--out", required=True, metavar="DIR", help="folder for strip.png, walk.gif and frames/")
-    p.add_argument("-n", type=integer("-n"), default=60, metavar="N", help="number of frames (default: 60)")
-    p.add_argument(
-        "--stops", type=integer("--stops"), metavar="N", help="number of samples to pass through (default: 5)"
-    )
+    _integer(p, "-n", "number of frames (default: 60)", 60)
+    _integer(p, "--stops", "number of samples to pass through (default: 5)")
     _seed(p, SAMPLE_SEED_HELP)
     p.add_argument("--label", help="use one class of the data only")
     p.add_argument("--from", dest="start", metavar="FILE", help="start from the item in this file (with --to)")
@@ -364,9 +353,7 @@ def _export(p: CommandParser) -> None:
 def _serve(p: CommandParser) -> None:
     p.add_argument("run", nargs="+", help="folders of finished runs; the name of the folder is that of the model")
     p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
-    p.add_argument(
-        "--port", type=integer("--port"), default=8000, metavar="N", help="port; 0 takes a free one (default: 8000)"
-    )
+    _integer(p, "--port", "port; 0 takes a free one (default: 8000)", 8000)
     p.add_argument(
         "--api-key",
         action="append",
@@ -400,9 +387,7 @@ def _studio(p: CommandParser) -> None:
         metavar="DIR",
         help="folder whose runs are shown, and below which data is chosen (default: the current one)",
     )
-    p.add_argument(
-        "--port", type=integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"
-    )
+    _integer(p, "--port", "port; 0 takes a free one (default: 8686)", 8686)
     p.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
 
 

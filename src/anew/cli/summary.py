@@ -54,11 +54,9 @@ def _details(inspection: Inspection) -> Iterator[str]:
     for preference, alternative in inspection.alternatives.items():
         yield f"with --prefer {preference}: {alternative.family} ({alternative.reason})"
     if inspection.budgets:
-        yield "estimates of what a budget can train, and what its report can answer:"
+        yield "estimates of what a budget can train:"
     for estimate in inspection.budgets:
         yield f"  {estimate.duration:>6}: {estimate.training}"
-        if estimate.report:
-            yield f"          {estimate.report}"
 
 
 # ---- the end of a run ----

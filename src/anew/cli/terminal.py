@@ -37,19 +37,18 @@ def write(text: str, stream: TextIO | None = None) -> None:
     _emit(lines(text), stream or sys.stdout)
 
 
-def write_spans(spans: Sequence[Span], stream: TextIO | None = None) -> None:
-    """Print one line of styled text; without the styles where the stream is not a terminal."""
-    stream = stream or sys.stdout
-    if not stream.isatty():
-        write("".join(text for text, _ in spans), stream)
+def write_spans(spans: Sequence[Span]) -> None:
+    """Print one line of styled text to standard output; without the styles where it is not a terminal."""
+    if not sys.stdout.isatty():
+        write("".join(text for text, _ in spans))
         return
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=stream, soft_wrap=True)
+    console = Console(file=sys.stdout, soft_wrap=True)
     with console.capture() as capture:
         console.print(Text.assemble(*((printable(text), style) for text, style in spans)), end="")
-    _emit(capture.get(), stream)
+    _emit(capture.get(), sys.stdout)
 
 
 def write_json(value: object) -> None:

@@ -154,6 +154,8 @@ class AlignmentExperts:
         matches: (n, E) number of all tokens of the row that its record shares, while it is followed.
     """
 
+    _arrays = ("history", "positions", "scores", "hits", "tries", "matches")
+
     def __init__(self, index: AlignmentIndex, n: int, excluded: Ints | None) -> None:
         self.index, self.excluded = index, excluded
         self.history = np.full((n, LOOK_BACK), -1, dtype=np.int64)
@@ -167,9 +169,17 @@ class AlignmentExperts:
         """Rows (k,) of these, by their numbers; a row may be taken several times."""
         excluded = None if self.excluded is None else self.excluded[rows]
         selected = AlignmentExperts(self.index, len(rows), excluded)
-        for name in ("history", "positions", "scores", "hits", "tries", "matches"):
+        for name in self._arrays:
             setattr(selected, name, getattr(self, name)[rows])
         return selected
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[AlignmentExperts]) -> AlignmentExperts:
+        """All rows of parts of one index that exclude no record, one after the other."""
+        whole = cls(parts[0].index, 0, None)
+        for name in cls._arrays:
+            setattr(whole, name, np.concatenate([getattr(part, name) for part in parts]))
+        return whole
 
     def predict(self) -> Prediction:
         """Predict the next token."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -99,8 +98,13 @@ class AuditSchedule:
 
     def _best(self, seconds: float, available: RealItems, max_real: int) -> AuditSize:
         """The size of the audit that proves most in these seconds. For the other arguments see `next`."""
+
+        def seconds_with_reading(samples: int, real: int) -> float:
+            return self.seconds(AuditSize(samples, real)) + self._reading * real
+
+        # 0 real items if even one takes longer
         sizes = [
-            AuditSize(n, largest_within(seconds, max_real, partial(self._seconds_with_reading, n)))
+            AuditSize(n, bisect_right(range(1, max_real + 1), seconds, key=partial(seconds_with_reading, n)))
             for n in sample_counts(self.n_samples)
         ]
         return max(sizes, key=partial(_worth, available=available))
@@ -109,9 +113,6 @@ class AuditSchedule:
         """Seconds that an audit of this size is expected to take, besides reading."""
         fixed, pace = self._costs()
         return fixed + pace * comparisons(*size, self.query_cost)
-
-    def _seconds_with_reading(self, samples: int, real: int) -> float:
-        return self.seconds(AuditSize(samples, real)) + self._reading * real
 
     def _costs(self) -> tuple[float, float]:
         """The fixed seconds of an audit, and the seconds of each comparison, from the last two audits."""
@@ -163,14 +164,3 @@ def comparisons(samples: int, real: int, query_cost: int = 0, *, controls: bool 
     num_controls = min(MAX_CONTROLS, real // 4) if controls else 0
     queries = samples + num_controls + min(stand_ins(samples), real)
     return queries * (real + query_cost) + ITEM_SHARE * query_cost * real
-
-
-def largest_within(seconds: float, max_count: int, seconds_of: Callable[[int], float]) -> int:
-    """The largest count for which there is time; 0 if even one takes longer.
-
-    Args:
-        seconds: Seconds available.
-        max_count: Upper bound of the count.
-        seconds_of: Seconds that a count takes; rises with it.
-    """
-    return bisect_right(range(1, max_count + 1), seconds, key=seconds_of)

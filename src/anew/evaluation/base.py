@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from anew.evaluation.items_in_time import affordable_items, probe_size
 from anew.evaluation.measure import BOTH, Measure
 from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
 from anew.evaluation.metrics.classes import MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
+from anew.evaluation.metrics.duplicate_groups import KeysOf
 from anew.evaluation.metrics.feature_sets import (
     MAX_ITEMS_WITHOUT_SAVING,
     FeatureComparison,
     FeatureSets,
     fidelity_scores,
 )
+from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.notes import out_of_time
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
@@ -136,6 +138,13 @@ class Evaluation(CopyAudits[ItemT]):
             yield from metric.compute()
             del self.named_unmeasured[name]
             self.measured.add(name)
+
+    def classifier_scores(self, classifiers: Iterable[ItemClassifier], limit: int) -> Iterator[Score]:
+        """Yield what classifiers tell that are shown one thing alone, of the first `limit` items of each set, which are arrays."""
+        items = {part: cast(list[Numbers], self.sets[part][:limit]) for part in ("samples", "test", "train")}
+        for classifier in classifiers:
+            rows = {part: classifier.numbers(shown) for part, shown in items.items()}
+            yield classifier.score(self.sets.with_features(rows, self.feature_description), self.inputs.seed)
 
     def scores(self) -> Iterator[Score]:
         """Yield all scores as they are ready, those that carry the answers first; stops before the time is spent."""
@@ -256,9 +265,14 @@ class Evaluation(CopyAudits[ItemT]):
             return own
         self._embedder, n = self._fit_embedder(sets.candidates("train"), n)
         sets.take(n, self._naive_samples)
-        if self.inputs.near_duplicate_groups is not None:
-            sets.group(self.inputs.near_duplicate_groups)
+        keys_of = self.duplicate_keys()
+        if keys_of is not None:
+            sets.group(keys_of)
         return sets.embedded(self._embedder, self.feature_description)
+
+    def duplicate_keys(self) -> KeysOf[ItemT] | None:
+        """A function that returns a number for each of some items, which those share that tell of each other; None: unknown."""
+        return self.inputs.near_duplicate_groups
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""

@@ -15,9 +15,16 @@ import numpy as np
 from anew.core.wording import are, plural
 from anew.evaluation.inputs import MIN_ITEMS, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
+from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.text.whole_texts import have_similar_lengths
 from anew.evaluation.notes import Note
-from anew.evaluation.text_pieces import equal_pieces, shuffled_pieces, without_dominant_texts
+from anew.evaluation.text_pieces import (
+    MIN_COUNTED_TEXTS,
+    equal_pieces,
+    pieces_of,
+    shuffled_pieces,
+    without_dominant_texts,
+)
 
 MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
 MIN_SAMPLE_CHARACTERS = 500  # of samples: fewer say nothing; chosen
@@ -72,10 +79,19 @@ class ComparedTexts:
         add_note: Callable[[Note], None],
     ) -> None:
         self._inputs, self._held_out, self._train, self._add_note = inputs, held_out, train, add_note
+        self._owners: dict[str, str] = {}  # piece -> the text that it was cut from, where a part has many
 
     def pieces(self, part: str) -> list[str]:
         """Pieces of PASSAGE characters of "samples", "test" or "train", in random order; those of beginnings that are compared first."""
         return list(itertools.chain(*map(self._cut, self.texts(part))))
+
+    def keys_of_pieces(self, pieces: Sequence[str]) -> Sequence[int]:
+        """A number for each of some pieces, which those of one text share: they have its names and its subject.
+
+        Near-duplicate texts share it, too. Where a part has fewer than MIN_COUNTED_TEXTS texts, each piece counts by itself.
+        """
+        keys_of = self._inputs.near_duplicate_groups or equal_keys
+        return keys_of([self._owners.get(piece, piece) for piece in pieces])
 
     def texts(self, part: str) -> tuple[list[str], ...]:
         """The texts of a part; of beginnings first as many as there are of each part, then others."""
@@ -113,7 +129,10 @@ class ComparedTexts:
     def _cut(self, texts: Sequence[str]) -> list[str]:
         joins = {"joins_texts": self.are_short_texts, "joins_rests": self.are_whole_texts}
         rng = np.random.default_rng(self._inputs.seed)
-        return shuffled_pieces(without_dominant_texts(texts, rng), PASSAGE, rng, **joins)
+        cut = without_dominant_texts(texts, rng)
+        if len(cut) >= MIN_COUNTED_TEXTS and not self.are_short_texts:
+            self._owners |= {piece: text for text in cut for piece in pieces_of(text, PASSAGE)}
+        return shuffled_pieces(cut, PASSAGE, rng, **joins)
 
     @cached_property
     def _beginnings(self) -> Beginnings | None:

@@ -10,7 +10,7 @@ from typing import Generic
 from anew.data.types import ItemT
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize
 from anew.evaluation.inputs import MAX_POOL, MAX_SAMPLES, POOL_PER_SAMPLE, AuditPool, Clock, EvaluationInputs, RealItems
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult, Limit
 from anew.evaluation.notes import COPIES, Announcements, MeasuringRecord, not_measured
@@ -156,7 +156,7 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             pool: The real items.
             max_items: About how many of them are compared; None for all.
             n_samples: Number of samples.
-            brief, controls: See `Audit`.
+            brief, controls: See `AuditOptions`.
         """
         self.fit_item_type(pool)
         assert self.item_type is not None
@@ -168,7 +168,18 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             pool.train,
             pool.held_out,
             pool.groups,
+            self.audit_options(pool, brief=brief, controls=controls),
             n_train_total=pool.n_train_total,
+        )
+        self.closest_pairs = [
+            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
+            for pair in result.pairs
+        ]
+        return with_facts_of_pool(result, pool, self.item_type)
+
+    def audit_options(self, pool: AuditPool[ItemT], *, brief: bool = False, controls: bool = True) -> AuditOptions:
+        """The options of an audit of a pool. brief, controls: see `AuditOptions`."""
+        return AuditOptions(
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
             controls=controls,
@@ -177,11 +188,6 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             progress=self.announcements.searching,
             work=self.inputs.work,
         )
-        self.closest_pairs = [
-            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
-            for pair in result.pairs
-        ]
-        return with_facts_of_pool(result, pool, self.item_type)
 
     def _audits_in_time(self, pool_of: Callable[[int], AuditPool[ItemT]], n_all: int) -> Iterator[CopyTestResult]:
         """Yield results of larger and larger audits, as long as there is time: coarse ones first, if the type of items has any. They go

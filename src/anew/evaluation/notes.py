@@ -30,7 +30,7 @@ class Note:
     is_out_of_time: bool = False
 
 
-def not_measured(measure: str, reason: str, subject: str = "") -> Note:
+def not_measured(measure: str, reason: str, subject: str) -> Note:
     """A note on what was not measured. reason: one clause."""
     return Note(f"Not measured: {measure} ({reason}).", subject)
 

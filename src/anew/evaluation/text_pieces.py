@@ -96,8 +96,13 @@ def shuffled_pieces(
         texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
     elif joins_rests:
         texts = _with_joined_rests(texts, width, rng)
-    pieces = [text[start : start + width] for text in texts for start in range(0, len(text) - width + 1, width)]
+    pieces = [piece for text in texts for piece in pieces_of(text, width)]
     return [pieces[i] for i in rng.permutation(len(pieces))]
+
+
+def pieces_of(text: str, width: int) -> list[str]:
+    """Pieces of `width` characters of a text, in order; a shorter rest is left out."""
+    return [text[start : start + width] for start in range(0, len(text) - width + 1, width)]
 
 
 def _with_joined_rests(texts: Sequence[str], width: int, rng: np.random.Generator) -> list[str]:

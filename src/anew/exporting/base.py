@@ -104,7 +104,7 @@ def check_number_type(target: type[Target], number_type: str | None) -> str:
 
 
 @contextmanager
-def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
+def new_folder(out: Path, suffix: str | None) -> Iterator[Path]:
     """A temporary folder next to `out`, which is renamed to `out` at the end, or removed after an error. With a suffix, `out` is a
     file, and the only file in the folder is renamed.
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -58,7 +59,8 @@ class Hub(Target):
         for name in (*COPIED_FILES, *_sample_files(run)):
             if (run / name).exists():
                 (folder / name).parent.mkdir(exist_ok=True)
-                _copy(run / name, folder / name)
+                with files.open_checked(run / name, MAX_FILE_BYTES) as file:
+                    files.write_parts(folder / name, iter(partial(file.read, PIECE_BYTES), b""))
         files.write_text(folder / "README.md", _card(model))
         return [*notes, *NOTES]
 
@@ -94,11 +96,6 @@ class Hub(Target):
                 "with `hf upload`"
             )
         return str(address)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with files.open_checked(source, MAX_FILE_BYTES) as file:
-        files.write_parts(target, iter(lambda: file.read(PIECE_BYTES), b""))
 
 
 def _without_paths(record: RunRecord) -> dict[str, object]:

@@ -9,7 +9,7 @@ from anew.errors import ConfigError
 SINGLE_FILES = {"html": ".html"}  # endings of the targets that are a single file, by name; others are folders
 
 
-def check_new(out: Path, suffix: str | None = None) -> None:
+def check_new(out: Path, suffix: str | None) -> None:
     """Raise ConfigError if the file exists, or the folder exists and is not empty.
 
     Args:

@@ -58,7 +58,7 @@ def choose_family(
     raise ConfigError(f"no built-in family supports {description}; give a `family` of your own, FILE.py")
 
 
-def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice]:
+def contenders(data: TrainingData, prefer: str) -> list[FamilyChoice]:
     """Families whose samples were best on some dataset that was measured, those first that won most often.
 
     The list is empty if the preference, or the kind of data, decides the family.
@@ -128,11 +128,6 @@ def family_by_name(name: str, user_family: type[Family] | None = None) -> type[F
 # -- codecs ---------------------------------------------------------------------------------------------------------------
 
 
-def codec_families() -> dict[str, type[Family]]:
-    """The families that can serve as a codec, by name."""
-    return {name: family for name, family in _all_families().items() if family.codec_config is not None}
-
-
 def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
     """The names of codecs that turn data of this spec into something that a family takes.
 
@@ -140,8 +135,10 @@ def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
     """
     if family.codec_config is not None:
         return []
-    codecs = codec_families().items()
-    return [name for name, codec in codecs if codec.supports(spec) and codec.latent_spec_type in family.spec_types]
+    codecs = {name: codec for name, codec in _all_families().items() if codec.codec_config is not None}
+    return [
+        name for name, codec in codecs.items() if codec.supports(spec) and codec.latent_spec_type in family.spec_types
+    ]
 
 
 def choose_codec(data: TrainingData, family: FamilyChoice, space: str, *, replays_codec: bool = False) -> str | None:

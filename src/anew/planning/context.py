@@ -27,7 +27,7 @@ class RunContext:
         user_family: The class that the name `family.py` stands for, if the user brought a family.
         crowding: How many times longer than on idle cores work takes now, at least 1.
         reserved: Seconds of the budget that are kept for other trainings.
-        report_extra: Seconds that the report gets beyond its usual slice of the budget, since its forecast needs them.
+        report_extra: Seconds that the report gets beyond its usual slice of the budget, since it answers more then.
         loop_compiler: Compiles loops beside the training.
         loops_ready: Whether loops that a training would use are compiled; else it does without them.
     """

@@ -53,7 +53,7 @@ def make_plan(
     data: TrainingData,
     family: FamilyChoice,
     seconds: float | None,
-    measuring_seconds: float | None = None,
+    measuring_seconds: float | None,
 ) -> tuple[Plan, FamilyConfig]:
     """Choose model size, batch size and steps.
 

@@ -197,9 +197,8 @@ class RunFolder:
         try:
             yield
             replaced = self.checkpoints / files.temporary_name(f"{target.name}{_REPLACED}")
-            if (
-                target.exists()
-            ):  # two folders cannot be exchanged at once; after a kill `clear_temporary` restores this one
+            # Two folders cannot be exchanged at once; after a kill `clear_temporary` restores this one
+            if target.exists():
                 os.replace(target, replaced)
             os.replace(temporary, target)
             files.sync_folder(self.checkpoints)

@@ -1,4 +1,4 @@
-"""The answers of the server as OpenAPI describes them. Handlers build plain values; tests compare those with these classes."""
+"""The answers of the server: FastAPI writes and describes them by these classes, and refuses fields that are not described."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FinishReason = Literal["stop", "length"]
+ClipStatus = Literal["queued", "in_progress", "completed", "failed"]
 Dated = Annotated[int, Field(description="seconds since 1970")]
 Base64 = Annotated[str, Field(description="a file as base64")]
 
@@ -215,7 +216,7 @@ class ClipJob(Described):
     id: str
     object: Literal["video"]
     model: str
-    status: Literal["queued", "in_progress", "completed", "failed"]
+    status: ClipStatus
     progress: Annotated[int, Field(description="percent")]
     created_at: Dated
     prompt: str
@@ -237,17 +238,3 @@ class DeletedClip(Described):
     id: str
     object: Literal["video.deleted"]
     deleted: Literal[True]
-
-
-ANSWERS = (
-    Health,
-    ServedModel,
-    ServedModels,
-    Completion,
-    ChatCompletion,
-    ScoredItems,
-    MadeImages,
-    ClipJob,
-    ClipJobs,
-    DeletedClip,
-)

@@ -10,29 +10,26 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anew.core.version import __version__
 from anew.errors import printable
 from anew.server.answer_schemas import Health, ServedModel, ServedModels
 from anew.server.catalog import Catalog
-from anew.server.faults import ApiError
-from anew.server.guard import KeyGuard, SiteGuard, error_response, handle_api_error
+from anew.server.guard import KeyGuard, SiteGuard, add_error_handlers
 from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
 from anew.server.listening import PunctualProtocol, Server, listen
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
-from anew.server.schemas import TEXT, ApiSchema, complete_schema, route_schema
+from anew.server.schemas import TEXT, complete_schema, route_schema
 from anew.server.service import Service
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
@@ -44,6 +41,10 @@ TITLE = "Anew"
 TAG = "Server"
 METHODS = ("GET", "POST", "DELETE")  # of all paths
 EXPOSED_HEADERS = ("Retry-After", "Content-Disposition")  # what a page of another site may read besides the body
+REFUSALS = {
+    404: "unknown path; /docs and /openapi.json list all of them",
+    405: "this path does not take this method; see /docs",
+}
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -82,8 +83,7 @@ class ApiApp(FastAPI):
 
     def openapi(self) -> dict[str, object]:
         if not self.openapi_schema:
-            schema = complete_schema(cast(ApiSchema, super().openapi()), self.needs_key)
-            self.openapi_schema = cast(dict[str, object], schema)
+            self.openapi_schema = complete_schema(super().openapi(), self.needs_key)
         return self.openapi_schema
 
 
@@ -106,9 +106,7 @@ def make_app(
     """
 
     app = ApiApp(needs_key=bool(keys))
-    app.add_exception_handler(ApiError, handle_api_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _internal_error)
+    add_error_handlers(app, REFUSALS, "the log of the server has its traceback")
     service = Service(catalog, limits, Metrics(catalog.counts), chats)
     _add_state_routes(app, service)
     add_text_routes(app, service)
@@ -137,8 +135,8 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
         **route_schema("get_health", TAG, answer=Health, is_open=True),
     )
     @app.get("/v1/health", include_in_schema=False)
-    async def health() -> Response:
-        return JSONResponse({"status": "ok"})
+    async def health() -> Health:
+        return Health(status="ok")
 
     @app.get("/", include_in_schema=False)
     async def start() -> Response:
@@ -147,37 +145,19 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         names = [entry.name for entry in service.catalog.entries]
-        return HTMLResponse(reference_page(cast(ApiSchema, app.openapi()), names, str(request.base_url).rstrip("/")))
+        return HTMLResponse(reference_page(app.openapi(), names, str(request.base_url).rstrip("/")))
 
     @app.get("/metrics", summary="Metrics for Prometheus", **route_schema("get_metrics", TAG, None, TEXT))
     async def metrics() -> Response:
         return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})
 
     @app.get("/v1/models", summary="All models", **route_schema("list_models", TAG, answer=ServedModels))
-    async def models() -> Response:
-        return JSONResponse({"object": "list", "data": [entry.to_json() for entry in service.catalog.entries]})
+    async def models() -> ServedModels:
+        return ServedModels(object="list", data=[entry.described() for entry in service.catalog.entries])
 
     @app.get("/v1/models/{name}", summary="One model", **route_schema("get_model", TAG, answer=ServedModel))
-    async def model(name: str) -> Response:
-        return JSONResponse(service.catalog.entry(name).to_json())
-
-
-# ---- errors ----
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer a request that the router refuses."""
-    assert isinstance(error, HTTPException)
-    messages = {
-        404: "unknown path; /docs and /openapi.json list all of them",
-        405: "this path does not take this method; see /docs",
-    }
-    message = messages.get(error.status_code, str(error.detail))
-    return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
-
-
-async def _internal_error(request: Request, error: Exception) -> Response:
-    return error_response(ApiError(500, "this is a bug in Anew; the log of the server has its traceback"))
+    async def model(name: str) -> ServedModel:
+        return service.catalog.entry(name).described()
 
 
 def run_server(
@@ -189,8 +169,8 @@ def run_server(
     device: str,
     trust_code: bool,
     on_ready: Callable[[str, list[str]], None],
-    chats: bool = False,
-    origins: Sequence[str] = (),
+    chats: bool,
+    origins: Sequence[str],
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; see `anew.api.serve`."""
     listener = listen(host, port)

@@ -17,6 +17,7 @@ from anew.runs.paths import CONFIG
 from anew.sampling.class_mixture import log_shares
 from anew.sampling.model import Model
 from anew.sampling.scoring import has_likelihood
+from anew.server.answer_schemas import Architecture, ModelDetails, ServedModel
 from anew.server.faults import ApiError
 from anew.server.limits import MAX_ROWS, ROW_VALUES, Limits
 from anew.server.worker import ModelWorker
@@ -67,31 +68,30 @@ class CatalogEntry:
         """What the model generates: "text", or the modality of a grid."""
         return "text" if isinstance(self.spec, Tokens) else self.modality.name
 
-    def to_json(self) -> dict[str, object]:
+    def described(self) -> ServedModel:
         """The model's entry in `/v1/models`, with the fields of OpenAI and of llama.cpp."""
-        name = self.modality.name
-        meta: dict[str, object] = {
-            "modality": name,
-            "family": self.family,
-            "n_params": self.num_parameters,
-            "size": self.num_bytes,
-            "labels": list(self.labels),
-            "fills_in": self.fills_in,
-            "has_likelihood": self.has_likelihood,
-            "loaded": self.worker.is_loaded,
-        }
+        meta = ModelDetails(
+            modality=self.modality.name,
+            family=self.family,
+            n_params=self.num_parameters,
+            size=self.num_bytes,
+            labels=list(self.labels),
+            fills_in=self.fills_in,
+            has_likelihood=self.has_likelihood,
+            loaded=self.worker.is_loaded,
+        )
         if isinstance(self.spec, Tokens):
-            meta |= {"n_vocab": self.spec.vocab, "n_ctx_train": self.spec.length}
+            meta.n_vocab, meta.n_ctx_train = self.spec.vocab, self.spec.length
         if isinstance(self.spec, Grid):
-            meta |= {"shape": list(self.spec.shape), "axes": self.spec.axes}
-        return {
-            "id": self.name,
-            "object": "model",
-            "created": self.created,
-            "owned_by": "anew",
-            "architecture": {"input_modalities": [self.output], "output_modalities": [self.output]},
-            "meta": meta,
-        }
+            meta.shape, meta.axes = list(self.spec.shape), self.spec.axes
+        return ServedModel(
+            id=self.name,
+            object="model",
+            created=self.created,
+            owned_by="anew",
+            architecture=Architecture(input_modalities=[self.output], output_modalities=[self.output]),
+            meta=meta,
+        )
 
 
 class Catalog:

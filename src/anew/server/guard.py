@@ -6,10 +6,12 @@ import asyncio
 import hmac
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from starlette.applications import Starlette
 from starlette.datastructures import FormData, Headers
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -54,7 +56,7 @@ def check_names(headers: Headers, host: str, origins: Sequence[str] = ()) -> Non
 
 
 class Guard:
-    """Passes allowed requests to the app, and answers others with an error."""
+    """Passes allowed requests to the app, and answers others itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -64,15 +66,18 @@ class Guard:
             await self.app(scope, receive, send)
             return
         try:
-            self.check(scope["path"], Headers(scope=scope))
+            answer = self.answer(scope, Headers(scope=scope))
         except ApiError as error:
-            await error_response(error)(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+            answer = error_response(error)
+        await (self.app if answer is None else answer)(scope, receive, self.sender(send))
 
-    def check(self, path: str, headers: Headers) -> None:
-        """Raise ApiError for a request that is not allowed."""
+    def answer(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to a request that does not reach the app; ApiError if it is not allowed."""
         raise NotImplementedError
+
+    def sender(self, send: Send) -> Send:
+        """What sends the answers."""
+        return send
 
 
 class SiteGuard(Guard):
@@ -87,7 +92,7 @@ class SiteGuard(Guard):
         super().__init__(app)
         self.host, self.origins = host, origins
 
-    def check(self, path: str, headers: Headers) -> None:
+    def answer(self, scope: Scope, headers: Headers) -> None:
         check_names(headers, self.host, self.origins)
 
 
@@ -98,8 +103,8 @@ class KeyGuard(Guard):
         super().__init__(app)
         self.keys = [key.encode() for key in keys]
 
-    def check(self, path: str, headers: Headers) -> None:
-        if self.keys and path not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
+    def answer(self, scope: Scope, headers: Headers) -> None:
+        if self.keys and scope["path"] not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
             raise ApiError(
                 401,
                 "the key is missing or wrong; send `Authorization: Bearer KEY`",
@@ -138,10 +143,29 @@ def error_response(error: ApiError) -> JSONResponse:
     return JSONResponse(error.body(), error.status, error.headers)
 
 
-async def handle_api_error(request: Request, error: Exception) -> Response:
-    """The response for an ApiError, as a handler of an app."""
-    assert isinstance(error, ApiError)
-    return error_response(error)
+def add_error_handlers(app: Starlette, refusals: Mapping[int, str], traceback: str) -> None:
+    """Have an app answer errors in the format of OpenAI's API.
+
+    Args:
+        refusals: What is said of requests that the router refuses, by status.
+        traceback: Where the traceback of a bug is.
+    """
+
+    async def api_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        return error_response(error)
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = refusals.get(error.status_code, str(error.detail))
+        return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
+
+    async def bug(request: Request, error: Exception) -> Response:
+        return error_response(ApiError(500, f"this is a bug in Anew; {traceback}"))
+
+    app.add_exception_handler(ApiError, api_error)
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(Exception, bug)
 
 
 async def json_body(request: Request, limits: Limits) -> bytes:
@@ -173,10 +197,8 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
     )
     try:
         return await _fields_and_files(await parser.parse())
-    except (
-        MultiPartException,
-        ValueError,
-    ) as error:  # ValueError: bytes that are not of the charset that the form names
+    except (MultiPartException, ValueError) as error:
+        # ValueError: bytes that are not of the charset that the form names
         raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
     finally:
         # Files of an incomplete part are in no form, so only the parser can close them.

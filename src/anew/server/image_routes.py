@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from anew.core import isolation
 from anew.core.specs import Condition, Grid
@@ -24,7 +24,7 @@ from anew.data.formats.images.transparency import AlphaReader
 from anew.data.types import Artifact, Item
 from anew.errors import ConfigError
 from anew.sampling.latents import values_of
-from anew.server.answer_schemas import MadeImages
+from anew.server.answer_schemas import MadeImage, MadeImages
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
@@ -52,7 +52,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         summary="Generate images",
         **route_schema("create_images", TAG, ImageBody, EVENTS, answer=MadeImages, models=names),
     )
-    async def generations(request: Request) -> Response:
+    async def generations(request: Request) -> MadeImages | Response:
         body = parse(ImageBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "image")
         return await _image_response(service, request, "image_generation", entry, body, _request(body, entry))
@@ -64,7 +64,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
             "edit_image", TAG, ImageBody, EVENTS, answer=MadeImages, models=filling, forms=("image", "mask")
         ),
     )
-    async def edits(request: Request) -> Response:
+    async def edits(request: Request) -> MadeImages | Response:
         fields, files = await form_body(request, service.limits)
         body = parse_form(ImageBody, fields)
         entry = service.catalog.item_entry(body.model, "image")
@@ -97,8 +97,8 @@ async def _image_response(
     entry: CatalogEntry,
     body: ImageBody,
     sample_request: ItemRequest,
-) -> Response:
-    """The response, whole or as a stream of events."""
+) -> MadeImages | Response:
+    """The answer, whole or as a stream of events."""
     tasks = tasks_of(sample_request, entry, Channel())
     entry.worker.submit(tasks[:1])
     if body.stream:
@@ -108,19 +108,19 @@ async def _image_response(
 
         return service.stream(request, entry, tasks, events, ends_with_done=False)
 
-    async def whole(clock: RequestClock) -> Response:
+    async def whole(clock: RequestClock) -> MadeImages:
         samples = await all_samples(tasks, entry, clock)
         data = [
-            {"b64_json": _base64(artifact), "label": label, "index": index}
+            MadeImage(b64_json=_base64(artifact), label=label, index=index)
             for index, (artifact, label) in enumerate(zip(samples.artifacts, samples.labels, strict=True))
         ]
-        common = {
-            "created": int(time.time()),
-            "size": size_of(entry),
-            "output_format": "png",
-            "seed": sample_request.seed,
-        }
-        return JSONResponse({**common, "data": data})
+        return MadeImages(
+            created=int(time.time()),
+            size=size_of(entry),
+            output_format="png",
+            seed=sample_request.seed,
+            data=data,
+        )
 
     return await service.answer(request, entry, tasks, whole)
 

@@ -31,7 +31,7 @@ def item_request(
     entry: CatalogEntry,
     n: int,
     *,
-    label: str | None = None,
+    label: str | None,
     condition: Condition | None = None,
     num_partials: int = 0,
 ) -> ItemRequest:

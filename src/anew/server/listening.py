@@ -143,9 +143,8 @@ class Server(uvicorn.Server):
         threading.Thread(target=answer, name="anew-server", daemon=True).start()
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                while not ended.wait(
-                    INTERRUPT_SECONDS
-                ):  # not Thread.join: after an interrupt it takes the thread for ended
+                # Not Thread.join: after an interrupt it takes the thread for ended
+                while not ended.wait(INTERRUPT_SECONDS):
                     pass
         finally:
             self.should_exit = True

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from jinja2 import Environment
 
 from anew.core.settings import EXACT_INT
-from anew.server.schemas import EVENTS, FORM, JSON, MEANINGS, ApiSchema, FieldSchema
+from anew.server.schemas import EVENTS, FORM, JSON, MEANINGS, FieldSchema
 
 TEMPLATE = Path(__file__).with_name("reference.html")
 MAX_LISTED_VALUES = 12  # values of a field that a line lists
@@ -61,7 +62,7 @@ class Operation:
         return f"{self.method}{self.path}".lower().replace("/", "-").replace("{", "").replace("}", "")
 
 
-def reference_page(schema: ApiSchema, models: Sequence[str], address: str) -> str:
+def reference_page(schema: Mapping[str, object], models: Sequence[str], address: str) -> str:
     """The page as HTML.
 
     Args:
@@ -72,7 +73,7 @@ def reference_page(schema: ApiSchema, models: Sequence[str], address: str) -> st
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         TEMPLATE.read_text(encoding="utf-8")
     )
-    info = schema["info"]
+    info = cast(Mapping[str, str], schema["info"])
     return template.render(
         title=info["title"],
         version=info["version"],
@@ -82,8 +83,9 @@ def reference_page(schema: ApiSchema, models: Sequence[str], address: str) -> st
     )
 
 
-def _operations(schema: ApiSchema, models: Sequence[str], address: str) -> Iterator[Operation]:
-    for path, methods in schema["paths"].items():
+def _operations(schema: Mapping[str, object], models: Sequence[str], address: str) -> Iterator[Operation]:
+    paths = cast(Mapping[str, Mapping[str, dict[str, Any]]], schema["paths"])
+    for path, methods in paths.items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})
             media, body = next(((name, value["schema"]) for name, value in content.items()), ("", FieldSchema()))

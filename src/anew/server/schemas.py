@@ -1,18 +1,16 @@
-"""OpenAPI schemas of bodies and responses. Handlers read bodies themselves, so FastAPI cannot derive the schemas."""
+"""OpenAPI schemas of bodies and errors. Handlers read bodies themselves, so FastAPI cannot derive these."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from enum import Enum
-from typing import Annotated, Literal, TypedDict, cast
+from typing import Annotated, TypedDict, cast
 
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from anew.core.files import JsonValue
-from anew.server.answer_schemas import ANSWERS
 
 MEANINGS = {
     "400": "the request is invalid; `param` names the field",
@@ -55,54 +53,15 @@ class FieldSchema(TypedDict, total=False):
     required: list[str]
 
 
-class MediaSchema(TypedDict):
-    """A body of one media type."""
-
-    schema: FieldSchema
-
-
-class BodySchema(TypedDict, total=False):
-    """A request or a response, by media type."""
-
-    description: str
-    required: bool
-    content: dict[str, MediaSchema]
-
-
-class OperationSchema(TypedDict, total=False):
-    """A method of a path."""
-
-    summary: str
-    description: str
-    operationId: str
-    tags: list[str]
-    security: list[dict[str, list[str]]]
-    requestBody: BodySchema
-    responses: dict[str, BodySchema]
-
-
-class ApiInfo(TypedDict):
-    """Title and version of the API."""
-
-    title: str
-    version: str
-
-
-class ApiSchema(TypedDict, total=False):
-    """OpenAPI's description of a server, with the keys that FastAPI uses. paths: operations by path and method."""
-
-    info: ApiInfo
-    paths: dict[str, dict[str, OperationSchema]]
-    components: dict[str, dict[str, object]]
-    security: list[dict[str, list[str]]]
-
-
 class RouteKeywords(TypedDict):
-    """Keywords of a FastAPI route; what openapi_extra holds is an `OperationSchema`."""
+    """Keywords of a FastAPI route."""
 
     operation_id: str
     tags: list[str | Enum]
     response_class: type[Response]
+    response_model: type[BaseModel] | None
+    response_model_exclude_unset: bool
+    responses: dict[int | str, dict[str, object]]
     openapi_extra: dict[str, object]
 
 
@@ -143,15 +102,12 @@ def route_schema(
         forms: Names of files, if the body is a form; the first is required.
         is_open: Whether it needs no key.
     """
-    content: dict[str, MediaSchema] = {}
-    if answer is not None:
-        content[JSON] = {"schema": cast(FieldSchema, _reference("schemas", answer.__name__))}
+    content: dict[str, object] = {}
     for media in medias:
         is_text = media.startswith("text/")
         content[media] = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
     statuses = [*GUARDED, *(WITH_BODY if body is not None else NAMED)]
-    errors = {status: cast(BodySchema, _reference("responses", f"Error{status}")) for status in statuses}
-    extra: OperationSchema = {"responses": {"200": {"description": "The answer", "content": content}, **errors}}
+    extra: dict[str, object] = {"responses": {"200": {"description": "The answer", "content": content}}}
     if is_open:
         extra["security"] = []
     if models is not None and not models:
@@ -161,12 +117,15 @@ def route_schema(
     return {
         "operation_id": operation_id,
         "tags": [tag],
-        "response_class": Response,  # FastAPI would describe an answer of its own beside these
-        "openapi_extra": cast(dict[str, object], extra),
+        "response_class": Response if answer is None else JSONResponse,  # FastAPI describes JSON by the model
+        "response_model": answer,
+        "response_model_exclude_unset": True,
+        "responses": {status: {"model": ErrorAnswer, "description": MEANINGS[status]} for status in statuses},
+        "openapi_extra": extra,
     }
 
 
-def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str, ...]) -> BodySchema:
+def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str, ...]) -> dict[str, object]:
     schema = body_schema(body)
     if models:
         schema["properties"]["model"] = {"type": "string", "enum": list(models)}
@@ -178,34 +137,22 @@ def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str
     return {"required": True, "content": {FORM: {"schema": schema}}}
 
 
-def _reference(section: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{section}/{name}"}
-
-
-def complete_schema(schema: ApiSchema, needs_key: bool) -> ApiSchema:
-    """FastAPI's description of a server with what its routes refer to, and without FastAPI's own form of errors.
+def complete_schema(schema: dict[str, object], needs_key: bool) -> dict[str, object]:
+    """FastAPI's description of a server with its key, and without FastAPI's own form of errors.
 
     Args:
         schema: The description that FastAPI made.
         needs_key: Whether requests must give a key.
     """
-    for methods in schema["paths"].values():
+    paths = cast(dict[str, dict[str, dict[str, dict[str, object]]]], schema["paths"])
+    for methods in paths.values():
         for operation in methods.values():
             operation["responses"].pop("422", None)
-    classes: list[type[BaseModel]] = [*ANSWERS, ErrorAnswer]
-    described: list[tuple[type[BaseModel], Literal["serialization"]]] = [
-        (answer, "serialization") for answer in classes
-    ]
-    _, definitions = models_json_schema(described, ref_template="#/components/schemas/{model}")
-    error: MediaSchema = {"schema": cast(FieldSchema, _reference("schemas", ErrorAnswer.__name__))}
-    statuses = sorted({*GUARDED, *NAMED, *WITH_BODY})
+    schemas = cast(dict[str, dict[str, object]], schema["components"])["schemas"]
     return {
         **schema,
         "components": {
-            "schemas": definitions["$defs"],
-            "responses": {
-                f"Error{name}": {"description": MEANINGS[name], "content": {JSON: error}} for name in statuses
-            },
+            "schemas": {name: value for name, value in schemas.items() if "ValidationError" not in name},
             "securitySchemes": {
                 KEY: {"type": "http", "scheme": "bearer", "description": "a key that the server was started with"}
             },

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from anew.errors import AnewError, RunError
+from anew.families.base import NOT_FINITE
 from anew.server.catalog import Catalog, CatalogEntry
-from anew.server.faults import ApiError
+from anew.server.faults import ApiError, bad_request
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
 from anew.server.worker import Task
@@ -20,6 +23,7 @@ from anew.server.worker import Task
 DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it
 Json = Mapping[str, object]
+AnswerT = TypeVar("AnswerT")
 
 
 class ClientGoneError(Exception):
@@ -76,9 +80,9 @@ class Service:
         request: Request,
         entry: CatalogEntry,
         tasks: Sequence[Task],
-        make: Callable[[RequestClock], Awaitable[Response]],
-    ) -> Response:
-        """The response that `make` returns once the tasks are finished."""
+        make: Callable[[RequestClock], Awaitable[AnswerT]],
+    ) -> AnswerT | Response:
+        """The answer that `make` returns once the tasks are finished."""
         try:
             async with self.in_progress(request, entry, tasks) as clock:
                 return await make(clock)
@@ -93,23 +97,40 @@ class Service:
         make: Callable[[RequestClock], AsyncIterator[Json]],
         ends_with_done: bool = True,
     ) -> Response:
-        """A response of server-sent events: the values that `make` yields, where an error is the last. A "type" names the event."""
+        """A response of server-sent events: the values that `make` yields, where an error is the last."""
 
-        async def events() -> AsyncIterator[str]:
-            try:
-                async with self.in_progress(request, entry, tasks) as clock:
-                    async for value in make(clock):
-                        yield _event(value)
-            except ApiError as error:
-                yield _event(error.body())
-            except ClientGoneError:
-                return
-            if ends_with_done:
-                yield "data: [DONE]\n\n"
+        async def values() -> AsyncGenerator[Json, None]:
+            async with self.in_progress(request, entry, tasks) as clock:
+                async for value in make(clock):
+                    yield value
 
-        return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return event_stream(values(), "data: [DONE]\n\n" if ends_with_done else "")
+
+
+def event_stream(values: AsyncGenerator[Json, None], last: str = "") -> Response:
+    """A response of server-sent events, where an error is the last value. last: what follows it."""
+
+    async def events() -> AsyncIterator[str]:
+        try:
+            async with aclosing(values):
+                async for value in values:
+                    yield _event(value)
+        except ApiError as error:
+            yield _event(error.body())
+        except AnewError as error:
+            yield _event(bad_request(str(error)).body())
+        except ClientGoneError:
+            return
+        if last:
+            yield last
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 def _event(value: Json) -> str:
+    """An event, named by the "type" of its value. RunError for one with NaN or an infinite number, of which JSON has none."""
     name = f"event: {value['type']}\n" if "type" in value else ""
-    return f"{name}data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    try:
+        return f"{name}data: {json.dumps(value, allow_nan=False)}\n\n"
+    except ValueError:
+        raise RunError(NOT_FINITE) from None

@@ -5,18 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from anew.core.specs import Tokens
 from anew.errors import ConfigError, DataError, ItemError
 from anew.sampling.class_mixture import class_notes
 from anew.sampling.model import Model
-from anew.server.answer_schemas import ChatCompletion, Completion, ScoredItems
+from anew.server.answer_schemas import ChatCompletion, Completion, ScoredItem, ScoredItems
 from anew.server.bodies import ChatBody, CompletionBody, ScoreBody, parse
 from anew.server.catalog import CatalogEntry
 from anew.server.completions import Answer, ChatAnswer, completion_of, requests_of
@@ -26,7 +25,7 @@ from anew.server.items import class_of
 from anew.server.limits import MAX_SCORED_CHARACTERS
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
-from anew.server.service import Service
+from anew.server.service import Json, Service
 from anew.server.worker import Channel, Task
 
 TAG = "Text"
@@ -42,7 +41,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         summary="Continue texts",
         **route_schema("create_completion", TAG, CompletionBody, EVENTS, answer=Completion, models=texts),
     )
-    async def completions(request: Request) -> Response:
+    async def completions(request: Request) -> Json | Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(body.model)
         return await _text_response(
@@ -54,7 +53,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         summary="Continue the last message of a chat",
         **route_schema("create_chat_completion", TAG, ChatBody, EVENTS, answer=ChatCompletion, models=texts),
     )
-    async def chats(request: Request) -> Response:
+    async def chats(request: Request) -> Json | Response:
         chat = parse(ChatBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(chat.model)
         if not service.chats:
@@ -73,40 +72,26 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         summary="How likely items are under a model",
         **route_schema("score_items", TAG, ScoreBody, answer=ScoredItems, models=scoring),
     )
-    async def score(request: Request) -> Response:
+    async def score(request: Request) -> ScoredItems | Response:
         body = parse(ScoreBody, await json_body(request, service.limits))
         entry = service.catalog.entry(body.model)
         task = score_task(body, entry)
         entry.worker.submit([task])
 
-        async def whole(clock: RequestClock) -> Response:
+        async def whole(clock: RequestClock) -> ScoredItems:
             answer = await score_answer(task, entry)
             clock.reason = "stop"
-            return JSONResponse(answer)
+            return answer
 
         return await service.answer(request, entry, [task], whole)
 
 
-async def _text_response(service: Service, request: Request, answer: Answer) -> Response:
-    """The response, whole or as a stream."""
+async def _text_response(service: Service, request: Request, answer: Answer) -> Json | Response:
+    """The answer, whole or as a stream."""
     answer.entry.worker.submit(answer.tasks)
     if answer.body.stream:
         return service.stream(request, answer.entry, answer.tasks, answer.chunks)
-
-    async def whole(clock: RequestClock) -> Response:
-        return JSONResponse(await answer.whole(clock))
-
-    return await service.answer(request, answer.entry, answer.tasks, whole)
-
-
-@dataclass(frozen=True, slots=True)
-class ItemBits:
-    """The score of one item."""
-
-    index: int
-    bits: float
-    units: float
-    tokens: int
+    return await service.answer(request, answer.entry, answer.tasks, answer.whole)
 
 
 class ScoreTask(Task):
@@ -129,7 +114,15 @@ class ScoreTask(Task):
                 raise bad_request(f"item {index + 1}: {error.reason}", "input") from None
             except (ConfigError, DataError) as error:
                 raise bad_request(str(error), "input") from None
-            self.channel.put(ItemBits(index, scores.bits, scores.units, scores.tokens))
+            self.channel.put(
+                ScoredItem(
+                    index=index,
+                    bits=scores.bits,
+                    units=scores.units,
+                    tokens=scores.tokens,
+                    bits_per_unit=scores.bits / scores.units if scores.units else None,
+                )
+            )
 
 
 def score_task(body: ScoreBody, entry: CatalogEntry) -> ScoreTask:
@@ -161,24 +154,21 @@ def _items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
         raise bad_request(message, "input") from None
 
 
-async def score_answer(task: ScoreTask, entry: CatalogEntry) -> dict[str, object]:
+async def score_answer(task: ScoreTask, entry: CatalogEntry) -> ScoredItems:
     """The answer, once all items are scored."""
-    data: list[dict[str, object]] = []
-    bits = units = 0.0
+    data: list[ScoredItem] = []
     while len(data) < len(task.items):
         item = await task.channel.get()
-        assert isinstance(item, ItemBits)
-        bits, units = bits + item.bits, units + item.units
-        row = {"index": item.index, "bits": item.bits, "units": item.units, "tokens": item.tokens}
-        data.append(row | {"bits_per_unit": item.bits / item.units if item.units else None})
-    return {
-        "object": "list",
-        "model": entry.name,
-        "unit": entry.modality.unit,
-        "bound": "exact" if isinstance(entry.spec, Tokens) else "an upper bound",
-        "bits_per_unit": bits / units if units else None,
-        "notes": class_notes(
-            len(data) if entry.mixed_classes and task.label is None else 0, len(data), entry.mixed_classes
-        ),
-        "data": data,
-    }
+        assert isinstance(item, ScoredItem)
+        data.append(item)
+    units = sum(item.units for item in data)
+    num_mixed = len(data) if entry.mixed_classes and task.label is None else 0
+    return ScoredItems(
+        object="list",
+        model=entry.name,
+        unit=entry.modality.unit,
+        bound="exact" if isinstance(entry.spec, Tokens) else "an upper bound",
+        bits_per_unit=sum(item.bits for item in data) / units if units else None,
+        notes=class_notes(num_mixed, len(data), entry.mixed_classes),
+        data=data,
+    )

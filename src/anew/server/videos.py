@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from anew.data.types import Artifact
-from anew.server.answer_schemas import ClipJob, ClipJobs, DeletedClip
+from anew.server.answer_schemas import ClipError, ClipJob, ClipJobs, ClipStatus, DeletedClip
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import ApiError
@@ -57,7 +57,7 @@ class VideoJob:
     task: asyncio.Task[None] | None = None
 
     @property
-    def status(self) -> str:
+    def status(self) -> ClipStatus:
         """Status, under OpenAI's names."""
         if self.error is not None:
             return "failed"
@@ -70,19 +70,19 @@ class VideoJob:
         else:
             self.progress = round(100 * (event.number + 1) / (PROGRESS_DRAFTS + 1))
 
-    def to_json(self) -> dict[str, object]:
-        """The job as clients see it, as JSON values."""
-        return {
-            "id": self.id,
-            "object": "video",
-            "model": self.entry.name,
-            "status": self.status,
-            "progress": self.progress,
-            "created_at": self.created,
-            "prompt": self.prompt,
-            "size": size_of(self.entry),
-            "error": None if self.error is None else {"code": "failed", "message": str(self.error)},
-        }
+    def described(self) -> ClipJob:
+        """The job as clients see it."""
+        return ClipJob(
+            id=self.id,
+            object="video",
+            model=self.entry.name,
+            status=self.status,
+            progress=self.progress,
+            created_at=self.created,
+            prompt=self.prompt,
+            size=size_of(self.entry),
+            error=None if self.error is None else ClipError(code="failed", message=str(self.error)),
+        )
 
 
 class Jobs:
@@ -160,31 +160,30 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         summary="Start to generate a clip",
         **route_schema("create_clip", TAG, VideoBody, answer=ClipJob, models=names),
     )
-    async def begin(request: Request) -> Response:
+    async def begin(request: Request) -> ClipJob:
         if request.headers.get("content-type", "").startswith("multipart/"):
             fields, files = await form_body(request, service.limits)
             body = parse_form(VideoBody, fields | {name: "" for name in files})
         else:
             body = parse(VideoBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "video")
-        return JSONResponse(jobs.begin(body, entry).to_json())
+        return jobs.begin(body, entry).described()
 
     @app.get(
         "/v1/videos",
         summary="Clips in progress or kept",
         **route_schema("list_clips", TAG, answer=ClipJobs, models=names),
     )
-    async def listed() -> Response:
-        data = [job.to_json() for job in jobs.all()]
-        return JSONResponse({"object": "list", "data": data, "has_more": False})
+    async def listed() -> ClipJobs:
+        return ClipJobs(object="list", data=[job.described() for job in jobs.all()], has_more=False)
 
     @app.get(
         "/v1/videos/{id}",
         summary="Status of a clip",
         **route_schema("get_clip", TAG, answer=ClipJob, models=names),
     )
-    async def status(id: str) -> Response:
-        return JSONResponse(jobs.job(id).to_json())
+    async def status(id: str) -> ClipJob:
+        return jobs.job(id).described()
 
     @app.get(
         "/v1/videos/{id}/content",
@@ -202,5 +201,5 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         summary="Delete a clip",
         **route_schema("delete_clip", TAG, answer=DeletedClip, models=names),
     )
-    async def delete(id: str) -> Response:
-        return JSONResponse({"id": jobs.delete(id).id, "object": "video.deleted", "deleted": True})
+    async def delete(id: str) -> DeletedClip:
+        return DeletedClip(id=jobs.delete(id).id, object="video.deleted", deleted=True)

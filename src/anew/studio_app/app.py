@@ -115,47 +115,49 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
 
 
 def _add_runs(app: FastAPI, studio: Studio) -> None:
+    """Add routes that read run folders; handlers that are not `async` run in threads."""
+
     @app.get("/api/runs")
-    async def runs() -> Response:
-        values = await run_in_threadpool(studio.summaries)
-        comparisons = await run_in_threadpool(studio.comparisons)
+    def runs() -> Response:
+        values = studio.summaries()
+        comparisons = studio.comparisons()
         folder = studio.folder.root.name
         return JSONResponse({"folder": folder, "first": studio.first, "runs": values, "comparisons": comparisons})
 
     @app.get("/api/comparison")
-    async def comparison(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(studio.comparison, _name(request, "id")))
+    def comparison(request: Request) -> Response:
+        return JSONResponse(studio.comparison(_name(request, "id")))
 
     @app.get("/api/comparison/page")
-    async def comparison_page(request: Request) -> Response:
-        path = await run_in_threadpool(studio.comparison_page, _name(request, "id"))
-        return await run_in_threadpool(_report, path.parent, path.name)
+    def comparison_page(request: Request) -> Response:
+        path = studio.comparison_page(_name(request, "id"))
+        return _report(path.parent, path.name)
 
     @app.get("/api/run")
-    async def run(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(studio.detail, _name(request, "run")))
+    def run(request: Request) -> Response:
+        return JSONResponse(studio.detail(_name(request, "run")))
 
     @app.get("/api/curves")
-    async def curves(request: Request) -> Response:
-        path = await run_in_threadpool(studio.run, _name(request, "run"))
-        return JSONResponse({"parts": await run_in_threadpool(studio.logs.curves, path)})
+    def curves(request: Request) -> Response:
+        path = studio.run(_name(request, "run"))
+        return JSONResponse({"parts": studio.logs.curves(path)})
 
     @app.get("/api/stream")
     async def stream() -> Response:
         return StreamingResponse(_changes(studio), media_type="text/event-stream")
 
     @app.get("/api/sheet")
-    async def sheet(request: Request) -> Response:
-        path, name = await run_in_threadpool(studio.run, _name(request, "run")), _name(request, "file")
+    def sheet(request: Request) -> Response:
+        path, name = studio.run(_name(request, "run")), _name(request, "file")
         match = SAMPLE_FILE.fullmatch(name)
         if match is None:
             raise bad_request("this is not the file name of a sample sheet")
-        return await run_in_threadpool(_file, path / "samples", name, SHEET_BYTES, MEDIA[match[1]])
+        return _file(path / "samples", name, SHEET_BYTES, MEDIA[match[1]])
 
     @app.get("/api/report")
-    async def report(request: Request) -> Response:
-        path = await run_in_threadpool(studio.run, _name(request, "run"))
-        return await run_in_threadpool(_report, path / "report", "report.html")
+    def report(request: Request) -> Response:
+        path = studio.run(_name(request, "run"))
+        return _report(path / "report", "report.html")
 
 
 def _name(request: Request, field: str) -> str:

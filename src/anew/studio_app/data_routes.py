@@ -62,8 +62,8 @@ def add_data(app: FastAPI, studio: Studio) -> None:
     inspections = asyncio.Semaphore(MAX_INSPECTIONS)
 
     @app.get("/api/folder")
-    async def folder(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(_listing, studio, request.query_params.get("path", "")))
+    def folder(request: Request) -> Response:
+        return JSONResponse(_listing(studio, request.query_params.get("path", "")))
 
     @app.get("/api/examples")
     async def examples() -> Response:
@@ -105,8 +105,8 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         return StreamingResponse(events, media_type="text/event-stream")
 
     @app.get("/api/settings")
-    async def settings() -> Response:
-        return JSONResponse(await run_in_threadpool(_settings))
+    def settings() -> Response:
+        return JSONResponse(_settings())
 
 
 @contextlib.asynccontextmanager

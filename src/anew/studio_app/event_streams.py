@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import FastAPI
 from pydantic import Field, Strict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from anew.errors import AnewError, RunError
-from anew.families.base import NOT_FINITE
+from anew.sampling.model import Model
 from anew.server.bodies import parse
-from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body
-from anew.server.worker import Channel
+from anew.server.service import event_stream
 from anew.studio_app.job_routes import LIMITS, RunBody, Seed, ShortText
 from anew.studio_app.loaded_models import LoadedModel, LoadedModels
-from anew.studio_app.sample_tasks import PlayTask, SampleOptions
+from anew.studio_app.sample_tasks import Json, PlayTask, SampleOptions
 from anew.studio_app.studio import Studio
 
 MAX_PROMPT = 20_000  # characters: several times what a model sees at once
 BodyT = TypeVar("BodyT", bound=RunBody)
-MakeTask = Callable[[LoadedModel, Channel[object]], PlayTask]
+MAX_STEP = 10**15  # the most that file names of weights have digits for
+
+
+class StepBody(RunBody):
+    """step: A step whose weights were kept, and are used; None: the newest."""
+
+    step: Annotated[int, Strict(), Field(ge=0, le=MAX_STEP)] | None = None
 
 
 class SampleOptionsBody(RunBody):
@@ -46,20 +50,18 @@ async def loaded_model(studio: Studio, loaded_models: LoadedModels, name: str) -
     return await run_in_threadpool(lambda: loaded_models.get(studio.run(name)))
 
 
-async def task_events(loaded: LoadedModel, make: MakeTask) -> AsyncIterator[dict[str, object]]:
+async def task_events(task: PlayTask) -> AsyncGenerator[Json, None]:
     """Events of a task until its end. The task is cancelled when the iteration stops."""
-    channel: Channel[object] = Channel()
-    task = make(loaded, channel)
-    loaded.worker.submit([task])
+    task.loaded.worker.submit([task])
     try:
         while True:
-            event = await channel.get()
+            event = await task.channel.get()
             assert isinstance(event, dict)
             yield event
             if "end" in event:
                 return
     finally:
-        loaded.worker.cancel([task])
+        task.loaded.worker.cancel([task])
 
 
 class TaskRoutes:
@@ -69,37 +71,14 @@ class TaskRoutes:
         self._app, self._studio, self._models = app, studio, loaded_models
 
     def add(
-        self, path: str, body_type: type[BodyT], task_of: Callable[[BodyT, LoadedModel, Channel[object]], PlayTask]
+        self, path: str, body_type: type[BodyT], events: Callable[[BodyT, PlayTask, Model], Iterator[Json]]
     ) -> None:
-        """Add a route. task_of: makes the task that a body asks for, of the model of the run that it names."""
+        """Add a route. events: those that a body asks for, of the model of the run that it names."""
 
         async def answer(request: Request) -> Response:
             body = parse(body_type, await json_body(request, LIMITS))
             loaded = await loaded_model(self._studio, self._models, body.run)
-            return stream(loaded, lambda loaded, channel: task_of(body, loaded, channel))
+            step = body.step if isinstance(body, StepBody) else None
+            return event_stream(task_events(PlayTask(loaded, partial(events, body), step)))
 
         self._app.add_api_route(path, answer, methods=["POST"])
-
-
-def stream(loaded: LoadedModel, make: MakeTask) -> Response:
-    """A response that streams the events of a task."""
-    return StreamingResponse(_server_sent_events(loaded, make), media_type="text/event-stream")
-
-
-def _line(event: dict[str, object]) -> str:
-    """An event as pages read it. RunError for one with NaN or an infinite number, of which JSON has none."""
-    try:
-        return f"data: {json.dumps(event, allow_nan=False)}\n\n"
-    except ValueError:
-        raise RunError(NOT_FINITE) from None
-
-
-async def _server_sent_events(loaded: LoadedModel, make: MakeTask) -> AsyncIterator[str]:
-    """The events as server-sent events; an error is the last of them."""
-    try:
-        async for event in task_events(loaded, make):
-            yield _line(event)
-    except ApiError as error:
-        yield f"data: {json.dumps(error.body())}\n\n"
-    except AnewError as error:
-        yield f"data: {json.dumps(bad_request(str(error)).body())}\n\n"

@@ -5,22 +5,21 @@ from __future__ import annotations
 import errno
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from anew.errors import AnewError, MovedDataError
 from anew.server.faults import ApiError
-from anew.server.guard import error_response, handle_api_error
+from anew.server.guard import add_error_handlers, error_response
+
+REFUSALS = {404: "unknown path", 405: "this path does not take this method"}
 
 
 def add_faults(app: FastAPI) -> None:
     """Add handlers for all errors."""
-    app.add_exception_handler(ApiError, handle_api_error)
+    add_error_handlers(app, REFUSALS, "the terminal in which the Studio runs shows its traceback")
     app.add_exception_handler(AnewError, _anew_error)
-    app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _system_error)
-    app.add_exception_handler(Exception, _internal_error)
 
 
 async def _anew_error(request: Request, error: Exception) -> Response:
@@ -44,15 +43,3 @@ async def _system_error(request: Request, error: Exception) -> Response:
     if full_disk_error is None:
         raise error
     return error_response(full_disk_error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    messages = {404: "unknown path", 405: "this path does not take this method"}
-    return error_response(ApiError(error.status_code, messages.get(error.status_code, str(error.detail))))
-
-
-async def _internal_error(request: Request, error: Exception) -> Response:
-    return error_response(
-        ApiError(500, "this is a bug in Anew; the terminal in which the Studio runs shows its traceback")
-    )

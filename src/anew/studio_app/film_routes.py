@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -54,40 +53,40 @@ def add_film(app: FastAPI, studio: Studio) -> None:
     """Add the routes."""
 
     @app.get("/api/film")
-    async def frames(request: Request) -> Response:
+    def frames(request: Request) -> Response:
         try:
-            path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
+            path = studio.run(request.query_params.get("run", ""))
         except ApiError as error:
             if error.status != 404:
                 raise
             # A job that is queued, or has just begun, has no folder yet
             return JSONResponse({"steps": [], "weights": []})
-        weights = [asdict(snapshot) for snapshot in await run_in_threadpool(snapshots.snapshots, path)]
-        return JSONResponse({"steps": await run_in_threadpool(film.FRAMES.steps, path), "weights": weights})
+        weights = [asdict(snapshot) for snapshot in snapshots.snapshots(path)]
+        return JSONResponse({"steps": film.FRAMES.steps(path), "weights": weights})
 
     @app.get("/api/film/frame")
-    async def frame(request: Request) -> Response:
-        path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
+    def frame(request: Request) -> Response:
+        path = studio.run(request.query_params.get("run", ""))
         text = request.query_params.get("step", "")
         if text and not (text.isascii() and text.isdecimal() and len(text) <= 15):
             raise bad_request("'step' must be the number of a frame")
         try:
-            data = await run_in_threadpool(film.read, path, int(text) if text else None)
+            data = film.read(path, int(text) if text else None)
         except RunError as error:
             raise ApiError(404, str(error)) from None
         return Response(data, media_type="application/octet-stream")
 
     @app.get("/api/copies")
-    async def copies(request: Request) -> Response:
-        path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
-        return JSONResponse(await run_in_threadpool(_copies, path))
+    def copies(request: Request) -> Response:
+        path = studio.run(request.query_params.get("run", ""))
+        return JSONResponse(_copies(path))
 
     @app.get("/api/source")
-    async def source(request: Request) -> Response:
+    def source(request: Request) -> Response:
         name = request.query_params.get("name", "")
         if name not in EXCERPTS:
             raise ApiError(404, "unknown excerpt of the source code")
-        return JSONResponse(await run_in_threadpool(source_lines, name))
+        return JSONResponse(source_lines(name))
 
 
 def _copies(run: Path) -> dict[str, object]:

@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Scope, Send
 
 from anew.server.faults import ApiError
-from anew.server.guard import check_names, error_response
+from anew.server.guard import Guard, check_names
 
 OWN_HEADER = "x-anew-studio"  # pages of other sites cannot send it without permission (CORS)
 YEAR_SECONDS = 365 * 86400  # lifetime of the cookie: a page that is opened again within a year needs no token
@@ -32,13 +32,15 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": POLICY,
+    "cache-control": "no-store",
 }
 LOCKED_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Anew Studio</title>
 <h1>This page needs a token</h1><p>Open the full address that the terminal shows; it ends with <code>?token=...</code>.</p>"""
 
 
-class StudioGuard:
-    """Passes allowed requests to the app, and answers others with an error.
+class StudioGuard(Guard):
+    """Passes requests that name this machine and have the token.
 
     Args:
         host: The address that the Studio listens on.
@@ -47,27 +49,13 @@ class StudioGuard:
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int, token: str) -> None:
-        self.app, self.host = app, host
+        super().__init__(app)
+        self.host = host
         self.cookie = f"anew-studio-{port}"
         self.token = token.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        try:
-            check_names(headers, self.host)
-            answer = self._answer(scope, headers)
-        except ApiError as error:
-            answer = error_response(error)
-        if answer is not None:
-            await answer(scope, receive, _with_headers(send))
-            return
-        await self.app(scope, receive, _with_headers(send))
-
-    def _answer(self, scope: Scope, headers: Headers) -> Response | None:
-        """A response without the app; None if the app is to respond."""
+    def answer(self, scope: Scope, headers: Headers) -> Response | None:
+        check_names(headers, self.host)
         is_page = scope["method"] == "GET" and scope["path"] == "/"
         if is_page and (query := parse_qsl(scope["query_string"].decode("latin-1"))):
             token = next((value for name, value in query if name == "token"), "")
@@ -105,15 +93,12 @@ class StudioGuard:
     def _is_token(self, value: str) -> bool:
         return hmac.compare_digest(value.encode("utf-8", "surrogateescape"), self.token)
 
+    def sender(self, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
 
-def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-            headers.setdefault("content-security-policy", POLICY)
-            headers.setdefault("cache-control", "no-store")
-        await send(message)
-
-    return send_with_headers
+        return send_with_headers

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import FastAPI
 from pydantic import Field, Strict
 
 from anew.server.limits import MAX_ROWS
-from anew.server.worker import Channel
-from anew.studio_app.event_streams import SampleOptionsBody, TaskRoutes
+from anew.studio_app.event_streams import SampleOptionsBody, StepBody, TaskRoutes
 from anew.studio_app.insight_tasks import (
-    DiscriminatorTask,
-    FieldTask,
-    MapTask,
-    NoiseTask,
-    PlaceTask,
-    SentenceTask,
-    SoftnessTask,
+    discriminator_events,
+    field_events,
+    map_events,
+    noise_events,
+    place_events,
+    sentence_events,
+    softness_events,
 )
-from anew.studio_app.job_routes import RunBody
-from anew.studio_app.loaded_models import LoadedModel, LoadedModels
-from anew.studio_app.sample_tasks import PlayTask
+from anew.studio_app.loaded_models import LoadedModels
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]
-MAX_STEP = 10**15  # the most that file names of weights have digits for
-
-
-class StepBody(RunBody):
-    """step: A step whose weights were kept, and are used; None: the newest."""
-
-    step: Annotated[int, Strict(), Field(ge=0, le=MAX_STEP)] | None = None
-
-
-BodyT = TypeVar("BodyT", bound=StepBody)
 
 
 class StepOptionsBody(StepBody, SampleOptionsBody):
@@ -56,31 +42,13 @@ class NoiseBody(StepOptionsBody):
 
 def add_insights(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
     """Add the routes."""
-
-    tasks = TaskRoutes(app, studio, loaded_models)
-
-    def add(
-        path: str, body_type: type[BodyT], task_of: Callable[[BodyT, LoadedModel, Channel[object]], PlayTask]
-    ) -> None:
-        def task_at_step(body: BodyT, loaded: LoadedModel, channel: Channel[object]) -> PlayTask:
-            task = task_of(body, loaded, channel)
-            task.step = body.step
-            return task
-
-        tasks.add(path, body_type, task_at_step)
-
-    add(
-        "/noise",
-        NoiseBody,
-        lambda body, loaded, channel: NoiseTask(loaded, channel, body.options(1), body.each_label),
-    )
-    add("/field", StepBody, lambda body, loaded, channel: FieldTask(loaded, channel))
-    add("/map", StepBody, lambda body, loaded, channel: MapTask(loaded, channel))
-    add("/place", PlacesBody, lambda body, loaded, channel: PlaceTask(loaded, channel, body.places))
-    add("/sentence", StepOptionsBody, lambda body, loaded, channel: SentenceTask(loaded, channel, body.options(1)))
-    add("/softness", StepOptionsBody, lambda body, loaded, channel: SoftnessTask(loaded, channel, body.options(1)))
-    add(
-        "/discriminator",
-        StepOptionsBody,
-        lambda body, loaded, channel: DiscriminatorTask(loaded, channel, body.options(1)),
+    routes = TaskRoutes(app, studio, loaded_models)
+    routes.add("/noise", NoiseBody, lambda body, task, model: noise_events(model, body.options(1), body.each_label))
+    routes.add("/field", StepBody, lambda body, task, model: field_events(task, model))
+    routes.add("/map", StepBody, lambda body, task, model: map_events(task, model))
+    routes.add("/place", PlacesBody, lambda body, task, model: place_events(task, model, body.places))
+    routes.add("/sentence", StepOptionsBody, lambda body, task, model: sentence_events(model, body.options(1)))
+    routes.add("/softness", StepOptionsBody, lambda body, task, model: softness_events(task, model, body.options(1)))
+    routes.add(
+        "/discriminator", StepOptionsBody, lambda body, task, model: discriminator_events(task, model, body.options(1))
     )

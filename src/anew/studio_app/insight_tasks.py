@@ -25,7 +25,6 @@ from anew.functional.plane import Plane, principal_components
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
 from anew.sampling.request_checks import class_index
-from anew.server.worker import Channel
 from anew.studio_app.item_views import data_url
 from anew.studio_app.loaded_models import LoadedModel
 from anew.studio_app.sample_tasks import CUTOFFS, Json, PlayTask, SampleOptions, insight_view, token_event, token_text
@@ -75,78 +74,65 @@ def _middle(x: Tensor) -> Tensor:
     return x[:, :, x.shape[2] // 2] if x.dim() == 5 else x
 
 
-class NoiseTask(PlayTask):
+def noise_events(model: Model, options: SampleOptions, each_label: bool) -> Iterator[Json]:
     """Samples at each noise level: the noisy input of the model, and its estimate of the clean items.
 
-    Args:
-        channel: Receives events.
-        each_label: Whether to show one starting point with each of the first labels, instead of several starting points.
+    each_label: whether to show one starting point with each of the first labels, instead of several starting points.
     """
-
-    def __init__(
-        self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions, each_label: bool = False
-    ) -> None:
-        super().__init__(loaded, channel)
-        self.options, self.each_label = options, each_label
-
-    def events(self, model: Model) -> Iterator[Json]:
-        family, options = model.family, self.options
-        if insight_view(model) != "noise" or not isinstance(family, Denoises):
-            raise ConfigError("this model does not turn noise into samples step by step")
-        request = self._request(model)
-        levels = list(family.noise_levels(request, options.seed))
-        names = model.label_names(request.labels, request.n)
-        yield {"labels": names, "levels": len(levels)}
-        shown_levels = sorted(
-            {*np.linspace(0, len(levels) - 1, min(MAX_LEVELS, len(levels))).round().astype(int).tolist()}
-        )
-        for index in shown_levels:
-            level = levels[index]
-            # Scaled to the range of items: otherwise the image would be black and white.
-            noisy = level.noisy / max(1.0, level.sigma)
-            yield {
-                "step": index + 1,
-                "sigma": level.sigma,
-                "noisy": images_of(model, noisy),
-                "estimate": images_of(model, level.estimate),
-            }
-
-    def _request(self, model: Model) -> SampleRequest:
-        sampling = model.sampling_config(self.options.settings)
-        if not self.each_label:
-            return model.request(LEVEL_ITEMS, self.options.seed, label=self.options.label, sampling=sampling)
-        if not model.spec.classes:
-            raise ConfigError("this model has no classes")
-        count = min(MAX_LABELS, model.spec.classes)
-        keys = ((self.options.seed, 0),) * count
-        return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)
-
-
-class FieldTask(PlayTask):
-    """The vector field of a denoiser at each noise level, on a plane through the data and projected onto it."""
-
-    def events(self, model: Model) -> Iterator[Json]:
-        family = model.family
-        if insight_view(model) != "noise" or not isinstance(family, Denoises):
-            raise ConfigError("this model does not remove noise")
-        x, labels = data_values(self.loaded, model, FIELD_ITEMS)
-        plane = Plane.of(x)
-        ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
-        starts = torch.cartesian_prod(ticks, ticks)  # (n, 2)
-        sigmas, errors = family.denoising_errors(
-            x[:LEVEL_ERRORS], None if labels is None else labels[:LEVEL_ERRORS], FIELD_LEVELS
-        )
-        on_plane = plane.points(starts)
+    family = model.family
+    if insight_view(model) != "noise" or not isinstance(family, Denoises):
+        raise ConfigError("this model does not turn noise into samples step by step")
+    request = _noise_request(model, options, each_label)
+    levels = list(family.noise_levels(request, options.seed))
+    names = model.label_names(request.labels, request.n)
+    yield {"labels": names, "levels": len(levels)}
+    shown_levels = sorted({*np.linspace(0, len(levels) - 1, min(MAX_LEVELS, len(levels))).round().astype(int).tolist()})
+    for index in shown_levels:
+        level = levels[index]
+        # Scaled to the range of items: otherwise the image would be black and white.
+        noisy = level.noisy / max(1.0, level.sigma)
         yield {
-            "share": plane.share,
-            "reach": FIELD_REACH,
-            "levels": len(sigmas),
-            "points": plane.places(x).tolist(),
-            "starts": starts.tolist(),
+            "step": index + 1,
+            "sigma": level.sigma,
+            "noisy": images_of(model, noisy),
+            "estimate": images_of(model, level.estimate),
         }
-        for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
-            ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
-            yield {"sigma": sigma, "mean_squared_error": error, "ends": ends.tolist()}
+
+
+def _noise_request(model: Model, options: SampleOptions, each_label: bool) -> SampleRequest:
+    sampling = model.sampling_config(options.settings)
+    if not each_label:
+        return model.request(LEVEL_ITEMS, options.seed, label=options.label, sampling=sampling)
+    if not model.spec.classes:
+        raise ConfigError("this model has no classes")
+    count = min(MAX_LABELS, model.spec.classes)
+    keys = ((options.seed, 0),) * count
+    return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)
+
+
+def field_events(task: PlayTask, model: Model) -> Iterator[Json]:
+    """The vector field of a denoiser at each noise level, on a plane through the data and projected onto it."""
+    family = model.family
+    if insight_view(model) != "noise" or not isinstance(family, Denoises):
+        raise ConfigError("this model does not remove noise")
+    x, labels = data_values(task.loaded, model, FIELD_ITEMS)
+    plane = Plane.of(x)
+    ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
+    starts = torch.cartesian_prod(ticks, ticks)  # (n, 2)
+    sigmas, errors = family.denoising_errors(
+        x[:LEVEL_ERRORS], None if labels is None else labels[:LEVEL_ERRORS], FIELD_LEVELS
+    )
+    on_plane = plane.points(starts)
+    yield {
+        "share": plane.share,
+        "reach": FIELD_REACH,
+        "levels": len(sigmas),
+        "points": plane.places(x).tolist(),
+        "starts": starts.tolist(),
+    }
+    for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
+        ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
+        yield {"sigma": sigma, "mean_squared_error": error, "ends": ends.tolist()}
 
 
 def data_values(loaded: LoadedModel, model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:
@@ -173,39 +159,33 @@ def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None
     return x, labels
 
 
-class DiscriminatorTask(PlayTask):
+def discriminator_events(task: PlayTask, model: Model, options: SampleOptions) -> Iterator[Json]:
     """The discriminator's logits of real and generated items, and the gradients by which generated ones would fool it better."""
-
-    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions) -> None:
-        super().__init__(loaded, channel)
-        self.options = options
-
-    def events(self, model: Model) -> Iterator[Json]:
-        family, options = model.family, self.options
-        if insight_view(model) != "discriminator" or not isinstance(family, Discriminates):
-            raise ConfigError("this model has no discriminator")
-        real, real_labels = data_values(self.loaded, model, NUM_SCORED)
-        request = model.request(
-            len(real), options.seed, label=options.label, sampling=model.sampling_config(options.settings)
-        )
-        generated = model.generate(request, options.seed)
-        device = model.device
-        real_logits = family.discriminator_logits(
-            real.to(device), None if real_labels is None else real_labels.to(device)
-        ).cpu()
-        labels = None if request.labels is None else request.labels.to(device)
-        generated_logits = family.discriminator_logits(generated.to(device), labels).cpu()
-        differences = real_logits[:, None] - generated_logits[None]
-        auc = (differences > 0).double().mean() + (differences == 0).double().mean() / 2  # ties tell nothing
-        direction = _middle(family.input_gradient(generated.to(device), labels).cpu())
-        if model.item_modality.name == "audio":
-            direction = direction.flip(-2)  # low frequencies at the bottom, as in the spectrogram
-        yield {
-            "auc": float(auc),
-            "real": _scored(images_of(model, real), real_logits),
-            "generated": _scored(images_of(model, generated), generated_logits),
-            "directions": [_direction(image) for image in direction.numpy()],
-        }
+    family = model.family
+    if insight_view(model) != "discriminator" or not isinstance(family, Discriminates):
+        raise ConfigError("this model has no discriminator")
+    real, real_labels = data_values(task.loaded, model, NUM_SCORED)
+    request = model.request(
+        len(real), options.seed, label=options.label, sampling=model.sampling_config(options.settings)
+    )
+    generated = model.generate(request, options.seed)
+    device = model.device
+    real_logits = family.discriminator_logits(
+        real.to(device), None if real_labels is None else real_labels.to(device)
+    ).cpu()
+    labels = None if request.labels is None else request.labels.to(device)
+    generated_logits = family.discriminator_logits(generated.to(device), labels).cpu()
+    differences = real_logits[:, None] - generated_logits[None]
+    auc = (differences > 0).double().mean() + (differences == 0).double().mean() / 2  # ties tell nothing
+    direction = _middle(family.input_gradient(generated.to(device), labels).cpu())
+    if model.item_modality.name == "audio":
+        direction = direction.flip(-2)  # low frequencies at the bottom, as in the spectrogram
+    yield {
+        "auc": float(auc),
+        "real": _scored(images_of(model, real), real_logits),
+        "generated": _scored(images_of(model, generated), generated_logits),
+        "directions": [_direction(image) for image in direction.numpy()],
+    }
 
 
 def _scored(images: list[str], belief: Tensor) -> list[Json]:
@@ -228,150 +208,124 @@ def codec_of(model: Model) -> Codec:
     return model.family
 
 
-class MapTask(PlayTask):
+def map_events(task: PlayTask, model: Model) -> Iterator[Json]:
     """A map of the data in latent space, in its two principal directions, and held-out items with their reconstructions."""
-
-    def events(self, model: Model) -> Iterator[Json]:
-        codec, x = codec_of(model), data_values(self.loaded, model, NUM_MAPPED)[0]
-        latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
-        plane = self.loaded.cache[f"plane {self.step}"] = Plane.of(latents)
-        places = plane.places(latents)  # (n, 2)
-        test, _ = data_values(self.loaded, model, NUM_RECONSTRUCTED, "test")
-        reconstructed = codec.decode(codec.encode(test.to(model.device)))
-        yield {
-            "share": plane.share,
-            "reach": MAP_REACH,
-            "points": [
-                {"x": float(place[0]), "y": float(place[1]), "src": src}
-                for place, src in zip(places, images_of(model, x), strict=True)
-            ],
-            "directions": self._directions(codec, latents, model),
-            "softness": hasattr(model.sampling_config(), "temperature"),
-            "pairs": [list(pair) for pair in zip(images_of(model, test), images_of(model, reconstructed), strict=True)],
-        }
-
-    @staticmethod
-    def _directions(codec: Codec, latents: torch.Tensor, model: Model) -> list[Json]:
-        """Items along each principal direction, through the centre."""
-        rows = latents.flatten(1)
-        centre = rows.mean(0)
-        directions, deviations, _ = principal_components(rows - centre, NUM_DIRECTIONS)
-        total = float((rows - centre).square().sum()) / max(1, len(rows) - 1)
-        strips: list[Json] = []
-        for direction, deviation in zip(directions, deviations, strict=True):
-            z = centre + torch.tensor(STRIP_DEVIATIONS)[:, None] * deviation * direction  # (s, D)
-            decoded = codec.decode(z.view(len(STRIP_DEVIATIONS), *latents.shape[1:]).to(model.device))
-            strips.append({"share": float(deviation) ** 2 / max(total, 1e-12), "items": images_of(model, decoded)})
-        return strips
+    codec, x = codec_of(model), data_values(task.loaded, model, NUM_MAPPED)[0]
+    latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
+    plane = task.loaded.cache[f"plane {task.step}"] = Plane.of(latents)
+    places = plane.places(latents)  # (n, 2)
+    test, _ = data_values(task.loaded, model, NUM_RECONSTRUCTED, "test")
+    reconstructed = codec.decode(codec.encode(test.to(model.device)))
+    yield {
+        "share": plane.share,
+        "reach": MAP_REACH,
+        "points": [
+            {"x": float(place[0]), "y": float(place[1]), "src": src}
+            for place, src in zip(places, images_of(model, x), strict=True)
+        ],
+        "directions": _principal_strips(codec, latents, model),
+        "softness": hasattr(model.sampling_config(), "temperature"),
+        "pairs": [list(pair) for pair in zip(images_of(model, test), images_of(model, reconstructed), strict=True)],
+    }
 
 
-class PlaceTask(PlayTask):
+def _principal_strips(codec: Codec, latents: torch.Tensor, model: Model) -> list[Json]:
+    """Items along each principal direction, through the centre."""
+    rows = latents.flatten(1)
+    centre = rows.mean(0)
+    directions, deviations, _ = principal_components(rows - centre, NUM_DIRECTIONS)
+    total = float((rows - centre).square().sum()) / max(1, len(rows) - 1)
+    strips: list[Json] = []
+    for direction, deviation in zip(directions, deviations, strict=True):
+        z = centre + torch.tensor(STRIP_DEVIATIONS)[:, None] * deviation * direction  # (s, D)
+        decoded = codec.decode(z.view(len(STRIP_DEVIATIONS), *latents.shape[1:]).to(model.device))
+        strips.append({"share": float(deviation) ** 2 / max(total, 1e-12), "items": images_of(model, decoded)})
+    return strips
+
+
+def place_events(task: PlayTask, model: Model, places: list[tuple[float, float]]) -> Iterator[Json]:
     """The decoded items at positions on the map of latents."""
-
-    def __init__(self, loaded: LoadedModel, channel: Channel[object], places: list[tuple[float, float]]) -> None:
-        super().__init__(loaded, channel)
-        self.places = places
-
-    def events(self, model: Model) -> Iterator[Json]:
-        codec = codec_of(model)
-        key = f"plane {self.step}"
-        plane = self.loaded.cache.get(key)
-        if not isinstance(plane, Plane):
-            plane = Plane.of(codec.encode(data_values(self.loaded, model, NUM_MAPPED)[0].to(model.device)).cpu())
-            self.loaded.cache[key] = plane
-        z = plane.points(torch.tensor(self.places))
-        yield {"items": images_of(model, codec.decode(z.to(model.device)))}
+    codec = codec_of(model)
+    key = f"plane {task.step}"
+    plane = task.loaded.cache.get(key)
+    if not isinstance(plane, Plane):
+        plane = Plane.of(codec.encode(data_values(task.loaded, model, NUM_MAPPED)[0].to(model.device)).cpu())
+        task.loaded.cache[key] = plane
+    z = plane.points(torch.tensor(places))
+    yield {"items": images_of(model, codec.decode(z.to(model.device)))}
 
 
-class SoftnessTask(PlayTask):
+def softness_events(task: PlayTask, model: Model, options: SampleOptions) -> Iterator[Json]:
     """The same samples at several temperatures of the detail latents, which shows why they are soft, or fall apart."""
-
-    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions) -> None:
-        super().__init__(loaded, channel)
-        self.options = options
-
-    def events(self, model: Model) -> Iterator[Json]:
-        options = self.options
-        usual = model.sampling_config(options.settings)
-        if not hasattr(usual, "temperature") or insight_view(model) != "map":
-            raise ConfigError("this model has no temperature of details")
-        for temperature in TEMPERATURES:
-            sampling = model.sampling_config({**options.settings, "temperature": str(temperature)})
-            request = model.request(SOFT_ITEMS, options.seed, label=options.label, sampling=sampling)
-            generated = model.generate(request, options.seed)
-            # Neighbouring pixels of a soft image differ little.
-            detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (-2, -1))
-            yield {"temperature": temperature, "items": images_of(model, generated), "detail": detail}
-        real, _ = data_values(self.loaded, model, SHARPNESS_ITEMS)
-        yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (-2, -1))}
+    usual = model.sampling_config(options.settings)
+    if not hasattr(usual, "temperature") or insight_view(model) != "map":
+        raise ConfigError("this model has no temperature of details")
+    for temperature in TEMPERATURES:
+        sampling = model.sampling_config({**options.settings, "temperature": str(temperature)})
+        request = model.request(SOFT_ITEMS, options.seed, label=options.label, sampling=sampling)
+        generated = model.generate(request, options.seed)
+        # Neighbouring pixels of a soft image differ little.
+        detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (-2, -1))
+        yield {"temperature": temperature, "items": images_of(model, generated), "detail": detail}
+    real, _ = data_values(task.loaded, model, SHARPNESS_ITEMS)
+    yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (-2, -1))}
 
 
-class SentenceTask(PlayTask):
-    """A sentence as the model reads it.
+def sentence_events(model: Model, options: SampleOptions) -> Iterator[Json]:
+    """A sentence, the prompt of the options, as the model reads it."""
+    family, modality, spec = model.family, model.item_modality, model.item_spec
+    if not isinstance(family, Attends) or not isinstance(modality, Text) or not isinstance(spec, Tokens):
+        raise ConfigError("this model does not read text")
+    ids, was_cut = _sentence_ids(model, options, spec)
+    if len(ids) < 2:
+        raise ConfigError("the sentence is empty; type some words")
+    labels = None
+    if options.label is not None:
+        labels = torch.tensor([class_index(model.labels, options.label)])
+    end_id = spec.special.get("end", -1)
+    batch = Batch(ids[None], labels).to(model.device)
+    sides = family.log_probs_by_side(batch)
+    yield {
+        "tokens": [token_text(modality, int(token), end_id) for token in ids],
+        "was_cut": was_cut,
+        "sides": {name: (-nats[0] / math.log(2)).tolist() for name, nats in sides.items()},
+    }
+    yield _attention(family, ids, labels, model)
+    yield {"next": _next_token(model, options, modality, end_id)}
 
-    Args:
-        channel: Receives events.
-        options: Sample options, with the sentence as prompt.
-    """
 
-    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions) -> None:
-        super().__init__(loaded, channel)
-        self.options = options
+def _sentence_ids(model: Model, options: SampleOptions, spec: Tokens) -> tuple[Tensor, bool]:
+    """(L,) ids of the sentence, begin tokens included, and whether it was truncated."""
+    condition = condition_from_prompt(model.modality, options.prompt or "", None)
+    assert condition is not None
+    ids = torch.as_tensor(condition.x).flatten().long()
+    max_tokens = min(MAX_SENTENCE_TOKENS, spec.length)
+    return ids[:max_tokens], len(ids) > max_tokens
 
-    def events(self, model: Model) -> Iterator[Json]:
-        family, modality, spec = model.family, model.item_modality, model.item_spec
-        if not isinstance(family, Attends) or not isinstance(modality, Text) or not isinstance(spec, Tokens):
-            raise ConfigError("this model does not read text")
-        ids, was_cut = self._ids(model, spec)
-        if len(ids) < 2:
-            raise ConfigError("the sentence is empty; type some words")
-        labels = None
-        if self.options.label is not None:
-            labels = torch.tensor([class_index(model.labels, self.options.label)])
-        end_id = spec.special.get("end", -1)
-        batch = Batch(ids[None], labels).to(model.device)
-        sides = family.log_probs_by_side(batch)
-        yield {
-            "tokens": [token_text(modality, int(token), end_id) for token in ids],
-            "was_cut": was_cut,
-            "sides": {name: (-nats[0] / math.log(2)).tolist() for name, nats in sides.items()},
-        }
-        yield self._attention(family, ids, labels, model)
-        yield {"next": self._next(model, modality, end_id)}
 
-    def _ids(self, model: Model, spec: Tokens) -> tuple[Tensor, bool]:
-        """(L,) ids of the sentence, begin tokens included, and whether it was truncated."""
-        condition = condition_from_prompt(model.modality, self.options.prompt or "", None)
-        assert condition is not None
-        ids = torch.as_tensor(condition.x).flatten().long()
-        max_tokens = min(MAX_SENTENCE_TOKENS, spec.length)
-        return ids[:max_tokens], len(ids) > max_tokens
+def _attention(family: Attends, ids: Tensor, labels: Tensor | None, model: Model) -> Json:
+    """The attention of all heads over the whole sentence, as base64 of one byte per weight."""
+    inputs = torch.cat((ids, ids[-1:]))  # so that the last token is an input, too; its target does not matter here
+    weights = family.attention_weights(Batch(inputs[None], labels).to(model.device))[:, :, 0]  # (layers, heads, L, L)
+    skipped = weights.shape[2] - len(ids)  # tokens of a label
+    heads = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
+    levels = heads.mul(255).round().clamp(0, 255).byte().cpu().numpy()
+    return {
+        "heads": weights.shape[1],
+        "shown": len(heads),
+        "attention": base64.b64encode(levels.tobytes()).decode(),
+    }
 
-    @staticmethod
-    def _attention(family: Attends, ids: Tensor, labels: Tensor | None, model: Model) -> Json:
-        """The attention of all heads over the whole sentence, as base64 of one byte per weight."""
-        inputs = torch.cat((ids, ids[-1:]))  # so that the last token is an input, too; its target does not matter here
-        weights = family.attention_weights(Batch(inputs[None], labels).to(model.device))[
-            :, :, 0
-        ]  # (layers, heads, L, L)
-        skipped = weights.shape[2] - len(ids)  # tokens of a label
-        heads = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
-        levels = heads.mul(255).round().clamp(0, 255).byte().cpu().numpy()
-        return {
-            "heads": weights.shape[1],
-            "shown": len(heads),
-            "attention": base64.b64encode(levels.tobytes()).decode(),
-        }
 
-    def _next(self, model: Model, modality: Text, end_id: int) -> Json | None:
-        """Candidates for the next token, before and after temperature and cutoffs."""
-        options, family = self.options, model.family
-        if not isinstance(family, SamplesTokens):
-            return None
-        sampling = model.sampling_config({**options.settings, "max_tokens": "1"})
-        condition = condition_from_prompt(model.modality, options.prompt or "", None)
-        request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
-        cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
-        for draft in family.sample_tokens(request, [(options.seed, 0)]):
-            return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cutoffs, NUM_CANDIDATES)
+def _next_token(model: Model, options: SampleOptions, modality: Text, end_id: int) -> Json | None:
+    """Candidates for the next token, before and after temperature and cutoffs."""
+    family = model.family
+    if not isinstance(family, SamplesTokens):
         return None
+    sampling = model.sampling_config({**options.settings, "max_tokens": "1"})
+    condition = condition_from_prompt(model.modality, options.prompt or "", None)
+    request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
+    cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
+    for draft in family.sample_tokens(request, [(options.seed, 0)]):
+        return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cutoffs, NUM_CANDIDATES)
+    return None

@@ -7,6 +7,7 @@ import binascii
 import dataclasses
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,22 +27,22 @@ from anew.errors import ConfigError
 from anew.sampling.model import Model
 from anew.sampling.origins import origins_in
 from anew.sampling.samples import Samples
-from anew.server.bodies import parse
 from anew.server.faults import bad_request
-from anew.server.guard import json_body, stream_body
+from anew.server.guard import stream_body
 from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
-from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, TaskRoutes, loaded_model, stream, task_events
-from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
+from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, TaskRoutes, loaded_model, task_events
+from anew.studio_app.job_routes import RunBody, ShortText
 from anew.studio_app.loaded_models import LoadedModel, LoadedModels
 from anew.studio_app.sample_tasks import (
-    AboutTask,
-    NearestTask,
+    PlayTask,
     SampleOptions,
-    SampleTask,
-    TokenTask,
-    WalkTask,
+    about_events,
     fill_in_mode,
+    nearest_events,
+    sampling_events,
+    text_token_events,
+    walk_events,
 )
 from anew.studio_app.studio import Studio
 
@@ -93,28 +94,27 @@ def add_play(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
     @app.get("/about")
     async def about(request: Request) -> Response:
         loaded = await loaded_model(studio, loaded_models, request.query_params.get("run", ""))
-        (event,) = [event async for event in task_events(loaded, AboutTask) if "end" not in event]
+        (event,) = [event async for event in task_events(PlayTask(loaded, about_events)) if "end" not in event]
         return JSONResponse(event)
 
-    @app.post("/sample")
-    async def sample(request: Request) -> Response:
-        body = parse(SampleBody, await json_body(request, LIMITS))
-        loaded = await loaded_model(studio, loaded_models, body.run)
-        condition = None if body.samples is None else (lambda model: _condition(loaded, body, model))
-        return stream(loaded, lambda loaded, channel: SampleTask(loaded, channel, body.options(body.n), condition))
-
-    tasks = TaskRoutes(app, studio, loaded_models)
-    tasks.add(
+    routes = TaskRoutes(app, studio, loaded_models)
+    routes.add(
+        "/sample",
+        SampleBody,
+        lambda body, task, model: sampling_events(
+            task,
+            model,
+            body.options(body.n),
+            None if body.samples is None else partial(_condition, task.loaded, body),
+        ),
+    )
+    routes.add(
         "/tokens",
         TokensBody,
-        lambda body, loaded, channel: TokenTask(loaded, channel, body.options(1), body.max_tokens),
+        lambda body, task, model: text_token_events(model, body.options(1), body.max_tokens),
     )
-    tasks.add(
-        "/walk", WalkBody, lambda body, loaded, channel: WalkTask(loaded, channel, body.options(body.n), body.stops)
-    )
-    tasks.add(
-        "/nearest", NearestBody, lambda body, loaded, channel: NearestTask(loaded, channel, body.samples, body.index)
-    )
+    routes.add("/walk", WalkBody, lambda body, task, model: walk_events(task, model, body.options(body.n), body.stops))
+    routes.add("/nearest", NearestBody, lambda body, task, model: nearest_events(task, model, body.samples, body.index))
 
     @app.post("/origin")
     async def origin(request: Request) -> Response:
@@ -159,6 +159,10 @@ def _condition(loaded: LoadedModel, body: SampleBody, model: Model) -> tuple[Num
         values = loaded.values(body.samples or "")
         assert values is not None, "samples that were drawn for the page have their values"
         return _outside_stretch(body.stretch, values[body.index].float(), model)
+    if fill_in_mode(model) != "paint":
+        raise bad_request(
+            "this model has no pixels to fill in; clips and sound are filled in by a stretch of time", "mask"
+        )
     try:
         packed = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
     except (binascii.Error, ValueError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,26 +51,24 @@ Json = dict[str, object]
 
 
 class PlayTask(Task):
-    """A request of a page, which is not batched with others. Subclasses implement `events`.
+    """A request of a page, which is not batched with others.
 
     Args:
-        channel: Receives events; {"end": True} is the last one.
-
-    Attributes:
+        events: Yields the events for the page, in order; `channel` receives them, and {"end": True} at last.
         step: A step whose weights are used; None: the newest.
     """
 
-    def __init__(self, loaded: LoadedModel, channel: Channel[object]) -> None:
+    def __init__(self, loaded: LoadedModel, events: TaskEvents, step: int | None = None) -> None:
         super().__init__()
-        self.loaded, self.channel, self.size = loaded, channel, 1
-        self.step: int | None = None
+        self.loaded, self.events, self.step, self.size = loaded, events, step, 1
+        self.channel: Channel[object] = Channel()
 
     def batch_key(self) -> Hashable:
         return None
 
     def run(self, model: Model, group: Sequence[Task]) -> None:
         try:
-            for event in self.events(self.loaded.model_at(model, self.step)):
+            for event in self.events(self, self.loaded.model_at(model, self.step)):
                 if self.channel.is_cancelled:
                     return
                 self.channel.put(event)
@@ -81,9 +78,8 @@ class PlayTask(Task):
             raise (full_disk(error) or error) from error
         self.channel.put({"end": True})
 
-    @abstractmethod
-    def events(self, model: Model) -> Iterator[Json]:
-        """Events for the page, in order."""
+
+TaskEvents = Callable[[PlayTask, Model], Iterator[Json]]
 
 
 def insight_view(model: Model) -> str:
@@ -111,37 +107,35 @@ def fill_in_mode(model: Model) -> str:
     return {"image": "paint", "video": "ends", "audio": "stretch"}.get(model.item_modality.name, "")
 
 
-class AboutTask(PlayTask):
+def about_events(task: PlayTask, model: Model) -> Iterator[Json]:
     """Capabilities of a model."""
-
-    def events(self, model: Model) -> Iterator[Json]:
-        spec, modality = model.item_spec, model.item_modality
-        is_text = isinstance(modality, Text) and model.codec is None
-        sampling = model.sampling_config()
-        shape = [spec.length] if isinstance(spec, Tokens) else list(spec.shape)
-        yield {
-            "family": model.family_name,
-            "modality": modality.name,
-            "singular": modality.traits.singular,
-            "plural": modality.traits.plural,
-            "labels": model.labels if model.spec.classes else [],
-            "shape": shape,
-            "notes": _model_notes(self.loaded.run, model),
-            "prompts": is_text,
-            "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
-            "tokens": is_text and isinstance(model.family, SamplesTokens),
-            "fills": fill_in_mode(model),
-            "walks": type(model.family).generate is not Family.generate
-            and not isinstance(spec, Tokens)
-            and modality.name == "image",
-            "insight": insight_view(model),
-            "latents": model.codec is not None,
-            "weights": model.identity[1],
-            "unfinished": not weights_path(self.loaded.run).is_file(),
-            "has_film": bool(film.FRAMES.steps(self.loaded.run)),
-            "example": (_example(self.loaded.run) or _sampled_text(model)) if is_text else "",
-            "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
-        }
+    spec, modality = model.item_spec, model.item_modality
+    is_text = isinstance(modality, Text) and model.codec is None
+    sampling = model.sampling_config()
+    shape = [spec.length] if isinstance(spec, Tokens) else list(spec.shape)
+    yield {
+        "family": model.family_name,
+        "modality": modality.name,
+        "singular": modality.traits.singular,
+        "plural": modality.traits.plural,
+        "labels": model.labels if model.spec.classes else [],
+        "shape": shape,
+        "notes": _model_notes(task.loaded.run, model),
+        "prompts": is_text,
+        "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
+        "tokens": is_text and isinstance(model.family, SamplesTokens),
+        "fills": fill_in_mode(model),
+        "walks": type(model.family).generate is not Family.generate
+        and not isinstance(spec, Tokens)
+        and modality.name == "image",
+        "insight": insight_view(model),
+        "latents": model.codec is not None,
+        "weights": model.identity[1],
+        "unfinished": not weights_path(task.loaded.run).is_file(),
+        "has_film": bool(film.FRAMES.steps(task.loaded.run)),
+        "example": (_example(task.loaded.run) or _sampled_text(model)) if is_text else "",
+        "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
+    }
 
 
 def _model_notes(run: Path, model: Model) -> list[str]:
@@ -186,62 +180,49 @@ class SampleOptions:
     suffix: str | None = None
 
 
-class SampleTask(PlayTask):
-    """Samples, with their drafts.
+def sampling_events(
+    task: PlayTask,
+    model: Model,
+    options: SampleOptions,
+    kept: Callable[[Model], tuple[Numbers, NDArray[np.bool_]] | Condition] | None,
+) -> Iterator[Json]:
+    """Samples, with their drafts. kept: returns the part of an item that is kept; None keeps nothing."""
+    condition = condition_from_prompt(model.modality, options.prompt, options.suffix)
+    if kept is not None:
+        if condition is not None:
+            raise ConfigError("filling in takes no prompt; leave `prompt` and `suffix` out")
+        condition = condition_from_mask(model, kept(model))
+    sampling = model.sampling_config(options.settings)
+    request = model.request(options.n, options.seed, label=options.label, condition=condition, sampling=sampling)
+    labels = model.label_names(request.labels, options.n)
+    label, is_given = model.class_name(options.label), kept is not None
+    texts = (options.prompt, options.suffix)
+    origin = Origin(*model.identity, options.seed, 0, (0, options.n), label, *texts, is_given=is_given)
+    origin = recordable(origin, model, sampling)
+    shown_at, last, count = 0.0, None, 0
+    for count, draft in enumerate(model.family.sample(request, options.seed), 1):
+        last = draft
+        if task.channel.is_cancelled:
+            return
+        if time.monotonic() - shown_at >= SECONDS_BETWEEN_DRAFTS:
+            yield {
+                "draft": count,
+                "items": item_views(_samples(model, draft, request, labels), is_draft=True),
+            }
+            shown_at = time.monotonic()
+    assert last is not None
+    samples = _samples(model, last, request, labels)
+    samples.origins = [replace(origin, index=index) for index in range(len(samples))]
+    yield {
+        "items": item_views(samples),
+        "samples": task.loaded.keep(samples, last.cpu()),
+        "drafts": count,
+        "notes": [*_notes(samples), *_cut_off(model, last, count)],
+    }
 
-    Args:
-        channel: Receives events.
-        condition: Returns the part of an item that is kept; None keeps nothing.
-    """
 
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        channel: Channel[object],
-        options: SampleOptions,
-        condition: Callable[[Model], tuple[Numbers, NDArray[np.bool_]] | Condition] | None = None,
-    ) -> None:
-        super().__init__(loaded, channel)
-        self.options, self.condition = options, condition
-
-    def events(self, model: Model) -> Iterator[Json]:
-        options = self.options
-        condition = condition_from_prompt(model.modality, options.prompt, options.suffix)
-        if self.condition is not None:
-            if condition is not None:
-                raise ConfigError("filling in takes no prompt; leave `prompt` and `suffix` out")
-            condition = condition_from_mask(model, self.condition(model))
-        sampling = model.sampling_config(options.settings)
-        request = model.request(options.n, options.seed, label=options.label, condition=condition, sampling=sampling)
-        labels = model.label_names(request.labels, options.n)
-        label, is_given = model.class_name(options.label), self.condition is not None
-        texts = (options.prompt, options.suffix)
-        origin = Origin(*model.identity, options.seed, 0, (0, options.n), label, *texts, is_given=is_given)
-        origin = recordable(origin, model, sampling)
-        shown_at, last, count = 0.0, None, 0
-        for count, draft in enumerate(model.family.sample(request, options.seed), 1):
-            last = draft
-            if self.channel.is_cancelled:
-                return
-            if time.monotonic() - shown_at >= SECONDS_BETWEEN_DRAFTS:
-                yield {
-                    "draft": count,
-                    "items": item_views(self._samples(model, draft, request, labels), is_draft=True),
-                }
-                shown_at = time.monotonic()
-        assert last is not None
-        samples = self._samples(model, last, request, labels)
-        samples.origins = [replace(origin, index=index) for index in range(len(samples))]
-        yield {
-            "items": item_views(samples),
-            "samples": self.loaded.keep(samples, last.cpu()),
-            "drafts": count,
-            "notes": [*_notes(samples), *_cut_off(model, last, count)],
-        }
-
-    @staticmethod
-    def _samples(model: Model, x: Tensor, request: SampleRequest, labels: Sequence[str | None]) -> Samples:
-        return Samples(model.decode_items(x.cpu(), request), labels, model.item_modality)
+def _samples(model: Model, x: Tensor, request: SampleRequest, labels: Sequence[str | None]) -> Samples:
+    return Samples(model.decode_items(x.cpu(), request), labels, model.item_modality)
 
 
 def _notes(samples: Samples) -> list[str]:
@@ -274,36 +255,24 @@ def _cut_off(model: Model, ids: Tensor, num_tokens: int) -> list[str]:
     ]
 
 
-class TokenTask(PlayTask):
-    """A text token by token, with the probability of each and its alternatives.
-
-    Args:
-        channel: Receives events.
-        max_tokens: Largest number of new tokens.
-    """
-
-    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions, max_tokens: int) -> None:
-        super().__init__(loaded, channel)
-        self.options, self.max_tokens = options, max_tokens
-
-    def events(self, model: Model) -> Iterator[Json]:
-        family, modality = model.family, model.item_modality
-        if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
-            raise ConfigError("this model does not generate text token by token")
-        options = self.options
-        sampling = model.sampling_config({**options.settings, "max_tokens": str(self.max_tokens)})
-        condition = condition_from_prompt(model.modality, options.prompt or "", None)
-        request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
-        end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
-        cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
-        num_read = 0
-        num_prompt = 0 if condition is None else int(torch.as_tensor(condition.x).shape[-1])
-        for draft in family.sample_tokens(request, [(options.seed, 0)], reads_prompt=True):
-            row, weights = draft.ids[0], draft.weights[0]
-            if len(row) <= num_read:
-                continue
-            num_read = len(row)
-            yield token_event(modality, int(row[-1]), weights, end_id, cutoffs) | {"given": len(row) <= num_prompt}
+def text_token_events(model: Model, options: SampleOptions, max_tokens: int) -> Iterator[Json]:
+    """A text token by token, with the probability of each and its alternatives. max_tokens: largest number of new tokens."""
+    family, modality = model.family, model.item_modality
+    if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
+        raise ConfigError("this model does not generate text token by token")
+    sampling = model.sampling_config({**options.settings, "max_tokens": str(max_tokens)})
+    condition = condition_from_prompt(model.modality, options.prompt or "", None)
+    request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
+    end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
+    cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
+    num_read = 0
+    num_prompt = 0 if condition is None else int(torch.as_tensor(condition.x).shape[-1])
+    for draft in family.sample_tokens(request, [(options.seed, 0)], reads_prompt=True):
+        row, weights = draft.ids[0], draft.weights[0]
+        if len(row) <= num_read:
+            continue
+        num_read = len(row)
+        yield token_event(modality, int(row[-1]), weights, end_id, cutoffs) | {"given": len(row) <= num_prompt}
 
 
 def token_event(
@@ -348,44 +317,31 @@ def token_text(modality: Text, token: int, end_id: int) -> str:
     return str(modality.tokenizer.decode([token]))
 
 
-class WalkTask(PlayTask):
+def walk_events(task: PlayTask, model: Model, options: SampleOptions, stops: int) -> Iterator[Json]:
     """Frames of a walk from sample to sample."""
-
-    def __init__(self, loaded: LoadedModel, channel: Channel[object], options: SampleOptions, stops: int) -> None:
-        super().__init__(loaded, channel)
-        self.options, self.stops = options, stops
-
-    def events(self, model: Model) -> Iterator[Json]:
-        options = self.options
-        settings = arguments.keywords(options.settings, model.walk)
-        walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, ends=None, **settings)
-        yield {"items": item_views(walk.frames), "stops": walk.stops, "samples": self.loaded.keep(walk.frames)}
+    settings = arguments.keywords(options.settings, model.walk)
+    walk = model.walk(options.n, stops=stops, seed=options.seed, label=options.label, ends=None, **settings)
+    yield {"items": item_views(walk.frames), "stops": walk.stops, "samples": task.loaded.keep(walk.frames)}
 
 
-class NearestTask(PlayTask):
+def nearest_events(task: PlayTask, model: Model, samples_name: str, index: int) -> Iterator[Json]:
     """The training item nearest to a sample, as the report finds it."""
-
-    def __init__(self, loaded: LoadedModel, channel: Channel[object], samples_name: str, index: int) -> None:
-        super().__init__(loaded, channel)
-        self.samples_name, self.index = samples_name, index
-
-    def events(self, model: Model) -> Iterator[Json]:
-        sample = self.loaded.samples(self.samples_name, self.index)[self.index]
-        data = Dataset.reopen(model.record.data, model.folder.path, None)
-        try:
-            inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
-            evaluation_class = load_evaluation(data.modality.base.name)
-            nearest = evaluation_class(inputs).nearest([sample])
-        finally:
-            data.close()
-        (pair,) = nearest.pairs
-        yield {
-            "sample": _item_json(pair.sample),
-            "nearest": None if pair.nearest is None else _item_json(pair.nearest),
-            "caption": pair.caption,
-            "close": pair.close,
-            "explanation": nearest.explanation,
-        }
+    sample = task.loaded.samples(samples_name, index)[index]
+    data = Dataset.reopen(model.record.data, model.folder.path, None)
+    try:
+        inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
+        evaluation_class = load_evaluation(data.modality.base.name)
+        nearest = evaluation_class(inputs).nearest([sample])
+    finally:
+        data.close()
+    (pair,) = nearest.pairs
+    yield {
+        "sample": _item_json(pair.sample),
+        "nearest": None if pair.nearest is None else _item_json(pair.nearest),
+        "caption": pair.caption,
+        "close": pair.close,
+        "explanation": nearest.explanation,
+    }
 
 
 def _item_json(item: ReportItem) -> Json:

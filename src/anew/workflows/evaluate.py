@@ -18,7 +18,7 @@ from anew.core.processes.world import World
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.wording import duration, plural
-from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset, num_texts
+from anew.data.dataset import Dataset, num_texts
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.errors import UserError
@@ -78,7 +78,7 @@ def evaluate_run(
     *,
     seed: int = 0,
     data: str | None = None,
-    limit: TimeLimit | None = None,
+    limit: TimeLimit | None,
     reporter: Reporter | None = None,
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
@@ -144,7 +144,7 @@ def evaluate_run(
 
 
 def help_to_evaluate(
-    world: World, model: Model, n: int, seed: int, data: str | None = None, features: FeatureSets | None = None
+    world: World, model: Model, n: int, seed: int, data: str | None, features: FeatureSets | None
 ) -> None:
     """The part of other processes than the first one in `evaluate_run`, which has the same arguments: they draw samples and, if all
     processes can read the data, measure the same figures, so that what takes long is shared."""
@@ -405,21 +405,15 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     )
 
 
-def audit_pool(data: Dataset, n: int, seed: int, max_texts: int | None = None) -> AuditPool[DecodedItem]:
-    """At most n real items of a run's data, in random order, for the audit for copies.
-
-    max_texts: of running text, about how many texts of a part are read; None for all that memory holds.
-    """
+def audit_pool(data: Dataset, n: int, seed: int) -> AuditPool[DecodedItem]:
+    """At most n real items of a run's data, in random order, for the audit for copies; of running text, all that memory holds."""
     held_out_parts, random = data.held_out()
     together = bool(data.carved) and not random
     if is_running_text(data.base.spec):
-        limit = None
-        if max_texts is not None and data.scan.items > max_texts:
-            limit = min(DEFAULT_TEXT_LIMIT, max_texts * max(1, data.scan.bytes // data.scan.items))
-        parts = {part: data.text(part, limit) for part in ("train", *held_out_parts)}
+        parts = {part: data.text(part) for part in ("train", *held_out_parts)}
         texts: list[DecodedItem] = [*parts["train"]]
         held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in parts[part]]
-        totals = {part: num_texts(data, part, read, limit) for part, read in parts.items()}
+        totals = {part: num_texts(data, part, read) for part, read in parts.items()}
         max_characters = int(np.clip(TWIN_CHARACTERS // max(len(texts), 1), *TWIN_TEXTS))
         keys = np.array(data.near_duplicate_groups([*texts, *held_out_texts], max_characters), dtype=np.uint64)
         groups = np.unique(keys, return_inverse=True)[1]

@@ -12,7 +12,7 @@ from anew.data.latent_dataset import LatentModality
 from anew.families.base import Family
 from anew.runs import events, film, snapshots
 from anew.training.trainer import StepResult, Trainer
-from anew.workflows.film_scenes import Scene, facts_of, scene_of
+from anew.workflows.film_scenes import Scene, scene_of
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import FEW_ITEMS, fitted_latents, latent_batches
 
@@ -118,8 +118,8 @@ class Film:
             film.write(run, film.SCENE, film.serialized(arrays, facts))
             return
         arrays, facts = self._scene.frame(family)
-        seconds = self._seconds_before + now - self._started
-        data = film.serialized(arrays, facts_of(facts, result.step, seconds))
+        seconds = round(self._seconds_before + now - self._started, 3)
+        data = film.serialized(arrays, {**facts, "step": result.step, "seconds": seconds})
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.FRAMES.path(run, result.step).name, data)
         # No view of codes uses earlier weights (`insight_view` in studio_app/sample_tasks.py).

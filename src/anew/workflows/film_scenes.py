@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -314,8 +313,3 @@ class MapScene:
             "field": float32(family.discriminator_logits(on_plane.to(device), None)),
             "push": float32(self.plane.along(pooled(gradient))),
         }
-
-
-def facts_of(values: Mapping[str, object], step: int, seconds: float) -> dict[str, object]:
-    """The facts of a frame, with the step and the seconds at which it was made."""
-    return {**values, "step": step, "seconds": round(seconds, 3)}

@@ -24,7 +24,6 @@ from anew.data.sources.columns import ColumnChoice
 from anew.data.splitting.split import ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
 from anew.data.types import DataBudget
 from anew.errors import about
-from anew.evaluation.inputs import RealItems
 from anew.families.base import num_parameters
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
@@ -35,7 +34,7 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
-from anew.workflows.timing.report_forecast import MAX_TRIAL, TRIAL_SHARE, forecast_of_data
+from anew.workflows.timing.report_length import few_held_out
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
@@ -78,7 +77,6 @@ class BudgetEstimate:
         parameters: Number of parameters of the model.
         steps: Number of training steps, about.
         epochs: Passes over the data, about.
-        report: What the report will be able to answer, a clause; empty if that is not known.
     """
 
     seconds: float
@@ -86,7 +84,6 @@ class BudgetEstimate:
     parameters: int
     steps: int
     epochs: float
-    report: str = ""
 
     @property
     def duration(self) -> str:
@@ -99,7 +96,7 @@ class BudgetEstimate:
         return f"{self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
 
     def __str__(self) -> str:
-        return f"{self.duration}: {self.training}{f'; {self.report}' if self.report else ''}"
+        return f"{self.duration}: {self.training}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +300,7 @@ def inspect_data(
             parts=parts,
             examples=round(data.train_items / data.share_read),
             shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
-            notes=tuple(scan.notes),
+            notes=(*scan.notes, *few_held_out(data)),
             skipped=scan.skipped,
             skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
             not_taken=dict(scan.other),
@@ -313,9 +310,9 @@ def inspect_data(
             form=data.modality.form() if isinstance(data.modality, _Pictured) else "",
         )
         visit(data, inspection)
-        reporter.message(f"  {amount}; timing small trainings and reports, which takes a minute on busy cores")
+        reporter.message(f"  {amount}; timing small trainings, which takes a minute on busy cores")
         estimates = _estimates(data, choice, BUDGETS if budget is None else (budget,))
-        return dataclasses.replace(inspection, budgets=_with_reports(data, estimates, parts, seed))
+        return dataclasses.replace(inspection, budgets=estimates)
     finally:
         data.close()
 
@@ -376,22 +373,6 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
             )
         )
     return tuple(estimates)
-
-
-def _with_reports(
-    data: Dataset, estimates: Sequence[BudgetEstimate], parts: Mapping[str, int], seed: int
-) -> tuple[BudgetEstimate, ...]:
-    """The estimates with what the reports will be able to answer, from a short trial of the copying test. parts: `_parts_of_all`."""
-    seconds = min(MAX_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
-    held_out = sum(parts[name] for name in data.held_out()[0])
-    available = RealItems(parts["train"], held_out) if data.share_read < 1.0 else None
-    forecast = forecast_of_data(data, seed, seconds, available=available)
-    # `anew evaluate` is named once
-    first = next((i for i, estimate in enumerate(estimates) if forecast.gains_by_time(estimate.seconds)), 0)
-    return tuple(
-        dataclasses.replace(estimate, report=forecast.describe(estimate.seconds, mentions_evaluate=i <= first))
-        for i, estimate in enumerate(estimates)
-    )
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:

@@ -33,7 +33,7 @@ def held_out_items(data: Dataset, n: int, seed: int = 0) -> list[DecodedItem]:
     return items + data.items("validation", n - len(items), seed) if adds_validation(data, len(items), n) else items
 
 
-def held_out_labels(data: Dataset, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
+def held_out_labels(data: Dataset, n: int, seed: int) -> tuple[list[str], NDArray[np.int64]]:
     """(class names, (n,) class numbers) of the items that `held_out_items` gives for the same arguments."""
     names, numbers = data.item_labels("test", n, seed)
     if not adds_validation(data, len(numbers), n):

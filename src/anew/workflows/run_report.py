@@ -83,7 +83,7 @@ class Measurements:
         return "time was up before it was measured" if self.is_out_of_time else ""
 
 
-def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None = None) -> Basis:
+def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None) -> Basis:
     """The basis of a report on a run's present weights.
 
     Args:
@@ -171,9 +171,9 @@ def write_run_report(
     content: ReportContent,
     num_samples: int,
     reporter: Reporter,
-    replaced: EvaluationReport | None = None,
-    out: Path | None = None,
-    seed: int = 0,
+    replaced: EvaluationReport | None,
+    out: Path | None,
+    seed: int,
 ) -> EvaluationReport:
     """Write the report of a run and, if it becomes the run's report, the model card.
 

@@ -65,7 +65,7 @@ from anew.workflows.previews import Previews
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.step_listeners import check_tensorboard, tensorboard_listeners
 from anew.workflows.timing.pace import Pace
-from anew.workflows.timing.report_forecast import plan_report
+from anew.workflows.timing.report_length import plan_report
 from anew.workflows.timing.sample_counts import SampleCounts
 from anew.workflows.timing.time_limit import MIN_REPORT_SECONDS, TimeLimit
 
@@ -115,7 +115,7 @@ def new_run(
             if cleanup != "nothing":
                 remove_begun(folder, with_folder=cleanup == "folder")
             raise
-        model = _run_to_end(job, checkpoint, skipped_items, forecasts=True)
+        model = _run_to_end(job, checkpoint, skipped_items, plans_report=True)
         report_compilation(job.context)
     return model
 
@@ -330,7 +330,7 @@ def continue_run(
     codec_stage.clear(folder)
     if job.world.is_main:
         _forget_events(folder, step, reporter)
-    return _run_to_end(job, checkpoint, skipped_items, forecasts=budget is not None, longest=longest)
+    return _run_to_end(job, checkpoint, skipped_items, plans_report=budget is not None, longest=longest)
 
 
 def _planned_report(job: TrainingJob) -> float | None:
@@ -423,14 +423,14 @@ def _run_to_end(
     checkpoint: Checkpoint | None,
     skipped_items: SkippedItemsReport,
     *,
-    forecasts: bool,
+    plans_report: bool,
     longest: float | None = None,
 ) -> Model:
     """Train, then report. An interrupted training is saved and can be resumed.
 
     Args:
         checkpoint: The state to continue from; None at the beginning.
-        forecasts: Whether to say, before the steps, what the report will be able to answer.
+        plans_report: Whether to plan, before the steps, how long the report takes.
         longest: The seconds of the report of a run that was stopped, whose training has the planned time, however long reading
             took again; None for all that is left of the budget.
     """
@@ -438,7 +438,7 @@ def _run_to_end(
     try:
         apply_compilation(job)
         prepare(job, checkpoint)
-        if forecasts:
+        if plans_report:
             job, pace = plan_report(job, checkpoint)
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 

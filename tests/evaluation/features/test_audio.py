@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anew.evaluation.features import audio
 from anew.evaluation.features.audio import CLIPS, NOMINAL_RATE, SpectrogramDistance, nearest_clips, pictures
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.result import CopyTestResult
 
 RATE, LENGTH = 4000, 2000
@@ -42,7 +42,7 @@ def moved(x: NDArray[np.float32], seconds: float) -> NDArray[np.float32]:
 
 
 def audited(copies: list[Any]) -> CopyTestResult:
-    return audit(CLIPS, [*copies, *FURTHER[len(copies) :]], TRAIN, HELD, seed=0, controls=False)
+    return audit(CLIPS, [*copies, *FURTHER[len(copies) :]], TRAIN, HELD, options=AuditOptions(controls=False))
 
 
 def test_softer_copies_count_as_identical() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,7 @@ def test_the_scan_counts_copies_among_samples_that_lean_to_either_side(copied: i
         near = NearestReal(item, rng.random(100) * 0.9, np.ones(100), np.full(100, -1))
         index = np.arange(400)
         labels = LabelPermutations(index < 200, index, index, item, rng=rng, repeats=199)
-        lows.append(count_by_scan([near], scan([near], labels, rng), labels, rng).low)
+        lows.append(count_by_scan([near], scan([near], labels, rng), labels, rng, lambda: math.inf).low)
     assert np.mean(np.array(lows) > copied) <= 0.1 and np.median(lows) < copied
     assert max(lows) > 0 or copied < 30
 
@@ -76,5 +78,5 @@ def test_passages_of_one_text_are_left_out_together() -> None:
     )
     result = test.run(np.arange(100), labels, rng)
     assert isinstance(result, MatchResult) and result.p <= 0.01 and len(result.rows) == 30
-    copied, low = count_by_matches(test, result, np.arange(100), labels, rng)
+    copied, low = count_by_matches(test, result, np.arange(100), labels, rng, lambda: math.inf)
     assert low % 3 == 0 and 10 < low <= copied <= 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_copies_are_found_counted_and_come_first() -> None:
     result = scan([near], labels, rng)
     assert result.p <= thresholds.ALPHA
     assert set(result.order[:20]) == set(range(20))
-    copied, low = count_by_scan([near], result, labels, rng)
+    copied, low = count_by_scan([near], result, labels, rng, lambda: math.inf)
     assert low <= 20 and 15 <= copied <= 30
 
 

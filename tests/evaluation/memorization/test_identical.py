@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.identical import ItemKeys, RepeatedItem, RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import CLIPS, IMAGES, PASSAGES, RECORDS
@@ -91,7 +91,7 @@ def test_a_picture_that_many_samples_repeat_is_copied() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(800)]
     train, held_out, new = images[:400], images[400:600], images[600:]
-    result = audit(IMAGES, [*new[20:], *train[:1] * 20], train, held_out, seed=0, controls=False)
+    result = audit(IMAGES, [*new[20:], *train[:1] * 20], train, held_out, options=AuditOptions(controls=False))
     assert result.detected and Verdict([], result).grades["novelty"] == "poor"
     assert (
         copy_verdict(result).clause
@@ -136,7 +136,7 @@ def test_shifted_images_are_copies_but_not_identical() -> None:
     for image in images:  # a plain edge: the distance to a shifted one is 0
         image[3:9, 3:9] = rng.integers(0, 256, (6, 6))
     train, held_out, new = images[:300], images[300:450], images[450:]
-    copied = audit(IMAGES, [*new[30:], *(np.roll(image, 1, axis=1) for image in train[:30])], train, held_out, seed=0)
+    copied = audit(IMAGES, [*new[30:], *(np.roll(image, 1, axis=1) for image in train[:30])], train, held_out)
     assert copied.detected and copied.identical == 0 and "identical" not in copy_verdict(copied).clause
 
 
@@ -144,8 +144,8 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(783)]
     train, held_out, new = images[:400], images[400:600], images[600:]
-    clean = audit(IMAGES, new, train, held_out, seed=0)
-    few = audit(IMAGES, [*new[3:], *train[:3]], train, held_out, seed=0)
+    clean = audit(IMAGES, new, train, held_out)
+    few = audit(IMAGES, [*new[3:], *train[:3]], train, held_out)
     assert not clean.detected and not clean.repeats_too_often and Verdict([], clean).grades["novelty"] == "good"
     assert not few.detected and few.repeats_too_often and Verdict([], few).grades["novelty"] == "fair"
     fact = "3 of 183 samples are identical to a training item; of 600 real items none is"
@@ -174,7 +174,7 @@ def test_what_counts_as_identical_is_said() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(600)]
     train, held_out, new = images[:300], images[300:450], images[450:]
-    copied = audit(IMAGES, [*new[30:], *(image[:, ::-1] for image in train[:30])], train, held_out, seed=0)
+    copied = audit(IMAGES, [*new[30:], *(image[:, ::-1] for image in train[:30])], train, held_out)
     copied = replace(copied, likeness=IMAGES.likeness)
     assert copied.detected and copied.identical == 30 and copied.share >= 0.2
     assert copy_verdict(copied).clause.endswith(
@@ -195,7 +195,7 @@ def test_held_out_unguessable_items_excuse_no_copies() -> None:
 
 
 def _made_by_a_generator_that_saw(train: list[str], held_out: list[str], new: list[str]) -> CopyTestResult:
-    return audit(RECORDS, [*new[:100], *train[:20], *held_out[:10]], train, held_out, seed=0)
+    return audit(RECORDS, [*new[:100], *train[:20], *held_out[:10]], train, held_out)
 
 
 def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
@@ -211,7 +211,7 @@ def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
         f"{fact}; of 300 real items none is identical to another. So the generator has"
     )
     assert "misses copies" in copy_verdict(result).sentence and "No copying" not in copy_verdict(result).sentence
-    only_held_out = audit(RECORDS, texts[200:300], texts[:200], texts[200:300], seed=0)
+    only_held_out = audit(RECORDS, texts[200:300], texts[:200], texts[200:300])
     assert copy_verdict(only_held_out).clause.startswith(
         "100 of 100 samples are identical to a held-out item: the generator"
     )
@@ -226,7 +226,7 @@ def test_names_are_reached_by_chance() -> None:
 
 
 def test_a_comparison_with_items_that_were_seen_is_doubted() -> None:
-    seen = replace(audit(RECORDS, ["a"], ["b"], ["c"], seed=0), samples=130, held_out_identical=10, seen_p=1e-9)
+    seen = replace(audit(RECORDS, ["a"], ["b"], ["c"]), samples=130, held_out_identical=10, seen_p=1e-9)
     measured = [score("coverage", 0.8, 0.77, 0.83, 0.95, n=1000, source="x")]
     assert Verdict(measured, seen).figures["variety"].endswith("; but 10 of 130 samples are held-out items")
     alike = [score("coverage", 0.95, 0.92, 0.97, 0.95, n=1000, source="x")]

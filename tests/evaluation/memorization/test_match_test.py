@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import Audit, audit
+from anew.evaluation.memorization.audit import Audit, AuditOptions, audit
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
 from anew.evaluation.memorization.match_test import (
@@ -49,7 +49,7 @@ def audited(seed: int, copied: int, changed: bool = False) -> CopyTestResult:
             letters[source.integers(len(letters))] = "X"
         samples[i] = "".join(letters)
     groups = np.zeros(N_TRAIN + N_HELD_OUT, dtype=int)
-    return audit(item_types.RECORDS, samples, train, held_out, groups, seed=seed, controls=False)
+    return audit(item_types.RECORDS, samples, train, held_out, groups, options=AuditOptions(seed=seed, controls=False))
 
 
 @pytest.mark.parametrize("changed", [False, True])
@@ -126,7 +126,7 @@ def test_a_glossary_that_repeats_many_texts_is_one_match(copied: bool) -> None:
         samples[:15] = [train[i][:768] + samples[i][768:] for i in range(15)]
     else:
         samples[0] = "".join(text[:256] for text in [*train[:7], held_out[0]])
-    result = audit_texts(samples, train, held_out, seed=0, controls=False)
+    result = audit_texts(samples, train, held_out, options=AuditOptions(controls=False))
     assert result.detected == copied and result.match_p is not None and (result.match_p <= 0.01) == copied
 
 
@@ -192,7 +192,14 @@ def test_binomial_tail() -> None:
 def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
     """Twins in one part stay one group for the scan; what they match each other is chance for the match test."""
     train = ["aaaaaaaa", "aaaaaaab", "qrstuvwx"]
-    search = Audit(item_types.RECORDS, ["aaaaaaaa"], train, ["ABCDEFGH"], np.array([0, 0, 1, 2]), controls=False)
+    search = Audit(
+        item_types.RECORDS,
+        ["aaaaaaaa"],
+        train,
+        ["ABCDEFGH"],
+        np.array([0, 0, 1, 2]),
+        options=AuditOptions(controls=False),
+    )
     query = np.array([search.n_real])
     distances = search.distances[0].nearest_real(query, search.real_index)
     assert distances.scale[0] > 0.5

@@ -10,7 +10,7 @@ import pytest
 from anew.core.arrays import Numbers
 from anew.core.processes.shared_work import SharedWork
 from anew.errors import ProcessError
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.item_types import RECORDS as RECORDS_TYPE
 from anew.evaluation.memorization.search_cache import CachedDistance
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
@@ -71,7 +71,7 @@ def test_processes_whose_items_are_not_the_same_do_not_share_a_search(changed: b
     def audited(rank: int) -> float:
         train = [*RECORDS[:29], "another" if changed and rank else RECORDS[29]]
         work = SharedWork(ThreadWorld(rank, SIZE, board=board))
-        return audit(RECORDS_TYPE, samples, train, RECORDS[30:40], work=work, controls=False).p
+        return audit(RECORDS_TYPE, samples, train, RECORDS[30:40], options=AuditOptions(work=work, controls=False)).p
 
     with ThreadPoolExecutor(SIZE) as pool:
         results = [pool.submit(audited, rank) for rank in range(SIZE)]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from anew.evaluation.memorization.audit import AuditOptions
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.item_types import cut_passages
 from anew.evaluation.memorization.text_audit import EXCERPT, _choose_real, audit_texts, combined
@@ -41,7 +42,7 @@ def divided(seed: int, copied: int) -> tuple[list[str], list[str], list[str]]:
 @pytest.mark.parametrize("copied", [0, 5])
 def test_samples_joined_from_halves_of_training_texts_are_found(copied: int) -> None:
     """Among the passages that real texts quote they were not noticed."""
-    result = audit_texts(*divided(1, copied), seed=0, controls=False)
+    result = audit_texts(*divided(1, copied), options=AuditOptions(controls=False))
     assert result.detected == bool(copied)
     if copied:
         samples, train, _ = divided(1, copied)
@@ -84,16 +85,16 @@ def test_a_chain_of_letters_copies_no_passages() -> None:
     spans = spans_of_words(0, 320)
     train, held_out = spans[:240], spans[240:]
     samples = chains(train, 8, 60, 0)
-    assert not audit_texts(samples, train, held_out, seed=0, controls=False).detected
+    assert not audit_texts(samples, train, held_out, options=AuditOptions(controls=False)).detected
     samples[:12] = [train[5 * i] for i in range(12)]
-    copied = audit_texts(samples, train, held_out, seed=0, controls=False)
+    copied = audit_texts(samples, train, held_out, options=AuditOptions(controls=False))
     assert copied.detected and copied.low <= 0.2
 
 
 def test_a_few_copied_texts_are_found_where_few_are_held_out() -> None:
     """Labels had to agree, and those of eight training texts hardly can where a tenth is held out."""
     samples, train, held_out = divided(1, 8)
-    result = audit_texts(samples, [*train, *held_out[20:]], held_out[:20], seed=0, controls=False)
+    result = audit_texts(samples, [*train, *held_out[20:]], held_out[:20], options=AuditOptions(controls=False))
     assert result.detected and result.distance == "text that it shares with a single text"
 
 
@@ -101,20 +102,20 @@ def test_samples_without_a_part_of_a_training_text_have_no_pair() -> None:
     """Their distance is infinite, which JSON cannot hold."""
     samples, train, held_out = divided(1, 8)
     random = ["".join(np.random.default_rng(i).choice(list("qrstuvwxyz"), 3000)) for i in range(20)]
-    pairs = audit_texts([*samples[:10], *random], train, held_out, seed=0, controls=False).pairs
+    pairs = audit_texts([*samples[:10], *random], train, held_out, options=AuditOptions(controls=False)).pairs
     assert pairs and all(np.isfinite(pair.distance) and np.isfinite(pair.usual) for pair in pairs)
 
 
 def test_the_detection_limit_is_that_of_parts_of_texts() -> None:
     """Whole passages were planted, each as if it were of another text: 2% of them were noticed."""
-    result = audit_texts(*divided(0, 0), seed=0)
+    result = audit_texts(*divided(0, 0))
     assert not result.detected and result.samples == N_SAMPLES and result.train == N_TRAIN
     assert result.detection_limit == 0.1 and result.exact_limit is not None and result.exact_limit >= 0.05
 
 
 def test_the_audit_that_found_copies_gives_the_result() -> None:
     samples, train, held_out = divided(0, 0)
-    clean = audit_texts(samples[:10], train[:20], held_out[:10], seed=0, controls=False)
+    clean = audit_texts(samples[:10], train[:20], held_out[:10], options=AuditOptions(controls=False))
     copied = replace(clean, detected=True, p=0.004, distance="the other")
     assert all(combined(*pair, clean).distance == "the other" for pair in ((copied, clean), (clean, copied)))
     assert combined(copied, clean, clean).p == 0.008 and combined(clean, clean, clean).distance == clean.distance
@@ -128,9 +129,11 @@ def test_copies_of_texts_that_have_near_duplicates_are_found() -> None:
     samples, train, held_out = divided(1, 10)
     train = [*train[:60], *(text[:-20] for text in train[:60])]
     groups = np.array([*range(60), *range(60), *range(60, 60 + N_HELD_OUT)])
-    results = [audit_texts(samples[:40], train, held_out, g, seed=0, controls=False) for g in (None, groups)]
+    results = [
+        audit_texts(samples[:40], train, held_out, g, options=AuditOptions(controls=False)) for g in (None, groups)
+    ]
     assert [result.detected for result in results] == [False, True]
-    clean = audit_texts(samples[10:50], train, held_out, groups, seed=0, controls=False)
+    clean = audit_texts(samples[10:50], train, held_out, groups, options=AuditOptions(controls=False))
     assert not clean.detected and clean.n_train_total == clean.train == 60
 
 
@@ -138,7 +141,7 @@ def test_copies_of_texts_that_have_near_duplicates_are_found() -> None:
 def test_copies_are_shown_at_their_places_in_groups_and_in_excerpts(copied: int, max_real: int | None) -> None:
     samples, train, held_out = divided(1, copied)
     groups = np.array([*(np.arange(N_TRAIN) % 70), *range(100, 100 + N_HELD_OUT)])  # pairs of texts
-    result = audit_texts(samples, train, held_out, groups, max_real=max_real, seed=0, controls=False)
+    result = audit_texts(samples, train, held_out, groups, max_real=max_real, options=AuditOptions(controls=False))
     assert result.detected and len(result.pairs) >= 5
     for pair in result.pairs[:5]:
         assert pair.sample < copied
@@ -153,7 +156,7 @@ def test_a_sentence_counts_one_unit() -> None:
         ["".join(train[i : i + 7]) for i in range(0, N_TRAIN, 7)],
         ["".join(held_out[i : i + 7]) for i in range(0, 56, 7)],
     )
-    excerpts = audit_texts(samples, *long, max_real=400, seed=0, controls=False)
+    excerpts = audit_texts(samples, *long, max_real=400, options=AuditOptions(controls=False))
     assert excerpts.unit == "excerpt" and 10 <= excerpts.train <= 20 and excerpts.n_train_total > 80
     assert (
         f"only {excerpts.train} of {excerpts.n_train_total} training excerpts of texts"
@@ -162,7 +165,7 @@ def test_a_sentence_counts_one_unit() -> None:
     found = replace(excerpts, detected=True, p=0.001, low=0.1, share=0.1, unit="passage")
     assert copy_verdict(found).clause.startswith("at least about 10% of the sample passages are ")
     assert "copies of training passages" in copy_verdict(found).clause
-    whole = audit_texts(samples, train, held_out, seed=0, controls=False)
+    whole = audit_texts(samples, train, held_out, options=AuditOptions(controls=False))
     assert (whole.unit, whole.compared) == ("item", f"{N_TRAIN} of {N_TRAIN} training items")
 
 

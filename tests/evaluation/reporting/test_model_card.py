@@ -73,7 +73,7 @@ def test_the_hub_s_own_reader_takes_it() -> None:
 def test_written_beside_the_weights_without_the_data_s_place(tmp_path: Path) -> None:
     run = tmp_path / "faces"
     run.mkdir()
-    write_card(run, report(), data_path="/home/someone/private/faces-data", parameters=1234)
+    write_card(run, report(), data_path="/home/someone/private/faces-data", parameters=1234, kept_data="", tried="")
     text = (run / "README.md").read_text(encoding="utf-8")
     assert "1,234 parameters" in text and "faces-data" in text and "/home/someone" not in text
     assert [p.name for p in run.iterdir()] == ["README.md"]

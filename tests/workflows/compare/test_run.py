@@ -227,7 +227,7 @@ def test_a_folder_whose_request_is_no_object_is_refused(tmp_path: Path) -> None:
 )
 def test_odd_families_are_one_sentence(families: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match=message):
-        parse_families(families, tmp_path)
+        parse_families(families, tmp_path, 1, 0)
 
 
 def test_several_seeds_are_several_trainings(tmp_path: Path) -> None:

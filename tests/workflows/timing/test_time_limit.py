@@ -20,7 +20,7 @@ from anew.workflows.timing.time_limit import (
 
 
 def test_on_crowded_cores_writing_begins_earlier_but_something_is_measured() -> None:
-    assert (writing_seconds(15.0), page_seconds(15.0)) == (1.2, 0.6)
+    assert (writing_seconds(15.0), page_seconds(15.0, 1.0)) == (1.2, 0.6)
     assert (writing_seconds(15.0, 4.0), page_seconds(15.0, 4.0)) == pytest.approx((4.8, 2.4))
     for seconds in (1.0, 4.0, 15.0, 60.0):
         assert page_seconds(seconds, 30.0) <= writing_seconds(seconds, 30.0) <= seconds / 2 or seconds < 1.3

@@ -38,7 +38,7 @@ MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that b
 # Root mean squared difference of two clips, where either is loud, up to which they count as identical. Half the loudness makes .02 to .11
 # decibels, a tenth .04 to .3; sounds of six sets, if not copies of each other, differ by 2 or more, and short tones a semitone apart
 # mostly by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips).
-SAME_DB = 1.0
+MAX_SAME_DIFFERENCE_DB = 1.0
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
 # A spectrogram takes .2 to .5 ms, and a comparison, by both distances, .6 µs (docs/log.md, 2026-11-30).
@@ -123,7 +123,7 @@ class SpectrogramDistance(PixelDistance):
         # Silence, which all short sounds share, must not make them alike.
         num_loud = ((first > 0.0) | (second > 0.0)).sum(dim=(1, 2))  # (m,), at least 1: the loudest
         squared = (first - second).square().sum(dim=(1, 2)) / num_loud  # (m,)
-        return np.asarray(squared.sqrt().numpy() * LOUD_DB <= SAME_DB)
+        return np.asarray(squared.sqrt().numpy() * LOUD_DB <= MAX_SAME_DIFFERENCE_DB)
 
 
 def loud_parts(images: NDArray[np.uint8]) -> Tensor:

@@ -1,6 +1,6 @@
 """The audit for copies: the tests, the planted copies that they would have caught, and controls with real items.
 
-    result = audit(item_types.IMAGES, samples, train, held_out, seed=0)
+    result = audit(item_types.IMAGES, samples, train, held_out)
     report["copies"] = result_json(result)
 
 Running text is audited in passages and in whole texts: `text_audit.audit_texts`.
@@ -12,9 +12,9 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Generic, TypedDict, Unpack
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,33 @@ PAIRS = 12  # closest pairs in a report: they fill a page
 CANDIDATES = 10 * PAIRS  # pairs that they are chosen from, since many samples may copy the same thing
 
 
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """Options of an audit.
+
+    Attributes:
+        randomly_held_out: Whether held-out items are a random draw from the source of the training items. If not, a test checks
+            first whether they look like one.
+        seed: Seed of all draws.
+        controls: Whether to measure what the test would have caught.
+        brief: Whether to save time: fewer real items pose as samples, and where time is short fewer samples are tested.
+        remaining: Seconds left, called before each control, each planted draw, and each test of the number of copies; a note
+            names what was skipped.
+        progress, work: See `CachedDistance`.
+    """
+
+    randomly_held_out: bool = True
+    seed: int = 0
+    controls: bool = True
+    brief: bool = False
+    remaining: Callable[[], float] = lambda: math.inf
+    progress: SearchProgress = no_progress
+    work: SharedWork | None = None
+
+
+DEFAULTS = AuditOptions()
+
+
 class Audit(Generic[ItemT]):
     """One audit, step by step. All items share one index: real items first, then samples, then planted copies."""
 
@@ -71,15 +98,10 @@ class Audit(Generic[ItemT]):
         train: Sequence[ItemT],
         held_out: Sequence[ItemT],
         groups: Integers | None = None,
+        options: AuditOptions = DEFAULTS,
         *,
         sample_groups: Integers | None = None,
         n_train_total: int | None = None,
-        randomly_held_out: bool = True,
-        seed: int = 0,
-        controls: bool = True,
-        brief: bool = False,
-        progress: SearchProgress = no_progress,
-        work: SharedWork | None = None,
     ) -> None:
         """
         Args:
@@ -92,19 +114,14 @@ class Audit(Generic[ItemT]):
             sample_groups: Group of each sample: passages of one text. None: each sample is its own group.
             n_train_total: Number of all training items, if `train` is a random part of them. Shares and limits allow for
                 copies of the others, which cannot be seen.
-            randomly_held_out: Whether held-out items are a random draw from the source of the training items. If not, a test
-                checks first whether they look like one.
-            seed: Seed of all draws.
-            controls: Whether to measure what the test would have caught.
-            brief: Whether to save time: fewer real items pose as samples, and a reference test that decides nothing is left out.
-            progress, work: See `CachedDistance`.
 
         Raises:
             ValueError: There are no samples or no training items.
         """
         if not len(samples) or not len(train):
             raise ValueError("an audit needs samples and training items")
-        self.rng = np.random.default_rng(seed)
+        self.options = options
+        self.rng = np.random.default_rng(options.seed)
         self.notes: list[str] = []
         self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
@@ -116,28 +133,26 @@ class Audit(Generic[ItemT]):
         group, real = group[self.original_index], [real[i] for i in self.original_index]
         self.is_train = self.original_index < len(train)
         self.n_train_total = max(n_train_total or len(train), len(train))
-        self.randomly_held_out = randomly_held_out
         self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
         self.real_index = np.arange(self.n_real)  # indices of the real items
         group = self._exchangeable_groups(group)
         self.level, self.label_level = item_type.level, item_type.label_level
-        count = planted_copies(self.n_samples) if controls else 0
+        count = planted_copies(self.n_samples) if options.controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = [*real, *samples, *exact, *disturbed]
         self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
         self._real_items, self._samples, self._item_type = real, samples, item_type
         contents = cache(partial(_digest, items))  # for several processes alone, and once for all searches
         self.distances: list[Distance] = [
-            CachedDistance(distance, self.groups, self.real_index, progress=progress, work=work, contents=contents)
+            CachedDistance(distance, self.groups, self.real_index, None, options.progress, options.work, contents)
             for distance in item_type.distances(items, self.groups)
         ]
-        self.controls, self.brief = controls, brief
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
         self._match_distances = (
             [d.with_groups(self._match_groups) for d in self.distances] if item_type.whole else self.distances
         )
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
-        count = stand_ins(self.n_samples) if brief else MAX_STAND_INS
+        count = stand_ins(self.n_samples) if options.brief else MAX_STAND_INS
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
@@ -152,15 +167,10 @@ class Audit(Generic[ItemT]):
             )
         return groups
 
-    def run(self, remaining: Callable[[], float] = lambda: math.inf) -> CopyTestResult:
-        """Run the tests, then the controls for which there is time.
-
-        Args:
-            remaining: Seconds left, called before each control, each planted draw, and each test of the number of copies; a
-                note names what was skipped. A brief audit tests fewer samples where time is short.
-        """
-        if self.brief:
-            self._leave_out_samples(remaining)
+    def run(self) -> CopyTestResult:
+        """Run the tests, then the controls for which there is time."""
+        if self.options.brief:
+            self._leave_out_samples()
         queries = np.concatenate(
             [self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()]
         )
@@ -176,7 +186,8 @@ class Audit(Generic[ItemT]):
         control = Controls(self.distances, self.is_train, self.groups, self.rng)
         choice = control.set_aside(held_out)
         control_p = None
-        if not self.randomly_held_out:  # without it nothing else can be read, so it takes the time that it needs
+        # Without it nothing else can be read, so it takes the time that it needs
+        if not self.options.randomly_held_out:
             control_p = control.confirmed_p(control.both_p, choice, ALPHA, lambda: math.inf)
             self.notes += control.notes
         if control_p is not None and control_p <= ALPHA:
@@ -188,44 +199,41 @@ class Audit(Generic[ItemT]):
         planted: list[PlantedControl] = []
         reference = self._reference(match_test) if scan.p <= self.level else None
         training_distance = None
-        if self.planted.size and self._affords(remaining, "planted copies"):
+        if self.planted.size and self._affords("planted copies"):
             base = unsuspicious_rows(scan, match, self.n_samples)
             planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples, self.level)
-            planted = planting.run(self.rng, self.n_samples * self.visible_share, remaining, self.skipped)
+            planted = planting.run(self.rng, self.n_samples * self.visible_share, self.options.remaining, self.skipped)
             self._picture = planting.picture(scan, planted)
-        if self._affords(remaining, "the distance from training data"):
+        if self._affords("the distance from training data"):
             training_distance = self._training_distance(held_out)
-        if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
-            control_p = control.confirmed_p(control.scan_p, choice, CONTROL_ALPHA, remaining)
+        if self.options.randomly_held_out and self._affords("the control with held-out items"):
+            control_p = control.confirmed_p(control.scan_p, choice, CONTROL_ALPHA, self.options.remaining)
             self.notes += control.notes
-        # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
-        if reference is None and not self.brief and self._affords(remaining, "the reference test"):
-            reference = self._reference(match_test)
         tests = SampleTests(sample_nearests, labels, scan, match_test, match)
-        return self._result(tests, reference, planted, control_p, training_distance, remaining)
+        return self._result(tests, reference, planted, control_p, training_distance)
 
     @property
     def sample_queries(self) -> Indices:
         """(m,) indices of the samples that are tested."""
         return np.arange(self.n_real, self.n_real + self.n_samples)
 
-    def _leave_out_samples(self, remaining: Callable[[], float]) -> None:
+    def _leave_out_samples(self) -> None:
         """Test only the first samples if there is not enough time to search for all."""
 
         def search(rows: slice) -> None:
             for distance in self.distances:  # the results are remembered
                 distance.nearest_real(self.sample_queries[rows], self.real_index)
 
-        n_controls = min(MAX_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
-        self.n_samples = samples_in_time(search, self.n_samples, n_controls, remaining())
+        n_controls = min(MAX_CONTROLS, int((~self.is_train).sum()) // 2) if self.options.controls else 0
+        self.n_samples = samples_in_time(search, self.n_samples, n_controls, self.options.remaining())
         self.planted = self.planted[:, : planted_copies(self.n_samples)]
         self._stand_ins = self._stand_ins.head(stand_ins(self.n_samples))
 
-    def _affords(self, remaining: Callable[[], float], control: str) -> bool:
+    def _affords(self, control: str) -> bool:
         """Whether a control is wanted and there is time for it; records it as skipped if there is none."""
-        if not self.controls:
+        if not self.options.controls:
             return False
-        if remaining() <= 0.0:
+        if self.options.remaining() <= 0.0:
             self.skipped.append(control)
             return False
         return True
@@ -237,7 +245,6 @@ class Audit(Generic[ItemT]):
         planted: list[PlantedControl],
         control_p: float | None,
         training_distance: TrainingDistance | None,
-        remaining: Callable[[], float],
     ) -> CopyTestResult:
         """Combine the scan and the match test into the result."""
         scan = tests.scan
@@ -250,22 +257,46 @@ class Audit(Generic[ItemT]):
         n_visible = self.n_samples * self.visible_share
         share = low = 0.0
         if is_copying:
-            by_tests = count_by_tests(tests, scan_p <= self.level, self.rng, remaining)
-            if remaining() <= 0.0:
+            by_tests = count_by_tests(tests, scan_p <= self.level, self.rng, self.options.remaining)
+            if self.options.remaining() <= 0.0:
                 self.skipped.append("how many samples are altered copies")
             share, low = (min(number / n_visible, 1.0) for number in largest(by_tests, repeats.copies))
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
             share = max(share, low)
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
-        return CopyTestResult(
+        return replace(
+            self._comparison("scan", tests.nearests, scan, repeats, reference, control_p),
             detected=is_copying,
             p=p,
             share=share,
             low=low,
             detection_limit=detection_limit(planted),
-            method="scan",
-            pairs=closest_pairs(tests.nearests[scan.decisive], scan, self.is_train, self.original_index),
+            match_p=tests.match.p,
+            shortened=bool(self.skipped),
+            training_distance=training_distance,
+            controls=planted,
+            picture=self._picture,
+        )
+
+    def _comparison(
+        self,
+        method: Method,
+        nearests: Sequence[NearestReal],
+        scan: ScanResult,
+        repeats: RepeatedItems,
+        reference: ReferenceResult | None,
+        control_p: float | None,
+    ) -> CopyTestResult:
+        """What was compared, and which items are the same: a result that finds nothing."""
+        return CopyTestResult(
+            detected=False,
+            p=1.0,
+            share=0.0,
+            low=0.0,
+            detection_limit=None,
+            method=method,
+            pairs=closest_pairs(nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[scan.decisive].name,
             samples=self.n_samples,
             train=int(self.is_train.sum()),
@@ -279,12 +310,7 @@ class Audit(Generic[ItemT]):
             identical_p=repeats.p,
             held_out_identical=repeats.held_out_samples,
             seen_p=repeats.seen_p,
-            match_p=tests.match.p,
-            shortened=bool(self.skipped),
-            training_distance=training_distance,
-            controls=planted,
             notes=self.notes,
-            picture=self._picture,
         )
 
     def _match_test(self, queries: Indices, nearests: Sequence[NearestReal], real: Sequence[NearestReal]) -> MatchTest:
@@ -331,7 +357,7 @@ class Audit(Generic[ItemT]):
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
         train, queries = self.real_index[self.is_train], self.sample_queries
         distance = self.distances[0]
-        limit = min(self.n_samples, BRIEF_DISTANCES) if self.brief else self.n_samples
+        limit = min(self.n_samples, BRIEF_DISTANCES) if self.options.brief else self.n_samples
 
         def limited(part: Indices) -> Indices:
             return part if len(part) <= limit else np.sort(self.rng.choice(part, limit, replace=False))
@@ -363,28 +389,12 @@ class Audit(Generic[ItemT]):
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
         copied = max(reference.copied, repeats.samples - by_chance) if reference.p <= self.level else 0.0
         scan = ScanResult(reference.p, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
-        return CopyTestResult(
+        return replace(
+            self._comparison(method, sample_nearests, scan, repeats, reference, control_p),
             detected=reference.p <= self.level,
             p=reference.p,
             share=copied / self.n_samples,
             low=clopper_pearson(copied, self.n_samples)[0],
-            detection_limit=None,
-            method=method,
-            pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
-            distance=self.distances[0].name,
-            samples=self.n_samples,
-            train=int(self.is_train.sum()),
-            held_out=int((~self.is_train).sum()),
-            n_train_total=self.n_train_total,
-            reference_p=reference.p,
-            control_p=control_p,
-            identical=repeats.samples,
-            real_compared=repeats.n_real,
-            real_identical=repeats.real,
-            identical_p=repeats.p,
-            held_out_identical=repeats.held_out_samples,
-            seen_p=repeats.seen_p,
-            notes=self.notes,
         )
 
 
@@ -453,42 +463,19 @@ def distinct_first(
     return [*first, *repeats][:PAIRS]
 
 
-class CommonOptions(TypedDict, total=False):
-    """Optional arguments of `Audit` that all audits of an evaluation share."""
-
-    randomly_held_out: bool
-    seed: int
-    brief: bool
-    progress: SearchProgress
-    work: SharedWork | None
-
-
-class AuditOptions(CommonOptions, total=False):
-    """Optional arguments of `Audit`."""
-
-    sample_groups: Integers | None
-    n_train_total: int | None
-    controls: bool
-
-
 def audit(
     item_type: ItemType[ItemT],
     samples: Sequence[ItemT],
     train: Sequence[ItemT],
     held_out: Sequence[ItemT],
     groups: Integers | None = None,
+    options: AuditOptions = DEFAULTS,
     *,
-    remaining: Callable[[], float] = lambda: math.inf,
-    **options: Unpack[AuditOptions],
+    sample_groups: Integers | None = None,
+    n_train_total: int | None = None,
 ) -> CopyTestResult:
-    """Test whether samples are copies of training items.
-
-    Args:
-        item_type, samples, train, held_out, groups, options: See `Audit`.
-        remaining: Seconds left, see `Audit.run`.
-
-    Raises:
-        ValueError: There are no samples or no training items.
-    """
-    result = Audit(item_type, samples, train, held_out, groups, **options).run(remaining)
-    return replace(result, pairs=distinct_first(result.pairs, train, item_type.runs, remaining))
+    """Test whether samples are copies of training items. For arguments and errors see `Audit`."""
+    result = Audit(
+        item_type, samples, train, held_out, groups, options, sample_groups=sample_groups, n_train_total=n_train_total
+    ).run()
+    return replace(result, pairs=distinct_first(result.pairs, train, item_type.runs, options.remaining))

@@ -109,7 +109,7 @@ def count_by_scan(
     result: ScanResult,
     labels: LabelPermutations,
     rng: np.random.Generator,
-    remaining: Callable[[], float] = lambda: math.inf,
+    remaining: Callable[[], float],
 ) -> CopyCount:
     """The number of copies by the scan, of whose samples those are left out that are close to a training item.
 
@@ -137,7 +137,7 @@ def count_by_matches(
     rows: Indices,
     labels: LabelPermutations,
     rng: np.random.Generator,
-    remaining: Callable[[], float] = lambda: math.inf,
+    remaining: Callable[[], float],
 ) -> CopyCount:
     """The number of copies by the match test. Passages of one text are left out together.
 

@@ -117,7 +117,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
             f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
             f"{_proof_needs(result)}. "
         )
-    return CopyVerdict(f"{identical}{sentence}{_sharper_than_real(result)}", clause, has_but)
+    return CopyVerdict(f"{identical}{sentence}", clause, has_but)
 
 
 def _proof_needs(result: CopyTestResult) -> str:
@@ -150,7 +150,8 @@ def _found(result: CopyTestResult) -> CopyVerdict:
             "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same.",
             f"suspicion: {_identical(result) if result.repeats_too_often else clause}",
         )
-    if _are_altered(result):
+    # Even the closest pair differs visibly, so samples are no plain copies
+    if not result.identical and _closest(result) >= MIN_ALTERED_DISTANCE:
         return CopyVerdict(
             f"Copying found: {amount} are altered copies of training {items}, or follow single ones closely{unknown}; the closest "
             f"pair still differs by {_closest(result):.0%} of the usual distance (p = {result.p:.2g}).",
@@ -177,11 +178,6 @@ def _found(result: CopyTestResult) -> CopyVerdict:
 def _closest(result: CopyTestResult) -> float:
     """The distance of the closest pair, in the distances that are usual there; 0 if no pair is known."""
     return min((pair.distance / pair.usual for pair in result.pairs if pair.usual > 0.0), default=0.0)
-
-
-def _are_altered(result: CopyTestResult) -> bool:
-    """Whether even the closest pair differs visibly, so that samples are no plain copies."""
-    return not result.identical and _closest(result) >= MIN_ALTERED_DISTANCE
 
 
 def _not_found(result: CopyTestResult) -> CopyVerdict:
@@ -249,15 +245,6 @@ def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
         f"no copies found, but the test {missed}",
         has_but=True,
     )
-
-
-def _sharper_than_real(result: CopyTestResult) -> str:
-    if result.method == "scan" and result.reference_p is not None and result.reference_p <= ALPHA:
-        return (
-            " Samples are closer to real items than real items are to each other; a generator that is sharper or less "
-            "varied than its data looks like that, too."
-        )
-    return ""
 
 
 def _identical(result: CopyTestResult) -> str:

@@ -15,6 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,9 +101,15 @@ class Distance(ABC):
             Indices and distances; -1 and inf for a query without any neighbour.
         """
 
-    @abstractmethod
-    def with_groups(self, groups: Integers) -> Distance:
+    def with_groups(self, groups: Integers) -> Self:
         """The distance of the same items in other groups. groups: (n,) of any integers."""
+        regrouped = copy.copy(self)
+        regrouped.set_groups(groups)
+        return regrouped
+
+    def set_groups(self, groups: Integers) -> None:
+        """Divide the items into groups."""
+        self._group: Integers = np.unique(groups, return_inverse=True)[1]
 
     def limit_of(self, real: Array) -> float:
         """The `limit` for data in which real items have these distances (h,) to their nearest ones."""

@@ -5,7 +5,6 @@ Legend for shapes: n items, q queries, v variants of a query, d values of an ite
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -58,10 +57,8 @@ class PixelDistance(Distance):
         core = joined(parts, len(self._images))
         self._search = Search(self._images.flatten(1), np.asarray(groups), core)
 
-    def with_groups(self, groups: Integers) -> PixelDistance:
-        regrouped = copy.copy(self)
-        regrouped._search = self._search.with_groups(groups)
-        return regrouped
+    def set_groups(self, groups: Integers) -> None:
+        self._search = self._search.with_groups(groups)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         def variants(rows: Indices) -> Variants:
@@ -105,10 +102,8 @@ class ClipDistance(Distance):
         images, owners = np.concatenate(spread), np.repeat(np.asarray(groups), frames)
         self._inner = PixelDistance(images, owners, shift, side=side)  # type: ignore[arg-type]
 
-    def with_groups(self, groups: Integers) -> ClipDistance:
-        regrouped = copy.copy(self)
-        regrouped._inner = self._inner.with_groups(np.repeat(np.asarray(groups), self._frames))
-        return regrouped
+    def set_groups(self, groups: Integers) -> None:
+        self._inner = self._inner.with_groups(np.repeat(np.asarray(groups), self._frames))
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         frame = np.arange(self._frames)
@@ -161,10 +156,8 @@ class EmbeddingDistance(Distance):
         self._features = joined((features(standardise(part)) for part in chunks), len(images))  # (n, 2, d)
         self._search = Search(self._features[:, 0], np.asarray(groups))
 
-    def with_groups(self, groups: Integers) -> EmbeddingDistance:
-        regrouped = copy.copy(self)
-        regrouped._search = self._search.with_groups(groups)
-        return regrouped
+    def set_groups(self, groups: Integers) -> None:
+        self._search = self._search.with_groups(groups)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         return self._search.nearest(queries, pool, lambda rows: GivenVariants(self._features[torch.from_numpy(rows)]))

@@ -9,7 +9,6 @@ Legend for shapes: n rows, q queries, p rows of the pool, c columns.
 
 from __future__ import annotations
 
-import copy
 import io
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -329,7 +328,7 @@ class FieldDistance(Distance):
     at_once = 256  # so that the progress of a search is seen; chosen
 
     def __init__(self, records: Sequence[str], groups: Integers, form: RowFormat) -> None:
-        self._group = np.asarray(groups)
+        self.set_groups(groups)
         rows = [form.fields(record) for record in records]
         width = len(form.columns)
         self._codes = np.empty((len(records), width), dtype=np.int32)  # (n, c)
@@ -340,11 +339,6 @@ class FieldDistance(Distance):
                 for i, fields in enumerate(rows)
             ]
         self.resolution = 1.0 / width
-
-    def with_groups(self, groups: Integers) -> FieldDistance:
-        regrouped = copy.copy(self)
-        regrouped._group = np.asarray(groups)
-        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)

@@ -46,10 +46,6 @@ class Detection:
         return self.caught + self.missed
 
     @property
-    def caught_share(self) -> float:
-        return self.caught / self.draws
-
-    @property
     def decided(self) -> bool:
         """Whether it is clear: after DRAWS draws, after too many misses for DETECTION_POWER, or after DRAWS / 2 without a miss."""
         none_missed = not self.missed and self.caught >= DRAWS // 2
@@ -181,7 +177,7 @@ def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float
         begin = time.monotonic()
         is_caught = draw(1 + detection.draws)
         detection.record(is_caught, time.monotonic() - begin)
-    return detection.caught_share
+    return detection.caught / detection.draws
 
 
 def least_reference(

@@ -113,7 +113,7 @@ class CopyTestResult:
         samples, train, held_out: Numbers of items that were compared.
         n_train_total: Training items in all, of which `train` were compared.
         unit: What these three numbers count, a key of UNITS: of long texts only passages or excerpts are compared.
-        reference_p: p-value of the test that is not free of assumptions.
+        reference_p: p-value of the test that is not free of assumptions; None if the scan found nothing to confirm.
         control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
             training items'; None if it was not run.
         identical: Number of samples that are identical to a training item, whatever the tests say about them; None if items

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +60,9 @@ class CachedDistance(Distance):
     def limit_of(self, real: Array) -> float:
         return self._inner.limit_of(real)
 
-    def with_groups(self, groups: Integers) -> CachedDistance:
+    def with_groups(self, groups: Integers) -> Self:
         inner = self._inner.with_groups(groups)
-        return CachedDistance(inner, groups, self._pool, self, self._progress, self._work, self._contents)
+        return type(self)(inner, groups, self._pool, self, self._progress, self._work, self._contents)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._first is None:

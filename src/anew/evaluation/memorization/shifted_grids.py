@@ -8,8 +8,6 @@ Legend for shapes: n items, q queries, p items of the pool, k candidates, M band
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,12 +33,7 @@ class ShiftedGridDistance(Distance):
         self._grids = grids
         energies = grids.square().sum(dim=1).cumsum(dim=1)  # (n, T)
         self._energies = torch.nn.functional.pad(energies, (1, 0))  # (n, T + 1)
-        self._group = np.unique(groups, return_inverse=True)[1]
-
-    def with_groups(self, groups: Integers) -> ShiftedGridDistance:
-        regrouped = copy.copy(self)
-        regrouped._group = np.unique(groups, return_inverse=True)[1]
-        return regrouped
+        self.set_groups(groups)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)

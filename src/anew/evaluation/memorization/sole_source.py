@@ -8,7 +8,6 @@ Legend for shapes: n items, q queries, p pool, e pairs of a window and an item t
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +50,7 @@ class SoleSourceDistance(Distance):
 
     def __init__(self, items: Sequence[WholeText], groups: Integers) -> None:
         """groups: (n,) of any integers; at most one text of a group may be in a pool."""
-        self._group = np.unique(groups, return_inverse=True)[1]
+        self.set_groups(groups)
         step = sum(len(item.text) for item in items) // MAX_WINDOWS + 1
         self._size = np.ones(len(items))  # distinct windows that a share is a share of
         hashes, owners, in_parts = [], [], []
@@ -72,11 +71,6 @@ class SoleSourceDistance(Distance):
         self._window = np.unique(window[is_shared], return_inverse=True)[1].astype(np.int64)
         self._owner = np.concatenate(owners)[order][is_shared].astype(np.int64)
         self._is_in_cut = np.concatenate(in_parts)[order][is_shared]
-
-    def with_groups(self, groups: Integers) -> SoleSourceDistance:
-        regrouped = copy.copy(self)
-        regrouped._group = np.unique(groups, return_inverse=True)[1]
-        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         n = len(self._group)

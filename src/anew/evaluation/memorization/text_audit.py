@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Unpack
 
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.evaluation.memorization.audit import CommonOptions, audit
+from anew.evaluation.memorization.audit import DEFAULTS, AuditOptions, audit
 from anew.evaluation.memorization.copying_test import Indices, bonferroni_p, exchangeable_groups
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
@@ -27,12 +26,6 @@ from anew.functional.text_hashes import code_points
 # Passages of an excerpt: of long documents a small audit compares excerpts, so that it has many documents to permute the labels of
 EXCERPT = 16
 SPAN_RATIO = 4.0  # held-out texts were cut out of documents if training texts are this many times longer; chosen
-
-
-class TextAuditOptions(CommonOptions, total=False):
-    """Optional arguments of the audits of passages and of whole texts, see `audit`."""
-
-    remaining: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +77,11 @@ def audit_texts(
     train: Sequence[str],
     held_out: Sequence[str],
     groups: Integers | None = None,
+    options: AuditOptions = DEFAULTS,
     *,
-    width: int = PASSAGE,
     max_samples: int | None = None,
     max_real: int | None = None,
     n_train_texts: int | None = None,
-    controls: bool = True,
-    **options: Unpack[TextAuditOptions],
 ) -> CopyTestResult:
     """Audit texts for copies, in passages and as a whole.
 
@@ -100,17 +91,16 @@ def audit_texts(
     Args:
         samples, train, held_out: Texts.
         groups: Group of each training and then each held-out text, which near-duplicates share. None: each is its own group.
-        width: Characters of a passage.
+        options: What both audits share.
         max_samples: Number of passages of samples that are compared, drawn at random, and of the first whole samples; None: all.
         max_real: Number of passages of training and held-out texts together; None: all.
         n_train_texts: Number of all training texts, if `train` are only some of them, drawn at random.
-        controls, options: See `audit`.
     """
-    block, rng = _block(train, held_out), np.random.default_rng(options.get("seed", 0))
+    block, rng = _block(train, held_out), np.random.default_rng(options.seed)
     sample_passages, train_passages, held_out_passages = (
-        cut_passages(samples, width, _block(samples, held_out)),
-        cut_passages(train, width, block),
-        cut_passages(held_out, width, block),
+        cut_passages(samples, PASSAGE, _block(samples, held_out)),
+        cut_passages(train, PASSAGE, block),
+        cut_passages(held_out, PASSAGE, block),
     )
     if groups is not None and block is None:
         train_passages, held_out_passages = (
@@ -129,23 +119,16 @@ def audit_texts(
     # Where spans of few documents were held out, there are too few of them to measure what would be caught
     is_cut = block is not None
     train_share = len(train) / max(n_train_texts or 0, len(train))
+    bare = replace(options, controls=False)
     whole = _audit_whole_texts(
-        whole_samples, chosen_train, chosen_held_out, train_share, rng, controls=controls and not is_cut, **options
+        whole_samples, chosen_train, chosen_held_out, train_share, bare if is_cut else options, rng
     )
-    passages = _audit_passages(
-        chosen_samples, chosen_train, chosen_held_out, train_share, controls=controls and is_cut, **options
-    )
+    passages = _audit_passages(chosen_samples, chosen_train, chosen_held_out, train_share, options if is_cut else bare)
     return combined(passages, whole, passages if is_cut else whole)
 
 
 def _audit_passages(
-    samples: _Chosen,
-    train: _Chosen,
-    held_out: _Chosen,
-    train_share: float,
-    *,
-    controls: bool,
-    **options: Unpack[TextAuditOptions],
+    samples: _Chosen, train: _Chosen, held_out: _Chosen, train_share: float, options: AuditOptions
 ) -> CopyTestResult:
     """Audit passages. train_share: share of all training texts that `train.passages` come from."""
     first_held_out_group = int(train.passages.group.max(initial=-1)) + 1
@@ -155,10 +138,9 @@ def _audit_passages(
         train.texts,
         held_out.texts,
         np.concatenate([train.groups, held_out.groups + first_held_out_group]),
+        options,
         sample_groups=samples.groups,
         n_train_total=round(len(train.passages) / train_share),
-        controls=controls,
-        **options,
     )
     pairs = [_in_texts(pair, samples, train) for pair in result.pairs]
     notes = list(result.notes)
@@ -173,10 +155,8 @@ def _audit_whole_texts(
     train: _Chosen,
     held_out: _Chosen,
     train_share: float,
+    options: AuditOptions,
     rng: np.random.Generator,
-    *,
-    controls: bool,
-    **options: Unpack[TextAuditOptions],
 ) -> CopyTestResult:
     """Audit whole texts. train_share: see `_audit_passages`."""
     train_texts, sample_texts = train.whole_texts(), samples.whole_texts()
@@ -190,9 +170,8 @@ def _audit_whole_texts(
         [WholeText(part, 0, len(part), len(part)) for part in parts],
         real[: len(train_texts)],
         real[len(train_texts) :],
+        options=options,
         n_train_total=n_excerpts,
-        controls=controls,
-        **options,
     )
     pairs = []
     for pair in result.pairs:

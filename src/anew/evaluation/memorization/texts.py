@@ -6,7 +6,6 @@ neighbours in that order. Texts are joined by a byte that UTF-8 never holds, so 
 
 from __future__ import annotations
 
-import copy
 import functools
 import re
 from bisect import bisect_left, bisect_right
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from anew.core.arrays import Integers
+from anew.core.arrays import Int32s, Integers
 from anew.core.machine.threads import available_threads, map_in_threads
 from anew.estimators.sequence_clusters import SequenceClusters
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
@@ -55,6 +54,7 @@ class PassageDistance(Distance):
     """1 / length in bytes of the longest passage that two texts have word for word in common. Long runs of a character are shortened."""
 
     name = "longest verbatim passage"
+    _group: Int32s
 
     def __init__(self, texts: Sequence[str], groups: Integers) -> None:
         """groups: (n,) of any integers, negative ones included."""
@@ -86,10 +86,8 @@ class PassageDistance(Distance):
         length = min(MIN_OF_MEDIAN * float(np.median(1.0 / real)), MIN_OF_PASSAGE * self._median_size)
         return 1.0 / max(length, 1.0)
 
-    def with_groups(self, groups: Integers) -> PassageDistance:
-        regrouped = copy.copy(self)
-        regrouped._group, regrouped._pool = np.unique(groups, return_inverse=True)[1].astype(np.int32), None
-        return regrouped
+    def set_groups(self, groups: Integers) -> None:
+        self._group, self._pool = np.unique(groups, return_inverse=True)[1].astype(np.int32), None
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, length = self.longest(queries, pool)
@@ -238,7 +236,8 @@ class EditDistance(Distance):
 
     def __init__(self, records: Sequence[str], groups: Integers, indexed: bool = False) -> None:
         """groups: (n,) of any integers; indexed: whether to compare those alone that share the most pieces, whatever records are like."""
-        self._records, self._group = list(records), np.asarray(groups)
+        self._records = list(records)
+        self.set_groups(groups)
         lengths = np.array([len(record) for record in self._records] or [1])
         self.resolution = 1.0 / max(float(np.median(lengths)), 1.0)
         self._limits = (FIRST_LIMIT, 1.0) if lengths.max() > MACHINE_WORD else (1.0,)
@@ -246,11 +245,6 @@ class EditDistance(Distance):
         if size is None and indexed:
             size = _shortest_rare_pieces(self._records) or PIECES[-1]
         self._index = None if size is None else SequenceClusters(self._records, 1.0, size)
-
-    def with_groups(self, groups: Integers) -> EditDistance:
-        regrouped = copy.copy(self)
-        regrouped._group = np.asarray(groups)
-        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._index is not None and len(pool) >= MIN_INDEXED:

@@ -30,6 +30,7 @@ KERNEL_DISTANCE = MetricSpec(
     ),
 )
 MAX_BANDWIDTH_ROWS = 1_000  # of which all pairs are compared
+PERMUTATIONS = 200  # random divisions for a p-value, which is 1 / 201 at the least; chosen
 Kernel = Callable[[Rows, Rows], Array]
 
 
@@ -75,12 +76,12 @@ class Grams:
         cross = ((a @ self.ab) * b).sum(axis=1) / (a.sum(axis=1) * b.sum(axis=1))
         return np.asarray(total - 2.0 * cross)
 
-    def permutation_p(self, rng: np.random.Generator, repeats: int = 200) -> float:
-        """p of the distance by a permutation test, with `repeats` random divisions of all items into two sets."""
+    def permutation_p(self, rng: np.random.Generator) -> float:
+        """p of the distance by a permutation test, with PERMUTATIONS random divisions of all items into two sets."""
         n, m = len(self.aa), len(self.bb)
         pooled = np.block([[self.aa, self.ab], [self.ab.T, self.bb]])
         np.fill_diagonal(pooled, 0.0)
-        in_first = np.zeros((repeats + 1, n + m))  # row 0: the true division
+        in_first = np.zeros((PERMUTATIONS + 1, n + m))  # row 0: the true division
         in_first[0, :n] = 1.0
         for row in in_first[1:]:
             row[rng.permutation(n + m)[:n]] = 1.0
@@ -90,7 +91,7 @@ class Grams:
         within_second = ((pooled.sum(axis=0)[None] - first_sums) * (1.0 - in_first)).sum(axis=1)
         distances = within_first / (n * (n - 1)) + within_second / (m * (m - 1)) - 2.0 * cross / (n * m)
         as_large = distances[1:] >= distances[0] - 1e-12  # the tolerance keeps a tie from being lost to rounding
-        return float(as_large.sum() + 1) / (repeats + 1)
+        return float(as_large.sum() + 1) / (PERMUTATIONS + 1)
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:

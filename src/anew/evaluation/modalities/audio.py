@@ -47,7 +47,14 @@ from anew.evaluation.metrics.media.spectrum import (
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import EXACT_COPY, NearestPairs, ReportContent, ReportItem, nearest_pairs
+from anew.evaluation.reporting.content import (
+    EXACT_COPY,
+    NearestPairs,
+    ReportContent,
+    ReportItem,
+    nearest_explanation,
+    nearest_pairs,
+)
 from anew.evaluation.score import MetricSpec, Score, difference_tolerance
 from anew.functional.envelope import pulse_distance, pulses
 
@@ -144,9 +151,7 @@ class AudioEvaluation(Evaluation[Samples]):
         if np.ndim(samples[0]) == 2:
             for statistic in stereo_statistics(self.rate):
                 yield compare(statistic, *map(statistic.compute, (samples, test, train)))
-            classifier = stereo_classifier(self.rate)
-            places = {part: classifier.numbers(self.sets[part][:MAX_PAIR_ITEMS]) for part in parts[:3]}
-            yield classifier.score(self.sets.with_features(places, self.feature_description), self.inputs.seed)
+            yield from self.classifier_scores([stereo_classifier(self.rate)], MAX_PAIR_ITEMS)
 
     def _lengths(self) -> Iterator[Score]:
         """Yield how long sounds are, and how silent the ends of files are that samples and data were read from."""
@@ -234,14 +239,11 @@ class AudioEvaluation(Evaluation[Samples]):
         index, distances = audio.nearest_clips([*items, *held_out], training, self.rate)
         typical = float(np.median(distances[len(items) :])) if held_out else 0.0
         pictured = "Curves" if self._are_signals else "Spectrograms: time from left to right, low tones at the bottom"
-        explanation = (
+        explanation = nearest_explanation(
             f"{pictured}. Nearest by spectrogram, among "
-            f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy)"
-        )
-        explanation += (
-            f"; from a held-out clip to the nearest of the same training clips, it is typically {typical:.1f} dB."
-            if held_out
-            else "."
+            f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy)",
+            "clip",
+            f"{typical:.1f} dB" if held_out else None,
         )
         pairs = nearest_pairs(
             self.report_item,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,7 +32,13 @@ from anew.evaluation.metrics.media.image_statistics import (
 from anew.evaluation.metrics.media.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs
+from anew.evaluation.reporting.content import (
+    NearestPairs,
+    ReportContent,
+    ReportItem,
+    nearest_explanation,
+    nearest_pairs,
+)
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
@@ -76,7 +83,9 @@ class ImageEvaluation(Evaluation[Numbers]):
             return
         metrics = {
             "sharpness, noise and grids": Measure(self._statistics),
-            "areas, slopes and faint patterns": Measure(self._classifiers),
+            "areas, slopes and faint patterns": Measure(
+                partial(self.classifier_scores, IMAGE_CLASSIFIERS, MAX_STATISTICS_IMAGES)
+            ),
             "colours": Measure(self._colours),
             "the spectrum": Measure(self._spectrum),
         }
@@ -110,14 +119,11 @@ class ImageEvaluation(Evaluation[Numbers]):
         index = np.where(is_mirrored, mirrored, plain)
         distances = np.where(is_mirrored, mirrored_distances, plain_distances)
         typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
-        explanation = (
+        explanation = nearest_explanation(
             f"Nearest by pixels, among {len(training):,} training images. The number is the difference of their values "
-            "(0 = exact copy, 255 = the most possible)"
-        )
-        explanation += (
-            f"; from a held-out image to the nearest of the same training images, it is typically {typical:.0f}."
-            if held_out
-            else "."
+            "(0 = exact copy, 255 = the most possible)",
+            "image",
+            f"{typical:.0f}" if held_out else None,
         )
         pairs = nearest_pairs(self.report_item, items, list(training), index, distances, typical, exact=0.5)
         pairs = [
@@ -161,13 +167,6 @@ class ImageEvaluation(Evaluation[Numbers]):
         samples, test, train = (self.sets[part][:MAX_STATISTICS_IMAGES] for part in ("samples", "test", "train"))
         for statistic in image_statistics(samples[0].shape[2] if samples[0].ndim == 3 else 1):
             yield compare(statistic, *map(statistic.compute, (samples, test, train)))
-
-    def _classifiers(self) -> Iterator[Score]:
-        """What classifiers tell that are shown one thing alone."""
-        images = {part: self.sets[part][:MAX_STATISTICS_IMAGES] for part in ("samples", "test", "train")}
-        for classifier in IMAGE_CLASSIFIERS:
-            rows = {part: classifier.numbers(shown) for part, shown in images.items()}
-            yield classifier.score(self.sets.with_features(rows, self.feature_description), self.inputs.seed)
 
     def _colours(self) -> Iterator[Score]:
         """Frequencies of colours."""

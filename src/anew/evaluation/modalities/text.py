@@ -27,7 +27,7 @@ from anew.evaluation.memorization.item_types import (
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics.bits import bits_score, bits_spec
-from anew.evaluation.metrics.duplicate_groups import equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.records.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.records.row_formats import part_delimiter
 from anew.evaluation.metrics.records.word_order import WORD_ORDER
@@ -93,6 +93,9 @@ class TextEvaluation(Evaluation[str]):
             self.num_cut_texts = sum(map(len, self._compared.texts(part)))
         return self._compared.pieces(part)[:n]
 
+    def duplicate_keys(self) -> KeysOf[str] | None:
+        return super().duplicate_keys() if self.records else self._compared.keys_of_pieces
+
     def num_held_out(self) -> int | None:
         return super().num_held_out() if self.records else len(self._compared.pieces("test"))
 
@@ -127,15 +130,10 @@ class TextEvaluation(Evaluation[str]):
             pool.train,
             pool.held_out,
             pool.groups,
+            self.audit_options(pool, **options),
             max_samples=MAX_SAMPLES,
             max_real=max_items,
             n_train_texts=pool.n_train_total,
-            randomly_held_out=pool.randomly_held_out,
-            seed=self.inputs.seed,
-            remaining=self.total_clock.remaining,
-            progress=self.announcements.searching,
-            work=self.inputs.work,
-            **options,
         )
         self.closest_pairs = [
             self.pair_view(

@@ -6,6 +6,7 @@ Legend for shapes: n clips, T frames, H rows, W columns, C channels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,7 +28,13 @@ from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.media.image_statistics import image_statistics
 from anew.evaluation.metrics.media.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs
+from anew.evaluation.reporting.content import (
+    NearestPairs,
+    ReportContent,
+    ReportItem,
+    nearest_explanation,
+    nearest_pairs,
+)
 from anew.evaluation.score import MetricSpec, Score, difference_tolerance
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
@@ -81,7 +88,9 @@ class VideoEvaluation(Evaluation[Clip]):
         metrics = {
             "motion": Measure(self._motion),
             "sharpness, noise and grids": Measure(self._statistics),
-            "directions and speeds of motion": Measure(self._directions),
+            "directions and speeds of motion": Measure(
+                partial(self.classifier_scores, CLIP_CLASSIFIERS, MAX_COMPARED_CLIPS)
+            ),
         }
         yield from self.metrics_in_time(metrics)
 
@@ -98,13 +107,6 @@ class VideoEvaluation(Evaluation[Clip]):
                 part: classifier.numbers(shown).reshape(len(shown) // FRAMES, FRAMES, -1).mean(axis=1)
                 for part, shown in zip(parts, frames, strict=True)
             }
-            yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
-
-    def _directions(self) -> Iterator[Score]:
-        """Scores of which way things move, which way time runs, and how fast."""
-        clips = {part: self.sets[part][:MAX_COMPARED_CLIPS] for part in ("samples", "test", "train")}
-        for classifier in CLIP_CLASSIFIERS:
-            numbers = {part: classifier.numbers(shown) for part, shown in clips.items()}
             yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
 
     def _motion(self) -> Iterator[Score]:
@@ -157,14 +159,11 @@ class VideoEvaluation(Evaluation[Clip]):
         stacked = stack_clips(training, frames)
         index, distances = nearest_pixels(stack_clips(items, frames), stacked)
         typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), stacked)[1])) if held_out else 0.0
-        explanation = (
+        explanation = nearest_explanation(
             f"Nearest by the pixels of all frames, among {len(training):,} training clips. The number is the difference of "
-            "their values (0 = exact copy, 255 = the most possible)"
-        )
-        explanation += (
-            f"; from a held-out clip to the nearest of the same training clips, it is typically {typical:.0f}."
-            if held_out
-            else "."
+            "their values (0 = exact copy, 255 = the most possible)",
+            "clip",
+            f"{typical:.0f}" if held_out else None,
         )
         pairs = nearest_pairs(self.report_item, items, training, index, distances, typical, exact=0.5)
         return NearestPairs(pairs, explanation, requested)

@@ -117,6 +117,12 @@ class ReportContent:
         return "rows" if all(len(text) < 120 and "\n" not in text for text in texts) else "texts"
 
 
+def nearest_explanation(start: str, noun: str, typical: str | None) -> str:
+    """How to read the distances of pairs. typical: that of a held-out item; None if there is none."""
+    rest = f"; from a held-out {noun} to the nearest of the same training {noun}s, it is typically {typical}"
+    return f"{start}{'' if typical is None else rest}."
+
+
 def nearest_pairs(
     show: Callable[[X], ReportItem],
     samples: Sequence[X],

@@ -85,9 +85,7 @@ class Legend:
         )
 
 
-def group_figures(
-    scores: Sequence[Score], deciding: Collection[str] = (), too_few: Collection[str] = ()
-) -> list[FigureGroup]:
+def group_figures(scores: Sequence[Score], deciding: Collection[str], too_few: Collection[str]) -> list[FigureGroup]:
     """Figures by group, with their scales. Bits per unit and the rows next to them share one scale.
 
     Args:

@@ -301,10 +301,6 @@ class Supply:
             return 0
         return rounded_up(math.ceil(grading.needed * self.num_texts / self.held_out))
 
-    def real_parts(self) -> str:
-        """The two sets of real items, of which samples are compared with one."""
-        return "two halves of the data" if self.are_halves else "training and held-out items"
-
     def held_out_clause(self) -> str:
         """How few held-out items there are, a clause."""
         assert self.held_out is not None
@@ -386,7 +382,8 @@ class Grading:
             return f"{UNMEASURED}: {first_listed(missing, MAX_NAMED)}"
         if self.has_weak_reference:
             real = next(part.score.real_baseline or 0.0 for part in self.parts if part.has_weak_reference)
-            return f"{supply.real_parts()} are themselves told apart {real:.0%} of the time (guessing: 50%)"
+            parts = "two halves of the data" if supply.are_halves else "training and held-out items"
+            return f"{parts} are themselves told apart {real:.0%} of the time (guessing: 50%)"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
         clause = f"{counted} compared; about {self.needed:,} would do"
         if supply.held_out is None or supply.can_settle(self):

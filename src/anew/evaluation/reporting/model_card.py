@@ -65,8 +65,8 @@ def write_card(
     *,
     data_path: str,
     parameters: int,
-    kept_data: str = "",
-    tried: str = "",
+    kept_data: str,
+    tried: str,
 ) -> None:
     """Write README.md into a run folder.
 

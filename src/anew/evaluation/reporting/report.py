@@ -144,7 +144,8 @@ class EvaluationReport:
             steps: Number of training steps, if known.
             outlook: What more training would bring, if known.
         """
-        open_answers = verdict.too_few_answers(too_few)
+        questions = ("closeness", "variety")
+        open_answers = dict.fromkeys(questions, f"Too few to tell: {too_few}.") if too_few else {}
         answers = verdict.Verdict(scores, copies, unmeasured, supply)
         grades: dict[str, Answer] = dict.fromkeys(QUESTIONS, "not_measured")
         return cls(

@@ -30,7 +30,7 @@ def rgb(image: Numbers) -> NDArray[np.uint8]:
     return values[..., :3]
 
 
-def zoom(height: int, width: int, min_side: int = 56) -> int:
+def zoom(height: int, width: int, min_side: int) -> int:
     """The integer factor that enlarges tiny images to at least `min_side` pixels; interpolation would blur them."""
     return max(1, math.ceil(min_side / max(height, width)))
 

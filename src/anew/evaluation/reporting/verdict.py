@@ -304,14 +304,6 @@ class Verdict:
         return f"{subject} a little better than held-out ones ({gap.value:.2g} bits)."
 
 
-def too_few_answers(too_few: str) -> dict[str, str]:
-    """The answers about closeness and variety if there are too few items for any figure.
-
-    too_few: Why, one clause; "" if there are enough, for which nothing is returned.
-    """
-    return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
-
-
 def _held_out_samples(copies: CopyTestResult) -> str:
     return f"{copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items"
 

@@ -195,10 +195,9 @@ function trainForm(data, seen, reading) {
   const doing = h("p", { class: "hint", role: "status" }, "What these times would train is being measured. You need not wait for it.");
   const show = (/** @type {any[]} */ budgets) => {
     doing.hidden = true;
-    for (const { seconds, parameters, steps, epochs, report } of budgets) {
+    for (const { seconds, parameters, steps, epochs } of budgets) {
       const what = trained.get(seconds);
-      if (what) fill(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`),
-        report ? h("small", { class: "forecast" }, asSentence(`The report: ${report.replace("run `anew evaluate RUN` afterwards", "choose Measure again afterwards")}`)) : null);
+      if (what) fill(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`));
     }
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },

@@ -69,7 +69,7 @@ def compare_families(
     n: int | None,
     trust_code: bool,
     reporter: Reporter | None,
-    seeds: int = 1,
+    seeds: int,
 ) -> ComparisonReport:
     """Run the comparison of a request: train some families, or take finished runs; see `anew.compare`."""
     reporter = reporter or SilentReporter()

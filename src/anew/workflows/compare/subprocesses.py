@@ -53,7 +53,7 @@ class ComparedRun:
         return self.requested_family.partition(":")[2]
 
 
-def parse_families(families: str | Sequence[str], out: Path, seeds: int = 1, seed: int = 0) -> list[ComparedRun]:
+def parse_families(families: str | Sequence[str], out: Path, seeds: int, seed: int) -> list[ComparedRun]:
     """The runs that `families` names, as in "vae,gan,diffusion:latent", each trained with `seeds` seeds from `seed` on.
 
     Raises:

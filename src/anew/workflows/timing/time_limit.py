@@ -58,7 +58,7 @@ class TimeLimit:
         return cls.of_rest(ends_at - time.monotonic(), crowding, minimum=MIN_REPORT_SECONDS)
 
     @classmethod
-    def of_rest(cls, left: float, crowding: float, *, reserve: float = 0.0, minimum: float = -math.inf) -> Self:
+    def of_rest(cls, left: float, crowding: float, *, reserve: float = 0.0, minimum: float) -> Self:
         """The time from now to the end of a command.
 
         Args:
@@ -130,6 +130,6 @@ def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
     return stretched(min(MAX_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
 
 
-def page_seconds(seconds: float, crowding: float = 1.0) -> float:
+def page_seconds(seconds: float, crowding: float) -> float:
     """The seconds for drawing and writing alone, a part of `writing_seconds`; at most a quarter of the evaluation."""
     return stretched(PAGE_SECONDS, crowding, seconds / 4)

@@ -9,7 +9,7 @@ import torch
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.counts.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of, shared_log_probs
-from anew.families.transformer.counts.ngram_mixer import share_after
+from anew.families.transformer.counts.ngram_mixer import state_after
 from anew.families.transformer.family import Transformer
 
 LETTERS = Tokens(vocab=30, length=200, special={"begin": 28, "end": 29}, packed=False)
@@ -83,7 +83,7 @@ def test_what_never_follows_has_no_share_and_a_prompt_leaves_the_uniform_one_as_
     prompt = torch.cat((torch.tensor([28]), torch.randint(0, 28, (40,))))
     network = np.full((40, 30), -np.log(30), dtype=np.float32)
     network[:, 0] = -20.0
-    share = share_after(family.mixer, prompt.numpy()[None], network)
+    share = state_after(family.mixer, prompt.numpy()[None], network).share
     assert share.weights[0, 2] == pytest.approx(PRIOR[2]) and share.weights.sum() == pytest.approx(1.0)
     request = SampleRequest(3, condition=Condition(prompt), sampling=TransformerSampling(max_tokens=20))
     drafts = list(family.sample(request, 0))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from anew.families.transformer.counts import ngram_mixer
 from anew.families.transformer.counts.mixer_state import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 from anew.families.transformer.counts.mixing import softmax
 from anew.families.transformer.counts.ngram_mixer import (
@@ -61,7 +63,7 @@ def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool, end_id: int | 
     mixer.clear_cache()
     ids = source.integers(0, 7, (3, 12))
     logits = source.normal(size=(3, 11, 7)).astype(np.float32)
-    inputs = mixer.gate_inputs(ids, softmax(logits.reshape(-1, 7))[1])
+    inputs = mixer.gate_inputs(ids, softmax(logits.reshape(-1, 7))[1], mixer.new_state(len(ids)))
     recent = inputs.recent.reshape(3, 11, mixer.num_models)
     mixed = np.exp(mixer.mix(inputs)).reshape(3, 11, 7)
     joint = np.exp(mixer.joint_log_probs(inputs, ids[:, 1:], np.ones((3, 11), dtype=bool)))
@@ -93,11 +95,36 @@ def test_one_row_repeated_is_that_row(aligned: bool) -> None:
     np.testing.assert_allclose(*chances, rtol=1e-5)
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+def test_prompts_are_read_once_and_in_parts_as_at_once(aligned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixer, source = head(aligned=aligned)
+    ids = source.integers(0, 7, (5, 12))
+    network = softmax(source.normal(size=(55, 7)).astype(np.float32))[1].reshape(5, 11, 7)
+    replays: list[int] = []
+    replay = mixer.replay
+
+    def counted(*arguments: Any) -> Any:
+        replays.append(1)
+        return replay(*arguments)
+
+    monkeypatch.setattr(mixer, "replay", counted)
+    whole = mixer.read_prompt(ids, 12, lambda rows: network[rows].reshape(-1, 7))
+    monkeypatch.setattr(ngram_mixer, "VALUES_AT_ONCE", 2 * 11 * 7)
+    parts = mixer.read_prompt(ids, 12, lambda rows: network[rows].reshape(-1, 7))
+    assert len(replays) == 1 + 3
+    logits = source.normal(size=(5, 7)).astype(np.float32)
+    contexts = mixer.combined.last_contexts(ids)
+    np.testing.assert_allclose(*(mixer.step(contexts, logits, state) for state in (whole, parts)), rtol=1e-6)
+    assert parts.place == whole.place == 12 and len(parts.share.weights) == 5
+
+
 def test_parts_of_what_is_seen_are_put_together_again() -> None:
     for aligned in (False, True):
         mixer, source = head(aligned=aligned)
         ids = source.integers(0, 7, (3, 12))
-        inputs = mixer.gate_inputs(ids, softmax(source.normal(size=(33, 7)).astype(np.float32))[1])
+        inputs = mixer.gate_inputs(
+            ids, softmax(source.normal(size=(33, 7)).astype(np.float32))[1], mixer.new_state(len(ids))
+        )
         again = GateInputs.concatenate([inputs.rows(np.arange(10)), inputs.rows(np.arange(33) >= 10)])
         np.testing.assert_allclose(mixer.mix(again), mixer.mix(inputs), rtol=1e-5)
 
@@ -125,7 +152,7 @@ def test_counts_that_do_badly_on_a_record_lose_weight_there() -> None:
     wrong = rng.random((40, 59)) < 0.3
     network[wrong] = 1 / 7
     log = np.log(network.reshape(-1, 7))
-    knowing = mixer.gate_inputs(rows, log)
+    knowing = mixer.gate_inputs(rows, log, mixer.new_state(len(rows)))
     flat = rows[:, 1:].ravel()
     bits = []
     for inputs in (replace(knowing, recent=np.zeros_like(knowing.recent)), knowing):
@@ -148,13 +175,15 @@ def test_known_records_stay_where_they_help_and_their_absence_is_loaded_too(rela
     mixer.fit_counts(list(related(rng, 150, ancestors)))
     held_out = related(rng, 40, ancestors) if relatives else rng.integers(0, 20, (40, 60))
     network = np.full((40 * 59, 20), -np.log(20), dtype=np.float32)
-    mixer.fit(mixer.gate_inputs(held_out, network), held_out[:, 1:].ravel())
+    mixer.fit(mixer.gate_inputs(held_out, network, mixer.new_state(len(held_out))), held_out[:, 1:].ravel())
     assert mixer.aligned is relatives
     assert ("aligned_ids" in mixer.state_dict()) is relatives
     again = NgramMixer(vocab_size=20, order=2, aligned=True)
     again.allocate_buffers({name: value.shape for name, value in mixer.state_dict().items()})
     again.load_state_dict(mixer.state_dict())
-    mixed = [entry.mix(entry.gate_inputs(held_out, network)) for entry in (mixer, again)]
+    mixed = [
+        entry.mix(entry.gate_inputs(held_out, network, entry.new_state(len(held_out)))) for entry in (mixer, again)
+    ]
     np.testing.assert_array_equal(*mixed)
     bits = -mixed[0][np.arange(40 * 59), held_out[:, 1:].ravel()].mean() / np.log(2)
     assert bits < 3.9 if relatives else bits < 4.5
@@ -171,7 +200,9 @@ def test_near_relatives_teach_the_gate_where_all_records_have_them() -> None:
     mixer = NgramMixer(vocab_size=20, order=2, aligned=True)
     mixer.fit_counts(list(variants(100)))
     held_out = variants(40)
-    inputs = mixer.gate_inputs(held_out, np.full((40 * 79, 20), -np.log(20), dtype=np.float32))
+    inputs = mixer.gate_inputs(
+        held_out, np.full((40 * 79, 20), -np.log(20), dtype=np.float32), mixer.new_state(len(held_out))
+    )
     assert inputs.is_near is not None and 0.5 < inputs.is_near.mean() < 1.0
     nats = []
     for is_near in (
@@ -192,8 +223,8 @@ def test_lengths_of_records_say_where_they_end() -> None:
     for end_id in (None, 7):
         mixer = NgramMixer(vocab_size=9, order=2, end_id=end_id)
         mixer.fit_counts(list(ids[:150]))
-        mixer.fit(mixer.gate_inputs(ids[150:], network), ids[150:, 1:].ravel())
-        mixed = mixer.mix(mixer.gate_inputs(ids[150:], network)).reshape(50, 21, 9)
+        mixer.fit(mixer.gate_inputs(ids[150:], network, mixer.new_state(len(ids[150:]))), ids[150:, 1:].ravel())
+        mixed = mixer.mix(mixer.gate_inputs(ids[150:], network, mixer.new_state(len(ids[150:])))).reshape(50, 21, 9)
         nats.append((-mixed[:, -1, 7].mean(), np.exp(mixed[:, :-1, 7]).sum(1).mean()))
     assert nats[0][0] > 2.0 and nats[0][1] > 0.5
     assert nats[1][0] < 0.05 and nats[1][1] < 0.05
@@ -214,7 +245,9 @@ def test_lengths_are_saved_and_a_head_without_them_is_loaded_as_it_was() -> None
         again.load_state_dict(mixer.state_dict())
         again.check()
         assert again.ends.is_counted == (saved_end is not None)
-        np.testing.assert_array_equal(*(entry.mix(entry.gate_inputs(ids, network)) for entry in (mixer, again)))
+        np.testing.assert_array_equal(
+            *(entry.mix(entry.gate_inputs(ids, network, entry.new_state(len(ids)))) for entry in (mixer, again))
+        )
     again.ends.register_buffer("lengths", -torch.ones(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="lengths"):
         again.check()

@@ -77,27 +77,20 @@ def _shares(x: Array, levels: Sequence[float]) -> Array:
     ).astype(np.float64)
 
 
-def slope_numbers(images: Images) -> Array:
+def _in_chunks(numbers: Callable[[Array], Array]) -> Callable[[Images], Array]:
+    """The numbers (n, d) of images, given those of their brightness (n, H, W) in levels."""
+
+    def of_images(images: Images) -> Array:
+        chunks = [images[i : i + IMAGES_AT_ONCE] for i in range(0, len(images), IMAGES_AT_ONCE)]
+        return np.concatenate([numbers(255.0 * grey(chunk)) for chunk in chunks])
+
+    return of_images
+
+
+@_in_chunks
+def slope_numbers(x: Array) -> Array:
     """(n, d) of uint8 images (H, W) or (H, W, C): skewness and balance of the differences of neighbours along rows, columns and both
     diagonals, and which way they run."""
-    return _in_chunks(_slope_numbers, images)
-
-
-def repeat_numbers(images: Images) -> Array:
-    """(n, s * s) mean tile of the fine detail of images, cut at EDGE: what repeats every 8 pixels, in levels of 0 to 255.
-
-    Small images have a stride of 4 or 2.
-    """
-    return _in_chunks(_repeat_numbers, images)
-
-
-def _in_chunks(numbers: Callable[[Array], Array], images: Images) -> Array:
-    """Numbers (n, d) of the brightness of images in levels."""
-    chunks = [images[i : i + IMAGES_AT_ONCE] for i in range(0, len(images), IMAGES_AT_ONCE)]
-    return np.concatenate([numbers(255.0 * grey(chunk)) for chunk in chunks])
-
-
-def _slope_numbers(x: Array) -> Array:
     x = shrunk(x, min(-(-max(x.shape[1:]) // MAX_SIDE), *x.shape[1:]))
     numbers = [row for scale in SCALES if min(x.shape[1:]) >= 4 * scale for row in _slopes(shrunk(x, scale))]
     return np.stack(numbers, axis=1) if numbers else np.zeros((len(x), 1))
@@ -125,7 +118,12 @@ def _slopes(x: Array) -> list[Array]:
     return [*numbers, *((a - b) / (a + b + FLAT**2) for a, b in pairs)]
 
 
-def _repeat_numbers(x: Array) -> Array:
+@_in_chunks
+def repeat_numbers(x: Array) -> Array:
+    """(n, s * s) mean tile of the fine detail of images, cut at EDGE: what repeats every 8 pixels, in levels of 0 to 255.
+
+    Small images have a stride of 4 or 2.
+    """
     fine = np.clip(fine_detail(x[:, : 2 * MAX_SIDE, : 2 * MAX_SIDE]), -EDGE, EDGE)
     stride = max((s for s in STRIDES if min(fine.shape[1:]) >= 2 * s), default=0)
     return mean_tile(fine, stride).reshape(len(fine), -1) if stride else np.zeros((len(fine), 1))

@@ -24,21 +24,13 @@ MAX_SIDE = 32  # pixels: larger clips are read in larger squares, which bounds t
 LAGS = (1, 2, 4)  # frames over which changes are measured: steady motion adds up, trembling does not
 
 
-def direction_numbers(clips: Clips) -> Array:
-    """(n, d) of uint8 clips (T, H, W) or (T, H, W, C): which way the quarters of the picture move, from the normal equations of
-    optical flow (Lucas and Kanade 1981), and what changes sign if time runs backwards."""
-    return _by_clip(_directions, clips)
+def _by_clip(numbers: Callable[[Array], list[float]]) -> Callable[[Clips], Array]:
+    """The numbers (n, d) of clips at all scales, given those of their brightness (T, H, W) in levels of 0 to 255."""
 
+    def of_clips(clips: Clips) -> Array:
+        return np.array([[value for x in _scaled(clip) for value in numbers(x)] or [0.0] for clip in clips])
 
-def speed_numbers(clips: Clips) -> Array:
-    """(n, d) of uint8 clips (T, H, W) or (T, H, W, C): logarithms of speeds in pixels a frame, over LAGS, how much speed varies
-    within a clip, and how long it is."""
-    return _by_clip(_speeds, clips)
-
-
-def _by_clip(numbers: Callable[[Array], list[float]], clips: Clips) -> Array:
-    """Numbers (n, d) of the brightness of clips at all scales, in levels of 0 to 255."""
-    return np.array([[value for x in _scaled(clip) for value in numbers(x)] or [0.0] for clip in clips])
+    return of_clips
 
 
 def _scaled(clip: Numbers) -> list[Array]:
@@ -49,8 +41,10 @@ def _scaled(clip: Numbers) -> list[Array]:
     return [shrunk(x, scale) for scale in SCALES if min(x.shape[1:]) >= 4 * scale]
 
 
-def _directions(x: Array) -> list[float]:
-    """Numbers of the directions of (T, H, W)."""
+@_by_clip
+def direction_numbers(x: Array) -> list[float]:
+    """(n, d) of uint8 clips (T, H, W) or (T, H, W, C): which way the quarters of the picture move, from the normal equations of
+    optical flow (Lucas and Kanade 1981), and what changes sign if time runs backwards."""
     middle = (x[1:] + x[:-1]) / 2.0  # (S, H, W)
     change = (x[1:] - x[:-1])[:, 1:-1, 1:-1]
     across, down = _gradient(middle)
@@ -83,8 +77,10 @@ def _arrow(x: Array, change: Array, middle: Array, slope: Array, power: float) -
     ]
 
 
-def _speeds(x: Array) -> list[float]:
-    """Numbers of the speeds of (T, H, W)."""
+@_by_clip
+def speed_numbers(x: Array) -> list[float]:
+    """(n, d) of uint8 clips (T, H, W) or (T, H, W, C): logarithms of speeds in pixels a frame, over LAGS, how much speed varies
+    within a clip, and how long it is."""
     across, down = _gradient(x)
     slope = float((np.square(across) + np.square(down)).mean()) + FLAT**2
     changes = [np.square(x[lag:] - x[:-lag]).mean(axis=(1, 2)) for lag in (min(lag, len(x) - 1) for lag in LAGS)]

@@ -44,6 +44,13 @@ class RecentScores:
         selected._sums, selected._weight = self._sums[rows], self._weight
         return selected
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[RecentScores]) -> RecentScores:
+        """All rows of parts that have read equally many tokens, one after the other."""
+        whole = cls(0)
+        whole._sums, whole._weight = np.concatenate([part._sums for part in parts]), parts[0]._weight
+        return whole
+
     def add(self, *log_probs: NDArray[np.floating]) -> None:
         """Add the next token of every row: (n,) log-probabilities that each model gave it."""
         self._sums *= RECENT_DECAY
@@ -75,6 +82,15 @@ class MixerState(RowState):
         selected.experts = None if self.experts is None else self.experts.select(rows)
         selected.labels = None if self.labels is None else self.labels[rows]
         return selected
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[MixerState], labels: Ints | None) -> MixerState:
+        """All rows of parts that have read equally many tokens, one after the other. labels: (n,) their classes."""
+        experts = [part.experts for part in parts if part.experts is not None]
+        whole = cls(0, 0, AlignmentExperts.concatenate(experts) if experts else None, labels)
+        whole.recent, whole.place = RecentScores.concatenate([part.recent for part in parts]), parts[0].place
+        whole.share.weights = np.concatenate([part.share.weights for part in parts])
+        return whole
 
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""

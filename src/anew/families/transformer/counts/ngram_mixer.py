@@ -222,15 +222,15 @@ class NgramMixer(CountBuffers, TokenMixer):
         sides["together"] = self.joint_log_probs(inputs, targets, counts)
         return {name: torch.from_numpy(np.asarray(nats, dtype=np.float64)) for name, nats in sides.items()}
 
-    def gate_inputs(self, ids: Ints, network: Floats, labels: Ints | None = None) -> GateInputs:
-        """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities, labels: (B,) classes or None."""
-        contexts = self.combined.contexts(ids[:, :-1], labels)
+    def gate_inputs(self, ids: Ints, network: Floats, state: MixerState) -> GateInputs:
+        """Gate inputs of the targets ids[:, 1:], which a new state reads. ids: (B, L+1), network: (B*L, V) log-probabilities."""
+        contexts = self.combined.contexts(ids[:, :-1], state.labels)
         shape = (len(ids), ids.shape[1] - 1)
         recent = np.empty((*shape, self.num_models))
         aligned = np.empty((*shape, self.vocab_size if self.aligned else 0), dtype=np.float32)
         log_odds, is_near = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
         log_probs = self.target_log_probs(contexts, network, ids[:, 1:])
-        for place, (means, prediction) in enumerate(self.replay(ids, log_probs, self.new_state(len(ids)))):
+        for place, (means, prediction) in enumerate(self.replay(ids, log_probs, state)):
             recent[:, place] = means
             if prediction is not None:
                 np.log(prediction.probabilities, out=aligned[:, place])
@@ -371,28 +371,27 @@ def read_prompt(
     """State after reading prompts, before the first new token. For the arguments see `ContextHead.read_prompt`."""
     tokens = ids[:, ids.shape[1] - num_known :]
     length = tokens.shape[1] - 1
-    rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))
-    log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
-    state = mixer.new_state(len(tokens), labels)
-    for first in range(0, len(tokens) if length else 0, rows_at_once):
+    if not length:
+        state = mixer.new_state(len(tokens), labels)
+        state.begin(tokens[:, 0])
+        return state
+    rows_at_once = max(1, VALUES_AT_ONCE // (length * mixer.vocab_size))
+    parts = []
+    for first in range(0, len(tokens), rows_at_once):
         rows = slice(first, first + rows_at_once)
-        network = network_of(rows)
         classes = None if labels is None else labels[rows]
-        contexts = mixer.combined.contexts(tokens[rows, :-1], classes)
-        log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
-        state.share.weights[rows] = share_after(mixer, tokens[rows], network, classes).weights
-    for _ in mixer.replay(tokens, log_probs, state):
-        pass
+        parts.append(state_after(mixer, tokens[rows], network_of(rows), classes))
+    return parts[0] if len(parts) == 1 else MixerState.concatenate(parts, labels)
+
+
+def state_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | None = None) -> MixerState:
+    """State after reading prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:], labels: (n,)."""
+    state, targets = mixer.new_state(len(ids), labels), ids[:, 1:]
+    inputs = mixer.gate_inputs(ids, network, state)
+    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size))
+    shared_log_probs(state.share, experts.reshape(*targets.shape, 3))
+    state.share.restore_uniform()
     return state
-
-
-def share_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | None = None) -> FixedShare:
-    """Weights that the experts earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:], labels: (n,)."""
-    share, targets = FixedShare(len(ids)), ids[:, 1:]
-    experts = mixer.expert_log_probs(mixer.gate_inputs(ids, network, labels), targets.ravel(), np.arange(targets.size))
-    shared_log_probs(share, experts.reshape(*targets.shape, 3))
-    share.restore_uniform()
-    return share
 
 
 def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> tuple[GateInputs, Ints, Bools]:
@@ -402,4 +401,5 @@ def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> t
     targets = ids[:, 1:].ravel()
     everything = np.ones(len(targets), dtype=bool)
     counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
-    return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts
+    state = mixer.new_state(len(ids), known_classes(batch.labels))
+    return mixer.gate_inputs(ids, network, state), targets, counts

@@ -1,0 +1,173 @@
+"""How much of a budget the report gets: more than usual where drawing and measuring samples takes longer, by short trials."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.specs import Tokens
+from anew.core.wording import are
+from anew.data.dataset import Dataset
+from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS, load_evaluation
+from anew.evaluation.items_in_time import num_affordable_items
+from anew.evaluation.reporting.grading import MIN_FOR_GOOD
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
+from anew.planning.budget import MIN_TRAINING, SHORT_OF_TIME, evaluation_slice, is_short_of_time, time_to_train
+from anew.runs.state import Checkpoint
+from anew.sampling.generator import Generator
+from anew.sampling.restore import checkpoint_weights
+from anew.workflows.item_inputs import item_inputs
+from anew.workflows.job import TrainingJob
+from anew.workflows.timing.pace import FIRST_CHUNK, Pace
+from anew.workflows.timing.sample_counts import SampleCounts
+from anew.workflows.timing.sampling_shares import GRADED_SHARE, TARGET_SHARE
+
+TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the two trials; chosen
+FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
+MAX_REPORT = 0.25  # share of a budget that the report gets at most; chosen
+MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition to its usual slice; chosen
+LENGTH_RATIO = 1.15  # ratio of the lengths that are considered; chosen
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCosts:
+    """What drawing and measuring samples takes on this machine.
+
+    Attributes:
+        enough: Number of samples by which closeness and variety can usually be told.
+        pace: How fast samples are drawn.
+        feature_seconds: Seconds that the features of an item take, which most scores need.
+    """
+
+    enough: int
+    pace: Pace
+    feature_seconds: float
+
+    def num_compared(self, seconds: float) -> int:
+        """How many samples a report of `seconds` can draw and measure, at most `enough`."""
+        is_fast = self.pace.samples_within(TARGET_SHARE * seconds) >= self.enough
+        sampling = (TARGET_SHARE if is_fast else GRADED_SHARE) * seconds
+        measuring = METRICS_SHARE * max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
+        measured = num_affordable_items(measuring, self.feature_seconds)
+        return int(min(self.enough, self.pace.samples_within(sampling), measured))
+
+    def report_seconds(self, usual: float, most: float) -> float:
+        """The seconds that the report gets: the usual ones or, if it answers more then, up to `most`."""
+        lengths = [usual]
+        while lengths[-1] < most:
+            lengths.append(min(LENGTH_RATIO * lengths[-1], most))
+        answers = (MIN_FOR_GOOD, USUALLY_ENOUGH_ITEMS)
+        return max(lengths, key=lambda seconds: bisect(answers, self.num_compared(seconds)))  # the first of equal ones
+
+
+def few_held_out(data: Dataset) -> list[str]:
+    """A sentence if the user's own held-out items are too few for a yes; of parts that Anew divides, the split says it."""
+    held_out = SampleCounts.of(data).held_out
+    if "test" in data.carved or held_out >= MIN_FOR_GOOD:
+        return []
+    return [
+        f"a yes to Close? and Varied? needs about {USUALLY_ENOUGH_ITEMS} held-out items, and there {are(held_out)} {held_out:,}"
+    ]
+
+
+def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[TrainingJob, Pace | None]:
+    """Give the report more of the budget if it answers more then, and say what it cannot answer; nothing is tried on a hurried
+    machine.
+
+    Args:
+        job: The training, before its first step; its closed forms are fitted.
+        checkpoint: The state to continue from; None at the beginning.
+
+    Returns:
+        The training, shorter if the report gets more than its usual time; how fast samples are drawn, None if that was not
+        measured.
+    """
+    budget = job.plan.budget_s
+    if budget is None or job.world.size > 1:
+        return job, None
+    message = job.context.reporter.message
+    for sentence in few_held_out(job.data):
+        message(sentence)
+    if isinstance(job.data.spec, Tokens):
+        return job, None
+    left = time_to_train(budget, job.context, MIN_TRAINING)
+    if is_short_of_time(budget, left, job.context):
+        message(f"{SHORT_OF_TIME}, so how fast samples are drawn is not tried")
+        return job, None
+    costs = _measured_costs(job, job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint))
+    usual = evaluation_slice(budget, job.context.crowding)
+    # A training time that was asked for is not cut short
+    taken = 0.0 if job.train_config.train_seconds else MAX_TAKEN * left
+    seconds = costs.report_seconds(usual, min(MAX_REPORT * budget, usual + taken))
+    if (compared := costs.num_compared(seconds)) < MIN_FOR_GOOD <= costs.enough:
+        message(
+            f"a yes to Close? and Varied? needs about {costs.enough:,} samples, and at the present load there is time for about "
+            f"{compared:,}; give a longer budget, or run `anew evaluate RUN` afterwards, which has no time limit unless you give "
+            "it a budget"
+        )
+    if seconds > usual:
+        message(f"the report gets {seconds:.0f} s of the budget instead of {usual:.0f} s, so that it can answer more")
+        job = _with_longer_report(job, seconds - usual, seconds)
+    return job, costs.pace
+
+
+def _measured_costs(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportCosts:
+    """The costs by short trials with the weights that the training begins with, closed forms included."""
+    assert job.plan.budget_s is not None
+    seconds = min(TRIAL_SHARE * job.plan.budget_s, MAX_TRIAL)
+    return ReportCosts(
+        SampleCounts.of(job.data).enough(),
+        trial_sampling(job, weights, seconds),
+        trial_features(job.data, job.plan.seed, seconds),
+    )
+
+
+def _with_longer_report(job: TrainingJob, extra: float, seconds: float) -> TrainingJob:
+    """The training with `extra` seconds fewer, and its config.json that says so. seconds: those of the report."""
+    train_s = None if job.plan.train_s is None else max(job.plan.train_s - extra, MIN_TRAINING)
+    plan = replace(job.plan, train_s=train_s, evaluate_s=seconds)
+    record = job.record.model_copy(update={"plan": plan})
+    job = replace(job, record=record, context=replace(job.context, report_extra=extra))
+    job.write_status("training")
+    return job
+
+
+def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: float) -> Pace:
+    """The pace of sampling with these weights, from the first samples.
+
+    Samples that are not drawn within `seconds` are taken to need that long.
+    """
+    pace, count, begin = Pace(), 1, time.monotonic()
+    try:
+        with hard_stop(seconds):
+            family, record = job.rebuilt(weights), job.record
+            generator = Generator(family, job.data.modality, record.data.labels, record.label_shares)
+            for count in (1, FIRST_CHUNK):
+                begin = time.monotonic()
+                generator.generate_samples(generator.request(count, job.plan.seed), job.plan.seed)
+                pace.add(count, time.monotonic() - begin)
+    except TimeIsUp:
+        pace.add(count, time.monotonic() - begin)
+    return pace
+
+
+def trial_features(data: Dataset, seed: int, seconds: float) -> float:
+    """The seconds that the features of an item take; those that are not ready within `seconds` are taken to need that long."""
+    items = data.items("train", FEATURE_ITEMS, seed)
+    evaluation = load_evaluation(data.base.modality.name)(item_inputs(data, items, seed))
+    begin, embedded = time.monotonic(), 0
+    try:
+        with hard_stop(seconds):
+            embed = evaluation.embedder(items[:FEW_FEATURE_ITEMS])  # this loads what features need
+            begin = time.monotonic()
+            for start in range(0, len(items), FEW_FEATURE_ITEMS):
+                embed(items[start : start + FEW_FEATURE_ITEMS])
+                embedded = min(start + FEW_FEATURE_ITEMS, len(items))
+    except TimeIsUp:
+        embedded = max(embedded, min(FEW_FEATURE_ITEMS, len(items)))  # the first ones take that long at least
+    return (time.monotonic() - begin) / max(embedded, 1)
