@@ -158,8 +158,8 @@ def test_thumbnails_show_what_their_scope_says(alter: Callable[[Any, np.random.G
     assert thumbnails is not None and thumbnails.coarsely() is None
     (distance,) = thumbnails.distances(images, np.arange(400))
     assert distance.name == "pixels"
-    assert audit(thumbnails, samples, train, held_out, seed=0, controls=False).detected
-    assert not audit(thumbnails, new, train, held_out, seed=0, controls=False).detected
+    assert audit(thumbnails, samples, train, held_out, options=AuditOptions(controls=False)).detected
+    assert not audit(thumbnails, new, train, held_out, options=AuditOptions(controls=False)).detected
 
 
 @pytest.mark.parametrize(("step", "is_seen"), [(1_000, True), (10, True), (2, False)])
