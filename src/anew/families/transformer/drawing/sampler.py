@@ -139,9 +139,8 @@ class TokenSampler:
             ids[:, place] = draft_ids[places, place] = tokens
             if self.ending is not None and not is_known:
                 self.ending = self.ending.after(tokens)
-            if (
-                self.ending is None or self.keeps_weights
-            ):  # else the text of some samples would end before that of the prompt
+            # Before that, the text of some samples ends before that of the prompt
+            if self.ending is None or self.keeps_weights:
                 yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
             if self.end_id is not None and has_ended.all():
                 return
@@ -241,7 +240,8 @@ class TokenSampler:
         if self.allowed is None:
             return weights
         allowed_weights: Floats = weights * self.allowed
-        return np.where(allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, allowed_weights)
+        is_empty = allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT
+        return np.where(is_empty, self.allowed, allowed_weights) if is_empty.any() else allowed_weights
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones. RunError if the network gives no numbers."""
