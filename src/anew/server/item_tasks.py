@@ -81,8 +81,8 @@ class ItemTask(Task):
         if not request.follows_keys or request.stop is not None:
             return None
         condition = request.condition
-        given = None if condition is None else (tuple(condition.x.shape), condition.ending)
-        return ("items", request.sampling, given)
+        condition_key = None if condition is None else (tuple(condition.x.shape), condition.ending)
+        return ("items", request.sampling, condition_key)
 
     def run(self, model: Model, group: Sequence[Task]) -> None:
         with threads_for(model):

@@ -6,7 +6,6 @@ a text would have in its place is drawn again: one of the sequences of tokens wh
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 
 from anew.core.specs import PromptEnding
@@ -54,8 +53,10 @@ def _sequences(tokens: SubWords, word: bytes, starts: Iterable[int]) -> set[tupl
         for token, piece in enumerate(tokens.pieces):
             if not piece.startswith(rest):
                 continue
-            with contextlib.suppress(UnicodeDecodeError):  # within a character, the same bytes may mean something else
+            try:
                 ids = tokens.encode_bytes(word[:start] + piece)
-                if ids[-1] == token:  # otherwise a text has other tokens there
-                    sequences.add(ids)
+            except UnicodeDecodeError:
+                continue  # within a character, the same bytes mean something else
+            if ids[-1] == token:  # otherwise a text has other tokens there
+                sequences.add(ids)
     return sequences
