@@ -67,8 +67,6 @@ def image_faults() -> dict[str, Fault]:
 
 
 def image_features(pictures: Sequence[Any]) -> np.ndarray:
-    embedding = Embedding(pictures[0].shape[2] if pictures[0].ndim == 3 else 1, 2, features=256, seed=7)
-    embedding.fit(image_tensor(pictures))
     x = stack(pictures).astype(np.float64).reshape(len(pictures), *pictures[0].shape[:2], -1)
     fine = x[:, 1:-1, 1:-1] - (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4.0
     side = min(8, *fine.shape[1:3])
@@ -78,13 +76,20 @@ def image_features(pictures: Sequence[Any]) -> np.ndarray:
     spread = np.stack([np.histogram(row, bins=[0, 0.5, 1, 2, 4, 8, 16, 32, 256])[0] for row in np.abs(fine)])
     levels = np.stack([np.histogram(row, bins=32, range=(0, 256))[0] for row in x])
     parts = (
-        np.concatenate([embedding(image_tensor(pictures[i : i + 256])) for i in range(0, len(pictures), 256)]),
+        *(embedded(image_tensor(pictures), more_channels) for more_channels in (1, 2)),
         np.log(radial_spectra(stack(pictures)) + 1e-6),
         tile,
         np.log1p(spread),
         np.log1p(levels),
     )
     return np.concatenate(parts, axis=1)
+
+
+def embedded(x: torch.Tensor, more_channels: int) -> np.ndarray:
+    """Features (n, d) of pictures (n, C, H, W). Constant channels more give other first filters than those of reports."""
+    padded = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, more_channels), value=1.0)  # (n, C + more_channels, H, W)
+    embedding = Embedding(padded.shape[1], 2).fit(padded)
+    return np.concatenate([embedding(chunk) for chunk in padded.split(256)])
 
 
 def _blurred(x: Any, radius: float) -> Any:

@@ -71,3 +71,11 @@ def test_nanochat_sees_no_later_token(peer: Callable[[str], dict[str, Any]]) -> 
 def test_muon_steps_are_nearly_orthogonal(peer: Callable[[str], dict[str, Any]], shape: tuple[int, int, int]) -> None:
     values = torch.linalg.svdvals(peer("nanochat")["orthogonal"](torch.randn(shape)))
     assert float(values.min()) > 0.7 and float(values.max()) < 1.3
+
+
+def test_reference_of_verdicts_sees_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(BENCH), *sys.path])
+    media = runpy.run_path(str(BENCH / "_verdict_media.py"))
+    for shape in ((8, 16, 16), (8, 16, 16, 4)):
+        features = media["image_features"](list(torch.randint(256, shape, dtype=torch.uint8).numpy()))
+        assert len(features) == 8 and torch.isfinite(torch.from_numpy(features)).all()

@@ -16,6 +16,7 @@ from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats import by_range
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.video import frame_folders
+from anew.data.formats.video.frames import HEAD_BYTES, read_head
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.base import evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS
@@ -43,7 +44,6 @@ _STATEMENT = re.compile(
     r"|\s*(Lemma|Theorem|Proof|Qed|Definition|Require|Inductive|Fixpoint)\b.*\.\s*$"
     r"|\s*\.\w+|\s*[\w.$]+:\s*$|\s+[a-z]{2,7}\s+[%$\[\w-].*,"  # directives, marks and instructions of assemblers
 )
-HEAD_BYTES = 4096  # first bytes of a file, which decide its modality: one block of a disk
 MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a sample, which bounds the time of listing
 SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
 MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
@@ -265,7 +265,7 @@ class _FilesOfSuffix:
     def _claims(self, file: File, out: SortedFiles) -> dict[str, float]:
         try:
             with by_range.open_file(self.root / file.path, HEAD_BYTES) as stream:
-                head = stream.read(HEAD_BYTES)
+                head = read_head(stream)
         except OSError as error:
             if self.owner is None:  # if a modality has the suffix, its reader refuses the file later
                 out.refusals.append(SkippedItem(file.path, f"it cannot be read ({error.strerror})"))

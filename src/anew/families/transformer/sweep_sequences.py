@@ -13,7 +13,9 @@ from anew.core.specs import Batch
 
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
-THINNING = 0.75  # share that stays whenever there are too many: each time costs a pass over those that are kept; chosen
+KEPT_SHARE = (
+    0.75  # share that stays whenever there are too many: each time costs a pass over those that are kept; chosen
+)
 GOLDEN_RATIO = (5**0.5 - 1) / 2  # its multiples, modulo 1, lie more evenly than those of other numbers
 
 
@@ -78,7 +80,7 @@ def thinned_sequences(
         size += sum(map(len, batch_rows))
         values = np.append(values, batch_values[rows])
         while size > max_tokens and len(kept) > 1:
-            bound *= min(THINNING, max_tokens / size)
+            bound *= min(KEPT_SHARE, max_tokens / size)
             stays = values < bound
             kept, classes, values = list(compress(kept, stays)), list(compress(classes, stays)), values[stays]
             size = sum(map(len, kept))

@@ -147,11 +147,11 @@ class TextSurplusLimit(SurplusLimit):
         Returns:
             (k, V).
         """
-        weights = self.lower(weights, rows)
         continues = np.zeros(weights.shape, dtype=bool)
         for i, row in enumerate(rows.tolist()):
             continues[i, self.continuations(row)] = True
-        parts = [np.where(is_part, weights, np.float32(0.0)) for is_part in (continues, ~continues)]
+        lowered, zero = weights * self.ratios[rows, None].astype(np.float32), np.float32(0.0)
+        parts = [np.where(continues, lowered, zero), np.where(continues, zero, weights)]
         sums = np.stack([part.sum(1, dtype=np.float64) for part in parts])  # (2, k)
         share = sums[0] / sums.sum(0)
         self.surplus[rows] += self.excess_of(rows, share)

@@ -22,14 +22,14 @@ from anew.families.transformer.drawing.sampler import TokenSampler
 from anew.families.transformer.parts import TransformerParts
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
-SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
+MAX_SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
 
 
 class RecordSampler:
     """Samples as from `TokenSampler`; those that turn out to be known records, repeat what the data never does, or reach the longest
     length without an end, are drawn again, up to MAX_REDRAWS times, and those that are far shorter than any known record up to
-    SHORT_REDRAWS times.
+    MAX_SHORT_REDRAWS times.
 
     A network that has seen few records loses its place in them: it begins again in the middle, and is cut, or it ends too early.
 
@@ -120,7 +120,7 @@ class _Faults:
         self._num_refused += np.stack((is_repeated, self._is_cut | self._is_short))
         num_repeated, num_misfits = self._num_refused
         is_refused = is_repeated & (num_repeated <= MAX_REDRAWS) | self._is_cut & (num_misfits <= MAX_REDRAWS)
-        is_refused |= self._is_short & (num_misfits <= SHORT_REDRAWS)
+        is_refused |= self._is_short & (num_misfits <= MAX_SHORT_REDRAWS)
         return np.flatnonzero(is_refused)
 
     def _judge(self, ids: Ints, rows: Ints) -> None:

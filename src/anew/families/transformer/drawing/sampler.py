@@ -217,7 +217,8 @@ class TokenSampler:
         if self.allowed is None:
             return weights
         allowed_weights: Floats = weights * self.allowed
-        return np.where(allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, allowed_weights)
+        is_empty = allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT
+        return np.where(is_empty, self.allowed, allowed_weights) if is_empty.any() else allowed_weights
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones. RunError if the network gives no numbers."""

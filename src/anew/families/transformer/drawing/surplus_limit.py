@@ -64,7 +64,7 @@ class SurplusLimit:
     @property
     def ratios(self) -> Doubles:
         """(n,) numbers by which the odds of the tokens that continue passages are multiplied."""
-        excess = np.clip(self.surplus - self._usual_surplus, 0.0, self._max_excess)
+        excess = np.minimum(np.maximum(self.surplus - self._usual_surplus, 0.0), self._max_excess)
         return np.where(self.is_following, self.odds_ratios[self.classes] * np.exp(-excess), 1.0)
 
     def excess_of(self, rows: Ints, continued: Bools | Doubles) -> Doubles:

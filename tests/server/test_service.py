@@ -1,0 +1,27 @@
+"""Streams of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from anew.server.service import Json, event_stream
+
+
+def test_numbers_that_json_lacks_end_a_stream_with_an_error() -> None:
+    """A stream of completions held `NaN`, which no reader of JSON takes."""
+
+    async def values() -> AsyncGenerator[Json, None]:
+        yield {"type": "piece", "logprob": -0.5}
+        yield {"logprob": float("nan")}
+        yield {"logprob": -1.0}
+
+    async def read() -> list[str]:
+        answer: Any = event_stream(values(), "data: [DONE]\n\n")
+        return [event async for event in answer.body_iterator]
+
+    first, error, last = asyncio.run(read())
+    assert first == 'event: piece\ndata: {"type": "piece", "logprob": -0.5}\n\n' and last == "data: [DONE]\n\n"
+    assert "not finite numbers" in json.loads(error.removeprefix("data: "))["error"]["message"]
