@@ -73,6 +73,16 @@ def test_unknown_endings_follow_their_content(tmp_path: Path) -> None:
     assert sorted_kinds(folder) == {"text": ["a.q", "b.q"], "image": ["c.q"], ".z": ["e.z"]}
 
 
+def test_pictures_that_are_text_say_what_to_convert_them_to(tmp_path: Path) -> None:
+    icon = b'/* XPM */\nstatic char *icon[] = {"2 2 2 1", "a c #ffffff", "b c #000000", "ab", "ba"};\n'
+    listing = list_files(write(tmp_path / "d", a__xpm=icon, b__xpm=icon))
+    notes = sort_files(listing.files, listing.root, KINDS).notes
+    assert notes == [
+        "2 .xpm files are read as texts, by their content",
+        "to learn .xpm files as images, convert them to PNG or JPEG",
+    ]
+
+
 def test_files_of_one_unknown_ending_are_of_one_kind(tmp_path: Path) -> None:
     for i in range(9):
         (tmp_path / f"{i}.xx").write_bytes(b'<?xml version="1.0"?><a/>\n' if i else b"<a>no first line</a>\n" * 9)

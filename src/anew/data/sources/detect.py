@@ -84,6 +84,7 @@ class SortedFiles:
         other: Files that are of another modality than their suffix, by (plural noun of it, whether it was asked for, suffix).
         gathered: Sentences on folders that are one item each, or may be meant so.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
+        conversions: What files that are not read as what they are could be converted to, by suffix: what they would be, and the format.
     """
 
     files: dict[str, FileTable] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class SortedFiles:
     other: dict[tuple[str, bool, str], _Named] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
+    conversions: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
@@ -99,6 +101,10 @@ class SortedFiles:
         for (modality, is_requested, suffix), names in self.other.items():
             groups.setdefault((modality, is_requested), {})[suffix] = names
         notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
+        other_suffixes = sorted({suffix for _, _, suffix in self.other} & self.conversions.keys())
+        for suffix in other_suffixes:
+            plural_noun, form = self.conversions[suffix]
+            notes.append(f"to learn {suffix} files as {plural_noun}, convert them to {form}")
         if self.unknown:
             n = sum(self.unknown.values())
             notes.append(
@@ -142,7 +148,13 @@ def sort_files(
     """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
-    result = SortedFiles()
+    result = SortedFiles(
+        conversions={
+            suffix: (modality.traits.plural, form)
+            for modality in modalities.values()
+            for suffix, form in modality.traits.unsupported_suffixes.items()
+        }
+    )
     table = _gather_frame_folders(FileTable.of(files), root, modalities, result, requested)
     opens_all = len(table) <= MAX_FILES_TO_OPEN_ALL
     groups: list[_FilesOfSuffix] = []
@@ -158,9 +170,8 @@ def sort_files(
         _take_as_asked(groups, requested)
     for group in groups:
         group.into(result)
-    convertible = {suffix for modality in modalities.values() for suffix in modality.traits.unsupported_suffixes}
     for name, own_files in result.files.items():
-        if name not in modalities and name not in convertible | CONVERSIONS.keys():
+        if name not in modalities and name not in result.conversions.keys() | CONVERSIONS.keys():
             result.unknown[name] = len(own_files)
     return result
 
