@@ -14,7 +14,9 @@ from anew.estimators.kneser_ney import KneserNey, discounts
 SEQUENCES = st.lists(st.lists(st.integers(0, 4), max_size=30), min_size=1, max_size=4)
 
 
-def _slow(sequences: list[list[int]], vocab: int, order: int) -> dict[tuple[int, ...], np.ndarray]:
+def _slow(
+    sequences: list[list[int]], vocab: int, order: int, first_is_given: bool = False
+) -> dict[tuple[int, ...], np.ndarray]:
     """Context (oldest first) -> distribution, by the definition of interpolated modified Kneser-Ney."""
     counts: list[dict[tuple[int, ...], dict[int, int]]] = [
         defaultdict(lambda: defaultdict(int)) for _ in range(order + 1)
@@ -22,7 +24,7 @@ def _slow(sequences: list[list[int]], vocab: int, order: int) -> dict[tuple[int,
     for row in sequences:
         for i, token in enumerate(row):
             for k in range(min(i, order) + 1):
-                if k in (order, i):
+                if k in (order, i) and not (first_is_given and i == 0):
                     counts[k][tuple(row[i - k : i])][token] += 1
     for k in range(order, 0, -1):
         for context, tokens in counts[k].items():
@@ -41,10 +43,10 @@ def _slow(sequences: list[list[int]], vocab: int, order: int) -> dict[tuple[int,
 
 
 @settings(max_examples=40, deadline=None)
-@given(SEQUENCES, st.integers(0, 3))
-def test_equals_the_definition(sequences: list[list[int]], order: int) -> None:
-    slow = _slow(sequences, 5, order)
-    model = KneserNey.fit(sequences, 5, order)
+@given(SEQUENCES, st.integers(0, 3), st.booleans())
+def test_equals_the_definition(sequences: list[list[int]], order: int, first_is_given: bool) -> None:
+    slow = _slow(sequences, 5, order, first_is_given)
+    model = KneserNey.fit(sequences, 5, order, first_is_given=first_is_given)
     for row in [*sequences, [4, 3, 2, 1, 0, 1, 2]]:
         scores = model.score(row)
         for i, token in enumerate(row):
@@ -110,6 +112,17 @@ def test_no_context_reaches_across_sequences() -> None:
     apart = KneserNey.fit([[0, 1] * 20, [2, 3] * 20], 4, 2)
     result = apart.walk(np.array([1, 2, 0], dtype=np.int64), np.arange(3))
     assert result[2, 2] == -1  # "1 2" was never seen: the sequences do not continue each other
+
+
+def test_a_beginning_is_counted_as_often_as_it_occurs_and_the_begin_token_never() -> None:
+    """In one stream, a token after a begin token always counted once, since one and the same token stood before: a line end."""
+    rows = [[4, token, 3, 5] for token in [0] * 30 + [1] * 6 + [2]]
+    apart = KneserNey.fit(rows, 6, 3, first_is_given=True)
+    after_begin = apart.distribution(apart.walk_rows(np.array([[4]])))[0]
+    assert np.allclose(after_begin[:3], [30 / 37, 6 / 37, 1 / 37], atol=0.03)
+    assert apart.unigram[4] < 0.1
+    stream = KneserNey.fit([np.concatenate(rows)], 6, 3)
+    assert stream.distribution(stream.walk_rows(np.array([[4]])))[0, 0] < 0.5
 
 
 def test_a_rule_of_the_data_is_learned() -> None:

@@ -356,3 +356,17 @@ def test_a_chat_has_at_least_one_token(field: str, chatty: TestClient) -> None:
     answer = chatty.post("/v1/chat/completions", json=CHAT | {field: 0})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == field and "must be at least 1" in answer.json()["error"]["message"]
+
+
+def test_a_prompt_that_ends_within_a_token_is_continued_as_that_of_the_model(
+    client: TestClient, runs: dict[str, Path]
+) -> None:
+    """What was cut and drawn again is not sent again, streamed or not; with log-probabilities the prompt stays as it is."""
+    model, prompt = anew.load(runs["words"], "cpu"), "a "
+    expected = model.sample(3, seed=5, prompt=prompt, max_tokens=12, avoid_known=False)
+    assert all(text.startswith(prompt) for text in expected)
+    body = complete(client, "words", prompt, n=3, seed=5, max_tokens=12)
+    assert [prompt + text for text in texts(body)] == list(expected)
+    measured = complete(client, "words", prompt, n=3, seed=5, max_tokens=12, logprobs=0)
+    for choice in measured["choices"]:
+        assert "".join(choice["logprobs"]["tokens"]) == choice["text"]

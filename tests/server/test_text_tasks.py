@@ -29,7 +29,7 @@ def sent(monkeypatch: pytest.MonkeyPatch, *stops: str, max_tokens: int = 100) ->
     sampling: Any = None
     pieces: list[TextPiece] = []
     channel: Any = SimpleNamespace(is_cancelled=False, put=pieces.append)
-    request = TextRequest(0, 1, 0, ids[:1], 0, None, max_tokens, stops, sampling, None, False, True)
+    request = TextRequest(0, 1, 0, ids[:1], None, 0, None, max_tokens, stops, sampling, None, False, True)
     task: Any = SimpleNamespace(request=request, channel=channel)
     row = GrowingText(model, task, 0)
     for length in range(2, len(ids) + 1):

@@ -21,7 +21,7 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.item_sets import ItemSets
 from anew.evaluation.items_in_time import WITHIN_TIME
-from anew.evaluation.measure import BOTH
+from anew.evaluation.measure import BOTH, Unmeasured
 from anew.evaluation.memorization.item_types import count_passages
 from anew.evaluation.modalities.text import TextEvaluation
 from anew.evaluation.notes import Announcements
@@ -210,6 +210,30 @@ def test_in_a_short_report_on_crowded_cores_few_samples_are_measured_before_more
     assert most == 20 or len(samples) > 100  # those that take hardly any time
 
 
+def test_samples_beyond_those_that_answers_need_wait_until_these_are_measured() -> None:
+    """88 further samples were drawn "as there was time", and then time was up before two answers."""
+    targets = SampleTargets(300, 2_000)
+    for few, most in ((targets.on_crowded_cores(), 300), (targets.in_short_report(False), 300), (targets, 5_000)):
+        samples, _, _ = _sampled(Drawn(10**6), 5_000, few, 0, 60.0, SilentReporter())  # type: ignore[arg-type]
+        assert len(samples) == most
+
+
+def test_the_note_on_few_samples_names_the_number_that_the_progress_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page said "20 samples instead of 196", the terminal "20 of 118"."""
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 0.5 * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    heard = Heard()
+    samples, notes, _ = _sampled(Timed(10**6), 196, SampleTargets(118, 500), 0, 20.0, heard)  # type: ignore[arg-type]
+    assert {total for _, _, total in heard.parts} == {118}
+    assert notes == [f"{len(samples)} samples instead of 118 that answers usually need, {WITHIN_TIME}."]
+
+
 def test_progress_counts_the_samples_that_are_needed_if_there_may_be_no_time_for_more() -> None:
     """It ended at 180 of 1,000, "1:00 left", in a report that was over half a minute later."""
     heard = Heard()
@@ -264,8 +288,9 @@ def test_time_after_the_page_brings_the_samples_that_any_figure_needs(
     model = Timed(10**6)
     sampling = Sampling(model, 300, SampleTargets(300, 600), 0, pace, model.sample(16, 0, 0), [])  # type: ignore[arg-type]
     clock[0] = 0.0
-    missing = missing_samples(Measurements(too_few="16 samples are too few"), 16, 300)
-    assert missing is not None and missing.worthwhile == 20
+    missing = missing_samples(Measurements(too_few="16 samples are too few", score_seconds=9.0), 16, 300, 0.5)
+    # What 16 took is a likelihood, which is not measured again
+    assert missing is not None and missing == (20, 0.5)
     assert sampling.extend(missing.worthwhile, seconds, SilentReporter()) is is_extended
     assert len(sampling.samples) == (20 if is_extended else 16) and clock[0] <= 0.8 * seconds
 
@@ -321,9 +346,12 @@ def test_the_first_samples_are_fewer_where_they_may_take_too_long() -> None:
     slow.add(1, 4.0)
     fast.add(1, 0.1)
     half_minute, crowded = TimeLimit(0.0, 30.0), TimeLimit(0.0, 30.0, crowding=2.0)
-    assert _first_chunk(None, slow) == 8 and _first_chunk(half_minute, None) == 8
-    assert _first_chunk(half_minute, fast) == 8 and _first_chunk(crowded, fast) == 1
-    assert _first_chunk(half_minute, slow) == 6 and _first_chunk(TimeLimit(0.0, 3.0), slow) == 1
+    assert _first_chunk(None, slow, False) == 8 and _first_chunk(half_minute, None, False) == 8
+    assert _first_chunk(half_minute, fast, False) == 8 and _first_chunk(crowded, fast, False) == 1
+    assert _first_chunk(half_minute, slow, False) == 6 and _first_chunk(TimeLimit(0.0, 3.0), slow, False) == 1
+    # A step of a Transformer takes nearly as long for one sample as for eight: 8.0 s and 12.9 s for genes
+    assert _first_chunk(crowded, None, True) == 8 and _first_chunk(crowded, fast, True) == 8
+    assert _first_chunk(TimeLimit(0.0, 3.0, crowding=2.0), slow, True) == 1
 
 
 def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:
@@ -419,14 +447,16 @@ def test_time_that_is_left_after_the_page_goes_into_answers(
     assert (COPIES_MISSING.sentence in values["notes"]) == (num_answers == 0) and not (run / "reports").exists()
 
 
-def of_few(evaluation: Any, *arguments: Any) -> Measurements:
-    """An evaluation whose time was enough for all figures of the few samples that there were."""
+def of_few(evaluation: Any, unmeasured: Unmeasured) -> Measurements:
+    """An evaluation whose time was enough for figures of the few samples that there were. unmeasured: names of others."""
     n = len(evaluation.inputs.samples)
-    return Measurements(scores=[score("coverage", 0.5, n=n)], supply=Supply(held_out=72, compared=n))
+    supply = Supply(held_out=72, compared=n)
+    return Measurements(scores=[score("coverage", 0.5, n=n)], supply=supply, unmeasured=unmeasured)
 
 
+@pytest.mark.parametrize("unmeasured", [{}, {"the spectrum": BOTH}])
 def test_time_that_is_left_after_the_page_goes_into_further_samples(
-    image_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unmeasured: Unmeasured, image_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report of 36 s ended 9 s early with 20 samples of 83, and two answers open."""
     run = tmp_path / "run"
@@ -434,7 +464,7 @@ def test_time_that_is_left_after_the_page_goes_into_further_samples(
     for folder in ("report", "reports"):
         shutil.rmtree(run / folder, ignore_errors=True)
     monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda data: SampleTargets(60, 300))
-    monkeypatch.setattr("anew.workflows.evaluate.measure_all", of_few)
+    monkeypatch.setattr("anew.workflows.evaluate.measure_all", lambda evaluation, *_: of_few(evaluation, unmeasured))
     counts, model = [], anew.load(run)
     draw = model.sample
 
@@ -450,7 +480,7 @@ def test_time_that_is_left_after_the_page_goes_into_further_samples(
     values = json.loads((run / "report" / "report.json").read_text())
     assert sum(counts) == values["basis"]["samples"] >= 60
     assert next(score for score in report.scores if score.name == "coverage").n >= 60
-    notes = [note for note in values["notes"] if "instead of 80" in note]
+    notes = [note for note in values["notes"] if "samples instead of" in note]
     assert notes == ([] if sum(counts) == 80 else [f"{sum(counts)} samples instead of 80, {WITHIN_TIME}."])
 
 

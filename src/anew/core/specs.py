@@ -182,6 +182,24 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptEnding:
+    """What may stand at the end of a prompt in the place of its last ids, so that its text stays.
+
+    Attributes:
+        num_ids: How many of the last ids are drawn again.
+        sequences: Sequences of ids, none of which begins with another one; those that are drawn begin with one of them.
+    """
+
+    num_ids: int
+    sequences: tuple[tuple[int, ...], ...]
+
+    @property
+    def longest(self) -> int:
+        """Ids of the longest sequence."""
+        return max(map(len, self.sequences))
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """The known part of a sample: one type for a prompt, a prefix and an inpainting mask.
 
@@ -189,11 +207,19 @@ class Condition:
         x: For Tokens, ids that the sample starts with, (L,) or (n, L). For a Grid, values (*shape) or (n, *shape).
         mask: For a Grid, 1 where x is to be kept, of x's shape or (1, H, W); None keeps all of it. None for Tokens.
         items: Where x are latents of a codec, what is given of the items themselves.
+        ending: For Tokens, what the last ids of x may give way to; None: nothing.
     """
 
     x: Tensor
     mask: Tensor | None = None
     items: Condition | None = None
+    ending: PromptEnding | None = None
+
+    @property
+    def num_known(self) -> int:
+        """For Tokens, how many ids stand before those that are new: an ending may have more ids than those in its place."""
+        ending = self.ending
+        return self.x.shape[-1] - (0 if ending is None else ending.num_ids - ending.longest + 1)
 
 
 @runtime_checkable

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Doubles, Floats, Int32s, Ints
 
 UNSEEN = -1  # the id of a context that was not seen
+NOT_COUNTED = -1  # the depth of a token that is no target
 # Used if counts of counts are too few to estimate discounts; about their usual values
 DEFAULT_DISCOUNTS = 0.0, 0.5, 0.75, 0.9
 ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")
@@ -106,12 +107,14 @@ class KneserNey:
         order: int,
         classes: Ints | None = None,
         num_classes: int = 0,
+        first_is_given: bool = False,
     ) -> KneserNey:
         """Count sequences that do not continue each other.
 
         Args:
             order: Longest context in tokens, at least 0; the class counts as one.
             classes: The class of each sequence; None without classes.
+            first_is_given: Whether the first token of each sequence is a context alone, as a begin token is, and never predicted.
         """
         arrays = [np.asarray(sequence, dtype=np.int64) for sequence in sequences]
         lengths = np.array([len(array) for array in arrays], dtype=np.int64)
@@ -119,6 +122,8 @@ class KneserNey:
         depth = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         elements = Elements(ids, None if classes is None else np.repeat(classes, lengths))
         depth += classes is not None
+        if first_is_given:
+            depth[(np.cumsum(lengths) - lengths)[lengths > 0]] = NOT_COUNTED
         contexts, context_of = _context_tree(elements, depth, max(vocab_size, num_classes), order)
         levels = _count_levels(ids, depth, contexts, context_of, vocab_size, max(vocab_size, num_classes))
         return cls(vocab_size, levels, num_classes)
@@ -326,7 +331,9 @@ def _context_tree(
 def _count_levels(
     ids: Ints, depth: Ints, contexts: list[Ints], context_of: list[Ints], vocab_size: int, num_elements: int
 ) -> tuple[Level, ...]:
-    """Counts from the longest order down (types of left extension below it), probabilities from order 0 up."""
+    """Counts from the longest order down (types of left extension below it), probabilities from order 0 up.
+
+    depth: (n,) elements before each token, NOT_COUNTED for those that are contexts alone."""
     pair_counts: list[tuple[Ints, Ints]] = []  # from the longest order down
     longer_pairs: Ints | None = None
     for k in range(len(contexts) - 1, -1, -1):

@@ -42,6 +42,10 @@ class AuditSize(NamedTuple):
     num_samples: int
     num_real: int
 
+    def within(self, num_samples: int, num_real: int) -> AuditSize:
+        """The size of what was compared, if there were only so many of either."""
+        return AuditSize(min(self.num_samples, num_samples), min(self.num_real, num_real))
+
 
 FIRST_AUDIT = AuditSize(num_samples=64, num_real=128)  # its pace says how large the next audit can be
 
@@ -71,6 +75,7 @@ class AuditSchedule:
         """
         self._times.append((comparisons(*size, self.query_cost, controls=controls), max(seconds, 1e-3)))
         self._reading = reading  # the first, of few items, is mostly fixed
+        self.size = size
 
     def next(self, seconds: float, available: RealItems, max_real: int) -> AuditSize | None:
         """The size of the next audit; None if nothing more is left to compare, or there is no time for much more.

@@ -21,7 +21,7 @@ from anew.evaluation.item_sets import Embedder, ItemSets
 from anew.evaluation.items_in_time import affordable_items, probe_size
 from anew.evaluation.measure import BOTH, Measure
 from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
-from anew.evaluation.metrics.classes import MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
+from anew.evaluation.metrics.classes import CLASS_FIGURES, MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.duplicate_groups import KeysOf
 from anew.evaluation.metrics.feature_sets import (
     MAX_ITEMS_WITHOUT_SAVING,
@@ -294,17 +294,17 @@ class Evaluation(CopyAudits[ItemT]):
         test = class_numbers(labels.test, self.sets.counts("test"), self.inputs.seed)
         n = len(self.sets["samples"])
         if self._embedder is None or train is None or test is None:
-            self.note_not_measured("the class mix", "the features are not of whole labelled items")
+            self.note_not_measured(CLASS_FIGURES, "the features are not of whole labelled items")
             return
         further = self.sets.further_train
         if not further:
-            self.note_not_measured("the class mix", f"no training {self.noun} are left to train a classifier on")
+            self.note_not_measured(CLASS_FIGURES, f"no training {self.noun} are left to train a classifier on")
             return
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
         n_probe = probe_size(embed, further, self.clock.limit)
         if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
-            self.note_out_of_time("the class mix", BOTH)
+            self.note_out_of_time(CLASS_FIGURES, BOTH)
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)
         yield from ClassMetrics(

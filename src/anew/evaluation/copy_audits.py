@@ -31,6 +31,8 @@ class AuditSeries(Generic[ItemT]):
         max_real: Number of real items that can be compared: all, or as many as memory holds.
         is_memory_full: Whether memory holds no more than are in the pool.
         compared: Size of the largest audit that ended.
+        thorough: How items are compared once all were compared coarsely; None if they are compared so already.
+        is_second: Whether all were compared coarsely, so only an audit of all items says more.
     """
 
     schedule: AuditSchedule = field(default_factory=lambda: AuditSchedule(0))
@@ -40,6 +42,8 @@ class AuditSeries(Generic[ItemT]):
     max_real: int = 0
     is_memory_full: bool = False
     compared: AuditSize | None = None
+    thorough: ItemType[ItemT] | None = None
+    is_second: bool = False
 
     def begin(self, n_samples: int, seconds: float) -> AuditSize | None:
         """The size of the first audit, or of the one that follows those that ended; None if time is too short for one that proves more.
@@ -51,8 +55,22 @@ class AuditSeries(Generic[ItemT]):
         if self.compared is None:
             self.schedule = AuditSchedule(n_samples)
             return self.schedule.size
-        self.schedule.n_samples, self.schedule.size = n_samples, self.compared
-        return self.schedule.next(max(seconds, 0.0), self.available, self.max_real)
+        self.schedule.n_samples = n_samples
+        return self.next(seconds)
+
+    def next(self, seconds: float) -> AuditSize | None:
+        """The size of the audit that follows those that ended; None if time is too short for one that proves more."""
+        size = self.schedule.next(max(seconds, 0.0), self.available, self.max_real)
+        return None if self.is_second and size is not None and size.num_real < self.max_real else size
+
+    def add(self, size: AuditSize, seconds: float, n_held: int, *, controls: bool) -> None:
+        """Record an audit that ended. n_held: number of items in the pool; for the others see `AuditSchedule.add`."""
+        self.schedule.add(size, seconds, self.reading / n_held, controls=controls)
+        self.compared = size
+
+    def begin_again(self) -> None:
+        """Compare the same items once more, thoroughly."""
+        self.thorough, self.compared, self.is_second = None, None, True
 
 
 class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
@@ -120,6 +138,9 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         """The numbers of all real items, those of a pool and further ones, as the audit counts them."""
         return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
+    def fit_item_type(self, pool: AuditPool[ItemT]) -> None:
+        """Choose how items are compared by what those of a pool are like; as the class says by default."""
+
     def run_audit(
         self,
         pool: AuditPool[ItemT],
@@ -137,6 +158,7 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             n_samples: Number of samples.
             brief, controls: See `AuditOptions`.
         """
+        self.fit_item_type(pool)
         assert self.item_type is not None
         pool = pool if max_items is None else pool.head(max_items)
         samples = self.compared_samples()
@@ -168,48 +190,66 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         )
 
     def _audits_in_time(self, pool_of: Callable[[int], AuditPool[ItemT]], n_all: int) -> Iterator[CopyTestResult]:
-        """Yield results of larger and larger audits, as long as there is time. They go on from those of `continue_audits`.
+        """Yield results of larger and larger audits, as long as there is time: coarse ones first, if the type of items has any. They go
+        on from those of `continue_audits`.
 
         Args:
             pool_of: See `EvaluationInputs.pool`.
             n_all: Number of samples.
         """
-        series = self._series
+        series, result, compared = self._series, None, FIRST_AUDIT
         size = series.begin(n_all, self.total_clock.remaining())
-        schedule = series.schedule
-        result: CopyTestResult | None = None
         while size is not None:
-            begin = self.total_clock.spent()
-            # Read again only if more is needed: reading all of a large dataset may take minutes.
-            if series.pool is None or self.pool_size(series.pool) < min(size.num_real, series.max_real):
-                series.pool = pool_of(min(size.num_real, MAX_POOL))
-                series.reading = self.total_clock.spent() - begin
-                begin += series.reading
-            pool = series.pool
+            pool = self._read_pool(size, pool_of)
             if not pool.train:
                 return
-            n_held = self.pool_size(pool)
-            # No more is held in memory
-            series.is_memory_full |= n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
-            series.available = available = self.real_items(pool)
-            is_all = series.is_memory_full or pool.fills_memory
-            series.max_real = n_held if is_all else min(available.total, MAX_POOL)
+            if series.compared is None and not series.is_second:
+                self._compare_coarsely(pool)
+            begin, n_held = self.total_clock.spent(), self.pool_size(pool)
             max_items = None if n_held <= size.num_real else size.num_real
             is_trial = size == FIRST_AUDIT and (n_all, series.max_real) != FIRST_AUDIT
-            result = self.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
-            yield with_limit_reason(
-                replace(result, shortened=result.shortened or is_trial), "memory" if series.is_memory_full else "time"
-            )
+            audited = self.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
+            seconds, size = self.total_clock.spent() - begin, size.within(audited.samples, n_held)
+            # A second trial says nothing but how long the audit of all items takes
+            if not (is_trial and series.is_second):
+                result, compared = replace(audited, shortened=audited.shortened or is_trial), size
+                yield with_limit_reason(result, "memory" if series.is_memory_full else "time")
             assert self.item_type is not None
-            schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
-            compared = AuditSize(min(size.num_samples, result.samples), min(size.num_real, n_held))
-            seconds = self.total_clock.spent() - begin
-            schedule.add(compared, seconds, series.reading / n_held, controls=not is_trial)
-            series.compared = size
-            size = schedule.next(max(self.total_clock.remaining(), 0.0), available, series.max_real)
-        if result is None:
-            return
-        limited = not series.is_memory_full and result.train < result.n_train_total
+            series.schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
+            series.add(size, seconds, n_held, controls=not is_trial)
+            if series.thorough is not None and size == AuditSize(n_all, series.max_real):
+                self.item_type = series.thorough
+                series.begin_again()
+                size = series.begin(n_all, self.total_clock.remaining())
+            else:
+                size = series.next(self.total_clock.remaining())
+        if result is not None:
+            self._note_incomplete(result, compared, n_all)
+
+    def _compare_coarsely(self, pool: AuditPool[ItemT]) -> None:
+        """Begin with coarse comparisons, if the type of the items of the pool has any."""
+        self.fit_item_type(pool)
+        coarse = None if self.item_type is None else self.item_type.coarsely()
+        if coarse is not None:
+            self._series.thorough, self.item_type = self.item_type, coarse
+
+    def _read_pool(self, size: AuditSize, pool_of: Callable[[int], AuditPool[ItemT]]) -> AuditPool[ItemT]:
+        """The real items for an audit of this size, which are read only if more are needed: all of a large dataset may take minutes."""
+        series, begin = self._series, self.total_clock.spent()
+        if series.pool is None or self.pool_size(series.pool) < min(size.num_real, series.max_real):
+            series.pool = pool_of(min(size.num_real, MAX_POOL))
+            series.reading = self.total_clock.spent() - begin
+        pool, n_held = series.pool, self.pool_size(series.pool)
+        # No more is held in memory
+        series.is_memory_full |= n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
+        series.available = self.real_items(pool)
+        is_all = series.is_memory_full or pool.fills_memory
+        series.max_real = n_held if is_all else min(series.available.total, MAX_POOL)
+        return pool
+
+    def _note_incomplete(self, result: CopyTestResult, compared: AuditSize, n_all: int) -> None:
+        """Add a note on the samples and training items that there was no time to compare."""
+        limited = not self._series.is_memory_full and result.train < result.n_train_total
         items = result.compared
         samples = f"{compared.num_samples:,} of {n_all:,} samples"
         if compared.num_samples < n_all:

@@ -20,6 +20,8 @@ Question = Literal["closeness", "variety"]
 USUALLY_ENOUGH_ITEMS = 300
 # Items with which the interval of a rare share, such as of malformed records, is narrow enough to rule out a share that matters.
 ENOUGH_FOR_RARE_SHARES = 2_000
+# Items from which on a share counts if it shows a difference: with exact intervals it does so no more often by chance than with 50
+LEAST_OF_SHARES = 20
 GUESSING = 0.5  # share of pairs of a sample and a real item in which guessing finds the sample
 
 

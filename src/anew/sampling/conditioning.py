@@ -9,6 +9,8 @@ import torch
 
 from anew.core.specs import Condition, Tokens
 from anew.data.formats.file_bytes import with_line_feeds
+from anew.data.formats.text.prompt_endings import prompt_ending
+from anew.data.modalities.text import Text
 from anew.errors import ConfigError, shorten
 
 if TYPE_CHECKING:
@@ -32,7 +34,12 @@ def condition_from_prompt(modality: Modality, prompt: object, suffix: object) ->
     if prompt is None and not suffix:
         return None
     condition = modality.condition_from_prompt(str(prompt or ""), str(suffix or ""))
-    return condition if isinstance(condition, Condition) else Condition(torch.as_tensor(condition))
+    if isinstance(condition, Condition):
+        return condition
+    ids = torch.as_tensor(condition)
+    return Condition(
+        ids, ending=prompt_ending(modality.tokenizer, ids.tolist()) if isinstance(modality, Text) else None
+    )
 
 
 def check_stop(modality: Modality, stop: object) -> str | None:

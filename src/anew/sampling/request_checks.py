@@ -67,4 +67,7 @@ def class_index(names: list[str], label: object) -> int:
 
 def no_classes(label: object) -> ConfigError:
     """The refusal of a class of a run that has none."""
-    return ConfigError(f"`label` {shorten(label)} was given, but this run has no classes; leave it out")
+    return ConfigError(
+        f"`label` {shorten(label)} was given, but this run has no classes; leave it out, or train on classes: folders, or a "
+        "column of a table with the setting label_column"
+    )

@@ -10,8 +10,9 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
+import torch
 
+from anew.core.specs import Condition
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.sampling.conditioning import condition_from_prompt
@@ -54,16 +55,19 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
     except ConfigError as error:
         raise from_config_error(error) from None
     label = class_of(entry, {"label": body.label})
-    prompts = [_prompt_ids(prompt, body.suffix, entry) for prompt in body.prompt]
-    _check_size(prompts, n, max_tokens)
+    conditions = [_condition(prompt, body.suffix, entry) for prompt in body.prompt]
+    _check_size([len(condition.x) for condition in conditions], n, max_tokens)
     seed = random_seed() if body.seed is None else body.seed
-    num_begin_tokens = len(_prompt_ids("", None, entry)) if not body.suffix else 0
+    num_begin_tokens = len(_condition("", None, entry).x) if not body.suffix else 0
+    # Log-probabilities are of the tokens after the prompt as it is
+    keeps_prompt = body.logprobs is not None or max_tokens == 0
     return [
         TextRequest(
             first_index=number * n,
             n=n,
             seed=seed,
-            prompt=ids,
+            prompt=condition.x.numpy(),
+            ending=None if keeps_prompt else condition.ending,
             num_begin_tokens=num_begin_tokens,
             label=label,
             max_tokens=max_tokens,
@@ -73,7 +77,7 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
             reads_prompt=bool(body.echo) and body.logprobs is not None,
             streams=bool(body.stream),
         )
-        for number, ids in enumerate(prompts)
+        for number, condition in enumerate(conditions)
     ]
 
 
@@ -84,8 +88,9 @@ def _settings(body: CompletionBody) -> dict[str, object]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _check_size(prompts: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], n: int, max_tokens: int) -> None:
-    total = n * sum(len(ids) + max_tokens for ids in prompts)
+def _check_size(lengths: Sequence[int], n: int, max_tokens: int) -> None:
+    """Raise ApiError if the request is too large. lengths: tokens of its prompts."""
+    total = n * sum(length + max_tokens for length in lengths)
     if total > MAX_TOKENS:
         raise bad_request(
             f"the request needs {total:,} tokens, n times those of prompts and continuations, and the limit is {MAX_TOKENS:,}; "
@@ -94,23 +99,22 @@ def _check_size(prompts: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], n
         )
 
 
-def _prompt_ids(prompt: Prompt, suffix: str | None, entry: CatalogEntry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(L,) the ids that a sample starts from, begin tokens included."""
+def _condition(prompt: Prompt, suffix: str | None, entry: CatalogEntry) -> Condition:
+    """The (L,) ids that a sample starts from, begin tokens included. Ids that were sent stay as they are."""
     try:
         if isinstance(prompt, str):
             condition = condition_from_prompt(entry.modality, prompt, suffix)
             assert condition is not None
-            ids: np.ndarray[tuple[int], np.dtype[np.int64]] = condition.x.numpy()
-            return ids
+            return condition
         if suffix:
             raise bad_request("a suffix needs a prompt of text, not of token ids", "suffix")
-        opening = _prompt_ids("", None, entry)
+        opening = _condition("", None, entry).x
     except ConfigError as error:
         raise from_config_error(error, error.argument or ("suffix" if suffix else "prompt")) from None
     num_ids = _text_of(entry).tokenizer.size
     if max(prompt, default=0) >= num_ids:
         raise bad_request(f"token ids of this model are from 0 to {num_ids - 1} (got {max(prompt)})", "prompt")
-    return np.concatenate([opening, np.array(prompt, dtype=np.int64)])
+    return Condition(torch.cat((opening, torch.tensor(prompt, dtype=torch.int64))))
 
 
 def _text_of(entry: CatalogEntry) -> Text:

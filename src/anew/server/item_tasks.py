@@ -81,7 +81,8 @@ class ItemTask(Task):
         if not request.follows_keys or request.stop is not None:
             return None
         condition = request.condition
-        return ("items", request.sampling, None if condition is None else tuple(condition.x.shape))
+        condition_key = None if condition is None else (tuple(condition.x.shape), condition.ending)
+        return ("items", request.sampling, condition_key)
 
     def run(self, model: Model, group: Sequence[Task]) -> None:
         with threads_for(model):
@@ -146,7 +147,7 @@ def _joint_condition(requests: Sequence[ItemRequest]) -> Condition | None:
         mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask.expand(condition.x.shape)
         masks.append(mask[None].repeat(repeats))
     x = torch.cat(values)  # (n, *shape) or (n, L)
-    return Condition(x, torch.cat(masks) if x.is_floating_point() else None)
+    return Condition(x, torch.cat(masks) if x.is_floating_point() else None, ending=first.ending)
 
 
 def _rows_of_tasks(tasks: Sequence[ItemTask]) -> list[tuple[ItemTask, slice]]:

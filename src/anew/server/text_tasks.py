@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anew.core.specs import Condition, SampleRequest
+from anew.core.specs import Condition, PromptEnding, SampleRequest
 from anew.data.modalities.text import Text
 from anew.families.base import SamplesTokens, TokenDraft
 from anew.sampling.generator import STOP_CHECK_STEPS
@@ -54,6 +54,7 @@ class TextRequest:
         n: Number of samples.
         seed: Random seed; sample j of the answer has the index j.
         prompt: (L,) ids that each sample starts from, including begin tokens.
+        ending: What the last ids of the prompt may give way to; None: nothing.
         num_begin_tokens: Number of these begin tokens.
         label: Class of the samples; None draws each with its share in the data.
         max_tokens: Most new tokens; 0 only measures the prompt.
@@ -68,6 +69,7 @@ class TextRequest:
     n: int
     seed: int
     prompt: NDArray[np.int64]
+    ending: PromptEnding | None
     num_begin_tokens: int
     label: str | None
     max_tokens: int
@@ -76,6 +78,11 @@ class TextRequest:
     num_log_probs: int | None
     reads_prompt: bool
     streams: bool
+
+    @property
+    def condition(self) -> Condition:
+        """The prompt, as the family reads it."""
+        return Condition(torch.from_numpy(self.prompt), ending=self.ending)
 
 
 class TextTask(Task):
@@ -87,7 +94,7 @@ class TextTask(Task):
 
     def batch_key(self) -> Hashable:
         r = self.request
-        return ("text", len(r.prompt), replace(r.sampling, max_tokens=0), r.reads_prompt)
+        return ("text", len(r.prompt), r.ending, replace(r.sampling, max_tokens=0), r.reads_prompt)
 
     def run(self, model: Model, group: Sequence[Task]) -> None:
         with threads_for(model):
@@ -118,7 +125,7 @@ def _drafts(model: Model, tasks: Sequence[TextTask]) -> Iterator[TokenDraft]:
     request = SampleRequest(
         len(keys),
         torch.cat([label for label in labels if label is not None]) if model.spec.classes else None,
-        Condition(torch.from_numpy(prompts)),
+        Condition(torch.from_numpy(prompts), ending=requests[0].ending),
         replace(requests[0].sampling, max_tokens=max(1, *(r.max_tokens for r in requests))),
     )
     return family.sample_tokens(request, keys, requests[0].reads_prompt)
@@ -135,8 +142,10 @@ class GrowingText:
         self.end_id = model.item_spec.special.get("end", -1)  # type: ignore[union-attr]
         self.num_ids = self.modality.tokenizer.size
         self.prompt: list[int] = task.request.prompt.tolist()
+        self.num_known = task.request.condition.num_known
         self.can_stream = task.request.streams and self.modality.grows_forwards(self.prompt)
-        self.ids: list[int] = list(self.prompt)
+        ending = task.request.ending
+        self.ids: list[int] = self.prompt[: len(self.prompt) - (0 if ending is None else ending.num_ids)]
         self.num_read = len(self.prompt) if not task.request.reads_prompt else 0
         self.log_probs: list[TokenLogProb] = []
         self.num_sent = 0  # characters
@@ -151,12 +160,12 @@ class GrowingText:
     @property
     def num_new(self) -> int:
         """Number of new tokens so far."""
-        return len(self.ids) - len(self.prompt)
+        return max(0, len(self.ids) - self.num_known)
 
     def read(self, draft: TokenDraft, number: int) -> None:
         """Read the new tokens in row `number` of a draft."""
         row = draft.ids[number]
-        is_prompt = len(row) <= len(self.prompt)
+        is_prompt = len(row) <= len(self.ids)
         if self.request.num_log_probs is not None and (is_prompt or self.request.max_tokens):
             self._append_log_probs(row, draft.weights[number])
         if len(row) >= len(self.prompt) and not self.request.max_tokens:  # nothing new was asked for

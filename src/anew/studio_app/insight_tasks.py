@@ -7,6 +7,7 @@ import base64
 import math
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -324,6 +325,8 @@ def _next_token(model: Model, options: SampleOptions, modality: Text, end_id: in
         return None
     sampling = model.sampling_config({**options.settings, "max_tokens": "1"})
     condition = condition_from_prompt(model.modality, options.prompt or "", None)
+    if condition is not None:
+        condition = replace(condition, ending=None)  # what may follow all tokens that are shown
     request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
     cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
     for draft in family.sample_tokens(request, [(options.seed, 0)]):

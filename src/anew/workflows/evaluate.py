@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -45,7 +46,7 @@ from anew.workflows.timing.measuring import advise_longer, all_notes, measure_al
 from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace
 from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.timing.sampling_shares import GRADED_SHARE, MIN_GRADED_SHARE, REQUIRED_SHARE, next_chunk
-from anew.workflows.timing.time_left import measure_in_time_left, missing_samples, with_samples
+from anew.workflows.timing.time_left import least_seconds, measure_in_time_left, missing_samples, with_samples
 from anew.workflows.timing.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
@@ -111,14 +112,16 @@ def evaluate_run(
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
         targets, measured_pace = sample_targets(dataset), Pace(pace)
+        is_crowded = limit is not None and limit.crowding >= MIN_CROWDING
+        targets = targets.on_crowded_cores() if is_crowded else targets
         if limit is not None and limit.is_short:
-            targets = targets.in_short_report(is_crowded=limit.crowding >= MIN_CROWDING)
+            targets = targets.in_short_report(is_crowded)
         left: float | None = None
         work = SharedWork()
         if world is None:
             # Reading the data may have taken a part of the time
             left = None if limit is None else limit.remaining()
-            first_chunk = _first_chunk(limit, pace)
+            first_chunk = _first_chunk(limit, pace, isinstance(model.item_spec, Tokens))
             samples, notes, stopped = _sampled(model, n, targets, seed, left, reporter, first_chunk, measured_pace)
         else:
             samples, shared = draw_and_share(world, model, n, seed, reporter)
@@ -189,7 +192,7 @@ class Sampling:
         if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
             return False
         first = MIN_ITEMS - drawn if drawn < MIN_ITEMS else max(1, self.pace.affordable(share * seconds / 2.0))
-        targets = self.targets._replace(least=max(self.targets.least, worthwhile), few_first=False)
+        targets = self.targets._replace(least=max(self.targets.least, worthwhile), few_first=False, most=sys.maxsize)
         self.samples, self.notes, is_stopped = _sampled(
             self.model, self.n, targets, self.seed, seconds, reporter, first, self.pace, self.samples
         )
@@ -237,21 +240,30 @@ def _write(
         return report
     crowding = meter.read()
     until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * crowding
-    missing = missing_samples(measurements, len(sampling.samples), sampling.targets.least)
-    is_extended = missing is not None and sampling.extend(
-        missing.worthwhile, until - time.monotonic() - missing.measuring_s, reporter
-    )
-    if is_extended:
-        labels = _labels(model, data, len(sampling.samples), sampling.seed)
-        evaluation, measurements = with_samples(evaluation, measurements, list(sampling.samples), labels)
-    supplement = measure_in_time_left(
-        evaluation, measurements, until, crowding, reporter, has_further_samples=is_extended
-    )
-    if supplement is None:
-        return report
-    if supplement.closest_pairs is not None:
-        content = replace(content, closest_pairs=supplement.closest_pairs)
-    return write(supplement.measurements, supplement.notes, report)
+    shortest, is_complete = crowding * least_seconds(evaluation), False
+    while True:
+        n = len(sampling.samples)
+        least = max(sampling.targets.least, *report.samples_needed.values(), 0)
+        missing = missing_samples(measurements, n, least, shortest, is_complete=is_complete)
+        is_extended = missing is not None and sampling.extend(
+            missing.worthwhile, until - time.monotonic() - missing.measuring_s, reporter
+        )
+        if is_extended:
+            labels = _labels(model, data, len(sampling.samples), sampling.seed)
+            evaluation, measurements = with_samples(evaluation, measurements, list(sampling.samples), labels)
+        elif is_complete:
+            return report
+        supplement = measure_in_time_left(
+            evaluation, measurements, until, crowding, reporter, has_further_samples=is_extended
+        )
+        is_complete = True
+        if supplement is not None:
+            evaluation, measurements = supplement.evaluation, supplement.measurements
+            if supplement.closest_pairs is not None:
+                content = replace(content, closest_pairs=supplement.closest_pairs)
+            report = write(measurements, evaluation.notes, report)
+        elif is_extended:
+            return report
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
@@ -330,7 +342,9 @@ def _sampled(
     if stopped:
         spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then" if seconds is None else ""
         reason = f"because it was stopped{spent_on}"
-    notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
+    # As the progress says it
+    wanted = f"{num_announced:,} that answers usually need" if len(samples) < num_announced < n else f"{n:,}"
+    notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {wanted}, {reason}."]
     return samples, notes, stopped
 
 
@@ -344,11 +358,14 @@ def _announce(seconds: float, n: int, reporter: Reporter) -> bool:
     return True
 
 
-def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
-    """The number of samples that are drawn whatever it takes: fewer where they may take too long for the report."""
+def _first_chunk(limit: TimeLimit | None, pace: Pace | None, are_tokens: bool) -> int:
+    """The number of samples that are drawn whatever it takes: fewer where they may take too long for the report.
+
+    are_tokens: Whether they are drawn token by token, which takes nearly as long for one of them as for FIRST_CHUNK.
+    """
     if limit is None:
         return FIRST_CHUNK
-    if limit.crowding >= MIN_CROWDING:
+    if limit.crowding >= MIN_CROWDING and not are_tokens:
         return 1
     return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(GRADED_SHARE * limit.usable)))
 

@@ -54,7 +54,7 @@ class Measurements:
         is_sampling_stopped: Whether a signal ended the sampling.
         is_measuring_stopped: Whether a signal ended the measuring.
         is_out_of_time: Whether the clock ended the measuring.
-        score_seconds: How long the scores that carry answers took.
+        score_seconds: How long the scores that carry answers took, without likelihoods.
         copies_seconds: How long the copying test took.
     """
 

@@ -77,6 +77,21 @@ def test_any_text_is_code_if_the_user_says_so(tmp_path: Path) -> None:
     assert isinstance(data.modality, Code) and data.modality.suffix == ".q"
 
 
+def test_kinds_of_file_of_one_language_are_said(tmp_path: Path) -> None:
+    files = [Item(f"{i}{('.ml', '.mli')[i % 2]}", b"let x = 1\n") for i in range(9)]
+    modality = Code(CodeConfig())
+    (note,) = modality.inspect(files)
+    assert note.startswith(
+        "programs in 2 kinds of file (5 .ml, 4 .mli of those looked at); samples are written as .ml, but may mix "
+    )
+    assert note.endswith("; to learn .ml files alone, train on a copy of the folder without the others")
+    assert modality.kinds == (".ml", ".mli")
+    (note,) = modality.inspect(
+        [*files[::2], *[Item(f"{i}.ml", b"let x = 1\n") for i in range(30)], Item("a.sh", b"ls\n")]
+    )
+    assert note.endswith("samples are written as .ml") and modality.kinds == (".ml",)
+
+
 @pytest.mark.parametrize(
     ("names", "first_line", "suffix"),
     [

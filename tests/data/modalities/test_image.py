@@ -163,6 +163,17 @@ def test_few_transparent_images_are_laid_on_white_and_this_is_said() -> None:
     assert any("white" in note for note in modality.remarks())
 
 
+def test_margins_of_opaque_images_are_transparent_where_transparency_is_learned() -> None:
+    tall = Pillow.new("RGBA", (12, 24), "#c03020ff")
+    tall.paste((0, 0, 0, 0), (0, 0, 6, 6))
+    opaque = encoded(Pillow.new("RGB", (12, 24), "#2040c0"))
+    modality = fitted(*[encoded(tall)] * 3, opaque, encoded(Pillow.new("RGBA", (24, 24), "#00000000")), size=HOUR)
+    assert modality.spec.shape == (4, 24, 24)
+    stored = modality.encode(items(opaque)[0])
+    assert not stored[:, :, :6].any()
+    assert (stored[3, :, 6:18] == 255).all()
+
+
 def test_opaque_alpha_is_dropped() -> None:
     opaque = np.concatenate([coloured(), np.full((12, 16, 1), 255, np.uint8)], axis=2)
     assert (through(fitted(opaque), opaque) == coloured()).all()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from anew.core.registry import load
 from anew.data.dataset import Dataset
+from anew.data.formats.video.frames import HEAD_BYTES
 from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import list_files
 from anew.data.sources.open import detect_modality
@@ -54,9 +55,32 @@ def test_text_in_one_file_named_as_an_image_is_a_damaged_image(tmp_path: Path) -
     assert sorted_kinds(folder) == {"image": ["a.png", "b.png"]}
 
 
+def test_a_large_still_gif_that_says_it_repeats_is_a_picture(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (120, 120), dtype=np.uint8)
+    still, turned = Image.fromarray(noise), Image.fromarray(noise.T.copy())
+    still.save(tmp_path / "still.gif", loop=0, duration=100)
+    still.save(tmp_path / "moving.gif", save_all=True, append_images=[turned], duration=100)
+    assert b"NETSCAPE2.0" in (tmp_path / "still.gif").read_bytes()[:HEAD_BYTES]
+    assert (tmp_path / "still.gif").stat().st_size > 2 * HEAD_BYTES
+    listing = list_files(tmp_path)
+    kinds = {name: load("data", name) for name in ("image", "video")}
+    own = sort_files(listing.files, listing.root, kinds).files
+    assert {name: list(table.paths) for name, table in own.items()} == {"image": ["still.gif"], "video": ["moving.gif"]}
+
+
 def test_unknown_endings_follow_their_content(tmp_path: Path) -> None:
     folder = write(tmp_path / "d", a__q=b"prose " * 50, b__q=b"more prose " * 50, c__q=picture(), e__z=b"\0\1\2" * 50)
     assert sorted_kinds(folder) == {"text": ["a.q", "b.q"], "image": ["c.q"], ".z": ["e.z"]}
+
+
+def test_pictures_that_are_text_say_what_to_convert_them_to(tmp_path: Path) -> None:
+    icon = b'/* XPM */\nstatic char *icon[] = {"2 2 2 1", "a c #ffffff", "b c #000000", "ab", "ba"};\n'
+    listing = list_files(write(tmp_path / "d", a__xpm=icon, b__xpm=icon))
+    notes = sort_files(listing.files, listing.root, KINDS).notes
+    assert notes == [
+        "2 .xpm files are read as texts, by their content",
+        "to learn .xpm files as images, convert them to PNG or JPEG",
+    ]
 
 
 def test_files_of_one_unknown_ending_are_of_one_kind(tmp_path: Path) -> None:
@@ -112,6 +136,23 @@ def test_beside_programs_only_a_more_frequent_ending_is_taken_for_one(tmp_path: 
     assert kinds == {"code": ["d.py", "e.py", "f.py"], "text": ["a.q", "b.q", "c.txt"]}
     assert notes == ["2 .q files are read as texts, by their content"]
     assert kinds_as_asked(tmp_path, "image")[0].keys() == {"code", "text"}
+
+
+def test_files_of_records_count_as_their_records(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    genes = ["".join(rng.choice(list("ACGT"), 300)) for _ in range(40)]
+    for number in range(2):
+        fasta = "".join(f">gene{i}\n{gene}\n" for i, gene in enumerate(genes[number::2]))
+        (tmp_path / f"genes{number}.fsa").write_text(fasta)
+    for number in range(5):
+        (tmp_path / f"notes{number}.txt").write_text("They write about what these genes do.\n" * 20)
+    chosen = detect_modality(str(tmp_path), None)
+    assert chosen.modality == "protein"
+    assert chosen.notes[0].startswith("training on sequences (40 in 2 files), since they are more and take most bytes")
+    (tmp_path / "novel.txt").write_text("A novel has many pages, and is no list of names.\n" * 900)
+    chosen = detect_modality(str(tmp_path), None)
+    assert chosen.modality == "text"
+    assert "ignoring 40 sequences in 2 files" in chosen.notes[0]
 
 
 def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:

@@ -264,6 +264,24 @@ def test_the_only_column_that_holds_text_is_taken_and_said(tmp_path: Path, name:
     assert "not learned as tables; learn whole rows with the setting layout=list" in refusal.reason
 
 
+def test_columns_of_few_values_are_offered_as_classes(tmp_path: Path) -> None:
+    countries = [("DE", "US", "US", "FR")[i % 4] for i in range(300)]
+    rows = zip(
+        countries, COMMENTS, ["yes" if i % 3 else "no" for i in range(300)], [i % 5 for i in range(300)], strict=True
+    )
+    table = csv_of([["country", "comment", "public", "stars"], *map(list, rows)])
+    (note,) = reader(tmp_path, {"a.csv": table}, ColumnChoice.of({"text_column": "comment"})).notes
+    assert note.endswith(
+        "as text. 'country' holds few values, such as 'US', 'DE' and 'FR': label_column=country learns them as classes; "
+        "'public' could be classes, too."
+    )
+    chosen = ColumnChoice.of({"text_column": "comment", "label_column": "country"})
+    assert reader(tmp_path, {"a.csv": table}, chosen).notes == ["a.csv: column 'comment' as text, 'country' as class."]
+    cells = {"country": countries, "text": COMMENTS}
+    (note,) = reader(tmp_path, {"b.parquet": parquet_of(tmp_path / "b.parquet", cells)}).notes
+    assert "label_column=country learns them as classes" in note
+
+
 def test_rows_of_a_table_without_text_are_a_list_if_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

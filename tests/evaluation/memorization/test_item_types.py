@@ -14,6 +14,7 @@ from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.item_types import (
     IMAGES,
     INDEXED_RECORDS,
+    LONG_RECORDS,
     RECORDS,
     FieldDistance,
     count_passages,
@@ -137,6 +138,30 @@ def test_the_scope_of_images_says_what_is_seen(alter: Callable[[Any], Any], is_s
     assert audit(IMAGES, samples, train, held_out, options=AuditOptions(controls=False)).detected == is_seen
 
 
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda image, rng: image,
+        lambda image, rng: image[:, ::-1],
+        lambda image, rng: (image * 0.6 + 40).astype(np.uint8),
+        item_types.add_noise,
+        lambda image, rng: item_types.jpeg_round_trip(image),
+    ],
+    ids=["same", "mirrored", "contrast", "noisy", "compressed"],
+)
+def test_thumbnails_show_what_their_scope_says(alter: Callable[[Any, np.random.Generator], Any]) -> None:
+    rng = np.random.default_rng(0)
+    images = list(np.kron(rng.integers(40, 216, (400, 8, 8, 3)), np.ones((1, 4, 4, 1))).astype(np.uint8))
+    train, held_out, new = images[:200], images[200:300], images[300:]
+    samples = [*(alter(image, rng) for image in train[:20]), *new[20:]]
+    thumbnails = IMAGES.coarsely()
+    assert thumbnails is not None and thumbnails.coarsely() is None
+    (distance,) = thumbnails.distances(images, np.arange(400))
+    assert distance.name == "pixels"
+    assert audit(thumbnails, samples, train, held_out, options=AuditOptions(controls=False)).detected
+    assert not audit(thumbnails, new, train, held_out, options=AuditOptions(controls=False)).detected
+
+
 @pytest.mark.parametrize(("step", "is_seen"), [(1_000, True), (10, True), (2, False)])
 def test_the_scope_of_passages_says_how_many_words_may_be_changed(step: int, is_seen: bool) -> None:
     texts = [prose(512, i) for i in range(400)]
@@ -231,3 +256,19 @@ def test_other_records_are_compared_by_edits_alone() -> None:
     rng = np.random.default_rng(0)
     proteins = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 200)) for _ in range(60)]
     assert records_type(proteins) is INDEXED_RECORDS  # of which a search takes hardly longer for more pairs
+    assert records_type([protein[:60] for protein in proteins]) is LONG_RECORDS
+
+
+def test_an_index_of_pieces_finds_what_a_search_of_all_pairs_finds() -> None:
+    rng = np.random.default_rng(0)
+    ancestor = rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 60)
+    changed = rng.random((300, 60)) < 0.3
+    relatives = np.where(changed, rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), (300, 60)), ancestor)
+    records = list(map("".join, relatives))
+    copies = [item_types.edit_text(record, rng) for record in records[:40]]
+    indexed = LONG_RECORDS.coarsely()
+    assert indexed is not None
+    items = [*records, *copies]
+    for kind in (LONG_RECORDS, indexed):
+        item, distance = kind.distances(items, np.arange(340))[0].nearest(np.arange(300, 340), np.arange(300))
+        assert (item == np.arange(40)).all() and distance.max() <= 0.1

@@ -277,7 +277,9 @@ def test_every_kind_with_labels_measures_them(make_inputs: Callable[..., Evaluat
     assert scores["label_histogram"].value < 0.2
     short = IMAGE(replace(base, seconds=0.05))
     assert "label_histogram" not in {s.name for s in short.scores()}
-    assert any("the class mix (out of time)" in note.sentence for note in short.notes)
+    assert any(
+        "the class mix, and whether samples match their classes (out of time)" in note.sentence for note in short.notes
+    )
 
 
 def test_where_no_training_items_are_left_for_a_probe_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -97,6 +97,21 @@ def test_other_languages_are_judged_by_their_grammars() -> None:
         assert (score.value == 1.0) is whole and score.real_baseline == 1.0
 
 
+def test_each_program_is_judged_by_the_grammar_of_its_kind_of_file() -> None:
+    """Interfaces in OCaml, of which hardly any parses as a program, counted as broken."""
+    pytest.importorskip("tree_sitter_language_pack")
+    kinds = type("Language", (), {"suffix": ".ml", "kinds": (".ml", ".mli")})()
+    program_text = "let f x =\n  match x with\n  | Some y -> y\n  | None -> 0\n\n" * 4
+    interface = "type t = int\n\nval f : t option -> t\n\nval g : t -> (t -> t) -> t\n\nend" * 4
+    interface = interface.replace("end", "")
+    real = [program_text, interface] * 4
+    score = scores_of(CodeEvaluation(text_inputs([interface] * 8, real, real, True, modality=kinds))._parsing())
+    assert score["parse_share"].value == 1.0 == score["parse_share"].real_baseline
+    mixed = [f"{program_text}\nval g : int ->\nlet in\n{interface}"] * 8
+    score = scores_of(CodeEvaluation(text_inputs(mixed, real, real, True, modality=kinds))._parsing())
+    assert score["parse_share"].value < 0.8
+
+
 def test_without_held_out_code_no_grammar_is_said_not_to_fit() -> None:
     python = type("Language", (), {"suffix": ".py"})()
     evaluation = CodeEvaluation(text_inputs(["x = 1\n"] * 3, ["x = 1\n"], [], True, modality=python))

@@ -23,6 +23,7 @@ from anew.evaluation.reporting.grading import Supply, grade_question, part_of, p
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import Verdict
 from anew.evaluation.score import Division, MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
 from scores import catalogue, score
 
 CLOSE = [
@@ -581,6 +582,17 @@ def test_a_plain_fault_counts_with_fewer_items_than_its_figure_needs() -> None:
     assert [part.grade for part in parts([lengths(0.1, 0.12)])] == ["poor"]
     assert Verdict([*CLOSE, lengths(0.1, 0.12)]).grades["closeness"] == "poor"
     assert parts([lengths(0.7, 0.2)]) == [] and parts([lengths(0.95, 0.1)]) == []
+
+
+def test_a_share_that_shows_a_difference_counts_from_20_items_on() -> None:
+    """11 of 27 genes had a usual length, all real ones had, and the report said that 27 are too few for it."""
+    low, high = clopper_pearson(11, 27)
+    lengths = Score(USUAL_LENGTHS, 11 / 27, low=low, high=high, real_baseline=1.0, n=27)
+    (part,) = parts([lengths])
+    assert part.grade == "fair" and part.low is not None and part.low > USUAL_LENGTHS.tolerance.small  # type: ignore[union-attr]
+    assert parts([replace(lengths, n=19)]) == []
+    # An interval that holds no difference is no agreement
+    assert parts([Score(USUAL_LENGTHS, 1.0, low=0.87, high=1.0, real_baseline=1.0, n=27)]) == []
 
 
 def test_malformed_rows_are_named_before_the_formats_that_follow_from_them() -> None:

@@ -12,7 +12,7 @@ from anew.core.specs import Batch, Tokens
 from anew.families.transformer import closed_form
 from anew.families.transformer.config import TransformerConfig
 from anew.families.transformer.family import Transformer
-from anew.families.transformer.sweep_sequences import thinned_sequences
+from anew.families.transformer.sweep_sequences import documents_from_beginnings, thinned_sequences
 
 LENGTH, BEGIN, END = 8, 20, 21
 SPEC = Tokens(22, LENGTH, {"begin": BEGIN, "end": END}, packed=False)
@@ -95,3 +95,29 @@ def test_whole_data_has_no_other_records(records: Batch) -> None:
     assert family.training_records([records.x[0].numpy(), new]) == [True, False] and family.remarks() == ()
     family.note_partial_sweep()
     assert family.training_records([records.x[0].numpy(), new]) == [True, None]
+
+
+def test_documents_are_counted_from_their_beginnings() -> None:
+    """All documents end with the same token 19; counted as one stream, those that begin with 1 were as rare as the only one with 2."""
+    spec = Tokens(22, LENGTH, {"end": END}, packed=True)
+    beginnings = [1] * 40 + [2]
+    documents = np.concatenate([[token, 5, 19, END] for token in beginnings])
+    family = Transformer(spec, TransformerConfig(**SMALL)).eval()  # type: ignore[arg-type]
+    stretches = [Batch(torch.from_numpy(part)[None]) for part in (documents[:50], documents[50:])]
+    family.fit_closed_form(stretches)
+    counts = family.mixer.counts
+    after_end = counts.distribution(counts.walk_rows(np.array([[END]])))[0]
+    assert after_end[1] > 0.9 and after_end[2] < 0.05
+    # A stretch of a sweep may begin within a document
+    parts = documents_from_beginnings([documents[:50], documents[50:]], END)
+    assert [part.tolist() for part in parts] == [[END, token, 5, 19, END] for token in beginnings]
+
+
+def test_a_training_document_is_known_without_context_mixing() -> None:
+    spec = Tokens(22, LENGTH, {"end": END}, packed=True)
+    family = Transformer(spec, TransformerConfig(**SMALL)).eval()  # type: ignore[arg-type]
+    assert family.training_records([np.array([1, 5, END])]) is None  # nothing has been counted
+    family.fit_closed_form([Batch(torch.tensor([[1, 5, END, 2, 6, 7, END]]))])
+    assert not family.contexts.is_fitted
+    rows = [np.array([2, 6, 7, END]), np.array([6, 7, END]), np.array([3, 5, END])]
+    assert family.training_records(rows) == [True, None, None]

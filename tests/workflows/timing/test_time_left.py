@@ -132,7 +132,7 @@ def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: l
     measured = Measurements(unmeasured=evaluation.unmeasured, supply=Supply(compared=100))
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
     assert supplement is not None and [*supplement.measurements.unmeasured] == missing and Slow.pieces == []
-    assert supplement.notes == [Note("A note."), *map(out_of_time, missing)]
+    assert supplement.evaluation.notes == [Note("A note."), *map(out_of_time, missing)]
 
 
 @pytest.mark.parametrize("left_out", [0, 60])
@@ -166,7 +166,7 @@ def test_samples_that_were_left_out_for_lack_of_time_are_measured() -> None:
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
     assert supplement is not None and Slow.pieces == [60, 223]
     assert supplement.measurements.supply.left_out == 0 and supplement.measurements.scores[0].n == 223
-    assert supplement.notes == [out_of_time("the spectrum")]
+    assert supplement.evaluation.notes == [out_of_time("the spectrum")]
     # A piece has no more samples than were measured
     enough = Measurements(supply=Supply(476, compared=476, left_out=176))
     assert measure_in_time_left(evaluation, enough, time.monotonic() + 30.0, 1.0, SilentReporter()) is None
@@ -212,7 +212,7 @@ def copies(train: int, limited_by: Limit = "time") -> CopyTestResult:
     )
 
 
-@pytest.mark.parametrize(("train", "is_better"), [(900, True), (57, False)])
+@pytest.mark.parametrize(("train", "is_better"), [(900, True), (152, True), (57, False)])
 def test_a_copying_test_that_was_cut_short_goes_on(train: int, is_better: bool) -> None:
     evaluation: Any = Copied(Inputs(list(range(64))))
     Copied.train = train  # type: ignore[attr-defined]
@@ -228,11 +228,11 @@ def test_a_copying_test_that_was_cut_short_goes_on(train: int, is_better: bool) 
     if not is_better:
         assert supplement is None
         return
-    assert supplement is not None and supplement.notes == [] and supplement.closest_pairs == ["pair"]
+    assert supplement is not None and supplement.evaluation.notes == [] and supplement.closest_pairs == ["pair"]
     further = supplement.measurements
-    assert further.copies is not None and further.copies.train == 900
-    assert [note.sentence for note in further.notes] == ["a note", "900 compared"]
-    assert [s.name for s in further.scores] == [s.name for s in copies(train=900).scores()]
+    assert further.copies is not None and further.copies.train == train
+    assert [note.sentence for note in further.notes] == ["a note", f"{train} compared"]
+    assert [s.name for s in further.scores] == [s.name for s in copies(train=train).scores()]
 
 
 @pytest.mark.parametrize("is_extended", [True, False])
@@ -253,18 +253,22 @@ def test_a_copying_test_that_misses_copies_lacks_samples() -> None:
     needed = blind.needed(0.1)[1]
     assert needed > 100
     measured = Measurements(copies=blind, copies_seconds=3.0, score_seconds=8.0)
-    assert missing_samples(measured, 100, 75) == (needed, 6.0)
+    assert missing_samples(measured, 100, 75, 0.5) == (needed, 6.0)
     # Of 200 passages, cut from 100 samples
-    assert missing_samples(replace(measured, copies=replace(blind, samples=200)), 100, 75) == (needed / 2, 6.0)
+    assert missing_samples(replace(measured, copies=replace(blind, samples=200)), 100, 75, 0.5) == (needed / 2, 6.0)
     controls = [PlantedControl("exact", rate, caught) for rate, caught in ((0.02, 0.3), (0.1, 1.0))]
     seeing = replace(blind, detection_limit=0.1, controls=controls)
-    assert missing_samples(replace(measured, copies=seeing), 100, 75) == (150, 6.0)
-    assert missing_samples(replace(measured, copies=replace(seeing, detected=True)), 100, 75) == (150, 6.0)
+    assert missing_samples(replace(measured, copies=seeing), 100, 75, 0.5) == (150, 6.0)
+    assert missing_samples(replace(measured, copies=replace(seeing, detected=True)), 100, 75, 0.5) == (150, 6.0)
     sharp = replace(seeing, controls=[PlantedControl("exact", 0.005, 1.0)])
-    assert missing_samples(replace(measured, copies=sharp), 100, 75) is None
-    assert missing_samples(replace(measured, copies=sharp), 100, 200) == (150, 16.0)
-    assert missing_samples(replace(measured, unmeasured={"coverage": BOTH}), 100, 75) is None
-    assert missing_samples(replace(measured, copies=copies(train=152)), 100, 75) is None
+    assert missing_samples(replace(measured, copies=sharp), 100, 75, 0.5) is None
+    assert missing_samples(replace(measured, copies=sharp), 100, 200, 0.5) == (150, 10.0)
+    cut_off = replace(measured, copies=seeing, unmeasured={"coverage": BOTH})
+    assert missing_samples(cut_off, 100, 75, 0.5) is None and missing_samples(cut_off, 100, 200, 0.5) is None
+    assert missing_samples(replace(measured, copies=copies(train=152)), 100, 75, 0.5) is None
+    # Once all was tried that could be measured of these samples
+    assert missing_samples(cut_off, 100, 75, 0.5, is_complete=True) == (150, 6.0)
+    assert missing_samples(cut_off, 100, 200, 0.5, is_complete=True) == (150, 10.0)
 
 
 def test_a_further_piece_counts_half_of_the_time_as_fixed() -> None:

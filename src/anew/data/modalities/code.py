@@ -21,6 +21,7 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch
 from anew.core.splitmix import splitmix64
+from anew.core.wording import listed
 from anew.data.file_names import PROGRAM_SUFFIXES, suffix_of, unpacked
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate_head
@@ -66,6 +67,17 @@ _INTERPRETED = {
 _FIRST_LINE_BYTES = 256  # longer than any path that the kernel takes in a `#!` line
 PLAIN_SUFFIX = ".txt"  # the ending of samples if nothing says in which language they are
 FIM = ("fim_prefix", "fim_suffix", "fim_middle")
+# Kinds of file of one language, between which the forms of programs differ
+_KINDS = (
+    frozenset({".ml", ".mli"}),
+    frozenset({".c", ".h"}),
+    frozenset({".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx"}),
+    frozenset({".py", ".pyi"}),
+    frozenset({".adb", ".ads"}),
+    frozenset({".ts", ".tsx"}),
+    frozenset({".js", ".mjs", ".cjs", ".jsx"}),
+)
+MIN_KIND_SHARE = 0.1  # of the files, from which on a suffix is one of those that samples are of; chosen
 MIN_GAP_WINDOW = 8  # least tokens of a window with a gap: shorter ones have no context to learn from
 
 
@@ -85,7 +97,12 @@ class CodeConfig:
 
 
 class Code(Text):
-    """Source code. Sample files have the most common suffix of the training files, see `_ending`."""
+    """Source code. Sample files have the most common suffix of the training files, see `_ending`.
+
+    Attributes:
+        suffix: Suffix of sample files.
+        kinds: The common suffixes of the training files, the commonest first.
+    """
 
     name = "code"
     suffixes = PROGRAM_SUFFIXES | {f".{name}" for name in _OTHER_NAMES.split()}
@@ -103,6 +120,7 @@ class Code(Text):
     def __init__(self, config: CodeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.suffix = PLAIN_SUFFIX
+        self.kinds: tuple[str, ...] = ()
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -114,6 +132,8 @@ class Code(Text):
         suffixes = Counter(map(_ending, sample))
         if suffixes:
             self.suffix = suffixes.most_common(1)[0][0] or PLAIN_SUFFIX
+        least = MIN_KIND_SHARE * suffixes.total()
+        self.kinds = tuple(suffix for suffix, count in suffixes.most_common() if suffix and count >= least)
         notes = []
         if 2 * sum(suffixes[suffix] for suffix in PAGES) > suffixes.total():
             notes.append(
@@ -122,8 +142,18 @@ class Code(Text):
         if len(suffixes) < 2:
             return notes
         counts = ", ".join(f"{count} {suffix or 'without an ending'}" for suffix, count in suffixes.most_common(6))
-        written = "" if budget is not None and budget.only_compared else f"; samples are written as {self.suffix}"
-        return [f"programs in several languages ({counts} of those looked at){written}", *notes]
+        are_of_one_language = any(set(suffixes) <= kinds for kinds in _KINDS)
+        variety = f"{len(suffixes)} kinds of file" if are_of_one_language else "several languages"
+        written = "" if budget is not None and budget.only_compared else self._about_samples()
+        return [f"programs in {variety} ({counts} of those looked at){written}", *notes]
+
+    def _about_samples(self) -> str:
+        """Clauses on the suffix of samples and, if the data has several kinds of file, on what to do for one alone."""
+        mixed = (
+            f", but may mix {listed(self.kinds)}; to learn {self.suffix} files alone, train on a copy of the folder without "
+            "the others"
+        )
+        return f"; samples are written as {self.suffix}{mixed if len(self.kinds) > 1 else ''}"
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         super()._set_spec(length, several_documents=True)  # so that there is an end token, which also ends a gap
@@ -230,14 +260,21 @@ class Code(Text):
     # ---- keeping ----
 
     def state(self) -> dict[str, object]:
-        return super().state() | {"suffix": self.suffix}
+        return super().state() | {"suffix": self.suffix, "kinds": list(self.kinds)}
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        suffix = state["suffix"]
-        if not isinstance(suffix, str) or not re.fullmatch(files.SUFFIX, suffix):
-            raise ValueError(f"suffix must be the ending of a file, like .py (got {suffix!r:.40})")
-        self.suffix = suffix
+        self.suffix = _checked_suffix(state["suffix"])
+        kinds = state.get("kinds", [self.suffix])  # runs of earlier versions know the commonest alone
+        if not isinstance(kinds, list):
+            raise ValueError(f"kinds must be a list of endings of files (got {kinds!r:.40})")
+        self.kinds = tuple(map(_checked_suffix, kinds))
         super().restore(state, folder)
+
+
+def _checked_suffix(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(files.SUFFIX, value):
+        raise ValueError(f"suffix must be the ending of a file, like .py (got {value!r:.40})")
+    return value
 
 
 def _ending(item: Item) -> str:

@@ -24,12 +24,14 @@ class GridModality(Modality):
     Attributes:
         axes: Axes of the grid.
         encoded_by: Keys of `state` that decide what `encode` gives.
+        encoding_version: Differs from that of earlier code whose `encode` gives other values for the same state.
         notes: After `fit`, which shape was chosen and why.
     """
 
     unit = "dimension"
     axes: ClassVar[str] = "CHW"
     encoded_by: ClassVar[tuple[str, ...]]
+    encoding_version: ClassVar[int] = 1
 
     def __init__(self, config: DataclassInstance, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
@@ -75,7 +77,7 @@ class GridModality(Modality):
     def encoding_state(self) -> dict[str, object]:
         # Not all of it: sentences differ by the budget, and what `calibrate` learns is for samples
         state = self.state()
-        return {key: state[key] for key in self.encoded_by}
+        return {"encoding": self.encoding_version} | {key: state[key] for key in self.encoded_by}
 
     def _restore_grid(self, record: LearnedGrid, brightness_channels: int = 3) -> None:
         grid = Grid(tuple(record.shape), self.axes, record.classes, record.std)

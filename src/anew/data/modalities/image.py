@@ -81,12 +81,13 @@ class Image(GridModality):
     Config = ImageConfig
     file_formats = ("png", "webp", "jpeg")
     encoded_by = ("shape", "frame", "block", "levels")
+    encoding_version = 2  # 1: opaque pictures had white margins beside transparent ones
     traits = ModalityTraits(
         singular="image",
         decodes_natively=True,
         max_file_bytes=limits.FILE_BYTES,
         tries_families=True,
-        unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG"),
+        unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".svg", ".psd", ".xpm", ".xbm"), "PNG or JPEG"),
     )
 
     config: ImageConfig
@@ -191,7 +192,7 @@ class Image(GridModality):
             pixel_blocks.drawing_of(image, block, self._block)
             for image, block in zip(images, sample.blocks, strict=True)
         ]
-        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in whole]
+        rows = [pixels.to_stored_size(image, width, height, self._framing, channels) for image in whole]
         if self.config.match_pixels and not budget.only_compared:
             searched = np.stack(rows[: max(2, PALETTE_PIXELS // (width * height))])
             self.notes += palette_note(searched, "images", 2 * sample.num_paletted > len(images))
@@ -244,7 +245,7 @@ class Image(GridModality):
         image = pixels.to_eight_bits(image, self._levels)
         if self._block > 1 and image.size != (width, height):
             image = pixel_blocks.drawing(image, self._block)
-        return pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels)
+        return pixels.to_stored_size(image, width, height, self._framing, channels)
 
     def _decoding_size(self, size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
         """Twice the final size: enough for antialiasing, and a fraction of the work for large photographs."""

@@ -75,6 +75,7 @@ class Video(GridModality):
     Config = VideoConfig
     axes = "CTHW"
     encoded_by = ("shape", "frame", "block", "rate", "step", "span", "only_beginnings")
+    encoding_version = 2  # 1: opaque pictures had white margins beside transparent ones
     file_formats = ("mp4", "gif")
     traits = ModalityTraits(
         singular="video",
@@ -218,7 +219,7 @@ class Video(GridModality):
             sample.blocks, sample.sizes, budget, self._fixed_size, self._framing, self.notes
         )
         images = sample.drawings(self._block)
-        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
+        rows = [pixels.to_stored_size(image, width, height, self._framing, channels) for image in images]
         if self.config.match_pixels and not budget.only_compared:
             self.notes += palette_note(np.stack(rows), "frames", 2 * sample.num_paletted > len(sample.clips))
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
@@ -265,7 +266,7 @@ class Video(GridModality):
             raise ValueError("it has no frames")
         eight_bits = [pixels.to_eight_bits(image) for image in images]
         drawn = pixel_blocks.drawings(eight_bits, self._block, (width, height))
-        return [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in drawn]
+        return [pixels.to_stored_size(image, width, height, self._framing, channels) for image in drawn]
 
     def _frame_mask(self, rows: Numbers) -> Tensor:
         import torch

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import as_text, parse_switch
+from anew.core.wording import listed
 from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats.file_bytes import read_whole
@@ -29,6 +31,7 @@ WHOLE_ROW = "\n"
 TEXT_MODALITY = "text"
 IN_CELLS = ("molecule", "protein")  # modalities whose items also stand in cells of tables, which look like text
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names
+SHOWN_CLASSES = 3  # values of such a column that a sentence names
 
 JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold; chosen
 SNIFFED_CELLS = 100  # first cells of a text column that decide its modality: a file is judged by about as many lines
@@ -184,6 +187,23 @@ def text_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -
     return sorted(letters, key=lambda column: -letters[column])
 
 
+def class_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
+    """The columns that could be classes, by their first rows, with their different cells, the commonest first.
+
+    Each holds few different words, which most rows have; numbers and dates are no classes.
+    """
+    values: dict[str, list[str]] = {}
+    judged = rows[:JUDGED_ROWS]
+    for column in columns:
+        cells = [cell.strip() for row in judged if isinstance(cell := row.get(column), str)]
+        counts = Counter(cell for cell in cells if cell.lower() not in _MISSING)
+        if counts.total() < max(DECISIVE_SHARE * len(judged), MIN_CELLS * len(counts)) or len(counts) < 2:
+            continue
+        if _is_category(list(counts.elements())) and not _is_measured(list(counts)):
+            values[column] = [cell for cell, _ in counts.most_common()]
+    return values
+
+
 def _is_measured(cells: Sequence[str]) -> bool:
     """Whether cells are numbers or dates."""
     return sum(map(_is_number_or_date, cells)) >= DECISIVE_SHARE * len(cells)
@@ -336,10 +356,16 @@ def item_of(
         return SkippedItem(name, str(error))
 
 
-def describe_columns(columns: Columns, path: str, choice: ColumnChoice, text_noun: str = "text") -> str:
-    """A sentence on the columns that are read of a table, and why they are, unless their names say it.
+def describe_columns(
+    columns: Columns,
+    path: str,
+    choice: ColumnChoice,
+    text_noun: str = "text",
+    classes: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Sentences on the columns that are read of a table, and why they are, unless their names say it.
 
-    text_noun: what the cells of the text column are.
+    text_noun: what the cells of the text column are; classes: columns that could be classes, see `class_columns`.
     """
     if columns.text_modality not in (TEXT_MODALITY, choice.text_modality):
         text_noun += f" (modality={TEXT_MODALITY} would take it as text)"
@@ -348,7 +374,19 @@ def describe_columns(columns: Columns, path: str, choice: ColumnChoice, text_nou
     is_file = path.lower().endswith((".csv", ".tsv"))
     rows = " (layout=list learns whole rows)" if is_file else ""
     reason = f"; no other holds text{rows}" if are_guessed(columns, choice) else ""
-    return f"{path}: column {' and '.join(roles)}{label}{reason}."
+    return f"{path}: column {' and '.join(roles)}{label}{reason}.{_class_offer(columns, classes or {})}"
+
+
+def _class_offer(columns: Columns, classes: Mapping[str, Sequence[str]]) -> str:
+    """A sentence on columns that could be classes where a table has none, after a space; else ""."""
+    others = {name: values for name, values in classes.items() if name not in (columns.text, columns.image)}
+    if columns.label is not None or not others:
+        return ""
+    name, *further = list(others)[:MAX_LISTED_COLUMNS]
+    values = others[name]
+    examples = listed([shorten(value) for value in values[:SHOWN_CLASSES]])
+    more = f"; {listed([shorten(column) for column in further])} could be classes, too" if further else ""
+    return f" {shorten(name)} holds few values, such as {examples}: label_column={name} learns them as classes{more}."
 
 
 def class_names(rows: Iterator[Mapping[str, object]], columns: Columns) -> set[str]:

@@ -27,7 +27,7 @@ from anew.data.formats.by_range import Range
 from anew.data.formats.text.encoding_recognition import sample_file
 from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
-from anew.data.sources.columns import WHOLE_ROW, first_cells, text_columns
+from anew.data.sources.columns import WHOLE_ROW, class_columns, first_cells, text_columns
 from anew.errors import shorten
 
 DIALECT_ROWS, DIALECT_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
@@ -167,6 +167,7 @@ class DelimitedFile:
         exact: Whether `count` is exact.
         head: The first rows.
         texts: Columns that hold text, see `text_columns`.
+        classes: Columns that could be classes, see `class_columns`.
 
     Raises:
         ValueError: The file is not such a table (one clause).
@@ -204,6 +205,7 @@ class DelimitedFile:
         self.head = [row for row in rows if not isinstance(row, InvalidRow)]
         self.columns = self.header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
         self.texts = text_columns(self.columns, self.head)
+        self.classes = class_columns(self.columns, self.head)
         self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
         if not self.head:
             raise ValueError(_no_row_reason(text, self.header if rows else []))

@@ -16,6 +16,7 @@ from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats import by_range
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.video import frame_folders
+from anew.data.formats.video.frames import HEAD_BYTES, read_head
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.base import evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS
@@ -43,7 +44,6 @@ _STATEMENT = re.compile(
     r"|\s*(Lemma|Theorem|Proof|Qed|Definition|Require|Inductive|Fixpoint)\b.*\.\s*$"
     r"|\s*\.\w+|\s*[\w.$]+:\s*$|\s+[a-z]{2,7}\s+[%$\[\w-].*,"  # directives, marks and instructions of assemblers
 )
-HEAD_BYTES = 4096  # first bytes of a file, which decide its modality: one block of a disk
 MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a sample, which bounds the time of listing
 SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
 MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
@@ -84,6 +84,7 @@ class SortedFiles:
         other: Files that are of another modality than their suffix, by (plural noun of it, whether it was asked for, suffix).
         gathered: Sentences on folders that are one item each, or may be meant so.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
+        conversions: What files that are not read as what they are could be converted to, by suffix: what they would be, and the format.
     """
 
     files: dict[str, FileTable] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class SortedFiles:
     other: dict[tuple[str, bool, str], _Named] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
+    conversions: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
@@ -99,6 +101,10 @@ class SortedFiles:
         for (modality, is_requested, suffix), names in self.other.items():
             groups.setdefault((modality, is_requested), {})[suffix] = names
         notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
+        other_suffixes = sorted({suffix for _, _, suffix in self.other} & self.conversions.keys())
+        for suffix in other_suffixes:
+            plural_noun, form = self.conversions[suffix]
+            notes.append(f"to learn {suffix} files as {plural_noun}, convert them to {form}")
         if self.unknown:
             n = sum(self.unknown.values())
             notes.append(
@@ -142,7 +148,13 @@ def sort_files(
     """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
-    result = SortedFiles()
+    result = SortedFiles(
+        conversions={
+            suffix: (modality.traits.plural, form)
+            for modality in modalities.values()
+            for suffix, form in modality.traits.unsupported_suffixes.items()
+        }
+    )
     table = _gather_frame_folders(FileTable.of(files), root, modalities, result, requested)
     opens_all = len(table) <= MAX_FILES_TO_OPEN_ALL
     groups: list[_FilesOfSuffix] = []
@@ -158,9 +170,8 @@ def sort_files(
         _take_as_asked(groups, requested)
     for group in groups:
         group.into(result)
-    convertible = {suffix for modality in modalities.values() for suffix in modality.traits.unsupported_suffixes}
     for name, own_files in result.files.items():
-        if name not in modalities and name not in convertible | CONVERSIONS.keys():
+        if name not in modalities and name not in result.conversions.keys() | CONVERSIONS.keys():
             result.unknown[name] = len(own_files)
     return result
 
@@ -265,7 +276,7 @@ class _FilesOfSuffix:
     def _claims(self, file: File, out: SortedFiles) -> dict[str, float]:
         try:
             with by_range.open_file(self.root / file.path, HEAD_BYTES) as stream:
-                head = stream.read(HEAD_BYTES)
+                head = read_head(stream)
         except OSError as error:
             if self.owner is None:  # if a modality has the suffix, its reader refuses the file later
                 out.refusals.append(SkippedItem(file.path, f"it cannot be read ({error.strerror})"))

@@ -5,6 +5,7 @@ A digest of its content tells data apart whose files have the same names and siz
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -178,9 +179,10 @@ def detect_modality(
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
         advice = _advice(source, {requested: modalities[requested]})
         raise DataError("; ".join(filter(None, [sentence, modalities[requested].traits.folder_advice, advice])))
-    modality = requested or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
+    records = _records_in_files(source, usable, modalities)
+    modality = requested or _most_common(usable, records, source.bytes)
     left_out = {name: n for name, n in source.counts.items() if name != modality and n}
-    notes = _notes(source, modality, usable, requested, modalities)
+    notes = _notes(source, modality, usable, records, requested, modalities)
     if advice := _advice(source, {modality: modalities[modality]}):
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
@@ -192,6 +194,52 @@ def detect_modality(
     return SelectedData(
         source, modality, shards, fits_memory, left_out, notes, _fingerprint(modality, shards, source), is_requested
     )
+
+
+def _records_in_files(
+    source: Source, counts: Mapping[str, int], modalities: Mapping[str, type[Modality]]
+) -> dict[str, int]:
+    """The number of records, by modality, of those whose files hold many each, as FASTA does; {} where nothing else is there.
+
+    counts: items by modality. Of large data a few shards tell; other items than files are one record each.
+    """
+    if len(counts) == 1:
+        return {}
+    return {
+        name: _count_records(source, name, modalities[name])
+        for name in counts
+        if name in IN_CELLS and source.bytes.get(name)
+    }
+
+
+def _count_records(source: Source, name: str, modality: type[Modality]) -> int:
+    splitter = modality(modality.Config())
+    shards = source.shards(name)
+    n_records = n_bytes = 0
+    for shard in evenly_spaced(shards, SAMPLED_SHARDS):
+        n_bytes += shard.bytes
+        for item in source.read(shard):
+            with contextlib.suppress(ValueError):  # of a damaged file nothing is learned
+                n_records += 0 if isinstance(item, SkippedItem) else sum(1 for _ in splitter.split_records(item))
+    return round(n_records * sum(shard.bytes for shard in shards) / max(n_bytes, 1))
+
+
+def _most_common(counts: Mapping[str, int], records: Mapping[str, int], sizes: Mapping[str, int]) -> str:
+    """The modality of most items, in a tie of most bytes; one with files of records also if it has more records and more bytes than
+    any other: lists of names beside long texts stay what is left out.
+
+    counts, records, sizes: numbers of items, records in files, and bytes by modality.
+    """
+    by_records = max(records, key=lambda name: records[name], default=None)
+    if by_records is not None and _leads(by_records, counts, records, sizes):
+        return by_records
+    return max(counts, key=lambda name: (counts[name], sizes.get(name, 0)))
+
+
+def _leads(modality: str, counts: Mapping[str, int], records: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
+    others = [name for name in counts if name != modality]
+    has_most_records = all(records[modality] > records.get(name, counts[name]) for name in others)
+    return has_most_records and all(sizes.get(modality, 0) > sizes.get(name, 0) for name in others)
 
 
 def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
@@ -220,6 +268,7 @@ def _notes(
     source: Source,
     modality: str,
     counts: Mapping[str, int],
+    records: Mapping[str, int],
     requested: str | None,
     modalities: Mapping[str, type[Modality]],
 ) -> list[str]:
@@ -227,15 +276,27 @@ def _notes(
     if not left_out:
         return []
     counted = [
-        plural(n, modalities[name].traits.singular) + _named(source, name, n) for name, n in sorted(left_out.items())
+        _counted(n, records.get(name, n), modalities[name]) + _named(source, name, n)
+        for name, n in sorted(left_out.items())
     ]
     ignored = "; ".join(counted) if any("," in clause for clause in counted) else listed(counted)
-    reason = "as asked" if requested else _why_it_is_learned(modality, counts)
+    reason = "as asked" if requested else _why_it_is_learned(modality, counts, records)
+    n_files = counts[modality]
+    in_files = ""
+    if records.get(modality, n_files) > n_files:
+        in_files = f" ({records[modality]:,} in {plural(n_files, 'file')})"
     largest = max(left_out, key=lambda name: left_out[name])
     return [
-        f"training on {modalities[modality].traits.plural}, {reason}; ignoring {ignored} "
+        f"training on {modalities[modality].traits.plural}{in_files}, {reason}; ignoring {ignored} "
         f"(modality={largest} would train on the {modalities[largest].traits.plural})"
     ]
+
+
+def _counted(n_items: int, n_records: int, modality: type[Modality]) -> str:
+    """How many items of a modality there are, in words; of files of records both numbers."""
+    if n_records <= n_items:
+        return plural(n_items, modality.traits.singular)
+    return f"{n_records:,} {modality.traits.plural} in {plural(n_items, 'file')}"
 
 
 def _named(source: Source, modality: str, count: int) -> str:
@@ -246,10 +307,13 @@ def _named(source: Source, modality: str, count: int) -> str:
     return f", {listed(sorted(names))}" if names else ""  # a table may turn out to hold no rows
 
 
-def _why_it_is_learned(modality: str, counts: Mapping[str, int]) -> str:
-    """Why this modality is learned: it has most items, or as many as another and more bytes."""
-    has_most = all(n < counts[modality] for name, n in counts.items() if name != modality)
-    return "since most items are" if has_most else "since they take most bytes"
+def _why_it_is_learned(modality: str, counts: Mapping[str, int], records: Mapping[str, int]) -> str:
+    """Why this modality is learned: it has most items, or as many as another and more bytes, or more records and more bytes."""
+    if all(n < counts[modality] for name, n in counts.items() if name != modality):
+        return "since most items are"
+    n_records = records.get(modality, counts[modality])
+    are_more = all(records.get(name, n) < n_records for name, n in counts.items() if name != modality)
+    return "since they are more and take most bytes" if are_more else "since they take most bytes"
 
 
 def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:

@@ -195,6 +195,7 @@ class ParquetFile:
         count: Number of rows.
         samples: One value that is not empty by column.
         texts: Columns that hold text, see `text_columns`.
+        classes: Columns that could be classes, see `class_columns`.
         class_names: Names of the classes by label column, if the file has the schema of Hugging Face `datasets`.
 
     Raises:
@@ -209,7 +210,7 @@ class ParquetFile:
         inspection = self._file.inspect()
         self.columns = inspection.columns
         self.samples = inspection.samples
-        self.texts = inspection.texts
+        self.texts, self.classes = inspection.texts, inspection.classes
         self._first_cells = inspection.first_cells
         self.class_names = inspection.class_names
         self._group_rows = inspection.group_rows

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from anew.core.extras import require
 from anew.data import limits
 from anew.data.sources.base import SHARD_ITEMS
-from anew.data.sources.columns import first_cells, text_columns
+from anew.data.sources.columns import class_columns, first_cells, text_columns
 from anew.data.sources.delimited_rows import InvalidRow
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class ParquetInfo:
         columns: Names of the columns without lists.
         samples: One value that is not empty by column.
         texts: Columns that hold text, see `text_columns`.
+        classes: Columns that could be classes, see `class_columns`.
         first_cells: The first cells of these, see `columns.first_cells`.
         class_names: Names of the classes by label column, if the file has the schema of Hugging Face `datasets`.
     """
@@ -50,6 +51,7 @@ class ParquetInfo:
     group_rows: list[int]
     samples: dict[str, object]
     texts: list[str]
+    classes: dict[str, list[str]]
     first_cells: dict[str, list[str]]
     class_names: dict[str, tuple[str, ...]]
 
@@ -110,7 +112,10 @@ def inspect(bounds: limits.ParquetLimits, path: str) -> ParquetInfo:
     samples, rows = _samples(bounds, path, file.metadata, columns, group_rows)
     texts = text_columns(columns, rows)
     cells = {column: first_cells(column, rows) for column in texts}
-    return ParquetInfo(columns, group_rows, samples, texts, cells, _class_names(file.schema_arrow.metadata or {}))
+    classes = class_columns(columns, rows)
+    return ParquetInfo(
+        columns, group_rows, samples, texts, classes, cells, _class_names(file.schema_arrow.metadata or {})
+    )
 
 
 def group_bytes(columns: Sequence[str], path: str) -> list[int]:

@@ -282,7 +282,8 @@ class Source:
     @property
     def notes(self) -> list[str]:
         """Sentences of all readers."""
-        return [*self._notes, *(note for reader in self.readers for note in reader.notes)]
+        notes = [*self._notes, *(note for reader in self.readers for note in reader.notes)]
+        return list(dict.fromkeys(notes))  # a reader repeats some each time that its shards are asked for
 
     @property
     def refusals(self) -> list[SkippedItem]:

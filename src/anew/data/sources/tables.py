@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import TypeAlias, cast
 
 from anew.core.wording import plural
 from anew.data.file_names import part_of, suffix_of
@@ -39,6 +39,7 @@ from anew.data.sources.parquet import ParquetFile, RowRange
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError, shorten
 
+_OpenTable: TypeAlias = tuple[File, DelimitedFile | ParquetFile, Columns]
 MAX_LISTED_TABLES = 20  # of a folder whose columns are named: its tables most often have the same ones; chosen
 
 
@@ -64,7 +65,7 @@ class TableReader:
         self._modalities = modalities or {}
         self._decoder = TextDecoder(self._choice.encoding)
         columns_of_all: dict[str, None] = {}
-        self._tables: dict[str, tuple[File, DelimitedFile | ParquetFile, Columns]] = {}
+        self._tables: dict[str, _OpenTable] = {}
         self.counts: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         label_sets: list[set[str] | None] = []
@@ -91,7 +92,7 @@ class TableReader:
             tuple(sorted(set().union(*sets))) if len(sets) == len(label_sets) else None
         )
         nouns = {name: modality.traits.plural for name, modality in self._modalities.items()}
-        self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()}, self._choice, nouns)
+        self.notes += _notes(self._tables, self._choice, nouns)
         self.notes += self._decoder.notes()
 
     def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
@@ -231,10 +232,10 @@ def _labels(table: DelimitedFile | ParquetFile, columns: Columns) -> set[str] | 
     return class_names(iter(table.head), columns) if isinstance(table, DelimitedFile) and table.exact else None
 
 
-def _notes(columns_by_path: Mapping[str, Columns], choice: ColumnChoice, nouns: Mapping[str, str]) -> list[str]:
-    """One sentence for each choice of columns, which covers all tables with that choice. nouns: of items, by modality."""
+def _notes(tables: Mapping[str, _OpenTable], choice: ColumnChoice, nouns: Mapping[str, str]) -> list[str]:
+    """One note for each choice of columns, which covers all tables with that choice. nouns: of items, by modality."""
     paths_by_columns: dict[Columns, list[str]] = {}
-    for path, columns in columns_by_path.items():
+    for path, (_, _, columns) in tables.items():
         paths_by_columns.setdefault(columns, []).append(path)
     notes = []
     for columns, paths in paths_by_columns.items():
@@ -245,7 +246,7 @@ def _notes(columns_by_path: Mapping[str, Columns], choice: ColumnChoice, nouns: 
             notes.append(f"{paths[0]}{more}: whole rows as they are{header}.")
             continue
         noun = nouns.get(columns.text_modality, "text")
-        notes.append(describe_columns(columns, paths[0] + more, choice, noun))
+        notes.append(describe_columns(columns, paths[0] + more, choice, noun, tables[paths[0]][1].classes))
     return notes
 
 

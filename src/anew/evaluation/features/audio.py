@@ -16,8 +16,8 @@ from anew.core.arrays import Integers
 from anew.data.formats.sound.audio import Samples, with_channels
 from anew.data.formats.sound.clip_levels import loudness as clip_loudness
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
-from anew.evaluation.memorization.images import PixelDistance, working_bytes
-from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.images import SIDE, PixelDistance, working_bytes
+from anew.evaluation.memorization.item_type import CoarseType, ItemType
 from anew.evaluation.memorization.shifted_grids import ShiftedGridDistance
 from anew.functional.pitch import PITCH_HZ
 from anew.functional.spectrogram import Frames, mel_bank
@@ -43,6 +43,9 @@ MAX_SAME_DIFFERENCE_DB = 1.0
 NOISE, SHIFT = 0.01, 0.02
 # A spectrogram takes .2 to .5 ms, and a comparison, by both distances, .6 µs (docs/log.md, 2026-11-30).
 QUERY_COST = 800
+# Where time is short, spectrograms are compared at a quarter of their bands and frames: a sixth of the time. With an eighth, light
+# disturbances are seen half as often.
+COARSE_SIDE, COARSE_QUERY_COST = 16, 2_000
 
 
 def mono(items: Sequence[Samples]) -> NDArray[np.float32]:
@@ -105,9 +108,9 @@ class SpectrogramDistance(PixelDistance):
 
     name = "spectrogram"
 
-    def __init__(self, images: NDArray[np.uint8], groups: Integers) -> None:
-        """images: (n, M, T), see `pictures`."""
-        super().__init__(list(images), groups, mirror=False)
+    def __init__(self, images: NDArray[np.uint8], groups: Integers, shift: int = 1, side: int = SIDE) -> None:
+        """images: (n, M, T), see `pictures`; shift, side: see `PixelDistance`."""
+        super().__init__(list(images), groups, shift, mirror=False, side=side)
         self._pictures = images
 
     def are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
@@ -154,6 +157,10 @@ def _distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
     return [SpectrogramDistance(images, groups), ShiftedGridDistance(bands, groups)]
 
 
+def _coarse_distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
+    return [SpectrogramDistance(pictures(items), groups, shift=0, side=COARSE_SIDE)]
+
+
 def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
     """Shift a clip a little, add noise, or change the levels of high and low tones.
 
@@ -184,6 +191,12 @@ CLIPS = ItemType(
     "Seen are sounds that are the same, louder or softer, resampled, up to a tenth of a clip earlier or later, or a little faster "
     "(2%). Not seen are those that were played backwards, or at another pitch or tempo (5% or more), or that lack their loudest part.",
     query_cost=QUERY_COST,
+    coarse=CoarseType(
+        _coarse_distances,
+        COARSE_QUERY_COST,
+        "In the time given, spectrograms were compared in 16 bands and 16 stretches of time. Seen are sounds that are the same, louder or "
+        "softer, or a little noisier. Others, such as those that begin earlier or later, may be missed.",
+    ),
     likeness=", perhaps at another loudness or sample rate",
     # A copy of the sound is made for its spectrogram.
     working_bytes=lambda item: 2 * item.nbytes + working_bytes(np.zeros((BANDS, FRAMES), np.uint8)),

@@ -19,6 +19,8 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.search import QUERIES, SAMPLED, GivenVariants, Search, Variants, num_bounds
 
 SIDE = 32  # pixels; larger images are shrunk to it: a copy is still a copy when both are shrunk
+# The same where time is short: an eighth of the time, and exact copies of photographs and emoji are seen as well
+COARSE_SIDE = 8
 COLOURS = 3  # channels that are standardised together; one after them is alpha
 CORE_SIDE = 16  # values along a side of an image's core: with 8, cores of sprites hold half as much (docs/log.md)
 FLAT_DEVIATION = 8.0  # grey levels of 255: images of less contrast are not stretched to full contrast
@@ -37,9 +39,18 @@ class PixelDistance(Distance):
     name = "pixels"
     at_once = QUERIES
 
-    def __init__(self, images: Sequence[Numbers], groups: Integers, shift: int = 1, mirror: bool = True) -> None:
-        """images: (H, W) or (H, W, C) uint8 of one shape; groups: (n,) of any integers."""
-        self._images = standardise(images)  # (n, C, h, w)
+    def __init__(
+        self, images: Sequence[Numbers], groups: Integers, shift: int = 1, mirror: bool = True, side: int = SIDE
+    ) -> None:
+        """
+        Args:
+            images: (H, W) or (H, W, C) uint8 of one shape.
+            groups: (n,) of any integers.
+            shift: Pixels by which a query is shifted, at most, each way.
+            mirror: Whether the mirror image of a query counts, too.
+            side: Pixels of a side that are compared, at most.
+        """
+        self._images = standardise(images, side)  # (n, C, h, w)
         self._shift, self._mirror = shift, mirror
         self._axes = axes(self._images)
         parts = (ShiftedImages(part, self._axes).core()[:, 0] for part in torch.split(self._images, CHUNK))
@@ -81,11 +92,15 @@ class ClipDistance(Distance):
     name = "frames"
     at_once = QUERIES
 
-    def __init__(self, clips: Sequence[Numbers], groups: Integers, frames: int) -> None:
-        """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: number of frames to compare of each, evenly spread."""
+    def __init__(
+        self, clips: Sequence[Numbers], groups: Integers, frames: int, shift: int = 1, side: int = SIDE
+    ) -> None:
+        """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: number of frames to compare of each, evenly spread; shift,
+        side: see `PixelDistance`."""
         self._frames = frames
         spread = [compared_frames(clip, frames) for clip in clips]
-        self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
+        images, owners = np.concatenate(spread), np.repeat(np.asarray(groups), frames)
+        self._inner = PixelDistance(images, owners, shift, side=side)  # type: ignore[arg-type]
 
     def set_groups(self, groups: Integers) -> None:
         self._inner = self._inner.with_groups(np.repeat(np.asarray(groups), self._frames))
@@ -178,19 +193,19 @@ def joined(parts: Iterable[Tensor], count: int) -> Tensor:
     return whole
 
 
-def standardise(images: Sequence[Numbers]) -> Tensor:
-    """Turn uint8 images into (n, C, h, w) float32, sides at most SIDE, of mean 0 and standard deviation 1 (flat ones less).
+def standardise(images: Sequence[Numbers], side: int = SIDE) -> Tensor:
+    """Turn uint8 images into (n, C, h, w) float32, sides at most `side`, of mean 0 and standard deviation 1 (flat ones less).
 
     Colour and alpha are standardised apart: an image that was darkened keeps its alpha.
     """
     chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
-    return joined(map(_standardise_chunk, chunks), len(images))
+    return joined((_standardise_chunk(chunk, side) for chunk in chunks), len(images))
 
 
-def _standardise_chunk(images: Sequence[Numbers]) -> Tensor:
+def _standardise_chunk(images: Sequence[Numbers], side: int) -> Tensor:
     x = torch.from_numpy(np.stack([np.asarray(i) for i in images])).float()
     x = x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2)  # (n, C, H, W)
-    size = (min(x.shape[2], SIDE), min(x.shape[3], SIDE))
+    size = (min(x.shape[2], side), min(x.shape[3], side))
     if size != tuple(x.shape[2:]):
         x = functional.adaptive_avg_pool2d(x, size)
     return torch.cat([_standardised(part) for part in torch.split(x, COLOURS, dim=1)], dim=1)

@@ -7,7 +7,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 import numpy as np
@@ -66,6 +66,15 @@ def text_bytes(item: object) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class CoarseType(Generic[ItemT]):
+    """A comparison of items that takes a fraction of the time, and sees fewer kinds of copies. For the attributes see `ItemType`."""
+
+    distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
+    query_cost: int
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class ItemType(Generic[ItemT]):
     """How items of a type are compared.
 
@@ -84,6 +93,7 @@ class ItemType(Generic[ItemT]):
         copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
             item.
         bits: About how many bits each of some items needs (n,), given others. Those that need very many are unguessable.
+        coarse: How items are compared first where time is short; None: as they are anyway.
         level: Significance level of each test; lower where the same data are audited as items of two types.
         label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
     """
@@ -100,5 +110,18 @@ class ItemType(Generic[ItemT]):
     runs: Callable[[ItemT], AbstractSet[int]] = lambda item: frozenset()
     copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
     bits: Callable[[Sequence[ItemT], Sequence[ItemT]], NDArray[np.float64]] = content_bits
+    coarse: CoarseType[ItemT] | None = None
     level: float = ALPHA
     label_level: float = LABEL_ALPHA
+
+    def coarsely(self) -> ItemType[ItemT] | None:
+        """The type whose items are compared as `coarse` says; None if there is nothing of the kind."""
+        if self.coarse is None:
+            return None
+        return replace(
+            self,
+            distances=self.coarse.distances,
+            query_cost=self.coarse.query_cost,
+            scope=self.coarse.scope,
+            coarse=None,
+        )

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
-from anew.evaluation.memorization.item_type import ItemType, content_bits, content_keys
+from anew.evaluation.memorization.item_type import CoarseType, ItemType, content_bits, content_keys
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
-from anew.evaluation.memorization.texts import EditDistance, PassageDistance, rare_piece_size
+from anew.evaluation.memorization.texts import MIN_INDEXED, EditDistance, PassageDistance, rare_piece_size
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
 from anew.evaluation.metrics.records.row_formats import MAX_READ, RowFormat, row_format
 from anew.functional.text_hashes import code_points, window_hashes
@@ -44,6 +44,12 @@ def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distanc
     if has_alpha and len({bool((item[..., 3] < 255).any()) for item in items}) == 2:  # else it would say the same
         distances.append(WhiteDistance(items, groups))
     return distances
+
+
+def _coarse_image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distance]:
+    from anew.evaluation.memorization.images import COARSE_SIDE, PixelDistance
+
+    return [PixelDistance(items, groups, shift=0, side=COARSE_SIDE)]
 
 
 def _image_bytes(image: Numbers) -> int:
@@ -91,6 +97,12 @@ def _clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> lis
     from anew.evaluation.memorization.images import ClipDistance
 
     return [ClipDistance(items, groups, FRAMES)]
+
+
+def _coarse_clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> list[Distance]:
+    from anew.evaluation.memorization.images import COARSE_SIDE, ClipDistance
+
+    return [ClipDistance(items, groups, FRAMES, shift=0, side=COARSE_SIDE)]
 
 
 def disturb_clip(clip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -164,6 +176,8 @@ def text_runs(text: str) -> frozenset[int]:
 # Cost of a query (shifted and mirrored variants, and preparation), in comparisons. Measured: 1,300 for grey images of 8 x 8,
 # 2,100 for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27). It grows with the size of an image.
 IMAGE_QUERY_COST = 2_000
+# The same of thumbnails. Measured: photographs, .1 s for 300 samples against 300 real ones, .9 s against 10,000
+COARSE_QUERY_COST = 3_500
 # Frames of a clip that are compared, evenly spaced: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
 FRAMES = 3
 
@@ -178,6 +192,12 @@ IMAGES = ItemType(
     working_bytes=_image_bytes,
     keys=image_keys,
     likeness=" or to its mirror image",
+    coarse=CoarseType(
+        _coarse_image_distances,
+        COARSE_QUERY_COST,
+        "In the time given, images were compared as thumbnails of 8 x 8 pixels. Seen are those that are the same, mirrored, brighter, "
+        "of another contrast, noisy or compressed. Others, such as those that were shifted by a pixel, may be missed.",
+    ),
 )
 CLIPS = ItemType(
     "clips",
@@ -190,6 +210,12 @@ CLIPS = ItemType(
     keys=clip_keys,
     bits=clip_bits,
     likeness=" in a frame",
+    coarse=CoarseType(
+        _coarse_clip_distances,
+        COARSE_QUERY_COST // FRAMES,
+        "In the time given, frames were compared as thumbnails of 8 x 8 pixels. Seen are clips with a frame that is the same, mirrored, "
+        "noisy or compressed. Others, such as those that were shifted by a pixel, may be missed.",
+    ),
 )
 RECORDS = ItemType(
     "records",
@@ -199,7 +225,17 @@ RECORDS = ItemType(
     "backwards, with their parts in another order, or joined from two records.",
 )
 # Those that an index of pieces finds. Measured on 19,000 proteins: .5 ms a query, .1 ms for each that is indexed, and 20 ns a pair
-INDEXED_RECORDS = replace(RECORDS, query_cost=20_000)
+INDEX_QUERY_COST = 20_000
+INDEXED_RECORDS = replace(RECORDS, query_cost=INDEX_QUERY_COST)
+# Others that are longer than a word, where time is short: an index of pieces takes a tenth of the time for 25,000 proteins of 90 residues
+LONG_RECORDS = replace(
+    RECORDS,
+    coarse=CoarseType(
+        lambda items, groups: [EditDistance(items, groups, indexed=True)],
+        INDEX_QUERY_COST,
+        f"{RECORDS.scope} In the time given, each sample was compared with the records that share the most pieces with it.",
+    ),
+)
 PASSAGES = ItemType(
     "passages",
     lambda items, groups: [PassageDistance(items, groups)],
@@ -276,6 +312,7 @@ def count_passages(texts: Sequence[str]) -> int:
     return int(((lengths > 0) + np.maximum(lengths - MIN_PASSAGE, 0) // PASSAGE).sum())
 
 
+MIN_LONG = 48  # letters of records from which on an index of pieces saves time; chosen
 MIN_FIELDS = 3  # of two fields, rows that share one are nothing special
 PAIRS_AT_ONCE = 4_000_000  # pairs of rows that are compared at once: bounds memory
 SCOPE = (
@@ -320,13 +357,16 @@ class FieldDistance(Distance):
 
 
 def records_type(records: Sequence[str]) -> ItemType[str]:
-    """How records are compared for copies: RECORDS, and by fields too if nearly all are rows of at least MIN_FIELDS.
+    """How records are compared for copies: by edits, and by fields too if nearly all are rows of at least MIN_FIELDS.
 
     records: Training records.
     """
     form = row_format(records[:MAX_READ])
     if form is None or len(form.columns) < MIN_FIELDS:
-        return RECORDS if rare_piece_size(records) is None else INDEXED_RECORDS
+        if rare_piece_size(records) is not None:
+            return INDEXED_RECORDS
+        is_long = len(records) >= MIN_INDEXED and np.median([len(record) for record in records]) >= MIN_LONG
+        return LONG_RECORDS if is_long else RECORDS
 
     def distances(items: Sequence[str], groups: Integers) -> list[Distance]:
         return [EditDistance(items, groups), FieldDistance(items, groups, form)]

@@ -227,19 +227,24 @@ class EditDistance(Distance):
     """Fewest insertions, deletions and substitutions between two records, divided by the longer length (0 to 1).
 
     Long records that hardly share pieces by chance, such as proteins, are compared only with those that share the most pieces with
-    them. Copies and relatives are among these; where a record shares none, all are equally far.
+    them. Copies and relatives are among these; where a record shares none, all are equally far. Others are compared so if time is
+    short.
     """
 
     name = "edit distance"
     at_once = 256  # so that the progress of a search is seen; chosen
 
-    def __init__(self, records: Sequence[str], groups: Integers) -> None:
+    def __init__(self, records: Sequence[str], groups: Integers, indexed: bool = False) -> None:
+        """groups: (n,) of any integers; indexed: whether to compare those alone that share the most pieces, whatever records are like."""
         self._records = list(records)
         self.set_groups(groups)
         lengths = np.array([len(record) for record in self._records] or [1])
         self.resolution = 1.0 / max(float(np.median(lengths)), 1.0)
         self._limits = (FIRST_LIMIT, 1.0) if lengths.max() > MACHINE_WORD else (1.0,)
-        self._index = _index_of_pieces(self._records)
+        size = rare_piece_size(self._records)
+        if size is None and indexed:
+            size = _shortest_rare_pieces(self._records) or PIECES[-1]
+        self._index = None if size is None else SequenceClusters(self._records, 1.0, size)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._index is not None and len(pool) >= MIN_INDEXED:
@@ -297,16 +302,15 @@ class EditDistance(Distance):
         return item, distance
 
 
-def _index_of_pieces(records: Sequence[str]) -> SequenceClusters | None:
-    """An index of the pieces of records; None where comparing all of them is faster."""
-    size = rare_piece_size(records)
-    return None if size is None else SequenceClusters(records, 1.0, size)
-
-
 def rare_piece_size(records: Sequence[str]) -> int | None:
     """The size of the shortest pieces that long records hardly share by chance; None for few or other records."""
     if len(records) < MIN_INDEXED or np.median([len(record) for record in records]) <= 2 * MACHINE_WORD:
         return None
+    return _shortest_rare_pieces(records)
+
+
+def _shortest_rare_pieces(records: Sequence[str]) -> int | None:
+    """The size of the shortest pieces that records hardly share by chance; None if they share them all."""
     sampled = records[:: max(len(records) // MAX_SAMPLED, 1)]
     shares = {size: SequenceClusters(sampled, 1.0, size).shared_by_chance for size in PIECES}
     return next((size for size, share in shares.items() if share <= MAX_SHARED_BY_CHANCE), None)

@@ -56,7 +56,8 @@ WORST_CLASS_ACCURACY = bounded_spec(
     least_to_pass=sys.maxsize,
 )
 MIN_OF_CLASS = 5  # samples and held-out items of a class of which its own accuracy says something; chosen
-LABELS_TOO = ", and whether samples match their classes"
+CLASS_MIX, LABELS_TOO = "the class mix", ", and whether samples match their classes"
+CLASS_FIGURES = CLASS_MIX + LABELS_TOO
 MIN_ACCURACY_SKILL = 0.05  # a classifier that is hardly better than guessing says nothing of labels
 MIN_PER_CLASS = 5  # labelled training items for each class, on average, that a probe needs; chosen
 MIN_SKILL = 0.2  # for the class mix: a useful probe is this share of the way from always guessing the commonest class to no error
@@ -154,7 +155,7 @@ class ClassMetrics:
         n_classes, n_labelled = len(self.names), len(self.probe_items.rows)
         if n_labelled < MIN_PER_CLASS * n_classes:
             self.skip(
-                f"the class mix{LABELS_TOO}",
+                CLASS_FIGURES,
                 f"{n_labelled} labelled {self.noun} of {n_classes} classes are too few for a classifier",
             )
             return
@@ -168,7 +169,7 @@ class ClassMetrics:
             num_held_out = len(self.held_out.rows)
             tells_nothing = clopper_pearson(accuracy * num_held_out, num_held_out)[0] <= guessing
             self.skip(
-                f"the class mix{LABELS_TOO if tells_nothing else ''}",
+                CLASS_FIGURES if tells_nothing else CLASS_MIX,
                 f"the classifier is right on {accuracy:.0%} of held-out {self.noun}, and guessing on {guessing:.0%}",
             )
             if tells_nothing:
@@ -187,7 +188,7 @@ class ClassMetrics:
             held_out, train = held_out.match_labels(labels), train.match_labels(labels)
             requested_clause = " of the classes asked for"
         elif self._requests_other_mix():
-            self.skip("the class mix", "some classes that were asked for have no held-out items")
+            self.skip(CLASS_MIX, "some classes that were asked for have no held-out items")
             return
         real, train_classes = probe(held_out.rows), probe(train.rows)
 

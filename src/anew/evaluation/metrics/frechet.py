@@ -42,18 +42,31 @@ def moments(x: Rows) -> tuple[Array, Array]:
 def gaussian_frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     """Squared Fréchet distance between two Gaussians (Dowson and Landau 1982).
 
-    tr (A B)^1/2 is the sum of the roots of the eigenvalues of A^1/2 B A^1/2, which is symmetric, so no root is complex.
+    tr (A B)^1/2 is the sum of the roots of the eigenvalues of L^T B L for A = L L^T, which is symmetric, so no root is complex.
     """
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T  # (d, d)
-    inner = np.linalg.eigvalsh(root @ cov_b @ root)  # (d,)
+    try:
+        factor = np.linalg.cholesky(cov_a)  # (d, d)
+    except np.linalg.LinAlgError:  # A is singular: a feature is constant, or a sum of others
+        values, vectors = np.linalg.eigh(cov_a)
+        factor = vectors * np.sqrt(np.clip(values, 0.0, None))  # (d, d)
+    inner = np.linalg.eigvalsh(factor.T @ cov_b @ factor)  # (d,)
     cross = np.sqrt(np.clip(inner, 0.0, None)).sum()
     return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2.0 * cross)
 
 
 def frechet_distance(a: Rows, b: Rows) -> float:
-    """Fréchet distance of Gaussians fitted to features a (n, d) and b (m, d). Falls as n grows: compare at equal n only."""
-    return gaussian_frechet(*moments(a), *moments(b))
+    """Fréchet distance of Gaussians fitted to features a (n, d) and b (m, d). Falls as n grows: compare at equal n only.
+
+    For fewer items than features, tr (A B)^1/2 is computed as the sum of the singular values of the product of centred rows, which is
+    smaller than a covariance.
+    """
+    if max(len(a), len(b)) > a.shape[1] or min(len(a), len(b)) < 2:
+        return gaussian_frechet(*moments(a), *moments(b))
+    rows_a, rows_b = (np.asarray(x, dtype=np.float64) for x in (a, b))
+    mean_a, mean_b = rows_a.mean(axis=0), rows_b.mean(axis=0)
+    rows_a, rows_b = ((x - mean) / np.sqrt(len(x) - 1) for x, mean in ((rows_a, mean_a), (rows_b, mean_b)))
+    cross = np.linalg.svd(rows_a @ rows_b.T, compute_uv=False).sum()
+    return float(((mean_a - mean_b) ** 2).sum() + (rows_a**2).sum() + (rows_b**2).sum() - 2.0 * cross)
 
 
 def limited(sets: FeatureSets) -> FeatureSets:

@@ -2,7 +2,8 @@
 
 A sample of a run may end anywhere, so its last block says nothing; of whole files it counts. Each block (a statement, function or
 class at the outermost level) counts by the length of its code, without spaces; comments, which parse whatever follows, do not
-count. Held-out files, cut to the same lengths if samples are, are the real baseline.
+count. Held-out files, cut to the same lengths if samples are, are the real baseline. Where the data has several kinds of file, such as
+.ml and .mli, each text, real or generated, is judged by the grammar by which most of it parses.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.core.extras import require
+from anew.core.wording import listed
 from anew.data.formats.text.passage_ends import passage_end
 from anew.errors import DataError
 from anew.evaluation.measure import Measure
@@ -63,7 +65,8 @@ BRACKET_SHARE = bounded_spec(
     least=20,
     least_to_pass=150,
 )
-ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of files
+ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of files; Python is parsed by Python itself
+    "python": "py pyi",
     "c": "c h",
     "cpp": "cc cpp hpp cxx",
     "java": "java",
@@ -139,8 +142,8 @@ class CodeEvaluation(TextEvaluation):
         if not held_out:
             self.note_not_measured("the share that parses", "there is no held-out code")
             return
-        suffix = str(getattr(self.inputs.modality, "suffix", ""))
-        judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
+        kinds = self._kinds()
+        judge = self._judge(kinds)
         are_whole, cut = self._compared.are_whole_texts, ""
         if not are_whole:
             samples = list(map(_whole_lines, samples))
@@ -148,7 +151,7 @@ class CodeEvaluation(TextEvaluation):
             cut = ", cut alike; the last block of each is left out"
         unit_clause = f"characters of code in the outermost blocks of {len(samples)} samples; real: held-out files{cut}"
         real_blocks = [] if judge is None else [judge(text, are_whole) for text in held_out]
-        if judge is None or not self._fits(_sums(real_blocks), suffix):
+        if judge is None or not self._fits(_sums(real_blocks), kinds):
             blocks, real_blocks = ([judge_brackets(text, are_whole) for text in part] for part in (samples, held_out))
             if _share_of(_sums(real_blocks)) >= MIN_REAL_SHARE:
                 yield from self._share(BRACKET_SHARE, _rows(blocks), _rows(real_blocks), unit_clause)
@@ -157,16 +160,22 @@ class CodeEvaluation(TextEvaluation):
         yield from self._share(PARSE_SHARE, _rows(blocks), _rows(real_blocks), unit_clause)
         yield from _whole_programs(_sums(blocks), _sums(real_blocks), cut)
 
-    def _fits(self, real_rows: Numbers, suffix: str) -> bool:
-        """Whether held-out programs parse by the grammar that their suffix stands for; says so if not.
+    def _kinds(self) -> tuple[str, ...]:
+        """The suffixes of the data whose grammars judge its programs."""
+        modality = self.inputs.modality
+        return tuple(getattr(modality, "kinds", ())) or (str(getattr(modality, "suffix", "")),)
+
+    def _fits(self, real_rows: Numbers, kinds: Sequence[str]) -> bool:
+        """Whether held-out programs parse by a grammar that their suffixes stand for; says so if not.
 
         real_rows: (n, 2) characters that parse, and all characters, of each."""
         share = _share_of(real_rows)
         if share >= MIN_REAL_SHARE:
             return True
-        name = GRAMMARS.get(suffix.removeprefix("."), "python")
+        names = _grammars_of(kinds)
+        subject = f"the grammar of {names[0]} does" if len(names) == 1 else f"the grammars of {listed(names)} do"
         self.note_not_measured(
-            "the share that parses", f"the grammar of {name} does not fit: {share:.0%} of held-out {suffix} code parses"
+            "the share that parses", f"{subject} not fit: {share:.0%} of held-out {listed(kinds)} code parses"
         )
         return False
 
@@ -198,26 +207,44 @@ class CodeEvaluation(TextEvaluation):
         texts = self._part("test", MAX_READ_CHARACTERS)
         return [texts[i] for i in rng.permutation(len(texts))[:n]]
 
-    def _grammar(self, ending: str) -> Judge | None:
-        name = GRAMMARS.get(ending)
-        if name is None:
-            self.note_not_measured("the share that parses", f"there is no grammar for .{ending} files")
+    def _judge(self, kinds: Sequence[str]) -> Judge | None:
+        """Judges a text by the grammar, of those of these suffixes, by which most of it parses. None without any: says why."""
+        names = _grammars_of(kinds)
+        if not names:
+            self.note_not_measured("the share that parses", f"there is no grammar for {listed(kinds)} files")
             return None
-        try:
-            grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
-        except DataError as error:
-            self.note_not_measured("the share that parses", str(error))
+        judges, reasons = [], []
+        for name in names:
+            try:
+                judges.append(_judge_by(name))
+            except DataError as error:
+                reasons.append(str(error))
+        if not judges:
+            self.note_not_measured("the share that parses", reasons[0])
             return None
-        try:
-            parser: Any = grammars.get_parser(name)
-        except Exception as error:  # the package raises its own kinds, and fetches some grammars
-            self.note_not_measured(
-                "the share that parses", f"the grammar of {name} is not available ({type(error).__name__})"
-            )
-            return None
-        return lambda text, is_whole: judge_tree(
-            parser, without_open_guards(text) if name in PREPROCESSED else text, is_whole
+        return lambda text, is_whole: max(
+            (judge(text, is_whole) for judge in judges), key=lambda blocks: _share_of(_sums([blocks]))
         )
+
+
+def _grammars_of(kinds: Sequence[str]) -> list[str]:
+    """The grammars of these suffixes, each once."""
+    names = [GRAMMARS.get(suffix.removeprefix(".")) for suffix in kinds]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _judge_by(name: str) -> Judge:
+    """A judge by one grammar. Raises DataError if it is not available."""
+    if name == "python":
+        return judge_python
+    grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
+    try:
+        parser: Any = grammars.get_parser(name)
+    except Exception as error:  # the package raises its own kinds, and fetches some grammars
+        raise DataError(f"the grammar of {name} is not available ({type(error).__name__})") from None
+    return lambda text, is_whole: judge_tree(
+        parser, without_open_guards(text) if name in PREPROCESSED else text, is_whole
+    )
 
 
 def _whole_lines(text: str) -> str:

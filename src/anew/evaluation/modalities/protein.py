@@ -22,7 +22,7 @@ from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text import baselines
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, bounded_spec
+from anew.evaluation.score import LEAST_OF_SHARES, USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, bounded_spec
 
 NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
 MAX_SEARCHED = 50_000  # training sequences that are searched for the nearest one: bounds the time
@@ -39,7 +39,7 @@ USUAL_LENGTHS = bounded_spec(
     small=0.1,
     large=0.4,
     better="higher",
-    least=50,
+    least=LEAST_OF_SHARES,
     least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
 COMPOSITION_DISTANCE = bounded_spec(
@@ -66,7 +66,7 @@ USUAL_IDENTITY = bounded_spec(
     small=0.1,
     large=0.5,
     better="higher",
-    least=50,
+    least=LEAST_OF_SHARES,
     least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
 UNUSUAL = 0.05  # share of held-out sequences that count as unusual

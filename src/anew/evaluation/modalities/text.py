@@ -77,6 +77,7 @@ class TextEvaluation(Evaluation[str]):
         if self.records and self.noun == TextEvaluation.noun:
             self.noun = "records"
         self._texts: dict[tuple[str, int], list[str]] = {}
+        self._is_type_fitted = False
 
     def embedder(self, train: Sequence[str]) -> Embedder[str]:
         return Kmers(train)
@@ -115,10 +116,12 @@ class TextEvaluation(Evaluation[str]):
         texts = super().real_items(pool)
         return texts if self.records else _passages_of(pool, texts)
 
+    def fit_item_type(self, pool: AuditPool[str]) -> None:
+        if self.item_type is RECORDS and not self._is_type_fitted:
+            self.item_type, self._is_type_fitted = records_type([str(record) for record in pool.train]), True
+
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **options: bool) -> CopyTestResult:
         if self.records:
-            if self.item_type is RECORDS:
-                self.item_type = records_type([str(record) for record in pool.train])
             return super().run_audit(pool, max_items, n_samples, **options)
         n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
         samples = self.compared_samples()[:n_texts]

@@ -12,7 +12,13 @@ from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.parts import TransformerParts
-from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of, thinned_sequences
+from anew.families.transformer.sweep_sequences import (
+    documents_from_beginnings,
+    evenly_spread,
+    first_tokens,
+    sequences_of,
+    thinned_sequences,
+)
 
 MAX_KNOWN_TOKENS = (
     8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB; 6 MB for each key field
@@ -42,7 +48,11 @@ def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: i
     """
     texts, config = list(sequences_of(sweep, max_tokens)), family.config
     if config.ngrams:
-        family.mixer.fit_counts(texts)
+        end = family.spec.special.get("end") if family.spec.packed else None
+        if end is None:
+            family.mixer.fit_counts(texts)
+        else:
+            family.mixer.fit_counts(documents_from_beginnings(texts, end), first_is_given=True)
         if family.spec.packed:
             family.passages.keep(texts)
     if config.contexts:

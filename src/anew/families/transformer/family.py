@@ -199,9 +199,8 @@ class Transformer(TransformerParts):
         if self.is_of_records:
             return self.known.are_known(rows, self.spec.length)
         end = self.spec.special.get("end")  # None where all text is one document
-        if not self.contexts.is_fitted or end is None:
-            return None
-        return are_documents_of(self.contexts.get_buffer("text").cpu().numpy(), end, rows)
+        text = self.passages.stored_text
+        return None if text is None or end is None else are_documents_of(text.cpu().numpy(), end, rows)
 
     # -- explain --------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -100,6 +100,16 @@ def _sequences(sweep: Iterable[Batch], classes: list[int]) -> Iterator[Ints]:
         for ids, label in zip(*_rows_of(batch, np.arange(len(batch))), strict=True):
             classes.append(label)
             yield ids
+
+
+def documents_from_beginnings(texts: Sequence[Ints], end: int) -> list[Ints]:
+    """The documents of texts that follow each other, each after the end token of the one before it, as samples begin.
+
+    Counts of longer contexts across two documents would make a beginning rare: few tokens stand before `end`."""
+    ids = np.concatenate([np.zeros(0, dtype=np.int64), *texts])
+    stops = np.flatnonzero(ids == end) + 1
+    documents = np.split(ids, stops[stops < len(ids)])
+    return [np.append(end, document) for document in documents]
 
 
 def pieces_of(batch: Batch) -> Iterator[Batch]:

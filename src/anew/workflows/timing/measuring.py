@@ -13,7 +13,7 @@ from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import COPIES, Note, not_measured, out_of_time
-from anew.evaluation.score import Score
+from anew.evaluation.score import Group, Score
 from anew.workflows.run_report import Measurements
 
 # Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
@@ -56,8 +56,7 @@ def measure_all(
             measure_scores(evaluation.scores_without_features(), measurements, reporter, share * limit)
             evaluation.forget_unmeasured()  # what is missing is tried again after the features
             limit -= time.monotonic() - begin
-        in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
-        measurements.score_seconds = time.monotonic() - begin
+        in_time = measure_scores(_timed(evaluation.answer_scores(), measurements, begin), measurements, reporter, limit)
         if is_short:
             evaluation.notes[:] = dict.fromkeys(evaluation.notes)  # a figure that was tried twice is named once
         begin = time.monotonic()
@@ -138,6 +137,14 @@ def measure_scores(
     except TimeIsUp:
         return False
     return True
+
+
+def _timed(scores: Iterator[Score], measurements: Measurements, begin: float) -> Iterator[Score]:
+    """The scores, with the time of all from `begin` on that are measured again where there are further samples: no likelihoods."""
+    for score in scores:
+        if score.spec.group is not Group.PREDICTION:
+            measurements.score_seconds = time.monotonic() - begin
+        yield score
 
 
 def look_for_copies(

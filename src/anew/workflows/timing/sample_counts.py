@@ -7,6 +7,7 @@ or images, and says as much: fewer are drawn. Short documents (quotes, messages)
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from anew.core.specs import Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.evaluation.audit_schedule import samples_needed
-from anew.evaluation.inputs import MAX_SAMPLES, RealItems
+from anew.evaluation.inputs import MAX_SAMPLES, MIN_ITEMS, RealItems
 from anew.evaluation.items_in_time import WITHIN_TIME
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
@@ -36,19 +37,25 @@ class SampleTargets(NamedTuple):
             within EXTRA_SHARE of the time only.
         held_out: Number of held-out items; 0 for running text, whose pieces are not counted as samples are.
         few_first: Whether samples that any figure needs are measured before more are drawn, which takes EXTRA_SHARE of the time at most.
+        most: No more are drawn before they are measured.
     """
 
     least: int
     ample: int
     held_out: int = 0
     few_first: bool = False
+    most: int = sys.maxsize
 
     def in_short_report(self, is_crowded: bool) -> SampleTargets:
         """The same for a report without time to measure more samples than the answers need.
 
         is_crowded: Whether cores are so crowded that drawing these may leave no time to measure any.
         """
-        return self._replace(ample=min(self.least, self.ample), few_first=is_crowded)
+        return self.on_crowded_cores()._replace(ample=min(self.least, self.ample), few_first=is_crowded)
+
+    def on_crowded_cores(self) -> SampleTargets:
+        """The same where the figures that the answers need may take long: more samples are drawn once these are measured."""
+        return self._replace(most=max(self.least, MIN_ITEMS))
 
     def reason(self, n: int) -> str:
         """Why n samples were drawn and no more, if nothing stopped the sampling; a clause."""

@@ -21,7 +21,8 @@ REQUIRED_SHARE = 0.8
 def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
     """The size of the next chunk: samples for which there is time, up to the next target.
 
-    Beyond the targets, only samples within EXTRA_SHARE of the time are drawn; if few are measured first, beyond MIN_ITEMS.
+    Beyond the targets, only samples within EXTRA_SHARE of the time are drawn, and none in a short report, whose figures need the
+    time; if few are measured first, so few beyond MIN_ITEMS.
 
     Args:
         pace: How long chunks take.
@@ -31,6 +32,7 @@ def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent
         spent: Seconds of it that the samples so far took.
         max_chunk: Largest chunk that is allowed.
     """
+    max_chunk = min(max_chunk, targets.most - n)
     chunk = min(max_chunk, pace.affordable(EXTRA_SHARE * seconds - spent))
     shares = {} if targets.few_first else {targets.ample: TARGET_SHARE, targets.least: GRADED_SHARE}
     shares |= {min(MIN_ITEMS, targets.least): MIN_GRADED_SHARE}

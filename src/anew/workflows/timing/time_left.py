@@ -41,10 +41,16 @@ MIN_TOKENS, MIN_GRIDS, MIN_PLAIN = 0.5, 1.0, 0.2
 
 @dataclass(frozen=True)
 class Supplement:
-    """Measurements that replace earlier ones. closest_pairs: those of a new copying test; None if there is none."""
+    """Measurements that replace earlier ones.
 
+    Attributes:
+        evaluation: The evaluation with notes on what is still left out.
+        measurements: What was measured in the end.
+        closest_pairs: Those of a new copying test; None if there is none.
+    """
+
+    evaluation: Evaluation[DecodedItem]
     measurements: Measurements
-    notes: list[Note]
     closest_pairs: list[SamplePair] | None
 
 
@@ -88,12 +94,20 @@ def measure_in_time_left(
         batch, further = _batch(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
         batch.continue_audits(evaluation)
         look_for_copies(batch, further, reporter, stop_at)
-        if further.copies is not None and _compared(further.copies) > _compared(measurements.copies):
+        # As many items may be compared in another way, with more to show for it
+        if further.copies is not None and _compared(further.copies) >= _compared(measurements.copies):
             supplemented, pairs = _with_copies(supplemented, further.copies), batch.closest_pairs
             notes = [note for note in notes if note.subject != COPIES] + batch.notes
     if supplemented is measurements:
         return None
-    return Supplement(supplemented, notes, pairs)
+    evaluation = copy.copy(evaluation)
+    evaluation.notes = notes
+    return Supplement(evaluation, supplemented, pairs)
+
+
+def least_seconds(evaluation: Evaluation[DecodedItem]) -> float:
+    """Seconds on an idle core that the figures of a few samples take at least."""
+    return MIN_TOKENS if isinstance(evaluation.inputs.spec, Tokens) else MIN_GRIDS
 
 
 class MissingSamples(NamedTuple):
@@ -108,19 +122,31 @@ class MissingSamples(NamedTuple):
     measuring_s: float
 
 
-def missing_samples(measurements: Measurements, n: int, least: int) -> MissingSamples | None:
+def missing_samples(
+    measurements: Measurements, n: int, least: int, shortest: float, *, is_complete: bool = False
+) -> MissingSamples | None:
     """The samples that a report of n samples lacks; None if it lacks none, or something else first.
 
-    It lacks samples if they are fewer than any figure needs, fewer than answers usually need (`least`) while all figures
-    measured all of them, or too few for the copying test to notice the lowest rate of copies. The last holds whether copies
-    were found or not: testing again only where none were found would double the rate of false alarms.
+    It lacks samples if they are fewer than any figure needs, fewer than answers usually need (`least`), or too few for the
+    copying test to notice the lowest rate of copies. The last holds whether copies were found or not: testing again only where
+    none were found would double the rate of false alarms.
+
+    Args:
+        measurements: What was measured of them.
+        n, least: See above.
+        shortest: Seconds that measuring them takes at least.
+        is_complete: Whether nothing more can be measured of these samples, so that what is missing is no reason to draw none.
     """
     if not can_stop():
         return None
-    further, scoring = math.ceil(MIN_SAMPLE_GROWTH * n), 2.0 * measurements.score_seconds
+    further = math.ceil(MIN_SAMPLE_GROWTH * n)
     if n < MIN_ITEMS:
-        return MissingSamples(MIN_ITEMS, scoring)
-    if measurements.unmeasured or measurements.too_few or measurements.supply.left_out:
+        return MissingSamples(MIN_ITEMS, shortest)  # of fewer, nothing was measured that says how long it takes
+    scoring = max(
+        (1.0 + MIN_SAMPLE_GROWTH) / 2.0 * measurements.score_seconds, shortest
+    )  # half is the same for any number
+    is_open = measurements.unmeasured or measurements.too_few or measurements.supply.left_out
+    if is_open and not is_complete:
         return None
     if n < least:
         return MissingSamples(further, scoring)
@@ -129,8 +155,8 @@ def missing_samples(measurements: Measurements, n: int, least: int) -> MissingSa
         return None
     # Of text, passages of the samples are counted
     needed = math.ceil(copies.needed(PLANTED_RATES[-1])[1] * n / max(copies.samples, 1))
-    is_open = not copies.detected and copies.detection_limit is None and needed > n
-    return MissingSamples(needed if is_open else further, 2.0 * measurements.copies_seconds)
+    is_blind = not copies.detected and copies.detection_limit is None and needed > n
+    return MissingSamples(needed if is_blind else further, 2.0 * measurements.copies_seconds)
 
 
 def with_samples(
@@ -193,8 +219,7 @@ def _with_scores(
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
-    least = MIN_TOKENS if isinstance(evaluation.inputs.spec, Tokens) else MIN_GRIDS
-    needed = least * crowding if measurements.unmeasured else measurements.score_seconds
+    needed = least_seconds(evaluation) * crowding if measurements.unmeasured else measurements.score_seconds
     n = _first_batch(measurements, n_all)
     while (left := stop_at - time.monotonic()) >= needed and not is_complete:
         batch, further = _batch(evaluation, n, stop_at), Measurements()

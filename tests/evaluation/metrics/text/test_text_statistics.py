@@ -13,6 +13,13 @@ from anew.evaluation.metrics.text.text_statistics import TextStatistics
 from anew.evaluation.reporting.grading import part_of
 
 
+def test_what_costs_next_to_nothing_is_measured_first() -> None:
+    """Variety stayed open for want of the repetition of 388 rows, which is the size of a set."""
+    rows = [f"{i};{i * 7 % 90};{i * i % 13 / 4}" for i in range(300)]
+    statistics = TextStatistics(rows[:50], rows[50:100], rows[100:150], rows[:50], lambda: rows[100:], True, 0)
+    assert [*statistics.measures()][:3] == ["repetition", "values that never repeat", "fields of rows"]
+
+
 def test_rows_are_rows_however_few_samples_there_are() -> None:
     """A report of 21 samples called a third of malformed rows new formats: 21 training rows showed no format."""
     rows = [f"{i};{i * 7 % 90};{i * i % 13 / 4}" for i in range(300)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from anew.core.specs import Batch, Condition, SampleRequest, Tokens
+from anew.core.specs import Batch, Condition, PromptEnding, SampleRequest, Tokens
 from anew.errors import RunError
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing import sampler
@@ -103,3 +103,22 @@ def test_a_decoder_goes_on_with_some_of_its_sequences() -> None:
             for place in range(4, 7):
                 next_ids = ids[[1, 4], place : place + 1]
                 assert np.allclose(decoder.feed(next_ids), alone.feed(next_ids), atol=1e-5)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 5])
+@pytest.mark.parametrize("spec", [DOCUMENTS, Tokens(vocab=9, length=12), Tokens(vocab=9, length=12, opening=(2, 2))])
+@pytest.mark.parametrize("prompt", [[3, 1, 4], [4]])
+def test_the_end_of_a_prompt_is_drawn_again_as_one_of_its_sequences(
+    spec: Tokens, prompt: list[int], max_tokens: int
+) -> None:
+    family = make_family(spec, True)
+    ending = PromptEnding(1, ((4,), (5, 6), (5, 7), (2,)))
+    condition = Condition(torch.tensor(prompt), ending=ending)
+    request = SampleRequest(40, condition=condition, sampling=TransformerSampling(max_tokens=max_tokens))
+    drafts = list(family.sample(request, 0))
+    kept = len(prompt) - 1
+    rows = drafts[0].numpy()
+    assert (rows[:, :kept] == prompt[:kept]).all()
+    drawn = {next(s for s in ending.sequences if tuple(row[kept:])[: len(s)] == s) for row in rows.tolist()}
+    assert len(drawn) > 2
+    assert condition.num_known == len(prompt) and drafts[-1].shape[1] <= len(prompt) + max_tokens

@@ -279,6 +279,13 @@ def _middle(image: Image.Image, width: int, height: int, ratio: float) -> Image.
     return image.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
 
 
+def to_stored_size(image: Image.Image, width: int, height: int, frame: str, channels: int) -> NDArray[np.uint8]:
+    """Fit an 8-bit image into width x height as `fit_frame` does, and convert it to (C, H, W) as `to_stored` does."""
+    # Margins of opaque images are transparent, too, where transparency is learned
+    image = image.convert("RGBA") if channels == 4 else image
+    return to_stored(fit_frame(image, width, height, frame), channels)
+
+
 def to_stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
     """Convert an 8-bit image to (C, H, W).
 

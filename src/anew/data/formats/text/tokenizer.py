@@ -5,6 +5,7 @@ Both know how many characters of the original each id stands for, so that bits p
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import re
@@ -189,7 +190,9 @@ class SubWords:
         with_marks = next((marks for marks in (False, True) if sub_word_rule(marks) == rule), None)
         self._split_bmp = self._split if with_marks is None else re.compile(sub_word_rule(with_marks, BMP))
         self._words: dict[str, NDArray[np.uint16]] = {}
+        self._pieces_of = self._model.model.tokenize  # kept, since each access of `model` copies it
         letters = _byte_of_letter()
+        self._letters = {byte: letter for letter, byte in letters.items()}
         pieces = sorted(self._model.get_vocab(with_added_tokens=False).items(), key=lambda pair: pair[1])
         self.pieces = [bytes(letters[c] for c in piece) for piece, _ in pieces]
         self.size = len(self.pieces)
@@ -225,6 +228,19 @@ class SubWords:
     def encode(self, text: str) -> NDArray[np.uint16]:
         pieces = [self._encode(piece) for piece in _pieces(clean(text))]
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint16)
+
+    def words(self, text: str) -> list[str]:
+        """The text in the words that are cut into sub-words one by one."""
+        words: list[str] = self._split.findall(text)
+        return words
+
+    def encode_bytes(self, data: bytes) -> tuple[int, ...]:
+        """The ids of a text as `encode` gives them, where the text may end within a character. UnicodeDecodeError if it is none."""
+        text = codecs.getincrementaldecoder("utf-8")().decode(data)
+        words = [word.encode() for word in self.words(text)] or [b""]
+        words[-1] += data[len(text.encode()) :]
+        letters = ["".join(self._letters[byte] for byte in word) for word in words]
+        return tuple(token.id for word in letters for token in self._pieces_of(word))
 
     def _encode(self, text: str) -> NDArray[np.uint16]:
         split = self._split_bmp if text.isascii() or ord(max(text)) <= BMP else self._split

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ MAX_FRAMES = 100_000  # frames of one file that are used: an hour at 25 a second
 STEADY_TOLERANCE = 0.1  # largest relative difference of frame durations at a steady rate; chosen
 MAX_FRAME_SECONDS = 10.0  # longest time that a frame is shown: damaged files have one that lasts for years
 COMMENT_WITHIN = 4096  # first bytes of a GIF in which the comment of a sample lies: only a table of colours precedes it
-HEAD_BYTES = 4096  # first bytes of a file, which tell an animated WebP or PNG from a still one
+HEAD_BYTES = 4096  # first bytes of a file, one block of a disk; they tell an animated WebP or PNG from a still one
+MAX_HEAD_BYTES = 1 << 20  # of a GIF, whose second frame follows the pixels of the first; chosen
 UNTIMED_RATE = 10.0  # frames a second in folders of frames, which have no times; that of many GIFs
 Data = bytes | Path  # a file; a path may be that of a folder of numbered frames
 MIN_MP4_SIDE = 128  # pixels: players show smaller clips too small
@@ -87,6 +88,17 @@ def sniff_video(head: bytes) -> float:
     return 1.0 if _is_sample(head) else sniff_animation(head)
 
 
+def read_head(stream: IO[bytes]) -> bytes:
+    """The first HEAD_BYTES of a file, and of a GIF that may move as many more as tell whether a second frame follows."""
+    head = stream.read(HEAD_BYTES)
+    while head.startswith(_GIF) and 0.0 < sniff_video(head) < 1.0 and len(head) < MAX_HEAD_BYTES:
+        more = stream.read(len(head))
+        if not more:
+            break
+        head += more
+    return head
+
+
 def _is_sample(head: bytes) -> bool:
     """Whether a GIF that begins with `head` is a sample: a clip, even if it has a single frame."""
     return f"{ORIGIN_MARK}{{".encode() in head
@@ -110,7 +122,8 @@ def sniff_animation(head: bytes) -> float:
         while at < len(head) and head[at]:
             at += 1 + head[at]
         at += 1
-    return 0.0 if at < len(head) else hints  # a file that ends within `head` with one frame is a picture
+    # A file that ends within `head` with one frame is a picture
+    return 0.0 if at < len(head) and head[at] not in b"!," else hints
 
 
 def _table(flags: bytes) -> int:
@@ -345,8 +358,8 @@ def read_still(path: Path) -> NDArray[np.uint8] | None:
     """Read a file that is a single picture as (1, H, W) or (1, H, W, C). Returns None for any other file."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(4096)
-        head = path.read_bytes() if head.startswith(_GIF) or animations.sniff(head) else head
+            head = read_head(stream)
+        head = path.read_bytes() if animations.sniff(head) else head
         return None if sniff_video(head) else np.asarray(frame_folders.picture(path, 1 << 15))[None]
     except (OSError, ValueError):
         return None

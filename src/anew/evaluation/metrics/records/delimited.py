@@ -21,7 +21,7 @@ from anew.evaluation.metrics.records.row_formats import MAX_READ, MIN_ROWS, RowF
 from anew.evaluation.metrics.records.text_fields import FieldEndings, TextRelations
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import Score, bounded_spec, guessing_spec
+from anew.evaluation.score import LEAST_OF_SHARES, Score, bounded_spec, guessing_spec
 
 MALFORMED_ROWS = bounded_spec(
     "malformed_rows",
@@ -32,7 +32,7 @@ MALFORMED_ROWS = bounded_spec(
     "(real data: {real:.0%})",
     small=0.03,
     large=0.15,
-    least=50,
+    least=LEAST_OF_SHARES,
     explains_others=True,
 )
 COLUMNS_AUC = guessing_spec(

@@ -23,7 +23,7 @@ from anew.evaluation.metrics.records.number_sums import BROKEN_SUM, WeightedSum,
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.records.row_formats import RowFormat, number
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, MetricSpec, Score, bounded_spec
 
 BROKEN_ORDER = bounded_spec(
     "broken_order",
@@ -33,7 +33,7 @@ BROKEN_ORDER = bounded_spec(
     "{value:.0%} of samples have numbers in an order that the data never has (real data: {real:.0%})",
     small=0.03,
     large=0.15,
-    least=50,
+    least=LEAST_OF_SHARES,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 # Largest share of training records that may break an order: a few records of real data are wrong

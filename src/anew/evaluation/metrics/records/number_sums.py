@@ -13,7 +13,7 @@ import numpy as np
 
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.records.number_ranges import MIN_RECORDS, Place, frequent_places
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, bounded_spec
 
 BROKEN_SUM = bounded_spec(
     "broken_sum",
@@ -23,7 +23,7 @@ BROKEN_SUM = bounded_spec(
     "{value:.0%} of samples have a number that does not follow from others as in the data (real data: {real:.0%})",
     small=0.03,
     large=0.15,
-    least=50,
+    least=LEAST_OF_SHARES,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 MAX_BROKEN = 0.002  # largest share of training records that may break a relation: a few records of real data are wrong

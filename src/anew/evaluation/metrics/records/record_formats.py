@@ -18,7 +18,7 @@ from anew.core.wording import listed, plural
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text.words import LETTERS_AND_DIGITS, WORD
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Score, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, Score, bounded_spec
 from anew.functional.intervals import clopper_pearson
 
 MIN_JUDGED = 50  # least number of samples that are judged; chosen
@@ -29,7 +29,7 @@ NEW_FORMATS = bounded_spec(
     "{value:.0%} of samples have a format that no training record has{aside} (real data: {real:.0%})",
     small=0.05,
     large=0.2,
-    least=MIN_JUDGED,
+    least=LEAST_OF_SHARES,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 MISSING_PARTS = bounded_spec(

@@ -109,15 +109,17 @@ class TextStatistics:
                 "beginnings and ends": Measure(partial(record_end_scores, sets)),
                 "formats": Measure(partial(format_scores, sets), BOTH),
                 "order of numbers": Measure(partial(number_scores, sets)),
-                "values that never repeat": Measure(self._known_keys, NOVELTY),
             }
             # Of the training part, since there may be too few samples for as many training records to show a format
             if sets.row_format is not None:
                 of_records = {"fields of rows": Measure(partial(row_scores, sets)), **of_records}
+            # Where no field has keys, this costs next to nothing
+            of_records = {"values that never repeat": Measure(self._known_keys, NOVELTY), **of_records}
         return {
+            # It costs next to nothing, so time is never up before it
+            "repetition": Measure(self._repeats, VARIETY),
             **of_records,
             "4-grams": Measure(self._fourgrams),
-            "repetition": Measure(self._repeats, VARIETY),
             # Of records the copying test sees it
             VERBATIM_MEASURE: Measure(self._verbatim, NEITHER if self.records else NOVELTY),
         }

@@ -107,10 +107,17 @@ class NgramMixer(CountBuffers, TokenMixer):
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
     def fit_counts(
-        self, sequences: Sequence[Ints], classes: Sequence[int] = (), substitution_tokens: int = SUBSTITUTION_TOKENS
+        self,
+        sequences: Sequence[Ints],
+        classes: Sequence[int] = (),
+        substitution_tokens: int = SUBSTITUTION_TOKENS,
+        first_is_given: bool = False,
     ) -> None:
-        """Count token sequences that do not continue each other. classes: of the first sequences, -1 without; () for none."""
-        arrays = {**KneserNey.fit(sequences, self.vocab_size, self.order).arrays(), GATE: self._first_gate}
+        """Count token sequences that do not continue each other.
+
+        classes: of the first sequences, -1 without; () for none. first_is_given: see `KneserNey.fit`."""
+        counts = KneserNey.fit(sequences, self.vocab_size, self.order, first_is_given=first_is_given)
+        arrays = {**counts.arrays(), GATE: self._first_gate}
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
             arrays |= zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True)

@@ -57,14 +57,14 @@ class PassageLimit(FittedBuffers):
         """Yield the batches of held-out documents, which are kept until `fit` if there is a training text."""
         self._documents = []
         for batch in sweep:
-            if self._text is not None:
+            if self.stored_text is not None:
                 self._documents += documents_of(batch)
             yield batch
 
     def fit(self) -> None:
         """Measure how often the held-out documents that were watched continue passages of the training text, if that was kept."""
         documents, self._documents = self._documents, []
-        if self._text is None:
+        if self.stored_text is None:
             return
         index = self.index
         rates = continuation_rates(index, documents)
@@ -81,7 +81,7 @@ class PassageLimit(FittedBuffers):
         self._index = None
 
     @property
-    def _text(self) -> Tensor | None:
+    def stored_text(self) -> Tensor | None:
         """(N,) the training text; None before it is counted, and in checkpoints of runs that did not keep it."""
         texts = (module._buffers.get("text") for module in (*self._heads, self))
         return next((text for text in texts if text is not None), None)
@@ -89,8 +89,8 @@ class PassageLimit(FittedBuffers):
     @property
     def index(self) -> PassageIndex:
         if self._index is None:
-            assert self._text is not None
-            self._index = PassageIndex(self._text.cpu().numpy())
+            assert self.stored_text is not None
+            self._index = PassageIndex(self.stored_text.cpu().numpy())
         return self._index
 
     def start(self, n: int) -> TextSurplusLimit | None:

@@ -23,6 +23,7 @@ from anew.families.transformer.contexts.context_head import ContextHead
 from anew.families.transformer.contexts.context_state import ContextState
 from anew.families.transformer.counts.mixing import softmax
 from anew.families.transformer.drawing.context_drawing import MIN_WEIGHT, draw_next
+from anew.families.transformer.drawing.prompt_endings import EndingLimit
 from anew.families.transformer.drawing.whole_characters import MAX_BYTES_TO_COME, whole_characters
 from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.token_mixer import RowState, TokenMixer
@@ -84,6 +85,8 @@ class TokenSampler:
         self.passages = None if self.is_unfiltered or self.is_greedy else family.passages.start(request.n)
         self.own_passages = family.own_passages.start(request.n) if self.matches_error_rates else None
         self.prompt = self._prompt_ids()
+        ending = None if request.condition is None else request.condition.ending
+        self.ending = None if ending is None else EndingLimit(ending, request.n, family.spec.vocab)
         self.label_ids: Ints | None = None  # (n,)
         if family.num_label_tokens:
             # The token for an unknown class is not trained: all training records have one
@@ -108,6 +111,9 @@ class TokenSampler:
         max_tokens = self.sampling.max_tokens
         if not max_tokens:
             max_tokens = DEFAULT_NEW_TOKENS if spec.packed else max(1, spec.length - start.shape[1] + 1)
+        condition = self.request.condition
+        if condition is not None and condition.ending is not None:
+            max_tokens = max(1, max_tokens + num_hidden + condition.num_known - start.shape[1])
         ids = np.concatenate((start, np.full((n, max_tokens), self.pad_id, dtype=np.int64)), 1)
         draft, places = torch.from_numpy(ids.copy()), np.arange(n)  # places: those of the rows of ids in the draft
         draft_ids = draft.numpy()
@@ -115,13 +121,13 @@ class TokenSampler:
         decoder = make_incremental(self.family.net, n)
         num_known = start.shape[1]
         first = max(1, num_hidden) if self.reads_prompt else num_known
-        is_passage = bool(spec.opening) and num_hidden == num_known
+        is_passage = bool(spec.opening) and num_hidden == num_known and self.ending is None
         for place in range(first, ids.shape[1]):
             is_known = place < num_known
             if not is_known:
                 self._limit_bytes(ids[:, :place], place == num_known, ids.shape[1] - 1 - place)
             prompt_ids = ids[:, place] if is_known else None
-            with self._end_forbidden() if is_passage and place == num_known else contextlib.nullcontext():
+            with self._end_forbidden() if is_passage and place == num_known else self._within_ending():
                 tokens = self._next(decoder, ids[:, :place], place == first, prompt_ids)
             if self.mixer is not None:
                 self.state.observe(tokens, not is_known)
@@ -131,7 +137,11 @@ class TokenSampler:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
             ids[:, place] = draft_ids[places, place] = tokens
-            yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
+            if self.ending is not None and not is_known:
+                self.ending = self.ending.after(tokens)
+            # Before that, the text of some samples ends before that of the prompt
+            if self.ending is None or self.keeps_weights:
+                yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
             if self.end_id is not None and has_ended.all():
                 return
             if not self.keeps_weights and has_ended.sum() >= DROPPED_SHARE * len(has_ended):
@@ -153,12 +163,22 @@ class TokenSampler:
         yield
         self.allowed = allowed
 
+    @contextlib.contextmanager
+    def _within_ending(self) -> Iterator[None]:
+        """With the tokens alone that complete the text of the prompt."""
+        allowed = self.allowed
+        if self.ending is not None:
+            self.allowed = self.ending.allowed(allowed)
+        yield
+        self.allowed = allowed
+
     def _keep(self, rows: Ints) -> None:
         """Go on with these samples (k,) only, by their numbers among the present ones."""
         if self.mixer is not None:
             self.state = self.state.select(rows)
         self.passages = None if self.passages is None else self.passages.select(rows)
         self.own_passages = None if self.own_passages is None else self.own_passages.select(rows)
+        self.ending = None if self.ending is None else self.ending.select(rows)
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
@@ -183,7 +203,8 @@ class TokenSampler:
 
     def _start_ids(self) -> tuple[Ints, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
-        n, prompt, opening = self.request.n, self.prompt, self.family.spec.opening
+        n, opening = self.request.n, self.family.spec.opening
+        prompt = self.prompt if self.ending is None else self.prompt[:, : -self.ending.num_ids]
         if opening and not prompt.shape[1]:
             return np.tile(np.array(opening, dtype=np.int64), (n, 1)), len(opening)
         if self.begin_id is not None and (prompt.shape[1] == 0 or not (prompt[:, 0] == self.begin_id).all()):
@@ -191,7 +212,9 @@ class TokenSampler:
         if prompt.shape[1]:
             return prompt, 0
         self._limit_bytes(prompt, True, MAX_BYTES_TO_COME)
-        first_tokens = token_choice.sample_tokens(self._only_allowed(self._unigram()), self._uniform())
+        with self._within_ending():
+            first_tokens = token_choice.sample_tokens(self._only_allowed(self._unigram()), self._uniform())
+        self.ending = None if self.ending is None else self.ending.after(first_tokens)
         return first_tokens[:, None], 0
 
     def _unigram(self) -> Floats:
