@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -109,6 +110,15 @@ def test_a_file_that_a_library_cut_short_leaves_nothing(tmp_path: Path) -> None:
     ):
         raise OSError("7 requested and 3 written")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_long_export_says_that_it_goes_on(
+    text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("anew.core.reading_time.LINE_SECONDS", 0.002)
+    with caplog.at_level(logging.INFO, "anew.reading"):
+        anew.export(text_run("characters"), "transformers", tmp_path / "out")
+    assert "writing out (0 s so far)" in caplog.messages
 
 
 def test_an_empty_folder_is_taken(text_run: Callable[[str], Path], tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 import anew
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
-from anew.planning.planner import describe_plan, scale_of, size_note
+from anew.families.diffusion.family import Diffusion
+from anew.families.gan.family import Gan
+from anew.planning.planner import describe_plan, planned_batch, scale_of, size_note
 from anew.runs.record import Candidate, Plan
 from samples import clips, shapes
 
@@ -52,6 +54,26 @@ def test_a_plan_is_described_in_plain_words() -> None:
     ]
     by_steps = dataclasses.replace(plan, train_s=None, steps=1, candidates=())
     assert describe_plan("gan", by_steps).endswith("\ntraining: 1 step")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "device", "is_set", "expected"),
+    [
+        (15.0, "cpu", False, (16, 60)),
+        (30.0, "cpu", False, (32, 60)),
+        (60.0, "cpu", False, (64, 60)),
+        (3.0, "cpu", False, (16, 12)),
+        (15.0, "cuda", False, (64, 15)),
+        (15.0, "cpu", True, (64, 15)),
+    ],
+)
+def test_batches_are_smaller_where_few_steps_are_planned(
+    seconds: float, device: str, is_set: bool, expected: tuple[int, int]
+) -> None:
+    """Sounds had 9 steps of 64 examples in 40 s, and images 275 of 16."""
+    candidate = Candidate(model_size=0, parameters=9, batch=64, step_s=1.0, examples=9.0, target_examples=9.0)
+    assert planned_batch(Diffusion, candidate, seconds, device, is_set) == expected
+    assert planned_batch(Gan, candidate, seconds, device) == (64, int(seconds))  # not measured
 
 
 def test_half_the_size_is_named_where_the_model_cannot_see_each_image_once(tmp_path: Path) -> None:

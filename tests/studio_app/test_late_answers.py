@@ -67,6 +67,29 @@ def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> 
     assert mask[:, : SIDE // 2].all() and not mask[:, SIDE // 2 :].any()
 
 
+def test_fill_in_waits_for_the_image(address: str, browser: Any) -> None:
+    """Pressed before the image was there, it did nothing, without a word."""
+    held: list[Any] = []
+    made = f"data: {json.dumps({'samples': 'samples-1', 'items': [{'src': PIXEL}]})}\n\n{END}"
+    with opened(browser, address) as page:
+        page.route("**/api/play/sample", lambda route: held.append(route))
+        page.evaluate(
+            """async () => {
+                const { fillPanel } = await import("/static/fill_panel.js");
+                const { signal } = new AbortController();
+                document.body.append(fillPanel({ id: "runs/some", about: { shape: [1, 8, 8] }, options: () => ({}), begin: () => signal }));
+            }"""
+        )
+        page.get_by_role("button", name="Lower half").click()
+        page.get_by_role("button", name="Fill in").click()
+        page.get_by_text("Generating an image to start from; then it is filled in").wait_for()
+        with page.expect_request("**/api/play/sample") as request:
+            held[0].fulfill(body=made, content_type="text/event-stream")
+        assert "mask" in request.value.post_data_json
+        page.get_by_text("Filling in").wait_for()
+        page.unroute_all(behavior="ignoreErrors")
+
+
 def test_a_refused_image_leaves_nothing_of_the_one_before(address: str, browser: Any) -> None:
     """The image, and what was filled in, stayed beside the refusal."""
     made = {"samples": "samples-1", "items": [{"src": PIXEL}]}

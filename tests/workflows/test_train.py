@@ -21,7 +21,7 @@ from anew.workflows import train
 from anew.workflows.train import _going_on, _planned_report, _rest_of_budget
 from processes import together
 from reporters import Lines
-from samples import TINY, names, trained
+from samples import TINY, names, shapes, trained
 
 SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
 
@@ -49,6 +49,19 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
         RunError, match="already holds a run of another request \\(steps differs\\); give another folder"
     ):
         anew.train(data, run, steps=3, settings=SETTINGS)
+
+
+def test_the_size_in_which_pictures_are_learned_is_said(tmp_path: Path) -> None:
+    reporter = Lines()
+    anew.train(
+        shapes(tmp_path / "d", 40),
+        tmp_path / "run",
+        steps=1,
+        family="gan",
+        settings={"evaluate_samples": 4, "previews": 0},
+        reporter=reporter,
+    )
+    assert "learned at 12x12 pixels, in shades of grey" in reporter.lines
 
 
 def test_a_damaged_tokenizer_that_can_be_derived_is_written_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from anew.api.keywords import names_unknown_arguments
 from anew.api.training import load, open_run
 from anew.core import arguments
+from anew.core.reading_time import progress_lines
 from anew.core.registry import available, check_name
 from anew.errors import ConfigError
 from anew.exporting.places import SINGLE_FILES, check_new
@@ -68,7 +69,9 @@ def export(
         raise ConfigError(f"`push` uploads a folder for the hub, and {name} makes another; leave it out, or use hub")
     if repository is not None:
         target.check_push(repository)
-    result = export_model(load(folder.path, "cpu", trust_code=trust_code), target, target_path, number_type)
+    model = load(folder.path, "cpu", trust_code=trust_code)
+    with progress_lines(lambda: f"writing {target_path.name}"):
+        result = export_model(model, target, target_path, number_type)
     return result if repository is None else replace(result, address=target.push(result.folder, repository))
 
 

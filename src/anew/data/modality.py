@@ -208,6 +208,10 @@ class Modality(ABC):
         """Clusters of related items, if whole clusters should be held out besides random items, or None."""
         return None
 
+    def form(self) -> str:
+        """The size in which pictures are learned, and their channels, in words; "" for all others."""
+        return ""
+
     def remarks(self) -> list[str]:
         """Sentences for the user about what has been read so far (files in an old encoding, shrunk images)."""
         return []

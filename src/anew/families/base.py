@@ -160,6 +160,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
         rationale: Why this family suits the spec, one clause.
         collapse_advice: What to do if its items come out all alike.
+        min_batch_size: Examples to which the planner may halve the batches of a short training; None: it keeps them.
         early_stopping: Whether the first phase's loss on held-out data decides when to stop.
         generates: Whether it samples by itself. A family that is only a codec is trained before another one.
         codec_config: Fields of its Config when it serves as a codec; None if it cannot.
@@ -183,6 +184,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     learning_exponent: ClassVar[float] = 0.5
     rationale: ClassVar[str] = ""
     collapse_advice: ClassVar[str] = "give more time, another seed or family"
+    min_batch_size: ClassVar[int | None] = None
     early_stopping: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = None

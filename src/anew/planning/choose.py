@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from anew.core import settings as cfg
 from anew.core.registry import available
-from anew.core.specs import Grid, Spec
+from anew.core.specs import Grid, Spec, Tokens
+from anew.data.modality import Modality
 from anew.errors import ConfigError
 from anew.families.base import Family, load_family
 from anew.planning.context import TrainingData
@@ -109,9 +110,23 @@ def _requested_family(
         able_families = [
             n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)
         ]
-        alternatives = " or ".join(able_families) or "a family of your own, FILE.py"
-        raise ConfigError(f"the family {name!r} does not take {_described(spec, description)}; give {alternatives}")
+        raise _does_not_take(name, _described(spec, description), able_families)
     return FamilyChoice(name, family)
+
+
+def check_modality(name: str | None, modality: type[Modality]) -> None:
+    """Raise ConfigError, before any item is read, if the family of this name cannot learn texts, and these are texts."""
+    families = _all_families()
+    if name not in families or not modality.traits.is_text:
+        return
+    able_families = [n for n, family in families.items() if family.generates and Tokens in family.spec_types]
+    if families[name].generates and name not in able_families:
+        raise _does_not_take(name, modality.traits.plural, able_families)
+
+
+def _does_not_take(name: str, described: str, able_families: Sequence[str]) -> ConfigError:
+    alternatives = " or ".join(able_families) or "a family of your own, FILE.py"
+    return ConfigError(f"the family {name!r} does not take {described}; give {alternatives}")
 
 
 def _all_families() -> dict[str, type[Family]]:

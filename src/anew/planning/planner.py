@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
 CALIBRATION_UNITS = 300_000.0  # units of validation data, at most: more hardly change what is fitted; chosen
+# Batches are halved until so many steps are planned, or they hold `Family.min_batch_size` examples (docs/log.md, 2026-11-30)
+ENOUGH_STEPS = 50
 MIN_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
 
 
@@ -82,9 +84,13 @@ def make_plan(
         candidates = _measure(config, data, family_class, scale, overrides, context, seconds, measuring_seconds)
         chosen = largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
+    expected_steps = request.steps
+    if chosen is not None and seconds is not None:
+        is_set = "batch_size" in overrides
+        batch, expected_steps = planned_batch(family_class, chosen, seconds, scale.device, is_set)
+        overrides = overrides if batch == chosen.batch else {**overrides, "batch_size": batch}
     family_config = agreed_config(family_class, data.spec, scale, overrides, context.world)
     network = build_family(family_class, data.spec, family_config, 0, torch.device("cpu"))
-    expected_steps = request.steps if chosen is None or seconds is None else int(seconds / chosen.step_s)
     plan = Plan(
         seed=request.seed,
         model_size=scale.model_size,
@@ -103,6 +109,25 @@ def make_plan(
         notes=(*family_class.plan_notes(data.spec, scale, family_config), *size_note(data, chosen)),
     )
     return plan, family_config
+
+
+def planned_batch(
+    family_class: type[Family], candidate: Candidate, seconds: float, device: str, is_set: bool = False
+) -> tuple[int, int]:
+    """The examples of a step and the number of steps in these seconds: smaller batches where there would be few steps.
+
+    Args:
+        candidate: The size that is trained, with its time for a step of its own batch.
+        seconds: Seconds of training.
+        device: Type of the device. Only on a CPU, half the examples take about half the time.
+        is_set: Whether the user set the batch, which is kept then.
+    """
+    batch, steps, least = candidate.batch, seconds / candidate.step_s, family_class.min_batch_size
+    if least is not None and device == "cpu" and not is_set:
+        while steps < ENOUGH_STEPS and batch // 2 >= least:
+            steps *= batch / (batch // 2)
+            batch //= 2
+    return batch, int(steps)
 
 
 def _measure(

@@ -220,6 +220,7 @@ def _write(
     run_notes = [*tried, *warnings(folder), *data_notes, *model.family.remarks()]
     reporter.message("  drawing the report")
     content = report_content(evaluation, None if limit is None else limit.page_at)
+    content = replace(content, form=data.modality.form())
 
     def write(
         measured: Measurements, skipped: list[Note], replaced: EvaluationReport | None = None

@@ -6,7 +6,6 @@ import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -31,7 +30,7 @@ from anew.planning.build import build_family
 from anew.planning.choose import FamilyChoice, choose_family, contenders
 from anew.planning.context import RunContext
 from anew.planning.pilots import describe_trying
-from anew.planning.planner import scale_of
+from anew.planning.planner import planned_batch, scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
 from anew.workflows.timing.report_length import few_held_out
@@ -45,14 +44,6 @@ READING_SECONDS = 20.0
 READING_LIMIT = f"in the {READING_SECONDS:.0f} s that `anew look` takes for it; counts are estimated from these"
 SHOWN_LABELS = 8  # names of classes that a line has room for
 SHOWN_SKIPPED = 5  # skipped files that are named: a few show what is wrong with all
-
-
-@runtime_checkable
-class _Pictured(Protocol):
-    """A modality of images or clips."""
-
-    def form(self) -> str:
-        """The size in which items are learned, and their channels, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +298,7 @@ def inspect_data(
             budgets=(),
             fingerprint=data.fingerprint,
             is_estimate=_is_estimate(data),
-            form=data.modality.form() if isinstance(data.modality, _Pictured) else "",
+            form=data.modality.form(),
         )
         visit(data, inspection)
         reporter.message(f"  {amount}; timing small trainings, which takes a minute on busy cores")
@@ -363,12 +354,13 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
         seconds = TRAINING_SHARE * budget
         affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
         best = largest_affordable(affordable)
+        _, steps = planned_batch(choice.family_class, best, seconds, World().device.type)
         estimates.append(
             BudgetEstimate(
                 seconds=budget,
                 model_size=best.model_size,
                 parameters=best.parameters,
-                steps=int(seconds / best.step_s),
+                steps=steps,
                 epochs=round(best.examples * data.share_read / max(1, data.train_items), 2),
             )
         )

@@ -13,7 +13,7 @@ from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.planning.budget import seconds_to_read, still_reading
-from anew.planning.choose import settings_of
+from anew.planning.choose import check_modality, settings_of
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
@@ -54,7 +54,9 @@ def open_data(request: Request, train_config: TrainConfig, context: RunContext) 
 
 def _opened(request: Request, context: RunContext, reading: ReadingTime) -> Dataset:
     def modality_settings(modality: str) -> dict[str, object]:
-        return settings_of(request.settings, modality, load_modality(modality).Config)
+        owner = load_modality(modality)
+        check_modality(request.family, owner)  # reading the data takes time
+        return settings_of(request.settings, modality, owner.Config)
 
     seconds, threads = request.budget or request.fit_seconds, context.world.minimum(torch.get_num_threads())
     size = DataBudget(seconds, 0, 0, threads, context.world.device.type, reading=reading)

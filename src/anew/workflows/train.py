@@ -149,7 +149,8 @@ def _begin(
     choices, codec_name, seconds = _choices(request, train_config, context, data)
     skipped_items = SkippedItemsReport(reporter)
     # Only now, since a command that is refused says nothing on standard output
-    for note in data.scan.notes:
+    form = data.modality.form()
+    for note in [*([f"learned at {form}"] if form else []), *data.scan.notes]:
         reporter.message(note)
     skipped_items.update(data)
     if seconds > 0:

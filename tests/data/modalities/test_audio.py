@@ -458,6 +458,50 @@ def test_stereo_is_kept_where_files_have_it() -> None:
     )
 
 
+def barely_stereo(seed: int, side_db: float) -> bytes:
+    """A tone of two channels whose side, noise, has so many decibels of their mean."""
+    middle = tone(seed)
+    side = np.random.default_rng(seed).normal(0.0, 1.0, len(middle)) * np.sqrt(np.square(middle).mean())
+    side *= 10.0 ** (side_db / 20.0)
+    return encoded(np.stack([middle + side, middle - side], 1).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("num_stereo", "channels", "side_db", "sentence"),
+    [
+        (
+            12,
+            1,
+            -40.0,
+            "Both channels of the clips sampled are alike: mono sound is learned (channels=stereo keeps two).",
+        ),
+        (
+            3,
+            1,
+            -20.0,
+            "-30 dB of their mean or more in 25% of the clips sampled, too few for stereo: mono sound is learned",
+        ),
+        (
+            9,
+            2,
+            -20.0,
+            "-30 dB of their mean or more in 75% of the clips sampled: both are learned (channels=mono mixes them).",
+        ),
+    ],
+)
+def test_stereo_is_learned_where_it_can_be_heard(num_stereo: int, channels: int, side_db: float, sentence: str) -> None:
+    """What a codec had left between two channels was learned as stereo, as their headers say."""
+    files = [barely_stereo(i, side_db if i < num_stereo else -60.0) for i in range(12)]
+    modality = surveyed(*files)
+    items = [Item(str(i), data) for i, data in enumerate(files)]
+    modality.fit(items, SIZE, ())
+    assert modality.sound_scale()["channels"] == channels
+    assert any(sentence in remark for remark in modality.remarks())
+    forced = surveyed(*files, channels="stereo")
+    forced.fit(items, SIZE, ())
+    assert forced.sound_scale()["channels"] == 2
+
+
 def test_channels_that_are_alike_are_one() -> None:
     files = [encoded(np.stack([tone(i)] * 2, 1)) for i in range(8)]
     modality = surveyed(*files)

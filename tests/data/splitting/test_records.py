@@ -76,6 +76,15 @@ def test_items_that_cannot_be_used_are_refused_by_name() -> None:
     assert contents.places == [(0, 0), (1, 0), (1, 1)] and contents.lengths == {0: 2, 1: 2}
 
 
+@pytest.mark.parametrize(("lengths", "records"), [({0: 4}, "8"), ({0: 12}, "about 24"), ({0: 12, 1: 4}, "about 16")])
+def test_records_that_files_are_cut_into_are_not_counted_against_files(lengths: dict[int, int], records: str) -> None:
+    """908 of 840 items were read."""
+    shards = ShardList([Item(f"{i}.png", png(i)) for i in range(8)]).shards
+    contents = Records()
+    contents.lengths = lengths
+    assert contents._expected(shards, 8) == records
+
+
 def test_rows_that_an_earlier_command_read_do_not_make_others_seem_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second command on 12 sorted classes read two of them whole, and none of the others."""
     monkeypatch.setattr(records, "MIN_READ", 64)

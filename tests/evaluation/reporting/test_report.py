@@ -253,6 +253,13 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
     assert "{{ 7 * 7 }}" in page.text
 
 
+def test_the_size_in_which_pictures_are_learned_is_said_at_the_top(tmp_path: Path) -> None:
+    _, page, _ = written(tmp_path, content=ReportContent(form="32x32 pixels, in colour"))
+    assert "(transformer, text), learned at 32x32 pixels, in colour, compared with real data" in page.text
+    _, page, _ = written(tmp_path)
+    assert "(transformer, text), compared with real data" in page.text
+
+
 def test_a_reader_finds_what_counts(tmp_path: Path) -> None:
     _, page, _ = written(tmp_path)
     assert "9% fewer than n-gram counts (2.30)" in page.text

@@ -203,7 +203,11 @@ def test_a_budget_that_is_too_small_for_all_is_refused_at_once(tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) -> None:
+def test_families_that_cannot_take_the_data_are_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dataset, "fit", None)  # no item is read for that
+    monkeypatch.setattr("anew.data.dataset.sample_of", None)
     with pytest.raises(anew.ConfigError, match="'gan' does not take texts; give transformer"):
         anew.compare(names(tmp_path / "names.txt"), out=tmp_path / "out", families="transformer,gan", steps=1)
     assert not (tmp_path / "out").exists()
@@ -300,6 +304,16 @@ def test_the_training_of_a_codec_counts_and_samples_are_those_of_the_model(
     monkeypatch.setattr(model.family, "sample", lambda request, seed: iter([torch.full((request.n, 3), torch.nan)]))
     with pytest.raises(anew.RunError, match="not finite"):
         draw(model, result, 2, 0)
+
+
+def test_nothing_is_said_of_interpolations_between_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anew.workflows.compare.measure.TEXT_SECONDS", 1.0)
+    model = trained(names(tmp_path / "names.txt", 300), tmp_path / "run", steps=1)
+    result = RunResult("names", "transformer")
+    with contextlib.closing(Dataset.reopen(model.record.data, tmp_path / "run")) as opened:
+        draw(model, result, 24, 0)
+        measure(model, result, opened, 0)
+    assert not result.no_interpolation
 
 
 def test_the_likelihood_of_images_is_measured_once_on_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

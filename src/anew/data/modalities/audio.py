@@ -22,7 +22,7 @@ from anew.core.reading_time import ReadingTime
 from anew.core.settings import setting
 from anew.core.specs import Grid, Spec
 from anew.data.formats import learned_schemas
-from anew.data.formats.sound import audio, audio_clips, signal_survey, sound_survey, stored_clips
+from anew.data.formats.sound import audio, audio_clips, signal_survey, sound_survey, stereo_survey, stored_clips
 from anew.data.formats.sound.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.sound.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.sound.signal_grid import scale_type, signal_pictures
@@ -44,8 +44,6 @@ COMPARED_SIGNAL_RATE = 8_000
 FADE_SECONDS = 0.004  # the fade at both ends of a clip
 SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so much of it, which bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
-MIN_SIDE_POWER_SHARE = 1e-4  # a difference of two channels is hardly heard below this share of their power (-40 dB)
-DIFFERENT_SHARE = 0.05  # stereo is learned if the two channels differ in so many of the clips
 # Fields of `SoundScale` that a run keeps
 LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness")
 SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
@@ -243,9 +241,12 @@ class Audio(GridModality):
 
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         rows, self.notes = _first_clips(self.encode, items, budget.reading), []  # (n, N) or (n, N, 2) int16
-        if self._shape.channels == 2 and self.config.channels == "auto" and not _differ(rows):
-            self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
-            self.notes.append(f"Both channels of the clips sampled are alike: mono sound is {budget.use}.")
+        if self._shape.channels == 2 and self.config.channels == "auto":
+            waves = self.to_items(rows)
+            is_stereo, note = stereo_survey.needs_two_channels(waves, self._shape.is_signal, budget.use)
+            self.notes.append(note)
+            if not is_stereo:
+                self.clip_shape, rows = replace(self._shape, channels=1), _stored_mono(waves, self.config.level)
         shape = self._shape
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
         scale, grids = scale_type(shape).of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
@@ -264,9 +265,7 @@ class Audio(GridModality):
         return self.spec
 
     def encode(self, item: Item) -> NDArray[np.int16]:
-        if self._keeps_levels:
-            return stored_clips.with_level(self._heard_samples(item))
-        return stored_clips.stored(self.waveform(item))
+        return _stored(self._heard_samples(item), self.config.level)
 
     @property
     def _keeps_levels(self) -> bool:
@@ -459,12 +458,16 @@ def _slice_bounds(item: Item) -> tuple[int, int] | None:
     return item.data.at if isinstance(item.data, FileSlice) else None
 
 
-def _differ(rows: NDArray[np.int16]) -> bool:
-    """Whether enough of the stored clips (n, N, 2) have two channels that differ."""
-    channels = rows.astype(np.float32)
-    difference = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
-    together = np.square(channels).sum(axis=(1, 2))
-    return float((difference > MIN_SIDE_POWER_SHARE * together).mean()) >= DIFFERENT_SHARE
+def _stored(x: audio.Samples, level: str) -> NDArray[np.int16]:
+    """A clip at its own level, as it is stored with the setting `level`."""
+    if level == "data":
+        return stored_clips.with_level(x)
+    return stored_clips.stored(x if level == "keep" else audio.scale_to_peak(x, PEAK))
+
+
+def _stored_mono(waves: Sequence[audio.Samples], level: str) -> NDArray[np.int16]:
+    """(n, N) the mean of both channels of clips (N, 2) each, see `_stored`."""
+    return np.stack([_stored(wave.mean(axis=1), level) for wave in waves])
 
 
 def _rises(levels: NDArray[np.float64]) -> bytes:

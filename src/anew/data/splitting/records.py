@@ -143,7 +143,7 @@ class Records:
             number = next(iter(remaining))
             self.row_steps[number] = remaining.pop(number)
             self._read_shard(number, read_records(source, shards[number], modality), modality, is_checked, is_sized)
-            reading.stage = f"reading the data: {self.num_taken:,} of {total:,} items"
+            reading.stage = f"reading the data: {self.num_taken:,} of {self._expected(shards, total)} items"
             if is_limited and remaining:
                 if self.num_taken >= MIN_READ:
                     listed_s = cost.listed_s * sum(self.lengths.values())
@@ -151,6 +151,12 @@ class Records:
                 seconds, min_rows = reading.left_to_divide(), MIN_READ - self.num_taken
                 steps = choose_rows(list(remaining), shards, seconds, cost, max(min_rows, 0))
                 remaining = {number: max(step, min_step) for number, step in steps.items()}
+
+    def _expected(self, shards: Sequence[Shard], listed: int) -> str:
+        """How many records there are in `listed` items, as far as the shards that were read tell: files may be cut into several."""
+        listed_so_far = sum(shards[number].items for number in self.lengths)
+        records = round(listed * sum(self.lengths.values()) / max(listed_so_far, 1))
+        return f"{listed:,}" if records == listed else f"about {records:,}"
 
     def _read_shard(
         self, number: int, records: Iterable[Item | SkippedItem], modality: Modality, is_checked: bool, is_sized: bool

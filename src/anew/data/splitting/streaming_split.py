@@ -275,7 +275,8 @@ def _leave_out(
     total = sum(records.lengths.get(number, shards[number].items) for number in train)
     result.share_read = records.num_taken / max(total, 1)
     result.division_notes.append(
-        f"{records.num_taken:,} of {total:,} items are used, from all over the data: no more could be read {limit}"
+        f"{records.num_taken:,} of {total:,} items are used, from all over the data: the other {total - records.num_taken:,} could not "
+        f"be read {limit}"
     )
 
 

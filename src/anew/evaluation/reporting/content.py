@@ -95,6 +95,7 @@ class ReportContent:
         pairs: Samples in the order in which they were drawn, each next to its nearest training item.
         explanation: Sentences on how the nearest items were searched and how to read the pairs.
         closest_pairs: The samples that the copying test found closest to training items.
+        form: The size in which pictures are learned, and their channels, in words; "" for all others.
     """
 
     sheet: bytes | None = None
@@ -104,6 +105,7 @@ class ReportContent:
     pairs: list[SamplePair] = field(default_factory=list)
     explanation: str = ""
     closest_pairs: list[SamplePair] = field(default_factory=list)
+    form: str = ""
 
     @property
     def layout(self) -> Literal["players", "tiles", "rows", "texts"]:

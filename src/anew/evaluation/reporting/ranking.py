@@ -49,7 +49,7 @@ class RunResult:
         players, real_players: The first samples, and held-out items, that can be played; empty unless they are sound or clips.
         paths: Interpolations, each a list of frames.
         spectrum, real_spectrum: Mean power by ring of samples, and of held-out images.
-        no_interpolation: Why it cannot interpolate; "" if it can.
+        no_interpolation: Why it cannot interpolate; "" if it can, and of texts, which no family interpolates.
         failed: Why it was not measured; "" if it was.
         training_seed: Seed of its training.
         weights: SHA-256 of its weights; "" if it was not measured.

@@ -253,7 +253,7 @@ def write_report(
         curves=charts.training_curves(history, checks),
         tables={"Settings": flatten(settings), "Plan": flatten(plan)},
         repeat=repeat,
-        subtitle=subtitle or _usual_subtitle(report),
+        subtitle=subtitle or _usual_subtitle(report, content.form),
     )
     files.check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -295,11 +295,13 @@ def render_report(
     )
 
 
-def _usual_subtitle(report: EvaluationReport) -> str:
+def _usual_subtitle(report: EvaluationReport, form: str) -> str:
+    """form: see `ReportContent`."""
     noun = NOUNS.get(report.modality, report.modality)
     family = ABBREVIATIONS.get(report.family, report.family)
     counted = "Samples" if report.basis is None else plural(report.basis.samples, "sample").capitalize()
-    return f"{counted} of the run {report.run} ({family}, {noun}), compared with real data that it was not trained on."
+    learned = f", learned at {form}," if form else ","
+    return f"{counted} of the run {report.run} ({family}, {noun}){learned} compared with real data that it was not trained on."
 
 
 def _further(sentences: Mapping[str, str]) -> list[str]:

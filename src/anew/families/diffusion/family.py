@@ -47,6 +47,7 @@ class Diffusion(DiffusionModel):
     Sampling: ClassVar[type] = DiffusionSampling
     wins: ClassVar[float] = 0.75
     learning_exponent: ClassVar[float] = 0.7
+    min_batch_size: ClassVar[int | None] = 16
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
     rationale: ClassVar[str] = "on most data that was measured, its samples came closest to real ones in the same time"

@@ -26,6 +26,10 @@ export function fillPanel(play) {
   let mask = new Uint8Array(width * height).fill(1);
   /** @type {{samples: string, image: HTMLImageElement} | null} */
   let source = null;
+  /** Whether Fill in was pressed before the image was there, and waits for it. */
+  let isAwaited = false;
+  /** Of the image that is on its way; null if none is. @type {AbortSignal | null} */
+  let coming = null;
   const redraw = () => {
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     pen.imageSmoothingEnabled = false;
@@ -60,6 +64,8 @@ export function fillPanel(play) {
   const start = async () => {
     const signal = play.begin();
     mask.fill(1);
+    coming = signal;
+    isAwaited = false;
     source = null; // and nothing of it is left if the new one is refused
     fill(results);
     redraw();
@@ -68,16 +74,28 @@ export function fillPanel(play) {
       await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
         if (!event.samples) return;
         const image = new Image();
-        image.onload = () => { source = { samples: event.samples, image }; redraw(); status.textContent = "Paint over the part to fill in."; };
+        image.onload = () => {
+          source = { samples: event.samples, image };
+          coming = null;
+          redraw();
+          status.textContent = "Paint over the part to fill in.";
+          if (isAwaited) fillIn();
+        };
         image.src = event.items[0].src;
       });
     } catch (error) {
+      if (coming === signal) coming = null;
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
   const fillIn = async () => {
-    if (!source) return;
     if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
+    if (!source && !coming) return; // it was refused, which the status says
+    if (!source) {
+      isAwaited = true;
+      status.textContent = "Generating an image to start from; then it is filled in...";
+      return;
+    }
     await showFilled(play, { n: 6, samples: source.samples, mask: packed(mask) }, results, status, "Six ways to fill it in; another seed gives others.");
   };
   start();

@@ -130,9 +130,9 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     result.add(evaluation.scores())
     result.notes += [note.sentence for note in evaluation.notes if not note.is_out_of_time]
     result.out_of_time = [note.subject for note in evaluation.notes if note.is_out_of_time]
-    result.no_interpolation = _no_interpolation(model)
     if not is_grid:
         return
+    result.no_interpolation = _no_interpolation(model)
     result.players, result.real_players = _players(evaluation)
     n = max(len(result.samples), REAL)
     pictures = data.modality.pictures

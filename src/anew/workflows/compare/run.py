@@ -31,7 +31,7 @@ from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import CopyingSummary, RunResult, leave_out_uncommon
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import check_budget, longest_training
-from anew.planning.choose import FamilyChoice, choose_family, settings_of, train_config_of
+from anew.planning.choose import FamilyChoice, check_modality, choose_family, settings_of, train_config_of
 from anew.planning.context import RunContext
 from anew.planning.planner import scale_of
 from anew.runs.folder import RunFolder
@@ -160,10 +160,17 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
     device = World().on(train_config_of(request).device).device.type
     # The same as of trainings, so that they need not read again what is read here
     size = DataBudget(request.budget, 0, 0, torch.get_num_threads(), device)
+
+    def modality_settings(modality: str) -> dict[str, object]:
+        owner = load_modality(modality)
+        for entry in entries:
+            check_modality(entry.family, owner)  # reading the data takes time
+        return settings_of(request.settings, modality, owner.Config)
+
     data = Dataset.open(
         request.data,
         modality=request.modality,
-        settings=lambda name: settings_of(request.settings, name, load_modality(name).Config),
+        settings=modality_settings,
         seed=request.seed,
         size=size,
         columns=ColumnChoice.of(request.settings),

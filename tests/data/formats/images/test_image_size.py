@@ -72,6 +72,9 @@ def test_how_many_sprites_shrink_and_what_keeps_them_is_said() -> None:
     note = next(note for note in modality.remarks() if "differ in size" in note)
     assert "canvas of 32x24; 3 of the 9 looked at are larger and scaled down, to fit" in note
     assert "size=80x60 keeps more" in note
+    large = [Item(str(i), np.full((side, 80, 4), i, dtype=np.uint8)) for i, side in enumerate([60, 70, 80])]
+    modality.fit(large, DataBudget(60.0, 3, 10_000), ())
+    assert "; all looked at are larger and scaled down" in " ".join(modality.remarks())
 
 
 def test_real_items_take_the_size_of_smaller_samples() -> None:

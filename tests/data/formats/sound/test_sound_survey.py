@@ -139,11 +139,23 @@ def test_of_files_that_lose_much_it_is_told_what_learns_whole_ones() -> None:
     kept = f"seconds={usual:.2g} learns whole files"
     plain, trimmed = (describe_files(headers, shape, None, trims=trims)[-1] for trims in (False, True))
     assert plain == (
-        f"Files of about {usual:.2g} s are one clip each: their loudest {shape.seconds:.2f} s, and the rest is left out (3 of the 3 "
-        f"files that were looked at; {kept})."
+        f"Files of about {usual:.2g} s are longer than a clip: their loudest {shape.seconds:.2f} s are learned, and the rest is left "
+        f"out (3 of the 3 files that were looked at); {kept}."
     )
-    assert (
-        "one clip each, if they are longer once silence is trimmed: their loudest" in trimmed and f"({kept})" in trimmed
+    assert trimmed == (
+        f"Files of about {usual:.2g} s are longer than a clip: unless they are shorter without the silence at both ends, their loudest "
+        f"{shape.seconds:.2f} s are learned, and the rest is left out; {kept}."
+    )
+
+
+def test_long_files_among_those_looked_at_are_not_said_to_be_those_of_all_data() -> None:
+    """Of 43 files of 1.5 s and more were spoken of: those of 256 files; 133 files of all were so long."""
+    shape = Shape(RATE, 128, 512, 48, 48)
+    headers = [Header(RATE, 1, round(seconds * shape.seconds * RATE)) for seconds in (3.0, 3.0, 0.9)]
+    contents = [Contents(header, True, 0.0) for header in headers]
+    note = next(note for note in describe_files(headers, shape, None, contents) if note.startswith("Of "))
+    assert note.startswith(
+        f"Of 2 files of {2 * shape.seconds:.1f} s and more among the 3 that were looked at, 2 hold a single sound"
     )
 
 

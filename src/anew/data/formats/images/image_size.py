@@ -134,7 +134,8 @@ def size_notes(
     fitted = f"{FITTING[frame]} {_by(chosen)}"
     if usual is None:
         because = f", {reason}" if reason else ""
-        scaled = f"; {shrunk:,} of the {len(sizes):,} looked at are larger and scaled down" if shrunk else ""
+        count = "all" if shrunk == len(sizes) else f"{shrunk:,} of the {len(sizes):,}"
+        scaled = f"; {count} looked at are larger and scaled down" if shrunk else ""
         return [f"{plural.capitalize()} differ in size ({span}): each is {fitted}{scaled}{because}."]
     count, verb = f"{len(odd):,} of the {len(sizes):,} {plural} looked at", "is" if len(odd) == 1 else "are"
     others = "has another size" if len(odd) == 1 else "have other sizes"

@@ -243,7 +243,6 @@ def describe_files(
     """
     budget = budget or DataBudget(None, 0, 0)
     reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
-    stereo = " of stereo" if shape.channels == 2 else ""
     longest = max((header.seconds for header in headers), default=0.0)
     rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
     if shape.is_signal:
@@ -252,7 +251,7 @@ def describe_files(
         reason = reason if usual > shape.seconds else ""
     else:
         form = f"as {shape.bands} bands x {shape.frames} frames"
-    notes = [f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, {form}{reason}."]
+    notes = [f"Clips are {shape.seconds:.2f} s{rounded} at {shape.rate:,} Hz, {form}{reason}."]
     surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
     rates = [h.rate for h in headers if h.rate != shape.rate]
     if rates and shape.is_signal and not is_rate_asked:
@@ -329,7 +328,10 @@ def _describe_cutting(
     shorter = [h.seconds for h in headers if h.seconds > shape.seconds and not is_long(h, shape)]
     least = f"{MIN_CLIPS_TO_CUT * shape.seconds:.1f} s"
     if has_singles(contents, shape) and can_hear(headers, shape, budget):
-        notes += _describe_one_clip(contents, shape, num_long, least)
+        among = f" among the {len(headers):,} that were looked at" if len(headers) > num_long else ""
+        notes += _describe_one_clip(
+            contents, shape, f"Of {plural(num_long, 'file')} of {least} and more{among}", num_long, least
+        )
     elif num_long:
         notes.append(f"Files of {least} and more are cut into clips ({num_long} of {surveyed}).")
         if has_singles(contents, shape):
@@ -344,10 +346,10 @@ def _describe_cutting(
         count = "" if trims else f"{len(shorter)} of {surveyed}"
         usual = float(np.median(shorter))
         if usual > MAX_LITTLE * shape.seconds:
-            kept = "; ".join(text for text in (count, f"seconds={usual:.2g} learns whole files") if text)
+            unless = "unless they are shorter without the silence at both ends, " if trims else ""
             notes.append(
-                f"Files of about {usual:.2g} s are one clip each{f', if they are longer{when}' if trims else ''}: their loudest "
-                f"{shape.seconds:.2f} s, and the rest is left out ({kept})."
+                f"Files of about {usual:.2g} s are longer than a clip: {unless}their loudest {shape.seconds:.2f} s are learned, and "
+                f"the rest is left out{f' ({count})' if count else ''}; seconds={usual:.2g} learns whole files."
             )
         else:
             counted = f" ({count})" if count else ""
@@ -357,20 +359,20 @@ def _describe_cutting(
     return notes
 
 
-def _describe_one_clip(contents: Sequence[Contents], shape: Shape, num_long: int, least: str) -> list[str]:
+def _describe_one_clip(contents: Sequence[Contents], shape: Shape, files: str, num_long: int, least: str) -> list[str]:
     """Sentences on long files of which each is one clip.
 
     Args:
         contents: What those hold that were decoded.
         shape: The shape of clips.
-        num_long: Number of all long files.
+        files: The long files that were looked at, the beginning of a sentence.
+        num_long: Their number.
         least: Length of the shortest long file, with its unit.
     """
     notes = []
     heard = [content for content in contents if is_long(content.header, shape)]
     singles = [content.header for content in heard if content.is_single]
     num_short = sum(content.is_short for content in heard)
-    files = f"Of {plural(num_long, 'file')} of {least} and more"
     listened = f"{len(heard):,} were listened to, and " if len(heard) < num_long else ""
     of_them = " of them" if listened else ""
     if singles:
