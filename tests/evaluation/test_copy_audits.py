@@ -204,6 +204,13 @@ def test_audits_go_on_where_those_of_a_shorter_time_ended(
     assert tried[num_tried] > max(tried[:num_tried]) and len(read) == num_read
     # Once all are compared as thumbnails, they are compared thoroughly, and a first audit says how long that takes.
     assert tried[num_tried:] == [(100, 1600), (64, 128), (100, 1600)] and "thumbnails" not in results[-1].scope
+    assert not further.may_compare_thoroughly
+    coarse = IMAGE(replace(inputs, seconds=1.5))
+    assert "thumbnails" in list(coarse.copy_tests())[-1].scope and coarse.may_compare_thoroughly
+    with_more = IMAGE(replace(inputs, samples=pictures(140, 5), seconds=1.5))
+    with_more.continue_audits(coarse)
+    (*_, last) = with_more.copy_tests()
+    assert last.samples == 140 and "thumbnails" in last.scope
     no_time = IMAGE(replace(inputs, seconds=0.01))
     no_time.continue_audits(first)
     assert list(no_time.copy_tests()) == []

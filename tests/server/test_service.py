@@ -18,10 +18,10 @@ def test_numbers_that_json_lacks_end_a_stream_with_an_error() -> None:
         yield {"logprob": float("nan")}
         yield {"logprob": -1.0}
 
-    async def read() -> list[str]:
+    async def read() -> list[bytes]:
         answer: Any = event_stream(values(), "data: [DONE]\n\n")
         return [event async for event in answer.body_iterator]
 
     first, error, last = asyncio.run(read())
-    assert first == 'event: piece\ndata: {"type": "piece", "logprob": -0.5}\n\n' and last == "data: [DONE]\n\n"
-    assert "not finite numbers" in json.loads(error.removeprefix("data: "))["error"]["message"]
+    assert first == b'event: piece\ndata: {"type": "piece", "logprob": -0.5}\n\n' and last == b"data: [DONE]\n\n"
+    assert "not finite numbers" in json.loads(error.removeprefix(b"data: "))["error"]["message"]

@@ -91,7 +91,10 @@ class ComparedTexts:
         Near-duplicate texts share it, too. Where a part has fewer than MIN_COUNTED_TEXTS texts, each piece counts by itself.
         """
         keys_of = self._inputs.near_duplicate_groups or equal_keys
-        return keys_of([self._owners.get(piece, piece) for piece in pieces])
+        owners = [self._owners.get(piece, piece) for piece in pieces]
+        different = list(dict.fromkeys(owners))  # a long text is read once, not for each of its pieces
+        keys = dict(zip(different, keys_of(different), strict=True))
+        return [keys[owner] for owner in owners]
 
     def texts(self, part: str) -> tuple[list[str], ...]:
         """The texts of a part; of beginnings first as many as there are of each part, then others."""

@@ -32,7 +32,7 @@ class AuditSeries(Generic[ItemT]):
         is_memory_full: Whether memory holds no more than are in the pool.
         compared: Size of the largest audit that ended.
         thorough: How items are compared once all were compared coarsely; None if they are compared so already.
-        is_second: Whether all were compared coarsely, so only an audit of all items says more.
+        num_coarse: Number of samples if all items were compared coarsely, so only a thorough audit of all says more; else 0.
     """
 
     schedule: AuditSchedule = field(default_factory=lambda: AuditSchedule(0))
@@ -43,7 +43,12 @@ class AuditSeries(Generic[ItemT]):
     is_memory_full: bool = False
     compared: AuditSize | None = None
     thorough: ItemType[ItemT] | None = None
-    is_second: bool = False
+    num_coarse: int = 0
+
+    @property
+    def may_be_thorough(self) -> bool:
+        """Whether all items were compared coarsely, and not thoroughly yet."""
+        return self.num_coarse > 0 and (self.compared is None or self.compared.num_real < self.max_real)
 
     def begin(self, n_samples: int, seconds: float) -> AuditSize | None:
         """The size of the first audit, or of the one that follows those that ended; None if time is too short for one that proves more.
@@ -61,16 +66,16 @@ class AuditSeries(Generic[ItemT]):
     def next(self, seconds: float) -> AuditSize | None:
         """The size of the audit that follows those that ended; None if time is too short for one that proves more."""
         size = self.schedule.next(max(seconds, 0.0), self.available, self.max_real)
-        return None if self.is_second and size is not None and size.num_real < self.max_real else size
+        return None if self.num_coarse and size is not None and size.num_real < self.max_real else size
 
     def add(self, size: AuditSize, seconds: float, n_held: int, *, controls: bool) -> None:
         """Record an audit that ended. n_held: number of items in the pool; for the others see `AuditSchedule.add`."""
         self.schedule.add(size, seconds, self.reading / n_held, controls=controls)
         self.compared = size
 
-    def begin_again(self) -> None:
-        """Compare the same items once more, thoroughly."""
-        self.thorough, self.compared, self.is_second = None, None, True
+    def begin_again(self, num_coarse: int) -> None:
+        """Compare the same items once more: thoroughly if that many samples were compared coarsely, coarsely if that is 0."""
+        self.thorough, self.compared, self.num_coarse = None, None, num_coarse
 
 
 class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
@@ -97,6 +102,11 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
     def continue_audits(self, earlier: CopyAudits[ItemT]) -> None:
         """Go on from the audits of another evaluation of these samples, or of some of them: what they cost is known, and what they read."""
         self._series, self.item_type = earlier._series, earlier.item_type
+
+    @property
+    def may_compare_thoroughly(self) -> bool:
+        """Whether all items were compared for copies, but coarsely, so that more time might show more."""
+        return self._series.may_be_thorough
 
     @abstractmethod
     def report_item(self, item: ItemT) -> ReportItem:
@@ -198,12 +208,14 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             n_all: Number of samples.
         """
         series, result, compared = self._series, None, FIRST_AUDIT
+        if n_all > series.num_coarse > 0:
+            series.begin_again(0)  # there are further samples
         size = series.begin(n_all, self.total_clock.remaining())
         while size is not None:
             pool = self._read_pool(size, pool_of)
             if not pool.train:
                 return
-            if series.compared is None and not series.is_second:
+            if series.compared is None and not series.num_coarse:
                 self._compare_coarsely(pool)
             begin, n_held = self.total_clock.spent(), self.pool_size(pool)
             max_items = None if n_held <= size.num_real else size.num_real
@@ -211,7 +223,7 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             audited = self.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
             seconds, size = self.total_clock.spent() - begin, size.within(audited.samples, n_held)
             # A second trial says nothing but how long the audit of all items takes
-            if not (is_trial and series.is_second):
+            if not (is_trial and series.num_coarse):
                 result, compared = replace(audited, shortened=audited.shortened or is_trial), size
                 yield with_limit_reason(result, "memory" if series.is_memory_full else "time")
             assert self.item_type is not None
@@ -219,7 +231,7 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             series.add(size, seconds, n_held, controls=not is_trial)
             if series.thorough is not None and size == AuditSize(n_all, series.max_real):
                 self.item_type = series.thorough
-                series.begin_again()
+                series.begin_again(n_all)
                 size = series.begin(n_all, self.total_clock.remaining())
             else:
                 size = series.next(self.total_clock.remaining())

@@ -110,7 +110,7 @@ class Service:
 def event_stream(values: AsyncGenerator[Json, None], last: str = "") -> Response:
     """A response of server-sent events, where an error is the last value. last: what follows it."""
 
-    async def events() -> AsyncIterator[str]:
+    async def events() -> AsyncIterator[bytes]:
         try:
             async with aclosing(values):
                 async for value in values:
@@ -122,15 +122,16 @@ def event_stream(values: AsyncGenerator[Json, None], last: str = "") -> Response
         except ClientGoneError:
             return
         if last:
-            yield last
+            yield last.encode()
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-def _event(value: Json) -> str:
+def _event(value: Json) -> bytes:
     """An event, named by the "type" of its value. RunError for one with NaN or an infinite number, of which JSON has none."""
     name = f"event: {value['type']}\n" if "type" in value else ""
     try:
-        return f"{name}data: {json.dumps(value, allow_nan=False)}\n\n"
+        data = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except ValueError:
         raise RunError(NOT_FINITE) from None
+    return f"{name}data: {data}\n\n".encode(errors="replace")

@@ -71,7 +71,8 @@ def few_held_out(data: Dataset) -> list[str]:
     if "test" in data.carved or held_out >= MIN_FOR_GOOD:
         return []
     return [
-        f"a yes to Close? and Varied? needs about {USUALLY_ENOUGH_ITEMS} held-out items, and there {are(held_out)} {held_out:,}"
+        f"a yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out items, usually about {USUALLY_ENOUGH_ITEMS}, and there "
+        f"{are(held_out)} {held_out:,}"
     ]
 
 

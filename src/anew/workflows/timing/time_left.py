@@ -81,7 +81,10 @@ def measure_in_time_left(
     )
     lacks_scores = may_lack_scores and (bool(measurements.unmeasured) or is_few)
     lacks_copies = evaluation.item_type is not None and (
-        measurements.copies is None or measurements.copies.limited_by == "time" or has_further_samples
+        measurements.copies is None
+        or measurements.copies.limited_by == "time"
+        or has_further_samples
+        or evaluation.may_compare_thoroughly
     )
     if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
         return None
