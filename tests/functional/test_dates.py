@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
-from anew.functional.dates import DateFormat, date_format
+from anew.functional import dates
+from anew.functional.dates import DATES, PATTERNS, TIMES, DateFormat, date_format
 
 DAY = timedelta(days=1)
 LEAP_DAY = float(date(2024, 2, 29).toordinal())
@@ -18,6 +19,8 @@ LEAP_DAY = float(date(2024, 2, 29).toordinal())
         ("", "2024-02-29", LEAP_DAY),
         ("", "2024-02-29T12:00:00Z", LEAP_DAY + 0.5),
         ("", "2024-02-29 06:00", LEAP_DAY + 0.25),
+        ("", "2024-02-29 06:00:00,750", LEAP_DAY + 0.25 + 0.75 / 86_400),  # log files of Python
+        ("", "2024-02-29T06:00:00.750000Z", LEAP_DAY + 0.25 + 0.75 / 86_400),
         ("", "2023-02-29", None),
         ("", "20240229", None),
         ("%Y%m%d", "20240229", LEAP_DAY),
@@ -30,11 +33,29 @@ LEAP_DAY = float(date(2024, 2, 29).toordinal())
         ("%B %d, %Y", "February 29, 2024", LEAP_DAY),
         ("%H:%M", "18:00", 0.75),
         ("%H:%M", "24:00", None),
+        ("%H:%M:%S", "18:00:00.5", 0.75 + 0.5 / 86_400),
+        ("%H:%M", "18:00.5", None),
         ("%d.%m.%Y", "", None),
     ],
 )
 def test_days(pattern: str, field: str, number: float | None) -> None:
     assert DateFormat(pattern).number(field) == number
+
+
+def test_a_time_of_day_may_follow_dates_that_have_none() -> None:
+    moment = datetime(2024, 2, 29, 18, 30)
+    for pattern in (f"{day} {time}" for day in DATES for time in TIMES):
+        assert DateFormat(pattern).number(moment.strftime(pattern)) == LEAP_DAY + (18.5 / 24)
+        assert pattern in PATTERNS
+    assert all(pattern.count("%H") + pattern.count("%I") <= 1 for pattern in PATTERNS)
+
+
+def test_long_fields_are_not_remembered() -> None:
+    before = dates._days_of_short.cache_info().misses
+    assert date_format(["2024-02-29 " + "word " * 20] * 60) is None
+    assert dates._days_of_short.cache_info().misses == before
+    longest = [f"Wednesday, {i % 30 + 1} September 2020 11:59:59.123456 PM" for i in range(60)]
+    assert max(map(len, longest)) < dates.MAX_LENGTH
 
 
 def test_the_score_of_a_match_is_no_time_of_day() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, datetime, timedelta
 from random import Random
 from uuid import UUID
 
 import pytest
 
-from anew.functional.key_fields import KeyField, are_used_up, find_key_fields, hardly_repeat
+from anew.functional.key_fields import AMOUNT, SEXAGESIMAL, KeyField, are_used_up, find_key_fields, hardly_repeat
 
 COLOURS = ("red", "green", "blue")
 CODES = [i * 7919 % 100_003 for i in range(400)]
@@ -105,6 +106,19 @@ def test_dates_are_no_keys(pattern: str) -> None:
         [f"{price:,.2f} €".translate(str.maketrans(",.", ".,")) for price in PRICES],
         [f"{round(1_000 * price):,}" for price in PRICES],
         [f"{price:.3f}kg" for price in PRICES],
+        [f"{price:.3f} metres" for price in PRICES],
+        [f"{price:.3f} km/h" for price in PRICES],
+        [f"US$ {price:,.2f}" for price in PRICES],
+        [f"${1_000 + price % 9_000:,.2f}" for price in PRICES],  # all of one length
+        [f"{10 + price % 90:.5f}" for price in PRICES],
+        [f"{moment:%H:%M:%S}.{i % 1_000:03d}" for i, moment in enumerate(MOMENTS)],
+        [f"{moment:%Y-%m-%d %H:%M:%S},{i % 1_000:03d}" for i, moment in enumerate(MOMENTS)],
+        [f"{moment:%m/%d/%Y %I:%M:%S}.{i:07d} {moment:%p}" for i, moment in enumerate(MOMENTS)],
+        [f"{moment.minute}:{moment.second:02d}.{i % 1_000:03d}" for i, moment in enumerate(MOMENTS)],
+        [
+            f"{moment.minute}°{moment.second:02d}'{price % 60:.2f}\""
+            for moment, price in zip(MOMENTS, PRICES, strict=True)
+        ],
     ],
     ids=lambda values: values[0],
 )
@@ -128,6 +142,39 @@ def test_numbers_of_rows_times_and_amounts_are_no_keys(values: list[str]) -> Non
 )
 def test_codes_are_keys(values: list[str]) -> None:
     assert is_key(values)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "{0}.{1}.{2:.2}",  # articles
+        "{0} {1} {2}",  # firms
+        "+49 {0} {1} {2}",  # telephones
+        "AB-{0:.2}.{1}{2:.1}",
+        "{0:.2}.{1}{2:.2}",  # libraries and museums
+    ],
+)
+def test_codes_with_the_marks_of_numbers_are_keys(spelling: str) -> None:
+    """Telephone numbers of a table were taken for amounts, so that samples with those of training records were not noticed."""
+    groups = [[f"{RANDOM.randrange(1_000):03d}" for _ in range(3)] for _ in range(1_200)]
+    assert is_key([spelling.format(*row) for row in groups])
+
+
+def test_amounts_are_read_in_linear_time() -> None:
+    started = time.perf_counter()
+    n = 40_000
+    texts = [
+        "1.5" + "-" * n + "x4",
+        "-" * n + "x",
+        "." * n + "x",
+        "EUR" + " " * n + "x",
+        "1.5" + "x" * n + "4",
+        "1" * n,
+        "1,111" * n,
+    ]
+    for text in texts:
+        assert AMOUNT.fullmatch(text) is None and SEXAGESIMAL.fullmatch(text) is None
+    assert time.perf_counter() - started < 1.0  # with a square, a minute
 
 
 @pytest.mark.parametrize("spelling", ["{}", "{}.", "no. {:05}", '{{"id": {}'], ids=["plain", "dot", "name", "JSON"])

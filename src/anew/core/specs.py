@@ -6,7 +6,7 @@ Legend for shapes: B examples, n samples, L tokens, C channels, T frames, H rows
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -186,17 +186,20 @@ class PromptEnding:
     """What may stand at the end of a prompt in the place of its last ids, so that its text stays.
 
     Attributes:
-        num_ids: How many of the last ids are drawn again.
+        replaced: The last ids, which are drawn again.
         sequences: Sequences of ids, none of which begins with another one; those that are drawn begin with one of them.
     """
 
-    num_ids: int
+    replaced: tuple[int, ...]
     sequences: tuple[tuple[int, ...], ...]
 
-    @property
-    def longest(self) -> int:
-        """Ids of the longest sequence."""
-        return max(map(len, self.sequences))
+    def num_known(self, drawn: Sequence[int]) -> int:
+        """How many of the ids drawn in place of the last ones are not new; the most that can be while they are no whole sequence.
+
+        The last id of a sequence is new, since its text goes on after that of the prompt, except in the prompt's own."""
+        drawn = tuple(drawn)
+        whole = [sequence for sequence in self.sequences if drawn[: len(sequence)] == sequence]
+        return max(len(sequence) - (sequence != self.replaced) for sequence in whole or self.sequences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +219,9 @@ class Condition:
     ending: PromptEnding | None = None
 
     @property
-    def num_known(self) -> int:
-        """For Tokens, how many ids stand before those that are new: an ending may have more ids than those in its place."""
-        ending = self.ending
-        return self.x.shape[-1] - (0 if ending is None else ending.num_ids - ending.longest + 1)
+    def num_kept(self) -> int:
+        """For Tokens, how many ids of x stay as they are."""
+        return self.x.shape[-1] - (0 if self.ending is None else len(self.ending.replaced))
 
 
 @runtime_checkable

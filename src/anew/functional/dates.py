@@ -10,9 +10,8 @@ from functools import lru_cache
 
 ISO = ""  # instead of a pattern: what `datetime.fromisoformat` takes, with or without a time
 TIMES = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+# Each may be followed by a blank and a time of day
 DATES = (
-    "%Y%m%d",
-    "%Y-%m",
     "%Y/%m/%d",
     "%Y.%m.%d",
     "%d.%m.%Y",
@@ -32,16 +31,18 @@ DATES = (
     "%a, %d %b %Y",
     "%A, %d %B %Y",
     "%A, %B %d, %Y",
-    "%a %b %d %H:%M:%S %Y",
-    "%d/%b/%Y:%H:%M:%S",
 )
-PATTERNS = (ISO, *TIMES, *DATES, *(f"{date} {time}" for date in DATES[2:-2] for time in TIMES))
+# No time follows: other numbers would be taken for these, or they have one
+COMPLETE = ("%Y%m%d", "%Y-%m", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S")
+PATTERNS = (ISO, *TIMES, *COMPLETE, *DATES, *(f"{date} {time}" for date in DATES for time in TIMES))
+MAX_LENGTH = 64  # characters of a date: the longest one of these patterns has 41, and fractions of a second follow
 YEARS = range(1000, 2200)  # of digits alone that are dates: others are numbers
 TRIED = 40  # fields by which patterns are tried first; chosen
 # Least shares of dates among those, and among all fields (others may be frequent values: "never")
 LIKELY, DATED = 0.3, 0.5
 
-_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?")
+_FRACTION = re.compile(r"(?<=:\d\d:\d\d)[.,](\d+)")  # of a second, to any number of digits
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _ONE_DIGIT = re.compile(r":\d(?!\d)")  # a score such as 3:2, which is not a time of day
 
@@ -76,12 +77,19 @@ def _share(fields: Sequence[str], pattern: str) -> float:
     return sum(_days(field, pattern) is not None for field in fields) / max(len(fields), 1)
 
 
-@lru_cache(maxsize=200_000)
 def _days(field: str, pattern: str) -> float | None:
     """The days since the year 1, or since midnight; None for what is not written so: zeros before numbers, and case, may differ."""
     text = field.strip()
+    # What is remembered stays in memory, and a field of text may be long
+    return _days_of_short(text, pattern) if len(text) <= MAX_LENGTH else None
+
+
+@lru_cache(maxsize=200_000)
+def _days_of_short(text: str, pattern: str) -> float | None:
     if not any(map(str.isdigit, text)) or _ONE_DIGIT.search(text):
         return None
+    fraction = _FRACTION.search(text)
+    text = _FRACTION.sub("", text, count=1)
     try:
         if pattern == ISO:
             value = datetime.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
@@ -93,7 +101,8 @@ def _days(field: str, pattern: str) -> float | None:
         return None
     if text.isdigit() and value.year not in YEARS:
         return None
-    time = (value.hour * 3600.0 + value.minute * 60.0 + value.second + value.microsecond / 1e6) / 86_400.0
+    seconds = value.hour * 3600.0 + value.minute * 60.0 + value.second
+    time = (seconds + (float(f"0.{fraction[1]}") if fraction else 0.0)) / 86_400.0
     return time if pattern in TIMES else value.toordinal() + time
 
 

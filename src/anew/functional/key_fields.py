@@ -24,12 +24,18 @@ MAX_REPEATED = 0.01
 # Records that count as repeated besides those that are, so that fewer than 300 never show a key: at 95%, none of n says that the
 # probability is below 3 / n
 PSEUDO_REPEATS = 3
-# Measurements and sums of money, perhaps with a unit of up to three letters: they are different in most records because they are
-# exact, and two records may have the same one by chance
-AMOUNT = re.compile(
-    r"\W*(?:[^\W\d_]{1,3}\W+)?(?:\d*[.,]\d+(?:e[-+]?\d+)?|\d{1,3}(?:[.,' ]\d{3})+(?:[.,]\d{1,2})?)\W*[^\W\d_]{0,3}\W*",
-    re.IGNORECASE,
+# Measurements and sums of money, perhaps with a unit: they are different in most records because they are exact, and two records may
+# have the same one by chance. All groups of three digits are divided by the same mark, and the decimal mark is another one. What may be
+# left out is left out together with the characters around it, so that the time is linear in their number
+_NUMBER = r"\d{1,3}(?P<mark>[.,'’ \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*(?P<decimals>(?!(?P=mark))[.,]\d+)?|\d*[.,]\d+(?:e[-+]?\d+)?"
+_UNIT_BEFORE, _UNIT_AFTER = r"(?:[^\W\d_]{1,3}\.?(?=[\s$€£¥])\W*)?", r"(?:[^\W\d_]+(?:/[^\W\d_]+)?\W*)?"
+AMOUNT = re.compile(rf"\W*{_UNIT_BEFORE}(?P<number>{_NUMBER})\W*{_UNIT_AFTER}", re.IGNORECASE)
+# Durations (`1:32.608`) and angles (`51°03'12.40"N`), which are measurements, too
+SEXAGESIMAL = re.compile(
+    r"[-+]?(?:\d+(?::\d\d){1,2}[.,]\d+|\d{1,3} ?° ?\d{1,2}(?:[.,]\d+)? ?['′’] ?(?:\d{1,2}(?:[.,]\d+)? ?[\"″”]?)?) ?[NSEWO]?"
 )
+MIN_CODE_GROUPS = 3  # of digits, by which numbers of one length are codes, as those of telephones and firms; chosen
+_DIGIT, _DIGITS, _PADDED = re.compile(r"\d"), re.compile(r"\d+"), re.compile(r"0\d")
 # What may stand around a date: it is cut off where all values have it
 _BEFORE_DATE, _AFTER_DATE = re.compile(r".*[^\w.,:/+ -]", re.DOTALL), re.compile(r"[^\w.,:/+ -].*", re.DOTALL)
 # Share of the values that could be there from which on those that are there are used up: most new records that are like the data have
@@ -99,8 +105,20 @@ def are_used_up(values: Sequence[str]) -> bool:
 def _may_be_keys(values: Sequence[str | None]) -> bool:
     """Whether some values of a field could be keys, and are no dates, times or amounts."""
     texts = [(value or "").strip(' "') for value in values]
-    are_amounts = 2 * sum(AMOUNT.fullmatch(text) is not None for text in texts) > len(texts)
-    return hardly_repeat(values) and not are_amounts and not _are_dates(_thinned(texts, MAX_DATES))
+    return hardly_repeat(values) and not _are_amounts(texts) and not _are_dates(_thinned(texts, MAX_DATES))
+
+
+def _are_amounts(texts: Sequence[str]) -> bool:
+    """Whether most texts are amounts, and not codes that look like them: all of one shape, with zeros before them or in groups only."""
+    amounts = [amount for text in texts if (amount := AMOUNT.fullmatch(text)) is not None]
+    num_others = sum(SEXAGESIMAL.fullmatch(text) is not None for text in texts)
+    if 2 * (len(amounts) + num_others) <= len(texts):
+        return False
+    if len({_DIGIT.sub("0", amount[0]) for amount in amounts}) != 1:
+        return True
+    are_padded = any(_PADDED.match(amount["number"]) for amount in amounts)
+    are_groups = amounts[0]["mark"] is not None and amounts[0]["decimals"] is None
+    return not are_padded and not (are_groups and len(_DIGITS.findall(amounts[0]["number"])) >= MIN_CODE_GROUPS)
 
 
 def _are_dates(values: Sequence[str]) -> bool:

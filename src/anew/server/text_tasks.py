@@ -142,15 +142,16 @@ class GrowingText:
         self.end_id = model.item_spec.special.get("end", -1)  # type: ignore[union-attr]
         self.num_ids = self.modality.tokenizer.size
         self.prompt: list[int] = task.request.prompt.tolist()
-        self.num_known = task.request.condition.num_known
         self.can_stream = task.request.streams and self.modality.grows_forwards(self.prompt)
-        ending = task.request.ending
-        self.ids: list[int] = self.prompt[: len(self.prompt) - (0 if ending is None else ending.num_ids)]
+        self.num_kept = task.request.condition.num_kept
+        self.num_known = len(self.prompt)  # as far as the ids tell; see `PromptEnding.num_known`
+        self.ids: list[int] = self.prompt[: self.num_kept]
         self.num_read = len(self.prompt) if not task.request.reads_prompt else 0
         self.log_probs: list[TokenLogProb] = []
         self.num_sent = 0  # characters
         self.sent_at = 0.0
         self._finished = False
+        self._has_prompt = False  # whether the text of the ids has all of the prompt's
 
     @property
     def is_finished(self) -> bool:
@@ -172,12 +173,23 @@ class GrowingText:
             self.finish()
         if is_prompt or self._finished:
             return
-        self.ids.extend(row[len(self.ids) :].tolist())
+        for token in row[len(self.ids) :].tolist():
+            self._append(token)
+            if token == self.end_id or self.num_new >= self.request.max_tokens:
+                break
         has_ended = self.ids[-1] == self.end_id
         if has_ended or self.num_new >= self.request.max_tokens:
             self.finish("stop" if has_ended else "length")
         elif self.request.stops or self.can_stream:
             self._send_or_stop()
+
+    def _append(self, token: int) -> None:
+        self.ids.append(token)
+        ending = self.request.ending
+        if ending is not None and not self._has_prompt:
+            drawn = self.ids[self.num_kept :]
+            self.num_known = self.num_kept + ending.num_known(drawn)
+            self._has_prompt = tuple(drawn) in ending.sequences
 
     def _send_or_stop(self) -> None:
         """From time to time, search for a stop and send the text that no further token can change."""

@@ -266,9 +266,7 @@ def text_token_events(model: Model, options: SampleOptions, max_tokens: int) -> 
     end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
     cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
     num_read = 0
-    num_prompt = 0 if condition is None else condition.x.shape[-1]
-    if condition is not None and condition.ending is not None:
-        num_prompt -= condition.ending.num_ids
+    num_prompt = 0 if condition is None else condition.num_kept
     for draft in family.sample_tokens(request, [(options.seed, 0)], reads_prompt=True):
         row, weights = draft.ids[0], draft.weights[0]
         if len(row) <= num_read:

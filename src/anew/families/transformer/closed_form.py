@@ -20,9 +20,8 @@ from anew.families.transformer.sweep_sequences import (
     thinned_sequences,
 )
 
-MAX_KNOWN_TOKENS = (
-    8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB; 6 MB for each key field
-)
+# Of records that are remembered: some 700,000 short ones, in 3 s and 6 MB; 6 MB for each key field
+MAX_KNOWN_TOKENS = 8_000_000
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 
 

@@ -135,7 +135,7 @@ class Transformer(TransformerParts):
 
     def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         if self.calibrates_drawing:
-            leave_out_recurring_keys(self, request_of)
+            yield from leave_out_recurring_keys(self, request_of)
             yield from calibrate_samples(self, documents, request_of)
 
     # -- score ----------------------------------------------------------------------------------------------------------

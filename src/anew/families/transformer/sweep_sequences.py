@@ -13,9 +13,8 @@ from anew.core.specs import Batch
 
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
-KEPT_SHARE = (
-    0.75  # share that stays whenever there are too many: each time costs a pass over those that are kept; chosen
-)
+# Share that stays whenever there are too many: each time costs a pass over those that are kept; chosen
+KEPT_SHARE = 0.75
 GOLDEN_RATIO = (5**0.5 - 1) / 2  # its multiples, modulo 1, lie more evenly than those of other numbers
 
 

@@ -22,9 +22,9 @@ def test_every_ending_keeps_the_text_of_the_prompt(prompt: str) -> None:
     ending = prompt_ending(TOKENS, ids)
     if ending is None:
         return
-    kept, given_up = ids[: -ending.num_ids], ids[-ending.num_ids :]
+    kept, given_up = ids[: -len(ending.replaced)], ids[-len(ending.replaced) :]
     cut = b"".join(TOKENS.pieces[token] for token in given_up)
-    assert tuple(given_up) in ending.sequences and len(set(ending.sequences)) > 1
+    assert tuple(given_up) == ending.replaced and ending.replaced in ending.sequences and len(set(ending.sequences)) > 1
     for sequence in ending.sequences:
         spelt = b"".join(TOKENS.pieces[token] for token in sequence)
         assert spelt.startswith(cut) and len(spelt) - len(TOKENS.pieces[sequence[-1]]) < len(cut)
@@ -39,7 +39,7 @@ def test_a_blank_gives_way_to_the_tokens_that_texts_have_there(prompt: str, goes
     ending = prompt_ending(TOKENS, ids)
     assert ending is not None
     expected = TOKENS.encode(prompt.rstrip() + goes_on).tolist()
-    following = expected[len(ids) - ending.num_ids :]
+    following = expected[len(ids) - len(ending.replaced) :]
     assert any(tuple(following[: len(sequence)]) == sequence for sequence in ending.sequences)
 
 

@@ -306,6 +306,7 @@ def test_codes_that_most_first_draws_have_are_not_avoided(monkeypatch: pytest.Mo
     monkeypatch.setattr(recurring_keys, "MAX_KNOWN", 0.05)
     next(family.calibrate_drawing([], lambda n, seed: SampleRequest(n)))
     assert not family.known.key_fields and family.known.recurring_fields == (KeyField(" ", 0),)
+    assert not len(family.known.get_buffer("keys"))
     assert "in field 1, although hardly two" in family.remarks()[0]
     assert codes_of(family, 60) != before and known.intersection(codes_of(family, 60))
     other = coded_family(100)[0]
@@ -314,6 +315,36 @@ def test_codes_that_most_first_draws_have_are_not_avoided(monkeypatch: pytest.Mo
     other.load_state_dict(state)
     other.check_state()
     assert other.remarks() == family.remarks()
+
+
+def test_fields_stay_where_there_is_no_time_to_draw_whole_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All were drawn before the caller could stop, which took several seconds for long records."""
+    family = coded_family(350)[0]
+    monkeypatch.setattr(recurring_keys, "MAX_KNOWN", -1.0)
+    monkeypatch.setattr(recurring_keys, "STEPS_BETWEEN", 2)
+    steps = recurring_keys.leave_out_recurring_keys(family, lambda n, seed: SampleRequest(n))
+    assert [next(steps), next(steps)] == [2, 4]
+    assert family.known.key_fields and not family.known.recurring_fields
+    list(steps)
+    assert not family.known.key_fields and family.known.recurring_fields
+
+
+def test_fields_are_left_out_one_after_the_other_with_their_keys() -> None:
+    spellings = [*(bytes([48 + i]) for i in range(10)), b";", b"", b""]
+    known = KnownRecords({"begin": 11, "end": 12}, spellings)
+    random = np.random.default_rng(0)
+    codes = random.choice(100_000, size=(400, 2), replace=False)
+    texts = [f"{i % 7};{first:05d};{i % 9};{last:05d}" for i, (first, last) in enumerate(codes)]
+    known.fit([np.array([11, *(10 if mark == ";" else int(mark) for mark in text), 12]) for text in texts])
+    first, last = known.key_fields
+    assert (first, last) == (KeyField(";", 1), KeyField(";", 3)) and len(known.get_buffer("keys")) == 800
+    rows = np.array([[11, *(10 if mark == ";" else int(mark) for mark in texts[0]), 12]])
+    known.leave_out_fields([first])
+    assert len(known.get_buffer("keys")) == 400 and known.have_known_keys(known.keys_of(rows, rows[:, :1])).all()
+    known.leave_out_fields([last])
+    assert not len(known.get_buffer("keys")) and not known.key_fields
+    assert known.recurring_fields == (first, last)
+    known.check()
 
 
 def test_only_whole_documents_of_the_training_text_are_known() -> None:

@@ -112,7 +112,7 @@ def test_the_end_of_a_prompt_is_drawn_again_as_one_of_its_sequences(
     spec: Tokens, prompt: list[int], max_tokens: int
 ) -> None:
     family = make_family(spec, True)
-    ending = PromptEnding(1, ((4,), (5, 6), (5, 7), (2,)))
+    ending = PromptEnding((4,), ((4,), (5, 6), (5, 7), (2,)))
     condition = Condition(torch.tensor(prompt), ending=ending)
     request = SampleRequest(40, condition=condition, sampling=TransformerSampling(max_tokens=max_tokens))
     drafts = list(family.sample(request, 0))
@@ -121,4 +121,19 @@ def test_the_end_of_a_prompt_is_drawn_again_as_one_of_its_sequences(
     assert (rows[:, :kept] == prompt[:kept]).all()
     drawn = {next(s for s in ending.sequences if tuple(row[kept:])[: len(s)] == s) for row in rows.tolist()}
     assert len(drawn) > 2
-    assert condition.num_known == len(prompt) and drafts[-1].shape[1] <= len(prompt) + max_tokens
+    assert condition.num_kept == kept
+    for row in drafts[-1].tolist():
+        num_known = kept + ending.num_known(row[kept:])
+        num_new = sum(token not in (spec.special.get("end"), sampler.NO_TOKEN) for token in row[num_known:])
+        assert num_new == max_tokens or (num_new < max_tokens and "end" in spec.special)
+
+
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_without_max_tokens_a_record_is_hardly_longer_than_those_of_the_data(is_counted: bool) -> None:
+    family = make_family(Tokens(vocab=9, length=12, special={"begin": 0, "end": 8}, packed=False), is_counted)
+    ending = PromptEnding((4,), ((4,), (5, 6, 7), (5, 1, 3)))
+    # The second prompt leaves no room: one new token follows the longest of its ways to go on
+    for prompt, longest in (([0, 3, 4], 13), ([0, *[3] * 11, 4], 15)):
+        condition = Condition(torch.tensor(prompt), ending=ending)
+        *_, last = family.sample(SampleRequest(20, condition=condition, sampling=TransformerSampling()), 0)
+        assert last.shape[1] <= longest

@@ -46,7 +46,12 @@ def test_the_last_tokens_end_the_character() -> None:
     first = np.zeros(1, dtype=np.int64)
     no_rare = np.zeros(1, dtype=bool)
     begins_long = 0xF1
-    assert [bool(table.allowed(first, num_after, no_rare)[0, begins_long]) for num_after in range(4)] == [0, 0, 1, 1]
+    assert [bool(table.allowed(first, np.array([num_after]), no_rare)[0, begins_long]) for num_after in range(4)] == [
+        0,
+        0,
+        1,
+        1,
+    ]
     assert table.tokens_to_end[3] == 2  # by a token of two bytes and one more
 
 

@@ -40,7 +40,7 @@ def prompt_ending(tokens: TextTokenizer, ids: Sequence[int]) -> PromptEnding | N
         num_shared += 1
         if num_shared == len(own):
             return None
-    return PromptEnding(len(own) - num_shared, tuple(sorted(sequence[num_shared:] for sequence in sequences)))
+    return PromptEnding(own[num_shared:], tuple(sorted(sequence[num_shared:] for sequence in sequences)))
 
 
 def _sequences(tokens: SubWords, word: bytes, starts: Iterable[int]) -> set[tuple[int, ...]]:

@@ -107,7 +107,14 @@ class KnownRecords(FittedBuffers):
         """Let samples have known values in these key fields."""
         if fields:
             kept = [field for field in self.key_fields if field not in fields]
-            self.set_buffers({"fields": _as_rows(kept), "recurring": _as_rows(fields)})
+            keys = self.get_buffer("keys").cpu().numpy()
+            self.set_buffers(
+                {
+                    "fields": _as_rows(kept),
+                    "recurring": _as_rows([*self.recurring_fields, *fields]),
+                    "keys": keys[np.isin(keys % MAX_COLUMNS, [field.column for field in kept])],
+                }
+            )
 
     def known_shares(self, rows: Ints, prompts: Ints) -> dict[KeyField, float]:
         """The share of samples that have the value of a training record in each key field. For the arguments see `keys_of`."""
@@ -231,9 +238,12 @@ def _hash_of_bytes(content: bytes) -> int:
 
 
 def _key_of(field: KeyField, record: str) -> int | None:
-    """Hash of what a record has in a field, and of which field that is; None if it has no such field."""
+    """Hash of what a record has in a field, whose remainder by MAX_COLUMNS is the column; None if it has no such field."""
     value = field.value(record)
-    return None if value is None else _hash_of_bytes(f"{field.column} {value}".encode("utf-8", "surrogatepass"))
+    if value is None:
+        return None
+    value_hash = _hash_of_bytes(value.encode("utf-8", "surrogatepass"))
+    return value_hash // MAX_COLUMNS * MAX_COLUMNS + field.column
 
 
 def _as_rows(fields: Sequence[KeyField]) -> Ints:

@@ -25,9 +25,8 @@ from anew.families.transformer.drawing.surplus_limit import SurplusLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.families.transformer.sweep_sequences import documents_of
 
-Cut = Callable[
-    [Floats], Floats
-]  # weights (k, V) without the tokens that the settings do not allow; some stay in each row
+# Weights (k, V) without the tokens that the settings do not allow; some stay in each row
+Cut = Callable[[Floats], Floats]
 # By which the odds that a passage is left are multiplied at most. A sample that must leave where the model allows only one token goes on
 # with nonsense. 5 is enough to continue passages as often as held-out text, and with 20 fewer samples were valid JSON (docs/log.md,
 # 2026-11-29)

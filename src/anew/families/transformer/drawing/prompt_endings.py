@@ -15,14 +15,10 @@ from anew.core.specs import PromptEnding
 
 
 class EndingLimit:
-    """The tokens that samples may draw until the text of their prompt is complete.
-
-    Attributes:
-        num_ids: How many of the prompt's last ids are drawn again.
-    """
+    """The tokens that samples may draw until the text of their prompt is complete."""
 
     def __init__(self, ending: PromptEnding, n: int, vocab_size: int) -> None:
-        self.num_ids = ending.num_ids
+        self._ending = ending
         followers: dict[tuple[int, ...], set[int]] = defaultdict(set)
         for sequence in ending.sequences:
             for place, token in enumerate(sequence):
@@ -30,6 +26,15 @@ class EndingLimit:
         # (V,) 1 for what may follow each beginning of a sequence
         self._masks = {beginning: _mask(tokens, vocab_size) for beginning, tokens in followers.items()}
         self._drawn: list[tuple[int, ...]] = [()] * n
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all samples have the text of their prompt."""
+        return not any(drawn in self._masks for drawn in self._drawn)
+
+    def num_known(self) -> Ints:
+        """(n,) see `PromptEnding.num_known`."""
+        return np.array([self._ending.num_known(drawn) for drawn in self._drawn])
 
     def allowed(self, allowed: Floats | None) -> Floats:
         """(n, V) 1 for tokens that may come next, else 0. allowed: (n, V) those that others allow; None: all."""
@@ -42,10 +47,10 @@ class EndingLimit:
                 row[:] = both if both.any() else self._masks[drawn]
         return rows
 
-    def after(self, tokens: Ints) -> EndingLimit | None:
-        """The limit after these tokens (n,) were drawn; None once the text of all prompts is complete."""
-        drawn = [(*before, token) for before, token in zip(self._drawn, tokens.tolist(), strict=True)]
-        return self._with(drawn) if any(ids in self._masks for ids in drawn) else None
+    def after(self, tokens: Ints) -> EndingLimit:
+        """The limit after these tokens (n,) were drawn."""
+        pairs = zip(self._drawn, tokens.tolist(), strict=True)
+        return self._with([(*drawn, token) if drawn in self._masks else drawn for drawn, token in pairs])
 
     def select(self, rows: Ints) -> EndingLimit:
         """That of these samples (k,), by their numbers."""

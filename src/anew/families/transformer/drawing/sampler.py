@@ -34,6 +34,7 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 UNIFORMS_AT_ONCE = 64
 # Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
+NO_TOKEN = -1  # after the samples that end before others, where the data has no end token
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 
 
@@ -70,7 +71,7 @@ class TokenSampler:
         self.weights = np.zeros((0, 0), dtype=np.float32)
         special = family.spec.special
         self.end_id = special.get("end")
-        self.pad_id = special.get("pad", self.end_id or 0)
+        self.pad_id = special.get("pad", NO_TOKEN if self.end_id is None else self.end_id)
         # In running text of many documents, the end token of one also begins the next.
         self.begin_id = special.get("begin", self.end_id)
         attempts = (attempt,) if attempt else ()
@@ -108,16 +109,15 @@ class TokenSampler:
     def _drafts(self) -> Iterator[Tensor]:
         spec, n = self.family.spec, self.request.n
         start, num_hidden = self._start_ids()
-        max_tokens = self.sampling.max_tokens
-        if not max_tokens:
-            max_tokens = DEFAULT_NEW_TOKENS if spec.packed else max(1, spec.length - start.shape[1] + 1)
-        condition = self.request.condition
-        if condition is not None and condition.ending is not None:
-            max_tokens = max(1, max_tokens + num_hidden + condition.num_known - start.shape[1])
-        ids = np.concatenate((start, np.full((n, max_tokens), self.pad_id, dtype=np.int64)), 1)
+        row_ends = self._row_ends(start.shape[1], num_hidden)  # (n,)
+        filler = np.full((n, max(0, int(row_ends.max()) - start.shape[1])), self.pad_id, dtype=np.int64)
+        ids = np.concatenate((start, filler), 1)
         draft, places = torch.from_numpy(ids.copy()), np.arange(n)  # places: those of the rows of ids in the draft
         draft_ids = draft.numpy()
-        has_ended = np.zeros(n, dtype=bool)
+        has_ended = row_ends <= start.shape[1]
+        if has_ended.all():  # where the prompt was one token, and another one was drawn in its place
+            yield draft[:, num_hidden:]
+            return
         decoder = make_incremental(self.family.net, n)
         num_known = start.shape[1]
         first = max(1, num_hidden) if self.reads_prompt else num_known
@@ -125,7 +125,7 @@ class TokenSampler:
         for place in range(first, ids.shape[1]):
             is_known = place < num_known
             if not is_known:
-                self._limit_bytes(ids[:, :place], place == num_known, ids.shape[1] - 1 - place)
+                self._limit_bytes(ids[:, :place], place == num_known, row_ends - 1 - place)
             prompt_ids = ids[:, place] if is_known else None
             with self._end_forbidden() if is_passage and place == num_known else self._within_ending():
                 tokens = self._next(decoder, ids[:, :place], place == first, prompt_ids)
@@ -133,22 +133,36 @@ class TokenSampler:
                 self.state.observe(tokens, not is_known)
             if self.own_passages is not None and not is_known:
                 self.own_passages.observe(tokens, ~has_ended)
-            if self.end_id is not None and not is_known:
-                tokens = np.where(has_ended, self.pad_id, tokens)
-                has_ended |= tokens == self.end_id
-            ids[:, place] = draft_ids[places, place] = tokens
             if self.ending is not None and not is_known:
                 self.ending = self.ending.after(tokens)
+                row_ends = self._row_ends(num_known, num_hidden)
+                self.ending = None if self.ending.is_complete else self.ending
+            if not is_known:
+                tokens = np.where(has_ended, self.pad_id, tokens)
+                has_ended |= (tokens == self.end_id) | (place + 1 >= row_ends)
+            draft_ids[places, place] = tokens
+            ids[:, place] = np.maximum(tokens, 0)  # NO_TOKEN cannot be read
             # Before that, the text of some samples ends before that of the prompt
             if self.ending is None or self.keeps_weights:
                 yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
-            if self.end_id is not None and has_ended.all():
+            if has_ended.all():
                 return
             if not self.keeps_weights and has_ended.sum() >= DROPPED_SHARE * len(has_ended):
                 rows = np.flatnonzero(~has_ended)
-                ids, places, has_ended = ids[rows], places[rows], has_ended[rows]
+                ids, places, has_ended, row_ends = ids[rows], places[rows], has_ended[rows], row_ends[rows]
                 decoder.keep(rows)
                 self._keep(rows)
+
+    def _row_ends(self, num_start: int, num_hidden: int) -> Ints:
+        """(n,) ids of each sample at most. num_start: ids that samples start from."""
+        num_new, spec, condition = self.sampling.max_tokens, self.family.spec, self.request.condition
+        num_known = np.full(self.request.n, num_start)
+        if self.ending is not None and condition is not None:
+            num_known = num_hidden + condition.num_kept + self.ending.num_known()
+        if num_new:
+            return num_known + num_new
+        usual = DEFAULT_NEW_TOKENS + num_start if spec.packed else spec.length + 1
+        return np.full(len(num_known), max(usual, num_known.max() + 1))
 
     @contextlib.contextmanager
     def _end_forbidden(self) -> Iterator[None]:
@@ -184,15 +198,17 @@ class TokenSampler:
         self.allowed = None if self.allowed is None else self.allowed[rows]
         self._has_rare, self._byte_states = self._has_rare[rows], self._byte_states[rows]
 
-    def _limit_bytes(self, ids: Ints, is_first: bool, num_after: int) -> None:
-        """Allow only tokens that go on with whole characters. ids: (n, t) so far; num_after: tokens that can follow the next."""
+    def _limit_bytes(self, ids: Ints, is_first: bool, num_after: Ints) -> None:
+        """Allow only tokens that go on with whole characters. ids: (n, t) so far; num_after: (n,) tokens that can follow the next."""
         if self.characters is None:
             return
         if is_first:
             self._byte_states = self.characters.after_prompt(ids)
         else:
             self._byte_states = self.characters.after(self._byte_states, ids[:, -1])
-        self.allowed = self.characters.allowed(self._byte_states, num_after, self._has_rare)
+        # Whichever token completes the prompt's text is a new one
+        most = (self.sampling.max_tokens or DEFAULT_NEW_TOKENS) - 1
+        self.allowed = self.characters.allowed(self._byte_states, np.clip(num_after, 0, most), self._has_rare)
 
     def _prompt_ids(self) -> Ints:
         """(n, L) ids that are given."""
@@ -204,16 +220,18 @@ class TokenSampler:
     def _start_ids(self) -> tuple[Ints, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
         n, opening = self.request.n, self.family.spec.opening
-        prompt = self.prompt if self.ending is None else self.prompt[:, : -self.ending.num_ids]
+        condition = self.request.condition
+        prompt = self.prompt if condition is None else self.prompt[:, : condition.num_kept]
         if opening and not prompt.shape[1]:
             return np.tile(np.array(opening, dtype=np.int64), (n, 1)), len(opening)
         if self.begin_id is not None and (prompt.shape[1] == 0 or not (prompt[:, 0] == self.begin_id).all()):
             return np.concatenate((np.full((n, 1), self.begin_id), prompt), 1), 1
         if prompt.shape[1]:
             return prompt, 0
-        self._limit_bytes(prompt, True, MAX_BYTES_TO_COME)
+        self._limit_bytes(prompt, True, np.full(n, MAX_BYTES_TO_COME))
         with self._within_ending():
-            first_tokens = token_choice.sample_tokens(self._only_allowed(self._unigram()), self._uniform())
+            self.weights = self._unigram()
+            first_tokens = token_choice.sample_tokens(self._only_allowed(self.weights), self._uniform())
         self.ending = None if self.ending is None else self.ending.after(first_tokens)
         return first_tokens[:, None], 0
 
@@ -260,11 +278,10 @@ class TokenSampler:
             if limit is not None:
                 limit.read(ids)
         uniform = self._uniform()
-        # A second number is for mixers that draw without the probabilities of all tokens
+        # Only context mixing uses the second number. Counts draw it, too, so that each seed keeps its samples
         second = uniform if self.mixer is None or self.is_unfiltered or not self.cuts_only_min_p else self._uniform()
-        if (
-            isinstance(self.mixer, ContextHead) and is_direct
-        ):  # with weights, too, so that the tokens are the same as without
+        # With weights, too, so that the tokens are the same as without
+        if is_direct and isinstance(self.mixer, ContextHead):
             assert isinstance(self.state, ContextState)
             limits = (self.allowed, self.passages, self.own_passages)
             return draw_next(self.mixer, logits, self.state, (uniform, second), self.sampling.min_p, *limits)

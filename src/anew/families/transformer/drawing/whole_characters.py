@@ -55,18 +55,19 @@ class WholeCharacters:
         # By whether rare tokens may come, and by how many tokens can come after this one; (2, 4, S, V)
         self._allowed: Floats = np.stack((may_come & ~rare, may_come)).astype(np.float32)
 
-    def allowed(self, states: Ints, num_after: int, with_rare: Bools) -> Floats:
+    def allowed(self, states: Ints, num_after: Ints, with_rare: Bools) -> Floats:
         """(n, V) 1 for tokens that may come, else 0; read only.
 
         Args:
             states: (n,).
-            num_after: How many tokens can come after this one.
+            num_after: (n,) how many tokens can come after this one.
             with_rare: (n,) whether rare tokens may come.
         """
-        table = self._allowed[:, min(num_after, MAX_BYTES_TO_COME)]
-        if (states == states[0]).all() and (with_rare == with_rare[0]).all():  # no copy for each row
-            return np.broadcast_to(table[int(with_rare[0]), states[0]], (len(states), table.shape[-1]))
-        rows: Floats = table[with_rare.astype(np.int64), states]
+        num_after = np.minimum(num_after, MAX_BYTES_TO_COME)
+        keys = np.stack((with_rare.astype(np.int64), num_after, states))  # (3, n)
+        if (keys == keys[:, :1]).all():  # no copy for each row
+            return np.broadcast_to(self._allowed[tuple(keys[:, 0])], (len(states), self._allowed.shape[-1]))
+        rows: Floats = self._allowed[tuple(keys)]
         return rows
 
     def after(self, states: Ints, tokens: Ints) -> Ints:
