@@ -15,7 +15,7 @@ from anew.studio_app.event_streams import task_events
 def lines_of(*events: dict[str, object]) -> list[dict[str, Any]]:
     """What a page gets of a task that sends these events."""
 
-    async def read() -> list[str]:
+    async def read() -> list[bytes]:
         loaded = SimpleNamespace(worker=SimpleNamespace(submit=lambda tasks: None, cancel=lambda tasks: None))
         task: Any = SimpleNamespace(loaded=loaded, channel=Channel())
         for event in events:
@@ -23,7 +23,7 @@ def lines_of(*events: dict[str, object]) -> list[dict[str, Any]]:
         answer: Any = event_stream(task_events(task))
         return [line async for line in answer.body_iterator]
 
-    return [json.loads(line.removeprefix("data: "), parse_constant=lambda name: 1 / 0) for line in asyncio.run(read())]
+    return [json.loads(line.removeprefix(b"data: "), parse_constant=lambda name: 1 / 0) for line in asyncio.run(read())]
 
 
 def test_events_come_one_after_the_other() -> None:

@@ -164,9 +164,8 @@ def median_step_seconds(
         durations.append(_seconds_of_next(steps))
         elapsed = time.monotonic() - begin
         is_sure = len(durations) >= MAX_TIMED_STEPS - 1 or (len(durations) >= 3 and elapsed >= 0.6 * seconds)
-        if world.broadcast(
-            is_sure or elapsed > seconds
-        ):  # by the main process's clock: all take the same number of steps
+        # By the main process's clock: all take the same number of steps
+        if world.broadcast(is_sure or elapsed > seconds):
             break
     durations.sort()
     return float(world.broadcast(durations[len(durations) // 2]))

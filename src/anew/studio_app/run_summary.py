@@ -23,9 +23,8 @@ from anew.runs.report_record import record_if_whole
 from anew.runs.weights import weights_path
 from anew.studio_app.jobs import Job
 
-State = Literal[
-    "queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"
-]  # "stopped": its process ended unobserved; "failed": its command ended with an error
+# "stopped": its process ended unobserved; "failed": its command ended with an error
+State = Literal["queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"]
 MAX_LINES = 300  # of the log, read from its end: a list of many runs must not read whole logs
 # Of a command that was asked to stop; the last one before it could handle the signal.
 STOPPED_EXITS = (DONE, STOPPED, -signal.SIGTERM)

@@ -18,12 +18,12 @@ def test_planted_copies_are_drawn_until_the_answer_is_clear() -> None:
         caught.record(True)
     while not missed.decided:
         missed.record(False)
-    assert caught.draws == DRAWS // 2 and caught.caught_share == 1.0
-    assert missed.draws == 3 and missed.caught_share == 0.0
+    assert caught.draws == DRAWS // 2 == caught.caught
+    assert missed.draws == 3 == missed.missed
     assert Detection(19, 1).decided and not Detection(18, 1).decided and not Detection(9, 0).decided
     # 18 of 20 are caught, whenever the two others come
     assert not Detection(7, 2).decided and not Detection(17, 2).decided and Detection(17, 3).decided
-    assert Detection(18, 2).decided and Detection(18, 2).caught_share >= DETECTION_POWER > Detection(17, 3).caught_share
+    assert Detection(18, 2).decided and Detection(18, 2).caught >= DETECTION_POWER * DRAWS > Detection(17, 3).caught
 
 
 @pytest.mark.parametrize(("misses", "caught"), [((5, 9), 0.9), ((1, 20), 0.9), ((5, 9, 11), 8 / 11)])

@@ -19,10 +19,8 @@ HALF = 127.5  # alpha from which a pixel counts as opaque
 MAX_FEW_COLOURS = 64
 # Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
 OPAQUE_OFFSET = 512.0
-FRINGE_ROUNDS, MIN_BESIDE = (
-    3,
-    3,
-)  # chosen; twice as many rounds, or one pixel beside it, are no better (docs/log.md, 2026-11-30)
+# Chosen; twice as many rounds, or one pixel beside it, are no better (docs/log.md, 2026-11-30)
+FRINGE_ROUNDS, MIN_BESIDE = 3, 3
 MAX_CLUSTERED = 1 << 12  # pixels that decide the colours of a clip, at most: bounds the time
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
