@@ -29,11 +29,13 @@ def needs_two_channels(waves: Sequence[Samples], is_signal: bool, use: str) -> t
     """
     min_side_db = MIN_SIGNAL_SIDE_DB if is_signal else MIN_SIDE_DB
     share = float((side_levels(waves) >= min_side_db).mean())
-    found = f"The channels differ by {min_side_db:.0f} dB of their mean or more in {share:.0%} of the clips sampled"
+    observation = (
+        f"The channels differ by {min_side_db:.0f} dB of their mean or more in {share:.0%} of the clips sampled"
+    )
     if share >= (MIN_SIGNAL_STEREO_SHARE if is_signal else MIN_STEREO_SHARE):
-        return True, f"{found}: both are {use} (channels=mono mixes them)."
-    found = f"{found}, too few for stereo" if share else "Both channels of the clips sampled are alike"
-    return False, f"{found}: mono sound is {use} (channels=stereo keeps two)."
+        return True, f"{observation}: both are {use} (channels=mono mixes them)."
+    observation = f"{observation}, too few for stereo" if share else "Both channels of the clips sampled are alike"
+    return False, f"{observation}: mono sound is {use} (channels=stereo keeps two)."
 
 
 def side_levels(waves: Sequence[Samples]) -> NDArray[np.float64]:
