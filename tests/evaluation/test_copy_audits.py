@@ -216,6 +216,26 @@ def test_audits_go_on_where_those_of_a_shorter_time_ended(
     assert list(no_time.copy_tests()) == []
 
 
+def test_a_thorough_audit_of_fewer_items_does_not_replace_a_coarse_one_of_all(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fewer samples than a first audit has, the thorough one of 128 items was taken for a result."""
+    clock, run_audit = [0.0], IMAGE.run_audit
+
+    def timed_audit(self: Any, pool: AuditPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
+        result = run_audit(self, pool, max_items, n_samples, **more)
+        clock[0] += 0.1 if "thumbnails" in result.scope else 2.0
+        return result
+
+    monkeypatch.setattr(IMAGE, "run_audit", timed_audit)
+    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
+    train, held_out = pictures(600, 3), pictures(300, 4)
+    evaluation = IMAGE(make_inputs(train, held_out, pictures(40, 5), pool=pool_of(train, held_out), seconds=5.0))
+    result = list(evaluation.copy_tests())[-1]
+    assert (result.train, result.held_out) == (600, 300) and "thumbnails" in result.scope
+    assert evaluation.may_compare_thoroughly
+
+
 def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:

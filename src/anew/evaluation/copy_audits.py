@@ -48,7 +48,12 @@ class AuditSeries(Generic[ItemT]):
     @property
     def may_be_thorough(self) -> bool:
         """Whether all items were compared coarsely, and not thoroughly yet."""
-        return self.num_coarse > 0 and (self.compared is None or self.compared.num_real < self.max_real)
+        return self.num_coarse > 0 and self.compared != self.whole
+
+    @property
+    def whole(self) -> AuditSize:
+        """The size of an audit of all samples and real items."""
+        return AuditSize(self.schedule.n_samples, self.max_real)
 
     def begin(self, n_samples: int, seconds: float) -> AuditSize | None:
         """The size of the first audit, or of the one that follows those that ended; None if time is too short for one that proves more.
@@ -66,7 +71,7 @@ class AuditSeries(Generic[ItemT]):
     def next(self, seconds: float) -> AuditSize | None:
         """The size of the audit that follows those that ended; None if time is too short for one that proves more."""
         size = self.schedule.next(max(seconds, 0.0), self.available, self.max_real)
-        return None if self.num_coarse and size is not None and size.num_real < self.max_real else size
+        return None if self.num_coarse and size != self.whole else size
 
     def add(self, size: AuditSize, seconds: float, n_held: int, *, controls: bool) -> None:
         """Record an audit that ended. n_held: number of items in the pool; for the others see `AuditSchedule.add`."""
@@ -222,14 +227,14 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
             is_trial = size == FIRST_AUDIT and (n_all, series.max_real) != FIRST_AUDIT
             audited = self.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
             seconds, size = self.total_clock.spent() - begin, size.within(audited.samples, n_held)
-            # A second trial says nothing but how long the audit of all items takes
-            if not (is_trial and series.num_coarse):
+            # All were compared coarsely, so a thorough audit of fewer says nothing but how long one of all takes
+            if not series.num_coarse or size == series.whole:
                 result, compared = replace(audited, shortened=audited.shortened or is_trial), size
                 yield with_limit_reason(result, "memory" if series.is_memory_full else "time")
             assert self.item_type is not None
             series.schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
             series.add(size, seconds, n_held, controls=not is_trial)
-            if series.thorough is not None and size == AuditSize(n_all, series.max_real):
+            if series.thorough is not None and size == series.whole:
                 self.item_type = series.thorough
                 series.begin_again(n_all)
                 size = series.begin(n_all, self.total_clock.remaining())

@@ -154,7 +154,7 @@ def _fill_product(values: Sequence[str]) -> bool:
 
 
 def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
-    """The different whole numbers (n,) that values are but for what all begin and end with, in rising order; none if one is no number."""
+    """The different whole numbers (n,) between the common beginning and the common end of values, sorted; none if one is no number."""
     prefix, suffix = _common_beginning(values).rstrip(DIGITS), _common_end(values).lstrip(DIGITS)
     digits = [value[len(prefix) : len(value) - len(suffix)].strip() for value in values]
     are_numbers = all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in digits)

@@ -138,16 +138,15 @@ def missing_samples(
         measurements: What was measured of them.
         n, least: See above.
         shortest: Seconds that measuring them takes at least.
-        is_complete: Whether nothing more can be measured of these samples, so that what is missing is no reason to draw none.
+        is_complete: Whether all that can be measured of these samples was; otherwise what is missing is measured first.
     """
     if not can_stop():
         return None
     further = math.ceil(MIN_SAMPLE_GROWTH * n)
     if n < MIN_ITEMS:
         return MissingSamples(MIN_ITEMS, shortest)  # of fewer, nothing was measured that says how long it takes
-    scoring = max(
-        (1.0 + MIN_SAMPLE_GROWTH) / 2.0 * measurements.score_seconds, shortest
-    )  # half is the same for any number
+    # Half of the time is the same for any number of samples
+    scoring = max((1.0 + MIN_SAMPLE_GROWTH) / 2.0 * measurements.score_seconds, shortest)
     is_open = measurements.unmeasured or measurements.too_few or measurements.supply.left_out
     if is_open and not is_complete:
         return None

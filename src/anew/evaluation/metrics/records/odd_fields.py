@@ -59,8 +59,8 @@ def odd_fields(form: RowFormat, samples: Rows, real: Rows, known: Rows, endings:
 
 
 def _min_auc(num_samples: int, num_real: int, num_rated: int) -> float:
-    """The share of pairs from which on a rating matters, and is no chance if there are `num_rated` of them: their variance without a
-    difference is that of Mann and Whitney (1947)."""
+    """The least AUC that matters and that is no chance among `num_rated` ratings. The variance of an AUC without a difference is
+    that of Mann and Whitney (1947)."""
     error = math.sqrt((num_samples + num_real + 1) / (12.0 * num_samples * num_real))
     return max(MIN_AUC, 0.5 + NormalDist().inv_cdf(1.0 - MAX_FALSE_NAMES / num_rated) * error)
 
