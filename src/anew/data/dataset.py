@@ -392,6 +392,7 @@ class Dataset:
         path: str,
         samples: bool = False,
         settings: Mapping[str, object] | None = None,
+        once: bool = False,
     ) -> Dataset:
         """Open other data with the modality of a saved run, undivided, as the part "all".
 
@@ -402,12 +403,13 @@ class Dataset:
             samples: Whether it is a folder of samples, each of which counts once.
             settings: Values of settings about reading that this data needs instead of those of the run. A column that is
                 named here must be there; those of the run are read where they are.
+            once: Whether each sample counts once where the data is a folder of samples, in which sheets hold them again. Samples do.
         """
         own_settings = dict(settings or {})
         state = state.model_copy(update={"config": state.config | own_settings})
         needed = [role for role in ROLES if f"{role}_column" in own_settings]
         columns = ColumnChoice.of(state.config, needed=needed)
-        chosen = detect_modality(path, state.modality, samples, columns=columns)
+        chosen = detect_modality(path, state.modality, samples or once, columns=columns)
         data = cls._restored(chosen, state, folder, new_files=True, generated=samples)
         data._all = True
         data._opened_store = InMemoryStore(chosen.source, chosen.shards, data.modality, data.seed, undivided=True)

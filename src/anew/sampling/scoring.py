@@ -92,7 +92,8 @@ def score_dataset(
     """Score all items of other data, encoded as the run encodes its data; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
-    data = Dataset.open_like(record.data, folder, path, settings=reading_settings(settings, record.data.modality))
+    reading = reading_settings(settings, record.data.modality)
+    data = Dataset.open_like(record.data, folder, path, settings=reading, once=True)
     try:
         if limit is not None:
             return _score_evenly(generator, data, path, limit, reporter)
