@@ -24,6 +24,7 @@ from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
+from anew.data.sources.sample_files import LEFT_OUT
 from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, ItemError, shorten
 from anew.families.base import Family
@@ -101,7 +102,8 @@ def score_dataset(
         notes = training_notes(scores.items, scores.unit)
         if not notes and is_content_of(data, record.data):
             notes = [OWN_DATA]
-        notes += [*scores.notes, *data.modality.remarks(), *describe_skipped(data.scan)]
+        left_out = [note for note in data.scan.notes if note.startswith(LEFT_OUT)]
+        notes += [*scores.notes, *data.modality.remarks(), *left_out, *describe_skipped(data.scan)]
     finally:
         data.close()
     if scores.units <= 0:
