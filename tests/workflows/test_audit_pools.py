@@ -43,7 +43,7 @@ def test_millions_of_items_are_those_of_little_data(tmp_path: Path, monkeypatch:
     names(tmp_path / "names.txt", 400)
     shapes(tmp_path / "images", 90)
     monkeypatch.setattr("anew.data.dataset.MAX_WHOLE_LIST_BYTES", 0)
-    monkeypatch.setattr("anew.data.loading.streaming.MAX_HELD_BYTES", 0)
+    monkeypatch.setattr("anew.data.compact_items.MAX_HELD_BYTES", 0)
     for name, n in (("names.txt", 10**6), ("names.txt", 80), ("images", 10**6), ("images", 40)):
         with contextlib.closing(Dataset.open(tmp_path / name, cache=tmp_path / "cache")) as data:
             data.fit(DataBudget(60.0, 0, 0))

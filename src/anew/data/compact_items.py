@@ -11,7 +11,11 @@ from anew.core.specs import Tokens
 from anew.core.stores.text_column import TextColumnBuilder
 from anew.data.dataset import Dataset
 from anew.data.loading.epoch_order import permutation
+from anew.data.loading.in_memory import InMemoryStore
+from anew.data.loading.stored_shards import StoredGrids
 from anew.data.types import DecodedItem
+
+MAX_HELD_BYTES = 256 * 1024 * 1024  # bytes of grids that are held at once; chosen
 
 
 def compact_items(data: Dataset, part: str, n: int, seed: int = 0) -> Sequence[DecodedItem]:
@@ -21,13 +25,15 @@ def compact_items(data: Dataset, part: str, n: int, seed: int = 0) -> Sequence[D
     """
     base = data.base
     store, number = base.opened_part(part)
-    if not isinstance(base.spec, Tokens):
-        grids = store.stored_grids(number, n)
-        return base.items(part, n, seed) if grids is None else _drawn(grids, n, seed)
-    if base.spec.packed:
+    is_text = isinstance(base.spec, Tokens) and base.spec.packed
+    if isinstance(store, InMemoryStore) or is_text:
         return base.items(part, n, seed)
+    if not isinstance(base.spec, Tokens):
+        if n * store.rates["ids"] <= MAX_HELD_BYTES:
+            return base.items(part, n, seed)
+        return _drawn(StoredGrids(store.stored(number, n), base.modality.to_items), n, seed)
     builder = TextColumnBuilder()
-    for rows in store.stored_records(number, n):
+    for rows in store.stored(number, n).records():
         builder.extend([str(base.modality.decode(row[None].astype(np.int64))[0]) for row in rows])
     return _drawn(builder.column(), n, seed)
 

@@ -53,14 +53,14 @@ def test_sounds_that_count_as_the_same_are_told(small_blocks: None) -> None:
 
 def test_an_audit_block_by_block_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
-    images = list(rng.integers(0, 256, (150, 6, 6), np.uint8))
-    train, held_out, samples = images[:80], images[80:110], [*images[110:], *images[:6]]
+    images = list(rng.integers(0, 256, (90, 5, 5), np.uint8))
+    train, held_out, samples = images[:50], images[50:70], [*images[70:], *images[:6]]
     options = AuditOptions(controls=False)
     expected = audit(IMAGES, samples, train, held_out, options=options)
     monkeypatch.setattr(blocks, "WORKING_BYTES", 1)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     monkeypatch.setattr(blocks, "MIN_BLOCK", 20)
-    assert isinstance(distances_of(IMAGES, Joined(train, held_out), np.arange(110))[1], BlockwiseDistance)
+    assert isinstance(distances_of(IMAGES, Joined(train, held_out), np.arange(70))[1], BlockwiseDistance)
     assert not isinstance(distances_of(RECORDS, ["a", "b"], np.arange(2))[0], BlockwiseDistance)
     result = audit(IMAGES, samples, train, held_out, options=options)
     assert replace(result, pairs=[], training_distance=None) == replace(expected, pairs=[], training_distance=None)

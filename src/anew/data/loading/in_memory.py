@@ -258,14 +258,6 @@ class InMemoryStore:
         """The encoded examples of a part, always all."""
         return self._rows[part]
 
-    def stored_grids(self, part: int, min_rows: int) -> None:
-        """Nothing: all is in memory."""
-
-    def stored_records(self, part: int, min_rows: int = 0) -> Iterator[Sequence[Numbers]]:
-        """The records of a part, always all, at once."""
-        rows = self._rows[part]
-        yield list(rows.samples(rows.num_items, 0))
-
     def names(self, part: int, numbers: Sequence[int]) -> list[str]:
         """Names of the items of `rows` with these numbers."""
         return [self._names[part][number] for number in numbers]

@@ -21,7 +21,7 @@ from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_n
 from anew.data.loading.epoch_order import EpochOrder, share_of_rows
 from anew.data.loading.rows import Examples, Rows, concatenate, examples_of, training_batch
 from anew.data.loading.shard_encoder import ShardEncoder
-from anew.data.loading.stored_grids import StoredGrids
+from anew.data.loading.stored_shards import StoredShards
 from anew.data.modality import Modality
 from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
@@ -39,7 +39,6 @@ SWEEP_GRIDS, MIN_SWEEP_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids i
 # A sweep has more stored grids of no more bytes than this (32 x 32 in colour and less): they are quickly read, and closed
 # forms are worse without them (docs/log.md, 2026-11-27).
 SMALL_GRID, SMALL_GRIDS_FACTOR = 4096, 2.5
-MAX_HELD_BYTES = 256 * 1024 * 1024  # bytes of grids that are held in memory at once for an evaluation; chosen
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory
 MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the first example is used
 
@@ -300,27 +299,19 @@ class StreamingStore:
         """All examples of a held-out part; of train those of a sweep, or `min_rows` if that is more."""
         examples = self._held.get(part)
         if examples is None or (part == split.TRAIN and examples.count < min(min_rows, 0.9 * self._order.total)):
-            is_train = part == split.TRAIN
-            numbers = self._train_shards(min_rows) if is_train else self._held_shards(part, len(self._shards))
+            numbers = self._shards_of(part, min_rows)
             examples = self._held[part] = self._examples(list(map(self._encoded, self._fetching_ahead(numbers))), part)
             self._held_numbers[part] = numbers
             if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return examples
 
-    def stored_grids(self, part: int, min_rows: int) -> StoredGrids | None:
-        """The grids of `rows`, which are read from their shards when they are asked for; None if they take little memory."""
-        if min_rows * self.rates["ids"] <= MAX_HELD_BYTES:
-            return None
-        numbers = self._train_shards(min_rows) if part == split.TRAIN else self._held_shards(part, len(self._shards))
-        return StoredGrids(self._encoded, numbers, part, self.modality.to_items)
+    def stored(self, part: int, min_rows: int) -> StoredShards:
+        """The shards of `rows`."""
+        return StoredShards(self._encoded, self._shards_of(part, min_rows), part)
 
-    def stored_records(self, part: int, min_rows: int) -> Iterator[list[Numbers]]:
-        """The records of `rows`, shard by shard."""
-        is_train = part == split.TRAIN
-        numbers = self._train_shards(min_rows) if is_train else self._held_shards(part, len(self._shards))
-        for number in self._fetching_ahead(numbers):
-            yield _select_items([self._encoded(number)], part, tokens=True)[0]
+    def _shards_of(self, part: int, min_rows: int) -> list[int]:
+        return self._train_shards(min_rows) if part == split.TRAIN else self._held_shards(part, len(self._shards))
 
     def _train_shards(self, min_rows: int) -> list[int]:
         """The first shards in the order of training that hold `min_rows` examples."""

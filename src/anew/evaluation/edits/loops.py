@@ -23,7 +23,7 @@ Words = NDArray[np.uint64]
 
 BLOCK = 64  # records of a block; measured on names: 32 and 128 take a fifth more
 MAX_COUNT = 8  # of one character in a record, up to which bits tell counts apart; chosen
-WORD = 64
+WORD = 64  # characters, of which a machine word holds a bit each
 
 
 class Places(NamedTuple):
@@ -49,12 +49,12 @@ class Places(NamedTuple):
 
 
 @compiled_inner
-def _num_bits(word: np.uint64) -> np.int64:
+def _num_bits(word: np.uint64) -> int:
     """How many bits of a word are set."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return int(np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56)))
 
 
 @compiled
@@ -89,7 +89,7 @@ def _edits(
     words = len(plus)
     for word in range(words):
         plus[word], minus[word] = ~np.uint64(0), np.uint64(0)
-    last = np.uint64(1) << np.uint64((length - 1) % WORD)
+    last = np.uint64((length - 1) % WORD)
     edits = length
     for place in range(start, stop):
         code = codes[place]
@@ -99,10 +99,7 @@ def _edits(
             diagonal = (((match & plus[word]) + plus[word]) ^ plus[word]) | match | minus[word]
             up, down = minus[word] | ~(diagonal | plus[word]), diagonal & plus[word]
             if word == words - 1:
-                if up & last:
-                    edits += 1
-                if down & last:
-                    edits -= 1
+                edits += int(np.int64(up >> last & np.uint64(1)) - np.int64(down >> last & np.uint64(1)))
             next_up, next_down = up >> np.uint64(63), down >> np.uint64(63)
             up, down = (up << np.uint64(1)) | plus_carry, (down << np.uint64(1)) | minus_carry
             plus_carry, minus_carry = next_up, next_down
@@ -113,19 +110,21 @@ def _edits(
 
 
 @compiled_inner
-def _least_edits(places: Places, signature: np.uint64, length: int, levels: NDArray[np.uint16]) -> int:
-    """Write into `levels` (b,) the edits by which every record of a block differs at least, and return the most of them."""
+def _sort_blocks(places: Places, signature: np.uint64, length: int, levels: Int32s, order: Int32s) -> None:
+    """Write into `levels` (b,) the edits by which every record of a block differs at least, and into `order` (b,) the blocks by these."""
     most = 0
     for block in range(len(levels)):
-        level = max(
-            _num_bits(signature & ~places.any[block]),
-            _num_bits(places.common[block] & ~signature),
-            places.shortest[block] - length,
-            length - places.longest[block],
-        )
-        levels[block] = min(level, np.int64(0xFFFF))
-        most = max(most, np.int64(levels[block]))
-    return most
+        missing, more = _num_bits(signature & ~places.any[block]), _num_bits(places.common[block] & ~signature)
+        shorter, longer = int(places.shortest[block]) - length, length - int(places.longest[block])
+        levels[block] = max(max(missing, more), max(shorter, longer))
+        most = max(most, int(levels[block]))
+    ends = np.zeros(most + 2, dtype=np.int32)
+    for block in range(len(levels)):
+        ends[levels[block] + 1] += 1
+    ends = np.cumsum(ends)
+    for block in range(len(levels)):
+        order[ends[levels[block]]] = block
+        ends[levels[block]] += 1
 
 
 class _Query(NamedTuple):
@@ -155,29 +154,23 @@ class _Nearest(NamedTuple):
 
 
 @compiled_inner
-def _nearest_of_level(
-    places: Places,
-    query: _Query,
-    levels: NDArray[np.uint16],
-    level: int,
-    is_allowed: Bools,
-    groups: Int32s,
-    nearest: _Nearest,
+def _nearest(
+    places: Places, query: _Query, levels: Int32s, order: Int32s, is_allowed: Bools, groups: Int32s
 ) -> _Nearest:
-    """The nearest record of the blocks with this level, or one that is nearer than they are. For the arguments see `nearest_records`."""
-    item, best, size = nearest.item, nearest.edits, nearest.size
+    """The nearest record of a query. levels, order: see `_sort_blocks`; for the other arguments see `nearest_records`."""
+    item, best, size = -1, 1, 0
     codes, starts, signatures, longest = places.codes, places.starts, places.signatures, places.longest
     matches, length, signature, group, plus, minus = query
-    for block in range(len(levels)):
-        if levels[block] != level or level * size > best * max(length, longest[block]):
+    for block in order:
+        if int(levels[block]) * size > best * max(length, int(longest[block])):
             continue
         for place in range(block * BLOCK, min((block + 1) * BLOCK, len(signatures))):
-            own, start, stop = signatures[place], starts[place], starts[place + 1]
-            bound = max(_num_bits(signature & ~own), _num_bits(own & ~signature), abs(stop - start - length))
+            own, start, stop = signatures[place], int(starts[place]), int(starts[place + 1])
+            missing, more = _num_bits(signature & ~own), _num_bits(own & ~signature)
             longer = max(length, stop - start, 1)
-            if bound * size > best * longer:
+            if max(missing, more, abs(stop - start - length)) * size > best * longer:
                 continue
-            number = np.int64(places.items[place])
+            number = int(places.items[place])
             if not is_allowed[number] or groups[number] == group:
                 continue
             limit = longer if size == 0 else best * longer // size
@@ -206,20 +199,17 @@ def nearest_records(
     """
     items, edits = np.full(len(queries), -1, dtype=np.int64), np.ones(len(queries), dtype=np.int64)
     sizes = np.zeros(len(queries), dtype=np.int64)
-    levels = np.zeros(len(places.any), dtype=np.uint16)
+    levels, order = np.zeros(len(places.any), dtype=np.int32), np.zeros(len(places.any), dtype=np.int32)
     for row in range(len(queries)):
         place = queries[row]
-        first, length = places.starts[place], places.starts[place + 1] - places.starts[place]
+        first, length = int(places.starts[place]), int(places.starts[place + 1] - places.starts[place])
         words = (length + WORD - 1) // WORD
         matches = np.zeros((num_characters, words), dtype=np.uint64)
         for offset in range(length):
             matches[places.codes[first + offset], offset // WORD] |= np.uint64(1) << np.uint64(offset % WORD)
         plus, minus = np.zeros(words, dtype=np.uint64), np.zeros(words, dtype=np.uint64)
-        group = np.int64(groups[places.items[place]])
+        group = int(groups[places.items[place]])
         query = _Query(matches, length, places.signatures[place], group, plus, minus)
-        most = _least_edits(places, query.signature, length, levels)
-        nearest = _Nearest(np.int64(-1), np.int64(1), np.int64(0))
-        for level in range(most + 1):
-            nearest = _nearest_of_level(places, query, levels, level, is_allowed, groups, nearest)
-        items[row], edits[row], sizes[row] = nearest
+        _sort_blocks(places, query.signature, length, levels, order)
+        items[row], edits[row], sizes[row] = _nearest(places, query, levels, order, is_allowed, groups)
     return items, edits, sizes

@@ -130,7 +130,7 @@ class Audit(Generic[ItemT]):
         self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
-        group = np.arange(self.n_real) if groups is None else group_numbers(groups)
+        group: Integers = np.arange(self.n_real) if groups is None else group_numbers(groups)
         # Real items are shuffled: the first of several equally near items is taken, which must not depend on its label.
         self.original_index = self.rng.permutation(self.n_real)  # index of each real item in train + held_out
         real = Rearranged(Joined(train, held_out), self.original_index)
@@ -160,7 +160,7 @@ class Audit(Generic[ItemT]):
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
-    def _exchangeable_groups(self, groups: Indices) -> Indices:
+    def _exchangeable_groups(self, groups: Integers) -> Indices:
         """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""
         groups, n_held_out = exchangeable_groups(groups, self.is_train)
         if n_held_out:

@@ -152,7 +152,7 @@ def group_numbers(groups: Integers) -> Int32s:
     return groups.astype(np.int32)
 
 
-def exchangeable_groups(groups: Indices, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:
+def exchangeable_groups(groups: Integers, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:
     """The groups (n,) within which labels do not vary, and how many held-out items are in groups that have training items, too.
 
     A division that does not keep near-duplicates together divides single items, so each item is a group then. To split the mixed
