@@ -27,7 +27,7 @@ import logging
 import operator
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,7 +143,7 @@ class Container:
         for graph in graphs:
             self._add_lowered(_Lowering(program, graph, places), graph, implemented)
 
-    def _add_lowered(self, lowered: _Lowering, graph: Graph, implemented: Collection[str]) -> None:
+    def _add_lowered(self, lowered: _Lowering, graph: Graph, implemented: frozenset[str]) -> None:
         missing = sorted(lowered.operators() - implemented)
         if missing:
             raise ConfigError(

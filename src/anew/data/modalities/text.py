@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -303,8 +303,7 @@ class Text(Modality):
         start = 0
         while start < len(row) and row[start] in (begin, end) and not (row[start] == end and begin >= 0):
             start += 1
-        content = row[start:]
-        content = content[: content.index(end)] if end >= 0 and end in content else content
+        content = row[start : row.index(end, start) if end >= 0 and end in row[start:] else None]
         return self.tokenizer.decode(_ordinary_ids(content, size))
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
@@ -483,7 +482,7 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
 
 def _ordinary_ids(ids: Sequence[int], size: int) -> Sequence[int]:
     """Ids without those of special tokens, which come after the `size` ones of the tokenizer."""
-    return ids if not ids or 0 <= min(ids) <= max(ids) < size else [i for i in ids if 0 <= i < size]
+    return ids if ids and 0 <= min(ids) <= max(ids) < size else [i for i in ids if 0 <= i < size]
 
 
 def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:
@@ -493,10 +492,9 @@ def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[i
 
 
 def _as_lists(x: Values | Sequence[Sequence[int]]) -> list[list[int]]:
-    if isinstance(x, Sequence):
-        return [list(map(int, row)) for row in ([x] if x and not isinstance(x[0], list | tuple) else x)]
-    rows: list[list[int]] = x.tolist()
-    return [rows] if rows and not isinstance(rows[0], list) else rows  # type: ignore[list-item]
+    rows: Any = x if isinstance(x, Sequence) else x.tolist()
+    rows = [rows] if rows and not isinstance(rows[0], list | tuple) else rows
+    return [list(map(int, row)) for row in rows] if isinstance(x, Sequence) else rows
 
 
 EXPORT = Text
