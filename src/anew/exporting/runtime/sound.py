@@ -80,7 +80,7 @@ def at_peak(sound: Array, peak: float | None) -> Array:
 
 def signal(values: Array, item: Scale) -> Array:
     """The waveform (N,), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are."""
-    matched = matched_bands(values, item["band_levels"]) if item["band_levels"] else values
+    matched = matched_bands(values, item) if item["band_levels"] else values
     power = (
         np.square(values).mean(0).reshape(-1, item["hop"]).mean(1)
     )  # (T,), of each channel, since they may be opposite
@@ -95,9 +95,9 @@ def signal(values: Array, item: Scale) -> Array:
     return at_peak(sound, peak if levels is None else peak_level(unit[None], levels, peak))
 
 
-def matched_bands(values: Array, band_levels: Sequence[Any]) -> Array:
+def matched_bands(values: Array, item: Scale) -> Array:
     """Signals (C, N), mirrored at their ends, whose bands are as loud as those of clips."""
-    edges, *tables = band_levels
+    edges, *tables = item["band_levels"]
     means, shifts, factors = (np.array(rows) for rows in tables)  # each (C, K)
     length = values.shape[1]
     spectrum = np.fft.rfft(np.concatenate([values, values[:, ::-1]], 1))  # (C, F)
