@@ -80,21 +80,23 @@ def levels_of(x: Tensor) -> Tensor:
 
 def _spectrum(x: Tensor) -> Tensor:
     """(B, C, F) of signals (B, C, N), each followed by itself backwards."""
-    return torch.fft.rfft(torch.cat([x, x.flip(-1)], -1).double())
+    spectrum: Tensor = torch.fft.rfft(torch.cat([x, x.flip(-1)], -1).double())
+    return spectrum
 
 
 def _levels(spectrum: Tensor, edges: Edges) -> Tensor:
     power = spectrum.abs().square()
     power = power / power.sum((1, 2), keepdim=True).clamp_min(TINY)
     means = [power[..., low:high].mean(2) for low, high in itertools.pairwise(edges)]
-    return 10.0 * (torch.stack(means, 2) + FAINTEST).log10()
+    levels: Tensor = 10.0 * (torch.stack(means, 2) + FAINTEST).log10()
+    return levels
 
 
 def _at_frequencies(gain: Tensor, edges: Edges) -> Tensor:
     """(B, C, F) of (B, C, K): straight lines between the middles of bands."""
     middles = [(low + high - 1) / 2.0 for low, high in itertools.pairwise(edges)]
     rows = [np.interp(np.arange(edges[-1]), middles, row) for row in gain.flatten(0, 1).numpy()]
-    return torch.from_numpy(np.stack(rows)).unflatten(0, gain.shape[:2])
+    return torch.from_numpy(np.stack(rows)).reshape(*gain.shape[:2], -1)
 
 
 def _beyond_chance(difference: Tensor, error: Tensor) -> Tensor:
