@@ -98,8 +98,8 @@ class ComparedTexts:
 
     def texts(self, part: str) -> tuple[list[str], ...]:
         """The texts of a part; of beginnings first as many as there are of each part, then others."""
-        if self._beginnings is not None:
-            return self._beginnings.compared(part), self._beginnings.further(part)
+        if self.beginnings is not None:
+            return self.beginnings.compared(part), self.beginnings.further(part)
         if part == "samples":
             return ([str(text) for text in self._inputs.samples],)
         return (self._train() if part == "train" else self._held_out(),)
@@ -107,14 +107,14 @@ class ComparedTexts:
     def equal_sets(self) -> TextSets | None:
         """Equally many samples, held-out and training texts, or pieces of them, of the same lengths; None if there is too little."""
         samples, seed = [str(text) for text in self._inputs.samples if text], self._inputs.seed
-        if self._beginnings is not None:
-            sets = self._beginnings.equal_sets(seed)
+        if self.beginnings is not None:
+            sets = self.beginnings.equal_sets(seed)
         else:
             sets = equal_pieces(samples, self._held_out(), self._train(), seed)
         num_characters, total = sum(map(len, sets[0])), sum(map(len, samples))
         if num_characters < MIN_SAMPLE_CHARACTERS:
             return None
-        if self._beginnings is None and num_characters < total:
+        if self.beginnings is None and num_characters < total:
             self._add_note(_note_on_length(num_characters, total))
         return sets
 
@@ -138,7 +138,7 @@ class ComparedTexts:
         return shuffled_pieces(cut, PASSAGE, rng, **joins)
 
     @cached_property
-    def _beginnings(self) -> Beginnings | None:
+    def beginnings(self) -> Beginnings | None:
         """What is compared where samples begin documents; None where they do not, or where too few documents are held out."""
         samples, read = [str(text) for text in self._inputs.samples if text], self._inputs.beginnings
         if read is None or not samples:

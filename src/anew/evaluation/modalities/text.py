@@ -27,7 +27,9 @@ from anew.evaluation.memorization.item_types import (
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics.bits import bits_score, bits_spec
+from anew.evaluation.metrics.classes import CLASS_FIGURES, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.records.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.records.row_formats import part_delimiter
 from anew.evaluation.metrics.records.word_order import WORD_ORDER
@@ -165,6 +167,38 @@ class TextEvaluation(Evaluation[str]):
             yield from words
             self.notes += _notes_on_word_order(self._statistics.train, words) if self.records else []
         yield from super().answer_scores()
+
+    def _class_metrics(self, features: FeatureSets) -> Iterator[Score]:
+        """Of running text whole samples have a class, not their pieces: they are compared with beginnings of documents."""
+        labels, beginnings, embed = (
+            self.inputs.labels,
+            None if self.records else self._compared.beginnings,
+            self._embedder,
+        )
+        if self.records or labels is None or beginnings is None or embed is None:
+            yield from super()._class_metrics(features) if self.records else ()
+            return
+        n, further = beginnings.n, beginnings.further("train")
+        num_train, num_test = len(beginnings.train), len(beginnings.test)
+        has_sample_text = [bool(text) for text in self.inputs.samples]
+        names, train = labels.train(num_train)
+        n_probe = self._affordable_probe(embed, further, n) if further else 0
+        if not further:
+            self.note_not_measured(CLASS_FIGURES, "no training documents are left to train a classifier on")
+        if not n_probe:
+            return
+        yield from ClassMetrics(
+            names=names,
+            probe_items=LabelledFeatures(embed(further[:n_probe]), train[n : n + n_probe]),
+            samples=LabelledFeatures(embed(beginnings.compared("samples")), labels.samples[has_sample_text][:n]),
+            held_out=LabelledFeatures(embed(beginnings.compared("test")), labels.test(num_test)[1][:n]),
+            train=LabelledFeatures(embed(beginnings.compared("train")), train[:n]),
+            naive=None,
+            noun=self.noun,
+            seed=self.inputs.seed,
+            skip=self.note_not_measured,
+            are_requested=labels.are_requested,
+        ).scores()
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
