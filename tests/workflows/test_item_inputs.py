@@ -25,6 +25,7 @@ from anew.workflows.item_inputs import (
     num_items,
     pool_limit,
 )
+from samples import prose
 
 
 def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:
@@ -118,7 +119,8 @@ def test_a_long_record_that_is_cut_into_several_examples_counts_once(tmp_path: P
 def test_documents_have_the_classes_of_their_suffixes(tmp_path: Path) -> None:
     for number in range(120):
         suffix, word = ((".md", "# Title"), (".rst", "====="))[number % 2]
-        (tmp_path / f"{number}{suffix}").write_text(f"{word}\n\n{names(60 + number % 7)}\n")
+        text = prose(tmp_path / f"{number}{suffix}", 12, number)
+        text.write_text(f"{word}\n\n{text.read_text()}")
     data = open_data(tmp_path)
     assert data.scan.labels == (".md", ".rst") and data.spec.classes == 2 and sum(data.label_shares()) == 1.0
     inputs, readers = item_inputs(data, ["# Title\n" * 50], 3), label_readers(data, 3)

@@ -297,9 +297,6 @@ class Evaluation(CopyAudits[ItemT]):
             self.note_not_measured(CLASS_FIGURES, "the features are not of whole labelled items")
             return
         further = self.sets.further_train
-        if not further:
-            self.note_not_measured(CLASS_FIGURES, f"no training {self.noun} are left to train a classifier on")
-            return
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
         n_probe = self._affordable_probe(embed, further, n)
@@ -320,7 +317,10 @@ class Evaluation(CopyAudits[ItemT]):
         ).scores()
 
     def _affordable_probe(self, embed: Embedder[ItemT], further: Sequence[ItemT], n: int) -> int:
-        """How many of further training items a classifier of classes of n samples is trained on; 0 if time is up, which is noted."""
+        """How many of further training items a classifier of classes of n samples is trained on; 0 for none, and a note says why."""
+        if not further:
+            self.note_not_measured(CLASS_FIGURES, f"no training {self.noun} are left to train a classifier on")
+            return 0
         n_probe = probe_size(embed, further, self.clock.limit)
         if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
             self.note_out_of_time(CLASS_FIGURES, BOTH)

@@ -26,6 +26,8 @@ from anew.evaluation.text_pieces import (
     without_dominant_texts,
 )
 
+# Share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
+FEW_LONGER = 0.95
 MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
 MIN_SAMPLE_CHARACTERS = 500  # of samples: fewer say nothing; chosen
 TextSets = tuple[list[str], list[str], list[str]]  # of samples, of held-out and of training texts
@@ -123,6 +125,14 @@ class ComparedTexts:
         """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
         lengths = [len(text) for text in self._train()]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
+
+    @property
+    def end_by_themselves(self) -> bool:
+        """Whether samples end by themselves, as they do where documents are short: no sample was cut at a length."""
+        if not self.are_short_texts:
+            return False
+        longest = max((len(str(text)) for text in self._inputs.samples), default=0)
+        return float(np.quantile([len(text) for text in self._held_out()], FEW_LONGER)) <= longest
 
     @cached_property
     def are_whole_texts(self) -> bool:

@@ -227,8 +227,9 @@ class Samples(Sequence[DecodedItem]):
     def _stem(self, index: int) -> str:
         """The name of a sample's files without suffix."""
         number, label = f"{self.first + index:0{self._digits}d}", self.labels[index]
-        says_class = label is None or self.modality.class_suffix(label)
-        return number if says_class else f"{number}-{_safe_name(label)}"
+        if label is None or self.modality.class_suffix(label):  # the suffix says it
+            return number
+        return f"{number}-{_safe_name(label)}"
 
     @property
     def num_on_sheet(self) -> int:

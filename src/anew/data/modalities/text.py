@@ -22,7 +22,7 @@ from anew.data.formats.text import line_records, text_records, tokenizer
 from anew.data.formats.text.content_notes import content_notes, control_notes, header_notes
 from anew.data.formats.text.encoding_recognition import sample_lines
 from anew.data.formats.text.passage_ends import passage_end
-from anew.data.formats.text.suffix_classes import SuffixClasses, counted_endings, file_ending
+from anew.data.formats.text.suffix_classes import SuffixClasses, file_ending
 from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.formats.text.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.text.text_records import RecordLabels
@@ -147,12 +147,12 @@ class Text(Modality):
             self.layout = "list" if self.config.layout == "list" else "document"
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
-        if rows and not texts:
-            if not _are_short_records(rows):
-                has_labels = any(item.label is not None for item in sample) and self.config.labels != "off"
-                return [UNLABELLED] if has_labels else []
+        if rows and not texts and _are_short_records(rows):
             self.layout = "list"
             return ["each row is a separate short record; layout=document joins the rows into one text"]
+        if rows and not texts:
+            has_labels = any(item.label is not None for item in sample) and self.config.labels != "off"
+            return [UNLABELLED] if has_labels else []
         self._record_start, rules = text_records.division(texts)
         if rules:
             return rules
@@ -168,12 +168,12 @@ class Text(Modality):
     def _inspect_suffixes(self, sample: Sequence[Item], budget: DataBudget | None) -> list[str]:
         """Decide whether the suffixes of files are the classes of their texts. Returns a sentence if so."""
         is_compared = budget is not None and budget.only_compared  # passages are, which have no class
-        if self._labels.are_learned and not is_compared:
-            self._suffix_classes = SuffixClasses.of(counted_endings(sample, self._ending))
-        if not self._suffix_classes.suffixes:
+        if is_compared or not self._labels.are_learned:
             return []
-        self.traits = replace(type(self).traits, supports_labels=True, labels_from_content=True)
-        return [self._suffix_classes.note()]
+        self._suffix_classes = SuffixClasses.of_files(sample, self._ending)
+        has_classes = bool(self._suffix_classes.suffixes)
+        self.traits = replace(type(self).traits, supports_labels=has_classes, labels_from_content=has_classes)
+        return self._suffix_classes.notes()
 
     def _ending(self, item: Item) -> str:
         """The suffix of an item's file; "" for none."""
@@ -210,17 +210,7 @@ class Text(Modality):
             yield Item(name, record, self._labels.label(item))
 
     def validate_header(self, item: Item) -> str | None:
-        if isinstance(item.data, str):
-            return None if item.data.strip() or not (item.begins and item.ends) else "it is empty"
-        head = item.content[:8192]
-        text_head = inflate_head(head)
-        if not text_head.strip():
-            return "it is empty or damaged gzip data" if is_packed(head) else "it is empty"
-        try:
-            decode_text(text_head, is_complete=False)
-        except ValueError as error:
-            return str(error)
-        return None
+        return _refusal(item)
 
     def remarks(self) -> list[str]:
         return [*self._decoder.notes(), *self._notes]
@@ -231,21 +221,12 @@ class Text(Modality):
         items = list(items)
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))
-        if characters < MIN_LEARNED_CHARACTERS:
-            raise DataError(
-                f"the text has only {characters} characters to learn from; give at least {MIN_LEARNED_CHARACTERS}, better 100,000 or "
-                "more"
-            )
+        _check_amount(characters)
         sample = _spread(texts, TOKENIZER_CHARACTERS)
         self._notes = content_notes(sample, characters, self.layout)
         num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
         choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
-        tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
-        if tokens == "characters":
-            self.tokenizer = tokenizer.Characters.fit(texts)
-        else:
-            vocab = max(self._token_settings.vocab or choice.vocab or DEFAULT_SUB_WORDS, MIN_SUB_WORDS)
-            self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
+        self.tokenizer = _fitted_tokenizer(self._token_settings, choice, texts, sample)
         self._num_classes = len(labels)
         num_documents = len({item.name for item in items})  # spans of one file have its name
         self._set_spec(_chosen_length(self, texts, choice, self._token_settings.context), num_documents > 1)
@@ -260,12 +241,7 @@ class Text(Modality):
     def _set_spec(self, length: int, several_documents: bool) -> None:
         """Set `spec` and `_widths`: ids of the tokenizer, then the special ones."""
         num_ids, widths = self.tokenizer.size, self.tokenizer.widths()
-        if self.layout == "list":  # the end token counts as the line end of a record
-            special, special_widths = {"begin": num_ids, "end": num_ids + 1}, [0.0, 1.0]
-        elif several_documents:
-            special, special_widths = {"end": num_ids}, [0.0]
-        else:
-            special, special_widths = {}, []
+        special, special_widths = _special_ids(self.layout, num_ids, several_documents)
         vocab = num_ids + len(special)
         if self.tokenizer.rare is not None:
             special["rare"] = self.tokenizer.rare
@@ -410,6 +386,46 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def _refusal(item: Item) -> str | None:
+    """Why a text cannot be used, by its beginning, as one clause, or None."""
+    if isinstance(item.data, str):
+        return None if item.data.strip() or not (item.begins and item.ends) else "it is empty"
+    head = item.content[:8192]
+    text_head = inflate_head(head)
+    if not text_head.strip():
+        return "it is empty or damaged gzip data" if is_packed(head) else "it is empty"
+    try:
+        decode_text(text_head, is_complete=False)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _check_amount(characters: int) -> None:
+    """Raise DataError if there are too few characters to learn from."""
+    if characters < MIN_LEARNED_CHARACTERS:
+        raise DataError(
+            f"the text has only {characters} characters to learn from; give at least {MIN_LEARNED_CHARACTERS}, better 100,000 or more"
+        )
+
+
+def _fitted_tokenizer(
+    settings: TokenSettings, choice: TokenChoice, texts: Sequence[str], sample: Sequence[str]
+) -> tokenizer.TextTokenizer:
+    """The tokenizer of texts, of which sub-words are learned from a sample."""
+    if (choice.tokens if settings.tokens == "auto" else settings.tokens) == "characters":
+        return tokenizer.Characters.fit(texts)
+    vocab = max(settings.vocab or choice.vocab or DEFAULT_SUB_WORDS, MIN_SUB_WORDS)
+    return tokenizer.SubWords.fit(sample, vocab, texts)
+
+
+def _special_ids(layout: Layout, num_ids: int, several_documents: bool) -> tuple[dict[str, int], list[float]]:
+    """Ids with a meaning that follow those of the tokenizer, and the characters that each stands for."""
+    if layout == "list":  # the end token counts as the line end of a record
+        return {"begin": num_ids, "end": num_ids + 1}, [0.0, 1.0]
+    return ({"end": num_ids}, [0.0]) if several_documents else ({}, [])
 
 
 def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, context: int) -> int:

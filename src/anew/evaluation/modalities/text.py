@@ -27,7 +27,6 @@ from anew.evaluation.memorization.item_types import (
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics.bits import bits_score, bits_spec
-from anew.evaluation.metrics.classes import CLASS_FIGURES, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.records.odd_records import MIN_RECORDS
@@ -41,6 +40,7 @@ from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
+from anew.evaluation.text_classes import LabelledTexts
 from anew.evaluation.text_pieces import drawn_pieces
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
@@ -53,8 +53,6 @@ PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
-# Share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
-FEW_LONGER = 0.95
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
@@ -169,45 +167,20 @@ class TextEvaluation(Evaluation[str]):
         yield from super().answer_scores()
 
     def _class_metrics(self, features: FeatureSets) -> Iterator[Score]:
-        """Of running text whole samples have a class, not their pieces: they are compared with beginnings of documents."""
-        labels, beginnings, embed = (
-            self.inputs.labels,
-            None if self.records else self._compared.beginnings,
-            self._embedder,
-        )
-        if self.records or labels is None or beginnings is None or embed is None:
-            yield from super()._class_metrics(features) if self.records else ()
-            return
-        n, further = beginnings.n, beginnings.further("train")
-        num_train, num_test = len(beginnings.train), len(beginnings.test)
-        has_sample_text = [bool(text) for text in self.inputs.samples]
-        names, train = labels.train(num_train)
-        n_probe = self._affordable_probe(embed, further, n) if further else 0
-        if not further:
-            self.note_not_measured(CLASS_FIGURES, "no training documents are left to train a classifier on")
-        if not n_probe:
-            return
-        yield from ClassMetrics(
-            names=names,
-            probe_items=LabelledFeatures(embed(further[:n_probe]), train[n : n + n_probe]),
-            samples=LabelledFeatures(embed(beginnings.compared("samples")), labels.samples[has_sample_text][:n]),
-            held_out=LabelledFeatures(embed(beginnings.compared("test")), labels.test(num_test)[1][:n]),
-            train=LabelledFeatures(embed(beginnings.compared("train")), train[:n]),
-            naive=None,
-            noun=self.noun,
-            seed=self.inputs.seed,
-            skip=self.note_not_measured,
-            are_requested=labels.are_requested,
-        ).scores()
+        texts = None if self.records else LabelledTexts.of(self.inputs, self._compared.beginnings)
+        if self.records:
+            yield from super()._class_metrics(features)
+        elif texts is not None and self._embedder is not None:
+            n_probe = self._affordable_probe(self._embedder, texts.further, texts.n)
+            yield from texts.scores(self._embedder, n_probe, self.noun, self.note_not_measured)
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
 
     def _first_metrics(self) -> dict[str, Measure]:
         """What readers see first, whatever the modality."""
-        return (
-            {} if self._statistics is None else {"samples that repeat themselves": Measure(self._statistics.repetitive)}
-        )
+        repetitive = None if self._statistics is None else Measure(self._statistics.repetitive)
+        return {} if repetitive is None else {"samples that repeat themselves": repetitive}
 
     def text_metrics(self) -> dict[str, Measure]:
         """The metrics of texts as `metrics_in_time` takes them."""
@@ -222,16 +195,9 @@ class TextEvaluation(Evaluation[str]):
             metrics[ODD_RECORDS_MEASURE] = Measure(partial(self._odd_records, metrics[ODD_RECORDS_MEASURE]))
         if self.records:
             self.notes += _notes_on_parts(self._statistics.train)
-        if not self.records and (self.inputs.are_whole or self._samples_are_whole()):
+        if not self.records and (self.inputs.are_whole or self._compared.end_by_themselves):
             metrics[WHOLE_TEXTS] = Measure(self._whole_texts)
         return metrics
-
-    def _samples_are_whole(self) -> bool:
-        """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self._compared.are_short_texts:
-            return False
-        longest = max((len(str(text)) for text in self.inputs.samples), default=0)
-        return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
 
     def _odd_records(self, measure: Measure) -> Iterator[Score]:
         """Yield the score of odd records, if training records suffice to tell which are odd."""

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from anew.data.formats.text.suffix_classes import OTHER, SuffixClasses, counted_endings, file_ending
+from anew.data.formats.text.suffix_classes import OTHER, SuffixClasses, file_ending
 from anew.data.types import Item
 
 
@@ -31,8 +31,8 @@ def test_every_text_has_a_class_and_samples_the_suffix_of_theirs() -> None:
     classes = SuffixClasses((".c", ".h"), OTHER)
     assert [classes.label(suffix) for suffix in (".h", ".c", ".py", "")] == [".h", ".c", OTHER, OTHER]
     assert [classes.suffix(label) for label in (".h", OTHER, None)] == [".h", "", ""]
-    assert classes.note().startswith("each suffix is a class (.c, .h and other)")
-    assert SuffixClasses().label(".h") is None
+    assert classes.notes()[0].startswith("each suffix is a class (.c, .h and other)")
+    assert SuffixClasses().label(".h") is None and SuffixClasses().notes() == []
 
 
 @pytest.mark.parametrize(("suffixes", "rest"), [(("../x", ".c"), "../x"), ((".c", ".h"), "else")])
@@ -43,4 +43,5 @@ def test_classes_of_a_run_of_somebody_else_are_checked(suffixes: tuple[str, ...]
 
 def test_suffixes_of_files_count_and_rows_have_none() -> None:
     items = [Item("a/b.MD.gz", b"x"), Item("c.md", b"x"), Item("d", b"x"), Item("t.csv:3", "x")]
-    assert counted_endings(items, file_ending) == {".md": 2, "": 1}
+    assert list(map(file_ending, items)) == [".md", ".md", "", ""]
+    assert SuffixClasses.of_files([*items[:2] * 20, *[Item(f"{i}.rst", b"x") for i in range(40)]], file_ending).suffixes

@@ -35,6 +35,11 @@ class SuffixClasses:
     rest: str = ""
 
     @classmethod
+    def of_files(cls, sample: Iterable[Item], ending_of: Callable[[Item], str]) -> SuffixClasses:
+        """The classes of the files that are looked at, given a function to their suffixes. Rows of tables count as files without."""
+        return cls.of(Counter(map(ending_of, sample)))
+
+    @classmethod
     def of(cls, counts: Counter[str]) -> SuffixClasses:
         """The classes of files of these suffixes, "" for none; no classes where fewer than two suffixes are common enough."""
         least = max(MIN_FILES, MIN_SHARE * counts.total())
@@ -60,15 +65,12 @@ class SuffixClasses:
         """The suffix of files of a class; "" for one that is no suffix."""
         return label if label in self.suffixes else ""
 
-    def note(self) -> str:
-        """A clause on the classes."""
+    def notes(self) -> list[str]:
+        """A clause on the classes; none without."""
+        if not self.suffixes:
+            return []
         names = [*self.suffixes, *([OTHER] if self.rest == OTHER else [])]
-        return f"each suffix is a class ({listed(names)}), and a sample has that of its class; labels=off learns none"
-
-
-def counted_endings(sample: Iterable[Item], ending_of: Callable[[Item], str]) -> Counter[str]:
-    """How many of the files that are looked at have each suffix, by a function that gives it. Rows of tables have none."""
-    return Counter(ending_of(item) for item in sample if isinstance(item.data, bytes))
+        return [f"each suffix is a class ({listed(names)}), and a sample has that of its class; labels=off learns none"]
 
 
 def file_ending(item: Item) -> str:
