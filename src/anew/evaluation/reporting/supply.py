@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from anew.core.wording import are, rounded_up
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Division
-
-if TYPE_CHECKING:
-    from anew.evaluation.reporting.grading import Grading
 
 MIN_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
 # Held-out texts, at least, to say how many would be enough: pieces of a text differ too much in number among fewer; chosen
 MIN_TEXTS_OF_LENGTH = 20
 NEARLY_ENOUGH_SHARE = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
+
+
+class ItemNeed(Protocol):
+    """What a `Grading` says of the number of its items: see there."""
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def needed(self) -> int: ...
+
+    @property
+    def has_weak_reference(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Supply:
             return USUALLY_ENOUGH_ITEMS
         return math.ceil(self.held_out * self.samples_per_item) if self.compared < self.held_out else 0
 
-    def can_settle(self, grading: Grading) -> bool:
+    def can_settle(self, grading: ItemNeed) -> bool:
         """Whether there are enough held-out items for any answer, or about enough that were not all compared."""
         if grading.has_weak_reference:
             return False
@@ -56,7 +66,7 @@ class Supply:
             return True
         return grading.n < self.held_out and self.held_out >= NEARLY_ENOUGH_SHARE * grading.needed
 
-    def samples_for(self, grading: Grading) -> int:
+    def samples_for(self, grading: ItemNeed) -> int:
         """How many samples would be enough for an answer, or to compare all held-out items; 0 if only more data would help."""
         if self.can_settle(grading):
             needed = grading.needed if self.held_out is None else min(grading.needed, self.held_out)
@@ -66,7 +76,7 @@ class Supply:
         # Not enough for a yes, but a difference may show
         return math.ceil(self.held_out * self.samples_per_item) if grading.n < self.held_out else 0
 
-    def texts_for(self, grading: Grading) -> int:
+    def texts_for(self, grading: ItemNeed) -> int:
         """How many held-out texts like these would be enough for a yes; 0 if they are few, or items are whole."""
         if self.num_texts < MIN_TEXTS_OF_LENGTH or not self.held_out or grading.has_weak_reference:
             return 0
