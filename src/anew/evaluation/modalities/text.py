@@ -173,12 +173,11 @@ class TextEvaluation(Evaluation[str]):
         yield from super().answer_scores()
 
     def _class_metrics(self, features: FeatureSets) -> Iterator[Score]:
-        texts = None if self.records else LabelledTexts.of(self.inputs, self._compared.beginnings)
         if self.records:
             yield from super()._class_metrics(features)
-        elif texts is not None and self._embedder is not None:
-            n_probe = self._affordable_probe(self._embedder, texts.further, texts.n)
-            yield from texts.scores(self._embedder, n_probe, self.noun, self.note_not_measured)
+        elif texts := LabelledTexts.of(self.inputs, self._compared.beginnings, self._embedder):
+            n_probe = self._affordable_probe(texts.embed, texts.further, texts.n)
+            yield from texts.scores(n_probe, self.noun, self.note_not_measured)
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
