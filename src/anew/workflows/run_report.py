@@ -192,7 +192,6 @@ def write_run_report(
     steps = sampled.get("step")
     passes = record.plan.passes(float(sampled.get("examples") or 0))
     course = _Course()
-    expected = outlook(course.watched(run), passes)
     report = EvaluationReport.of(
         measurements.scores,
         measurements.copies,
@@ -205,7 +204,7 @@ def write_run_report(
         supply=measurements.supply,
         ended_by=measurements.ended_by,
         steps=steps,
-        outlook=expected,
+        outlook=outlook(course.watched(run), passes),
     )
     basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
     if out is not None:
