@@ -88,7 +88,7 @@ SHOTS = {
         max_width=560,
         colours=48,
     ),
-    "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given", colours=64),
+    "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given", colours=32),
     "studio-discriminator": Shot(
         "gan", "How it works", "it would look more real if", "section.two-thirds", theme="dark", colours=48
     ),
