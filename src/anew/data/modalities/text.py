@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
-from anew.core.arrays import Integers, Numbers, Values
+from anew.core.arrays import Integers, Numbers, Values, evenly_spaced
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
@@ -48,8 +48,8 @@ MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text
 # From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
 LONG_TEXT_RATIO = 200
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
-SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
-MIN_WHOLE_TEXTS = 50  # of fewer texts, pieces are cut out, not whole texts taken; chosen
+NUM_PIECES = 100  # that they come in, from all over the data: 20,000 characters each; chosen
+MEASURED_RECORDS = 50_000  # of a list, whose lengths decide the context: bounds the time; chosen
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 LITTLE_TEXT = 20_000  # characters: of less running text a model learns hardly more than to repeat it; chosen
@@ -393,7 +393,8 @@ class Text(Modality):
 def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, context: int) -> int:
     """Tokens that the model sees at once. context: the number that the user chose; 0: none."""
     if text.layout == "list":
-        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, texts[:50_000])]) + 1
+        measured = [*evenly_spaced(texts, MEASURED_RECORDS), max(texts, key=len)]
+        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, measured)]) + 1
         return record_context(record_lengths, context)
     length = int(context or choice.context or DEFAULT_CONTEXT)
     if sum(map(len, texts)) > LONG_TEXT_RATIO * length:
@@ -469,16 +470,20 @@ def _is_monotonous(text: str) -> bool:
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:
-    """Pieces of the texts, evenly spread over all of them, with about `limit` characters in total."""
-    total = sum(map(len, texts))
+    """Pieces of the texts, evenly spread over all their characters, with `limit` characters in total; all of fewer. No piece goes
+    from one text to the next."""
+    ends = np.cumsum([len(text) for text in texts])
+    total = int(ends[-1])
     if total <= limit:
         return list(texts)
-    if len(texts) < MIN_WHOLE_TEXTS:
-        joined = "".join(texts)
-        step = SPREAD_PIECE * total // limit
-        return [joined[start : start + SPREAD_PIECE] for start in range(0, total, step)]
-    num_texts = max(1, len(texts) * limit // total)
-    return [texts[number * len(texts) // num_texts][: 5 * SPREAD_PIECE] for number in range(num_texts)]
+    pieces = []
+    for number in range(NUM_PIECES):
+        start = number * total // NUM_PIECES
+        stop = start + limit // NUM_PIECES
+        for index in range(np.searchsorted(ends, start, "right"), np.searchsorted(ends, stop) + 1):
+            text_start = int(ends[index]) - len(texts[index])
+            pieces.append(texts[index][max(start - text_start, 0) : stop - text_start])
+    return pieces
 
 
 def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:
