@@ -51,12 +51,8 @@ async def child_events(
         error_output = asyncio.ensure_future(process.stderr.read())
         is_last = False
         try:
-            while not is_last and (line := await _next_line(request, process.stdout, ends_at)):
-                event = _event(line)
-                if event is None:
-                    sys.stderr.buffer.write(line)
-                    continue
-                is_last = "end" in event or "error" in event
+            async for event in _events_of(request, process.stdout, ends_at):
+                is_last = _is_last(event)
                 yield event
         except ConnectionAbortedError:
             return
@@ -93,13 +89,27 @@ async def _child_process(command: Sequence[str], sent: bytes) -> AsyncIterator[a
         await process.wait()
 
 
-def _event(line: bytes) -> Json | None:
-    """The event in a line; None for one that something else has printed."""
-    try:
+async def _events_of(request: Request, stream: asyncio.StreamReader, ends_at: float) -> AsyncGenerator[Json, None]:
+    """The events in a stream up to the last one; errors as of `_next_line`."""
+    while line := await _next_line(request, stream, ends_at):
+        if event := _event(line):
+            yield event
+            if _is_last(event):
+                return
+
+
+def _is_last(event: Json) -> bool:
+    return "end" in event or "error" in event
+
+
+def _event(line: bytes) -> Json:
+    """The event in a line; an empty one where something else has printed the line, which goes to standard error."""
+    with contextlib.suppress(ValueError):
         event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
+        if isinstance(event, dict):
+            return event
+    sys.stderr.buffer.write(line)
+    return {}
 
 
 async def _next_line(request: Request, stream: asyncio.StreamReader, ends_at: float) -> bytes:
