@@ -48,13 +48,7 @@ MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text
 # From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
 LONG_TEXT_RATIO = 200
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
-<<<<<<< HEAD
 MEASURED_RECORDS = 50_000  # of a list, whose lengths decide the context: bounds the time; chosen
-CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
-=======
-SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
-MIN_WHOLE_TEXTS = 50  # of fewer texts, pieces are cut out, not whole texts taken; chosen
->>>>>>> main
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 
 
@@ -471,6 +465,11 @@ def _lines_of(item: Item) -> bytes:
     except ValueError:  # it is refused when it is read
         return b""
     return b"" if is_unicode(data) else sample_lines(lambda start, stop: data[start:stop], len(data))
+
+
+def _ordinary_ids(ids: Sequence[int], size: int) -> Sequence[int]:
+    """Ids without those of special tokens, which come after the `size` ones of the tokenizer."""
+    return ids if ids and 0 <= min(ids) <= max(ids) < size else [i for i in ids if 0 <= i < size]
 
 
 def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:

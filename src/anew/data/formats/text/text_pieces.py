@@ -24,8 +24,3 @@ def spread_pieces(texts: Sequence[str], limit: int) -> list[str]:
             text_start = int(ends[index]) - len(texts[index])
             pieces.append(texts[index][max(start - text_start, 0) : stop - text_start])
     return pieces
-
-
-def _ordinary_ids(ids: Sequence[int], size: int) -> Sequence[int]:
-    """Ids without those of special tokens, which come after the `size` ones of the tokenizer."""
-    return ids if ids and 0 <= min(ids) <= max(ids) < size else [i for i in ids if 0 <= i < size]
