@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anew.core.arrays import Ints
+from anew.core.arrays import Ints, spaced_indices
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.sweep_sequences import (
     documents_from_beginnings,
-    evenly_spread,
     first_tokens,
     sequences_of,
     thinned_sequences,
@@ -45,23 +44,26 @@ def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: i
     Returns:
         The sequences (L,), which follow each other; documents are in random order.
     """
-    texts, config = list(sequences_of(sweep, max_tokens)), family.config
+    classes: list[int] = []
+    texts, config = list(sequences_of(sweep, max_tokens, classes)), family.config
     if config.ngrams:
         end = family.spec.special.get("end") if family.spec.packed else None
         if end is None:
             family.mixer.fit_counts(texts)
         else:
-            family.mixer.fit_counts(documents_from_beginnings(texts, end), first_is_given=True)
+            documents, document_classes = documents_from_beginnings(texts, end, classes)
+            family.mixer.fit_counts(documents, document_classes, first_is_given=True)
         if family.spec.packed:
             family.passages.keep(texts)
     if config.contexts:
-        family.contexts.fit(texts, config.context_learned)
+        family.contexts.fit(texts, config.context_learned, classes)
     return texts
 
 
 def _count_records(mixer: NgramMixer, records: Sequence[Ints], classes: Sequence[int], max_tokens: int) -> None:
     """Count tokens of records, up to a limit. classes: those of the records."""
-    numbers = evenly_spread(len(records), max_tokens / max(1, sum(map(len, records))))
+    share = min(max_tokens / max(1, sum(map(len, records))), 1.0)
+    numbers = spaced_indices(len(records), max(1, round(share * len(records))))
     counted = list(first_tokens((records[number] for number in numbers), max_tokens))
     substitution_tokens = min(SUBSTITUTION_TOKENS, round(SUBSTITUTION_SHARE * max_tokens))
     mixer.fit_counts(counted, [classes[number] for number in numbers], substitution_tokens)
