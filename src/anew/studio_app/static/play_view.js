@@ -1,7 +1,7 @@
 // The page Play: samples, shown while they form, and all other ways to try out a model.
 
 import { address, follow, get, Refusal } from "./api.js";
-import { asSentence, count, fill, h, words } from "./dom.js";
+import { asSentence, count, h, replaceChildren, words } from "./dom.js";
 import { seedField } from "./seed_field.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
@@ -29,12 +29,12 @@ export function showPlay(main, id, panel = "make", query = "") {
   document.title = `Play with ${id.split("/").pop()} - Anew Studio`;
   const leaving = new AbortController();
   const crumb = h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / play");
-  fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "sub", role: "status" }, "Loading the model..."), h("progress", { "aria-label": "Loading" }));
+  replaceChildren(main, crumb, h("h1", {}, "Play"), h("p", { class: "sub", role: "status" }, "Loading the model..."), h("progress", { "aria-label": "Loading" }));
   Promise.all([get("/api/play/about", { run: id }, leaving.signal), get("/api/settings", {}, leaving.signal)]).then(([about, { settings }]) => {
     draw(main, crumb, id, about, settings, leaving.signal, panel, query);
   }).catch((error) => {
     if (leaving.signal.aborted) return;
-    fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "note wrong", role: "alert" }, error instanceof Refusal ? error.message : "The Studio cannot be reached."));
+    replaceChildren(main, crumb, h("h1", {}, "Play"), h("p", { class: "note wrong", role: "alert" }, error instanceof Refusal ? error.message : "The Studio cannot be reached."));
   });
   return () => leaving.abort();
 }
@@ -70,7 +70,7 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
     const panel = panels.find(([name]) => name === key);
     if (!panel) return;
     if (!made.has(key)) made.set(key, panel[2](play));
-    fill(stage, made.get(key));
+    replaceChildren(stage, made.get(key));
     for (const tab of tabs) {
       const isOpen = tab.id === `tab-${key}`;
       tab.setAttribute("aria-selected", String(isOpen));
@@ -91,7 +91,7 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
   };
   stage.id = "stage";
   stage.setAttribute("role", "tabpanel");
-  fill(main, crumb,
+  replaceChildren(main, crumb,
     h("div", { class: "head" }, h("h1", {}, "Play"), h("span", { class: "grow" }), panels.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Ways to play" }, tabs) : null),
     h("p", { class: "sub" }, `${about.family}, learned from ${about.plural}`),
     origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has been trained further since the file was made, so what it generates now may differ.") : null,
@@ -220,7 +220,7 @@ function makePanel(play) {
       });
     } catch (error) {
       status.textContent = signal.aborted ? "Stopped." : /** @type {Error} */ (error).message;
-      if (!signal.aborted) fill(result); // earlier samples are no answer to this
+      if (!signal.aborted) replaceChildren(result); // earlier samples are no answer to this
     }
     stop.hidden = true;
   };
@@ -244,7 +244,7 @@ function command({ run, n, first_index, seed, label, prompt, suffix, stop, setti
 
 /** Show a draft or the samples. @param {HTMLElement} result @param {any} event @param {Play} play @param {number} first index of the first sample */
 function update(result, event, play, first) {
-  fill(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
+  replaceChildren(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
     const number = first + index + 1;
     const figure = shownItem(item, `Sample ${number}`);
     if (!event.samples) return figure;
