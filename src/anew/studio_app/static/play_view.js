@@ -184,7 +184,7 @@ function samplingField(setting, value, changed, usual) {
 function makePanel(play) {
   const { about, id } = play;
   const number = h("input", { id: "number", type: "number", min: 1, max: 64, required: true, value: String(about.origin?.n ?? (about.prompts ? 3 : 9)) });
-  const from = h("input", { id: "from", type: "number", min: 1, max: MAX_NUMBER, required: true, value: String(Number(about.origin?.first_index ?? 0) + 1) });
+  const from = h("input", { id: "first", type: "number", min: 1, max: MAX_NUMBER, required: true, value: String(Number(about.origin?.first_index ?? 0) + 1) });
   const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing", value: about.origin?.prompt ?? "" });
   const suffix = h("textarea", { id: "suffix", rows: 2, placeholder: "leave empty to let it end by itself", value: about.origin?.suffix ?? "" });
   const ending = h("input", { id: "stop", type: "text", placeholder: "leave empty to let it end by itself", value: about.origin?.stop ?? "" });
@@ -229,7 +229,7 @@ function makePanel(play) {
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
     about.gap ? [h("label", { for: "suffix" }, "End with (the model fills the gap)"), suffix] : null,
     about.prompts ? [h("label", { for: "stop" }, "Stop before"), ending] : null,
-    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), h("div", {}, h("label", { for: "from" }, "From number"), from), go, stop, all), status, terminal);
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), h("div", {}, h("label", { for: "first" }, "From number"), from), go, stop, all), status, terminal);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());
   return panel;
