@@ -320,10 +320,10 @@ def _parts_of_all(data: Dataset) -> dict[str, int]:
     """Number of items of each part, as a training divides the data that has time to read all of it."""
     parts = dict(data.scan.parts)
     if data.share_read < 1.0:  # of the parts that were divided; the user's own were read whole
-        items = sum(parts[name] for name in ("train", *data.carved)) / data.share_read
+        items = sum(parts[name] for name in ("train", *data.own_held_out_parts)) / data.share_read
         share = held_out_share(items, ENOUGH_ITEMS)
-        parts |= dict.fromkeys(data.carved, round(share * items))
-        parts["train"] = round(items) - len(data.carved) * round(share * items)
+        parts |= dict.fromkeys(data.own_held_out_parts, round(share * items))
+        parts["train"] = round(items) - len(data.own_held_out_parts) * round(share * items)
     return parts
 
 

@@ -1,7 +1,7 @@
 // The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
 import { follow, get, onChange, post, Refusal } from "./api.js";
-import { asSentence, busy, bytes, count, fill, h, say } from "./dom.js";
+import { asSentence, busy, bytes, count, h, replaceChildren, showToast } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES, familyTitle } from "./families.js";
 import { listFolder } from "./folder_list.js";
@@ -33,7 +33,7 @@ function go(id) {
 function showChoice(main, signal) {
   const chooser = h("div", {});
   const examples = h("div", { class: "choices" });
-  fill(main,
+  replaceChildren(main,
     h("div", { class: "head" }, h("h1", {}, "New run")),
     h("p", { class: "sub" }, "Give Anew items of one kind: images, sound, text, code, sequences or clips. It learns to generate new ones. Nothing leaves this machine."),
     h("div", { class: "grid" },
@@ -53,18 +53,18 @@ function showChoice(main, signal) {
 
 /** @param {HTMLElement} examples */
 function showExamples(examples) {
-  get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
+  get("/api/examples").then(({ examples: all }) => replaceChildren(examples, all.map((/** @type {any} */ example) => {
     const button = h("button", { type: "button", class: "choice", onclick: async () => {
       button.disabled = true;
       try {
         go((await post("/api/example", { name: example.name })).id);
       } catch (error) {
-        say(/** @type {Error} */ (error).message);
+        showToast(/** @type {Error} */ (error).message);
         button.disabled = false;
       }
     } }, h("strong", {}, example.name), h("span", {}, example.text.replaceAll("`", "")));
     return button;
-  }))).catch((error) => say(error.message));
+  }))).catch((error) => showToast(error.message));
 }
 
 // ---- what Anew sees ----
@@ -96,7 +96,7 @@ async function showData(main, data, signal, reading) {
   const look = () => showData(main, data, signal, reading);
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
   const doing = h("p", { class: "hint" });
-  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }), doing,
+  replaceChildren(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }), doing,
     h("p", {}, h("a", { class: "button", href: "#/new" }, "Cancel"))); // whoever leaves the page ends the looking
   /** Shows what budgets train, once the page is drawn. @type {Estimates | undefined} */
   let estimates;
@@ -123,7 +123,7 @@ async function showData(main, data, signal, reading) {
     }
     const { message, columns } = error instanceof Refusal ? error : { message: "The Studio cannot be reached.", columns: undefined };
     const form = h("details", { class: "card again", hidden: true }, h("summary", {}, "Change how it is read"));
-    fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
+    replaceChildren(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
     if (!columns) return;
     await addReadingForm(form, reading, { error: message, columns }, look);
     form.open = form.querySelectorAll("select, input").length > 1; // more than the kind of data, which most often cannot help
@@ -151,7 +151,7 @@ function drawData(main, head, data, seen, reading, look) {
   const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
     ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Change how it is read"));
   const learn = h("section", { class: "card five", tabindex: -1, "aria-label": "Learn from it" }, h("h2", {}, "Learn from it"), form);
-  fill(main, head,
+  replaceChildren(main, head,
     h("button", { type: "button", class: "jump", onclick: () => { learn.scrollIntoView(); learn.focus({ preventScroll: true }); } }, "Learn from it"),
     h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} classes` : ""),
     h("div", { class: "grid" },
@@ -197,7 +197,7 @@ function trainForm(data, seen, reading) {
     doing.hidden = true;
     for (const { seconds, parameters, steps, epochs } of budgets) {
       const what = trained.get(seconds);
-      if (what) fill(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`));
+      if (what) replaceChildren(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`));
     }
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },

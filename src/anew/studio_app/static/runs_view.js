@@ -2,7 +2,7 @@
 
 import { address, get, getText, onChange, post, Refusal } from "./api.js";
 import { originDrop } from "./origin_drop.js";
-import { clock, count, fill, h, words } from "./dom.js";
+import { clock, count, h, replaceChildren, words } from "./dom.js";
 import { familyTitle } from "./families.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
@@ -104,7 +104,7 @@ export function showRuns(main) {
       scrollTo(0, 0);
     }
   };
-  fill(main,
+  replaceChildren(main,
     h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
     title, problem, tiles, comparisons, originDrop());
   let isFirst = true;
@@ -126,7 +126,7 @@ export function showRuns(main) {
       const atWork = runs.filter((/** @type {any} */ run) => ACTIVE.includes(run.state)).length;
       const waiting = runs.filter((/** @type {any} */ run) => run.state === "queued").length;
       title.textContent = `${count(runs.length)} in the folder ${folder}${atWork ? `, ${atWork} at work` : ""}${waiting ? `, ${waiting} waiting` : ""}`;
-      fill(comparisons, all.length ? [h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
+      replaceChildren(comparisons, all.length ? [h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
         h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.of} `, badge(entry.state))))] : []);
       if (runs.length) {
         drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));
@@ -135,12 +135,12 @@ export function showRuns(main) {
           keepFocus(tiles, () => tiles.replaceChildren(...wanted));
         }
       } else {
-        fill(tiles, h("div", { class: "card" }, h("h2", {}, "Nothing here yet"),
+        replaceChildren(tiles, h("div", { class: "card" }, h("h2", {}, "Nothing here yet"),
           h("p", {}, "Give Anew some files of yours, or one of its examples, and watch it learn to make more of the same kind."),
           h("a", { class: "button main", href: "#/new" }, "Choose data")));
       }
     } catch (error) {
-      if (error instanceof Refusal) fill(tiles, h("p", { class: "note wrong" }, error.message));
+      if (error instanceof Refusal) replaceChildren(tiles, h("p", { class: "note wrong" }, error.message));
     }
   };
   load();
