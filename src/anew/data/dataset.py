@@ -391,6 +391,7 @@ class Dataset:
         path: str,
         samples: bool = False,
         settings: Mapping[str, object] | None = None,
+        once: bool = False,
     ) -> Dataset:
         """Open other data with the modality of a saved run, undivided, as the part "all".
 
@@ -399,14 +400,13 @@ class Dataset:
             folder: The run.
             path: The other data.
             samples: Whether it is a folder of samples, each of which counts once.
-            settings: Values of settings about reading that this data needs instead of those of the run. A column that is
-                named here must be there; those of the run are read where they are.
+            settings: Settings about reading instead of those of the run. A column that is named here must be there.
+            once: Whether each sample counts once where the data is a folder of samples, in which sheets hold them again. Samples do.
         """
         own_settings = dict(settings or {})
         state = state.model_copy(update={"config": state.config | own_settings})
-        needed = [role for role in ROLES if f"{role}_column" in own_settings]
-        columns = ColumnChoice.of(state.config, needed=needed)
-        chosen = detect_modality(path, state.modality, samples, columns=columns)
+        columns = ColumnChoice.of(state.config, needed=[role for role in ROLES if f"{role}_column" in own_settings])
+        chosen = detect_modality(path, state.modality, samples or once, columns=columns)
         data = cls._restored(chosen, state, folder, new_files=True, generated=samples)
         data._is_undivided = True
         data._opened_store = InMemoryStore(chosen.source, chosen.shards, data.modality, data.seed, undivided=True)

@@ -2,6 +2,7 @@
 
 import { follow, get } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
+import { familyTitle } from "./families.js";
 import { shownItem } from "./items.js";
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
@@ -41,7 +42,7 @@ export function besidePanel(play) {
   const board = h("div", { class: "beside", hidden: true }, sides.map((side, position) => h("section", {}, names[position], side)));
   get("/api/runs", {}, play.signal).then(({ runs }) => {
     const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0 && !run.has_own_code);
-    replaceChildren(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${run.family})`)));
+    replaceChildren(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${familyTitle(run.family)})`)));
     form.hidden = board.hidden = !fitting.length;
     status.textContent = fitting.length ? "Choose the other run." : `There is no other run of ${play.about.plural} in this folder. Train another one, with a different family or seed.`;
     if (fitting.length) make();

@@ -3,7 +3,7 @@
 import { follow, get, onChange, post, Refusal } from "./api.js";
 import { asSentence, busy, bytes, count, h, replaceChildren, showToast } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
-import { FAMILIES } from "./families.js";
+import { FAMILIES, familyTitle } from "./families.js";
 import { listFolder } from "./folder_list.js";
 import { itemSheet } from "./items.js";
 import { seedField } from "./seed_field.js";
@@ -157,7 +157,7 @@ function drawData(main, head, data, seen, reading, look) {
     h("div", { class: "grid" },
       h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
         seen.labels.length ? h("p", { class: "hint" }, `Classes: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
-        h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", "")))),
+        h("ul", { class: "plain facts" }, seen.form ? h("li", {}, `learned at ${seen.form} (in ten minutes)`) : null, seen.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", "")))),
         other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped, differently),
       learn));
   return estimates;
@@ -176,9 +176,9 @@ function trainForm(data, seen, reading) {
   /** What a choice adds to the request, by its value.
    * @type {{ value: string, request: object, family: string, text: string, why: string }[]} */
   const choices = [
-    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "let Anew choose" : seen.family, why: seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.reason}.` : seen.reason },
-    ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.reason : "" })),
-    ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.reason })),
+    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "Let Anew choose" : familyTitle(seen.family), why: seen.tried ? `With little time it chooses ${familyTitle(seen.family)}; ${seen.tried.reason}.` : seen.reason },
+    ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: familyTitle(name), why: name === seen.family ? seen.reason : "" })),
+    ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${familyTitle(other.family)}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.reason })),
   ];
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });
   /** @type {HTMLInputElement[]} */
@@ -186,7 +186,7 @@ function trainForm(data, seen, reading) {
   /** What each time trains, by its seconds. @type {Map<number, HTMLElement>} */
   const trained = new Map();
   const budget = (/** @type {string} */ value, /** @type {string} */ name, /** @type {number} */ seconds) => {
-    const radio = h("input", { type: "radio", name: "budget", value, checked: value === "1m", onchange: () => { custom.value = ""; } });
+    const radio = h("input", { type: "radio", name: "budget", value, checked: value === "10m", onchange: () => { custom.value = ""; } });
     radios.push(radio);
     const what = h("span", {});
     trained.set(seconds, what);
@@ -212,7 +212,7 @@ function trainForm(data, seen, reading) {
     event.preventDefault();
     problem.hidden = true;
     const values = new FormData(form);
-    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: seed.value(), ...asked(reading) };
+    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "10m"), seed: seed.value(), ...asked(reading) };
     Object.assign(body.settings, settings.values());
     Object.assign(body, choices.find(({ value }) => value === values.get("family"))?.request);
     try {

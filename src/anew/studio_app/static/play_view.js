@@ -2,6 +2,7 @@
 
 import { address, follow, get, Refusal } from "./api.js";
 import { asSentence, count, h, replaceChildren, words } from "./dom.js";
+import { familyTitle } from "./families.js";
 import { seedField } from "./seed_field.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
@@ -93,7 +94,7 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
   stage.setAttribute("role", "tabpanel");
   replaceChildren(main, crumb,
     h("div", { class: "head" }, h("h1", {}, "Play"), h("span", { class: "grow" }), panels.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Ways to play" }, tabs) : null),
-    h("p", { class: "sub" }, `${about.family}, learned from ${about.plural}`),
+    h("p", { class: "sub" }, `${familyTitle(about.family)}, learned from ${about.plural}`),
     origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has been trained further since the file was made, so what it generates now may differ.") : null,
     about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, asSentence(note))),
     h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to generate" }, controls.element), h("section", { class: "card two-thirds" }, stage)));

@@ -4,6 +4,7 @@ import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Film } from "./film_view.js";
 import { asSentence, clock, count, h, replaceChildren, reportFrame, short, words } from "./dom.js";
+import { familyTitle } from "./families.js";
 import { copiesView } from "./copies_view.js";
 import { measureButtons } from "./measure_view.js";
 import { actions, canPlay } from "./run_actions.js";
@@ -81,7 +82,7 @@ function ownCode(run) {
 /** @param {HTMLElement} list @param {any} run */
 function drawFigures(list, run) {
   /** @type {[string, any][]} */
-  const rows = [["Family", (run.described_family ?? run.family) || "not chosen yet"], ["Data", run.data]];
+  const rows = [["Family", familyTitle(run.described_family ?? run.family ?? "") || "not chosen yet"], ["Data", run.data]];
   if (run.last?.step) {
     rows.push(["Step", h("span", { "data-figure": "step" }, count(run.last.step))]);
     for (const [name, value] of Object.entries(run.losses ?? {})) {
@@ -255,7 +256,7 @@ function drawSide(side, run) {
 function reportCard(run, isOpen) {
   const buttons = measureButtons(run);
   if (!run.has_report && !buttons.length) return null;
-  return h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Is it close to your data, as varied, and new? Each answer comes with the figure that decides it."),
+  return h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Close to your data? As varied? New? Each answer comes with the figure that decides it."),
     h("div", { class: "actions" }, run.has_report ? h("a", { class: "button", href: `#/report/${encodeURIComponent(run.id)}` }, "Open the report") : null, buttons),
     run.verb === "evaluate" && run.state === "finished" && !run.failed && run.log_tail?.length
       ? h("details", { class: "said", open: isOpen }, h("summary", {}, "What the last measuring said"), h("pre", { class: "words", tabindex: 0 }, run.log_tail.join("\n"))) : null);

@@ -3,12 +3,13 @@
 import { address, get, getText, onChange, post, Refusal } from "./api.js";
 import { originDrop } from "./origin_drop.js";
 import { clock, count, h, replaceChildren, words } from "./dom.js";
+import { familyTitle } from "./families.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
 const WRONG = ["failed", "damaged", "stopped"];
 const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell", not_settled: "not settled", not_measured: "not measured" };
-const QUESTIONS = { closeness: "close", variety: "varied", novelty: "new" };
-const FULL_QUESTIONS = { closeness: "Close to your data?", variety: "As varied?", novelty: "New, not copied?" };
+const QUESTIONS = { closeness: "Close to your data?", variety: "As varied?", novelty: "New?" }; // as in core/wording.py
+const KINDS = /** @type {Record<string, string>} */ ({ image: "images", audio: "sound", video: "clips", protein: "proteins", molecule: "molecules" });
 
 /** @param {string} state */
 export function badge(state) {
@@ -29,20 +30,20 @@ function orderedGrades(grades) {
 
 /** The three answers in a line. @param {Record<string, string>} grades */
 export function answers(grades) {
-  return orderedGrades(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+  return orderedGrades(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)} ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
 }
 
 /** The three answers, each a link to the report that says why. @param {any} run */
 export function answerList(run) {
   const grades = orderedGrades(run.grades);
   return grades.length ? h("ul", { class: "answers" }, grades.map(([name, grade]) => h("li", { class: grade },
-    h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${FULL_QUESTIONS[/** @type {keyof typeof FULL_QUESTIONS} */ (name)] ?? words(name)} `,
+    h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)} `,
       h("strong", {}, ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade))))) : null;
 }
 
 /** @param {any} run @returns {string} */
 function facts(run) {
-  const parts = [run.described_family ?? run.family, run.modality, run.data && `from ${run.data}`];
+  const parts = [familyTitle(run.described_family ?? run.family ?? ""), KINDS[run.modality] ?? run.modality, run.data && `from ${run.data}`];
   return parts.filter(Boolean).join(" · ");
 }
 
