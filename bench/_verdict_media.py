@@ -199,7 +199,8 @@ def sounds(path: Path) -> Cases:
     faults |= {f"repeat {k}": repeated(k) for k in (2, 8)}
     faults |= {f"modes {share}": least(share, lambda x: float(np.square(x).mean())) for share in (0.9, 0.5)}
     faults["backwards"] = each(lambda x, _: np.ascontiguousarray(x[::-1]))
-    modality = SimpleNamespace(rate=RATE, config=SimpleNamespace(trim=False))
+    shape = SimpleNamespace(is_signal=False)
+    modality = SimpleNamespace(rate=RATE, compared_rate=RATE, trims=False, clip_shape=shape)
     return Cases(
         path.name, AudioEvaluation, items, faults, _sound_features, StandardScaler(), STRENGTH, modality=modality
     )
