@@ -193,8 +193,8 @@ class TextEvaluation(Evaluation[str]):
         return metrics
 
     def _samples_are_whole(self) -> bool:
-        """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self._compared.are_short_texts:
+        """Whether samples of a run are documents that end by themselves, as they do where documents are short: none was cut."""
+        if self.inputs.beginnings is None or not self._compared.are_short_texts:
             return False
         longest = max((len(str(text)) for text in self.inputs.samples), default=0)
         return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
@@ -209,7 +209,7 @@ class TextEvaluation(Evaluation[str]):
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
         samples = [str(text) for text in self.inputs.samples if text]
-        test, train = (read(MAX_SAMPLES) for read in (self.inputs.test, self.inputs.train))
+        test, train = self._real_whole_texts("test"), self._real_whole_texts("train")
         if min(map(len, (samples, test, train))) < MIN_TEXTS:
             return
         if not have_similar_lengths(samples, test):
@@ -218,6 +218,12 @@ class TextEvaluation(Evaluation[str]):
             yield from whole_text_scores(
                 samples, test, train, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
             )
+
+    def _real_whole_texts(self, part: str) -> list[str]:
+        """Real documents, none of them cut within what samples reach: items of a run's running text are excerpts from anywhere."""
+        if self.inputs.beginnings is not None and not self.inputs.are_whole:
+            return self.inputs.beginnings(part, MAX_SAMPLES)
+        return (self.inputs.train if part == "train" else self.inputs.test)(MAX_SAMPLES)
 
     # ---- what the report shows ----
 
