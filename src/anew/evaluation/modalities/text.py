@@ -209,7 +209,7 @@ class TextEvaluation(Evaluation[str]):
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
         samples = [str(text) for text in self.inputs.samples if text]
-        test, train = self._real_whole_texts("test"), self._real_whole_texts("train")
+        test, train = (_whole_texts_of(self.inputs, part) for part in ("test", "train"))
         if min(map(len, (samples, test, train))) < MIN_TEXTS:
             return
         if not have_similar_lengths(samples, test):
@@ -218,12 +218,6 @@ class TextEvaluation(Evaluation[str]):
             yield from whole_text_scores(
                 samples, test, train, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
             )
-
-    def _real_whole_texts(self, part: str) -> list[str]:
-        """Real documents, none of them cut within what samples reach: items of a run's running text are excerpts from anywhere."""
-        if self.inputs.beginnings is not None and not self.inputs.are_whole:
-            return self.inputs.beginnings(part, MAX_SAMPLES)
-        return (self.inputs.train if part == "train" else self.inputs.test)(MAX_SAMPLES)
 
     # ---- what the report shows ----
 
@@ -357,6 +351,13 @@ class TextEvaluation(Evaluation[str]):
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
         return self._compared.equal_sets()
+
+
+def _whole_texts_of(inputs: EvaluationInputs[str], part: str) -> list[str]:
+    """Real documents, none of them cut within what samples reach: items of a run's running text are excerpts from anywhere."""
+    if inputs.beginnings is not None and not inputs.are_whole:
+        return inputs.beginnings(part, MAX_SAMPLES)
+    return (inputs.train if part == "train" else inputs.test)(MAX_SAMPLES)
 
 
 def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:
