@@ -1,0 +1,53 @@
+"""Known records that are aligned with a new one, as the arrays that a run stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anew.estimators.alignment_experts import MAX_CLASS_ODDS, AlignmentIndex
+
+Arrays = Mapping[str, NDArray[Any]]
+
+IDS, LENGTHS, SUBSTITUTION = "aligned_ids", "aligned_lengths", "aligned_substitution"
+# Only where records have classes that matter; runs of older versions have no such arrays
+CLASSES, CLASS_ODDS = "aligned_classes", "aligned_class_odds"
+RECORD_DTYPES = {
+    IDS: torch.int32,
+    LENGTHS: torch.int64,
+    SUBSTITUTION: torch.float32,
+    CLASSES: torch.int64,
+    CLASS_ODDS: torch.float32,
+}
+
+
+def arrays_of_records(index: AlignmentIndex) -> dict[str, NDArray[np.generic]]:
+    """What is stored of records."""
+    arrays: dict[str, NDArray[np.generic]] = {IDS: index.ids, LENGTHS: index.lengths, SUBSTITUTION: index.substitution}
+    if index.class_odds > 1.0:
+        arrays |= {CLASSES: index.classes, CLASS_ODDS: np.full(1, index.class_odds, dtype=np.float32)}
+    return arrays
+
+
+def restore_records(arrays: Arrays, vocab_size: int) -> AlignmentIndex:
+    """The records of these arrays, which may hold others, too."""
+    class_odds = float(arrays[CLASS_ODDS][0]) if CLASS_ODDS in arrays else 1.0
+    return AlignmentIndex(
+        arrays[IDS], arrays[LENGTHS], vocab_size, arrays[SUBSTITUTION], arrays.get(CLASSES), class_odds
+    )
+
+
+def check_records(arrays: Arrays, vocab_size: int, num_classes: int) -> None:
+    """Raise ValueError if the records, which may come from anybody, are inconsistent."""
+    ids, lengths = arrays[IDS], arrays[LENGTHS]
+    is_consistent = bool(((ids >= 0) & (ids < vocab_size)).all() and (lengths > 0).all() and lengths.sum() == len(ids))
+    if CLASSES in arrays or CLASS_ODDS in arrays:
+        classes, odds = (arrays.get(name, np.zeros(0)) for name in (CLASSES, CLASS_ODDS))
+        has_classes = classes.shape == lengths.shape and bool(((classes >= -1) & (classes < num_classes)).all())
+        is_consistent &= has_classes and odds.shape == (1,) and bool(((odds >= 1.0) & (odds <= MAX_CLASS_ODDS)).all())
+    if not is_consistent:
+        raise ValueError("the aligned records are inconsistent")
