@@ -139,12 +139,22 @@ class NearDuplicateIndex:
 
 
 def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | None = None) -> list[int]:
-    """The key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, all are compared for equality, but only
-    evenly spread ones for similarity. max_characters: of each text; None: as many as the number of items allows."""
+    """The key of each item, which near-duplicates share. max_characters: see `shared_keys`."""
+    return shared_keys([item_key(item, modality) for item in items], items, max_characters)
+
+
+def shared_keys(keys: Sequence[int], items: Sequence[Item], max_characters: int | None = None) -> list[int]:
+    """Keys of items where near-duplicates have that of the first of them.
+
+    Of more than MAX_DOCUMENTS items, all are compared for equality, but only evenly spread ones for similarity.
+
+    Args:
+        keys: `item_key` of each.
+        max_characters: Of each text, that are compared; None: as many as the number of items allows.
+    """
     max_compared = (
         max(COMPARED_CHARACTERS // max(len(items), 1), MAX_CHARACTERS) if max_characters is None else max_characters
     )
-    keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
     for number in evenly_spaced(range(len(items)), MAX_DOCUMENTS):
@@ -158,11 +168,11 @@ def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | 
     return [leader.get(key, key) for key in keys]
 
 
-def keys_of_decoded(items: Sequence[DecodedItem], modality: Modality, max_characters: int | None = None) -> list[int]:
-    """The keys of decoded items; among more than MAX_DOCUMENTS, only exact duplicates share one. See `group_keys`."""
-    records = [Item("", item) for item in items]
-    return (
-        group_keys(records, modality, max_characters)
-        if len(records) <= MAX_DOCUMENTS
-        else list(map(exact_key, records))
-    )
+def keys_of_decoded(
+    items: Sequence[DecodedItem], modality: Modality, max_characters: int | None = None
+) -> NDArray[np.uint64]:
+    """The keys of decoded items (n,); among more than MAX_DOCUMENTS, only exact duplicates share one. See `group_keys`."""
+    records = (Item("", item) for item in items)
+    if len(items) <= MAX_DOCUMENTS:
+        return np.array(group_keys(list(records), modality, max_characters), dtype=np.uint64)
+    return np.fromiter(map(exact_key, records), dtype=np.uint64, count=len(items))
