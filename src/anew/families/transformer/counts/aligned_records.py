@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from anew.estimators.alignment_experts import MAX_CLASS_ODDS, AlignmentIndex
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, NDArray[np.generic]]
 
 IDS, LENGTHS, SUBSTITUTION = "aligned_ids", "aligned_lengths", "aligned_substitution"
 # Only where records have classes that matter; runs of older versions have no such arrays
@@ -35,18 +34,24 @@ def arrays_of_records(index: AlignmentIndex) -> dict[str, NDArray[np.generic]]:
 
 def restore_records(arrays: Arrays, vocab_size: int) -> AlignmentIndex:
     """The records of these arrays, which may hold others, too."""
-    class_odds = float(arrays[CLASS_ODDS][0]) if CLASS_ODDS in arrays else 1.0
     return AlignmentIndex(
-        arrays[IDS], arrays[LENGTHS], vocab_size, arrays[SUBSTITUTION], arrays.get(CLASSES), class_odds
+        arrays[IDS].astype(np.int32, copy=False),
+        arrays[LENGTHS].astype(np.int64, copy=False),
+        vocab_size,
+        arrays[SUBSTITUTION].astype(np.float32, copy=False),
+        arrays[CLASSES].astype(np.int64, copy=False) if CLASSES in arrays else None,
+        float(arrays[CLASS_ODDS].astype(np.float64)[0]) if CLASS_ODDS in arrays else 1.0,
     )
 
 
 def check_records(arrays: Arrays, vocab_size: int, num_classes: int) -> None:
     """Raise ValueError if the records, which may come from anybody, are inconsistent."""
-    ids, lengths = arrays[IDS], arrays[LENGTHS]
+    ids, lengths = (arrays[name].astype(np.int64) for name in (IDS, LENGTHS))
     is_consistent = bool(((ids >= 0) & (ids < vocab_size)).all() and (lengths > 0).all() and lengths.sum() == len(ids))
     if CLASSES in arrays or CLASS_ODDS in arrays:
-        classes, odds = (arrays.get(name, np.zeros(0)) for name in (CLASSES, CLASS_ODDS))
+        classes, odds = (
+            arrays[name].astype(np.float64) if name in arrays else np.zeros(0) for name in (CLASSES, CLASS_ODDS)
+        )
         has_classes = classes.shape == lengths.shape and bool(((classes >= -1) & (classes < num_classes)).all())
         is_consistent &= has_classes and odds.shape == (1,) and bool(((odds >= 1.0) & (odds <= MAX_CLASS_ODDS)).all())
     if not is_consistent:
