@@ -18,10 +18,10 @@ from anew.evaluation.measure import Unmeasured
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.reporting.model_card import describe_kept_data, write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
+from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file

@@ -258,6 +258,10 @@ class InMemoryStore:
         """The encoded examples of a part, always all."""
         return self._rows[part]
 
+    def size(self, part: int) -> int:
+        """The number of examples in a part."""
+        return self._rows[part].count
+
     def names(self, part: int, numbers: Sequence[int]) -> list[str]:
         """Names of the items of `rows` with these numbers."""
         return [self._names[part][number] for number in numbers]
@@ -313,5 +317,4 @@ class InMemoryStore:
 
     def label_counts(self) -> Counter[int]:
         """Train items by class number."""
-        labels = self._rows[split.TRAIN].labels
-        return Counter() if labels is None else Counter(labels.tolist())
+        return self._rows[split.TRAIN].class_counts()
