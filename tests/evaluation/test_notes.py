@@ -34,3 +34,14 @@ def test_what_is_said(in_limited_time: bool, said: list[str]) -> None:
     announcements.searching("searching", 3, 5)
     announcements.searching("searching", 0, 2)  # another one
     assert heard.said == said
+
+
+def test_a_long_search_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([100.0, 109.0, 200.0, 201.0])
+    monkeypatch.setattr("anew.evaluation.notes.time.monotonic", lambda: next(seconds))
+    announcements, heard = Announcements(in_limited_time=False), Heard()
+    announcements.reporter = heard
+    for count, total in ((0, 9_000), (30, 9_000), (60, 9_000), (0, 40), (20, 40)):
+        announcements.searching("searching", count, total)
+    said = "  searching of 9,000 takes about 45 min; a smaller `n`, or a budget, takes less"
+    assert [line for line in heard.said if "takes" in line] == [said]

@@ -12,23 +12,10 @@ from PIL import Image
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget, DecodedItem
 from anew.workflows import evaluated_items
-from anew.workflows.evaluate import audit_pool
+from anew.workflows.audit_pools import audit_pool
 from anew.workflows.evaluate_samples import NUM_PEEKED, ONLY_COMPARED, SampleSets
 from anew.workflows.evaluated_items import EvaluatedItems
-from anew.workflows.item_inputs import POOL_BYTES, held_out_items, held_out_labels, held_out_size, num_items, pool_limit
-
-
-def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:
-    """Features have the same size whatever an item has: ten times the size of an image of 768 bytes are too few."""
-    small, large = np.zeros((16, 16, 3), np.uint8), np.zeros((400, 400), np.uint8)
-    assert POOL_BYTES // 22_000 < pool_limit(small, "image") < POOL_BYTES // 15_000
-    assert pool_limit(large, "image") > POOL_BYTES // (2 * large.nbytes)
-    sound = np.zeros(40_000, np.float32)
-    assert POOL_BYTES // (3 * sound.nbytes) < pool_limit(sound, "audio") <= POOL_BYTES // (2 * sound.nbytes)
-    assert pool_limit(np.zeros(2**28, np.float32), "audio") == 1_000  # fewer say nothing
-    clip = np.zeros((9, 16, 16, 3), np.uint8)
-    assert pool_limit(clip, "video") < pool_limit(small, "image")
-    assert pool_limit("Marlene", "text") > 1_000_000
+from anew.workflows.item_inputs import held_out_items, held_out_labels, held_out_size, num_items
 
 
 def test_audits_of_foreign_samples_read_no_more_real_items_than_fit(
@@ -48,7 +35,7 @@ def test_audits_of_foreign_samples_read_no_more_real_items_than_fit(
         most.append(n)
         return read(data, part, n, seed)
 
-    monkeypatch.setattr(evaluated_items, "pool_limit", lambda item, modality: 30)
+    monkeypatch.setattr(evaluated_items, "pool_limit", lambda items, modality: 30)
     monkeypatch.setattr(Dataset, "items", items)
     with contextlib.closing(Dataset.open(str(tmp_path / "data"), size=ONLY_COMPARED)) as real:
         real.fit(ONLY_COMPARED)

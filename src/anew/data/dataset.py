@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core import settings as configs
-from anew.core.arrays import Numbers
+from anew.core.arrays import Integers, Numbers
 from anew.core.data_record import DataRecord
 from anew.core.reading_time import ReadingTime
 from anew.core.specs import Batch, Spec
@@ -317,12 +317,12 @@ class Dataset:
         """Held-out parts that were split off from train; others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
-    def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
-        """An integer for each decoded item, which near-duplicates share; among many items, only exact duplicates.
+    def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> Integers:
+        """(n,) an integer for each decoded item, which near-duplicates share; among many items, only exact duplicates.
 
         Where copies are draws from a distribution, each item has its own. max_characters: of each text, that are compared."""
         if self.are_draws:
-            return list(range(len(items)))
+            return np.arange(len(items), dtype=np.uint64)
         return near_duplicates.keys_of_decoded(items, self.modality, max_characters)
 
     def opened_part(self, part: str) -> tuple[InMemoryStore | StreamingStore, int]:

@@ -153,6 +153,11 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         """The numbers of all real items, those of a pool and further ones, as the audit counts them."""
         return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
+    @classmethod
+    def type_of(cls, items: Sequence[ItemT]) -> ItemType[ItemT] | None:
+        """How items like these are compared; None for a modality without a copying test, and for running text."""
+        return cls.item_type
+
     def fit_item_type(self, pool: AuditPool[ItemT]) -> None:
         """Choose how items are compared by what those of a pool are like; as the class says by default."""
 

@@ -58,8 +58,8 @@ class AuditPool(Generic[ItemT]):
         fills_memory: Whether memory holds no more items, however many are asked for.
     """
 
-    train: list[ItemT]
-    held_out: list[ItemT]
+    train: Sequence[ItemT]
+    held_out: Sequence[ItemT]
     groups: Integers | None
     n_train_total: int
     randomly_held_out: bool = True

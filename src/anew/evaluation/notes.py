@@ -5,14 +5,17 @@ A note has its subject, by which a later measurement replaces it.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 from anew.core.reporter import Reporter, SilentReporter
+from anew.core.wording import duration
 from anew.evaluation.measure import BOTH, Questions, Unmeasured
 
 NUM_COMPARED = "the number of samples that were compared"
 COPIES = "the copying test"
 OUT_OF_TIME = "out of time"
+LONG_SEARCH = 60.0  # seconds of a search of the copying test that are announced; chosen
 FURTHER_FIGURES = "further figures"  # stands for those whose names are not known yet
 
 
@@ -52,20 +55,37 @@ class Announcements:
         self.reporter: Reporter = SilentReporter()
         self._in_limited_time = in_limited_time
         self._named: set[str] = set()
+        self._begun = 0.0  # when the search began whose time is not known yet; 0: it is
 
     def measuring(self, what: str) -> None:
         """Say in passing what is measured next, where it may take seconds."""
         self.reporter.message(f"  {what}")
 
     def searching(self, task: str, count: int, total: int) -> None:
-        """Show that `count` of `total` items are found in a search of the copying test; 0: it begins, and is named once."""
+        """Show that `count` of `total` items are found in a search of the copying test; 0: it begins, and is named once.
+
+        Once the first ones are found, it is said how long a long search takes.
+        """
         if self._in_limited_time:
             return
         if count:
             self.reporter.progress(task, count, total)
-        elif task not in self._named:
+            self._announce(task, count, total)
+            return
+        self._begun = time.monotonic()
+        if task not in self._named:
             self._named.add(task)
             self.measuring(task)
+
+    def _announce(self, task: str, count: int, total: int) -> None:
+        """Say how long a search takes, the first time that some of its items are found."""
+        if not self._begun:
+            return
+        seconds = (time.monotonic() - self._begun) * total / count
+        self._begun = 0.0
+        if seconds >= LONG_SEARCH:
+            about = duration(60.0 * round(seconds / 60.0))
+            self.reporter.message(f"  {task} of {total:,} takes about {about}; a smaller `n`, or a budget, takes less")
 
 
 class MeasuringRecord:

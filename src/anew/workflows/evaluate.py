@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.machine.threads import CrowdingMeter, use_threads
 from anew.core.processes.shared_work import SharedWork
@@ -19,12 +17,12 @@ from anew.core.processes.world import World
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.wording import duration, plural
-from anew.data.dataset import Dataset, num_texts
+from anew.data.dataset import Dataset
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.errors import UserError
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
+from anew.evaluation.inputs import MIN_ITEMS, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.notes import Note
@@ -39,8 +37,9 @@ from anew.runs.events import Events
 from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
+from anew.workflows.audit_pools import audit_pool
 from anew.workflows.evaluated_together import draw_and_share
-from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, num_items, pool_limit
+from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.timing.measuring import advise_longer, all_notes, measure_all
 from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace
@@ -51,8 +50,6 @@ from anew.workflows.timing.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
 
-# Characters in which near-duplicates among the texts of the audit are looked for, in all and of each: half a second on an idle core
-TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
 # Time for the rest of the evaluation once sampling was stopped: the user who pressed Ctrl-C is waiting; chosen.
 STOPPED_SECONDS = 20.0
 TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
@@ -421,58 +418,6 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
         test=lambda count: held_out_labels(data, count, seed),
         samples=requested.numpy(),
     )
-
-
-def audit_pool(data: Dataset, n: int, seed: int) -> AuditPool[DecodedItem]:
-    """At most n real items of a run's data, in random order, for the audit for copies; of running text, all that memory holds."""
-    held_out_parts, random = data.held_out()
-    together = bool(data.carved) and not random
-    if is_running_text(data.base.spec):
-        parts = {part: data.text(part) for part in ("train", *held_out_parts)}
-        texts: list[DecodedItem] = [*parts["train"]]
-        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in parts[part]]
-        totals = {part: num_texts(data, part, read) for part, read in parts.items()}
-        max_characters = int(np.clip(TWIN_CHARACTERS // max(len(texts), 1), *TWIN_TEXTS))
-        keys = np.array(data.near_duplicate_groups([*texts, *held_out_texts], max_characters), dtype=np.uint64)
-        groups = np.unique(keys, return_inverse=True)[1]
-        return AuditPool(
-            texts,
-            held_out_texts,
-            groups,
-            totals["train"],
-            randomly_held_out=random,
-            n_held_out_total=sum(totals[part] for part in held_out_parts),
-            held_out_together=together,
-            fills_memory=True,
-        )
-    first = data.items("train", 1, seed)
-    n = min(n, pool_limit(first[0], data.modality.base.name)) if first else n
-    per_part = n // 2 // len(held_out_parts)
-    held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
-    n_wanted = n - len(held_out)
-    train = data.items("train", n_wanted, seed)
-    # A long record makes several examples: if all records were read, count the records, not the examples.
-    total = len(train) if len(train) < n_wanted else num_items(data, "train")
-    pool = grouped_pool(data, train, held_out, total, random, seed)
-    n_held_out = sum(num_items(data, part) for part in held_out_parts)
-    return replace(pool, n_held_out_total=n_held_out, held_out_together=together)
-
-
-def grouped_pool(
-    data: Dataset,
-    train: list[DecodedItem],
-    held_out: list[DecodedItem],
-    n_train_total: int,
-    randomly_held_out: bool,
-    seed: int,
-) -> AuditPool[DecodedItem]:
-    """A pool of these items in random order, with the groups of their near-duplicates."""
-    rng = np.random.default_rng(seed)
-    train, held_out = ([part[i] for i in rng.permutation(len(part))] for part in (train, held_out))
-    keys = np.array(data.near_duplicate_groups([*train, *held_out]), dtype=np.uint64)
-    groups = np.unique(keys, return_inverse=True)[1]
-    total = max(n_train_total, len(train))
-    return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
 
 
 def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[BitsAndUnits]:

@@ -20,8 +20,7 @@ from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool
 from anew.evaluation.memorization.thresholds import ALPHA
 from anew.evaluation.score import Division
 from anew.evaluation.text_pieces import beginnings_of_long_records
-from anew.workflows.evaluate import grouped_pool
-from anew.workflows.item_inputs import pool_limit
+from anew.workflows.audit_pools import grouped_pool, pool_limit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 MAX_TEXT_CHARACTERS = 16_000_000
@@ -57,7 +56,7 @@ class EvaluatedItems:
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
         # Texts are limited by their characters
-        self._max_real = MAX_POOL if self.textual else min(MAX_POOL, pool_limit(self.samples[0], real.modality.name))
+        self._max_real = MAX_POOL if self.textual else min(MAX_POOL, pool_limit(self.samples[:1], real.modality.name))
         self._left_out = Counter[bytes]()  # how often each held-out item is left out
         self._num_left_out = 0
 
@@ -198,7 +197,7 @@ class EvaluatedItems:
         return sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
 
     def pool(self, n: int) -> AuditPool[DecodedItem]:
-        n = n if self.textual else min(n, pool_limit(self.samples[0], self.real.modality.name))
+        n = n if self.textual else min(n, pool_limit(self.samples[:1], self.real.modality.name))
         train, held_out = self.train(n), self.held_out_items(n // 2) if self.has_held_out else []
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
         if self.textual:  # parts count examples, of which a long record makes several

@@ -1,4 +1,4 @@
-"""What every evaluation needs of real and generated items, and how many real ones the audit for copies may hold in memory.
+"""What every evaluation needs of real and generated items.
 
 Samples are compared with items of the test part, and of validation if the test part has too few.
 """
@@ -15,16 +15,10 @@ from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.document_heads import begins_documents, document_heads, num_tokens_of
 from anew.data.types import DecodedItem
-from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import EvaluationInputs
-from anew.evaluation.memorization.item_type import text_bytes
 
 PARTS = ("validation", "test")
 MEASURED_SAMPLES = 500  # samples of which the longest says how far samples reach; chosen: many are as long as it
-# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
-# trained, a run without a budget stays under 2 GB; chosen
-POOL_BYTES = 1152 * 2**20
-MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 
 
 def held_out_items(data: Dataset, n: int, seed: int = 0) -> list[DecodedItem]:
@@ -104,10 +98,3 @@ def _beginnings(data: Dataset, samples: Sequence[DecodedItem], seed: int) -> Cal
         return heads
 
     return read
-
-
-def pool_limit(item: DecodedItem, modality: str) -> int:
-    """How many real items like this one the audit for copies may hold in memory. modality: its name."""
-    item_type = load_evaluation(modality).item_type
-    size = text_bytes(item) if item_type is None else item_type.working_bytes(item)  # texts have several types
-    return max(POOL_BYTES // max(size, 1), MIN_POOL)

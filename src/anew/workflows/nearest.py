@@ -31,7 +31,8 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
 from anew.sampling.scores import natural_key
-from anew.workflows.item_inputs import item_inputs, pool_limit
+from anew.workflows.audit_pools import MEASURED_ITEMS, pool_limit
+from anew.workflows.item_inputs import item_inputs
 
 EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
 BETWEEN = 2  # pixels between an item and its nearest one
@@ -273,8 +274,8 @@ def _held_out_places(data: Dataset, items: Sequence[DecodedItem], seed: int) -> 
             held_out: Sequence[DecodedItem] = data.text(part, DEFAULT_TEXT_LIMIT)
             names = text_names(data, part, range(len(held_out)))
         else:
-            first = data.items(part, 1, seed)
-            n = min(MAX_POOL, pool_limit(first[0], data.modality.name)) if first else 0
+            first = data.items(part, MEASURED_ITEMS, seed)
+            n = min(MAX_POOL, pool_limit(first, data.modality.name)) if first else 0
             held_out = data.items(part, n, seed)
             names = item_names(data, part, n, seed, range(len(held_out)))
         keys = [content_keys(item)[0] for item in held_out]

@@ -66,5 +66,5 @@ def test_no_more_than_so_many_documents_are_compared(count: int, monkeypatch: py
 def test_equal_documents_share_a_key_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near_duplicates, "MAX_DOCUMENTS", 10)
     documents = [text(seed % 30) for seed in range(60)]
-    for keys in (group_keys([Item("", x) for x in documents], TEXT), keys_of_decoded(documents, TEXT)):
+    for keys in (group_keys([Item("", x) for x in documents], TEXT), keys_of_decoded(documents, TEXT).tolist()):
         assert keys[:30] == keys[30:] and len(set(keys)) == 30

@@ -9,6 +9,7 @@ from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import Audit, AuditOptions, audit
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
+from anew.evaluation.memorization.edit_distance import EditDistance
 from anew.evaluation.memorization.match_test import (
     MatchResult,
     MatchTest,
@@ -20,7 +21,6 @@ from anew.evaluation.memorization.match_test import (
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
-from anew.evaluation.memorization.texts import EditDistance
 
 LETTERS = list("ACDEFGHIKLMNPQRSTVWY")
 N_TRAIN, N_HELD_OUT = 270, 120

@@ -11,9 +11,10 @@ from anew.core.arrays import Numbers
 from anew.core.processes.shared_work import SharedWork
 from anew.errors import ProcessError
 from anew.evaluation.memorization.audit import AuditOptions, audit
+from anew.evaluation.memorization.edit_distance import EditDistance
 from anew.evaluation.memorization.item_types import RECORDS as RECORDS_TYPE
 from anew.evaluation.memorization.search_cache import CachedDistance
-from anew.evaluation.memorization.texts import EditDistance, PassageDistance
+from anew.evaluation.memorization.texts import PassageDistance
 from thread_worlds import SIZE, Board, ThreadWorld
 
 RNG = np.random.default_rng(0)

@@ -14,12 +14,15 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers
+from anew.core.sequences import MadeSequence
+
 # Names of files that are not UTF-8 are strings with lone surrogates. The order of the bytes is that of the strings.
 _CODING = ("utf-8", "surrogatepass")
 CHUNK = 4096  # texts that are encoded or decoded at once: a third of the time of one by one
 
 
-class TextColumn(Sequence[str]):
+class TextColumn(MadeSequence[str]):
     """Texts by number.
 
     Attributes:
@@ -84,7 +87,7 @@ class TextColumn(Sequence[str]):
         for first in range(0, len(numbers), CHUNK):
             yield from self.take(numbers[first : first + CHUNK])
 
-    def take(self, numbers: NDArray[np.int64]) -> list[str]:
+    def take(self, numbers: Integers) -> list[str]:
         """The texts of these numbers, in this order."""
         if len(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1 and (np.diff(numbers) == 1).all():
             return self._chunk(int(numbers[0]), int(numbers[-1]) + 1)

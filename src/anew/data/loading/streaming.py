@@ -21,6 +21,7 @@ from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_n
 from anew.data.loading.epoch_order import EpochOrder, share_of_rows
 from anew.data.loading.rows import Examples, Rows, concatenate, examples_of, training_batch
 from anew.data.loading.shard_encoder import ShardEncoder
+from anew.data.loading.stored_shards import StoredShards
 from anew.data.modality import Modality
 from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
@@ -298,13 +299,19 @@ class StreamingStore:
         """All examples of a held-out part; of train those of a sweep, or `min_rows` if that is more."""
         examples = self._held.get(part)
         if examples is None or (part == split.TRAIN and examples.count < min(min_rows, 0.9 * self._order.total)):
-            is_train = part == split.TRAIN
-            numbers = self._train_shards(min_rows) if is_train else self._held_shards(part, len(self._shards))
+            numbers = self._shards_of(part, min_rows)
             examples = self._held[part] = self._examples(list(map(self._encoded, self._fetching_ahead(numbers))), part)
             self._held_numbers[part] = numbers
             if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return examples
+
+    def stored(self, part: int, min_rows: int) -> StoredShards:
+        """The shards of `rows`."""
+        return StoredShards(self._encoded, self._shards_of(part, min_rows), part)
+
+    def _shards_of(self, part: int, min_rows: int) -> list[int]:
+        return self._train_shards(min_rows) if part == split.TRAIN else self._held_shards(part, len(self._shards))
 
     def _train_shards(self, min_rows: int) -> list[int]:
         """The first shards in the order of training that hold `min_rows` examples."""

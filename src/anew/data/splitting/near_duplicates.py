@@ -158,11 +158,11 @@ def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | 
     return [leader.get(key, key) for key in keys]
 
 
-def keys_of_decoded(items: Sequence[DecodedItem], modality: Modality, max_characters: int | None = None) -> list[int]:
-    """The keys of decoded items; among more than MAX_DOCUMENTS, only exact duplicates share one. See `group_keys`."""
-    records = [Item("", item) for item in items]
-    return (
-        group_keys(records, modality, max_characters)
-        if len(records) <= MAX_DOCUMENTS
-        else list(map(exact_key, records))
-    )
+def keys_of_decoded(
+    items: Sequence[DecodedItem], modality: Modality, max_characters: int | None = None
+) -> NDArray[np.uint64]:
+    """The keys of decoded items (n,); among more than MAX_DOCUMENTS, only exact duplicates share one. See `group_keys`."""
+    records = (Item("", item) for item in items)
+    if len(items) <= MAX_DOCUMENTS:
+        return np.array(group_keys(list(records), modality, max_characters), dtype=np.uint64)
+    return np.fromiter(map(exact_key, records), dtype=np.uint64, count=len(items))

@@ -198,6 +198,7 @@ CLIPS = ItemType(
         "softer, or a little noisier. Others, such as those that begin earlier or later, may be missed.",
     ),
     likeness=", perhaps at another loudness or sample rate",
+    is_blockwise=True,
     # A copy of the sound is made for its spectrogram.
     working_bytes=lambda item: 2 * item.nbytes + working_bytes(np.zeros((BANDS, FRAMES), np.uint8)),
 )

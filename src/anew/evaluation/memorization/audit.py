@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
 from anew.core.processes.shared_work import SharedWork
+from anew.core.sequences import Joined, Rearranged
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.blocks import distances_of
 from anew.evaluation.memorization.brief_audit import MAX_STAND_INS, samples_in_time, stand_ins
 from anew.evaluation.memorization.controls import MAX_CONTROLS, Controls
 from anew.evaluation.memorization.copy_counts import SampleTests, count_by_tests, largest
@@ -36,9 +38,10 @@ from anew.evaluation.memorization.copying_test import (
     ScanResult,
     bonferroni_p,
     exchangeable_groups,
+    group_numbers,
 )
 from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats, keys_of_same
-from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
+from anew.evaluation.memorization.item_type import FOLDS, MAX_CHARACTERS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
     Planting,
@@ -57,6 +60,7 @@ from anew.evaluation.metrics.two_sample import auc
 from anew.functional.intervals import clopper_pearson
 
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
+MAX_DISTANCES = 10_000  # the same of any audit: the interval of the share is within a point by then
 PAIRS = 12  # closest pairs in a report: they fill a page
 CANDIDATES = 10 * PAIRS  # pairs that they are chosen from, since many samples may copy the same thing
 
@@ -126,11 +130,11 @@ class Audit(Generic[ItemT]):
         self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
-        group = np.arange(self.n_real) if groups is None else np.unique(groups, return_inverse=True)[1]
+        group: Integers = np.arange(self.n_real) if groups is None else group_numbers(groups)
         # Real items are shuffled: the first of several equally near items is taken, which must not depend on its label.
         self.original_index = self.rng.permutation(self.n_real)  # index of each real item in train + held_out
-        real = [*train, *held_out]
-        group, real = group[self.original_index], [real[i] for i in self.original_index]
+        real = Rearranged(Joined(train, held_out), self.original_index)
+        group = group[self.original_index]
         self.is_train = self.original_index < len(train)
         self.n_train_total = max(n_train_total or len(train), len(train))
         self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
@@ -139,13 +143,13 @@ class Audit(Generic[ItemT]):
         self.level, self.label_level = item_type.level, item_type.label_level
         count = planted_copies(self.n_samples) if options.controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
-        items = [*real, *samples, *exact, *disturbed]
+        items = Joined(real, samples, exact, disturbed)
         self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
         self._real_items, self._samples, self._item_type = real, samples, item_type
         contents = cache(partial(_digest, items))  # for several processes alone, and once for all searches
         self.distances: list[Distance] = [
             CachedDistance(distance, self.groups, self.real_index, None, options.progress, options.work, contents)
-            for distance in item_type.distances(items, self.groups)
+            for distance in distances_of(item_type, items, self.groups)
         ]
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
         self._match_distances = (
@@ -156,7 +160,7 @@ class Audit(Generic[ItemT]):
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
-    def _exchangeable_groups(self, groups: Indices) -> Indices:
+    def _exchangeable_groups(self, groups: Integers) -> Indices:
         """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""
         groups, n_held_out = exchangeable_groups(groups, self.is_train)
         if n_held_out:
@@ -348,7 +352,7 @@ class Audit(Generic[ItemT]):
         """For each of some real items, whether no generator makes it unseen. They are shuffled, so their numbers make random folds."""
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
-            others = [item for i, item in enumerate(self._real_items) if i % FOLDS != fold]
+            others = Rearranged(self._real_items, np.flatnonzero(self.real_index % FOLDS != fold)[:MAX_CHARACTERS])
             in_fold = items % FOLDS == fold
             bits[in_fold] = self._item_type.bits([self._real_items[i] for i in items[in_fold]], others)
         return bits >= min_unguessable_bits(self.n_samples, self.n_real)
@@ -357,7 +361,7 @@ class Audit(Generic[ItemT]):
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
         train, queries = self.real_index[self.is_train], self.sample_queries
         distance = self.distances[0]
-        limit = min(self.n_samples, BRIEF_DISTANCES) if self.options.brief else self.n_samples
+        limit = min(self.n_samples, BRIEF_DISTANCES if self.options.brief else MAX_DISTANCES)
 
         def limited(part: Indices) -> Indices:
             return part if len(part) <= limit else np.sort(self.rng.choice(part, limit, replace=False))

@@ -13,14 +13,14 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Integers, Numbers
+from anew.core.arrays import Int32s, Integers, Numbers
 from anew.evaluation.memorization.thresholds import ALPHA
 
 Array = NDArray[np.float64]
@@ -31,6 +31,7 @@ PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
 FIRST_STEP, STEP_GROWTH = 4, 1.12
 # Steps of the scan that count as independent: neighbouring steps see nearly the same samples
 NUM_INDEPENDENT_STEPS = 10
+COUNTS_AT_ONCE = 8_000_000  # running counts of permuted labels that are held at once: bounds memory, to 32 MB; chosen
 # Share of the mixed groups of a random division of single items from which on a division counts as such; chosen: far from both
 MIN_MIXED_SHARE = 0.5
 
@@ -82,6 +83,8 @@ class Distance(ABC):
         at_once: Queries of one search where several searches take no longer than one of all queries; 0 where they do.
         scale: What counts as the distance of every real item to its nearest one; None: that distance itself.
         limit: Distance beyond which no item is suspiciously near, however far apart real items are there.
+        farthest: Distances (q,) of the queries of a search beyond which an item need not be found; None: any item is looked for.
+        tell: Called in a long search with the share that is done.
     """
 
     name = ""
@@ -89,6 +92,8 @@ class Distance(ABC):
     at_once = 0
     scale: float | None = None
     limit: float = np.inf
+    farthest: Array | None = None
+    tell: Callable[[float], None] = staticmethod(lambda share: None)
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -109,7 +114,7 @@ class Distance(ABC):
 
     def set_groups(self, groups: Integers) -> None:
         """Divide the items into groups."""
-        self._group: Integers = np.unique(groups, return_inverse=True)[1]
+        self._group = group_numbers(groups)
 
     def limit_of(self, real: Array) -> float:
         """The `limit` for data in which real items have these distances (h,) to their nearest ones."""
@@ -140,7 +145,14 @@ class Distance(ABC):
         return NearestReal(item, distance, scale[where], nearest_own[where]).with_limit(self.limit)
 
 
-def exchangeable_groups(groups: Indices, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:
+def group_numbers(groups: Integers) -> Int32s:
+    """(n,) numbers from 0 to 2 n that are equal for items of one group. groups: (n,) of any integers."""
+    if len(groups) and (groups.min() < 0 or groups.max() > 2 * len(groups)):
+        groups = np.unique(groups, return_inverse=True)[1]
+    return groups.astype(np.int32)
+
+
+def exchangeable_groups(groups: Integers, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:
     """The groups (n,) within which labels do not vary, and how many held-out items are in groups that have training items, too.
 
     A division that does not keep near-duplicates together divides single items, so each item is a group then. To split the mixed
@@ -199,9 +211,10 @@ class LabelPermutations:
         column_groups = np.unique(groups[items])
         n_train, n_columns = int(group_label.sum()), len(column_groups)
         num_train = rng.hypergeometric(n_train, len(pool_groups) - n_train, n_columns, size=repeats)  # (r,)
-        rank = rng.random((repeats, n_columns)).argsort(axis=1).argsort(axis=1)  # (r, groups)
-        truth = group_label[np.searchsorted(pool_groups, column_groups)][None]
-        self.rows = np.concatenate([truth, rank < num_train[:, None]]).astype(np.uint8)  # (1 + r, groups)
+        self.rows = np.zeros((1 + repeats, n_columns), dtype=np.uint8)  # (1 + r, groups)
+        self.rows[0] = group_label[np.searchsorted(pool_groups, column_groups)]
+        for row, count in enumerate(num_train.tolist(), 1):  # ranks of all at once take a gigabyte for 100,000 groups
+            self.rows[row, rng.random(n_columns).argsort()[:count]] = 1
         self.share = float(train[pool].mean())
         self._groups, self._column_groups = groups, column_groups
 
@@ -316,7 +329,9 @@ def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, s
     if not len(steps):
         return np.zeros((len(rows), 0))
     columns = columns[: steps[-1]]
-    hits = np.cumsum(rows[:, columns], axis=1, dtype=np.int32)[:, steps - 1]  # (1 + r, g)
+    at_once = max(COUNTS_AT_ONCE // len(columns), 1)
+    parts = (rows[first : first + at_once, columns] for first in range(0, len(rows), at_once))
+    hits = np.concatenate([np.cumsum(part, axis=1, dtype=np.int32)[:, steps - 1] for part in parts])  # (1 + r, g)
     square = np.cumsum(2 * count_earlier(columns) + 1)[steps - 1]  # sum of squared numbers of samples at one group
     hit_share = hits / steps
     effective = steps.astype(np.float64) ** 2 / square

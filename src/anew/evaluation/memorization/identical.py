@@ -18,7 +18,7 @@ far more than real items repeat and samples repeat no unguessable held-out item.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Generic, overload
@@ -314,6 +314,9 @@ class ItemKeys(Sequence[Sequence[Hashable]], Generic[ItemT]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def __iter__(self) -> Iterator[Sequence[Hashable]]:
+        return (self._keys(place, item) for place, item in enumerate(self._items))
+
     @overload
     def __getitem__(self, place: int) -> Sequence[Hashable]: ...
     @overload
@@ -321,4 +324,7 @@ class ItemKeys(Sequence[Sequence[Hashable]], Generic[ItemT]):
     def __getitem__(self, place: int | slice) -> Sequence[Hashable] | Sequence[Sequence[Hashable]]:
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
-        return [*self._keys_of(self._items[place]), *self._further.get(self._first + place, ())]
+        return self._keys(place, self._items[place])
+
+    def _keys(self, place: int, item: ItemT) -> list[Hashable]:
+        return [*self._keys_of(item), *self._further.get(self._first + place, ())]

@@ -64,8 +64,10 @@ class PixelDistance(Distance):
         def variants(rows: Indices) -> Variants:
             return ShiftedImages(self._images[torch.from_numpy(rows)], self._axes, self._shift, self._mirror)
 
-        item, distance = self._search.nearest(queries, pool, variants)
-        return item, distance / np.sqrt(self._images[0].numel())
+        size = np.sqrt(self._images[0].numel())
+        farthest = None if self.farthest is None else self.farthest * size
+        item, distance = self._search.nearest(queries, pool, variants, farthest)
+        return item, distance / size
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         return np.asarray(self._search.within(queries, pool, without) / np.sqrt(self._images[0].numel()))
@@ -160,7 +162,9 @@ class EmbeddingDistance(Distance):
         self._search = self._search.with_groups(groups)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        return self._search.nearest(queries, pool, lambda rows: GivenVariants(self._features[torch.from_numpy(rows)]))
+        return self._search.nearest(
+            queries, pool, lambda rows: GivenVariants(self._features[torch.from_numpy(rows)]), self.farthest
+        )
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         return self._search.within(queries, pool, without)

@@ -52,6 +52,10 @@ def min_unguessable_bits(n_samples: int, n_real: int) -> float:
 CHARACTER_BYTES = 40  # that an audit takes for a character of a text: itself, its codes and counts of its parts; chosen
 
 
+# That an audit takes for a short record besides its characters
+RECORD_BYTES = 100
+
+
 def content_keys(item: str | Numbers) -> list[Hashable]:
     """A key that is equal for equal items."""
     if isinstance(item, str):
@@ -63,6 +67,11 @@ def content_keys(item: str | Numbers) -> list[Hashable]:
 def text_bytes(item: object) -> int:
     """About how many bytes an audit takes for a text."""
     return CHARACTER_BYTES * len(str(item))
+
+
+def short_record_bytes(record: str) -> int:
+    """About how many bytes an audit takes for a short record: its characters, their codes, and all arrays of the audit."""
+    return RECORD_BYTES + 2 * len(str(record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,7 @@ class ItemType(Generic[ItemT]):
             item.
         bits: About how many bits each of some items needs (n,), given others. Those that need very many are unguessable.
         coarse: How items are compared first where time is short; None: as they are anyway.
+        is_blockwise: Whether items can be compared a block at a time: how far two are apart does not depend on the others.
         level: Significance level of each test; lower where the same data are audited as items of two types.
         label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
     """
@@ -111,6 +121,7 @@ class ItemType(Generic[ItemT]):
     copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
     bits: Callable[[Sequence[ItemT], Sequence[ItemT]], NDArray[np.float64]] = content_bits
     coarse: CoarseType[ItemT] | None = None
+    is_blockwise: bool = False
     level: float = ALPHA
     label_level: float = LABEL_ALPHA
 

@@ -110,7 +110,11 @@ class Search:
         return self._bounds
 
     def nearest(
-        self, queries: Indices, pool: Indices, variants: Callable[[Indices], Variants]
+        self,
+        queries: Indices,
+        pool: Indices,
+        variants: Callable[[Indices], Variants],
+        farthest: Array | None = None,
     ) -> tuple[Indices, Array]:
         """The nearest row of the pool to each query, and its distance, both (q,).
 
@@ -118,6 +122,7 @@ class Search:
             queries: (q,) indices of rows.
             pool: (p,) indices of rows.
             variants: Returns the variants of queries, given their indices.
+            farthest: (q,) distances beyond which no row need be found; None: any row is looked for.
         """
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
         if not len(pool):
@@ -127,7 +132,8 @@ class Search:
         table = torch.cat([-bounds, bounds.square().sum(dim=1, keepdim=True) / 2.0], dim=1).T.contiguous()  # (b + 1, p)
         for start in range(0, len(queries), QUERIES):
             rows = slice(start, start + QUERIES)
-            item[rows], distance[rows] = self._block(queries[rows], pool, table, variants(queries[rows]))
+            most = np.full(len(queries[rows]), np.inf) if farthest is None else farthest[rows]
+            item[rows], distance[rows] = self._block(queries[rows], pool, table, variants(queries[rows]), most)
         return item, distance
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
@@ -152,8 +158,10 @@ class Search:
             distance[block] = torch.where(exists, away, float("inf")).numpy()
         return distance
 
-    def _block(self, queries: Indices, pool: Indices, table: Tensor, variants: Variants) -> tuple[Indices, Array]:
-        """Search for the nearest rows of some queries; table: (b + 1, p), see `nearest`."""
+    def _block(
+        self, queries: Indices, pool: Indices, table: Tensor, variants: Variants, farthest: Array
+    ) -> tuple[Indices, Array]:
+        """Search for the nearest rows of some queries; table: (b + 1, p); farthest: see `nearest`."""
         core, squares = variants.core().flatten(0, 1), variants.squares().flatten()
         bounds = with_residual(core @ self._basis, squares)
         half_square = bounds.square().sum(dim=1) / 2.0
@@ -163,6 +171,8 @@ class Search:
         excluded = self._same_group(queries, pool, variants.count)
         core = with_residual(core, squares) if self._has_core else core
         best = _Best(variants, core, self._rows, self._core, self._squares, pool, slack, self._has_core)
+        # A little more, so that rounding loses no row that is as far, nor one that is the same
+        best.square = torch.from_numpy((farthest * (1.0 + 1e-5) + 1e-6) ** 2).float()
         plain = bounds.view(len(queries), variants.count, -1)[:, variants.plain]
         best.guess(plain @ table, excluded)
         for pool_start in range(0, len(pool), POOL):
@@ -335,7 +345,8 @@ class _Best:
         self.square = nearest_square
 
     def result(self) -> tuple[Indices, Array]:
-        return self.item.numpy().astype(np.intp), self.square.double().sqrt().numpy()
+        distance = torch.where(self.item < 0, torch.inf, self.square.double().sqrt())
+        return self.item.numpy().astype(np.intp), distance.numpy()
 
 
 def num_bounds(values: int) -> int:

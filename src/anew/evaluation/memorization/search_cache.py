@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
 from anew.core.processes.shared_work import SharedWork
-from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
 
 SearchProgress: TypeAlias = Callable[[str, int, int], None]  # what is searched, queries that are found, all queries
 
@@ -54,8 +54,8 @@ class CachedDistance(Distance):
         self._known = np.zeros(0, dtype=np.intp)
         self._item, self._distance = np.zeros(0, dtype=np.intp), np.zeros(0)
         self._num_items = len(groups)
-        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-        self._is_alone = sizes[group] == 1
+        numbers = group_numbers(groups)
+        self._is_alone = np.bincount(numbers)[numbers] == 1
 
     def limit_of(self, real: Array) -> float:
         return self._inner.limit_of(real)
@@ -94,10 +94,19 @@ class CachedDistance(Distance):
         task = "finding the nearest real items" if has_samples else "comparing real items with each other"
         self._progress(task, 0, len(queries))
 
-        def advance(count: int) -> None:
-            if 0 < self.at_once < len(queries):
-                self._progress(task, min(count * self.at_once, len(queries)), len(queries))
+        num_found = 0
 
+        def advance(count: int) -> None:
+            nonlocal num_found
+            if 0 < self.at_once < len(queries):
+                num_found = min(count * self.at_once, len(queries))
+                self._progress(task, num_found, len(queries))
+
+        def tell(share: float) -> None:
+            num_queries = min(self.at_once, len(queries) - num_found)
+            self._progress(task, max(num_found + int(share * num_queries), 1), len(queries))
+
+        self._inner.tell = tell
         item, distance = self._searched(queries, self._pool, advance)
         known = np.concatenate([self._known, queries])
         order = np.argsort(known)

@@ -1,4 +1,4 @@
-"""Distances of texts by their longest verbatim match, with a suffix array; distances of short records by edits.
+"""Distances of texts by their longest verbatim match, with a suffix array; the nearest training text, for display.
 
 A suffix array lists all suffixes of all texts in order, so the longest match of a suffix is with one of its two nearest
 neighbours in that order. Texts are joined by a byte that UTF-8 never holds, so no match crosses from text to text.
@@ -6,7 +6,6 @@ neighbours in that order. Texts are joined by a byte that UTF-8 never holds, so 
 
 from __future__ import annotations
 
-import functools
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -17,28 +16,13 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from anew.core.arrays import Int32s, Integers
-from anew.core.machine.threads import available_threads, map_in_threads
-from anew.estimators.sequence_clusters import SequenceClusters
-from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.core.arrays import Integers
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
 from anew.functional.text_hashes import CodePoints, Hashes, code_points, window_hashes
 
 MIN_MATCH = 8  # characters of a passage in common that is shown; chosen: more than a common word
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
 SUFFIXES_AT_ONCE = 1_000_000  # suffixes of texts that are searched at once: bounds memory, to some 100 MB
-PAIRS_AT_ONCE = 4_000_000  # pairs of records that a thread compares at once: 16 MB of distances, a second or two
-POOL_AT_ONCE = 16_384  # records of a pool that are compared at once; chosen: the nearest so far bounds the next
-# Distance within which the nearest record is searched first, which saves time. 1,300 variants of 238 residues: 1.14 -> 0.28 s;
-# unrelated records: 0.31 -> 0.33 s.
-FIRST_LIMIT = 0.1
-# Characters in a machine word of the algorithm: for records no longer than this, a first search does not pay
-MACHINE_WORD = 64
-# Letters of the pieces by which an index finds candidates, and how many these are; chosen: of 400 residues with a fifth of them
-# edited, 160 pieces of four stay
-PIECES, CANDIDATES = (4, 6, 8), 16
-# Share of its pieces that a record has in common with any other up to which an index pays, and the records from which on; chosen:
-# .6% of proteins, with four letters, and 4 to 40% of log lines and relatives
-MAX_SHARED_BY_CHANCE, MIN_INDEXED, MAX_SAMPLED = 0.03, 50, 500
 RECORDS_AT_ONCE = 256  # records that are compared before the bound on edits is lowered; chosen
 EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest record may compare: seconds on one core
 # A passage in common counts from twice the median of those of real passages on, and from a quarter of a passage at the latest. A
@@ -54,7 +38,6 @@ class PassageDistance(Distance):
     """1 / length in bytes of the longest passage that two texts have word for word in common. Long runs of a character are shortened."""
 
     name = "longest verbatim passage"
-    _group: Int32s
 
     def __init__(self, texts: Sequence[str], groups: Integers) -> None:
         """groups: (n,) of any integers, negative ones included."""
@@ -64,7 +47,7 @@ class PassageDistance(Distance):
         sizes = np.array([len(e) for e in encoded], dtype=np.int64)
         self._median_size = float(np.median(sizes)) if len(sizes) else 0.0
         joined = np.frombuffer(SEPARATOR.join([*encoded, b""]), dtype=np.uint8).copy()
-        self._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+        self._group = group_numbers(groups)
         self._sizes, self._starts = sizes, np.cumsum(sizes + 1) - sizes - 1
         # Positions in the order of their suffixes
         order = divsufsort(joined) if len(joined) else np.zeros(0, dtype=np.int32)
@@ -87,7 +70,7 @@ class PassageDistance(Distance):
         return 1.0 / max(length, 1.0)
 
     def set_groups(self, groups: Integers) -> None:
-        self._group, self._pool = np.unique(groups, return_inverse=True)[1].astype(np.int32), None
+        self._group, self._pool = group_numbers(groups), None
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, length = self.longest(queries, pool)
@@ -221,99 +204,6 @@ def _running_minimum(values: Numbers, segment: Integers) -> Numbers:
     """The smallest value so far within each segment; segments are numbered in rising order."""
     offset = segment.astype(np.int64) << 32  # puts a later segment below all of an earlier one
     return np.asarray(np.minimum.accumulate(values - offset) + offset).astype(np.int32)
-
-
-class EditDistance(Distance):
-    """Fewest insertions, deletions and substitutions between two records, divided by the longer length (0 to 1).
-
-    Long records that hardly share pieces by chance, such as proteins, are compared only with those that share the most pieces with
-    them. Copies and relatives are among these; where a record shares none, all are equally far. Others are compared so if time is
-    short.
-    """
-
-    name = "edit distance"
-    at_once = 256  # so that the progress of a search is seen; chosen
-
-    def __init__(self, records: Sequence[str], groups: Integers, indexed: bool = False) -> None:
-        """groups: (n,) of any integers; indexed: whether to compare those alone that share the most pieces, whatever records are like."""
-        self._records = list(records)
-        self.set_groups(groups)
-        lengths = np.array([len(record) for record in self._records] or [1])
-        self.resolution = 1.0 / max(float(np.median(lengths)), 1.0)
-        self._limits = (FIRST_LIMIT, 1.0) if lengths.max() > MACHINE_WORD else (1.0,)
-        size = rare_piece_size(self._records)
-        if size is None and indexed:
-            size = _shortest_rare_pieces(self._records) or PIECES[-1]
-        self._index = None if size is None else SequenceClusters(self._records, 1.0, size)
-
-    def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        if self._index is not None and len(pool) >= MIN_INDEXED:
-            return self._nearest_of_candidates(self._index, queries, pool)
-        item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
-        rows = np.arange(len(queries))
-        for limit in self._limits:
-            threads = available_threads()
-            at_once = PAIRS_AT_ONCE // min(max(len(pool), 1), POOL_AT_ONCE)
-            size = max(min(at_once, -(-len(rows) // threads)), 1)
-            parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-            search = functools.partial(self._nearest_within, limit, pool)
-            for part, nearest in zip(
-                parts, map_in_threads(search, [queries[part] for part in parts], threads), strict=True
-            ):
-                item[part], distance[part] = nearest
-            rows = rows[item[rows] < 0]
-        return item, distance
-
-    def _nearest_within(self, limit: float, pool: Indices, queries: Indices) -> tuple[Indices, Array]:
-        """The nearest item of the pool within `limit`, else -1 and inf; a smaller limit is faster."""
-        item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
-        records, rows = [self._records[i] for i in queries], np.arange(len(queries))
-        for start in range(0, len(pool), POOL_AT_ONCE):
-            part = pool[start : start + POOL_AT_ONCE]
-            table = process.cdist(
-                records,
-                [self._records[i] for i in part],
-                scorer=Levenshtein.normalized_distance,
-                score_cutoff=min(limit, float(distance.max())),
-                dtype=np.float32,
-                workers=1,  # threads of its own wait for ever where one cannot be started
-            )  # (q, p), 1 where it is more than the cutoff
-            table[self._group[queries][:, None] == self._group[part][None]] = np.inf
-            best = table.argmin(axis=1)
-            nearest = table[rows, best].astype(np.float64)
-            is_nearer = (nearest <= limit) & (nearest < distance)  # of equally near ones the first
-            item[is_nearer], distance[is_nearer] = part[best[is_nearer]], nearest[is_nearer]
-        return item, distance
-
-    def _nearest_of_candidates(self, index: SequenceClusters, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """The nearest of the items of the pool that share the most pieces with each query; without one, the first item, at 1."""
-        item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
-        in_pool = np.zeros(len(self._records), dtype=bool)
-        in_pool[pool] = True
-        for row, query in enumerate(queries):
-            is_allowed = in_pool & (self._group != self._group[query])
-            record = self._records[query]
-            for i in index.most_alike(int(query), CANDIDATES, is_allowed).tolist():
-                edits = Levenshtein.normalized_distance(record, self._records[i], score_cutoff=min(distance[row], 1.0))
-                if edits < distance[row]:
-                    item[row], distance[row] = i, edits
-            if item[row] < 0 and is_allowed.any():
-                item[row], distance[row] = is_allowed.argmax(), 1.0
-        return item, distance
-
-
-def rare_piece_size(records: Sequence[str]) -> int | None:
-    """The size of the shortest pieces that long records hardly share by chance; None for few or other records."""
-    if len(records) < MIN_INDEXED or np.median([len(record) for record in records]) <= 2 * MACHINE_WORD:
-        return None
-    return _shortest_rare_pieces(records)
-
-
-def _shortest_rare_pieces(records: Sequence[str]) -> int | None:
-    """The size of the shortest pieces that records hardly share by chance; None if they share them all."""
-    sampled = records[:: max(len(records) // MAX_SAMPLED, 1)]
-    shares = {size: SequenceClusters(sampled, 1.0, size).shared_by_chance for size in PIECES}
-    return next((size for size, share in shares.items() if share <= MAX_SHARED_BY_CHANCE), None)
 
 
 # ---- for display: the nearest training text of a sample ----

@@ -10,7 +10,7 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.data.types import ItemT
 
-KeysOf: TypeAlias = Callable[[Sequence[ItemT]], Sequence[int]]
+KeysOf: TypeAlias = Callable[[Sequence[ItemT]], Sequence[int] | Integers]
 
 
 def equal_keys(items: Sequence[Hashable]) -> list[int]:

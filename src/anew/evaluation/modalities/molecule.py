@@ -13,9 +13,9 @@ from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.measure import BOTH, NEITHER, Measure
+from anew.evaluation.memorization.edit_distance import EditDistance
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS, edit_text
-from anew.evaluation.memorization.texts import EditDistance
 from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
@@ -105,6 +105,10 @@ class MoleculeEvaluation(TextEvaluation):
                 self.item_type = MOLECULES
             except DataError:
                 self.item_type = replace(RECORDS, scope=RECORDS.scope + WITHOUT_RDKIT)
+
+    @classmethod
+    def type_of(cls, items: Sequence[str]) -> ItemType[str]:
+        return MOLECULES
 
     def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
         """The molecules whose canonical SMILES have the fewest edits, as in the copying test."""

@@ -16,6 +16,7 @@ from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.measure import BOTH, NOVELTY, Measure
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
@@ -116,9 +117,14 @@ class TextEvaluation(Evaluation[str]):
         texts = super().real_items(pool)
         return texts if self.records else _passages_of(pool, texts)
 
+    @classmethod
+    def type_of(cls, items: Sequence[str]) -> ItemType[str] | None:
+        """How records like these are compared."""
+        return cls.item_type or records_type([str(record) for record in items])
+
     def fit_item_type(self, pool: AuditPool[str]) -> None:
         if self.item_type is RECORDS and not self._is_type_fitted:
-            self.item_type, self._is_type_fitted = records_type([str(record) for record in pool.train]), True
+            self.item_type, self._is_type_fitted = records_type(pool.train), True
 
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **options: bool) -> CopyTestResult:
         if self.records:

@@ -1,0 +1,113 @@
+"""Exact nearest items in a pool of which memory holds only a block at a time, and of the queries as many again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.arrays import Integers
+from anew.core.sequences import places_of, taken
+from anew.data.types import ItemT
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
+from anew.evaluation.memorization.item_type import ItemType
+
+# Memory for what an audit computes of real items: with .7 GB of a process that has trained, a run without a budget stays under
+# 2 GB; chosen
+WORKING_BYTES = 1152 * 2**20
+# The same of a block and of the queries that are compared with it: the cache of encoded items takes as much again; chosen
+BLOCK_BYTES = WORKING_BYTES // 2
+# Queries are compared with a block of so many times fewer real items: what is computed of a block is computed again for each part of
+# the queries. Chosen
+QUERIES_TO_BLOCK = 3
+MIN_BLOCK = 500  # real items of a block, however large they are; chosen
+NUM_ANCHORS = 100  # random items that are in every block, so that all have the same distances; chosen
+
+
+class BlockwiseDistance(Distance, Generic[ItemT]):
+    """One of the distances of a type of items. What one needs of an item must not depend on the others."""
+
+    def __init__(
+        self,
+        item_type: ItemType[ItemT],
+        number: int,
+        items: Sequence[ItemT],
+        groups: Integers,
+        anchors: Indices,
+    ) -> None:
+        """
+        Args:
+            item_type: The type.
+            number: Which of its distances this is.
+            items: All items, which may be made when they are asked for.
+            groups: (n,) of any integers.
+            anchors: Some items, that say which distances there are.
+        """
+        self._item_type, self._number, self._items, self._anchors = item_type, number, items, anchors
+        self.set_groups(groups)
+        self._places = places_of(items)
+        examples = taken(items, anchors)
+        own = item_type.distances(examples, np.arange(len(examples)))[number]
+        self.name, self.resolution, self.scale = own.name, own.resolution, own.scale
+        self._examples, self._limit_of = examples, own.limit_of
+        size = float(np.mean([item_type.working_bytes(item) for item in examples]))
+        self._block = max(int(BLOCK_BYTES / size / (1 + QUERIES_TO_BLOCK)), MIN_BLOCK)
+        self.at_once = QUERIES_TO_BLOCK * self._block
+
+    def limit_of(self, real: Array) -> float:
+        return self._limit_of(real)
+
+    def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
+        in_order = pool[np.argsort(self._places[pool], kind="stable")]  # as they lie: neighbours are made together
+        for first in range(0, len(queries), self.at_once):
+            rows = slice(first, first + self.at_once)
+            asked = taken(self._items, queries[rows])
+            for start in range(0, len(pool), self._block):
+                block = np.sort(in_order[start : start + self._block])
+                found, away = self._search(asked, queries[rows], block, distance[rows])
+                # Of equally near ones the first, as in a search of all
+                is_nearer = (away < distance[rows]) | ((away == distance[rows]) & (found < item[rows]))
+                item[rows] = np.where(is_nearer, found, item[rows])
+                distance[rows] = np.where(is_nearer, away, distance[rows])
+                self.tell((first + len(asked) * min(start / len(pool) + self._block / len(pool), 1.0)) / len(queries))
+        return item, distance
+
+    def _search(
+        self, asked: Sequence[ItemT], queries: Indices, block: Indices, farthest: Array
+    ) -> tuple[Indices, Array]:
+        """The nearest items of a block. asked: the items of the queries; farthest: see `Distance`."""
+        inner = self._distance_of([*taken(self._items, block), *asked], np.concatenate([block, queries]))
+        inner.farthest = farthest
+        found, away = inner.nearest(len(block) + np.arange(len(queries)), np.arange(len(block)))
+        return np.where(found < 0, -1, block[found]), away
+
+    def _distance_of(self, items: Sequence[ItemT], numbers: Indices) -> Distance:
+        """The distance of a few items. numbers: theirs among all."""
+        groups = np.concatenate([self._group[numbers], self._group[self._anchors]])
+        return self._item_type.distances([*items, *self._examples], groups)[self._number]
+
+    def are_same(self, queries: Indices, items: Indices) -> NDArray[np.bool_]:
+        parts = [np.zeros(0, dtype=np.bool_)]
+        for first in range(0, len(queries), self._block):
+            rows = slice(first, first + self._block)
+            numbers = np.concatenate([queries[rows], items[rows]])
+            inner, count = self._distance_of(taken(self._items, numbers), numbers), len(numbers) // 2
+            parts.append(inner.are_same(np.arange(count), count + np.arange(count)))
+        return np.concatenate(parts)
+
+
+def distances_of(item_type: ItemType[ItemT], items: Sequence[ItemT], groups: Integers) -> list[Distance]:
+    """The distances of items of a type: block by block where memory does not hold what is computed of all."""
+    if not item_type.is_blockwise or not len(items):
+        return item_type.distances(items, groups)
+    anchors = np.sort(np.random.default_rng(0).permutation(len(items))[:NUM_ANCHORS])
+    examples = taken(items, anchors)
+    size = float(np.mean([item_type.working_bytes(item) for item in examples]))
+    if len(items) * size <= WORKING_BYTES:
+        return item_type.distances(items, groups)
+    count = len(item_type.distances(examples, np.arange(len(examples))))
+    numbers = group_numbers(groups)
+    return [BlockwiseDistance(item_type, number, items, numbers, anchors) for number in range(count)]

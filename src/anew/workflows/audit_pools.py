@@ -1,0 +1,91 @@
+"""The real items that the audit for copies compares samples with, and how many of them memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from anew.core.sequences import Joined, Rearranged
+from anew.data.compact_items import compact_items
+from anew.data.dataset import Dataset, num_texts
+from anew.data.types import DecodedItem
+from anew.evaluation.base import load_evaluation
+from anew.evaluation.inputs import MAX_POOL, AuditPool
+from anew.evaluation.memorization.blocks import WORKING_BYTES
+from anew.evaluation.memorization.item_type import text_bytes
+from anew.workflows.item_inputs import num_items
+from anew.workflows.timing.sample_counts import is_running_text
+
+# Characters in which near-duplicates among the texts of the audit are looked for, in all and of each: half a second on an idle core
+TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
+MEASURED_ITEMS = 500  # real items that say how much memory one takes; chosen
+MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
+
+
+def audit_pool(data: Dataset, n: int, seed: int) -> AuditPool[DecodedItem]:
+    """At most n real items of a run's data, in random order, for the audit for copies; of running text, all that memory holds."""
+    held_out_parts, random = data.held_out()
+    together = bool(data.carved) and not random
+    if is_running_text(data.base.spec):
+        parts = {part: data.text(part) for part in ("train", *held_out_parts)}
+        texts: list[DecodedItem] = [*parts["train"]]
+        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in parts[part]]
+        totals = {part: num_texts(data, part, read) for part, read in parts.items()}
+        max_characters = int(np.clip(TWIN_CHARACTERS // max(len(texts), 1), *TWIN_TEXTS))
+        keys = data.near_duplicate_groups([*texts, *held_out_texts], max_characters)
+        groups = np.unique(keys, return_inverse=True)[1]
+        return AuditPool(
+            texts,
+            held_out_texts,
+            groups,
+            totals["train"],
+            randomly_held_out=random,
+            n_held_out_total=sum(totals[part] for part in held_out_parts),
+            held_out_together=together,
+            fills_memory=True,
+        )
+    first = data.items("train", MEASURED_ITEMS, seed)
+    n = pool_size(first, data.modality.base.name, n) if first else n
+    per_part = n // 2 // len(held_out_parts)
+    held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
+    n_wanted = n - len(held_out)
+    train = compact_items(data, "train", n_wanted, seed)
+    # A long record makes several examples: if all records were read, count the records, not the examples.
+    total = len(train) if len(train) < n_wanted else num_items(data, "train")
+    pool = grouped_pool(data, train, held_out, total, random, seed)
+    n_held_out = sum(num_items(data, part) for part in held_out_parts)
+    return replace(pool, n_held_out_total=n_held_out, held_out_together=together)
+
+
+def grouped_pool(
+    data: Dataset,
+    train: Sequence[DecodedItem],
+    held_out: Sequence[DecodedItem],
+    n_train_total: int,
+    randomly_held_out: bool,
+    seed: int,
+) -> AuditPool[DecodedItem]:
+    """A pool of these items in random order, with the groups of their near-duplicates."""
+    rng = np.random.default_rng(seed)
+    train, held_out = (Rearranged(part, rng.permutation(len(part))) for part in (train, held_out))
+    groups = np.unique(data.near_duplicate_groups(Joined(train, held_out)), return_inverse=True)[1]
+    total = max(n_train_total, len(train))
+    return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
+
+
+def pool_size(items: Sequence[DecodedItem], modality: str, n: int) -> int:
+    """How many of n real items like these an audit compares. modality: its name.
+
+    More than MAX_POOL are asked for without a budget alone: then those that memory does not hold are compared block by block."""
+    item_type = load_evaluation(modality).type_of(items)
+    is_unlimited = n > MAX_POOL and item_type is not None and item_type.is_blockwise
+    return n if is_unlimited else min(n, pool_limit(items, modality))
+
+
+def pool_limit(items: Sequence[DecodedItem], modality: str) -> int:
+    """How many real items like these the audit for copies may hold in memory. modality: its name."""
+    item_type = load_evaluation(modality).type_of(items)
+    size = float(np.mean([text_bytes(item) if item_type is None else item_type.working_bytes(item) for item in items]))
+    return max(int(WORKING_BYTES / max(size, 1.0)), MIN_POOL)

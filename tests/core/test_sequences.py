@@ -1,0 +1,26 @@
+"""Sequences that are made of others: the items and their order are those of lists."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.core import sequences
+from anew.core.sequences import Joined, Rearranged, places_of, taken
+from anew.core.stores.text_column import TextColumn
+
+
+def test_items_and_order_are_those_of_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequences, "AT_ONCE", 3)
+    texts, others = [f"text {i}" for i in range(10)], ["a", "b", "c"]
+    order = np.random.default_rng(0).permutation(10)
+    expected = [*(texts[i] for i in order), *others, *texts]
+    joined = Joined(Rearranged(TextColumn.of(texts), order), others, [], texts)
+    assert len(joined) == 23 and list(joined) == expected and joined[4:18:3] == expected[4:18:3]
+    assert [joined[i] for i in (0, 9, 10, -1)] == [expected[i] for i in (0, 9, 10, -1)]
+    with pytest.raises(IndexError):
+        joined[23]
+    numbers = np.array([22, 3, 11, 3])
+    assert taken(joined, numbers) == taken(expected, numbers) == [expected[i] for i in numbers]
+    assert taken(joined, numbers[:0]) == [] == list(Joined([], []))
+    assert places_of(joined).tolist() == [*order.tolist(), *range(10, 23)]
