@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401 (is loaded)
 
-from anew.api.loading import load_in_time, time_advice
+from anew.api.loading import load_in_time, note_loading, time_advice
 from anew.errors import BudgetError
 
 
@@ -46,3 +48,12 @@ def test_an_import_in_time_is_an_import(tmp_path: Path, monkeypatch: pytest.Monk
     load_in_time(name, None)
     load_in_time(name, time.monotonic() + 60.0)
     assert name in sys.modules
+
+
+def test_what_takes_seconds_is_said_at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "anew.reading"):
+        note_loading("PyTorch and the run")
+        assert not caplog.messages  # PyTorch is there
+        monkeypatch.delitem(sys.modules, "torch")
+        note_loading("PyTorch and the run")
+    assert caplog.messages == ["loading PyTorch and the run"]

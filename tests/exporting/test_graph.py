@@ -380,6 +380,29 @@ def test_every_operator_is_tested(lowered: Callable[[Case], Container], tmp_path
     assert set(answer["operators"]) == graphs.operators() == set().union(*map(used, containers))
 
 
+def test_graphs_of_one_function_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def function(x: Tensor) -> tuple[Tensor, ...]:
+        y = x * 2
+        return y, y.exp(), x.neg()
+
+    inputs, owner = {"x": normal(4, 6)}, nn.Identity()
+    second = Graph("second", owner, function, inputs, ("exp", "y"), places=(1, 0))
+    third = Graph("third", owner, function, inputs, ("neg",), places=(2,))
+    whole = Graph("whole", owner, function, inputs, ("y", "exp", "neg"))
+    other = Graph("other", owner, torch.tanh, inputs, ("tanh",))
+    assert graphs.of_one_function([second, other, third]) == [[second, third], [other]]
+    exported: list[tuple[Graph, ...]] = []
+    export = graphs.export_program
+    monkeypatch.setattr(graphs, "export_program", lambda *graphs: exported.append(graphs) or export(*graphs))  # type: ignore[func-returns-value]
+    for together in ([second, third], [third, whole]):
+        container, apart = Container(), Container()
+        container.add(*together)
+        for graph in together:
+            apart.add(graph)
+        assert container.to_json() == apart.to_json()
+    assert len(exported) == 2 * (1 + 2)
+
+
 def test_a_missing_operator_is_refused_by_name() -> None:
     case = Case("sorter", lambda x: x.sort(1)[0], normal(3, 4))
     with pytest.raises(anew.ConfigError, match=r"the network 'sorter' needs the operator aten\.sort\.default, which"):

@@ -62,8 +62,9 @@ def signal_modality(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     modality.inspect(items, DataBudget(60.0, len(items), 100_000))
     modality.fit(items, DataBudget(60.0, len(items), 100_000), ())
     grids = modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x
-    modality.calibrate(grids + 0.01 * torch.randn(grids.shape, generator=torch.Generator().manual_seed(0)), grids)
-    assert modality.rate == 400 and modality.sound_scale()["lag"] is not None
+    modality.calibrate(grids + 0.05 * torch.randn(grids.shape, generator=torch.Generator().manual_seed(0)), grids)
+    scale = modality.sound_scale()
+    assert modality.rate == 400 and scale["lag"] is not None and scale["band_levels"] is not None
     return modality
 
 

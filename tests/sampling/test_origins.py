@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
+from anew.core import isolation
 from anew.core.provenance import ORIGIN_MARK
 from anew.data.formats.images import pixels
 from anew.data.formats.sound import audio
@@ -19,7 +22,7 @@ from anew.data.formats.text import fasta
 from anew.data.formats.video import frames
 from anew.errors import ConfigError
 from anew.sampling.drawing import draw_again
-from anew.sampling.origins import Origin, from_comment, one_run, origins_in
+from anew.sampling.origins import Origin, from_comment, one_run, origins_in, side_file
 
 if TYPE_CHECKING:
     from anew.sampling.generator import Generator
@@ -105,6 +108,19 @@ def test_native_libraries_see_it_in_another_process_alone(tmp_path: Path, monkey
         path = tmp_path / f"sample.{file_format}"
         path.write_bytes(written(file_format, ORIGIN.to_comment()))
         assert origins_in(path) == [ORIGIN]
+
+
+def test_texts_need_no_process_that_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "call", None)
+    (tmp_path / "all.txt").write_text("one\ntwo\n")
+    name, data = side_file({"all.txt": [ORIGIN, ORIGIN]}, None)
+    (tmp_path / name).write_bytes(data)
+    assert origins_in(tmp_path / "all.txt") == [ORIGIN, ORIGIN]
+
+
+def test_the_process_that_reads_comments_does_not_load_pytorch() -> None:
+    program = "import sys, anew.data.formats.file_comments; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_pipe_is_not_waited_for_and_a_large_file_not_read(tmp_path: Path) -> None:

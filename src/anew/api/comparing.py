@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anew.api.keywords import names_unknown_arguments
+from anew.api.loading import note_loading
 from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.reporter import Reporter
@@ -90,6 +91,7 @@ def compare(
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
         listed = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
+    note_loading("PyTorch")
     from anew.workflows.compare.run import compare_families
 
     return compare_families(target, request, listed, run_paths, n, trust_code, reporter, seeds)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from anew.api.keywords import names_unknown_arguments
 from anew.api.training import load, open_run
 from anew.core import arguments
-from anew.core.reading_time import progress_lines
 from anew.core.registry import available, check_name
 from anew.errors import ConfigError
 from anew.exporting.places import SINGLE_FILES, check_new
@@ -70,8 +69,7 @@ def export(
     if repository is not None:
         target.check_push(repository)
     model = load(folder.path, "cpu", trust_code=trust_code)
-    with progress_lines(lambda: f"writing {target_path.name}"):
-        result = export_model(model, target, target_path, number_type)
+    result = export_model(model, target, target_path, number_type)
     return result if repository is None else replace(result, address=target.push(result.folder, repository))
 
 

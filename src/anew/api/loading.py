@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import math
+import sys
 import time
 
 from anew.core.deadline import TimeIsUp, hard_stop
@@ -12,6 +14,14 @@ from anew.errors import BudgetError
 # Seconds on idle cores of a short command: 2 to import PyTorch and what uses it, 1 to read, 4 for the rest; measured for names and logs
 SHORT_COMMAND = 7.0
 MIN_METERED = 0.25  # seconds on a core: after less, how crowded the cores are would be a guess
+
+_log = logging.getLogger("anew.reading")  # the program that uses Anew decides where it is shown
+
+
+def note_loading(what: str) -> None:
+    """Log what a command waits for, if PyTorch is still to be imported: seconds, and half a minute on crowded cores."""
+    if "torch" not in sys.modules:
+        _log.info("loading %s", what)
 
 
 def load_in_time(module: str, ends_at: float | None) -> None:
@@ -24,6 +34,7 @@ def load_in_time(module: str, ends_at: float | None) -> None:
     Raises:
         BudgetError: The command would be over before the import.
     """
+    note_loading("PyTorch")
     begin, cpu_begin = time.monotonic(), time.thread_time()
     try:
         with hard_stop(None if ends_at is None else ends_at - time.monotonic(), during_imports=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from anew.api.keywords import names_unknown_arguments
-from anew.api.loading import load_in_time
+from anew.api.loading import load_in_time, note_loading
 from anew.api.sampling import loaded_together
 from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run
 from anew.core import arguments
@@ -94,6 +94,8 @@ def look(
         from anew.planning.request import check_data_settings
 
         check_data_settings(values, modality)
+    if reporter is not None:
+        reporter.message("  loading PyTorch")
     from anew.workflows.inspect import inspect_data
 
     return inspect_data(
@@ -214,6 +216,7 @@ def nearest(
     else:
         queries = items
     folder = open_run(run)
+    note_loading("PyTorch and the run")
     from anew.workflows.nearest import nearest_of_run
 
     return nearest_of_run(folder, queries, n, None if data_path is None else str(data_path), reporter)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from anew.api.keywords import names_unknown_arguments
-from anew.api.loading import load_in_time
+from anew.api.loading import load_in_time, note_loading
 from anew.core import arguments, files
 from anew.core.durations import parse_duration
 from anew.core.processes.launcher import is_first_process, num_processes
@@ -387,6 +387,7 @@ def load_for(
         from anew.sampling.request_checks import check_request as check_request_of_samples
 
         check_request_of_samples(folder.record(), label, values)
+    note_loading("PyTorch and the run")
     from anew.sampling.model import Model
 
     return Model(folder, device, trust_code=trust_code)

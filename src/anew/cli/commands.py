@@ -292,7 +292,7 @@ def _walk(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     if arguments.to == "html":
-        write("writing the page, which takes a minute or two, and longer on busy cores", sys.stderr)
+        write("writing the page, which takes ten seconds or more, and longer on busy cores", sys.stderr)
     export = api.export(
         arguments.run,
         arguments.to,

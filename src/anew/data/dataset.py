@@ -330,8 +330,8 @@ class Dataset:
         return self._ready(), self._number(part)
 
     def part_size(self, part: str) -> int:
-        """The number of examples in a part."""
-        return self._ready().rows(self._number(part)).count
+        """The number of examples in a part; an estimate of train data of which a sweep reads only some."""
+        return self._ready().size(self._number(part))
 
     def label_shares(self) -> list[float]:
         """The share of each class in the train part; empty without classes."""

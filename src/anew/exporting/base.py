@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from anew.core import files, registry
+from anew.core.reading_time import progress_lines
 from anew.errors import ConfigError, RunError, did_you_mean
 from anew.exporting.places import check_new
 from anew.sampling.model import Model
@@ -54,12 +55,14 @@ class Target(ABC):
         number_types: Number types in which weights may be stored; the first is the default.
         can_push: Whether `push` uploads the folder.
         suffix: Ending of the file, where the target is a single file; None where it is a folder.
+        stage: What `write` is doing, as a clause, for lines of progress; "" where it takes no time.
     """
 
     name: ClassVar[str]
     number_types: ClassVar[tuple[str, ...]] = ("f32",)
     can_push: ClassVar[bool] = False
     suffix: ClassVar[str | None] = None
+    stage: str = ""
 
     @classmethod
     def check_packages(cls) -> None:
@@ -142,8 +145,13 @@ def new_folder(out: Path, suffix: str | None) -> Iterator[Path]:
 
 def export_model(model: Model, target: type[Target], out: Path, number_type: str) -> Export:
     """Write a run as `target` into the new folder or file `out`."""
-    with new_folder(out, target.suffix) as folder:
-        notes = target().write(model, folder, number_type)
+    writer = target()
+
+    def describe() -> str:
+        return f"writing {out.name}{': ' if writer.stage else ''}{writer.stage}"
+
+    with new_folder(out, target.suffix) as folder, progress_lines(describe):
+        notes = writer.write(model, folder, number_type)
     paths = (out,) if target.suffix else tuple(sorted(path for path in out.rglob("*") if path.is_file()))
     return Export(target.name, out, paths, tuple(notes))
 

@@ -27,7 +27,7 @@ import logging
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,23 +66,47 @@ def operators() -> frozenset[str]:
 
 
 class TracedFunction(nn.Module):
-    """A function as a module with the parameters that it uses."""
+    """A function as a module with the parameters that it uses. places: see `Graph`."""
 
-    def __init__(self, owner: nn.Module, function: Callable[..., object]) -> None:
+    def __init__(self, owner: nn.Module, function: Callable[..., object], places: Sequence[int]) -> None:
         super().__init__()
         self.owner = owner
         self.function = function
+        self.places = places
 
     def forward(self, *inputs: Tensor) -> object:
-        return self.function(*inputs)
+        results = self.function(*inputs)
+        if not self.places:
+            return results
+        assert isinstance(results, tuple), "only a tuple has places"
+        return tuple(results[place] for place in self.places)
 
 
-def export_program(graph: Graph) -> ExportedProgram:
-    """The graph as a program of `torch.export`, with dynamic axes. Raises whatever PyTorch raises."""
-    module = TracedFunction(graph.owner, graph.function).eval()
+def export_program(*graphs: Graph) -> ExportedProgram:
+    """Graphs of one function as a program of `torch.export`, with dynamic axes. Raises whatever PyTorch raises.
+
+    Its outputs are those at all `places` of the graphs, in order; all outputs where one graph has no places.
+    """
+    graph = graphs[0]
+    module = TracedFunction(graph.owner, graph.function, _all_places(graphs)).eval()
     axes = {name: torch.export.Dim(name) for input_name in graph.inputs for name in graph.axes(input_name).values()}
     dynamic = tuple({axis: axes[name] for axis, name in graph.axes(input_name).items()} for input_name in graph.inputs)
     return torch.export.export(module, tuple(graph.inputs.values()), dynamic_shapes=(dynamic,), strict=False)
+
+
+def _all_places(graphs: Sequence[Graph]) -> tuple[int, ...]:
+    """The places that are needed for these graphs, in order; () for all."""
+    if not all(graph.places for graph in graphs):
+        return ()
+    return tuple(sorted({place for graph in graphs for place in graph.places}))
+
+
+def of_one_function(graphs: Iterable[Graph]) -> list[list[Graph]]:
+    """The graphs in order, those of one function together."""
+    together: dict[Callable[..., object], list[Graph]] = {}
+    for graph in graphs:
+        together.setdefault(graph.function, []).append(graph)
+    return list(together.values())
 
 
 @dataclass
@@ -100,8 +124,8 @@ class Container:
     num_bytes: int = 0
     indices: dict[bytes, int] = field(default_factory=dict)
 
-    def add(self, graph: Graph) -> None:
-        """Lower a graph and add it.
+    def add(self, *graphs: Graph) -> None:
+        """Lower graphs of one function, which is traced once, and add them.
 
         Raises:
             ConfigError: PyTorch cannot export it, or it needs an operator that the interpreter does not have.
@@ -109,13 +133,17 @@ class Container:
         implemented = operators()
         with _quiet(), torch.no_grad():
             try:
-                program = export_program(graph).run_decompositions()
+                program = export_program(*graphs).run_decompositions()
             except Exception as error:  # a family's network may fail in any way here
                 reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), "")
                 raise ConfigError(
-                    f"the network {graph.name!r} cannot be exported ({reason[:200] or type(error).__name__})"
+                    f"the network {graphs[0].name!r} cannot be exported ({reason[:200] or type(error).__name__})"
                 ) from error
-        lowered = _Lowering(program, graph)
+        places = _all_places(graphs)
+        for graph in graphs:
+            self._add_lowered(_Lowering(program, graph, places), graph, implemented)
+
+    def _add_lowered(self, lowered: _Lowering, graph: Graph, implemented: frozenset[str]) -> None:
         missing = sorted(lowered.operators() - implemented)
         if missing:
             raise ConfigError(
@@ -192,18 +220,22 @@ def _to_q8_0(values: NDArray[np.float32]) -> bytes:
 
 
 class _Lowering:
-    """A program of `torch.export` as JSON, without assertions and unused nodes."""
+    """A graph of a program of `torch.export` as JSON, without assertions and unused nodes.
 
-    def __init__(self, program: ExportedProgram, graph: Graph) -> None:
+    places: The places of the program's outputs, see `export_program`."""
+
+    def __init__(self, program: ExportedProgram, graph: Graph, places: Sequence[int]) -> None:
         self.program, self.graph = program, graph
         outputs: Any = next(node for node in program.graph.nodes if node.op == "output").args[0]
         # The tokens of assertions are outputs too
         output_kinds = [spec.kind for spec in program.graph_signature.output_specs]
-        self.outputs: list[Node] = [
+        results: list[Node] = [
             node
             for node, output_kind in zip(outputs, output_kinds, strict=True)
             if output_kind == OutputKind.USER_OUTPUT
         ]
+        own_places = [places.index(place) for place in graph.places] if places else graph.places
+        self.outputs = [results[place] for place in own_places] if own_places else results
         calls = [node for node in program.graph.nodes if node.op == "call_function" and not _is_assertion(node)]
         used = set(self.outputs)
         for node in reversed(calls):

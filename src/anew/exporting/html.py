@@ -28,7 +28,7 @@ from anew.exporting.card import (
     read_report,
     run_name,
 )
-from anew.exporting.graph import NUMBER_TYPES, WEB, Container
+from anew.exporting.graph import NUMBER_TYPES, WEB, Container, of_one_function
 from anew.exporting.places import SINGLE_FILES
 from anew.exporting.sampler import class_labels, item_format, whole_sampler
 from anew.families.base import num_parameters
@@ -56,8 +56,11 @@ class Html(Target):
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)
         container = Container(number_type)
-        for graph in (*sampler.graphs, *sampler.views):
-            container.add(graph)
+        traced = of_one_function((*sampler.graphs, *sampler.views))
+        for number, graphs in enumerate(traced, 1):
+            self.stage = f"turning network {number} of {len(traced)} into a graph"
+            container.add(*graphs)
+        self.stage = "writing the page"
         program = {
             "container": container.to_json(),
             "steps": sampler.steps,

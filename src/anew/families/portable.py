@@ -35,8 +35,10 @@ class Graph:
         owner: The module with all parameters and buffers that the function uses.
         function: Takes the inputs in order, and returns one tensor or a tuple.
         inputs: Examples by name, with two rows or more.
-        outputs: Names of the results.
+        outputs: Names of the results that the graph gives.
         dynamic: Names of the axes of any size, by input and axis. The first axis of an input that is not named here is "n".
+        places: Places of the outputs in the tuple that the function returns; () if they are all of it. Several graphs may give parts of
+            what one function returns, which is traced once for all of them.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Graph:
     inputs: Mapping[str, Tensor]
     outputs: tuple[str, ...]
     dynamic: Mapping[str, Mapping[int, str]] | None = None
+    places: tuple[int, ...] = ()
 
     def axes(self, name: str) -> Mapping[int, str]:
         """Names of the axes of any size of an input."""

@@ -74,15 +74,18 @@ class KeyField:
 def find_key_fields(records: Sequence[str]) -> tuple[KeyField, ...]:
     """The key fields of a list, by the first delimiter that all of its records have: any column where records have equally many fields,
     else only the first one. Empty if whole records repeat, or are too few to tell."""
-    screened = _thinned(records, MAX_SCREENED)
+    screened = list(_thinned(records, MAX_SCREENED))
     delimiter = next((mark for mark in DELIMITERS if screened and all(mark in record for record in screened)), None)
-    if delimiter is None or not hardly_repeat(records):
+    if delimiter is None:
         return ()
     widths = {len(_split(record, delimiter)) for record in screened}
     columns = range(min(*widths, MAX_COLUMNS)) if len(widths) == 1 else range(1)
     fields = [KeyField(delimiter, column) for column in columns]
     fields = [field for field in fields if _may_be_keys([field.value(record) for record in screened])]
-    return tuple(field for field in fields if are_keys([field.value(record) for record in records]))
+    texts = list(records) if fields else []
+    if not hardly_repeat(texts):
+        return ()
+    return tuple(field for field in fields if are_keys([field.value(text) for text in texts]))
 
 
 def hardly_repeat(values: Sequence[str | int | None]) -> bool:

@@ -21,10 +21,7 @@ from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
 from anew.data.formats.file_bytes import read_whole
-from anew.data.formats.images import pixels
-from anew.data.formats.sound import audio
-from anew.data.formats.text import fasta
-from anew.data.formats.video import frames
+from anew.data.formats.file_comments import comments_with, has_comments
 from anew.errors import ConfigError, RunError, shorten
 
 MAX_SIDE_BYTES, MAX_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples
@@ -34,7 +31,6 @@ NAMED = re.compile(r"(samples\.|\d{4})")  # beginning of the names of files that
 SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 MAX_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 MAX_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
-MAX_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
 StoredSetting = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
@@ -130,8 +126,9 @@ def origins_in(path: Path) -> list[Origin]:
         ".origins.json"
     )
     try:
+        data = read_whole(path)
         # The file may be a stranger's, so native libraries read it only in another process.
-        comments = isolation.call(_comments, None, read_whole(path))
+        comments = isolation.call(comments_with, ORIGIN_MARK, data) if has_comments(data) else None
         origins = _origins_beside(path) if comments is None else [from_comment(comment) for comment in comments]
     except OSError as error:
         raise ConfigError(f"{str(path)!r} cannot be read ({files.clause(error)}); {advice}") from None
@@ -165,25 +162,6 @@ def _origins_beside(path: Path) -> list[Origin | None]:
         if isinstance(values, dict) and isinstance(entries := values.get(path.name), list):
             return [from_json(value) for value in entries]
     return []
-
-
-def _comments(_: None, data: bytes) -> list[str] | None:
-    """The beginnings of comments that hold an origin; None for a format without comments. Raises ValueError (one clause)."""
-    comments = _all_comments(data)
-    return None if comments is None else [text[:MAX_COMMENT] for text in comments if ORIGIN_MARK in text]
-
-
-def _all_comments(data: bytes) -> Sequence[str] | None:
-    """The comments of a file, whose format is known by its content; None for a format without comments."""
-    if data[:4] == b"\x89PNG" or data[:4] == b"GIF8" or data[:3] == b"\xff\xd8\xff" or data[8:12] == b"WEBP":
-        return [pixels.read_comment(data)]
-    if data[:4] in (b"RIFF", b"fLaC"):
-        return [audio.read_comment(data)]
-    if data[4:8] == b"ftyp":
-        return [frames.read_comment(data)]
-    if data[:1] == b">":
-        return [record.header for record in fasta.parse(fasta.decode_file(data))]
-    return None
 
 
 def num_repeated(origins: Sequence[Origin], folder: Path) -> int:

@@ -49,7 +49,7 @@ def audit_pool(data: Dataset, n: int, seed: int) -> AuditPool[DecodedItem]:
     first = data.items("train", MEASURED_ITEMS, seed)
     n = pool_size(first, data.modality.base.name, n) if first else n
     per_part = n // 2 // len(held_out_parts)
-    held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
+    held_out = Joined(*(compact_items(data, part, per_part, seed) for part in held_out_parts))
     n_wanted = n - len(held_out)
     train = compact_items(data, "train", n_wanted, seed)
     # A long record makes several examples: if all records were read, count the records, not the examples.
@@ -69,8 +69,8 @@ def grouped_pool(
 ) -> AuditPool[DecodedItem]:
     """A pool of these items in random order, with the groups of their near-duplicates."""
     rng = np.random.default_rng(seed)
-    train, held_out = (Rearranged(part, rng.permutation(len(part))) for part in (train, held_out))
-    groups = np.unique(data.near_duplicate_groups(Joined(train, held_out)), return_inverse=True)[1]
+    train, held_out = (Rearranged(part, rng.permutation(len(part)).astype(np.int32)) for part in (train, held_out))
+    groups = np.unique(data.near_duplicate_groups(Joined(train, held_out)), return_inverse=True)[1].astype(np.int32)
     total = max(n_train_total, len(train))
     return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
 

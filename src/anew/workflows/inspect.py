@@ -6,6 +6,7 @@ import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -34,6 +35,9 @@ from anew.planning.planner import planned_batch, scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
 from anew.workflows.timing.report_length import few_held_out
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
@@ -348,18 +352,19 @@ def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
 
 def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
     """Estimate what budgets would buy, from less than a second of measuring."""
-    candidates = _candidates(data, choice, max(*BUDGETS, *budgets))
+    candidates, unbuilt = _candidates(data, choice, max(*BUDGETS, *budgets))
     estimates = []
     for budget in budgets:
         seconds = TRAINING_SHARE * budget
         affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
         best = largest_affordable(affordable)
         _, steps = planned_batch(choice.family_class, best, seconds, World().device.type)
+        config = unbuilt.get(best.model_size)
         estimates.append(
             BudgetEstimate(
                 seconds=budget,
                 model_size=best.model_size,
-                parameters=best.parameters,
+                parameters=best.parameters if config is None else _num_parameters(data, choice, config),
                 steps=steps,
                 epochs=round(best.examples * data.share_read / max(1, data.train_items), 2),
             )
@@ -367,27 +372,33 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
     return tuple(estimates)
 
 
-def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:
-    """All model sizes that there may be time to train in these seconds.
+def _num_parameters(data: Dataset, choice: FamilyChoice, config: FamilyConfig) -> int:
+    return num_parameters(build_family(choice.family_class, data.spec, config, 0, torch.device("cpu")))
+
+
+def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> tuple[list[Candidate], dict[int, FamilyConfig]]:
+    """All model sizes that there may be time to train in these seconds, and the settings of those whose parameters were not counted,
+    as large networks take long to build.
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """
     family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World(), crowding=measure_crowding())
     scale = scale_of(data, context, seconds, 0)
     candidates = measure_candidates(family, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS)
+    unbuilt: dict[int, FamilyConfig] = {}
     largest_measured = candidates[-1].model_size
     for model_size in [size for size in family.candidate_sizes(data.spec, scale) if size > largest_measured]:
         size_scale = dataclasses.replace(scale, model_size=model_size)
-        config = family.suggest(data.spec, size_scale)
+        config = unbuilt[model_size] = family.suggest(data.spec, size_scale)
         smaller = candidates[-1]
         candidates.append(
             Candidate(
                 model_size=model_size,
-                parameters=num_parameters(build_family(family, data.spec, config, 0, torch.device("cpu"))),
+                parameters=0,
                 batch=config.batch_size,
                 step_s=2 * smaller.step_s * config.batch_size / smaller.batch,
                 examples=0.0,
                 target_examples=family.target_examples(data.spec, config, size_scale),
             )
         )
-    return candidates
+    return candidates, unbuilt

@@ -665,3 +665,28 @@ def test_slow_signals_are_learned_whole_at_a_rate_that_loses_nothing(tmp_path: P
     assert rate == 2000 and len(wave) == 1000
     assert restored.picture(modality.waveform(whole)).shape == (96, 200, 3)
     assert not restored.save_item(modality.waveform(whole)).is_playable  # by browsers
+
+
+def test_levels_of_bands_are_kept_and_checked(tmp_path: Path) -> None:
+    items = [Item(file.name, file.read_bytes()) for file in sorted(signals(tmp_path, 24).iterdir())]
+    modality = Audio(AudioConfig())
+    modality.inspect(items, SIZE)
+    modality.fit(items, SIZE, ())
+    grids = modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x
+    modality.calibrate(grids + 0.05 * torch.randn(grids.shape, generator=torch.Generator().manual_seed(0)), grids)
+    restored = Audio(AudioConfig())
+    state = json.loads(json.dumps(modality.state(), default=list))
+    restored.restore(state, tmp_path)
+    assert restored.sound_scale() == modality.sound_scale() and restored.sound_scale()["band_levels"] is not None
+    np.testing.assert_array_equal(restored.decode(grids), modality.decode(grids))
+    clips = np.stack(restored.decode_real(grids))
+    assert np.abs(clips - np.stack(restored.decode(grids))).max() > 1e-3  # clips stay as they are
+    edges, *tables = state["band_levels"]
+    for broken in (
+        [[1, *edges[1:]], *tables],
+        [edges[:-1], *tables],
+        [edges[::-1], *tables],
+        [[*edges[:-1], 999], *tables],
+    ):
+        with pytest.raises(ValueError, match=r"edges of bands|each band of each channel"):
+            restored.restore(state | {"band_levels": broken}, tmp_path)

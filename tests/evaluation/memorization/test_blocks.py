@@ -17,7 +17,7 @@ from anew.evaluation.memorization.item_types import IMAGES, RECORDS
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(blocks, "WORKING_BYTES", 1)
     monkeypatch.setattr(blocks, "MIN_BLOCK", 17)
 
 
@@ -58,7 +58,6 @@ def test_an_audit_block_by_block_is_that_of_all(monkeypatch: pytest.MonkeyPatch)
     options = AuditOptions(controls=False)
     expected = audit(IMAGES, samples, train, held_out, options=options)
     monkeypatch.setattr(blocks, "WORKING_BYTES", 1)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     monkeypatch.setattr(blocks, "MIN_BLOCK", 20)
     assert isinstance(distances_of(IMAGES, Joined(train, held_out), np.arange(70))[1], BlockwiseDistance)
     assert not isinstance(distances_of(RECORDS, ["a", "b"], np.arange(2))[0], BlockwiseDistance)

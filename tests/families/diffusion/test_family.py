@@ -181,6 +181,15 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     assert costs == sorted(costs) and costs[0] > 0
 
 
+def test_signals_are_learned_at_lower_noise_levels_than_pictures() -> None:
+    """What is faint at high frequencies shows only where noise is fainter still."""
+    signal, picture = (
+        Diffusion.suggest(Grid(shape, "CHW", 0, 0.5), Scale(1000, 1.0, 60.0)) for shape in ((1, 1, 400), (1, 20, 20))
+    )
+    lowest, lowest_of_pictures = (c.sigma_log_mean - 2.0 * c.sigma_log_std for c in (signal, picture))
+    assert lowest < lowest_of_pictures - 1.0
+
+
 @pytest.mark.parametrize(
     ("shape", "seconds", "device", "patch_size", "batch_size"),
     [

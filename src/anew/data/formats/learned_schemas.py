@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from anew.core.schema import Count, Flag, Positive, Real, Record, Text, Whole, checked
 from anew.data.formats.images.pixel_matching import PixelMatching
 from anew.data.formats.sound.clip_levels import ClipLevels
 
 if TYPE_CHECKING:
+    from anew.functional.band_levels import BandLevels
     from anew.functional.steadiness import Stage
 
 Side = Annotated[int, Field(strict=True, ge=1, le=2**16)]
@@ -34,6 +35,21 @@ SteadyStage = Annotated[
     tuple[Window, Annotated[tuple[Real, ...], Field(min_length=2, max_length=99)], tuple[Share, ...]],
     AfterValidator(_steady_stage),
 ]
+
+
+def _band_levels(levels: BandLevels) -> BandLevels:
+    edges, *tables = levels
+    if edges[0] or any(low >= high for low, high in itertools.pairwise(edges)):
+        raise ValueError("edges of bands must rise from 0")
+    if len({len(rows) for rows in tables}) > 1 or any(len(row) != len(edges) - 1 for rows in tables for row in rows):
+        raise ValueError("each band of each channel must have a level, a shift and a factor")
+    return levels
+
+
+# See `anew.functional.band_levels`
+Edges = Annotated[tuple[Whole, ...], Field(min_length=2, max_length=99)]
+ByChannel = Annotated[tuple[tuple[Real, ...], ...], Field(min_length=1, max_length=2)]
+LearnedBandLevels = Annotated[tuple[Edges, ByChannel, ByChannel, ByChannel], AfterValidator(_band_levels)]
 
 
 class LearnedGrid(Record):
@@ -81,11 +97,22 @@ class LearnedAudio(LearnedGrid):
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
     steadiness: Annotated[tuple[SteadyStage, ...], Field(max_length=9)] = ()  # older runs have samples as they come
+    band_levels: LearnedBandLevels | None = None  # older runs have samples of signals as they come
     levels: ClipLevels | None = None
     written_rate: Count | None = None  # older runs write the rate that they learn
     singles: Flag = False  # older runs cut every long file
     trims_first: Flag = False  # and their silent ends with it
     beginnings: Flag = False
+
+    @model_validator(mode="after")
+    def _has_bands_of_its_shape(self) -> Self:
+        if self.band_levels is not None:
+            edges, means, *_ = self.band_levels
+            if (len(means), edges[-1]) != (self.shape[0], self.shape[2] + 1):
+                raise ValueError(
+                    f"edges of bands must end with the frequencies of {self.shape[2]} values, for each channel"
+                )
+        return self
 
 
 class _Sequences(Record):

@@ -169,6 +169,16 @@ class ShardCache:
         self._thread: threading.Thread | None = None
         self._closed = False
 
+    def get_once(self, number: int) -> EncodedShard:
+        """The shard, which is not kept in memory."""
+        with self._lock:
+            encoded = self._kept.get(number)
+        encoded = encoded or self._disk.load(self._names[number])
+        if encoded is None:
+            encoded = self._make(number)
+            self._disk.store(self._names[number], encoded)
+        return encoded
+
     def get(self, number: int) -> EncodedShard:
         """The shard; waits if another thread is encoding it."""
         while True:
@@ -186,10 +196,7 @@ class ShardCache:
 
     def _build(self, number: int) -> EncodedShard:
         try:
-            encoded = self._disk.load(self._names[number])
-            if encoded is None:
-                encoded = self._make(number)
-                self._disk.store(self._names[number], encoded)
+            encoded = self.get_once(number)
             with self._lock:
                 self._kept[number] = encoded
                 self._size += encoded.bytes

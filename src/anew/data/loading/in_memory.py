@@ -151,7 +151,8 @@ class InMemoryStore:
         self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int], by_size: bool
     ) -> None:
         train_items = [self.items[i] for i in train]
-        keys = near_duplicates.group_keys(train_items, self.modality)
+        item_keys = [near_duplicates.item_key(item, self.modality) for item in train_items]
+        keys = near_duplicates.shared_keys(item_keys, train_items)
         sizes = [self.modality.units(item) for item in train_items] if by_size else [1] * len(train_items)
         share = split.held_out_share(len(train_items), split.ENOUGH_ITEMS)
         if by_size:
@@ -159,9 +160,8 @@ class InMemoryStore:
         relatives = self.modality.sequence_clusters(train_items)
         if self.modality.layout == "list" and relatives is None:
             # Records of one shape are near-duplicates, but do not repeat
-            exact_keys = list(map(near_duplicates.exact_key, train_items))
-            self.are_draws = split.are_draws(exact_keys)
-            keys = exact_keys if self.are_draws else keys
+            self.are_draws = split.are_draws(item_keys)
+            keys = item_keys if self.are_draws else keys
         own_keys = split.keys_of_draws(keys) if self.are_draws else keys
         if relatives is None:
             parts = split.assign_parts(own_keys, sizes, share, held_out)
@@ -257,6 +257,10 @@ class InMemoryStore:
     def rows(self, part: int, min_rows: int = 0) -> Examples:
         """The encoded examples of a part, always all."""
         return self._rows[part]
+
+    def size(self, part: int) -> int:
+        """The number of examples in a part."""
+        return self._rows[part].count
 
     def names(self, part: int, numbers: Sequence[int]) -> list[str]:
         """Names of the items of `rows` with these numbers."""

@@ -18,7 +18,7 @@ class StoredShards:
     """Encoded shards of a part.
 
     Attributes:
-        encoded: Returns a shard by its number, from a cache.
+        encoded: Returns a shard by its number, from a cache on the disk.
         numbers: Numbers of the shards.
         part: The part; others in these shards are left out.
     """

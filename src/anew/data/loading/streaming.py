@@ -306,9 +306,14 @@ class StreamingStore:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return examples
 
+    def size(self, part: int) -> int:
+        """The number of examples in a part, see `Dataset.part_size`."""
+        return self.rows(part).count if part != split.TRAIN or self.sweeps_all else self._order.total
+
     def stored(self, part: int, min_rows: int) -> StoredShards:
         """The shards of `rows`."""
-        return StoredShards(self._encoded, self._shards_of(part, min_rows), part)
+        assert self._cache is not None, "`encode` comes first"
+        return StoredShards(self._cache.get_once, self._shards_of(part, min_rows), part)
 
     def _shards_of(self, part: int, min_rows: int) -> list[int]:
         return self._train_shards(min_rows) if part == split.TRAIN else self._held_shards(part, len(self._shards))

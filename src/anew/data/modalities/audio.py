@@ -45,7 +45,7 @@ FADE_SECONDS = 0.004  # the fade at both ends of a clip
 SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so much of it, which bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 # Fields of `SoundScale` that a run keeps
-LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness")
+LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness", "band_levels")
 SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
 
 SUFFIXES = frozenset(
@@ -285,8 +285,8 @@ class Audio(GridModality):
         return self._decoded(x, self._scale)
 
     def decode_real(self, x: Values) -> list[audio.Samples]:
-        """`decode` without `SoundScale.steadiness`: what fluctuates in clips belongs there."""
-        return self._decoded(x, replace(self._scale, steadiness=()))
+        """`decode` without what makes samples as clips are: what fluctuates in clips belongs there."""
+        return self._decoded(x, self._scale.of_clips())
 
     def _decoded(self, x: Values, scale: SoundScale) -> list[audio.Samples]:
         # Faded as clips are; a sample that begins loud would click.
@@ -366,7 +366,7 @@ class Audio(GridModality):
         self._restore_grid(record, brightness_channels=1)
         self.clip_shape = _restored_shape(record)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
-        self._scale = scale_type(self.clip_shape)(self.clip_shape, *scale, steadiness=record.steadiness)
+        self._scale = scale_type(self.clip_shape)(self.clip_shape, *scale, record.steadiness, record.band_levels)
         self._written_rate = record.written_rate
         self._levels = record.levels
         self._has_singles = record.singles

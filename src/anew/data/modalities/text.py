@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,10 +185,9 @@ class Text(Modality):
             texts = text_records.records(text, self._record_start) if is_auto else [text]
             yield from text_records.documents(item, texts)
             return
-        records = line_records.numbered_records(text)
+        records, label = line_records.numbered_records(text), self._labels.label(item)
         for number, record in records:
-            name = f"{item.name}:{number}" if len(records) > 1 else item.name
-            yield Item(name, record, self._labels.label(item))
+            yield Item(f"{item.name}:{number}" if len(records) > 1 else item.name, record, label)
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
@@ -304,8 +303,8 @@ class Text(Modality):
         start = 0
         while start < len(row) and row[start] in (begin, end) and not (row[start] == end and begin >= 0):
             start += 1
-        stop = row.index(end, start) if end >= 0 and end in row[start:] else len(row)
-        return self.tokenizer.decode([i for i in row[start:stop] if 0 <= i < size])
+        content = row[start : row.index(end, start) if end >= 0 and end in row[start:] else None]
+        return self.tokenizer.decode(_ordinary_ids(content, size))
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
@@ -481,6 +480,11 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
     return [texts[number * len(texts) // num_texts][: 5 * SPREAD_PIECE] for number in range(num_texts)]
 
 
+def _ordinary_ids(ids: Sequence[int], size: int) -> Sequence[int]:
+    """Ids without those of special tokens, which come after the `size` ones of the tokenizer."""
+    return ids if ids and 0 <= min(ids) <= max(ids) < size else [i for i in ids if 0 <= i < size]
+
+
 def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:
     """The ids of each sample and of its prompt. prompt_ids: (L,) of all samples, or (n, L); None: no prompt."""
     prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]
@@ -488,8 +492,9 @@ def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[i
 
 
 def _as_lists(x: Values | Sequence[Sequence[int]]) -> list[list[int]]:
-    rows = x if isinstance(x, Sequence) else x.tolist()
-    return [list(map(int, row)) for row in ([rows] if rows and not isinstance(rows[0], list | tuple) else rows)]
+    rows: Any = x if isinstance(x, Sequence) else x.tolist()
+    rows = [rows] if rows and not isinstance(rows[0], list | tuple) else rows
+    return [list(map(int, row)) for row in rows] if isinstance(x, Sequence) else rows
 
 
 EXPORT = Text

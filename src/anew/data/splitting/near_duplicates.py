@@ -139,12 +139,22 @@ class NearDuplicateIndex:
 
 
 def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | None = None) -> list[int]:
-    """The key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, all are compared for equality, but only
-    evenly spread ones for similarity. max_characters: of each text; None: as many as the number of items allows."""
+    """The key of each item, which near-duplicates share. max_characters: see `shared_keys`."""
+    return shared_keys([item_key(item, modality) for item in items], items, max_characters)
+
+
+def shared_keys(keys: Sequence[int], items: Sequence[Item], max_characters: int | None = None) -> list[int]:
+    """Keys of items where near-duplicates have that of the first of them.
+
+    Of more than MAX_DOCUMENTS items, all are compared for equality, but only evenly spread ones for similarity.
+
+    Args:
+        keys: `item_key` of each.
+        max_characters: Of each text, that are compared; None: as many as the number of items allows.
+    """
     max_compared = (
         max(COMPARED_CHARACTERS // max(len(items), 1), MAX_CHARACTERS) if max_characters is None else max_characters
     )
-    keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
     for number in evenly_spaced(range(len(items)), MAX_DOCUMENTS):

@@ -148,27 +148,24 @@ def assign_parts(
     Returns:
         (n,) part numbers.
     """
-    members: dict[int, list[int]] = defaultdict(list)
-    for number, key in enumerate(keys):
-        members[key].append(number)
-    distinct = np.fromiter(members, dtype=np.uint64, count=len(members))
-    in_order = distinct[np.argsort(splitmix64(distinct), kind="stable")].tolist()
+    distinct, group_of = np.unique(np.array(keys, dtype=np.uint64), return_inverse=True)
+    group_sizes: list[float] = np.bincount(group_of, sizes).tolist()
     target = share * sum(sizes)
-    group_sizes = {key: sum(sizes[number] for number in numbers) for key, numbers in members.items()}
     if largest is None:
-        largest = max(target / 2, float(np.median(list(group_sizes.values())))) if len(sizes) else 0.0
-    most_groups = max(max_groups * share * len(in_order), 1.0)
-    parts = np.full(len(keys), TRAIN, dtype=np.uint8)
-    filled = dict.fromkeys(held_out, 0)
+        largest = max(target / 2, float(np.median(group_sizes))) if group_sizes else 0.0
+    most_groups = max(max_groups * share * len(distinct), 1.0)
+    part_of_group = np.full(len(distinct), TRAIN, dtype=np.uint8)
+    filled = dict.fromkeys(held_out, 0.0)
     groups = dict.fromkeys(held_out, 0)
-    for key in in_order:
+    for group in np.argsort(splitmix64(distinct), kind="stable").tolist():
         part = next((part for part in held_out if filled[part] < target and groups[part] < most_groups), None)
         if part is None:
             break
-        if group_sizes[key] <= largest:
-            parts[members[key]] = part
-            filled[part] += group_sizes[key]
+        if group_sizes[group] <= largest:
+            part_of_group[group] = part
+            filled[part] += group_sizes[group]
             groups[part] += 1
+    parts: NDArray[np.uint8] = part_of_group[group_of]
     return parts
 
 

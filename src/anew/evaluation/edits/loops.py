@@ -39,7 +39,7 @@ class Places(NamedTuple):
     """
 
     codes: Integers
-    starts: Ints
+    starts: Integers
     signatures: Words
     items: Int32s
     common: Words

@@ -33,7 +33,7 @@ class RecordIndex:
         signatures, edges = signatures[order], np.arange(0, len(order), BLOCK)
         self._places = Places(
             codes=_reordered(codes, starts, order, ends),
-            starts=np.append(0, ends),
+            starts=np.append(0, ends).astype(np.int32 if ends[-1] < 2**31 else np.int64),
             signatures=signatures,
             items=order,
             common=np.bitwise_and.reduceat(signatures, edges),

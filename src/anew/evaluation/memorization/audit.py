@@ -132,7 +132,8 @@ class Audit(Generic[ItemT]):
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
         group: Integers = np.arange(self.n_real) if groups is None else group_numbers(groups)
         # Real items are shuffled: the first of several equally near items is taken, which must not depend on its label.
-        self.original_index = self.rng.permutation(self.n_real)  # index of each real item in train + held_out
+        # index of each real item in train + held_out
+        self.original_index: Integers = self.rng.permutation(self.n_real).astype(np.int32)
         real = Rearranged(Joined(train, held_out), self.original_index)
         group = group[self.original_index]
         self.is_train = self.original_index < len(train)
@@ -421,7 +422,7 @@ def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: in
 
 
 def closest_pairs(
-    nearest: NearestReal, scan: ScanResult, is_train: NDArray[np.bool_], original_index: Indices
+    nearest: NearestReal, scan: ScanResult, is_train: NDArray[np.bool_], original_index: Integers
 ) -> list[ClosestPair]:
     """The most suspicious samples among those that are nearest to a training item."""
     return [

@@ -17,8 +17,6 @@ from anew.evaluation.memorization.item_type import ItemType
 # Memory for what an audit computes of real items: with .7 GB of a process that has trained, a run without a budget stays under
 # 2 GB; chosen
 WORKING_BYTES = 1152 * 2**20
-# The same of a block and of the queries that are compared with it: the cache of encoded items takes as much again; chosen
-BLOCK_BYTES = WORKING_BYTES // 2
 # Queries are compared with a block of so many times fewer real items: what is computed of a block is computed again for each part of
 # the queries. Chosen
 QUERIES_TO_BLOCK = 3
@@ -53,7 +51,7 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
         self.name, self.resolution, self.scale = own.name, own.resolution, own.scale
         self._examples, self._limit_of = examples, own.limit_of
         size = float(np.mean([item_type.working_bytes(item) for item in examples]))
-        self._block = max(int(BLOCK_BYTES / size / (1 + QUERIES_TO_BLOCK)), MIN_BLOCK)
+        self._block = max(int(WORKING_BYTES / size / (1 + QUERIES_TO_BLOCK)), MIN_BLOCK)
         self.at_once = QUERIES_TO_BLOCK * self._block
 
     def limit_of(self, real: Array) -> float:

@@ -52,8 +52,9 @@ def min_unguessable_bits(n_samples: int, n_real: int) -> float:
 CHARACTER_BYTES = 40  # that an audit takes for a character of a text: itself, its codes and counts of its parts; chosen
 
 
-# That an audit takes for a short record besides its characters
-RECORD_BYTES = 100
+# That an audit takes for a short record besides its characters and their codes. Measured: 168 in all for names of 15 characters
+# (docs/log.md, 2026-11-30)
+RECORD_BYTES = 140
 
 
 def content_keys(item: str | Numbers) -> list[Hashable]:

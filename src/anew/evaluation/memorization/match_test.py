@@ -101,9 +101,10 @@ def choose_stand_ins(pool: Indices, groups: Indices, sizes: Indices, count: int,
     items = pool[np.lexsort((rng.random(len(pool)), groups[pool]))]
     ends = np.cumsum(rng.choice(sizes, len(items)))
     cuts = np.searchsorted(ends, np.arange(len(items)), side="right")
-    units = np.unique(np.stack([groups[items], cuts]), axis=1, return_inverse=True)[1].reshape(-1)
-    order = np.argsort(rng.permutation(int(units.max()) + 1)[units], kind="stable")[:count]
-    return StandIns(items[order], units[order].astype(np.intp))
+    is_new = (np.diff(groups[items], prepend=-1) != 0) | (np.diff(cuts, prepend=-1) != 0)
+    units = np.cumsum(is_new) - 1
+    order = np.argsort(rng.permutation(int(units[-1]) + 1)[units], kind="stable")[:count]
+    return StandIns(items[order], units[order])
 
 
 def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, groups: Indices) -> NearestReal:

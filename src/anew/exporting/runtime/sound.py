@@ -4,6 +4,7 @@ Legend for shapes: N samples, F frequencies (window / 2 + 1), M mel bands, T fra
 """
 
 import io
+import itertools
 import math
 import wave
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,9 @@ RESOLVED_HZ = 1200.0  # up to which single harmonics show
 VOICED = (0.6, 0.9)  # autocorrelation from which a frame pulses at all, and from which it has no noise
 OCTAVE_COST = 0.05  # of autocorrelation for each octave below the highest pitch
 MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
+MAX_GAIN_DB = 20.0  # of a band of a slow signal
+FAINTEST = 1e-12  # of the power of a slow signal; keeps logarithms finite
+TINY_POWER = 1e-30  # keeps divisions finite
 
 
 def waves(samples: Array, item: Scale) -> list[Array]:
@@ -76,6 +80,7 @@ def at_peak(sound: Array, peak: float | None) -> Array:
 
 def signal(values: Array, item: Scale) -> Array:
     """The waveform (N,), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are."""
+    matched = matched_bands(values, item) if item["band_levels"] else values
     power = (
         np.square(values).mean(0).reshape(-1, item["hop"]).mean(1)
     )  # (T,), of each channel, since they may be opposite
@@ -83,11 +88,27 @@ def signal(values: Array, item: Scale) -> Array:
     audible = np.flatnonzero(unit > item["tail"] + 1e-4)
     heard = audible[-1] + 1 if len(audible) else 0  # frames
     unit[heard:] = -1.0
-    sound = (values.T if len(values) == 2 else values[0]) / item["gain"]
+    sound = (matched.T if len(matched) == 2 else matched[0]) / item["gain"]
     if item["lag"] is not None and heard < len(unit):
         sound[max(heard * item["hop"] + item["lag"], 0) :] = 0.0
     levels, peak = item.get("levels"), item["peak"]
     return at_peak(sound, peak if levels is None else peak_level(unit[None], levels, peak))
+
+
+def matched_bands(values: Array, item: Scale) -> Array:
+    """Signals (C, N), mirrored at their ends, whose bands are as loud as those of clips."""
+    edges, *tables = item["band_levels"]
+    means, shifts, factors = (np.array(rows) for rows in tables)  # each (C, K)
+    length = values.shape[1]
+    spectrum = np.fft.rfft(np.concatenate([values, values[:, ::-1]], 1))  # (C, F)
+    power = np.square(np.abs(spectrum))
+    power = power / max(power.sum(), TINY_POWER)
+    bands = list(itertools.pairwise(edges))
+    levels = 10.0 * np.log10(np.stack([power[:, low:high].mean(1) for low, high in bands], 1) + FAINTEST)
+    gains = np.clip(shifts + (factors - 1.0) * (levels - means), -MAX_GAIN_DB, MAX_GAIN_DB)
+    middles = [(low + high - 1) / 2.0 for low, high in bands]
+    decibels = np.stack([np.interp(np.arange(length + 1), middles, row) for row in gains])
+    return np.asarray(np.fft.irfft(spectrum * 10.0 ** (decibels / 20.0), 2 * length)[:, :length])
 
 
 def resampled(sound: Array, rate: int, new_rate: int) -> Array:

@@ -6,7 +6,7 @@ import { kernelName } from "./kernels.js";
 import { matchedFrames } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
-import { cutTail, resampled, waveOf } from "./sound.js";
+import { cutTail, matchedBands, resampled, waveOf } from "./sound.js";
 import { Tensor } from "./tensor.js";
 import { makeTokenizer } from "./tokenizer.js";
 import { NextTokens, TokenStream, drawIndex, filtered, hiddenIds } from "./tokens.js";
@@ -128,7 +128,7 @@ export class Engine {
     return { made: 1 };
   }
 
-  // The items of a draft: {text}, or {shape, values}, finished sound also {wave}.
+  // The items of a draft: {text}, or {shape, values}, finished sound also {wave}, and finished slow signals {curve}.
   items({ x, isLast }, fill = null, before = null) {
     if (this.tokenizer) return x.rows.map((ids) => ({ text: before === null ? this.text(ids) : before + this.middle(ids) }));
     if (!(x instanceof Tensor)) return [];
@@ -141,6 +141,7 @@ export class Engine {
       if (fill) own = own.map((value, i) => (fill.mask[i] ? fill.values[i] : value));
       const item = { shape, values: own };
       if (isLast && this.item.kind === "sound") {
+        if (this.item.band_levels) item.curve = matchedBands(own, this.item);
         const wave = waveOf(item.values, this.item);
         item.wave = resampled(this.item.trim ? cutTail(wave, this.item) : wave, this.item);
       }

@@ -26,10 +26,13 @@ const RESOLVED_HZ = 1200; // up to which single harmonics show
 const VOICED = [0.6, 0.9]; // autocorrelation from which a frame pulses at all, and from which it has no noise
 const OCTAVE_COST = 0.05; // of autocorrelation for each octave below the highest pitch
 const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions finite
+const MAX_GAIN_DB = 20; // of a band of a slow signal
+const FAINTEST = 1e-12; // of the power of a slow signal; keeps logarithms finite
+const TINY_POWER = 1e-30; // keeps divisions finite
 
 // The waveform of a grid (C, R, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, bands_per_row, length, depth, top, gain,
-// written_rate, peak, levels, rounds, floor, tail, lag, steadiness, fade, noise_from, pitched.
+// written_rate, peak, levels, rounds, floor, tail, lag, steadiness, band_levels, fade, noise_from, pitched.
 export function waveOf(grid, item) {
   const { channels } = item;
   const values = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
@@ -68,7 +71,8 @@ function atPeak(sound, peak, { gain }) {
 // The waveform (N), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are.
 function signalOf(values, item) {
   const { channels, hop, length } = item;
-  const sound = Float64Array.from(values, (_, i) => values[(i % channels) * length + Math.floor(i / channels)]);
+  const matched = matchedBands(values, item);
+  const sound = Float64Array.from(values, (_, i) => matched[(i % channels) * length + Math.floor(i / channels)]);
   let audibleFrames = 0;
   const units = Float64Array.from({ length: length / hop }, (_, frame) => {
     let power = 0; // the mean of the channels, which may be opposite
@@ -81,6 +85,39 @@ function signalOf(values, item) {
   });
   if (item.lag !== null && audibleFrames < units.length) sound.fill(0, channels * Math.max(audibleFrames * hop + item.lag, 0));
   return atPeak(sound, item.levels ? peakLevel(units, audibleFrames, item, units.length) : item.peak, item);
+}
+
+// Signals (C, N), mirrored at their ends, whose bands are as loud as those of clips.
+export function matchedBands(values, { band_levels: bandLevels, channels, length }) {
+  if (!bandLevels) return values;
+  const [edges, means, shifts, factors] = bandLevels;
+  const middles = edges.slice(1).map((edge, band) => (edges[band] + edge - 1) / 2);
+  const transform = new Fourier(2 * length);
+  const spectra = Array.from({ length: channels }, (_, channel) => {
+    const real = Float64Array.from({ length: 2 * length }, (_, i) => values[channel * length + Math.min(i, 2 * length - 1 - i)]);
+    const imaginary = new Float64Array(2 * length);
+    transform.run(real, imaginary, -1);
+    return { real, imaginary, power: Float64Array.from({ length: length + 1 }, (_, i) => real[i] ** 2 + imaginary[i] ** 2) };
+  });
+  const total = Math.max(spectra.reduce((sum, { power }) => power.reduce((part, value) => part + value, sum), 0), TINY_POWER);
+  const out = new Float64Array(values.length);
+  spectra.forEach(({ real, imaginary, power }, channel) => {
+    const gains = middles.map((_, band) => {
+      const [low, high] = [edges[band], edges[band + 1]];
+      const mean = power.subarray(low, high).reduce((sum, value) => sum + value, 0) / (high - low);
+      const level = 10 * Math.log10(mean / total + FAINTEST);
+      const gain = shifts[channel][band] + (factors[channel][band] - 1) * (level - means[channel][band]);
+      return Math.min(MAX_GAIN_DB, Math.max(-MAX_GAIN_DB, gain));
+    });
+    for (let i = 0; i < 2 * length; i++) {
+      const factor = 10 ** (interpolated(Math.min(i, 2 * length - i), middles, gains) / 20) / (2 * length);
+      real[i] *= factor;
+      imaginary[i] *= factor;
+    }
+    transform.run(real, imaginary, 1);
+    out.set(real.subarray(0, length), channel * length);
+  });
+  return out;
 }
 
 // A waveform (N), or (N, 2) of two channels, at `written_rate`, by a windowed sinc.
@@ -409,7 +446,7 @@ function griffinLim(magnitude, phase, item, frames) {
   return joined();
 }
 
-// Fourier transforms of one size: fast ones where it is a power of two, else by the definition.
+// Fourier transforms of one size.
 class Fourier {
   constructor(size) {
     this.size = size;
@@ -422,7 +459,7 @@ class Fourier {
   // Transform in place. direction: -1 from values to frequencies, 1 back, without scaling.
   run(real, imaginary, direction) {
     const { size, cosines, sines } = this;
-    if (!this.isPower) return this.runDirectly(real, imaginary, direction);
+    if (!this.isPower) return this.runByChirps(real, imaginary, direction);
     for (let i = 1, j = 0; i < size; i++) {
       let bit = size >> 1;
       for (; j & bit; bit >>= 1) j ^= bit;
@@ -449,16 +486,28 @@ class Fourier {
     }
   }
 
-  runDirectly(real, imaginary, direction) {
-    const { size, cosines, sines } = this;
-    const [a, b] = [real.slice(), imaginary.slice()];
+  // Any size: as n k = (n² + k² - (k - n)²) / 2, a convolution with chirps, in a size that is a power of two (Bluestein 1970).
+  runByChirps(real, imaginary, direction) {
+    const { size } = this;
+    this.inner ??= new Fourier(2 ** Math.ceil(Math.log2(2 * size)));
+    const { inner } = this;
+    const angle = (n) => (direction * Math.PI * ((n * n) % (2 * size))) / size;
+    const [a, b, c, d] = Array.from({ length: 4 }, () => new Float64Array(inner.size));
+    for (let n = 0; n < size; n++) {
+      const [cosine, sine] = [Math.cos(angle(n)), Math.sin(angle(n))];
+      a[n] = real[n] * cosine - imaginary[n] * sine;
+      b[n] = real[n] * sine + imaginary[n] * cosine;
+      c[n] = c[(inner.size - n) % inner.size] = cosine;
+      d[n] = d[(inner.size - n) % inner.size] = -sine;
+    }
+    inner.run(a, b, -1);
+    inner.run(c, d, -1);
+    for (let i = 0; i < inner.size; i++) [a[i], b[i]] = [(a[i] * c[i] - b[i] * d[i]) / inner.size, (a[i] * d[i] + b[i] * c[i]) / inner.size];
+    inner.run(a, b, 1);
     for (let k = 0; k < size; k++) {
-      real[k] = imaginary[k] = 0;
-      for (let i = 0; i < size; i++) {
-        const [c, s] = [cosines[(k * i) % size], direction * sines[(k * i) % size]];
-        real[k] += a[i] * c - b[i] * s;
-        imaginary[k] += a[i] * s + b[i] * c;
-      }
+      const [cosine, sine] = [Math.cos(angle(k)), Math.sin(angle(k))];
+      real[k] = a[k] * cosine - b[k] * sine;
+      imaginary[k] = a[k] * sine + b[k] * cosine;
     }
   }
 }

@@ -52,6 +52,9 @@ DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
 # Values of a patch of a row, most positions at the lowest size of its network, and examples a step on a CPU. In equal time, an ECG came
 # closer with patches of 4 and width 32 than with 8 and width 64, and with 16 examples than with 64 (docs/log.md, 2026-11-30).
 ROW_PATCH_SIZE, ROW_POSITIONS, ROW_BATCH_SIZE = 4, 40, 16
+# Noise levels in training, lower and spread wider than those of pictures: high frequencies of signals are faint, and show only where noise
+# is fainter still (docs/log.md, 2026-11-30)
+ROW_SIGMA_LOG_MEAN, ROW_SIGMA_LOG_STD = -0.9, 1.4
 MAX_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
 # For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
@@ -217,6 +220,8 @@ def _suggest_row_unet(config: DiffusionConfig, model_size: int, length: int) -> 
         width=at_size(CONV_WIDTHS, model_size),
         channel_mults=(1, *[2] * halvings),
         depth=conv_depth(model_size),
+        sigma_log_mean=ROW_SIGMA_LOG_MEAN,
+        sigma_log_std=ROW_SIGMA_LOG_STD,
         batch_size=ROW_BATCH_SIZE if config.batch_size == CPU_BATCH_SIZE else config.batch_size,
     )
 

@@ -16,11 +16,7 @@ def gan_sampler(
 ) -> PortableSampler:
     """One pass of the generator. owner: the family; is_bounded: whether items are in [-1, 1]."""
 
-    def generate(z: Tensor, weights: Tensor) -> Tensor:
-        x: Tensor = generator(z, weights, prior(z, weights), torch.float32)
-        return x.clamp(-1.0, 1.0) if is_bounded else x
-
-    def stages(z: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+    def generate(z: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
         """The coarse item, the mean size of the features after each stage (the smallest stage first), and the item."""
         magnitudes: list[Tensor] = []
 
@@ -28,10 +24,11 @@ def gan_sampler(
             magnitudes.append(output.abs().mean(1, keepdim=True))
 
         handles = [stage.register_forward_hook(keep) for stage in generator.stages]
-        x = generate(z, weights)
+        coarse = prior(z, weights)
+        x: Tensor = generator(z, weights, coarse, torch.float32)
         for handle in handles:
             handle.remove()
-        return (prior(z, weights), *magnitudes, x)
+        return (coarse, *magnitudes, x.clamp(-1.0, 1.0) if is_bounded else x)
 
     inputs = {"z": torch.zeros(2, latent_dim), "weights": torch.zeros(2, prior.num_components)}
     steps = (
@@ -41,5 +38,6 @@ def gan_sampler(
         portable.run("generator", "z", "weights", out="x"),
     )
     names = ("coarse", *(f"stage {i}" for i in range(1, len(generator.stages) + 1)), "x")
-    view = Graph("stages", owner, stages, inputs, names)
-    return PortableSampler((Graph("generator", owner, generate, inputs, ("x",)),), steps, views=(view,))
+    graph = Graph("generator", owner, generate, inputs, ("x",), places=(len(names) - 1,))
+    view = Graph("stages", owner, generate, inputs, names)
+    return PortableSampler((graph,), steps, views=(view,))

@@ -76,13 +76,15 @@ def decoder_sampler(
         "prefix": c.num_prefix,
         **sampling,
     }
-    return PortableSampler((_graph(net),), (step,), left_out, views=(_graph(net, looks_inside=True),))
+    decoder, inside = _graphs(net)
+    return PortableSampler((decoder,), (step,), left_out, views=(inside,))
 
 
-def _graph(net: Decoder, looks_inside: bool = False) -> Graph:
-    """(ids (n, L), positions (L,), keys, values (layers, n, H, P, D), neighbours (n, K, L) on a grid) -> logits (n, V) after
-    the last, and the longer cache. Looking inside: attention (layers, n, H, L, P + L), logits (n, L, V), and those (layers + 1, n, V)
-    that each state of the last position would give if the network ended there."""
+def _graphs(net: Decoder) -> tuple[Graph, Graph]:
+    """Two graphs with (ids (n, L), positions (L,), keys, values (layers, n, H, P, D), neighbours (n, K, L) on a grid) as inputs.
+
+    The first gives logits (n, V) after the last position, and the longer cache. The second looks inside: attention (layers, n, H, L, P +
+    L), logits (n, L, V), and those (layers + 1, n, V) that each state of the last position would give if the network ended there."""
     c, tables = net.config, net.positions()
 
     def step(ids: Tensor, positions: Tensor, keys: Tensor, values: Tensor, *neighbours: Tensor) -> tuple[Tensor, ...]:
@@ -115,11 +117,10 @@ def _graph(net: Decoder, looks_inside: bool = False) -> Graph:
             new_values.append(value)
             attention.append(weights)
             states.append(x[:, -1])
-        if looks_inside:
-            logits, lens = (functional.linear(_rms_norm(t), net.output_matrix()) for t in (x, torch.stack(states)))
-            return torch.stack(attention), logits, lens
-        logits = functional.linear(_rms_norm(x[:, -1]), net.output_matrix())
-        return logits, torch.stack(new_keys), torch.stack(new_values)
+        logits, all_logits, lens = (
+            functional.linear(_rms_norm(t), net.output_matrix()) for t in (x[:, -1], x, torch.stack(states))
+        )
+        return logits, torch.stack(new_keys), torch.stack(new_values), torch.stack(attention), all_logits, lens
 
     past, new, rows = 3, 4, 2
     cache = torch.zeros(c.num_layers, rows, c.num_heads, past, c.head_dim)
@@ -138,9 +139,8 @@ def _graph(net: Decoder, looks_inside: bool = False) -> Graph:
     if c.neighbour_offsets:
         inputs["neighbours"] = torch.zeros(rows, len(c.neighbour_offsets), new, dtype=torch.long)
         dynamic["neighbours"] = {0: "n", 2: "new"}
-    if looks_inside:
-        return Graph("inside", net, step, inputs, ("attention", "logits", "lens"), dynamic)
-    return Graph("decoder", net, step, inputs, ("logits", "all_keys", "all_values"), dynamic)
+    decoder = Graph("decoder", net, step, inputs, ("logits", "all_keys", "all_values"), dynamic, (0, 1, 2))
+    return decoder, Graph("inside", net, step, inputs, ("attention", "logits", "lens"), dynamic, (3, 4, 5))
 
 
 def _rms_norm(x: Tensor) -> Tensor:

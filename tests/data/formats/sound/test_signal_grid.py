@@ -36,6 +36,22 @@ def test_the_end_of_a_short_clip_is_known_from_its_levels() -> None:
     assert lagging.ends(grids) == [40, 80, 80]
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_get_the_levels_of_clips_in_each_band(channels: int) -> None:
+    shape = Shape(500, 8, 8, 1, 10, channels)
+    clips = np.random.default_rng(1).normal(0.0, 3000.0, (40, 80) if channels == 1 else (40, 80, 2)).cumsum(1)
+    scale, real = SignalScale.of(shape, clips.clip(-30_000, 30_000).astype(np.int16), False, 0.95)
+    noisy = real + 0.1 * torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
+    matching = scale.as_steady_as(noisy, real)
+    assert matching.band_levels is not None and matching.of_clips() == scale
+
+    def roughness(waves: list[np.ndarray]) -> float:  # type: ignore[type-arg]
+        return float(np.square(np.diff(np.stack(waves), axis=1)).mean())
+
+    rough, expected = roughness(scale.waves(noisy, 2)), roughness(scale.waves(real, 2))
+    assert rough > 3.0 * expected and roughness(matching.waves(noisy, 2)) < 1.5 * expected
+
+
 def test_opposite_channels_are_not_silent() -> None:
     scale = SignalScale(Shape(500, 8, 8, 1, 10, 2), lag=0)
     grids = torch.full((1, 2, 1, 80), 0.5)

@@ -76,11 +76,19 @@ def test_prompts_stay() -> None:
 
 def test_hashes_are_of_the_content_of_whole_records() -> None:
     known = KnownRecords({**SPECIAL, "back": 3})
-    whole = known.hash_of(np.array([4, 0, 1, 5]))
-    assert whole is not None
-    assert whole == known.hash_of(np.array([0, 1, 5, 5, 5])) != known.hash_of(np.array([1, 0, 5]))
-    assert known.hash_of(np.array([4, 0, 1])) is None  # cut off
-    assert known.hash_of(np.array([3, 1, 0, 5])) == whole != known.hash_of(np.array([3, 0, 1, 5]))  # read backwards
+    rows = [[4, 0, 1, 5], [0, 1, 5, 5, 5], [3, 1, 0, 5], [4, 0, 1], [1, 0, 5], [3, 0, 1, 5], [], [5]]
+    whole, padded, backwards, cut, *others = known.hashes_of([np.array(row, dtype=np.int64) for row in rows])
+    assert whole is not None and whole == padded == backwards and cut is None
+    assert whole not in others and others[0] == others[1] and others[2] is None and others[3] is not None
+
+
+def test_texts_are_spelt_where_they_are_asked_for_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = KnownRecords(SPECIAL, (b"a", b"b", b"c", b"d", b"", b""))
+    spelt: list[int] = []
+    monkeypatch.setattr(known, "_text_of", lambda ids: spelt.append(len(ids)) or "no field")  # type: ignore[func-returns-value]
+    known.fit([np.array([4, *map(int, np.base_repr(number, 4)), 5]) for number in range(10_000)])
+    assert known.never_repeat and not known.key_fields
+    assert 0 < len(spelt) <= 2_000  # they have no delimiter, which a sample shows
 
 
 def test_both_orders_of_a_sequence_are_one_record() -> None:

@@ -22,6 +22,7 @@ from anew.data.formats.sound.audio_clips import Shape
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from anew.functional.band_levels import BandLevels
     from anew.functional.spectrogram import Frames
     from anew.functional.steadiness import Stages
 
@@ -66,7 +67,8 @@ class SoundScale:
         tail: Value of a grid up to which the end of a sample is silence.
         lag: Samples of the waveform from the end of the last audible frame to the end of the sound, mostly below 0, since the
             window of that frame may begin just before the end; None if clips do not end before the grid does.
-        steadiness: Stages of `anew.functional.steadiness` that levels of samples go through; none for clips, see `Audio.decode_real`.
+        steadiness: Stages of `anew.functional.steadiness` that levels of samples go through; none for clips, see `of_clips`.
+        band_levels: How levels of bands of samples of slow signals become those of clips; None for clips, and for sounds.
     """
 
     shape: Shape
@@ -78,6 +80,7 @@ class SoundScale:
     tail: float = -1.0
     lag: int | None = None
     steadiness: Stages = ()
+    band_levels: BandLevels | None = None
 
     @classmethod
     def of(
@@ -142,7 +145,12 @@ class SoundScale:
         levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
         sources = {"noise_from": self.noise_from, "pitched": self.pitched}
         endings = {"floor": self.floor, "tail": self.tail, "lag": self.lag}
-        return {**sizes, **levels, **sources, **endings, "steadiness": self.steadiness}
+        calibration = {"steadiness": self.steadiness, "band_levels": self.band_levels}
+        return {**sizes, **levels, **sources, **endings, **calibration}
+
+    def of_clips(self) -> SoundScale:
+        """The scale without what makes samples as clips are."""
+        return replace(self, steadiness=(), band_levels=None)
 
     def _pulsing_as_real(self, rows: Numbers) -> tuple[float | None, bool]:
         """Choose the frequency in Hz above which noise replaces tones (None: tones only), and whether it pulses at a pitch.
@@ -280,7 +288,7 @@ class SoundScale:
         """The scale with the `steadiness` that makes samples (n, C, R, T) fluctuate no more than real clips (m, C, R, T)."""
         from anew.functional.steadiness import fit_stages
 
-        plain = replace(self, steadiness=())
+        plain = self.of_clips()
         return replace(self, steadiness=fit_stages(plain._steady_levels(samples), plain._steady_levels(real)))
 
     def as_silent_as(self, samples: Values, real: Values) -> SoundScale:
@@ -296,7 +304,7 @@ class SoundScale:
         """The scale with the `tail` that makes samples (n, C, R, T) on average as long as real clips (m, C, R, T)."""
         level, real_level = (
             replace(self, tail=-1.0).levels(samples),
-            replace(self, floor=-1.0, tail=-1.0, steadiness=()).levels(real),
+            replace(self.of_clips(), floor=-1.0, tail=-1.0).levels(real),
         )
 
         def mean_length(levels: Tensor, tail: float) -> float:

@@ -8,7 +8,7 @@ Legend for shapes: B clips, N samples, T frames; C channels. Clips are (N,) of o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +51,12 @@ class SignalScale(SoundScale):
         return channels[:, :, None].contiguous()
 
     def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
-        values = _values(x).numpy() / np.float32(self.gain)  # (B, C, N)
+        from anew.functional.band_levels import match_band_levels
+
+        matched = (
+            _values(x) if self.band_levels is None else match_band_levels(_values(x), self.band_levels)
+        )  # (B, C, N)
+        values = matched.numpy() / np.float32(self.gain)
         return [wave[0] if len(wave) == 1 else np.ascontiguousarray(wave.T) for wave in values]
 
     def _raw_levels(self, x: Values) -> Tensor:
@@ -62,7 +67,10 @@ class SignalScale(SoundScale):
         return levels.clamp(-1.0, 1.0)[:, None]
 
     def as_steady_as(self, samples: Values, real: Values) -> SoundScale:
-        return self
+        """The scale with the `band_levels` that make bands of samples (n, C, 1, N) as loud as those of real clips (m, C, 1, N)."""
+        from anew.functional.band_levels import fit_band_levels
+
+        return replace(self, band_levels=fit_band_levels(_values(samples), _values(real)))
 
     def as_silent_as(self, samples: Values, real: Values) -> SoundScale:
         return self

@@ -58,7 +58,9 @@ def why_documents(texts: Sequence[str]) -> list[str | None]:
     together = _beginning_alike([line for text in texts for line in _lines(text) if line.strip()])
     are_classes = len(texts) >= MIN_CLASS_FILES and not together
     reasons = [why_document(text, is_one_of_many=are_classes) for text in texts]
-    return [why_document(text, 1, are_classes) for text in texts] if None in reasons else reasons
+    if None not in reasons:
+        return reasons
+    return [reason and why_document(text, 1, are_classes) for reason, text in zip(reasons, texts, strict=True)]
 
 
 def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = False) -> str | None:

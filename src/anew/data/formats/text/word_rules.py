@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 BMP = 0xFFFF  # the last code point of the basic plane
 LAST_LETTER = 0x3FFFF  # no code point above is a letter, a mark that is written, or a number
@@ -23,9 +24,16 @@ MANY_MARKS = 0.001
 
 
 @functools.cache
+def _categories(last_point: int) -> NDArray[np.uint8]:
+    """The first letters of the general categories of the code points up to `last_point`, (n,)."""
+    names = "".join(map(unicodedata.category, map(chr, range(last_point + 1))))
+    return np.frombuffer(names.encode(), dtype=np.uint8)[::2]
+
+
+@functools.cache
 def _ranges(category: str, last_point: int) -> str:
     """The code points up to `last_point` of a general category (L: letters, M: marks, N: numbers), as the inside of a set."""
-    points = np.array([p for p in range(last_point + 1) if unicodedata.category(chr(p)).startswith(category)])
+    points = np.flatnonzero(_categories(last_point) == ord(category))
     starts = points[np.diff(points, prepend=-2) > 1]
     stops = points[np.diff(points, append=last_point + 2) > 1]
     return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(starts, stops, strict=True))

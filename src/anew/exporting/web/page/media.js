@@ -43,7 +43,7 @@ function curveOf(values, channels, length) {
 }
 
 // The frames of an item as {frames, width, height}. A sound shows its spectrogram, low bands at the bottom, and a slow signal its curve.
-export function framesOf({ shape, values }, kind) {
+export function framesOf({ shape, values, curve = values }, kind) {
   if (kind === "clip") {
     const [channels, frames, height, width] = shape;
     const area = height * width;
@@ -52,7 +52,7 @@ export function framesOf({ shape, values }, kind) {
   }
   const [channels, height, width] = shape.length === 3 ? shape : [1, 1, values.length];
   if (kind !== "sound") return { frames: [pixels(values, [channels, height, width])], width, height };
-  if (height === 1) return curveOf(values, channels, width);
+  if (height === 1) return curveOf(curve, channels, width);
   const flipped = new Float32Array(values.length);
   for (let row = 0; row < height; row++) flipped.set(values.subarray(row * width, (row + 1) * width), (height - 1 - row) * width);
   return { frames: [pixels(flipped, [1, height, width])], width, height };

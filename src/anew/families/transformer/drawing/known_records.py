@@ -11,8 +11,9 @@ The same holds of a field in which no two records agree, such as a code: see `Ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from typing import overload
 
 import numpy as np
 import torch
@@ -67,19 +68,21 @@ class KnownRecords(FittedBuffers):
         """Keep the hashes of records (ids with begin and end), and of the beginnings of those that were too long, unless most
         records repeat. Others are passed over: the same records read backwards, and later parts of long ones."""
         sequences = [ids for ids in sequences if self.begin_id is None or (len(ids) and ids[0] == self.begin_id)]
-        record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
-        unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
-        if len(unique) and counts[counts > 1].sum() <= MAX_REPEATED * len(record_hashes):
-            beginnings = [_hash(ids[1:]) for ids in sequences if self._is_beginning(ids)]
+        record_hashes = self.hashes_of(sequences)
+        whole_hashes = [record_hash for record_hash in record_hashes if record_hash is not None]
+        unique, counts = np.unique(np.array(whole_hashes, dtype=np.int64), return_counts=True)
+        if len(unique) and counts[counts > 1].sum() <= MAX_REPEATED * len(whole_hashes):
+            cut = [ids for ids, record_hash in zip(sequences, record_hashes, strict=True) if record_hash is None]
+            beginnings = [_hash(ids[1:]) for ids in cut if self._is_beginning(ids)]
             stored = np.union1d(unique, np.array(beginnings, dtype=np.int64))
             self.set_buffers({"hashes": stored})
-            if hardly_repeat(record_hashes):
+            if hardly_repeat(whole_hashes):
                 self._fit_keys(sequences)
 
     def _fit_keys(self, sequences: Sequence[Ints]) -> None:
-        texts = [text for text in map(self._text_of, sequences) if text is not None]
+        texts = _Texts(self._text_of, [ids for ids in sequences if self._has_text(ids)])
         fields = find_key_fields(texts)
-        keys = [_key_of(field, text) for text in texts for field in fields]
+        keys = [_key_of(field, text) for text in (texts if fields else ()) for field in fields]
         stored = np.unique(np.array([key for key in keys if key is not None], dtype=np.int64))
         self.set_buffers({"fields": _as_rows(fields), "keys": stored})
 
@@ -137,10 +140,9 @@ class KnownRecords(FittedBuffers):
         return [self._keys_of(fields, ids, prompt) for ids, prompt in zip(rows, prompts, strict=True)]
 
     def _keys_of(self, fields: Sequence[KeyField], ids: Ints, prompt: Ints) -> list[int]:
-        text = self._text_of(ids)
-        if text is None:
+        if not self._has_text(ids):
             return []
-        prompt_text = self._text_of(prompt) or ""
+        text, prompt_text = self._text_of(ids), self._text_of(prompt) if self._has_text(prompt) else ""
         judged = [field for field in fields if not prompt_text or field.value(prompt_text) != field.value(text)]
         return [key for field in judged if (key := _key_of(field, text)) is not None]
 
@@ -154,14 +156,16 @@ class KnownRecords(FittedBuffers):
             are_known[owners[is_there]] = True
         return are_known
 
-    def _text_of(self, ids: Ints) -> str | None:
-        """The text of a record's ids, up to its end; None where it was read backwards, or tokens have no spellings."""
-        if not self.spellings or (len(ids) and ids[0] == self.back_id):
-            return None
-        ends = np.flatnonzero(ids == self.end_id)
-        first = int(len(ids) > 0 and ids[0] == self.begin_id)
-        content = ids[first : int(ends[0]) if len(ends) else None].tolist()
-        return b"".join([self.spellings[token] for token in content]).decode("utf-8", "replace")
+    def _has_text(self, ids: Ints) -> bool:
+        """Whether a record's ids can be spelt: not where it was read backwards, or tokens have no spellings."""
+        return bool(self.spellings) and not (len(ids) and ids[0] == self.back_id)
+
+    def _text_of(self, ids: Ints) -> str:
+        """The text of a record's ids, up to its end."""
+        content = ids.tolist()
+        first = int(len(content) > 0 and content[0] == self.begin_id)
+        stop = content.index(self.end_id) if self.end_id in content else None
+        return b"".join([self.spellings[token] for token in content[first:stop]]).decode("utf-8", "replace")
 
     def note_others(self) -> None:
         """Note that there are more training records than those that are kept."""
@@ -173,14 +177,27 @@ class KnownRecords(FittedBuffers):
         """Whether all training records are kept."""
         return self.is_fitted and "others" not in self._buffers
 
-    def hash_of(self, ids: Ints) -> int | None:
-        """Hash of a whole record, with or without its begin token, the same if it is read backwards; None for ids without an end."""
-        ends = np.flatnonzero(ids == self.end_id)
-        if not len(ends):
-            return None
-        is_backwards = ids[0] == self.back_id
-        content = ids[int(is_backwards or ids[0] == self.begin_id) : int(ends[0])]
-        return _hash(content[::-1] if is_backwards else content)
+    def hashes_of(self, rows: Ints | Sequence[Ints]) -> list[int | None]:
+        """Hash of each row's record, with or without its begin token, the same if it is read backwards; None for rows without an end.
+
+        rows: (n, L) ids, or sequences of any lengths.
+        """
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        ids = np.concatenate([*rows, np.zeros(0, dtype=np.int64)])
+        starts = np.cumsum(lengths) - lengths
+        # Where each has its first end; one after its last token, if it has none
+        ends = np.append(np.flatnonzero(ids == self.end_id), len(ids))
+        ends = ends[np.searchsorted(ends, starts)]
+        opening = np.append(ids, -1)[starts]
+        is_backwards = (opening == self.back_id) & (lengths > 0)
+        first = starts + (is_backwards | (opening == self.begin_id))
+        content = ids.astype("<i4")
+        return [
+            None if end >= start + length else _hash(content[begin:end][:: -1 if backwards else 1])
+            for start, length, begin, end, backwards in zip(
+                starts.tolist(), lengths.tolist(), first.tolist(), ends.tolist(), is_backwards.tolist(), strict=True
+            )
+        ]
 
     def _is_beginning(self, ids: Ints) -> bool:
         """Whether ids are the beginning of a record that was cut."""
@@ -188,7 +205,7 @@ class KnownRecords(FittedBuffers):
 
     def among(self, rows: Ints | Sequence[Ints]) -> Ints:
         """Indices of those rows, (n, L) or of any lengths, that are training records."""
-        row_hashes = [self.hash_of(row) for row in rows]
+        row_hashes = self.hashes_of(rows)
         is_known = _are_in(self.stored(), np.array([value or 0 for value in row_hashes], dtype=np.int64))
         return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
 
@@ -220,6 +237,34 @@ class KnownRecords(FittedBuffers):
             are_valid = all(_are_key_fields(self.get_buffer(name).cpu().numpy()) for name in names)
             if "keys" not in self._buffers or not are_valid:
                 raise ValueError("the key fields of known records are inconsistent")
+
+
+class _Texts(Sequence[str]):
+    """Texts of records, each made when it is asked for.
+
+    Args:
+        text_of: The text of a record.
+        records: Their ids.
+    """
+
+    def __init__(self, text_of: Callable[[Ints], str], records: Sequence[Ints]) -> None:
+        self._text_of, self._records = text_of, records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> _Texts: ...
+
+    def __getitem__(self, place: int | slice) -> str | _Texts:
+        return (
+            _Texts(self._text_of, self._records[place])
+            if isinstance(place, slice)
+            else self._text_of(self._records[place])
+        )
 
 
 def _are_in(stored: Ints, values: Ints) -> Bools:

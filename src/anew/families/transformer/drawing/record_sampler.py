@@ -134,8 +134,8 @@ class _Faults:
         keys = self.known.keys_of(ids, self.prompts[rows])
         self._is_known[rows] = self.known.have_known_keys(keys)
         self._is_known[rows[self.known.among(ids)]] = True
-        for row, sample, of_sample in zip(rows.tolist(), ids, keys, strict=True):
-            record = self.known.hash_of(sample) if self.known.never_repeat else None
+        records = self.known.hashes_of(ids) if self.known.never_repeat else [None] * len(ids)
+        for row, record, of_sample in zip(rows.tolist(), records, keys, strict=True):
             self._values[row] = of_sample if record is None else [*of_sample, record]
 
     def _repeats_others(self) -> Bools:
