@@ -168,15 +168,29 @@ def test_rows_of_a_class_follow_records_of_their_class() -> None:
     assert min(weights) > 0.8
 
 
-def test_classes_that_say_nothing_change_nothing() -> None:
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.95])
+def test_classes_that_say_nothing_change_nothing(share: float) -> None:
+    """However rare one of them is: records of the other are followed more often by chance alone."""
+    rng = np.random.default_rng(6)
+    records, _ = two_classes(rng)
+    index = AlignmentIndex.fit(records, VOCAB, classes=(rng.random(len(records)) > share).astype(int).tolist())
+    assert index.class_odds == 1.0 and index.num_groups == 1
+
+
+def test_rows_of_no_known_class_are_predicted_as_without_classes() -> None:
     rng = np.random.default_rng(6)
     records, classes = two_classes(rng)
-    index = AlignmentIndex.fit(records, VOCAB, classes=rng.permutation(classes).tolist())
-    assert index.class_odds < 1.5
     without = AlignmentIndex.fit(records, VOCAB)
     rows = family(rng, 3, 120, 0.8, records[0])
-    few = AlignmentIndex.fit(records, VOCAB, classes=classes)
-    assert bits(few, rows, 20) == pytest.approx(bits(without, rows, 20), abs=0.02)  # rows of no known class
+    index = AlignmentIndex.fit(records, VOCAB, classes=classes)
+    assert index.num_groups == 3
+    assert bits(index, rows, 20) == pytest.approx(bits(without, rows, 20), abs=0.02)
+
+
+def test_one_class_is_as_good_as_none() -> None:
+    rng = np.random.default_rng(8)
+    records, _ = two_classes(rng)
+    assert AlignmentIndex.fit(records, VOCAB, classes=[0] * len(records)).class_odds == 1.0
 
 
 def test_records_and_rows_without_a_class_are_followed_and_follow_as_before() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
+from anew.estimators.class_odds import ClassOdds
 
 # Chosen on a family of proteins (docs/log.md: "Sequences: known records beside a new one"). E and P of 64, B of 32 and a
 # sharpness of 0.5 brought held-out clusters from 2.227 to 2.193 bits.
@@ -37,8 +38,6 @@ CHANCE_HITS = 16  # contexts are so long that about so many places share one at 
 SUBSTITUTION_TOKENS = 50_000
 SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the frequencies of tokens
 NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
-CLASS_ROUNDS = 100  # of expectation and maximisation, by which the odds of one class have settled
-MAX_CLASS_ODDS = 1e6  # bounds the evidence that a record of another class needs; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are scored together, which bounds memory
 
@@ -66,7 +65,7 @@ class AlignmentIndex:
         substitution: (V, V) probability of the column's token where the row's token was predicted and another one came; None
             takes the frequencies of tokens.
         classes: (records,) class of each record, -1 without; None: no record has one.
-        class_odds: How much likelier a record is followed by a row of its class than by one of another, 1 or more.
+        class_odds: How much likelier a row follows a record of its class than one of another, 1 or more.
 
     Attributes:
         record: (N,) record of each token.
@@ -128,16 +127,18 @@ class AlignmentIndex:
             row[: lengths[record]] = records[record][: len(row)]
         counts = np.zeros((vocab_size, vocab_size))
         experts = index.experts(len(probes), excluded=probes)
-        by_class = []  # of each (n, 2)
+        class_odds = ClassOdds(int(record_classes.max()) + 1)
         for position in range(rows.shape[1]):
             if position:
                 experts.predict()
                 unfinished = np.flatnonzero(position < lengths[probes])
                 experts.count_substitutions(counts, unfinished, rows[:, position])
-                by_class.append(experts.weights_by_class(unfinished, record_classes[probes]))
+                experts.count_classes(class_odds, unfinished, record_classes[probes])
             experts.observe(rows[:, position])
         substitution = _substitution_rows(counts, index.frequencies)
-        odds = _class_odds(np.concatenate(by_class)) if by_class else 1.0
+        odds = class_odds.estimate()
+        if odds == 1.0:
+            return cls(ids, lengths, vocab_size, substitution)
         return cls(ids, lengths, vocab_size, substitution, record_classes, odds)
 
     def _index(self) -> tuple[Ints, Int32s]:
@@ -276,14 +277,10 @@ class AlignmentExperts:
         weight = self._weights[rows] * (1.0 - self._trust()[rows]) * (predicted != observed)
         np.add.at(counts, (predicted, observed), weight)
 
-    def weights_by_class(self, rows: Ints, classes: Ints) -> Doubles:
-        """(k, 2) weight of the experts of these rows (k,) that follow records of the row's class, and of another; after `predict`.
-        Only rows that have a class. classes: (n,) those of all rows."""
-        known = rows[classes[rows] >= 0]
-        of_experts = self.index.classes[self.index.record[self.positions[known]]]  # (k, E)
-        is_own = of_experts == classes[known, None]
-        weights = self._weights[known] * (of_experts >= 0)
-        return np.stack(((weights * is_own).sum(1), (weights * ~is_own).sum(1)), 1, dtype=np.float64)
+    def count_classes(self, class_odds: ClassOdds, rows: Ints, classes: Ints) -> None:
+        """Add to `class_odds` the weights of the experts of these rows, by the classes of their records; after `predict`. classes: (n,)."""
+        record_classes = self.index.classes[self.index.record[self.positions[rows]]]  # (k, E)
+        class_odds.add(rows, classes[rows], self._weights[rows].astype(np.float64), record_classes)
 
     def _handicap(self, positions: Int32s, rows: slice) -> Floats:
         """What the scores of these rows' experts at positions (n, ...) lose, as they follow another class. (n, ...) or (1, 1)."""
@@ -343,14 +340,15 @@ class AlignmentExperts:
             contexts = contexts * index.vocab_size + column
         contexts[(recent < 0).any(1)] = -1
         last = index.num_groups - 1
-        if classes is None or not last:
-            matches, is_valid = _evenly_spread(*index.places(contexts, 0, last), PROPOSALS)
-        else:
+        matches, is_valid = _evenly_spread(*index.places(contexts, 0, last), PROPOSALS)
+        if classes is not None and last:
             first, count = index.places(contexts, classes + 1, classes + 1)
             own, is_own = _evenly_spread(first, count, PROPOSALS // 2)
             others, is_other = _evenly_spread(*index.places(contexts, 0, last), PROPOSALS // 2)
             is_other &= (others < first[:, None]) | (others >= (first + count)[:, None])
-            matches, is_valid = np.concatenate((own, others), 1), np.concatenate((is_own, is_other), 1)
+            has_class = (classes >= 0)[:, None]
+            matches = np.where(has_class, np.concatenate((own, others), 1), matches)
+            is_valid = np.where(has_class, np.concatenate((is_own, is_other), 1), is_valid)
         if not len(index.positions):  # no record is longer than a context
             return np.zeros(matches.shape, dtype=np.int32), np.zeros(matches.shape, dtype=bool)
         return index.positions[np.minimum(matches, len(index.positions) - 1)], is_valid
@@ -396,19 +394,3 @@ def _substitution_rows(counts: Doubles, frequencies: Floats) -> Floats:
     np.fill_diagonal(smoothed, 0.0)
     rows: Floats = (smoothed / np.maximum(smoothed.sum(1, keepdims=True), 1e-30)).astype(np.float32)
     return rows
-
-
-def _class_odds(weights: Doubles) -> float:
-    """How much likelier a row's relative is of its own class than of another, given (k, 2) the weights of both without that knowledge.
-
-    By expectation and maximisation of the share of places where it is of the row's class."""
-    weights = weights[weights.sum(1) > 0]
-    if not len(weights):
-        return 1.0
-    evidence = weights.sum(1)  # that there is a relative at all
-    share = 0.5
-    for _ in range(CLASS_ROUNDS):
-        own = weights[:, 0] * share
-        share = float(np.average(own / (own + weights[:, 1] * (1.0 - share)), weights=evidence))
-        share = min(max(share, 1e-9), 1.0 - 1e-9)
-    return min(max(share / (1.0 - share), 1.0), MAX_CLASS_ODDS)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anew.estimators.alignment_experts import MAX_CLASS_ODDS, AlignmentIndex
+from anew.estimators.alignment_experts import AlignmentIndex
+from anew.estimators.class_odds import MAX_ODDS
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -53,6 +54,6 @@ def check_records(arrays: Arrays, vocab_size: int, num_classes: int) -> None:
             arrays[name].astype(np.float64) if name in arrays else np.zeros(0) for name in (CLASSES, CLASS_ODDS)
         )
         has_classes = classes.shape == lengths.shape and bool(((classes >= -1) & (classes < num_classes)).all())
-        is_consistent &= has_classes and odds.shape == (1,) and bool(((odds >= 1.0) & (odds <= MAX_CLASS_ODDS)).all())
+        is_consistent &= has_classes and odds.shape == (1,) and bool(((odds >= 1.0) & (odds <= MAX_ODDS)).all())
     if not is_consistent:
         raise ValueError("the aligned records are inconsistent")
