@@ -25,7 +25,8 @@ from anew.server.items import class_of
 from anew.server.limits import MAX_SCORED_CHARACTERS
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
-from anew.server.service import Json, Service
+from anew.server.server_sent_events import Json
+from anew.server.service import Service
 from anew.server.worker import Channel, Task
 
 TAG = "Text"
@@ -34,12 +35,12 @@ TAG = "Text"
 def add_text_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
 
-    texts, scoring = service.catalog.names("text"), service.catalog.names("scores")
+    text_models, scoring_models = service.catalog.names_for("text"), service.catalog.names_for("scores")
 
     @app.post(
         "/v1/completions",
         summary="Continue texts",
-        **route_schema("create_completion", TAG, CompletionBody, EVENTS, answer=Completion, models=texts),
+        **route_schema("create_completion", TAG, CompletionBody, EVENTS, answer=Completion, models=text_models),
     )
     async def completions(request: Request) -> Json | Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
@@ -51,7 +52,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/chat/completions",
         summary="Continue the last message of a chat",
-        **route_schema("create_chat_completion", TAG, ChatBody, EVENTS, answer=ChatCompletion, models=texts),
+        **route_schema("create_chat_completion", TAG, ChatBody, EVENTS, answer=ChatCompletion, models=text_models),
     )
     async def chats(request: Request) -> Json | Response:
         chat = parse(ChatBody, await json_body(request, service.limits))
@@ -70,7 +71,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/score",
         summary="How likely items are under a model",
-        **route_schema("score_items", TAG, ScoreBody, answer=ScoredItems, models=scoring),
+        **route_schema("score_items", TAG, ScoreBody, answer=ScoredItems, models=scoring_models),
     )
     async def score(request: Request) -> ScoredItems | Response:
         body = parse(ScoreBody, await json_body(request, service.limits))

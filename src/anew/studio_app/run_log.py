@@ -110,7 +110,7 @@ class RunLog:
         """Read the new lines, or evenly spaced pieces if there are very many. A file that was replaced, as by a resumed run, is read
         again from the start."""
         try:
-            files.check_regular(self.path, events.BYTES)
+            files.check_regular(self.path, events.MAX_LOG_BYTES)
             with open(self.path, "rb") as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self._offset:
@@ -122,8 +122,8 @@ class RunLog:
                 self._reset()
 
     def _read_from_offset(self, file: BinaryIO, size: int) -> None:
-        if size - self._offset > events.SPREAD:
-            for piece in events.pieces(file, self._offset, size, events.SPREAD):
+        if size - self._offset > events.MAX_SHOWN_BYTES:
+            for piece in events.pieces(file, self._offset, size, events.MAX_SHOWN_BYTES):
                 self._incomplete = b""  # part of a line, whose other part is skipped
                 self._add_piece(piece)
             self._offset = size
@@ -134,7 +134,8 @@ class RunLog:
     def _add_piece(self, piece: bytes) -> None:
         self._offset += len(piece)
         *lines, self._incomplete = (self._incomplete + piece).split(b"\n")
-        if len(self._incomplete) > events.LINE:  # longer than any event: the rest of the line is not one either
+        # Longer than any event: the rest of the line is not one either
+        if len(self._incomplete) > events.MAX_LINE_BYTES:
             self._incomplete = self._incomplete[:1]
         for line in lines:
             self._add_line(line)
@@ -154,9 +155,9 @@ class RunLog:
             self.kept_step = event["step"]
         elif event["event"] == "warning":
             self._add_warning(event["step"], event["text"])
-        elif event["event"] == "non_finite" and isinstance(event.get("back_to"), int):
+        elif event["event"] == "non_finite":
             back_to = event["back_to"]
-            self._add_warning(event.get("step", 0), f"the loss was not finite; went back to step {back_to:,}")
+            self._add_warning(event["step"], f"the loss was not finite; went back to step {back_to:,}")
             for curve in (*self.curves.values(), self.seconds):
                 curve.drop_after(back_to)
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import evenly_spaced
 from anew.core.reading_time import BUDGET_LIMIT, ReadingTime
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import SkippedItems
-from anew.data.sources.base import Shard, evenly_spaced
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
@@ -307,7 +308,7 @@ class _Bodies:
     ) -> None:
         self._source, self._shards, self._modality = source, shards, modality
         self._records, self._result = contents, result
-        self._was_read = np.array(contents.sound, dtype=bool)
+        self._was_read = np.array(contents.is_body_valid, dtype=bool)
         self.parts = np.full(len(contents.keys), split.TRAIN, dtype=np.uint8)
 
     @property

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.functional.dates import date_format
+from anew.core.arrays import evenly_spaced
+from anew.estimators.dates import date_format
 
 # The comma comes after the others, since it may be the decimal sign, and blanks last, since they also divide words
 DELIMITERS = ("\t", ";", "|", ",", " ")
@@ -74,7 +75,7 @@ class KeyField:
 def find_key_fields(records: Sequence[str]) -> tuple[KeyField, ...]:
     """The key fields of a list, by the first delimiter that all of its records have: any column where records have equally many fields,
     else only the first one. Empty if whole records repeat, or are too few to tell."""
-    screened = list(_thinned(records, MAX_SCREENED))
+    screened = evenly_spaced(records, MAX_SCREENED)
     delimiter = next((mark for mark in DELIMITERS if screened and all(mark in record for record in screened)), None)
     if delimiter is None:
         return ()
@@ -96,19 +97,19 @@ def hardly_repeat(values: Sequence[str | int | None]) -> bool:
 
 def are_keys(values: Sequence[str | None]) -> bool:
     """Whether values of a field, None where it is missing, hardly repeat and are few of those that could be there."""
-    return hardly_repeat(values) and not are_used_up([value for value in values if value is not None])
+    return hardly_repeat(values) and not are_exhausted([value for value in values if value is not None])
 
 
-def are_used_up(values: Sequence[str]) -> bool:
+def are_exhausted(values: Sequence[str]) -> bool:
     """Whether values are most of those that could be there, so that a new record hardly ever has another one: whole numbers, perhaps
     within the same text (`no. 7`), or what is made of two parts, most of which go together (`2010/001`, `1a3f`)."""
-    return _fill_range(values) or _fill_product(values)
+    return _covers_range(values) or _covers_product(values)
 
 
 def _may_be_keys(values: Sequence[str | None]) -> bool:
     """Whether some values of a field could be keys, and are no dates, times or amounts."""
     texts = [(value or "").strip(' "') for value in values]
-    return hardly_repeat(values) and not _are_amounts(texts) and not _are_dates(_thinned(texts, MAX_DATES))
+    return hardly_repeat(values) and not _are_amounts(texts) and not _are_dates(evenly_spaced(texts, MAX_DATES))
 
 
 def _are_amounts(texts: Sequence[str]) -> bool:
@@ -132,7 +133,7 @@ def _are_dates(values: Sequence[str]) -> bool:
     return date_format([value[first : len(value) - last] for value in values]) is not None
 
 
-def _fill_range(values: Sequence[str]) -> bool:
+def _covers_range(values: Sequence[str]) -> bool:
     """Whether values are whole numbers that are most of those between the least and the greatest one, in steps of their divisor."""
     numbers = _numbers(values)
     num_trimmed = int(TRIMMED_SHARE * len(numbers))
@@ -143,7 +144,7 @@ def _fill_range(values: Sequence[str]) -> bool:
     return len(numbers) > MAX_USED * (int(numbers[-1] - numbers[0]) // int(np.gcd.reduce(gaps)) + 1)
 
 
-def _fill_product(values: Sequence[str]) -> bool:
+def _covers_product(values: Sequence[str]) -> bool:
     """Whether the first part of a value and the last part of another one mostly make a third one, if all are cut at the same place."""
     known = set(values)
     places = np.random.default_rng(0).integers(max(1, len(values)), size=(NUM_PAIRS if values else 0, 2))
@@ -162,11 +163,6 @@ def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
     digits = [value[len(prefix) : len(value) - len(suffix)].strip() for value in values]
     are_numbers = all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in digits)
     return np.unique(np.array([int(text) for text in digits] if are_numbers else [], dtype=np.int64))
-
-
-def _thinned(records: Sequence[str], most: int) -> Sequence[str]:
-    """Records from everywhere in a list. most: the number of them, at most."""
-    return records[:: max(1, -(-len(records) // most))]
 
 
 def _common_beginning(names: Sequence[str]) -> str:
