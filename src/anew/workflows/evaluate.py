@@ -238,13 +238,11 @@ def _write(
         return report
     crowding = meter.read()
     until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * crowding
-    shortest, is_complete = crowding * least_seconds(evaluation), False
+    shortest, required, is_complete = crowding * least_seconds(evaluation), sampling.targets.required, False
     while True:
         n = len(sampling.samples)
         least = max(sampling.targets.least, *report.samples_needed.values(), 0)
-        missing = missing_samples(
-            measurements, n, least, shortest, required=sampling.targets.required, is_complete=is_complete
-        )
+        missing = missing_samples(measurements, n, least, shortest, required=required, is_complete=is_complete)
         is_extended = missing is not None and sampling.extend(
             missing.worthwhile, until - time.monotonic() - missing.measuring_s, reporter
         )
