@@ -14,7 +14,7 @@ from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.notes import out_of_time
-from anew.evaluation.reporting.grading import Supply
+from anew.evaluation.reporting.supply import Supply
 from small_pools import HELD, TRAIN, pictures
 
 

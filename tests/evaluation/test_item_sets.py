@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anew.evaluation.item_sets import ItemSets
-from anew.evaluation.reporting.grading import Supply
+from anew.evaluation.reporting.supply import Supply
 
 ITEMS = [str(i) for i in range(200)]
 

@@ -8,7 +8,7 @@ from anew.data.modalities.audio import Audio
 from anew.data.modalities.image import Image
 from anew.errors import ConfigError
 from anew.families.diffusion.config import DiffusionSampling
-from anew.sampling.request_checks import sampling_config
+from anew.sampling.request_checks import class_index, class_named, sampling_config
 
 
 @pytest.mark.parametrize("name", ["tile", "frames"])
@@ -20,3 +20,11 @@ def test_settings_of_pictures_are_refused_for_sounds(name: str) -> None:
 
 def test_textures_may_tile() -> None:
     assert sampling_config(DiffusionSampling, Image.traits, {"tile": "true"}) == DiffusionSampling(tile=True)
+
+
+def test_the_dot_of_a_suffix_may_be_left_out() -> None:
+    names = [".ml", ".mli", "mli"]
+    assert [class_named(names, label) for label in ("ml", ".ml", "mli", "m")] == [".ml", ".ml", "mli", None]
+    assert class_index(names[:2], "mli") == class_index(names[:2], ".mli") == class_index(names, 1) == 1
+    with pytest.raises(ConfigError, match=r"did you mean '\.mli'"):
+        class_index(names[:2], ".mil")

@@ -34,6 +34,9 @@ class Files:
     def merge_files(self, artifacts: Any, labels: Any, first: int = 0) -> None:
         return None
 
+    def class_suffix(self, label: str | None) -> str:
+        return ""
+
     def pictures(self, items: Any) -> list[Any]:
         return list(items)
 

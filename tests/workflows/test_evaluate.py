@@ -25,7 +25,7 @@ from anew.evaluation.measure import BOTH, Unmeasured
 from anew.evaluation.memorization.item_types import count_passages
 from anew.evaluation.modalities.text import TextEvaluation
 from anew.evaluation.notes import Announcements
-from anew.evaluation.reporting.grading import Supply
+from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import Sampling, _first_chunk, _sampled, audit_pool, division_of, evaluate_run

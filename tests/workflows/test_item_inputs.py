@@ -15,7 +15,15 @@ from anew.workflows import evaluated_items
 from anew.workflows.audit_pools import audit_pool
 from anew.workflows.evaluate_samples import NUM_PEEKED, ONLY_COMPARED, SampleSets
 from anew.workflows.evaluated_items import EvaluatedItems
-from anew.workflows.item_inputs import held_out_items, held_out_labels, held_out_size, num_items
+from anew.workflows.item_inputs import (
+    held_out_items,
+    held_out_labels,
+    held_out_size,
+    item_inputs,
+    label_readers,
+    num_items,
+)
+from samples import prose
 
 
 def test_audits_of_foreign_samples_read_no_more_real_items_than_fit(
@@ -91,3 +99,18 @@ def test_a_long_record_that_is_cut_into_several_examples_counts_once(tmp_path: P
     assert num_items(data, "train") == num_train < data.part_size("train")
     pool = audit_pool(data, 160, 0)  # not all of them
     assert pool.n_train_total == num_train
+
+
+def test_documents_have_the_classes_of_their_suffixes(tmp_path: Path) -> None:
+    for number in range(120):
+        suffix, word = ((".md", "# Title"), (".rst", "====="))[number % 2]
+        text = prose(tmp_path / f"{number}{suffix}", 12, number)
+        text.write_text(f"{word}\n\n{text.read_text()}")
+    data = open_data(tmp_path)
+    assert data.scan.labels == (".md", ".rst") and data.spec.classes == 2 and sum(data.label_shares()) == 1.0
+    inputs, readers = item_inputs(data, ["# Title\n" * 50], 3), label_readers(data, 3)
+    assert inputs.beginnings is not None and readers is not None
+    for part, read in zip(("train", "test"), readers, strict=True):
+        heads, (labels, numbers) = inputs.beginnings(part, 50), read(50)
+        assert [labels[number] for number in numbers] == [".md" if head[0] == "#" else ".rst" for head in heads]
+    assert set(data.batch(0, "main", 0, 8, 8).labels.tolist()) <= {0, 1}

@@ -26,10 +26,19 @@ def num_tokens_of(data: Dataset, samples: list[str]) -> int:
 def document_heads(data: Dataset, part: str, n: int, num_tokens: int, seed: int) -> list[str]:
     """n random documents of a part, or all, cut as samples are that do not end within num_tokens tokens."""
     modality = _text_modality(data)
+    return [_head(modality, document, num_tokens) for document in _documents(data, part, n, seed)]
+
+
+def document_labels(data: Dataset, part: str, n: int, seed: int) -> list[str | None]:
+    """The classes of the documents that `document_heads` gives of these arguments; None where one has none."""
+    return [document.label for document in _documents(data, part, n, seed)]
+
+
+def _documents(data: Dataset, part: str, n: int, seed: int) -> list[Item]:
     store, number = data.opened_part(part)
     documents = [item for item in store.text(number, DEFAULT_TEXT_LIMIT) if item.begins]
     order = np.random.default_rng(seed).permutation(len(documents))[:n]
-    return [_head(modality, documents[i], num_tokens) for i in order]
+    return [documents[i] for i in order]
 
 
 def _head(modality: Text, document: Item, num_tokens: int) -> str:

@@ -320,6 +320,10 @@ class Modality(ABC):
         """A decoded item in one of `file_formats`."""
         raise NotImplementedError
 
+    def class_suffix(self, label: str | None) -> str:
+        """The suffix of the file of a sample of a class, where suffixes are classes; "": files have that of `save_item`."""
+        return ""
+
     def merge_files(
         self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
     ) -> Artifact | None:

@@ -33,7 +33,7 @@ from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.notes import out_of_time
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
-from anew.evaluation.reporting.grading import Supply
+from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 
 METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the copying test and the report's items
@@ -297,14 +297,10 @@ class Evaluation(CopyAudits[ItemT]):
             self.note_not_measured(CLASS_FIGURES, "the features are not of whole labelled items")
             return
         further = self.sets.further_train
-        if not further:
-            self.note_not_measured(CLASS_FIGURES, f"no training {self.noun} are left to train a classifier on")
-            return
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
-        n_probe = probe_size(embed, further, self.clock.limit)
-        if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
-            self.note_out_of_time(CLASS_FIGURES, BOTH)
+        n_probe = self._affordable_probe(embed, further, n)
+        if n_probe == 0:
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)
         yield from ClassMetrics(
@@ -319,6 +315,17 @@ class Evaluation(CopyAudits[ItemT]):
             skip=self.note_not_measured,
             are_requested=labels.are_requested,
         ).scores()
+
+    def _affordable_probe(self, embed: Embedder[ItemT], further: Sequence[ItemT], n: int) -> int:
+        """How many of further training items a classifier of classes of n samples is trained on; 0 for none, and a note says why."""
+        if not further:
+            self.note_not_measured(CLASS_FIGURES, f"no training {self.noun} are left to train a classifier on")
+            return 0
+        n_probe = probe_size(embed, further, self.clock.limit)
+        if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
+            self.note_out_of_time(CLASS_FIGURES, BOTH)
+            return 0
+        return n_probe
 
 
 def rows_of(features: FeatureSets) -> dict[str, Numbers]:

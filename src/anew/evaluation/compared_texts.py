@@ -26,6 +26,8 @@ from anew.evaluation.text_pieces import (
     without_dominant_texts,
 )
 
+# Share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
+FEW_LONGER = 0.95
 MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
 MIN_SAMPLE_CHARACTERS = 500  # of samples: fewer say nothing; chosen
 TextSets = tuple[list[str], list[str], list[str]]  # of samples, of held-out and of training texts
@@ -98,8 +100,8 @@ class ComparedTexts:
 
     def texts(self, part: str) -> tuple[list[str], ...]:
         """The texts of a part; of beginnings first as many as there are of each part, then others."""
-        if self._beginnings is not None:
-            return self._beginnings.compared(part), self._beginnings.further(part)
+        if self.beginnings is not None:
+            return self.beginnings.compared(part), self.beginnings.further(part)
         if part == "samples":
             return ([str(text) for text in self._inputs.samples],)
         return (self._train() if part == "train" else self._held_out(),)
@@ -107,14 +109,14 @@ class ComparedTexts:
     def equal_sets(self) -> TextSets | None:
         """Equally many samples, held-out and training texts, or pieces of them, of the same lengths; None if there is too little."""
         samples, seed = [str(text) for text in self._inputs.samples if text], self._inputs.seed
-        if self._beginnings is not None:
-            sets = self._beginnings.equal_sets(seed)
+        if self.beginnings is not None:
+            sets = self.beginnings.equal_sets(seed)
         else:
             sets = equal_pieces(samples, self._held_out(), self._train(), seed)
         num_characters, total = sum(map(len, sets[0])), sum(map(len, samples))
         if num_characters < MIN_SAMPLE_CHARACTERS:
             return None
-        if self._beginnings is None and num_characters < total:
+        if self.beginnings is None and num_characters < total:
             self._add_note(_note_on_length(num_characters, total))
         return sets
 
@@ -123,6 +125,14 @@ class ComparedTexts:
         """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
         lengths = [len(text) for text in self._train()]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
+
+    @property
+    def end_by_themselves(self) -> bool:
+        """Whether samples end by themselves, as they do where documents are short: no sample was cut at a length."""
+        if not self.are_short_texts:
+            return False
+        longest = max((len(str(text)) for text in self._inputs.samples), default=0)
+        return float(np.quantile([len(text) for text in self._held_out()], FEW_LONGER)) <= longest
 
     @cached_property
     def are_whole_texts(self) -> bool:
@@ -138,7 +148,7 @@ class ComparedTexts:
         return shuffled_pieces(cut, PASSAGE, rng, **joins)
 
     @cached_property
-    def _beginnings(self) -> Beginnings | None:
+    def beginnings(self) -> Beginnings | None:
         """What is compared where samples begin documents; None where they do not, or where too few documents are held out."""
         samples, read = [str(text) for text in self._inputs.samples if text], self._inputs.beginnings
         if read is None or not samples:

@@ -86,7 +86,7 @@ class Labels:
 
     Attributes:
         train, test: (class names, (n,) class numbers) of the items that `EvaluationInputs.train` and `test` give for the
-            same n.
+            same n; of running text, of the documents that `beginnings` gives.
         samples: (n,) class of each sample.
         are_requested: Whether samples were requested of these classes, whose mix then need not be that of the data.
     """

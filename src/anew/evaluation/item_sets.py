@@ -16,7 +16,7 @@ from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, FeatureSets
 from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
 from anew.evaluation.notes import NUM_COMPARED, Note
-from anew.evaluation.reporting.grading import Supply
+from anew.evaluation.reporting.supply import Supply
 
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
 

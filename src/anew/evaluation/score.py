@@ -72,6 +72,7 @@ class Tolerance:
         least_to_pass: With fewer items the figure counts only if it shows a difference. Its interval is too wide to rule one
             out, and other figures of the same items do that with more certainty.
         explains_others: A difference is named before those of other figures with the same grade, since they follow from it.
+        sees_all: The metric sees whole items, by many features at once, not one thing.
     """
 
     question: Question
@@ -86,6 +87,7 @@ class Tolerance:
     least: int = 0
     least_to_pass: int = 0
     explains_others: bool = False
+    sees_all: bool = False
 
 
 def difference_tolerance(small: float, large: float, quantity: str, form: str = "{:.1f} dB") -> Tolerance:
@@ -162,6 +164,7 @@ class ToleranceOptions(TypedDict, total=False):
     least: int
     least_to_pass: int
     explains_others: bool
+    sees_all: bool
 
 
 def bounded_spec(

@@ -70,7 +70,8 @@ def _document_batches(
     owners: list[Ints] = []
     batches: list[Batch] = []
     for number, record in enumerate(records):
-        examples = examples_of(modality, [record.row], None)
+        labels = None if record.label is None else np.array([record.label])
+        examples = examples_of(modality, [record.row], labels)
         assert isinstance(examples, PackedExamples)
         for batch in examples.scoring(modality, len(record.row) + 1 if is_whole else at_once, None, None):
             if batches and sum(map(len, batches)) + len(batch) > at_once:
@@ -83,10 +84,10 @@ def _document_batches(
 
 
 def _concatenated(batches: Sequence[Batch]) -> Batch:
-    """Join batches of windows into one. Windows have a mask and no label, and the first of each batch continues none."""
+    """Join batches of windows into one. Windows have a mask, and the first of each batch continues none."""
+    labels: list[Tensor] = [batch.labels for batch in batches if batch.labels is not None]
     masks: list[Tensor] = [batch.mask for batch in batches if batch.mask is not None]
     units: list[Tensor] = [batch.units for batch in batches if batch.units is not None]
     continues = [batch.continues for batch in batches if batch.continues is not None]
-    return Batch(
-        torch.cat([batch.x for batch in batches]), None, torch.cat(masks), torch.cat(units), torch.cat(continues)
-    )
+    x, of_classes = torch.cat([batch.x for batch in batches]), torch.cat(labels) if labels else None
+    return Batch(x, of_classes, torch.cat(masks), torch.cat(units), torch.cat(continues))

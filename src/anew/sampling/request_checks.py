@@ -57,12 +57,18 @@ def sampling_config(
 
 
 def class_index(names: list[str], label: object) -> int:
-    """The index in `names` of a class, given by its name, or by its index if no class has a number as its name."""
-    if str(label) in names:
-        return names.index(str(label))
+    """The index in `names` of a class, given by its name, see `class_named`, or by its index if no class has a number as its name."""
+    name = class_named(names, str(label))
+    if name is not None:
+        return names.index(name)
     if isinstance(label, SupportsIndex) and not any(map(str.isdecimal, names)):
         return check_int("label", label, 0, len(names) - 1)
     raise ConfigError(f"unknown `label` {shorten(label)}{did_you_mean(str(label), names)}")
+
+
+def class_named(names: Collection[str], label: str) -> str | None:
+    """The class of this name; None if there is none. The dot of a suffix may be left out."""
+    return next((name for name in (label, f".{label}") if name in names), None)
 
 
 def no_classes(label: object) -> ConfigError:

@@ -142,7 +142,9 @@ class Samples(Sequence[DecodedItem]):
         """
         if index not in self._artifacts:
             comment = self.origins[index].to_comment() if self.origins else ""
-            self._artifacts[index] = self._written(self._items[index], comment)
+            artifact = self._written(self._items[index], comment)
+            suffix = self.modality.class_suffix(self.labels[index])
+            self._artifacts[index] = replace(artifact, suffix=suffix) if suffix else artifact
         return self._artifacts[index]
 
     def _written(self, item: DecodedItem, comment: str) -> Artifact:
@@ -225,7 +227,9 @@ class Samples(Sequence[DecodedItem]):
     def _stem(self, index: int) -> str:
         """The name of a sample's files without suffix."""
         number, label = f"{self.first + index:0{self._digits}d}", self.labels[index]
-        return number if label is None else f"{number}-{_safe_name(label)}"
+        if label is None or self.modality.class_suffix(label):  # the suffix says it
+            return number
+        return f"{number}-{_safe_name(label)}"
 
     @property
     def num_on_sheet(self) -> int:

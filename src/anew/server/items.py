@@ -12,7 +12,7 @@ from anew.core.specs import Condition, Grid, Tokens
 from anew.errors import ConfigError, did_you_mean, shorten
 from anew.families.base import label_conflict
 from anew.sampling.conditioning import check_stop, condition_from_prompt
-from anew.sampling.request_checks import sampling_config
+from anew.sampling.request_checks import class_named, sampling_config
 from anew.sampling.samples import Samples
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
@@ -103,9 +103,9 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
         ApiError: 400 there is no such class, or two fields name different ones.
     """
     chosen = {
-        field: name
+        field: class_named(entry.labels, name) or name
         for field, name in names.items()
-        if name is not None and (name in entry.labels or name not in ANY_CLASS)
+        if name is not None and (class_named(entry.labels, name) or name not in ANY_CLASS)
     }
     for field, name in chosen.items():
         if not entry.spec.classes:

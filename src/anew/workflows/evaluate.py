@@ -39,7 +39,7 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.workflows.audit_pools import audit_pool
 from anew.workflows.evaluated_together import draw_and_share
-from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs
+from anew.workflows.item_inputs import held_out_size, item_inputs, label_readers
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.timing.measuring import advise_longer, all_notes, measure_all
 from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace
@@ -238,13 +238,11 @@ def _write(
         return report
     crowding = meter.read()
     until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * crowding
-    shortest, is_complete = crowding * least_seconds(evaluation), False
+    shortest, required, is_complete = crowding * least_seconds(evaluation), sampling.targets.required, False
     while True:
         n = len(sampling.samples)
         least = max(sampling.targets.least, *report.samples_needed.values(), 0)
-        missing = missing_samples(
-            measurements, n, least, shortest, required=sampling.targets.required, is_complete=is_complete
-        )
+        missing = missing_samples(measurements, n, least, shortest, required=required, is_complete=is_complete)
         is_extended = missing is not None and sampling.extend(
             missing.worthwhile, until - time.monotonic() - missing.measuring_s, reporter
         )
@@ -412,15 +410,8 @@ def division_of(data: Dataset) -> Division:
 
 def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     """The classes of the first n samples of this seed and of real items; None if the run has no classes."""
-    requested = model.sample_labels(n, seed)
-    if requested is None:
-        return None
-
-    return Labels(
-        train=lambda count: data.item_labels("train", count, seed),
-        test=lambda count: held_out_labels(data, count, seed),
-        samples=requested.numpy(),
-    )
+    requested, readers = model.sample_labels(n, seed), label_readers(data, seed)
+    return None if requested is None or readers is None else Labels(*readers, samples=requested.numpy())
 
 
 def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[BitsAndUnits]:

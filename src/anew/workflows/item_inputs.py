@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.specs import Tokens
+from anew.core.specs import UNKNOWN_CLASS, Tokens
 from anew.data.dataset import Dataset
-from anew.data.document_heads import begins_documents, document_heads, num_tokens_of
+from anew.data.document_heads import begins_documents, document_heads, document_labels, num_tokens_of
 from anew.data.types import DecodedItem
 from anew.evaluation.inputs import EvaluationInputs
+
+T = TypeVar("T")
+LabelReader = Callable[[int], tuple[list[str], NDArray[np.int64]]]  # from n to class names and (n,) class numbers
 
 PARTS = ("validation", "test")
 MEASURED_SAMPLES = 500  # samples of which the longest says how far samples reach; chosen: many are as long as it
@@ -87,14 +91,33 @@ def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> Evaluat
 
 
 def _beginnings(data: Dataset, samples: Sequence[DecodedItem], seed: int) -> Callable[[str, int], list[str]]:
-    """Function from a part and n to n documents of it as far as the longest sample reaches; "test" has validation documents, too, if
-    it has fewer than n."""
+    """Function from a part and n to n documents of it as far as the longest sample reaches, see `_of_documents`."""
     num_tokens = cache(lambda: num_tokens_of(data, list(map(str, samples[:MEASURED_SAMPLES]))))
 
-    def read(part: str, n: int) -> list[str]:
-        heads = document_heads(data, part, n, num_tokens(), seed)
-        if part == "test" and len(heads) < n and _are_one_draw(data):
-            heads += document_heads(data, "validation", n - len(heads), num_tokens(), seed)
-        return heads
+    return lambda part, n: _of_documents(data, part, n, lambda p, k: document_heads(data, p, k, num_tokens(), seed))
 
-    return read
+
+def label_readers(data: Dataset, seed: int) -> tuple[LabelReader, LabelReader] | None:
+    """Readers of the classes of training and held-out items, see `Labels`; None for passages of few long texts, which have none."""
+    spec = data.base.spec
+    if begins_documents(spec):
+        return lambda n: _beginning_labels(data, "train", n, seed), lambda n: _beginning_labels(data, "test", n, seed)
+    if isinstance(spec, Tokens) and spec.packed:
+        return None
+    return lambda n: data.item_labels("train", n, seed), lambda n: held_out_labels(data, n, seed)
+
+
+def _beginning_labels(data: Dataset, part: str, n: int, seed: int) -> tuple[list[str], NDArray[np.int64]]:
+    """(class names, (n,) class numbers) of the documents that `EvaluationInputs.beginnings` gives, UNKNOWN_CLASS without a class."""
+    names = list(data.scan.labels)
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = _of_documents(data, part, n, lambda p, k: document_labels(data, p, k, seed))
+    return names, np.array([numbers.get(label or "", UNKNOWN_CLASS) for label in labels], dtype=np.int64)
+
+
+def _of_documents(data: Dataset, part: str, n: int, read: Callable[[str, int], list[T]]) -> list[T]:
+    """What is read of n documents of a part; "test" has validation documents, too, if it has fewer."""
+    values = read(part, n)
+    if part == "test" and len(values) < n and _are_one_draw(data):
+        values += read("validation", n - len(values))
+    return values

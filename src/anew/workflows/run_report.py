@@ -18,10 +18,10 @@ from anew.evaluation.measure import Unmeasured
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.reporting.model_card import describe_kept_data, write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
+from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
@@ -188,10 +188,10 @@ def write_run_report(
         out: A folder for the report outside the run, which keeps its own; None for one in the run.
         seed: Seed of the samples.
     """
-    history = _history(run)
     sampled, discarded = events_file.sampled_step(run), events_file.discarded_step(run)
     steps = sampled.get("step")
     passes = record.plan.passes(float(sampled.get("examples") or 0))
+    course = _Course()
     report = EvaluationReport.of(
         measurements.scores,
         measurements.copies,
@@ -204,7 +204,7 @@ def write_run_report(
         supply=measurements.supply,
         ended_by=measurements.ended_by,
         steps=steps,
-        outlook=outlook(events_file.spread(run / events_file.NAME), passes),
+        outlook=outlook(course.watched(run), passes),
     )
     basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
     if out is not None:
@@ -217,8 +217,8 @@ def write_run_report(
         folder,
         report,
         content=content,
-        history=history,
-        checks=[event for event in events_file.spread(run / events_file.NAME) if event["event"] == "validation"],
+        history=_history(run, course.num_steps),
+        checks=course.checks,
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
         repeat=""
@@ -296,9 +296,28 @@ def _repeating_command(run: Path, record: RunRecord) -> str:
     return command("anew", "train", data_path, "--run", "AGAIN", "--plan", run.name)
 
 
-def _history(folder: Path) -> list[events_file.Event]:
-    def steps() -> Iterator[events_file.Event]:
-        return (event for event in events_file.spread(folder / events_file.NAME) if event["event"] == "step")
+class _Course:
+    """What a report keeps of a log, besides its outlook: read together, since a long log takes seconds.
 
-    count = sum(1 for _ in steps())
-    return list(itertools.islice(steps(), 0, None, max(1, count // CURVE_POINTS)))
+    Attributes:
+        checks: Events of validation.
+        num_steps: Number of steps.
+    """
+
+    def __init__(self) -> None:
+        self.checks: list[events_file.Event] = []
+        self.num_steps = 0
+
+    def watched(self, run: Path) -> Iterator[events_file.Event]:
+        """Yield the events that show the course of a run, and keep what the report needs of them."""
+        for event in events_file.spread(run / events_file.NAME):
+            self.num_steps += event["event"] == "step"
+            if event["event"] == "validation":
+                self.checks.append(event)
+            yield event
+
+
+def _history(run: Path, count: int) -> list[events_file.Event]:
+    """Evenly spread steps of a log, about CURVE_POINTS. count: of all steps."""
+    steps = (event for event in events_file.spread(run / events_file.NAME) if event["event"] == "step")
+    return list(itertools.islice(steps, 0, None, max(1, count // CURVE_POINTS)))

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Tokens
-from anew.data.loading.rows import MAX_BEGINNING_SHARE, PackedExamples, beginnings_of
+from anew.data.loading.rows import MAX_BEGINNING_SHARE, DocumentClasses, PackedExamples, beginnings_of, examples_of
+from anew.data.modalities.code import Code, CodeConfig
+from anew.data.types import DataBudget, Item
+from samples import program
 
 LENGTH, END = 16, 30
 STREAM = Tokens(END + 1, LENGTH, {"end": END})
@@ -69,3 +72,34 @@ def test_a_beginning_is_followed_by_a_whole_window() -> None:
     assert not len(beginnings_of(ids[:LENGTH], STREAM))
     examples = packed(ids[: 3 * LENGTH])
     assert examples.take(np.arange(examples.count)).rows.shape == (examples.count, LENGTH + 1)
+
+
+def test_windows_have_the_class_of_their_document() -> None:
+    ids = documents(6, 100)  # of two classes, three documents each
+    classes = DocumentClasses(np.arange(6) * 100, np.array([0, 0, 0, 1, 1, 1]))
+    examples = PackedExamples(ids, LENGTH, np.ones(31, np.float32), END, beginnings_of(ids, STREAM), classes)
+    numbers = np.arange(examples.count)
+    rows = examples.take(numbers)
+    place = {ids[i : i + LENGTH + 1].tobytes(): i for i in range(len(ids) - LENGTH)}
+    first_targets = np.array([place[row.tobytes()] + 1 for row in rows.rows])
+    assert rows.labels is not None and (rows.labels == (first_targets >= 300)).all()
+    assert examples.class_counts() == {0: 3, 1: 3} and examples.labels is not None
+    assert list(examples.labels) == [int(i * LENGTH >= 300) for i in range(examples.num_items)]
+
+
+def test_documents_of_one_class_follow_each_other() -> None:
+    modality = Code(CodeConfig(context=32))
+    items = [Item(f"{i}.py", program(i)) for i in range(40)]
+    modality.inspect(items)
+    modality.fit(items, DataBudget(60.0, 40, 40_000), ("a", "b"))
+    encoded = [row for row in modality.encode_many(items) if not isinstance(row, str)]
+    examples = examples_of(modality, encoded, np.arange(40) % 2)
+    assert isinstance(examples, PackedExamples)
+    assert (examples.ids == np.concatenate([*encoded[::2], *encoded[1::2]])).all()
+    num_first, counted = sum(map(len, encoded[::2])), np.zeros(2, np.int64)
+    for batch in examples.scoring(modality, 8, None, None):
+        assert batch.labels is not None and batch.mask is not None
+        counted += np.bincount(batch.labels.numpy(), batch.mask.sum(1).numpy(), 2).astype(np.int64)
+    assert counted.sum() == len(examples.ids) and abs(counted[0] - num_first) < examples.length
+    for batch in examples.documents(modality, 2_000):
+        assert batch.labels is not None and len(batch.labels.unique()) == 1

@@ -92,6 +92,25 @@ def test_kinds_of_file_of_one_language_are_said(tmp_path: Path) -> None:
     assert note.endswith("samples are written as .ml") and modality.kinds == (".ml",)
 
 
+def test_suffixes_that_are_common_are_classes() -> None:
+    files = [Item(f"a/{i}{('.ml', '.mli')[i % 2]}", b"let x = 1\n") for i in range(70)]
+    files += [Item("run", b"#!/bin/sh\nls\n")]
+    modality = Code(CodeConfig())
+    (note,) = modality.inspect(files)
+    assert note.startswith(
+        "programs in several languages (35 .ml, 35 .mli, 1 .sh of those looked at); each suffix is a class"
+    )
+    assert modality.traits.supports_labels
+    labels = [record.label for item in files[-3:] for record in modality.split_records(item)]
+    assert labels == [".ml", ".mli", ".ml"]  # of a script the class of most files
+    assert modality.class_suffix(".mli") == ".mli" and modality.class_suffix(None) == ""
+    for config, budget in ((CodeConfig(labels="off"), None), (CodeConfig(), replace(SIZE, only_compared=True))):
+        without = Code(config)
+        (note,) = without.inspect(files, budget)
+        assert "each suffix" not in note and not without.traits.supports_labels
+        assert [record.label for item in files[:2] for record in without.split_records(item)] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("names", "first_line", "suffix"),
     [

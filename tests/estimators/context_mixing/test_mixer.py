@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anew.estimators.context_mixing.counts import CLASS
 from anew.estimators.context_mixing.joint import JointWeights
 from anew.estimators.context_mixing.mixer import ContextMixer, select_memory
 
@@ -120,6 +121,32 @@ def test_more_room_changes_nothing(mixer: ContextMixer) -> None:
             mixer.observe(rows, np.array([token]))
     grown = mixer.resized(small, 128)
     assert np.array_equal(*(mixer.step(rows, mixer.joints(1), network(1)) for rows in (grown, large)))
+
+
+def test_documents_of_a_class_are_predicted_by_what_its_own_documents_said() -> None:
+    """After a line end follows `a` in one class and `b` in the other, which nothing else tells."""
+    rng = np.random.default_rng(0)
+
+    def document(label: int) -> list[int]:
+        return [token for _ in range(12) for token in (label, *rng.integers(2, 4, 3).tolist(), 4)] + [7]
+
+    documents = [document(number % 2) for number in range(60)]
+    starts = np.cumsum([0, *map(len, documents[:-1])])
+    words = np.array([token for tokens in documents for token in tokens], dtype=np.int32)
+    classes = np.stack((starts, np.arange(60) % 2))
+    by_class = ContextMixer.fit(SPELLINGS, words, classes=classes)
+    restored = ContextMixer.restore(SPELLINGS, by_class.arrays())
+    for fitted in (by_class, restored):
+        rows, beside = fitted.rows(3, 4, np.array([0, 1, -1])), np.full((3, VOCAB), 1 / VOCAB, dtype=np.float32)
+        fitted.observe(rows, np.array([7, 7, 7]))
+        assert fitted.resized(rows, 8).history[:, CLASS].tolist() == [1, 2, 0]
+        first = fitted.step(rows, fitted.joints(3), beside)
+        assert first[0, 0] > 2 * first[0, 1] and first[1, 1] > 2 * first[1, 0]
+    right, wrong = (by_class.document(200, label) for label in (0, 1))
+    held_out = np.array(document(0)[:20], dtype=np.int32)
+    assert np.array_equal(by_class.arrays()["classes"], classes)
+    logits = [by_class.read(memory, held_out[:1])[0][0, 0] for memory in (right, wrong)]
+    assert logits[0] != logits[1]
 
 
 def nats(mixer: ContextMixer, tokens: np.ndarray) -> float:

@@ -12,7 +12,8 @@ import pytest
 from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.item_sets import ItemSets
 from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
-from anew.evaluation.reporting.grading import Supply, part_of
+from anew.evaluation.reporting.grading import part_of
+from anew.evaluation.reporting.supply import Supply
 from text_inputs import scores_of, text_inputs
 
 

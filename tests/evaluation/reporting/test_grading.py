@@ -19,8 +19,9 @@ from anew.evaluation.metrics.text.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.metrics.text.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting import comparison
-from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
+from anew.evaluation.reporting.grading import grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
+from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.reporting.verdict import Verdict
 from anew.evaluation.score import Division, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
@@ -75,6 +76,9 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
     sentence = Verdict([small], supply=few).sentences()["closeness"]
     assert " But only 40 are held out, so more data is needed for a yes. So far:" in sentence
     assert "more data" not in Verdict([small], supply=enough).sentences()["closeness"]
+    assert (
+        "compared with as many of the 2,000 held-out ones" in Verdict([small], supply=enough).sentences()["closeness"]
+    )
     scarce = Supply(held_out=60)  # fewer than would do, though more than were compared
     assert (
         Verdict([small], supply=scarce).figures["closeness"]
@@ -133,6 +137,40 @@ def test_about_as_many_held_out_items_as_would_do_are_compared() -> None:
     assert "more data" not in Verdict([small], supply=nearly).sentences()["closeness"]
     all_compared = Verdict([small], supply=Supply(held_out=160)).figures["closeness"]
     assert all_compared == f"160 compared, all that are held out; about {grading.needed} would do"
+
+
+def test_two_plain_differences_of_two_kinds_are_a_no_together() -> None:
+    """A classifier at 92% and unknown words at 83% were "partly": each interval began below what is obvious."""
+    whole, words = auc(0.92, 0.087, 52), score("unknown_words", 0.83, 0.72, 0.94, 0.5, n=28)
+    for alone in (whole, words):
+        assert Verdict([alone]).grades["closeness"] == "fair"
+    both = Verdict([whole, words])
+    assert both.grades["closeness"] == "poor"
+    clause = "a classifier picks the sample out of a pair 92% of the time (guessing: 50%); "
+    assert both.figures["closeness"].startswith(clause) and "unknown words" in both.figures["closeness"]
+    assert both.sentences()["closeness"].startswith(f"Clearly different from the data: {clause}")
+    # Neither is beyond the second limit at its estimate
+    assert Verdict([auc(0.84, 0.03, 300), replace(words, value=0.84)]).grades["closeness"] == "fair"
+    # Of two figures of whole items one may repeat the other, and so may two of single things
+    precision = score("precision", 0.3, 0.2, 0.4, 0.95, n=52)
+    assert Verdict([whole, precision]).grades["closeness"] == "fair"
+    assert Verdict([words, score("broken_words", 0.16, 0.1, 0.2, 0.05, n=3_000)]).grades["closeness"] == "fair"
+    # One that is no proven difference adds nothing
+    assert Verdict([whole, replace(words, low=0.6)]).grades["closeness"] == "fair"
+
+
+def test_a_partly_that_may_be_a_no_says_so() -> None:
+    few = auc(0.9, 0.15, 20)
+    verdict = Verdict([few])
+    assert verdict.grades["closeness"] == "fair"
+    assert verdict.figures["closeness"].startswith(
+        "partly or no: 20 samples are too few to tell which; a classifier picks the sample out of a pair 90% of the time"
+    )
+    assert verdict.sentences()["closeness"].startswith(
+        "Noticeably different from the data, or clearly different (20 samples are too few to tell which): a classifier"
+    )
+    for other in (auc(0.8, 0.04, 300), auc(0.97, 0.02, 300)):
+        assert "too few to tell" not in Verdict([other]).figures["closeness"]
 
 
 def test_figures_that_count_later_and_lucky_ones_have_their_say_in_the_number_that_would_do() -> None:

@@ -109,8 +109,11 @@ def test_documents_are_counted_from_their_beginnings() -> None:
     after_end = counts.distribution(counts.walk_rows(np.array([[END]])))[0]
     assert after_end[1] > 0.9 and after_end[2] < 0.05
     # A stretch of a sweep may begin within a document
-    parts = documents_from_beginnings([documents[:50], documents[50:]], END)
+    parts, classes = documents_from_beginnings([documents[:48], documents[48:]], END, [0, 1])
     assert [part.tolist() for part in parts] == [[END, token, 5, 19, END] for token in beginnings]
+    assert classes == [0] * 12 + [1] * 29
+    parts, classes = documents_from_beginnings([documents[:50], documents[50:]], END, [-1, -1])
+    assert len(parts) == 41 and classes == [-1] * 41
 
 
 def test_a_training_document_is_known_without_context_mixing() -> None:

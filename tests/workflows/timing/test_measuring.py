@@ -13,7 +13,7 @@ import pytest
 from anew.core.reporter import SilentReporter
 from anew.evaluation.measure import BOTH, NOTHING, Unmeasured
 from anew.evaluation.notes import Note, not_measured, out_of_time
-from anew.evaluation.reporting.grading import Supply
+from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 from anew.workflows.timing.measuring import LONGER_BUDGET, TIME_WAS_UP, advise_longer, all_notes, measure_all

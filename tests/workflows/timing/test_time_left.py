@@ -16,7 +16,7 @@ from anew.evaluation.measure import BOTH, Unmeasured
 from anew.evaluation.memorization.result import CopyTestResult, Limit, PlantedControl
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.notes import COPIES, NUM_COMPARED, Note, not_measured, out_of_time
-from anew.evaluation.reporting.grading import Supply
+from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 from anew.workflows.timing.time_left import _affordable, _latest, _supply, measure_in_time_left, missing_samples

@@ -124,7 +124,8 @@ class _Sequences(Record):
 
 
 class LearnedText(_Sequences):
-    """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`; by_file: see `RecordLabels`."""
+    """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`; by_file: see `RecordLabels`; suffixes,
+    rest: see `SuffixClasses`."""
 
     class LearnedDecoder(Record):
         encoding: Text = "cp1252"
@@ -136,6 +137,8 @@ class LearnedText(_Sequences):
     by_file: Flag = False
     opening: tuple[Whole, ...] = ()  # older runs begin a sample with any token
     record_start: Text = ""  # older runs read files of such records as they are
+    suffixes: tuple[Text, ...] = ()  # older runs have no classes by suffixes
+    rest: Text = ""
     files: LearnedDecoder = LearnedDecoder()
 
 

@@ -317,5 +317,4 @@ class InMemoryStore:
 
     def label_counts(self) -> Counter[int]:
         """Train items by class number."""
-        labels = self._rows[split.TRAIN].labels
-        return Counter() if labels is None else Counter(labels.tolist())
+        return self._rows[split.TRAIN].class_counts()

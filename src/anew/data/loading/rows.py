@@ -6,6 +6,7 @@ Three forms: one long stream of tokens, whole records, grids. Examples are numbe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
@@ -37,6 +38,20 @@ class Rows(NamedTuple):
     lengths: Integers | None = None
 
 
+class DocumentClasses(NamedTuple):
+    """The classes of documents in a stream of tokens, in which those of one class follow each other.
+
+    starts: (documents,) where each begins; labels: (documents,) their class numbers.
+    """
+
+    starts: NDArray[np.int64]
+    labels: Integers
+
+    def at(self, places: NDArray[np.int64]) -> Integers:
+        """(n,) the class of the document at each place (n,) of the stream."""
+        return self.labels[np.searchsorted(self.starts, places, side="right") - 1]
+
+
 class Examples(ABC):
     """Examples of one part (or of one shard's share of it).
 
@@ -57,6 +72,10 @@ class Examples(ABC):
     shift_range: int = 1
     labels: Integers | None = None
     sweep_batch: ClassVar[int]
+
+    def class_counts(self) -> Counter[int]:
+        """Items by class number; none without classes."""
+        return Counter() if self.labels is None else Counter(self.labels.tolist())
 
     @abstractmethod
     def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
@@ -103,11 +122,16 @@ def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers
     if isinstance(spec, Grid):
         values = np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8)
         return GridExamples(values, labels, int(np.prod(spec.shape)))
+    if spec.packed and labels is not None:
+        # So that windows hold documents of one class
+        order = np.argsort(labels, kind="stable")
+        encoded, labels = [encoded[i] for i in order], labels[order]
     flat = np.concatenate(encoded) if len(encoded) else np.zeros(0, dtype=np.uint16)
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
     widths = widths_of(modality)
     if spec.packed:
-        return PackedExamples(flat, spec.length, widths, start_of(modality, spec), beginnings_of(flat, spec))
-    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+        classes = None if labels is None else DocumentClasses(np.cumsum(lengths) - lengths, labels)
+        return PackedExamples(flat, spec.length, widths, start_of(modality, spec), beginnings_of(flat, spec), classes)
     return RecordExamples(flat, lengths, spec, widths, labels)
 
 
@@ -142,11 +166,19 @@ def _units(ids: Numbers, widths: Numbers) -> float:
 class PackedExamples(Examples):
     """One stream of tokens; an example is a window of length+1 ids, cut anywhere or, now and then, where a document begins.
 
-    ids: (n,); beginnings: (documents,) see `beginnings_of`.
+    ids: (n,); beginnings: (documents,) see `beginnings_of`. The class of a window is that of its first target.
     """
 
-    def __init__(self, ids: Numbers, length: int, widths: Numbers, start: int, beginnings: NDArray[np.int64]) -> None:
-        self.ids = ids
+    def __init__(
+        self,
+        ids: Numbers,
+        length: int,
+        widths: Numbers,
+        start: int,
+        beginnings: NDArray[np.int64],
+        classes: DocumentClasses | None = None,
+    ) -> None:
+        self.ids, self.classes = ids, classes
         self.beginnings = beginnings
         self.length = length
         self.start = start
@@ -155,11 +187,20 @@ class PackedExamples(Examples):
         # One window fewer leaves room for a random shift, so that window borders differ from epoch to epoch.
         self.count = fits - 1 if fits > 8 else max(fits, min(len(ids), 1))
         self.num_items = max(len(ids) // length, 1)
+        self.labels = self._labels_at(np.arange(self.num_items) * length)
         self.shift_range = max(len(ids) - self.count * length, 1)
         self._span = np.arange(length + 1)
         # In an epoch each beginning comes about once in this way, as every other window does.
         share = min(MAX_BEGINNING_SHARE, len(beginnings) * length / max(len(ids), 1))
         self._beginning_hashes = np.uint64(share * 2**64)  # places with a lower hash give way to a beginning
+
+    def class_counts(self) -> Counter[int]:
+        """Documents by class number."""
+        return Counter() if self.classes is None else Counter(self.classes.labels.tolist())
+
+    def _labels_at(self, places: NDArray[np.int64]) -> Integers | None:
+        """(n,) the class at each place (n,) of the stream; None without classes."""
+        return None if self.classes is None or not len(self.ids) else self.classes.at(places)
 
     def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
         return self._at(numbers * self.length + shift)
@@ -175,7 +216,7 @@ class PackedExamples(Examples):
         index = starts[:, None] + self._span  # (B, L+1)
         if len(self.ids) <= self.length:
             index %= len(self.ids)  # a stream of less than one window repeats itself
-        return Rows(self.ids[index])
+        return Rows(self.ids[index], self._labels_at(index[:, 1]))
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         """Documents in random order: folders are sorted by author, date or topic, and the last tokens read weigh most."""
@@ -183,6 +224,9 @@ class PackedExamples(Examples):
         stretch: list[Numbers] = []
         size = 0
         for start, stop in self._pieces(modality, num_tokens):
+            if self.classes is not None:  # a row has one class
+                yield modality.batch(self.ids[start:stop][None], self._labels_at(np.array([start])), None)
+                continue
             for first in range(start, stop, SWEEP_TOKENS):
                 stretch.append(self.ids[first : min(first + SWEEP_TOKENS, stop)])
                 size += len(stretch[-1])
@@ -225,7 +269,8 @@ class PackedExamples(Examples):
             start, low, high = windows[first : first + batch].T
             rows = stream[np.minimum(start[:, None] + self._span, len(stream) - 1)]
             is_counted = (target >= low[:, None]) & (target < high[:, None])
-            yield _masked_batch(modality, rows, is_counted, continues[first : first + batch])
+            labels = self._labels_at(start + low)
+            yield _masked_batch(modality, Rows(rows, labels), is_counted, continues[first : first + batch])
 
     def documents(self, modality: Modality, limit: int) -> Iterator[Batch]:
         """Documents from their beginnings, one a batch; see `documents_of`."""
@@ -241,7 +286,8 @@ class PackedExamples(Examples):
             first, low, high = _windows(size, self.length, max(self.length // 2, 1)).T
             rows = stream[np.minimum(starts[number] + first[:, None] + self._span, len(stream) - 1)]
             is_counted = (target >= low[:, None]) & (target < high[:, None])
-            yield _masked_batch(modality, rows, is_counted, np.arange(len(first)) > 0)
+            labels = self._labels_at(starts[number] + first + low)
+            yield _masked_batch(modality, Rows(rows, labels), is_counted, np.arange(len(first)) > 0)
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         numbers = np.sort(permutation(self.num_items, seed)[:n])
@@ -344,11 +390,11 @@ def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:
     return np.array(windows, dtype=np.int64)
 
 
-def _masked_batch(modality: Modality, rows: Numbers, mask: NDArray[np.bool_], continues: NDArray[np.bool_]) -> Batch:
+def _masked_batch(modality: Modality, rows: Rows, mask: NDArray[np.bool_], continues: NDArray[np.bool_]) -> Batch:
     """A batch whose counted targets are those of the mask (B, L). continues: (B,) see `Batch`."""
     import torch
 
-    plain = modality.batch(rows, None, None)
-    units = (widths_of(modality)[rows[:, 1:]] * mask).sum(1)
+    plain = modality.batch(*rows)
+    units = (widths_of(modality)[rows.rows[:, 1:]] * mask).sum(1)
     units = torch.from_numpy(units.astype(np.float32))
     return Batch(plain.x, plain.labels, torch.from_numpy(mask), units, torch.from_numpy(continues))

@@ -360,8 +360,7 @@ class StreamingStore:
     def label_counts(self) -> Counter[int]:
         """Train items by class number; only those of a sweep if the source was divided unread."""
         if not self.class_counts:
-            labels = self.rows(split.TRAIN).labels
-            return Counter() if labels is None else Counter(labels.tolist())
+            return self.rows(split.TRAIN).class_counts()
         numbers = self._encoder.labels
         return Counter({numbers[name]: n for name, n in self.class_counts.items() if name in numbers})
 

@@ -6,7 +6,6 @@ likelihood of a text is always that of its tokens in their order.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +15,15 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core import files
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch
 from anew.core.splitmix import splitmix64
 from anew.core.wording import listed
-from anew.data.file_names import PROGRAM_SUFFIXES, suffix_of, unpacked
+from anew.data.file_names import PROGRAM_SUFFIXES
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate_head
+from anew.data.formats.text.suffix_classes import checked_suffix, file_ending
 from anew.data.formats.text.text_encoding import looks_like_text
 from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
@@ -91,6 +90,7 @@ class CodeConfig:
     fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
     )
+    labels: str = setting("auto", "learn classes, by the suffixes of files", choices=("auto", "off"))
     encoding: str = setting(
         AUTO, "encoding of files that are not UTF-8, such as koi8-r; auto: recognised", why_not=why_not_encoding
     )
@@ -129,12 +129,12 @@ class Code(Text):
         return TEXT_CONFIDENCE / 2 * looks_like_text(head)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        suffixes = Counter(map(_ending, sample))
+        suffixes = Counter(map(self._ending, sample))
         if suffixes:
             self.suffix = suffixes.most_common(1)[0][0] or PLAIN_SUFFIX
         least = MIN_KIND_SHARE * suffixes.total()
         self.kinds = tuple(suffix for suffix, count in suffixes.most_common() if suffix and count >= least)
-        notes = []
+        class_notes, notes = self._inspect_suffixes(sample, budget), []
         if 2 * sum(suffixes[suffix] for suffix in PAGES) > suffixes.total():
             notes.append(
                 f"pages are learned with their tags; to learn their text alone, convert {self.suffix} files to .txt files"
@@ -145,15 +145,28 @@ class Code(Text):
         are_of_one_language = any(set(suffixes) <= kinds for kinds in _KINDS)
         variety = f"{len(suffixes)} kinds of file" if are_of_one_language else "several languages"
         written = "" if budget is not None and budget.only_compared else self._about_samples()
+        written = f"; {class_notes[0]}" if class_notes else written
         return [f"programs in {variety} ({counts} of those looked at){written}", *notes]
 
     def _about_samples(self) -> str:
-        """Clauses on the suffix of samples and, if the data has several kinds of file, on what to do for one alone."""
+        """Clauses on the suffix of samples and, if the data has several kinds of file that are no classes, on what to do for one alone."""
         mixed = (
             f", but may mix {listed(self.kinds)}; to learn {self.suffix} files alone, train on a copy of the folder without "
             "the others"
         )
         return f"; samples are written as {self.suffix}{mixed if len(self.kinds) > 1 else ''}"
+
+    def _ending(self, item: Item) -> str:
+        """The suffix of a program's file; without one, that of the language that its `#!` line names, or ""."""
+        suffix = file_ending(item)
+        if suffix or not isinstance(item.data, bytes) or not item.begins:
+            return suffix
+        line = inflate_head(item.data)[:_FIRST_LINE_BYTES].partition(b"\n")[0].decode("utf-8", "replace")
+        if not line.startswith("#!"):
+            return ""
+        programs = [word.rpartition("/")[2] for word in line[2:].split() if not word.startswith("-")]
+        program = next((name for name in programs if name != "env"), "")
+        return _INTERPRETED.get(program.lower().rstrip("0123456789."), "")
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         super()._set_spec(length, several_documents=True)  # so that there is an end token, which also ends a gap
@@ -263,33 +276,12 @@ class Code(Text):
         return super().state() | {"suffix": self.suffix, "kinds": list(self.kinds)}
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        self.suffix = _checked_suffix(state["suffix"])
+        self.suffix = checked_suffix(state["suffix"])
         kinds = state.get("kinds", [self.suffix])  # runs of earlier versions know the commonest alone
         if not isinstance(kinds, list):
             raise ValueError(f"kinds must be a list of endings of files (got {kinds!r:.40})")
-        self.kinds = tuple(map(_checked_suffix, kinds))
+        self.kinds = tuple(map(checked_suffix, kinds))
         super().restore(state, folder)
-
-
-def _checked_suffix(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(files.SUFFIX, value):
-        raise ValueError(f"suffix must be the ending of a file, like .py (got {value!r:.40})")
-    return value
-
-
-def _ending(item: Item) -> str:
-    """The ending of a program's file; without one, that of the language that its `#!` line names, or ""."""
-    suffix = unpacked(suffix_of(item.name))
-    if re.fullmatch(files.SUFFIX, suffix):
-        return suffix
-    if not isinstance(item.data, bytes) or not item.begins:
-        return ""
-    line = inflate_head(item.data)[:_FIRST_LINE_BYTES].partition(b"\n")[0].decode("utf-8", "replace")
-    if not line.startswith("#!"):
-        return ""
-    programs = [word.rpartition("/")[2] for word in line[2:].split() if not word.startswith("-")]
-    program = next((name for name in programs if name != "env"), "")
-    return _INTERPRETED.get(program.lower().rstrip("0123456789."), "")
 
 
 def _cut(row: Sequence[int], token: int) -> tuple[list[int], list[int]]:

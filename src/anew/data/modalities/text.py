@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +15,14 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
-from anew.core.wording import plural
 from anew.data.formats import learned_schemas
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
 from anew.data.formats.text import line_records, text_records, tokenizer
+from anew.data.formats.text.content_notes import content_notes, control_notes, header_notes
 from anew.data.formats.text.encoding_recognition import sample_lines
 from anew.data.formats.text.passage_ends import passage_end
+from anew.data.formats.text.suffix_classes import SuffixClasses, file_ending
 from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.formats.text.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.text.text_records import RecordLabels
@@ -31,7 +30,7 @@ from anew.data.formats.text.tokenizer import TokenChoice, choose_tokens, record_
 from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
-from anew.errors import ConfigError, DataError, shorten
+from anew.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -50,12 +49,7 @@ LONG_TEXT_RATIO = 200
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 MIN_WHOLE_TEXTS = 50  # of fewer texts, pieces are cut out, not whole texts taken; chosen
-CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
-LITTLE_TEXT = 20_000  # characters: of less running text a model learns hardly more than to repeat it; chosen
-NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
-REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
-COMPRESSION_BYTES = 20  # what compression adds to any text
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,11 @@ class TextConfig:
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
-    labels: str = setting("auto", "learn the classes of the records of lists", choices=("auto", "off"))
+    labels: str = setting(
+        "auto",
+        "learn classes: of the records of lists, of other texts by the suffixes of files",
+        choices=("auto", "off"),
+    )
     text_column: str = setting("", "table column of the text; empty: found by its name")
     label_column: str = setting("", "table column of the classes; empty: found by its name")
     header: bool = setting(True, "the first row of a table in CSV or TSV names its columns; false: it is data")
@@ -120,6 +118,7 @@ class Text(Modality):
         self._notes: list[str] = []
         self._num_classes = 0
         self._labels = RecordLabels(getattr(config, "labels", "off") != "off")
+        self._suffix_classes = SuffixClasses()
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -137,7 +136,9 @@ class Text(Modality):
             notes += self._labels.inspect(sample)
             are_learned, by_file = self._labels.are_learned, self._labels.by_file
             self.traits = replace(type(self).traits, supports_labels=are_learned, labels_from_content=by_file)
-        return notes if budget is not None and budget.only_compared else [*notes, *_control_notes(texts)]
+        else:
+            notes += self._inspect_suffixes(sample, budget)
+        return notes if budget is not None and budget.only_compared else [*notes, *control_notes(texts)]
 
     def _inspect_layout(self, sample: Sequence[Item], texts: Sequence[str]) -> list[str]:
         """Set `layout`. texts: those of the items that are files."""
@@ -146,12 +147,12 @@ class Text(Modality):
             self.layout = "list" if self.config.layout == "list" else "document"
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
-        if rows and not texts:
-            if not _are_short_records(rows):
-                has_labels = any(item.label is not None for item in sample) and self.config.labels != "off"
-                return [UNLABELLED] if has_labels else []
+        if rows and not texts and _are_short_records(rows):
             self.layout = "list"
             return ["each row is a separate short record; layout=document joins the rows into one text"]
+        if rows and not texts:
+            has_labels = any(item.label is not None for item in sample) and self.config.labels != "off"
+            return [UNLABELLED] if has_labels else []
         self._record_start, rules = text_records.division(texts)
         if rules:
             return rules
@@ -161,8 +162,25 @@ class Text(Modality):
         if all(objection is None for objection in objections):
             self.layout = "list"
             note = f"each line is a record ({line_records.why_list(texts)}); layout=document reads it as one text"
-            return [note, *_header_notes(texts)]
+            return [note, *header_notes(texts)]
         return line_records.describe_documents(texts, objections)
+
+    def _inspect_suffixes(self, sample: Sequence[Item], budget: DataBudget | None) -> list[str]:
+        """Decide whether the suffixes of files are the classes of their texts. Returns a sentence if so."""
+        is_compared = budget is not None and budget.only_compared  # passages are, which have no class
+        if is_compared or not self._labels.are_learned:
+            return []
+        self._suffix_classes = SuffixClasses.of_files(sample, self._ending)
+        has_classes = bool(self._suffix_classes.suffixes)
+        self.traits = replace(type(self).traits, supports_labels=has_classes, labels_from_content=has_classes)
+        return self._suffix_classes.notes()
+
+    def _ending(self, item: Item) -> str:
+        """The suffix of an item's file; "" for none."""
+        return file_ending(item)
+
+    def class_suffix(self, label: str | None) -> str:
+        return self._suffix_classes.suffix(label)
 
     def _read_or_none(self, item: Item) -> str | None:
         try:
@@ -183,24 +201,15 @@ class Text(Modality):
         if self.layout == "document":
             is_auto = getattr(self.config, "layout", "") == "auto"
             texts = text_records.records(text, self._record_start) if is_auto else [text]
-            yield from text_records.documents(item, texts)
+            label = self._suffix_classes.label(self._ending(item))
+            yield from text_records.documents(replace(item, label=label), texts)
             return
         records, label = line_records.numbered_records(text), self._labels.label(item)
         for number, record in records:
             yield Item(f"{item.name}:{number}" if len(records) > 1 else item.name, record, label)
 
     def validate_header(self, item: Item) -> str | None:
-        if isinstance(item.data, str):
-            return None if item.data.strip() or not (item.begins and item.ends) else "it is empty"
-        head = item.content[:8192]
-        text_head = inflate_head(head)
-        if not text_head.strip():
-            return "it is empty or damaged gzip data" if is_packed(head) else "it is empty"
-        try:
-            decode_text(text_head, is_complete=False)
-        except ValueError as error:
-            return str(error)
-        return None
+        return _refusal(item)
 
     def remarks(self) -> list[str]:
         return [*self._decoder.notes(), *self._notes]
@@ -211,21 +220,12 @@ class Text(Modality):
         items = list(items)
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))
-        if characters < MIN_LEARNED_CHARACTERS:
-            raise DataError(
-                f"the text has only {characters} characters to learn from; give at least {MIN_LEARNED_CHARACTERS}, better 100,000 or "
-                "more"
-            )
+        _check_amount(characters)
         sample = _spread(texts, TOKENIZER_CHARACTERS)
-        self._notes = _content_notes(sample, characters, self.layout)
+        self._notes = content_notes(sample, characters, self.layout)
         num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
         choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
-        tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
-        if tokens == "characters":
-            self.tokenizer = tokenizer.Characters.fit(texts)
-        else:
-            vocab = max(self._token_settings.vocab or choice.vocab or DEFAULT_SUB_WORDS, MIN_SUB_WORDS)
-            self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
+        self.tokenizer = _fitted_tokenizer(self._token_settings, choice, texts, sample)
         self._num_classes = len(labels)
         num_documents = len({item.name for item in items})  # spans of one file have its name
         self._set_spec(_chosen_length(self, texts, choice, self._token_settings.context), num_documents > 1)
@@ -240,12 +240,7 @@ class Text(Modality):
     def _set_spec(self, length: int, several_documents: bool) -> None:
         """Set `spec` and `_widths`: ids of the tokenizer, then the special ones."""
         num_ids, widths = self.tokenizer.size, self.tokenizer.widths()
-        if self.layout == "list":  # the end token counts as the line end of a record
-            special, special_widths = {"begin": num_ids, "end": num_ids + 1}, [0.0, 1.0]
-        elif several_documents:
-            special, special_widths = {"end": num_ids}, [0.0]
-        else:
-            special, special_widths = {}, []
+        special, special_widths = _special_ids(self.layout, num_ids, several_documents)
         vocab = num_ids + len(special)
         if self.tokenizer.rare is not None:
             special["rare"] = self.tokenizer.rare
@@ -368,6 +363,8 @@ class Text(Modality):
             "by_file": self._labels.by_file,
             "opening": list(spec.opening),
             "record_start": self._record_start,
+            "suffixes": list(self._suffix_classes.suffixes),
+            "rest": self._suffix_classes.rest,
             "files": self._decoder.state(),
         }
 
@@ -375,6 +372,7 @@ class Text(Modality):
         record = learned_schemas.read(learned_schemas.LearnedText, state)
         self.layout, self._num_classes, self._record_start = record.layout, record.classes, record.record_start
         self._labels = RecordLabels(record.classes > 0, record.by_file)
+        self._suffix_classes = SuffixClasses.restored(record.suffixes, record.rest)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
@@ -387,6 +385,46 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def _refusal(item: Item) -> str | None:
+    """Why a text cannot be used, by its beginning, as one clause, or None."""
+    if isinstance(item.data, str):
+        return None if item.data.strip() or not (item.begins and item.ends) else "it is empty"
+    head = item.content[:8192]
+    text_head = inflate_head(head)
+    if not text_head.strip():
+        return "it is empty or damaged gzip data" if is_packed(head) else "it is empty"
+    try:
+        decode_text(text_head, is_complete=False)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _check_amount(characters: int) -> None:
+    """Raise DataError if there are too few characters to learn from."""
+    if characters < MIN_LEARNED_CHARACTERS:
+        raise DataError(
+            f"the text has only {characters} characters to learn from; give at least {MIN_LEARNED_CHARACTERS}, better 100,000 or more"
+        )
+
+
+def _fitted_tokenizer(
+    settings: TokenSettings, choice: TokenChoice, texts: Sequence[str], sample: Sequence[str]
+) -> tokenizer.TextTokenizer:
+    """The tokenizer of texts, of which sub-words are learned from a sample."""
+    if (choice.tokens if settings.tokens == "auto" else settings.tokens) == "characters":
+        return tokenizer.Characters.fit(texts)
+    vocab = max(settings.vocab or choice.vocab or DEFAULT_SUB_WORDS, MIN_SUB_WORDS)
+    return tokenizer.SubWords.fit(sample, vocab, texts)
+
+
+def _special_ids(layout: Layout, num_ids: int, several_documents: bool) -> tuple[dict[str, int], list[float]]:
+    """Ids with a meaning that follow those of the tokenizer, and the characters that each stands for."""
+    if layout == "list":  # the end token counts as the line end of a record
+        return {"begin": num_ids, "end": num_ids + 1}, [0.0, 1.0]
+    return ({"end": num_ids}, [0.0]) if several_documents else ({}, [])
 
 
 def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, context: int) -> int:
@@ -426,45 +464,6 @@ def _lines_of(item: Item) -> bytes:
     except ValueError:  # it is refused when it is read
         return b""
     return b"" if is_unicode(data) else sample_lines(lambda start, stop: data[start:stop], len(data))
-
-
-def _control_notes(texts: Sequence[str]) -> list[str]:
-    """A note if texts hold control characters, as terminal colours are: samples will hold them too."""
-    count = sum(CONTROL.search(text) is not None for text in texts)
-    if not count:
-        return []
-    files_hold = "1 file holds" if count == 1 else f"{count:,} files hold"
-    return [
-        f"{files_hold} control characters, such as ESC of terminal colours (of {plural(len(texts), 'file')} looked at); they are "
-        "kept, and learned like any other; remove them first if samples are to have none"
-    ]
-
-
-def _header_notes(texts: Sequence[str]) -> list[str]:
-    """A note if the first line of a list looks like the header of a table."""
-    header = next((line for text in texts if (line := line_records.header_of(text)) is not None), None)
-    if header is None:
-        return []
-    return [
-        f"the first line is unlike all others ({shorten(header)}) and is a record like them; if it names the columns of "
-        "a table, remove it"
-    ]
-
-
-def _content_notes(sample: Sequence[str], num_characters: int, layout: Layout) -> list[str]:
-    """Sentences on training text of which hardly anything can be learned, or that is little. sample: pieces of it."""
-    if _is_monotonous("\n".join(sample)):
-        return [NOTHING_TO_LEARN]
-    if layout == "list" or num_characters >= LITTLE_TEXT:
-        return []
-    return [
-        f"There are only {num_characters:,} characters to learn from, so samples will mostly repeat them; give 100,000 or more."
-    ]
-
-
-def _is_monotonous(text: str) -> bool:
-    data = text.encode("utf-8", "replace")
-    return len(zlib.compress(data, 1)) < REPEATED_SHARE * len(data) + COMPRESSION_BYTES
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:

@@ -33,6 +33,7 @@ from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import PARTS, SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
 from anew.data.sources.detect import sort_files
+from anew.data.sources.json_arrays import json_array_notes
 from anew.data.sources.listing import File, FileTable
 from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import FileSlice, Item, SkippedItem
@@ -220,6 +221,7 @@ class FolderReader:
             return _chunk(small, _shuffled(small), parts, SHARD_ITEMS, None, streamed=True) + slices
         if not owner.traits.is_text:
             return _chunk(files, _shuffled(files), parts, SHARD_ITEMS, None)
+        self.notes += json_array_notes(files.paths, self._root)
         if files.sizes.sum() <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
             return _chunk(files, np.arange(len(files)), parts, SHARD_ITEMS, SHARD_BYTES)
         is_large = files.sizes > 2 * SHARD_BYTES

@@ -24,11 +24,12 @@ MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
 # a hash of the letters of the current word alone, and whether a capital begins it; white space at the beginning of this line and of
 # the last one with more, the number of open brackets, whether the innermost one still awaits its word, a hash of each open bracket
 # and its word (the one right before it, else the first one in it), and the bracket that closes it with its place; then hashes of the
-# character before this one, and of the bytes of this one so far, 0 between documents.
+# character before this one, and of the bytes of this one so far, 0 between documents. CLASS: the class of
+# the document + 1, 0 for none.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
-LETTERS, CAPITAL = 19, 20
-INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(21, 26)
+LETTERS, CAPITAL, CLASS = 19, 20, 21
+INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(22, 27)
 # Open brackets of which the word is kept, a power of two; deeper ones take the places of the outermost
 MAX_OPEN = 16
 # The closing bracket (8 bits), the white space before the line where the bracket was opened and the column there (16 bits each), and
@@ -52,6 +53,11 @@ OPENING, CLOSING = (40, 91, 123), (41, 93, 125)  # ([{ and )]}
 FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_NON_ASCII = 65, 90, 97, 122, 128
 FIRST_DIGIT, LAST_DIGIT = 48, 57
 FIRST_LEADING = 192  # of UTF-8: a byte from FIRST_NON_ASCII to here goes on with a character
+# Kinds of context that know the class of the document: the word alone, with the second last, and with the place in the line
+BY_CLASS = (10, 13, 15, 17, 18)
+CLASS_STEPS = tuple(
+    NUM_KINDS if kind in BY_CLASS else 0 for kind in range(NUM_KINDS)
+)  # what a class adds to the number of a kind
 Index = int | np.int64
 Keys = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
@@ -120,7 +126,7 @@ def context_keys(history: Keys, keys: Keys) -> None:
         place = history[COLUMN] >> COLUMNS_TOGETHER
     keys[18] = combine_hashes(combine_hashes(np.uint64(24), place), history[TOKENS])
     for i in range(NUM_KINDS):
-        keys[i] = combine_hashes(keys[i], np.uint64(i + 1))
+        keys[i] = combine_hashes(keys[i], np.uint64(i + 1) + history[CLASS] * np.uint64(CLASS_STEPS[i]))
 
 
 @compiled_inner

@@ -6,7 +6,7 @@ Legend for shapes: T tokens of a text, D questions of the longest path, V tokens
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
 from anew.estimators.context_mixing import drawing, reading
 from anew.estimators.context_mixing.code_tree import build_tree
-from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, NUM_TOKEN_ORDERS, Spelling
+from anew.estimators.context_mixing.counts import CLASS, HISTORY_SIZE, NUM_KINDS, NUM_TOKEN_ORDERS, Spelling
 from anew.estimators.context_mixing.error_rates import (
     NUM_ERRORS,
     acceptance_of_tokens,
@@ -60,6 +60,9 @@ MAX_FILL = 0.8  # share of slots in use above which it grows: open addressing sl
 MAX_ENTRIES = 4 * NUM_KINDS  # per token: a block that moves leaves as much unused, and is half empty
 
 
+NO_CLASSES: Ints = np.zeros((2, 0), dtype=np.int64)
+
+
 class ReadText:
     """The train part after reading. Immutable: all mixers of a process that need the same one share it."""
 
@@ -77,10 +80,18 @@ class ContextMixer:
         spellings: Bytes of the V tokens.
         text: (T,) the train part.
         joint: Initial weights of contexts and network for each document.
+        classes: (2, k) where in the text documents of a class begin, from 0 on, and the number of the class; k = 0 without classes.
     """
 
-    def __init__(self, spellings: Sequence[bytes], text: Int32s, parameters: Parameters, joint: JointWeights) -> None:
-        self.text, self.parameters, self.joint = text, parameters, joint
+    def __init__(
+        self,
+        spellings: Sequence[bytes],
+        text: Int32s,
+        parameters: Parameters,
+        joint: JointWeights,
+        classes: Ints = NO_CLASSES,
+    ) -> None:
+        self.text, self.parameters, self.joint, self.classes = text, parameters, joint, classes
         self.vocab_size = len(spellings)
         frequencies: Doubles = np.bincount(text, minlength=self.vocab_size) + np.float64(0.5)
         self.unigram: Floats = (frequencies / frequencies.sum()).astype(np.float32)
@@ -93,19 +104,22 @@ class ContextMixer:
         self._base: ReadText | None = None
 
     @classmethod
-    def fit(cls, spellings: Sequence[bytes], text: Int32s, max_learned: int | None = None) -> ContextMixer:
+    def fit(
+        cls, spellings: Sequence[bytes], text: Int32s, max_learned: int | None = None, classes: Ints = NO_CLASSES
+    ) -> ContextMixer:
         """A model fitted to a text (T,).
 
         Args:
             spellings: Bytes of the V tokens.
             max_learned: Number of the last tokens from which curves and weights are learned, which takes three times as long as
                 counting them; None for all.
+            classes: As for the class.
 
         Raises:
             ValueError: The text has tokens outside of the vocabulary.
         """
         _check_tokens(text, len(spellings))
-        mixer = cls(spellings, text, initial_parameters(len(spellings)), initial_joint(len(spellings)))
+        mixer = cls(spellings, text, initial_parameters(len(spellings)), initial_joint(len(spellings)), classes)
         mixer._read_train(len(text) if max_learned is None else min(max_learned, len(text)))
         return mixer
 
@@ -136,6 +150,7 @@ class ContextMixer:
     def _text_key(self) -> bytes:
         """Digest of the train part and of the spellings of its tokens."""
         digest = hashlib.sha256(self.text.tobytes())
+        digest.update(self.classes.tobytes())
         for array in self.spelling:
             digest.update(array.tobytes())
         return digest.digest()
@@ -147,26 +162,39 @@ class ContextMixer:
         memory = make_memory(size, self.vocab_size, slots)
         logits = np.zeros((PIECE_TOKENS, self.tree.nodes.shape[1]), dtype=np.float32)
         orders = np.zeros(PIECE_TOKENS, dtype=np.int64)
-        for first in range(0, size, PIECE_TOKENS):
+        for first, stop, label in self._pieces(size):
             if memory.used[1] + PIECE_TOKENS * NUM_KINDS > MAX_FILL * len(memory.heads):
                 slots = 2 * len(memory.heads)
                 memory = make_memory(size, self.vocab_size, slots)
-                reading.recall(self.text[:first], memory, model, True)
-            piece = self.text[first : first + PIECE_TOKENS]
+                for before, end, label_before in self._pieces(first):
+                    memory.history[CLASS] = label_before + 1
+                    reading.recall(self.text[before:end], memory, model, True)
+            memory.history[CLASS] = label + 1
+            piece = self.text[first:stop]
             if size - first > max_learned:
                 reading.recall(piece, memory, model, True)
                 continue
             rates = _rates(max(0.0, (first + max_learned - size) / max_learned))
             document = make_memory(PIECE_TOKENS, self.vocab_size)  # as if each piece were a document
+            document.history[CLASS] = label + 1
             reading.read(piece, memory, document, model, rates, logits, orders)
         self._base = _READ_TEXTS[self._text_key()] = ReadText(memory, words_of(self.text, self.spelling))
         return self._base
 
+    def _pieces(self, size: int) -> Iterator[tuple[int, int, int]]:
+        """Start, stop and class of pieces of the first `size` tokens of the train part, of one class each, -1 without classes."""
+        starts, labels = self.classes if self.classes.shape[1] else (np.zeros(1, np.int64), np.full(1, -1))
+        for start, stop, label in zip(starts.tolist(), [*starts.tolist()[1:], size], labels.tolist(), strict=True):
+            for first in range(start, min(stop, size), PIECE_TOKENS):
+                yield first, min(first + PIECE_TOKENS, stop, size), label
+
     # -- documents ------------------------------------------------------------------------------------------------------
 
-    def document(self, room: int) -> Memory:
-        """An empty document, for at most `room` tokens."""
-        return make_memory(room, self.vocab_size)
+    def document(self, room: int, label: int = -1) -> Memory:
+        """An empty document, for at most `room` tokens. label: its class, -1 for none."""
+        memory = make_memory(room, self.vocab_size)
+        memory.history[CLASS] = label + 1
+        return memory
 
     def read(self, document: Memory, ids: Int32s) -> tuple[Floats, Ints]:
         """Read on in a document, which must have room for the tokens (T,).
@@ -218,9 +246,12 @@ class ContextMixer:
 
     # -- several documents at once --------------------------------------------------------------------------------------
 
-    def rows(self, n: int, room: int) -> Memory:
-        """n empty documents, each for at most `room` tokens."""
-        return select_memory(Memory._make(array[None] for array in self.document(room)), np.zeros(n, dtype=np.int64))
+    def rows(self, n: int, room: int, labels: Ints | None = None) -> Memory:
+        """n empty documents, each for at most `room` tokens. labels: (n,) their classes; None for none."""
+        empty = Memory._make(array[None] for array in self.document(room))
+        rows = select_memory(empty, np.zeros(n, dtype=np.int64))
+        rows.history[:, CLASS] = 0 if labels is None else labels + 1
+        return rows
 
     def resized(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
         """The same documents with room for `room` tokens each. Where they do not fit, only the last `room` / 2 tokens are kept.
@@ -232,6 +263,7 @@ class ContextMixer:
         first = 0 if used < room else used - room // 2
         counted = used if num_counted is None else max(first, min(num_counted, used))
         grown = self.rows(len(rows.text), room)
+        grown.history[:, CLASS] = rows.history[:, CLASS]
         for row in range(len(rows.text)):
             self.recall(reading.row_of(grown, row), rows.text[row, first:counted])
             self.recall(reading.row_of(grown, row), rows.text[row, counted:used], is_counted=False)
@@ -331,6 +363,7 @@ class ContextMixer:
         """State for `restore`, besides the spellings, by name."""
         return {
             "text": self.text,
+            **({"classes": self.classes} if self.classes.shape[1] else {}),
             **self.parameters._asdict(),
             **{f"joint_{k}": v for k, v in self.joint._asdict().items()},
         }
@@ -340,7 +373,8 @@ class ContextMixer:
         """A mixer from the state that `arrays` gave."""
         parameters = Parameters(*(arrays[name] for name in Parameters._fields))  # type: ignore[arg-type]
         joint = JointWeights(*(arrays[f"joint_{name}"] for name in JointWeights._fields))  # type: ignore[arg-type]
-        return cls(spellings, arrays["text"], parameters, joint)  # type: ignore[arg-type]
+        classes = arrays.get("classes", NO_CLASSES)
+        return cls(spellings, arrays["text"], parameters, joint, classes)  # type: ignore[arg-type]
 
 
 def select_memory(rows: Memory, places: Ints) -> Memory:

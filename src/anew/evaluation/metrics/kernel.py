@@ -26,6 +26,7 @@ KERNEL_DISTANCE = MetricSpec(
         0.05,
         "the samples differ as a whole (kernel distance {value:.2g}; real data: {real:.2g})",
         exact_baseline=0.0,
+        sees_all=True,
         agreement="the samples agree as a whole (kernel distance {value:.2g}; real data: {real:.2g})",
     ),
 )

@@ -29,6 +29,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.records.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.records.row_formats import part_delimiter
 from anew.evaluation.metrics.records.word_order import WORD_ORDER
@@ -40,6 +41,7 @@ from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
+from anew.evaluation.text_classes import LabelledTexts
 from anew.evaluation.text_pieces import drawn_pieces
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
@@ -52,8 +54,6 @@ PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
-# Share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
-FEW_LONGER = 0.95
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
@@ -172,14 +172,20 @@ class TextEvaluation(Evaluation[str]):
             self.notes += _notes_on_word_order(self._statistics.train, words) if self.records else []
         yield from super().answer_scores()
 
+    def _class_metrics(self, features: FeatureSets) -> Iterator[Score]:
+        if self.records:
+            yield from super()._class_metrics(features)
+        elif texts := LabelledTexts.of(self.inputs, self._compared.beginnings, self._embedder):
+            n_probe = self._affordable_probe(texts.embed, texts.further, texts.n)
+            yield from texts.scores(n_probe, self.noun, self.note_not_measured)
+
     def modality_metrics(self) -> Iterator[Score]:
         yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
 
     def _first_metrics(self) -> dict[str, Measure]:
         """What readers see first, whatever the modality."""
-        return (
-            {} if self._statistics is None else {"samples that repeat themselves": Measure(self._statistics.repetitive)}
-        )
+        repetitive = None if self._statistics is None else Measure(self._statistics.repetitive)
+        return {} if repetitive is None else {"samples that repeat themselves": repetitive}
 
     def text_metrics(self) -> dict[str, Measure]:
         """The metrics of texts as `metrics_in_time` takes them."""
@@ -194,16 +200,9 @@ class TextEvaluation(Evaluation[str]):
             metrics[ODD_RECORDS_MEASURE] = Measure(partial(self._odd_records, metrics[ODD_RECORDS_MEASURE]))
         if self.records:
             self.notes += _notes_on_parts(self._statistics.train)
-        if not self.records and (self.inputs.are_whole or self._samples_are_whole()):
+        if not self.records and (self.inputs.are_whole or self._compared.end_by_themselves):
             metrics[WHOLE_TEXTS] = Measure(self._whole_texts)
         return metrics
-
-    def _samples_are_whole(self) -> bool:
-        """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self._compared.are_short_texts:
-            return False
-        longest = max((len(str(text)) for text in self.inputs.samples), default=0)
-        return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
 
     def _odd_records(self, measure: Measure) -> Iterator[Score]:
         """Yield the score of odd records, if training records suffice to tell which are odd."""

@@ -14,7 +14,7 @@ The rule:
 
 - `good`: the *worse* end of the interval is within `Tolerance.small`. So a difference that matters has been excluded at 97.5%.
   Few items cannot do that, since their interval is wide.
-- `poor`: the better end is beyond `Tolerance.large`.
+- `poor`: the better end is beyond `Tolerance.large`. Of a question also if two parts show it together, see `plain_together`.
 - `fair`: the better end is beyond `small`; or the estimate is beyond `small` and the better end beyond a third of `small` (with a
   dozen parts, 0 instead of a third would accuse real data too often); or the worse end is beyond `small` although as many items
   were compared as real data needs to pass.
@@ -37,17 +37,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anew.core.wording import UNMEASURED, are, first_listed, plural, rounded_up, unsigned_zero
+from anew.core.wording import UNMEASURED, first_listed, plural, rounded_up, unsigned_zero
 from anew.evaluation.measure import BOTH, NOTHING, Unmeasured
 from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, WORST_CLASS_ACCURACY, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
+from anew.evaluation.reporting.supply import MIN_FOR_GOOD, UNLIMITED, Supply
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Division, Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
 Answer = Grade | Literal["not_settled", "not_measured"]
 
 POWER = 2.2  # real data passes with 99% if this many half-widths of an excess are within `small`: (1.96 + 2.33) / 1.96
-MIN_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
 # By how much more than half its interval a classifier may separate training from held-out items without a warning.
 SEPARABILITY_SLACK = 0.05
 # Why real items of two parts may differ, by how they were divided.
@@ -57,9 +57,6 @@ REASONS = {
     Division.GIVEN: "they are of different times or sources, items of one file resemble each other, or many items are variants of few",
 }
 FORMAT = re.compile(r"\{value:([^}]*)\}")  # the format of a figure in the template of its clause
-# Held-out texts, at least, to say how many would be enough: pieces of a text differ too much in number among fewer; chosen
-MIN_TEXTS_OF_LENGTH = 20
-NEARLY_ENOUGH_SHARE = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NAMED = 3  # names of what was not measured in a sentence: more are not read
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE_METRICS: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
@@ -93,6 +90,11 @@ class Part:
         if self.grade in ("fair", "poor") or self.high is None:
             return self.excess / self.tolerance.large
         return self.high / self.tolerance.small
+
+    @property
+    def is_plain_by_value(self) -> bool:
+        """Whether the difference is plain by the estimate, and matters even at the better end of the interval."""
+        return self.low is not None and self.low > self.tolerance.small and self.excess > self.tolerance.large
 
     @property
     def explains_others(self) -> bool:
@@ -248,71 +250,6 @@ def _grade(tolerance: Tolerance, excess: float, low: float, high: float, has_eno
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
-    """What limits the number of items that are compared.
-
-    Attributes:
-        held_out: Number of all held-out items; None if it is not known.
-        samples_per_item: Samples that it takes for one item that is compared; below 1 if samples are cut into pieces.
-        are_halves: Whether one half of the data stands in for held-out items, since there are none.
-        compared: Number of items that could be compared.
-        left_out: How many of these were not, for lack of time.
-        division: How real items were divided.
-        num_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
-        num_samples: Number of samples that items are pieces of; 0 if items are whole.
-    """
-
-    held_out: int | None = None
-    samples_per_item: float = 1.0
-    are_halves: bool = False
-    compared: int = 0
-    left_out: int = 0
-    division: Division = Division.GIVEN
-    num_texts: int = 0
-    num_samples: int = 0
-
-    def samples_of_few(self) -> int:
-        """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
-        if self.held_out is None or self.held_out >= MIN_FOR_GOOD:
-            return USUALLY_ENOUGH_ITEMS
-        return math.ceil(self.held_out * self.samples_per_item) if self.compared < self.held_out else 0
-
-    def can_settle(self, grading: Grading) -> bool:
-        """Whether there are enough held-out items for any answer, or about enough that were not all compared."""
-        if grading.has_weak_reference:
-            return False
-        if self.held_out is None or grading.needed <= self.held_out:
-            return True
-        return grading.n < self.held_out and self.held_out >= NEARLY_ENOUGH_SHARE * grading.needed
-
-    def samples_for(self, grading: Grading) -> int:
-        """How many samples would be enough for an answer, or to compare all held-out items; 0 if only more data would help."""
-        if self.can_settle(grading):
-            needed = grading.needed if self.held_out is None else min(grading.needed, self.held_out)
-            return math.ceil(needed * self.samples_per_item)
-        if self.held_out is None:
-            return 0
-        # Not enough for a yes, but a difference may show
-        return math.ceil(self.held_out * self.samples_per_item) if grading.n < self.held_out else 0
-
-    def texts_for(self, grading: Grading) -> int:
-        """How many held-out texts like these would be enough for a yes; 0 if they are few, or items are whole."""
-        if self.num_texts < MIN_TEXTS_OF_LENGTH or not self.held_out or grading.has_weak_reference:
-            return 0
-        return rounded_up(math.ceil(grading.needed * self.num_texts / self.held_out))
-
-    def held_out_clause(self) -> str:
-        """How few held-out items there are, a clause."""
-        assert self.held_out is not None
-        if self.are_halves:
-            return f"half of the data holds only {self.held_out:,}"
-        return f"only {self.held_out:,} {are(self.held_out)} held out"
-
-
-UNLIMITED = Supply()
-
-
-@dataclass(frozen=True, slots=True)
 class Grading:
     """The grade of a question, and why.
 
@@ -325,6 +262,7 @@ class Grading:
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
         unmeasured: Names of what was not measured for lack of time, if that may make the answer worse.
         left_out: Number of items that were left out for lack of time, if so few were compared that there is no answer.
+        together: The parts that show a plain difference together, though none does by itself; see `plain_together`.
     """
 
     grade: Grade
@@ -335,6 +273,7 @@ class Grading:
     unmeasured: tuple[str, ...] = ()
     counted: str = "sample"
     left_out: int = 0
+    together: tuple[Part, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -360,6 +299,11 @@ class Grading:
         informative = [part for part in equal_parts if part.is_informative]
         # Of a figure that is better than that of real data only the interval is weak, which its clause does not say
         return next((part for part in informative if part.excess > 0.0), next(iter(informative), self.parts[0]))
+
+    @property
+    def is_perhaps_poor(self) -> bool:
+        """Whether the difference of the weakest part is plain by its estimate, and might be smaller by its interval."""
+        return self.grade == "fair" and self.weakest.is_plain_by_value
 
     @property
     def has_weak_reference(self) -> bool:
@@ -414,10 +358,12 @@ def grade_question(
             for p in answers
         ]
     answers.sort(key=lambda part: (WORST_FIRST.index(part.grade), not part.explains_others, -part.weakness))
+    together = plain_together(answers)
+    answers = [*together, *(part for part in answers if part not in together)]
     decisive = [part for part in answers if part.tolerance.decisive]
     fewest = min(decisive or answers, key=lambda part: part.score.n).score
     n = fewest.n
-    grade = answers[0].grade
+    grade: Grade = "poor" if together else answers[0].grade
     # More time does not settle what there are too few items for
     missing = tuple(unmeasured) if grade == "fair" or (grade == "good" and n >= MIN_FOR_GOOD) else ()
     if grade == "good" and (missing or not decisive or n < MIN_FOR_GOOD):
@@ -431,7 +377,24 @@ def grade_question(
     # Real items that differ among themselves do so in any number
     is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
     left_out = supply.left_out if is_hurried else 0
-    return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted, left_out)
+    return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted, left_out, together)
+
+
+def plain_together(answers: Sequence[Part]) -> tuple[Part, ...]:
+    """Two parts that show a plain difference together, the more certain one first; () where none do, or where one does by itself.
+
+    One sees whole items, the other one a single thing: two of a kind may see the same. By both a difference that matters is shown, and
+    by one its estimate is plain. The better ends of their intervals, as shares of `large`, add up in squares, as the cues of an
+    observer do that are independent of each other, to more than 1.
+    """
+    if any(part.grade == "poor" for part in answers):
+        return ()
+    shown = [(part.low / part.tolerance.large, part) for part in answers if part.low is not None]
+    shown = [(share, part) for share, part in shown if part.low is not None and part.low > part.tolerance.small]
+    of_kinds = [[pair for pair in shown if pair[1].tolerance.sees_all is sees_all] for sees_all in (True, False)]
+    pairs = sorted((max(kind, key=lambda pair: pair[0]) for kind in of_kinds if kind), key=lambda pair: -pair[0])
+    is_plain = any(part.is_plain_by_value for _, part in shown) and math.hypot(*(share for share, _ in pairs)) > 1.0
+    return tuple(part for _, part in pairs) if is_plain else ()
 
 
 def _items_needed(answers: Iterable[Part], waiting: Iterable[Part], n: int, most: int) -> int:

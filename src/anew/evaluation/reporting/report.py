@@ -18,10 +18,11 @@ from anew.evaluation.memorization.thresholds import DETECTION_POWER, PLANTED_RAT
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.figure_rows import Legend, group_figures
-from anew.evaluation.reporting.grading import UNLIMITED, Answer, Part, Supply, parts
+from anew.evaluation.reporting.grading import Answer, Part, parts
 from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
+from anew.evaluation.reporting.supply import UNLIMITED, Supply
 from anew.evaluation.score import Score
 
 NOT_MEASURED = "Not measured."

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from anew.core.wording import UNMEASURED, first_listed, listed, plural, short_training_warning, unsigned_zero
+from anew.core.wording import UNMEASURED, are, first_listed, listed, plural, short_training_warning, unsigned_zero
 from anew.evaluation.measure import Unmeasured
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import CopyTestResult
@@ -17,17 +17,16 @@ from anew.evaluation.metrics.records.known_keys import KNOWN_KEYS
 from anew.evaluation.metrics.text.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
 from anew.evaluation.metrics.text.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting.grading import (
-    UNLIMITED,
     Answer,
     Grade,
     Grading,
     Part,
-    Supply,
     baseline_warning,
     grade_by_question,
     looks_like_nothing_real,
 )
 from anew.evaluation.reporting.outlook import Outlook
+from anew.evaluation.reporting.supply import UNLIMITED, Supply
 from anew.evaluation.score import Group, Question, Score
 
 COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
@@ -133,6 +132,10 @@ class Verdict:
         copies = self.copies
         for question, grading in self.gradings.items():
             clauses[question] = grading.count(self.supply) if grading.grade == "too_few" else grading.weakest.clause
+            if grading.together:
+                clauses[question] = "; ".join(part.clause for part in grading.together)
+            if grading.is_perhaps_poor:
+                clauses[question] = f"partly or no: {_too_few_to_tell(grading)}; {grading.weakest.clause}"
             if grading.is_at_best_fair:
                 clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
             if self._is_explained_by_copies(grading):
@@ -354,6 +357,8 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
         return f"Too few to tell. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
         real = "real" if supply.are_halves else "held-out"
+        if supply.held_out is not None and supply.held_out > grading.n and supply.can_settle(grading):
+            real = f"of the {supply.held_out:,} {real}"
         return (
             f"Too few to tell: {_items(grading, supply)} {'was' if grading.n == 1 else 'were'} compared with as many "
             f"{real} ones, and about {grading.needed:,} would do.{_yes_needs(grading, supply)} "
@@ -363,6 +368,8 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
     if grading.is_at_best_fair:
         differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
         return f"Not settled, but at best partly: {differences}. {_missing(grading).capitalize()}; the notes say why."
+    if grading.is_perhaps_poor:
+        summary = f"{summary}, or clearly different ({_too_few_to_tell(grading)})"
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {_items(grading, supply)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
@@ -375,6 +382,12 @@ def _items(grading: Grading, supply: Supply) -> str:
     if grading.counted == "sample" or not supply.num_samples:
         return count
     return f"{count} of one text" if supply.num_samples == 1 else f"{count} cut from {supply.num_samples:,} samples"
+
+
+def _too_few_to_tell(grading: Grading) -> str:
+    """That there are too few items to tell a partly from a no, a clause."""
+    n = min(grading.weakest.score.n, grading.n)  # figures of words count these
+    return f"{plural(n, grading.counted)} {are(n)} too few to tell which"
 
 
 def _missing(grading: Grading) -> str:

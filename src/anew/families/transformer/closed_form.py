@@ -45,17 +45,19 @@ def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: i
     Returns:
         The sequences (L,), which follow each other; documents are in random order.
     """
-    texts, config = list(sequences_of(sweep, max_tokens)), family.config
+    classes: list[int] = []
+    texts, config = list(sequences_of(sweep, max_tokens, classes)), family.config
     if config.ngrams:
         end = family.spec.special.get("end") if family.spec.packed else None
         if end is None:
             family.mixer.fit_counts(texts)
         else:
-            family.mixer.fit_counts(documents_from_beginnings(texts, end), first_is_given=True)
+            documents, document_classes = documents_from_beginnings(texts, end, classes)
+            family.mixer.fit_counts(documents, document_classes, first_is_given=True)
         if family.spec.packed:
             family.passages.keep(texts)
     if config.contexts:
-        family.contexts.fit(texts, config.context_learned)
+        family.contexts.fit(texts, config.context_learned, classes)
     return texts
 
 

@@ -24,10 +24,12 @@ class Segment(NamedTuple):
     Attributes:
         places: (T,) their positions among the B * L targets of the batch.
         opening: The id before the first one.
+        label: Their class; -1 where none is known.
     """
 
     places: Ints
     opening: int
+    label: int = -1
 
 
 def sequences_of(sweep: Iterable[Batch], max_tokens: int, classes: list[int] | None = None) -> Iterator[Ints]:
@@ -101,14 +103,16 @@ def _sequences(sweep: Iterable[Batch], classes: list[int]) -> Iterator[Ints]:
             yield ids
 
 
-def documents_from_beginnings(texts: Sequence[Ints], end: int) -> list[Ints]:
-    """The documents of texts that follow each other, each after the end token of the one before it, as samples begin.
+def documents_from_beginnings(texts: Sequence[Ints], end: int, classes: Sequence[int]) -> tuple[list[Ints], list[int]]:
+    """The documents of texts that follow each other, each after the end token of the one before it, as samples begin; and the class of
+    each. classes: of the texts.
 
     Counts of longer contexts across two documents would make a beginning rare: few tokens stand before `end`."""
     ids = np.concatenate([np.zeros(0, dtype=np.int64), *texts])
     stops = np.flatnonzero(ids == end) + 1
-    documents = np.split(ids, stops[stops < len(ids)])
-    return [np.append(end, document) for document in documents]
+    stops = stops[stops < len(ids)]
+    owners = np.searchsorted(np.cumsum(list(map(len, texts))), np.append(0, stops), side="right")
+    return [np.append(end, document) for document in np.split(ids, stops)], np.array([*classes, -1])[owners].tolist()
 
 
 def pieces_of(batch: Batch) -> Iterator[Batch]:
@@ -132,19 +136,20 @@ def segments_of(batch: Batch) -> Iterator[Segment]:
     length = ids.shape[1] - 1
     counts = np.ones((len(ids), length), dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
     continues = np.zeros(len(ids), dtype=bool) if batch.continues is None else batch.continues.cpu().numpy()
+    labels = np.full(len(ids), -1) if batch.labels is None else batch.labels.cpu().numpy()
     places: list[Ints] = []
-    opening = 0
+    opening, label = 0, -1
     for row in range(len(ids)):
         counted = np.flatnonzero(counts[row])
         if not len(counted):
             continue
-        continues_last = bool(continues[row]) and bool(places)
+        continues_last = bool(continues[row]) and bool(places) and labels[row] == label
         if not continues_last and places:
-            yield Segment(np.concatenate(places), opening)
+            yield Segment(np.concatenate(places), opening, label)
             places = []
         first = int(counted[0]) if continues_last else 0
         if not continues_last:
-            opening = int(ids[row, 0])
+            opening, label = int(ids[row, 0]), int(labels[row])
         places.append(row * length + np.arange(first, int(counted[-1]) + 1))
     if places:
-        yield Segment(np.concatenate(places), opening)
+        yield Segment(np.concatenate(places), opening, label)

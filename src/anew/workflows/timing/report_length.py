@@ -15,7 +15,7 @@ from anew.core.wording import are
 from anew.data.dataset import Dataset
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS, load_evaluation
 from anew.evaluation.items_in_time import num_affordable_items
-from anew.evaluation.reporting.grading import MIN_FOR_GOOD
+from anew.evaluation.reporting.supply import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.planning.budget import MIN_TRAINING, SHORT_OF_TIME, evaluation_slice, is_short_of_time, time_to_train
 from anew.runs.state import Checkpoint

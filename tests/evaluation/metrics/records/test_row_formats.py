@@ -115,3 +115,10 @@ def test_parts_of_uneven_records_have_a_delimiter_and_rows_none() -> None:
 def test_decimals_are_counted(field: str, thousands: bool, expected: int) -> None:
     assert num_decimals(field, thousands) == expected
     assert num_decimals("0.123456789") == 6 and num_decimals("1.5e-3") == 1
+
+
+def test_numbers_of_any_length_are_read() -> None:
+    for field in ("0." + "1" * 80, " " * 40 + "7", "1" * 40):
+        assert number(field) == number(field) == float(field)
+    assert number("1,234.5", thousands=True) == 1234.5 and number("1,234.5") is None
+    assert number("x" * 100) is None and number("1e999") is None

@@ -58,3 +58,14 @@ def test_the_estimate_of_time_grows_with_the_text() -> None:
     assert baselines.kneser_ney_seconds(train * 50, ["x"], 4, False) > baselines.kneser_ney_seconds(
         train, ["x"], 4, False
     )
+
+
+def test_texts_are_turned_into_ids_together_as_they_are_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = ["anna", "", "bob", "ann\na", "☃"] * 20, ["ann", "", "☃b", "Xa"]
+    for records in (True, False):
+        bits = []
+        for together in (1, 3, 1_000):
+            monkeypatch.setattr(baselines, "JOINED_TEXTS", together)
+            bits.append(baselines.kneser_ney_bits(train, test, 3, records))
+        assert np.array_equal(bits[0], bits[1]) and np.array_equal(bits[0], bits[2])
+        assert len(bits[0]) == sum(map(len, test)) + records * len(test)

@@ -236,6 +236,41 @@ def test_segments_begin_where_no_row_goes_on() -> None:
     segments = list(segments_of(Batch(x, mask=mask, continues=torch.tensor([False, True, False, True]))))
     assert [segment.places.tolist() for segment in segments] == [[0, 1, 2, 3, 6, 7], [8, 9, 10, 11]]
     assert [segment.opening for segment in segments] == [0, 10]
+    of_classes = Batch(x[:3], torch.tensor([0, 1, 1]), mask[:3], continues=torch.tensor([False, True, True]))
+    segments = list(segments_of(of_classes))
+    assert [(segment.opening, segment.label) for segment in segments] == [(0, 0), (5, 1)]
+    assert segments[1].places.tolist() == [4, 5, 6, 7, 10, 11]
+
+
+def test_the_class_of_a_document_is_known_to_the_contexts() -> None:
+    """What follows the beginning of a line in documents of its class, in the bits and in samples of a run that was saved."""
+    spec = Tokens(vocab=13, length=16, special={"end": 12}, classes=2, spellings=(*SPELLINGS, b"\0"))
+    torch.manual_seed(0)
+    config = TransformerConfig(**SMALL, ngrams=False, contexts=True)  # type: ignore[arg-type]
+    family = Transformer(spec, config)
+    rng = np.random.default_rng(0)
+
+    def document(label: int) -> torch.Tensor:
+        lines = [[label, *rng.integers(2, 10, 3).tolist(), 11] for _ in range(10)]
+        return torch.tensor([*(token for line in lines for token in line), 12])
+
+    family.fit_closed_form(Batch(document(i % 2)[None], torch.tensor([i % 2])) for i in range(60))
+    restored = Transformer(spec, config)
+    state = family.state_dict()
+    restored.allocate_buffers({key: tensor.shape for key, tensor in state.items()})
+    restored.load_state_dict(state)
+    restored.check_state()
+    restored.eval()
+    ids = torch.cat((torch.tensor([12]), document(1)[:16]))[None]
+    bits = [float(restored.bits(Batch(ids, torch.tensor([label])))) for label in (0, 1)]
+    assert bits[1] < bits[0] - 1.0
+    labels = torch.tensor([0, 1] * 20)
+    *_, samples = restored.sample(SampleRequest(40, labels, sampling=TransformerSampling(max_tokens=1)), 0)
+    assert (samples[:, -1] == labels).float().mean() > 0.7
+    state["contexts.classes"] = state["contexts.classes"] + 5
+    restored.load_state_dict(state)
+    with pytest.raises(ValueError, match="classes"):
+        restored.check_state()
 
 
 def test_text_gets_contexts_and_lists_do_not() -> None:

@@ -101,17 +101,18 @@ def format_scores(sets: RecordSets) -> Iterator[Score]:
     if len(known) < MIN_RECORDS or not sets.samples or not sets.held_out:
         return
     yield from _new_formats(sets)
-    yield _missing_parts(sets.samples, sets.held_out, sets.train, known)
-    yield _frequent_parts(sets.samples, sets.train, known)
+    counts = _counts(known)
+    yield _missing_parts(sets.samples, sets.held_out, sets.train, counts, len(known))
+    yield _frequent_parts(sets.samples, sets.train, counts, len(known))
 
 
 def _new_formats(sets: RecordSets) -> Iterator[Score]:
     known = sets.known
-    format_of = _regular_format(known)
+    regular = _regular_format(known)
     # The format of words is how many there are, and nobody sees what is wrong with a name of six
-    if format_of is None or np.mean([WORDS_ALONE.fullmatch(record) is None for record in known]) < FORMATTED:
+    if regular is None or np.mean([WORDS_ALONE.fullmatch(record) is None for record in known]) < FORMATTED:
         return
-    formats = set(map(format_of, known))
+    format_of, formats = regular
     is_new, is_real_new = (
         np.array([format_of(record) not in formats for record in part]) for part in (sets.samples, sets.held_out)
     )
@@ -139,20 +140,21 @@ def _example(new: Sequence[str], sets: RecordSets, format_of: Callable[[str], st
     return f"such as {new[0][:MAX_EXAMPLE]!r}"
 
 
-def _regular_format(known: Sequence[str]) -> Callable[[str], str] | None:
-    """The finest format that nearly all records share with others; None if records have none."""
+def _regular_format(known: Sequence[str]) -> tuple[Callable[[str], str], set[str]] | None:
+    """The finest format that nearly all records share with others, and those of all of them; None if records have none."""
     middle = len(known) // 2
     for format_of in FORMATS:
-        formats = set(map(format_of, known[:middle]))
-        if sum(format_of(record) not in formats for record in known[middle:]) <= REGULAR * (len(known) - middle):
-            return format_of
+        formats = list(map(format_of, known))
+        first_half = set(formats[:middle])
+        if sum(other not in first_half for other in formats[middle:]) <= REGULAR * (len(known) - middle):
+            return format_of, set(formats)
     return None
 
 
 def _missing_parts(
-    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], known: Sequence[str]
+    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], counts: Counter[str], num_known: int
 ) -> Score:
-    frequency = {part: count / len(known) for part, count in _counts(known).items()}
+    frequency = {part: count / num_known for part, count in counts.items()}
     missing, real_missing = (_missing(frequency, records) for records in (samples, train))
     value, real = (_share_with(parts, held_out) for parts in (missing, real_missing))
     low, high = clopper_pearson(value * len(held_out), len(held_out))
@@ -170,9 +172,8 @@ def _missing_parts(
     )
 
 
-def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequence[str]) -> Score:
-    counts = _counts(known)
-    frequent, real_frequent = (_frequent(counts, len(known), records) for records in (samples, train))
+def _frequent_parts(samples: Sequence[str], train: Sequence[str], counts: Counter[str], num_known: int) -> Score:
+    frequent, real_frequent = (_frequent(counts, num_known, records) for records in (samples, train))
     value, real = (_share_with(parts, part) for parts, part in ((frequent, samples), (real_frequent, train)))
     low, high = clopper_pearson(value * len(samples), len(samples))
     clause = "none"
@@ -186,7 +187,7 @@ def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequenc
         high=high,
         real_baseline=real,
         n=len(samples),
-        source=f"characters and words that are more than {EXCESS:.0f} times as frequent as in {len(known):,} training records: {clause}",
+        source=f"characters and words that are more than {EXCESS:.0f} times as frequent as in {num_known:,} training records: {clause}",
     )
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -38,7 +40,9 @@ MAX_DECIMALS = 6  # of a number that are told apart: more are those of a compute
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 MAX_INTEGERS = 4  # within a field, as in an address of the internet; chosen: more are those of a text
 MAX_INTEGER = 1e15  # larger ones are cut to it: a float holds no larger ones
+MAX_REMEMBERED = 32  # characters of a number that is remembered; chosen: longer fields are hardly numbers
 _INTEGER = re.compile(r"\d+")
+_POINT, _MARK = re.compile(r"\.(\d+)"), re.compile(r"[.,](\d+)")
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 
 
@@ -194,6 +198,11 @@ def integers_within(field: str) -> list[float]:
 def number(field: str, thousands: bool = False) -> float | None:
     """The finite number that a field holds. thousands: whether commas group thousands ("1,234.5"), or one is a decimal sign ("1,5")."""
     text = field.strip()
+    # What is remembered stays in memory, and a field of text may be long
+    return _remembered(text, thousands) if len(text) <= MAX_REMEMBERED else _parsed(text, thousands)
+
+
+def _parsed(text: str, thousands: bool) -> float | None:
     if "_" in text:  # float() takes 12_34, an identifier
         return None
     if thousands and "," in text and not _GROUPED.fullmatch(text):
@@ -202,12 +211,15 @@ def number(field: str, thousands: bool = False) -> float | None:
         value = float(text.replace(",", "" if thousands else "."))
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return value if math.isfinite(value) else None
+
+
+_remembered = lru_cache(maxsize=100_000)(_parsed)  # each figure of rows asks for the numbers of the same fields
 
 
 def num_decimals(field: str, thousands: bool = False) -> int:
     """How many decimals a number has, up to MAX_DECIMALS; 0 for what is none. thousands: whether commas group thousands."""
-    match = re.search(r"\.(\d+)" if thousands else r"[.,](\d+)", field)
+    match = (_POINT if thousands else _MARK).search(field)
     return min(len(match[1]), MAX_DECIMALS) if match and number(field, thousands) is not None else 0
 
 

@@ -11,7 +11,8 @@ import importlib.util
 import lzma
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from anew.functional.text_hashes import code_points
 UNICODE_BITS = math.log2(0x110000)  # bits to name a character that the training part does not have
 TRIAL = 30_000  # characters of a trial, which takes a few hundredths of a second
 PPMD_ORDER, MAX_PPMD_MEMORY = 6, 256 << 20  # 7-Zip's default order; bytes
+JOINED_TEXTS = 1_000  # that are turned into ids at once: bounds memory; chosen
 OVERHEAD = 1.2  # factor by which larger data takes longer than in proportion, for sorting and caches
 PACKAGES = {"ppmd": "pyppmd"}  # packages of compressors that are not in the standard library
 
@@ -35,15 +37,21 @@ def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, recor
     alphabet = np.unique(code_points("".join(train) + ("\n" if records else "")))
     unknown = len(alphabet)
 
-    def to_ids(text: str) -> NDArray[np.int64]:
-        raw = code_points(f"\n{text}\n" if records else text)
-        index = np.minimum(np.searchsorted(alphabet, raw), unknown - 1)
-        return np.where(alphabet[index] == raw, index, unknown).astype(np.int64)
+    def to_ids(texts: Sequence[str]) -> Iterator[NDArray[np.int64]]:
+        # Many at once, since calls take most of the time for short ones
+        for first in range(0, len(texts), JOINED_TEXTS):
+            batch = [f"\n{text}\n" if records else text for text in texts[first : first + JOINED_TEXTS]]
+            raw = code_points("".join(batch))
+            index = np.minimum(np.searchsorted(alphabet, raw), unknown - 1)
+            ids = np.where(alphabet[index] == raw, index, unknown).astype(np.int64)
+            bounds = np.cumsum([0, *map(len, batch)]).tolist()
+            yield from (ids[start:stop] for start, stop in pairwise(bounds))
 
-    model = KneserNey.fit((to_ids(text) for text in train), unknown + 1, order)
-    rows = [row for row in map(to_ids, test) if len(row)]
+    model = KneserNey.fit(to_ids(train), unknown + 1, order)
+    rows = [row for row in to_ids(test) if len(row)]
+    lengths = np.array([len(row) for row in rows])
     ids = np.concatenate(rows)
-    depth = np.concatenate([np.arange(len(row)) for row in rows])
+    depth = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     probability = model.probability(model.walk(ids, depth), ids).astype(np.float64)
     bits = -np.log2(np.maximum(probability, 1e-30)) + np.where(ids == unknown, UNICODE_BITS, 0.0)
     return np.asarray(bits[depth > 0] if records else bits)

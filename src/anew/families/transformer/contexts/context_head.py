@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Doubles, Floats, Int32s, Ints
@@ -45,7 +46,13 @@ FLOAT_BUFFERS = (
 )
 # (G,) probability that each kind of error is accepted in drawing; older runs have none, or not those of kinds that are newer
 ACCEPTANCE = "acceptance"
-OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
+CLASSES = "classes"  # see `ContextMixer`; absent without classes
+OTHER_BUFFERS = {
+    "text": torch.int32,
+    CLASSES: torch.int64,
+    "spelling": torch.uint8,
+    "spelling_starts": torch.int64,
+}
 
 
 class NetworkPaths(NamedTuple):
@@ -90,15 +97,20 @@ class ContextHead(TokenMixer):
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
-    def fit(self, sequences: Iterable[Ints], max_learned: int) -> None:
-        """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`."""
-        from anew.estimators.context_mixing.mixer import ContextMixer
+    def fit(self, sequences: Sequence[Ints], max_learned: int, classes: Sequence[int] = ()) -> None:
+        """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`.
+
+        classes: Those of the sequences, -1 without."""
+        from anew.estimators.context_mixing.mixer import NO_CLASSES, ContextMixer
 
         compile_loops()  # all of them now, before the time for training is counted
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
-        mixer = ContextMixer.fit(self.spellings, text, max_learned)
-        lengths = [len(spelling) for spelling in self.spellings]
-        starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        lengths = np.array([len(ids) for ids in sequences], dtype=np.int64)
+        has_classes = len(lengths) == len(classes) > 0 and max(classes) >= 0
+        of_text = np.stack((np.cumsum(lengths) - lengths, np.array(classes))) if has_classes else NO_CLASSES
+        mixer = ContextMixer.fit(self.spellings, text, max_learned, of_text)
+        widths = [len(spelling) for spelling in self.spellings]
+        starts = np.concatenate(([0], np.cumsum(widths))).astype(np.int64)
         letters = np.frombuffer(b"".join(self.spellings), np.uint8).copy()
         self.set_buffers({**mixer.arrays(), "spelling": letters, "spelling_starts": starts})
         self._mixer = mixer
@@ -115,6 +127,9 @@ class ContextHead(TokenMixer):
             raise ValueError("the spellings of the tokens are inconsistent")
         if bool((text < 0).any()) or bool((text >= self.vocab_size).any()):
             raise ValueError("the text that was read has other tokens")
+        classes = arrays.get(CLASSES)
+        if classes is not None and not _are_classes(classes, len(text)):
+            raise ValueError("the classes of the text that was read are inconsistent")
         expected = {
             **initial_parameters(self.vocab_size)._asdict(),
             **_with_prefix(initial_joint(self.vocab_size)._asdict()),
@@ -147,8 +162,8 @@ class ContextHead(TokenMixer):
             if not segments:
                 continue
             ids, network = _targets(batch), self._network_paths(batch, logits_of)
-            for places, opening in segments:
-                contexts, orders = self._read_segment(ids[places], opening)
+            for places, opening, label in segments:
+                contexts, orders = self._read_segment(ids[places], opening, label)
                 parts.append((ids[places], contexts, network.logits[places], orders))
             if sum(len(part[0]) for part in parts) >= MAX_FITTED_TARGETS:
                 break
@@ -185,8 +200,8 @@ class ContextHead(TokenMixer):
     def log_probs_by_side(self, batch: Batch, logits_of: LogitsOf) -> dict[str, Tensor]:
         ids, network = _targets(batch), self._network_paths(batch, logits_of)
         counted, joint = np.zeros((2, len(ids)))
-        for places, opening in segments_of(batch):
-            contexts, orders = self._read_segment(ids[places], opening)
+        for places, opening, label in segments_of(batch):
+            contexts, orders = self._read_segment(ids[places], opening, label)
             counted[places] = self._path_log_probs(ids[places], contexts)
             of_network = NetworkPaths(network.logits[places], network.log_probs[places])
             weights = self.mixer.document_joint(), np.array(PRIOR)
@@ -218,13 +233,13 @@ class ContextHead(TokenMixer):
         total: Doubles = (-np.logaddexp(0.0, -signed) * is_asked).sum(1)
         return total
 
-    def _read_segment(self, ids: Int32s, opening: int) -> tuple[Floats, Ints]:
-        """(T, D) log odds of each question of tokens (T,), and (T,) the longest orders that were seen before."""
+    def _read_segment(self, ids: Int32s, opening: int, label: int) -> tuple[Floats, Ints]:
+        """(T, D) log odds of each question of tokens (T,) of a class, and (T,) the longest orders that were seen before."""
         mixer = self.mixer
         parts = []
         for first in range(0, len(ids), MAX_DOCUMENT_TOKENS):
             piece = ids[first : first + MAX_DOCUMENT_TOKENS]
-            document = mixer.document(len(piece) + 1)
+            document = mixer.document(len(piece) + 1, label)
             mixer.recall(document, np.array([ids[first - 1] if first else opening], dtype=np.int32))
             parts.append(mixer.read(document, piece))
         logits, orders = zip(*parts, strict=True)
@@ -271,7 +286,7 @@ class ContextHead(TokenMixer):
         self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> ContextState:
         room = max(FIRST_ROOM, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
-        state = ContextState(self.mixer, len(ids), room, adapts)
+        state = ContextState(self.mixer, len(ids), room, adapts, labels)
         ids = ids[:, -MAX_DOCUMENT_TOKENS // 2 :]
         for row in range(len(ids)):
             self._read_prompt_row(ids[row].astype(np.int32), num_known, network_of, state, row)
@@ -306,6 +321,15 @@ def _all_rates(rates: Floats) -> Floats:
     if rates.ndim != 1 or len(rates) > NUM_ERRORS or not bool(((rates >= 0) & (rates <= 1)).all()):
         raise ValueError("the probabilities that errors are accepted are inconsistent")
     return np.pad(rates, (0, NUM_ERRORS - len(rates)), constant_values=1.0)
+
+
+def _are_classes(classes: NDArray[np.generic], num_tokens: int) -> bool:
+    """Whether an array may be `ContextMixer.classes` of a text of so many tokens."""
+    if classes.ndim != 2 or classes.shape[0] != 2 or not classes.shape[1]:
+        return False
+    starts, labels = classes.astype(np.int64)
+    are_rising = starts[0] == 0 and bool((np.diff(starts) >= 0).all())
+    return are_rising and int(starts[-1]) <= num_tokens and bool((labels >= -1).all())
 
 
 def _targets(batch: Batch) -> Int32s:

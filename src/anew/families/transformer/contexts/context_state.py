@@ -30,19 +30,20 @@ class ContextState(RowState):
         room: Tokens that they have room for at first.
         adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
             would learn from itself, and end in a loop.
+        labels: (n,) classes; None for none.
 
     Attributes:
         accepted: (G,) probability that each kind of error is accepted in drawing; None: all are.
         tallies: (G, 2) to which is added how often each kind is drawn, and how often it is accepted; None: not tallied.
     """
 
-    def __init__(self, mixer: ContextMixer, n: int, room: int, adapts: bool) -> None:
+    def __init__(self, mixer: ContextMixer, n: int, room: int, adapts: bool, labels: Ints | None = None) -> None:
         super().__init__(n)
         self.mixer, self.adapts = mixer, adapts
         self.accepted: Floats | None = None
         self.tallies: Ints | None = None
         self._num_counted = 0
-        self.rows, self.joint = mixer.rows(n, room), mixer.joints(n)
+        self.rows, self.joint = mixer.rows(n, room, labels), mixer.joints(n)
         self._shared: list[Floats] = []
         self._chances: Doubles | None = None
 

@@ -1,0 +1,86 @@
+"""Classes of texts by the suffixes of their files: an interface in OCaml is no implementation, a style sheet no page.
+
+Which suffixes are classes follows from how common they are, not from their names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from anew.core import files
+from anew.core.wording import listed
+from anew.data.file_names import suffix_of, unpacked
+from anew.data.types import Item
+
+# Files of a class among those that are looked at: enough that some are held out, and that two classes are documents enough for samples
+# to begin like documents (`FEW_DOCUMENTS`). Chosen.
+MIN_FILES = 30
+MIN_SHARE = 0.1  # of the files that are looked at; chosen
+OTHER = "other"  # the class of files with less common suffixes, where these are as common together
+
+
+@dataclass(frozen=True, slots=True)
+class SuffixClasses:
+    """Which class a text has by the suffix of its file.
+
+    Attributes:
+        suffixes: Those that are classes, the commonest first; () where texts have no classes.
+        rest: The class of files with any other suffix: OTHER if they are common enough together, else that of the commonest.
+    """
+
+    suffixes: tuple[str, ...] = ()
+    rest: str = ""
+
+    @classmethod
+    def of_files(cls, sample: Iterable[Item], ending_of: Callable[[Item], str]) -> SuffixClasses:
+        """The classes of the files that are looked at, given a function to their suffixes. Rows of tables count as files without."""
+        return cls.of(Counter(map(ending_of, sample)))
+
+    @classmethod
+    def of(cls, counts: Counter[str]) -> SuffixClasses:
+        """The classes of files of these suffixes, "" for none; no classes where fewer than two suffixes are common enough."""
+        least = max(MIN_FILES, MIN_SHARE * counts.total())
+        suffixes = tuple(suffix for suffix, count in counts.most_common() if suffix and count >= least)
+        if len(suffixes) < 2:
+            return cls()
+        num_others = counts.total() - sum(counts[suffix] for suffix in suffixes)
+        return cls(suffixes, OTHER if num_others >= least else suffixes[0])
+
+    @classmethod
+    def restored(cls, suffixes: Sequence[str], rest: str) -> SuffixClasses:
+        """Those of a run, which may come from anybody. Raises ValueError (one clause)."""
+        checked = tuple(map(checked_suffix, suffixes))
+        if checked and rest not in (OTHER, checked[0]):
+            raise ValueError(f"the class of other files must be {OTHER!r} or {checked[0]!r} (got {rest!r:.40})")
+        return cls(checked, rest)
+
+    def label(self, suffix: str) -> str | None:
+        """The class of a text whose file has this suffix; None where texts have no classes."""
+        return (suffix if suffix in self.suffixes else self.rest) if self.suffixes else None
+
+    def suffix(self, label: str | None) -> str:
+        """The suffix of files of a class; "" for one that is no suffix."""
+        return label if label in self.suffixes else ""
+
+    def notes(self) -> list[str]:
+        """A clause on the classes; none without."""
+        if not self.suffixes:
+            return []
+        names = [*self.suffixes, *([OTHER] if self.rest == OTHER else [])]
+        return [f"each suffix is a class ({listed(names)}), and a sample has that of its class; labels=off learns none"]
+
+
+def file_ending(item: Item) -> str:
+    """The suffix of an item's file, without that of gzip; "" for none that a sample could have."""
+    suffix = unpacked(suffix_of(item.name)) if isinstance(item.data, bytes) else ""
+    return suffix if re.fullmatch(files.SUFFIX, suffix) else ""
+
+
+def checked_suffix(value: object) -> str:
+    """A suffix of files out of a run. Raises ValueError (one clause) if it is none."""
+    if not isinstance(value, str) or not re.fullmatch(files.SUFFIX, value):
+        raise ValueError(f"suffix must be the ending of a file, like .py (got {value!r:.40})")
+    return value

@@ -1,0 +1,45 @@
+"""Files in which one JSON array holds all records: they are one text each, and JSON lines would be one record each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from anew.core.wording import plural
+from anew.data.file_names import suffix_of
+from anew.data.formats.by_range import open_file
+
+HEAD_BYTES = 4096  # of a file, within which an array of objects begins
+MAX_CHECKED = 20  # files of a folder: with more, each is an item of its own; chosen
+_ARRAY_OF_OBJECTS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[\s*\{\s*"')
+CONVERSION = 'python -c "import json, sys; [print(json.dumps(row)) for row in json.load(open(sys.argv[1]))]"'
+
+
+def json_array_notes(paths: Sequence[str], root: Path) -> list[str]:
+    """A note on files that begin with an array of objects, and how to learn each of these; none for many JSON files.
+
+    Args:
+        paths: Files that are read as texts, below `root`.
+    """
+    candidates = [path for path in paths if suffix_of(path) == ".json"]
+    if len(candidates) > MAX_CHECKED:
+        return []
+    arrays = [path for path in candidates if _ARRAY_OF_OBJECTS.match(_head(root / path))]
+    if not arrays:
+        return []
+    name, others = arrays[0], len(arrays) - 1
+    more = f", as {plural(others, 'more file')} {'does' if others == 1 else 'do'}" if others else ""
+    target = str(Path(name).with_suffix(".jsonl"))
+    return [
+        f"{name} begins with an array of objects{more}, and is read as one text. To learn each object as an item, write "
+        f"one a line into a .jsonl file, and give that: {CONVERSION} {name} > {target}"
+    ]
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_file(path, HEAD_BYTES) as stream:
+            return stream.read(HEAD_BYTES)
+    except OSError:
+        return b""
