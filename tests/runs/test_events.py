@@ -19,13 +19,11 @@ from anew.runs.events import (
     Events,
     discarded_step,
     last_step,
-    progress_record,
     read,
     recent_losses,
     sampled_step,
     spread,
     starts,
-    thread_record,
     truncate,
 )
 
@@ -43,7 +41,7 @@ BAD = ["[" * 100_000, "x" * LINE, "\0" * (3 * LINE), "null",
 def test_a_damaged_line_is_left_out_and_counted(bad: str, tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(STEP % (1, 1) + bad + "\n" + STEP % (2, 2))
-    assert list(progress_record(path)) == [0.1, 0.2]
+    assert [event["progress"] for event in read(path)] == [0.1, 0.2]
     assert truncate(path, 1) == 1 and [e["step"] for e in read(path)] == [1]
 
 
@@ -63,20 +61,7 @@ def test_what_is_not_finite_is_null_and_the_step_is_kept(tmp_path: Path) -> None
     events.close()
     step = last_step(tmp_path)
     assert step["loss"] is None and step["grad_norm"] is None  # type: ignore[typeddict-item]
-    assert list(progress_record(path)) == [0.1]
-
-
-def test_threads_are_read_by_the_step_that_they_took(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_text('{"event": "threads", "step": 1, "threads": 2}\n' + STEP % (1, 1) + STEP % (2, 2))
-    assert thread_record(path) == {0: 2}
-
-
-def test_a_missing_step_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_text(STEP % (1, 1) + STEP % (3, 3))
-    with pytest.raises(RunError, match="has no record of step 2"):
-        progress_record(path)
+    assert [event["progress"] for event in read(path)] == [0.1]
 
 
 def test_nothing_of_a_future_that_was_undone_stays(tmp_path: Path) -> None:
@@ -85,6 +70,21 @@ def test_nothing_of_a_future_that_was_undone_stays(tmp_path: Path) -> None:
     path.write_text(STEP % (1, 1) + warnings + STEP % (2, 2) + '{"event": "report", "seconds": 1.0}\n')
     assert truncate(path, 1) == 0
     assert [(e["event"], e.get("step")) for e in read(path)] == [("step", 1), ("warning", 1), ("report", None)]
+
+
+def test_steps_that_were_taken_back_are_not_shown(tmp_path: Path) -> None:
+    """The curves of a report, its outlook and its last losses had the steps before and after a loss that was not finite."""
+    lines = [{"event": "step", "step": step, "progress": 0.1, "loss": 9.0} for step in range(1, 8)]
+    lines += [{"event": "validation", "step": 6, "loss": 9.0}, {"event": "non_finite", "step": 7, "back_to": 3}]
+    lines += [{"event": "step", "step": step, "progress": 0.5, "loss": 1.0} for step in (4, 5)]
+    (tmp_path / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [(event["step"], event["loss"]) for event in spread(tmp_path / NAME)] == [
+        *((step, 9.0) for step in (1, 2, 3)), (4, 1.0), (5, 1.0)]  # fmt: skip
+    assert recent_losses(tmp_path) == {"loss": 1.0}
+    truncate(tmp_path / NAME, 5)
+    assert "non_finite" in [event["event"] for event in read(tmp_path / NAME)]
+    truncate(tmp_path / NAME, 3)
+    assert [event["event"] for event in read(tmp_path / NAME)] == ["step"] * 3
 
 
 def test_holes_are_read_as_no_event(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_a_process_that_looks_ends_by_itself_and_may_print(tmp_path: Path, monke
     )
     exit_file = tmp_path / "exit.txt"
     monkeypatch.setattr(
-        "anew.studio_app.data_routes.own_command", lambda *words: [sys.executable, "-c", program, str(exit_file)]
+        "anew.studio_app.child_events.own_command", lambda *words: [sys.executable, "-c", program, str(exit_file)]
     )
     (tmp_path / "names.txt").write_text("Ada\n")
     with client_of(tmp_path) as client:

@@ -7,7 +7,7 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-from anew.server.service import event_stream
+from anew.server.server_sent_events import event_stream
 from anew.server.worker import Channel
 from anew.studio_app.event_streams import task_events
 

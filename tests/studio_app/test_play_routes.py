@@ -192,6 +192,25 @@ def test_a_file_finds_its_run_and_is_made_again(root: Path, tmp_path: Path, clie
     assert strange.status_code == 400 and "this file" in strange.json()["error"]["message"]
 
 
+def test_samples_of_any_number_are_drawn(client: TestClient) -> None:
+    """Of a file whose sample was not among the first 64, others were drawn, or none."""
+    settings = {"steps": "2"}
+    expected = made(client, run=SHAPES, n=6, seed=4, settings=settings)["items"]
+    answer = made(client, run=SHAPES, n=2, first_index=4, seed=4, settings=settings)
+    assert answer["items"] == expected[4:]
+    query = {"run": SHAPES, "samples": answer["samples"], "index": "1"}
+    file = client.get("/api/play/file", params=query).content
+    origin = client.post("/api/play/origin", content=file, headers={"content-type": "application/octet-stream"}).json()
+    assert (origin["index"], origin["batch"]) == (5, [4, 2])
+
+
+def test_texts_end_before_what_they_stop_at(client: TestClient) -> None:
+    texts = [item["text"] for item in made(client, run=NAMES, n=4, seed=1)["items"]]
+    letter = next(letter for letter in texts[0][1:] if letter != texts[0][0])
+    stopped = made(client, run=NAMES, n=4, seed=1, stop=letter)["items"]
+    assert [item["text"] for item in stopped] == [text.partition(letter)[0] for text in texts]
+
+
 def test_a_stretch_of_time_is_of_clips_and_sound(client: TestClient) -> None:
     name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["samples"]
     (fault,) = events(client, "sample", run=SHAPES, n=1, samples=name, stretch=[0.25, 0.75])

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,8 +22,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.runs import events, lock
+from anew.runs.record import Begun, Request
 from anew.runs.report_record import ReportRecord
-from anew.studio_app import run_summary
+from anew.studio_app import run_page, run_summary
 from anew.studio_app import watcher as watcher_module
 from anew.studio_app.jobs import Job
 from anew.studio_app.studio import RunFinder
@@ -121,6 +123,37 @@ def test_a_run_killed_in_a_container_of_another_name_is_not_being_trained(tmp_pa
         assert lock.is_held(tmp_path) and "another-container" in (lock.holder_elsewhere(tmp_path) or "")
     (tmp_path / lock.NAME).write_text(json.dumps(record))
     assert not lock.is_held(tmp_path) and lock.holder_elsewhere(tmp_path) is None and lock.was_left(tmp_path)
+
+
+def test_the_holder_of_a_lock_that_nobody_can_read_is_in_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows a training seemed to be starting until its end, and could be discarded."""
+    monkeypatch.setattr(lock, "HOLDER", ".lock-holder")
+    with lock.locked(tmp_path):
+        assert lock.is_held(tmp_path) and (tmp_path / lock.NAME).read_text() == ""
+    assert not lock.is_held(tmp_path) and not lock.was_left(tmp_path)
+
+
+def test_a_training_that_was_ended_at_once_did_not_fail(tmp_path: Path) -> None:
+    """On Windows "Pause" ended in "failed: It ended with exit code 15"."""
+    assert run_summary.was_ended_at_once(15, "nt") and not run_summary.was_ended_at_once(15, "posix")
+    job = Job(id=1, verb="train", run="run", words=["train"], queued_at=1.0, state="ended", exit=-signal.SIGTERM)
+    state = run_summary.state_of(tmp_path, Begun(request=Request(data="x")), job)
+    assert state.name == "paused" and state.sentence == "Stopped. Resume continues from the last checkpoint."
+
+
+def test_folders_that_a_training_removes_meanwhile_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("checkpoints", "pilots"):
+        (tmp_path / name).mkdir()
+
+    def removed(path: Path) -> Any:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "iterdir", removed)
+    assert not run_summary.has_weights(tmp_path) and len(run_page._trainings(tmp_path)) == 2
 
 
 def test_who_asks_who_trains_does_not_keep_a_training_from_its_lock(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from anew.core.specs import Batch
 from anew.errors import TrainingError
 from anew.families.phases import Loss, Phase
 from anew.planning.build import build_family
-from anew.runs.events import Events, progress_record, read, validated_steps
+from anew.runs.events import Events, read
 from anew.runs.folder import RunFolder
 from anew.runs.state import Checkpoint
+from anew.runs.step_record import step_record
 from anew.training import validation as validation_module
 from anew.training.loop import TrainingLoop
 from anew.training.progress import ReplayProgress, StepProgress, TimeProgress
@@ -237,7 +238,7 @@ def test_the_log_replays_a_run(tmp_path: Path) -> None:
     TrainingLoop(run, RunFolder(tmp_path), events, checkpoint_seconds=1e9).run()
     events.close()
     again = trainer()
-    again.progress = ReplayProgress(progress_record(tmp_path / "events.jsonl"))
+    again.progress = ReplayProgress(step_record(tmp_path / "events.jsonl").progress)
     assert all(True for _ in again)
     for name, value in run.weights().items():
         assert torch.equal(value, again.weights()[name])
@@ -257,7 +258,7 @@ def test_a_decay_that_began_early_is_replayed_once(tmp_path: Path) -> None:
     assert loop.run() == "stopped_early"
     events.close()
     again = trainer(400)
-    again.progress = ReplayProgress(progress_record(tmp_path / "events.jsonl"))
+    again.progress = ReplayProgress(step_record(tmp_path / "events.jsonl").progress)
     loop = TrainingLoop(again, RunFolder(tmp_path), None, validation=worsening(again), checkpoint_seconds=1e9)
     assert loop.run() == "stopped_early" and again.step == run.step
     for name, value in run.weights().items():
@@ -384,7 +385,7 @@ def test_measuring_takes_a_tenth_of_a_training_by_the_clock(tmp_path: Path, monk
     TrainingLoop(run, RunFolder(tmp_path), events, [step], validation, checkpoint_seconds=1e9).run()
     events.close()
     assert 3 <= num_measured <= 4 and run.step > 40
-    assert validated_steps(tmp_path / "events.jsonl") == {step for step, _ in validation.history}
+    assert step_record(tmp_path / "events.jsonl").validated == {step for step, _ in validation.history}
 
 
 def test_a_replay_measures_after_the_steps_of_the_log(tmp_path: Path) -> None:

@@ -19,12 +19,18 @@ from anew.core.processes.world import World
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.data.formats.images.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
+from anew.planning.build import build_family
 from anew.planning.context import RunContext
 from anew.runs import events
-from anew.training.progress import TimeProgress
+from anew.runs.folder import RunFolder
+from anew.runs.step_record import step_record
+from anew.training.loop import TrainingLoop
+from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeProgress
+from anew.training.trainer import Trainer
 from anew.workflows import fit
 from reporters import Lines
 from samples import shapes, trained
+from toys import POINT, Points, Toy, ToyConfig
 
 BUDGET = 300.0
 
@@ -46,9 +52,39 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
     for name in ("alone", "both"):
         again = trained(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 1})
         assert digest(again.folder.path) == digest(tmp_path / name)
-        logs = [events.thread_record(tmp_path / run / events.NAME) for run in (name, f"{name}-again")]
+        logs = [step_record(tmp_path / run / events.NAME).threads for run in (name, f"{name}-again")]
         assert logs[0] == logs[1] and list(logs[0]) == [0]
     assert torch.get_num_threads() == threads.available_threads()
+
+
+class Heals(Points):
+    """Poisoned until step 5 was reached once."""
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Any:
+        batch = super().batch(step, phase, first, count, size)
+        self.poison = None if step == 5 else self.poison
+        return batch
+
+
+def test_a_replay_takes_the_steps_that_were_not_taken_back_at_their_rates(tmp_path: Path) -> None:
+    """It took those before a loss that was not finite, too, and all of them at the full learning rate."""
+
+    def trainer(progress: Progress, data: Any) -> Trainer:
+        family = build_family(Toy, POINT, ToyConfig(), 0, torch.device("cpu"))
+        return Trainer(family, data, progress, seed=3, batch_size=16, micro_batch=16, world=World())
+
+    log = events.Events(tmp_path / events.NAME)
+    run = trainer(StepProgress(20), Heals(poison=5))
+    TrainingLoop(run, RunFolder(tmp_path), log, checkpoint_seconds=1e9).run()
+    log.close()
+    record = step_record(tmp_path / events.NAME)
+    progress = ReplayProgress(record.progress)
+    again = trainer(progress, Points())
+    progress.before_step = fit._step_replay(record, again)
+    assert TrainingLoop(again, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run() == "finished"
+    assert again.step == run.step == 20
+    for name, value in run.weights().items():
+        assert torch.equal(value, again.weights()[name])
 
 
 def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
@@ -221,7 +257,7 @@ def test_a_training_that_was_made_longer_is_resumed_with_its_length() -> None:
         train_config=SimpleNamespace(train_seconds=0.0),
         world=SimpleNamespace(size=2, device=None),
     )
-    lengths = [fit._progress(job, 150.0, length, False) for length in (0.0, 260.0)]
+    lengths = [fit._progress(job, None, 150.0, length, False) for length in (0.0, 260.0)]
     assert [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)] == [180.0, 260.0]
 
 
@@ -235,6 +271,6 @@ def test_a_training_that_was_stopped_before_its_first_checkpoint_has_the_planned
         world=World(),
         context=RunContext(Lines(), time.monotonic() - BUDGET, World(), crowding=1.0),
     )
-    lengths = [fit._progress(job, 0.0, 0.0, is_divided_now) for is_divided_now in (True, False)]
+    lengths = [fit._progress(job, None, 0.0, 0.0, is_divided_now) for is_divided_now in (True, False)]
     seconds = [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)]
     assert seconds[0] <= 1.0 and seconds[1] == 28.0

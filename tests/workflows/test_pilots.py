@@ -23,8 +23,9 @@ from anew.planning import pilots as rules
 from anew.planning.choose import choose_families, contenders, train_config_of
 from anew.planning.context import RunContext
 from anew.planning.request import make_request
-from anew.runs.events import NAME, progress_record
+from anew.runs.events import NAME
 from anew.runs.record import Request
+from anew.runs.step_record import step_record
 from anew.workflows import open_data, pilots
 from anew.workflows.fit import calibrate_modality
 from anew.workflows.job import TrainingJob
@@ -85,7 +86,7 @@ def test_the_winner_goes_on_and_a_replay_needs_no_pilots(
     assert all(pilot.expected_error > 0.0 and pilot.auc_error > 0.0 for pilot in tried)
     assert all(0.0 < pilot.progress < 1.0 and pilot.items >= pilots.MIN_ITEMS for pilot in tried)
     assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["checkpoints", "report", "samples"]
-    assert tried[0].progress in progress_record(run / NAME)  # steps of the pilot are steps of the run
+    assert tried[0].progress in step_record(run / NAME).progress  # steps of the pilot are steps of the run
     # Samples of a pilot have the pixel values of the data, as those of a run have: half-clear pixels would decide else.
     assert len(matched) >= 2 and all(isinstance(modality.matching, PixelMatching) for modality in matched)
     sentence = rules.describe_pilots(tried)
@@ -120,7 +121,7 @@ def test_a_stop_within_the_pilots_loses_them_alone(
     assert (run / "pilots").exists() and json.loads((run / "config.json").read_text())["status"] == "begun"
     model = anew.resume(run)
     assert len(model.record.plan.pilots) == 2 and not (run / "pilots").exists()
-    steps = len(progress_record(run / NAME))
+    steps = len(step_record(run / NAME).progress)
     assert json.loads((run / "config.json").read_text())["status"] == "finished" and steps > 2
 
 

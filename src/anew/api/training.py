@@ -202,7 +202,7 @@ def _create(path: Path, own_file: Path | None) -> RunFolder:
     own_names = {OWN_FAMILY} if own_file is not None else set()
     if path.is_dir():
         for leftover in path.iterdir():
-            if leftover.name in {lock.NAME, *own_names} or files.is_temporary(leftover.name):
+            if leftover.name in {lock.NAME, lock.HOLDER, *own_names} or files.is_temporary(leftover.name):
                 leftover.unlink()
     return RunFolder.create(path)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, Union
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ Int32s: TypeAlias = NDArray[np.int32]
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
+T = TypeVar("T")
 Values: TypeAlias = Union["Tensor", Numbers]  # what a model takes or gives
 
 
@@ -34,3 +36,14 @@ def piece_bounds(starts: Ints, stops: Ints, longest: int) -> tuple[Ints, Ints]:
     numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)  # within a stretch
     firsts = starts[owners] + numbers * longest
     return firsts, np.minimum(firsts + longest, stops[owners])
+
+
+def spaced_indices(count: int, n: int) -> Ints:
+    """Indices of n of `count` entries, evenly spaced from the first to the last; of fewer, of all. What stands for data is read from
+    all over it: files, classes and lengths may follow each other."""
+    return np.unique(np.linspace(0, count - 1, max(min(n, count), 0)).round().astype(np.int64))
+
+
+def evenly_spaced(entries: Sequence[T], n: int) -> list[T]:
+    """n of the entries, from the first to the last; all of fewer."""
+    return [entries[index] for index in spaced_indices(len(entries), n).tolist()]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core import settings as configs
-from anew.core.arrays import Integers, Numbers
+from anew.core.arrays import Integers, Numbers, evenly_spaced
 from anew.core.data_record import DataRecord
 from anew.core.reading_time import ReadingTime
 from anew.core.specs import Batch, Spec
@@ -24,7 +24,6 @@ from anew.data.loading.signature_cache import SignatureCache
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
-from anew.data.sources.base import evenly_spaced
 from anew.data.sources.columns import ROLES, ColumnChoice
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split

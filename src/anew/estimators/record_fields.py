@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Doubles, Ints
+from anew.core.arrays import Doubles, Ints, evenly_spaced
 
 MARKS = (b",", b";", b"\t", b"|")  # what divides fields; of several that could, the one that makes most fields
 OBJECT_MARKS = (b",", b":")  # the same for JSON objects, whose keys are fields of their own
@@ -62,7 +62,7 @@ class FieldReader:
     def learn(cls, records: Sequence[Ints], spellings: Sequence[bytes]) -> FieldReader | None:
         """The reader of rows; None where records are not rows. records: ids of tokens, of which the first one begins a record; spellings:
         bytes of the V tokens."""
-        compared = _spread(records, COMPARED_RECORDS)
+        compared = evenly_spaced(records, COMPARED_RECORDS)
         readers = []
         for possible_roles in _possible_roles(compared, spellings):
             layouts = (cls._layout(compared, roles) for roles in possible_roles)
@@ -185,7 +185,8 @@ class FieldReader:
         """(W,) for each field, the earlier one whose beginning saves most bits of its beginning, in records held out."""
         width = len(self.parents)
         pairs = max(1, width * (width - 1) // 2)
-        leading = [self._leading(ids, self._cells(ids)) for ids in _padded(_spread(records, COMPARED_PAIRS // pairs))]
+        compared = evenly_spaced(records, COMPARED_PAIRS // pairs)
+        leading = [self._leading(ids, self._cells(ids)) for ids in _padded(compared)]
         codes = _prefix_codes(np.concatenate(leading, 1))
         parents = np.full(width, -1)
         varied = [field for field in range(width) if int(codes[0][:, field].max()) > 0]
@@ -240,12 +241,6 @@ def _roles(spellings: Sequence[bytes], marks: Collection[bytes]) -> Roles:
         roles[token] += BLANK * (spelling in (b" ", b'"')) + DIGIT * (len(spelling) == 1 and spelling.isdigit())
         roles[token] += ESCAPE * (spelling == b"\\" and marks == OBJECT_MARKS)
     return roles
-
-
-def _spread(records: Sequence[Ints], count: int) -> Sequence[Ints]:
-    """At most `count` records, evenly spread."""
-    step = -(-len(records) // max(1, count))
-    return records[:: max(1, step)]
 
 
 def _padded(records: Sequence[Ints]) -> Iterator[Ints]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import evenly_spaced
 from anew.functional.dates import date_format
 
 # The comma comes after the others, since it may be the decimal sign, and blanks last, since they also divide words
@@ -74,7 +75,7 @@ class KeyField:
 def find_key_fields(records: Sequence[str]) -> tuple[KeyField, ...]:
     """The key fields of a list, by the first delimiter that all of its records have: any column where records have equally many fields,
     else only the first one. Empty if whole records repeat, or are too few to tell."""
-    screened = list(_thinned(records, MAX_SCREENED))
+    screened = evenly_spaced(records, MAX_SCREENED)
     delimiter = next((mark for mark in DELIMITERS if screened and all(mark in record for record in screened)), None)
     if delimiter is None:
         return ()
@@ -108,7 +109,7 @@ def are_used_up(values: Sequence[str]) -> bool:
 def _may_be_keys(values: Sequence[str | None]) -> bool:
     """Whether some values of a field could be keys, and are no dates, times or amounts."""
     texts = [(value or "").strip(' "') for value in values]
-    return hardly_repeat(values) and not _are_amounts(texts) and not _are_dates(_thinned(texts, MAX_DATES))
+    return hardly_repeat(values) and not _are_amounts(texts) and not _are_dates(evenly_spaced(texts, MAX_DATES))
 
 
 def _are_amounts(texts: Sequence[str]) -> bool:
@@ -162,11 +163,6 @@ def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
     digits = [value[len(prefix) : len(value) - len(suffix)].strip() for value in values]
     are_numbers = all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in digits)
     return np.unique(np.array([int(text) for text in digits] if are_numbers else [], dtype=np.int64))
-
-
-def _thinned(records: Sequence[str], most: int) -> Sequence[str]:
-    """Records from everywhere in a list. most: the number of them, at most."""
-    return records[:: max(1, -(-len(records) // most))]
 
 
 def _common_beginning(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Plan, Request
+from anew.runs.step_record import StepRecord, step_record
 
 if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
@@ -118,6 +119,11 @@ def _without_owner(setting: str) -> str:
     return setting.rpartition(".")[2]
 
 
+def replayed_steps(run: str | Path) -> StepRecord:
+    """The steps that a run logged. RunError if one is missing."""
+    return step_record(replayed_run(run).path / events_file.NAME)
+
+
 def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan, FamilyConfig]:
     """The plan of a run, with as many steps as it logged and without a time limit, and the Config of its family.
 
@@ -128,7 +134,7 @@ def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan
     record = folder.record()
     if record.spec != spec:
         raise RunError(f"the plan of {str(folder.path)!r} was made for other data; give the data of that run")
-    steps = len(events_file.progress_record(folder.path / events_file.NAME))
+    steps = len(replayed_steps(run).progress)
     plan = dataclasses.replace(record.plan, steps=steps, budget_s=None, train_s=None, evaluate_s=None)
     with restoring(folder.path / CONFIG):
         return plan, cfg.from_json(config_class, record.family.config)

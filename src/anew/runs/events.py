@@ -1,4 +1,4 @@
-"""events.jsonl, to which each event of a run is appended as a line. Its record of progress can replay a budgeted run."""
+"""events.jsonl, to which each event of a run is appended as a line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import json
 import math
 import os
 import time
-from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import BinaryIO, Literal, TypeAlias, TypedDict, get_args
@@ -29,6 +28,7 @@ SPREAD = 2**26  # bytes of a log that are read to show its course: 256 MB took 6
 LAST_LINES = 100_000  # the last step is searched among so many lines: only a few samples and warnings come after it
 FIRST_LINES = 1_000  # the first start is searched among so many lines: only a few events come before it
 PIECE = 2**20  # bytes of each of the evenly spaced pieces of a long log
+NON_FINITE = b'"non_finite"'  # what the lines of such events hold, so that others need not be parsed
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 # Events of what was read or done outside of steps, as often as there was time; a replay repeats it as often
 BatchesEvent = Literal["closed_form", "latents", "calibration", "documents", "drawing", "samples"]
@@ -42,6 +42,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "kept": ("step",),
     "kept_previous": ("step",),
     "start": ("step", "processes", "hosts"),
+    "non_finite": ("step", "back_to"),
 }
 
 
@@ -140,16 +141,29 @@ def steps_of(run: Path) -> Iterator[Event]:
 
 
 def spread(path: Path, max_bytes: int = SPREAD) -> Iterator[Event]:
-    """Events that show the course of a log: all of them, or of a log longer than `max_bytes` those in evenly spaced pieces."""
+    """Events that show the course of a log: all of them, or of a log longer than `max_bytes` those in evenly spaced pieces. Those of
+    steps that were taken back after a loss that was not finite are left out."""
     if not path.exists() and not path.is_symlink():
         return
+    size = path.stat().st_size  # it may grow meanwhile
+    marked = (parse(line) for line in _spread_lines(path, size, max_bytes) if NON_FINITE in line)
+    back_to = [event["back_to"] for event in marked if event is not None and event["event"] == "non_finite"]
+    for line in _spread_lines(path, size, max_bytes):
+        event = parse(line)
+        if event is not None and event["event"] == "non_finite":
+            del back_to[0]
+        elif event is not None and event.get("step", 0) <= min(back_to, default=math.inf):
+            yield event
+
+
+def _spread_lines(path: Path, size: int, max_bytes: int) -> Iterator[bytes]:
+    """The lines of the first `size` bytes of a log or, where they are more than `max_bytes`, of evenly spaced pieces of it."""
     with files.open_checked(path, BYTES) as file:
-        size = file.seek(0, os.SEEK_END)
         if size > max_bytes:
-            lines = (line for piece in pieces(file, 0, size, max_bytes) for line in piece.split(b"\n")[:-1])
-            yield from (event for line in lines if (event := parse(line)) is not None)
-            return
-    yield from read(path)
+            for piece in pieces(file, 0, size, max_bytes):
+                yield from piece.split(b"\n")[:-1]
+        else:
+            yield from (line for line in _raw_lines(file, size) if line is not None)
 
 
 def pieces(file: BinaryIO, start: int, stop: int, max_bytes: int) -> Iterator[bytes]:
@@ -229,7 +243,8 @@ def recent_losses(run: Path) -> dict[str, float]:
     """The losses by name, as means of the last RATE_STEPS steps: those of one batch are noisy. Of the training that is sampled from."""
     if previous := _kept_previous(run):
         return losses(previous)
-    recent = [losses(step) for step in itertools.islice(_latest(run / NAME, ("step",), LAST_LINES), RATE_STEPS)]
+    latest = itertools.islice(_latest(run / NAME, ("step", "non_finite"), LAST_LINES), RATE_STEPS)
+    recent = [losses(step) for step in itertools.takewhile(lambda event: event["event"] == "step", latest)]
     names = recent[0] if recent else {}
     return {name: fmean(step[name] for step in recent if name in step) for name in names}
 
@@ -239,12 +254,17 @@ def _lines(path: Path) -> Iterator[Event | None]:
     if not path.exists() and not path.is_symlink():
         return
     with files.open_checked(path, BYTES) as file:
-        is_rest = False  # whether the piece continues a line that is longer than any event
-        while piece := file.readline(LINE):
-            is_cut = len(piece) == LINE and not piece.endswith(b"\n")
-            if not is_rest and (is_cut or piece.strip()):
-                yield None if is_cut else parse(piece)
-            is_rest = is_cut
+        yield from (None if line is None else parse(line) for line in _raw_lines(file, BYTES))
+
+
+def _raw_lines(file: BinaryIO, stop: int) -> Iterator[bytes | None]:
+    """The lines of a file that begin before `stop` and are not empty; None for one that is longer than any event."""
+    is_rest = False  # whether the piece continues such a line
+    while file.tell() < stop and (piece := file.readline(LINE)):
+        is_cut = len(piece) == LINE and not piece.endswith(b"\n")
+        if not is_rest and (is_cut or piece.strip()):
+            yield None if is_cut else piece
+        is_rest = is_cut
 
 
 def _is_whole(path: Path) -> bool:
@@ -270,7 +290,7 @@ def parse(line: bytes) -> Event | None:
 def _fits(name: str, value: object) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
-    if name in ("step", "examples", "threads", "batches", "processes", "hosts"):
+    if name in ("step", "examples", "threads", "batches", "processes", "hosts", "back_to"):
         least = name in ("threads", "processes", "hosts")
         return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63
     if value is None:
@@ -289,7 +309,7 @@ def _is_finite(value: float) -> bool:
 
 def truncate(path: Path, step: int) -> int:
     """Remove events after `step`: a resumed run takes those steps again, so their warnings and measurements no longer apply.
-    Events without a step stay.
+    Events without a step stay, and so does a return to an earlier step, if training went on from there up to `step`.
 
     Returns:
         How many damaged lines were left out, not counting one that a kill cut short.
@@ -301,36 +321,12 @@ def truncate(path: Path, step: int) -> int:
         for event in _lines(path):
             if event is None:
                 bad += 1
-            elif event.get("step", step) <= step:
+            elif event.get("step", step) <= step or (event["event"] == "non_finite" and event["back_to"] < step):
                 yield json.dumps(event).encode() + b"\n"
 
     cut = path.exists() and not _is_whole(path)
     files.write_parts(path, lines_before())
     return bad - min(bad, cut)
-
-
-def progress_record(path: Path) -> Sequence[float]:
-    """Progress by step, 0-based. Raises RunError if a step is missing, since the run could not be replayed."""
-    record = array("d")  # compact, since a long training has millions of steps
-    for event in read(path):
-        if event["event"] != "step":
-            continue
-        place = event["step"] - 1
-        if not 0 <= place <= len(record):
-            missing = len(record) + 1 if place > 0 else 1
-            raise RunError(f"{str(path)!r} has no record of step {missing:,}; restore it or give another run")
-        record[place : place + 1] = array("d", [float(event["progress"])])
-    return record
-
-
-def thread_record(path: Path) -> dict[int, int]:
-    """Number of CPU threads by the step, 0-based, from which on it held."""
-    return {e["step"] - 1: e["threads"] for e in read(path) if e["event"] == "threads" and e["step"] > 0}
-
-
-def validated_steps(path: Path) -> set[int]:
-    """The steps after which the validation loss was measured."""
-    return {event["step"] for event in read(path) if event["event"] == "validation"}
 
 
 def batches_record(path: Path, event: BatchesEvent) -> int | None:

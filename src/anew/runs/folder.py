@@ -342,7 +342,7 @@ class RunFolder:
 
 def remove_begun(folder: RunFolder, with_folder: bool) -> None:
     """Remove the files of a request that could not be begun, and nothing else."""
-    for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME):
+    for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME, lock.HOLDER):
         with contextlib.suppress(OSError):  # Windows keeps files that are open
             (folder.path / name).unlink(missing_ok=True)
     if with_folder:

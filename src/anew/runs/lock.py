@@ -23,6 +23,8 @@ from anew.core.processes.launcher import is_first_process
 from anew.errors import InUseError, RunError
 
 NAME = ".lock"
+# The file that says who holds the lock. Windows lets nobody read or write a locked file, so it is another one there.
+HOLDER = NAME if fcntl is not None else ".lock-holder"
 BYTES = 4096  # most bytes of the file, which holds three short values; a stranger's may be of any size
 # How long the lock is waited for: another process may hold it for an instant, to learn who does (`is_held`); chosen
 WAIT_SECONDS = 0.2
@@ -52,7 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     path = folder / NAME
     files.check_regular(path, missing_ok=True)
-    holder = _holder(path)  # read first, because older releases of filelock empty the file when they try
+    holder = _holder(folder)  # read first, because older releases of filelock empty the file when they try
     lock = FileLock(path, timeout=WAIT_SECONDS)
     try:
         lock.acquire()
@@ -62,18 +64,20 @@ def locked(folder: Path) -> Iterator[None]:
         raise RunError(f"cannot lock {str(folder)!r} ({files.clause(error)}); copy the run to another disk") from None
     try:
         with contextlib.suppress(OSError):  # the content only helps messages; the lock works without it
-            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
+            (folder / HOLDER).write_text(
+                json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
+            )
         yield
     finally:
         with contextlib.suppress(OSError):  # as above
             # Not removed: a process that has opened it meanwhile would lock a file that others do not see
-            path.write_text("")
+            (folder / HOLDER).write_text("")
         lock.release()
 
 
 def was_left(folder: Path) -> bool:
     """Whether the file of a run's lock names a process: one that holds the lock, or was killed while it did."""
-    return _read_holder(folder / NAME) is not None
+    return _read_holder(folder) is not None
 
 
 def is_held(folder: Path) -> bool:
@@ -82,7 +86,7 @@ def is_held(folder: Path) -> bool:
     Takes no lock where the file names this machine, so it never stops a training that is about to begin here. If it names another
     one, the system is asked: a container whose process was killed comes back under another name, and nobody writes then.
     """
-    holder = _read_holder(folder / NAME)
+    holder = _read_holder(folder)
     if holder is None:
         return False
     if holder.host != socket.gethostname():
@@ -96,9 +100,9 @@ def is_held(folder: Path) -> bool:
 
 def holder_elsewhere(folder: Path) -> str | None:
     """Who holds the lock of a run, if that is a process of another machine; see `is_held`."""
-    holder = _read_holder(folder / NAME)
+    holder = _read_holder(folder)
     is_elsewhere = holder is not None and holder.host != socket.gethostname()
-    return _holder(folder / NAME) if is_elsewhere and is_held(folder) else None
+    return _holder(folder) if is_elsewhere and is_held(folder) else None
 
 
 def _is_unlocked(path: Path) -> bool:
@@ -114,9 +118,9 @@ def _is_unlocked(path: Path) -> bool:
     return True
 
 
-def _holder(path: Path) -> str:
-    """Who holds the lock since when, if the file says so."""
-    holder = _read_holder(path)
+def _holder(folder: Path) -> str:
+    """Who holds the lock of a run since when, if its file says so."""
+    holder = _read_holder(folder)
     if holder is None:
         return "another process"
     try:
@@ -126,10 +130,10 @@ def _holder(path: Path) -> str:
     return f"process {holder.pid} on {holder.host[:60]!r} since {since}"
 
 
-def _read_holder(path: Path) -> _Holder | None:
-    """What the file of a lock says; None if it is missing or damaged."""
+def _read_holder(folder: Path) -> _Holder | None:
+    """What the file of a run's lock says; None if it is missing or damaged."""
     try:
-        match files.read_json(path, BYTES):
+        match files.read_json(folder / HOLDER, BYTES):
             case {"pid": int(pid), "host": str(host), "since": int() | float() as since}:
                 return _Holder(pid, host, float(since))
     except (RunError, OverflowError, OSError):

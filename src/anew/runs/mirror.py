@@ -44,7 +44,7 @@ SENDING = ".sending"  # the folder next to the local copy that holds files while
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
 # How often sending is tried while files change: a training changes one of them now and then; chosen
 SEND_TRIES = 20
-NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of files that stay on this machine
+NOT_KEPT = re.compile(r"(\.lock|\.lock-holder|\..*\.tmp)")  # names of files that stay on this machine
 
 
 class ConflictingWrite(RunError):
@@ -76,7 +76,7 @@ def notes_of(folder: Path) -> list[str]:
     if holder is not None:
         notes.append(
             f"the copy of {mirror.address!r} on this machine is used as it is, since {holder} writes it; if that process is "
-            f"gone, remove {str(folder / lock.NAME)!r}"
+            f"gone, remove {str(folder / lock.HOLDER)!r}"
         )
     state = mirror.state()
     if state is not None and state.set_aside is not None:
@@ -153,7 +153,8 @@ class Mirror:
 
     def set_aside(self) -> Path:
         """Give the folder another name, under which it is an ordinary run, and return that."""
-        (self.folder / lock.NAME).unlink(missing_ok=True)
+        for name in {lock.NAME, lock.HOLDER}:
+            (self.folder / name).unlink(missing_ok=True)
         stem = f"{self.folder.name}-kept-{time.strftime('%Y-%m-%dT%H-%M-%S')}"
         names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
         place = next(path for path in map(self.folder.with_name, names) if not path.exists())

@@ -34,7 +34,8 @@ from anew.server.item_tasks import FinishedSamples, ItemRequest, ItemTask
 from anew.server.items import all_samples, check_size, class_of, item_request, sample_events, size_of, tasks_of
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
-from anew.server.service import Json, Service
+from anew.server.server_sent_events import Json
+from anew.server.service import Service
 from anew.server.worker import Channel
 
 TAG = "Images"

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from anew.errors import AnewError, RunError
-from anew.families.base import NOT_FINITE
 from anew.server.catalog import Catalog, CatalogEntry
-from anew.server.faults import ApiError, bad_request
+from anew.server.faults import ApiError
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
+from anew.server.server_sent_events import ClientGoneError, Json, event_stream
 from anew.server.worker import Task
 
 DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it
-Json = Mapping[str, object]
 AnswerT = TypeVar("AnswerT")
-
-
-class ClientGoneError(Exception):
-    """The client has disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +98,3 @@ class Service:
                     yield value
 
         return event_stream(values(), "data: [DONE]\n\n" if ends_with_done else "")
-
-
-def event_stream(values: AsyncGenerator[Json, None], last: str = "") -> Response:
-    """A response of server-sent events, where an error is the last value. last: what follows it."""
-
-    async def events() -> AsyncIterator[bytes]:
-        try:
-            async with aclosing(values):
-                async for value in values:
-                    yield _event(value)
-        except ApiError as error:
-            yield _event(error.body())
-        except AnewError as error:
-            yield _event(bad_request(str(error)).body())
-        except ClientGoneError:
-            return
-        if last:
-            yield last.encode()
-
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-
-def _event(value: Json) -> bytes:
-    """An event, named by the "type" of its value. RunError for one with NaN or an infinite number, of which JSON has none."""
-    name = f"event: {value['type']}\n" if "type" in value else ""
-    try:
-        data = json.dumps(value, allow_nan=False, ensure_ascii=False)
-    except ValueError:
-        raise RunError(NOT_FINITE) from None
-    return f"{name}data: {data}\n\n".encode(errors="replace")

@@ -25,7 +25,8 @@ from anew.server.items import class_of
 from anew.server.limits import MAX_SCORED_CHARACTERS
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
-from anew.server.service import Json, Service
+from anew.server.server_sent_events import Json
+from anew.server.service import Service
 from anew.server.worker import Channel, Task
 
 TAG = "Text"

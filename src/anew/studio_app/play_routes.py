@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from torch import Tensor
 
 from anew.core.arrays import Numbers
+from anew.core.settings import MAX_INT
 from anew.core.specs import Condition
 from anew.errors import ConfigError
 from anew.sampling.model import Model
@@ -54,18 +55,21 @@ NumSamples = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 
 
 class SampleBody(SampleOptionsBody):
-    """samples, index: A sample of which to keep a part. mask: Base64 of one bit per pixel, 1 where it is kept. stretch: Instead of a
-    mask, the stretch of time to fill in, as shares of the length. suffix: End of a program."""
+    """first_index: Index of the first sample of the seed. samples, index: A sample of which to keep a part. mask: Base64 of one bit per
+    pixel, 1 where it is kept. stretch: Instead of a mask, the stretch of time to fill in, as shares of the length. suffix: End of a
+    program. stop: Text before which new text ends."""
 
     n: NumSamples = 9
+    first_index: Annotated[int, Strict(), Field(ge=0, le=MAX_INT - MAX_ROWS)] = 0
     samples: ShortText | None = None
     index: Annotated[int, Strict(), Field(ge=0)] = 0
     mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None  # of 1024 x 1024 pixels: 174,764
     stretch: tuple[Share, Share] | None = None
     suffix: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
+    stop: ShortText | None = None
 
     def options(self, n: int) -> SampleOptions:
-        return dataclasses.replace(super().options(n), suffix=self.suffix)
+        return dataclasses.replace(super().options(n), first_index=self.first_index, suffix=self.suffix, stop=self.stop)
 
 
 class TokensBody(SampleOptionsBody):

@@ -34,7 +34,7 @@ def event(report: RaceReport) -> dict[str, object]:
 
 
 def main(seconds: str, seed: str) -> int:
-    """Print the cloud, then one line for each report."""
+    """Print the cloud, then one line for each report, and the end."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     use_threads()
@@ -47,6 +47,7 @@ def main(seconds: str, seed: str) -> int:
     )
     for report in race(float(seconds), int(seed)):
         print(json.dumps(event(report), allow_nan=False), flush=True)
+    print(json.dumps({"end": True}), flush=True)
     return 0
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import FastAPI
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from anew.core.programs import own_command
 from anew.server.bodies import parse
 from anew.server.guard import json_body
+from anew.server.server_sent_events import Json, event_stream
+from anew.studio_app.child_events import child_events
 from anew.studio_app.job_routes import LIMITS, Seed, StudioBody
 
-# Of a race, which takes one core; and bytes of a line of its report, which holds images; chosen.
-MAX_SECONDS, MAX_LINE = 600.0, 4 * 2**20
+MAX_SECONDS = 600.0  # of a race, which takes one core; chosen
 ONE_RACE = asyncio.Semaphore(1)  # at a time: two would share the cores, and show no family as it is
 
 
@@ -35,27 +35,15 @@ def add_race(app: FastAPI) -> None:
     @app.post("/api/race")
     async def race(request: Request) -> Response:
         body = parse(RaceBody, await json_body(request, LIMITS))
-        return StreamingResponse(_lines(body), media_type="text/event-stream")
+        return event_stream(_race_events(request, body))
 
 
-async def _lines(body: RaceBody) -> AsyncIterator[str]:
-    """Lines of the process as server-sent events. The process is killed when the page disconnects."""
+async def _race_events(request: Request, body: RaceBody) -> AsyncGenerator[Json, None]:
+    """The events of a race, after one that says that it waits for another."""
     if ONE_RACE.locked():
-        yield f"data: {json.dumps({'waiting': True})}\n\n"
-    async with ONE_RACE:
-        process = await asyncio.create_subprocess_exec(
-            *own_command("anew.studio_app.race_process", str(body.seconds), str(body.seed)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            limit=MAX_LINE,
-        )
-        try:
-            assert process.stdout is not None
-            async for line in process.stdout:
-                yield f"data: {line.decode().strip()}\n\n"
-            failed = await process.wait() != 0
-            message = {"error": {"message": "training failed; the terminal in which the Studio runs says why"}}
-            yield f"data: {json.dumps(message if failed else {'end': True})}\n\n"
-        finally:
-            if process.returncode is None:
-                process.kill()
+        yield {"waiting": True}
+    failure = "training failed; the terminal in which the Studio runs says why"
+    events = child_events(request, "anew.studio_app.race_process", [str(body.seconds), str(body.seed)], failure=failure)
+    async with ONE_RACE, contextlib.aclosing(events):
+        async for event in events:
+            yield event

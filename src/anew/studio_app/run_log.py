@@ -154,9 +154,9 @@ class RunLog:
             self.kept_step = event["step"]
         elif event["event"] == "warning":
             self._add_warning(event["step"], event["text"])
-        elif event["event"] == "non_finite" and isinstance(event.get("back_to"), int):
+        elif event["event"] == "non_finite":
             back_to = event["back_to"]
-            self._add_warning(event.get("step", 0), f"the loss was not finite; went back to step {back_to:,}")
+            self._add_warning(event["step"], f"the loss was not finite; went back to step {back_to:,}")
             for curve in (*self.curves.values(), self.seconds):
                 curve.drop_after(back_to)
 

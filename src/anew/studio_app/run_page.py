@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -81,8 +82,9 @@ def _trainings(run: Path) -> list[tuple[str, Path]]:
     """(title, folder) of the training runs in a run: its own, that of its codec, and its pilots."""
     trainings = [("", run), ("codec", run / "codec")]
     pilots = run / "pilots"
-    if pilots.is_dir() and not pilots.is_symlink():
-        trainings += [(f"trying {path.name}", path) for path in sorted(pilots.iterdir()) if not path.is_symlink()]
+    with contextlib.suppress(OSError):  # there are none, or a training has just removed them
+        folders = [] if pilots.is_symlink() else sorted(pilots.iterdir())
+        trainings += [(f"trying {path.name}", path) for path in folders if not path.is_symlink()]
     return trainings
 
 

@@ -26,8 +26,6 @@ from anew.studio_app.jobs import Job
 # "stopped": its process ended unobserved; "failed": its command ended with an error
 State = Literal["queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"]
 MAX_LINES = 300  # of the log, read from its end: a list of many runs must not read whole logs
-# Of a command that was asked to stop; the last one before it could handle the signal.
-STOPPED_EXITS = (DONE, STOPPED, -signal.SIGTERM)
 NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
 MISSING_WEIGHTS = (
     f"Its weights ({WEIGHTS}) are missing. If the folder was copied, copy it once more, with all its files."
@@ -122,7 +120,7 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
     if record.status == "finished":
         if not has_weights(run):
             return RunState("damaged", MISSING_WEIGHTS)
-        if job is not None and _has_failed(job) and not _has_written(job, run):
+        if job is not None and has_failed(job) and not _has_written(job, run):
             return RunState("finished", "Finished. The last command on it failed, and changed nothing.", failed=True)
         return RunState("finished", "Finished.")
     return _unfinished_state(run, record, job)
@@ -131,13 +129,22 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
 def has_weights(run: Path) -> bool:
     """Whether a run has weights, if only those of a checkpoint."""
     checkpoints = run / "checkpoints"
-    has_checkpoint = checkpoints.is_dir() and any(path.name.startswith("step-") for path in checkpoints.iterdir())
+    try:
+        has_checkpoint = any(path.name.startswith("step-") for path in checkpoints.iterdir())
+    except OSError:  # there is none, or a training has just removed it
+        has_checkpoint = False
     return weights_path(run).is_file() or has_checkpoint
 
 
-def _has_failed(job: Job) -> bool:
-    """Whether a job ended with an error."""
-    return job.exit is not None and job.exit not in STOPPED_EXITS
+def has_failed(job: Job) -> bool:
+    """Whether a job ended with an error, not because it was done or asked to stop."""
+    return job.exit is not None and job.exit not in (DONE, STOPPED) and not was_ended_at_once(job.exit)
+
+
+def was_ended_at_once(code: int | None, system: str = os.name) -> bool:
+    """Whether a command with this exit code was asked to stop, and could not save: it had just begun, or it ran on Windows, which ends
+    a process without asking it."""
+    return code == -signal.SIGTERM or (system == "nt" and code == signal.SIGTERM)
 
 
 def _has_written(job: Job, run: Path) -> bool:
@@ -157,7 +164,7 @@ def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> 
             "stopped",
             "Its process ended, and the disk is full. Free some space, then resume it from its last checkpoint.",
         )
-    if job is not None and code is not None and _has_failed(job):
+    if job is not None and code is not None and has_failed(job):
         ending = f"It ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
         return RunState(
             "failed",
@@ -167,6 +174,8 @@ def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> 
     was_killed = code is None and lock.was_left(run)
     if was_killed:
         return RunState("stopped", "Its process ended unexpectedly. Resume continues from the last checkpoint.")
+    if was_ended_at_once(code):
+        return RunState("paused", "Stopped. Resume continues from the last checkpoint.")
     if record.status == "trained":
         return RunState("paused", "Trained, but not measured yet. Resume measures it.")
     return RunState("paused", "Stopped and saved. Resume continues from there.")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
 from anew.runs import film, lock
 from anew.runs.weights import weights_path
-from anew.sampling.conditioning import condition_from_prompt
+from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.drawing import recordable
 from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
@@ -40,6 +41,9 @@ from anew.studio_app.faults import full_disk
 from anew.studio_app.item_views import data_url, item_views
 from anew.studio_app.loaded_models import LoadedModel
 from anew.workflows.evaluate import evaluation_inputs
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would slow the page down
 CUTOFFS = ("temperature", "top_k", "top_p", "min_p")  # settings that change the distribution of a token
@@ -178,6 +182,8 @@ class SampleOptions:
     prompt: str | None
     settings: Mapping[str, str]
     suffix: str | None = None
+    stop: str | None = None
+    first_index: int = 0
 
 
 def sampling_events(
@@ -192,13 +198,12 @@ def sampling_events(
         if condition is not None:
             raise ConfigError("filling in takes no prompt; leave `prompt` and `suffix` out")
         condition = condition_from_mask(model, kept(model))
-    sampling = model.sampling_config(options.settings)
-    request = model.request(options.n, options.seed, label=options.label, condition=condition, sampling=sampling)
+    sampling, stop = model.sampling_config(options.settings), check_stop(model.modality, options.stop)
+    first_index = options.first_index
+    request = model.request(
+        options.n, options.seed, label=options.label, condition=condition, sampling=sampling, first_index=first_index
+    )
     labels = model.label_names(request.labels, options.n)
-    label, is_given = model.class_name(options.label), kept is not None
-    texts = (options.prompt, options.suffix)
-    origin = Origin(*model.identity, options.seed, 0, (0, options.n), label, *texts, is_given=is_given)
-    origin = recordable(origin, model, sampling)
     shown_at, last, count = 0.0, None, 0
     for count, draft in enumerate(model.family.sample(request, options.seed), 1):
         last = draft
@@ -211,18 +216,29 @@ def sampling_events(
             }
             shown_at = time.monotonic()
     assert last is not None
-    samples = _samples(model, last, request, labels)
-    samples.origins = [replace(origin, index=index) for index in range(len(samples))]
+    samples = _samples(model, last, request, labels, stop)
+    samples.origins = _origins(model, options, sampling, is_given=kept is not None)
     yield {
         "items": item_views(samples),
         "samples": task.loaded.keep(samples, last.cpu()),
         "drafts": count,
-        "notes": [*_notes(samples), *_cut_off(model, last, count)],
+        "notes": [*_notes(samples), *([] if stop else _cut_off(model, last, count))],
     }
 
 
-def _samples(model: Model, x: Tensor, request: SampleRequest, labels: Sequence[str | None]) -> Samples:
-    return Samples(model.decode_items(x.cpu(), request), labels, model.item_modality)
+def _samples(
+    model: Model, x: Tensor, request: SampleRequest, labels: Sequence[str | None], stop: str | None = None
+) -> Samples:
+    return Samples(model.decode_items(x.cpu(), request, stop), labels, model.item_modality)
+
+
+def _origins(model: Model, options: SampleOptions, sampling: DataclassInstance, *, is_given: bool) -> list[Origin]:
+    """The origin of each sample. is_given: whether they are filled in from one that no comment can hold."""
+    batch, label = (options.first_index, options.n), model.class_name(options.label)
+    texts = (options.prompt, options.suffix, options.stop)
+    origin = Origin(*model.identity, options.seed, options.first_index, batch, label, *texts, is_given=is_given)
+    origin = recordable(origin, model, sampling)
+    return [replace(origin, index=options.first_index + i) for i in range(options.n)]
 
 
 def _notes(samples: Samples) -> list[str]:

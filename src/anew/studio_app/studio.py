@@ -201,7 +201,7 @@ class Studio:
 
     def _comparison(self, job: Job) -> dict[str, object]:
         has_page = (self.folder.root / job.run / PAGES[job.verb]).is_file()
-        was_stopped = job.exit in run_summary.STOPPED_EXITS
+        was_stopped = job.exit is not None and not run_summary.has_failed(job)
         unfinished = {"ended": "stopped" if was_stopped else "failed", "queued": "queued"}.get(job.state, "measuring")
         state = "finished" if has_page and not job.is_alive else unfinished
         name = Path(job.run).name

@@ -20,7 +20,7 @@ from anew.runs.paths import CONFIG
 SECONDS_BETWEEN_CHECKS = 0.5
 # Between signs of life to pages: browsers and proxies close silent connections after 30 to 60 seconds.
 HEARTBEAT_SECONDS = 15.0
-WATCHED = (CONFIG, events.NAME, lock.NAME, "samples", "film", "report", f"codec/{events.NAME}", "pilots")
+WATCHED = (CONFIG, events.NAME, lock.HOLDER, "samples", "film", "report", f"codec/{events.NAME}", "pilots")
 Signature = tuple[object, ...]
 
 

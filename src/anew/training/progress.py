@@ -135,14 +135,16 @@ class ReplayProgress(Progress):
 
     Args:
         record: Progress of each step, beginning with step 0.
+
+    Attributes:
         before_step: Called with the number of each step before it is taken.
     """
 
     has_early_decay = True
 
-    def __init__(self, record: Sequence[float], before_step: Callable[[int], None] = lambda step: None) -> None:
+    def __init__(self, record: Sequence[float]) -> None:
         self.record = record
-        self.before_step = before_step
+        self.before_step: Callable[[int], None] = lambda step: None
 
     def at(self, step: int) -> float | None:
         self.before_step(step)

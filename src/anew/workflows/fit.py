@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -29,11 +28,12 @@ from anew.planning.budget import (
     saving_slice,
     time_to_train,
 )
-from anew.planning.replay import replayed_run
+from anew.planning.replay import replayed_run, replayed_steps
 from anew.runs import events as events_file
 from anew.runs.events import BatchesEvent, Events
 from anew.runs.shards import stored_tensors
 from anew.runs.state import Checkpoint
+from anew.runs.step_record import StepRecord
 from anew.runs.weights import write_weights
 from anew.sampling.generator import Generator
 from anew.training.loop import Listener, TrainingEnd, TrainingLoop
@@ -98,7 +98,8 @@ def fit(
     spent = 0.0 if checkpoint is None else float(checkpoint["meta"].get("spent", 0.0))
     length = 0.0 if checkpoint is None else checkpoint["meta"].get("length") or 0.0
     is_divided_now = job.plan.budget_s is not None and spent == 0.0 and not is_resumed
-    progress = _progress(job, spent, length, is_divided_now)
+    replayed = None if job.request.plan_from is None else replayed_steps(job.request.plan_from)
+    progress = _progress(job, replayed, spent, length, is_divided_now)
     trainer = Trainer(
         job.family,
         job.data,
@@ -110,7 +111,10 @@ def fit(
         shard="fsdp" in (job.plan.parallel, job.train_config.parallel),
         scratch=job.folder.path,
     )
-    validation = _validation(job, trainer) if _uses_validation(job) else None
+    if replayed is not None and isinstance(progress, ReplayProgress):
+        progress.before_step = _step_replay(replayed, trainer)
+    measured = None if replayed is None else replayed.validated
+    validation = Validation(trainer, job.validation_batches, measured) if _uses_validation(job) else None
     if checkpoint is not None:
         with restoring(job.folder.checkpoints):
             trainer.load_state_dict(checkpoint)
@@ -132,18 +136,20 @@ def _use_planned_threads(job: TrainingJob) -> None:
         use_threads(min(job.plan.threads, available_threads()))
 
 
-def _progress(job: TrainingJob, spent: float, length: float, is_divided_now: bool) -> Progress:
+def _progress(
+    job: TrainingJob, replayed: StepRecord | None, spent: float, length: float, is_divided_now: bool
+) -> Progress:
     """The progress of the training.
 
     Args:
+        replayed: The steps of the run that is replayed, if one is.
         spent: Seconds of it that earlier processes took.
         length: Seconds of the whole training, if an earlier process made it longer; else 0.
         is_divided_now: Whether the training has what is left of the budget now, not what was planned.
     """
     plan = job.plan
-    if job.request.plan_from is not None:
-        log = replayed_run(job.request.plan_from).path / events_file.NAME
-        return ReplayProgress(events_file.progress_record(log)[: plan.steps], _thread_replay(log))
+    if replayed is not None:
+        return ReplayProgress(replayed.progress[: plan.steps])
     if plan.steps is not None:
         return StepProgress(plan.steps)
     on_step_time = _thread_tuner(job)
@@ -157,15 +163,17 @@ def _progress(job: TrainingJob, spent: float, length: float, is_divided_now: boo
     return TimeProgress(max(seconds, length), spent, on_step_time=on_step_time)
 
 
-def _thread_replay(log: Path) -> Callable[[int], None]:
-    """A callback that sets, before each step, the number of threads in the log, or as many as there are here."""
-    threads = events_file.thread_record(log)
+def _step_replay(replayed: StepRecord, trainer: Trainer) -> Callable[[int], None]:
+    """A callback that sets, before each step, what held for it: the number of threads, or as many as there are here, and the
+    learning rate after a loss that was not finite."""
 
-    def use(step: int) -> None:
-        if step in threads:
-            use_threads(min(threads[step], available_threads()))
+    def prepare_step(step: int) -> None:
+        if step in replayed.threads:
+            use_threads(min(replayed.threads[step], available_threads()))
+        if step in replayed.restores:
+            trainer.lr_scale, trainer.overcome_at = replayed.restores[step]
 
-    return use
+    return prepare_step
 
 
 def _thread_tuner(job: TrainingJob) -> Callable[[float], None]:
@@ -182,12 +190,6 @@ def _uses_validation(job: TrainingJob) -> bool:
     """Whether the loss on validation data may choose the weights and begin the decay early."""
     repeats_data = job.plan.epochs is None or job.plan.epochs > MAX_EPOCHS_UNWATCHED
     return job.train_config.validation and repeats_data and _can_validate(job)
-
-
-def _validation(job: TrainingJob, trainer: Trainer) -> Validation:
-    replayed = job.request.plan_from
-    steps = None if replayed is None else events_file.validated_steps(replayed_run(replayed).path / events_file.NAME)
-    return Validation(trainer, job.validation_batches, replayed_steps=steps)
 
 
 def _can_validate(job: TrainingJob) -> bool:

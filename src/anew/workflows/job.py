@@ -37,6 +37,7 @@ from anew.runs.paths import CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import CodecRecord, FamilyRecord, Plan, Request, RunRecord, Status
 from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
+from anew.runs.step_record import step_record
 from anew.runs.weights import read_weights, weights_path
 from anew.training.distributed import broadcast_checkpoint, shared_shards
 from anew.training.recomputing import can_recompute, recompute_blocks
@@ -302,7 +303,7 @@ def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
 
 
 def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint | None]) -> None:
-    logged = len(events_file.progress_record(job.folder.path / events_file.NAME)) if job.world.is_main else 0
+    logged = len(step_record(job.folder.path / events_file.NAME).progress) if job.world.is_main else 0
     logged = job.world.broadcast(logged)
     done_steps = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
     if steps <= done_steps:

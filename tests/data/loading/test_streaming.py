@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,25 @@ def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> No
     with pytest.raises(DataError, match="gone"):
         shards.get(0)
     shards.close()
+
+
+def test_a_source_that_cannot_be_fetched_ahead_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """The shard counted as one that was being encoded, so that whoever needed it waited for ever."""
+
+    def fetch(number: int) -> None:
+        raise OSError("connection lost")
+
+    shards = ShardCache(["0", "1", "2"], shard, DiskCache(tmp_path, "x"), fetch)
+    shards.prefetch([0, 1, 2])
+    while shards._queue:
+        time.sleep(0.001)
+    shards.close()
+    answers = list[EncodedShard]()
+    threading.Thread(target=lambda: answers.append(shards.get(0)), daemon=True).start()
+    ends_at = time.monotonic() + 2.0
+    while not answers and time.monotonic() < ends_at:
+        time.sleep(0.001)
+    assert answers and not shards._making
 
 
 def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, small_blocks: None) -> None:

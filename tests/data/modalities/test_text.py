@@ -416,10 +416,11 @@ def test_rows_of_a_table_have_the_classes_of_a_column(tmp_path: Path, length: in
     assert any("without their classes" in note for note in data.scan.notes) is not bool(classes)
 
 
-@pytest.mark.parametrize("total", [9_000, 13_000, 14_900, 31_000, 200_000])
-def test_sub_words_are_trained_on_as_many_characters_as_are_allowed(total: int) -> None:
-    texts = [f"{number:03d}" + "x" * (total // 100 - 3) for number in range(100)]
-    sample = text_modality._spread(texts, 10_000)
-    assert 0.8 * min(total, 10_000) <= sum(map(len, sample)) <= 10_000
-    numbers = [int(text[:3]) for text in sample]
-    assert numbers == sorted(set(numbers)) and numbers[0] < 20 and numbers[-1] >= 80  # from everywhere
+def test_the_context_of_a_list_is_that_of_records_from_everywhere_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The context of a list that is sorted by length was that of its short words, so that half of the others were cut in two."""
+    monkeypatch.setattr(text_modality, "MEASURED_RECORDS", 50)
+    modality = Text(TextConfig(layout="list"))
+    modality.layout = "list"
+    records = ["ab" * (1 + number // 40) for number in range(400)]
+    modality.fit([Item(f"words:{i}", record) for i, record in enumerate(records)], SIZE, ())
+    assert modality.spec.length == 21

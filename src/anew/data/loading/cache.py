@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -194,6 +195,14 @@ class ShardCache:
             busy.wait()
         return self._build(number)
 
+    def _begins(self, number: int) -> bool:
+        """Whether the shard is neither there nor being encoded; `_build` must follow, for which all others wait."""
+        with self._lock:
+            if number in self._making or number in self._kept:
+                return False
+            self._making[number] = threading.Event()
+            return True
+
     def _build(self, number: int) -> EncodedShard:
         try:
             encoded = self.get_once(number)
@@ -226,15 +235,12 @@ class ShardCache:
                 if self._closed:
                     return
                 number = self._queue.pop(0)
-                if number in self._making or number in self._kept:
-                    continue
-                self._making[number] = threading.Event()
                 coming = self._queue[:FETCHED_AHEAD]
-            try:
+            # The thread that needs the shard meets the same error, and reports it
+            with contextlib.suppress(Exception):
                 self._fetch_missing(coming)
-                self._build(number)
-            except Exception:  # the thread that needs the shard meets the same error, and reports it
-                time.sleep(PAUSE_SECONDS)
+                if self._begins(number):
+                    self._build(number)
             time.sleep(PAUSE_SECONDS)
 
     def fetching_ahead(self, numbers: Sequence[int]) -> Iterator[int]:

@@ -471,20 +471,20 @@ def _stored_mono(waves: Sequence[audio.Samples], level: str) -> NDArray[np.int16
 
 
 def _rises(levels: NDArray[np.float64]) -> bytes:
-    """The bits of which neighbours in levels (12, 16) are louder."""
+    """The bits of which neighbours in levels (bands, 16) are louder."""
     rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
     return np.packbits(np.concatenate(rises)).tobytes()
 
 
 def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:
-    """(12, 16) decibels in 12 bands (each half an octave) of 16 stretches of time."""
+    """(bands, 16) decibels of 16 stretches of time in bands of half an octave: 12, or 11 of clips so short that the two lowest are one."""
     stretches = np.array_split(x, 16)
     size = max(256, 2 ** int(np.ceil(np.log2(max(map(len, stretches))))))
     padded = np.zeros((16, size), x.dtype)
     for row, stretch in zip(padded, stretches, strict=True):
         row[: len(stretch)] = stretch
     power = np.abs(np.fft.rfft(padded, axis=1)) ** 2  # (16, F)
-    bands = np.stack([power[:, low:high].sum(axis=1) for low, high in _band_edges(power.shape[1])])  # (12, 16)
+    bands = np.stack([power[:, low:high].sum(axis=1) for low, high in _band_edges(power.shape[1])])  # (bands, 16)
     return np.asarray(10.0 * np.log10(bands + 1e-6))
 
 

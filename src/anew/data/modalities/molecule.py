@@ -68,7 +68,7 @@ class Molecule(Text):
     def split_records(self, item: Item) -> Iterator[Item]:
         molecules = with_names = comments = 0
         text = self.read(item)
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             words = line.split(None, 1)
             if words and line.lstrip().startswith(COMMENT):
                 comments += 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
-from anew.core.arrays import Integers, Numbers, Values
+from anew.core.arrays import Integers, Numbers, Values, evenly_spaced
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
@@ -25,6 +25,7 @@ from anew.data.formats.text.passage_ends import passage_end
 from anew.data.formats.text.suffix_classes import SuffixClasses, file_ending
 from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.formats.text.text_encoding import decode_text, is_unicode, looks_like_text
+from anew.data.formats.text.text_pieces import spread_pieces
 from anew.data.formats.text.text_records import RecordLabels
 from anew.data.formats.text.tokenizer import TokenChoice, choose_tokens, record_context
 from anew.data.formats.text.tokenizer_file import MAX_IDS
@@ -47,8 +48,7 @@ MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text
 # From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
 LONG_TEXT_RATIO = 200
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
-SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
-MIN_WHOLE_TEXTS = 50  # of fewer texts, pieces are cut out, not whole texts taken; chosen
+MEASURED_RECORDS = 50_000  # of a list, whose lengths decide the context: bounds the time; chosen
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 
 
@@ -221,7 +221,7 @@ class Text(Modality):
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))
         _check_amount(characters)
-        sample = _spread(texts, TOKENIZER_CHARACTERS)
+        sample = spread_pieces(texts, TOKENIZER_CHARACTERS)
         self._notes = content_notes(sample, characters, self.layout)
         num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
         choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
@@ -430,7 +430,8 @@ def _special_ids(layout: Layout, num_ids: int, several_documents: bool) -> tuple
 def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, context: int) -> int:
     """Tokens that the model sees at once. context: the number that the user chose; 0: none."""
     if text.layout == "list":
-        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, texts[:50_000])]) + 1
+        measured = [*evenly_spaced(texts, MEASURED_RECORDS), max(texts, key=len)]
+        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, measured)]) + 1
         return record_context(record_lengths, context)
     length = int(context or choice.context or DEFAULT_CONTEXT)
     if sum(map(len, texts)) > LONG_TEXT_RATIO * length:
@@ -464,19 +465,6 @@ def _lines_of(item: Item) -> bytes:
     except ValueError:  # it is refused when it is read
         return b""
     return b"" if is_unicode(data) else sample_lines(lambda start, stop: data[start:stop], len(data))
-
-
-def _spread(texts: Sequence[str], limit: int) -> list[str]:
-    """Pieces of the texts, evenly spread over all of them, with about `limit` characters in total."""
-    total = sum(map(len, texts))
-    if total <= limit:
-        return list(texts)
-    if len(texts) < MIN_WHOLE_TEXTS:
-        joined = "".join(texts)
-        step = SPREAD_PIECE * total // limit
-        return [joined[start : start + SPREAD_PIECE] for start in range(0, total, step)]
-    num_texts = max(1, len(texts) * limit // total)
-    return [texts[number * len(texts) // num_texts][: 5 * SPREAD_PIECE] for number in range(num_texts)]
 
 
 def _ordinary_ids(ids: Sequence[int], size: int) -> Sequence[int]:

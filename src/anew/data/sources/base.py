@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-
 from anew.data.file_names import suffix_of
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
@@ -125,12 +123,6 @@ def members_digest(entries: Iterable[object]) -> str:
     # At once, as each call of the digest takes longer than its text
     text = "".join([f"{entry!r}\n" for entry in entries])
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-
-
-def evenly_spaced(entries: Sequence[T], n: int) -> list[T]:
-    """n of the entries, from the first to the last; all of fewer."""
-    indices = np.unique(np.linspace(0, len(entries) - 1, min(n, len(entries))).round().astype(int))
-    return [entries[index] for index in indices]
 
 
 def reader_of(path: str, suffix: str | None = None) -> str:

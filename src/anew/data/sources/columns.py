@@ -33,7 +33,7 @@ IN_CELLS = ("molecule", "protein")  # modalities whose items also stand in cells
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names
 SHOWN_CLASSES = 3  # values of such a column that a sentence names
 
-JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold; chosen
+JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold, but for used-up vocabularies; chosen
 SNIFFED_CELLS = 100  # first cells of a text column that decide its modality: a file is judged by about as many lines
 MIN_CELLS = 5  # fewer cells may look alike by chance
 FEW_CATEGORIES = 10  # fewer different cells are categories, if most repeat another; as few items could not be divided
@@ -180,11 +180,19 @@ def text_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -
     """
     letters: dict[str, int] = {}
     for column in columns:
-        cells = [cell for row in rows[:JUDGED_ROWS] if isinstance(cell := row.get(column), str)]
-        cells = [cell for cell in cells if cell.strip().lower() not in _MISSING]
-        if cells and not _is_measured(cells) and not _is_category(cells) and not _are_identifiers(cells):
+        cells = _cells(column, rows[:JUDGED_ROWS])
+        if not cells or _is_measured(cells) or _is_category(cells) or _are_identifiers(cells):
+            continue
+        # A vocabulary of hundreds is used up late: among the first rows most of it is there once or twice
+        if not _is_category(_cells(column, rows)):
             letters[column] = sum(map(str.isalpha, "".join(set(cells))))
     return sorted(letters, key=lambda column: -letters[column])
+
+
+def _cells(column: str, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """The cells of a column that hold a string, without those that say that it is missing."""
+    cells = [cell for row in rows if isinstance(cell := row.get(column), str)]
+    return [cell for cell in cells if cell.strip().lower() not in _MISSING]
 
 
 def class_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:

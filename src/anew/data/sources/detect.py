@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anew.core.arrays import evenly_spaced
 from anew.core.wording import are, listed, plural
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats import by_range
@@ -18,7 +19,6 @@ from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.video import frame_folders
 from anew.data.formats.video.frames import HEAD_BYTES, read_head
 from anew.data.modality import CONFIDENT, Modality
-from anew.data.sources.base import evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.listing import File, FileTable
 from anew.data.types import SkippedItem

@@ -16,6 +16,7 @@ from typing import IO
 
 import numpy as np
 
+from anew.core.arrays import evenly_spaced
 from anew.core.machine.garbage_collector import paused_collector
 from anew.core.registry import available
 from anew.core.wording import listed, plural
@@ -24,7 +25,7 @@ from anew.data.formats.by_range import Range
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import name_reasons
-from anew.data.sources.base import Shard, evenly_spaced
+from anew.data.sources.base import Shard
 from anew.data.sources.beside_data import CONVERSIONS, PACKED
 from anew.data.sources.columns import IN_CELLS, TEXT_MODALITY, ColumnChoice
 from anew.data.sources.source import SAMPLE_ITEMS, Source

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import evenly_spaced
 from anew.core.splitmix import splitmix64
 from anew.data.modality import Modality
-from anew.data.sources.base import evenly_spaced
 from anew.data.types import DecodedItem, FileSlice, Item
 
 SHINGLE = 12  # characters: about two words, which unrelated texts seldom share

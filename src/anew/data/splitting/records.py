@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from anew.core import isolation
+from anew.core.arrays import evenly_spaced
 from anew.core.reading_time import ReadingTime
 from anew.data.modality import Modality, each, reasons
-from anew.data.sources.base import Shard, evenly_spaced
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
 from anew.data.splitting.row_choice import EVERY_ROW, NO_ROW, RowCost, choose_rows, take_rows

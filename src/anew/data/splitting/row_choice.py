@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from anew.core.arrays import evenly_spaced
 from anew.core.splitmix import splitmix64
-from anew.data.sources.base import Shard, evenly_spaced
+from anew.data.sources.base import Shard
 
 T = TypeVar("T")
 

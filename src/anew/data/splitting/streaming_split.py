@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import evenly_spaced
 from anew.core.reading_time import BUDGET_LIMIT, ReadingTime
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import SkippedItems
-from anew.data.sources.base import Shard, evenly_spaced
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records

@@ -100,11 +100,13 @@ def choose_stand_ins(pool: Indices, groups: Indices, sizes: Indices, count: int,
     # Passages of a text in random order: where samples are shorter texts, those of a run would look too much alike
     items = pool[np.lexsort((rng.random(len(pool)), groups[pool]))]
     ends = np.cumsum(rng.choice(sizes, len(items)))
-    cuts = np.searchsorted(ends, np.arange(len(items)), side="right")
-    is_new = (np.diff(groups[items], prepend=-1) != 0) | (np.diff(cuts, prepend=-1) != 0)
-    units = np.cumsum(is_new) - 1
-    order = np.argsort(rng.permutation(int(units[-1]) + 1)[units], kind="stable")[:count]
-    return StandIns(items[order], units[order])
+    is_new = np.diff(groups[items], prepend=-1) != 0
+    is_new[ends[ends < len(items)]] = True
+    units = np.cumsum(is_new, dtype=np.int32) - 1
+    rank = rng.permutation(int(units[-1]) + 1).astype(np.int32)[units]
+    early = np.flatnonzero(rank < count)  # each unit has an item, so the first ones are among these
+    order = early[np.argsort(rank[early], kind="stable")[:count]]
+    return StandIns(items[order], units[order].astype(np.intp))
 
 
 def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, groups: Indices) -> NearestReal:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anew.core.arrays import Ints
+from anew.core.arrays import Ints, spaced_indices
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.sweep_sequences import (
     documents_from_beginnings,
-    evenly_spread,
     first_tokens,
     sequences_of,
     thinned_sequences,
@@ -63,7 +62,8 @@ def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: i
 
 def _count_records(mixer: NgramMixer, records: Sequence[Ints], classes: Sequence[int], max_tokens: int) -> None:
     """Count tokens of records, up to a limit. classes: those of the records."""
-    numbers = evenly_spread(len(records), max_tokens / max(1, sum(map(len, records))))
+    share = min(max_tokens / max(1, sum(map(len, records))), 1.0)
+    numbers = spaced_indices(len(records), max(1, round(share * len(records))))
     counted = list(first_tokens((records[number] for number in numbers), max_tokens))
     substitution_tokens = min(SUBSTITUTION_TOKENS, round(SUBSTITUTION_SHARE * max_tokens))
     mixer.fit_counts(counted, [classes[number] for number in numbers], substitution_tokens)

@@ -47,11 +47,6 @@ def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
             return
 
 
-def evenly_spread(count: int, share: float) -> Ints:
-    """Numbers of a share of `count` sequences, in order and from everywhere among them: files and classes may follow each other."""
-    return np.unique(np.linspace(0, count - 1, max(1, round(min(1.0, share) * count))).round().astype(np.int64))
-
-
 def thinned_sequences(
     sweep: Iterable[Batch], max_tokens: int, back_id: int | None = None
 ) -> tuple[list[Ints], list[int], bool]:

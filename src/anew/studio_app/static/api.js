@@ -116,6 +116,8 @@ export function listen(onLink) {
     worker.port.onmessage = (message) => take(message.data);
     worker.port.start();
     addEventListener("pagehide", () => worker.port.postMessage("bye"));
+    // A page that comes back as it was, by the button Back
+    addEventListener("pageshow", (event) => { if (event.persisted) worker.port.postMessage("back"); });
   } else {
     import("./stream.js").then((module) => module.open(take));
   }

@@ -29,15 +29,20 @@ export function originDrop() {
   return zone;
 }
 
+/** What a file records of its sample, in short clauses. @param {any} origin @returns {string[]} */
+export function originFacts(origin) {
+  const settings = Object.entries(origin.settings ?? {}).map(([setting, value]) => `${setting} = ${value}`);
+  return [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `beginning "${origin.prompt}"` : "",
+    origin.suffix ? `ending "${origin.suffix}"` : "", origin.stop ? `stopped before "${origin.stop}"` : "", origin.scale ? `enlarged ${origin.scale} times` : "", ...settings].filter(Boolean);
+}
+
 /** @param {string} name @param {any} origin */
 function shown(name, origin) {
-  const settings = Object.entries(origin.settings ?? {}).map(([setting, value]) => `${setting} = ${value}`);
-  const facts = [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1} of ${origin.batch[1]}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `beginning "${origin.prompt}"` : "", origin.suffix ? `ending "${origin.suffix}"` : "", ...settings].filter(Boolean);
   const open = (/** @type {string} */ run) => {
-    origins.set(run, origin);
+    origins.set(run, { ...origin, n: 1, first_index: origin.index });
     location.hash = `#/play/${encodeURIComponent(run)}`;
   };
-  return h("div", {}, h("p", {}, h("strong", {}, name), `: ${facts.join(", ")}.`),
+  return h("div", {}, h("p", {}, h("strong", {}, name), `: ${originFacts(origin).join(", ")}.`),
     origin.is_given ? h("p", { class: "hint" }, "It was filled in from a sample that the file does not hold, so it cannot be regenerated from here.") : null,
     origin.runs.length ? h("div", { class: "actions" }, origin.runs.map((/** @type {string} */ run) => h("button", { type: "button", class: "main", onclick: () => open(run) }, `Regenerate it with ${run}`)))
       : h("p", { class: "hint" }, `There is no run named ${origin.run} in this folder.`));

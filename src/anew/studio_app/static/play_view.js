@@ -19,6 +19,7 @@ import { walkPanel } from "./walk_panel.js";
  */
 
 const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // settings that are shown first; others are folded
+const MAX_NUMBER = 2 ** 53 - 64; // of a sample, which the Studio takes
 const STEP = 0.05; // of sliders that choose a number
 const SET = "set."; // before the name of a setting in the address of the page
 const ONLY_FOR = /** @type {Record<string, string>} */ ({ frames: "video", tile: "image" });
@@ -104,8 +105,7 @@ function originIn(query) {
   const values = new Map(new URLSearchParams(query));
   if (!values.size) return undefined;
   const settings = Object.fromEntries([...values].filter(([name]) => name.startsWith(SET)).map(([name, value]) => [name.slice(SET.length), value]));
-  const n = Number(values.get("n"));
-  return { seed: values.get("seed") ?? 0, label: values.get("label"), prompt: values.get("prompt"), suffix: values.get("suffix"), settings, batch: n ? [0, n] : undefined };
+  return { ...Object.fromEntries(values), settings };
 }
 
 /** Keep what is generated in the address of the page, so that a reload or a link gives the same. @param {string} id @param {string} panel @param {any} options */
@@ -183,9 +183,11 @@ function samplingField(setting, value, changed, usual) {
 /** @param {Play} play @returns {HTMLElement} */
 function makePanel(play) {
   const { about, id } = play;
-  const number = h("input", { id: "number", type: "number", min: 1, max: 64, required: true, value: String(about.origin?.batch?.[1] ?? (about.prompts ? 3 : 9)) });
+  const number = h("input", { id: "number", type: "number", min: 1, max: 64, required: true, value: String(about.origin?.n ?? (about.prompts ? 3 : 9)) });
+  const from = h("input", { id: "from", type: "number", min: 1, max: MAX_NUMBER, required: true, value: String(Number(about.origin?.first_index ?? 0) + 1) });
   const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing", value: about.origin?.prompt ?? "" });
   const suffix = h("textarea", { id: "suffix", rows: 2, placeholder: "leave empty to let it end by itself", value: about.origin?.suffix ?? "" });
+  const ending = h("input", { id: "stop", type: "text", placeholder: "leave empty to let it end by itself", value: about.origin?.stop ?? "" });
   const result = h("div", { class: `items big ${about.prompts ? "text" : about.modality === "audio" ? "sound" : ""}` });
   const status = h("p", { class: "hint", role: "status" });
   const all = h("a", { class: "button", hidden: true }, "Download all");
@@ -197,14 +199,16 @@ function makePanel(play) {
     const started = performance.now();
     stop.hidden = false;
     all.hidden = true;
-    play.texts = { n: number.value, prompt: prompt.value, suffix: suffix.value };
+    const first = Number(from.value) - 1;
+    play.texts = { n: number.value, first_index: first ? String(first) : "", prompt: prompt.value, suffix: suffix.value, stop: ending.value };
     play.keep();
     status.textContent = "Starting...";
-    const body = { run: id, n: Number(number.value), ...play.options(), ...(prompt.value ? { prompt: prompt.value } : {}), ...(suffix.value ? { suffix: suffix.value } : {}) };
+    const texts = Object.entries({ prompt, suffix, stop: ending }).map(([name, input]) => [name, input.value]).filter(([, value]) => value);
+    const body = { run: id, n: Number(number.value), ...(first ? { first_index: first } : {}), ...play.options(), ...Object.fromEntries(texts) };
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;
-        update(result, event, play);
+        update(result, event, play, first);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
         const unit = about.prompts ? "token" : "step";
         status.textContent = event.samples ? [`Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? unit : `${unit}s`}.`, ...(event.notes ?? [])].join(" ") : `${about.prompts ? "Token" : "Step"} ${count(event.draft)}, ${seconds} s`;
@@ -224,28 +228,30 @@ function makePanel(play) {
   const form = h("form", { onsubmit: make },
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
     about.gap ? [h("label", { for: "suffix" }, "End with (the model fills the gap)"), suffix] : null,
-    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status, terminal);
+    about.prompts ? [h("label", { for: "stop" }, "Stop before"), ending] : null,
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), h("div", {}, h("label", { for: "from" }, "From number"), from), go, stop, all), status, terminal);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());
   return panel;
 }
 
-/** The command that generates the same, in the start folder. @param {any} body of a request */
-function command({ run, n, seed, label, prompt, suffix, settings }) {
-  const options = Object.entries({ seed, label, prompt, suffix }).filter(([, value]) => value !== undefined).map(([name, value]) => `--${name}=${value}`);
-  const words = ["anew", "sample", run, "-n", n, ...options, ...Object.entries(settings).map(([name, value]) => `--set=${name}=${value}`), "--out", "samples"];
+/** The command that generates the same, in the start folder; those that are shown are its last files. @param {any} body of a request */
+function command({ run, n, first_index, seed, label, prompt, suffix, stop, settings }) {
+  const options = Object.entries({ seed, label, prompt, suffix, stop }).filter(([, value]) => value !== undefined).map(([name, value]) => `--${name}=${value}`);
+  const words = ["anew", "sample", run, "-n", n + (first_index ?? 0), ...options, ...Object.entries(settings).map(([name, value]) => `--set=${name}=${value}`), "--out", "samples"];
   return words.map(String).map((word) => (/^[\w./=:,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
 }
 
-/** Show a draft or the samples. @param {HTMLElement} result @param {any} event @param {Play} play */
-function update(result, event, play) {
+/** Show a draft or the samples. @param {HTMLElement} result @param {any} event @param {Play} play @param {number} first index of the first sample */
+function update(result, event, play, first) {
   fill(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
-    const figure = shownItem(item, `Sample ${index + 1}`);
+    const number = first + index + 1;
+    const figure = shownItem(item, `Sample ${number}`);
     if (!event.samples) return figure;
     const open = (/** @type {boolean} */ isAsked) => itemDialog(play, item, event.samples, index, isAsked);
     return h("div", { class: "made" }, figure, h("div", { class: "below" },
-      h("button", { type: "button", onclick: () => open(false), "aria-label": `More of sample ${index + 1}` }, "More"),
-      h("button", { type: "button", onclick: () => open(true), "aria-label": `Is sample ${index + 1} a copy?` }, "Copy?")));
+      h("button", { type: "button", onclick: () => open(false), "aria-label": `More of sample ${number}` }, "More"),
+      h("button", { type: "button", onclick: () => open(true), "aria-label": `Is sample ${number} a copy?` }, "Copy?")));
   }));
 }
 

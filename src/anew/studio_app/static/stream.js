@@ -20,8 +20,14 @@ if ("onconnect" in globalThis) {
   /** @type {any} */ (globalThis).onconnect = (/** @type {MessageEvent} */ event) => {
     const port = event.ports[0];
     ports.add(port);
-    port.onmessage = () => ports.delete(port);
     if (link !== undefined) port.postMessage({ link });
+    port.onmessage = ({ data }) => {
+      if (data === "bye") ports.delete(port);
+      else {
+        ports.add(port);
+        port.postMessage({ link, changed: null }); // what changed while the page was away is not known
+      }
+    };
   };
   open((event) => {
     if (event.link !== undefined) link = event.link;

@@ -89,3 +89,12 @@ def test_a_wav_file_with_another_codec_is_named(tmp_path: Path, number: int, cod
     for sound in (data, path, FileSlice(path)):
         with pytest.raises(ValueError, match=f"^it is a WAV file with {codec} inside, which is not read; convert it"):
             audio.read_header(sound)
+
+
+@pytest.mark.parametrize("level", [4, 6, 10, 17])
+def test_a_click_in_digital_silence_is_silent(level: int) -> None:
+    """Its peak was audible and no window was, so that the user read of an index out of bounds."""
+    clip = np.zeros(44_100, np.float32)
+    clip[22_050] = level / 32_768
+    with pytest.raises(ValueError, match="it is silent"):
+        audio.trim_silence(clip, 44_100)

@@ -127,9 +127,12 @@ def test_an_encoding_that_is_asked_for() -> None:
 
 def test_a_file_that_is_not_in_the_encoding_that_is_asked_for_is_refused() -> None:
     decoder = TextDecoder("euc-jp")
+    refusals = []
     for _ in range(2):
-        with pytest.raises(ValueError, match="is not EUC-JP, as the setting encoding says; leave it out"):
+        with pytest.raises(ValueError, match="is not EUC-JP, as the setting encoding says; leave it out") as refusal:
             decoder.decode("a.txt", POLISH.encode("cp1250"))
+        refusals.append(refusal.value)
+    assert refusals[0] is not refusals[1]  # its traceback would keep every span of the file in memory
     assert decoder.notes() == []
 
 

@@ -314,6 +314,8 @@ def audible_bounds(x: Samples, rate: int) -> tuple[int, int]:
     windows = np.pad(_power(x), (0, -len(x) % step)).reshape(-1, step)
     level = np.sqrt(windows.mean(axis=1))
     loud = np.flatnonzero(level > max(SILENCE_RATIO * level.max(), SILENT / 4))
+    if not len(loud):  # a faint click: its peak is audible, the window around it is not
+        raise ValueError("it is silent")
     return int(max(loud[0] - 1, 0)) * step, min(int(loud[-1] + 2) * step, len(x))
 
 

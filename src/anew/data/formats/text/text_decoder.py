@@ -59,7 +59,7 @@ class TextDecoder:
         self.is_sure = asked != AUTO
         self.agree = asked != AUTO
         self._other_line_ends = ""  # the first file that has some
-        self._choices: dict[str, _FileEncoding | ValueError] = {}
+        self._choices: dict[str, _FileEncoding | str] = {}  # or why a file cannot be read
         # By file and span, since a span may be read more than once
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}
         self._damaged: dict[str, dict[tuple[int, bytes], int]] = {}
@@ -110,8 +110,8 @@ class TextDecoder:
                 recognition.sample_lines(lambda start, stop: data[start:stop], len(data)) if sample is None else sample
             )
             choice = self._choices[name] = self._choose(lines)
-        if isinstance(choice, ValueError):
-            raise choice
+        if isinstance(choice, str):
+            raise ValueError(choice)
         decoded = decode_lines(data, choice.encoding, choice.in_part)
         span = len(data), data[:64]
         if decoded.guessed:
@@ -120,13 +120,14 @@ class TextDecoder:
             self._damaged.setdefault(name, {})[span] = damaged
         return decoded.text
 
-    def _choose(self, sample: bytes) -> _FileEncoding | ValueError:
+    def _choose(self, sample: bytes) -> _FileEncoding | str:
+        """The encoding of a file of which these are lines, or why it cannot be read (one clause)."""
         lines = divide_lines(sample)
         others = lines.others
         in_part = lines.num_utf8 > lines.num_others
         if self.asked != AUTO:
             if self.asked is not None and not in_part and _damage(others, self.encoding) > MAX_DAMAGED:
-                return ValueError(
+                return (
                     f"it is not {encodings.title(self.encoding)}, as the setting encoding says; leave it out, so that Anew "
                     "recognises the encoding"
                 )

@@ -18,6 +18,7 @@ from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.records.closed_columns import unknown_value_scores
 from anew.evaluation.metrics.records.delimited import row_scores
 from anew.evaluation.metrics.records.known_keys import key_scores
 from anew.evaluation.metrics.records.number_order import number_scores
@@ -112,7 +113,11 @@ class TextStatistics:
             }
             # Of the training part, since there may be too few samples for as many training records to show a format
             if sets.row_format is not None:
-                of_records = {"fields of rows": Measure(partial(row_scores, sets)), **of_records}
+                of_records = {
+                    "fields of rows": Measure(partial(row_scores, sets)),
+                    "values of rows": Measure(partial(unknown_value_scores, sets)),
+                    **of_records,
+                }
             # Where no field has keys, this costs next to nothing
             of_records = {"values that never repeat": Measure(self._known_keys, NOVELTY), **of_records}
         return {

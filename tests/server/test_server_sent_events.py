@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from anew.server.service import Json, event_stream
+from anew.server.server_sent_events import Json, event_stream
 
 
 def test_numbers_that_json_lacks_end_a_stream_with_an_error() -> None:
