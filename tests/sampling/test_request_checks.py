@@ -27,4 +27,4 @@ def test_the_dot_of_a_suffix_may_be_left_out() -> None:
     assert [class_named(names, label) for label in ("ml", ".ml", "mli", "m")] == [".ml", ".ml", "mli", None]
     assert class_index(names[:2], "mli") == class_index(names[:2], ".mli") == class_index(names, 1) == 1
     with pytest.raises(ConfigError, match=r"did you mean '\.mli'"):
-        class_index(names[:2], ".mil")
+        class_index(names[:2], ".mlii")

@@ -92,7 +92,7 @@ def test_videos(api: openai.OpenAI) -> None:
 
 
 def test_errors(api: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="label of this model"):
+    with pytest.raises(openai.BadRequestError, match="class of this model"):
         api.images.generate(model="shapes", prompt="circle")
     with pytest.raises(openai.NotFoundError, match="unknown model 'nope'"):
         api.completions.create(model="nope", prompt="x")
