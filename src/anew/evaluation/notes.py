@@ -55,7 +55,8 @@ class Announcements:
         self.reporter: Reporter = SilentReporter()
         self._in_limited_time = in_limited_time
         self._named: set[str] = set()
-        self._begun = 0.0  # when the search began whose time is not known yet; 0: it is
+        self._first: tuple[float, int] | None = None  # when the first items of a search were found, and how many
+        self._is_announced = False  # once a report: one sentence says that it takes long
 
     def measuring(self, what: str) -> None:
         """Say in passing what is measured next, where it may take seconds."""
@@ -64,7 +65,7 @@ class Announcements:
     def searching(self, task: str, count: int, total: int) -> None:
         """Show that `count` of `total` items are found in a search of the copying test; 0: it begins, and is named once.
 
-        Once the first ones are found, it is said how long a long search takes.
+        Of the first long search it is said how long it takes.
         """
         if self._in_limited_time:
             return
@@ -72,18 +73,22 @@ class Announcements:
             self.reporter.progress(task, count, total)
             self._announce(task, count, total)
             return
-        self._begun = time.monotonic()
+        self._first = None
         if task not in self._named:
             self._named.add(task)
             self.measuring(task)
 
     def _announce(self, task: str, count: int, total: int) -> None:
-        """Say how long a search takes, the first time that some of its items are found."""
-        if not self._begun:
+        """Say how long a search takes, by the pace after its first items: before these, loops may have been compiled."""
+        if self._is_announced:
             return
-        seconds = (time.monotonic() - self._begun) * total / count
-        self._begun = 0.0
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, count
+        begin, num_first = self._first
+        seconds = (now - begin) * total / max(count - num_first, 1)  # 0 at first
         if seconds >= LONG_SEARCH:
+            self._is_announced = True
             about = duration(60.0 * round(seconds / 60.0))
             self.reporter.message(f"  {task} of {total:,} takes about {about}; a smaller `n`, or a budget, takes less")
 
