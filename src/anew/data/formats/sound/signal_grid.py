@@ -19,6 +19,8 @@ from anew.core.reading_time import ReadingTime
 from anew.data.formats.sound import audio
 from anew.data.formats.sound.audio_clips import Shape
 from anew.data.formats.sound.audio_grid import RANGE_DB, STORED_SCALE, SoundScale
+from anew.data.formats.sound.clip_levels import FULL_SCALE
+from anew.data.types import DecodedItem
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +87,23 @@ class SignalScale(SoundScale):
 def scale_type(shape: Shape) -> type[SoundScale]:
     """The type of scale of clips of this shape."""
     return SignalScale if shape.is_signal else SoundScale
+
+
+def with_known(sample: DecodedItem, given: audio.Samples, is_known: NDArray[np.bool_]) -> audio.Samples:
+    """A sample in which known values are exactly those that were given, and others as loud beside them as they were.
+
+    Only where the whole would be clipped in a file is all of it softer.
+
+    Args:
+        sample: (N,) or (N, 2).
+        given: The given signal, of this shape.
+        is_known: (N, 1) or (N, 2).
+    """
+    wave, is_known = np.asarray(sample, np.float32), is_known.reshape(given.shape)
+    power, given_power = (float(np.square(x[is_known], dtype=np.float64).sum()) for x in (wave, given))
+    factor = np.sqrt(given_power / power) if power and given_power else 1.0
+    kept = np.where(is_known, given, wave * np.float32(factor))
+    return np.asarray(kept / max(float(np.abs(kept).max()) / FULL_SCALE, 1.0), np.float32)
 
 
 def signal_pictures(x: Tensor) -> Tensor:
