@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +63,6 @@ class Shot:
     place: str = ""
 
 
-SENTENCE = Shot(
-    "names",
-    "How it works",
-    "Bits per token",
-    "section.two-thirds",
-    typed=(("#sentence", "mariana"),),
-    max_width=560,
-    colours=48,
-)
 SHOTS = {
     "studio-runs": Shot("", "", "finished", colours=200, place="/"),
     "studio-look": Shot(
@@ -88,9 +79,16 @@ SHOTS = {
         typed=(("#token-prompt", "mar"),),
         clicked=("text=Continue", ".token >> nth=3"),
     ),
-    "studio-sentence": SENTENCE,
-    "studio-sentence-phone": replace(SENTENCE, width=390, theme="dark"),
-    "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given", colours=64),
+    "studio-sentence": Shot(
+        "names",
+        "How it works",
+        "Bits per token",
+        "section.two-thirds",
+        typed=(("#sentence", "mariana"),),
+        max_width=560,
+        colours=48,
+    ),
+    "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given", colours=32),
     "studio-discriminator": Shot(
         "gan", "How it works", "it would look more real if", "section.two-thirds", theme="dark", colours=48
     ),
@@ -103,7 +101,7 @@ def make_data(root: Path) -> None:
         (root / "rings").mkdir(parents=True)
         source = np.random.default_rng(0)
         ticks = np.arange(24)
-        for number in range(400):
+        for number in range(1000):
             x, y = source.uniform(8, 16, 2)
             radius = source.uniform(4, 7)
             distance = np.abs(np.hypot(ticks - x, ticks[:, None] - y) - radius)

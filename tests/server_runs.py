@@ -17,7 +17,7 @@ import anew
 from anew.server.app import make_app
 from anew.server.catalog import Catalog
 from anew.server.limits import Limits
-from anew.server.listening import PunctualProtocol, Server, listen
+from anew.server.listening import Server, TimeoutProtocol, listen
 from samples import TINY, clips, names, prose, sequences, shapes, tones
 
 SMALL: dict[str, Any] = {"width": 8, "batch_size": 8}  # of a grid
@@ -95,7 +95,7 @@ def listening(runs: list[Path], limits: Limits | None = None, chats: bool = Fals
 def answering(app: Any) -> Iterator[tuple[str, int]]:
     """The address of a server of an app in this process."""
     with listen("127.0.0.1", 0) as opened:
-        config = uvicorn.Config(app, http=PunctualProtocol, log_level="error", lifespan="off")
+        config = uvicorn.Config(app, http=TimeoutProtocol, log_level="error", lifespan="off")
         server = Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()

@@ -261,6 +261,12 @@ def test_the_family_of_the_page_trains_and_samples(tmp_path: Path, monkeypatch: 
     assert list((tmp_path / "NEW").glob("*.png"))
 
 
+def test_each_figure_that_decides_is_explained() -> None:
+    page = " ".join(text(DOCS / "reference" / "figures.md").lower().split())
+    deciding = [spec.title for spec in load_script("make_figures").all_specs() if spec.tolerance is not None]
+    assert [title for title in deciding if title.lower() not in page] == []
+
+
 @pytest.mark.parametrize("name", ["cli", "figures"])
 def test_generated_pages_are_those_that_the_scripts_make(name: str) -> None:
     script = load_script(f"make_{name}")

@@ -21,8 +21,8 @@ from samples import clips, shapes
 @pytest.mark.parametrize(
     ("family", "settings", "message"),
     [
-        ("gan", {}, "'gan' does not take videos; give diffusion or transformer"),
-        ("diffusion", {"space": "latent"}, "no codec makes what 'diffusion' takes of videos"),
+        ("gan", {}, "'gan' does not take clips; give diffusion or transformer"),
+        ("diffusion", {"space": "latent"}, "no codec makes what 'diffusion' takes of clips"),
     ],
 )
 def test_refused_families_and_spaces_of_clips(

@@ -12,8 +12,8 @@ import pytest
 from anew.errors import RunError
 from anew.runs import events
 from anew.runs.events import (
-    FIELDS,
-    LINE,
+    MAX_FIELDS,
+    MAX_LINE_BYTES,
     NAME,
     PIECE,
     Events,
@@ -28,12 +28,12 @@ from anew.runs.events import (
 )
 
 STEP = '{"event": "step", "time": 1.0, "step": %d, "progress": 0.%d}\n'
-BAD = ["[" * 100_000, "x" * LINE, "\0" * (3 * LINE), "null",
+BAD = ["[" * 100_000, "x" * MAX_LINE_BYTES, "\0" * (3 * MAX_LINE_BYTES), "null",
        '{"event": "step", "step": 1, "progress": 0.1, "loss": NaN}',
        '{"event": "step", "step": 1, "progress": 0.1, "seconds": 1' + "0" * 400 + "}", "{",
        '{"event": 5}', '{"event": "step", "step": "x", "progress": 0.1}',
        '{"event": "threads", "step": 1, "threads": 0}', '{"event": "threads", "step": 1, "threads": null}',
-       '{"event": "step", "step": 1, "progress": 0.1' + "".join(f', "loss_{i}": 1' for i in range(FIELDS)) + "}",
+       '{"event": "step", "step": 1, "progress": 0.1' + "".join(f', "loss_{i}": 1' for i in range(MAX_FIELDS)) + "}",
        '{"event": "step", "step": 2}', '{"event": "warning", "text": "t"}', '{"event": "step", "step": 1, "progress": []}']  # fmt: skip
 
 
@@ -102,8 +102,14 @@ def test_holes_are_read_as_no_event(tmp_path: Path) -> None:
 
 def test_the_last_step_is_read_from_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "events.jsonl"
-    warning = '{"event": "warning", "step": 1, "text": "%s"}\n' % ("a" * (LINE - 100))
-    path.write_text("".join(STEP % (i, 5) for i in range(1, 5000)) + "x" * 3 * LINE + "\n" + 3 * warning + "y" * LINE)
+    warning = '{"event": "warning", "step": 1, "text": "%s"}\n' % ("a" * (MAX_LINE_BYTES - 100))
+    path.write_text(
+        "".join(STEP % (i, 5) for i in range(1, 5000))
+        + "x" * 3 * MAX_LINE_BYTES
+        + "\n"
+        + 3 * warning
+        + "y" * MAX_LINE_BYTES
+    )
     parsed = 0
     whole = events.parse
 

@@ -13,7 +13,7 @@ from anew.sampling.request_checks import class_index, class_named, sampling_conf
 
 @pytest.mark.parametrize("name", ["tile", "frames"])
 def test_settings_of_pictures_are_refused_for_sounds(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"the setting '{name}' does not fit audio clips; leave it out"):
+    with pytest.raises(ConfigError, match=rf"the setting '{name}' does not fit sounds; leave it out"):
         sampling_config(DiffusionSampling, Audio.traits, {name: "1"})
     assert sampling_config(DiffusionSampling, Audio.traits, {"steps": "5"}) == DiffusionSampling(steps=5)
 

@@ -110,3 +110,13 @@ def test_items_that_cannot_be_scored(text: anew.Model, items: Any, message: str)
         text.score(items)
     with pytest.raises(anew.ConfigError, match="`limit` is for data on the disk"):
         text.score(["a"], limit=5)
+
+
+def test_each_sample_of_a_folder_is_scored_once(records: anew.Model, tmp_path: Path) -> None:
+    """The file of all records beside them was scored, too."""
+    samples = records.sample(4)
+    samples.save(tmp_path / "new")
+    samples.save_sheet(tmp_path / "new")
+    scores = records.score(tmp_path / "new", per_item=True)
+    assert [item.file for item in scores.items] == [f"000{i}.txt" for i in range(4)] and "all.txt" in scores.notes[-1]
+    assert len(records.score(tmp_path / "new" / "all.txt", per_item=True).items) == 4

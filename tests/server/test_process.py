@@ -259,7 +259,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
-from anew.server.listening import PunctualProtocol, Server, listen
+from anew.server.listening import TimeoutProtocol, Server, listen
 
 async def news():
     while True:
@@ -279,7 +279,7 @@ def visit(port):
 app = Starlette(routes=[Route("/", stream)])
 opened = listen("127.0.0.1", 0)
 threading.Thread(target=visit, args=(opened.getsockname()[1],), daemon=True).start()
-config = uvicorn.Config(app, http=PunctualProtocol, log_level="error", timeout_graceful_shutdown=1)
+config = uvicorn.Config(app, http=TimeoutProtocol, log_level="error", timeout_graceful_shutdown=1)
 Server(config).run_until_stopped(opened)
 print("stopped")
 """

@@ -70,7 +70,11 @@ def test_keys_are_described(schema: dict[str, Any], runs: dict[str, Path]) -> No
         (answer_schemas.Completion, "/v1/completions", COMPLETION),
         (answer_schemas.Completion, "/v1/completions", COMPLETION | {"logprobs": 2, "n": 2, "echo": True}),
         (answer_schemas.ScoredItems, "/v1/score", {"model": "names", "input": ["an", "jo"]}),
-        (answer_schemas.MadeImages, "/v1/images/generations", {"model": "shapes", "n": 2, "settings": {"steps": 1}}),
+        (
+            answer_schemas.ImagesResponse,
+            "/v1/images/generations",
+            {"model": "shapes", "n": 2, "settings": {"steps": 1}},
+        ),
         (answer_schemas.ClipJobs, "/v1/videos", None),
     ],
 )

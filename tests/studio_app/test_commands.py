@@ -92,7 +92,7 @@ def test_how_measuring_ended_is_said(code: int, failed: bool, start: Path) -> No
     store.log_path(job).write_text("anew: there is no room\n")
     with client_of(start) as client:
         run = client.get("/api/run", params={"run": RUN}).json()
-        assert run["state"] == "finished" and run["failed"] == failed and bool(run["complaint"]) == failed
+        assert run["state"] == "finished" and run["failed"] == failed and bool(run["error_sentence"]) == failed
         os.utime(log, (log.stat().st_mtime + 9.0,) * 2)  # a report was written after all
         assert not client.get("/api/run", params={"run": RUN}).json()["failed"]
 

@@ -170,7 +170,7 @@ def others(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tes
 @pytest.mark.slow
 def test_what_the_discriminator_believes(others: TestClient) -> None:
     answer, _ = events(others, "discriminator", run="gan", seed=1)
-    real, generated = ([item["belief"] for item in answer[sort]] for sort in ("real", "generated"))
+    real, generated = ([item["logit"] for item in answer[sort]] for sort in ("real", "generated"))
     assert len(real) == len(generated) == len(answer["directions"]) == 48
     pairs = [0.5 if frame == other else float(frame > other) for frame in real for other in generated]
     assert answer["auc"] == pytest.approx(sum(pairs) / len(pairs))

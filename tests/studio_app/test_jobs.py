@@ -63,7 +63,7 @@ def test_jobs_run_one_after_another_and_say_how_they_ended(store: JobStore, tmp_
     assert (finished.id, finished.state, finished.exit) == (first.id, "ended", 0) and (
         tmp_path / "a" / "names.txt"
     ).exists()
-    assert (failed.state, failed.exit) == ("ended", 2) and "unknown example" in store.last_words(failed)[-1]
+    assert (failed.state, failed.exit) == ("ended", 2) and "unknown example" in store.log_tail(failed)[-1]
     assert finished.ended_at is not None and failed.began_at is not None and finished.ended_at <= failed.began_at
     assert not store.has_runner()
 
@@ -403,7 +403,7 @@ def test_a_command_that_failed_at_once_is_shown_with_its_last_words(start: Path)
     store.log_path(job).write_text("anew: the data\x1b[2J is empty\n")
     with client_of(start) as client:
         run = client.get("/api/run", params={"run": "runs/gone-1"}).json()
-        assert run["state"] == "failed" and run["last_words"] == ["anew: the data\\x1b[2J is empty"]
+        assert run["state"] == "failed" and run["log_tail"] == ["anew: the data\\x1b[2J is empty"]
         assert client.post("/api/discard", json={"run": "runs/gone-1"}).status_code == 200
         assert client.get("/api/run", params={"run": "runs/gone-1"}).status_code == 404
 
@@ -420,10 +420,10 @@ def test_more_time_that_was_refused_is_said_until_the_run_changes(start: Path) -
     with client_of(start) as client:
         run = client.get("/api/run", params={"run": "runs/old"}).json()
         assert run["state"] == "finished" and run["failed"] and "failed" in run["sentence"]
-        assert run["complaint"] == "a budget of 12 s is too short"
+        assert run["error_sentence"] == "a budget of 12 s is too short"
         os.utime(config, (changed + 3.0, changed + 3.0))
         run = client.get("/api/run", params={"run": "runs/old"}).json()
-        assert not run["failed"] and run["complaint"] == "" and run["sentence"] == "Finished."
+        assert not run["failed"] and run["error_sentence"] == "" and run["sentence"] == "Finished."
 
 
 @pytest.mark.parametrize(

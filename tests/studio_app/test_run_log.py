@@ -96,15 +96,17 @@ def test_a_log_of_any_size_takes_bounded_memory(tmp_path: Path, monkeypatch: pyt
     ]
     warnings = [json.dumps({"event": "warning", "step": 1, "text": "t"})] * (2 * run_log.MAX_WARNINGS)
     steps = [step(number, 2.0) for number in range(5000)]
-    path.write_text("\n".join([*many_names, "x" * 10 * events.LINE, *warnings, *steps, "y" * 10 * events.LINE]))
+    path.write_text(
+        "\n".join([*many_names, "x" * 10 * events.MAX_LINE_BYTES, *warnings, *steps, "y" * 10 * events.MAX_LINE_BYTES])
+    )
     log = RunLog(path)
     log.refresh()
     assert len(log.curves) == run_log.MAX_CURVES and len(log.warnings) == run_log.MAX_WARNINGS
-    assert len(log.seconds.steps) <= 104 and log.last["step"] == 4999 and len(log._incomplete) <= events.LINE
+    assert len(log.seconds.steps) <= 104 and log.last["step"] == 4999 and len(log._incomplete) <= events.MAX_LINE_BYTES
 
 
 def test_of_a_long_log_pieces_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "SPREAD", 2 * events.PIECE)
+    monkeypatch.setattr(events, "MAX_SHOWN_BYTES", 2 * events.PIECE)
     path = tmp_path / "events.jsonl"
     count = 6 * events.PIECE // len(step(50_000, 2.0))
     path.write_text("".join(f"{step(number, 2.0)}\n" for number in range(count)))

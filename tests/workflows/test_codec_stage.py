@@ -108,7 +108,7 @@ def test_batches_are_codes_and_what_is_looked_at_stays(folder: Path) -> None:
     assert sum(len(b) for b in data.sweep("train")) == plain.train_items
     assert data.state() == plain.state()
     assert np.array_equal(data.stored_rows("test", 5), plain.stored_rows("test", 5))
-    for name in ("scan", "train_items", "are_draws", "carved", "division_notes", "table_notes"):
+    for name in ("scan", "train_items", "are_draws", "own_held_out_parts", "division_notes", "table_notes"):
         assert getattr(data, name) == getattr(plain, name), name
     assert data.opened_part("test") == plain.opened_part("test") and data.part_size("test") == plain.part_size("test")
     with pytest.raises(DataError, match="opened with `open_like`"):

@@ -175,7 +175,7 @@ def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         frames_of_run.write(tmp_path, frames_of_run.FRAMES.path(tmp_path, step).name, b"x")
     steps = frames_of_run.FRAMES.steps(tmp_path)
     assert len(steps) <= 8 and steps[0] == 1 and steps[-1] == 29
-    frames_of_run.FRAMES.forget_after(tmp_path, 20)
+    frames_of_run.FRAMES.remove_after(tmp_path, 20)
     assert max(frames_of_run.FRAMES.steps(tmp_path)) <= 20
 
 

@@ -31,7 +31,7 @@ def export(
 
     Args:
         run: The run: a folder or an address.
-        to: The target, one of `export_targets()`.
+        to: The target: "html", "transformers", "gguf", "onnx" or "hub".
         out: The folder to create, or, for the target html, a file that ends in .html. If the export fails, nothing is left of it.
         number_type: The number format of the weights. None takes the default of the target.
         push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; made private if missing, and

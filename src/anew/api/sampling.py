@@ -127,7 +127,8 @@ def again(
     model = load(folder, device, trust_code=trust_code)
     if any(origin.weights != model.identity[1] for origin in origins):
         raise ConfigError(
-            f"{str(path)!r} was made by the run {name!r} with other weights than those of {str(folder)!r}; give that run"
+            f"{str(path)!r} was made by the run {name!r} with weights that {str(folder)!r} does not have: it is another run, or was "
+            "trained further since; give the run with these weights, or draw new samples"
         )
     return model.again(origins)
 

@@ -93,7 +93,7 @@ def score_table(report: ReportRecord) -> list[Line]:
     """All scores compared with what real data gets in the samples' place."""
     scores = report.scores
     width = max((len(score.name) for score in scores), default=0)
-    lines: list[Line] = [[(f"{'score':<{width}}  {'samples':>10}  {'real data':>10}", "bold")]] if scores else []
+    lines: list[Line] = [[(f"{'figure':<{width}}  {'value':>10}  {'real data':>10}", "bold")]] if scores else []
     for score in scores:
         numbers = "  ".join(f"{_number(number):>10}" for number in (score.value, score.real_baseline))
         lines.append([(f"{score.name:<{width}}  {numbers}", "")])

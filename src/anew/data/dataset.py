@@ -53,7 +53,7 @@ class Dataset:
         self._size: DataBudget | None = None
         self._sample: list[Item] = []
         self._scan = DatasetSummary(modality.name, 0, 0)
-        self._all = False
+        self._is_undivided = False
 
     @classmethod
     def open(
@@ -304,7 +304,7 @@ class Dataset:
             Names of the parts that were split off, or else of the user's own; whether items were held out one by one at random.
         """
         held_out = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
-        return (self.carved, self._store.drawn_one_by_one) if self.carved else (held_out, False)
+        return (self.own_held_out_parts, self._store.drawn_one_by_one) if self.own_held_out_parts else (held_out, False)
 
     @property
     def are_draws(self) -> bool:
@@ -312,7 +312,7 @@ class Dataset:
         return self._store.are_draws
 
     @property
-    def carved(self) -> tuple[str, ...]:
+    def own_held_out_parts(self) -> tuple[str, ...]:
         """Held-out parts that were split off from train; others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
@@ -391,6 +391,7 @@ class Dataset:
         path: str,
         samples: bool = False,
         settings: Mapping[str, object] | None = None,
+        once: bool = False,
     ) -> Dataset:
         """Open other data with the modality of a saved run, undivided, as the part "all".
 
@@ -399,16 +400,15 @@ class Dataset:
             folder: The run.
             path: The other data.
             samples: Whether it is a folder of samples, each of which counts once.
-            settings: Values of settings about reading that this data needs instead of those of the run. A column that is
-                named here must be there; those of the run are read where they are.
+            settings: Settings about reading instead of those of the run. A column that is named here must be there.
+            once: Whether each sample counts once where the data is a folder of samples, in which sheets hold them again. Samples do.
         """
         own_settings = dict(settings or {})
         state = state.model_copy(update={"config": state.config | own_settings})
-        needed = [role for role in ROLES if f"{role}_column" in own_settings]
-        columns = ColumnChoice.of(state.config, needed=needed)
-        chosen = detect_modality(path, state.modality, samples, columns=columns)
+        columns = ColumnChoice.of(state.config, needed=[role for role in ROLES if f"{role}_column" in own_settings])
+        chosen = detect_modality(path, state.modality, samples or once, columns=columns)
         data = cls._restored(chosen, state, folder, new_files=True, generated=samples)
-        data._all = True
+        data._is_undivided = True
         data._opened_store = InMemoryStore(chosen.source, chosen.shards, data.modality, data.seed, undivided=True)
         data._encode()
         return data
@@ -426,7 +426,7 @@ class Dataset:
 
     def records(self) -> list[EncodedRecord]:
         """Every usable record of data that `open_like` opened."""
-        if not self._all or not isinstance(self._store, InMemoryStore):
+        if not self._is_undivided or not isinstance(self._store, InMemoryStore):
             raise DataError("only data opened with `open_like` has its records in memory; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
 
@@ -436,8 +436,8 @@ class Dataset:
             self._opened_store.close()
 
     def _number(self, part: str) -> int:
-        if part in (names := (ALL,) if self._all else split.NAMES):
-            return split.TEST if self._all else split.NAMES.index(part)
+        if part in (names := (ALL,) if self._is_undivided else split.NAMES):
+            return split.TEST if self._is_undivided else split.NAMES.index(part)
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 

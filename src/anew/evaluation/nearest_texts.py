@@ -88,7 +88,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     also = f"; identical ones were looked up among {len(training):,}" if is_part else ""
     explanation = (
         f"The nearest of {len(compared):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-        f"replace{also}. A sample less than half as long as usual is compared with parts of records. "
+        f"replace{also}. An item less than half as long as usual is compared with parts of records. "
         "Short records can match by chance; the copying test says whether "
         "they do so too often."
     )

@@ -214,12 +214,12 @@ def guessing_spec(
         meaning: How often what happens, a sentence without its end.
         clause: What tells them apart, the beginning of the clause of the tolerance.
         large, options: See `Tolerance`.
-        one_sided: Whether 0.5 also stands for less often than that.
+        one_sided: Whether guessing also stands for less often than that.
         ending: End of the clause, after the numbers.
     """
     clause = f"{clause} {{value:.0%}} of the time {{guessing}}{ending}"
-    half = "guessing, or less often;" if one_sided else "guessing,"
-    sentence = f"{meaning} (0.5 = {half} 1 = always)."
+    half = "50% or less" if one_sided else "50%"
+    sentence = f"{meaning} ({half} is guessing, 100% always)."
     tolerance = Tolerance("closeness", 0.15, large, clause, exact_baseline=GUESSING, **options)
     return MetricSpec(name, title, sentence, minimum=GUESSING, maximum=1.0, order=order, tolerance=tolerance)
 

@@ -16,6 +16,12 @@ from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import Request
 
+# Why the usual family learns the kinds of data on which families were not compared, by modality
+UNCOMPARED = {
+    "audio": "it is the family that was tried on sounds; others were not compared",
+    "video": "it is the only family that learns clips as they are",
+}
+
 
 class FamilyChoice(NamedTuple):
     """A family by name, and its class."""
@@ -57,6 +63,12 @@ def choose_family(
             if preference in families[candidate].preferred_for:
                 return FamilyChoice(candidate, families[candidate])
     raise ConfigError(f"no built-in family supports {description}; give a `family` of your own, FILE.py")
+
+
+def rationale_of(choice: FamilyChoice, modality: str) -> str:
+    """Why a family suits data of this modality, one clause."""
+    rationale = choice.family_class.rationale
+    return UNCOMPARED.get(modality, rationale) if "quality" in choice.family_class.preferred_for else rationale
 
 
 def contenders(data: TrainingData, prefer: str) -> list[FamilyChoice]:

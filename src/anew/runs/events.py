@@ -20,16 +20,17 @@ from anew.errors import RunError
 NAME = "events.jsonl"
 FLUSH_SECONDS = 1.0  # between writes to the file, so that readers see the course of a training; chosen
 EventValue: TypeAlias = str | int | float | None
-BYTES = 2**31  # most bytes of a log: 39 million steps (docs/log.md, 2026-11-27); a longer file is damaged or not a log
-# Most bytes of a line; longer ones are skipped. Anew writes some hundreds (docs/log.md, 2026-11-27).
-LINE = 2**16
-FIELDS = 64  # most fields of an event; a step has one for each loss of the family, and about ten others
-SPREAD = 2**26  # bytes of a log that are read to show its course: 256 MB took 63 s (docs/log.md, 2026-11-27)
+# Of a log: 39 million steps (docs/log.md, 2026-11-27); a longer file is damaged or not a log
+MAX_LOG_BYTES = 2**31
+# Of a line; longer ones are skipped. Anew writes some hundreds (docs/log.md, 2026-11-27).
+MAX_LINE_BYTES = 2**16
+MAX_FIELDS = 64  # of an event; a step has one for each loss of the family, and about ten others
+MAX_SHOWN_BYTES = 2**26  # bytes of a log that are read to show its course: 256 MB took 63 s (docs/log.md, 2026-11-27)
 LAST_LINES = 100_000  # the last step is searched among so many lines: only a few samples and warnings come after it
 FIRST_LINES = 1_000  # the first start is searched among so many lines: only a few events come before it
 PIECE = 2**20  # bytes of each of the evenly spaced pieces of a long log
 NON_FINITE = b'"non_finite"'  # what the lines of such events hold, so that others need not be parsed
-TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
+TEXT_FIELDS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 # Events of what was read or done outside of steps, as often as there was time; a replay repeats it as often
 BatchesEvent = Literal["closed_form", "latents", "calibration", "documents", "drawing", "samples"]
 # Fields that an event of each type must have, where they are read
@@ -140,7 +141,7 @@ def steps_of(run: Path) -> Iterator[Event]:
     return (event for event in read(run / NAME) if event["event"] == "step")
 
 
-def spread(path: Path, max_bytes: int = SPREAD) -> Iterator[Event]:
+def spread(path: Path, max_bytes: int = MAX_SHOWN_BYTES) -> Iterator[Event]:
     """Events that show the course of a log: all of them, or of a log longer than `max_bytes` those in evenly spaced pieces. Those of
     steps that were taken back after a loss that was not finite are left out."""
     if not path.exists() and not path.is_symlink():
@@ -158,7 +159,7 @@ def spread(path: Path, max_bytes: int = SPREAD) -> Iterator[Event]:
 
 def _spread_lines(path: Path, size: int, max_bytes: int) -> Iterator[bytes]:
     """The lines of the first `size` bytes of a log or, where they are more than `max_bytes`, of evenly spaced pieces of it."""
-    with files.open_checked(path, BYTES) as file:
+    with files.open_checked(path, MAX_LOG_BYTES) as file:
         if size > max_bytes:
             for piece in pieces(file, 0, size, max_bytes):
                 yield from piece.split(b"\n")[:-1]
@@ -214,8 +215,8 @@ def _latest(path: Path, event_types: Collection[str], max_lines: int) -> Iterato
     """The events of some types among the last `max_lines` lines, the last one first."""
     if not path.exists() and not path.is_symlink():
         return
-    with files.open_checked(path, BYTES) as file:
-        lines = (line for line in _backwards(file) if len(line) < LINE and line.strip(b"\0 \r"))
+    with files.open_checked(path, MAX_LOG_BYTES) as file:
+        lines = (line for line in _backwards(file) if len(line) < MAX_LINE_BYTES and line.strip(b"\0 \r"))
         for line in itertools.islice(lines, max_lines):
             event = parse(line)
             if event is not None and event["event"] in event_types:
@@ -226,11 +227,11 @@ def _backwards(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file from the last to the first. Of a line that is longer than any event, only parts may come."""
     place, rest = file.seek(0, os.SEEK_END), b""
     while place:
-        start = max(0, place - LINE)
+        start = max(0, place - MAX_LINE_BYTES)
         file.seek(start)
         first, *lines = (file.read(place - start) + rest).split(b"\n")
         yield from reversed(lines)
-        place, rest = start, first if len(first) < LINE else b""
+        place, rest = start, first if len(first) < MAX_LINE_BYTES else b""
     yield rest
 
 
@@ -253,15 +254,15 @@ def _lines(path: Path) -> Iterator[Event | None]:
     """The event of each line that is not empty; None for a damaged line."""
     if not path.exists() and not path.is_symlink():
         return
-    with files.open_checked(path, BYTES) as file:
-        yield from (None if line is None else parse(line) for line in _raw_lines(file, BYTES))
+    with files.open_checked(path, MAX_LOG_BYTES) as file:
+        yield from (None if line is None else parse(line) for line in _raw_lines(file, MAX_LOG_BYTES))
 
 
 def _raw_lines(file: BinaryIO, stop: int) -> Iterator[bytes | None]:
     """The lines of a file that begin before `stop` and are not empty; None for one that is longer than any event."""
     is_rest = False  # whether the piece continues such a line
-    while file.tell() < stop and (piece := file.readline(LINE)):
-        is_cut = len(piece) == LINE and not piece.endswith(b"\n")
+    while file.tell() < stop and (piece := file.readline(MAX_LINE_BYTES)):
+        is_cut = len(piece) == MAX_LINE_BYTES and not piece.endswith(b"\n")
         if not is_rest and (is_cut or piece.strip()):
             yield None if is_cut else piece
         is_rest = is_cut
@@ -269,26 +270,26 @@ def _raw_lines(file: BinaryIO, stop: int) -> Iterator[bytes | None]:
 
 def _is_whole(path: Path) -> bool:
     """Whether the file ends with a line end, or is empty."""
-    with files.open_checked(path, BYTES) as file:
+    with files.open_checked(path, MAX_LOG_BYTES) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 1, 0))
         return file.read(1) in (b"", b"\n")
 
 
 def parse(line: bytes) -> Event | None:
-    """The event of a line; None if it is not one. Fields must be finite numbers (or null), those of TEXTS text."""
+    """The event of a line; None if it is not one. Fields must be finite numbers (or null), those of TEXT_FIELDS text."""
     try:
         event: Event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str) or len(event) > FIELDS:
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str) or len(event) > MAX_FIELDS:
         return None
     fits = all(_fits(name, value) for name, value in event.items())
     return event if fits and all(name in event for name in NEEDED.get(event["event"], ())) else None
 
 
 def _fits(name: str, value: object) -> bool:
-    if name in TEXTS:
+    if name in TEXT_FIELDS:
         return isinstance(value, str)
     if name in ("step", "examples", "threads", "batches", "processes", "hosts", "back_to"):
         least = name in ("threads", "processes", "hosts")

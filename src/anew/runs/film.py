@@ -54,7 +54,7 @@ class StepFiles(NamedTuple):
             with contextlib.suppress(OSError):
                 self.path(run, step).unlink()
 
-    def forget_after(self, run: Path, step: int) -> None:
+    def remove_after(self, run: Path, step: int) -> None:
         """Remove the files of later steps, since these steps are taken again."""
         self.remove(run, [later for later in self.steps(run) if later > step])
 

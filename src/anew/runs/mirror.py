@@ -44,7 +44,7 @@ SENDING = ".sending"  # the folder next to the local copy that holds files while
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
 # How often sending is tried while files change: a training changes one of them now and then; chosen
 SEND_TRIES = 20
-NOT_KEPT = re.compile(r"(\.lock|\.lock-holder|\..*\.tmp)")  # names of files that stay on this machine
+LOCAL_ONLY = re.compile(r"(\.lock|\.lock-holder|\..*\.tmp)")  # names of files that stay on this machine
 
 
 class ConflictingWrite(RunError):
@@ -283,7 +283,7 @@ class Mirror:
 
     def _upload(self, name: str, path: Path, present: set[str]) -> Stored:
         if name.rpartition("/")[2] == events.NAME:  # lines are appended meanwhile, so a copy in memory is sent
-            data = files.read(path, events.BYTES)
+            data = files.read(path, events.MAX_LOG_BYTES)
             entry = Stored(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
             self._put(name, entry, present, lambda system, key: system.pipe_file(key, data))
             return entry
@@ -323,12 +323,12 @@ class Mirror:
 
     def _store(self) -> tuple[FileSystem, str]:
         if self._system is None:
-            self._system, root = addresses.opened(self.address, "keeping runs at", RunError)
+            self._system, root = addresses.open_store(self.address, "keeping runs at", RunError)
             self._root = root.rstrip("/")
         return self._system, self._root
 
     def _with_store_errors(self, action: Callable[[], addresses.R], verb: str = "read") -> addresses.R:
-        return addresses.reached(action, self.address, RunError, verb)
+        return addresses.with_retries(action, self.address, RunError, verb)
 
     def _manifest(self) -> Manifest | None:
         """The manifest in the store; None if there is no run."""
@@ -347,10 +347,10 @@ class Mirror:
     def _paths(self) -> Iterator[Path]:
         """The files of the folder that belong to the run."""
         for folder, folders, names in os.walk(self.folder):
-            folders[:] = [name for name in folders if not NOT_KEPT.fullmatch(name)]
+            folders[:] = [name for name in folders if not LOCAL_ONLY.fullmatch(name)]
             for name in names:
                 path = Path(folder, name)
-                if not NOT_KEPT.fullmatch(name) and path.is_file() and not path.is_symlink():
+                if not LOCAL_ONLY.fullmatch(name) and path.is_file() and not path.is_symlink():
                     yield path
 
     def _stored(self, name: str, path: Path | None = None) -> Stored | None:
@@ -382,7 +382,7 @@ class Mirror:
 def _fetch_object(system: FileSystem, key: str, place: Path, size: int) -> str:
     """Fetch an object of this size to a place; returns what is wrong with it, or ""."""
     try:
-        system.get_file(key, str(place), callback=addresses.at_most(size))
+        system.get_file(key, str(place), callback=addresses.size_limit(size))
     except FileNotFoundError:
         return f"is missing: there is no object {key!r}"
     except addresses.TooLongError:

@@ -71,7 +71,7 @@ def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) ->
     max_snapshots = min(MAX_SNAPSHOTS, max(1, limit // max(1, sum(tensor.nbytes for tensor in halved.values()))))
     saved = snapshots(run)
     while len(saved) > max_snapshots:
-        WEIGHTS.remove(run, [saved.pop(_least_missed(saved)).step])
+        WEIGHTS.remove(run, [saved.pop(_most_redundant(saved)).step])
 
 
 def _halved(tensor: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def _halved(tensor: Tensor) -> Tensor:
     return tensor.detach().to(torch.float16 if fits else torch.bfloat16).cpu()
 
 
-def _least_missed(saved: list[Snapshot]) -> int:
+def _most_redundant(saved: list[Snapshot]) -> int:
     """Index of the snapshot whose neighbours are closest to each other; never the first or the last if there are others."""
     times = [math.log(max(snapshot.seconds, 1e-3)) for snapshot in saved]
     inner = range(1, len(saved) - 1)

@@ -24,6 +24,7 @@ from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
+from anew.data.sources.sample_files import LEFT_OUT
 from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, ItemError, shorten
 from anew.families.base import Family
@@ -92,7 +93,8 @@ def score_dataset(
     """Score all items of other data, encoded as the run encodes its data; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
-    data = Dataset.open_like(record.data, folder, path, settings=reading_settings(settings, record.data.modality))
+    reading = reading_settings(settings, record.data.modality)
+    data = Dataset.open_like(record.data, folder, path, settings=reading, once=True)
     try:
         if limit is not None:
             return _score_evenly(generator, data, path, limit, reporter)
@@ -100,7 +102,8 @@ def score_dataset(
         notes = training_notes(scores.items, scores.unit)
         if not notes and is_content_of(data, record.data):
             notes = [OWN_DATA]
-        notes += [*scores.notes, *data.modality.remarks(), *describe_skipped(data.scan)]
+        left_out = [note for note in data.scan.notes if note.startswith(LEFT_OUT)]
+        notes += [*scores.notes, *data.modality.remarks(), *left_out, *describe_skipped(data.scan)]
     finally:
         data.close()
     if scores.units <= 0:

@@ -8,17 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FinishReason = Literal["stop", "length"]
 ClipStatus = Literal["queued", "in_progress", "completed", "failed"]
-Dated = Annotated[int, Field(description="seconds since 1970")]
+UnixSeconds = Annotated[int, Field(description="seconds since 1970")]
 Base64 = Annotated[str, Field(description="a file as base64")]
 
 
-class Described(BaseModel):
+class StrictAnswer(BaseModel):
     """An answer, or a part of one, without fields that are not described."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Health(Described):
+class Health(StrictAnswer):
     """Answer of `GET /health`: all models were loaded once before the server began to listen."""
 
     status: Literal["ok"]
@@ -27,14 +27,14 @@ class Health(Described):
 # ---- models ----
 
 
-class Architecture(Described):
+class Architecture(StrictAnswer):
     """What a model takes and gives."""
 
     input_modalities: list[str]
     output_modalities: list[str]
 
 
-class ModelDetails(Described):
+class ModelDetails(StrictAnswer):
     """Facts of a model. n_vocab and n_ctx_train are of models of tokens, shape and axes of all others."""
 
     modality: str
@@ -51,18 +51,18 @@ class ModelDetails(Described):
     axes: str | None = None
 
 
-class ServedModel(Described):
+class ServedModel(StrictAnswer):
     """A model."""
 
     id: str
     object: Literal["model"]
-    created: Dated
+    created: UnixSeconds
     owned_by: Literal["anew"]
     architecture: Architecture
     meta: ModelDetails
 
 
-class ServedModels(Described):
+class ServedModels(StrictAnswer):
     """All models of the server."""
 
     object: Literal["list"]
@@ -72,7 +72,7 @@ class ServedModels(Described):
 # ---- text ----
 
 
-class Usage(Described):
+class Usage(StrictAnswer):
     """Numbers of tokens."""
 
     prompt_tokens: int
@@ -80,7 +80,7 @@ class Usage(Described):
     total_tokens: int
 
 
-class CompletionLogProbs(Described):
+class CompletionLogProbs(StrictAnswer):
     """Log-probabilities of the tokens of a completion, in four lists of the same length."""
 
     tokens: list[str]
@@ -89,7 +89,7 @@ class CompletionLogProbs(Described):
     text_offset: list[int]
 
 
-class CompletionChoice(Described):
+class CompletionChoice(StrictAnswer):
     """One continuation."""
 
     index: int
@@ -98,19 +98,19 @@ class CompletionChoice(Described):
     finish_reason: FinishReason | None
 
 
-class Completion(Described):
+class Completion(StrictAnswer):
     """Continuations of the prompts of a request."""
 
     id: str
     object: Literal["text_completion"]
-    created: Dated
+    created: UnixSeconds
     model: str
     choices: list[CompletionChoice]
     seed: int
     usage: Usage
 
 
-class TopToken(Described):
+class TopToken(StrictAnswer):
     """A token with its log-probability."""
 
     token: str
@@ -124,14 +124,14 @@ class ChatToken(TopToken):
     top_logprobs: list[TopToken]
 
 
-class ChatLogProbs(Described):
+class ChatLogProbs(StrictAnswer):
     """Log-probabilities of the tokens of a chat's answer."""
 
     content: list[ChatToken]
     refusal: None
 
 
-class ChatMessage(Described):
+class ChatMessage(StrictAnswer):
     """The message that answers a chat."""
 
     role: Literal["assistant"]
@@ -139,7 +139,7 @@ class ChatMessage(Described):
     refusal: None
 
 
-class ChatChoice(Described):
+class ChatChoice(StrictAnswer):
     """One answer to a chat."""
 
     index: int
@@ -148,19 +148,19 @@ class ChatChoice(Described):
     finish_reason: FinishReason | None
 
 
-class ChatCompletion(Described):
+class ChatCompletion(StrictAnswer):
     """Answers to a chat."""
 
     id: str
     object: Literal["chat.completion"]
-    created: Dated
+    created: UnixSeconds
     model: str
     choices: list[ChatChoice]
     seed: int
     usage: Usage
 
 
-class ScoredItem(Described):
+class ScoredItem(StrictAnswer):
     """The likelihood of one item."""
 
     index: int
@@ -170,7 +170,7 @@ class ScoredItem(Described):
     bits_per_unit: float | None
 
 
-class ScoredItems(Described):
+class ScoredItems(StrictAnswer):
     """The likelihood of the items of a request."""
 
     object: Literal["list"]
@@ -185,7 +185,7 @@ class ScoredItems(Described):
 # ---- images and clips ----
 
 
-class MadeImage(Described):
+class ImageData(StrictAnswer):
     """One image."""
 
     b64_json: Base64
@@ -193,24 +193,24 @@ class MadeImage(Described):
     index: int
 
 
-class MadeImages(Described):
+class ImagesResponse(StrictAnswer):
     """The images of a request."""
 
-    created: Dated
+    created: UnixSeconds
     size: str
     output_format: Literal["png"]
     seed: int
-    data: list[MadeImage]
+    data: list[ImageData]
 
 
-class ClipError(Described):
+class ClipError(StrictAnswer):
     """Why a clip could not be made."""
 
     code: str
     message: str
 
 
-class ClipJob(Described):
+class ClipJob(StrictAnswer):
     """A clip that is being made, or is finished."""
 
     id: str
@@ -218,13 +218,13 @@ class ClipJob(Described):
     model: str
     status: ClipStatus
     progress: Annotated[int, Field(description="percent")]
-    created_at: Dated
+    created_at: UnixSeconds
     prompt: str
     size: str
     error: ClipError | None
 
 
-class ClipJobs(Described):
+class ClipJobs(StrictAnswer):
     """Clips that are being made or kept, newest first."""
 
     object: Literal["list"]
@@ -232,7 +232,7 @@ class ClipJobs(Described):
     has_more: bool
 
 
-class DeletedClip(Described):
+class DeletedClip(StrictAnswer):
     """A clip that was deleted."""
 
     id: str

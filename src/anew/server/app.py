@@ -26,7 +26,7 @@ from anew.server.guard import KeyGuard, SiteGuard, add_error_handlers
 from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
-from anew.server.listening import PunctualProtocol, Server, listen
+from anew.server.listening import Server, TimeoutProtocol, listen
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
 from anew.server.schemas import TEXT, complete_schema, route_schema
@@ -60,14 +60,14 @@ class RequestLog:
             return
         began_at, status = time.monotonic(), ABORTED
 
-        async def noting(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self.app(scope, receive, noting)
+            await self.app(scope, receive, send_and_record)
         finally:
             path = printable(scope["path"])[:MAX_PATH]
             LOGGER.info("%s %s %d %.3f s", scope["method"], path, status, time.monotonic() - began_at)
@@ -153,11 +153,11 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models", summary="All models", **route_schema("list_models", TAG, answer=ServedModels))
     async def models() -> ServedModels:
-        return ServedModels(object="list", data=[entry.described() for entry in service.catalog.entries])
+        return ServedModels(object="list", data=[entry.to_answer() for entry in service.catalog.entries])
 
     @app.get("/v1/models/{name}", summary="One model", **route_schema("get_model", TAG, answer=ServedModel))
     async def model(name: str) -> ServedModel:
-        return service.catalog.entry(name).described()
+        return service.catalog.entry(name).to_answer()
 
 
 def run_server(
@@ -180,7 +180,7 @@ def run_server(
             app = make_app(catalog, limits, host, keys, chats, origins)
             config = uvicorn.Config(
                 app,
-                http=PunctualProtocol,
+                http=TimeoutProtocol,
                 log_level="warning",
                 access_log=False,
                 server_header=False,

@@ -68,7 +68,7 @@ class CatalogEntry:
         """What the model generates: "text", or the modality of a grid."""
         return "text" if isinstance(self.spec, Tokens) else self.modality.name
 
-    def described(self) -> ServedModel:
+    def to_answer(self) -> ServedModel:
         """The model's entry in `/v1/models`, with the fields of OpenAI and of llama.cpp."""
         meta = ModelDetails(
             modality=self.modality.name,
@@ -149,10 +149,10 @@ class Catalog:
             raise ApiError(400, message, param="model")
         return entry
 
-    def names(self, output: str = "") -> list[str]:
-        """Names of the models that generate `output`, or of all.
+    def names_for(self, capability: str = "") -> list[str]:
+        """Names of the models that have a capability, or of all.
 
-        output: a modality; "text": continues texts; "edits": fills in images; "scores": scores items.
+        capability: a modality: generates it; "text": continues texts; "edits": fills in images; "scores": scores items.
         """
         offers: dict[str, Callable[[CatalogEntry], bool]] = {
             "": lambda entry: True,
@@ -160,8 +160,8 @@ class Catalog:
             "edits": lambda entry: entry.output == "image" and entry.fills_in,
             "scores": lambda entry: entry.has_likelihood,
         }
-        is_offered = offers.get(output)
-        return [e.name for e in self.entries if (e.output == output if is_offered is None else is_offered(e))]
+        is_offered = offers.get(capability)
+        return [e.name for e in self.entries if (e.output == capability if is_offered is None else is_offered(e))]
 
     def counts(self) -> list[tuple[str, int, int, bool]]:
         """Name, running and waiting tasks of each model, and whether it is in memory."""

@@ -66,17 +66,17 @@ class Guard:
             await self.app(scope, receive, send)
             return
         try:
-            answer = self.answer(scope, Headers(scope=scope))
+            refusal = self.refusal(scope, Headers(scope=scope))
         except ApiError as error:
-            answer = error_response(error)
-        await (self.app if answer is None else answer)(scope, receive, self.sender(send))
+            refusal = error_response(error)
+        await (self.app if refusal is None else refusal)(scope, receive, self.wrapped_send(send))
 
-    def answer(self, scope: Scope, headers: Headers) -> Response | None:
+    def refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to a request that does not reach the app; ApiError if it is not allowed."""
         raise NotImplementedError
 
-    def sender(self, send: Send) -> Send:
-        """What sends the answers."""
+    def wrapped_send(self, send: Send) -> Send:
+        """`send` of ASGI, with what is done to all answers."""
         return send
 
 
@@ -92,7 +92,7 @@ class SiteGuard(Guard):
         super().__init__(app)
         self.host, self.origins = host, origins
 
-    def answer(self, scope: Scope, headers: Headers) -> None:
+    def refusal(self, scope: Scope, headers: Headers) -> None:
         check_names(headers, self.host, self.origins)
 
 
@@ -103,7 +103,7 @@ class KeyGuard(Guard):
         super().__init__(app)
         self.keys = [key.encode() for key in keys]
 
-    def answer(self, scope: Scope, headers: Headers) -> None:
+    def refusal(self, scope: Scope, headers: Headers) -> None:
         if self.keys and scope["path"] not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
             raise ApiError(
                 401,

@@ -24,7 +24,7 @@ from anew.data.formats.images.transparency import AlphaReader
 from anew.data.types import Artifact, Item
 from anew.errors import ConfigError
 from anew.sampling.latents import values_of
-from anew.server.answer_schemas import MadeImage, MadeImages
+from anew.server.answer_schemas import ImageData, ImagesResponse
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
@@ -39,21 +39,21 @@ from anew.server.service import Service
 from anew.server.worker import Channel
 
 TAG = "Images"
-NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients expect the field
-OPAQUE_FROM = 128  # alpha from which a pixel is kept: half of the scale
+EMPTY_USAGE = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients expect the field
+MIN_OPAQUE_ALPHA = 128  # alpha from which a pixel is kept: half of the scale
 
 
 def add_image_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
 
-    names, filling = service.catalog.names("image"), service.catalog.names("edits")
+    image_models, edit_models = service.catalog.names_for("image"), service.catalog.names_for("edits")
 
     @app.post(
         "/v1/images/generations",
         summary="Generate images",
-        **route_schema("create_images", TAG, ImageBody, EVENTS, answer=MadeImages, models=names),
+        **route_schema("create_images", TAG, ImageBody, EVENTS, answer=ImagesResponse, models=image_models),
     )
-    async def generations(request: Request) -> MadeImages | Response:
+    async def generations(request: Request) -> ImagesResponse | Response:
         body = parse(ImageBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "image")
         return await _image_response(service, request, "image_generation", entry, body, _request(body, entry))
@@ -62,10 +62,10 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         "/v1/images/edits",
         summary="Fill in a part of an image",
         **route_schema(
-            "edit_image", TAG, ImageBody, EVENTS, answer=MadeImages, models=filling, forms=("image", "mask")
+            "edit_image", TAG, ImageBody, EVENTS, answer=ImagesResponse, models=edit_models, forms=("image", "mask")
         ),
     )
-    async def edits(request: Request) -> MadeImages | Response:
+    async def edits(request: Request) -> ImagesResponse | Response:
         fields, files = await form_body(request, service.limits)
         body = parse_form(ImageBody, fields)
         entry = service.catalog.item_entry(body.model, "image")
@@ -98,7 +98,7 @@ async def _image_response(
     entry: CatalogEntry,
     body: ImageBody,
     sample_request: ItemRequest,
-) -> MadeImages | Response:
+) -> ImagesResponse | Response:
     """The answer, whole or as a stream of events."""
     tasks = tasks_of(sample_request, entry, Channel())
     entry.worker.submit(tasks[:1])
@@ -109,13 +109,13 @@ async def _image_response(
 
         return service.stream(request, entry, tasks, events, ends_with_done=False)
 
-    async def whole(clock: RequestClock) -> MadeImages:
+    async def whole(clock: RequestClock) -> ImagesResponse:
         samples = await all_samples(tasks, entry, clock)
         data = [
-            MadeImage(b64_json=_base64(artifact), label=label, index=index)
+            ImageData(b64_json=_base64(artifact), label=label, index=index)
             for index, (artifact, label) in enumerate(zip(samples.artifacts, samples.labels, strict=True))
         ]
-        return MadeImages(
+        return ImagesResponse(
             created=int(time.time()),
             size=size_of(entry),
             output_format="png",
@@ -140,7 +140,9 @@ async def _events(
     async for event in sample_events(tasks, entry, clock):
         is_finished = isinstance(event, FinishedSamples)
         name = f"{event_name}.{'completed' if is_finished else 'partial_image'}"
-        details = {"usage": NO_TOKENS} if isinstance(event, FinishedSamples) else {"partial_image_index": event.number}
+        details = (
+            {"usage": EMPTY_USAGE} if isinstance(event, FinishedSamples) else {"partial_image_index": event.number}
+        )
         for offset, artifact in enumerate(event.samples.artifacts):
             image = {"b64_json": _base64(artifact), "index": event.first_index + offset}
             yield {"type": name, "created_at": int(time.time()), **image, **common, **details}
@@ -173,11 +175,11 @@ def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) 
             raise bad_request(f"the {name} is {size}, and this model needs {width}x{height}; resize it", name)
         alphas[name] = alpha
     alpha = alphas["image" if mask is None else "mask"]
-    if (alpha >= OPAQUE_FROM).all():
+    if (alpha >= MIN_OPAQUE_ALPHA).all():
         where = "image, or send a mask that is" if mask is None else "mask"
         raise bad_request(f"no pixel is to be filled in; make some transparent in the {where}", "mask")
     try:
         x = values_of(entry.modality, image)[0]  # (C, H, W)
     except ConfigError as error:
         raise from_config_error(error, "image") from None
-    return Condition(x, torch.from_numpy((alpha >= OPAQUE_FROM).astype(np.float32))[None])
+    return Condition(x, torch.from_numpy((alpha >= MIN_OPAQUE_ALPHA).astype(np.float32))[None])

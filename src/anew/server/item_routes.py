@@ -21,8 +21,8 @@ from anew.server.worker import Channel
 
 def add_item_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
-    names, media = service.catalog.names("audio"), ("audio/wav", "audio/flac")
-    files = route_schema("create_samples", "Files", SamplesBody, "application/zip", models=service.catalog.names())
+    names, media = service.catalog.names_for("audio"), ("audio/wav", "audio/flac")
+    files = route_schema("create_samples", "Files", SamplesBody, "application/zip", models=service.catalog.names_for())
 
     @app.post(
         "/v1/audio/generate",

@@ -116,10 +116,10 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
             guess = did_you_mean(name, entry.labels)
             guess = guess if guess.endswith("?") else ""  # else it lists the labels, too
             raise bad_request(
-                f"{field} must be a label of this model (got {shorten(name)}){guess}; its labels: {labels}", field
+                f"{field} must be a class of this model (got {shorten(name)}){guess}; its classes: {labels}", field
             )
     if len(set(chosen.values())) > 1:
-        raise bad_request(f"{' and '.join(chosen)} name different labels; give one", next(iter(chosen)))
+        raise bad_request(f"{' and '.join(chosen)} name different classes; give one", next(iter(chosen)))
     return next(iter(chosen.values()), None)
 
 

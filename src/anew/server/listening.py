@@ -25,7 +25,7 @@ INTERRUPT_SECONDS = 0.2
 MAX_CONNECTIONS = 512  # at a time: each takes a file descriptor, of which a process has 1,024 by default
 
 
-class PunctualProtocol(H11Protocol):
+class TimeoutProtocol(H11Protocol):
     """HTTP with limits that uvicorn lacks: on clients that send the head of a request too slowly, do not read the response, or open
     too many connections."""
 
@@ -38,15 +38,15 @@ class PunctualProtocol(H11Protocol):
             transport.abort()
             return
         transport.set_write_buffer_limits(high=0)  # whatever is not sent yet counts as unread
-        self._await_head()
+        self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._await_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        self._stop_watching()
+        self._cancel_head_timer()
+        self._cancel_unread_timer()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -61,25 +61,25 @@ class PunctualProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stop_watching()
-        self._watch_reading(self.transport.get_write_buffer_size())
+        self._cancel_unread_timer()
+        self._start_unread_timer(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        self._stop_watching()
+        self._cancel_unread_timer()
         super().resume_writing()
 
-    def _watch_reading(self, num_unread: int) -> None:
-        self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self._give_up, num_unread)
+    def _start_unread_timer(self, num_unread: int) -> None:
+        self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self._on_unread_timeout, num_unread)
 
-    def _give_up(self, num_unread: int) -> None:
+    def _on_unread_timeout(self, num_unread: int) -> None:
         """Close the connection unless the client has read some of the bytes meanwhile."""
         still_unread = self.transport.get_write_buffer_size()
         if still_unread < num_unread:
-            self._watch_reading(still_unread)
+            self._start_unread_timer(still_unread)
         else:
             self.transport.abort()  # `close` would wait for the client to read them
 
-    def _stop_watching(self) -> None:
+    def _cancel_unread_timer(self) -> None:
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
@@ -88,13 +88,13 @@ class PunctualProtocol(H11Protocol):
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         if self._is_answering:
-            self._stop_waiting()
+            self._cancel_head_timer()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close)
 
-    def _stop_waiting(self) -> None:
+    def _cancel_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

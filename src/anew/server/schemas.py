@@ -25,11 +25,11 @@ MEANINGS = {
     "503": "not enough memory, or the server is stopping",
     "504": "the answer took too long",
 }
-GUARDED = ("400", "401", "403")  # statuses of every path; 405 and 499 belong to none
-NAMED = ("404",)  # of paths that name something
-WITH_BODY = ("404", "408", "413", "429", "503", "504")  # of paths that take a body
+COMMON_STATUSES = ("400", "401", "403")  # statuses of every path; 405 and 499 belong to none
+NOT_FOUND_STATUSES = ("404",)  # of paths that name something
+BODY_STATUSES = ("404", "408", "413", "429", "503", "504")  # of paths that take a body
 KEY = "bearerAuth"  # name of the security scheme
-NOBODY = "None of the served models answers here."
+NO_MODEL_SENTENCE = "None of the served models answers here."
 JSON = "application/json"
 FORM = "multipart/form-data"
 EVENTS = "text/event-stream"
@@ -106,12 +106,12 @@ def route_schema(
     for media in medias:
         is_text = media.startswith("text/")
         content[media] = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
-    statuses = [*GUARDED, *(WITH_BODY if body is not None else NAMED)]
+    statuses = [*COMMON_STATUSES, *(BODY_STATUSES if body is not None else NOT_FOUND_STATUSES)]
     extra: dict[str, object] = {"responses": {"200": {"description": "The answer", "content": content}}}
     if is_open:
         extra["security"] = []
     if models is not None and not models:
-        extra["description"] = NOBODY
+        extra["description"] = NO_MODEL_SENTENCE
     if body is not None:
         extra["requestBody"] = _request_body(body, models or (), forms)
     return {

@@ -35,12 +35,12 @@ TAG = "Text"
 def add_text_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
 
-    texts, scoring = service.catalog.names("text"), service.catalog.names("scores")
+    text_models, scoring_models = service.catalog.names_for("text"), service.catalog.names_for("scores")
 
     @app.post(
         "/v1/completions",
         summary="Continue texts",
-        **route_schema("create_completion", TAG, CompletionBody, EVENTS, answer=Completion, models=texts),
+        **route_schema("create_completion", TAG, CompletionBody, EVENTS, answer=Completion, models=text_models),
     )
     async def completions(request: Request) -> Json | Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
@@ -52,7 +52,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/chat/completions",
         summary="Continue the last message of a chat",
-        **route_schema("create_chat_completion", TAG, ChatBody, EVENTS, answer=ChatCompletion, models=texts),
+        **route_schema("create_chat_completion", TAG, ChatBody, EVENTS, answer=ChatCompletion, models=text_models),
     )
     async def chats(request: Request) -> Json | Response:
         chat = parse(ChatBody, await json_body(request, service.limits))
@@ -71,7 +71,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/score",
         summary="How likely items are under a model",
-        **route_schema("score_items", TAG, ScoreBody, answer=ScoredItems, models=scoring),
+        **route_schema("score_items", TAG, ScoreBody, answer=ScoredItems, models=scoring_models),
     )
     async def score(request: Request) -> ScoredItems | Response:
         body = parse(ScoreBody, await json_body(request, service.limits))

@@ -201,7 +201,7 @@ class GrowingText:
         if was_stopped:
             self.finish("stop")
         elif is_due:
-            self._send(text[: _num_final(text, self.request.stops)])
+            self._send(text[: _num_stable_characters(text, self.request.stops)])
             self.sent_at = now
 
     def finish(self, reason: FinishReason = "length") -> None:
@@ -263,7 +263,7 @@ class GrowingText:
         return TokenLogProb(text, float(log_probs[token]), top)
 
 
-def _num_final(text: str, stops: Sequence[str]) -> int:
+def _num_stable_characters(text: str, stops: Sequence[str]) -> int:
     """Number of first characters that no further token can change: not an incomplete character, nor the beginning of a stop."""
     num_final = len(text.rstrip("\ufffd"))
     for stop in stops:

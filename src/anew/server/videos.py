@@ -70,7 +70,7 @@ class VideoJob:
         else:
             self.progress = round(100 * (event.number + 1) / (PROGRESS_DRAFTS + 1))
 
-    def described(self) -> ClipJob:
+    def to_answer(self) -> ClipJob:
         """The job as clients see it."""
         return ClipJob(
             id=self.id,
@@ -153,7 +153,7 @@ class Jobs:
 
 def add_video_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
-    jobs, names = Jobs(service), service.catalog.names("video")
+    jobs, names = Jobs(service), service.catalog.names_for("video")
 
     @app.post(
         "/v1/videos",
@@ -167,7 +167,7 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         else:
             body = parse(VideoBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "video")
-        return jobs.begin(body, entry).described()
+        return jobs.begin(body, entry).to_answer()
 
     @app.get(
         "/v1/videos",
@@ -175,7 +175,7 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         **route_schema("list_clips", TAG, answer=ClipJobs, models=names),
     )
     async def listed() -> ClipJobs:
-        return ClipJobs(object="list", data=[job.described() for job in jobs.all()], has_more=False)
+        return ClipJobs(object="list", data=[job.to_answer() for job in jobs.all()], has_more=False)
 
     @app.get(
         "/v1/videos/{id}",
@@ -183,7 +183,7 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         **route_schema("get_clip", TAG, answer=ClipJob, models=names),
     )
     async def status(id: str) -> ClipJob:
-        return jobs.job(id).described()
+        return jobs.job(id).to_answer()
 
     @app.get(
         "/v1/videos/{id}/content",

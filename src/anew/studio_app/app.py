@@ -26,7 +26,7 @@ from anew.core import files
 from anew.core.version import __version__
 from anew.errors import ConfigError, RunError
 from anew.server.faults import ApiError, bad_request
-from anew.server.listening import PunctualProtocol, Server, listen
+from anew.server.listening import Server, TimeoutProtocol, listen
 from anew.studio_app.data_routes import add_data
 from anew.studio_app.faults import add_faults
 from anew.studio_app.film_routes import add_film
@@ -208,7 +208,7 @@ def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[
         app = make_app(studio, HOST, number, token)
         config = uvicorn.Config(
             app,
-            http=PunctualProtocol,
+            http=TimeoutProtocol,
             log_level="error",
             access_log=False,
             server_header=False,

@@ -167,7 +167,7 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
         seconds = parse_duration(budget)
         check_budget(seconds)
         words += ["--budget", as_duration(seconds)]
-    return add_to_idle(studio, "resume", name, words)
+    return append_if_idle(studio, "resume", name, words)
 
 
 def stop(studio: Studio, name: str) -> None:
@@ -190,7 +190,7 @@ def discard(studio: Studio, name: str) -> None:
         path = studio.folder.path(name)
         if path.exists():
             check_idle(studio, name, studio.run(name))
-        hidden = _withdraw(studio, name, path)
+        hidden = _hide_folder(studio, name, path)
     if hidden is not None:
         _remove(name, hidden)
 
@@ -236,12 +236,13 @@ def discard_comparison(studio: Studio, name: str) -> None:
         _ended_comparison(studio, name)
         path = studio.folder.path(name)
         is_comparison = any((path / written).is_file() for written in COMPARISON_FILES)
-        hidden = _withdraw(studio, name, path if is_comparison else None)  # else somebody has made a folder there since
+        # Unless it is a comparison, somebody has made a folder there since
+        hidden = _hide_folder(studio, name, path if is_comparison else None)
     if hidden is not None:
         _remove(name, hidden)
 
 
-def _withdraw(studio: Studio, name: str, path: Path | None) -> Path | None:
+def _hide_folder(studio: Studio, name: str, path: Path | None) -> Path | None:
     """Give a folder that is to be deleted a hidden name, under which no page shows it when a part is gone, and delete the commands
     of the queue that wrote it; inside `changing`. path: None for the commands alone. Returns the folder's new path, if it exists."""
     hidden = None
@@ -260,7 +261,7 @@ def _withdraw(studio: Studio, name: str, path: Path | None) -> Path | None:
 
 
 def _remove(name: str, hidden: Path) -> None:
-    """Delete a folder that `_withdraw` has hidden. Raises RunError, with its path, where a part stays: no page shows it."""
+    """Delete a folder that `_hide_folder` has hidden. Raises RunError, with its path, where a part stays: no page shows it."""
     try:
         shutil.rmtree(hidden)
     except OSError as error:
@@ -276,7 +277,7 @@ def _ended_comparison(studio: Studio, name: str) -> Job:
     return job
 
 
-def add_to_idle(studio: Studio, verb: str, name: str, words: Sequence[str]) -> Job:
+def append_if_idle(studio: Studio, verb: str, name: str, words: Sequence[str]) -> Job:
     """Add a command to the queue that writes a run.
 
     Args:
@@ -325,7 +326,7 @@ def evaluate(studio: Studio, name: str, n: int, data: str | None) -> Job:
         _check_data(record)
     else:
         words.append(f"--data={_existing(studio, data)}")
-    return add_to_idle(studio, "evaluate", name, words)
+    return append_if_idle(studio, "evaluate", name, words)
 
 
 def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | None, n: int) -> Job:

@@ -54,7 +54,7 @@ class StudioGuard(Guard):
         self.cookie = f"anew-studio-{port}"
         self.token = token.encode()
 
-    def answer(self, scope: Scope, headers: Headers) -> Response | None:
+    def refusal(self, scope: Scope, headers: Headers) -> Response | None:
         check_names(headers, self.host)
         is_page = scope["method"] == "GET" and scope["path"] == "/"
         if is_page and (query := parse_qsl(scope["query_string"].decode("latin-1"))):
@@ -93,7 +93,7 @@ class StudioGuard(Guard):
     def _is_token(self, value: str) -> bool:
         return hmac.compare_digest(value.encode("utf-8", "surrogateescape"), self.token)
 
-    def sender(self, send: Send) -> Send:
+    def wrapped_send(self, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)

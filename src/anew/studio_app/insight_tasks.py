@@ -28,7 +28,15 @@ from anew.sampling.model import Model
 from anew.sampling.request_checks import class_index
 from anew.studio_app.item_views import data_url
 from anew.studio_app.loaded_models import LoadedModel
-from anew.studio_app.sample_tasks import CUTOFFS, Json, PlayTask, SampleOptions, insight_view, token_event, token_text
+from anew.studio_app.sample_tasks import (
+    TOKEN_SETTINGS,
+    Json,
+    PlayTask,
+    SampleOptions,
+    insight_view,
+    token_event,
+    token_text,
+)
 
 LEVEL_ITEMS = 3  # samples that are shown at each noise level
 # Items on which the error at each level is measured: enough for a smooth curve, in a second or two; chosen.
@@ -189,8 +197,8 @@ def discriminator_events(task: PlayTask, model: Model, options: SampleOptions) -
     }
 
 
-def _scored(images: list[str], belief: Tensor) -> list[Json]:
-    return [{"src": src, "belief": float(value)} for src, value in zip(images, belief, strict=True)]
+def _scored(images: list[str], logit: Tensor) -> list[Json]:
+    return [{"src": src, "logit": float(value)} for src, value in zip(images, logit, strict=True)]
 
 
 def _direction(gradient: NDArray[np.float32]) -> str:
@@ -328,7 +336,7 @@ def _next_token(model: Model, options: SampleOptions, modality: Text, end_id: in
     if condition is not None:
         condition = replace(condition, ending=None)  # what may follow all tokens that are shown
     request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
-    cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
+    cutoffs = {name: getattr(sampling, name) for name in TOKEN_SETTINGS if hasattr(sampling, name)}
     for draft in family.sample_tokens(request, [(options.seed, 0)]):
         return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cutoffs, NUM_CANDIDATES)
     return None

@@ -20,7 +20,7 @@ from anew.errors import RunError, printable
 
 QUEUE_LOCK, RUNNER_LOCK = "queue.lock", "runner.lock"
 LOCK_SECONDS = 10.0  # the queue is locked for moments only, so a longer wait is an error
-LAST_WORDS_BYTES = 6000  # of the end of a job's log, which says why it failed
+LOG_TAIL_BYTES = 6000  # of the end of a job's log, which says why it failed
 FILE_BYTES = 2**20  # of a job's file, which holds one command
 SAME_PROCESS_SECONDS = 1.0  # precision to which the start time of a process is known
 
@@ -135,17 +135,17 @@ class JobStore:
         """Path of the job's log."""
         return self.folder / f"{job.id:06d}.log"
 
-    def last_words(self, job: Job) -> list[str]:
+    def log_tail(self, job: Job) -> list[str]:
         """The last lines of the job's log."""
         try:
             files.check_regular(self.log_path(job))
             with open(self.log_path(job), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                file.seek(max(0, size - LAST_WORDS_BYTES))
-                lines = file.read(LAST_WORDS_BYTES).decode(errors="replace").splitlines()
+                file.seek(max(0, size - LOG_TAIL_BYTES))
+                lines = file.read(LOG_TAIL_BYTES).decode(errors="replace").splitlines()
         except (OSError, RunError):
             return []
-        return [printable(line) for line in (lines[1:] if size > LAST_WORDS_BYTES else lines)]
+        return [printable(line) for line in (lines[1:] if size > LOG_TAIL_BYTES else lines)]
 
     def stop(self, job: Job) -> bool:
         """Ask the job's process to save and stop; Windows ends it at once. Returns whether it was running."""

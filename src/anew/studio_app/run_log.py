@@ -110,7 +110,7 @@ class RunLog:
         """Read the new lines, or evenly spaced pieces if there are very many. A file that was replaced, as by a resumed run, is read
         again from the start."""
         try:
-            files.check_regular(self.path, events.BYTES)
+            files.check_regular(self.path, events.MAX_LOG_BYTES)
             with open(self.path, "rb") as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self._offset:
@@ -122,8 +122,8 @@ class RunLog:
                 self._reset()
 
     def _read_from_offset(self, file: BinaryIO, size: int) -> None:
-        if size - self._offset > events.SPREAD:
-            for piece in events.pieces(file, self._offset, size, events.SPREAD):
+        if size - self._offset > events.MAX_SHOWN_BYTES:
+            for piece in events.pieces(file, self._offset, size, events.MAX_SHOWN_BYTES):
                 self._incomplete = b""  # part of a line, whose other part is skipped
                 self._add_piece(piece)
             self._offset = size
@@ -134,7 +134,8 @@ class RunLog:
     def _add_piece(self, piece: bytes) -> None:
         self._offset += len(piece)
         *lines, self._incomplete = (self._incomplete + piece).split(b"\n")
-        if len(self._incomplete) > events.LINE:  # longer than any event: the rest of the line is not one either
+        # Longer than any event: the rest of the line is not one either
+        if len(self._incomplete) > events.MAX_LINE_BYTES:
             self._incomplete = self._incomplete[:1]
         for line in lines:
             self._add_line(line)

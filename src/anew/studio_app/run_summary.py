@@ -85,7 +85,7 @@ def own_code_commands(run: Path, record: Begun | RunRecord | str, *, has_weights
     return [sample, *evaluate, resume]
 
 
-def complaint(words: Sequence[str]) -> str:
+def error_sentence(words: Sequence[str]) -> str:
     """The sentence in which a command says why it failed; "" without one. words: the last lines of its output."""
     sentences = [line.removeprefix(ERROR_PREFIX) for line in words if line.startswith(ERROR_PREFIX)]
     return sentences[-1] if sentences else ""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would slow the page down
-CUTOFFS = ("temperature", "top_k", "top_p", "min_p")  # settings that change the distribution of a token
+TOKEN_SETTINGS = ("temperature", "top_k", "top_p", "min_p")  # settings that change the distribution of a token
 MAX_TOP = 8  # alternatives that are shown for a token: others are hardly ever drawn; chosen
 NEAREST_SECONDS = 60.0  # limit of the search for the nearest training item, for which the user waits; chosen
 EXAMPLE_CHARACTERS = 60  # of the prompt that the page suggests: one line
@@ -280,7 +280,7 @@ def text_token_events(model: Model, options: SampleOptions, max_tokens: int) -> 
     condition = condition_from_prompt(model.modality, options.prompt or "", None)
     request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
     end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
-    cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
+    cutoffs = {name: getattr(sampling, name) for name in TOKEN_SETTINGS if hasattr(sampling, name)}
     num_read = 0
     num_prompt = 0 if condition is None else condition.num_kept
     for draft in family.sample_tokens(request, [(options.seed, 0)], reads_prompt=True):

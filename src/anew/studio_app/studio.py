@@ -158,9 +158,13 @@ class Studio:
             if job and is_missing
             else detail(name, self.run(name), job, self.logs)
         )
-        words = [] if job is None else self.jobs.last_words(job)
-        complaint = run_summary.complaint(words) if value["failed"] else ""
-        return value | {"last_words": words, "complaint": complaint, "command": [] if job is None else job.words}
+        words = [] if job is None else self.jobs.log_tail(job)
+        error_sentence = run_summary.error_sentence(words) if value["failed"] else ""
+        return value | {
+            "log_tail": words,
+            "error_sentence": error_sentence,
+            "command": [] if job is None else job.words,
+        }
 
     # ---- comparisons ----
 
@@ -176,12 +180,16 @@ class Studio:
             ApiError: 404 there is none of this name.
         """
         job = self.comparing_job(name)
-        words = self.jobs.last_words(job)
+        words = self.jobs.log_tail(job)
         runs = [
             {"id": self.folder.name(run), "name": run.name, "grades": run_summary.grades(run)}
             for run in self._compared_runs(job)
         ]
-        return self._comparison(job) | {"last_words": words, "complaint": run_summary.complaint(words), "runs": runs}
+        return self._comparison(job) | {
+            "log_tail": words,
+            "error_sentence": run_summary.error_sentence(words),
+            "runs": runs,
+        }
 
     def _compared_runs(self, job: Job) -> list[Path]:
         """The runs that a comparison is of."""

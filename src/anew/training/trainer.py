@@ -130,16 +130,20 @@ class Trainer:
         planned = None if self.stopping else self.progress.at(self.step)
         # Any process may have been told to stop, and the progress of the main process counts. One exchange tells both.
         is_over = planned is None and self.world.is_main
-        main_progress = planned if planned is not None and self.world.is_main else 0.0
-        stops, over, planned = self.world.maximum(float(self.stopping), float(is_over), main_progress)
-        self.stopping = bool(stops)
-        if self.stopping or over:
+        own_progress = planned if planned is not None and self.world.is_main else 0.0
+        any_stopping, main_is_over, main_progress = self.world.maximum(
+            float(self.stopping), float(is_over), own_progress
+        )
+        self.stopping = bool(any_stopping)
+        if self.stopping or main_is_over:
             return None
         if self.early_decay is None or self.progress.has_early_decay:
-            return planned
+            return main_progress
         # The decay began early. It has the same share of the shortened run as it would have of the planned one.
         start = decay_start(self.decay)
-        progress = start + (planned - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
+        progress = (
+            start + (main_progress - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
+        )
         return progress if progress < 1.0 else None
 
     def may_decay_at(self, progress: float) -> bool:

@@ -27,7 +27,7 @@ MIN_POOL = 1_000  # real items that the audit takes however large they are: fewe
 def audit_pool(data: Dataset, n: int, seed: int) -> AuditPool[DecodedItem]:
     """At most n real items of a run's data, in random order, for the audit for copies; of running text, all that memory holds."""
     held_out_parts, random = data.held_out()
-    together = bool(data.carved) and not random
+    together = bool(data.own_held_out_parts) and not random
     if is_running_text(data.base.spec):
         parts = {part: data.text(part) for part in ("train", *held_out_parts)}
         texts: list[DecodedItem] = [*parts["train"]]

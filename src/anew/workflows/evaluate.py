@@ -402,7 +402,7 @@ def evaluation_inputs(
 def division_of(data: Dataset) -> Division:
     """How the items of a run's data were divided."""
     _, is_drawn_one_by_one = data.held_out()
-    if "test" not in data.carved:
+    if "test" not in data.own_held_out_parts:
         return Division.GIVEN
     return Division.ITEMS if is_drawn_one_by_one and not is_running_text(data.spec) else Division.FILES
 

@@ -49,7 +49,9 @@ class EvaluatedItems:
         self.packed = isinstance(real.spec, Tokens) and real.spec.packed
         parts = [part for part in NAMES if real.scan.parts.get(part)]
         # Only parts that the data came with are held out. The generator knew nothing of parts that were split off here.
-        self.held_out_parts = [part for part in parts[1:] if part not in real.carved] if held_out is None else []
+        self.held_out_parts = (
+            [part for part in parts[1:] if part not in real.own_held_out_parts] if held_out is None else []
+        )
         self.train_parts = [part for part in parts if part not in self.held_out_parts]
         self.classes = real.scan.labels if real.spec.classes else ()
         self.samples, self.sample_classes = self._labelled_items([(generated, "all")], n)

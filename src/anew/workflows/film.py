@@ -44,8 +44,8 @@ class Film:
         self._kept_at = 0.0
         if job.world.is_main and not self._is_off:
             run = job.folder.path
-            film.FRAMES.forget_after(run, trainer.step)
-            snapshots.WEIGHTS.forget_after(run, trainer.step)
+            film.FRAMES.remove_after(run, trainer.step)
+            snapshots.WEIGHTS.remove_after(run, trainer.step)
             if trainer.step:
                 self._seconds_before = float(events.last_step(run).get("seconds") or 0.0)
             self._kept_at = max((snapshot.seconds for snapshot in snapshots.snapshots(run)), default=0.0)

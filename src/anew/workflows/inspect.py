@@ -19,7 +19,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.wording import duration, plural
 from anew.data.dataset import Dataset
-from anew.data.modality import load_modality
+from anew.data.modality import Modality, load_modality
 from anew.data.sources.columns import ColumnChoice
 from anew.data.splitting.split import ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
 from anew.data.types import DataBudget
@@ -28,7 +28,7 @@ from anew.families.base import num_parameters
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
 from anew.planning.build import build_family
-from anew.planning.choose import FamilyChoice, choose_family, contenders
+from anew.planning.choose import FamilyChoice, choose_family, contenders, rationale_of
 from anew.planning.context import RunContext
 from anew.planning.pilots import describe_trying
 from anew.planning.planner import planned_batch, scale_of
@@ -274,7 +274,7 @@ def inspect_data(
     try:
         parts = _parts_of_all(data)
         items = data.scan.items if data.share_read == 1.0 else sum(parts.values())
-        amount = f"{'about ' if _is_estimate(data) else ''}{plural(items, data.modality.traits.singular)}"
+        amount = f"{'about ' if _is_estimate(data) else ''}{plural(items, _item_name(data.modality))}"
         reporter.message(f"  {amount}; choosing the form in which they are learned")
         data.fit(size)
         rivals = contenders(data, prefer)
@@ -284,13 +284,13 @@ def inspect_data(
         inspection = Inspection(
             path=data.path,
             modality=scan.modality,
-            item_name=data.modality.traits.singular,
+            item_name=_item_name(data.modality),
             items=items,
             bytes=scan.bytes,
             family=choice.name,
-            reason=choice.family_class.rationale,
+            reason=rationale_of(choice, scan.modality),
             tried=tuple(rival.name for rival in rivals),
-            alternatives=_alternatives(data.spec, choice.name),
+            alternatives=_alternatives(data.spec, scan.modality, choice.name),
             labels=tuple(scan.labels),
             parts=parts,
             examples=round(data.train_items / data.share_read),
@@ -320,10 +320,10 @@ def _parts_of_all(data: Dataset) -> dict[str, int]:
     """Number of items of each part, as a training divides the data that has time to read all of it."""
     parts = dict(data.scan.parts)
     if data.share_read < 1.0:  # of the parts that were divided; the user's own were read whole
-        items = sum(parts[name] for name in ("train", *data.carved)) / data.share_read
+        items = sum(parts[name] for name in ("train", *data.own_held_out_parts)) / data.share_read
         share = held_out_share(items, ENOUGH_ITEMS)
-        parts |= dict.fromkeys(data.carved, round(share * items))
-        parts["train"] = round(items) - len(data.carved) * round(share * items)
+        parts |= dict.fromkeys(data.own_held_out_parts, round(share * items))
+        parts["train"] = round(items) - len(data.own_held_out_parts) * round(share * items)
     return parts
 
 
@@ -340,13 +340,19 @@ def _data_budget(budget: float | None) -> DataBudget:
     )
 
 
-def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
+def _item_name(modality: Modality) -> str:
+    """The noun for one item: a text of a list is a record."""
+    is_record = modality.name == "text" and modality.layout == "list"
+    return "record" if is_record else modality.traits.singular
+
+
+def _alternatives(spec: Spec, modality: str, chosen: str) -> dict[str, Alternative]:
     """What other preferences would choose, by preference."""
     alternatives: dict[str, Alternative] = {}
     for preference in PREFERENCES:
-        name, family = choose_family(spec, None, preference)
-        if name != chosen and preference in family.preferred_for:
-            alternatives[preference] = Alternative(name, family.rationale)
+        choice = choose_family(spec, None, preference)
+        if choice.name != chosen and preference in choice.family_class.preferred_for:
+            alternatives[preference] = Alternative(choice.name, rationale_of(choice, modality))
     return alternatives
 
 

@@ -63,7 +63,7 @@ def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
 
 def _are_one_draw(data: Dataset) -> bool:
     """Whether there are validation and test items, and both come from one division."""
-    return len({name in data.carved for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))
+    return len({name in data.own_held_out_parts for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))
 
 
 def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:

@@ -39,7 +39,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_faults_of_this_machine_are_told_at_once(error: Exception, advice: str) -> None:
     calls: list[int] = []
     with pytest.raises(DataError, match=advice):
-        addresses.reached(failing(error, calls), "s3://bucket/x")
+        addresses.with_retries(failing(error, calls), "s3://bucket/x")
     assert len(calls) == 1
 
 
@@ -48,11 +48,11 @@ def test_a_bug_is_no_fault_of_the_network(monkeypatch: pytest.MonkeyPatch) -> No
     action = failing(AttributeError("'NoneType' object has no attribute 'foo'"), calls)
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
     with pytest.raises(DataError, match="check the address and the network"):
-        addresses.reached(action, "s3://bucket/x")  # of a client, as for an answer without a body
+        addresses.with_retries(action, "s3://bucket/x")  # of a client, as for an answer without a body
     own: dict[str, Callable[[], None]] = {}
     exec("def action(): return None.foo", {"__name__": "anew.runs.mirror"}, own)
     with pytest.raises(AttributeError):
-        addresses.reached(own["action"], "s3://bucket/x")
+        addresses.with_retries(own["action"], "s3://bucket/x")
 
 
 class AnswerError(Exception):
@@ -122,7 +122,7 @@ def test_the_sentence_says_what_happened(
 ) -> None:
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
     with pytest.raises(DataError) as refusal:
-        addresses.reached(failing(error, []), "s3://bucket/x", verb=verb)
+        addresses.with_retries(failing(error, []), "s3://bucket/x", verb=verb)
     assert str(refusal.value).removeprefix("'s3://bucket/x' ") == sentence
 
 
@@ -132,7 +132,7 @@ def test_a_long_wait_is_announced_once(monkeypatch: pytest.MonkeyPatch, caplog: 
     with caplog.at_level(logging.INFO, "anew.stores"):
         for name in ("x", "y"):  # requests of one store that fail together
             with pytest.raises(DataError, match="connection reset"):
-                addresses.reached(failing(ConnectionResetError("connection reset"), []), f"s3://bucket/{name}")
+                addresses.with_retries(failing(ConnectionResetError("connection reset"), []), f"s3://bucket/{name}")
     assert caplog.messages == ["s3://bucket/x cannot be read yet (connection reset); retrying for up to a minute"]
 
 
@@ -140,14 +140,14 @@ def test_an_endpoint_without_a_scheme_is_named(monkeypatch: pytest.MonkeyPatch) 
     pytest.importorskip("s3fs")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
     with pytest.raises(DataError, match=r"AWS_ENDPOINT_URL is '127.0.0.1:9000', without http:// or https://"):
-        addresses.opened("s3://bucket/x")
+        addresses.open_store("s3://bucket/x")
 
 
 def test_attempts_of_the_client_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would wait 15 s, five times in each of five attempts, before it said that a store does not answer."""
     s3fs = pytest.importorskip("s3fs")
     s3fs.S3FileSystem.clear_instance_cache()
-    system, _ = addresses.opened("s3://bucket/x")
+    system, _ = addresses.open_store("s3://bucket/x")
     assert isinstance(system, s3fs.S3FileSystem) and system.retries == 1
     attempts = addresses.RETRY_S / addresses.ANSWER_S
     assert system.config_kwargs["read_timeout"] == addresses.ANSWER_S and attempts >= 3

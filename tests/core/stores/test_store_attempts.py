@@ -66,7 +66,7 @@ def test_a_client_of_google_tries_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         DataError, match=r"'gs://bucket/x' cannot be read \(the server answers 503, Service Unavailable"
     ):
-        addresses.reached(lambda: system.info("bucket/x"), "gs://bucket/x")
+        addresses.with_retries(lambda: system.info("bucket/x"), "gs://bucket/x")
     assert system.num_requests == 1
     own = CloudStorage(503, timeout=3.0)
     bound_attempts("gs", own)  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def test_what_google_refuses_is_not_tried_again() -> None:
     pytest.importorskip("aiohttp")
     bound_attempts("gs", system)
     with pytest.raises(DataError, match=r"403, Forbidden\); check your permissions there"):
-        addresses.reached(lambda: system.info("bucket/x"), "gs://bucket/x")
+        addresses.with_retries(lambda: system.info("bucket/x"), "gs://bucket/x")
     assert system.num_requests == 1
 
 
@@ -106,7 +106,7 @@ def test_silence_of_azure_is_said_as_that_of_others(monkeypatch: pytest.MonkeyPa
         raise type(name, (Exception,), {})("Timeout on reading data from socket")
 
     with pytest.raises(DataError, match=rf"'az://bucket/x' cannot be read \({reason}\)"):
-        addresses.reached(fail, "az://bucket/x")
+        addresses.with_retries(fail, "az://bucket/x")
 
 
 def test_downloads_that_fall_behind_are_given_up() -> None:

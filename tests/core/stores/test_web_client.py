@@ -85,31 +85,31 @@ def packed() -> Iterator[bytes]:
 )
 def test_it_is_given_up(answer: Answer, tmp_path: Path) -> None:
     with server(answer) as address:
-        system, path = addresses.opened(address)
+        system, path = addresses.open_store(address)
         begin = time.monotonic()
         with pytest.raises(DataError):  # as blocks of a file and lists of files are read
-            addresses.reached(lambda: system.cat_file(path, 0, 100), address)
+            addresses.with_retries(lambda: system.cat_file(path, 0, 100), address)
         with pytest.raises(DataError):
-            bound = addresses.at_most(2**20)
-            addresses.reached(lambda: system.get_file(path, str(tmp_path / "a"), callback=bound), address)
+            bound = addresses.size_limit(2**20)
+            addresses.with_retries(lambda: system.get_file(path, str(tmp_path / "a"), callback=bound), address)
         assert time.monotonic() - begin < 20.0
 
 
 def test_an_endless_list_of_files_is_given_up() -> None:
     links = b"<a href='x.txt'>x</a>\n" * 1000
     with server(say(OK + b"Content-Type: text/html\r\n\r\n", lambda: iter(lambda: links, None))) as address:
-        system, path = addresses.opened(f"{address.removesuffix('a.txt')}pictures/")
+        system, path = addresses.open_store(f"{address.removesuffix('a.txt')}pictures/")
         with pytest.raises(DataError, match="sends more than"):
-            addresses.reached(lambda: system.find(path, detail=True), address)
+            addresses.with_retries(lambda: system.find(path, detail=True), address)
 
 
 def test_a_whole_answer_is_read(tmp_path: Path) -> None:
     with server(say(OK + b"Content-Length: 5\r\n\r\n", lambda: [b"abc", b"de"])) as address:
-        system, path = addresses.opened(address)
+        system, path = addresses.open_store(address)
         assert system.cat_file(path) == b"abcde"
     with server(say(OK + b"Content-Length: 5\r\n\r\n", lambda: [b"abc", b"de"], 0.2)) as address:
-        system, path = addresses.opened(address)
-        system.get_file(path, str(tmp_path / "a"), callback=addresses.at_most(5))
+        system, path = addresses.open_store(address)
+        system.get_file(path, str(tmp_path / "a"), callback=addresses.size_limit(5))
         assert (tmp_path / "a").read_bytes() == b"abcde"
 
 
@@ -129,9 +129,9 @@ def refusal(status: int) -> Answer:
 )
 def test_a_server_that_fails_is_told_from_one_without_the_file(status: int, sentence: str) -> None:
     with server(refusal(status)) as address:
-        system, path = addresses.opened(f"{address}?key=secret")
+        system, path = addresses.open_store(f"{address}?key=secret")
         with pytest.raises(DataError, match=sentence) as fault:
-            addresses.reached(lambda: system.info(path), address)
+            addresses.with_retries(lambda: system.info(path), address)
         assert "secret" not in str(fault.value)
 
 
@@ -139,9 +139,9 @@ def test_a_server_that_is_not_there_is_named() -> None:
     with socket.socket() as silent:  # bound, so that nobody else listens there
         silent.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.txt"
-        system, path = addresses.opened(address)
+        system, path = addresses.open_store(address)
         with pytest.raises(DataError, match=r"\(connection refused\); check the address and the network"):
-            addresses.reached(lambda: system.info(path), address)
+            addresses.with_retries(lambda: system.info(path), address)
 
 
 def test_a_server_that_recovers_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,5 +152,5 @@ def test_a_server_that_recovers_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
         (answers.pop() if answers else say(OK + b"Content-Length: 5\r\n\r\n", list))(connection)
 
     with server(recovering) as address:
-        system, path = addresses.opened(address)
-        assert addresses.reached(lambda: system.info(path), address)["size"] == 5
+        system, path = addresses.open_store(address)
+        assert addresses.with_retries(lambda: system.info(path), address)["size"] == 5

@@ -138,7 +138,7 @@ def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
-    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: it is not a sound file"):
+    with pytest.raises(DataError, match=r"holds no usable sound: .*wav: it is not a sound file"):
         Dataset.open(tmp_path, size=SIZE)
 
 
@@ -149,7 +149,7 @@ def test_too_few_good_files_name_some_of_the_bad_ones(tmp_path: Path) -> None:
     for index in range(5):
         (tmp_path / f"bad{index}.wav").write_bytes(b"RIFF" + bytes(9 + index))
     with pytest.raises(
-        DataError, match=r"2 audio clips are too few.*cannot be used: bad\d.wav: .*empty.wav: it is empty; and others"
+        DataError, match=r"2 sounds are too few.*cannot be used: bad\d.wav: .*empty.wav: it is empty; and others"
     ):
         Dataset.open(tmp_path, size=SIZE)
 

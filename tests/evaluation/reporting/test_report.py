@@ -163,7 +163,7 @@ def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
         report["recall"]
     text = repr(report)
     assert "'first' (diffusion, image)" in text and "(real data: 10.0)" in text and "report.html" in text
-    assert "Are the samples close to your data? partly: Noticeably different from the data: the Fréchet" in text
+    assert "Close to your data? partly: Noticeably different from the data: the Fréchet" in text
     page = Page()
     page.feed(report._repr_html_())
     assert outside(page) == [] and "Fréchet distance" in page.text and "25.0 to 33.0" in page.text
@@ -511,7 +511,10 @@ def test_scales_show_baselines() -> None:
         and charts.scale_chart(score("frechet_distance", 101.4)).end == "117"
     )  # type: ignore[union-attr]
     half = charts.scale_chart(score("two_sample_auc", 0.7, 0.65, 0.75, 0.5, naive_baseline=1.0))
-    assert half is not None and half.start == "0.5"
+    assert half is not None and half.start == "0.5" and half.end == "1"
+    in_percent = charts.scale_chart(score("two_sample_auc", 0.7, 0.65, 0.75, 0.5, naive_baseline=1.0), is_percent=True)
+    assert in_percent is not None and (in_percent.start, in_percent.end) == ("50%", "100%")
+    assert in_percent.label.endswith("70%, real data 50%, naive generator 100%")
 
 
 def test_a_model_of_a_few_steps_is_hardly_trained_not_collapsed() -> None:

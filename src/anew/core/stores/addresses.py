@@ -44,7 +44,7 @@ _PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 _CUT, _SILENT = "the connection was cut before the end of the file", "the server sent nothing for a minute"
 _ANSWERLESS, _UNREACHED = f"the server sent nothing for {ANSWER_S} s", f"no connection within {CONNECT_S} s"
 # Errors of clients, by type, whose own words are none or hold the names of classes.
-_OWN_WORDS = {
+_REASONS = {
     "ClientPayloadError": _CUT,
     "ContentLengthError": _CUT,
     "IncompleteReadError": _CUT,
@@ -146,7 +146,9 @@ def without_query(address: str) -> str:
     )
 
 
-def opened(address: str, purpose: str = "reading", error_type: type[UserError] = DataError) -> tuple[FileSystem, str]:
+def open_store(
+    address: str, purpose: str = "reading", error_type: type[UserError] = DataError
+) -> tuple[FileSystem, str]:
     """The store of an address, and its path there.
 
     Args:
@@ -168,7 +170,7 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
         return web_files(address), address
     if scheme == "s3":
         _check_endpoint(error_type)
-    store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address), without_query(address), error_type)
+    store: tuple[FileSystem, str] = with_retries(lambda: url_to_fs(address), without_query(address), error_type)
     bound_attempts(scheme, store[0])
     return store
 
@@ -186,7 +188,7 @@ class OutageError(DataError):
     """A store failed for RETRY_S, although trying again could have helped."""
 
 
-def reached(
+def with_retries(
     action: Callable[[], R],
     address: str,
     error_type: type[UserError] = DataError,
@@ -260,7 +262,7 @@ class TooLongError(ValueError):
     """An object has more bytes than it may have."""
 
 
-def at_most(max_bytes: int, watch: Callable[[int], None] = lambda size: None) -> object:
+def size_limit(max_bytes: int, watch: Callable[[int], None] = lambda size: None) -> object:
     """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes (a TooLongError), or next to nothing for
     long: a server may send without end, or bit by bit. For one attempt: it counts from here on.
 
@@ -352,7 +354,7 @@ def _reason(error: BaseException) -> str:
     """Why, in a few words, without an address that may carry a key."""
     if _is_store_full(error):
         return "the store is full"
-    if words := _OWN_WORDS.get(type(error).__name__):
+    if words := _REASONS.get(type(error).__name__):
         return words
     cause = getattr(error, "os_error", None)
     if isinstance(cause, ConnectionError):  # asyncio's own words name a call

@@ -76,7 +76,7 @@ class RangeStore:
         self.requests = self.bytes_read = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0  # bytes in memory
-        self._coming: dict[str, Future[Blocks]] = {}  # by block, of those that were asked for
+        self._pending: dict[str, Future[Blocks]] = {}  # by block, of those that were asked for
         self._ahead = 0  # bytes that were asked for before they are used, and have not come
         self._listed = time.monotonic() - age
         self._checked: dict[str, float] = {}  # when an object was last seen to be the same, since the listing
@@ -91,39 +91,39 @@ class RangeStore:
             LostObjectError: It is gone, or not the same any more.
             DataError: That is so of more than MAX_LOST of all objects; or it is forbidden, or the store fails for a minute.
         """
-        names = _Names(file)
+        names = _BlockNames(file)
         numbers = range(start // BLOCK, -(-stop // BLOCK)) if stop > start else range(0)
-        data = self._gathered(names, numbers)
+        data = self._read_blocks(names, numbers)
         origin = numbers.start * BLOCK
         return data[start - origin : stop - origin]
 
     def prefetch(self, file: StoredFile, start: int, stop: int) -> None:
         """Fetch these bytes in the background, as far as they fit."""
-        names = _Names(file)
+        names = _BlockNames(file)
         numbers = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
         absent = [number for number in numbers if not self._cache.holds(names[number], names.bytes_of(number))]
         with self._lock:
-            for run in _runs([n for n in absent if names[n] not in self._coming and names[n] not in self._memory]):
+            for run in _runs([n for n in absent if names[n] not in self._pending and names[n] not in self._memory]):
                 if self._ahead > AHEAD:
                     return
                 self._submit(names, run)
 
-    def _gathered(self, names: _Names, numbers: range) -> bytes:
+    def _read_blocks(self, names: _BlockNames, numbers: range) -> bytes:
         """The blocks of these numbers, one after the other."""
-        blocks = {names[number]: self._found(names, number) for number in numbers}
+        blocks = {names[number]: self._cached_block(names, number) for number in numbers}
         absent = [number for number in numbers if blocks[names[number]] is None]
         with self._lock:
             for number in absent:  # it may have come since
                 blocks[names[number]] = self._memory.get(names[number])
             missing = [number for number in absent if blocks[names[number]] is None]
-            for run in _runs([number for number in missing if names[number] not in self._coming]):
+            for run in _runs([number for number in missing if names[number] not in self._pending]):
                 self._submit(names, run)
-            jobs = {self._coming[names[number]] for number in missing}
+            jobs = {self._pending[names[number]] for number in missing}
         for job in jobs:
             blocks.update({name: block for name, block in job.result().items() if name in blocks})
         return b"".join(block for block in blocks.values() if block is not None)
 
-    def _found(self, names: _Names, number: int) -> bytes | None:
+    def _cached_block(self, names: _BlockNames, number: int) -> bytes | None:
         """A block, where it is in memory or in the cache."""
         name = names[number]
         with self._lock:
@@ -145,10 +145,10 @@ class RangeStore:
 
     # -- requests -------------------------------------------------------------------------------------------------------
 
-    def _submit(self, names: _Names, run: range) -> None:
+    def _submit(self, names: _BlockNames, run: range) -> None:
         """Ask for a run of blocks; the lock is held."""
         job = _BlockRequest(names, run, Future())
-        self._coming.update({names[number]: job.result for number in run})
+        self._pending.update({names[number]: job.result for number in run})
         self._ahead += job.bytes
         self._jobs.put(job)
         if self._threads < STREAMS:  # daemons: the end of a program does not wait for a store that fails
@@ -167,7 +167,7 @@ class RangeStore:
             with self._lock:
                 self._ahead -= job.bytes
                 for number in job.run:  # before the answer: who asks again after a fault starts anew
-                    self._coming.pop(job.names[number], None)
+                    self._pending.pop(job.names[number], None)
             if fault is not None:
                 job.result.set_exception(fault)
             elif blocks is not None:
@@ -194,7 +194,7 @@ class RangeStore:
                     raise
                 return None
 
-        data = addresses.reached(fetch, place)
+        data = addresses.with_retries(fetch, place)
         if data is None:
             self._checked[file.key] = -math.inf  # if it comes back it may be another one
             raise self._loss(file, "it was removed after the data was listed")
@@ -242,13 +242,13 @@ class RangeStore:
                     raise
                 return None
 
-        is_same = addresses.reached(look, address) == file
+        is_same = addresses.with_retries(look, address) == file
         if is_same:
             self._checked[file.key] = now
         return is_same
 
 
-class _Names:
+class _BlockNames:
     """The names of an object's blocks, by number; other content has other names."""
 
     def __init__(self, file: StoredFile) -> None:
@@ -266,7 +266,7 @@ class _Names:
 class _BlockRequest:
     """A request for neighbouring blocks."""
 
-    def __init__(self, names: _Names, run: range, result: Future[Blocks]) -> None:
+    def __init__(self, names: _BlockNames, run: range, result: Future[Blocks]) -> None:
         self.names, self.run, self.result = names, run, result
         self.bytes = min(run.stop * BLOCK, names.size) - run.start * BLOCK
 

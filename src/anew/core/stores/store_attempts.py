@@ -1,4 +1,4 @@
-"""Bounds for the clients of stores: each tries once and briefly, since `addresses.reached` tries again, says so, and gives up in
+"""Bounds for the clients of stores: each tries once and briefly, since `addresses.with_retries` tries again, says so, and gives up in
 time. And how slow a download may be: a server that sends a byte now and then would keep a command waiting for hours."""
 
 from __future__ import annotations

@@ -211,8 +211,8 @@ class PackedExamples(Examples):
     def _at(self, starts: NDArray[np.int64]) -> Rows:
         if len(self.beginnings):
             # The hash of a place changes with the shift of the epoch, so that other windows give way in each.
-            gives_way = splitmix64(starts.astype(np.uint64)) < self._beginning_hashes
-            starts = np.where(gives_way, self.beginnings[starts * len(self.beginnings) // len(self.ids)], starts)
+            is_replaced = splitmix64(starts.astype(np.uint64)) < self._beginning_hashes
+            starts = np.where(is_replaced, self.beginnings[starts * len(self.beginnings) // len(self.ids)], starts)
         index = starts[:, None] + self._span  # (B, L+1)
         if len(self.ids) <= self.length:
             index %= len(self.ids)  # a stream of less than one window repeats itself

@@ -85,14 +85,14 @@ class StreamingStore:
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
-        self._held_numbers: dict[int, list[int]] = {}  # which shards these are of
+        self._held_shards_of: dict[int, list[int]] = {}  # which shards these are of
         # Set by `fit_items`; `encode` measures the items and drops them
         self._fit_items: list[Item] = []
         self._fit_bytes, self._fit_shards = 0.0, list[int]()
         # Set by `encode`
         self._cache: ShardCache | None = None
         self._order: EpochOrder
-        self._coming = (-1, -1, -1)  # what was last asked of the background thread: see `EpochOrder.upcoming`
+        self._requested = (-1, -1, -1)  # what was last asked of the background thread: see `EpochOrder.upcoming`
         # Examples, units and ids that a byte of the source makes; for grids only "ids": bytes of each
         self.rates: dict[str, float] = {}
 
@@ -159,7 +159,7 @@ class StreamingStore:
         self.close()
         self._views.clear()
         self._held.clear()
-        self._coming = (-1, -1, -1)
+        self._requested = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
         folder = cache_name(*name, *self.division_name, list(labels), self.modality.encoding_state())
         names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
@@ -260,8 +260,8 @@ class StreamingStore:
         """Encode the shards of these rows, and those after them, in the background."""
         del phase  # all phases go through the shards in one order
         coming = self._order.upcoming(int(index[0]))
-        if coming != self._coming:
-            self._coming = coming
+        if coming != self._requested:
+            self._requested = coming
             assert self._cache is not None, "`encode` comes first"
             share = share_of_rows(first, count, len(index))
             self._cache.prefetch([self._train[b] for b in self._order.shards_of(*coming, share)])
@@ -289,8 +289,8 @@ class StreamingStore:
             yield from self.rows(part).sweep(self.modality, limit)
             return
         # The numbers of examples are estimates until the shards are read
-        most = sys.maxsize if self.sweeps_all else sweep_size(self.modality.spec, self.rates)
-        remaining = most if limit is None else min(limit, most)
+        max_examples = sys.maxsize if self.sweeps_all else sweep_size(self.modality.spec, self.rates)
+        remaining = max_examples if limit is None else min(limit, max_examples)
         for view in self._first_views(remaining):
             yield from view.sweep(self.modality, min(remaining, view.count))
             remaining -= view.count
@@ -301,7 +301,7 @@ class StreamingStore:
         if examples is None or (part == split.TRAIN and examples.count < min(min_rows, 0.9 * self._order.total)):
             numbers = self._shards_of(part, min_rows)
             examples = self._held[part] = self._examples(list(map(self._encoded, self._fetching_ahead(numbers))), part)
-            self._held_numbers[part] = numbers
+            self._held_shards_of[part] = numbers
             if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return examples
@@ -335,7 +335,7 @@ class StreamingStore:
 
     def names(self, part: int, numbers: Sequence[int]) -> list[str]:
         """Names of the items of `rows` with these numbers; their shards are read again."""
-        shards = self._held_numbers[part]
+        shards = self._held_shards_of[part]
         counts = [int((self._encoded(shard).parts == part).sum()) for shard in shards]
         starts = np.cumsum([0, *counts])
         places = (np.searchsorted(starts, numbers, side="right") - 1).tolist()

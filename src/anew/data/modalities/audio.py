@@ -90,7 +90,7 @@ class Audio(GridModality):
     file_formats = FILE_FORMATS
     encoded_by = ("clip", "singles", "trims_first", "beginnings")
     traits = ModalityTraits(
-        singular="audio clip",
+        singular="sound",
         reads_file_slices=True,
         decodes_natively=True,
         labels_from_filenames=True,

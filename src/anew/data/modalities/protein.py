@@ -43,7 +43,7 @@ MAX_CONTEXT = 1024  # residues that the model sees at once
 KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters, shorter ones would be shared by chance
 
 # What is said about sequences that were corrected in reading, by what was wrong with them.
-MENDED = {
+CORRECTIONS = {
     "lower": "had letters in lower case, read as upper case",
     "aligned": "came from an alignment, whose gaps were removed",
     "gaps": "contained gaps, which were removed (an alignment?)",
@@ -174,7 +174,7 @@ class Protein(Text):
         self.traits = replace(
             type(self).traits, supports_labels=config.labels != "off", labels_from_content=self._headers.read
         )
-        self._mended: Counter[str] = Counter()  # sequences by what was corrected in them, see MENDED
+        self._corrected: Counter[str] = Counter()  # sequences by what was corrected in them, see CORRECTIONS
         self._name_counts: Counter[str] = Counter()
 
     # ---- what items are ----
@@ -234,11 +234,11 @@ class Protein(Text):
         text = fasta.decode_file(item.content)
         number = 0
         is_aligned = alignments.looks_like(text)
-        self._mended["bare"] += ">" not in text and not is_aligned and not fasta.is_list(text)
+        self._corrected["no_header"] += ">" not in text and not is_aligned and not fasta.is_list(text)
         for number, record in enumerate(fasta.parse(text), 1):
             if record.name:
                 self._name_counts[record.name] += 1
-            self._mended["digits"] += record.has_digits
+            self._corrected["digits"] += record.has_digits
             name = f"{item.name}:{record.name or number}"
             yield Item(name, self._cleaned(record.sequence, is_aligned), self._headers.label(record.header, item.label))
         if not number:
@@ -251,15 +251,15 @@ class Protein(Text):
         """
         clean, gaps = fasta.clean_sequence(sequence)
         alphabet = fasta.ALPHABETS["protein" if self.alphabet == "auto" else self.alphabet]
-        self._mended["aligned" if is_aligned else "gaps"] += gaps
-        self._mended["lower"] += any(map(str.islower, sequence))
+        self._corrected["aligned" if is_aligned else "gaps"] += gaps
+        self._corrected["lower"] += any(map(str.islower, sequence))
         if "*" in clean:
-            self._mended["stops"] += 1
+            self._corrected["stops"] += 1
             clean = clean.replace("*", alphabet.unknown)
-        self._mended["nucleic"] += self.alphabet == "protein" and fasta.looks_nucleic(clean)
+        self._corrected["nucleic"] += self.alphabet == "protein" and fasta.looks_nucleic(clean)
         foreign = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
         if foreign:
-            self._mended["foreign"] += 1
+            self._corrected["foreign"] += 1
             clean = clean.translate({ord(letter): alphabet.nearest(letter) for letter in foreign})
         return clean
 
@@ -281,11 +281,11 @@ class Protein(Text):
 
     def remarks(self) -> list[str]:
         notes = []
-        for key, remark in MENDED.items():
-            if count := self._mended[key]:
+        for key, remark in CORRECTIONS.items():
+            if count := self._corrected[key]:
                 notes.append(f"{plural(count, 'sequence')} {remark}")
-        if bare := self._mended["bare"]:
-            files_have = "1 file has" if bare == 1 else f"{bare:,} files have"
+        if num_bare := self._corrected["no_header"]:
+            files_have = "1 file has" if num_bare == 1 else f"{num_bare:,} files have"
             notes.append(f"{files_have} no header (>), so all its lines were read as one sequence")
         repeated = sum(count for count in self._name_counts.values() if count > 1)
         if repeated:

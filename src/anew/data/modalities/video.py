@@ -78,7 +78,7 @@ class Video(GridModality):
     encoding_version = 2  # 1: opaque pictures had white margins beside transparent ones
     file_formats = ("mp4", "gif")
     traits = ModalityTraits(
-        singular="video",
+        singular="clip",
         reads_file_slices=True,
         decodes_natively=True,
         folder_advice=frame_folders.ADVICE,

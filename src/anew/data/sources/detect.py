@@ -164,12 +164,12 @@ def sort_files(
             continue
         owner = suffixes.get(suffix) or texts.get(unpacked(suffix))
         groups.append(_FilesOfSuffix(suffix, owner, same_suffix, root, modalities))
-        groups[-1].judge(result, opens_all)
+        groups[-1].classify(result, opens_all)
     # Tables and archives have texts too, beside which programs are not meant; they have no other kind of text
     if requested is not None and requested != "text" and modalities[requested].traits.is_text:
         _take_as_asked(groups, requested)
     for group in groups:
-        group.into(result)
+        group.add_to(result)
     for name, own_files in result.files.items():
         if name not in modalities and name not in result.conversions.keys() | CONVERSIONS.keys():
             result.unknown[name] = len(own_files)
@@ -243,7 +243,7 @@ class _FilesOfSuffix:
         self.claimants: set[str] = set()
         self.asked = False
 
-    def judge(self, out: SortedFiles, opens_all: bool) -> None:
+    def classify(self, out: SortedFiles, opens_all: bool) -> None:
         """Set `file_modalities` and `claimants`; refusals go into `out`. opens_all: whether there are so few that each may be
         opened."""
         sampled = list(self.files) if opens_all else evenly_spaced(self.files, SAMPLED_FILES)
@@ -267,7 +267,7 @@ class _FilesOfSuffix:
         ]
         self.asked = True
 
-    def into(self, out: SortedFiles) -> None:
+    def add_to(self, out: SortedFiles) -> None:
         """Put the files into `out`."""
         for owner in dict.fromkeys(self.file_modalities):
             is_own = np.fromiter((name == owner for name in self.file_modalities), dtype=bool, count=len(self.files))

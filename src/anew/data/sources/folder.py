@@ -96,12 +96,12 @@ def open_reader(
     root: Path,
     modalities: Mapping[str, type[Modality]],
     classes: Mapping[str, str | None] | None = None,
-    once: bool = False,
+    are_samples: bool = False,
     requested: str | None = None,
 ) -> FolderReader:
     """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once, requested: see
     `Source.open`."""
-    return FolderReader(files, root, modalities, classes or {}, once, requested)
+    return FolderReader(files, root, modalities, classes or {}, are_samples, requested)
 
 
 class _FileSpan(NamedTuple):
@@ -160,7 +160,7 @@ class FolderReader:
         root: Path,
         modalities: Mapping[str, type[Modality]],
         classes: Mapping[str, str | None],
-        once: bool,
+        are_samples: bool,
         requested: str | None,
     ) -> None:
         self._root = root
@@ -177,7 +177,7 @@ class FolderReader:
         self._files = sorted_files.files
         self.notes: list[str] = sorted_files.notes
         self.refusals: list[SkippedItem] = sorted_files.refusals
-        if once:
+        if are_samples:
             for name in self._files.keys() & modalities.keys():
                 remaining, notes = drop_duplicate_formats(
                     self._files[name], modalities[name], FileTable.of(files).paths

@@ -144,14 +144,18 @@ class SelectedData:
 
 @paused_collector()
 def detect_modality(
-    path: str, requested: str | None, once: bool = False, is_requested: bool = True, columns: ColumnChoice | None = None
+    path: str,
+    requested: str | None,
+    are_samples: bool = False,
+    is_requested: bool = True,
+    columns: ColumnChoice | None = None,
 ) -> SelectedData:
     """List a path, and select the requested modality or that of most items (in a tie, of most bytes).
 
     Args:
         path: The data, as the user gave it.
         requested: Name of the modality; None: that of most items.
-        once: See `Source.open`.
+        are_samples: See `Source.open`.
         is_requested: Whether the user named the requested modality, see `Modality.folders`.
         columns: Columns of tables that the user names.
 
@@ -164,7 +168,7 @@ def detect_modality(
     is_requested = is_requested and requested is not None
     if requested == TEXT_MODALITY or requested in IN_CELLS:
         columns = replace(columns or ColumnChoice(), text_modality=requested)
-    source = Source.open(path, modalities, once, requested if is_requested else None, columns)
+    source = Source.open(path, modalities, are_samples, requested if is_requested else None, columns)
     path = source.path  # an address that was given as a Path has lost a slash
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:

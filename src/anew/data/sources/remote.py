@@ -94,7 +94,7 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     address = addresses.signed.get(public_address, address)
     folder = Path(os.path.realpath(_folder_of(public_address)))
     folder.mkdir(parents=True, exist_ok=True)
-    system, path = addresses.opened(address)
+    system, path = addresses.open_store(address)
     with FileLock(folder / LOCK):
         listing = list_store(system, path, address, folder)
         listed = time.monotonic() - listing.age
@@ -311,7 +311,7 @@ class _Copy:
         max_bytes = limits.FETCHED_BYTES if file.bytes is None else file.bytes
 
         def fetch() -> bool:
-            callback = addresses.at_most(max_bytes, functools.partial(progress.watch, name))
+            callback = addresses.size_limit(max_bytes, functools.partial(progress.watch, name))
             try:
                 self.system.get_file(file.key, str(temporary), callback=callback)
             except FileNotFoundError as error:
@@ -322,7 +322,7 @@ class _Copy:
 
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            if not addresses.reached(fetch, f"{self.shown}: {name}", outage_type=OutageError):
+            if not addresses.with_retries(fetch, f"{self.shown}: {name}", outage_type=OutageError):
                 return "it was removed after it was listed"
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
                 return f"it has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"

@@ -188,7 +188,7 @@ class Source:
         self.readers = list(readers)
         self._notes = list(notes)
         self._refusals = list(refusals)
-        self._home: dict[str, Reader] = {}
+        self._reader_of_shard: dict[str, Reader] = {}
         self.counts = _sum(reader.counts for reader in readers)
         self.bytes = _sum(reader.bytes for reader in readers)
 
@@ -197,7 +197,7 @@ class Source:
         cls,
         path: str | Path,
         modalities: Mapping[str, type[Modality]],
-        once: bool = False,
+        are_samples: bool = False,
         requested: str | None = None,
         choice: ColumnChoice | None = None,
     ) -> Source:
@@ -206,7 +206,7 @@ class Source:
         Args:
             path: The data, as the user gave it.
             modalities: All modalities by name.
-            once: Whether it holds samples, of which each counts once, whatever formats it is saved in.
+            are_samples: Whether it holds samples, of which each counts once, whatever formats it is saved in.
             requested: The modality that the user names, see `Modality.folders`.
             choice: Columns of tables that the user names.
 
@@ -217,13 +217,19 @@ class Source:
         place = existing_place(text)
         if place is not None:
             return cls._open_files(
-                text, place, list_files(place), modalities, once, requested, choice or ColumnChoice()
+                text, place, list_files(place), modalities, are_samples, requested, choice or ColumnChoice()
             )
         address = None if is_hub_name(text) else address_of(text)
         if address is not None:
             copy = local_copy(address, _stay_rule(modalities, requested))
             source = cls._open_files(
-                without_query(address), copy.place, copy.listing, modalities, once, requested, choice or ColumnChoice()
+                without_query(address),
+                copy.place,
+                copy.listing,
+                modalities,
+                are_samples,
+                requested,
+                choice or ColumnChoice(),
             )
             source._refusals += copy.refusals
             source._notes.append(copy.note)
@@ -239,7 +245,7 @@ class Source:
         place: Path,
         listing: Listing,
         modalities: Mapping[str, type[Modality]],
-        once: bool,
+        are_samples: bool,
         requested: str | None,
         choice: ColumnChoice,
     ) -> Source:
@@ -266,7 +272,7 @@ class Source:
             if name == "folder":
                 from anew.data.sources import folder
 
-                readers.append(folder.open_reader(reader_files, root, modalities, classes, once, requested))
+                readers.append(folder.open_reader(reader_files, root, modalities, classes, are_samples, requested))
             else:
                 more = (choice,) if name == "tables" else ()
                 module = importlib.import_module(f"anew.data.sources.{name}")
@@ -296,7 +302,7 @@ class Source:
         for reader in self.readers:
             if reader.counts.get(modality):
                 reader_shards = reader.shards(modality)
-                self._home.update((shard.name, reader) for shard in reader_shards)
+                self._reader_of_shard.update((shard.name, reader) for shard in reader_shards)
                 shards.extend(reader_shards)
         return shards
 
@@ -310,12 +316,12 @@ class Source:
     def read(self, shard: Shard, limit: int | None = None) -> Iterator[Item | SkippedItem]:
         """The items of one shard, or its first ones."""
         self.prefetch(shard, limit)
-        items = self._home[shard.name].read(shard)
+        items = self._reader_of_shard[shard.name].read(shard)
         return items if limit is None else itertools.islice(items, limit)
 
     def ranges(self, shard: Shard) -> Sequence[Range]:
         """See `Reader.ranges`."""
-        return self._home[shard.name].ranges(shard)
+        return self._reader_of_shard[shard.name].ranges(shard)
 
     def prefetch(self, shard: Shard, limit: int | None = None) -> None:
         """Start to fetch the files of a shard, if they lie in a store.

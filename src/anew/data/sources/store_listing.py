@@ -143,7 +143,7 @@ def _read_kept(path: Path) -> StoreListing | None:
 def _list(system: FileSystem, path: str, address: str) -> StoreListing:
     public_address = without_query(address)
     system.invalidate_cache()
-    info = addresses.reached(lambda: system.info(path), public_address)
+    info = addresses.with_retries(lambda: system.info(path), public_address)
     if _is_web_page_of_folder(info):
         raise DataError(
             f"{public_address!r} is a page about a folder, and web servers do not list their files; give the address of one file"
@@ -194,11 +194,11 @@ def _pages_by_folder(system: FileSystem, root: str, shown: str, keys: dict[str, 
                 yield path, size_of(info), stamp_of(info)
 
     def below(folder: str) -> StoredColumns:
-        infos = addresses.reached(lambda: system.find(folder.rstrip("/"), detail=True), shown)
+        infos = addresses.with_retries(lambda: system.find(folder.rstrip("/"), detail=True), shown)
         system.invalidate_cache()  # which would hold them as well
         return StoredColumns.of(rows_of(infos.items()))
 
-    listed = addresses.reached(lambda: system.ls(root.rstrip("/"), detail=True), shown)
+    listed = addresses.with_retries(lambda: system.ls(root.rstrip("/"), detail=True), shown)
     entries = [(str(info["name"]), info) for info in cast(list[Info], listed)]
     # Some stores list the folder itself, too
     top = [(name, info) for name, info in entries if f"{name.rstrip('/')}/" != root]
@@ -296,7 +296,7 @@ class PagedStore:
     def _pages(self, prefix: str, **more: str) -> Iterator[Info]:
         while True:
             request = functools.partial(self._call, "list_objects_v2", Bucket=self._bucket, Prefix=prefix, **more)
-            page = cast(Info, addresses.reached(request, self._address))
+            page = cast(Info, addresses.with_retries(request, self._address))
             yield page
             if not page.get("IsTruncated"):
                 return

@@ -86,7 +86,7 @@ class Records:
         places: (shard, index in it) of each.
         classes: Class name of each, "" without one.
         recordings: Recording that each was cut from, None without one.
-        sound: Whether the body of each was already read, without a fault.
+        is_body_valid: Whether the body of each was already read, without a fault.
         lengths: Number of records of each shard, including the refused ones and those that were left out.
         row_steps: For each shard that is read, of how many of its rows one is taken.
         num_taken: Number of records that were taken, including the refused ones.
@@ -101,7 +101,7 @@ class Records:
         self.places: list[tuple[int, int]] = []
         self.classes: list[str] = []
         self.recordings: list[str | None] = []
-        self.sound: list[bool] = []
+        self.is_body_valid: list[bool] = []
         self.lengths: dict[int, int] = {}
         self.row_steps: dict[int, int] = {}
         self.num_taken = 0
@@ -241,7 +241,7 @@ class Records:
         if near_key is not None:
             self._compared[exact_key] = near_key
         self.keys.append(self._compared.get(exact_key, exact_key))
-        self.sound.append(near_key is not None)
+        self.is_body_valid.append(near_key is not None)
         self.sizes.append(item.size if is_sized else 1)
         self.classes.append(item.label or "")
         self.recordings.append(item.group)

@@ -308,7 +308,7 @@ class _Bodies:
     ) -> None:
         self._source, self._shards, self._modality = source, shards, modality
         self._records, self._result = contents, result
-        self._was_read = np.array(contents.sound, dtype=bool)
+        self._was_read = np.array(contents.is_body_valid, dtype=bool)
         self.parts = np.full(len(contents.keys), split.TRAIN, dtype=np.uint8)
 
     @property

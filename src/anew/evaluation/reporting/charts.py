@@ -50,8 +50,11 @@ class ScaleChart:
     label: str
 
 
-def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
-    """The scale from the metric's minimum to `end`, or to a fitting end; None if the score is not finite."""
+def scale_chart(score: Score, end: float | None = None, *, is_percent: bool = False) -> ScaleChart | None:
+    """The scale from the metric's minimum to `end`, or to a fitting end; None if the score is not finite.
+
+    is_percent: whether its numbers are shown in percent.
+    """
     values = [v for v in (score.shown_value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
     start = score.spec.minimum
     end = _scale_end(score, max(values, default=0.0)) if end is None else end
@@ -63,17 +66,21 @@ def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
 
     naive = score.naive_baseline
     naive_is_far = naive is not None and naive > end * 1.001
-    label = f"{score.spec.title}: {score.shown_value:.4g}"
-    label += "" if score.real_baseline is None else f", real data {score.real_baseline:.4g}"
-    label += "" if naive is None else f", naive generator {naive:.4g}"
+
+    def number(value: float) -> str:
+        return f"{100.0 * value:.3g}%" if is_percent else f"{value:.4g}"
+
+    label = f"{score.spec.title}: {number(score.shown_value)}"
+    label += "" if score.real_baseline is None else f", real data {number(score.real_baseline)}"
+    label += "" if naive is None else f", naive generator {number(naive)}"
     return ScaleChart(
         value=share(score.shown_value) or 0.0,
         low=None if score.interval is None else share(score.low),
         high=None if score.interval is None else share(score.high),
         real_baseline=share(score.real_baseline),
         naive_baseline=share(naive),
-        start=f"{start:g}",
-        end=f"naive: {_short(naive)}" if naive is not None and naive_is_far else _short(end),
+        start=_short(start, is_percent),
+        end=f"naive: {_short(naive, is_percent)}" if naive is not None and naive_is_far else _short(end, is_percent),
         naive_is_far=naive_is_far,
         better=ARROWS[score.better],
         is_reference=score.spec.role == "reference",
@@ -81,8 +88,10 @@ def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
     )
 
 
-def _short(number: float) -> str:
-    """Format a number with two digits, or as a whole number from 100 on, without an exponent."""
+def _short(number: float, is_percent: bool) -> str:
+    """Format a number with two digits, or as a whole number from 100 on, without an exponent. is_percent: it is a share."""
+    if is_percent:
+        return f"{_short(100.0 * number, False)}%"
     return f"{number:,.0f}" if number >= 100.0 else f"{number:.2g}"
 
 

@@ -98,9 +98,11 @@ def group_figures(scores: Sequence[Score], deciding: Collection[str], too_few: C
 
     def row(score: Score) -> FigureRow:
         least = score.spec.tolerance.least if score.spec.tolerance is not None and score.name in too_few else 0
-        scale = None if least else charts.scale_chart(score, end if score.spec.group is Group.PREDICTION else None)
         part = part_of(score)
-        return FigureRow(score, scale, part is not None and part.is_percent, least)
+        is_percent = part is not None and part.is_percent
+        common_end = end if score.spec.group is Group.PREDICTION else None
+        scale = None if least else charts.scale_chart(score, common_end, is_percent=is_percent)
+        return FigureRow(score, scale, is_percent, least)
 
     groups = []
     for group in Group:

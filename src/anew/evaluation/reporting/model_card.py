@@ -11,18 +11,19 @@ from typing import Protocol
 
 from anew.core import files
 from anew.core.specs import Spec, Tokens
+from anew.core.wording import QUESTIONS
 from anew.errors import command, printable
 from anew.evaluation.memorization.result import COPIED_SHARE
 from anew.evaluation.reporting.page import format_number
 from anew.evaluation.reporting.report import NOUNS, EvaluationReport
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names of tasks, by modality
-CARD_QUESTIONS = {"closeness": "Close to the data?", "variety": "As varied?", "novelty": "New?"}
+CARD_QUESTIONS = QUESTIONS | {"closeness": "Close to the data?"}  # which is not that of those who read the card
 
 LIMITS = """\
 The model has learned from its training data alone, with its faults and biases. No licence has been chosen: before sharing, set
 `license` above to one that the training data allows."""
-PRIVACY = "The scores say how close the samples are to that data; they are no guarantee of privacy."
+PRIVACY = "The figures say how close the samples are to that data; they are no guarantee of privacy."
 KEEPS_RECORDS = """
 `model.safetensors` contains the training records themselves, unless they did not help (setting `aligned`).
 """

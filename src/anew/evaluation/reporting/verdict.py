@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from anew.core.wording import UNMEASURED, are, first_listed, listed, plural, short_training_warning, unsigned_zero
+from anew.core.wording import (
+    QUESTIONS,
+    UNMEASURED,
+    are,
+    first_listed,
+    listed,
+    plural,
+    short_training_warning,
+    unsigned_zero,
+)
 from anew.evaluation.measure import Unmeasured
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import CopyTestResult
@@ -43,11 +52,6 @@ EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not wort
 # Reference rows that are named if they need fewer bits than the model
 SIMPLER = ("unigram", "profile", "xz", "bz2", "ppmd")
 MAX_FIGURES = 3  # figures in a sentence: more are not read
-FULL_QUESTIONS = {
-    "closeness": "Are the samples close to your data?",
-    "variety": "Are they as varied?",
-    "novelty": "Are they new?",
-}
 FURTHER_QUESTIONS = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
@@ -81,7 +85,7 @@ class Card:
 
 def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
     """The three questions that the page answers first. verdict, grades: see `EvaluationReport`."""
-    return [Card(name, question, verdict[name], grades[name]) for name, question in FULL_QUESTIONS.items()]
+    return [Card(name, question, verdict[name], grades[name]) for name, question in QUESTIONS.items()]
 
 
 @dataclass(frozen=True)

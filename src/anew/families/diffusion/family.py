@@ -50,7 +50,9 @@ class Diffusion(DiffusionModel):
     min_batch_size: ClassVar[int | None] = 16
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
-    rationale: ClassVar[str] = "on most data that was measured, its samples came closest to real ones in the same time"
+    rationale: ClassVar[str] = (
+        "on most pictures that were measured, its samples came closest to real ones in the same time"
+    )
     interpolates_across_classes: ClassVar[bool] = True
 
     is_distilled: Tensor  # () bool: whether the student has learned anything; only if there is one

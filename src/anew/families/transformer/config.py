@@ -54,7 +54,7 @@ class TransformerSampling:
     """Settings of token sampling."""
 
     temperature: float = setting(
-        1.0, "below 1 more conservative, above 1 more random; 0 always takes the most probable", low=0.0, high=10.0
+        1.0, "below 1 closer to the usual, above 1 more random; 0 always takes the most probable", low=0.0, high=10.0
     )
     top_k: int = setting(0, "choose among the k most probable tokens; 0: all", low=0)
     top_p: float = setting(

@@ -1,7 +1,8 @@
 // The tab Two runs: samples of two runs side by side, with the same seed and settings.
 
 import { follow, get } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
+import { familyTitle } from "./families.js";
 import { shownItem } from "./items.js";
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
@@ -19,13 +20,13 @@ export function besidePanel(play) {
     status.textContent = "Generating with the same seed and settings...";
     const failed = /** @type {string[]} */ ([]);
     for (const [position, run] of [play.id, other.value].entries()) {
-      fill(sides[position]);
+      replaceChildren(sides[position]);
       const options = play.options();
       const body = { run, n: Number(number.value), ...options, ...(prompt.value ? { prompt: prompt.value } : {}) };
       try {
         await follow("/api/play/sample", body, signal, (event) => {
           if (!event.items) return;
-          fill(sides[position], event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Sample ${index + 1} of ${run}`)));
+          replaceChildren(sides[position], event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Sample ${index + 1} of ${run}`)));
         });
       } catch (error) {
         if (signal.aborted) return;
@@ -41,7 +42,7 @@ export function besidePanel(play) {
   const board = h("div", { class: "beside", hidden: true }, sides.map((side, position) => h("section", {}, names[position], side)));
   get("/api/runs", {}, play.signal).then(({ runs }) => {
     const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0 && !run.has_own_code);
-    fill(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${run.family})`)));
+    replaceChildren(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${familyTitle(run.family)})`)));
     form.hidden = board.hidden = !fitting.length;
     status.textContent = fitting.length ? "Choose the other run." : `There is no other run of ${play.about.plural} in this folder. Train another one, with a different family or seed.`;
     if (fitting.length) make();

@@ -1,6 +1,6 @@
 // A web component for curves over steps, which shows the values at the pointer, or at a point chosen by arrow keys.
 
-import { count, fill, h, s, short } from "./dom.js";
+import { count, h, replaceChildren, s, short } from "./dom.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [46, 8, 8, 22];
 const TICKS = 4;
@@ -58,7 +58,7 @@ export class LineChart extends HTMLElement {
   draw() {
     const width = this.clientWidth;
     if (!width || !this.lines.length) {
-      if (!this.lines.length) fill(this, h("p", { class: "hint" }, "Nothing measured yet."));
+      if (!this.lines.length) replaceChildren(this, h("p", { class: "hint" }, "Nothing measured yet."));
       return;
     }
     const height = this.classList.contains("small") ? 130 : 220;
@@ -91,7 +91,7 @@ export class LineChart extends HTMLElement {
     svg.addEventListener("pointerleave", () => this.read(-1));
     svg.addEventListener("keydown", (event) => this.onKey(event));
     const hadFocus = this.contains(document.activeElement);
-    fill(this, svg, this.readout);
+    replaceChildren(this, svg, this.readout);
     if (hadFocus) svg.focus();
   }
 

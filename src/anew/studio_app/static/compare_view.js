@@ -1,7 +1,7 @@
 // The page of a comparison, or of a report on samples of another tool: its log while it runs, then its result.
 
 import { address, get, onChange, post } from "./api.js";
-import { asSentence, busy, confirmed, fill, h, reportFrame, say } from "./dom.js";
+import { asSentence, busy, confirmed, h, replaceChildren, reportFrame, showToast } from "./dom.js";
 import { answers, badge, throttled } from "./runs_view.js";
 
 /** @param {HTMLElement} main @param {string} id */
@@ -13,17 +13,17 @@ export function showComparison(main, id) {
       const value = await get("/api/comparison", { id });
       if (shown === "finished") return;
       shown = value.state;
-      fill(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
+      replaceChildren(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
         h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state), h("span", { class: "grow" }), buttons(value)),
         h("p", { class: "sub" }, value.of),
-        value.state === "failed" && value.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.complaint)) : null,
+        value.state === "failed" && value.error_sentence ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.error_sentence)) : null,
         value.state === "measuring" ? h("progress", { "aria-label": "Measuring" }) : null,
         value.state === "finished"
           ? [gradesTable(value.runs), reportFrame(address("/api/comparison/page", { id }), value.of)]
           : h("section", { class: "card" }, h("h2", {}, value.state === "queued" ? "Waiting" : value.state === "measuring" ? "Its output" : "The end of its output"),
-            h("pre", { class: "words", tabindex: 0 }, value.last_words.join("\n") || (value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet."))));
+            h("pre", { class: "words", tabindex: 0 }, value.log_tail.join("\n") || (value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet."))));
     } catch (error) {
-      fill(main, h("h1", {}, id), h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
+      replaceChildren(main, h("h1", {}, id), h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
   };
   load();
@@ -50,7 +50,7 @@ function button(text, action, look = "") {
     try {
       await action();
     } catch (error) {
-      say(/** @type {Error} */ (error).message);
+      showToast(/** @type {Error} */ (error).message);
     }
   }) }, text);
   return element;
@@ -60,7 +60,7 @@ function button(text, action, look = "") {
 function againButton({ id }) {
   return button("Try again", async () => {
     await post("/api/comparison/again", { run: id });
-    say("It begins again, as soon as the commands before it have ended.");
+    showToast("It begins again, as soon as the commands before it have ended.");
   });
 }
 
@@ -69,7 +69,7 @@ function discardButton({ id, name }) {
   return button("Discard", async () => {
     if (!await confirmed(`Discard ${name}?`, "Its folder is deleted, with the report in it. The runs and your data stay.", "Discard")) return;
     await post("/api/comparison/discard", { run: id });
-    say("Discarded.");
+    showToast("Discarded.");
     location.hash = "#/";
   }, "bad");
 }
@@ -80,6 +80,6 @@ function stopButton({ id, state }) {
   return button(text, async () => {
     await post("/api/stop", { run: id });
     if (state === "queued") location.hash = "#/";
-    say(state === "queued" ? "Removed from the queue." : "It stops.");
+    showToast(state === "queued" ? "Removed from the queue." : "It stops.");
   });
 }

@@ -1,6 +1,6 @@
 // The chart of the copying test: samples, the most suspicious first, and the line above which there is an alarm.
 
-import { count, fill, h, s } from "./dom.js";
+import { count, h, replaceChildren, s } from "./dom.js";
 import { sourceLines } from "./insight_panel.js";
 
 const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 44, 12, 40, 14];
@@ -63,7 +63,7 @@ export function copiesView(test) {
     const width = Math.max(NARROW, Math.min(WIDE, box.clientWidth));
     if (width === drawn) return;
     drawn = width;
-    fill(box, chart(test, width)[0]);
+    replaceChildren(box, chart(test, width)[0]);
   }).observe(box);
   return h("div", {}, h("h2", {}, "The copying test"), h("p", {}, plain(test.verdict)),
     h("ol", { class: "story" }, [

@@ -1,9 +1,9 @@
 // The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
 import { follow, get, onChange, post, Refusal } from "./api.js";
-import { asSentence, busy, bytes, count, fill, h, say } from "./dom.js";
+import { asSentence, busy, bytes, count, h, replaceChildren, showToast } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
-import { FAMILIES } from "./families.js";
+import { FAMILIES, familyTitle } from "./families.js";
 import { listFolder } from "./folder_list.js";
 import { itemSheet } from "./items.js";
 import { seedField } from "./seed_field.js";
@@ -33,7 +33,7 @@ function go(id) {
 function showChoice(main, signal) {
   const chooser = h("div", {});
   const examples = h("div", { class: "choices" });
-  fill(main,
+  replaceChildren(main,
     h("div", { class: "head" }, h("h1", {}, "New run")),
     h("p", { class: "sub" }, "Give Anew items of one kind: images, sound, text, code, sequences or clips. It learns to generate new ones. Nothing leaves this machine."),
     h("div", { class: "grid" },
@@ -53,18 +53,18 @@ function showChoice(main, signal) {
 
 /** @param {HTMLElement} examples */
 function showExamples(examples) {
-  get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
+  get("/api/examples").then(({ examples: all }) => replaceChildren(examples, all.map((/** @type {any} */ example) => {
     const button = h("button", { type: "button", class: "choice", onclick: async () => {
       button.disabled = true;
       try {
         go((await post("/api/example", { name: example.name })).id);
       } catch (error) {
-        say(/** @type {Error} */ (error).message);
+        showToast(/** @type {Error} */ (error).message);
         button.disabled = false;
       }
     } }, h("strong", {}, example.name), h("span", {}, example.text.replaceAll("`", "")));
     return button;
-  }))).catch((error) => say(error.message));
+  }))).catch((error) => showToast(error.message));
 }
 
 // ---- what Anew sees ----
@@ -96,7 +96,7 @@ async function showData(main, data, signal, reading) {
   const look = () => showData(main, data, signal, reading);
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
   const doing = h("p", { class: "hint" });
-  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }), doing,
+  replaceChildren(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }), doing,
     h("p", {}, h("a", { class: "button", href: "#/new" }, "Cancel"))); // whoever leaves the page ends the looking
   /** Shows what budgets train, once the page is drawn. @type {Estimates | undefined} */
   let estimates;
@@ -123,7 +123,7 @@ async function showData(main, data, signal, reading) {
     }
     const { message, columns } = error instanceof Refusal ? error : { message: "The Studio cannot be reached.", columns: undefined };
     const form = h("details", { class: "card again", hidden: true }, h("summary", {}, "Change how it is read"));
-    fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
+    replaceChildren(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
     if (!columns) return;
     await addReadingForm(form, reading, { error: message, columns }, look);
     form.open = form.querySelectorAll("select, input").length > 1; // more than the kind of data, which most often cannot help
@@ -151,13 +151,13 @@ function drawData(main, head, data, seen, reading, look) {
   const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
     ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Change how it is read"));
   const learn = h("section", { class: "card five", tabindex: -1, "aria-label": "Learn from it" }, h("h2", {}, "Learn from it"), form);
-  fill(main, head,
+  replaceChildren(main, head,
     h("button", { type: "button", class: "jump", onclick: () => { learn.scrollIntoView(); learn.focus({ preventScroll: true }); } }, "Learn from it"),
     h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} classes` : ""),
     h("div", { class: "grid" },
       h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
         seen.labels.length ? h("p", { class: "hint" }, `Classes: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
-        h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", "")))),
+        h("ul", { class: "plain facts" }, seen.form ? h("li", {}, `learned at ${seen.form} (in ten minutes)`) : null, seen.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", "")))),
         other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped, differently),
       learn));
   return estimates;
@@ -176,9 +176,9 @@ function trainForm(data, seen, reading) {
   /** What a choice adds to the request, by its value.
    * @type {{ value: string, request: object, family: string, text: string, why: string }[]} */
   const choices = [
-    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "let Anew choose" : seen.family, why: seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.reason}.` : seen.reason },
-    ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.reason : "" })),
-    ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.reason })),
+    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "Let Anew choose" : familyTitle(seen.family), why: seen.tried ? `With little time it chooses ${familyTitle(seen.family)}; ${seen.tried.reason}.` : seen.reason },
+    ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: familyTitle(name), why: name === seen.family ? seen.reason : "" })),
+    ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${familyTitle(other.family)}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.reason })),
   ];
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });
   /** @type {HTMLInputElement[]} */
@@ -186,7 +186,7 @@ function trainForm(data, seen, reading) {
   /** What each time trains, by its seconds. @type {Map<number, HTMLElement>} */
   const trained = new Map();
   const budget = (/** @type {string} */ value, /** @type {string} */ name, /** @type {number} */ seconds) => {
-    const radio = h("input", { type: "radio", name: "budget", value, checked: value === "1m", onchange: () => { custom.value = ""; } });
+    const radio = h("input", { type: "radio", name: "budget", value, checked: value === "10m", onchange: () => { custom.value = ""; } });
     radios.push(radio);
     const what = h("span", {});
     trained.set(seconds, what);
@@ -197,7 +197,7 @@ function trainForm(data, seen, reading) {
     doing.hidden = true;
     for (const { seconds, parameters, steps, epochs } of budgets) {
       const what = trained.get(seconds);
-      if (what) fill(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`));
+      if (what) replaceChildren(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`));
     }
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
@@ -212,7 +212,7 @@ function trainForm(data, seen, reading) {
     event.preventDefault();
     problem.hidden = true;
     const values = new FormData(form);
-    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: seed.value(), ...asked(reading) };
+    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "10m"), seed: seed.value(), ...asked(reading) };
     Object.assign(body.settings, settings.values());
     Object.assign(body, choices.find(({ value }) => value === values.get("family"))?.request);
     try {

@@ -37,7 +37,7 @@ export function s(tag, attributes = {}, ...children) {
 }
 
 /** Replace all children of an element. @param {Element} element @param {...any} children */
-export function fill(element, ...children) {
+export function replaceChildren(element, ...children) {
   element.replaceChildren();
   append(element, children);
 }
@@ -81,7 +81,7 @@ export function words(name) {
 }
 
 /** Show a message for some seconds. @param {string} sentence */
-export function say(sentence) {
+export function showToast(sentence) {
   const box = /** @type {HTMLElement} */ (document.getElementById("says"));
   box.textContent = sentence;
   box.classList.add("on");
@@ -97,13 +97,13 @@ export function say(sentence) {
 export async function busy(button, text, action, status) {
   const label = button.textContent;
   Object.assign(button, { disabled: true, textContent: text });
-  if (status) fill(status, h("progress", { "aria-label": text }));
+  if (status) replaceChildren(status, h("progress", { "aria-label": text }));
   try {
     return await action();
   } finally {
     Object.assign(button, { disabled: false, textContent: label });
     if (document.activeElement === document.body) button.focus(); // which it lost when it was disabled
-    if (status) fill(status);
+    if (status) replaceChildren(status);
   }
 }
 

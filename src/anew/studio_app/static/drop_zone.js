@@ -1,6 +1,6 @@
 // The zone in which files and folders are dropped or chosen, with the progress of copying them.
 
-import { count, fill, h, say } from "./dom.js";
+import { count, h, replaceChildren, showToast } from "./dom.js";
 import { fromDrop, fromInput, HAS_PICKER, pickFolder } from "./file_sources.js";
 import { Upload } from "./upload.js";
 
@@ -18,7 +18,7 @@ export function dropZone(signal, go) {
   signal.addEventListener("abort", () => stopping?.abort());
 
   const take = async (/** @type {Source} */ source) => {
-    if (stopping) { say("Files are being copied already. Wait for them, or stop that first."); return; }
+    if (stopping) { showToast("Files are being copied already. Wait for them, or stop that first."); return; }
     const stopped = stopping = new AbortController();
     for (const element of [progress, stop]) element.hidden = false;
     for (const element of [invitation, choices, use]) element.hidden = true;
@@ -30,7 +30,7 @@ export function dropZone(signal, go) {
     });
     try {
       const id = await copying.run();
-      if (copying.leftOut) say(copying.leftOut);
+      if (copying.leftOut) showToast(copying.leftOut);
       go(id);
     } catch (error) {
       if (signal.aborted) return;
@@ -63,7 +63,7 @@ export function dropZone(signal, go) {
     }
   };
   const invitation = h("p", {}, "Drop files or a folder here");
-  fill(choices,
+  replaceChildren(choices,
     h("button", { type: "button", onclick: () => files.click() }, "Choose files"),
     h("button", { type: "button", onclick: chooseFolder }, "Choose a folder"));
   const zone = h("div", { class: "drop" }, invitation, choices, files, folder, progress, sentence, stop, use);

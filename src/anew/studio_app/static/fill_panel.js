@@ -1,7 +1,7 @@
 // The tab Fill in for images: a part is painted over, and the model fills it in.
 
 import { follow } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 import { showFilled } from "./filling.js";
 
 const SHOWN_SIDE = 336; // pixels on the page
@@ -29,7 +29,7 @@ export function fillPanel(play) {
   /** Whether Fill in was pressed before the image was there, and waits for it. */
   let isAwaited = false;
   /** Of the image that is on its way; null if none is. @type {AbortSignal | null} */
-  let coming = null;
+  let pendingRequest = null;
   const redraw = () => {
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     pen.imageSmoothingEnabled = false;
@@ -57,17 +57,17 @@ export function fillPanel(play) {
   };
   canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => { canvas.setPointerCapture(event.pointerId); paint(event); });
   canvas.addEventListener("pointermove", paint);
-  const half = (/** @type {(row: number, column: number) => boolean} */ isLost) => {
+  const setMask = (/** @type {(row: number, column: number) => boolean} */ isLost) => {
     for (let index = 0; index < mask.length; index++) mask[index] = isLost(Math.floor(index / width), index % width) ? 0 : 1;
     redraw();
   };
   const start = async () => {
     const signal = play.begin();
     mask.fill(1);
-    coming = signal;
+    pendingRequest = signal;
     isAwaited = false;
     source = null; // and nothing of it is left if the new one is refused
-    fill(results);
+    replaceChildren(results);
     redraw();
     status.textContent = "Generating an image to start from...";
     try {
@@ -76,7 +76,7 @@ export function fillPanel(play) {
         const image = new Image();
         image.onload = () => {
           source = { samples: event.samples, image };
-          coming = null;
+          pendingRequest = null;
           redraw();
           status.textContent = "Paint over the part to fill in.";
           if (isAwaited) fillIn();
@@ -84,13 +84,13 @@ export function fillPanel(play) {
         image.src = event.items[0].src;
       });
     } catch (error) {
-      if (coming === signal) coming = null;
+      if (pendingRequest === signal) pendingRequest = null;
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
   const fillIn = async () => {
     if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
-    if (!source && !coming) return; // it was refused, which the status says
+    if (!source && !pendingRequest) return; // it was refused, which the status says
     if (!source) {
       isAwaited = true;
       status.textContent = "Generating an image to start from; then it is filled in...";
@@ -102,9 +102,9 @@ export function fillPanel(play) {
   return h("div", {}, h("div", { class: "paint-box" }, canvas,
     h("div", {}, h("label", { for: "brush" }, "Brush"), brush,
       h("div", { class: "actions" },
-        h("button", { type: "button", onclick: () => half((row) => row >= height / 2) }, "Lower half"),
-        h("button", { type: "button", onclick: () => half((row, column) => column >= width / 2) }, "Right half"),
-        h("button", { type: "button", onclick: () => half(() => false) }, "Clear"),
+        h("button", { type: "button", onclick: () => setMask((row) => row >= height / 2) }, "Lower half"),
+        h("button", { type: "button", onclick: () => setMask((row, column) => column >= width / 2) }, "Right half"),
+        h("button", { type: "button", onclick: () => setMask(() => false) }, "Clear"),
         h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another image"),
         h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")), status)), results);
 }

@@ -1,7 +1,7 @@
 // The tab Fill in for clips and sounds: a stretch of time is filled in, and the rest stays as it is.
 
 import { follow } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 import { showFilled } from "./filling.js";
 import { shownItem } from "./items.js";
 
@@ -23,13 +23,13 @@ export function stretchPanel(play) {
     const signal = play.begin();
     status.textContent = `Generating a ${noun} to start from...`;
     samples = ""; // and nothing of it is left if the new one is refused
-    fill(source);
-    fill(results);
+    replaceChildren(source);
+    replaceChildren(results);
     try {
       await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
         if (!event.samples) return;
         samples = event.samples;
-        fill(source, shownItem(event.items[0], `The ${noun} to start from`));
+        replaceChildren(source, shownItem(event.items[0], `The ${noun} to start from`));
         say();
       });
     } catch (error) {

@@ -1,7 +1,7 @@
 // What both tabs Fill in do: a part of a sample is filled in several times, and the results are shown.
 
 import { follow } from "./api.js";
-import { fill } from "./dom.js";
+import { replaceChildren } from "./dom.js";
 import { shownItem } from "./items.js";
 
 /**
@@ -14,12 +14,12 @@ import { shownItem } from "./items.js";
  */
 export async function showFilled(play, part, results, status, done) {
   const signal = play.begin();
-  fill(results);
+  replaceChildren(results);
   status.textContent = "Filling in...";
   try {
     await follow("/api/play/sample", { run: play.id, ...play.options(), index: 0, ...part }, signal, (event) => {
       if (event.end) return;
-      fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
+      replaceChildren(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
       status.textContent = event.samples ? done : `Step ${event.draft}`;
     });
   } catch (error) {

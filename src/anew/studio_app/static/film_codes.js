@@ -1,6 +1,6 @@
 // The film of a model of codes: how likely each code of one held-out item was, and items generated from the same starting points.
 
-import { fill, h, onTheme } from "./dom.js";
+import { h, onTheme, replaceChildren } from "./dom.js";
 import { sheetOf } from "./film_data.js";
 
 const SIDE = 240; // pixels of the longer side of the grid of codes
@@ -39,7 +39,7 @@ export class CodeFilm {
     if (this.frame !== frame) return;
     this.generatedTitle.hidden = !sheet;
     const { thumb, columns } = this.scene.facts;
-    fill(this.generated, sheet ? Array.from({ length: frame.facts.generated }, (_, index) => {
+    replaceChildren(this.generated, sheet ? Array.from({ length: frame.facts.generated }, (_, index) => {
       const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `generated item ${index + 1}` });
       canvas.getContext("2d").drawImage(sheet, -(index % columns) * thumb, -Math.floor(index / columns) * thumb);
       return canvas;

@@ -1,6 +1,6 @@
 // The film of a model of images, sounds or clips: real and generated items on a fixed map; for a GAN above the discriminator's belief.
 
-import { fill, h, onTheme, short } from "./dom.js";
+import { h, onTheme, replaceChildren, short } from "./dom.js";
 import { sheetOf } from "./film_data.js";
 
 const SIDE = 480;
@@ -49,14 +49,14 @@ export class MapFilm {
     if (this.frame !== frame) return;
     this.say(frame);
     this.drawDetail();
-    fill(this.below, this.sheets.restored ? this.pairs() : null, frame.numbers("errors") ? this.errors(frame) : null);
+    replaceChildren(this.below, this.sheets.restored ? this.pairs() : null, frame.numbers("errors") ? this.errors(frame) : null);
   }
 
   /** Describe the frame in words. @param {import("./film_data.js").Frame} frame */
   say(frame) {
     const [real, generated] = [frame.numbers("real_belief"), frame.numbers("generated_belief")];
     let sentence = `${frame.facts.generated} generated items.`;
-    if (real && generated) sentence = winner(apart(real, generated));
+    if (real && generated) sentence = aucSentence(auc(real, generated));
     if (frame.facts.error !== undefined) sentence = `Reconstructions differ from your items by ${short(frame.facts.error)} (mean squared error; values go from -1 to 1).`;
     const missed = this.spread(frame);
     this.said.textContent = missed ? `${sentence} ${missed}` : sentence;
@@ -183,12 +183,12 @@ export class MapFilm {
   }
 
   drawDetail() {
-    if (!this.chosen || !this.frame) { fill(this.detail); return; }
+    if (!this.chosen || !this.frame) { replaceChildren(this.detail); return; }
     const [group, index] = this.chosen;
     const belief = this.frame.numbers(`${group}_belief`);
     const name = group === "real" ? "one of yours" : `generated item ${index + 1}`;
     const sheet = this.sheets[group];
-    fill(this.detail, h("figure", { class: "item" }, sheet && index < this.shown(group) ? this.cut(sheet, index, name) : null,
+    replaceChildren(this.detail, h("figure", { class: "item" }, sheet && index < this.shown(group) ? this.cut(sheet, index, name) : null,
       h("figcaption", {}, name, belief ? `, belief ${short(belief[index])}` : "")),
       group === "generated" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.") : null);
   }
@@ -257,14 +257,14 @@ function area(pairs) {
 }
 
 /** How often a real item looks more real than a generated one. @param {Float32Array} real @param {Float32Array} generated */
-export function apart(real, generated) {
+export function auc(real, generated) {
   let more = 0;
   for (const one of real) for (const other of generated) more += one > other ? 1 : one === other ? 0.5 : 0;
   return more / Math.max(1, real.length * generated.length);
 }
 
 /** Which network of a GAN is winning, in a sentence. @param {number} toldApart how often the discriminator is right, 0 to 1 */
-export function winner(toldApart) {
+export function aucSentence(toldApart) {
   const share = Math.round(100 * toldApart);
   const who = share >= 75 ? "The discriminator is winning" : share <= 60 ? "The generator is winning" : "Neither network is winning";
   return `${who}: shown a real and a generated item, the discriminator picks the real one ${share}% of the time (guessing: 50%).`;

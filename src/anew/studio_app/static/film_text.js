@@ -1,6 +1,6 @@
 // The film of a model of text: how likely each token of one held-out text was, and where each head looked.
 
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 import { headGrid, visibleToken } from "./heads.js";
 
 export class TextFilm {
@@ -22,7 +22,7 @@ export class TextFilm {
     const bits = frame.numbers("token_bits") ?? new Float32Array();
     this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per token under the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;
     this.text.setAttribute("aria-label", `${this.tokens.join("")}: ${this.said.textContent}`);
-    fill(this.text, h("span", { class: "token given" }, visibleToken(this.tokens[0])), [...bits].map((cost, index) => {
+    replaceChildren(this.text, h("span", { class: "token given" }, visibleToken(this.tokens[0])), [...bits].map((cost, index) => {
       const share = 2 ** -cost;
       const token = h("span", { class: `token${share < 0.05 ? " rare" : ""}`, title: `${cost.toFixed(1)} bits` }, visibleToken(this.tokens[index + 1]));
       token.style.setProperty("--sure", String(Math.round(100 * share)));

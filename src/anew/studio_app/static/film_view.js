@@ -1,7 +1,7 @@
 // The film of a training run: frames of the same scene while the model learned, on a slider.
 
 import { get, Refusal } from "./api.js";
-import { clock, count, fill, h } from "./dom.js";
+import { clock, count, h, replaceChildren } from "./dom.js";
 import { frameOf } from "./film_data.js";
 import { CodeFilm } from "./film_codes.js";
 import { MapFilm } from "./film_map.js";
@@ -51,7 +51,7 @@ export class Film {
       if (!this.scene) {
         const scene = await frameOf(this.id, null, this.signal);
         this.scene = scene.facts.scene === "map" ? new MapFilm(scene) : scene.facts.scene === "codes" ? new CodeFilm(scene) : new TextFilm(scene);
-        fill(this.stage, this.scene.element);
+        replaceChildren(this.stage, this.scene.element);
       }
       this.slider.max = String(steps.length - 1);
       if (!this.follows) this.slider.value = String(Math.max(0, steps.indexOf(shown)));

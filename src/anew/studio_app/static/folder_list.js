@@ -1,7 +1,7 @@
 // A list of the files and folders below the start folder, of which one is chosen.
 
 import { get } from "./api.js";
-import { count, fill, h, say } from "./dom.js";
+import { count, h, replaceChildren, showToast } from "./dom.js";
 
 /**
  * @param {HTMLElement} container @param {string} path of the folder, below the start folder
@@ -17,7 +17,7 @@ export async function listFolder(container, path, go) {
         ? h("button", { type: "button", class: "entry", onclick: () => listFolder(container, id, go) }, `${entry.name}/`)
         : h("button", { type: "button", class: "entry file", onclick: () => go(id) }, entry.name));
     });
-    fill(container,
+    replaceChildren(container,
       h("div", { class: "head" },
         path ? h("button", { type: "button", onclick: () => listFolder(container, parent, go) }, "Up") : null,
         h("strong", {}, path ? `${path}/` : "the start folder"), h("span", { class: "grow" }),
@@ -26,6 +26,6 @@ export async function listFolder(container, path, go) {
       entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "It is empty."),
       listing.count > entries.length ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`) : null);
   } catch (error) {
-    say(/** @type {Error} */ (error).message);
+    showToast(/** @type {Error} */ (error).message);
   }
 }

@@ -1,6 +1,6 @@
 // Attention of all heads as small images, and of a chosen head token by token.
 
-import { fill, h, onTheme } from "./dom.js";
+import { h, onTheme, replaceChildren } from "./dom.js";
 
 const CELL = 96; // pixels of a head's image
 
@@ -28,10 +28,10 @@ export function headGrid(tokens) {
     const { heads, each, length, weight } = last;
     if (head >= heads) head = 0;
     if (row < 0 || row >= length) row = length - 1;
-    fill(grid, Array.from({ length: heads }, (_, number) => headImage(number, each, length, weight, number === head, () => { head = number; draw(); })));
+    replaceChildren(grid, Array.from({ length: heads }, (_, number) => headImage(number, each, length, weight, number === head, () => { head = number; draw(); })));
     title.textContent = `Layer ${Math.floor(head / each) + 1}, head ${(head % each) + 1}: where it looked`;
     line.setAttribute("aria-label", title.textContent);
-    fill(line, tokens.slice(0, length).map((text, index) => {
+    replaceChildren(line, tokens.slice(0, length).map((text, index) => {
       const share = index <= row ? weight(head, row, index) : 0;
       const token = h("button", { type: "button", class: "token", "aria-pressed": String(index === row), "aria-label": `${visibleToken(text)}, ${Math.round(100 * share)}%`, onclick: () => { row = index; draw(); } }, visibleToken(text));
       token.style.setProperty("--sure", String(Math.round(100 * Math.min(1, 1.5 * share))));

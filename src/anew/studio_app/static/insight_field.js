@@ -1,7 +1,7 @@
 // How diffusion works: where the model would move items on a flat map, at each noise level.
 
 import { follow } from "./api.js";
-import { fill, h, s, short } from "./dom.js";
+import { h, replaceChildren, s, short } from "./dom.js";
 
 const SIDE = 420;
 
@@ -24,7 +24,7 @@ export function fieldView(play) {
       const [toX, toY] = level.ends[index];
       svg.append(s("line", { x1: at(x).toFixed(1), y1: at(y).toFixed(1), x2: at(toX).toFixed(1), y2: at(toY).toFixed(1) }), s("circle", { cx: at(toX).toFixed(1), cy: at(toY).toFixed(1), r: 3, class: "made" }));
     });
-    fill(stage, svg);
+    replaceChildren(stage, svg);
     slider.setAttribute("aria-valuetext", `noise ${short(level.sigma)}`);
     status.textContent = `Noise ${short(level.sigma)}: a line leads from each noisy item to the clean item that the model guesses for it. Mean squared error on your items: ${short(Number(level.mean_squared_error.toPrecision(2)))}. The map holds ${Math.round(100 * base.share)}% of the variance of your items.`;
   };

@@ -1,7 +1,7 @@
 // How a VAE works: a map of the data in latent space, and reconstructions.
 
 import { follow } from "./api.js";
-import { fill, h, s } from "./dom.js";
+import { h, replaceChildren, s } from "./dom.js";
 import { softnessView } from "./insight_softness.js";
 
 const SIDE = 420;
@@ -60,7 +60,7 @@ export function mapView(play, question) {
       event.preventDefault();
       read([Math.max(-map.reach, Math.min(map.reach, position[0] + step[0])), Math.max(-map.reach, Math.min(map.reach, position[1] + step[1]))]);
     });
-    fill(stage, svg, h("div", {}, h("p", { class: "hint" }, "This position decodes to"), large, h("p", { class: "hint" }, "your nearest item on the map"), near));
+    replaceChildren(stage, svg, h("div", {}, h("p", { class: "hint" }, "This position decodes to"), large, h("p", { class: "hint" }, "your nearest item on the map"), near));
   };
   const between = async () => {
     if (!map) return;
@@ -77,8 +77,8 @@ export function mapView(play, question) {
     draw();
     read([0, 0]);
     pairTitle.hidden = false;
-    fill(strips, stripViews(map.directions), map.softness ? softnessView(play) : null);
-    fill(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "Its reconstruction" }))));
+    replaceChildren(strips, stripViews(map.directions), map.softness ? softnessView(play) : null);
+    replaceChildren(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "Its reconstruction" }))));
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
   return h("div", {}, h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)), status, stage, pairTitle, pairs, strips);
 }

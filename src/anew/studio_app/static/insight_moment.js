@@ -43,7 +43,7 @@ export class Moment {
     return this.kept[Number(this.slider.value)];
   }
 
-  /** Let the weights answer that were kept at a step of the film, or the last ones numBefore it. @param {number} step @param {boolean} isLast of the film */
+  /** Let the weights answer that were kept at a step of the film, or the newest weights. @param {number} step @param {boolean} isLast of the film */
   choose(step, isLast) {
     const numBefore = this.kept.filter((kept) => kept.step <= step).length;
     const index = String(isLast ? this.kept.length : Math.max(0, numBefore - 1));

@@ -7,7 +7,7 @@ import { mapView } from "./insight_map.js";
 import { Moment } from "./insight_moment.js";
 import { noiseView } from "./insight_noise.js";
 import { sentenceView } from "./insight_sentence.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 
 const STORIES = {
   sentence: {
@@ -74,17 +74,17 @@ export function insightPanel(play) {
   const answers = h("div", {});
   const moment = view && new Moment(play, (asked) => {
     answers.style.minHeight = `${answers.offsetHeight}px`; // so that the film's slider below does not move
-    fill(answers, view(asked, story.question));
+    replaceChildren(answers, view(asked, story.question));
   });
   const film = new Film(play.id, play.signal, (step, isLast) => moment?.choose(step, isLast));
   const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
     h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
   if (moment) {
-    fill(stage, moment.element, answers);
+    replaceChildren(stage, moment.element, answers);
     moment.open();
-  } else fill(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
+  } else replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
   film.refresh().then(() => {
-    if (!story.view && film.element.hidden) fill(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
+    if (!story.view && film.element.hidden) replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
   });
   return panel;
 }

@@ -1,7 +1,7 @@
 // How a Transformer works: a sentence of the user's, with next tokens, predictions of network and counts, and attention.
 
 import { follow } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 import { headGrid, visibleToken } from "./heads.js";
 
 const PAUSE_MS = 250; // after the last key press
@@ -28,9 +28,9 @@ export function sentenceView(play, question) {
     try {
       await follow("/api/play/sentence", { run: play.id, ...options, settings: { ...options.settings, ...extra }, prompt: box.value }, signal, (event) => {
         if (event.end) return;
-        if (event.tokens) { read = event; results.hidden = false; fill(sides, sidesView(event)); }
+        if (event.tokens) { read = event; results.hidden = false; replaceChildren(sides, sidesView(event)); }
         if (event.attention) drawAttention(attention, read.tokens, event);
-        if (event.next) fill(next, nextView(event.next, extra.temperature === "0" ? "At temperature 0 all but the most likely token are cut, so the text is always the same." : ""));
+        if (event.next) replaceChildren(next, nextView(event.next, extra.temperature === "0" ? "At temperature 0 all but the most likely token are cut, so the text is always the same." : ""));
       });
       status.textContent = read?.was_cut ? "Only its beginning is shown." : "";
     } catch (error) {
@@ -86,7 +86,7 @@ function drawAttention(container, tokens, event) {
   const levels = Uint8Array.from(atob(event.attention), (letter) => letter.charCodeAt(0));
   const length = tokens.length;
   const grid = headGrid(tokens);
-  fill(container, grid.element);
+  replaceChildren(container, grid.element);
   grid.show(event.shown, event.heads, length, (head, row, column) => levels[(head * length + row) * length + column] / 255);
 }
 

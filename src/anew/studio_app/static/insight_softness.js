@@ -1,7 +1,7 @@
 // How a VAE works: the same samples with less and more noise in their details.
 
 import { follow } from "./api.js";
-import { fill, h, short } from "./dom.js";
+import { h, replaceChildren, short } from "./dom.js";
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function softnessView(play) {
@@ -14,7 +14,7 @@ export function softnessView(play) {
   const draw = () => {
     const step = steps[Number(slider.value)];
     if (!step) return;
-    fill(items, step.items.map((/** @type {string} */ src, /** @type {number} */ index) => h("figure", { class: "item" }, h("img", { src, alt: `Sample ${index + 1} at noise ${step.temperature}` }))));
+    replaceChildren(items, step.items.map((/** @type {string} */ src, /** @type {number} */ index) => h("figure", { class: "item" }, h("img", { src, alt: `Sample ${index + 1} at noise ${step.temperature}` }))));
     const share = real ? ` The samples have ${Math.round((100 * step.detail) / real)}% of the detail of your items.` : "";
     status.textContent = `Noise ${short(step.temperature)}${step.temperature === 0 ? ": each detail is at its average, so the image is soft" : ""}.${share}`;
     slider.setAttribute("aria-valuetext", `noise ${step.temperature}`);

@@ -1,7 +1,7 @@
 // The dialog of one sample: enlarged, as a file, and next to the nearest training item.
 
 import { address, follow } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 import { shownItem } from "./items.js";
 
 /** @param {any} side an item of a pair @param {string} title */
@@ -21,17 +21,17 @@ export function itemDialog(play, item, samples, index, isAsked = false) {
   const close = () => { leaving.abort(); dialog.close(); dialog.remove(); };
   const ask = async () => {
     askButton.disabled = true;
-    fill(result, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
+    replaceChildren(result, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
     try {
       await follow("/api/play/nearest", { run: play.id, samples, index }, leaving.signal, (answer) => {
         if (answer.end) return;
         large.hidden = true;
-        fill(result, h("div", { class: "pair" }, pairSide(answer.sample, "the sample"), pairSide(answer.nearest, "the nearest training item")),
+        replaceChildren(result, h("div", { class: "pair" }, pairSide(answer.sample, "the sample"), pairSide(answer.nearest, "the nearest training item")),
           h("p", { class: answer.close ? "note wrong" : "note" }, answer.close ? "This looks like a copy: " : "This does not look like a copy: ", answer.caption || "nothing in common that is worth naming", "."),
           h("p", { class: "hint" }, answer.explanation));
       });
     } catch (error) {
-      if (!leaving.signal.aborted) fill(result, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
+      if (!leaving.signal.aborted) replaceChildren(result, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
   };
   const askButton = h("button", { type: "button", onclick: ask }, "Is it a copy? Show the nearest training item");

@@ -3,7 +3,7 @@
 import { listen } from "./api.js";
 import { showComparison } from "./compare_view.js";
 import { showNew } from "./data_view.js";
-import { cancelDialogs, fill, h } from "./dom.js";
+import { cancelDialogs, h, replaceChildren } from "./dom.js";
 import { showMeasure } from "./measure_view.js";
 import { showPlay } from "./play_view.js";
 import { showRace } from "./race_view.js";
@@ -48,7 +48,7 @@ function route() {
   }
   if (!fitting || !names) {
     document.title = "No such page - Anew Studio";
-    fill(main, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "All runs")));
+    replaceChildren(main, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "All runs")));
     leave = () => {};
     return;
   }

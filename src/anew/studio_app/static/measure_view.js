@@ -1,7 +1,7 @@
 // Measuring beyond the report of a training: a run once more, or samples of another tool against the data of a run.
 
 import { get, post, Refusal } from "./api.js";
-import { busy, fill, h, say } from "./dom.js";
+import { busy, h, replaceChildren, showToast } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { listFolder } from "./folder_list.js";
 import { runAddress } from "./runs_view.js";
@@ -36,7 +36,7 @@ function measureAgain(run) {
       const body = { run: run.id, n: Number(number.value), ...(data.value.trim() ? { data: data.value.trim() } : {}) };
       try {
         await busy(go, "Checking...", () => post("/api/evaluate", body));
-        say("Queued; measuring starts after the commands before it.");
+        showToast("Queued; measuring starts after the commands before it.");
         close();
       } catch (error) {
         problem.textContent = /** @type {Error} */ (error).message;
@@ -66,13 +66,13 @@ export function showMeasure(main, id, samples) {
     h("h1", {}, "Measure other samples"), sentence];
   get("/api/run", { run: id }, leaving.signal).then((run) => {
     if (run.data) sentence.textContent = `How close to the data of this run, ${run.data}, how varied and how new are samples that another tool made?`;
-  }).catch((error) => { if (!leaving.signal.aborted) fill(main, head, h("p", { class: "note wrong", role: "alert" }, error.message)); });
+  }).catch((error) => { if (!leaving.signal.aborted) replaceChildren(main, head, h("p", { class: "note wrong", role: "alert" }, error.message)); });
   if (samples) {
-    fill(main, head, h("section", { class: "card narrow" }, samplesForm(id, samples, place)));
+    replaceChildren(main, head, h("section", { class: "card narrow" }, samplesForm(id, samples, place)));
   } else {
     const chooser = h("div", {});
     const go = (/** @type {string} */ name) => { location.hash = `${place}/${encodeURIComponent(name)}`; };
-    fill(main, head, h("div", { class: "grid" },
+    replaceChildren(main, head, h("div", { class: "grid" },
       h("section", { class: "card half" }, h("h2", {}, "Drop the samples"), dropZone(leaving.signal, go)),
       h("section", { class: "card half" }, h("h2", {}, "Or choose them from this folder"), chooser)));
     listFolder(chooser, "", go);

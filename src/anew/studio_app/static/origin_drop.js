@@ -1,7 +1,7 @@
 // The zone in which to drop a file that Anew generated, to find its run, seed and settings.
 
 import { Refusal } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 
 /** Origins of dropped files by run, from which Play takes its first options. @type {Map<string, any>} */
 export const origins = new Map();
@@ -10,15 +10,15 @@ export function originDrop() {
   const answer = h("div", { role: "status" });
   const take = async (/** @type {File | undefined} */ file) => {
     if (!file) return;
-    fill(answer, h("p", { class: "hint" }, "Reading the file..."));
+    replaceChildren(answer, h("p", { class: "hint" }, "Reading the file..."));
     try {
       const headers = { "Content-Type": "application/octet-stream", "X-Anew-Studio": "1" };
       const response = await fetch("/api/play/origin", { method: "POST", headers, body: file });
       const value = await response.json();
       if (!response.ok) throw new Refusal(response.status, value.error.message);
-      fill(answer, shown(file.name, value));
+      replaceChildren(answer, shown(file.name, value));
     } catch (error) {
-      fill(answer, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
+      replaceChildren(answer, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
   };
   const input = h("input", { type: "file", hidden: true, "data-input": "origin", onchange: () => take(input.files[0]) });

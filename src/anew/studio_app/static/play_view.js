@@ -1,7 +1,8 @@
 // The page Play: samples, shown while they form, and all other ways to try out a model.
 
 import { address, follow, get, Refusal } from "./api.js";
-import { asSentence, count, fill, h, words } from "./dom.js";
+import { asSentence, count, h, replaceChildren, words } from "./dom.js";
+import { familyTitle } from "./families.js";
 import { seedField } from "./seed_field.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
@@ -29,12 +30,12 @@ export function showPlay(main, id, panel = "make", query = "") {
   document.title = `Play with ${id.split("/").pop()} - Anew Studio`;
   const leaving = new AbortController();
   const crumb = h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / play");
-  fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "sub", role: "status" }, "Loading the model..."), h("progress", { "aria-label": "Loading" }));
+  replaceChildren(main, crumb, h("h1", {}, "Play"), h("p", { class: "sub", role: "status" }, "Loading the model..."), h("progress", { "aria-label": "Loading" }));
   Promise.all([get("/api/play/about", { run: id }, leaving.signal), get("/api/settings", {}, leaving.signal)]).then(([about, { settings }]) => {
     draw(main, crumb, id, about, settings, leaving.signal, panel, query);
   }).catch((error) => {
     if (leaving.signal.aborted) return;
-    fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "note wrong", role: "alert" }, error instanceof Refusal ? error.message : "The Studio cannot be reached."));
+    replaceChildren(main, crumb, h("h1", {}, "Play"), h("p", { class: "note wrong", role: "alert" }, error instanceof Refusal ? error.message : "The Studio cannot be reached."));
   });
   return () => leaving.abort();
 }
@@ -70,7 +71,7 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
     const panel = panels.find(([name]) => name === key);
     if (!panel) return;
     if (!made.has(key)) made.set(key, panel[2](play));
-    fill(stage, made.get(key));
+    replaceChildren(stage, made.get(key));
     for (const tab of tabs) {
       const isOpen = tab.id === `tab-${key}`;
       tab.setAttribute("aria-selected", String(isOpen));
@@ -91,9 +92,9 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
   };
   stage.id = "stage";
   stage.setAttribute("role", "tabpanel");
-  fill(main, crumb,
+  replaceChildren(main, crumb,
     h("div", { class: "head" }, h("h1", {}, "Play"), h("span", { class: "grow" }), panels.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Ways to play" }, tabs) : null),
-    h("p", { class: "sub" }, `${about.family}, learned from ${about.plural}`),
+    h("p", { class: "sub" }, `${familyTitle(about.family)}, learned from ${about.plural}`),
     origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has been trained further since the file was made, so what it generates now may differ.") : null,
     about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, asSentence(note))),
     h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to generate" }, controls.element), h("section", { class: "card two-thirds" }, stage)));
@@ -184,7 +185,7 @@ function samplingField(setting, value, changed, usual) {
 function makePanel(play) {
   const { about, id } = play;
   const number = h("input", { id: "number", type: "number", min: 1, max: 64, required: true, value: String(about.origin?.n ?? (about.prompts ? 3 : 9)) });
-  const from = h("input", { id: "from", type: "number", min: 1, max: MAX_NUMBER, required: true, value: String(Number(about.origin?.first_index ?? 0) + 1) });
+  const from = h("input", { id: "first", type: "number", min: 1, max: MAX_NUMBER, required: true, value: String(Number(about.origin?.first_index ?? 0) + 1) });
   const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing", value: about.origin?.prompt ?? "" });
   const suffix = h("textarea", { id: "suffix", rows: 2, placeholder: "leave empty to let it end by itself", value: about.origin?.suffix ?? "" });
   const ending = h("input", { id: "stop", type: "text", placeholder: "leave empty to let it end by itself", value: about.origin?.stop ?? "" });
@@ -220,7 +221,7 @@ function makePanel(play) {
       });
     } catch (error) {
       status.textContent = signal.aborted ? "Stopped." : /** @type {Error} */ (error).message;
-      if (!signal.aborted) fill(result); // earlier samples are no answer to this
+      if (!signal.aborted) replaceChildren(result); // earlier samples are no answer to this
     }
     stop.hidden = true;
   };
@@ -229,7 +230,7 @@ function makePanel(play) {
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
     about.gap ? [h("label", { for: "suffix" }, "End with (the model fills the gap)"), suffix] : null,
     about.prompts ? [h("label", { for: "stop" }, "Stop before"), ending] : null,
-    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), h("div", {}, h("label", { for: "from" }, "From number"), from), go, stop, all), status, terminal);
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), h("div", {}, h("label", { for: "first" }, "From number"), from), go, stop, all), status, terminal);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());
   return panel;
@@ -244,7 +245,7 @@ function command({ run, n, first_index, seed, label, prompt, suffix, stop, setti
 
 /** Show a draft or the samples. @param {HTMLElement} result @param {any} event @param {Play} play @param {number} first index of the first sample */
 function update(result, event, play, first) {
-  fill(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
+  replaceChildren(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
     const number = first + index + 1;
     const figure = shownItem(item, `Sample ${number}`);
     if (!event.samples) return figure;

@@ -1,7 +1,7 @@
 // The page Compare families: four families learn the same cloud of points side by side, live.
 
 import { follow } from "./api.js";
-import { clock, count, fill, h, onTheme } from "./dom.js";
+import { clock, count, h, onTheme, replaceChildren } from "./dom.js";
 import { FAMILIES, FAMILY_TITLES } from "./families.js";
 import { seedField } from "./seed_field.js";
 
@@ -40,7 +40,7 @@ export function showRace(main) {
     go.disabled = false;
   };
   const go = h("button", { type: "submit", class: "main" }, "Start");
-  fill(main, h("h1", {}, "Compare families"),
+  replaceChildren(main, h("h1", {}, "Compare families"),
     h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
       h("div", {}, h("label", { for: "race-seconds" }, "Total seconds"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed.input), go), seed.problem, status,

@@ -1,7 +1,7 @@
 // The buttons of a run, which depend on its state.
 
 import { get, post, Refusal } from "./api.js";
-import { busy, confirmed, h, say } from "./dom.js";
+import { busy, confirmed, h, showToast } from "./dom.js";
 import { FAMILIES } from "./families.js";
 import { ACTIVE, runAddress } from "./runs_view.js";
 
@@ -14,10 +14,10 @@ export function actions(run) {
   const ask = async (/** @type {string} */ path, /** @type {object} */ body, /** @type {string} */ done) => {
     try {
       await post(path, body);
-      say(done);
+      showToast(done);
       return true;
     } catch (error) {
-      say(/** @type {Error} */ (error).message);
+      showToast(/** @type {Error} */ (error).message);
       return false;
     }
   };
@@ -36,7 +36,7 @@ export function actions(run) {
     try {
       while (ACTIVE.includes((await get("/api/run", { run: id })).state)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     } catch (error) { // a run that had not begun is gone by itself
-      if (!(error instanceof Refusal && error.status === GONE)) return say(/** @type {Error} */ (error).message);
+      if (!(error instanceof Refusal && error.status === GONE)) return showToast(/** @type {Error} */ (error).message);
     }
     if (await ask("/api/discard", { run: id }, "Discarded.")) leave();
   };
@@ -81,7 +81,7 @@ function moreTime(run) {
       event.preventDefault();
       try {
         await busy(go, "Checking...", () => post("/api/resume", { run: run.id, budget: time.value }));
-        say("It continues.");
+        showToast("It continues.");
         close();
       } catch (error) {
         problem.textContent = /** @type {Error} */ (error).message;

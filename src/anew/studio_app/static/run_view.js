@@ -3,7 +3,8 @@
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Film } from "./film_view.js";
-import { asSentence, clock, count, fill, h, reportFrame, short, words } from "./dom.js";
+import { asSentence, clock, count, h, replaceChildren, reportFrame, short, words } from "./dom.js";
+import { familyTitle } from "./families.js";
 import { copiesView } from "./copies_view.js";
 import { measureButtons } from "./measure_view.js";
 import { actions, canPlay } from "./run_actions.js";
@@ -29,7 +30,7 @@ export function showRun(main, id) {
     h("section", { class: "card half" }, samples.element),
     h("div", { class: "half stack" }, h("section", { class: "card", "aria-label": "Curves" }, curves.element), side),
     h("section", { class: "card film-card" }, film.element));
-  fill(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`), head, grid);
+  replaceChildren(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`), head, grid);
   let gone = false;
   const load = async () => {
     try {
@@ -45,7 +46,7 @@ export function showRun(main, id) {
       else if (curves.needsUpdate(run)) curves.show((await get("/api/curves", { run: id })).parts);
     } catch (error) {
       if (gone || !(error instanceof Refusal)) return;
-      fill(head, h("h1", {}, id), h("p", { class: "note wrong" }, error.message));
+      replaceChildren(head, h("h1", {}, id), h("p", { class: "note wrong" }, error.message));
       grid.hidden = true;
     }
   };
@@ -58,14 +59,14 @@ export function showRun(main, id) {
 /** @param {HTMLElement} head @param {any} run */
 function drawHead(head, run) {
   const working = ACTIVE.includes(run.state);
-  fill(head,
+  replaceChildren(head,
     h("div", { class: "head" }, h("h1", {}, run.name), badge(run.state), h("span", { class: "grow" }), actions(run)),
     h("p", { class: "sub" }, run.sentence), answerList(run),
-    run.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(run.complaint)) : null,
+    run.error_sentence ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(run.error_sentence)) : null,
     ownCode(run),
     working ? h("progress", run.state === "training" ? { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" } : { "aria-label": run.sentence }) : null,
     run.short_training ? h("p", { class: "note apart" }, run.short_training) : null,
-    run.state === "measuring" && run.verb === "evaluate" && run.last_words?.length ? h("p", { class: "hint apart" }, run.last_words.at(-1).trim()) : null,
+    run.state === "measuring" && run.verb === "evaluate" && run.log_tail?.length ? h("p", { class: "hint apart" }, run.log_tail.at(-1).trim()) : null,
     run.is_log_damaged ? h("p", { class: "note wrong" }, "Its log (events.jsonl) is damaged: lines of it cannot be read, so curves and figures are incomplete.") : null,
     (run.warnings ?? []).map((/** @type {any} */ warning) =>
       h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}, ${warning.text}.`)));
@@ -81,7 +82,7 @@ function ownCode(run) {
 /** @param {HTMLElement} list @param {any} run */
 function drawFigures(list, run) {
   /** @type {[string, any][]} */
-  const rows = [["Family", (run.described_family ?? run.family) || "not chosen yet"], ["Data", run.data]];
+  const rows = [["Family", familyTitle(run.described_family ?? run.family ?? "") || "not chosen yet"], ["Data", run.data]];
   if (run.last?.step) {
     rows.push(["Step", h("span", { "data-figure": "step" }, count(run.last.step))]);
     for (const [name, value] of Object.entries(run.losses ?? {})) {
@@ -94,7 +95,7 @@ function drawFigures(list, run) {
   }
   if (run.seconds_left !== null && run.seconds_left !== undefined) rows.push(["Time left, about", clock(run.seconds_left)]);
   if (run.parameters) rows.push(["Parameters", count(run.parameters)]);
-  fill(list, rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  replaceChildren(list, rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
 /** Samples that were drawn during training, on a slider through time. */
@@ -137,7 +138,7 @@ class SampleSlider {
   draw() {
     const entry = this.entries[Number(this.slider.value)];
     if (!entry) {
-      fill(this.stage, h("p", { class: "hint" }, this.absence));
+      replaceChildren(this.stage, h("p", { class: "hint" }, this.absence));
       return;
     }
     const when = entry.step === null ? "finished" : `step ${count(entry.step)}`;
@@ -147,10 +148,10 @@ class SampleSlider {
     if (entry.file.endsWith(".png")) {
       const image = this.stage.querySelector("img");
       if (image) Object.assign(image, { src: address("/api/sheet", query), alt: `Samples, ${when}` });
-      else fill(this.stage, h("img", { class: "sheet", src: address("/api/sheet", query), alt: `Samples, ${when}` }));
+      else replaceChildren(this.stage, h("img", { class: "sheet", src: address("/api/sheet", query), alt: `Samples, ${when}` }));
     } else {
       getText("/api/sheet", query).then((text) => {
-        if (entry === this.entries[Number(this.slider.value)]) fill(this.stage, h("pre", { class: "text", tabindex: 0 }, text));
+        if (entry === this.entries[Number(this.slider.value)]) replaceChildren(this.stage, h("pre", { class: "text", tabindex: 0 }, text));
       }).catch(() => {});
     }
   }
@@ -178,7 +179,7 @@ class Curves {
   show(parts) {
     const known = parts.filter((part) => part.curves.length);
     if (!known.length) {
-      fill(this.element, h("h2", {}, "Loss"), h("p", { class: "hint" }, "Curves begin with the first step."));
+      replaceChildren(this.element, h("h2", {}, "Loss"), h("p", { class: "hint" }, "Curves begin with the first step."));
       this.charts.clear();
       return;
     }
@@ -186,7 +187,7 @@ class Curves {
     if (JSON.stringify(shape) !== this.shape) {
       this.shape = JSON.stringify(shape);
       this.charts.clear();
-      fill(this.element, known.map((part) => this.section(part)));
+      replaceChildren(this.element, known.map((part) => this.section(part)));
     }
     for (const part of known) this.update(part);
   }
@@ -242,9 +243,9 @@ function legend(curve, index) {
 function drawSide(side, run) {
   const settings = Object.entries(run.settings ?? {});
   const isOpen = (/** @type {string} */ name) => /** @type {HTMLDetailsElement | null} */ (side.querySelector(`details.${name}`))?.open;
-  fill(side,
-    run.last_words?.length && (run.failed || run.state !== "finished") ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "Its output" : "The end of its output"),
-      h("pre", { class: "words", tabindex: 0 }, run.last_words.join("\n"))) : null,
+  replaceChildren(side,
+    run.log_tail?.length && (run.failed || run.state !== "finished") ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "Its output" : "The end of its output"),
+      h("pre", { class: "words", tabindex: 0 }, run.log_tail.join("\n"))) : null,
     reportCard(run, isOpen("said")),
     run.plan ? h("section", { class: "card" }, h("h2", {}, "Plan"), h("ul", { class: "plain" }, run.plan.map((/** @type {string} */ line) => h("li", {}, line)),
       settings.map(([name, value]) => h("li", {}, `${name} = ${value}`))),
@@ -255,10 +256,10 @@ function drawSide(side, run) {
 function reportCard(run, isOpen) {
   const buttons = measureButtons(run);
   if (!run.has_report && !buttons.length) return null;
-  return h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Is it close to your data, as varied, and new? Each answer comes with the figure that decides it."),
+  return h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Close to your data? As varied? New? Each answer comes with the figure that decides it."),
     h("div", { class: "actions" }, run.has_report ? h("a", { class: "button", href: `#/report/${encodeURIComponent(run.id)}` }, "Open the report") : null, buttons),
-    run.verb === "evaluate" && run.state === "finished" && !run.failed && run.last_words?.length
-      ? h("details", { class: "said", open: isOpen }, h("summary", {}, "What the last measuring said"), h("pre", { class: "words", tabindex: 0 }, run.last_words.join("\n"))) : null);
+    run.verb === "evaluate" && run.state === "finished" && !run.failed && run.log_tail?.length
+      ? h("details", { class: "said", open: isOpen }, h("summary", {}, "What the last measuring said"), h("pre", { class: "words", tabindex: 0 }, run.log_tail.join("\n"))) : null);
 }
 
 /** The page of a run's report. @param {HTMLElement} main @param {string} id */
@@ -268,12 +269,12 @@ export function showReport(main, id) {
   const leaving = new AbortController();
   const page = h("div", {});
   const missing = (/** @type {string} */ text) => page.replaceWith(h("p", { class: "note wrong", role: "alert" }, text));
-  fill(main,
+  replaceChildren(main,
     h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / report"),
     h("h1", { class: "above" }, "Report"), copies, page);
   get("/api/copies", { run: id }, leaving.signal).then((test) => {
     copies.hidden = !test.picture;
-    if (test.picture) fill(copies, copiesView(test));
+    if (test.picture) replaceChildren(copies, copiesView(test));
     if (test.has_report) page.append(reportFrame(address("/api/report", { run: id }), `Report of ${id}`));
     else missing("This run has no report yet. It is written at the end of the training.");
   }).catch((error) => { if (!leaving.signal.aborted) missing(error instanceof Refusal ? error.message : "The Studio cannot be reached."); });

@@ -2,13 +2,14 @@
 
 import { address, get, getText, onChange, post, Refusal } from "./api.js";
 import { originDrop } from "./origin_drop.js";
-import { clock, count, fill, h, words } from "./dom.js";
+import { clock, count, h, replaceChildren, words } from "./dom.js";
+import { familyTitle } from "./families.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
 const WRONG = ["failed", "damaged", "stopped"];
 const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell", not_settled: "not settled", not_measured: "not measured" };
-const QUESTIONS = { closeness: "close", variety: "varied", novelty: "new" };
-const FULL_QUESTIONS = { closeness: "Close to your data?", variety: "As varied?", novelty: "New, not copied?" };
+const QUESTIONS = { closeness: "Close to your data?", variety: "As varied?", novelty: "New?" }; // as in core/wording.py
+const KINDS = /** @type {Record<string, string>} */ ({ image: "images", audio: "sound", video: "clips", protein: "proteins", molecule: "molecules" });
 
 /** @param {string} state */
 export function badge(state) {
@@ -29,20 +30,20 @@ function orderedGrades(grades) {
 
 /** The three answers in a line. @param {Record<string, string>} grades */
 export function answers(grades) {
-  return orderedGrades(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+  return orderedGrades(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)} ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
 }
 
 /** The three answers, each a link to the report that says why. @param {any} run */
 export function answerList(run) {
   const grades = orderedGrades(run.grades);
   return grades.length ? h("ul", { class: "answers" }, grades.map(([name, grade]) => h("li", { class: grade },
-    h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${FULL_QUESTIONS[/** @type {keyof typeof FULL_QUESTIONS} */ (name)] ?? words(name)} `,
+    h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)} `,
       h("strong", {}, ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade))))) : null;
 }
 
 /** @param {any} run @returns {string} */
 function facts(run) {
-  const parts = [run.described_family ?? run.family, run.modality, run.data && `from ${run.data}`];
+  const parts = [familyTitle(run.described_family ?? run.family ?? ""), KINDS[run.modality] ?? run.modality, run.data && `from ${run.data}`];
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -103,7 +104,7 @@ export function showRuns(main) {
       scrollTo(0, 0);
     }
   };
-  fill(main,
+  replaceChildren(main,
     h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
     title, problem, tiles, comparisons, originDrop());
   let isFirst = true;
@@ -125,7 +126,7 @@ export function showRuns(main) {
       const atWork = runs.filter((/** @type {any} */ run) => ACTIVE.includes(run.state)).length;
       const waiting = runs.filter((/** @type {any} */ run) => run.state === "queued").length;
       title.textContent = `${count(runs.length)} in the folder ${folder}${atWork ? `, ${atWork} at work` : ""}${waiting ? `, ${waiting} waiting` : ""}`;
-      fill(comparisons, all.length ? [h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
+      replaceChildren(comparisons, all.length ? [h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
         h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.of} `, badge(entry.state))))] : []);
       if (runs.length) {
         drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));
@@ -134,12 +135,12 @@ export function showRuns(main) {
           keepFocus(tiles, () => tiles.replaceChildren(...wanted));
         }
       } else {
-        fill(tiles, h("div", { class: "card" }, h("h2", {}, "Nothing here yet"),
+        replaceChildren(tiles, h("div", { class: "card" }, h("h2", {}, "Nothing here yet"),
           h("p", {}, "Give Anew some files of yours, or one of its examples, and watch it learn to make more of the same kind."),
           h("a", { class: "button main", href: "#/new" }, "Choose data")));
       }
     } catch (error) {
-      if (error instanceof Refusal) fill(tiles, h("p", { class: "note wrong" }, error.message));
+      if (error instanceof Refusal) replaceChildren(tiles, h("p", { class: "note wrong" }, error.message));
     }
   };
   load();

@@ -1,7 +1,7 @@
 // Forms of settings, made from the data of `anew settings`: how data is read, and what is trained.
 
 import { get } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 
 const COLUMN = "_column"; // at the end of the name of a setting that names a column of a table
 
@@ -77,7 +77,7 @@ export function settingsForm(seen) {
     isLoaded = true;
     const { settings } = await get("/api/settings");
     const owners = /** @type {[string, string][]} */ ([["train", "Training"], ...[...families].map((name) => [name, `Family: ${name}`])]);
-    fill(container, h("p", { class: "hint" }, "Leave a field empty to let Anew choose: families fit many of these to your data and time."),
+    replaceChildren(container, h("p", { class: "hint" }, "Leave a field empty to let Anew choose: families fit many of these to your data and time."),
       owners.map(([owner, title]) => {
         const fields = settings.filter((/** @type {any} */ setting) => setting.owner === owner && setting.group !== "sampling");
         return fields.length ? h("details", {}, h("summary", {}, `${title} (${fields.length})`), fields.map((/** @type {any} */ setting) => field(setting, changed, fullName(setting)))) : null;

@@ -1,7 +1,7 @@
 // The tab Token by token: the probability of each token, its alternatives, and how the text continues with one of them.
 
 import { follow } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
 
 const MAX_TOKENS = 100;
 
@@ -29,7 +29,7 @@ export function tokenPanel(play) {
     const signal = play.begin();
     const options = play.options();
     tokens = [];
-    fill(text);
+    replaceChildren(text);
     status.textContent = "Reading...";
     try {
       await follow("/api/play/tokens", { run: play.id, ...options, settings: { ...options.settings, ...extra }, prompt: prompt.value, max_tokens: Number(maxTokens.value) }, signal, (token) => {
@@ -51,7 +51,7 @@ export function tokenPanel(play) {
     for (const [other, element] of [...text.querySelectorAll("button")].entries()) element.setAttribute("aria-pressed", String(other === index));
     const before = tokens.slice(0, index).map((each) => each.text).join("");
     const highest = token.top[0]?.p ?? 1;
-    fill(detail,
+    replaceChildren(detail,
       h("h3", {}, `${visible(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
       h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; the model was as unsure as if ${Math.max(1, Math.round(2 ** token.entropy))} tokens were equally likely. Choose another token to continue with it.`),
       h("p", { class: "hint" }, "First number: the model's probability. Second: the probability with which the token is drawn, after temperature and cutoffs."),

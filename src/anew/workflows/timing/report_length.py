@@ -68,7 +68,7 @@ class ReportCosts:
 def few_held_out(data: Dataset) -> list[str]:
     """A sentence if the user's own held-out items are too few for a yes; of parts that Anew divides, the split says it."""
     held_out = SampleCounts.of(data).held_out
-    if "test" in data.carved or held_out >= MIN_FOR_GOOD:
+    if "test" in data.own_held_out_parts or held_out >= MIN_FOR_GOOD:
         return []
     return [
         f"a yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out items, usually about {USUALLY_ENOUGH_ITEMS}, and there "

@@ -7,11 +7,11 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from anew.estimators.dates import DateFormat
 from anew.evaluation.metrics.records.date_fields import wrong_weekdays
 from anew.evaluation.metrics.records.delimited import row_scores
 from anew.evaluation.metrics.records.number_order import number_scores
 from anew.evaluation.metrics.records.record_sets import RecordSets
-from anew.functional.dates import DateFormat
 
 DAY = timedelta(days=1)
 

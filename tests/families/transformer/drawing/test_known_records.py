@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
+from anew.estimators.key_fields import KeyField
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing import recurring_keys
 from anew.families.transformer.drawing.known_records import KnownRecords, are_documents_of
 from anew.families.transformer.drawing.record_sampler import key_groups, record_lengths, with_rows
 from anew.families.transformer.family import Transformer
-from anew.functional.key_fields import KeyField
 
 SPECIAL = {"begin": 4, "end": 5, "pad": 5}
 SPEC = Tokens(6, 3, packed=False, special=SPECIAL)

@@ -12,8 +12,8 @@ from datetime import datetime
 
 import numpy as np
 
+from anew.estimators.dates import TIMES, DateFormat
 from anew.evaluation.metrics.distances import Array
-from anew.functional.dates import TIMES, DateFormat
 
 DAYS_OF_YEAR = 365.25  # with leap days
 

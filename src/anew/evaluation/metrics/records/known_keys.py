@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from anew.estimators.key_fields import are_keys, find_key_fields
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import Group, MetricSpec, Score
 from anew.functional.intervals import TAIL, clopper_pearson
-from anew.functional.key_fields import are_keys, find_key_fields
 
 KNOWN_KEYS = MetricSpec(
     "known_keys",

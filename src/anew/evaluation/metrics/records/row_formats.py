@@ -17,10 +17,10 @@ from typing import Protocol
 
 import numpy as np
 
+from anew.estimators.dates import DateFormat, date_format
+from anew.estimators.key_fields import DELIMITERS
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.records.date_fields import date_features
-from anew.functional.dates import DateFormat, date_format
-from anew.functional.key_fields import DELIMITERS
 
 # Of records that are no rows, but have parts; prose and names have none of these in each record.
 MIN_PARTS = 3  # of a record: two are a name with an addition; chosen

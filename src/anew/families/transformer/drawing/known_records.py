@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from anew.core.arrays import Bools, Ints, Numbers
+from anew.estimators.key_fields import DELIMITERS, MAX_COLUMNS, KeyField, find_key_fields, hardly_repeat
 from anew.families.transformer.fitted_buffers import FittedBuffers
-from anew.functional.key_fields import DELIMITERS, MAX_COLUMNS, KeyField, find_key_fields, hardly_repeat
 
 # Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
 # reported (docs/log.md, 2026-11-27).

@@ -33,13 +33,13 @@ DATES = (
     "%A, %B %d, %Y",
 )
 # No time follows: other numbers would be taken for these, or they have one
-COMPLETE = ("%Y%m%d", "%Y-%m", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S")
-PATTERNS = (ISO, *TIMES, *COMPLETE, *DATES, *(f"{date} {time}" for date in DATES for time in TIMES))
+UNTIMED = ("%Y%m%d", "%Y-%m", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S")
+PATTERNS = (ISO, *TIMES, *UNTIMED, *DATES, *(f"{date} {time}" for date in DATES for time in TIMES))
 MAX_LENGTH = 64  # characters of a date: the longest one of these patterns has 41, and fractions of a second follow
 YEARS = range(1000, 2200)  # of digits alone that are dates: others are numbers
-TRIED = 40  # fields by which patterns are tried first; chosen
+NUM_TRIED = 40  # fields by which patterns are tried first; chosen
 # Least shares of dates among those, and among all fields (others may be frequent values: "never")
-LIKELY, DATED = 0.3, 0.5
+MIN_LIKELY_SHARE, MIN_DATE_SHARE = 0.3, 0.5
 
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?")
 _FRACTION = re.compile(r"(?<=:\d\d:\d\d)[.,](\d+)")  # of a second, to any number of digits
@@ -73,15 +73,15 @@ class DateFormat:
 
 
 def date_format(fields: Sequence[str]) -> DateFormat | None:
-    """The format that the most of some fields have, if they are DATED or more of them; None if they are no dates."""
-    tried = fields[:: max(len(fields) // TRIED, 1)]
+    """The format of most fields; None if fewer than MIN_DATE_SHARE of them are dates of one format."""
+    tried = fields[:: max(len(fields) // NUM_TRIED, 1)]
     shapes = {_shape(field) for field in tried}
     possible = [pattern for pattern in PATTERNS if pattern == ISO or _PATTERN_SHAPES[pattern] in shapes]
-    likely = [pattern for pattern in possible if _share(tried, pattern) >= LIKELY]
+    likely = [pattern for pattern in possible if _share(tried, pattern) >= MIN_LIKELY_SHARE]
     # Day and month are told apart by few fields, so that all are read
     shares = {pattern: _share(fields, pattern) for pattern in likely}
     best = max(shares, key=lambda pattern: shares[pattern], default=None)
-    return None if best is None or shares[best] < DATED else DateFormat(best)
+    return None if best is None or shares[best] < MIN_DATE_SHARE else DateFormat(best)
 
 
 def _share(fields: Sequence[str], pattern: str) -> float:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from anew.functional.key_fields import AMOUNT, SEXAGESIMAL, KeyField, are_used_up, find_key_fields, hardly_repeat
+from anew.estimators.key_fields import AMOUNT, SEXAGESIMAL, KeyField, are_exhausted, find_key_fields, hardly_repeat
 
 COLOURS = ("red", "green", "blue")
 CODES = [i * 7919 % 100_003 for i in range(400)]
@@ -180,11 +180,11 @@ def test_amounts_are_read_in_linear_time() -> None:
 @pytest.mark.parametrize("spelling", ["{}", "{}.", "no. {:05}", '{{"id": {}'], ids=["plain", "dot", "name", "JSON"])
 def test_numbers_most_of_which_are_there_are_used_up(spelling: str) -> None:
     numbers = [i for i in range(1, 29) if i % 9]  # the others are held out
-    assert are_used_up([spelling.format(i) for i in numbers])
-    assert are_used_up([*(spelling.format(i) for i in numbers), "none"])
+    assert are_exhausted([spelling.format(i) for i in numbers])
+    assert are_exhausted([*(spelling.format(i) for i in numbers), "none"])
 
 
 def test_codes_are_not_used_up() -> None:
-    assert not are_used_up([str(code) for code in CODES])
-    assert are_used_up([*map(str, range(0, 4000, 10)), "999999"])  # one is wrong
-    assert not are_used_up(["7"]) and not are_used_up([])
+    assert not are_exhausted([str(code) for code in CODES])
+    assert are_exhausted([*map(str, range(0, 4000, 10)), "999999"])  # one is wrong
+    assert not are_exhausted(["7"]) and not are_exhausted([])

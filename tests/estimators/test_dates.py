@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from anew.functional import dates
-from anew.functional.dates import DATES, PATTERNS, TIMES, DateFormat, date_format
+from anew.estimators import dates
+from anew.estimators.dates import DATES, PATTERNS, TIMES, DateFormat, date_format
 
 CODES = ["ABC123456X", "12-AB-34", "3.5", "9:1", "v1.2.3"]
 DAY = timedelta(days=1)

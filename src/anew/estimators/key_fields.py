@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import evenly_spaced
-from anew.functional.dates import date_format
+from anew.estimators.dates import date_format
 
 # The comma comes after the others, since it may be the decimal sign, and blanks last, since they also divide words
 DELIMITERS = ("\t", ";", "|", ",", " ")
@@ -97,13 +97,13 @@ def hardly_repeat(values: Sequence[str | int | None]) -> bool:
 
 def are_keys(values: Sequence[str | None]) -> bool:
     """Whether values of a field, None where it is missing, hardly repeat and are few of those that could be there."""
-    return hardly_repeat(values) and not are_used_up([value for value in values if value is not None])
+    return hardly_repeat(values) and not are_exhausted([value for value in values if value is not None])
 
 
-def are_used_up(values: Sequence[str]) -> bool:
+def are_exhausted(values: Sequence[str]) -> bool:
     """Whether values are most of those that could be there, so that a new record hardly ever has another one: whole numbers, perhaps
     within the same text (`no. 7`), or what is made of two parts, most of which go together (`2010/001`, `1a3f`)."""
-    return _fill_range(values) or _fill_product(values)
+    return _covers_range(values) or _covers_product(values)
 
 
 def _may_be_keys(values: Sequence[str | None]) -> bool:
@@ -133,7 +133,7 @@ def _are_dates(values: Sequence[str]) -> bool:
     return date_format([value[first : len(value) - last] for value in values]) is not None
 
 
-def _fill_range(values: Sequence[str]) -> bool:
+def _covers_range(values: Sequence[str]) -> bool:
     """Whether values are whole numbers that are most of those between the least and the greatest one, in steps of their divisor."""
     numbers = _numbers(values)
     num_trimmed = int(TRIMMED_SHARE * len(numbers))
@@ -144,7 +144,7 @@ def _fill_range(values: Sequence[str]) -> bool:
     return len(numbers) > MAX_USED * (int(numbers[-1] - numbers[0]) // int(np.gcd.reduce(gaps)) + 1)
 
 
-def _fill_product(values: Sequence[str]) -> bool:
+def _covers_product(values: Sequence[str]) -> bool:
     """Whether the first part of a value and the last part of another one mostly make a third one, if all are cut at the same place."""
     known = set(values)
     places = np.random.default_rng(0).integers(max(1, len(values)), size=(NUM_PAIRS if values else 0, 2))
