@@ -130,11 +130,6 @@ class Audio(GridModality):
         return self._shape.rate
 
     @property
-    def keeps_values(self) -> bool:
-        """Whether clips are learned as they are, so that a part of one can be given: of slow signals."""
-        return self._shape.is_signal
-
-    @property
     def _fade(self) -> int:
         """Length of the fade at the ends of a clip, in samples of the waveform; 0 for signals, which nobody hears."""
         return 0 if self._shape.is_signal else max(1, round(FADE_SECONDS * self._shape.rate))
@@ -242,8 +237,7 @@ class Audio(GridModality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes that most copies of one clip share, even if they differ in encoding, level or small details: they say which of
         two neighbouring bands or stretches of time is louder."""
-        mono = audio.scale_to_peak(audio.with_channels(self._heard_samples(item), 1), PEAK)  # (N,)
-        return clip_signature.rises(mono)
+        return clip_signature.rises(self._heard_samples(item))
 
     def signature_state(self) -> dict[str, object]:
         shape = self._shape
@@ -299,34 +293,20 @@ class Audio(GridModality):
         return self._decoded(x, self._scale.of_clips())
 
     def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
-        if not self.keeps_values:  # of a spectrogram, no value of the waveform is known
+        if not self._shape.is_signal:  # of a spectrogram, no value of the waveform is known
             return items
         shape = (len(items), *self._grid.shape)  # (n, C, 1, N)
-        mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
         scale, x = self._scale.of_clips(), np.broadcast_to(as_array(condition.x), shape).copy()
-        given = self._at_peaks(scale.waves(x, self.config.rounds), scale.levels(x))
-        masks = np.broadcast_to(mask, shape)[:, :, 0].swapaxes(1, 2) >= 1.0  # (n, N, C)
-        return [with_known(*known) for known in zip(items, given, masks, strict=True)]
+        given = _at_peaks(scale.waves(x, self.config.rounds), scale.levels(x), self.config.level, self._levels)
+        mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
+        return with_known(items, given, np.broadcast_to(mask, shape) >= 1.0)
 
     def _decoded(self, x: Values, scale: SoundScale) -> list[audio.Samples]:
         # Faded as clips are; a sample that begins loud would click.
         ends = [max(end, 2 * self._fade) for end in scale.ends(x)]
         sounds = zip(scale.waves(x, self.config.rounds), ends, strict=True)
         waves = [audio.end_at(wave, end, self._fade) for wave, end in sounds]
-        return self._at_peaks(waves, scale.levels(x))
-
-    def _at_peaks(self, waves: Sequence[audio.Samples], levels: Tensor) -> list[audio.Samples]:
-        """Waves of samples with levels (n, M, T) as loud as those say."""
-        pairs = zip(waves, self._peaks(levels, waves), strict=True)
-        return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in pairs]
-
-    def _peaks(self, levels: Tensor, waves: Sequence[audio.Samples]) -> list[float | None]:
-        """Peak that each of the samples, with levels (n, M, T), is scaled to; None: it stays as it is."""
-        if self.config.level == "keep":  # scaled down only if its peaks would be clipped, which crackles
-            return [FULL_SCALE if np.abs(wave).max() > FULL_SCALE else None for wave in waves]
-        if self._levels is None:
-            return [PEAK] * len(waves)
-        return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(levels)]
+        return _at_peaks(waves, scale.levels(x), self.config.level, self._levels)
 
     @property
     def _cuts_tails(self) -> bool:
@@ -487,6 +467,18 @@ def _stored(x: audio.Samples, level: str) -> NDArray[np.int16]:
     if level == "data":
         return stored_clips.with_level(x)
     return stored_clips.stored(x if level == "keep" else audio.scale_to_peak(x, PEAK))
+
+
+def _at_peaks(
+    waves: Sequence[audio.Samples], levels: Tensor, loudness_setting: str, clip_levels: ClipLevels | None
+) -> list[audio.Samples]:
+    """Waves of samples, whose grids have levels (n, M, T), as loud as they are with the setting `level`."""
+    if loudness_setting == "keep":  # scaled down only if its peaks would be clipped, which crackles
+        return [audio.scale_to_peak(wave, FULL_SCALE) if np.abs(wave).max() > FULL_SCALE else wave for wave in waves]
+    if clip_levels is None:
+        return [audio.scale_to_peak(wave, PEAK) for wave in waves]
+    peaks = [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in clip_levels(levels)]
+    return [audio.scale_to_peak(wave, peak) for wave, peak in zip(waves, peaks, strict=True)]
 
 
 def _stored_mono(waves: Sequence[audio.Samples], level: str) -> NDArray[np.int16]:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.formats.sound import audio
+from anew.data.formats.sound.stored_clips import PEAK
 
 SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
 
 
 def rises(x: audio.Samples) -> bytes:
-    """The bits of which neighbours are louder, of bands and of stretches of time, in a clip (N,) at a common peak."""
-    levels = _coarse_spectrogram(x)
+    """The bits of which neighbours are louder, of bands and of stretches of time, in a clip (N,) or (N, 2)."""
+    levels = _coarse_spectrogram(audio.scale_to_peak(audio.with_channels(x, 1), PEAK))
     louder = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
     return np.packbits(np.concatenate(louder)).tobytes()
 

@@ -8,6 +8,7 @@ Legend for shapes: B clips, N samples, T frames; C channels. Clips are (N,) of o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -89,16 +90,24 @@ def scale_type(shape: Shape) -> type[SoundScale]:
     return SignalScale if shape.is_signal else SoundScale
 
 
-def with_known(sample: DecodedItem, given: audio.Samples, is_known: NDArray[np.bool_]) -> audio.Samples:
-    """A sample in which known values are exactly those that were given, and others as loud beside them as they were.
+def with_known(
+    samples: Sequence[DecodedItem], given: Sequence[audio.Samples], mask: NDArray[np.bool_]
+) -> list[audio.Samples]:
+    """Samples in which known values are exactly those that were given, and others as loud beside them as they were.
 
-    Only where the whole would be clipped in a file is all of it softer.
+    Only where a sample would be clipped in a file is all of it softer.
 
     Args:
-        sample: (N,) or (N, 2).
-        given: The given signal, of this shape.
-        is_known: (N, 1) or (N, 2).
+        samples: (N,) or (N, 2) each.
+        given: The given signals, of the same shapes.
+        mask: (n, C, 1, N) which values are known.
     """
+    masks = mask[:, :, 0].swapaxes(1, 2)  # (n, N, C)
+    return [_with_known(*known) for known in zip(samples, given, masks, strict=True)]
+
+
+def _with_known(sample: DecodedItem, given: audio.Samples, is_known: NDArray[np.bool_]) -> audio.Samples:
+    """One of `with_known`. is_known: (N, C)."""
     wave, is_known = np.asarray(sample, np.float32), is_known.reshape(given.shape)
     power, given_power = (float(np.square(x[is_known], dtype=np.float64).sum()) for x in (wave, given))
     factor = np.sqrt(given_power / power) if power and given_power else 1.0
