@@ -18,7 +18,7 @@ def client_of(keys: tuple[str, ...] = ()) -> TestClient:
     names = ["names", "<b>&"]
     catalog: Any = SimpleNamespace(
         entries=[SimpleNamespace(name=name) for name in names],
-        names=lambda *modalities: names,
+        names_for=lambda *modalities: names,
         counts=dict,
     )
     return TestClient(make_app(catalog, Limits(), "127.0.0.1", keys), base_url="http://127.0.0.1:8000")
