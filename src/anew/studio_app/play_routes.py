@@ -165,9 +165,8 @@ def _condition(loaded: LoadedModel, body: SampleBody, model: Model) -> tuple[Num
         values = loaded.values(body.samples or "")
         assert values is not None, "samples that were drawn for the page have their values"
         modality = model.item_modality
-        if (
-            isinstance(modality, Audio) and modality.keeps_values
-        ):  # what was shown is kept, not what was drawn before the filter
+        if isinstance(modality, Audio) and modality.clip_shape is not None and modality.clip_shape.is_signal:
+            # What was shown is kept, not what was drawn before the filter
             return _outside_stretch(body.stretch, values_of(modality, item)[0], model)
         return _outside_stretch(body.stretch, values[body.index].float(), model)
     if fill_in_mode(model) != "paint":

@@ -297,9 +297,9 @@ class Audio(GridModality):
             return items
         shape = (len(items), *self._grid.shape)  # (n, C, 1, N)
         scale, x = self._scale.of_clips(), np.broadcast_to(as_array(condition.x), shape).copy()
-        given = _at_peaks(scale.waves(x, self.config.rounds), scale.levels(x), self.config.level, self._levels)
+        waves = _at_peaks(scale.waves(x, self.config.rounds), scale.levels(x), self.config.level, self._levels)
         mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
-        return with_known(items, given, np.broadcast_to(mask, shape) >= 1.0)
+        return with_known(items, waves, np.broadcast_to(mask, shape) >= 1.0)
 
     def _decoded(self, x: Values, scale: SoundScale) -> list[audio.Samples]:
         # Faded as clips are; a sample that begins loud would click.

@@ -91,7 +91,7 @@ def scale_type(shape: Shape) -> type[SoundScale]:
 
 
 def with_known(
-    samples: Sequence[DecodedItem], given: Sequence[audio.Samples], mask: NDArray[np.bool_]
+    samples: Sequence[DecodedItem], signals: Sequence[audio.Samples], mask: NDArray[np.bool_]
 ) -> list[audio.Samples]:
     """Samples in which known values are exactly those that were given, and others as loud beside them as they were.
 
@@ -99,19 +99,19 @@ def with_known(
 
     Args:
         samples: (N,) or (N, 2) each.
-        given: The given signals, of the same shapes.
+        signals: The given signals, of the same shapes.
         mask: (n, C, 1, N) which values are known.
     """
     masks = mask[:, :, 0].swapaxes(1, 2)  # (n, N, C)
-    return [_with_known(*known) for known in zip(samples, given, masks, strict=True)]
+    return [_with_known(*parts) for parts in zip(samples, signals, masks, strict=True)]
 
 
-def _with_known(sample: DecodedItem, given: audio.Samples, is_known: NDArray[np.bool_]) -> audio.Samples:
+def _with_known(sample: DecodedItem, signal: audio.Samples, is_known: NDArray[np.bool_]) -> audio.Samples:
     """One of `with_known`. is_known: (N, C)."""
-    wave, is_known = np.asarray(sample, np.float32), is_known.reshape(given.shape)
-    power, given_power = (float(np.square(x[is_known], dtype=np.float64).sum()) for x in (wave, given))
+    wave, is_known = np.asarray(sample, np.float32), is_known.reshape(signal.shape)
+    power, given_power = (float(np.square(x[is_known], dtype=np.float64).sum()) for x in (wave, signal))
     factor = np.sqrt(given_power / power) if power and given_power else 1.0
-    kept = np.where(is_known, given, wave * np.float32(factor))
+    kept = np.where(is_known, signal, wave * np.float32(factor))
     return np.asarray(kept / max(float(np.abs(kept).max()) / FULL_SCALE, 1.0), np.float32)
 
 
