@@ -341,11 +341,9 @@ class TextEvaluation(Evaluation[str]):
         sets = self._equal_sets()
         if sets is None:
             return None
-        samples = [str(text) for text in self.inputs.samples if text]
-        training = partial(self._part, "train", MAX_SEARCHED_CHARACTERS)
-        return TextStatistics(
-            *sets, samples, training, self.records, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
-        )
+        inputs, training = self.inputs, partial(self._part, "train", MAX_SEARCHED_CHARACTERS)
+        samples, keys_of = [str(text) for text in inputs.samples if text], inputs.near_duplicate_groups or equal_keys
+        return TextStatistics(*sets, samples, training, self.records, inputs.seed, keys_of, inputs.field_names)
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
         """Equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""
