@@ -172,8 +172,7 @@ class Text(Modality):
 
     def _inspect_suffixes(self, budget: DataBudget | None) -> list[str]:
         """Decide whether the suffixes of files are the classes of their texts. Returns a sentence if so."""
-        is_compared = budget is not None and budget.only_compared  # passages are, which have no class
-        if is_compared or not self._labels.are_learned:
+        if not self._labels.are_learned or (budget is not None and budget.only_compared):  # passages have no class
             return []
         self._suffix_classes = SuffixClasses.of(self._suffix_counts)
         has_classes = bool(self._suffix_classes.suffixes)
