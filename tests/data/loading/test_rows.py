@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Tokens
+from anew.data.loading import rows
 from anew.data.loading.rows import MAX_BEGINNING_SHARE, DocumentClasses, PackedExamples, beginnings_of, examples_of
 from anew.data.modalities.code import Code, CodeConfig
 from anew.data.types import DataBudget, Item
@@ -85,6 +86,23 @@ def test_windows_have_the_class_of_their_document() -> None:
     assert rows.labels is not None and (rows.labels == (first_targets >= 300)).all()
     assert examples.class_counts() == {0: 3, 1: 3} and examples.labels is not None
     assert list(examples.labels) == [int(i * LENGTH >= 300) for i in range(examples.num_items)]
+
+
+def test_long_documents_of_a_class_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "SWEEP_TOKENS", 30)
+    ids, modality = documents(6, 100), Code(CodeConfig(context=32))
+    classes = DocumentClasses(np.arange(6) * 100, np.array([0, 0, 0, 1, 1, 1]))
+    items = [Item(f"{i}.py", program(i)) for i in range(4)]
+    modality.inspect(items)
+    modality.fit(items, DataBudget(60.0, 4, 4_000), ("a", "b"))
+    examples = PackedExamples(ids, LENGTH, np.ones(31, np.float32), END, beginnings_of(ids, STREAM), classes)
+    batches = list(examples.sweep(modality, None))
+    assert max(batch.x.shape[1] for batch in batches) == 30
+    counted = np.zeros(2, np.int64)
+    for batch in batches:
+        assert batch.labels is not None
+        counted[int(batch.labels)] += batch.x.shape[1]
+    assert counted.tolist() == [300, 300]
 
 
 def test_documents_of_one_class_follow_each_other() -> None:

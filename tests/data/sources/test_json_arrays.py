@@ -14,21 +14,24 @@ import pytest
 from anew.data.dataset import Dataset
 from anew.data.sources.json_arrays import CONVERSION, MAX_CHECKED, json_array_notes
 
-FILMS = [{"title": f"Film {i}", "year": 1950 + i} for i in range(60)]
+FILMS = [{"title": f"Film Nº {i}", "year": 1950 + i} for i in range(60)]
 
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_an_array_of_objects_is_noticed_and_can_be_converted(tmp_path: Path, indent: int | None) -> None:
-    (tmp_path / "films.json").write_text(json.dumps(FILMS, indent=indent))
-    (note,) = json_array_notes(["films.json"], tmp_path)
-    assert note.startswith("films.json begins with an array of objects, and is read as one text.")
-    assert note.endswith("films.json > films.jsonl")
+    """Also one with a byte order mark and a blank in its name."""
+    name = "my films.json"
+    (tmp_path / name).write_text(json.dumps(FILMS, indent=indent, ensure_ascii=False), "utf-8-sig")
+    (note,) = json_array_notes([name], tmp_path)
+    assert note.startswith("my films.json begins with an array of objects, and is read as one text.")
+    assert note.endswith(f"{CONVERSION} 'my films.json' 'my films.jsonl'")
     assert note in Dataset.open(tmp_path).scan.notes
-    command = [sys.executable, *shlex.split(CONVERSION)[1:], "films.json"]
-    lines = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=True, env=dict(os.environ)
-    ).stdout
-    assert [json.loads(line) for line in lines.splitlines()] == FILMS
+    words = shlex.split(note[note.index("python -c") :])
+    subprocess.run(
+        [sys.executable, *words[1:]], cwd=tmp_path, check=True, env=dict(os.environ, PYTHONUTF8="0", LC_ALL="C")
+    )
+    lines = (tmp_path / "my films.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == FILMS
 
 
 def test_other_files_and_many_files_are_items(tmp_path: Path) -> None:

@@ -224,12 +224,13 @@ class PackedExamples(Examples):
         stretch: list[Numbers] = []
         size = 0
         for start, stop in self._pieces(modality, num_tokens):
-            if self.classes is not None:  # a row has one class
-                yield modality.batch(self.ids[start:stop][None], self._labels_at(np.array([start])), None)
-                continue
             for first in range(start, stop, SWEEP_TOKENS):
-                stretch.append(self.ids[first : min(first + SWEEP_TOKENS, stop)])
-                size += len(stretch[-1])
+                part = self.ids[first : min(first + SWEEP_TOKENS, stop)]
+                if self.classes is not None:  # a row has one class
+                    yield modality.batch(part[None], self._labels_at(np.array([first])), None)
+                    continue
+                stretch.append(part)
+                size += len(part)
                 if size >= SWEEP_TOKENS:
                     yield modality.batch(np.concatenate(stretch)[None], None, None)
                     stretch, size = [], 0
