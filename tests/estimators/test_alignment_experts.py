@@ -141,3 +141,66 @@ def test_any_records_give_probabilities(seed: int, vocab: int, length: int) -> N
         np.testing.assert_array_equal(probabilities, other)
         for frame in frames:
             frame.observe(tokens)
+
+
+def two_classes(rng: np.random.Generator) -> tuple[list[np.ndarray], list[int]]:
+    """Records of two ancestors that share their middle third, and the number of their ancestor."""
+    ancestors = rng.integers(0, VOCAB, (2, 120))
+    ancestors[1, 40:80] = ancestors[0, 40:80]
+    records = [row for ancestor in ancestors for row in family(rng, 40, 120, 0.8, ancestor)]
+    return records, [0] * 40 + [1] * 40
+
+
+def test_rows_of_a_class_follow_records_of_their_class() -> None:
+    """After the part that both classes share, only the class says which ancestor goes on."""
+    rng = np.random.default_rng(5)
+    records, classes = two_classes(rng)
+    index = AlignmentIndex.fit(records, VOCAB, classes=classes)
+    assert index.class_odds > 5.0
+    rows = np.stack([records[0], records[0]])[:, 40:]
+    experts = index.experts(2, classes=np.array([0, 1]))
+    for place in range(40):
+        experts.predict()
+        experts.observe(rows[:, place])
+    experts.predict()
+    followed = index.classes[index.record[experts.positions]]
+    weights = [experts._weights[row, followed[row] == row].sum() for row in range(2)]
+    assert min(weights) > 0.8
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.95])
+def test_classes_that_say_nothing_change_nothing(share: float) -> None:
+    """However rare one of them is: records of the other are followed more often by chance alone."""
+    rng = np.random.default_rng(6)
+    records, _ = two_classes(rng)
+    index = AlignmentIndex.fit(records, VOCAB, classes=(rng.random(len(records)) > share).astype(int).tolist())
+    assert index.class_odds == 1.0 and index.num_groups == 1
+
+
+def test_rows_of_no_known_class_are_predicted_as_without_classes() -> None:
+    rng = np.random.default_rng(6)
+    records, classes = two_classes(rng)
+    without = AlignmentIndex.fit(records, VOCAB)
+    rows = family(rng, 3, 120, 0.8, records[0])
+    index = AlignmentIndex.fit(records, VOCAB, classes=classes)
+    assert index.num_groups == 3
+    assert bits(index, rows, 20) == pytest.approx(bits(without, rows, 20), abs=0.02)
+
+
+def test_one_class_is_as_good_as_none() -> None:
+    rng = np.random.default_rng(8)
+    records, _ = two_classes(rng)
+    assert AlignmentIndex.fit(records, VOCAB, classes=[0] * len(records)).class_odds == 1.0
+
+
+def test_records_and_rows_without_a_class_are_followed_and_follow_as_before() -> None:
+    rng = np.random.default_rng(7)
+    records, classes = two_classes(rng)
+    mixed = AlignmentIndex.fit(records, VOCAB, classes=[-1 if i % 2 else c for i, c in enumerate(classes)])
+    experts = mixed.experts(3, classes=np.array([0, 1, -1]))
+    for place, tokens in enumerate(np.stack([records[0], records[-1], records[3]]).T):
+        if place:
+            assert np.isfinite(experts.predict().probabilities).all()
+        experts.observe(tokens)
+    experts.predict()
+    assert (mixed.classes[mixed.record[experts.positions[0]]] == -1).any()

@@ -123,3 +123,16 @@ def test_an_audit_without_controls_has_fewer_comparisons() -> None:
     """Of 20 samples, controls were a quarter of what was counted, and the next audit took longer than planned."""
     with_controls, without = (comparisons(20, 128, 20_000, controls=controls) for controls in (True, False))
     assert with_controls > 1.3 * without
+
+
+@pytest.mark.parametrize(("seconds", "least"), [(129.0, 4_000), (200.0, 7_000)])
+def test_further_training_items_are_compared_where_no_further_held_out_items_are_there(
+    seconds: float, least: int
+) -> None:
+    """591 of 8,375 training items were compared with 590 held-out ones, and 129 of 200 s were not used: evidence grew 1.4 times."""
+    available = RealItems(8_375, 590)
+    schedule = AuditSchedule(600)
+    schedule.add(AuditSize(64, 128), 0.4)
+    schedule.add(AuditSize(600, 1_181), 22.3)
+    size = schedule.next(seconds, available, available.total)
+    assert size is not None and size.num_samples == 600 and available.split(size.num_real).train > least

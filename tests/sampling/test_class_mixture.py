@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -116,3 +117,18 @@ def test_what_no_label_changes_is_scored_once(model: anew.Model, monkeypatch: py
     monkeypatch.setattr(type(model.family), "scores_by_class", False)
     assert class_mixture.log_shares(model) == {}
     assert model.score(TEXTS).notes == ()
+
+
+def test_sequences_that_are_all_of_one_class_are_scored_as_that_class(tmp_path: Path) -> None:
+    """ "Each of the 25 headers says 'II', so no classes are learned", said `anew score`, which learns nothing."""
+    rng = np.random.default_rng(0)
+    names, letters = ("I", "II"), ("ACDEFGHIKL", "MNPQRSTVWY")
+    records = [f">p{i} class={names[i % 2]}\n{''.join(rng.choice(list(letters[i % 2]), 30))}\n" for i in range(80)]
+    (tmp_path / "all.fasta").write_text("".join(records))
+    settings = {"labels": r"class=(\w+)", "evaluate_samples": 1, "previews": 0, **TINY}
+    model = trained(tmp_path / "all.fasta", tmp_path / "run", steps=5, settings=settings)
+    (tmp_path / "II.fasta").write_text("".join(records[1:13:2]))
+    scores = model.score(tmp_path / "II.fasta", per_item=True)
+    assert not [note for note in scores.notes if "class" in note]
+    of_class = model.score([record.split("\n")[1] for record in records[1:13:2]], label="II")
+    assert scores.bits == pytest.approx(of_class.bits, rel=1e-4)

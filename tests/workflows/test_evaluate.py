@@ -295,6 +295,22 @@ def test_time_after_the_page_brings_the_samples_that_any_figure_needs(
     assert len(sampling.samples) == (20 if is_extended else 16) and clock[0] <= 0.8 * seconds
 
 
+def test_where_several_samples_make_a_piece_so_many_more_are_drawn_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """24 aphorisms were drawn and measured: "7 text pieces are too few; at least 20 are needed"."""
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 4.0 + 0.05 * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    targets = SampleTargets(900, 10_000, required=75).in_short_report(is_crowded=True)
+    samples, _, _ = _sampled(Timed(10**6), 300, targets, 0, 40.0, SilentReporter())  # type: ignore[arg-type]
+    assert len(samples) >= 75
+    assert missing_samples(Measurements(too_few="7 text pieces"), 24, 900, 0.5, required=75) == (75, 0.5)
+
+
 def test_as_many_samples_as_held_out_items_are_not_said_to_be_for_want_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """169 samples of 1,000 were "as many as there seemed to be time for", which was the number of held-out items."""
     clock = [0.0]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from anew.data.dataset import Dataset
+from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget, DecodedItem
 from anew.workflows import evaluated_items
 from anew.workflows.audit_pools import audit_pool
@@ -114,3 +115,15 @@ def test_documents_have_the_classes_of_their_suffixes(tmp_path: Path) -> None:
         heads, (labels, numbers) = inputs.beginnings(part, 50), read(50)
         assert [labels[number] for number in numbers] == [".md" if head[0] == "#" else ".rst" for head in heads]
     assert set(data.batch(0, "main", 0, 8, 8).labels.tolist()) <= {0, 1}
+
+
+def test_names_of_columns_reach_the_figures_of_rows(tmp_path: Path) -> None:
+    rows = [f"n{i % 7},{i % 90 / 10},{i % 5}km of {i % 3}" for i in range(300)]
+    (tmp_path / "quakes.csv").write_text("\n".join(["net,mag,place", *rows]))
+    settings, size = {"layout": "list"}, DataBudget(10.0, 0, 0, 1, "cpu")
+    columns = ColumnChoice.of(settings)
+    with contextlib.closing(
+        Dataset.open(str(tmp_path / "quakes.csv"), modality="text", settings=settings, columns=columns, size=size)
+    ) as data:
+        data.fit(size)
+        assert item_inputs(data, list(rows[:50]), 0).field_names == ("net", "mag", "place")

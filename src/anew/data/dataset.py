@@ -109,11 +109,11 @@ class Dataset:
         if new_files:
             modality.survey(sample)
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
-        if budget is not None:
-            budget = replace(budget, items=items, bytes=size)
+        budget = None if budget is None else replace(budget, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(sample, budget) if fresh else [])]
         self._sample = sample
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
+        self._scan.field_names = chosen.source.field_names
 
     def _divide(self, fresh: bool, reading: ReadingTime | None = None, repeated: DataRecord | None = None) -> None:
         """Split the data.

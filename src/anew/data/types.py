@@ -275,6 +275,7 @@ class DatasetSummary:
         skipped: Number of items that cannot be used.
         other: Items that are not of this modality, by modality or suffix.
         notes: Sentences for `anew look`.
+        field_names: Names of the fields of rows that are learned whole; () where they have none, or tables have different ones.
     """
 
     modality: str
@@ -288,6 +289,7 @@ class DatasetSummary:
     notes: list[str] = field(default_factory=list)
     is_estimate: bool = False
     num_listed: int = 0
+    field_names: tuple[str, ...] = ()
 
     def skipped_lines(self) -> list[str]:
         """Some of the items refused so far, each with its reason."""

@@ -4,6 +4,8 @@ An expert follows one place step by step and predicts the token there, with the 
 model of Cao, Dix, Allison and Mears, "A simple statistical algorithm for biological sequence compression" (DCC 2007). Unlike a
 counted context, it continues after a different token: relatives that share every second residue never share six in a row.
 
+Where records have classes, a row of one class follows records of others less: by as much less as known records do.
+
 Legend for shapes: N known tokens, V vocabulary, n rows, E experts of a row, P proposals to a row, B tokens looked back at.
 """
 
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Bools, Doubles, Floats, Int32s, Ints
+from anew.estimators.class_odds import ClassOdds
 
 # Chosen on a family of proteins (docs/log.md: "Sequences: known records beside a new one"). E and P of 64, B of 32 and a
 # sharpness of 0.5 brought held-out clusters from 2.227 to 2.193 bits.
@@ -61,6 +64,8 @@ class AlignmentIndex:
         lengths: (records,) tokens of each record.
         substitution: (V, V) probability of the column's token where the row's token was predicted and another one came; None
             takes the frequencies of tokens.
+        classes: (records,) class of each record, -1 without; None: no record has one.
+        class_odds: How much likelier a row follows a record of its class than one of another, 1 or more.
 
     Attributes:
         record: (N,) record of each token.
@@ -69,8 +74,19 @@ class AlignmentIndex:
         context_length: Number of last tokens that a proposed place shares.
     """
 
-    def __init__(self, ids: Int32s, lengths: Ints, vocab_size: int, substitution: Floats | None = None) -> None:
+    def __init__(
+        self,
+        ids: Int32s,
+        lengths: Ints,
+        vocab_size: int,
+        substitution: Floats | None = None,
+        classes: Ints | None = None,
+        class_odds: float = 1.0,
+    ) -> None:
         self.ids, self.lengths, self.vocab_size = ids, lengths, vocab_size
+        self.classes = np.full(len(lengths), -1, dtype=np.int64) if classes is None else classes
+        self.class_odds = class_odds
+        self.num_groups = int(self.classes.max(initial=-1)) + 2  # the classes, and records without one
         starts = np.cumsum(lengths) - lengths
         self.record = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         self.depth = (np.arange(len(ids)) - starts[self.record]).astype(np.int32)
@@ -81,7 +97,7 @@ class AlignmentIndex:
         self.substitution = substitution
         self.log_frequencies = np.log(self.frequencies)
         self.log_substitution = np.log(np.maximum(self.substitution, 1e-9))
-        self.context_length = suggest_context_length(len(ids), self.frequencies)
+        self.context_length = suggest_context_length(len(ids), self.frequencies, self.num_groups)
         self.keys, self.positions = self._index()
 
     @classmethod
@@ -90,14 +106,20 @@ class AlignmentIndex:
         sequences: Iterable[Sequence[int] | NDArray[np.integer]],
         vocab_size: int,
         substitution_tokens: int = SUBSTITUTION_TOKENS,
+        classes: Sequence[int] = (),
     ) -> AlignmentIndex:
         """Index records. Some of them, of about so many tokens, are predicted from the others, to learn which token substitutes
-        which."""
-        records = [np.asarray(sequence, dtype=np.int32) for sequence in sequences if len(sequence)]
-        records = records or [np.zeros(1, dtype=np.int32)]
+        which, and how much less they follow records of other classes. classes: of the first sequences, -1 without; () for none."""
+        records = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
+        record_classes = np.full(len(records), -1, dtype=np.int64)
+        record_classes[: len(classes)] = classes[: len(records)]
+        has_tokens = np.array([len(record) > 0 for record in records], dtype=bool)
+        records, record_classes = [record for record in records if len(record)], record_classes[has_tokens]
+        if not records:
+            records, record_classes = [np.zeros(1, dtype=np.int32)], np.full(1, -1, dtype=np.int64)
         ids = np.concatenate(records)
         lengths = np.array([len(record) for record in records], dtype=np.int64)
-        index = cls(ids, lengths, vocab_size)
+        index = cls(ids, lengths, vocab_size, classes=record_classes)
         num_probes = max(1, substitution_tokens // int(lengths.max()))
         probes = np.unique(np.linspace(0, len(records) - 1, num_probes).round().astype(np.int64))
         rows = np.zeros((len(probes), min(int(lengths[probes].max()), substitution_tokens)), dtype=np.int64)
@@ -105,24 +127,31 @@ class AlignmentIndex:
             row[: lengths[record]] = records[record][: len(row)]
         counts = np.zeros((vocab_size, vocab_size))
         experts = index.experts(len(probes), excluded=probes)
+        class_odds = ClassOdds(int(record_classes.max()) + 1)
         for position in range(rows.shape[1]):
             if position:
                 experts.predict()
                 unfinished = np.flatnonzero(position < lengths[probes])
                 experts.count_substitutions(counts, unfinished, rows[:, position])
+                experts.count_classes(class_odds, unfinished, record_classes[probes])
             experts.observe(rows[:, position])
-        return cls(ids, lengths, vocab_size, _substitution_rows(counts, index.frequencies))
+        substitution = _substitution_rows(counts, index.frequencies)
+        odds = class_odds.estimate()
+        if odds == 1.0:
+            return cls(ids, lengths, vocab_size, substitution)
+        return cls(ids, lengths, vocab_size, substitution, record_classes, odds)
 
     def _index(self) -> tuple[Ints, Int32s]:
         """The contexts of all positions with `context_length` tokens before them.
 
         Returns:
-            (N',) contexts as one number each, sorted; (N',) position of each.
+            (N',) contexts and the class of the record as one number each, sorted; (N',) position of each.
         """
         positions = np.flatnonzero(self.depth >= self.context_length)
         keys = np.zeros(len(positions), dtype=np.int64)
         for distance in range(self.context_length, 0, -1):
             keys = keys * self.vocab_size + self.ids[positions - distance]
+        keys = keys * self.num_groups + self.classes[self.record[positions]] + 1
         order = np.argsort(keys, kind="stable")
         return keys[order], positions[order].astype(np.int32)
 
@@ -137,9 +166,21 @@ class AlignmentIndex:
             nearness = np.where(place < lengths, np.maximum(nearness, shared), nearness)
         return nearness / (lengths + NEARNESS_PRIOR)
 
-    def experts(self, n: int, excluded: Ints | None = None) -> AlignmentExperts:
-        """Experts for n rows that grow together. excluded: (n,) the record that a row's experts must not follow."""
-        return AlignmentExperts(self, n, excluded)
+    def experts(self, n: int, excluded: Ints | None = None, classes: Ints | None = None) -> AlignmentExperts:
+        """Experts for n rows that grow together.
+
+        Args:
+            excluded: (n,) the record that a row's experts must not follow.
+            classes: (n,) classes of the rows, -1 without; None: no row has one.
+        """
+        return AlignmentExperts(self, n, excluded, classes)
+
+    def places(self, contexts: Ints, first_group: Ints | int, last_group: Ints | int) -> tuple[Ints, Ints]:
+        """(n,) where in `positions` those after contexts (n,) begin, of records of some groups, and how many they are.
+
+        Groups: 0 without a class, class + 1 otherwise."""
+        first = np.searchsorted(self.keys, contexts * self.num_groups + first_group)
+        return first, np.searchsorted(self.keys, contexts * self.num_groups + last_group, side="right") - first
 
 
 class AlignmentExperts:
@@ -156,8 +197,10 @@ class AlignmentExperts:
 
     _arrays = ("history", "positions", "scores", "hits", "tries", "matches")
 
-    def __init__(self, index: AlignmentIndex, n: int, excluded: Ints | None) -> None:
-        self.index, self.excluded = index, excluded
+    def __init__(
+        self, index: AlignmentIndex, n: int, excluded: Ints | None = None, classes: Ints | None = None
+    ) -> None:
+        self.index, self.excluded, self.classes = index, excluded, classes
         self.history = np.full((n, LOOK_BACK), -1, dtype=np.int64)
         self.positions = np.full((n, EXPERTS), -1, dtype=np.int32)
         self.scores = np.full((n, EXPERTS), NO_EXPERT)
@@ -168,7 +211,8 @@ class AlignmentExperts:
     def select(self, rows: Ints) -> AlignmentExperts:
         """Rows (k,) of these, by their numbers; a row may be taken several times."""
         excluded = None if self.excluded is None else self.excluded[rows]
-        selected = AlignmentExperts(self.index, len(rows), excluded)
+        classes = None if self.classes is None else self.classes[rows]
+        selected = AlignmentExperts(self.index, len(rows), excluded, classes)
         for name in self._arrays:
             setattr(selected, name, getattr(self, name)[rows])
         return selected
@@ -176,7 +220,8 @@ class AlignmentExperts:
     @classmethod
     def concatenate(cls, parts: Sequence[AlignmentExperts]) -> AlignmentExperts:
         """All rows of parts of one index that exclude no record, one after the other."""
-        whole = cls(parts[0].index, 0, None)
+        classes = [part.classes for part in parts if part.classes is not None]
+        whole = cls(parts[0].index, 0, None, np.concatenate(classes) if classes else None)
         for name in cls._arrays:
             setattr(whole, name, np.concatenate([getattr(part, name) for part in parts]))
         return whole
@@ -186,7 +231,8 @@ class AlignmentExperts:
         n, index = len(self.positions), self.index
         for first in range(0, n, ROWS):
             self._propose(slice(first, min(first + ROWS, n)))
-        log_weights = np.where(self.scores > NO_EXPERT / 2, self.scores * SHARPNESS, NO_EXPERT)  # (n, E)
+        scores = self.scores - self._handicap(self.positions, slice(None))  # (n, E)
+        log_weights = np.where(self.scores > NO_EXPERT / 2, scores * SHARPNESS, NO_EXPERT)  # (n, E)
         # "No expert" has the log weight 0; all log weights are shifted by the largest.
         largest = np.maximum(log_weights.max(1), 0.0)  # (n,)
         weights = np.exp(log_weights - largest[:, None])
@@ -231,18 +277,34 @@ class AlignmentExperts:
         weight = self._weights[rows] * (1.0 - self._trust()[rows]) * (predicted != observed)
         np.add.at(counts, (predicted, observed), weight)
 
+    def count_classes(self, class_odds: ClassOdds, rows: Ints, classes: Ints) -> None:
+        """Add to `class_odds` the weights of the experts of these rows, by the classes of their records; after `predict`. classes: (n,)."""
+        record_classes = self.index.classes[self.index.record[self.positions[rows]]]  # (k, E)
+        class_odds.add(rows, classes[rows], self._weights[rows].astype(np.float64), record_classes)
+
+    def _handicap(self, positions: Int32s, rows: slice) -> Floats:
+        """What the scores of these rows' experts at positions (n, ...) lose, as they follow another class. (n, ...) or (1, 1)."""
+        if self.classes is None or self.index.class_odds <= 1.0:
+            return np.zeros((1, 1), dtype=np.float32)
+        of_experts, of_rows = self.index.classes[self.index.record[positions]], self.classes[rows, None]
+        is_other = (of_experts >= 0) & (of_rows >= 0) & (of_experts != of_rows)
+        handicap: Floats = is_other.astype(np.float32) * np.float32(math.log(self.index.class_odds) / SHARPNESS)
+        return handicap
+
     def _trust(self) -> Floats:
         return _trust(self.hits, self.tries)
 
     def _propose(self, rows: slice) -> None:
         """Let positions with the same last tokens replace experts that score less."""
         index, history = self.index, self.history[rows]
-        positions, is_good = self._matching_positions(history)  # (n, P)
+        classes = None if self.classes is None else self.classes[rows]
+        positions, is_good = self._matching_positions(history, classes)  # (n, P)
         is_good &= ~(positions[:, :, None] == self.positions[rows, None, :]).any(2)  # followed already
         if self.excluded is not None:
             is_good &= index.record[positions] != self.excluded[rows, None]
         scores, hits, tries, matches = self._first_scores(history, positions, is_good)  # each (n, P)
         all_scores = np.concatenate((self.scores[rows], scores), 1)  # (n, E + P)
+        all_scores = all_scores - self._handicap(np.concatenate((self.positions[rows], positions), 1), rows)
         best = np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS]
         proposals = {"scores": scores, "hits": hits, "tries": tries, "matches": matches, "positions": positions}
         for name, proposed in proposals.items():
@@ -269,31 +331,45 @@ class AlignmentExperts:
         scores[row, column] = gain @ (SCORE_DECAY ** (distance - 1.0)).astype(np.float32)
         return scores, hits, tries, matches
 
-    def _matching_positions(self, history: Ints) -> tuple[Int32s, Bools]:
-        """(n, P) positions after the same last tokens, and which of them are valid."""
+    def _matching_positions(self, history: Ints, classes: Ints | None) -> tuple[Int32s, Bools]:
+        """(n, P) positions after the same last tokens, and which of them are valid. Half are of the row's class, if it has one."""
         index = self.index
         recent = history[:, history.shape[1] - index.context_length :]
-        keys = np.zeros(len(recent), dtype=np.int64)
+        contexts = np.zeros(len(recent), dtype=np.int64)
         for column in recent.T:
-            keys = keys * index.vocab_size + column
-        keys[(recent < 0).any(1)] = -1
-        first = np.searchsorted(index.keys, keys)[:, None]  # (n, 1)
-        count = np.searchsorted(index.keys, keys, side="right")[:, None] - first
-        number = np.arange(PROPOSALS)  # (P,)
-        evenly = (count * ((number + 0.5) / PROPOSALS)).astype(np.int64)
-        match = first + np.where(count <= PROPOSALS, number, evenly)  # (n, P)
+            contexts = contexts * index.vocab_size + column
+        contexts[(recent < 0).any(1)] = -1
+        last = index.num_groups - 1
+        matches, is_valid = _evenly_spread(*index.places(contexts, 0, last), PROPOSALS)
+        if classes is not None and last:
+            first, count = index.places(contexts, classes + 1, classes + 1)
+            own, is_own = _evenly_spread(first, count, PROPOSALS // 2)
+            others, is_other = _evenly_spread(*index.places(contexts, 0, last), PROPOSALS // 2)
+            is_other &= (others < first[:, None]) | (others >= (first + count)[:, None])
+            has_class = (classes >= 0)[:, None]
+            matches = np.where(has_class, np.concatenate((own, others), 1), matches)
+            is_valid = np.where(has_class, np.concatenate((is_own, is_other), 1), is_valid)
         if not len(index.positions):  # no record is longer than a context
-            return np.zeros(match.shape, dtype=np.int32), np.zeros(match.shape, dtype=bool)
-        return index.positions[np.minimum(match, len(index.positions) - 1)], number < count
+            return np.zeros(matches.shape, dtype=np.int32), np.zeros(matches.shape, dtype=bool)
+        return index.positions[np.minimum(matches, len(index.positions) - 1)], is_valid
 
 
-def suggest_context_length(num_tokens: int, frequencies: Floats) -> int:
+def _evenly_spread(first: Ints, count: Ints, n: int) -> tuple[Ints, Bools]:
+    """(rows, n) numbers from each first (rows,) on, evenly spread over count (rows,) of them, and whether they are among these."""
+    number = np.arange(n)  # (n,)
+    evenly = (count[:, None] * ((number + 0.5) / n)).astype(np.int64)
+    return first[:, None] + np.where(count[:, None] <= n, number, evenly), number < count[:, None]
+
+
+def suggest_context_length(num_tokens: int, frequencies: Floats, num_groups: int = 1) -> int:
     """Length of the context by which positions among so many known tokens are proposed: about CHANCE_HITS positions match it at random.
 
-    frequencies: (V,) of tokens, above 0."""
+    frequencies: (V,) of tokens, above 0. num_groups: of records, whose number stands in 64 bits beside the context."""
     entropy = max(float(-(frequencies * np.log(frequencies)).sum()), 0.1)
     length = round(math.log(max(num_tokens, 1) / CHANCE_HITS) / entropy) if num_tokens > CHANCE_HITS else 1
-    longest_key = int(62 / math.log2(max(len(frequencies), 2)))  # tokens that fit into one 64-bit number
+    longest_key = int(
+        (62 - math.log2(num_groups)) / math.log2(max(len(frequencies), 2))
+    )  # tokens that fit into one 64-bit number
     return max(2, min(length, LOOK_BACK, longest_key))
 
 

@@ -21,7 +21,9 @@ from anew.evaluation.memorization.copying_test import NUM_INDEPENDENT_STEPS
 from anew.evaluation.memorization.thresholds import ALPHA, PLANTED_RATES
 
 SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are considered; chosen: finer gains nothing
-MIN_EVIDENCE_GROWTH = 1.5  # another audit is worth its time if it has at least this many times the evidence
+# Another audit is worth its time if it has at least this many times the evidence, or the training items: the first audit has as many
+# held-out items, and where no more are there, further training items add little evidence, but a copy of them may be found; chosen.
+MIN_GROWTH = 1.5
 MIN_VARIABLE = 0.25  # least share of an audit's time that grows with the comparisons: two measured times are noisy
 CAUTION = 0.9  # share of the time left that is planned with; an audit that turns out slower leaves samples out
 # If the next audit had more than so many times the real items, one in a quarter of the time comes before it: an audit of thousands of
@@ -85,16 +87,23 @@ class AuditSchedule:
             available: Numbers of real items in the data.
             max_real: Number of real items that can be compared: all, or as many as memory holds.
         """
-        whole, latest = AuditSize(self.n_samples, max_real), evidence(self.size, available)
+        whole = AuditSize(self.n_samples, max_real)
         size = self._best(CAUTION * seconds, available, max_real)
         if size.num_real > MAX_GROWTH * self.size.num_real:
             middle = self._best(MIDDLE_SHARE * seconds, available, max_real)
-            size = middle if evidence(middle, available) > MIN_EVIDENCE_GROWTH * latest else size
-        is_last = size == whole
-        if size.num_real < 1 or evidence(size, available) <= (1.0 if is_last else MIN_EVIDENCE_GROWTH) * latest:
+            size = middle if self._is_worthwhile(middle, available) else size
+        if not self._is_worthwhile(size, available, 1.0 if size == whole else MIN_GROWTH):
             return None
         self.size = size
         return size
+
+    def _is_worthwhile(self, size: AuditSize, available: RealItems, min_growth: float = MIN_GROWTH) -> bool:
+        """Whether an audit of this size says enough more than the latest."""
+        growth = evidence(size, available) - evidence(self.size, available)
+        train, latest_train = (available.split(audit.num_real).train for audit in (size, self.size))
+        return growth > (min_growth - 1.0) * evidence(self.size, available) or (
+            growth > 0.0 and train > min_growth * latest_train
+        )
 
     def _best(self, seconds: float, available: RealItems, max_real: int) -> AuditSize:
         """The size of the audit that proves most in these seconds. For the other arguments see `next`."""

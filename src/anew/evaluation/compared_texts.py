@@ -128,8 +128,8 @@ class ComparedTexts:
 
     @property
     def end_by_themselves(self) -> bool:
-        """Whether samples end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self.are_short_texts:
+        """Whether samples are documents that end by themselves, as they do where documents are short: none was cut at a length."""
+        if self._inputs.beginnings is None or not self.are_short_texts:
             return False
         longest = max((len(str(text)) for text in self._inputs.samples), default=0)
         return float(np.quantile([len(text) for text in self._held_out()], FEW_LONGER)) <= longest

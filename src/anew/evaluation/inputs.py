@@ -131,6 +131,7 @@ class EvaluationInputs(Generic[ItemT]):
         files: Function that returns about n files as they are before they are read ("samples" or "train"), of samples that were made
             elsewhere; None for those of a run.
         work: Shares what takes long among processes, all of which evaluate the same.
+        field_names: Names of the fields of rows; () if they have none.
         are_whole: Whether samples of running text are known to be whole texts, no excerpts; `train` and `test` give whole ones.
     """
 
@@ -156,6 +157,7 @@ class EvaluationInputs(Generic[ItemT]):
     are_halves: bool = False
     division: Division = Division.GIVEN
     are_whole: bool = False
+    field_names: tuple[str, ...] = ()
     beginnings: Callable[[str, int], list[str]] | None = None
     files: Callable[[str, int], list[Item]] | None = None
     work: SharedWork = field(default_factory=SharedWork)

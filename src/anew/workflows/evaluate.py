@@ -22,7 +22,7 @@ from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.errors import UserError
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.inputs import MIN_ITEMS, EvaluationInputs, Labels
+from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.notes import Note
@@ -185,10 +185,11 @@ class Sampling:
     def extend(self, worthwhile: int, seconds: float, reporter: Reporter) -> bool:
         """Draw further samples if `seconds` give as many in all as are worthwhile. Returns whether they did."""
         drawn = len(self.samples)
-        share = REQUIRED_SHARE if drawn < MIN_ITEMS else GRADED_SHARE
+        required = self.targets.required
+        share = REQUIRED_SHARE if drawn < required else GRADED_SHARE
         if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
             return False
-        first = MIN_ITEMS - drawn if drawn < MIN_ITEMS else max(1, self.pace.affordable(share * seconds / 2.0))
+        first = required - drawn if drawn < required else max(1, self.pace.affordable(share * seconds / 2.0))
         targets = self.targets._replace(least=max(self.targets.least, worthwhile), few_first=False, most=sys.maxsize)
         self.samples, self.notes, is_stopped = _sampled(
             self.model, self.n, targets, self.seed, seconds, reporter, first, self.pace, self.samples
@@ -237,11 +238,11 @@ def _write(
         return report
     crowding = meter.read()
     until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * crowding
-    shortest, is_complete = crowding * least_seconds(evaluation), False
+    shortest, required, is_complete = crowding * least_seconds(evaluation), sampling.targets.required, False
     while True:
         n = len(sampling.samples)
         least = max(sampling.targets.least, *report.samples_needed.values(), 0)
-        missing = missing_samples(measurements, n, least, shortest, is_complete=is_complete)
+        missing = missing_samples(measurements, n, least, shortest, required=required, is_complete=is_complete)
         is_extended = missing is not None and sampling.extend(
             missing.worthwhile, until - time.monotonic() - missing.measuring_s, reporter
         )
@@ -308,7 +309,7 @@ def _sampled(
     reporter.progress("sampling", min(len(samples), num_announced), num_announced)
     while chunk >= 1:
         chunk_begin = time.monotonic()
-        share = MIN_GRADED_SHARE if len(samples) < MIN_ITEMS else GRADED_SHARE
+        share = MIN_GRADED_SHARE if len(samples) < targets.required else GRADED_SHARE
         latest = None if seconds is None or not samples else HARD_STOP_FACTOR * share * seconds
         try:
             with hard_stop(None if latest is None else begin + latest - time.monotonic()):
@@ -317,7 +318,7 @@ def _sampled(
             is_late = True
             break
         except KeyboardInterrupt:
-            if len(samples) < MIN_ITEMS:
+            if len(samples) < targets.required:
                 raise
             stopped = True
             break
@@ -328,7 +329,7 @@ def _sampled(
         # Chunks of two sizes tell what each sample takes
         if seconds is None and not is_announced and len(samples) > chunk:
             is_announced = _announce(time.monotonic() - begin + pace.seconds(n - len(samples)), n, reporter)
-        most = max(GROWTH * chunk, MIN_ITEMS) if was_known else GROWTH * chunk
+        most = max(GROWTH * chunk, targets.required) if was_known else GROWTH * chunk
         max_chunk = min(MAX_CHUNK, most, n - len(samples))
         chunk = max_chunk
         if seconds is not None:

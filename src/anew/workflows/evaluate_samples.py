@@ -339,6 +339,7 @@ class SampleSets:
             are_halves=not self.items.has_held_out,
             division=self.items.division,
             are_whole=True,
+            field_names=self.items.real.scan.field_names,
             files=lambda part, n: listed_items(self.items.generated if part == "samples" else self.items.real, n),
         )
 

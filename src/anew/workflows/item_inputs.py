@@ -87,6 +87,7 @@ def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> Evaluat
         bits=None,
         seconds=None,
         seed=seed,
+        field_names=data.scan.field_names,
     )
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Tokens
-from anew.data.loading import rows
 from anew.data.loading.rows import MAX_BEGINNING_SHARE, DocumentClasses, PackedExamples, beginnings_of, examples_of
 from anew.data.modalities.code import Code, CodeConfig
 from anew.data.types import DataBudget, Item
@@ -88,21 +87,22 @@ def test_windows_have_the_class_of_their_document() -> None:
     assert list(examples.labels) == [int(i * LENGTH >= 300) for i in range(examples.num_items)]
 
 
-def test_long_documents_of_a_class_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "SWEEP_TOKENS", 30)
-    ids, modality = documents(6, 100), Code(CodeConfig(context=32))
-    classes = DocumentClasses(np.arange(6) * 100, np.array([0, 0, 0, 1, 1, 1]))
-    items = [Item(f"{i}.py", program(i)) for i in range(4)]
+def test_a_sweep_with_classes_keeps_to_rows_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents of one class are read together as far as they follow each other, and a long one is cut."""
+    monkeypatch.setattr("anew.data.loading.rows.SWEEP_TOKENS", 1000)
+    modality = Code(CodeConfig(context=32))
+    items = [Item(f"{i}.py", program(i)) for i in range(40)]
     modality.inspect(items)
-    modality.fit(items, DataBudget(60.0, 4, 4_000), ("a", "b"))
-    examples = PackedExamples(ids, LENGTH, np.ones(31, np.float32), END, beginnings_of(ids, STREAM), classes)
+    modality.fit(items, DataBudget(60.0, 40, 40_000), ())
+    end = modality.spec.special["end"]
+    ids = np.ones(6000, dtype=np.uint16)
+    ids[[*range(99, 2000, 100), 5999]] = end  # twenty documents of 100 tokens, one of 4,000
+    classes = DocumentClasses(np.arange(21) * 100, np.arange(21) // 10)
+    examples = PackedExamples(ids, 32, np.ones(end + 1, np.float32), end, beginnings_of(ids, modality.spec), classes)
     batches = list(examples.sweep(modality, None))
-    assert max(batch.x.shape[1] for batch in batches) == 30
-    counted = np.zeros(2, np.int64)
-    for batch in batches:
-        assert batch.labels is not None
-        counted[int(batch.labels)] += batch.x.shape[1]
-    assert counted.tolist() == [300, 300]
+    sizes = [batch.x.shape[-1] - 1 for batch in batches]
+    assert sum(sizes) >= 6000 - len(sizes) and max(sizes) <= 1100 and len(sizes) < 21
+    assert {int(batch.labels[0]) for batch in batches} == {0, 1, 2}
 
 
 def test_documents_of_one_class_follow_each_other() -> None:

@@ -296,6 +296,7 @@ def test_rows_of_a_table_without_text_are_a_list_if_it_is_asked_for(
     assert opened.notes == ["a.csv: whole rows as they are, without the first one, which names the columns."]
     with_first = reader(tmp_path, {"b.csv": table.encode()}, ColumnChoice.of({"layout": "list", "header": False}))
     assert texts(with_first) == ["date;id;score", *rows]
+    assert opened.field_names() == ("date", "id", "score") and with_first.field_names() == ()
     objects = [f'{{"date": "{i % 28 + 1:02}.12.1999", "id": {i}}}' for i in range(300)]
     assert texts(reader(tmp_path, {"c.jsonl": "\n".join(objects).encode()}, choice)) == objects
     for choice in (ColumnChoice.of({"layout": "list", "text_column": "id"}), ColumnChoice.of({"text.layout": "list"})):

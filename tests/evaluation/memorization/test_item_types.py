@@ -16,6 +16,7 @@ from anew.evaluation.memorization.item_types import (
     INDEXED_RECORDS,
     LONG_RECORDS,
     RECORDS,
+    SHORT_RECORDS,
     FieldDistance,
     count_passages,
     cut_passages,
@@ -251,8 +252,8 @@ def test_a_malformed_row_is_far_from_all_others() -> None:
 
 def test_other_records_are_compared_by_edits_alone() -> None:
     names = [row[3] for row in TRAIN]
-    assert records_type(names) is RECORDS
-    assert records_type([f"{name},{i}" for i, name in enumerate(names)]) is RECORDS  # only two fields
+    assert records_type(names) is SHORT_RECORDS
+    assert records_type([f"{name},{i}" for i, name in enumerate(names)]) is SHORT_RECORDS  # only two fields
     rng = np.random.default_rng(0)
     proteins = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 200)) for _ in range(60)]
     assert records_type(proteins) is INDEXED_RECORDS  # of which a search takes hardly longer for more pairs

@@ -344,18 +344,38 @@ def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., Evaluat
     assert "text pieces, as many as there are pieces of held-out texts" in extent
 
 
-def test_whole_texts_are_compared_where_samples_are_whole(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    def notes(n: int, seed: int) -> list[str]:
-        words = prose(40 * n, seed).split()
-        return [" ".join(words[40 * i : 40 * i + 30 + i % 11]).capitalize() + "." for i in range(n)]
+def notes_of(n: int, seed: int) -> list[str]:
+    """Short texts that begin with a capital and end with a full stop."""
+    words = prose(40 * n, seed).split()
+    return [" ".join(words[40 * i : 40 * i + 30 + i % 11]).capitalize() + "." for i in range(n)]
 
-    train, test = notes(120, 5), notes(120, 6)
-    samples = [text[::-1] for text in notes(120, 7)]
-    assert by_name(make_inputs(train, test, samples))["whole_texts_auc"].value > 0.9
-    assert "whole_texts_auc" not in by_name(make_inputs(train, test, [text[:40] for text in samples]))
+
+def test_whole_texts_are_compared_where_samples_are_whole(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    train, test = notes_of(120, 5), notes_of(120, 6)
+    samples = [text[::-1] for text in notes_of(120, 7)]
+    documents = {"train": train, "test": test}
+    run = {"beginnings": lambda part, n: documents[part][:n]}
+    assert by_name(make_inputs(train, test, samples, **run))["whole_texts_auc"].value > 0.9
+    assert "whole_texts_auc" not in by_name(make_inputs(train, test, samples))  # they begin no documents
+    assert "whole_texts_auc" not in by_name(make_inputs(train, test, [text[:40] for text in samples], **run))
+    assert by_name(make_inputs(train, test, samples, are_whole=True))["whole_texts_auc"].value > 0.9
     evaluation = EXPORT(make_inputs(train, test, [text[:40] for text in samples], are_whole=True))
     assert "whole_texts_auc" not in {score.name for score in evaluation.scores()}
     assert any("far longer or shorter" in note.sentence for note in evaluation.notes)
+
+
+def test_documents_of_a_run_are_compared_with_documents(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """What a run's data returns as items of running text are excerpts, which begin and end anywhere."""
+    documents = {"train": notes_of(120, 5), "test": notes_of(120, 6)}
+    excerpts = [[text[len(text) // 3 :] for text in part] for part in documents.values()]
+    inputs = make_inputs(
+        *excerpts,
+        notes_of(120, 7),
+        train_text=lambda limit: documents["train"],
+        test_text=lambda limit: documents["test"],
+        beginnings=lambda part, n: documents[part][:n],
+    )
+    assert by_name(inputs)["whole_texts_auc"].low < 0.55
 
 
 def test_one_long_text_that_repeats_itself_does_not_decide_about_repetition(

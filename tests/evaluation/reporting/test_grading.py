@@ -19,7 +19,7 @@ from anew.evaluation.metrics.text.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.metrics.text.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting import comparison
-from anew.evaluation.reporting.grading import grade_question, part_of, parts
+from anew.evaluation.reporting.grading import Part, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.reporting.verdict import Verdict
@@ -641,3 +641,26 @@ def test_malformed_rows_are_named_before_the_formats_that_follow_from_them() -> 
     assert grading is not None and grading.grade == "poor" and grading.weakest.score.name == "malformed_rows"
     grading = grade_question([formats, score("malformed_rows", 0.0, 0.0, 0.02, 0.0, n=150)], "closeness")
     assert grading is not None and grading.weakest.score.name == "new_formats"
+
+
+@pytest.mark.parametrize(("faults", "n", "real"), [(3, 20, 0.0), (2, 20, 0.01), (1, 40, 0.0)])
+def test_what_would_do_is_what_real_data_needs_where_hardly_any_real_item_has_a_fault(
+    faults: int, n: int, real: float
+) -> None:
+    """Of 3 malformed rows of 20, "about 6,500 would do", by the interval of the samples; of 300 real rows none is malformed."""
+
+    def part(count: int, total: int) -> Part:
+        low, high = clopper_pearson(count, total)
+        made = part_of(score("malformed_rows", count / total, low, high, real_baseline=real, n=total))
+        assert made is not None
+        return made
+
+    few = part(faults, n)
+    needed = int(few.times_needed * n)
+    assert few.grade == "too_few" and n < needed < 2_000
+    assert part(round(real * needed), needed).grade == "good"
+
+
+def test_samples_with_few_faults_need_more_items_than_real_data_has() -> None:
+    part = part_of(score("malformed_rows", 0.02, *clopper_pearson(20, 1000), real_baseline=0.0, n=1000))
+    assert part is not None and (part.grade != "too_few" or part.times_needed > 1.0)

@@ -25,10 +25,17 @@ from anew.runs.folder import RunFolder
 from anew.runs.record import Request
 from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import BITS_SECONDS, draw, measure
-from anew.workflows.compare.run import check_reading, is_hopeless, steps_within, too_short, training_time
+from anew.workflows.compare.run import (
+    _shown_real_items,
+    check_reading,
+    is_hopeless,
+    steps_within,
+    too_short,
+    training_time,
+)
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from commands import anew as command
-from samples import names, shapes, trained
+from samples import names, prose, shapes, trained
 
 QUICK = {"width": 8, "batch_size": 8, "evaluate_samples": 4, "previews": 0}
 
@@ -335,3 +342,17 @@ def test_the_likelihood_of_images_is_measured_once_on_some(tmp_path: Path, monke
         draw(model, result, 24, 0)
         measure(model, result, opened, 0)
     assert result.scores["bits_per_dimension"].n <= 8 and limits.count(BITS_SECONDS) == 1
+
+
+def test_real_documents_beside_samples_that_begin_documents_are_not_torn(tmp_path: Path) -> None:
+    """A page showed "formation on usage and redistribution" as the beginning of a real program."""
+    (tmp_path / "quotes").mkdir()
+    lines = prose(tmp_path / "source.txt", 2000).read_text().replace("\n\n", " ").split(". ")
+    (tmp_path / "quotes" / "quotes").write_text("\n%\n".join(f"#{line}.\n" for line in lines))
+    size = DataBudget(10.0, 0, 0, 1, "cpu")
+    with contextlib.closing(Dataset.open(str(tmp_path / "quotes"), seed=0, size=size)) as data:
+        data.fit(size)
+        torn = data.items("test", 50, 0)
+        real = _shown_real_items(data, ["#" + 40 * "word "], 0)
+    assert real and all(str(text).startswith("#") for text in real)
+    assert not all(str(text).startswith("#") for text in torn)

@@ -36,6 +36,7 @@ def test_few_passages_of_long_text_say_as_much_as_many_records(tmp_path: Path) -
     counts = SampleCounts.of(data)
     assert counts.pieces == 4 and counts.held_out > 60
     assert (counts.enough(), counts.of_report(1000), counts.of_comparison(1000)) == (75, 125, 32)
+    assert sample_targets(data).required == 20
     data.close()
 
 
@@ -49,6 +50,7 @@ def test_of_short_documents_many_more_are_drawn(tmp_path: Path) -> None:
     counts = SampleCounts.of(data)
     assert counts.pieces < 0.5 and counts.of_report(1000) == 1000 and counts.of_comparison(1000) > 250
     assert counts.enough() == pytest.approx(300 / counts.pieces, abs=1)
+    assert sample_targets(data).required > 20 / counts.pieces  # any figure needs 20 pieces, not 20 quotes
     held_out = "".join(data.text("test"))
     assert counts.held_out == len(held_out) // 256
     assert len(held_out) > 0.95 * min(80_000, 0.1 * sum(map(len, lines)))  # as much of them as of one long text

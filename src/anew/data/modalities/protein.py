@@ -290,7 +290,7 @@ class Protein(Text):
         repeated = sum(count for count in self._name_counts.values() if count > 1)
         if repeated:
             notes.append(f"{repeated:,} records share their name with another; each is kept")
-        return [*notes, *self._headers.remarks()]
+        return [*notes, *self._headers.remarks(has_classes=self._num_classes > 1)]
 
     # ---- parts ----
 

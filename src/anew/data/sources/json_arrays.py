@@ -9,15 +9,13 @@ from pathlib import Path
 from anew.core.wording import plural
 from anew.data.file_names import suffix_of
 from anew.data.formats.by_range import open_file
-from anew.errors import command
 
 HEAD_BYTES = 4096  # of a file, within which an array of objects begins
 MAX_CHECKED = 20  # files of a folder: with more, each is an item of its own; chosen
 _ARRAY_OF_OBJECTS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[\s*\{\s*"')
-# Writes the file itself: what `>` writes is UTF-16 in some shells. Quoted so that those of Windows read it, too
-CONVERSION = (
-    'python -c "import json, pathlib, sys; source, target = map(pathlib.Path, sys.argv[1:]); '
-    "rows = json.loads(source.read_text('utf-8-sig')); target.write_text(''.join(json.dumps(row) + chr(10) for row in rows))\""
+CONVERSION = (  # in any shell, and written in UTF-8 on any system
+    "import json, sys; rows = json.load(open(sys.argv[1], encoding='utf-8-sig')); "
+    r"open(sys.argv[2], 'w', encoding='utf-8').writelines(json.dumps(row) + '\n' for row in rows)"
 )
 
 
@@ -35,9 +33,11 @@ def json_array_notes(paths: Sequence[str], root: Path) -> list[str]:
         return []
     name, others = arrays[0], len(arrays) - 1
     more = f", as {plural(others, 'more file')} {'does' if others == 1 else 'do'}" if others else ""
+    target = str(Path(name).with_suffix(".jsonl"))
+    conversion = f'python -c "{CONVERSION}" "{name}" "{target}"'
     return [
         f"{name} begins with an array of objects{more}, and is read as one text. To learn each object as an item, write "
-        f"one a line into a .jsonl file, and give that: {CONVERSION} {command(name, Path(name).with_suffix('.jsonl'))}"
+        f"one a line into a .jsonl file, and give that: {conversion}"
     ]
 
 

@@ -306,6 +306,15 @@ class Source:
                 shards.extend(reader_shards)
         return shards
 
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """See `TableReader.field_names`."""
+        if not (len(self._tables) == len(self.readers) == 1):
+            return ()
+        tables = importlib.import_module("anew.data.sources.tables")
+        reader = self.readers[0]
+        return reader.field_names() if isinstance(reader, tables.TableReader) else ()
+
     def labels(self, modality: str) -> tuple[str, ...] | None:
         """Class names if the listing knows them; None if they are known only from reading."""
         sets = [reader.labels for reader in self.readers if reader.counts.get(modality)]

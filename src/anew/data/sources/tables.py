@@ -118,6 +118,14 @@ class TableReader:
         self.refusals.append(SkippedItem(file.path, f"{header}; {reason}" if header else reason))
         return False
 
+    def field_names(self) -> tuple[str, ...]:
+        """Names of the fields of rows that are read whole; () where the first row names none, or tables have different ones."""
+        if not self._choice.header:
+            return ()
+        tables = [table for _, table, columns in self._tables.values() if columns.text == WHOLE_ROW]
+        headers = {tuple(table.header) for table in tables if isinstance(table, DelimitedFile)}
+        return headers.pop() if len(headers) == 1 else ()
+
     def shards(self, modality: str) -> list[Shard]:
         shards: list[Shard] = []
         for path, (file, table, columns) in self._tables.items():

@@ -51,7 +51,7 @@ NO_RANDOM_DRAW = {
 
 LIMITS = {
     "": "",
-    "time": " in the time given (`anew evaluate` on the run has no time limit)",
+    "time": " in the time given (`anew evaluate` has no time limit unless you give it a budget)",
     "memory": ", as many as memory holds",
 }
 

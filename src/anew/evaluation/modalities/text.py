@@ -214,7 +214,7 @@ class TextEvaluation(Evaluation[str]):
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
         samples = [str(text) for text in self.inputs.samples if text]
-        test, train = (read(MAX_SAMPLES) for read in (self.inputs.test, self.inputs.train))
+        test, train = (_whole_texts_of(self.inputs, part) for part in ("test", "train"))
         if min(map(len, (samples, test, train))) < MIN_TEXTS:
             return
         if not have_similar_lengths(samples, test):
@@ -341,11 +341,9 @@ class TextEvaluation(Evaluation[str]):
         sets = self._equal_sets()
         if sets is None:
             return None
-        samples = [str(text) for text in self.inputs.samples if text]
-        training = partial(self._part, "train", MAX_SEARCHED_CHARACTERS)
-        return TextStatistics(
-            *sets, samples, training, self.records, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
-        )
+        inputs, training = self.inputs, partial(self._part, "train", MAX_SEARCHED_CHARACTERS)
+        samples, keys_of = [str(text) for text in inputs.samples if text], inputs.near_duplicate_groups or equal_keys
+        return TextStatistics(*sets, samples, training, self.records, inputs.seed, keys_of, inputs.field_names)
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
         """Equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""
@@ -356,6 +354,13 @@ class TextEvaluation(Evaluation[str]):
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
         return self._compared.equal_sets()
+
+
+def _whole_texts_of(inputs: EvaluationInputs[str], part: str) -> list[str]:
+    """Real documents, none of them cut within what samples reach: items of a run's running text are excerpts from anywhere."""
+    if inputs.beginnings is not None and not inputs.are_whole:
+        return inputs.beginnings(part, MAX_SAMPLES)
+    return (inputs.train if part == "train" else inputs.test)(MAX_SAMPLES)
 
 
 def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:

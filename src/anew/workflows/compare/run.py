@@ -24,7 +24,7 @@ from anew.core.wording import BARELY_TRAINED, duration, listed, plural
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
-from anew.data.types import DataBudget
+from anew.data.types import DataBudget, DecodedItem
 from anew.errors import BudgetError, ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
@@ -42,7 +42,7 @@ from anew.sampling.model import Model
 from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import REAL, TEXT_SECONDS, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
-from anew.workflows.item_inputs import held_out_size
+from anew.workflows.item_inputs import held_out_size, item_inputs
 from anew.workflows.timing.sample_counts import SampleCounts
 
 # Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
@@ -389,7 +389,7 @@ class Comparison:
             "environment": {**versions(), "threads": torch.get_num_threads()},
         }
         report = ComparisonReport(self.out, tuple(results), about, tuple(notes), provenance)
-        real = data.items("test", REAL, about_data.seed)
+        real = _shown_real_items(data, measured[0].samples, about_data.seed)
         if isinstance(data.spec, Grid):
             real = list(data.modality.pictures(real))
             for result in measured:
@@ -405,3 +405,9 @@ class Comparison:
         files.write_json(self.out / "compare.json", report.to_json())
         files.write_text(self.out / "compare.html", page)
         return report
+
+
+def _shown_real_items(data: Dataset, samples: list[DecodedItem], seed: int) -> list[DecodedItem]:
+    """The held-out items that the page shows beside these samples: where they begin documents, beginnings as long as they are."""
+    beginnings = item_inputs(data, samples, seed).beginnings
+    return data.items("test", REAL, seed) if beginnings is None else list(beginnings("test", REAL))

@@ -25,6 +25,9 @@ from anew.workflows.item_inputs import held_out_size, num_items
 PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
 # The number of samples of running text is divided by these; a comparison samples several runs.
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
+# Samples are drawn for this many times the pieces that any figure needs: lengths of 60 documents vary by an eighth together, and
+# samples may be shorter than documents; chosen.
+SPARE_PIECES = 1.25
 MEASURED_CHARACTERS = 400_000  # of held-out text, whose documents say how long samples will be; chosen
 
 
@@ -38,6 +41,7 @@ class SampleTargets(NamedTuple):
         held_out: Number of held-out items; 0 for running text, whose pieces are not counted as samples are.
         few_first: Whether samples that any figure needs are measured before more are drawn, which takes EXTRA_SHARE of the time at most.
         most: No more are drawn before they are measured.
+        required: Samples that any figure needs: more than MIN_ITEMS where several of them make a piece.
     """
 
     least: int
@@ -45,6 +49,7 @@ class SampleTargets(NamedTuple):
     held_out: int = 0
     few_first: bool = False
     most: int = sys.maxsize
+    required: int = MIN_ITEMS
 
     def in_short_report(self, is_crowded: bool) -> SampleTargets:
         """The same for a report without time to measure more samples than the answers need.
@@ -55,7 +60,7 @@ class SampleTargets(NamedTuple):
 
     def on_crowded_cores(self) -> SampleTargets:
         """The same where the figures that the answers need may take long: more samples are drawn once these are measured."""
-        return self._replace(most=max(self.least, MIN_ITEMS))
+        return self._replace(most=max(self.least, self.required))
 
     def reason(self, n: int) -> str:
         """Why n samples were drawn and no more, if nothing stopped the sampling; a clause."""
@@ -93,6 +98,10 @@ class SampleCounts:
             math.ceil(USUALLY_ENOUGH_ITEMS / self.pieces) if self.is_text else min(USUALLY_ENOUGH_ITEMS, self.held_out)
         )
 
+    def required(self) -> int:
+        """The number of samples that any figure needs."""
+        return max(MIN_ITEMS, math.ceil(SPARE_PIECES * MIN_ITEMS / self.pieces)) if self.is_text else MIN_ITEMS
+
     def of_report(self, n: int) -> int:
         """How many samples a report draws instead of n: fewer passages of text."""
         return self._fewer(n, REPORT_PASSAGES)
@@ -110,7 +119,7 @@ def sample_targets(data: Dataset) -> SampleTargets:
     """The targets of a report on this data."""
     counts = SampleCounts.of(data)
     if counts.is_text:
-        return SampleTargets(counts.enough(), MAX_SAMPLES)
+        return SampleTargets(counts.enough(), MAX_SAMPLES, required=counts.required())
     n_held_out = sum(num_items(data, part) for part in data.held_out()[0])
     needed = samples_needed(RealItems(num_items(data, "train"), n_held_out))
     ample = max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from anew.evaluation.inputs import MIN_ITEMS
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets
 
@@ -22,7 +21,7 @@ def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent
     """The size of the next chunk: samples for which there is time, up to the next target.
 
     Beyond the targets, only samples within EXTRA_SHARE of the time are drawn, and none in a short report, whose figures need the
-    time; if few are measured first, so few beyond MIN_ITEMS.
+    time; if few are measured first, so few beyond those that any figure needs.
 
     Args:
         pace: How long chunks take.
@@ -35,8 +34,8 @@ def next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent
     max_chunk = min(max_chunk, targets.most - n)
     chunk = min(max_chunk, pace.affordable(EXTRA_SHARE * seconds - spent))
     shares = {} if targets.few_first else {targets.ample: TARGET_SHARE, targets.least: GRADED_SHARE}
-    shares |= {min(MIN_ITEMS, targets.least): MIN_GRADED_SHARE}
-    missing = MIN_ITEMS - n
+    shares |= {min(targets.required, targets.least): MIN_GRADED_SHARE}
+    missing = targets.required - n
     if 0 < missing <= min(max_chunk, pace.affordable(REQUIRED_SHARE * seconds - spent)):
         return max(chunk, missing)
     for target, share in shares.items():

@@ -126,7 +126,13 @@ class MissingSamples(NamedTuple):
 
 
 def missing_samples(
-    measurements: Measurements, n: int, least: int, shortest: float, *, is_complete: bool = False
+    measurements: Measurements,
+    n: int,
+    least: int,
+    shortest: float,
+    *,
+    required: int = MIN_ITEMS,
+    is_complete: bool = False,
 ) -> MissingSamples | None:
     """The samples that a report of n samples lacks; None if it lacks none, or something else first.
 
@@ -138,13 +144,14 @@ def missing_samples(
         measurements: What was measured of them.
         n, least: See above.
         shortest: Seconds that measuring them takes at least.
+        required: The number of samples that any figure needs.
         is_complete: Whether all that can be measured of these samples was; otherwise what is missing is measured first.
     """
     if not can_stop():
         return None
     further = math.ceil(MIN_SAMPLE_GROWTH * n)
-    if n < MIN_ITEMS:
-        return MissingSamples(MIN_ITEMS, shortest)  # of fewer, nothing was measured that says how long it takes
+    if n < required:
+        return MissingSamples(required, shortest)  # of fewer, nothing was measured that says how long it takes
     # Half of the time is the same for any number of samples
     scoring = max((1.0 + MIN_SAMPLE_GROWTH) / 2.0 * measurements.score_seconds, shortest)
     is_open = measurements.unmeasured or measurements.too_few or measurements.supply.left_out

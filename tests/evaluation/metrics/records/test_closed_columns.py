@@ -54,3 +54,17 @@ def test_rows_without_such_columns_and_other_records_have_no_score() -> None:
     training = [record.partition(",")[2] for record in visits(3_000, 0)]
     assert not scores(training[:N], training[N : 2 * N], training)
     assert not scores(["a"] * 60, ["b"] * 60, ["c"] * 600)
+
+
+def test_rare_values_of_rows_that_were_not_read_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anew.evaluation.metrics.records.record_sets.MAX_READ", 3_000)
+    training = [*visits(6_000, 0), *(f"Rare{i},Person {i},0.5" for i in range(10))]
+    samples = [
+        *visits(N, 2),
+        *(f"Rare{i},Person 1,0.5" for i in range(10)),
+        *(f"Wrong{i},Person 1,0.5" for i in range(10)),
+    ]
+    (score,) = scores(samples, visits(N, 1), training)
+    assert score.value == 10 / len(samples) and score.note.startswith("such as 'Wrong")
+    (missing,) = scores([",Person 1,0.5"] * N, visits(N, 1), training)
+    assert missing.note == "such as no value"

@@ -240,3 +240,12 @@ def test_delimiters_and_decimal_commas(delimiter: str) -> None:
     form = row_format(records)
     assert form is not None and form.layout == Delimited(delimiter, 2)
     assert all(column.numbers is not None for column in form.columns)
+
+
+def test_fields_have_the_names_of_the_columns_where_the_table_names_them() -> None:
+    """The page said "field 6 and field 11" of a table with `net` and `place` in its first row."""
+    records = [f"{i % 7},,{i * i}" for i in range(100)]
+    form, unnamed = row_format(records, ("net", "", "place")), row_format(records, ("net", "place"))
+    assert form is not None and unnamed is not None
+    assert [form.layout.name(i) for i in range(3)] == ["the field 'net'", "field 2", "the field 'place'"]
+    assert unnamed.layout.name(0) == "field 1"

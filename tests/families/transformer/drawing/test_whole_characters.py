@@ -44,15 +44,17 @@ def test_exactly_the_bytes_of_valid_text_may_come() -> None:
 def test_the_last_tokens_end_the_character() -> None:
     table = none_rare()
     first = np.zeros(1, dtype=np.int64)
-    no_rare = np.zeros(1, dtype=bool)
     begins_long = 0xF1
-    assert [bool(table.allowed(first, np.array([num_after]), no_rare)[0, begins_long]) for num_after in range(4)] == [
-        0,
-        0,
-        1,
-        1,
-    ]
+    may_begin = [bool(table.allowed(first, np.array([num_after]))[0, begins_long]) for num_after in range(4)]
+    assert may_begin == [False, False, True, True]
     assert table.tokens_to_end[3] == 2  # by a token of two bytes and one more
+
+
+def test_a_prompt_that_only_unseen_bytes_could_complete_is_left_as_it_is() -> None:
+    is_continuation = np.array([0x80 <= spelling[0] <= 0xBF for spelling in SPELLINGS])
+    table = WholeCharacters(SPELLINGS, is_continuation)
+    assert table.after_prompt(np.array([[0x61, 0xF0], [0x61, 0x62]])).tolist() == [0, 0]
+    assert table.allowed(np.zeros(1, dtype=np.int64), np.array([3])).any()
 
 
 def test_without_parts_of_characters_nothing_is_limited() -> None:

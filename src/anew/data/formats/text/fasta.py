@@ -312,13 +312,18 @@ class Headers:
         match = self._pattern.search(header)
         return next((g.strip() for g in match.groups() if g), OTHER) if match else OTHER
 
-    def remarks(self) -> list[str]:
-        """Remarks on the records that were read before the first call: sources may be read again later."""
+    def remarks(self, *, has_classes: bool = False) -> list[str]:
+        """Remarks on the records that were read before the first call: sources may be read again later.
+
+        has_classes: Whether the classes are those of a model already, so that the records need not have several.
+        """
         if self._first_remarks is None:
-            self._first_remarks = self._missed() if self.setting != "off" and self._classes else []
+            self._first_remarks = self._missed(has_classes) if self.setting != "off" and self._classes else []
         return self._first_remarks
 
-    def _missed(self) -> list[str]:
+    def _missed(self, has_classes: bool) -> list[str]:
+        if has_classes and (len(self._classes) < 2 or not self._num_searched):
+            return []
         names = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
         setting, headers = f"labels={self.setting}", f"{self._num_searched:,} headers that were read"
         if not self.read:

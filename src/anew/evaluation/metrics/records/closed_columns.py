@@ -6,10 +6,10 @@ Other figures know such a column by its most frequent values alone, and a word t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-from anew.core.wording import listed
+from anew.core.wording import first_listed, listed
 from anew.errors import shorten
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.records.row_formats import MIN_ROWS, RowFormat
@@ -19,8 +19,8 @@ from anew.evaluation.score import LEAST_OF_SHARES, Score, bounded_spec
 UNKNOWN_VALUES = bounded_spec(
     "unknown_values",
     "Unknown values",
-    "Share of rows with a value that no training row has in that column, among columns whose values recur in nearly all rows",
-    "{value:.0%} of rows have a value that no row of the data has in its column (real data: {real:.0%}){aside}",
+    "Share of rows with a value that no training row has in that column, among columns whose values recur in nearly all rows.",
+    "{value:.0%} of well-formed rows have a value that no row of the data has in its column (real data: {real:.0%}){aside}",
     small=0.03,
     large=0.15,
     least=LEAST_OF_SHARES,
@@ -29,7 +29,7 @@ UNKNOWN_VALUES = bounded_spec(
 # Largest share of rows with a new value, from which on a column has values of its own kind, such as names; chosen: below it,
 # nearly each unknown value is a fault
 MAX_NEW = 0.005
-SHOWN_VALUES = 3  # unknown values that a sentence names
+SHOWN_VALUES, SHOWN_COLUMNS = 3, 5  # unknown values, and columns, that a sentence names
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,29 @@ def unknown_value_scores(sets: RecordSets) -> Iterator[Score]:
     if not columns:
         return
     unknown, real = ([_unknown(row, columns) for row in part] for part in (samples, held_out))
+    if len(sets.training) > len(sets.known):  # values that are rare may stand in rows that were not read so far
+        elsewhere = _known_elsewhere(form, sets.training, {place for row in (*unknown, *real) for place in row})
+        unknown, real = (
+            [[place for place in row if place not in elsewhere] for row in part] for part in (unknown, real)
+        )
     score = share_score(UNKNOWN_VALUES, list(map(bool, unknown)), list(map(bool, real)), _source(form, columns))
-    common = [value for value, _ in Counter(value for row in unknown for value in row).most_common(SHOWN_VALUES)]
-    yield replace(score, note=f"such as {listed([shorten(value) for value in common])}" if common else "")
+    common = [value for (_, value), _ in Counter(place for row in unknown for place in row).most_common(SHOWN_VALUES)]
+    examples = listed([shorten(value) if value else "no value" for value in common])
+    yield replace(score, note=f"such as {examples}" if examples else "")
 
 
-def _unknown(row: Sequence[str], columns: Sequence[ClosedColumn]) -> list[str]:
-    """The values of a row that its closed columns do not have."""
-    return [row[column.number] for column in columns if row[column.number] not in column.values]
+def _unknown(row: Sequence[str], columns: Sequence[ClosedColumn]) -> list[tuple[int, str]]:
+    """The values of a row that its closed columns do not have, each with the number of its column."""
+    return [(column.number, row[column.number]) for column in columns if row[column.number] not in column.values]
+
+
+def _known_elsewhere(form: RowFormat, records: Sequence[str], values: Set[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Which of some values, each with the number of its column, stand in any of these records."""
+    texts = {value for _, value in values}
+    candidates = (record for record in records if any(text in record for text in texts))
+    return {place for record in candidates for place in enumerate(form.fields(record) or ()) if place in values}
 
 
 def _source(form: RowFormat, columns: Sequence[ClosedColumn]) -> str:
     names = [form.layout.name(column.number) for column in columns]
-    return f"well-formed rows; values recur in {listed(names)}"
+    return f"well-formed rows; values recur in {first_listed(names, SHOWN_COLUMNS)}"

@@ -21,6 +21,7 @@ class RecordSets:
         training: All training records.
         seed: Seed of all choices of records, and of the halves of classifiers.
         keys_of: Returns a number for each of some texts, which near-duplicates share.
+        field_names: Names of the fields of rows; () if they have none.
     """
 
     samples: Sequence[str]
@@ -29,6 +30,7 @@ class RecordSets:
     training: Sequence[str]
     seed: int
     keys_of: KeysOf[str] = equal_keys
+    field_names: tuple[str, ...] = ()
 
     @cached_property
     def known(self) -> list[str]:
@@ -39,4 +41,4 @@ class RecordSets:
     @cached_property
     def row_format(self) -> RowFormat | None:
         """The format of `known` records that are rows of fields; None for others. It is found once: with dates it takes a second."""
-        return row_format(self.known)
+        return row_format(self.known, self.field_names)

@@ -62,10 +62,14 @@ class FieldLayout(Protocol):
 
 @dataclass(frozen=True)
 class Delimited:
-    """So many fields, divided by a delimiter."""
+    """So many fields, divided by a delimiter.
+
+    names: Those of the fields; () if they have none.
+    """
 
     delimiter: str
     width: int
+    names: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -76,7 +80,7 @@ class Delimited:
         return fields if len(fields) == self.width else None
 
     def name(self, column: int) -> str:
-        return f"field {column + 1}"
+        return f"the field {self.names[column]!r}" if self.names and self.names[column] else f"field {column + 1}"
 
 
 @dataclass(frozen=True)
@@ -261,8 +265,8 @@ def _flat(value: dict[str, object], prefix: str) -> Iterator[tuple[str, str]]:
             yield prefix + key, json.dumps(inner, ensure_ascii=False)
 
 
-def row_format(records: Sequence[str]) -> RowFormat | None:
-    """The format of records that are rows of at least two fields; None for others."""
+def row_format(records: Sequence[str], names: tuple[str, ...] = ()) -> RowFormat | None:
+    """The format of records that are rows of at least two fields; None for others. names: those of the fields, if they have some."""
     records = [record for record in records[:MAX_READ] if record]
     if len(records) < MIN_ROWS:
         return None
@@ -280,7 +284,7 @@ def row_format(records: Sequence[str]) -> RowFormat | None:
             columns = tuple(_column(fields) for fields in by_column)
             # Blanks divide rows that have numbers, such as log lines: not names of two words
             if delimiter != " " or any(column.numbers is not None for column in columns):
-                return RowFormat(Delimited(delimiter, width), columns)
+                return RowFormat(Delimited(delimiter, width, names if len(names) == width else ()), columns)
     return None
 
 

@@ -89,6 +89,7 @@ class TextStatistics:
         records: Whether each text is a short record rather than a piece of a long one.
         seed: Seed of the intervals.
         keys_of: Returns a number for each of some texts, which near-duplicates share.
+        field_names: Names of the fields of rows; () if they have none.
     """
 
     samples: list[str]
@@ -99,6 +100,7 @@ class TextStatistics:
     records: bool
     seed: int
     keys_of: KeysOf[str] = equal_keys
+    field_names: tuple[str, ...] = ()
 
     def measures(self) -> dict[str, Measure]:
         """What is measured, by its name: one quantity each."""
@@ -159,7 +161,8 @@ class TextStatistics:
 
     @cached_property
     def _record_sets(self) -> RecordSets:
-        return RecordSets(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
+        parts = self.samples, self.test, self.train, self.training()
+        return RecordSets(*parts, self.seed, self.keys_of, self.field_names)
 
     def _fourgrams(self) -> Iterator[Score]:
         ids, num_symbols = _ngram_ids([self.samples, self.test, self.train], 4)

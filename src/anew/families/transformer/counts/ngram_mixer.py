@@ -22,6 +22,12 @@ from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import KneserNey
 from anew.families.transformer.counts.added_counts import CombinedCounts, CountBuffers, CountContexts
+from anew.families.transformer.counts.aligned_records import (
+    RECORD_DTYPES,
+    arrays_of_records,
+    check_records,
+    restore_records,
+)
 from anew.families.transformer.counts.class_counts import ClassCounts, known_classes
 from anew.families.transformer.counts.field_counts import FieldCounts
 from anew.families.transformer.counts.fixed_share import FixedShare, log_of, shared_log_probs, uniform_distribution
@@ -38,7 +44,6 @@ GATE = "gate"
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
-RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
 
 
 class NgramMixer(CountBuffers, TokenMixer):
@@ -66,7 +71,12 @@ class NgramMixer(CountBuffers, TokenMixer):
         spellings: Sequence[bytes] = (),
     ) -> None:
         super().__init__(vocab_size, order)
-        self.dtypes = {**self.dtypes, **RECORD_DTYPES, GATE: torch.float64, GATE_ALONE: torch.float64}
+        self.dtypes = {
+            **self.dtypes,
+            **RECORD_DTYPES,
+            GATE: torch.float64,
+            GATE_ALONE: torch.float64,
+        }
         self.aligned = aligned
         self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
         self.by_field = FieldCounts(vocab_size, order, spellings)
@@ -102,7 +112,8 @@ class NgramMixer(CountBuffers, TokenMixer):
 
     def new_state(self, n: int, labels: Ints | None = None) -> MixerState:
         """The state of n rows of which nothing has been read. labels: (n,) their classes; None where no class is known."""
-        return MixerState(n, self.num_models, self.records.experts(n) if self.aligned else None, labels)
+        experts = self.records.experts(n, classes=labels) if self.aligned else None
+        return MixerState(n, self.num_models, experts, labels)
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
@@ -119,8 +130,9 @@ class NgramMixer(CountBuffers, TokenMixer):
         counts = KneserNey.fit(sequences, self.vocab_size, self.order, first_is_given=first_is_given)
         arrays = {**counts.arrays(), GATE: self._first_gate}
         if self.aligned:
-            index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
-            arrays |= zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True)
+            index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens, classes)
+            self.drop_buffers(*RECORD_DTYPES)
+            arrays |= arrays_of_records(index)
         self.set_buffers(arrays)
         self.ends.count(sequences)
         if classes:
@@ -139,9 +151,8 @@ class NgramMixer(CountBuffers, TokenMixer):
         self.ends.check()
         self.by_class.check()
         self.by_field.check()
-        ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
-        if ids is not None and lengths is not None:
-            _check_records(ids, lengths, self.vocab_size)
+        if self.aligned:
+            check_records(self.arrays(), self.vocab_size, self.by_class.num_classes)
 
     def clear_cache(self) -> None:
         super().clear_cache()
@@ -163,8 +174,7 @@ class NgramMixer(CountBuffers, TokenMixer):
     def records(self) -> AlignmentIndex:
         """The records of the train part, if `aligned`."""
         if self._records is None:
-            ids, lengths, substitution = (self.get_buffer(name).cpu().numpy() for name in RECORD_DTYPES)
-            self._records = AlignmentIndex(ids, lengths, self.vocab_size, substitution)
+            self._records = restore_records(self.arrays(), self.vocab_size)
         return self._records
 
     def _drop_records(self) -> None:
@@ -360,12 +370,6 @@ class NgramMixer(CountBuffers, TokenMixer):
         self.ends.fit(mixed, fitted_inputs.places, fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
         return gate, float(nats.mean(dtype=np.float64))
-
-
-def _check_records(ids: Tensor, lengths: Tensor, vocab_size: int) -> None:
-    inside = bool(((ids >= 0) & (ids < vocab_size)).all()) and bool((lengths > 0).all())
-    if not inside or int(lengths.sum()) != len(ids):
-        raise ValueError("the aligned records are inconsistent")
 
 
 def read_prompt(

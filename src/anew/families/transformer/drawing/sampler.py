@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anew.core.arrays import Bools, Floats, Ints
+from anew.core.arrays import Floats, Ints
 from anew.core.machine.threads import one_thread
 from anew.core.random import sample_generator
 from anew.core.specs import SampleRequest
@@ -95,9 +95,8 @@ class TokenSampler:
                 raise ValueError("the model has classes, so each sample needs one; give `labels`")
             self.label_ids = family.label_ids(request.labels, request.n).cpu().numpy()
         rare = family.spec.rare_ids
-        self.allowed = allowed_tokens(rare, family.spec.vocab, self.prompt)
+        self.allowed = allowed_tokens(rare, family.spec.vocab, request.n)
         self.characters = whole_characters(family.spec.spellings, rare)
-        self._has_rare = has_any(self.prompt, rare)  # (n,)
         self._byte_states: Ints = np.zeros(request.n, dtype=np.int64)  # see `WholeCharacters`
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -196,7 +195,7 @@ class TokenSampler:
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
-        self._has_rare, self._byte_states = self._has_rare[rows], self._byte_states[rows]
+        self._byte_states = self._byte_states[rows]
 
     def _limit_bytes(self, ids: Ints, is_first: bool, num_after: Ints) -> None:
         """Allow only tokens that go on with whole characters. ids: (n, t) so far; num_after: (n,) tokens that can follow the next."""
@@ -208,7 +207,7 @@ class TokenSampler:
             self._byte_states = self.characters.after(self._byte_states, ids[:, -1])
         # Whichever token completes the prompt's text is a new one
         most = (self.sampling.max_tokens or DEFAULT_NEW_TOKENS) - 1
-        self.allowed = self.characters.allowed(self._byte_states, np.clip(num_after, 0, most), self._has_rare)
+        self.allowed = self.characters.allowed(self._byte_states, np.clip(num_after, 0, most))
 
     def _prompt_ids(self) -> Ints:
         """(n, L) ids that are given."""
@@ -349,17 +348,10 @@ class TokenSampler:
         return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
 
 
-def allowed_tokens(rare: range, vocab_size: int, prompt: Ints) -> Floats | None:
-    """(n, V) 0 for ids that never occur in the train part, except in samples whose own prompt has such ids; 1 for all others. None if
-    all are allowed."""
+def allowed_tokens(rare: range, vocab_size: int, n: int) -> Floats | None:
+    """(n, V) 0 for ids that never occur in the train part, also where a prompt has them: a model that has never seen them can
+    only guess how they continue, and parts of characters would not decode. 1 for all others. None if all are allowed."""
     if not rare:
         return None
-    is_rare = np.isin(np.arange(vocab_size), rare)  # (V,)
-    allowed: Floats = (~(is_rare & ~has_any(prompt, rare)[:, None])).astype(np.float32)
-    return allowed
-
-
-def has_any(prompt: Ints, tokens: range) -> Bools:
-    """(n,) whether a prompt (n, L) has any of these tokens."""
-    is_there: Bools = np.any((prompt >= tokens.start) & (prompt < tokens.stop), axis=1)
-    return is_there
+    allowed: Floats = (~np.isin(np.arange(vocab_size), rare)).astype(np.float32)  # (V,)
+    return np.tile(allowed, (n, 1))

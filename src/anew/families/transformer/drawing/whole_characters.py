@@ -40,7 +40,7 @@ class WholeCharacters:
 
     Args:
         spellings: The bytes of each of the V tokens.
-        rare: (V,) whether a token is drawn only after a prompt with such tokens.
+        rare: (V,) whether a token never occurs in the train part, so that it is never drawn.
 
     Attributes:
         next_state: (S, V) the state after a token, INVALID where it may not come.
@@ -52,19 +52,18 @@ class WholeCharacters:
         self.tokens_to_end = _tokens_to_end(self.next_state[:, ~rare])
         to_end = np.append(self.tokens_to_end, MAX_BYTES_TO_COME + 1)[self.next_state]  # (S, V)
         may_come = to_end <= np.arange(MAX_BYTES_TO_COME + 1)[:, None, None]  # (4, S, V)
-        # By whether rare tokens may come, and by how many tokens can come after this one; (2, 4, S, V)
-        self._allowed: Floats = np.stack((may_come & ~rare, may_come)).astype(np.float32)
+        # By how many tokens can come after this one; (4, S, V)
+        self._allowed: Floats = (may_come & ~rare).astype(np.float32)
 
-    def allowed(self, states: Ints, num_after: Ints, with_rare: Bools) -> Floats:
+    def allowed(self, states: Ints, num_after: Ints) -> Floats:
         """(n, V) 1 for tokens that may come, else 0; read only.
 
         Args:
             states: (n,).
             num_after: (n,) how many tokens can come after this one.
-            with_rare: (n,) whether rare tokens may come.
         """
         num_after = np.minimum(num_after, MAX_BYTES_TO_COME)
-        keys = np.stack((with_rare.astype(np.int64), num_after, states))  # (3, n)
+        keys = np.stack((num_after, states))  # (2, n)
         if (keys == keys[:, :1]).all():  # no copy for each row
             return np.broadcast_to(self._allowed[tuple(keys[:, 0])], (len(states), self._allowed.shape[-1]))
         rows: Floats = self._allowed[tuple(keys)]
@@ -77,11 +76,11 @@ class WholeCharacters:
         return np.where(states == INVALID, BETWEEN, states)
 
     def after_prompt(self, ids: Ints) -> Ints:
-        """(n,) states after ids (n, L)."""
+        """(n,) states after ids (n, L); as if a text began where only rare tokens could end the character."""
         states = np.full(len(ids), BETWEEN, dtype=np.int64)
         for tokens in ids[:, -MAX_BYTES_TO_COME:].T:
             states = self.after(states, tokens)
-        return states
+        return np.where(self.tokens_to_end[states] > MAX_BYTES_TO_COME, BETWEEN, states)
 
     def portable(self) -> dict[str, object]:
         """The table for samplers without Anew: `columns`, lists of S states, of which each token has the one of its `kinds`;
@@ -97,8 +96,7 @@ class WholeCharacters:
 
 @functools.lru_cache(maxsize=8)
 def whole_characters(spellings: tuple[bytes, ...], rare: range) -> WholeCharacters | None:
-    """The table of a vocabulary whose ids `rare` are drawn only after a prompt with such ids; None where every token is whole
-    characters, or nothing is spelt."""
+    """The table of a vocabulary whose ids `rare` are never drawn; None where every token is whole characters, or nothing is spelt."""
     if not spellings or not _next_states(spellings)[BETWEEN].any():
         return None
     return WholeCharacters(spellings, np.isin(np.arange(len(spellings)), rare))
