@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.core import sequences
-from anew.core.sequences import Joined, Rearranged, places_of, taken
+from anew.core.sequences import Joined, Rearranged, by_place, places_of, taken
 from anew.core.stores.text_column import TextColumn
 
 
@@ -24,3 +24,13 @@ def test_items_and_order_are_those_of_lists(monkeypatch: pytest.MonkeyPatch) -> 
     assert taken(joined, numbers) == taken(expected, numbers) == [expected[i] for i in numbers]
     assert taken(joined, numbers[:0]) == [] == list(Joined([], []))
     assert places_of(joined).tolist() == [*order.tolist(), *range(10, 23)]
+
+
+def test_items_that_lie_together_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequences, "AT_ONCE", 4)
+    items = [f"text {i}" for i in range(12)]
+    order = np.random.default_rng(0).permutation(12)
+    pairs = list(by_place(Rearranged(TextColumn.of(items), order)))
+    assert [item for _, item in pairs] == items
+    assert [number for number, _ in pairs] == np.argsort(order).tolist()
+    assert list(by_place(items)) == list(enumerate(items))

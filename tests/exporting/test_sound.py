@@ -39,6 +39,16 @@ const made = (item) => Engine.prototype.items.call({ item }, { x: Tensor.from("f
 console.log(JSON.stringify(items.map((item) => made(item).map(({ wave }) => Array.from(wave)))));
 """
 
+FILLED_IN_NODE = """
+import { readFileSync } from "node:fs";
+const [engine, tensor] = process.argv.slice(1);
+const [{ Engine }, { Tensor }] = [await import(engine), await import(tensor)];
+const { shape, values, item, fill } = JSON.parse(readFileSync(0, "utf8"));
+const x = Tensor.from("f32", shape, values);
+const made = [null, fill].map((given) => Engine.prototype.items.call({ item }, { x, isLast: true }, given)[0]);
+console.log(JSON.stringify(made.map(({ curve, wave }) => ({ curve: Array.from(curve), wave: Array.from(wave) }))));
+"""
+
 
 @pytest.fixture(scope="module")
 def modality(tmp_path_factory: pytest.TempPathFactory) -> Audio:
@@ -134,6 +144,28 @@ def test_pages_make_the_signals_of_the_run(signal_modality: Audio) -> None:
         np.testing.assert_allclose(row, wave, atol=1e-5)
         expected = sound.resampled(sound.cut_tail(row, item["rate"]), item["rate"], item["written_rate"])
         np.testing.assert_allclose(np.reshape(values, expected.shape), expected, atol=1e-4)
+
+
+@needs_node
+def test_pages_keep_what_was_given_of_a_signal(signal_modality: Audio) -> None:
+    """It is put in after the filter, and shown as it was given."""
+    grids = _signal_grids(signal_modality)[1:2]
+    values = grids.flatten().tolist()
+    mask = [int(place % grids.shape[3] < 100) for place in range(len(values))]
+    item = {"kind": "sound", **signal_modality.sound_scale(), "levels": None, "peak": 0.95}
+    item |= {"written_rate": item["rate"], "trim": False, "lag": None}
+    request = {"shape": list(grids.shape), "values": values, "item": item, "fill": {"mask": mask, "values": values}}
+    files = [(WEB / name).as_uri() for name in ("engine.js", "tensor.js")]
+    command = [str(NODE), "--input-type=module", "-e", FILLED_IN_NODE, *files]
+    answer = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=120)
+    drawn, filled = (np.array(made["curve"]).reshape(grids.shape[1:]) for made in json.loads(answer.stdout))
+    known = grids[0].double().numpy()
+    assert np.abs(drawn - known)[..., :100].max() > 1e-3
+    np.testing.assert_array_equal(filled[..., :100], known[..., :100])
+    np.testing.assert_allclose(filled[..., 100:], drawn[..., 100:], atol=1e-12)
+    wave = np.array(json.loads(answer.stdout)[1]["wave"])
+    channels = filled[:, 0].T if len(filled) == 2 else filled[0, 0]
+    np.testing.assert_allclose(wave.reshape(channels.shape), channels * (0.95 / np.abs(channels).max()), atol=1e-5)
 
 
 def _grids(modality: Audio, count: int, end: int | None = None, noise: float = 0.2) -> torch.Tensor:

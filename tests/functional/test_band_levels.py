@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 import torch
 
 from anew.functional.band_levels import fit_band_levels, levels_of, match_band_levels
@@ -38,6 +41,33 @@ def test_what_chance_explains_is_left() -> None:
     if band_levels is not None:
         _, _, shifts, factors = (torch.tensor(row) for row in band_levels)
         assert shifts.abs().max() < 1.0 and (factors - 1.0).abs().max() < 0.2
+
+
+def test_halves_of_the_same_signals_are_left_as_they_are() -> None:
+    """Some of many bands always are beyond two errors, so all of them are looked at together."""
+    signals = _signals(200, 4, -30.0, 4.0)
+    rng = torch.Generator().manual_seed(0)
+    orders = [torch.randperm(200, generator=rng) for _ in range(8)]
+    assert [fit_band_levels(signals[order[:100]], signals[order[100:]]) for order in orders] == [None] * 8
+
+
+def test_the_mean_of_a_signal_stays() -> None:
+    samples, clips = _signals(96, 5, -20.0, 1.0) + 3.0, _signals(256, 6, -40.0, 4.0) - 1.0
+    band_levels = fit_band_levels(samples, clips)
+    assert band_levels is not None
+    matched = match_band_levels(samples, band_levels)
+    torch.testing.assert_close(matched.mean(2), samples.mean(2), atol=1e-4, rtol=0.0)
+    assert (matched - samples).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("length", [3, 4, 8, 13, 200, 256, 8192])
+def test_bands_are_at_least_so_wide_that_gains_stay_smooth(length: int) -> None:
+    noise = torch.randn(40, 1, length, generator=torch.Generator().manual_seed(0))
+    band_levels = fit_band_levels(noise[:20], noise[20:].cumsum(2) + 5.0)
+    assert band_levels is not None
+    widths = [high - low for low, high in itertools.pairwise(band_levels[0])]
+    assert widths[0] == 1 and sum(widths) == length + 1 and len(widths) <= 33
+    assert min(widths[1:]) >= min(4, length)
 
 
 def test_silence_and_a_few_values_stay_finite() -> None:

@@ -14,12 +14,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 from starlette.testclient import TestClient
 
 import anew
 from anew.studio_app import play_routes
-from samples import TINY, clips, programs
+from samples import TINY, clips, programs, signals
 from studio_runs import client_of
 
 SHAPES, NAMES = "runs/shapes", "runs/names"
@@ -275,3 +276,22 @@ def test_texts_that_stop_too_soon_are_said(client: TestClient) -> None:
     assert not any(
         "cut off" in note for note in made(client, run=NAMES, n=1, seed=1, settings={"max_tokens": "1000"})["notes"]
     )
+
+
+@pytest.mark.slow
+def test_what_is_kept_of_a_slow_signal_is_what_was_shown(tmp_path: Path) -> None:
+    """Samples are filtered after they are drawn, and what is kept of one must not be what it was before."""
+    with mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
+        anew.train(signals(tmp_path / "signals", 40), tmp_path / "run", steps=2, settings={"width": 8, "batch_size": 4})
+    with client_of(tmp_path) as client:
+        name = made(client, run="run", n=1, seed=1)["samples"]
+        filled = made(client, run="run", n=1, seed=2, samples=name, stretch=[0.5, 1.0])["samples"]
+        shown, kept = (
+            soundfile.read(
+                io.BytesIO(client.get("/api/play/file", params={"run": "run", "samples": of, "index": "0"}).content)
+            )[0]
+            for of in (name, filled)
+        )
+    half = slice(0, len(shown) // 2 - 100)  # written at another rate, so the join is smooth
+    factor = np.abs(kept[half]).max() / np.abs(shown[half]).max()
+    np.testing.assert_allclose(kept[half], shown[half] * factor, atol=0.02 * np.abs(kept[half]).max())

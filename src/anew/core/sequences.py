@@ -102,3 +102,11 @@ def in_chunks(items: Sequence[T]) -> Iterator[T]:
     """All items, made AT_ONCE at a time."""
     for first in range(0, len(items), AT_ONCE):
         yield from items[first : first + AT_ONCE]
+
+
+def by_place(items: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """All items with their numbers, in the order in which they lie: in another one, all that is stored would be read for each chunk."""
+    order = np.argsort(places_of(items), kind="stable")
+    for first in range(0, len(order), AT_ONCE):
+        numbers = order[first : first + AT_ONCE]
+        yield from zip(numbers.tolist(), taken(items, numbers), strict=True)

@@ -57,7 +57,9 @@ class Announcements:
         self.reporter: Reporter = SilentReporter()
         self._in_limited_time = in_limited_time
         self._named: set[str] = set()
-        self._begun = 0.0  # when the search began whose time is not known yet; 0: it is
+        self._begun = 0.0  # when the search began
+        self._first: tuple[float, int] | None = None  # when its first items were found, and how many
+        self._is_announced = False
         self._largest: dict[str, int] = {}  # items of the largest search that was shown
         self._is_shown = False
 
@@ -68,8 +70,8 @@ class Announcements:
     def searching(self, task: str, count: int, total: int) -> None:
         """Show that `count` of `total` items are found in a search of the copying test; 0: it begins, and is named once.
 
-        Once the first ones are found, it is said how long a long search takes. One that is not long, nor much larger than an earlier
-        one of this task, is not shown: an audit searches the same items several times.
+        Of the first long search it is said how long it takes, as soon as its pace is known. One that is not long, nor much larger than
+        an earlier one of this task, is not shown: an audit searches the same items several times.
         """
         if self._in_limited_time:
             return
@@ -78,7 +80,7 @@ class Announcements:
             if self._is_shown:
                 self.reporter.progress(task, count, total)
             return
-        self._begun = time.monotonic()
+        self._begun, self._first = time.monotonic(), None
         self._is_shown = total >= MIN_SEARCH_GROWTH * self._largest.get(task, 0)
         if self._is_shown:
             self._largest[task] = total
@@ -87,13 +89,18 @@ class Announcements:
             self.measuring(task)
 
     def _announce(self, task: str, count: int, total: int) -> None:
-        """Say how long a search takes, the first time that some of its items are found."""
-        if not self._begun:
+        """Say how long a search takes, by the pace after its first items: before these, loops may have been compiled."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, count
+        begin, num_first = self._first
+        seconds_left = (now - begin) * (total - count) / max(count - num_first, 1)
+        seconds = now - self._begun + seconds_left
+        if seconds < LONG_SEARCH:
             return
-        seconds = (time.monotonic() - self._begun) * total / count
-        self._begun = 0.0
-        if seconds >= LONG_SEARCH:
-            self._is_shown = True
+        self._is_shown = True
+        if seconds_left and not self._is_announced:
+            self._is_announced = True
             about = duration(60.0 * round(seconds / 60.0))
             self.reporter.message(f"  {task} of {total:,} takes about {about}; a smaller `n`, or a budget, takes less")
 

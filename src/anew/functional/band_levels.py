@@ -4,7 +4,7 @@ What a denoiser leaves is about as strong at all frequencies, and about the same
 how faint they are, samples are told from them by that alone. So each band of a sample is made as much louder or softer as gives samples
 the mean and the deviation of the level that clips have in it. Samples keep their order: one with more than usual stays so.
 
-Signals are mirrored at their ends, so a filter sees no jump there. It turns no phase.
+Signals are mirrored at their ends, so a filter sees no jump there. It turns no phase. Their mean, frequency 0, stays as it is.
 
 Legend for shapes: B signals, C channels, N values, F = N + 1 frequencies of mirrored signals, from 0 to half the rate, K bands.
 """
@@ -18,13 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Bands of the spectrum, the wider the higher. Chosen: gains stay smooth, so a filter reaches a few periods far.
+# Bands of the spectrum, the wider the higher: at most so many, of at least so many frequencies, so that gains stay smooth and a filter
+# reaches a few periods far. Both chosen
 BANDS = 32
-NARROWEST = 4  # frequencies of the lowest band; chosen
+NARROWEST = 4
 MAX_GAIN_DB = 20.0  # of a band of a sample, up or down: what is further off, no filter mends; chosen
 # Errors of a mean or deviation that are taken for chance. Where clips that were matched to themselves kept less, they were told from
 # themselves, as all bands of some signals vary together (docs/log.md, 2026-11-30).
 CHANCE_ERRORS = 2.0
+# Where all bands together differ less than this share of random divisions of samples and clips do, nothing is changed. Chosen
+CHANCE_SHARE = 0.01
+DIVISIONS = 299  # random ones; chosen: a tenth of a second, and two of them may differ more
 MIN_SIGNALS = 8  # with fewer, deviations are those of single signals; chosen
 TINY_DB = 0.3  # added to deviations: those of the level of steady tones are all but 0
 FAINTEST = 1e-12  # of the power of a signal; keeps logarithms finite
@@ -39,21 +43,20 @@ BandLevels: TypeAlias = tuple[Edges, Rows, Rows, Rows]
 
 
 def fit_band_levels(samples: Tensor, clips: Tensor) -> BandLevels | None:
-    """What gives samples (B, C, N) the levels of clips (B', C, N), as far as they differ by more than chance; None if they do not, or
-    are fewer than MIN_SIGNALS."""
+    """What gives samples (B, C, N) the levels of clips (B', C, N), as far as they differ by more than chance; None if they do not, all
+    bands taken together, or are fewer than MIN_SIGNALS."""
     samples, clips = (x[x.flatten(1).any(1)] for x in (samples, clips))  # silence has no levels
     if min(len(samples), len(clips)) < MIN_SIGNALS:
         return None
     level, clip_level = levels_of(samples), levels_of(clips)  # (B, C, K), (B', C, K)
-    mean, deviation = level.mean(0), level.std(0, correction=0) + TINY_DB  # each (C, K)
-    clip_deviation = clip_level.std(0, correction=0) + TINY_DB
-    error = (deviation.square() / len(level) + clip_deviation.square() / len(clip_level)).sqrt()
-    shift = _beyond_chance(clip_level.mean(0) - mean, error)
-    # Of the logarithm of a deviation, under normal levels
-    ratio_error = torch.tensor(0.5 / len(level) + 0.5 / len(clip_level)).sqrt()
-    factor = _beyond_chance((clip_deviation / deviation).log(), ratio_error).exp()
+    if not _differ(level[..., 1:], clip_level[..., 1:]):
+        return None
+    shift, shift_error, log_factor, factor_error = _differences(level, clip_level)
+    shift = _beyond_chance(shift, shift_error)  # (C, K)
+    factor = _beyond_chance(log_factor, factor_error).exp()  # (C, K)
+    shift[:, 0], factor[:, 0] = 0.0, 1.0  # the mean of a signal
     is_same = not shift.any() and bool((factor == 1.0).all())
-    return None if is_same else (_band_edges(samples.shape[2]), _rows(mean), _rows(shift), _rows(factor))
+    return None if is_same else (_band_edges(samples.shape[2]), _rows(level.mean(0)), _rows(shift), _rows(factor))
 
 
 def match_band_levels(x: Tensor, band_levels: BandLevels) -> Tensor:
@@ -68,9 +71,13 @@ def match_band_levels(x: Tensor, band_levels: BandLevels) -> Tensor:
 
 
 def _band_edges(length: int) -> Edges:
-    """The edges of the bands of signals of so many values."""
-    edges = np.geomspace(min(NARROWEST, length + 1), length + 1, BANDS + 1).round().astype(int)
-    return (0, *np.unique(edges)[1:].tolist())
+    """The edges of the bands of signals of so many values. The first band is frequency 0 alone."""
+    edges = [0, 1]
+    for edge in np.geomspace(1, length + 1, BANDS + 1).round().astype(int).tolist():
+        if edge - edges[-1] >= NARROWEST:
+            edges.append(edge)
+    # The highest band takes what is left
+    return (*(edges[:-1] if len(edges) > 2 else edges), length + 1)
 
 
 def levels_of(x: Tensor) -> Tensor:
@@ -97,6 +104,30 @@ def _at_frequencies(gain: Tensor, edges: Edges) -> Tensor:
     middles = [(low + high - 1) / 2.0 for low, high in itertools.pairwise(edges)]
     rows = [np.interp(np.arange(edges[-1]), middles, row) for row in gain.flatten(0, 1).numpy()]
     return torch.from_numpy(np.stack(rows)).reshape(*gain.shape[:2], -1)
+
+
+def _differences(level: Tensor, clip_level: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How far the mean level (C, K) of clips (B', C, K) is above that of samples (B, C, K) and its error, and the same of the logarithm
+    of the deviation."""
+    deviation, clip_deviation = (x.std(0, correction=0) + TINY_DB for x in (level, clip_level))  # each (C, K)
+    error = (deviation.square() / len(level) + clip_deviation.square() / len(clip_level)).sqrt()
+    # Under normal levels
+    log_error = torch.tensor(0.5 / len(level) + 0.5 / len(clip_level)).sqrt()
+    return clip_level.mean(0) - level.mean(0), error, (clip_deviation / deviation).log(), log_error
+
+
+def _differ(level: Tensor, clip_level: Tensor) -> bool:
+    """Whether levels (B, C, K) differ from those (B', C, K) of clips by more than chance, in means or deviations: a permutation test of
+    the sum of squared differences, as bands vary together."""
+
+    def distance(x: Tensor) -> float:
+        shift, shift_error, log_factor, factor_error = _differences(x[: len(level)], x[len(level) :])
+        return float((shift / shift_error).square().sum() + (log_factor / factor_error).square().sum())
+
+    rng, both = np.random.default_rng(0), torch.cat([level, clip_level])  # (B + B', C, K)
+    own = distance(both)
+    others = [distance(both[torch.from_numpy(rng.permutation(len(both)))]) for _ in range(DIVISIONS)]
+    return (1 + sum(other >= own for other in others)) / (1 + DIVISIONS) <= CHANCE_SHARE
 
 
 def _beyond_chance(difference: Tensor, error: Tensor) -> Tensor:

@@ -152,7 +152,7 @@ def spread(path: Path, max_bytes: int = MAX_SHOWN_BYTES) -> Iterator[Event]:
     for line in _spread_lines(path, size, max_bytes):
         event = parse(line)
         if event is not None and event["event"] == "non_finite":
-            del back_to[0]
+            back_to = back_to[1:]  # a log that was replaced meanwhile may have others
         elif event is not None and event.get("step", 0) <= min(back_to, default=math.inf):
             yield event
 

@@ -24,7 +24,9 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.core.settings import MAX_INT
 from anew.core.specs import Condition
+from anew.data.modalities.audio import Audio
 from anew.errors import ConfigError
+from anew.sampling.latents import values_of
 from anew.sampling.model import Model
 from anew.sampling.origins import origins_in
 from anew.sampling.samples import Samples
@@ -162,6 +164,10 @@ def _condition(loaded: LoadedModel, body: SampleBody, model: Model) -> tuple[Num
     if body.stretch is not None:
         values = loaded.values(body.samples or "")
         assert values is not None, "samples that were drawn for the page have their values"
+        modality = model.item_modality
+        if isinstance(modality, Audio) and modality.clip_shape is not None and modality.clip_shape.is_signal:
+            # What was shown is kept, not what was drawn before the filter
+            return _outside_stretch(body.stretch, values_of(modality, item)[0], model)
         return _outside_stretch(body.stretch, values[body.index].float(), model)
     if fill_in_mode(model) != "paint":
         raise bad_request(

@@ -279,6 +279,23 @@ def test_damaged_cache_file_and_full_disk_only_cost_time(tmp_path: Path, monkeyp
     assert disk.load("b") is None and not list((tmp_path / "x").glob("*.part"))
 
 
+def test_a_shard_that_is_read_once_is_not_encoded_twice_at_once(tmp_path: Path) -> None:
+    made: list[int] = []
+    has_begun = threading.Event()
+
+    def make(number: int) -> EncodedShard:
+        made.append(number)
+        has_begun.set()
+        time.sleep(0.2)
+        return shard(number)
+
+    shards = ShardCache(["a"], make, DiskCache(tmp_path, "x"))
+    shards.prefetch([0])
+    assert has_begun.wait(10.0)
+    assert shards.get_once(0) is shards.get(0) and made == [0]
+    shards.close()
+
+
 def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> None:
     def make(number: int) -> EncodedShard:
         raise DataError("gone")

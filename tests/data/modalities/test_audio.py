@@ -17,7 +17,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from anew.core.specs import Grid
+from anew.core.specs import Condition, Grid
 from anew.data.dataset import Dataset
 from anew.data.formats.sound import audio, audio_clips, audio_grid
 from anew.data.loading import streaming
@@ -690,3 +690,30 @@ def test_levels_of_bands_are_kept_and_checked(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=r"edges of bands|each band of each channel"):
             restored.restore(state | {"band_levels": broken}, tmp_path)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_a_mask_keeps_of_a_signal_comes_back_as_it_was_given(tmp_path: Path, channels: int) -> None:
+    """Samples are filtered, and as loud as their levels say; what is given is neither."""
+    items = [Item(file.name, file.read_bytes()) for file in sorted(signals(tmp_path, 24, channels=channels).iterdir())]
+    modality = Audio(AudioConfig())
+    modality.inspect(items, SIZE)
+    modality.fit(items, SIZE, ())
+    grids = modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x
+    noisy = grids + 0.05 * torch.randn(grids.shape, generator=torch.Generator().manual_seed(0))
+    modality.calibrate(noisy, grids)
+    mask = torch.zeros(1, 1, grids.shape[3])
+    mask[..., :100] = 1.0
+    given = modality.decode_real(grids[:1])[0]
+    samples = noisy[:3].clone()
+    samples[..., :100] = grids[0, ..., :100]
+    decoded = modality.decode(samples)
+    assert max(np.abs(wave - given)[:100].max() for wave in decoded) > 1e-3
+    for wave, sample in zip(modality.keep_known(decoded, Condition(grids[0], mask)), decoded, strict=True):
+        np.testing.assert_array_equal(wave[:100], given[:100])
+        assert np.corrcoef(wave[100:].ravel(), sample[100:].ravel())[0, 1] > 0.9999  # one factor
+        assert wave.shape == sample.shape and np.abs(wave).max() <= 1.0
+    sound = Audio(AudioConfig())
+    items = [Item(file.name, file.read_bytes()) for file in sorted(tones(tmp_path / "tones", 8).iterdir())]
+    sound.inspect(items, SIZE)
+    assert sound.keep_known(decoded, Condition(grids[0], mask)) is decoded

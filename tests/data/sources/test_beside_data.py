@@ -32,6 +32,7 @@ def test_descriptions_beside_a_document_are_not_learned(tmp_path: Path) -> None:
         (["README.md", "empty.txt"], ["README.md", "empty.txt"]),
         (["readme_of_2020.txt", "x.txt"], ["x.txt"]),
         (["COPYING", "NOTICE.txt", "Sources.md", "LICENSE-MIT", "x.txt"], ["x.txt"]),
+        (["COPYING-MIT", "COPYING3.LIB.txt", "NOTICE-binary", "SOURCES_en.txt", "x.txt"], ["x.txt"]),
         (["Copying Beethoven.txt", "Sources of Chinese Tradition.txt"],) * 2,
         (["sourcery.txt", "license.png", "x.txt"], ["sourcery.txt", "license.png", "x.txt"]),
     ],

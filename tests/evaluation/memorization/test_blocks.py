@@ -40,6 +40,39 @@ def test_the_nearest_of_blocks_are_the_nearest_of_all(small_blocks: None) -> Non
     )
 
 
+def test_blocks_bound_distances_as_a_search_of_all_does(small_blocks: None) -> None:
+    """Without a bound, all stand-ins were searched a second time. Groups are left out in every block."""
+    rng = np.random.default_rng(3)
+    images = list(rng.integers(0, 256, (100, 5, 5), np.uint8))
+    groups, pool = rng.integers(0, 30, 100), np.flatnonzero(rng.random(100) < 0.7)
+    queries, without = rng.integers(0, 100, 60), rng.integers(0, 100, 60)
+    for number, whole in enumerate(IMAGES.distances(images, groups)):
+        within = BlockwiseDistance(IMAGES, number, images, groups, np.arange(3)).within(queries, pool, without)
+        for query, left_out, bound in zip(queries, without, within, strict=True):
+            others = pool[~np.isin(groups[pool], groups[[query, left_out]])]
+            least = whole.with_groups(np.arange(100)).nearest(np.array([query]), others)[1][0]
+            assert least - 1e-6 <= bound < np.inf
+        assert np.median(within / whole.within(queries, pool, without)) <= 1.0 + 1e-6
+
+
+def test_blocks_have_the_distances_of_all_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of 800 images have transparency, which is what "pixels on white" is for."""
+    rng = np.random.default_rng(4)
+    images = list(rng.integers(0, 256, (800, 4, 4, 4), np.uint8))
+    for number, image in enumerate(images):
+        image[..., 3] = 100 if number in (405, 611) else 255
+    whole = IMAGES.distances(images, np.arange(800))
+    monkeypatch.setattr(blocks, "WORKING_BYTES", 1)
+    monkeypatch.setattr(blocks, "MIN_BLOCK", 300)
+    parts = distances_of(IMAGES, images, np.arange(800))
+    assert [part.name for part in parts] == [all_of.name for all_of in whole]
+    assert parts[-1].name == "pixels on white" and isinstance(parts[-1], BlockwiseDistance)
+    queries, pool = np.arange(400, 410), np.flatnonzero(np.arange(800) % 400 != 11)
+    item, away = parts[-1].nearest(queries, pool)
+    expected_item, expected_away = whole[-1].nearest(queries, pool)
+    assert np.array_equal(item, expected_item) and away == pytest.approx(expected_away, abs=1e-6)
+
+
 def test_sounds_that_count_as_the_same_are_told(small_blocks: None) -> None:
     rng = np.random.default_rng(1)
     sounds = [(rng.normal(size=2000) * rng.random(2000) ** 3).astype(np.float32) for _ in range(40)]

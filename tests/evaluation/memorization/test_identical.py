@@ -9,6 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from anew.core.sequences import Rearranged, by_place
+from anew.data.loading.cache import EncodedShard
+from anew.data.loading.stored_shards import StoredGrids, StoredShards
 from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.identical import ItemKeys, RepeatedItem, RepeatedItems, count_repeats
@@ -237,3 +240,25 @@ def test_a_comparison_with_items_that_were_seen_is_doubted() -> None:
     assert "But 10 of 130 samples are held-out items" in Verdict(measured, seen).sentences()["variety"]
     clean = replace(seen, seen_p=1.0)
     assert "held-out items" not in Verdict(measured, clean).figures["variety"]
+
+
+def test_stored_pictures_are_read_once_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In random order each block of pictures would read nearly every shard."""
+    monkeypatch.setattr("anew.core.sequences.AT_ONCE", 20)
+    values, loaded = np.arange(200).reshape(40, 5), list[int]()
+
+    def encoded(number: int) -> EncodedShard:
+        loaded.append(number)
+        no_numbers = np.zeros(5, dtype=np.int64)
+        return EncodedShard(values[number], no_numbers, no_numbers, np.zeros(5, dtype=np.uint8))
+
+    order = np.random.default_rng(0).permutation(200)
+    items = Rearranged(StoredGrids(StoredShards(encoded, range(40), 0), lambda rows: list(rows % 100)), order)
+    loaded.clear()
+    keys = ItemKeys(lambda item: [int(item)], items)
+    assert {number: keys[0] for number, keys in by_place(keys)} == dict(enumerate((order % 100).tolist()))
+    assert loaded == list(range(40))
+    is_train = np.arange(200) < 100
+    repeats = count_repeats([keys[0]], keys, np.arange(100, 200), is_train)
+    plain = count_repeats([keys[0]], list(keys), np.arange(100, 200), is_train)
+    assert repeats == plain and repeats.real

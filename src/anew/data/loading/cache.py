@@ -171,17 +171,15 @@ class ShardCache:
         self._closed = False
 
     def get_once(self, number: int) -> EncodedShard:
-        """The shard, which is not kept in memory."""
-        with self._lock:
-            encoded = self._kept.get(number)
-        encoded = encoded or self._disk.load(self._names[number])
-        if encoded is None:
-            encoded = self._make(number)
-            self._disk.store(self._names[number], encoded)
-        return encoded
+        """The shard, which is not kept in memory; waits if another thread is encoding it."""
+        return self._kept_or_begun(number) or self._build(number, is_kept=False)
 
     def get(self, number: int) -> EncodedShard:
         """The shard; waits if another thread is encoding it."""
+        return self._kept_or_begun(number) or self._build(number)
+
+    def _kept_or_begun(self, number: int) -> EncodedShard | None:
+        """The shard if it is in memory. Else None, once nobody else is encoding it: `_build` must follow, for which all others wait."""
         while True:
             with self._lock:
                 encoded = self._kept.get(number)
@@ -191,9 +189,8 @@ class ShardCache:
                 busy = self._making.get(number)
                 if busy is None:
                     self._making[number] = threading.Event()
-                    break
+                    return None
             busy.wait()
-        return self._build(number)
 
     def _begins(self, number: int) -> bool:
         """Whether the shard is neither there nor being encoded; `_build` must follow, for which all others wait."""
@@ -203,12 +200,16 @@ class ShardCache:
             self._making[number] = threading.Event()
             return True
 
-    def _build(self, number: int) -> EncodedShard:
+    def _build(self, number: int, is_kept: bool = True) -> EncodedShard:
         try:
-            encoded = self.get_once(number)
+            encoded = self._disk.load(self._names[number])
+            if encoded is None:
+                encoded = self._make(number)
+                self._disk.store(self._names[number], encoded)
             with self._lock:
-                self._kept[number] = encoded
-                self._size += encoded.bytes
+                if is_kept:
+                    self._kept[number] = encoded
+                    self._size += encoded.bytes
                 while self._size > MEMORY_BYTES and len(self._kept) > 1:
                     self._size -= self._kept.popitem(last=False)[1].bytes
             return encoded

@@ -221,20 +221,31 @@ class PackedExamples(Examples):
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         """Documents in random order: folders are sorted by author, date or topic, and the last tokens read weigh most."""
         num_tokens = len(self.ids) if limit is None or limit >= self.count else limit * self.length + 1
-        stretch: list[Numbers] = []
+        for bounds in self._stretches(modality, num_tokens):
+            ids = np.concatenate([self.ids[start:stop] for start, stop in bounds])
+            yield modality.batch(ids[None], self._labels_at(np.array([bounds[0][0]])), None)
+
+    def _stretches(self, modality: Modality, num_tokens: int) -> Iterator[list[tuple[int, int]]]:
+        """Starts and stops of what makes a row: about SWEEP_TOKENS tokens, or fewer where another class follows."""
+        bounds: list[tuple[int, int]] = []
         size = 0
         for start, stop in self._pieces(modality, num_tokens):
-            if self.classes is not None:  # a row has one class
-                yield modality.batch(self.ids[start:stop][None], self._labels_at(np.array([start])), None)
-                continue
+            if bounds and not self._have_one_class(bounds[0][0], start):
+                yield bounds
+                bounds, size = [], 0
             for first in range(start, stop, SWEEP_TOKENS):
-                stretch.append(self.ids[first : min(first + SWEEP_TOKENS, stop)])
-                size += len(stretch[-1])
+                bounds.append((first, min(first + SWEEP_TOKENS, stop)))
+                size += bounds[-1][1] - first
                 if size >= SWEEP_TOKENS:
-                    yield modality.batch(np.concatenate(stretch)[None], None, None)
-                    stretch, size = [], 0
-        if stretch:
-            yield modality.batch(np.concatenate(stretch)[None], None, None)
+                    yield bounds
+                    bounds, size = [], 0
+        if bounds:
+            yield bounds
+
+    def _have_one_class(self, *places: int) -> bool:
+        """Whether the documents at these places of the stream are of one class, or have none."""
+        labels = self._labels_at(np.array(places))
+        return labels is None or len(set(labels.tolist())) == 1
 
     def _pieces(self, modality: Modality, num_tokens: int) -> Iterator[tuple[int, int]]:
         """Starts and stops of documents in random order, `num_tokens` in all; where that is not all, long ones are cut into pieces."""

@@ -6,10 +6,8 @@ docs/log.md says why.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
-from anew.core.arrays import Numbers, Values
+from anew.core.arrays import Numbers, Values, as_array
 from anew.core.reading_time import ReadingTime
 from anew.core.settings import setting
-from anew.core.specs import Grid, Spec
+from anew.core.specs import Condition, Grid, Spec
 from anew.data.formats import learned_schemas
-from anew.data.formats.sound import audio, audio_clips, signal_survey, sound_survey, stereo_survey, stored_clips
+from anew.data.formats.sound import (
+    audio,
+    audio_clips,
+    clip_signature,
+    signal_survey,
+    sound_survey,
+    stereo_survey,
+    stored_clips,
+)
 from anew.data.formats.sound.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.sound.clip_levels import FULL_SCALE, ClipLevels, loudness
-from anew.data.formats.sound.signal_grid import scale_type, signal_pictures
+from anew.data.formats.sound.signal_grid import scale_type, signal_pictures, with_known
 from anew.data.formats.sound.stored_clips import PEAK
 from anew.data.modalities.grids import GridModality
 from anew.data.modality import ModalityTraits, class_count, each
@@ -46,7 +52,6 @@ SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 # Fields of `SoundScale` that a run keeps
 LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness", "band_levels")
-SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
 
 SUFFIXES = frozenset(
     [".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"]
@@ -232,8 +237,7 @@ class Audio(GridModality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes that most copies of one clip share, even if they differ in encoding, level or small details: they say which of
         two neighbouring bands or stretches of time is louder."""
-        mono = audio.scale_to_peak(audio.with_channels(self._heard_samples(item), 1), PEAK)  # (N,)
-        return _rises(_coarse_spectrogram(mono))
+        return clip_signature.rises(self._heard_samples(item))
 
     def signature_state(self) -> dict[str, object]:
         shape = self._shape
@@ -288,21 +292,21 @@ class Audio(GridModality):
         """`decode` without what makes samples as clips are: what fluctuates in clips belongs there."""
         return self._decoded(x, self._scale.of_clips())
 
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
+        if not self._shape.is_signal:  # of a spectrogram, no value of the waveform is known
+            return items
+        shape = (len(items), *self._grid.shape)  # (n, C, 1, N)
+        scale, x = self._scale.of_clips(), np.broadcast_to(as_array(condition.x), shape).copy()
+        waves = _at_peaks(scale.waves(x, self.config.rounds), scale.levels(x), self.config.level, self._levels)
+        mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
+        return with_known(items, waves, np.broadcast_to(mask, shape) >= 1.0)
+
     def _decoded(self, x: Values, scale: SoundScale) -> list[audio.Samples]:
         # Faded as clips are; a sample that begins loud would click.
         ends = [max(end, 2 * self._fade) for end in scale.ends(x)]
         sounds = zip(scale.waves(x, self.config.rounds), ends, strict=True)
         waves = [audio.end_at(wave, end, self._fade) for wave, end in sounds]
-        pairs = zip(waves, self._peaks(scale.levels(x), waves), strict=True)
-        return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in pairs]
-
-    def _peaks(self, levels: Tensor, waves: Sequence[audio.Samples]) -> list[float | None]:
-        """Peak that each of the samples, with levels (n, M, T), is scaled to; None: it stays as it is."""
-        if self.config.level == "keep":  # scaled down only if its peaks would be clipped, which crackles
-            return [FULL_SCALE if np.abs(wave).max() > FULL_SCALE else None for wave in waves]
-        if self._levels is None:
-            return [PEAK] * len(waves)
-        return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(levels)]
+        return _at_peaks(waves, scale.levels(x), self.config.level, self._levels)
 
     @property
     def _cuts_tails(self) -> bool:
@@ -465,33 +469,21 @@ def _stored(x: audio.Samples, level: str) -> NDArray[np.int16]:
     return stored_clips.stored(x if level == "keep" else audio.scale_to_peak(x, PEAK))
 
 
+def _at_peaks(
+    waves: Sequence[audio.Samples], levels: Tensor, loudness_setting: str, clip_levels: ClipLevels | None
+) -> list[audio.Samples]:
+    """Waves of samples, whose grids have levels (n, M, T), as loud as they are with the setting `level`."""
+    if loudness_setting == "keep":  # scaled down only if its peaks would be clipped, which crackles
+        return [audio.scale_to_peak(wave, FULL_SCALE) if np.abs(wave).max() > FULL_SCALE else wave for wave in waves]
+    if clip_levels is None:
+        return [audio.scale_to_peak(wave, PEAK) for wave in waves]
+    peaks = [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in clip_levels(levels)]
+    return [audio.scale_to_peak(wave, peak) for wave, peak in zip(waves, peaks, strict=True)]
+
+
 def _stored_mono(waves: Sequence[audio.Samples], level: str) -> NDArray[np.int16]:
     """(n, N) the mean of both channels of clips (N, 2) each, see `_stored`."""
     return np.stack([_stored(wave.mean(axis=1), level) for wave in waves])
-
-
-def _rises(levels: NDArray[np.float64]) -> bytes:
-    """The bits of which neighbours in levels (bands, 16) are louder."""
-    rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
-    return np.packbits(np.concatenate(rises)).tobytes()
-
-
-def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:
-    """(bands, 16) decibels of 16 stretches of time in bands of half an octave: 12, or 11 of clips so short that the two lowest are one."""
-    stretches = np.array_split(x, 16)
-    size = max(256, 2 ** int(np.ceil(np.log2(max(map(len, stretches))))))
-    padded = np.zeros((16, size), x.dtype)
-    for row, stretch in zip(padded, stretches, strict=True):
-        row[: len(stretch)] = stretch
-    power = np.abs(np.fft.rfft(padded, axis=1)) ** 2  # (16, F)
-    bands = np.stack([power[:, low:high].sum(axis=1) for low, high in _band_edges(power.shape[1])])  # (bands, 16)
-    return np.asarray(10.0 * np.log10(bands + 1e-6))
-
-
-@lru_cache(maxsize=8)
-def _band_edges(bins: int) -> list[tuple[int, int]]:
-    """The first and the last bin, exclusive, of each band of half an octave."""
-    return list(itertools.pairwise(np.unique(np.geomspace(2, bins, 13).astype(int)).tolist()))
 
 
 EXPORT = Audio

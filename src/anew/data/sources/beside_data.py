@@ -10,7 +10,8 @@ from anew.data.sources.listing import File, FileTable
 
 # Words that begin other titles ("Copying Beethoven.txt", "Sources of Chinese Tradition.txt") only where they stand alone
 _DESCRIPTION = re.compile(
-    r"(readme|licen[cs]e|citation|changelog|attribution)([-_ .][^/]*)?|(copying|notice|sources?)(\.\w+)?", re.IGNORECASE
+    r"(readme|licen[cs]e|citation|changelog|attribution)([-_ .][^/]*)?|(copying|notice|sources?)([-_.0-9][^/ ]*)?",
+    re.IGNORECASE,
 )
 _TEXT_ENDINGS = frozenset({"", ".txt", ".md", ".rst", ".html"})
 _LEFTOVERS = ("thumbs.db", "desktop.ini", "ehthumbs.db")  # of file managers; those of macOS are hidden

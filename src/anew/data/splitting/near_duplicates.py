@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import evenly_spaced
+from anew.core.sequences import by_place
 from anew.core.splitmix import splitmix64
 from anew.data.modality import Modality
 from anew.data.types import DecodedItem, FileSlice, Item
@@ -172,7 +173,10 @@ def keys_of_decoded(
     items: Sequence[DecodedItem], modality: Modality, max_characters: int | None = None
 ) -> NDArray[np.uint64]:
     """The keys of decoded items (n,); among more than MAX_DOCUMENTS, only exact duplicates share one. See `group_keys`."""
-    records = (Item("", item) for item in items)
     if len(items) <= MAX_DOCUMENTS:
-        return np.array(group_keys(list(records), modality, max_characters), dtype=np.uint64)
-    return np.fromiter(map(exact_key, records), dtype=np.uint64, count=len(items))
+        records = [Item("", item) for item in items]
+        return np.array(group_keys(records, modality, max_characters), dtype=np.uint64)
+    keys = np.empty(len(items), dtype=np.uint64)
+    for number, item in by_place(items):
+        keys[number] = exact_key(Item("", item))
+    return keys

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
 from anew.core.processes.shared_work import SharedWork
-from anew.core.sequences import Joined, Rearranged
+from anew.core.sequences import Joined, Rearranged, by_place
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
@@ -406,7 +406,7 @@ class Audit(Generic[ItemT]):
 def _digest(items: Sequence[object]) -> bytes:
     """A digest of texts or arrays. Others, parts of whole texts, have none: their texts were compared in passages before."""
     digest = hashlib.blake2b(digest_size=16)
-    for item in items:
+    for _, item in by_place(items):
         if isinstance(item, str):
             digest.update(item.encode("utf-8", "surrogatepass") + b"\xff")
         elif isinstance(item, np.ndarray):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Generic
 
 import numpy as np
@@ -21,7 +21,8 @@ WORKING_BYTES = 1152 * 2**20
 # the queries. Chosen
 QUERIES_TO_BLOCK = 3
 MIN_BLOCK = 500  # real items of a block, however large they are; chosen
-NUM_ANCHORS = 100  # random items that are in every block, so that all have the same distances; chosen
+# Random items that are in every block, and one of each kind, so that all have the same distances; chosen
+NUM_ANCHORS = 100
 
 
 class BlockwiseDistance(Distance, Generic[ItemT]):
@@ -73,6 +74,22 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
                 self.tell((first + len(asked) * min(start / len(pool) + self._block / len(pool), 1.0)) / len(queries))
         return item, distance
 
+    def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
+        distance = np.full(len(queries), np.inf)
+        in_order = pool[np.argsort(self._places[pool], kind="stable")]
+        at_once = max(self.at_once // 2, 1)  # each query is there twice, once in the group that is left out
+        for first in range(0, len(queries), at_once):
+            rows = slice(first, first + at_once)
+            asked = taken(self._items, queries[rows])
+            places = np.arange(len(asked))
+            for start in range(0, len(pool), self._block):
+                block = in_order[start : start + self._block]
+                items = [*taken(self._items, block), *asked, *asked]
+                inner = self._distance_of(items, np.concatenate([block, queries[rows], without[rows]]))
+                own, left_out = len(block) + places, len(block) + len(asked) + places
+                distance[rows] = np.minimum(distance[rows], inner.within(own, np.arange(len(block)), left_out))
+        return distance
+
     def _search(
         self, asked: Sequence[ItemT], queries: Indices, block: Indices, farthest: Array
     ) -> tuple[Indices, Array]:
@@ -102,10 +119,20 @@ def distances_of(item_type: ItemType[ItemT], items: Sequence[ItemT], groups: Int
     if not item_type.is_blockwise or not len(items):
         return item_type.distances(items, groups)
     anchors = np.sort(np.random.default_rng(0).permutation(len(items))[:NUM_ANCHORS])
-    examples = taken(items, anchors)
-    size = float(np.mean([item_type.working_bytes(item) for item in examples]))
+    size = float(np.mean([item_type.working_bytes(item) for item in taken(items, anchors)]))
     if len(items) * size <= WORKING_BYTES:
         return item_type.distances(items, groups)
+    anchors = np.union1d(anchors, _first_of_each_kind(item_type, items))
+    examples = taken(items, anchors)
     count = len(item_type.distances(examples, np.arange(len(examples))))
     numbers = group_numbers(groups)
     return [BlockwiseDistance(item_type, number, items, numbers, anchors) for number in range(count)]
+
+
+def _first_of_each_kind(item_type: ItemType[ItemT], items: Sequence[ItemT]) -> Indices:
+    """(k,) numbers of the first item of each kind."""
+    first: dict[Hashable, int] = {}
+    if item_type.kind is not None:
+        for number, item in enumerate(items):
+            first.setdefault(item_type.kind(item), number)
+    return np.array(list(first.values()), dtype=np.intp)

@@ -18,14 +18,16 @@ far more than real items repeat and samples repeat no unguessable held-out item.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Generic, overload
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers
+from anew.core.sequences import MadeSequence, by_place, places_of, taken
 from anew.data.types import ItemT
 from anew.evaluation.memorization.copy_counts import NO_COPIES, CopyCount, count_copies
 from anew.evaluation.memorization.copying_test import Distance, Indices
@@ -222,7 +224,8 @@ def count_repeats(
         is_unguessable: For each of some real items, whether no generator makes it unseen.
     """
     sampled = {key for keys in samples for key in keys}
-    counted = sampled.union(*(real[i] for i in stand_ins.tolist()))
+    real_keys = taken(real, stand_ins)
+    counted = sampled.union(*real_keys)
     item_of, counts = _found(real, sampled, counted, is_train)
     items = [[item_of[key] for key in keys if key in item_of] for keys in samples]
     # One for each sample that repeats an item, a training item if possible
@@ -244,7 +247,7 @@ def count_repeats(
         unguessable = np.zeros(len(often), dtype=np.bool_)
         unguessable[frequent] = is_unguessable(different[again][frequent])
         often = [replace(item, is_unguessable=bool(flag)) for item, flag in zip(often, unguessable, strict=True)]
-    n_real_of = np.array([max((counts[key] for key in real[i]), default=1) for i in stand_ins.tolist()])
+    n_real_of = np.array([max((counts[key] for key in keys), default=1) for keys in real_keys])
     n_others = n_real_of[n_real_of > 1] - 1
     counts_of_samples = Counter(
         key
@@ -284,15 +287,15 @@ def _found(
     """
     item_of: dict[Hashable, int] = {}
     counts: Counter[Hashable] = Counter()
-    for i, keys in enumerate(real):
+    for i, keys in by_place(real):
         for key in counted.intersection(keys):
             counts[key] += 1
-            if key in wanted and (is_train[i] or not is_train[item_of.get(key, i)]):
-                item_of[key] = i
+            if key in wanted:
+                item_of[key] = max(item_of.get(key, i), i, key=lambda item: (is_train[item], item))
     return item_of, counts
 
 
-class ItemKeys(Sequence[Sequence[Hashable]], Generic[ItemT]):
+class ItemKeys(MadeSequence[Sequence[Hashable]], Generic[ItemT]):
     """The keys of some items, which are made each time they are asked for: those of all would take more memory than the items."""
 
     def __init__(
@@ -314,17 +317,11 @@ class ItemKeys(Sequence[Sequence[Hashable]], Generic[ItemT]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def __iter__(self) -> Iterator[Sequence[Hashable]]:
-        return (self._keys(place, item) for place, item in enumerate(self._items))
+    def take(self, numbers: Integers) -> list[Sequence[Hashable]]:
+        return [self._keys(*pair) for pair in zip(numbers.tolist(), taken(self._items, numbers), strict=True)]
 
-    @overload
-    def __getitem__(self, place: int) -> Sequence[Hashable]: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Sequence[Hashable]]: ...
-    def __getitem__(self, place: int | slice) -> Sequence[Hashable] | Sequence[Sequence[Hashable]]:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(len(self)))]
-        return self._keys(place, self._items[place])
+    def places(self) -> Integers:
+        return places_of(self._items)
 
     def _keys(self, place: int, item: ItemT) -> list[Hashable]:
         return [*self._keys_of(item), *self._further.get(self._first + place, ())]

@@ -105,6 +105,7 @@ class ItemType(Generic[ItemT]):
         bits: About how many bits each of some items needs (n,), given others. Those that need very many are unguessable.
         coarse: How items are compared first where time is short; None: as they are anyway.
         is_blockwise: Whether items can be compared a block at a time: how far two are apart does not depend on the others.
+        kind: What of an item decides which distances there are; None: nothing. An item of each kind is in every block.
         level: Significance level of each test; lower where the same data are audited as items of two types.
         label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
     """
@@ -123,6 +124,7 @@ class ItemType(Generic[ItemT]):
     bits: Callable[[Sequence[ItemT], Sequence[ItemT]], NDArray[np.float64]] = content_bits
     coarse: CoarseType[ItemT] | None = None
     is_blockwise: bool = False
+    kind: Callable[[ItemT], Hashable] | None = None
     level: float = ALPHA
     label_level: float = LABEL_ALPHA
 

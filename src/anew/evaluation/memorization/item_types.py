@@ -47,10 +47,14 @@ def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distanc
     from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, WhiteDistance
 
     distances: list[Distance] = [PixelDistance(items, groups), EmbeddingDistance(items, groups)]
-    has_alpha = items[0].ndim == 3 and items[0].shape[2] == 4
-    if has_alpha and len({bool((item[..., 3] < 255).any()) for item in items}) == 2:  # else it would say the same
+    if len(set(map(is_transparent, items))) == 2:  # else it would say the same
         distances.append(WhiteDistance(items, groups))
     return distances
+
+
+def is_transparent(image: Numbers) -> bool:
+    """Whether an image (H, W) or (H, W, C) uint8 has a pixel that is not opaque."""
+    return image.ndim == 3 and image.shape[2] == 4 and bool((image[..., 3] < 255).any())
 
 
 def _coarse_image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distance]:
@@ -200,6 +204,7 @@ IMAGES = ItemType(
     keys=image_keys,
     likeness=" or to its mirror image",
     is_blockwise=True,
+    kind=is_transparent,
     coarse=CoarseType(
         _coarse_image_distances,
         COARSE_QUERY_COST,

@@ -400,7 +400,8 @@ def plain_together(answers: Sequence[Part]) -> tuple[Part, ...]:
 
     One sees whole items, the other one a single thing: two of a kind may see the same. By both a difference that matters is shown, and
     by one its estimate is plain. The better ends of their intervals, as shares of `large`, add up in squares, as the cues of an
-    observer do that are independent of each other, to more than 1.
+    observer do that are independent of each other, to more than 1. They are measured on the same samples: where both see one fault
+    of 80%, up to 19% of reports on 20 to 40 samples are `poor`, though `fair` is right; of real items none (docs/log.md, 2026-11-30).
     """
     if any(part.grade == "poor" for part in answers):
         return ()

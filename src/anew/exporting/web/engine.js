@@ -6,7 +6,7 @@ import { kernelName } from "./kernels.js";
 import { matchedFrames } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
-import { cutTail, matchedBands, resampled, waveOf } from "./sound.js";
+import { cleaned, cutTail, matchedBands, resampled, waveOf } from "./sound.js";
 import { Tensor } from "./tensor.js";
 import { makeTokenizer } from "./tokenizer.js";
 import { NextTokens, TokenStream, drawIndex, filtered, hiddenIds } from "./tokens.js";
@@ -138,11 +138,12 @@ export class Engine {
     return Array.from({ length: x.shape[0] }, (_, row) => {
       let own = values.slice(row * size, (row + 1) * size);
       if (isLast) own = matchedFrames(own, shape, this.item.matching);
-      if (fill) own = own.map((value, i) => (fill.mask[i] ? fill.values[i] : value));
-      const item = { shape, values: own };
+      const kept = (drawn) => (fill ? drawn.map((value, i) => (fill.mask[i] ? fill.values[i] : value)) : drawn);
+      const item = { shape, values: kept(own) };
       if (isLast && this.item.kind === "sound") {
-        if (this.item.band_levels) item.curve = matchedBands(own, this.item);
-        const wave = waveOf(item.values, this.item);
+        // What was given must not be filtered, so it is put in afterwards
+        if (this.item.band_levels) item.curve = kept(matchedBands(cleaned(own), this.item));
+        const wave = waveOf(item.values, this.item, item.curve);
         item.wave = resampled(this.item.trim ? cutTail(wave, this.item) : wave, this.item);
       }
       return item;

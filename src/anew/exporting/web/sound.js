@@ -33,10 +33,11 @@ const TINY_POWER = 1e-30; // keeps divisions finite
 // The waveform of a grid (C, R, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, bands_per_row, length, depth, top, gain,
 // written_rate, peak, levels, rounds, floor, tail, lag, steadiness, band_levels, fade, noise_from, pitched.
-export function waveOf(grid, item) {
+// curve: values (C, N) of a slow signal with matched bands, where they are known.
+export function waveOf(grid, item, curve = null) {
   const { channels } = item;
-  const values = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
-  if (item.bands === 1) return signalOf(values, item);
+  const values = cleaned(grid);
+  if (item.bands === 1) return signalOf(values, item, curve ?? matchedBands(values, item));
   const all = item.bands_per_row === 2 ? unpairBands(values, item) : values; // (1 or 3, M, T)
   const frames = all.length / item.bands / (channels === 2 ? 3 : 1);
   const area = item.bands * frames;
@@ -60,6 +61,11 @@ export function waveOf(grid, item) {
   return atPeak(sound, item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak, item);
 }
 
+// Values of a grid in [-1, 1], 0 where they are no numbers.
+export function cleaned(grid) {
+  return Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
+}
+
 // A waveform with this largest value; without one (null), it is only scaled down if it would be clipped.
 function atPeak(sound, peak, { gain }) {
   let highest = TINY;
@@ -68,10 +74,9 @@ function atPeak(sound, peak, { gain }) {
   return Float32Array.from(sound, (value) => (value / gain) * scale);
 }
 
-// The waveform (N), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are.
-function signalOf(values, item) {
+// The waveform (N), or (N, 2) of two channels, of a slow signal whose values (C, N) are learned as they are. matched: with matched bands.
+function signalOf(values, item, matched) {
   const { channels, hop, length } = item;
-  const matched = matchedBands(values, item);
   const sound = Float64Array.from(values, (_, i) => matched[(i % channels) * length + Math.floor(i / channels)]);
   let audibleFrames = 0;
   const units = Float64Array.from({ length: length / hop }, (_, frame) => {

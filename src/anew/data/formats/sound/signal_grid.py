@@ -8,6 +8,7 @@ Legend for shapes: B clips, N samples, T frames; C channels. Clips are (N,) of o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from anew.core.reading_time import ReadingTime
 from anew.data.formats.sound import audio
 from anew.data.formats.sound.audio_clips import Shape
 from anew.data.formats.sound.audio_grid import RANGE_DB, STORED_SCALE, SoundScale
+from anew.data.formats.sound.clip_levels import FULL_SCALE
+from anew.data.types import DecodedItem
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +88,31 @@ class SignalScale(SoundScale):
 def scale_type(shape: Shape) -> type[SoundScale]:
     """The type of scale of clips of this shape."""
     return SignalScale if shape.is_signal else SoundScale
+
+
+def with_known(
+    samples: Sequence[DecodedItem], signals: Sequence[audio.Samples], mask: NDArray[np.bool_]
+) -> list[audio.Samples]:
+    """Samples in which known values are exactly those that were given, and others as loud beside them as they were.
+
+    Only where a sample would be clipped in a file is all of it softer.
+
+    Args:
+        samples: (N,) or (N, 2) each.
+        signals: The given signals, of the same shapes.
+        mask: (n, C, 1, N) which values are known.
+    """
+    masks = mask[:, :, 0].swapaxes(1, 2)  # (n, N, C)
+    return [_with_known(*parts) for parts in zip(samples, signals, masks, strict=True)]
+
+
+def _with_known(sample: DecodedItem, signal: audio.Samples, is_known: NDArray[np.bool_]) -> audio.Samples:
+    """One of `with_known`. is_known: (N, C)."""
+    wave, is_known = np.asarray(sample, np.float32), is_known.reshape(signal.shape)
+    power, given_power = (float(np.square(x[is_known], dtype=np.float64).sum()) for x in (wave, signal))
+    factor = np.sqrt(given_power / power) if power and given_power else 1.0
+    kept = np.where(is_known, signal, wave * np.float32(factor))
+    return np.asarray(kept / max(float(np.abs(kept).max()) / FULL_SCALE, 1.0), np.float32)
 
 
 def signal_pictures(x: Tensor) -> Tensor:
