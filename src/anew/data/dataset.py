@@ -101,17 +101,17 @@ class Dataset:
             budget: The budget, if it is known.
         """
         chosen, modality = self._chosen, self.modality
-        sample, refused = sample_of(chosen, modality)
-        if not sample:
+        self._sample, refused = sample_of(chosen, modality)
+        if not self._sample:
             refused = [*refused, *chosen.source.refusals]
             reasons = f": {name_reasons(refused)}" if refused else ""
             raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{reasons}")
         if new_files:
-            modality.survey(sample)
+            modality.survey(self._sample)
+            modality.survey_names(chosen.source.file_names(modality.name), chosen.source.counts.get(modality.name, 0))
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         budget = None if budget is None else replace(budget, items=items, bytes=size)
-        notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(sample, budget) if fresh else [])]
-        self._sample = sample
+        notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(self._sample, budget) if fresh else [])]
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
         self._scan.field_names = chosen.source.field_names
 

@@ -160,6 +160,15 @@ class Modality(ABC):
         """Decide from a sample, before `inspect`, how files are read (in which encoding); also for other data than a run's own."""
         return None
 
+    def survey_names(self, names: Iterable[str], num_items: int) -> None:
+        """Learn from the listing of new data, before `inspect`.
+
+        Args:
+            names: Names of the files of which each is an item.
+            num_items: Number of all items, those of tables and archives too; may be an estimate.
+        """
+        return None
+
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         """Decide what an item is (a file of lines may be a list of records), before anything is split.
 

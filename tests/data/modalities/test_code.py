@@ -96,6 +96,7 @@ def test_suffixes_that_are_common_are_classes() -> None:
     files = [Item(f"a/{i}{('.ml', '.mli')[i % 2]}", b"let x = 1\n") for i in range(70)]
     files += [Item("run", b"#!/bin/sh\nls\n")]
     modality = Code(CodeConfig())
+    modality.survey_names((item.name for item in files), len(files))
     (note,) = modality.inspect(files)
     assert note.startswith(
         "programs in several languages (35 .ml, 35 .mli, 1 .sh of those looked at); each suffix is a class"
@@ -106,6 +107,7 @@ def test_suffixes_that_are_common_are_classes() -> None:
     assert modality.class_suffix(".mli") == ".mli" and modality.class_suffix(None) == ""
     for config, budget in ((CodeConfig(labels="off"), None), (CodeConfig(), replace(SIZE, only_compared=True))):
         without = Code(config)
+        without.survey_names((item.name for item in files), len(files))
         (note,) = without.inspect(files, budget)
         assert "each suffix" not in note and not without.traits.supports_labels
         assert [record.label for item in files[:2] for record in without.split_records(item)] == [None, None]

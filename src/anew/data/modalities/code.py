@@ -134,7 +134,7 @@ class Code(Text):
             self.suffix = suffixes.most_common(1)[0][0] or PLAIN_SUFFIX
         least = MIN_KIND_SHARE * suffixes.total()
         self.kinds = tuple(suffix for suffix, count in suffixes.most_common() if suffix and count >= least)
-        class_notes, notes = self._inspect_suffixes(sample, budget), []
+        class_notes, notes = self._inspect_suffixes(budget), []
         if 2 * sum(suffixes[suffix] for suffix in PAGES) > suffixes.total():
             notes.append(
                 f"pages are learned with their tags; to learn their text alone, convert {self.suffix} files to .txt files"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from anew.data.formats.text import line_records, text_records, tokenizer
 from anew.data.formats.text.content_notes import content_notes, control_notes, header_notes
 from anew.data.formats.text.encoding_recognition import sample_lines
 from anew.data.formats.text.passage_ends import passage_end
-from anew.data.formats.text.suffix_classes import SuffixClasses, file_ending
+from anew.data.formats.text.suffix_classes import SuffixClasses, count_suffixes, file_ending
 from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.formats.text.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.text.text_pieces import spread_pieces
@@ -118,6 +119,7 @@ class Text(Modality):
         self._notes: list[str] = []
         self._num_classes = 0
         self._labels = RecordLabels(getattr(config, "labels", "off") != "off")
+        self._suffix_counts: Counter[str] = Counter()  # of the files of new data
         self._suffix_classes = SuffixClasses()
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
@@ -137,7 +139,7 @@ class Text(Modality):
             are_learned, by_file = self._labels.are_learned, self._labels.by_file
             self.traits = replace(type(self).traits, supports_labels=are_learned, labels_from_content=by_file)
         else:
-            notes += self._inspect_suffixes(sample, budget)
+            notes += self._inspect_suffixes(budget)
         return notes if budget is not None and budget.only_compared else [*notes, *control_notes(texts)]
 
     def _inspect_layout(self, sample: Sequence[Item], texts: Sequence[str]) -> list[str]:
@@ -165,12 +167,14 @@ class Text(Modality):
             return [note, *header_notes(texts)]
         return line_records.describe_documents(texts, objections)
 
-    def _inspect_suffixes(self, sample: Sequence[Item], budget: DataBudget | None) -> list[str]:
+    def survey_names(self, names: Iterable[str], num_items: int) -> None:
+        self._suffix_counts = count_suffixes(names, num_items)
+
+    def _inspect_suffixes(self, budget: DataBudget | None) -> list[str]:
         """Decide whether the suffixes of files are the classes of their texts. Returns a sentence if so."""
-        is_compared = budget is not None and budget.only_compared  # passages are, which have no class
-        if is_compared or not self._labels.are_learned:
+        if not self._labels.are_learned or (budget is not None and budget.only_compared):  # passages have no class
             return []
-        self._suffix_classes = SuffixClasses.of_files(sample, self._ending)
+        self._suffix_classes = SuffixClasses.of(self._suffix_counts)
         has_classes = bool(self._suffix_classes.suffixes)
         self.traits = replace(type(self).traits, supports_labels=has_classes, labels_from_content=has_classes)
         return self._suffix_classes.notes()

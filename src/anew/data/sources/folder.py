@@ -196,6 +196,10 @@ class FolderReader:
     def shards(self, modality: str) -> list[Shard]:
         return [replace(shard, members=self._classes_in(shard)) for shard in self._shards(modality)]
 
+    def paths(self, modality: str) -> Sequence[str]:
+        """Paths of the files of a modality."""
+        return self._files[modality].paths if modality in self._files else ()
+
     def _classes_in(self, shard: Shard) -> str:
         """`Shard.members`: the classes, since the name of a shard depends on names and sizes already."""
         place = cast(_Location, shard.where)

@@ -315,6 +315,12 @@ class Source:
         reader = self.readers[0]
         return reader.field_names() if isinstance(reader, tables.TableReader) else ()
 
+    def file_names(self, modality: str) -> Iterator[str]:
+        """Names of the files of which each is an item of a modality, or several if it is large."""
+        folder = importlib.import_module("anew.data.sources.folder")
+        readers = (reader for reader in self.readers if isinstance(reader, folder.FolderReader))
+        return itertools.chain.from_iterable(reader.paths(modality) for reader in readers)
+
     def labels(self, modality: str) -> tuple[str, ...] | None:
         """Class names if the listing knows them; None if they are known only from reading."""
         sets = [reader.labels for reader in self.readers if reader.counts.get(modality)]

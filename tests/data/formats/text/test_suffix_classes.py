@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from anew.data.formats.text.suffix_classes import OTHER, SuffixClasses, file_ending
+from anew.data.dataset import Dataset
+from anew.data.formats.text.suffix_classes import OTHER, SuffixClasses, count_suffixes, file_ending
 from anew.data.types import Item
 
 
@@ -44,4 +46,13 @@ def test_classes_of_a_run_of_somebody_else_are_checked(suffixes: tuple[str, ...]
 def test_suffixes_of_files_count_and_rows_have_none() -> None:
     items = [Item("a/b.MD.gz", b"x"), Item("c.md", b"x"), Item("d", b"x"), Item("t.csv:3", "x")]
     assert list(map(file_ending, items)) == [".md", ".md", "", ""]
-    assert SuffixClasses.of_files([*items[:2] * 20, *[Item(f"{i}.rst", b"x") for i in range(40)]], file_ending).suffixes
+    names = [item.name for item in items[:3]]
+    assert count_suffixes([*names, "e.m%d"], 6) == {".md": 2, "": 4}
+
+
+def test_all_files_count_not_those_alone_that_are_read_first(tmp_path: Path) -> None:
+    """Of 400 files 45 are enough; of the 256 that are read, 28 would be too few."""
+    for number in range(400):
+        (tmp_path / f"{number}{'.md' if number % 9 else '.rst'}").write_text(f"This is text number {number}.\n" * 4)
+    notes = Dataset.open(tmp_path, modality="text", settings={"layout": "document"}).scan.notes
+    assert any("each suffix is a class (.md and .rst)" in note for note in notes)

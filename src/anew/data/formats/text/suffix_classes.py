@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from anew.core import files
@@ -15,10 +15,10 @@ from anew.core.wording import listed
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.types import Item
 
-# Files of a class among those that are looked at: enough that some are held out, and that two classes are documents enough for samples
+# Files of a class: enough that some are held out, and that two classes are documents enough for samples
 # to begin like documents (`FEW_DOCUMENTS`). Chosen.
 MIN_FILES = 30
-MIN_SHARE = 0.1  # of the files that are looked at; chosen
+MIN_SHARE = 0.1  # of all files; chosen
 OTHER = "other"  # the class of files with less common suffixes, where these are as common together
 
 
@@ -33,11 +33,6 @@ class SuffixClasses:
 
     suffixes: tuple[str, ...] = ()
     rest: str = ""
-
-    @classmethod
-    def of_files(cls, sample: Iterable[Item], ending_of: Callable[[Item], str]) -> SuffixClasses:
-        """The classes of the files that are looked at, given a function to their suffixes. Rows of tables count as files without."""
-        return cls.of(Counter(map(ending_of, sample)))
 
     @classmethod
     def of(cls, counts: Counter[str]) -> SuffixClasses:
@@ -75,7 +70,25 @@ class SuffixClasses:
 
 def file_ending(item: Item) -> str:
     """The suffix of an item's file, without that of gzip; "" for none that a sample could have."""
-    suffix = unpacked(suffix_of(item.name)) if isinstance(item.data, bytes) else ""
+    return _sample_suffix(suffix_of(item.name)) if isinstance(item.data, bytes) else ""
+
+
+def count_suffixes(names: Iterable[str], num_items: int) -> Counter[str]:
+    """How many files have each suffix, see `file_ending`.
+
+    Args:
+        names: Names of files, each of which is an item.
+        num_items: Number of all items: others than files have no suffix.
+    """
+    counts: Counter[str] = Counter()
+    for suffix, count in Counter(map(suffix_of, names)).items():
+        counts[_sample_suffix(suffix)] += count
+    counts[""] += max(num_items - counts.total(), 0)
+    return counts
+
+
+def _sample_suffix(suffix: str) -> str:
+    suffix = unpacked(suffix)
     return suffix if re.fullmatch(files.SUFFIX, suffix) else ""
 
 
