@@ -1,4 +1,4 @@
-"""Exact nearest records by edit distance among millions, in bounded memory: about 35 bytes a record besides its characters."""
+"""Exact nearest records by edit distance among millions, in bounded memory: the index takes about 35 bytes a record."""
 
 from __future__ import annotations
 
