@@ -17,6 +17,7 @@ from anew.studio_app.item_views import item_views
 def test_sound_has_a_source_if_browsers_play_it(is_playable: bool) -> None:
     modality: Any = SimpleNamespace(
         pictures=lambda items: [np.zeros((8, 8, 3), np.uint8) for _ in items],
+        class_suffix=lambda label: "",
         save_item=lambda item, comment="": Artifact(".wav", b"RIFF", media="audio/wav", is_playable=is_playable),
     )
     (view,) = item_views(Samples([np.zeros(8, np.float32)], [None], modality))

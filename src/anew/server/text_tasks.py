@@ -185,6 +185,8 @@ class GrowingText:
 
     def _append(self, token: int) -> None:
         self.ids.append(token)
+        if token >= self.num_ids and token != self.end_id:
+            self.can_stream = False  # a program that marks a gap is filled in before what was drawn first
         ending = self.request.ending
         if ending is not None and not self._has_prompt:
             drawn = self.ids[self.num_kept :]

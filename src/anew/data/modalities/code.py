@@ -23,7 +23,7 @@ from anew.core.wording import listed
 from anew.data.file_names import PROGRAM_SUFFIXES
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate_head
-from anew.data.formats.text.suffix_classes import checked_suffix, file_ending
+from anew.data.formats.text.suffix_classes import checked_suffix, name_ending
 from anew.data.formats.text.text_encoding import looks_like_text
 from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
@@ -158,7 +158,7 @@ class Code(Text):
 
     def _ending(self, item: Item) -> str:
         """The suffix of a program's file; without one, that of the language that its `#!` line names, or ""."""
-        suffix = file_ending(item)
+        suffix = name_ending(item.name)
         if suffix or not isinstance(item.data, bytes) or not item.begins:
             return suffix
         line = inflate_head(item.data)[:_FIRST_LINE_BYTES].partition(b"\n")[0].decode("utf-8", "replace")

@@ -70,7 +70,12 @@ class SuffixClasses:
 
 def file_ending(item: Item) -> str:
     """The suffix of an item's file, without that of gzip; "" for none that a sample could have."""
-    return _sample_suffix(suffix_of(item.name)) if isinstance(item.data, bytes) else ""
+    return name_ending(item.name) if isinstance(item.data, bytes) else ""
+
+
+def name_ending(name: str) -> str:
+    """The suffix of a name, without that of gzip; "" for none that a sample could have."""
+    return _sample_suffix(suffix_of(name))
 
 
 def count_suffixes(names: Iterable[str], num_items: int) -> Counter[str]:
