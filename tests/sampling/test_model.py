@@ -286,7 +286,7 @@ def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, t
     (path,) = images.sample(1).save(tmp_path)
     with pytest.raises(anew.ConfigError, match="not found from here; give `run`"):
         anew.again(path)
-    with pytest.raises(anew.ConfigError, match="with weights that .* does not have"):
+    with pytest.raises(anew.ConfigError, match=r"with weights that .* does not have"):
         anew.again(path, text.folder.path)
     with pytest.raises(anew.ConfigError, match="a sheet of many samples has none; give the file of one of them"):
         anew.again(images.sample(2).save_sheet(tmp_path), images.folder.path)
