@@ -158,7 +158,7 @@ def _covers_product(values: Sequence[str]) -> bool:
 
 
 def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
-    """The different whole numbers (n,) between the common beginning and the common end of values, sorted; none if one is no number."""
+    """The different whole numbers (n,) between the common beginning and the common end of values, sorted; empty if one is not a number."""
     prefix, suffix = _common_beginning(values).rstrip(DIGITS), _common_end(values).lstrip(DIGITS)
     digits = [value[len(prefix) : len(value) - len(suffix)].strip() for value in values]
     are_numbers = all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in digits)

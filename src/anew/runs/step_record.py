@@ -29,7 +29,7 @@ class StepRecord:
 
 
 def step_record(path: Path) -> StepRecord:
-    """The record in an events.jsonl; an empty one if there is no file.
+    """The record in an events.jsonl; empty if the file does not exist.
 
     Raises:
         RunError: A step is missing, so that the training cannot be replayed.

@@ -68,3 +68,19 @@ def test_rare_values_of_rows_that_were_not_read_are_known(monkeypatch: pytest.Mo
     assert score.value == 10 / len(samples) and score.note.startswith("such as 'Wrong")
     (missing,) = scores([",Person 1,0.5"] * N, visits(N, 1), training)
     assert missing.note == "such as no value"
+
+
+def test_rare_values_of_rows_that_were_not_read_are_known_though_they_are_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("anew.evaluation.metrics.records.record_sets.MAX_READ", 3_000)
+
+    def records(states: list[str]) -> list[str]:
+        return [json.dumps({"state": state, "share": 0.5}) for state in states]
+
+    unread = [f"Québec {i}" for i in range(20)]
+    training = records([STATES[i % 26] for i in range(6_000)] + unread)
+    known = RecordSets([], [], [], training, 0).known
+    assert len(known) == 3_000 and not {*records(unread)} <= {*known}
+    (score,) = scores(records([*STATES * 5, *unread]), records(STATES * 5), training)
+    assert score.value == 0.0 and not score.note

@@ -1,4 +1,4 @@
-"""Classes of texts by the suffixes of their files: an interface in OCaml is no implementation, a style sheet no page.
+"""Classes of texts by the suffixes of their files: interfaces and implementations in OCaml, style sheets and pages.
 
 Which suffixes are classes follows from how common they are, not from their names.
 """
@@ -57,7 +57,7 @@ class SuffixClasses:
         return (suffix if suffix in self.suffixes else self.rest) if self.suffixes else None
 
     def suffix(self, label: str | None) -> str:
-        """The suffix of files of a class; "" for one that is no suffix."""
+        """The suffix of files of a class; "" for the class of all other suffixes."""
         return label if label in self.suffixes else ""
 
     def notes(self) -> list[str]:

@@ -85,10 +85,12 @@ def _unknown(row: Sequence[str], columns: Sequence[ClosedColumn]) -> list[tuple[
 
 
 def _known_elsewhere(form: RowFormat, records: Sequence[str], values: Set[tuple[int, str]]) -> set[tuple[int, str]]:
-    """Which of some values, each with the number of its column, stand in any of these records."""
-    texts = {value for _, value in values}
-    candidates = (record for record in records if any(text in record for text in texts))
-    return {place for record in candidates for place in enumerate(form.fields(record) or ()) if place in values}
+    """Which of some values, each with the number of its column, stand in any of these records.
+
+    Records are divided, since a value may stand in them with quotes or escaped."""
+    if not values:
+        return set()
+    return {place for record in records for place in enumerate(form.fields(record) or ()) if place in values}
 
 
 def _source(form: RowFormat, columns: Sequence[ClosedColumn]) -> str:

@@ -59,7 +59,7 @@ def odd_fields(form: RowFormat, samples: Rows, real: Rows, known: Rows, endings:
 
 
 def _min_auc(num_samples: int, num_real: int, num_rated: int) -> float:
-    """The least AUC that matters and that is no chance among `num_rated` ratings. The variance of an AUC without a difference is
+    """The least AUC that matters and is beyond chance among `num_rated` ratings. The variance of an AUC without a difference is
     that of Mann and Whitney (1947)."""
     error = math.sqrt((num_samples + num_real + 1) / (12.0 * num_samples * num_real))
     return max(MIN_AUC, 0.5 + NormalDist().inv_cdf(1.0 - MAX_FALSE_NAMES / num_rated) * error)
