@@ -49,6 +49,15 @@ def test_one_thread_while_the_cores_are_shared_and_all_when_they_are_free() -> N
     assert len(messages) == 2
 
 
+def test_programs_that_run_for_a_second_cost_a_few_seconds_and_no_word() -> None:
+    messages: list[str] = []
+    tuner = ThreadTuner(messages.append, 2)
+    run(tuner, 20, {2: 0.1, 1: 0.2})
+    assert run(tuner, 5, {2: 0.4, 1: 0.3})[-1] == 1
+    assert run(tuner, 30, {2: 0.1, 1: 0.2}).count(1) < 17
+    assert torch.get_num_threads() == 2 and not messages
+
+
 def test_steps_that_are_slow_by_themselves_stay_with_all_threads() -> None:
     messages: list[str] = []
     tuner = ThreadTuner(messages.append, 2)

@@ -192,15 +192,18 @@ class ThreadTuner:
     Some oneDNN kernels (gradients of convolution weights in bf16) wait for their other threads in a loop, and lose a time
     slice of the scheduler wherever one of those is not running: two trainings on the same two cores fell to a twentieth
     of their rate. One thread waits for nobody. Turns to it after three steps that took more than twice as long as usual,
-    if it is faster then, and tries all threads again from time to time.
+    if it is faster then, and tries all threads again from time to time: soon at first, as most programs of others are short.
 
     Args:
-        say: Shows the user a sentence.
+        say: Shows the user a sentence, where one thread works for longer.
     """
 
     SUSPECT_SLOWDOWN = 2.0  # times the usual seconds of a step: from here on another number of threads is tried
     MIN_SPEEDUP = 1.25  # what another number of threads has to win to be kept
-    FIRST_RETRY_S, LAST_RETRY_S = 10.0, 160.0  # until the next trial; doubles while trials say the same
+    FIRST_RETRY_S, LAST_RETRY_S = 3.0, 160.0  # until the next trial; doubles while trials say the same
+    WORTH_SAYING_S = (
+        10.0  # with one thread: programs that others start and end for a second or two are nobody's concern
+    )
     MIN_WAIT_S = 1.0  # before the first trial: the first steps of a training are slow by themselves
     WINDOW = 3  # steps that are looked at together
 
@@ -212,6 +215,7 @@ class ThreadTuner:
         self.before_trial_s: float | None = None  # seconds of a step before the trial that is going on
         self.waited_s = 0.0
         self.retry_s = self.FIRST_RETRY_S
+        self.has_said = False  # that one thread works
 
     def record_step(self, seconds: float) -> None:
         """A step took that long; the next may have another number of threads."""
@@ -243,11 +247,15 @@ class ThreadTuner:
         tried = torch.get_num_threads()
         is_faster = seconds * self.MIN_SPEEDUP < before
         self.retry_s = self.FIRST_RETRY_S if is_faster else min(2 * self.retry_s, self.LAST_RETRY_S)
-        if is_faster:
-            self.say(SHARED_CORES if tried == 1 else "the cores are free again: all threads work")
-        else:
+        if is_faster and tried > 1 and self.has_said:
+            self.say("the cores are free again: all threads work")
+            self.has_said = False
+        if not is_faster:
             torch.set_num_threads(self.num_threads if tried == 1 else 1)
             self.usual_s = before if tried == 1 else self.usual_s
+            if tried > 1 and self.retry_s >= self.WORTH_SAYING_S and not self.has_said:
+                self.say(SHARED_CORES)
+                self.has_said = True
         self.before_trial_s = None
         self.recent_s = []
         self.waited_s = 0.0
