@@ -7,6 +7,8 @@ import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator
 
+from anew.core.stores.text_column import different, numbered_holding
+
 _PART = {
     "train": "train",
     "training": "train",
@@ -29,7 +31,6 @@ _PROGRAM_NAMES = (
 )
 PROGRAM_SUFFIXES = frozenset(f".{name}" for name in _PROGRAM_NAMES.split())
 _STEMS = ("train", "val", "dev", "test")  # letters that each of these words holds
-SEARCHED_PATHS = 1000  # whose text is searched at once: a search in each path takes ten times as long; chosen
 # With so many files, a name like `coin_test.png` is a coincidence: data with one file for each part has fewer.
 MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
@@ -131,16 +132,17 @@ def may_name_parts(paths: Iterable[str]) -> Iterator[str]:
 
 def numbered_parts(paths: Iterable[str]) -> Iterator[tuple[int, str]]:
     """(number, path) of the paths for which `part_of` may give a part, and of some others near them."""
-    remaining = enumerate(paths)
-    while searched := list(itertools.islice(remaining, SEARCHED_PATHS)):
-        text = "\n".join([path for _, path in searched]).lower()
-        if any(stem in text for stem in _STEMS):
-            yield from searched
+    return numbered_holding(paths, _STEMS)
+
+
+def folder_of(path: str) -> str:
+    """The folder of a file with a slash at its end; "" at the top level."""
+    return path[: path.rfind("/") + 1]
 
 
 def _folders_with_others(paths: Collection[str]) -> set[str]:
     """The folders at the top and one below, in lower case, that hold a folder whose name is none of a part."""
-    folders = {path.lower().rpartition("/")[0] for path in paths}
+    folders = {folder.lower().removesuffix("/") for folder in different(paths, folder_of)}
     return {
         "/".join(names[:depth])
         for names in (folder.split("/") for folder in folders if folder)
@@ -170,7 +172,8 @@ def shared_folder(paths: Collection[str]) -> str:
     if not paths:
         return ""
     # Whatever all share, the least and the greatest share
-    low, high = min(paths), max(paths)
+    folders = different(paths, folder_of)
+    low, high = min(folders), max(folders)
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
     return low[: low.rfind("/", 0, sum(1 for _ in same)) + 1]
 
@@ -180,7 +183,7 @@ def label_of(path: str, has_parts: bool = True) -> str | None:
 
     has_parts: whether a folder with the name of a part is one, see `parts_of`.
     """
-    return _label_of_folder(path[: path.rfind("/") + 1], has_parts)
+    return _label_of_folder(folder_of(path), has_parts)
 
 
 @functools.lru_cache(maxsize=4096)

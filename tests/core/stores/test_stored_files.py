@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from anew.core.stores.stored_files import StoredColumns, StoredFile, StoredFiles, stamp_of, stamp_of_object
@@ -22,8 +23,8 @@ def test_files_are_found_by_path_in_the_order_of_paths() -> None:
 
 def test_some_of_the_files() -> None:
     files = StoredFiles.of("b/", [(f"{i}.png", i, "s") for i in range(4)])
-    assert files.filter(lambda row: True) is files
-    chosen = files.filter(lambda row: row[1] != 2)
+    assert files.where(files.sizes >= 0) is files
+    chosen = files.where(files.sizes != 2)
     assert list(chosen.rows()) == [("0.png", 0, "s"), ("1.png", 1, "s"), ("3.png", 3, "s")]
     assert chosen["3.png"].key == "b/3.png" and "2.png" not in chosen
 
@@ -38,6 +39,19 @@ def test_listings_are_joined_in_the_order_of_paths() -> None:
     pages = [[("c", 1, "x"), ("e", None, "x")], [], [("a", 2, "y"), ("c", 3, "z")]]
     files = StoredFiles.joined("b/", map(StoredColumns.of, pages))
     assert list(files.rows()) == [("a", 2, "y"), ("c", 3, "z"), ("e", None, "x")] and files.bytes == 5
-    others = files.filter(lambda row: row[0] != "c")
+    others = files.where(files.sizes != 3)
     assert list(others) == ["a", "e"] and list(files.without(others)) == ["c"] and others["e"].bytes is None
     assert files.rows_of(["e", "a"]).tolist() == [2, 0] and not list(StoredFiles.of("b/", []))
+
+
+def test_the_digest_changes_with_each_file_that_is_among_them() -> None:
+    rows = [("a", 1, "x"), ("b", None, "y"), ("c", 3, ""), ("d", 4, "z")]
+    files, is_chosen = StoredFiles.of("b/", rows), np.array([True, False, True, True])
+    assert files.are_stamped.tolist() == [True, False, False, True]
+    assert files.where(is_chosen).are_stamped.tolist() == [True, False, True]
+    digests = {files.digest(), files.where(is_chosen).digest()}
+    for number, changed in enumerate([("aa", 1, "x"), ("b", 2, "y"), ("c", 3, "s"), ("d", 5, "z")]):
+        others = StoredFiles.of("b/", [*rows[:number], changed, *rows[number + 1 :]])
+        digests.add(others.digest())
+        assert (others.where(is_chosen).digest() == files.where(is_chosen).digest()) == (number == 1)
+    assert len(digests) == 6

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from anew.core.stores import text_column
-from anew.core.stores.text_column import TextColumn, TextColumnBuilder, argsort_texts
+from anew.core.stores.text_column import (
+    ChosenTexts,
+    TextColumn,
+    TextColumnBuilder,
+    argsort_texts,
+    different,
+    numbered_holding,
+)
 
 
 @pytest.mark.parametrize("chunk", [3, 4096])
@@ -40,3 +47,40 @@ def test_a_column_that_was_saved_is_checked() -> None:
 def test_runs_are_merged_and_the_last_of_equal_texts_counts() -> None:
     texts = ["b", "d", "a", "b", "c"]
     assert argsort_texts(TextColumn.of(texts), [0, 2]).tolist() == [2, 3, 4, 1]
+
+
+def initial(text: str) -> str:
+    return text[:1]
+
+
+def test_what_follows_from_texts_is_that_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{'abc'[i % 3]}{i}" for i in range(20)] + ["", "é"]
+    chosen = np.array([21, 0, 20, 1, 4])
+    column = TextColumn.of(texts)
+    for taken, expected in ((ChosenTexts(column), texts), (ChosenTexts(column, chosen), [texts[i] for i in chosen])):
+        assert list(taken) == expected and taken[1] == expected[1] and taken[1:3] == expected[1:3]
+        names, codes = taken.coded(initial)
+        assert [names[code] for code in codes] == [text[:1] for text in expected]
+        assert (
+            sorted(different(taken, initial))
+            == sorted(different(expected, initial))
+            == sorted(set(map(initial, expected)))
+        )
+        numbers = taken.named(initial, ("b", "é").__contains__)
+        assert taken.take(numbers) == [text for text in expected if text[:1] in ("b", "é")]
+
+
+@pytest.mark.parametrize("searched", [1, 3, 1000])
+def test_texts_that_hold_a_word_are_among_those_found(searched: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_column, "SEARCHED_TEXTS", searched)
+    texts = ["a/1.png", "a/TEST/1.png", ".hidden", "b/.x", "", "z/", "ﬁ\N{KELVIN SIGN}ind", "café.png", "x.png"]
+    words = {"test": {1}, "\0.": {2}, "/.": {3}, "\0\0": {4}, "/\0": {5}, "kind": {6}, "nothing": set()}
+    for word, expected in words.items():
+        column, chosen = TextColumn.of(texts), np.arange(len(texts))[::-1]
+        found = dict(ChosenTexts(column).numbered_holding((word,)))
+        assert expected <= found.keys() and all(texts[number] == text for number, text in found.items())
+        in_others = dict(ChosenTexts(column, chosen).numbered_holding((word,)))
+        assert {texts.index(text) for text in in_others.values()} == found.keys()
+        assert expected <= dict(numbered_holding(iter(texts), (word,))).keys()
+        if searched == 1:  # names beyond ASCII are near any word
+            assert found.keys() == expected | {6, 7}

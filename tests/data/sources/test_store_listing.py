@@ -9,9 +9,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from anew.core.stores import text_column
 from anew.core.stores.stored_files import Row, StoredColumns, StoredFile, StoredFiles
+from anew.core.stores.text_column import ChosenTexts, TextColumn
 from anew.data.sources import store_listing
-from anew.data.sources.store_listing import PagedStore, list_store
+from anew.data.sources.store_listing import MAX_NAME_BYTES, PagedStore, are_safe, is_safe, list_store
 
 A_PAGE = 10
 
@@ -167,3 +169,14 @@ def test_other_stores_are_listed_folder_by_folder(
         system.rm(root, recursive=True)
     assert list(listing.files) == sorted(names) and listing.files["zz.txt"].key == f"{root}/zz.txt"
     assert len(asked) == num_folders if by_folder else root in asked or not num_folders
+
+
+@pytest.mark.parametrize("searched", [1, 2, 1000])
+def test_names_are_as_safe_together_as_each_by_itself(searched: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_column, "SEARCHED_TEXTS", searched)
+    long = "n" * MAX_NAME_BYTES
+    plain = ["a.png", "a/b c/1-2_3.png", "A/9.", long, "x/y"]
+    others = ["", "/a", "a/", "a//b", "a/../b", "..", ".a", "a/.b", " a", "a/ b", "a\0b", "a\nb", "a\\b", "é.png", f"{long}n", f"a/{long}n",
+              ".lock", ".listing.json", "a/\udce9", "日本/1.png"]  # fmt: skip
+    for names in (plain, others, plain + others, others + plain):
+        assert are_safe(ChosenTexts(TextColumn.of(names))).tolist() == [is_safe(name) for name in names]

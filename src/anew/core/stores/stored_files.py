@@ -3,9 +3,10 @@ the memory."""
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.stores.addresses import Info
-from anew.core.stores.text_column import TextColumn, TextColumnBuilder, argsort_texts, chunked
+from anew.core.stores.text_column import ChosenTexts, TextColumn, TextColumnBuilder, argsort_texts, chunked
 
 STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
 UNKNOWN_SIZE = -1  # in a column of sizes, where the store does not say
@@ -141,7 +142,7 @@ class StoredFiles(Mapping[str, StoredFile]):
         return len(self.columns.paths) if self.numbers is None else len(self.numbers)
 
     def __iter__(self) -> Iterator[str]:
-        return self._in_order(self.columns.paths)
+        return iter(self.paths)
 
     def __getitem__(self, path: str) -> StoredFile:
         row = self._row(path)
@@ -155,9 +156,6 @@ class StoredFiles(Mapping[str, StoredFile]):
         if place == len(rows) or self.columns.paths[int(rows[place])] != path:
             raise KeyError(path)
         return int(rows[place])
-
-    def _in_order(self, column: TextColumn) -> Iterator[str]:
-        return iter(column) if self.numbers is None else column.iter_take(self.numbers)
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -187,11 +185,26 @@ class StoredFiles(Mapping[str, StoredFile]):
     def rows(self) -> Iterator[Row]:
         """All files, in the order of paths."""
         sizes = (None if size == UNKNOWN_SIZE else size for size in chunked(self.sizes))
-        return zip(self._in_order(self.columns.paths), sizes, self._in_order(self.columns.stamps), strict=True)
+        return zip(self.paths, sizes, ChosenTexts(self.columns.stamps, self.numbers), strict=True)
 
-    def filter(self, is_wanted: Callable[[Row], bool]) -> StoredFiles:
-        """Some of the files; these themselves if all are wanted."""
-        return self.where(np.fromiter(map(is_wanted, self.rows()), dtype=bool, count=len(self)))
+    @property
+    def paths(self) -> ChosenTexts:
+        """The paths of the files, in their order."""
+        return ChosenTexts(self.columns.paths, self.numbers)
+
+    @property
+    def are_stamped(self) -> NDArray[np.bool_]:
+        """(n,) whether bytes and stamp of each file are known."""
+        is_stamped = (self.columns.sizes != UNKNOWN_SIZE) & (np.diff(self.columns.stamps.bounds) > 1)
+        return is_stamped if self.numbers is None else is_stamped[self.numbers]
+
+    def digest(self) -> bytes:
+        """Eight bytes that change with any path, size or stamp."""
+        columns = self.columns if self.numbers is None else self.columns.take(self.numbers)
+        digest = hashlib.blake2b(columns.paths.text, digest_size=8)
+        for part in (columns.paths.bounds, columns.sizes, columns.stamps.text, columns.stamps.bounds):
+            digest.update(part)
+        return digest.digest()
 
     def where(self, is_wanted: NDArray[np.bool_]) -> StoredFiles:
         """The files for which this is true; these themselves if all are wanted. is_wanted: (n,)."""

@@ -125,10 +125,9 @@ def members_digest(entries: Iterable[object]) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-def reader_of(path: str, suffix: str | None = None) -> str:
-    """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder. suffix: where it is known, that of
-    `suffix_of`."""
-    suffix = suffix_of(path) if suffix is None else suffix
+def reader_of(path: str) -> str:
+    """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder."""
+    suffix = suffix_of(path)
     if suffix in TABLE_SUFFIXES:
         return "tables"
     if suffix in _ARCHIVES:
@@ -136,3 +135,9 @@ def reader_of(path: str, suffix: str | None = None) -> str:
     if ("ubyte" in path or "idx" in path) and _IDX.search(path[path.rfind("/") + 1 :]):
         return "idx"
     return "folder"
+
+
+def is_of_folder(suffix: str) -> bool:
+    """Whether `folder` reads all files of a suffix, whatever their names are."""
+    may_be_idx = not suffix or suffix.endswith(".gz") or "idx" in suffix or "ubyte" in suffix
+    return suffix not in TABLE_SUFFIXES | _ARCHIVES and not may_be_idx

@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+import numpy as np
+
+from anew.data.file_names import folder_of, suffix_of
 from anew.data.sources.listing import File, FileTable
 
 # Words that begin other titles ("Copying Beethoven.txt", "Sources of Chinese Tradition.txt") only where they stand alone
@@ -15,6 +18,7 @@ _DESCRIPTION = re.compile(
 )
 _TEXT_ENDINGS = frozenset({"", ".txt", ".md", ".rst", ".html"})
 _LEFTOVERS = ("thumbs.db", "desktop.ini", "ehthumbs.db")  # of file managers; those of macOS are hidden
+_LEFTOVER_SUFFIXES = frozenset(map(suffix_of, _LEFTOVERS))
 _MAX_NAMED = 3  # files that a sentence names
 
 CONVERSIONS = {
@@ -33,11 +37,12 @@ def drop_side_files(files: Sequence[File]) -> tuple[FileTable, list[str]]:
     files: a file that was given by itself, and the READMEs of many projects, are data.
     """
     table = FileTable.of(files)
-    data = table.with_paths(lambda path: not (path.lower().endswith(_LEFTOVERS) and _is_leftover(path)))
-    names = [path for path in data.paths if "/" not in path and _is_description(path)]
-    if not names:
+    data = table.without(table.ending(_LEFTOVER_SUFFIXES, _is_leftover))
+    at_top = data.paths.named(folder_of, lambda folder: not folder)
+    numbers = at_top[np.array([_is_description(path) for path in data.paths.take(at_top)], dtype=np.bool_)]
+    if not len(numbers):
         return data or table, []
-    described = data.with_paths(lambda path: not _is_description(path))
+    described, names = data.without(numbers), list(data.take(numbers).paths)
     if not described.sizes.any():
         return data, []
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
@@ -51,8 +56,5 @@ def _is_leftover(path: str) -> bool:
     return path[path.rfind("/") + 1 :].lower() in _LEFTOVERS
 
 
-def _is_description(path: str) -> bool:
-    if "/" in path:
-        return False
-    name = PurePosixPath(path)
-    return name.suffix.lower() in _TEXT_ENDINGS and bool(_DESCRIPTION.fullmatch(path))
+def _is_description(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in _TEXT_ENDINGS and bool(_DESCRIPTION.fullmatch(name))

@@ -13,7 +13,7 @@ import numpy as np
 
 from anew.core.arrays import evenly_spaced
 from anew.core.wording import are, listed, plural
-from anew.data.file_names import suffix_of, unpacked
+from anew.data.file_names import folder_of, suffix_of, unpacked
 from anew.data.formats import by_range
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.video import frame_folders
@@ -181,8 +181,8 @@ def _gather_frame_folders(
 ) -> FileTable:
     """Move folders that are one item each to `out`; returns the other files."""
     folders = {
-        folder: frames
-        for folder, frames in files.grouped(_folder_of).items()
+        folder.removesuffix("/"): frames
+        for folder, frames in files.grouped(folder_of).items()
         if folder and by_range.find_stored(root / frames.paths[0]) is None  # frames are read from the disk
     }
     gathered: set[str] = set()
@@ -198,16 +198,12 @@ def _gather_frame_folders(
             folders_are = f"{plural(len(clip_folders), 'folder')} of numbered pictures {are(len(clip_folders))}"
             out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}")
     if gathered:
-        return files.with_paths(lambda path: _folder_of(path) not in gathered)
+        return files.with_paths(lambda path: folder_of(path).removesuffix("/") not in gathered)
     if requested is None:
         out.gathered += frame_folders.note_on_equal_numbers(
             {folder: frames.paths for folder, frames in folders.items()}
         )
     return files
-
-
-def _folder_of(path: str) -> str:
-    return path[: max(path.rfind("/"), 0)]
 
 
 def _take_as_asked(groups: Sequence[_FilesOfSuffix], requested: str) -> None:

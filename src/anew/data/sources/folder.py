@@ -8,10 +8,9 @@ import codecs
 import hashlib
 import itertools
 import os
-import re
 import threading
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from anew.core.stores.text_column import chunked
 from anew.core.wording import listed
 from anew.data import limits
-from anew.data.file_names import Parts, is_packed, label_of, may_name_parts, numbered_parts, part_of, shared_folder
+from anew.data.file_names import Parts, is_packed, may_name_parts, numbered_parts, part_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.file_bytes import read_whole, too_large
@@ -33,6 +32,7 @@ from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import PARTS, SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
 from anew.data.sources.detect import sort_files
+from anew.data.sources.file_classes import FileClasses
 from anew.data.sources.json_arrays import json_array_notes
 from anew.data.sources.listing import File, FileTable
 from anew.data.sources.sample_files import drop_duplicate_formats
@@ -41,11 +41,8 @@ from anew.data.types import FileSlice, Item, SkippedItem
 CHUNK_BYTES = 1 << 20  # bytes searched at a time, which bounds memory
 PART_BYTES = 8 * 1024 * 1024  # bytes of one slice of a large file: some minutes of sound
 MAX_LINE_SEARCH = 1 << 16  # bytes that are searched for the end of a line of a large file; a longer line is cut
-NAME_CLASSES_RANGE = (2, 100)  # least and most classes that file names may give; chosen
 MAX_NAMED_FOLDERS = 3  # folders that a sentence names
-MIN_FILES_PER_NAME = 5  # least files of each such class; chosen
 HASHED_PATHS = 4096  # whose hashes are joined at once; chosen
-_NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
 _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 
 
@@ -165,13 +162,10 @@ class FolderReader:
     ) -> None:
         self._root = root
         self._owners = modalities
-        self._classes = classes  # without any, folders give them
+        self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
-        self._parts = Parts([])
+        self._labels = FileClasses([], Parts([]), classes)  # those of the files that were asked for last
         self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
-        self._are_words_classes = False  # see `_name_classes`
-        self._shared_folder = ""  # a folder that holds all files is not a class
-        self._folder_labels: dict[str, tuple[str | None, str | None]] = {}  # classes without and with names of parts
         self.labels: tuple[str, ...] | None = ()
         sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files
@@ -203,7 +197,7 @@ class FolderReader:
     def _classes_in(self, shard: Shard) -> str:
         """`Shard.members`: the classes, since the name of a shard depends on names and sizes already."""
         place = cast(_Location, shard.where)
-        return members_digest([self._label(path) for path in (place if isinstance(place, _Files) else [place.path])])
+        return members_digest(self._labels.labels(place.table.paths if isinstance(place, _Files) else [place.path]))
 
     def _shards(self, modality: str) -> list[Shard]:
         files = self._files[modality]
@@ -213,12 +207,11 @@ class FolderReader:
             too_many = files.where(files.sizes > max_bytes) if max_bytes else FileTable.of([])
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in too_many]
             files = files.where(files.sizes <= max_bytes) if max_bytes else files
-        parts = self._parts = Parts(files.paths)
-        self._shared_folder, self._folder_labels = shared_folder(files.paths), {}
-        self.notes += _undivided_note(files.paths, parts)
-        if owner.traits.labels_from_filenames:
-            self._name_classes(files.paths)
-        self.labels = tuple(sorted({label for path in files.paths if (label := self._label(path)) is not None}))
+        parts = Parts(files.paths)
+        may_be_words = owner.traits.labels_from_filenames
+        self._labels = FileClasses(files.paths, parts, self._classes, may_be_words=may_be_words)
+        self.notes += _undivided_note(files.paths, parts) + self._labels.notes
+        self.labels = self._labels.different(files.paths)
         if owner.traits.reads_file_slices:
             small, large = files.where(files.sizes <= 2 * PART_BYTES), files.where(files.sizes > 2 * PART_BYTES)
             slices = [shard for file in large for shard in _file_parts(file, parts.part(file.path))]
@@ -235,36 +228,6 @@ class FolderReader:
             *_chunk(small, _shuffled(small), parts, SHARD_ITEMS, SHARD_BYTES),
             *(shard for file in large for shard in _spans(file, parts.part(file.path), owner.traits.record_start)),
         ]
-
-    def _name_classes(self, paths: Sequence[str]) -> None:
-        """Without any other classes, take the first word of file names (`dog_3.wav`, `0_anna_12.wav`) as classes, if all have one."""
-        if self._classes or len(paths) < 2 or any(self._label(path) is not None for path in paths):
-            return
-        counts = Counter(map(_word_of_name, paths))
-        low, high = NAME_CLASSES_RANGE
-        if None in counts or not low <= len(counts) <= high or min(counts.values()) < MIN_FILES_PER_NAME:
-            return
-        self._are_words_classes = True
-        path = paths[0]
-        self.notes.append(
-            f"the first word of every file name is taken as a class ({_word_of_name(path)!r} of {Path(path).name!r}), "
-            f"{len(counts)} in all, since every name ends with a number; the setting labels=off learns none"
-        )
-
-    def _label(self, path: str) -> str | None:
-        if self._classes:  # files that no table describes have no class, whatever their folder
-            return self._classes.get(path)
-        if self._are_words_classes:
-            return _word_of_name(path)
-        folder = path[: path.rfind("/") + 1]
-        if folder not in self._folder_labels:
-            below = folder.removeprefix(self._shared_folder)
-            self._folder_labels[folder] = label_of(below), label_of(below, has_parts=False)
-        label, undivided = self._folder_labels[folder]
-        # The parts in a path are looked up where they matter alone: that takes time, with a million files.
-        if label == undivided:
-            return label
-        return label if self._parts.part(path) is not None or part_of(path) is None else undivided
 
     def ranges(self, shard: Shard) -> list[Range]:
         place = cast(_Location, shard.where)
@@ -296,7 +259,7 @@ class FolderReader:
             yield SkippedItem(path, str(error))
             return
         if data:
-            yield Item(path, data, self._label(path), begins=start == 0, ends=last, sample=sample)
+            yield Item(path, data, self._labels.label(path), begins=start == 0, ends=last, sample=sample)
 
     def _sample_of(self, path: str) -> bytes:
         """Lines beyond ASCII from all over a file. Raises OSError."""
@@ -311,22 +274,20 @@ class FolderReader:
         except OSError as error:
             return SkippedItem(part.path, f"it cannot be read ({error.strerror})")
         return Item(
-            part.path, file_slice, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1
+            part.path,
+            file_slice,
+            self._labels.label(part.path),
+            begins=part.number == 0,
+            ends=part.number == part.of - 1,
         )
 
     def _read_one(self, path: str) -> Item | SkippedItem:
         try:
-            return Item(path, read_whole(f"{self._root}/{path}"), self._label(path))
+            return Item(path, read_whole(f"{self._root}/{path}"), self._labels.label(path))
         except OSError as error:
             return SkippedItem(path, f"it cannot be read ({error.strerror})")
         except ValueError as error:
             return SkippedItem(path, str(error))
-
-
-def _word_of_name(path: str) -> str | None:
-    """The first word of a file name that ends with a number."""
-    match = _NAMED.fullmatch(Path(path).stem)
-    return match.group(1) if match else None
 
 
 def _undivided_note(paths: Sequence[str], parts: Parts) -> list[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
+from anew.core.stores.text_column import ChosenTexts
 from anew.core.wording import plural
 from anew.data.file_names import suffix_of
 from anew.data.formats.by_range import open_file
@@ -19,13 +19,13 @@ CONVERSION = (  # in any shell, and written in UTF-8 on any system
 )
 
 
-def json_array_notes(paths: Sequence[str], root: Path) -> list[str]:
+def json_array_notes(paths: ChosenTexts, root: Path) -> list[str]:
     """A note on files that begin with an array of objects, and how to learn each of these; none for many JSON files.
 
     Args:
         paths: Files that are read as texts, below `root`.
     """
-    candidates = [path for path in paths if suffix_of(path) == ".json"]
+    candidates = paths.take(paths.named(suffix_of, ".json".__eq__))
     if len(candidates) > MAX_CHECKED:
         return []
     arrays = [path for path in candidates if _ARRAY_OF_OBJECTS.match(_head(root / path))]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.stores.text_column import CHUNK, TextColumn, TextColumnBuilder, chunked
+from anew.core.stores.text_column import CHUNK, ChosenTexts, TextColumn, TextColumnBuilder, chunked
 from anew.core.wording import are, plural
+from anew.data.file_names import suffix_of
 from anew.data.types import SkippedItem
 from anew.errors import DataError
 
@@ -80,9 +81,9 @@ class FileTable(Sequence[File]):
         return File(paths[row], int(sizes[row]), int(stamps[row]))
 
     @property
-    def paths(self) -> FilePaths:
+    def paths(self) -> ChosenTexts:
         """The paths of the files, each made when it is asked for."""
-        return FilePaths(self._columns[0], self._numbers)
+        return ChosenTexts(self._columns[0], self._numbers)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -110,47 +111,28 @@ class FileTable(Sequence[File]):
 
     def grouped(self, name_of: Callable[[str], str]) -> dict[str, FileTable]:
         """The files by a name that follows from their path, in the order in which the names come first."""
-        codes: dict[str, int] = {}
-        code_of = np.fromiter(
-            (codes.setdefault(name_of(path), len(codes)) for path in self.paths), dtype=np.int64, count=len(self)
-        )
-        if len(codes) <= 1:
-            return dict.fromkeys(codes, self)
+        names, code_of = self.paths.coded(name_of)
+        counts = np.bincount(code_of, minlength=len(names))
+        used = np.flatnonzero(counts)
+        if len(used) <= 1:
+            return {names[code]: self for code in used.tolist()}
         order = np.argsort(code_of, kind="stable")
-        ends = np.cumsum(np.bincount(code_of))
-        return {name: self.take(part) for name, part in zip(codes, np.split(order, ends[:-1]), strict=True)}
+        groups = dict(zip(used.tolist(), np.split(order, np.cumsum(counts[used])[:-1]), strict=True))
+        return {names[code]: self.take(groups[code]) for code in sorted(groups, key=lambda code: int(groups[code][0]))}
+
+    def ending(self, suffixes: Collection[str], is_wanted: Callable[[str], bool]) -> NDArray[np.int64]:
+        """Numbers of the files with wanted paths, each of which has one of some suffixes: see `suffix_of`."""
+        numbers = self.paths.named(suffix_of, suffixes.__contains__)
+        wanted = [is_wanted(path) for path in self.paths.take(numbers)]
+        return numbers[np.array(wanted, dtype=np.bool_)]
+
+    def without(self, numbers: NDArray[np.int64]) -> FileTable:
+        """The other files than those of these numbers."""
+        return self.take(np.delete(np.arange(len(self)), numbers)) if len(numbers) else self
 
     def with_paths(self, is_wanted: Callable[[str], bool]) -> FileTable:
         """The files with such paths."""
         return self.where(np.fromiter(map(is_wanted, self.paths), dtype=bool, count=len(self)))
-
-
-class FilePaths(Sequence[str]):
-    """The paths of a table's files."""
-
-    def __init__(self, column: TextColumn, numbers: NDArray[np.int64] | None) -> None:
-        self._column, self._numbers = column, numbers
-
-    def __len__(self) -> int:
-        return len(self._column) if self._numbers is None else len(self._numbers)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._column) if self._numbers is None else self._column.iter_take(self._numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if self._numbers is None:
-            return self._column[index]
-        return (
-            self._column.take(self._numbers[index])
-            if isinstance(index, slice)
-            else self._column[int(self._numbers[index])]
-        )
 
 
 class _TableBuilder:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import itertools
 import logging
 import os
 import queue
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from anew.core import files
 from anew.core.files import JsonValue
@@ -33,7 +33,8 @@ from anew.core.stores.addresses import FileSystem, OutageError, without_query
 from anew.core.stores.block_cache import BlockCache
 from anew.core.stores.internal_hosts import internal_cause
 from anew.core.stores.ranges import RangeStore
-from anew.core.stores.stored_files import Row, StoredFile, StoredFiles
+from anew.core.stores.stored_files import StoredFile, StoredFiles
+from anew.core.stores.text_column import ChosenTexts
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range
@@ -54,7 +55,8 @@ MAX_STREAMS = 8  # files that are fetched at once, which hides the latency of th
 SAVE_INTERVAL = 5.0  # seconds after which the manifest is saved, so that a killed copy continues from there
 RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # not https: a web server may not support ranges
 FIRST_PROGRESS_S = 5.0  # until a copy says how far it is, and again after twice as long each time; chosen
-DIGESTED_ROWS = 4096  # that a digest takes at once: a third of the time of one by one
+HIDDEN_MARKS = ("\0.", "/.", "__pycache__")  # one of which the path of each hidden file has; see `numbered_holding`
+MayStay = Callable[[ChosenTexts], NDArray[np.bool_]]
 _log = logging.getLogger("anew.stores")  # see `core.stores.addresses`
 _STORE_STAMP = 1 << 62  # later than the time of any file, so that files on the disk never hide a change of the store
 
@@ -76,12 +78,12 @@ class LocalCopy:
     refusals: list[SkippedItem] = field(default_factory=list)
 
 
-def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: False) -> LocalCopy:
+def local_copy(address: str, may_stay: MayStay | None = None) -> LocalCopy:
     """Copy the files at an address into the cache, unless they are already there.
 
     Args:
         address: As `address_of` gives it.
-        may_stay: Whether a file of this name can be read by range, so that it need not be copied.
+        may_stay: Function from names to (n,) whether each file can be read by range, so that it need not be copied; None: none can.
 
     Returns:
         A folder, or the one file.
@@ -121,16 +123,12 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     return LocalCopy(place, note, local_files, refusals)
 
 
-def _remaining_in_store(listing: StoreListing, address: str, may_stay: Callable[[str], bool]) -> StoredFiles:
+def _remaining_in_store(listing: StoreListing, address: str, may_stay: MayStay | None) -> StoredFiles:
     """The files that stay in the store."""
-    if address.partition("://")[0] not in RANGE_SCHEMES or not listing.is_large:
+    if may_stay is None or address.partition("://")[0] not in RANGE_SCHEMES or not listing.is_large:
         return listing.files.where(np.zeros(len(listing.files), dtype=bool))
-
-    def stays(row: Row) -> bool:
-        name, size, stamp = row
-        return size is not None and bool(stamp) and may_stay(name)  # files that could change unnoticed are copied
-
-    return listing.files.filter(stays)
+    # Files that could change unnoticed are copied
+    return listing.files.where(listing.files.are_stamped & may_stay(listing.files.paths))
 
 
 def _note(shown: str, listing: StoreListing, distant: StoredFiles) -> str:
@@ -149,12 +147,7 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredF
     if not distant:
         return list_files(place)
     on_disk = list_files(folder) if len(distant) < len(listing.files) else Listing(folder, FileTable.of([]), 0, [])
-    digest = hashlib.blake2b(digest_size=8)
-    remaining = distant.rows()
-    while rows := list(itertools.islice(remaining, DIGESTED_ROWS)):
-        text = "".join([f"{name}\0{size}\0{stamp}\n" for name, size, stamp in rows])
-        digest.update(text.encode("utf-8", "surrogateescape"))
-    stamp = _STORE_STAMP | (int.from_bytes(digest.digest()) >> 2)
+    stamp = _STORE_STAMP | (int.from_bytes(distant.digest()) >> 2)
     columns, copied = listing.files.columns, listing.files.rows_of(on_disk.files.paths)
     sizes, stamps = columns.sizes, np.broadcast_to(np.int64(stamp), len(columns.sizes))
     if len(copied):
@@ -163,7 +156,8 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredF
     is_used = np.zeros(len(columns.sizes), dtype=bool)
     is_used[copied] = is_used[distant.order] = True
     files = FileTable((columns.paths, sizes, stamps), listing.files.numbers).where(is_used[listing.files.order])
-    shown = files.with_paths(lambda path: not _is_hidden(path))
+    are_hidden = [number for number, path in files.paths.numbered_holding(HIDDEN_MARKS) if _is_hidden(path)]
+    shown = files.without(np.array(are_hidden, dtype=np.int64))
     hidden = on_disk.hidden + len(files) - len(shown)
     return Listing(folder, shown, hidden, on_disk.refusals, on_disk.aliases)
 

@@ -5,20 +5,23 @@ Runs and comparisons of Anew below a data folder are left out, since samples of 
 
 from __future__ import annotations
 
-import functools
 import importlib
 import itertools
 import os
 import os.path
 import posixpath
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
 
 from anew.core import files as stored
 from anew.core.files import JsonValue
 from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
 from anew.core.stores.addresses import address_of, without_query
+from anew.core.stores.text_column import ChosenTexts
 from anew.core.wording import listed, plural
 from anew.data import limits
 from anew.data.file_names import is_hub_name, is_packed, suffix_of
@@ -26,7 +29,7 @@ from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.skipped import name_reasons
-from anew.data.sources.base import MAX_NAMED_TABLES, TABLE_SUFFIXES, Reader, Shard, reader_of
+from anew.data.sources.base import MAX_NAMED_TABLES, TABLE_SUFFIXES, Reader, Shard, is_of_folder, reader_of
 from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, FileTable, Listing, list_files, shorten_path
@@ -37,7 +40,7 @@ from anew.errors import DataError, RunError
 MAX_NAMED = 3  # runs that a sentence names
 SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
 MAX_NAMING_BYTES = 64 * 1024 * 1024  # size of a table that may name the image files next to it; chosen: a million names
-_TABLE_ENDINGS = tuple(sorted(TABLE_SUFFIXES))
+_MARK_SUFFIXES = frozenset(map(suffix_of, (RUN_MARK, COMPARISON_MARK)))
 _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
@@ -51,7 +54,8 @@ def drop_own_folders(text: str, root: Path, files: FileTable) -> tuple[FileTable
     Raises:
         DataError: There are no other files.
     """
-    marks = (path for path in files.paths if path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
+    is_mark = files.ending(_MARK_SUFFIXES, lambda path: path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
+    marks = files.paths.take(is_mark)
     noun_of = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
     if not noun_of:
         return files, []
@@ -109,8 +113,9 @@ def refuse_own_folder(text: str, place: Path, files: FileTable) -> None:
     """
     if not place.is_dir():
         return
-    marks = [mark for mark in (RUN_MARK, COMPARISON_MARK) if mark in files.paths]
-    nouns = [_noun_of(place / mark) for mark in marks]
+    marks = (RUN_MARK, COMPARISON_MARK)
+    found = files.paths.take(files.ending(_MARK_SUFFIXES, marks.__contains__))
+    nouns = [_noun_of(place / mark) for mark in found]
     if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
     if "run" in nouns:
@@ -262,7 +267,7 @@ class Source:
         files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
         notes = [*listing.notes, *side_notes, *notes]
-        by_reader: dict[str, Sequence[File]] = dict(files.grouped(reader_of))
+        by_reader = _by_reader(files)
         _take_large_archives(by_reader)
         if "tables" not in by_reader:
             choice.check(text, ())
@@ -352,6 +357,19 @@ class Source:
             by_range.prefetch(ranges[:limit])
 
 
+def _by_reader(files: FileTable) -> dict[str, Sequence[File]]:
+    """The files by the reader of each."""
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    unsure = files.paths.named(suffix_of, lambda suffix: not is_of_folder(suffix))
+    for number, path in zip(unsure.tolist(), files.paths.take(unsure), strict=True):
+        numbers[reader_of(path)].append(number)
+    numbers.pop("folder", None)
+    others = {reader: np.array(chosen, dtype=np.int64) for reader, chosen in numbers.items()}
+    in_folders = files.without(np.concatenate([*others.values(), np.zeros(0, dtype=np.int64)]))
+    tables = {reader: files.take(chosen) for reader, chosen in others.items()}
+    return {**tables, "folder": in_folders} if len(in_folders) else dict(tables)
+
+
 def _take_large_archives(by_reader: dict[str, Sequence[File]]) -> None:
     """If the archives together are large, let `tar_spans` read them, which does not list them."""
     plain = [file for file in by_reader.get("tar", ()) if suffix_of(file.path) == ".tar"]
@@ -362,10 +380,11 @@ def _take_large_archives(by_reader: dict[str, Sequence[File]]) -> None:
             del by_reader["tar"]
 
 
-def _stay_rule(modalities: Mapping[str, type[Modality]], requested: str | None) -> Callable[[str], bool]:
-    """Whether a file in a store can be read by range, judging by its name."""
+def _stay_rule(
+    modalities: Mapping[str, type[Modality]], requested: str | None
+) -> Callable[[ChosenTexts], NDArray[np.bool_]]:
+    """A function from names of files in a store to (n,) whether each can be read by range."""
 
-    @functools.cache  # there may be a million names, of a few suffixes
     def may_stay(reader: str, suffix: str) -> bool:
         if requested is not None and modalities[requested].traits.reads_file_slices:
             return False  # pictures may be frames
@@ -375,9 +394,13 @@ def _stay_rule(modalities: Mapping[str, type[Modality]], requested: str | None) 
         is_plain = reader == "folder" and not is_packed(suffix)
         return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
 
-    def rule(name: str) -> bool:
-        suffix = suffix_of(name)
-        return may_stay(reader_of(name, suffix), suffix)
+    def rule(names: ChosenTexts) -> NDArray[np.bool_]:
+        # There may be a million names, of a few suffixes
+        suffixes, codes = names.coded(suffix_of)
+        stay = np.array([may_stay("folder", suffix) for suffix in suffixes], dtype=np.bool_)[codes]
+        unsure = names.named(suffix_of, lambda suffix: not is_of_folder(suffix))
+        stay[unsure] = [may_stay(reader_of(name), suffix_of(name)) for name in names.take(unsure)]
+        return stay
 
     return rule
 
@@ -387,7 +410,7 @@ def _metadata(root: Path, files: FileTable) -> tuple[dict[str, str | None], File
 
     Classes come from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
     (`labels.csv`)."""
-    listed = files.with_paths(lambda path: path.lower().endswith(_TABLE_ENDINGS) and suffix_of(path) in TABLE_SUFFIXES)
+    listed = files.take(files.paths.named(suffix_of, TABLE_SUFFIXES.__contains__))
     if not listed or len(listed) == len(files):
         return {}, files, []
     from anew.data.sources import tables

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import re
+import string
 import time
 import zipfile
 from collections import deque
@@ -18,6 +19,7 @@ from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anew.core import files
 from anew.core.schema import Flag, Real, Record, Text, checked
@@ -25,7 +27,7 @@ from anew.core.stores import addresses
 from anew.core.stores.addresses import FileSystem, Info, without_query
 from anew.core.stores.direct_store import DirectStore
 from anew.core.stores.stored_files import Row, StoredColumns, StoredFiles, size_of, stamp_of
-from anew.core.stores.text_column import TextColumn
+from anew.core.stores.text_column import ChosenTexts, TextColumn
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
@@ -39,6 +41,10 @@ FRESH_SECONDS = 600.0  # names of larger data are reused for so long: `look` and
 MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
 # Names that are safe without a closer look, as almost all are
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za-z0-9_. -]*")
+# The same for many names at once, between zero bytes: what they consist of, and what they do not hold
+_PLAIN_BYTES = (string.ascii_letters + string.digits + "_. -/\0").encode()
+_PAIRS_OF_OTHERS = tuple(first + second for first in (b"\0", b"/") for second in (b".", b" ", b"/", b"\0"))
+MARKS_OF_FOLDERS = ("\0\0", "/\0")  # see `numbered_holding`: an empty path, and one that ends with a slash
 MAX_STREAMS = 8  # requests at once
 MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
 # More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
@@ -133,7 +139,7 @@ def _read_kept(path: Path) -> StoreListing | None:
         columns = StoredColumns(paths, sizes, stamps)
         stored = StoredFiles(names.root, columns, names.keys, numbers if len(numbers) else None)
         age = time.time() - names.time
-        if not (0 <= age < FRESH_SECONDS and all(map(is_safe, stored))):
+        if not (0 <= age < FRESH_SECONDS and are_safe(stored.paths).all()):
             return None
     except (RunError, ValueError, OSError, LookupError, EOFError, NotImplementedError, zipfile.BadZipFile):
         return None  # damaged: everything is listed again
@@ -155,9 +161,11 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
         rows: list[Row] = [(name, size_of(info), stamp_of(info))]
         return StoreListing(StoredFiles.of("", rows, {name: path}), is_file=True)
     listed = _objects(system, str(info["name"]).rstrip("/") + "/", public_address)
-    are_files = [bool(path) and not path.endswith("/") for path in listed]
-    listed = listed.where(np.array(are_files, dtype=bool))
-    stored = listed.where(np.fromiter(map(is_safe, listed), dtype=bool, count=len(listed)))
+    marks = listed.paths.numbered_holding(MARKS_OF_FOLDERS)
+    are_files = np.ones(len(listed), dtype=bool)
+    are_files[[number for number, path in marks if not path or path.endswith("/")]] = False
+    listed = listed.where(are_files)
+    stored = listed.where(are_safe(listed.paths))
     if not stored:
         raise DataError(f"{public_address!r} holds no files; check the address")
     refused = [path for path in listed if not is_safe(path)] if len(stored) < len(listed) else []
@@ -223,6 +231,24 @@ def is_safe(name: str) -> bool:
         return False
     return all(
         part not in ("", ".", "..") and len(part.encode()) <= MAX_NAME_BYTES and "\\" not in part for part in parts
+    )
+
+
+def are_safe(names: ChosenTexts) -> NDArray[np.bool_]:
+    """(n,) whether each name is safe, see `is_safe`."""
+    safe = names.are_each(_are_plain)
+    unsure = np.flatnonzero(~safe)
+    safe[unsure] = [is_safe(name) for name in names.take(unsure)]
+    return safe
+
+
+def _are_plain(block: bytes, count: int) -> bool:
+    """Whether all of some names are as _PLAIN_NAME says. block: the names, with a zero byte before and after each."""
+    return (
+        block.count(b"\0") == count + 1  # none within a name
+        and not block.translate(None, _PLAIN_BYTES)
+        and not any(pair in block for pair in _PAIRS_OF_OTHERS)
+        and max(map(len, block.split(b"\0"))) <= MAX_NAME_BYTES
     )
 
 
