@@ -24,13 +24,17 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stored(cache: BlockCache, name: str, data: bytes) -> bool:
-    return cache.holds(name, len(data)) and cache.load(name, len(data)) == data
+    return holds(cache, name, data) and cache.load(name, len(data)) == data
+
+
+def holds(cache: BlockCache, name: str, data: bytes) -> bool:
+    return cache.held({name: len(data)}) == {name}
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 def test_a_block_is_there_at_once_and_for_others_after_a_flush(tmp_path: Path, data: bytes) -> None:
     cache = BlockCache(tmp_path / "blocks")
-    assert cache.load("ab-0", len(data)) is None and not cache.holds("ab-0", len(data))
+    assert cache.load("ab-0", len(data)) is None and not holds(cache, "ab-0", data)
     assert not (tmp_path / "blocks").exists()
     cache.store("ab-0", data)
     assert stored(cache, "ab-0", data)
@@ -86,6 +90,18 @@ def test_several_processes_share_the_small_blocks(tmp_path: Path) -> None:
     assert all(stored(cache, f"{name}-{number}", SMALL) for name in "abc" for number in range(0, 640, 37))
 
 
+def test_many_names_are_asked_for_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_cache, "ASKED_NAMES", 3)
+    cache = BlockCache(tmp_path / "blocks")
+    sizes = {f"ab-{number}": len((SMALL, LARGE)[number % 2]) for number in range(10)}
+    for name in ("ab-0", "ab-1", "ab-6"):
+        cache.store(name, b"s" * sizes[name])
+    cache.flush()
+    cache.store("ab-8", SMALL)
+    assert cache.held(sizes) == {"ab-0", "ab-1", "ab-6", "ab-8"} and cache.held({}) == set()
+    assert BlockCache(tmp_path / "blocks").held(sizes) == {"ab-0", "ab-1", "ab-6"}
+
+
 @pytest.mark.parametrize("content", [b"no database" * 500, b""])
 def test_a_damaged_database_starts_anew(tmp_path: Path, content: bytes) -> None:
     first = BlockCache(tmp_path / "blocks")
@@ -123,12 +139,12 @@ def test_what_cannot_be_kept_is_no_error(tmp_path: Path, monkeypatch: pytest.Mon
     for data in (SMALL, LARGE):
         cache.store("ab-0", data)
         cache.flush()
-        assert not cache.holds("ab-0", len(data))
+        assert not holds(cache, "ab-0", data)
     monkeypatch.setattr(files, "FREE_DISK_BYTES", 1 << 60)  # a full disk
     full = BlockCache(tmp_path / "full")
     full.store("ab-0", SMALL)
     full.flush()
-    assert not BlockCache(tmp_path / "full").holds("ab-0", len(SMALL))
+    assert not holds(BlockCache(tmp_path / "full"), "ab-0", SMALL)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork only on POSIX")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from asyncio import CancelledError
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -116,6 +117,20 @@ def test_a_file_that_is_read_in_order_is_fetched_ahead(tmp_path: Path) -> None:
         pieces.append(piece)
     assert b"".join(pieces) == BODY and stream.seek(0, 2) == len(BODY) and stream.read(1) == b""
     assert len(store.asked) < len(BODY) / ranges.BLOCK and sum(b - a for a, b in store.asked) == len(BODY)
+
+
+def test_many_objects_are_asked_for_once(tmp_path: Path) -> None:
+    store = Store()
+    reader, objects = opened(tmp_path, store), [StoredFile(f"bucket/{i}", len(BODY), "v1") for i in range(6)]
+    reader.prefetch_all([(file, 0, 100) for file in objects[:4]])
+    reader.prefetch_all([(file, 0, 100) for file in objects])  # under way, or here already
+    assert [reader.read(file, 0, 9) for file in objects] == 6 * [BODY[:9]] and len(store.asked) == 6
+    deadline = time.monotonic() + 60  # what is in memory is written a moment later
+    while len([p for p in (tmp_path / "blocks").rglob("*-*") if p.suffix != ".tmp"]) < 6:
+        assert time.monotonic() < deadline
+    again = opened(tmp_path, store)
+    again.prefetch_all([(file, 0, 100) for file in objects])  # in the cache
+    assert again.read(objects[5], 0, 9) == BODY[:9] and len(store.asked) == 6
 
 
 def test_a_place_here_and_there_moves_little(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import samples
 from anew.core import files
 from anew.core.stores import ranges
 from anew.core.stores.block_cache import BlockCache
+from anew.core.stores.stored_files import StoredFile
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats import by_range
@@ -221,3 +222,16 @@ def test_what_vanishes_while_a_training_reads_ends_it(
         for step in range(2000):
             data.batch(step, "main", 0, 64, 64)
     data.close()
+
+
+def test_files_are_found_where_they_were_registered_last(tmp_path: Path, store: fsspec.AbstractFileSystem) -> None:
+    path = f"{tmp_path}/data/a.png"
+    for key in ("first/a.png", "second/a.png"):
+        reader = ranges.RangeStore(store, "memory://", BlockCache(tmp_path / "blocks"))
+        by_range.register(tmp_path / "data", reader, {"a.png": StoredFile(key, 1, "s")})
+        for _ in range(2):
+            found = by_range.find_stored(path)
+            assert found is not None and found.file.key == key and found.store is reader
+    assert by_range.find_stored(f"{tmp_path}/data/b.png") is None
+    by_range.unregister(tmp_path / "data")
+    assert by_range.find_stored(path) is None

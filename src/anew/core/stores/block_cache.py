@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from anew.core import files
@@ -24,6 +24,7 @@ REMAINING_SHARE = 0.8  # share of that which stays when some go, so that not eve
 SMALL_BLOCK_BYTES = 16 * 1024  # bytes; smaller blocks are kept in the database; chosen
 SMALL_SHARE = 0.25  # of the bytes that are kept, for small blocks; chosen
 BATCH_BLOCKS = 128  # small blocks that are written at once: a transaction takes as long as ten of them; chosen
+ASKED_NAMES = 500  # that one question names: most builds of SQLite take 999
 BUSY_S = 2.0  # seconds that a process waits for another one that writes to the database
 
 
@@ -44,9 +45,11 @@ class BlockCache:
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
 
-    def holds(self, name: str, size: int) -> bool:
-        """Whether a block of that name and size is kept."""
-        return self._small.load(name) is not None if size < SMALL_BLOCK_BYTES else self._path(name).exists()
+    def held(self, sizes: Mapping[str, int]) -> set[str]:
+        """The names of those blocks that are kept. sizes: bytes by name."""
+        small = [name for name, size in sizes.items() if size < SMALL_BLOCK_BYTES]
+        large = {name for name, size in sizes.items() if size >= SMALL_BLOCK_BYTES and self._path(name).exists()}
+        return large | self._small.held(small)
 
     def load(self, name: str, size: int) -> bytes | None:
         """The block of that name; None where there is none of that size."""
@@ -138,6 +141,20 @@ class _SmallBlocks:
                 row = self._opened().execute("SELECT checksum, data FROM blocks WHERE name = ?", (name,)).fetchone()
                 return row[1] if row is not None and zlib.crc32(row[1]) == row[0] else None
             return None
+
+    def held(self, names: Sequence[str]) -> set[str]:
+        """Those of the names that are kept: asked for together, as one question for each takes most of the time to fetch a block."""
+        with self._lock:
+            held = {name for name in names if name in self._waiting}
+            if self._database is None and not self._path.exists():
+                return held
+            for first in range(0, len(names), ASKED_NAMES):
+                asked = names[first : first + ASKED_NAMES]
+                with self._guarded():
+                    places = ",".join("?" * len(asked))
+                    rows = self._opened().execute(f"SELECT name FROM blocks WHERE name IN ({places})", asked)
+                    held.update(name for (name,) in rows)
+            return held
 
     def store(self, name: str, data: bytes) -> None:
         with self._lock:

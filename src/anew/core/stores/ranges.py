@@ -99,14 +99,27 @@ class RangeStore:
 
     def prefetch(self, file: StoredFile, start: int, stop: int) -> None:
         """Fetch these bytes in the background, as far as they fit."""
-        names = _BlockNames(file)
-        numbers = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
-        absent = [number for number in numbers if not self._cache.holds(names[number], names.bytes_of(number))]
+        self.prefetch_all([(file, start, stop)])
+
+    def prefetch_all(self, ranges: Iterable[tuple[StoredFile, int, int]]) -> None:
+        """The same of many ranges (object, first byte, byte after the last)."""
+        wanted: list[tuple[_BlockNames, list[int]]] = []
         with self._lock:
-            for run in _runs([n for n in absent if names[n] not in self._pending and names[n] not in self._memory]):
-                if self._ahead > AHEAD:
-                    return
-                self._submit(names, run)
+            for file, start, stop in ranges:
+                names = _BlockNames(file)
+                numbers = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
+                wanted.append((names, [number for number in numbers if not self._is_here(names[number])]))
+        held = self._cache.held({names[n]: names.bytes_of(n) for names, numbers in wanted for n in numbers})
+        with self._lock:
+            for names, numbers in wanted:
+                for run in _runs([n for n in numbers if names[n] not in held and not self._is_here(names[n])]):
+                    if self._ahead > AHEAD:
+                        return
+                    self._submit(names, run)
+
+    def _is_here(self, name: str) -> bool:
+        """Whether a block is in memory, or under way; the lock is held."""
+        return name in self._memory or name in self._pending
 
     def _read_blocks(self, names: _BlockNames, numbers: range) -> bytes:
         """The blocks of these numbers, one after the other."""
@@ -124,12 +137,14 @@ class RangeStore:
         return b"".join(block for block in blocks.values() if block is not None)
 
     def _cached_block(self, names: _BlockNames, number: int) -> bytes | None:
-        """A block, where it is in memory or in the cache."""
+        """A block, where it is in memory or in the cache; None also where it is under way."""
         name = names[number]
         with self._lock:
             if name in self._memory:
                 self._memory.move_to_end(name)
                 return self._memory[name]
+            if name in self._pending:
+                return None
         block = self._cache.load(name, names.bytes_of(number))
         if block is not None:
             self._remember({name: block})

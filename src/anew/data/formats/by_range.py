@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,16 +30,23 @@ class _Folder:
     files: Mapping[str, StoredFile]
 
 
+FOUND_FILES = (
+    65_536  # whose places are kept: a file is asked for several times, and found by a search among a million names
+)
+
 _folders: dict[str, _Folder] = {}
+_found: dict[str, FileInStore] = {}  # files in stores by path
 
 
 def register(folder: Path, store: RangeStore, stored: Mapping[str, StoredFile]) -> None:
     """From now on, read these files below a folder from a store. stored: files by their path below the folder, with `/`."""
+    _found.clear()
     _folders[f"{folder}{os.sep}"] = _Folder(store, stored)
 
 
 def unregister(folder: Path) -> None:
     """From now on, read all files below a folder from the disk again."""
+    _found.clear()
     _folders.pop(f"{folder}{os.sep}", None)
 
 
@@ -47,11 +55,21 @@ def find_stored(path: str | Path) -> FileInStore | None:
     if not _folders:
         return None
     text = os.fspath(path)
+    found = _found.get(text)
+    if found is not None:
+        return found
     for root, folder in _folders.items():
         if text.startswith(root):
             file = folder.files.get(text[len(root) :].replace(os.sep, "/"))
-            return None if file is None else FileInStore(folder.store, file)
+            return None if file is None else _keep(text, FileInStore(folder.store, file))
     return None
+
+
+def _keep(path: str, file: FileInStore) -> FileInStore:
+    if len(_found) >= FOUND_FILES:
+        _found.clear()
+    _found[path] = file
+    return file
 
 
 def open_file(path: str | Path, until: int | None = None) -> IO[bytes]:
@@ -82,6 +100,7 @@ def has_stores() -> bool:
 
 def prefetch(ranges: Iterable[Range]) -> None:
     """Fetch ranges of files in stores in the background, neighbouring ones by a single request."""
+    by_store: defaultdict[RangeStore, list[tuple[StoredFile, int, int]]] = defaultdict(list)
     for path, ranges_of_file in itertools.groupby(ranges, lambda item: item.path):
         stored = find_stored(path)
         if stored is None:
@@ -94,6 +113,8 @@ def prefetch(ranges: Iterable[Range]) -> None:
                 stop = item_stop
                 continue
             if start >= 0:
-                stored.store.prefetch(stored.file, start, stop)
+                by_store[stored.store].append((stored.file, start, stop))
             start, stop = item.start, item_stop
-        stored.store.prefetch(stored.file, start, stop)
+        by_store[stored.store].append((stored.file, start, stop))
+    for store, joined in by_store.items():
+        store.prefetch_all(joined)
