@@ -107,8 +107,8 @@ class RangeStore:
         with self._lock:
             for file, start, stop in ranges:
                 names = _BlockNames(file)
-                numbers = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
-                wanted.append((names, [number for number in numbers if not self._is_here(names[number])]))
+                blocks = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
+                wanted.append((names, [number for number in blocks if not self._is_here(names[number])]))
         held = self._cache.held({names[n]: names.bytes_of(n) for names, numbers in wanted for n in numbers})
         with self._lock:
             for names, numbers in wanted:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.stores.addresses import Info
-from anew.core.stores.text_column import ChosenTexts, TextColumn, TextColumnBuilder, argsort_texts, chunked
+from anew.core.stores.text_column import ChosenTexts, TextColumn, TextColumnBuilder, argsort_texts, chunked, encoded
 
 STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
 UNKNOWN_SIZE = -1  # in a column of sizes, where the store does not say
@@ -152,8 +152,9 @@ class StoredFiles(Mapping[str, StoredFile]):
     def _row(self, path: str) -> int:
         """The place of a file in the columns. Raises KeyError."""
         rows = range(len(self)) if self.numbers is None else self.numbers
-        place = bisect_left(rows, path, key=self.columns.paths.__getitem__)
-        if place == len(rows) or self.columns.paths[int(rows[place])] != path:
+        wanted = encoded(path)
+        place = bisect_left(rows, wanted, key=self.columns.paths.encoded)
+        if place == len(rows) or self.columns.paths.encoded(rows[place]) != wanted:
             raise KeyError(path)
         return int(rows[place])
 
@@ -195,16 +196,17 @@ class StoredFiles(Mapping[str, StoredFile]):
     @property
     def are_stamped(self) -> NDArray[np.bool_]:
         """(n,) whether bytes and stamp of each file are known."""
-        is_stamped = (self.columns.sizes != UNKNOWN_SIZE) & (np.diff(self.columns.stamps.bounds) > 1)
+        is_stamped: NDArray[np.bool_] = (self.columns.sizes != UNKNOWN_SIZE) & (np.diff(self.columns.stamps.bounds) > 1)
         return is_stamped if self.numbers is None else is_stamped[self.numbers]
 
-    def digest(self) -> bytes:
-        """Eight bytes that change with any path, size or stamp."""
+    def digest(self) -> int:
+        """A number of 64 bits that changes with any path, size or stamp."""
         columns = self.columns if self.numbers is None else self.columns.take(self.numbers)
-        digest = hashlib.blake2b(columns.paths.text, digest_size=8)
-        for part in (columns.paths.bounds, columns.sizes, columns.stamps.text, columns.stamps.bounds):
-            digest.update(part)
-        return digest.digest()
+        digest = hashlib.blake2b(columns.sizes.data, digest_size=8)
+        for texts in (columns.paths, columns.stamps):
+            digest.update(texts.text)
+            digest.update(texts.bounds.data)
+        return int.from_bytes(digest.digest())
 
     def where(self, is_wanted: NDArray[np.bool_]) -> StoredFiles:
         """The files for which this is true; these themselves if all are wanted. is_wanted: (n,)."""

@@ -73,6 +73,10 @@ class TextColumn(MadeSequence[str]):
         number = range(len(self))[index]
         return str(self.text[self.bounds[number] : self.bounds[number + 1] - 1], *_CODING)
 
+    def encoded(self, number: int) -> bytes:
+        """The bytes of a text, which are in the order of the texts: of these a search takes less time."""
+        return bytes(self.text[self.bounds[number] : self.bounds[number + 1] - 1])
+
     def __iter__(self) -> Iterator[str]:
         return self.iter_range(0, len(self))
 
@@ -219,6 +223,11 @@ def argsort_texts(column: TextColumn, starts: Sequence[int]) -> NDArray[np.int64
     merged = heapq.merge(*(zip(column.iter_range(a, b), range(a, b), strict=True) for a, b in runs))
     last = (max(number for _, number in same) for _, same in itertools.groupby(merged, key=lambda pair: pair[0]))
     return np.fromiter(last, dtype=np.int64)
+
+
+def encoded(text: str) -> bytes:
+    """See `TextColumn.encoded`."""
+    return text.encode(*_CODING)
 
 
 def numbered_holding(texts: Iterable[str], words: tuple[str, ...]) -> Iterator[tuple[int, str]]:

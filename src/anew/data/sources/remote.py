@@ -147,7 +147,7 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredF
     if not distant:
         return list_files(place)
     on_disk = list_files(folder) if len(distant) < len(listing.files) else Listing(folder, FileTable.of([]), 0, [])
-    stamp = _STORE_STAMP | (int.from_bytes(distant.digest()) >> 2)
+    stamp = _STORE_STAMP | (distant.digest() >> 2)
     columns, copied = listing.files.columns, listing.files.rows_of(on_disk.files.paths)
     sizes, stamps = columns.sizes, np.broadcast_to(np.int64(stamp), len(columns.sizes))
     if len(copied):
