@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "runs": CORE,
     "nets": (*CORE, "functional"),
     "data.limits": (),
-    "data.file_names": (),
+    "data.file_names": CORE,
     "data.types": CORE,
     "data.skipped": (*CORE, "data.types"),
     "data.formats": (*DATA_BASE, "functional"),

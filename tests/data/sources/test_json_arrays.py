@@ -10,16 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from anew.core.stores.text_column import ChosenTexts, TextColumn
 from anew.data.dataset import Dataset
 from anew.data.sources.json_arrays import MAX_CHECKED, json_array_notes
 
 FILMS = [{"title": f"Film {i}", "year": 1950 + i} for i in range(60)]
 
 
+def chosen(paths: list[str]) -> ChosenTexts:
+    return ChosenTexts(TextColumn.of(paths))
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 def test_an_array_of_objects_is_noticed_and_can_be_converted(tmp_path: Path, indent: int | None) -> None:
     (tmp_path / "my films.json").write_text(json.dumps(FILMS, indent=indent), encoding="utf-8-sig")
-    (note,) = json_array_notes(["my films.json"], tmp_path)
+    (note,) = json_array_notes(chosen(["my films.json"]), tmp_path)
     assert note.startswith("my films.json begins with an array of objects, and is read as one text.")
     assert note.endswith('"my films.json" "my films.jsonl"')
     assert note in Dataset.open(tmp_path).scan.notes
@@ -32,10 +37,10 @@ def test_an_array_of_objects_is_noticed_and_can_be_converted(tmp_path: Path, ind
 def test_other_files_and_many_files_are_items(tmp_path: Path) -> None:
     for name, text in {"a.json": '{"a": [{"b": 1}]}', "b.json": "[1, 2]", "c.json": "", "d.txt": '[{"a": 1}]'}.items():
         (tmp_path / name).write_text(text)
-    assert json_array_notes(["a.json", "b.json", "c.json", "d.txt", "missing.json"], tmp_path) == []
+    assert json_array_notes(chosen(["a.json", "b.json", "c.json", "d.txt", "missing.json"]), tmp_path) == []
     names = [f"{i}.json" for i in range(MAX_CHECKED + 1)]
     for name in names:
         (tmp_path / name).write_text(json.dumps(FILMS))
-    assert json_array_notes(names, tmp_path) == []
-    (note,) = json_array_notes(names[:3], tmp_path)
+    assert json_array_notes(chosen(names), tmp_path) == []
+    (note,) = json_array_notes(chosen(names[:3]), tmp_path)
     assert "0.json begins with an array of objects, as 2 more files do, and is read" in note
