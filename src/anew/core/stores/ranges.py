@@ -111,11 +111,14 @@ class RangeStore:
                 wanted.append((names, [number for number in blocks if not self._is_here(names[number])]))
         held = self._cache.held({names[n]: names.bytes_of(n) for names, numbers in wanted for n in numbers})
         with self._lock:
-            for names, numbers in wanted:
-                for run in _runs([n for n in numbers if names[n] not in held and not self._is_here(names[n])]):
-                    if self._ahead > AHEAD:
-                        return
-                    self._submit(names, run)
+            absent = (
+                (names, [n for n in numbers if names[n] not in held and not self._is_here(names[n])])
+                for names, numbers in wanted
+            )
+            for names, run in [(names, run) for names, numbers in absent for run in _runs(numbers)]:
+                if self._ahead > AHEAD:
+                    return
+                self._submit(names, run)
 
     def _is_here(self, name: str) -> bool:
         """Whether a block is in memory, or under way; the lock is held."""
