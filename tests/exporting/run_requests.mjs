@@ -40,6 +40,10 @@ const sameTokens = (a, b) => JSON.stringify(a.tokens) === JSON.stringify(b.token
 const seed = drawn.indexOf(Number(label));
 answer.isOfItsClass = sameTokens(await next({ seed }), await next({ label: Number(label) }));
 answer.differs = !sameTokens(await next({ label: 0 }), await next({ label: 1 }));
+answer.ofPrompt = Array.from(engine.sampler.classShares(engine.promptIds("ACDWY")));
+const samples = [];
+await engine.handle({ id: 5, what: "sample", n: 40, seed: 3, prompt: "ACDWY", settings: { new: 1 } }, ({ items, isLast }) => isLast && samples.push(...items));
+answer.labels = samples.map(({ label }) => label);
 answer.inside = (await engine.handle({ id: 4, what: "inside", prompt: "AC", seed })).label;
 
 // Tokens that are impossible stay so at any temperature; where only such may come, each is drawn alike.

@@ -23,6 +23,7 @@ from anew.core.random import evenly_spread, generator, normal_rows, sample_gener
 from anew.core.specs import SampleRequest
 from anew.data.dataset import Dataset
 from anew.data.formats.sound.audio import cut_tail
+from anew.data.modalities.text import Text
 from anew.exporting.onnx import to_onnx
 from anew.families.portable import Graph
 from denoising import drawn_inputs
@@ -30,6 +31,7 @@ from samples import clips, shapes, stereo_tones, tones
 
 from .conftest import TINY_CONV, train
 from .families import OWN_FAMILY
+from .network_alone import network_class_weights, strip
 
 pytest.importorskip("onnx", reason="graphs are written by onnx (pip install '.[export]')")
 pytest.importorskip("onnxscript", reason="graphs are written by onnxscript (pip install '.[export]')")
@@ -170,13 +172,19 @@ def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> Non
     model, sampler = exported(text_run(name), tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "2.50 by the network, 2.00 by the whole run." in card and "Measured on samples of the whole run" in card
-    network: Any = model.family
-    alone = type(network)(network.spec, network.config)
-    network.mixer, network.contexts = alone.mixer, alone.contexts  # what stays behind
+    strip(model)
     expected = model.generate(request := model.request(N, SEED), SEED).numpy()
     inputs: dict[str, Any] = {"uniform": uniforms(SEED)}
     if request.labels is not None:
         inputs["classes"] = request.labels.numpy()
+        assert isinstance(model.modality, Text)
+        prompt = model.modality.condition_from_prompt("ACDWY")[1:].numpy()
+        weights = sampler.class_weights(model.label_shares, prompt)
+        assert weights / weights.sum() == pytest.approx(network_class_weights(model, "ACDWY"), abs=1e-4)
+        assert (
+            sampler.sample(3, known={"prompt": np.tile(prompt, (3, 1))}, new=2)[:, : len(prompt)].tolist()
+            == [prompt.tolist()] * 3
+        )
     if sampler.program["steps"][0]["first"] is not None:
         sampler.program["steps"][0]["first"] = [1.0] * model.spec.vocab  # the unigram is one of the counts
     ids = sampler.sample(N, known=inputs)

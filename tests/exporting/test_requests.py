@@ -11,6 +11,7 @@ import pytest
 import anew
 
 from .interpreter import needs_node, node
+from .network_alone import network_class_weights
 
 
 @needs_node
@@ -22,6 +23,9 @@ def test_requests_of_a_page(text_run: Callable[[str], Path], tmp_path: Path) -> 
     assert answer["made"] == 3 and answer["stopped"] < 3 and answer["running"] == []
     assert answer["drawn"] == answer["classes"] and set(answer["drawn"]) == {0, 1}
     assert answer["isOfItsClass"] and answer["differs"] and answer["inside"] == 1
+    expected = network_class_weights(anew.load(text_run("labels")), "ACDWY")
+    assert answer["ofPrompt"] == pytest.approx(expected, abs=1e-4)
+    assert answer["labels"].count(0) == pytest.approx(40 * expected[0], abs=8)
     assert answer["results"] == [None, "the second", None] and answer["drafts"] == ["new"]
     assert answer["faults"] == ["no memory"] and answer["cancelled"] == [True, True, False]
     assert answer["hot"][2] == 0 and answer["hot"][1] / answer["hot"][0] == pytest.approx(math.exp(0.1))

@@ -220,7 +220,10 @@ def _sample(p: CommandParser) -> None:
     )
     p.add_argument("--suffix-file", metavar="FILE", help="file with the suffix")
     p.add_argument("--stop", help="stop the text before this string")
-    p.add_argument("--label", help="a class of the data (default: classes as common as in the data)")
+    p.add_argument(
+        "--label",
+        help="a class of the data (default: classes as common as in the data, or as likely as the prompt makes them)",
+    )
     p.add_argument(
         "--share",
         type=share,

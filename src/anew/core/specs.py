@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 UNKNOWN_CLASS = -1  # the label of an example whose class is not known
+# Names of the ids before the parts of a text with a gap, of which only a prompt consists: what comes before it, after it, and in it
+GAP_MARKS = ("fim_prefix", "fim_suffix", "fim_middle")
 # Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
 # chosen.
 MAX_VALUES, MAX_IDS, MAX_LENGTH, MAX_CLASSES = 2**30, 2**24, 2**24, 2**20
@@ -83,9 +85,9 @@ class Tokens:
     Attributes:
         vocab: Number of ids.
         length: Most tokens in one example of a batch (the context).
-        special: Ids with a meaning, among "begin", "end", "pad" (absent where the data has none). "rare": the first id of a
-            block, up to the next of these or the last id, that never stands for text of the train part and is not sampled,
-            though it is coded like any other.
+        special: Ids with a meaning, among "begin", "end", "pad" and GAP_MARKS (absent where the data has none). "rare": the first
+            id of a block, up to the next of these or the last id, that never stands for text of the train part and is not
+            sampled, though it is coded like any other.
         classes: Number of classes, 0 without labels.
         packed: True where an example is a window of one long stream, False where it is one whole record.
         shape: Extents of the grid on which a record's last tokens lie, the last axis fastest; () where they are a sequence.
@@ -122,6 +124,12 @@ class Tokens:
         """The ids that never occur in the train part; see `special`."""
         low = self.special.get("rare", self.vocab)
         return range(low, min((index for index in self.special.values() if index > low), default=self.vocab))
+
+    @property
+    def unsampled_ids(self) -> tuple[int, ...]:
+        """The ids that are never sampled: those that never occur in the train part, and those that mark a gap, which a text that
+        has begun does not."""
+        return (*self.rare_ids, *(self.special[name] for name in GAP_MARKS if name in self.special))
 
 
 Spec = Grid | Tokens

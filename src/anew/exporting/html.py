@@ -120,9 +120,17 @@ def _item_description(model: Model) -> dict[str, object]:
         "special": model.item_spec.special,
         "upper": isinstance(modality, Protein),
         "suffix": modality.save_item("").suffix,
+        "suffixes": _class_suffixes(model),
         "packed": model.item_spec.packed,
         "gap": isinstance(modality, Code) and modality.takes_suffix,
     }
+
+
+def _class_suffixes(model: Model) -> list[str] | None:
+    """The ending of a text of each class; None where they do not differ."""
+    plain = model.item_modality.save_item("").suffix
+    suffixes = [model.item_modality.class_suffix(label) or plain for label in model.labels]
+    return suffixes if set(suffixes) - {plain} else None
 
 
 def _tokenizer_data(modality: Text) -> dict[str, object]:

@@ -75,12 +75,16 @@ def language_model(model: Model) -> LanguageModel:
         begin_id,
         end_id,
         special.get("pad", end_id),
-        (*spec.rare_ids, *labels),
+        (*spec.unsampled_ids, *labels),
         int(decoder.config["max_position_embeddings"]),
         (
             *notes_on_parts(model, decoder.left_out),
             *_tokenizer_notes(modality),
-            *_prompt_notes(modality, model.labels if labels else ()),
+            *_prompt_notes(
+                modality,
+                model.labels if labels else (),
+                "" if begin_id is None else str(tokenizer.id_to_token(begin_id)),
+            ),
         ),
     )
 
@@ -116,13 +120,13 @@ def _tokenizer_notes(modality: Text) -> list[str]:
     ]
 
 
-def _prompt_notes(modality: Text, labels: Sequence[str]) -> list[str]:
+def _prompt_notes(modality: Text, labels: Sequence[str], begin: str) -> list[str]:
+    """begin: the token that texts begin with; "" if there is none."""
     notes = []
     if labels:
-        notes.append(
-            f"begin each prompt with the token of a label and the begin token, as in `{_label_token(0, labels[0])}"
-            f"{modality.special_names['begin']}`; the tokenizer adds neither"
-        )
+        both = f"the token of a label and `{begin}`" if begin else "the token of a label"
+        rest = "the tokenizer adds neither" if begin else "the tokenizer does not"
+        notes.append(f"begin each prompt with {both}, as in `{_label_token(0, labels[0])}{begin}`; {rest}")
     if "back" in modality.spec.special:
         notes.append(
             f"the run learned both directions; `{modality.special_names['back']}` begins a sequence that is generated from its last residue"

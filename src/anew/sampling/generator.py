@@ -17,6 +17,7 @@ from anew.data.modality import Modality
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import NOT_FINITE, Family, label_conflict
+from anew.sampling.prompt_classes import class_weights
 from anew.sampling.request_checks import class_index, no_classes, sampling_config
 from anew.sampling.samples import Samples
 
@@ -95,16 +96,24 @@ class Generator:
         return sampling_config(type(self.family).Sampling, self.modality.traits, settings, training)
 
     def sample_labels(
-        self, n: int, seed: int, label: str | int | None = None, first_index: int = 0, sampling: object = None
+        self,
+        n: int,
+        seed: int,
+        label: str | int | None = None,
+        first_index: int = 0,
+        sampling: DataclassInstance | None = None,
+        condition: Condition | None = None,
     ) -> Tensor | None:
         """The classes of samples.
 
         Args:
             n: Number of samples.
             seed: Seed of the samples, which decides their classes together with the index of each.
-            label: The class of all of them; None draws each with its share in the data.
+            label: The class of all of them; None draws each with its share in the data or, with a prompt, by how likely the prompt is
+                of each class.
             first_index: Index of the first sample.
             sampling: Result of `sampling_config`; None for its defaults.
+            condition: The known part of the samples.
 
         Returns:
             (n,) int64 class numbers; None if the generator has no classes, or samples with these settings follow none.
@@ -123,9 +132,12 @@ class Generator:
             return None
         if label is not None:
             return torch.full((n,), class_index(self.labels, label))
-        shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
+        weights = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64)[None]
+        if condition is not None:
+            weights = class_weights(self.family, condition, weights[0], sampling or self.sampling_config())
+        limits = (weights.cumsum(1) / weights.sum(1, keepdim=True)).expand(n, -1).contiguous()  # (n, classes)
         uniform = random.evenly_spread([(seed, first_index + i) for i in range(n)], "label")
-        return torch.searchsorted(shares / shares[-1], uniform, right=True).clamp_(max=classes - 1)
+        return torch.searchsorted(limits, uniform[:, None], right=True)[:, 0].clamp_(max=classes - 1)
 
     def request(
         self,
@@ -134,7 +146,7 @@ class Generator:
         *,
         label: str | int | None = None,
         condition: Condition | None = None,
-        sampling: object = None,
+        sampling: DataclassInstance | None = None,
         first_index: int = 0,
     ) -> SampleRequest:
         """The request to the family.
@@ -142,7 +154,7 @@ class Generator:
         Args:
             n: Number of samples.
             seed: Seed of the samples, which decides their classes if the data has any.
-            label: The class of all of them; None draws each with its share in the data.
+            label: The class of all of them; None: see `sample_labels`.
             condition: The known part of the samples.
             sampling: Result of `sampling_config`; None for its defaults.
             first_index: Index of the first sample.
@@ -153,7 +165,7 @@ class Generator:
         Raises:
             ConfigError: There is no such class.
         """
-        labels = self.sample_labels(n, seed, label, first_index, sampling)
+        labels = self.sample_labels(n, seed, label, first_index, sampling, condition)
         return SampleRequest(n, labels, condition, sampling or self.sampling_config(), first_index)
 
     def generate(

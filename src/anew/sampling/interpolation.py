@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from anew.sampling.latents import GivenItem, values_of
 from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.output_folders import make_empty_folder
 from anew.sampling.samples import Samples
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
 STRIP_COLUMNS = 11  # frames in a row of the strip: with both ends, ten equal steps
@@ -184,7 +188,7 @@ def _frame_count(n: int, stops: int) -> int:
     return n
 
 
-def _walk_label(generator: Generator, seed: int, label: str | int | None, sampling: object) -> Tensor | None:
+def _walk_label(generator: Generator, seed: int, label: str | int | None, sampling: DataclassInstance) -> Tensor | None:
     """The class (1,) of the whole walk: the requested one, or one that is drawn if the family needs one.
 
     Returns None if the walk is free.

@@ -29,7 +29,7 @@ class ItemRequest:
         first_index: Index of the first sample.
         n: Number of samples.
         seed: Random seed.
-        label: Class of the samples; None draws each with its share in the data.
+        label: Class of the samples; None draws each, see `Generator.sample_labels`.
         condition: Condition of each sample, None without one.
         sampling: The family's sampling settings.
         stop: String before which each text ends.
@@ -119,7 +119,7 @@ def _draw(model: Model, tasks: Sequence[ItemTask]) -> None:
 def _joint_request(model: Model, tasks: Sequence[ItemTask]) -> SampleRequest:
     """One sample request for all tasks."""
     requests = [task.request for task in tasks]
-    drawn_labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index, r.sampling) for r in requests]
+    drawn_labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index, r.sampling, r.condition) for r in requests]
     labels = [label for label in drawn_labels if label is not None]
     keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
     condition = _joint_condition(requests)

@@ -56,7 +56,7 @@ class TextRequest:
         prompt: (L,) ids that each sample starts from, including begin tokens.
         ending: What the last ids of the prompt may give way to; None: nothing.
         num_begin_tokens: Number of these begin tokens.
-        label: Class of the samples; None draws each with its share in the data.
+        label: Class of the samples; None draws each by the prompt, see `Generator.sample_labels`.
         max_tokens: Most new tokens; 0 only measures the prompt.
         stops: Strings before which new text ends.
         sampling: The family's sampling settings.
@@ -121,7 +121,7 @@ def _drafts(model: Model, tasks: Sequence[TextTask]) -> Iterator[TokenDraft]:
     requests = [task.request for task in tasks]
     keys = [(r.seed, r.first_index + number) for r in requests for number in range(r.n)]
     prompts = np.concatenate([np.tile(r.prompt, (r.n, 1)) for r in requests])  # (n, L)
-    labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
+    labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index, r.sampling, r.condition) for r in requests]
     request = SampleRequest(
         len(keys),
         torch.cat([label for label in labels if label is not None]) if model.spec.classes else None,
@@ -185,8 +185,6 @@ class GrowingText:
 
     def _append(self, token: int) -> None:
         self.ids.append(token)
-        if token >= self.num_ids and token != self.end_id:
-            self.can_stream = False  # a program that marks a gap is filled in before what was drawn first
         ending = self.request.ending
         if ending is not None and not self._has_prompt:
             drawn = self.ids[self.num_kept :]

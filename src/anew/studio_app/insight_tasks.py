@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.core.specs import Batch, Codec, Grid, SampleRequest, Tokens
+from anew.core.specs import Batch, Codec, Condition, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
@@ -25,7 +25,6 @@ from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.plane import Plane, principal_components
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
-from anew.sampling.request_checks import class_index
 from anew.studio_app.item_views import data_url
 from anew.studio_app.loaded_models import LoadedModel
 from anew.studio_app.sample_tasks import (
@@ -288,9 +287,7 @@ def sentence_events(model: Model, options: SampleOptions) -> Iterator[Json]:
     ids, was_cut = _sentence_ids(model, options, spec)
     if len(ids) < 2:
         raise ConfigError("the sentence is empty; type some words")
-    labels = None
-    if options.label is not None:
-        labels = torch.tensor([class_index(model.labels, options.label)])
+    labels = model.sample_labels(1, options.seed, options.label, condition=Condition(ids))
     end_id = spec.special.get("end", -1)
     batch = Batch(ids[None], labels).to(model.device)
     sides = family.log_probs_by_side(batch)

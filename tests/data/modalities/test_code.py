@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from anew.core.specs import Batch
+from anew.core.specs import GAP_MARKS, Batch
 from anew.data.dataset import Dataset
 from anew.data.formats.text import word_rules
-from anew.data.modalities.code import FIM, Code, CodeConfig
+from anew.data.modalities.code import Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
 from anew.data.sources.open import detect_modality
 from anew.data.types import DataBudget, Item
@@ -134,12 +134,12 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
     batch = modality.batch(ids, None, None)
     out = modality.augment(batch, np.arange(4, dtype=np.uint64) * np.uint64(2**62)).x.numpy()
     special = modality.spec.special
-    changed = [row for row in range(4) if out[row, 0] == special[FIM[0]]]
+    changed = [row for row in range(4) if out[row, 0] == special[GAP_MARKS[0]]]
     assert changed
     for row in changed:
         own, kept = out[row].tolist(), ids[row, :61].tolist()
-        middle = own.index(special[FIM[2]])
-        suffix = own.index(special[FIM[1]])
+        middle = own.index(special[GAP_MARKS[2]])
+        suffix = own.index(special[GAP_MARKS[1]])
         whole = own[1:suffix] + own[middle + 1 : -1] + own[suffix + 1 : middle]
         assert whole == kept and own[-1] == special["end"] and len(own) == 65
     plain = Code(replace(modality.config, fim=0.0))
@@ -153,7 +153,7 @@ def test_a_filled_gap_is_the_whole_file(sizes: tuple[int, int]) -> None:
     modality = fitted()
     prefix, suffix, middle = program(1, sizes[0]), program(2, sizes[1]), "x = 1\n"
     condition = modality.condition_from_prompt(prefix, suffix)
-    window = len(condition) - int((condition == modality.spec.special[FIM[0]]).nonzero()[0])
+    window = len(condition) - int((condition == modality.spec.special[GAP_MARKS[0]]).nonzero()[0])
     assert window <= modality.spec.length
     drawn = torch.cat(
         (condition, torch.from_numpy(modality.tokenizer.encode(middle).astype(np.int64)), torch.tensor([0]))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
-from anew.core.specs import Batch
+from anew.core.specs import GAP_MARKS, Batch
 from anew.core.splitmix import splitmix64
 from anew.core.wording import listed
 from anew.data.file_names import PROGRAM_SUFFIXES
@@ -65,7 +65,6 @@ _INTERPRETED = {
 }
 _FIRST_LINE_BYTES = 256  # longer than any path that the kernel takes in a `#!` line
 PLAIN_SUFFIX = ".txt"  # the ending of samples if nothing says in which language they are
-FIM = ("fim_prefix", "fim_suffix", "fim_middle")
 # Kinds of file of one language, between which the forms of programs differ
 _KINDS = (
     frozenset({".ml", ".mli"}),
@@ -113,7 +112,7 @@ class Code(Text):
         default_sampling={"min_p": 0.05},  # a single wrong symbol keeps a function from parsing
     )
     only_lines = True
-    special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
+    special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in GAP_MARKS}}
 
     config: CodeConfig
 
@@ -171,10 +170,10 @@ class Code(Text):
     def _set_spec(self, length: int, several_documents: bool) -> None:
         super()._set_spec(length, several_documents=True)  # so that there is an end token, which also ends a gap
         vocab = self.spec.vocab
-        special = {**self.spec.special, **{name: vocab + index for index, name in enumerate(FIM)}}
-        self._widths = np.append(self._widths, np.zeros(len(FIM), dtype=np.float32))
-        spellings = (*self.spec.spellings, *[b"\0"] * len(FIM))
-        self.spec = replace(self.spec, vocab=vocab + len(FIM), special=special, spellings=spellings)
+        special = {**self.spec.special, **{name: vocab + index for index, name in enumerate(GAP_MARKS)}}
+        self._widths = np.append(self._widths, np.zeros(len(GAP_MARKS), dtype=np.float32))
+        spellings = (*self.spec.spellings, *[b"\0"] * len(GAP_MARKS))
+        self.spec = replace(self.spec, vocab=vocab + len(GAP_MARKS), special=special, spellings=spellings)
 
     # ---- gaps ----
 
@@ -185,7 +184,7 @@ class Code(Text):
         x = batch.x.numpy()  # (B, L+1)
         uniform = np.stack([splitmix64(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
         end = self.spec.special["end"]
-        length = x.shape[1] - len(FIM) - 1  # tokens that are left beside those that mark the gap and its end
+        length = x.shape[1] - len(GAP_MARKS) - 1  # tokens that are left beside those that mark the gap and its end
         in_one_file = ~(x[:, :length] == end).any(1)  # (B,)
         chosen = np.flatnonzero((uniform[0] < self.config.fim) & in_one_file)
         if length < MIN_GAP_WINDOW or not len(chosen):
@@ -199,7 +198,7 @@ class Code(Text):
 
     def _with_gap(self, prefix: Ids, suffix: Ids, middle: Ids, ending: Sequence[int] = ()) -> NDArray[np.int64]:
         """Prefix, suffix and middle, each after its token, and what follows the middle."""
-        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
+        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in GAP_MARKS)
         pieces = [[prefix_token], prefix, [suffix_token], suffix, [middle_token], middle, ending]
         return np.concatenate(pieces).astype(np.int64)
 
@@ -222,13 +221,13 @@ class Code(Text):
         max_prefix = max(room // 2, room - len(tail))
         max_suffix = max(room // 2, room - len(prefix))
         cut = max(len(prefix) - max_prefix, 0)
-        suffix_token = self.spec.special[FIM[1]]
+        suffix_token = self.spec.special[GAP_MARKS[1]]
         outer = [prefix[:cut], [suffix_token], tail[max_suffix:]]
         gap = self._with_gap(prefix[cut:], tail[:max_suffix], [])
         return torch.from_numpy(np.concatenate([*outer, gap]).astype(np.int64))
 
     def _decode_row(self, row: Sequence[int]) -> str:
-        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
+        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in GAP_MARKS)
         if prefix_token not in row or middle_token not in row:
             return super()._decode_row([i for i in row if i not in (prefix_token, suffix_token, middle_token)])
         before, middle, after = self._split_gap(row)
@@ -239,7 +238,7 @@ class Code(Text):
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """As in `Text`, but the text after a gap is kept, and not searched for `stop`."""
-        if self.spec.special[FIM[0]] not in prompt:
+        if self.spec.special[GAP_MARKS[0]] not in prompt:
             return super()._truncate_at(row, prompt, stop)
         before, middle, after = self._split_gap(row)
         text = self._text([*before, *middle, *after])
@@ -249,16 +248,16 @@ class Code(Text):
 
     def _end_well(self, row: Sequence[int], prompt: Sequence[int]) -> str:
         """As in `Text`, but a gap, after which text follows, ends where it was cut."""
-        return self._decode_row(row) if self.spec.special[FIM[0]] in prompt else super()._end_well(row, prompt)
+        return self._decode_row(row) if self.spec.special[GAP_MARKS[0]] in prompt else super()._end_well(row, prompt)
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
-        if self.spec.special[FIM[0]] not in prompt:
+        if self.spec.special[GAP_MARKS[0]] not in prompt:
             return super().continuation(row, prompt)
         return self._text(self._split_gap(row)[1])
 
     def _split_gap(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
         """Ids before a gap, in it, and after it; for a sample whose prompt comes from `condition_from_prompt`."""
-        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
+        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in GAP_MARKS)
         # far prefix | suffix token | far suffix | prefix token | near prefix | suffix token | near suffix | middle token | middle
         outer, near = _cut(row, prefix_token)
         far_prefix, far_suffix = _cut(outer, suffix_token)

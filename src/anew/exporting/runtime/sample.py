@@ -52,7 +52,8 @@ class Sampler:
         Args:
             n: Number of samples.
             seed: Seed of the random numbers.
-            label: Class of all samples; None draws one for each, with its share in the data.
+            label: Class of all samples; None draws one for each, with its share in the data or, with a prompt, by how likely that is
+                of each class.
             known: Values by name that are given instead of drawn.
             tokens: `new`, temperature, top_k, top_p and min_p of tokens, in place of the run's.
 
@@ -68,6 +69,9 @@ class Sampler:
             raise ValueError(f"the class {label!r} is unknown; there is {', '.join(map(repr, names)) or 'none'}")
         if labels is not None and label is not None:
             classes = np.full(n, labels["names"].index(label))
+        elif labels is not None and "classes" not in values and "prompt" in values:
+            weights = np.stack([self.class_weights(labels["shares"], prompt) for prompt in values["prompt"]]).cumsum(1)
+            classes = (rng.random((n, 1)) * weights[:, -1:] >= weights).sum(1)
         elif labels is not None and "classes" not in values:
             classes = rng.choice(len(labels["names"]), n, p=np.array(labels["shares"]) / sum(labels["shares"]))
         values |= {} if classes is None else {"classes": classes}
@@ -78,6 +82,26 @@ class Sampler:
                 settings = tokens if step["step"] == "tokens" else {}
                 values[step["out"]] = getattr(self, f"_{step['step']}")({**step, **settings}, n, values, rng)
         return values[self.program["steps"][-1]["out"]]
+
+    def class_weights(self, shares: Sequence[float], prompt: Array) -> Array:
+        """(C,) how likely each class is of a text that begins with these ids (L,), which are read one after another."""
+        step = next(step for step in self.program["steps"] if step["step"] == "tokens")
+        begin = [] if step["begin"] is None else [step["begin"]]
+        ids = np.append(np.array(begin, np.int64), prompt)[-step["window"] - 1 :]
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(np.array(shares))
+        inputs = np.concatenate(
+            [step["label_base"] + np.arange(len(shares))[:, None], np.tile(ids, (len(shares), 1))], 1
+        )
+        layers, heads, size = step["cache"]
+        cache: list[Array] = [np.zeros((layers, len(shares), heads, 0, size), np.float32)] * 2
+        for place in range(len(ids)):
+            logits, *cache = self.run(step["graph"], inputs[:, [place]], np.array([place]), *cache)
+            if place:  # the first of the ids is given
+                logits = logits[:, : step["vocab"]].astype(np.float64)
+                highest = logits.max(1)
+                log_weights += logits[:, ids[place]] - highest - np.log(np.exp(logits - highest[:, None]).sum(1))
+        return np.asarray(np.exp(log_weights - log_weights.max()))
 
     def _normal(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         return np.asarray(step["scale"] * rng.standard_normal((n, *step["shape"])), np.float32)

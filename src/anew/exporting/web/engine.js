@@ -128,9 +128,10 @@ export class Engine {
     return { made: 1 };
   }
 
-  // The items of a draft: {text}, or {shape, values}, finished sound also {wave}, and finished slow signals {curve}.
-  items({ x, isLast }, fill = null, before = null) {
-    if (this.tokenizer) return x.rows.map((ids) => ({ text: before === null ? this.text(ids) : before + this.middle(ids) }));
+  // The items of a draft: {text}, or {shape, values}, finished sound also {wave}, and finished slow signals {curve}; with classes {label}.
+  items({ x, classes = null, isLast }, fill = null, before = null) {
+    const labelled = (item, row) => (classes ? { ...item, label: classes[row] } : item);
+    if (this.tokenizer) return x.rows.map((ids, row) => labelled({ text: before === null ? this.text(ids) : before + this.middle(ids) }, row));
     if (!(x instanceof Tensor)) return [];
     const shape = x.shape.slice(1);
     const values = x.values();
@@ -146,7 +147,7 @@ export class Engine {
         const wave = waveOf(item.values, this.item, item.curve);
         item.wave = resampled(this.item.trim ? cutTail(wave, this.item) : wave, this.item);
       }
-      return item;
+      return labelled(item, row);
     });
   }
 
@@ -181,10 +182,9 @@ export class Engine {
     return this.tokenizer.decode(ids.slice(start, end < 0 ? undefined : end).filter((id) => id < size));
   }
 
-  // The class of a text, null without classes. label: null draws it with its share in the data, as for the first sample of this seed.
-  labelOf(label, seed) {
-    const { labels } = this.program;
-    return labels && (label ?? drawIndex(labels.shares, new Random(seed).uniform()));
+  // The class of a text that begins with these ids, null without classes. label: null draws it, as for the first sample of this seed.
+  labelOf(label, seed, ids) {
+    return this.program.labels && (label ?? drawIndex(this.sampler.classShares(ids), new Random(seed).uniform()));
   }
 
   // Candidates for the next token, the most probable first: their probability, and their share after the sampling settings. label, seed:
@@ -193,7 +193,7 @@ export class Engine {
     const { step } = this;
     const ids = this.promptIds(prompt, suffix);
     const rows = [[...hiddenIds(step, ids), ...ids]];
-    const ownLabel = this.labelOf(label, seed);
+    const ownLabel = this.labelOf(label, seed, ids);
     const labels = ownLabel === null ? null : [ownLabel];
     let probabilities;
     if (!rows[0].length) {
@@ -290,7 +290,7 @@ export class Engine {
     const { step } = this;
     const given = this.promptIds(prompt).slice(0, maxTokens);
     const ids = [...hiddenIds(step, given), ...given];
-    const ownLabel = this.labelOf(label, seed);
+    const ownLabel = this.labelOf(label, seed, given);
     const stream = new TokenStream(this.container, step, 1, ownLabel === null ? null : [ownLabel]);
     const skip = stream.prefix.length;
     const { attention, lens, logits } = stream.readAll([ids], "inside");

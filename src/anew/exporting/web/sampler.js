@@ -3,7 +3,7 @@
 
 import { Random } from "./random.js";
 import { Tensor } from "./tensor.js";
-import { drawIndex, grow } from "./tokens.js";
+import { classShares, drawIndex, grow } from "./tokens.js";
 
 const DRAFTS = 4; // that are decoded, of samples that a network turns from latents into items
 
@@ -14,16 +14,29 @@ export class Sampler {
   constructor(program, container) {
     this.program = program;
     this.container = container;
+    this.ofPrompt = { key: null, shares: null }; // of the last prompt
   }
 
-  // Yields {x, isLast, progress} drafts; x is a tensor, or {rows} of ids.
-  // n samples from `index` on; label: a class, null draws each with its share in the data; known: values that are given instead of drawn;
+  // The share of each class, given the first ids of a text; none: that in the data.
+  classShares(prompt = []) {
+    const { labels, steps } = this.program;
+    if (!prompt.length) return labels.shares;
+    const key = prompt.join();
+    if (this.ofPrompt.key !== key) {
+      const step = steps.find((each) => each.step === "tokens");
+      this.ofPrompt = { key, shares: classShares(this.container, step, labels.shares, prompt) };
+    }
+    return this.ofPrompt.shares;
+  }
+
+  // Yields {x, classes, isLast, progress} drafts; x is a tensor, or {rows} of ids; classes: null without.
+  // n samples from `index` on; label: a class, null draws each with its share in the data, or by the prompt; known: values that are given instead of drawn;
   // tokens: sampling settings of texts, and `prompt`; blend: [{weight, values}] of samples with different choices, to interpolate them.
   *sample({ n = 1, seed = 0, index = 0, label = null, known = {}, tokens = {}, fill = null, blend = null }) {
     const sources = Array.from({ length: n }, (_, i) => new Random(seed, index + i));
     const values = { ...known };
     const { labels, steps } = this.program;
-    if (labels && !values.classes) values.classes = sources.map((source) => label ?? drawIndex(labels.shares, source.uniform()));
+    if (labels && !values.classes) values.classes = sources.map((source) => label ?? drawIndex(this.classShares(tokens.prompt), source.uniform()));
     const context = { n, sources, values, tokens, fill, blend };
     for (const step of steps) {
       const isLast = step === steps.at(-1);
@@ -32,11 +45,11 @@ export class Sampler {
         for (const draft of step.step === "denoise" ? this.denoise(step, context) : this.tokens(step, context)) {
           values[step.out] = draft.x;
           const x = isLast ? draft.x : this.decodedDraft(step, draft, context);
-          if (x || draft.noisy) yield { ...draft, x: x ?? draft.x, isHidden: !x, isLast: false };
+          if (x || draft.noisy) yield { ...draft, x: x ?? draft.x, classes: values.classes ?? null, isHidden: !x, isLast: false };
         }
       } else values[step.out] = this[step.step](step, context);
     }
-    yield { x: values[steps.at(-1).out], isLast: true, progress: 1 };
+    yield { x: values[steps.at(-1).out], classes: values.classes ?? null, isLast: true, progress: 1 };
   }
 
   // A draft after the remaining graphs, which may take a while: only a few times per sample, else null.

@@ -3,6 +3,8 @@
 import { Tensor } from "./tensor.js";
 
 const MIN_WEIGHT = 1e-30; // of all allowed tokens together, from which they are drawn by their own weights, as in the run
+// Tokens of a prompt under all classes together, of which the last are read, and those of each class at least; tokens that are read at once
+const [MAX_CLASS_TOKENS, MIN_CLASS_TOKENS, TOKENS_AT_ONCE] = [4096, 16, 2048];
 
 // Which tokens may follow a text: none that is never sampled, and none that would break a character of UTF-8.
 export class NextTokens {
@@ -159,6 +161,37 @@ export class TokenStream {
     const values = inputIds.flatMap((row) => offsets.flatMap((offset) => Array.from({ length }, (_, i) => row[earlier(start + i, offset)])));
     return Tensor.from("i32", [this.n, offsets.length, length], values);
   }
+}
+
+// How likely each class is of a text that begins with these ids, by the network alone. shares: those of the classes in the data.
+export function classShares(container, step, shares, prompt) {
+  const ids = [...(step.begin === null ? [] : [step.begin]), ...prompt];
+  const room = Math.max(Math.floor(MAX_CLASS_TOKENS / shares.length), MIN_CLASS_TOKENS);
+  const window = ids.slice(-Math.min(step.window, room) - 1);
+  const targets = window.slice(1);
+  const logShares = shares.map(Math.log);
+  if (!targets.length) return shares;
+  const present = Array.from(shares.keys()).filter((label) => shares[label] > 0);
+  const count = Math.max(1, Math.floor(TOKENS_AT_ONCE / targets.length));
+  for (let first = 0; first < present.length; first += count) {
+    const labels = present.slice(first, first + count);
+    const stream = new TokenStream(container, step, labels.length, labels);
+    const { logits } = stream.readAll(labels.map(() => window.slice(0, -1)), "inside");
+    const [, length, vocab] = logits.shape;
+    labels.forEach((label, row) => {
+      targets.forEach((target, i) => {
+        const start = (row * length + length - targets.length + i) * vocab;
+        logShares[label] += logProbability(logits.values().subarray(start, start + step.vocab), target);
+      });
+    });
+  }
+  const highest = Math.max(...logShares);
+  return normalise(Float64Array.from(logShares, (value) => Math.exp(value - highest)));
+}
+
+function logProbability(logits, id) {
+  const highest = logits.reduce((best, value) => Math.max(best, value), -Infinity);
+  return logits[id] - highest - Math.log(logits.reduce((sum, value) => sum + Math.exp(value - highest), 0));
 }
 
 // The ids before a text that are not shown. prompt: its first ids.

@@ -52,7 +52,7 @@ def decoder_sampler(
     c = net.config
     special = spec.special
     begin = special.get("begin", special.get("end"))
-    characters = whole_characters(spec.spellings, spec.rare_ids)
+    characters = whole_characters(spec.spellings, spec.unsampled_ids)
     common = torch.full((spec.vocab,), 1.0 / spec.vocab) if first is None else first
     step = {
         "step": "tokens",
@@ -64,7 +64,7 @@ def decoder_sampler(
         "first": common.tolist() if begin is None and not spec.opening else None,
         "end": special.get("end"),
         "pad": special.get("pad", special.get("end", 0)),
-        "never": list(spec.rare_ids),
+        "never": list(spec.unsampled_ids),
         "characters": None if characters is None else characters.portable(),
         "label_base": spec.vocab if spec.classes else None,
         "packed": spec.packed,

@@ -119,7 +119,7 @@ function keepInAddress(id, panel, { settings, ...others }) {
 /** The form of sample options: seed, label, sampling settings. @param {any} about @param {any[]} settings */
 function optionsForm(about, settings) {
   const seed = seedField("seed", String(about.origin?.seed ?? 0));
-  const label = h("select", { id: "label" }, h("option", { value: "" }, "as in the data"), about.labels.map((/** @type {string} */ name) => h("option", { value: name }, name)));
+  const label = h("select", { id: "label" }, h("option", { value: "" }, about.prompts ? "any: as in the data, and as your text suggests" : "as in the data"), about.labels.map((/** @type {string} */ name) => h("option", { value: name }, name)));
   /** @type {Map<string, string>} */
   const changed = new Map(Object.entries(about.origin?.settings ?? {}).map(([name, value]) => [name, String(value)]));
   if (about.origin?.label) label.value = about.origin.label;

@@ -19,7 +19,7 @@ export class Continuation {
     this.program = program;
     this.generator = generator;
     this.seed = 1;
-    this.drawnLabel = null; // where no class is chosen
+    this.drawnLabel = null; // where no class is chosen: that of the text since it was last typed in
     this.numRefreshed = 0;
     this.next = new Latest(client, reporter("continue-status"));
     this.writing = new Latest(client, (message) => {
@@ -32,6 +32,7 @@ export class Continuation {
     let timer = null;
     $("prompt").addEventListener("input", () => {
       clearTimeout(timer);
+      this.drawnLabel = null;
       timer = setTimeout(() => this.refresh(), 150);
     });
     $("suffix-field").hidden = !program.item.gap;
@@ -39,7 +40,7 @@ export class Continuation {
     $("write").addEventListener("click", () => this.write());
     $("draw").addEventListener("click", () => this.drawOne());
     $("write-stop").addEventListener("click", () => this.writing.cancel());
-    $("save-text").addEventListener("click", () => save(new Blob([$("prompt").value + $("suffix").value], { type: "text/plain" }), `text${program.item.suffix}`));
+    $("save-text").addEventListener("click", () => save(new Blob([$("prompt").value + $("suffix").value], { type: "text/plain" }), `text${generator.suffixOf(generator.label ?? this.drawnLabel)}`));
   }
 
   open() {

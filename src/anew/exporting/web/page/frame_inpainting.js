@@ -41,7 +41,7 @@ export class FrameInpainting {
     this.values = null;
     $("fill-go").disabled = true;
     this.origin = { seed: number("seed"), index: number("fill-index"), label: this.generator.label };
-    const given = new Sample(this.program.item, this.origin.index, this.origin.seed);
+    const given = new Sample(this.program, this.origin.index, this.origin.seed);
     this.pair.replaceChildren(this.figure(given, "Given"));
     const result = await this.latest.ask("sample", { n: 1, ...this.origin }, ({ items, isLast }) => {
       given.show(items[0], isLast);
@@ -62,7 +62,7 @@ export class FrameInpainting {
     const area = this.size[0] * this.size[1];
     const mask = Uint8Array.from({ length: this.values.length }, (_, i) => parts[Math.floor(i / area) % this.frames]);
     const { seed, index, label } = this.origin;
-    const made = new Sample(this.program.item, index, 1000 + this.seed);
+    const made = new Sample(this.program, index, 1000 + this.seed);
     this.pair.replaceChildren(this.pair.firstChild, this.figure(made, "Filled in"));
     say("fill-status", "Filling in…");
     const request = { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, parts, seed, index } };

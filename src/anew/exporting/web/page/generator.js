@@ -54,7 +54,12 @@ export class Generator {
   classNote(label) {
     if (label === null) return "";
     const name = this.program.labels.names[label];
-    return this.label === null ? `Class: ${name}, drawn at random. Choose another one under Generate.` : `Class: ${name}, as chosen under Generate.`;
+    return this.label === null ? `Class: ${name}, drawn by its share in the data and by the text. Choose another one under Generate.` : `Class: ${name}, as chosen under Generate.`;
+  }
+
+  // The ending of a file of a text of this class; null without classes.
+  suffixOf(label) {
+    return this.program.item.suffixes?.[label] ?? this.program.item.suffix;
   }
 
   async make() {
@@ -65,7 +70,7 @@ export class Generator {
     this.seed = wanted.seed;
     const { item } = this.program;
     for (const sample of this.samples) sample.release();
-    const samples = Array.from({ length: wanted.n }, (_, index) => new Sample(item, index, wanted.seed));
+    const samples = Array.from({ length: wanted.n }, (_, index) => new Sample(this.program, index, wanted.seed));
     this.samples = samples;
     $("grid").replaceChildren();
     $("stop").hidden = false;

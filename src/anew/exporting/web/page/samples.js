@@ -6,20 +6,23 @@ import { draw, framesOf, gif, save, saveImage, wav } from "./media.js";
 const MIN_PLAYED_RATE = 3000; // Hz of a file, below which Chromium does not play it
 
 export class Sample {
-  // item: of the program; index, seed: of the sample.
-  constructor(item, index, seed) {
+  // index, seed: of the sample.
+  constructor({ item, labels }, index, seed) {
     this.item = item;
+    this.classes = labels?.names ?? null;
     this.index = index;
     this.name = `sample-${seed}-${String(index).padStart(4, "0")}`;
     this.body = item.kind === "text" ? element("pre") : element("canvas", { class: "picture", role: "img", "aria-label": `Sample ${index}` });
     this.save = element("button", { type: "button", hidden: true, "aria-label": `Save sample ${index}`, onclick: () => this.download() }, "Save");
-    this.root = element("figure", { class: "sample forming" }, this.body, element("figcaption", {}, element("span", {}, String(index)), this.save));
+    this.root = element("figure", { class: "sample forming" }, this.body, element("figcaption", {}, (this.caption = element("span", {}, String(index))), this.save));
     this.timer = null;
     this.player = null;
   }
 
   show(content, isLast) {
     this.content = content;
+    const className = this.classes?.[content.label];
+    if (className !== undefined) this.caption.textContent = `${this.index}, ${className}`;
     if (this.item.kind === "text") this.body.textContent = content.text;
     else this.showFrames(isLast);
     if (!isLast) return;
@@ -55,9 +58,13 @@ export class Sample {
     if (this.player) URL.revokeObjectURL(this.player.src);
   }
 
+  get suffix() {
+    return this.item.suffixes?.[this.content.label] ?? this.item.suffix;
+  }
+
   download() {
-    const { kind, suffix } = this.item;
-    if (kind === "text") save(new Blob([this.content.text], { type: "text/plain" }), this.name + suffix);
+    const { kind } = this.item;
+    if (kind === "text") save(new Blob([this.content.text], { type: "text/plain" }), this.name + this.suffix);
     else if (kind === "sound") save(wav(this.content.wave, this.item.written_rate, this.item.channels), `${this.name}.wav`);
     else if (kind === "clip") {
       const { frames, width, height } = framesOf(this.content, kind);
@@ -72,7 +79,9 @@ export function saveAll(samples, item, seed) {
   if (item.kind === "text") {
     const isFasta = item.suffix === ".fasta";
     const texts = done.map(({ content, index }) => (isFasta ? `>sample${index}\n${content.text}` : content.text));
-    save(new Blob([texts.join(item.packed ? "\n\n" : "\n") + "\n"], { type: "text/plain" }), `samples-${seed}${item.suffix}`);
+    const suffixes = new Set(done.map(({ suffix }) => suffix));
+    const suffix = suffixes.size === 1 ? [...suffixes][0] : ".txt"; // of several kinds, the file is of none
+    save(new Blob([texts.join(item.packed ? "\n\n" : "\n") + "\n"], { type: "text/plain" }), `samples-${seed}${suffix}`);
   } else if (item.kind === "image" && done.length > 1) {
     const columns = Math.ceil(Math.sqrt(done.length));
     const { width, height } = done[0].body;

@@ -31,7 +31,7 @@ export class Walk {
     $("walk-position").disabled = false;
     const wanted = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.generator.label };
     this.sample?.release();
-    this.sample = new Sample(this.program.item, wanted.from, wanted.seed);
+    this.sample = new Sample(this.program, wanted.from, wanted.seed);
     $("walk-view").replaceChildren(this.sample.root);
     const order = Array.from({ length: FRAMES }, (_, i) => i).sort((a, b) => coarseness(a) - coarseness(b));
     const result = await this.latest.ask("walk", { ...wanted, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ frame, items }) => {

@@ -94,9 +94,9 @@ class TokenSampler:
             if request.labels is None or bool((request.labels < 0).any()):
                 raise ValueError("the model has classes, so each sample needs one; give `labels`")
             self.label_ids = family.label_ids(request.labels, request.n).cpu().numpy()
-        rare = family.spec.rare_ids
-        self.allowed = allowed_tokens(rare, family.spec.vocab, request.n)
-        self.characters = whole_characters(family.spec.spellings, rare)
+        unsampled = family.spec.unsampled_ids
+        self.allowed = allowed_tokens(unsampled, family.spec.vocab, request.n)
+        self.characters = whole_characters(family.spec.spellings, unsampled)
         self._byte_states: Ints = np.zeros(request.n, dtype=np.int64)  # see `WholeCharacters`
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -348,10 +348,10 @@ class TokenSampler:
         return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
 
 
-def allowed_tokens(rare: range, vocab_size: int, n: int) -> Floats | None:
-    """(n, V) 0 for ids that never occur in the train part, also where a prompt has them: a model that has never seen them can
+def allowed_tokens(unsampled: Sequence[int], vocab_size: int, n: int) -> Floats | None:
+    """(n, V) 0 for ids that are never sampled, also where a prompt has them: of those that never occur in the train part a model can
     only guess how they continue, and parts of characters would not decode. 1 for all others. None if all are allowed."""
-    if not rare:
+    if not unsampled:
         return None
-    allowed: Floats = (~np.isin(np.arange(vocab_size), rare)).astype(np.float32)  # (V,)
+    allowed: Floats = (~np.isin(np.arange(vocab_size), unsampled)).astype(np.float32)  # (V,)
     return np.tile(allowed, (n, 1))

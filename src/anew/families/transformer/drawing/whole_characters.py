@@ -40,20 +40,20 @@ class WholeCharacters:
 
     Args:
         spellings: The bytes of each of the V tokens.
-        rare: (V,) whether a token never occurs in the train part, so that it is never drawn.
+        unsampled: (V,) whether a token is never drawn.
 
     Attributes:
         next_state: (S, V) the state after a token, INVALID where it may not come.
-        tokens_to_end: (S,) fewest further tokens, none of them rare, to the end of the character.
+        tokens_to_end: (S,) fewest further tokens that may be drawn to the end of the character.
     """
 
-    def __init__(self, spellings: Sequence[bytes], rare: Bools) -> None:
+    def __init__(self, spellings: Sequence[bytes], unsampled: Bools) -> None:
         self.next_state = _next_states(spellings)
-        self.tokens_to_end = _tokens_to_end(self.next_state[:, ~rare])
+        self.tokens_to_end = _tokens_to_end(self.next_state[:, ~unsampled])
         to_end = np.append(self.tokens_to_end, MAX_BYTES_TO_COME + 1)[self.next_state]  # (S, V)
         may_come = to_end <= np.arange(MAX_BYTES_TO_COME + 1)[:, None, None]  # (4, S, V)
         # By how many tokens can come after this one; (4, S, V)
-        self._allowed: Floats = (may_come & ~rare).astype(np.float32)
+        self._allowed: Floats = (may_come & ~unsampled).astype(np.float32)
 
     def allowed(self, states: Ints, num_after: Ints) -> Floats:
         """(n, V) 1 for tokens that may come, else 0; read only.
@@ -76,7 +76,7 @@ class WholeCharacters:
         return np.where(states == INVALID, BETWEEN, states)
 
     def after_prompt(self, ids: Ints) -> Ints:
-        """(n,) states after ids (n, L); as if a text began where only rare tokens could end the character."""
+        """(n,) states after ids (n, L); as if a text began where no token that may be drawn could end the character."""
         states = np.full(len(ids), BETWEEN, dtype=np.int64)
         for tokens in ids[:, -MAX_BYTES_TO_COME:].T:
             states = self.after(states, tokens)
@@ -95,11 +95,11 @@ class WholeCharacters:
 
 
 @functools.lru_cache(maxsize=8)
-def whole_characters(spellings: tuple[bytes, ...], rare: range) -> WholeCharacters | None:
-    """The table of a vocabulary whose ids `rare` are never drawn; None where every token is whole characters, or nothing is spelt."""
+def whole_characters(spellings: tuple[bytes, ...], unsampled: tuple[int, ...]) -> WholeCharacters | None:
+    """The table of a vocabulary of which these ids are never drawn; None where every token is whole characters, or nothing is spelt."""
     if not spellings or not _next_states(spellings)[BETWEEN].any():
         return None
-    return WholeCharacters(spellings, np.isin(np.arange(len(spellings)), rare))
+    return WholeCharacters(spellings, np.isin(np.arange(len(spellings)), unsampled))
 
 
 def _byte_table() -> Ints:
