@@ -488,6 +488,9 @@ MISTAKES = [
     (("sample", "{none}", "--out", "x"), "does not exist"),
     (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),
     (("train", "{data}", "-b", "10m"), "unknown option '-b'; did you mean '--budget'"),
+    (("look", "{data}", "-n", "5"), "unknown option '-n'; see `anew look --help`"),
+    (("--json", "look", "{data}"), "--json must stand after `anew look`"),
+    (("nearest", "{run}", "{data}", "{data}"), "unexpected argument '[^;]*$"),
     (("sample", "{run}", "--out", "x", "--max-tokens", "9"), "unknown option '--max-tokens'; .* --set max_tokens="),
     (("sample", "{run}", "--out", "x", "--length=9"), "it is a setting: --set max_tokens="),
     (

@@ -18,6 +18,11 @@ from anew.data.file_names import shared_folder, split_record_name
         ("v1.2/names:7", ("v1.2/names", "7")),
         ("names:7", ("names", "7")),
         ("names", ("names", "")),
+        ("icon@2x.png", ("icon@2x.png", "")),
+        ("12:30.txt", ("12:30.txt", "")),
+        ("a/b@c/d.txt", ("a/b@c/d.txt", "")),
+        ("a/b@c/d.txt:3", ("a/b@c/d.txt", "3")),
+        ("p.fasta:NP_001.2", ("p.fasta", "NP_001.2")),
     ],
 )
 def test_the_file_in_the_name_of_a_record(name: str, parts: tuple[str, str]) -> None:

@@ -84,4 +84,6 @@ def test_copies_share_what_was_read_before_and_find_it() -> None:
 def test_the_largest_surplus_is_that_of_a_stretch() -> None:
     places = np.array([[1, 0]] * 4 + [[1, 1]] * 6 + [[1, 0]] * 2 + [[1, 1]])
     assert largest_surplus(places, np.full(NUM_KINDS, 0.5)) == 3.0
+    fall = np.array([[1, 1]] * 4 + [[1, 0]] * 20)  # a stretch does not begin after its end
+    assert largest_surplus(fall, np.full(NUM_KINDS, 0.5)) == 2.0
     assert largest_surplus(places[:0], np.full(NUM_KINDS, 0.5)) == 0.0

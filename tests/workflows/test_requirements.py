@@ -86,6 +86,14 @@ def test_what_is_no_condition(text: str) -> None:
         parse_requirements(text)
 
 
+@pytest.mark.parametrize("text", ["copies>0.05", "coverage<0.5,copies<0.1"])
+def test_copies_have_no_bound(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match="has a bound, but copies is a yes or a no; give copies, or bound copied_share"
+    ):
+        parse_requirements(text)
+
+
 @pytest.mark.parametrize("text", ["coverag<0.5", "copies,coverage<0.5,coverag<0.5"])
 def test_an_unknown_figure_is_refused_before_anything_is_measured(text: str) -> None:
     with pytest.raises(ConfigError, match=r"'.*': no figure is called 'coverag'; did you mean 'coverage'\?"):

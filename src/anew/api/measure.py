@@ -391,7 +391,7 @@ def _evaluate_run(
     own_features = None if features is None else read_features(str(features))
     reporter.message("  loading the run")
     meter = CrowdingMeter()
-    with _lock_of(run, reporter), loaded_together(run, trust_code) as (model, world):
+    with _lock_of(run, reporter, is_written=out is None), loaded_together(run, trust_code) as (model, world):
         if world is not None and not world.is_main:
             help_to_evaluate(world, model, n, seed, new_path, own_features)
             name = model.record.data.modality
@@ -422,14 +422,14 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
         raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder, a file or an address")
 
 
-def _lock_of(run: str | Path, reporter: Reporter) -> AbstractContextManager[None]:
-    """The lock of a run, which only the first process takes. What the user should know of its folder is said before."""
+def _lock_of(run: str | Path, reporter: Reporter, is_written: bool) -> AbstractContextManager[None]:
+    """The lock of a run that is written to, which only the first process takes. What the user should know of its folder is said before."""
     if not is_first_process():
         return nullcontext()
     folder = open_run(run)
     for note in folder.notes:
         reporter.message(note)
-    return folder.locked()
+    return folder.locked() if is_written else nullcontext()
 
 
 def read_report(run: str | Path) -> dict[str, object]:

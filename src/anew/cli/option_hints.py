@@ -34,6 +34,8 @@ def option_hint(option: str, options: Sequence[str], positional: Sequence[str], 
     meant = synonym if synonym in options else None
     if len(option) == len("-x"):  # of one letter no other one is meant
         meant = next((name for name in options if name.startswith(f"-{option}")), None)
+        if meant is None:
+            return f"; see `anew {command} --help`"
     if meant is not None:
         return f"; did you mean {meant!r}?"
     if command == "sample" and option in ELSEWHERE:

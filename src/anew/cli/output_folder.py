@@ -51,7 +51,7 @@ class OutputFolder:
             temporary.replace(self.path / UNFINISHED)
         except OSError as error:
             raise ConfigError(
-                f"--out {str(self.path)!r} cannot be written ({error.strerror}); give another folder"
+                f"--out {str(self.path)!r} cannot be written ({error.strerror or error}); give another folder"
             ) from None
 
     def __exit__(self, error_type: type[BaseException] | None, error: BaseException | None, trace: object) -> None:

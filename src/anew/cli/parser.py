@@ -94,8 +94,11 @@ class CommandParser(argparse.ArgumentParser):
         """Raise ConfigError for words that belong to no argument; options come first, since a value may follow them."""
         option = next((word for word in leftover if word.startswith("-")), None)
         if option is None:
-            advice = ONE_PATH if "data" in self.shown else ""
+            has_data = any(action.dest == "data" and not action.option_strings for action in self.arguments)
+            advice = ONE_PATH if has_data else ""
             self.error(f"unexpected argument {shorten(leftover[0])}{advice}")
+        if option in self.options:  # it was found before the command
+            raise ConfigError(f"{option} must stand after `{self.prog}`")
         positional = [str(action.metavar) for action in self.arguments if not action.option_strings]
         hint = option_hint(option.partition("=")[0], self.options, positional, self.prog.split()[-1])
         raise ConfigError(f"unknown option {shorten(option)}{hint}")

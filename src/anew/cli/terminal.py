@@ -69,7 +69,9 @@ def _emit(text: str, stream: TextIO) -> None:
         silence(stream)
         if isinstance(error, BrokenPipeError) or _is_closed_terminal(stream, error):
             return
-        raise UserError(f"the output cannot be written ({error.strerror}); free some space or redirect it") from None
+        raise UserError(
+            f"the output cannot be written ({error.strerror or error}); free some space or redirect it"
+        ) from None
 
 
 class Terminal:

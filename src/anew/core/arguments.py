@@ -10,6 +10,8 @@ from numbers import Real
 from pathlib import Path
 from typing import TypeVar, cast
 
+from anew.core.durations import as_float
+from anew.core.files import clause
 from anew.core.settings import SettingValue
 from anew.core.stores.addresses import address_of
 from anew.errors import ConfigError, DataError, UserError, shorten
@@ -70,7 +72,7 @@ def new_file(value: object, suffix: str, advice: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make the folder of `out` {str(target)!r} ({error.strerror}); give another") from None
+        raise ConfigError(f"cannot make the folder of `out` {str(target)!r} ({clause(error)}); give another") from None
     return target
 
 
@@ -107,7 +109,7 @@ def optional_number(name: str, value: object) -> float | None:
     """None, or a finite number above zero."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < as_float(value) < math.inf:
         raise ConfigError(f"`{name}` must be a number above 0 (got {shorten(value)})")
     return float(value)
 

@@ -29,7 +29,7 @@ def parse_duration(duration: str | float) -> float:
     if isinstance(duration, str):
         seconds = _parse_text(duration.strip().lower())
     else:  # NumPy's numbers are Real, too
-        seconds = float(duration) if isinstance(duration, Real) and not isinstance(duration, bool) else math.nan
+        seconds = as_float(duration) if isinstance(duration, Real) and not isinstance(duration, bool) else math.nan
     if seconds <= 0 or seconds >= MAX_SECONDS:
         raise ConfigError(f"`budget` must be a time of more than 0 s and less than a year (got {shorten(duration)})")
     if math.isnan(seconds):
@@ -42,6 +42,14 @@ def parse_duration(duration: str | float) -> float:
 def as_duration(seconds: float) -> str:
     """The text that `parse_duration` reads as exactly `seconds`, for the arguments of a command."""
     return f"{Decimal(repr(float(seconds))).normalize():f}s"
+
+
+def as_float(number: Real) -> float:
+    """The number as a float; infinity where it is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def _parse_text(text: str) -> float:

@@ -33,9 +33,11 @@ MAX_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
 # Stay free on the disk, for checkpoints, for logs and for other programs; chosen
 FREE_DISK_BYTES = 2 * 1024**3
 
-SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run")  # hold no data, with all that is in them
+# Hold no data, with all that is in them
+SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run", "/System", "/Library")
 MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
-BROAD_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")  # hold more than data
+# Hold more than data
+BROAD_FOLDERS = ("/", "/home", "/Users", "/Volumes", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")
 # Hidden folders of a home that hold data: what was dropped into a page, downloads
 DATA_FOLDERS = (".anew-studio", ".cache")
 
@@ -79,7 +81,7 @@ def write_parts(path: Path, parts: Iterable[bytes], *, sync: bool = True) -> Non
         if sync:
             sync_folder(path.parent)
     except OSError as error:
-        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_mend(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -104,7 +106,7 @@ def write_by(path: Path, fill: Callable[[Path], object]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_mend(error)}") from error
 
 
 def _mend(error: OSError) -> str:
@@ -151,7 +153,7 @@ def open_to_append(path: Path) -> TextIO:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _BINARY, 0o666)
     except OSError as error:
-        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_mend(error)}") from error
     return open(handle, "a", encoding="utf-8", newline="\n")
 
 
@@ -199,7 +201,7 @@ def open_checked(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
             _check(path, os.fstat(file.fileno()), max_bytes)
             yield file
     except OSError as error:
-        raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
+        raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); restore it or train again") from None
 
 
 def read_json(path: Path, max_bytes: int = JSON_BYTES, max_memory: int = JSON_MEMORY) -> JsonValue:
@@ -261,9 +263,14 @@ def is_private(path: Path) -> bool:
     """Whether a path is one of the system's folders, the user's home or what is above it, or in a hidden folder there (keys,
     settings)."""
     place, home = Path(os.path.realpath(path)), Path(os.path.realpath(Path.home()))
-    if place in (home, *home.parents) or str(place) in BROAD_FOLDERS or place == Path(place.anchor):
+    # macOS: /etc, /var and /tmp are links into /private
+    system, mounted, broad = (
+        [Path(os.path.realpath(folder)) for folder in folders]
+        for folders in (SYSTEM_FOLDERS, MOUNTED_FOLDERS, BROAD_FOLDERS)
+    )
+    if place in (home, *home.parents, *broad) or place == Path(place.anchor):
         return True
-    if any(place.is_relative_to(folder) for folder in SYSTEM_FOLDERS):
-        return not any(place.is_relative_to(folder) and str(place) != folder for folder in MOUNTED_FOLDERS)
+    if any(place.is_relative_to(folder) for folder in system):
+        return not any(place.is_relative_to(folder) and place != folder for folder in mounted)
     top = place.relative_to(home).parts[0] if place.is_relative_to(home) else ""
     return top.startswith(".") and top not in DATA_FOLDERS

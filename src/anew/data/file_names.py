@@ -36,7 +36,8 @@ MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
 _PART_WORD = re.compile("|".join(_PART))
-_RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with a suffix, or without one
+# A file with a suffix, or without one, and what follows; not if that ends in a suffix itself, as in `icon@2x.png`
+_RECORD_OF_FILE = re.compile(r"(?!.*[:#@][^:#@]*\.[A-Za-z]\w{0,4}$)(?:(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+))")
 _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 
 

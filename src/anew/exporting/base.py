@@ -122,7 +122,7 @@ def new_folder(out: Path, suffix: str | None) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
     except OSError as error:
-        raise RunError(f"`out` {str(out)!r} cannot be written ({error.strerror}); give another folder") from None
+        raise RunError(f"`out` {str(out)!r} cannot be written ({files.clause(error)}); give another folder") from None
     try:
         yield temporary
         check_new(out, suffix)

@@ -64,7 +64,9 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"cannot make the folder {str(path)!r} ({error.strerror}); give another folder") from None
+            raise RunError(
+                f"cannot make the folder {str(path)!r} ({files.clause(error)}); give another folder"
+            ) from None
         return cls(path)
 
     @classmethod

@@ -92,7 +92,9 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
         os.replace(temporary / WEIGHTS_INDEX, folder / WEIGHTS_INDEX)
         files.sync_folder(folder)
     except OSError as error:
-        raise RunError(f"cannot write the weights in {str(folder)!r} ({error.strerror}); free some space") from error
+        raise RunError(
+            f"cannot write the weights in {str(folder)!r} ({files.clause(error)}); free some space"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -17,7 +17,7 @@ def make_folder(folder: str | Path) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make the folder {str(folder)!r} ({error.strerror}); give another") from None
+        raise ConfigError(f"cannot make the folder {str(folder)!r} ({files.clause(error)}); give another") from None
     return target
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -158,7 +159,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket_type, protocol)
     except (OSError, UnicodeError):
         raise ConfigError(f"`host` {host!r} is not an address of this machine; give 127.0.0.1 or 0.0.0.0") from None
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":  # Windows would let a second server listen on the same port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
         listener.listen(BACKLOG)

@@ -252,7 +252,7 @@ def _hide_folder(studio: Studio, name: str, path: Path | None) -> Path | None:
             path.rename(hidden)
         except OSError as error:
             raise RunError(
-                f"{str(path)!r} cannot be deleted ({error.strerror}); make its folder writable, or delete it yourself"
+                f"{str(path)!r} cannot be deleted ({files.clause(error)}); make its folder writable, or delete it yourself"
             ) from None
     for job in studio.jobs.all():
         if job.run == name and job.state != "running":
@@ -266,7 +266,7 @@ def _remove(name: str, hidden: Path) -> None:
         shutil.rmtree(hidden)
     except OSError as error:
         raise RunError(
-            f"{name!r} is discarded, but a part of it cannot be deleted ({error.strerror}); delete {str(hidden)!r} yourself"
+            f"{name!r} is discarded, but a part of it cannot be deleted ({files.clause(error)}); delete {str(hidden)!r} yourself"
         ) from None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from anew.core.arrays import Integers, Numbers
 from anew.core.extras import require
+from anew.core.files import clause
 from anew.errors import ConfigError, DataError, did_you_mean
 
 EXAMPLES = {
@@ -90,7 +91,7 @@ def write_example(name: str, folder: Path) -> int:
         licence = folder.resolve()
         licence.with_name(f"{licence.name}-LICENCE.txt").write_text(_SOURCES[name] + "\n", encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{str(folder)!r} cannot be written ({error.strerror}); give another folder") from None
+        raise DataError(f"{str(folder)!r} cannot be written ({clause(error)}); give another folder") from None
     return count
 
 

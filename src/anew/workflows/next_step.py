@@ -41,6 +41,8 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     if "not_measured" in grades or "not_settled" in grades:
         return NextStep("answers", evaluate)  # it takes the time that they need
     n = report.samples_needed.get("closeness")
+    if n:
+        n = max(n, *(needed or 0 for needed in report.samples_needed.values()))  # one report settles all
     if n is not None:  # more training would not tell
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))

@@ -97,6 +97,10 @@ def _parsed(part: str) -> Requirement:
     if part == COPIES:
         return Requirement(part, COPIES)
     match = _CONDITION.fullmatch(part)
+    if match is not None and match[1] == COPIES:
+        raise ConfigError(
+            f"`fail_on` {shorten(part)} has a bound, but {COPIES} is a yes or a no; give {COPIES}, or bound copied_share"
+        )
     try:
         bound = float(match[3]) if match else math.nan
     except ValueError:

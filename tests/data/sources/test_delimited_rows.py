@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data.sources.delimited_rows import RowEnds, StrayQuotes
+from anew.data.sources.delimited_rows import DelimitedFile, RowEnds, StrayQuotes
 
 PLAIN = st.text(st.sampled_from("ab é"), min_size=1, max_size=9)
 # What stands in a cell as it is read, and how it is written: quoted, or with quotes that are letters
@@ -42,3 +43,11 @@ def test_rows_are_whole_and_stray_quotes_letters_wherever_reading_stops(
 def test_text_without_stray_quotes_stays_as_it_is(text: str) -> None:
     assert StrayQuotes(",").quoted(text) == text
     assert RowEnds(",").read(io.BytesIO(text.encode()), 0, 1) == (text.encode(), True)
+
+
+def test_columns_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,text,text_2,text\n" + "".join(f"a{i},b{i},c{i},d{i}\n" for i in range(9)))
+    rows = DelimitedFile(file, file.stat().st_size)
+    assert rows.columns == ["text", "text_2", "text_2_2", "text_3"]
+    assert [list(row.values()) for row in rows.head[:1] if isinstance(row, dict)] == [["a0", "b0", "c0", "d0"]]

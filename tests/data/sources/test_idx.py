@@ -144,7 +144,8 @@ def test_floats_are_refused_with_the_reason(tmp_path: Path) -> None:
 def test_a_file_that_vanished_is_refused_item_by_item(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"images.idx": idx(IMAGES)})
     (tmp_path / "images.idx").unlink()
-    assert all(isinstance(records, SkippedItem) for records in everything(opened))
+    records = everything(opened)
+    assert len(records) == len(IMAGES) and all(isinstance(record, SkippedItem) for record in records)
 
 
 def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

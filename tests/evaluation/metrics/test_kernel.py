@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.metrics.pairwise import rbf_kernel as reference_rbf
 
-from anew.evaluation.metrics.kernel import Grams, median_bandwidth, rbf_kernel
+from anew.evaluation.metrics.kernel import PERMUTATIONS, Grams, median_bandwidth, rbf_kernel
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -73,3 +73,9 @@ def test_median_bandwidth() -> None:
     a, _ = sets(n=40)
     assert median_bandwidth(a) == pytest.approx(np.median(cdist(a, a)[np.triu_indices(40, 1)]))
     assert median_bandwidth(np.zeros((5, 2))) == 1.0
+
+
+def test_p_of_sets_that_are_beyond_doubt_apart_is_the_least_there_is() -> None:
+    """The true division is one of all that are counted, so that p is never 0 (Phipson and Smyth 2010)."""
+    a, b = sets(n=30, shift=50.0)
+    assert Grams.of(a, b, cubic).permutation_p(np.random.default_rng(0)) == 1 / (PERMUTATIONS + 1)

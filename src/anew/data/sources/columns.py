@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core.encodings import AUTO, why_not_encoding
+from anew.core.files import clause
 from anew.core.settings import as_text, parse_switch
 from anew.core.wording import listed
 from anew.data import limits
@@ -329,7 +330,7 @@ def image_bytes(cell: object, place: TablePlace | None) -> bytes:
             raise ValueError("it lies outside the data folder")
         return read_whole(path)
     except OSError as error:
-        raise ValueError(f"{shorten(cell)} cannot be read ({error.strerror})") from None
+        raise ValueError(f"{shorten(cell)} cannot be read ({clause(error)})") from None
     except (ValueError, RuntimeError) as error:  # NUL in the path; a link to itself
         raise ValueError(f"{shorten(cell)}: {error}") from None
 

@@ -162,7 +162,8 @@ class DelimitedFile:
     Attributes:
         size: Number of bytes, of UTF-16 once it is UTF-8.
         columns: Names of the columns.
-        header: Names of the columns of CSV and TSV: the first row, or their numbers from 1 if that is data; else empty.
+        header: Names of the columns of CSV and TSV: the first row, where no two are the same, or their numbers from 1 if that is
+            data; else empty.
         count: Number of rows; an estimate unless `exact`.
         exact: Whether `count` is exact.
         head: The first rows.
@@ -197,7 +198,7 @@ class DelimitedFile:
         self.header: list[str] = []
         if self._is_csv:
             first_row = next(self._csv(text), [])
-            self.header = [name.strip() if has_header else str(number) for number, name in enumerate(first_row, 1)]
+            self.header = _column_names(first_row) if has_header else [str(i + 1) for i in range(len(first_row))]
             if len(self.header) > limits.ROW_CELLS:
                 raise ValueError(f"it has {len(self.header):,} columns; at most {limits.ROW_CELLS:,} are read")
         self.exact = len(start) >= size
@@ -328,6 +329,21 @@ class DelimitedFile:
                     yield InvalidRow(f"the row has {len(row)} cells for {len(self.header)} columns")
         except csv.Error as error:
             yield InvalidRow(f"the rest of its part cannot be read ({error})")
+
+
+def _column_names(header: Sequence[str]) -> list[str]:
+    """The names of a header, the second `text` as `text_2`: a row holds the cell of each column by its name."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for name in map(str.strip, header):
+        unique = name
+        for number in itertools.count(2):
+            if not name or unique not in taken:
+                break
+            unique = f"{name}_{number}"
+        names.append(unique)
+        taken.add(unique)
+    return names
 
 
 def _no_row_reason(text: str, header: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anew.core.arrays import evenly_spaced
+from anew.core.files import clause
 from anew.core.wording import are, listed, plural
 from anew.data.file_names import folder_of, suffix_of, unpacked
 from anew.data.formats import by_range
@@ -275,7 +276,7 @@ class _FilesOfSuffix:
                 head = read_head(stream)
         except OSError as error:
             if self.owner is None:  # if a modality has the suffix, its reader refuses the file later
-                out.refusals.append(SkippedItem(file.path, f"it cannot be read ({error.strerror})"))
+                out.refusals.append(SkippedItem(file.path, f"it cannot be read ({clause(error)})"))
             return {}
         text_head = inflate_head(head)
         claims = {name: m.sniff(text_head if m.traits.is_text else head) for name, m in self.modalities.items()}

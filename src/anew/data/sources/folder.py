@@ -19,6 +19,7 @@ from typing import IO, NamedTuple, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.files import clause
 from anew.core.stores.text_column import chunked
 from anew.core.wording import listed
 from anew.data import limits
@@ -253,7 +254,7 @@ class FolderReader:
             data, last = _read_span(self._root / path, start, stop, record, self._starts[path])
             sample = None if is_unicode(data) else self._sample_of(path)
         except OSError as error:
-            yield SkippedItem(path, f"it cannot be read ({error.strerror})")
+            yield SkippedItem(path, f"it cannot be read ({clause(error)})")
             return
         except ValueError as error:
             yield SkippedItem(path, str(error))
@@ -272,7 +273,7 @@ class FolderReader:
         try:
             file_slice.path.stat()
         except OSError as error:
-            return SkippedItem(part.path, f"it cannot be read ({error.strerror})")
+            return SkippedItem(part.path, f"it cannot be read ({clause(error)})")
         return Item(
             part.path,
             file_slice,
@@ -285,7 +286,7 @@ class FolderReader:
         try:
             return Item(path, read_whole(f"{self._root}/{path}"), self._labels.label(path))
         except OSError as error:
-            return SkippedItem(path, f"it cannot be read ({error.strerror})")
+            return SkippedItem(path, f"it cannot be read ({clause(error)})")
         except ValueError as error:
             return SkippedItem(path, str(error))
 

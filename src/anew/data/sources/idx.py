@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
+from anew.core.files import clause
 from anew.data import limits
 from anew.data.file_names import part_of
 from anew.data.formats import gzip_files
@@ -104,7 +105,7 @@ class IdxReader:
         try:
             body = self._body(pair)
         except OSError as error:
-            reason = f"it cannot be read ({error.strerror or error})"
+            reason = f"it cannot be read ({clause(error)})"
             yield from (SkippedItem(f"{path}#{index}", reason) for index in range(start, start + count))
             return
         image_bytes = math.prod(pair.shape[1:])

@@ -12,6 +12,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.files import clause
 from anew.core.stores.text_column import CHUNK, ChosenTexts, TextColumn, TextColumnBuilder, chunked
 from anew.core.wording import are, plural
 from anew.data.file_names import suffix_of
@@ -231,9 +232,9 @@ class _FolderWalk:
         except OSError as error:
             if not folder:
                 raise DataError(
-                    f"{str(self._place)!r} cannot be read ({error.strerror}); check its permissions"
+                    f"{str(self._place)!r} cannot be read ({clause(error)}); check its permissions"
                 ) from None
-            self._refuse(folder.rstrip("/"), f"it cannot be read ({error.strerror})")
+            self._refuse(folder.rstrip("/"), f"it cannot be read ({clause(error)})")
             return
         for name in names:
             path = folder + name.rstrip("/")
@@ -262,7 +263,7 @@ class _FolderWalk:
         except FileNotFoundError:
             self._refuse(path, "it is a broken link" if is_link else "it vanished while the folder was listed")
         except OSError as error:
-            self._refuse(path, f"it cannot be read ({error.strerror})")
+            self._refuse(path, f"it cannot be read ({clause(error)})")
         return None
 
     def _is_new_folder(self, path: str, info: os.stat_result, is_link: bool) -> bool:
@@ -326,7 +327,7 @@ def _info(place: Path) -> os.stat_result:
         return place.stat()
     except OSError as error:
         raise DataError(
-            f"{shorten_path(str(place))!r} cannot be read ({error.strerror}); check its permissions"
+            f"{shorten_path(str(place))!r} cannot be read ({clause(error)}); check its permissions"
         ) from None
 
 

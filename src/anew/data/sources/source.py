@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files as stored
-from anew.core.files import JsonValue
+from anew.core.files import JsonValue, clause
 from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
 from anew.core.stores.addresses import address_of, without_query
 from anew.core.stores.text_column import ChosenTexts
@@ -155,7 +155,7 @@ def existing_place(text: str) -> Path | None:
         place = Path(text).expanduser()
         exists = place.exists()
     except OSError as error:
-        raise DataError(f"{shorten_path(text)!r} cannot be read ({error.strerror})") from None
+        raise DataError(f"{shorten_path(text)!r} cannot be read ({clause(error)})") from None
     except RuntimeError:
         raise DataError(f"{shorten_path(text)!r} names the home of an unknown user; give a folder or a file") from None
     if exists:

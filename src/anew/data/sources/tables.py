@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias, cast
 
+from anew.core.files import clause
 from anew.core.wording import plural
 from anew.data.file_names import part_of, suffix_of
 from anew.data.formats import by_range
@@ -103,7 +104,7 @@ class TableReader:
             modality = self._choice.text_modality or modality_of(cells, self._modalities)
             return table, replace(columns, text_modality=modality)
         except (OSError, ValueError) as error:
-            reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
+            reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({clause(error)})"
             self.refusals.append(SkippedItem(file.path, reason))
             return None
 
@@ -167,7 +168,7 @@ class TableReader:
                 )
                 yield replace(item, group=path) if isinstance(item, SkippedItem) else item
         except OSError as error:
-            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
+            yield SkippedItem(path, f"it cannot be read ({clause(error)})")
         except ValueError as error:
             yield SkippedItem(name or path, str(error))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
+from anew.core.files import clause
 from anew.data import limits
 from anew.data.file_names import label_of, part_of, parts_of, shared_folder
 from anew.data.formats import by_range, gzip_files
@@ -121,9 +122,7 @@ class ArchiveReader:
             try:
                 self._archives[file.path] = self._list(file)
             except (OSError, ValueError) as error:
-                reason = (
-                    str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
-                )
+                reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({clause(error)})"
                 self.refusals.append(SkippedItem(file.path, reason))
         for sample in (sample for archive in self._archives.values() for sample in archive.samples):
             for modality, ending in sample.endings.items():
@@ -249,7 +248,7 @@ class ArchiveReader:
                 for index in chunk:
                     yield item_of(stream, path, archive.samples[index], modality, self._naming)
         except OSError as error:
-            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
+            yield SkippedItem(path, f"it cannot be read ({clause(error)})")
 
 
 class _View(io.RawIOBase):

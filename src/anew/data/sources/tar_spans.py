@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
+from anew.core.files import clause
 from anew.data import limits
 from anew.data.file_names import part_of, shared_folder
 from anew.data.formats import by_range
@@ -102,7 +103,7 @@ class SpanReader:
                 for sample in (sample for sample in samples if modality in sample.endings):
                     yield tar.item_of(stream, path, sample, modality, self._naming)
         except OSError as error:
-            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
+            yield SkippedItem(path, f"it cannot be read ({clause(error)})")
         except ValueError as error:
             yield SkippedItem(path, f"{error}; the part before it is used")
 

@@ -207,8 +207,9 @@ class Audit(Generic[ItemT]):
         if self.planted.size and self._affords("planted copies"):
             base = unsuspicious_rows(scan, match, self.n_samples)
             planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples, self.level)
-            planted = planting.run(self.rng, self.n_samples * self.visible_share, self.options.remaining, self.skipped)
-            self._picture = planting.picture(scan, planted)
+            n_visible = self.n_samples * self.visible_share
+            planted = planting.run(self.rng, n_visible, self.options.remaining, self.skipped)
+            self._picture = planting.picture(scan, planted, n_visible)
         if self._affords("the distance from training data"):
             training_distance = self._training_distance(held_out)
         if self.options.randomly_held_out and self._affords("the control with held-out items"):

@@ -119,7 +119,7 @@ class Planting:
                     break
         return controls
 
-    def picture(self, scan: ScanResult, controls: Sequence[PlantedControl]) -> ScanPicture | None:
+    def picture(self, scan: ScanResult, controls: Sequence[PlantedControl], n_visible: float) -> ScanPicture | None:
         """The picture of the scan, with exact copies planted at the lowest rate that was caught and at which this curve crosses
         the line; without them if it does at none, as where another test catches them."""
         nearest = self.nearests[scan.decisive]
@@ -130,7 +130,7 @@ class Planting:
         rng = np.random.default_rng(PICTURE_SEED)
         caught = (c.rate for c in controls if c.variant == "exact" and c.caught >= DETECTION_POWER)
         for rate in sorted(caught):
-            _, rows = self._plant(rng, np.arange(self.n_samples), 0, max(1, round(rate * self.n_samples)))
+            _, rows = self._plant(rng, np.arange(self.n_samples), 0, max(1, round(rate * n_visible)))
             planted = planted_curve(nearest.take(rows), picture.ranks, scan.alarm, self.labels, rng)
             if planted.raises_alarm:
                 return replace(picture, planted=planted.shares, planted_rate=rate)

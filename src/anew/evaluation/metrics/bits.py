@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from anew.core.arrays import Numbers
-from anew.evaluation.metrics.bootstrap import ratio_interval
+from anew.evaluation.metrics.bootstrap import Interval, ratio_interval
 from anew.evaluation.score import Group, MetricSpec, Score
 
 BitsAndUnits = tuple[float, float]  # bits of an example, and how many characters, residues or values it has
@@ -120,14 +120,20 @@ def gap_score(
 
 
 def _half_width(rows: Numbers, seed: int) -> float:
-    low, high = ratio_interval(rows[:, 0], rows[:, 1], seed)
+    low, high = _interval(rows, seed)
     return ((high or 0.0) - (low or 0.0)) / 2.0
+
+
+def _interval(rows: Numbers, seed: int) -> Interval:
+    """The interval of bits per unit of examples (n, 2), over at most 200 blocks of neighbours, which depend on each other."""
+    starts = np.linspace(0, len(rows), min(len(rows), 200) + 1).astype(int)[:-1]
+    bits, units = np.add.reduceat(rows, starts).T
+    return ratio_interval(bits, units, seed)
 
 
 def bits_score(spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str, seed: int) -> Score:
     """The score of bits per unit of examples (n, 2), with an interval over at most 200 blocks of neighbours."""
-    bits, units = np.asarray(examples, dtype=np.float64).T  # each (n,)
-    starts = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]
-    low, high = ratio_interval(np.add.reduceat(bits, starts), np.add.reduceat(units, starts), seed)
-    total = float(units.sum())
-    return Score(spec, float(bits.sum()) / total, low=low, high=high, n=round(total), source=source)
+    rows = np.asarray(examples, dtype=np.float64)  # (n, 2)
+    bits, total = (float(column.sum()) for column in rows.T)
+    low, high = _interval(rows, seed)
+    return Score(spec, bits / total, low=low, high=high, n=round(total), source=source)

@@ -312,7 +312,8 @@ class ClassAccuracy:
         return self.real_hits / self.n_real
 
     def loss(self, alpha: float) -> tuple[float, float]:
-        """The interval of how far it is below that of real items, from those of both shares (Newcombe 1998, method 10)."""
+        """The interval of how far it is below that of real items, from the exact ones of both shares, whose squares add (as do those
+        of Wilson in Newcombe 1998, method 10)."""
         low, high = clopper_pearson(self.hits, len(self.samples), alpha)
         real_low, real_high = clopper_pearson(self.real_hits, self.n_real, alpha)
         loss = self.real - self.value

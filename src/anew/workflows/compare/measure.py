@@ -42,9 +42,10 @@ def draw(model: Model, result: RunResult, n: int, seed: int, in_time: bool = Tru
     begin = time.monotonic()
     while len(result.samples) < n:
         spent, drawn = time.monotonic() - begin, len(result.samples)
-        count = SAMPLE_BATCH // 4  # a first chunk, whose time says how many more there are
-        if drawn and in_time:
-            count = min(SAMPLE_BATCH, int(max(0.0, drawn / spent * (SAMPLE_SECONDS - spent))))
+        count = SAMPLE_BATCH
+        if in_time:
+            rest = int(max(0.0, drawn / spent * (SAMPLE_SECONDS - spent))) if drawn else SAMPLE_BATCH // 4
+            count = min(count, rest)  # the time of a first chunk says how many more there are
         count = min(count, n - drawn)
         if count < 1:
             break

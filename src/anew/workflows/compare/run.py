@@ -138,7 +138,7 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make the folder {str(out)!r} ({error.strerror}); give another") from None
+        raise ConfigError(f"cannot make the folder {str(out)!r} ({files.clause(error)}); give another") from None
     files.write_json(out / REQUEST, dict(request))
 
 

@@ -63,4 +63,8 @@ def test_weekdays_of_dates_in_text() -> None:
         == 0.0
         == wrong_weekdays("2 Mar 2021")
     )
+    assert wrong_weekdays("Thurs, 4 Sept 2025; Tues 2 December 2025; Wednesday, Feb. 4, 2026; Sat, 6 Jun 2026") == 0.0
+    assert (
+        wrong_weekdays("The Wedding 3 March 2021; Friends 3 May 2004; Sunset, March 4, 2020; Mon, 2 Marble 2021") == 0.0
+    )
     assert wrong_weekdays("Mon, 02 Mar 2021; Mon, Mar 1, 2021") == 0.5 and wrong_weekdays("Sun, 30 Feb 2020") == 1.0

@@ -70,6 +70,11 @@ def test_rare_symbols_take_no_table_of_counts() -> None:
     assert score.value > 0.9 and peak < 15e6
 
 
+def test_records_too_short_for_four_characters_have_no_figure_of_them() -> None:
+    parts = ["abc", "xyz"] * 40, ["def", "ghi"] * 40, ["jkl"] * 40
+    assert not list(TextStatistics(*parts, parts[0], lambda: parts[2], True, 0)._fourgrams())
+
+
 def test_each_measure_names_the_questions_that_its_figures_answer() -> None:
     """A report gave four names as the reason why variety was open, and three of them say nothing of it."""
     records = [f"{i:04d};{i * 7 % 90};name {i % 37}, {i * i % 13 / 4}" for i in range(1_200)]

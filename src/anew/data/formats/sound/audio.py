@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from anew.core.deadline import held_back
 from anew.core.extras import require
+from anew.core.files import clause
 from anew.data.formats.by_range import open_file
 from anew.data.formats.sound.mp3_cache import DecodedFiles, OpenSound, Recording, Recordings, quiet, recording_of
 from anew.data.limits import AUDIO_SAMPLES_PER_BYTE, OTHER_AUDIO_SAMPLES_PER_BYTE
@@ -131,10 +132,10 @@ def _readable_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ValueError(f"it cannot be read ({error.strerror or error})") from None
+        raise ValueError(f"it cannot be read ({clause(error)})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        clause = _clause(error)
-        reason = "" if NOT_REGULAR in clause else f" ({clause})"
+        words = _clause(error)
+        reason = "" if NOT_REGULAR in words else f" ({words})"
         raise ValueError(f"it is not a sound file of a known format, or is damaged{reason}") from None
 
 
@@ -218,7 +219,7 @@ def _bytes(data: SoundData) -> int:
     try:
         return body.stat().st_size if isinstance(body, Path) else len(body)
     except OSError as error:
-        raise ValueError(f"it cannot be read ({error.strerror})") from None
+        raise ValueError(f"it cannot be read ({clause(error)})") from None
 
 
 def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Samples, int]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.core import isolation
+from anew.core.files import clause
 from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.images import pixels
 
@@ -147,5 +148,5 @@ def picture(path: Path, min_side: int) -> Image.Image:
     try:
         data = read_whole(path)
     except OSError as error:
-        raise ValueError(f"{path.name} cannot be read ({error.strerror})") from None
+        raise ValueError(f"{path.name} cannot be read ({clause(error)})") from None
     return pixels.to_eight_bits(pixels.load(pixels.open_image(data), min_size=(2 * min_side, 2 * min_side)))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.core.extras import require
+from anew.core.files import clause
 from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
 from anew.data.formats.file_bytes import read_whole
@@ -141,7 +142,7 @@ def _ends(data: Data, size: int = 6) -> tuple[bytes, bytes]:
             stream.seek(max(0, stream.seek(0, 2) - 64))
             return head, stream.read()
     except OSError as error:
-        raise ValueError(f"it cannot be read ({error.strerror})") from None
+        raise ValueError(f"it cannot be read ({clause(error)})") from None
 
 
 @contextmanager
@@ -188,7 +189,7 @@ def timing(data: Data) -> Timing:
     try:
         stat = data.stat()
     except OSError as error:
-        raise ValueError(f"it cannot be read ({error.strerror})") from None
+        raise ValueError(f"it cannot be read ({clause(error)})") from None
     return _timing_of_file(data, stat.st_size, stat.st_mtime_ns)
 
 
@@ -241,7 +242,7 @@ def _whole(data: Data) -> bytes:
     try:
         return read_whole(data)
     except OSError as error:
-        raise ValueError(f"it cannot be read ({error.strerror})") from None
+        raise ValueError(f"it cannot be read ({clause(error)})") from None
 
 
 def _timing_of_animation(data: bytes) -> Timing:
@@ -304,7 +305,7 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
     try:
         recording = recording_of(data) if isinstance(data, Path) else None
     except OSError as error:
-        raise ValueError(f"it cannot be read ({error.strerror})") from None
+        raise ValueError(f"it cannot be read ({clause(error)})") from None
     with _readable_errors():
         for number, frame in frames_from(missing[0], times, lambda: _open_file(data), recording):
             if number in missing:
@@ -406,7 +407,7 @@ def read_comment(data: bytes) -> str:
         with av.open(io.BytesIO(data)) as container:
             return str(container.metadata.get("comment", ""))
     except av.error.FFmpegError as error:
-        raise ValueError(f"it is not a video file ({error.strerror})") from None
+        raise ValueError(f"it is not a video file ({clause(error)})") from None
 
 
 def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:

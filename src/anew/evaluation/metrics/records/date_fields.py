@@ -19,9 +19,11 @@ DAYS_OF_YEAR = 365.25  # with leap days
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+# Three letters, or the whole name: "wedding" is no day. Four letters are usual for some
 _WEEKDAY, _MONTH, _DAY = (
-    rf"\b({'|'.join(WEEKDAYS)})[a-z]*\.?,?",
-    rf"({'|'.join(MONTHS)})[a-z]*\.?",
+    rf"\b({'|'.join(WEEKDAYS)})(?:(?<=tue)s|(?<=wed)nes|(?<=thu)(?:rs?)?|(?<=sat)ur)?(?:day)?\b\.?,?",
+    rf"({'|'.join(MONTHS)})(?:(?<=jan)uary|(?<=feb)ruary|(?<=mar)ch|(?<=apr)il|(?<=jun)e|(?<=jul)y|(?<=aug)ust"
+    r"|(?<=sep)t(?:ember)?|(?<=oct)ober|(?<=(?:nov|dec))ember)?\b\.?",
     r"(\d{1,2})(?:st|nd|rd|th)?",
 )
 # "Tue, 2 March 2021" and "Tuesday, March 2nd, 2021"

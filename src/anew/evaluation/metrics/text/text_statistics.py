@@ -169,6 +169,8 @@ class TextStatistics:
         samples, test, train = (
             np.bincount(part, minlength=num_symbols).astype(np.float64) for part in ids
         )  # each (s,)
+        if not test.any() or not train.any():  # records of three characters have none to compare
+            return
         value = jensen_shannon(samples, test)
         blocks = [(np.arange(len(part)) * BLOCKS // max(len(part), 1)).astype(np.uint8) for part in ids[:2]]
         rng = np.random.default_rng(self.seed)
