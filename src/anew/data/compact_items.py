@@ -10,7 +10,7 @@ from anew.core.sequences import Rearranged
 from anew.core.specs import Tokens
 from anew.core.stores.text_column import TextColumnBuilder
 from anew.data.dataset import Dataset
-from anew.data.loading.epoch_order import permutation
+from anew.data.loading.epoch_order import random_subset
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.stored_shards import StoredGrids
 from anew.data.types import DecodedItem
@@ -40,4 +40,4 @@ def compact_items(data: Dataset, part: str, n: int, seed: int = 0) -> Sequence[D
 
 def _drawn(items: Sequence[DecodedItem], n: int, seed: int) -> Sequence[DecodedItem]:
     """n random ones of some items, in their order; all, if there are no more."""
-    return items if len(items) <= n else Rearranged(items, np.sort(permutation(len(items), seed)[:n]))
+    return items if len(items) <= n else Rearranged(items, random_subset(len(items), n, seed))

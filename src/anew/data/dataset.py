@@ -16,7 +16,7 @@ from anew.core.data_record import DataRecord
 from anew.core.reading_time import ReadingTime
 from anew.core.specs import Batch, Spec
 from anew.data.find_data import check_division, find_data, restore_item_modality
-from anew.data.loading.epoch_order import permutation
+from anew.data.loading.epoch_order import random_subset
 from anew.data.loading.fitting import fit_modality
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.rows import PackedExamples
@@ -278,7 +278,7 @@ class Dataset:
         """(class names, (n,) class numbers) of the items that `items` returns for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
         numbers = np.zeros(rows.num_items, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
-        return list(self.scan.labels), numbers[np.sort(permutation(rows.num_items, seed)[:n])]
+        return list(self.scan.labels), numbers[random_subset(rows.num_items, n, seed)]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
         """Documents (or records) of a text part in order; of more than `limit` characters (default: 16 million) some of them.

@@ -18,7 +18,7 @@ from anew.core.machine.threads import use_threads
 from anew.core.reporter import Reporter
 from anew.core.specs import Grid, Tokens
 from anew.data.dataset import ALL, DEFAULT_TEXT_LIMIT, Dataset
-from anew.data.loading.epoch_order import permutation
+from anew.data.loading.epoch_order import permutation, random_subset
 from anew.data.skipped import describe_skipped
 from anew.data.splitting.split import NAMES
 from anew.data.types import DecodedItem, Item
@@ -286,7 +286,7 @@ def _held_out_places(data: Dataset, items: Sequence[DecodedItem], seed: int) -> 
 def item_names(data: Dataset, part: str, n: int, seed: int, index: Sequence[int]) -> list[str]:
     """Names of some of the records or grids that `data.items(part, n, seed)` returns. index: which of them."""
     store, number = data.opened_part(part)
-    chosen = np.sort(permutation(store.rows(number, n).num_items, seed)[:n])[list(index)]
+    chosen = random_subset(store.rows(number, n).num_items, n, seed)[list(index)]
     return list(map(printable, store.names(number, chosen.tolist())))
 
 

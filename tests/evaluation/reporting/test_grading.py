@@ -19,7 +19,7 @@ from anew.evaluation.metrics.text.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.metrics.text.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting import comparison
-from anew.evaluation.reporting.grading import Part, grade_question, part_of, parts
+from anew.evaluation.reporting.grading import Part, _grade, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.reporting.verdict import Verdict
@@ -442,6 +442,18 @@ def test_a_classifier_that_is_always_right_is_never_close() -> None:
     assert Verdict([auc(1.0, 0.002, 900, real=0.96)]).grades["closeness"] == "poor"
     # It may differ as much from training items
     assert Verdict([auc(0.75, 0.02, 4_000, real=0.76)]).grades["closeness"] == "too_few"
+
+
+@pytest.mark.parametrize(
+    ("excess", "low", "has_enough", "grade"),
+    [(0.2, 0.034, False, "fair"), (0.2, 0.032, False, "too_few"), (0.09, 0.08, False, "too_few"), (0.09, 0.0, True, "fair"),
+     (0.11, 0.101, False, "fair"), (0.5, 0.301, False, "poor")],
+)  # fmt: skip
+def test_a_difference_counts_from_a_third_of_a_small_one_on(
+    excess: float, low: float, has_enough: bool, grade: str
+) -> None:
+    tolerance = Tolerance("closeness", 0.1, 0.3, "{value}")
+    assert _grade(tolerance, excess, low, excess + 0.3, has_enough) == grade
 
 
 def test_with_enough_items_what_does_not_pass_is_a_difference() -> None:

@@ -29,6 +29,11 @@ def permutation(n: int, key: int) -> NDArray[np.int64]:
     return np.argsort(splitmix64(np.arange(n, dtype=np.uint64) ^ start), kind="stable")
 
 
+def random_subset(count: int, n: int, seed: int) -> NDArray[np.int64]:
+    """Which n of `count` items (all, if fewer) are drawn with a seed, in their stored order: items, labels and names agree in it."""
+    return np.sort(permutation(count, seed)[:n])
+
+
 @dataclass(slots=True)
 class Slot:
     """Positions of examples.

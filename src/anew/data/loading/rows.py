@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers, Numbers, piece_bounds
 from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
 from anew.core.splitmix import splitmix64
-from anew.data.loading.epoch_order import permutation
+from anew.data.loading.epoch_order import permutation, random_subset
 from anew.data.modality import Modality
 
 SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory; a batch may have almost twice as many
@@ -301,7 +301,7 @@ class PackedExamples(Examples):
             yield _masked_batch(modality, Rows(rows, labels), is_counted, np.arange(len(first)) > 0)
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
-        numbers = np.sort(permutation(self.num_items, seed)[:n])
+        numbers = random_subset(self.num_items, n, seed)
         return [self.ids[number * self.length : (number + 1) * self.length] for number in numbers]
 
 
@@ -344,7 +344,7 @@ class RecordExamples(Examples):
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         starts, lengths = self.records
-        numbers = np.sort(permutation(self.num_items, seed)[:n])
+        numbers = random_subset(self.num_items, n, seed)
         return [self.flat[starts[number] : starts[number] + lengths[number]] for number in numbers]
 
 
@@ -363,7 +363,7 @@ class GridExamples(Examples):
         return Rows(self.values[numbers], None if self.labels is None else self.labels[numbers])
 
     def samples(self, n: int, seed: int) -> Numbers:
-        return self.values[np.sort(permutation(self.count, seed)[:n])]
+        return self.values[random_subset(self.count, n, seed)]
 
 
 def concatenate(chunks: Sequence[Rows]) -> Rows:
