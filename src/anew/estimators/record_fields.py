@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Doubles, Ints, evenly_spaced
+from anew.core.arrays import Bools, Doubles, Integers, Ints, evenly_spaced
 
 MARKS = (b",", b";", b"\t", b"|")  # what divides fields; of several that could, the one that makes most fields
 OBJECT_MARKS = (b",", b":")  # the same for JSON objects, whose keys are fields of their own
@@ -62,21 +62,28 @@ class FieldReader:
     def learn(cls, records: Sequence[Ints], spellings: Sequence[bytes]) -> FieldReader | None:
         """The reader of rows; None where records are not rows. records: ids of tokens, of which the first one begins a record; spellings:
         bytes of the V tokens."""
+        reader = cls.without_parents(records, spellings)
+        return (
+            None
+            if reader is None
+            else cls(reader.roles, reader._choose_parents(evenly_spaced(records, COMPARED_RECORDS)))
+        )
+
+    @classmethod
+    def without_parents(cls, records: Sequence[Ints], spellings: Sequence[bytes]) -> FieldReader | None:
+        """A reader that does not know which field tells about which. The arguments are those of `learn`."""
         compared = evenly_spaced(records, COMPARED_RECORDS)
         readers = []
         for possible_roles in _possible_roles(compared, spellings):
             layouts = (cls._layout(compared, roles) for roles in possible_roles)
             readers += [reader for reader in layouts if reader is not None][:1]
-        if not readers:
-            return None
-        reader = max(readers, key=lambda reader: len(reader.parents))
-        return cls(reader.roles, reader._choose_parents(compared))
+        return max(readers, key=lambda reader: len(reader.parents), default=None)
 
     @classmethod
     def _layout(cls, records: Sequence[Ints], roles: Roles) -> FieldReader | None:
         """A reader without parents, if by these roles nearly all records have the same number of fields."""
         reader = cls(roles, np.full(MAX_FIELDS, -1))
-        widths = np.concatenate([reader._cells(ids).fields.max(1) + 1 for ids in _padded(records)])
+        widths = np.concatenate([reader.cells(ids).fields.max(1) + 1 for ids in padded_chunks(records)])
         values, counts = np.unique(widths, return_counts=True)
         width, count = int(values[counts.argmax()]), int(counts.max())
         if not MIN_FIELDS <= width < MAX_FIELDS or count < SAME_FIELDS * len(records):
@@ -100,7 +107,7 @@ class FieldReader:
         """Elements (ORDER, n) of the context of the token that follows each id of ids (B, L), and how many it has (n,).
 
         first: The place of the first id in a record that is asked for: n is B * (L - first)."""
-        cells = self._cells(ids)
+        cells = self.cells(ids)
         fields, starts = cells.fields[:, first:], cells.starts[:, first:]  # (B, L - first)
         parents = np.append(self.parents, -1)[fields]  # (B, L - first); none beyond the last field
         elements = np.empty((ORDER, *fields.shape), dtype=np.int64)
@@ -110,7 +117,8 @@ class FieldReader:
             # The end of the field before would leave few records that agree in it and in the parent
             is_read = places - k >= np.where(parents >= 0, starts, 0)
             elements[2 + k] = np.where(is_read, ids[rows, np.maximum(places - k, 0)], len(self.roles))
-        elements[2 + LAST_TOKENS] = _shuffled(_hashes(ids, cells.starts)[:, first:]) >> np.uint64(32)
+        stops = np.tile(np.arange(1, ids.shape[1] + 1), (len(ids), 1))
+        elements[2 + LAST_TOKENS] = _shuffled(span_hashes(ids, cells.starts, stops)[:, first:]) >> np.uint64(32)
         elements[OWN_ELEMENTS:] = self._leading(ids, cells)[:, rows, np.maximum(parents, 0)]
         depth = np.where(parents >= 0, ORDER, OWN_ELEMENTS)
         return elements.reshape(ORDER, -1), depth.ravel()
@@ -119,7 +127,7 @@ class FieldReader:
         """All tokens but the first of each record, the elements of their contexts and how many: (n,), (ORDER, n), (n,)."""
         targets, elements, depths = [], [], []
         lengths = np.array([len(record) for record in records])
-        for first, ids in zip(range(0, len(records), CHUNK), _padded(records), strict=True):
+        for first, ids in zip(range(0, len(records), CHUNK), padded_chunks(records), strict=True):
             is_target = (np.arange(1, ids.shape[1]) < lengths[first : first + CHUNK, None]).ravel()
             contexts, depth = self.contexts(ids[:, :-1])
             targets.append(ids[:, 1:].ravel()[is_target])
@@ -129,7 +137,8 @@ class FieldReader:
 
     # -- fields ---------------------------------------------------------------------------------------------------------
 
-    def _cells(self, ids: Ints) -> _Cells:
+    def cells(self, ids: Ints) -> Cells:
+        """Where the fields of records (B, L) lie."""
         batch, length = ids.shape
         roles, width = self.roles[ids], len(self.parents)  # (B, L)
         is_quote = (roles & QUOTE) > 0
@@ -144,9 +153,9 @@ class FieldReader:
         is_inside = np.cumsum(is_mark, 1)[rows, columns] <= width
         rows, columns = rows[is_inside], columns[is_inside]
         first_positions[rows, fields[rows, columns]] = columns + 1
-        return _Cells(fields, starts, first_positions)
+        return Cells(fields, starts, first_positions)
 
-    def _digit_positions(self, ids: Ints, cells: _Cells) -> Ints:
+    def _digit_positions(self, ids: Ints, cells: Cells) -> Ints:
         """(B, L) how many digits stand just before the token that follows each id, and how many numbers there are so far in its field:
         the parts of a date, or what stands before and after a point."""
         after = np.arange(1, ids.shape[1] + 1)
@@ -160,7 +169,7 @@ class FieldReader:
         places: Ints = num_digits * (MAX_NUMBERS + 1) + np.minimum(num_numbers, MAX_NUMBERS)
         return places
 
-    def _leading(self, ids: Ints, cells: _Cells) -> Ints:
+    def _leading(self, ids: Ints, cells: Cells) -> Ints:
         """(LEADING, B, W) the first tokens of each field without quotes and blanks; the first with the number of digits there.
 
         Numbers of different sizes may begin alike, so digits are counted. What a field does not have is V."""
@@ -186,7 +195,7 @@ class FieldReader:
         width = len(self.parents)
         pairs = max(1, width * (width - 1) // 2)
         compared = evenly_spaced(records, COMPARED_PAIRS // pairs)
-        leading = [self._leading(ids, self._cells(ids)) for ids in _padded(compared)]
+        leading = [self._leading(ids, self.cells(ids)) for ids in padded_chunks(compared)]
         codes = _prefix_codes(np.concatenate(leading, 1))
         parents = np.full(width, -1)
         varied = [field for field in range(width) if int(codes[0][:, field].max()) > 0]
@@ -204,7 +213,7 @@ class FieldReader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
+class Cells:
     """Where the fields of records lie.
 
     Attributes:
@@ -243,7 +252,7 @@ def _roles(spellings: Sequence[bytes], marks: Collection[bytes]) -> Roles:
     return roles
 
 
-def _padded(records: Sequence[Ints]) -> Iterator[Ints]:
+def padded_chunks(records: Sequence[Ints]) -> Iterator[Ints]:
     """Records (B, L) of at least one token, CHUNK at a time, each padded with its own last token."""
     for first in range(0, len(records), CHUNK):
         chunk = records[first : first + CHUNK]
@@ -251,15 +260,22 @@ def _padded(records: Sequence[Ints]) -> Iterator[Ints]:
         yield np.stack([np.pad(record, (0, length - len(record)), mode="edge") for record in chunk])
 
 
-def _hashes(ids: Ints, starts: Ints) -> Hashes:
-    """(B, L) a number for what stands from starts (B, L) up to each id, alike where it is alike."""
+def span_hashes(ids: Integers, starts: Integers, stops: Integers, is_kept: Bools | None = None) -> Hashes:
+    """(B, N) a number for what stands from starts to stops (B, N) in ids (B, L), alike where it is alike. is_kept: (B, L) whether a token
+    counts; None: all do."""
     length = ids.shape[1]
     powers = np.multiply.accumulate(np.full(length + 1, _POWER))  # (L + 1,)
     inverses = np.multiply.accumulate(np.full(length + 1, _INVERSE))
     sums = np.zeros((len(ids), length + 1), dtype=np.uint64)
-    np.cumsum((ids + 1).astype(np.uint64) * powers[:length], axis=1, out=sums[:, 1:])
-    before = np.take_along_axis(sums, starts, 1)
-    hashes: Hashes = (sums[:, 1:] - before) * inverses[starts]
+    if is_kept is None:
+        np.cumsum((ids + 1).astype(np.uint64) * powers[:length], axis=1, out=sums[:, 1:])
+        places = starts
+    else:
+        ranks = np.pad(np.cumsum(is_kept, 1), ((0, 0), (1, 0)))  # (B, L + 1) of each token among those that count
+        np.cumsum(np.where(is_kept, (ids + 1).astype(np.uint64) * powers[ranks[:, :-1]], 0), axis=1, out=sums[:, 1:])
+        places = np.take_along_axis(ranks, starts, 1)
+    before, after = (np.take_along_axis(sums, of_spans, 1) for of_spans in (starts, stops))
+    hashes: Hashes = (after - before) * inverses[places]
     return hashes
 
 

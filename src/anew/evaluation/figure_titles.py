@@ -105,6 +105,7 @@ TITLES = {
     "two_sample_auc": "Classifier two-sample test",
     "unique_share": "Unique",
     "unknown_character_pairs": "Unknown pairs of a passage",
+    "unknown_pairs": "Unknown pairs",
     "unknown_values": "Unknown values",
     "unknown_words": "Unknown words of a passage",
     "usual_identity": "Relatives in training",

@@ -33,6 +33,7 @@ def fit_to_records(family: TransformerParts, sweep: Iterable[Batch]) -> list[Int
     known.fit(records)
     if not are_all:
         known.note_others()
+    family.rows.fit(records)
     if config.ngrams:
         _count_records(family.mixer, records, classes, config.context_tokens)
     return records

@@ -73,7 +73,8 @@ class TransformerSampling:
     )
     match_error_rates: bool = setting(
         True,
-        "draw what samples have more often than the data as seldom as the data has it: repetitions of themselves and, in running text with "
+        "draw what samples have more often than the data as seldom as the data has it: repetitions of themselves; in rows of a table, "
+        "values and pairs of values that no row of the data has, where these are used up; and, in running text with "
         "context mixing, out-of-vocabulary words, new pairs of characters, unbalanced brackets, and empty or badly indented lines within "
         "brackets, as far as single tokens tell (a bracket is closed in place of an error that leaves it open)",
     )

@@ -20,6 +20,7 @@ from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.drawing.passage_limit import PassageLimit
+from anew.families.transformer.drawing.row_limit import RowLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.sizes import MAX_CONTEXT_VOCAB
 from anew.families.transformer.token_mixer import TokenMixer
@@ -36,6 +37,7 @@ class TransformerParts(Family[Tokens, TransformerConfig]):
         passages: How often samples of running text may continue passages of the training text.
         own_passages: How often samples may continue passages of themselves.
         known: Records of the training part, which samples must not be.
+        rows: Fields of rows, and the values that samples have there.
     """
 
     def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
@@ -66,6 +68,7 @@ class TransformerParts(Family[Tokens, TransformerConfig]):
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets)
         self.passages, self.own_passages = PassageLimit(self.contexts), OwnPassageLimit()
         self.known = KnownRecords(spec.special, spec.spellings)
+        self.rows = RowLimit(spec.spellings if self.is_of_records else (), spec.special)
 
     @property
     def _parts(self) -> dict[str, FittedBuffers]:

@@ -40,11 +40,11 @@ class ClosedColumn:
     values: frozenset[str]
 
 
-def closed_columns(form: RowFormat, rows: Sequence[Sequence[str]]) -> list[ClosedColumn]:
-    """The columns of no numbers whose values in half of the rows nearly all stand in the other half."""
+def closed_columns(form: RowFormat, rows: Sequence[Sequence[str]], of_numbers: bool = False) -> list[ClosedColumn]:
+    """The columns whose values in half of the rows nearly all stand in the other half. of_numbers: Whether they may hold numbers."""
     closed, half = [], len(rows) // 2
     for number, column in enumerate(form.columns):
-        if column.numbers is not None:
+        if column.numbers is not None and not of_numbers:
             continue
         fields = [row[number] for row in rows]
         known = set(fields[:half])

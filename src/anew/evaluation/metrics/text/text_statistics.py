@@ -23,6 +23,7 @@ from anew.evaluation.metrics.records.delimited import row_scores
 from anew.evaluation.metrics.records.known_keys import key_scores
 from anew.evaluation.metrics.records.number_order import number_scores
 from anew.evaluation.metrics.records.odd_records import odd_scores
+from anew.evaluation.metrics.records.paired_columns import unknown_pair_scores
 from anew.evaluation.metrics.records.record_ends import record_end_scores
 from anew.evaluation.metrics.records.record_formats import format_scores
 from anew.evaluation.metrics.records.record_sets import RecordSets
@@ -118,6 +119,7 @@ class TextStatistics:
                 of_records = {
                     "fields of rows": Measure(partial(row_scores, sets)),
                     "values of rows": Measure(partial(unknown_value_scores, sets)),
+                    "pairs of values": Measure(partial(unknown_pair_scores, sets)),
                     **of_records,
                 }
             # Where no field has keys, this costs next to nothing

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anew.core.arrays import Floats, Ints
+from anew.core.arrays import Bools, Floats, Ints
 from anew.core.machine.threads import one_thread
 from anew.core.random import sample_generator
 from anew.core.specs import SampleRequest
@@ -85,6 +85,7 @@ class TokenSampler:
         self.matches_error_rates = s.match_error_rates and not self.is_greedy
         self.passages = None if self.is_unfiltered or self.is_greedy else family.passages.start(request.n)
         self.own_passages = family.own_passages.start(request.n) if self.matches_error_rates else None
+        self.rows = family.rows.start(keys, attempt) if s.match_error_rates else None
         self.prompt = self._prompt_ids()
         ending = None if request.condition is None else request.condition.ending
         self.ending = None if ending is None else EndingLimit(ending, request.n, family.spec.vocab)
@@ -121,17 +122,17 @@ class TokenSampler:
         num_known = start.shape[1]
         first = max(1, num_hidden) if self.reads_prompt else num_known
         is_passage = bool(spec.opening) and num_hidden == num_known and self.ending is None
+        if self.rows is not None:
+            for tokens in ids[:, :first].T:
+                self.rows.observe(tokens)
         for place in range(first, ids.shape[1]):
             is_known = place < num_known
             if not is_known:
                 self._limit_bytes(ids[:, :place], place == num_known, row_ends - 1 - place)
             prompt_ids = ids[:, place] if is_known else None
-            with self._end_forbidden() if is_passage and place == num_known else self._within_ending():
+            with self._end_forbidden() if is_passage and place == num_known else self._within_limits():
                 tokens = self._next(decoder, ids[:, :place], place == first, prompt_ids)
-            if self.mixer is not None:
-                self.state.observe(tokens, not is_known)
-            if self.own_passages is not None and not is_known:
-                self.own_passages.observe(tokens, ~has_ended)
+            self._observe(tokens, is_known, has_ended)
             if self.ending is not None and not is_known:
                 self.ending = self.ending.after(tokens)
                 row_ends = self._row_ends(num_known, num_hidden)
@@ -151,6 +152,15 @@ class TokenSampler:
                 ids, places, has_ended, row_ends = ids[rows], places[rows], has_ended[rows], row_ends[rows]
                 decoder.keep(rows)
                 self._keep(rows)
+
+    def _observe(self, tokens: Ints, is_known: bool, has_ended: Bools) -> None:
+        """Let models and limits read the next tokens (n,). has_ended: (n,) whether samples had ended before."""
+        if self.mixer is not None:
+            self.state.observe(tokens, not is_known)
+        if self.own_passages is not None and not is_known:
+            self.own_passages.observe(tokens, ~has_ended)
+        if self.rows is not None:
+            self.rows.observe(tokens)
 
     def _row_ends(self, num_start: int, num_hidden: int) -> Ints:
         """(n,) ids of each sample at most. num_start: ids that samples start from."""
@@ -177,11 +187,13 @@ class TokenSampler:
         self.allowed = allowed
 
     @contextlib.contextmanager
-    def _within_ending(self) -> Iterator[None]:
-        """With the tokens alone that complete the text of the prompt."""
+    def _within_limits(self) -> Iterator[None]:
+        """With the tokens alone that complete the text of the prompt, and go on with a row."""
         allowed = self.allowed
+        if self.rows is not None:
+            self.allowed = self.rows.allowed(allowed)
         if self.ending is not None:
-            self.allowed = self.ending.allowed(allowed)
+            self.allowed = self.ending.allowed(self.allowed)
         yield
         self.allowed = allowed
 
@@ -192,6 +204,7 @@ class TokenSampler:
         self.passages = None if self.passages is None else self.passages.select(rows)
         self.own_passages = None if self.own_passages is None else self.own_passages.select(rows)
         self.ending = None if self.ending is None else self.ending.select(rows)
+        self.rows = None if self.rows is None else self.rows.select(rows)
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
@@ -228,7 +241,7 @@ class TokenSampler:
         if prompt.shape[1]:
             return prompt, 0
         self._limit_bytes(prompt, True, np.full(n, MAX_BYTES_TO_COME))
-        with self._within_ending():
+        with self._within_limits():
             self.weights = self._unigram()
             first_tokens = token_choice.sample_tokens(self._only_allowed(self.weights), self._uniform())
         self.ending = None if self.ending is None else self.ending.after(first_tokens)
