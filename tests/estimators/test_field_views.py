@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anew.core.arrays import Ints
-from anew.estimators.field_views import EXACT, ClosedView, View, closed_views, digit_places, share_new
+from anew.estimators.field_views import EXACT, ClosedView, DigitView, closed_views, digit_places, share_new
 from anew.estimators.record_fields import FieldReader
 
 LETTERS = [chr(code) for code in range(9, 127)]
@@ -22,7 +22,7 @@ def spelt(value: tuple[int, ...]) -> str:
     return "".join(LETTERS[token] for token in value if token < BEGIN)
 
 
-def found(lines: list[str]) -> dict[tuple[int, View], ClosedView]:
+def found(lines: list[str]) -> dict[tuple[int, DigitView], ClosedView]:
     records = tokens(lines)
     reader = FieldReader.without_parents(records, SPELLINGS)
     assert reader is not None
@@ -46,13 +46,13 @@ def test_values_that_recur_are_closed_as_they_are_and_others_in_what_is_used_up(
     assert [spelt(value) for value in colours.values] == ['"green",', '"light, blue",', '"red",']
     assert len(colours.codes) == 4_000 and spelt(colours.values[int(colours.codes[0])]).startswith(f"{visits()[0][:5]}")
     assert not any(field == 1 for field, _ in views)  # names
-    assert (2, EXACT) not in views and len(views[2, View(0, 0, 1)].values) == 70
-    days = views[2, View(0, 1, 3)]
+    assert (2, EXACT) not in views and len(views[2, DigitView(0, 0, 1)].values) == 70
+    days = views[2, DigitView(0, 1, 3)]
     assert len(days.values) == 12 * 28 and spelt(days.values[0]) == "0-01-01,"
     assert (3, EXACT) not in views
-    cents = {spelt(value).partition(".")[2] for value in views[3, View(0, 1, 2)].values}
+    cents = {spelt(value).partition(".")[2] for value in views[3, DigitView(0, 1, 2)].values}
     assert cents == {f"{number:02}" for number in range(100)}
-    assert [view for field, view in views if field == 3 and view.last == 0] == [View(0)]
+    assert [view for field, view in views if field == 3 and view.last == 0] == [DigitView(0)]
 
 
 def test_few_records_and_values_of_texts_are_open() -> None:
@@ -71,4 +71,4 @@ def test_digits_know_their_place_and_their_number() -> None:
     is_digit = np.array([letter.isdigit() for letter in "a12-3x"])
     places, numbers = digit_places(is_digit)
     assert places[is_digit].tolist() == [0, 1, 0] and numbers[is_digit].tolist() == [1, 1, 2]
-    assert View(1, 1, 2).sees(places, numbers - 1)[is_digit].tolist() == [True, False, True]
+    assert DigitView(1, 1, 2).sees(places, numbers - 1)[is_digit].tolist() == [True, False, True]

@@ -108,7 +108,7 @@ class Dataset:
             raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{reasons}")
         if new_files:
             modality.survey(self._sample)
-            modality.survey_names(chosen.source.file_names(modality.name), chosen.source.counts.get(modality.name, 0))
+            modality.survey_listing(chosen.source.listing(modality.name))
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         budget = None if budget is None else replace(budget, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(self._sample, budget) if fresh else [])]

@@ -15,7 +15,7 @@ from anew.core import isolation, registry
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.specs import Batch, Condition, Spec
 from anew.data.formats.file_bytes import read_whole, with_line_feeds
-from anew.data.types import Artifact, DataBudget, DecodedItem, Item, SkippedItem
+from anew.data.types import Artifact, DataBudget, DataListing, DecodedItem, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import SequenceClusters
 
@@ -160,13 +160,8 @@ class Modality(ABC):
         """Decide from a sample, before `inspect`, how files are read (in which encoding); also for other data than a run's own."""
         return None
 
-    def survey_names(self, names: Iterable[str], num_items: int) -> None:
-        """Learn from the listing of new data, before `inspect`.
-
-        Args:
-            names: Names of the files of which each is an item.
-            num_items: Number of all items, those of tables and archives too; may be an estimate.
-        """
+    def survey_listing(self, listing: DataListing) -> None:
+        """Learn from the listing of new data, before `inspect`."""
         return None
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:

@@ -6,9 +6,10 @@ import base64
 import functools
 import hashlib
 import html
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -257,6 +258,38 @@ class DataBudget:
         if self.only_compared:
             return "as the samples are" if is_asked else "the most that is compared"
         return "as asked" if is_asked else f"to fit {self.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class RowTable:
+    """The form of tables whose rows are learned whole.
+
+    Attributes:
+        header: The row of the names of columns; "" if there is none.
+        suffix: That of the files.
+    """
+
+    header: str
+    suffix: str
+
+    def file_of(self, rows: Sequence[str]) -> bytes:
+        """A file of these rows."""
+        header = (self.header,) if self.header else ()
+        return "".join(f"{row}\n" for row in (*header, *rows)).encode("utf-8", "replace")
+
+
+class DataListing(NamedTuple):
+    """What is known of new data before any of it is read.
+
+    Attributes:
+        names: Names of the files of which each is an item.
+        num_items: Number of all items, those of tables and archives too; may be an estimate.
+        table: The form of the tables, if each of their rows is an item and there is nothing else.
+    """
+
+    names: Iterable[str]
+    num_items: int
+    table: RowTable | None
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ class ClosedFields:
     """The values of closed fields.
 
     Attributes:
-        views: (T, 4) the field of each view, in rising order, and its `View`.
+        views: (T, 4) the field of each view, in rising order, and its `DigitView`.
         rates: (T,) how often further rows have other values there.
         owners: (K,) the view of each value, in rising order.
         starts: (K + 1,) where the tokens of each value begin.

@@ -33,7 +33,7 @@ COUNTED_VALUES = 200  # of a field, by which its numbers are counted; chosen
 Bytes = NDArray[np.uint8]
 
 
-class View(NamedTuple):
+class DigitView(NamedTuple):
     """Which digits of a field's values are seen as they are.
 
     Attributes:
@@ -52,7 +52,7 @@ class View(NamedTuple):
         return is_seen
 
 
-EXACT = View(ALL_DIGITS)
+EXACT = DigitView(ALL_DIGITS)
 
 
 class ClosedView(NamedTuple):
@@ -66,7 +66,7 @@ class ClosedView(NamedTuple):
     """
 
     field: int
-    view: View
+    view: DigitView
     values: tuple[tuple[int, ...], ...]
     codes: Ints
     rate: float
@@ -88,13 +88,13 @@ class _Chunk(NamedTuple):
     places: Bytes
     numbers: Bytes
 
-    def hashes(self, view: View, zero: int) -> Hashes:
+    def hashes(self, view: DigitView, zero: int) -> Hashes:
         """(B, W) alike for values that are alike in a view, with `zero` in place of digits that are not seen."""
         is_seen = ~self.is_digit | view.sees(self.places, self.numbers)
         is_kept = is_seen | (self.places == 0) if view.last else None
         return span_hashes(np.where(is_seen, self.ids, zero), self.starts, self.stops, is_kept)
 
-    def value(self, row: int, field: int, view: View, zero: int) -> tuple[int, ...]:
+    def value(self, row: int, field: int, view: DigitView, zero: int) -> tuple[int, ...]:
         """The tokens of one value in a view."""
         span = slice(int(self.starts[row, field]), int(self.stops[row, field]))
         places = self.places[row, span]
@@ -130,16 +130,16 @@ def _closed_parts(chunks: Sequence[_Chunk], zero: int, fields: Sequence[int]) ->
     unrounded = [field for field in fields if counts[field]]
     found: list[ClosedView] = []
     for leading in LEADING:
-        found += _closed(chunks, View(leading), zero, unrounded)
+        found += _closed(chunks, DigitView(leading), zero, unrounded)
         unrounded = [field for field in unrounded if field not in {closed.field for closed in found}]
     for length in (2, 1):  # the day and month of a date, then each number by itself
         for first in range(MAX_NUMBERS - length + 1):
             several = [field for field in fields if max(2, first + length) <= counts[field] <= MAX_NUMBERS]
-            found += _closed(chunks, View(0, first, first + length), zero, several)
+            found += _closed(chunks, DigitView(0, first, first + length), zero, several)
     return found
 
 
-def _closed(chunks: Sequence[_Chunk], view: View, zero: int, fields: Sequence[int]) -> list[ClosedView]:
+def _closed(chunks: Sequence[_Chunk], view: DigitView, zero: int, fields: Sequence[int]) -> list[ClosedView]:
     """Those of the fields that are closed in a view."""
     if not fields:
         return []

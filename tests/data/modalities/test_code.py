@@ -16,7 +16,7 @@ from anew.data.formats.text import word_rules
 from anew.data.modalities.code import Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
 from anew.data.sources.open import detect_modality
-from anew.data.types import DataBudget, Item
+from anew.data.types import DataBudget, DataListing, Item
 from anew.errors import ConfigError
 from samples import molecule, molecules, names, program, programs, prose
 
@@ -96,7 +96,7 @@ def test_suffixes_that_are_common_are_classes() -> None:
     files = [Item(f"a/{i}{('.ml', '.mli')[i % 2]}", b"let x = 1\n") for i in range(70)]
     files += [Item("run", b"#!/bin/sh\nls\n")]
     modality = Code(CodeConfig())
-    modality.survey_names((item.name for item in files), len(files))
+    modality.survey_listing(DataListing((item.name for item in files), len(files), None))
     (note,) = modality.inspect(files)
     assert note.startswith(
         "programs in several languages (35 .ml, 35 .mli, 1 .sh of those looked at); each suffix is a class"
@@ -107,7 +107,7 @@ def test_suffixes_that_are_common_are_classes() -> None:
     assert modality.class_suffix(".mli") == ".mli" and modality.class_suffix(None) == ""
     for config, budget in ((CodeConfig(labels="off"), None), (CodeConfig(), replace(SIZE, only_compared=True))):
         without = Code(config)
-        without.survey_names((item.name for item in files), len(files))
+        without.survey_listing(DataListing((item.name for item in files), len(files), None))
         (note,) = without.inspect(files, budget)
         assert "each suffix" not in note and not without.traits.supports_labels
         assert [record.label for item in files[:2] for record in without.split_records(item)] == [None, None]

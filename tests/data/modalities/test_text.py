@@ -20,6 +20,7 @@ from anew.data.formats.text.line_records import (
 from anew.data.formats.text.tokenizer import choose_tokens
 from anew.data.modalities import text as text_modality
 from anew.data.modalities.text import Text, TextConfig
+from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
 
@@ -424,3 +425,33 @@ def test_the_context_of_a_list_is_that_of_records_from_everywhere_in_it(monkeypa
     records = ["ab" * (1 + number // 40) for number in range(400)]
     modality.fit([Item(f"words:{i}", record) for i, record in enumerate(records)], SIZE, ())
     assert modality.spec.length == 21
+
+
+@pytest.mark.parametrize(
+    ("name", "header"), [("a.csv", 'date;"a;b";score'), ("a.tsv", "date\ta\tscore"), ("a.jsonl", "")]
+)
+def test_samples_of_rows_are_a_table_with_the_names_of_its_columns(tmp_path: Path, name: str, header: str) -> None:
+    mark = "\t" if name.endswith(".tsv") else ";"
+    rows = [mark.join([f"{i % 28:02}", str(i), str(i % 5)]) if header else f'{{"id": {i}}}' for i in range(300)]
+    (tmp_path / name).write_text("\n".join([header, *rows] if header else rows))
+    settings = {"layout": "list"}
+    data = Dataset.open(tmp_path / name, settings=settings, columns=ColumnChoice.of(settings))
+    data.fit(SIZE)
+    modality = Text(TextConfig())
+    data.modality.save(tmp_path)
+    modality.restore(data.modality.state(), tmp_path)
+    joint = modality.merge_files([modality.save_item(row) for row in rows[:2]], [None, None])
+    assert joint is not None and joint.suffix == Path(name).suffix
+    assert joint.data.decode().splitlines() == ([header] if header else []) + rows[:2]
+
+
+def test_samples_of_other_lists_and_of_tables_of_several_forms_are_files_each(tmp_path: Path) -> None:
+    for folder, headers in (("columns", ["text,label"]), ("forms", ["a,b,c", "c,b,a"])):
+        (tmp_path / folder).mkdir()
+        for number, header in enumerate(headers):
+            lines = [header, *(",".join([name, *"01"[: header.count(",")]]) for name in names().split())]
+            (tmp_path / folder / f"{number}.csv").write_text("\n".join(lines))
+        settings = {} if folder == "columns" else {"layout": "list"}
+        data = Dataset.open(tmp_path / folder, settings=settings, columns=ColumnChoice.of(settings))
+        data.fit(SIZE)
+        assert data.modality.merge_files([data.modality.save_item("a,0,1")], [None]) is None

@@ -125,12 +125,16 @@ class _Sequences(Record):
 
 class LearnedText(_Sequences):
     """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`; by_file: see `RecordLabels`; suffixes,
-    rest: see `SuffixClasses`."""
+    rest: see `SuffixClasses`; table: see `RowTable`."""
 
     class LearnedDecoder(Record):
         encoding: Text = "cp1252"
         is_sure: Flag = False
         agree: Flag = True  # older runs read every file that is not UTF-8 as Windows-1252
+
+    class LearnedTable(Record):
+        header: Text
+        suffix: Text
 
     tokens: dict[str, object]
     classes: Whole = 0
@@ -140,6 +144,7 @@ class LearnedText(_Sequences):
     suffixes: tuple[Text, ...] = ()  # older runs have no classes by suffixes
     rest: Text = ""
     files: LearnedDecoder = LearnedDecoder()
+    table: LearnedTable | None = None  # older runs write each row into a file of its own
 
 
 class LearnedProtein(_Sequences):

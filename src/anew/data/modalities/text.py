@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,11 @@ from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.formats.text.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.text.text_pieces import spread_pieces
 from anew.data.formats.text.text_records import RecordLabels
+from anew.data.formats.text.token_rows import as_lists, content_ids, ordinary_ids, rows_and_prompts, token_batch
 from anew.data.formats.text.tokenizer import TokenChoice, choose_tokens, record_context
 from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
-from anew.data.types import Artifact, DataBudget, DecodedItem, Item
+from anew.data.types import Artifact, DataBudget, DataListing, DecodedItem, Item, RowTable
 from anew.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ DEFAULT_CONTEXT = 128  # tokens, where nothing is known of the budget; chosen
 MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text, and the tokens of one; chosen
 # From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
 LONG_TEXT_RATIO = 200
-SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 MEASURED_RECORDS = 50_000  # of a list, whose lengths decide the context: bounds the time; chosen
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 
@@ -121,6 +121,7 @@ class Text(Modality):
         self._labels = RecordLabels(getattr(config, "labels", "off") != "off")
         self._suffix_counts: Counter[str] = Counter()  # of the files of new data
         self._suffix_classes = SuffixClasses()
+        self._table: RowTable | None = None
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -149,7 +150,7 @@ class Text(Modality):
             self.layout = "list" if self.config.layout == "list" else "document"
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
-        if rows and not texts and _are_short_records(rows):
+        if rows and not texts and line_records.are_short_records(rows):
             self.layout = "list"
             return ["each row is a separate short record; layout=document joins the rows into one text"]
         if rows and not texts:
@@ -167,8 +168,9 @@ class Text(Modality):
             return [note, *header_notes(texts)]
         return line_records.describe_documents(texts, objections)
 
-    def survey_names(self, names: Iterable[str], num_items: int) -> None:
-        self._suffix_counts = count_suffixes(names, num_items)
+    def survey_listing(self, listing: DataListing) -> None:
+        self._suffix_counts = count_suffixes(listing.names, listing.num_items)
+        self._table = listing.table
 
     def _inspect_suffixes(self, budget: DataBudget | None) -> list[str]:
         """Decide whether the suffixes of files are the classes of their texts. Returns a sentence if so."""
@@ -279,37 +281,27 @@ class Text(Modality):
         return self._widths
 
     def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
-        import torch
-
-        if lengths is not None:  # cut off columns that are padding in all rows
-            rows = rows[:, : max(int(np.max(lengths)), 2)]
-        x = rows.astype(np.int64)  # (B, L+1)
-        widths = self._widths[x[:, 1:]]  # (B, L)
-        mask = None
-        if lengths is not None:
-            is_real = np.arange(x.shape[1] - 1) < np.asarray(lengths)[:, None] - 1  # (B, L)
-            widths = widths * is_real
-            mask = torch.from_numpy(is_real)
-        label = None if labels is None else torch.from_numpy(np.asarray(labels, dtype=np.int64))
-        return Batch(torch.from_numpy(x), label, mask, torch.from_numpy(widths.sum(1)))
+        return token_batch(rows, labels, lengths, self._widths)
 
     def decode(self, x: Values | Sequence[Sequence[int]]) -> list[str]:
-        return [self._decode_row(row) for row in _as_lists(x)]
+        return [self._decode_row(row) for row in as_lists(x)]
 
     def _decode_row(self, row: Sequence[int]) -> str:
-        special, size = self.spec.special, self.tokenizer.size
-        begin, end = special.get("begin", -1), special.get("end", -1)
-        start = 0
-        while start < len(row) and row[start] in (begin, end) and not (row[start] == end and begin >= 0):
-            start += 1
-        content = row[start : row.index(end, start) if end >= 0 and end in row[start:] else None]
-        return self.tokenizer.decode(_ordinary_ids(content, size))
+        content = content_ids(row, self.spec.special)
+        return self.tokenizer.decode(ordinary_ids(content, self.tokenizer.size))
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
+    def merge_files(
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+    ) -> Artifact | None:
+        if self._table is None or self.layout != "list":
+            return None
+        return Artifact(self._table.suffix, self._table.file_of([artifact.text or "" for artifact in artifacts]), None)
+
     def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
-        return [self._truncate_at(row, prompt, stop) for row, prompt in _rows_and_prompts(x, prompt_ids)]
+        return [self._truncate_at(row, prompt, stop) for row, prompt in rows_and_prompts(x, prompt_ids)]
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """The text of one sample's ids up to the first `stop` after its prompt, or None."""
@@ -319,7 +311,7 @@ class Text(Modality):
 
     def end_well(self, x: Values, prompt_ids: Values | None) -> list[str]:
         """Decoded samples; those that were cut by the usual length end with a sentence, line or word. Arguments: `truncate_at`."""
-        return [self._end_well(row, prompt) for row, prompt in _rows_and_prompts(x, prompt_ids)]
+        return [self._end_well(row, prompt) for row, prompt in rows_and_prompts(x, prompt_ids)]
 
     def _end_well(self, row: Sequence[int], prompt: Sequence[int]) -> str:
         """The text of one sample's ids, up to a good end if it is a passage that did not end by itself."""
@@ -370,6 +362,7 @@ class Text(Modality):
             "suffixes": list(self._suffix_classes.suffixes),
             "rest": self._suffix_classes.rest,
             "files": self._decoder.state(),
+            "table": None if self._table is None else asdict(self._table),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
@@ -377,6 +370,7 @@ class Text(Modality):
         self.layout, self._num_classes, self._record_start = record.layout, record.classes, record.record_start
         self._labels = RecordLabels(record.classes > 0, record.by_file)
         self._suffix_classes = SuffixClasses.restored(record.suffixes, record.rest)
+        self._table = None if record.table is None else RowTable(record.table.header, record.table.suffix)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
@@ -444,12 +438,6 @@ def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, contex
     return max(min(length, ids // MIN_WINDOWS), MIN_CONTEXT)
 
 
-def _are_short_records(rows: Sequence[str]) -> bool:
-    """Whether nearly all rows of a table are a short line each."""
-    short_rows = sum(len(row) <= line_records.MAX_LINE_LENGTH and "\n" not in row.strip("\n") for row in rows)
-    return len(rows) >= line_records.MIN_LINES and short_rows >= SHORT_ROWS * len(rows)
-
-
 def _one_line(prompt: str) -> str:
     """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines."""
     line = with_line_feeds(prompt).removesuffix("\n")
@@ -469,23 +457,6 @@ def _lines_of(item: Item) -> bytes:
     except ValueError:  # it is refused when it is read
         return b""
     return b"" if is_unicode(data) else sample_lines(lambda start, stop: data[start:stop], len(data))
-
-
-def _ordinary_ids(ids: Sequence[int], size: int) -> Sequence[int]:
-    """Ids without those of special tokens, which come after the `size` ones of the tokenizer."""
-    return ids if ids and 0 <= min(ids) <= max(ids) < size else [i for i in ids if 0 <= i < size]
-
-
-def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:
-    """The ids of each sample and of its prompt. prompt_ids: (L,) of all samples, or (n, L); None: no prompt."""
-    prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]
-    return [(row, prompts[index % len(prompts)]) for index, row in enumerate(_as_lists(x))]
-
-
-def _as_lists(x: Values | Sequence[Sequence[int]]) -> list[list[int]]:
-    rows: Any = x if isinstance(x, Sequence) else x.tolist()
-    rows = [rows] if rows and not isinstance(rows[0], list | tuple) else rows
-    return [list(map(int, row)) for row in rows] if isinstance(x, Sequence) else rows
 
 
 EXPORT = Text

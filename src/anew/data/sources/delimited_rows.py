@@ -211,6 +211,15 @@ class DelimitedFile:
         if not self.head:
             raise ValueError(_no_row_reason(text, self.header if rows else []))
 
+    @property
+    def header_row(self) -> str:
+        """The names of the columns as a row of the file; "" if no row names them."""
+        if not (self._is_csv and self._has_header):
+            return ""
+        row = io.StringIO()
+        csv.writer(row, delimiter=self._delimiter, lineterminator="").writerow(self.header)
+        return row.getvalue()
+
     def first_cells(self, column: str) -> list[str]:
         """See `columns.first_cells`."""
         return first_cells(column, self.head)

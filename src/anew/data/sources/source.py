@@ -13,6 +13,7 @@ import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,11 @@ from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, FileTable, Listing, list_files, shorten_path
 from anew.data.sources.remote import local_copy
-from anew.data.types import Item, SkippedItem
+from anew.data.types import DataListing, Item, SkippedItem
 from anew.errors import DataError, RunError
+
+if TYPE_CHECKING:
+    from anew.data.sources.tables import TableReader
 
 MAX_NAMED = 3  # runs that a sentence names
 SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
@@ -314,11 +318,22 @@ class Source:
     @property
     def field_names(self) -> tuple[str, ...]:
         """See `TableReader.field_names`."""
+        reader = self._only_tables
+        return () if reader is None else reader.field_names()
+
+    def listing(self, modality: str) -> DataListing:
+        """What is known of the items of a modality."""
+        reader = self._only_tables
+        table = None if reader is None else reader.row_table()
+        return DataListing(self.file_names(modality), self.counts.get(modality, 0), table)
+
+    @property
+    def _only_tables(self) -> TableReader | None:
+        """The reader of tables, if nothing else is read."""
         if not (len(self._tables) == len(self.readers) == 1):
-            return ()
+            return None
         tables = importlib.import_module("anew.data.sources.tables")
-        reader = self.readers[0]
-        return reader.field_names() if isinstance(reader, tables.TableReader) else ()
+        return reader if isinstance(reader := self.readers[0], tables.TableReader) else None
 
     def file_names(self, modality: str) -> Iterator[str]:
         """Names of the files of which each is an item of a modality, or several if it is large."""

@@ -37,7 +37,7 @@ from anew.data.sources.columns import (
 from anew.data.sources.delimited_rows import DelimitedFile, InvalidRow, Span, list_columns
 from anew.data.sources.listing import File, list_files
 from anew.data.sources.parquet import ParquetFile, RowRange
-from anew.data.types import Item, SkippedItem
+from anew.data.types import Item, RowTable, SkippedItem
 from anew.errors import DataError, shorten
 
 _OpenTable: TypeAlias = tuple[File, DelimitedFile | ParquetFile, Columns]
@@ -126,6 +126,15 @@ class TableReader:
         tables = [table for _, table, columns in self._tables.values() if columns.text == WHOLE_ROW]
         headers = {tuple(table.header) for table in tables if isinstance(table, DelimitedFile)}
         return headers.pop() if len(headers) == 1 else ()
+
+    def row_table(self) -> RowTable | None:
+        """The form of tables whose rows are read whole; None of others, and of several forms."""
+        forms = {
+            RowTable(table.header_row, suffix_of(path))
+            for path, (_, table, columns) in self._tables.items()
+            if columns.text == WHOLE_ROW and isinstance(table, DelimitedFile)
+        }
+        return forms.pop() if len(forms) == 1 else None
 
     def shards(self, modality: str) -> list[Shard]:
         shards: list[Shard] = []

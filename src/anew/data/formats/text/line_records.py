@@ -30,6 +30,7 @@ from anew.data.types import FEW_DOCUMENTS
 
 MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
+SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
 
 # Addresses such as 45.14.159.5 are no dates
@@ -111,6 +112,12 @@ def why_list(texts: Sequence[str]) -> str:
     if all(_are_rows([line for line in lines if line.strip()]) for lines in first_lines):
         return "the lines are rows of a table"
     return "the lines are short, and none goes on in the next"
+
+
+def are_short_records(rows: Sequence[str]) -> bool:
+    """Whether nearly all rows of a table are a short line each."""
+    short_rows = sum(len(row) <= MAX_LINE_LENGTH and "\n" not in row.strip("\n") for row in rows)
+    return len(rows) >= MIN_LINES and short_rows >= SHORT_ROWS * len(rows)
 
 
 def _is_object(line: str) -> bool:

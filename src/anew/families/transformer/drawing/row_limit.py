@@ -17,7 +17,7 @@ from anew.core.arrays import Ints
 from anew.core.random import sample_generator
 from anew.estimators.closed_fields import INCONSISTENT, ClosedFields
 from anew.estimators.record_fields import MAX_FIELDS, MIN_FIELDS, FieldReader
-from anew.families.transformer.drawing.row_state import RowState, RowValues, Symbols
+from anew.families.transformer.drawing.row_state import RowLimitState, RowValues, Symbols
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
 ZERO = b"0"
@@ -107,7 +107,7 @@ class RowLimit(FittedBuffers):
     def clear_cache(self) -> None:
         self._rows = None
 
-    def start(self, keys: Sequence[tuple[int, int]], attempt: int = 0) -> RowState | None:
+    def start(self, keys: Sequence[tuple[int, int]], attempt: int = 0) -> RowLimitState | None:
         """The limit of samples of which nothing has been read; None where samples are not limited. For the arguments see `TokenSampler`."""
         if not self.is_fitted:
             return None
@@ -120,4 +120,4 @@ class RowLimit(FittedBuffers):
             torch.rand(num_views, generator=sample_generator(seed, "rows", index, *attempts)).numpy()
             for seed, index in keys
         ]
-        return RowState(self._rows, np.stack(uniforms))
+        return RowLimitState(self._rows, np.stack(uniforms))

@@ -82,7 +82,7 @@ class RowValues:
 
     def digits(self, views: Ints, places: Ints, numbers: Ints) -> tuple[Bools, Bools]:
         """(n,) whether views (n,) see digits at these places of these numbers, and whether the zero before stands for them, too; see
-        `View`. No view sees none."""
+        `DigitView`. No view sees none."""
         leading, first, last = np.append(self.closed.views[:, 1:], [[0, 0, 0]], axis=0)[views].T
         is_seen = (places < leading) | ((numbers >= first) & (numbers < last))
         return is_seen, ~is_seen & (last > 0) & (places > 0)
@@ -102,7 +102,7 @@ class RowValues:
         return counts
 
 
-class RowState:
+class RowLimitState:
     """Where n samples are in their rows.
 
     Args:
@@ -128,7 +128,7 @@ class RowState:
         # (n, S, K + 1) how many of the first values of a view go together with the fields before; all 0 if any may come
         self._num_together = np.zeros((n, self._nodes.shape[1], most + 1), dtype=np.int32)
 
-    def select(self, rows: Ints) -> RowState:
+    def select(self, rows: Ints) -> RowLimitState:
         """State of samples (k,) of these, by their numbers."""
         selected = copy(self)
         for name, value in vars(self).items():

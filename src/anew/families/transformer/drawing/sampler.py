@@ -86,7 +86,7 @@ class TokenSampler:
         self.passages = None if self.is_unfiltered or self.is_greedy else family.passages.start(request.n)
         self.own_passages = family.own_passages.start(request.n) if self.matches_error_rates else None
         self.rows = family.rows.start(keys, attempt) if s.match_error_rates else None
-        self.prompt = self._prompt_ids()
+        self.prompt = prompt_ids(request)
         ending = None if request.condition is None else request.condition.ending
         self.ending = None if ending is None else EndingLimit(ending, request.n, family.spec.vocab)
         self.label_ids: Ints | None = None  # (n,)
@@ -129,9 +129,9 @@ class TokenSampler:
             is_known = place < num_known
             if not is_known:
                 self._limit_bytes(ids[:, :place], place == num_known, row_ends - 1 - place)
-            prompt_ids = ids[:, place] if is_known else None
+            known_ids = ids[:, place] if is_known else None
             with self._end_forbidden() if is_passage and place == num_known else self._within_limits():
-                tokens = self._next(decoder, ids[:, :place], place == first, prompt_ids)
+                tokens = self._next(decoder, ids[:, :place], place == first, known_ids)
             self._observe(tokens, is_known, has_ended)
             if self.ending is not None and not is_known:
                 self.ending = self.ending.after(tokens)
@@ -222,13 +222,6 @@ class TokenSampler:
         most = (self.sampling.max_tokens or DEFAULT_NEW_TOKENS) - 1
         self.allowed = self.characters.allowed(self._byte_states, np.clip(num_after, 0, most))
 
-    def _prompt_ids(self) -> Ints:
-        """(n, L) ids that are given."""
-        if self.request.condition is None:
-            return np.zeros((self.request.n, 0), dtype=np.int64)
-        ids = self.request.condition.x.cpu().long()
-        return (ids.expand(self.request.n, -1) if ids.ndim == 1 else ids).numpy()
-
     def _start_ids(self) -> tuple[Ints, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
         n, opening = self.request.n, self.family.spec.opening
@@ -273,7 +266,7 @@ class TokenSampler:
         is_empty = allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT
         return np.where(is_empty, self.allowed, allowed_weights) if is_empty.any() else allowed_weights
 
-    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
+    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, known_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones. RunError if the network gives no numbers."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
@@ -281,11 +274,11 @@ class TokenSampler:
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
         if not np.isfinite(logits).all():  # compiled loops would read past their tables
             raise RunError(NOT_FINITE)
-        is_direct = prompt_ids is None and self.cuts_only_min_p and isinstance(self.mixer, ContextHead)
+        is_direct = known_ids is None and self.cuts_only_min_p and isinstance(self.mixer, ContextHead)
         if self.keeps_weights or not is_direct:
             self.weights = self._mix(logits, ids)
-        if prompt_ids is not None:
-            return prompt_ids
+        if known_ids is not None:
+            return known_ids
         for limit in (self.passages, self.own_passages):
             if limit is not None:
                 limit.read(ids)
@@ -313,14 +306,9 @@ class TokenSampler:
 
     def _cut(self, weights: Floats) -> Floats:
         """(n, V) weights after temperature and cuts."""
-        s = self.sampling
         if self.cuts_only_min_p:
-            return token_choice.above_min_p(weights, s.min_p)
-        probabilities = weights / weights.sum(1, keepdims=True)
-        filtered: Floats = token_choice.filter_probabilities(
-            torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
-        ).numpy()
-        return filtered
+            return token_choice.above_min_p(weights, self.sampling.min_p)
+        return filtered_weights(weights, self.sampling)
 
     def _mix(self, logits: Floats, ids: Ints) -> Floats:
         """(n, V) proportional to the probability under network and counts together."""
@@ -359,6 +347,23 @@ class TokenSampler:
         unread = ids[:, -window:]
         decoder.reset()
         return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
+
+
+def prompt_ids(request: SampleRequest) -> Ints:
+    """(n, L) ids that are given."""
+    if request.condition is None:
+        return np.zeros((request.n, 0), dtype=np.int64)
+    ids = request.condition.x.cpu().long()
+    return (ids.expand(request.n, -1) if ids.ndim == 1 else ids).numpy()
+
+
+def filtered_weights(weights: Floats, sampling: TransformerSampling) -> Floats:
+    """(n, V) weights after the temperature and all cuts."""
+    s, probabilities = sampling, weights / weights.sum(1, keepdims=True)
+    filtered: Floats = token_choice.filter_probabilities(
+        torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
+    ).numpy()
+    return filtered
 
 
 def allowed_tokens(unsampled: Sequence[int], vocab_size: int, n: int) -> Floats | None:

@@ -12,8 +12,7 @@ import numpy as np
 from anew.core.arrays import Bools, Ints
 from anew.estimators.closed_fields import ClosedFields
 
-NO_NODE = -1
-NO_VALUE = -1
+NO_NODE = NO_VALUE = -1  # where there is none
 
 
 @dataclass(frozen=True, slots=True)
