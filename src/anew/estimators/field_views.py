@@ -92,7 +92,9 @@ class _Chunk(NamedTuple):
         """(B, W) alike for values that are alike in a view, with `zero` in place of digits that are not seen."""
         is_seen = ~self.is_digit | view.sees(self.places, self.numbers)
         is_kept = is_seen | (self.places == 0) if view.last else None
-        return span_hashes(np.where(is_seen, self.ids, zero), self.starts, self.stops, is_kept)
+        return span_hashes(
+            np.where(is_seen, self.ids, zero), self.starts.astype(np.int64), self.stops.astype(np.int64), is_kept
+        )
 
     def value(self, row: int, field: int, view: DigitView, zero: int) -> tuple[int, ...]:
         """The tokens of one value in a view."""

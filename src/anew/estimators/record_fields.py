@@ -260,7 +260,7 @@ def padded_chunks(records: Sequence[Ints]) -> Iterator[Ints]:
         yield np.stack([np.pad(record, (0, length - len(record)), mode="edge") for record in chunk])
 
 
-def span_hashes(ids: Integers, starts: Integers, stops: Integers, is_kept: Bools | None = None) -> Hashes:
+def span_hashes(ids: Integers, starts: Ints, stops: Ints, is_kept: Bools | None = None) -> Hashes:
     """(B, N) a number for what stands from starts to stops (B, N) in ids (B, L), alike where it is alike. is_kept: (B, L) whether a token
     counts; None: all do."""
     length = ids.shape[1]
@@ -271,7 +271,7 @@ def span_hashes(ids: Integers, starts: Integers, stops: Integers, is_kept: Bools
         np.cumsum((ids + 1).astype(np.uint64) * powers[:length], axis=1, out=sums[:, 1:])
         places = starts
     else:
-        ranks = np.pad(np.cumsum(is_kept, 1), ((0, 0), (1, 0)))  # (B, L + 1) of each token among those that count
+        ranks = np.pad(np.cumsum(is_kept, 1, dtype=np.int64), ((0, 0), (1, 0)))  # (B, L + 1) of each token among those that count
         np.cumsum(np.where(is_kept, (ids + 1).astype(np.uint64) * powers[ranks[:, :-1]], 0), axis=1, out=sums[:, 1:])
         places = np.take_along_axis(ranks, starts, 1)
     before, after = (np.take_along_axis(sums, of_spans, 1) for of_spans in (starts, stops))

@@ -64,8 +64,8 @@ class ValueTree:
             num_nodes += len(unique)
         edges = np.concatenate(keys)
         starts = np.searchsorted(edges // vocab_size, np.arange(num_nodes + 1))
-        parts = (np.concatenate(part) for part in (firsts, lasts, values))
-        return cls(roots, starts, edges % vocab_size, *parts, len(views), vocab_size)
+        all_firsts, all_lasts, all_values = (np.concatenate(part) for part in (firsts, lasts, values))
+        return cls(roots, starts, edges % vocab_size, all_firsts, all_lasts, all_values, len(views), vocab_size)
 
     def children(self, nodes: Ints) -> tuple[Ints, Ints]:
         """Of all edges of nodes (n,), the number of the node among them, and that of the edge."""
