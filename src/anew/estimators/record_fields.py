@@ -271,7 +271,8 @@ def span_hashes(ids: Integers, starts: Ints, stops: Ints, is_kept: Bools | None 
         np.cumsum((ids + 1).astype(np.uint64) * powers[:length], axis=1, out=sums[:, 1:])
         places = starts
     else:
-        ranks = np.pad(np.cumsum(is_kept, 1, dtype=np.int64), ((0, 0), (1, 0)))  # (B, L + 1) of each token among those that count
+        # (B, L + 1) of each token among those that count
+        ranks = np.pad(np.cumsum(is_kept, 1, dtype=np.int64), ((0, 0), (1, 0)))
         np.cumsum(np.where(is_kept, (ids + 1).astype(np.uint64) * powers[ranks[:, :-1]], 0), axis=1, out=sums[:, 1:])
         places = np.take_along_axis(ranks, starts, 1)
     before, after = (np.take_along_axis(sums, of_spans, 1) for of_spans in (starts, stops))
