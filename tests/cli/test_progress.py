@@ -62,6 +62,10 @@ def test_the_loss_of_a_line_is_a_mean_of_the_last_steps() -> None:
         progress.step(result(step, step / 100, main=1.0 + 0.5 * (-1) ** step), 65.0)
     last = float(log.getvalue().splitlines()[-1].partition("loss ")[2].partition(",")[0])
     assert abs(last - 1.0) < 0.05
+    progress = ProgressLine(short := io.StringIO())
+    for step in range(1, 21):
+        progress.step(result(step, step / 20, main=9.0 if step <= 9 else 1.0), 65.0)
+    assert "loss 1.0000" in short.getvalue().splitlines()[-1]
 
 
 def test_parts_in_a_log() -> None:

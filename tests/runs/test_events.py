@@ -132,6 +132,15 @@ def test_the_loss_that_is_shown_is_a_mean_of_the_last_steps(tmp_path: Path) -> N
     assert recent_losses(tmp_path / "none") == {}
 
 
+def test_the_loss_of_a_short_training_is_that_of_its_later_half(tmp_path: Path) -> None:
+    """That of 21 steps was 2.6, the mean of all of them, while the curve had come down to 1.7."""
+    lines = [
+        {"event": "step", "step": step, "progress": 0.5, "loss": 9.0 if step <= 10 else 1.0} for step in range(1, 22)
+    ]
+    (tmp_path / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert recent_losses(tmp_path) == {"loss": 1.0}
+
+
 def test_the_first_and_the_last_start_say_how_many_processes_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

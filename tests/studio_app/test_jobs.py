@@ -408,6 +408,27 @@ def test_a_command_that_failed_at_once_is_shown_with_its_last_words(start: Path)
         assert client.get("/api/run", params={"run": "runs/gone-1"}).status_code == 404
 
 
+def test_a_training_that_failed_at_once_says_how_its_data_was_read(start: Path) -> None:
+    store = own_store(start)
+    words = [
+        "train",
+        str(start / "a" / "b.csv"),
+        "--run",
+        "runs/b-1",
+        "--seed",
+        "0",
+        "--set=text.layout=list",
+        "--set=transformer.depth=2",
+    ]
+    for name, changed in (("runs/b-1", words), ("runs/b-2", ["train", "/elsewhere", *words[2:]])):
+        job = store.add("train", name, changed)
+        with store.changing():
+            store.write(job.model_copy(update={"state": "ended", "exit": 2}))
+    with client_of(start) as client:
+        readings = [client.get("/api/run", params={"run": f"runs/b-{n}"}).json()["reading"] for n in (1, 2)]
+    assert readings == [{"data": "a/b.csv", "settings": {"text.layout": "list"}}, None]
+
+
 def test_more_time_that_was_refused_is_said_until_the_run_changes(start: Path) -> None:
     config = start / "runs" / "old" / "config.json"
     store = own_store(start)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from anew.cli.terminal import Terminal, lines, write
-from anew.core.reporter import RATE_STEPS, FinishedStep
+from anew.core.reporter import RATE_STEPS, FinishedStep, loss_steps
 from anew.errors import printable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ProgressLine:
         self.live = self.stream.isatty()
         self.steps = 0
         self._times: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS)  # (when, examples so far)
-        self._losses: deque[Mapping[str, float]] = deque(maxlen=RATE_STEPS)  # those of one batch are noisy
+        self._losses: deque[Mapping[str, float]] = deque(maxlen=RATE_STEPS)
         self._counts: deque[tuple[float, int]] = deque(maxlen=RECENT)  # (when, parts so far) of a counted task
         self._counted_task, self._counted_since = "", 0.0
         self._drawn_at = 0.0
@@ -115,7 +115,8 @@ class ProgressLine:
 
     def _state(self, result: FinishedStep, seconds_left: float | None) -> str:
         """As in "loss 0.1234, 950 examples/s, 1:05 left". Losses are means of the last steps."""
-        means = {name: fmean(losses[name] for losses in self._losses if name in losses) for name in result.losses}
+        recent = list(self._losses)[-loss_steps(result.step) :]
+        means = {name: fmean(losses[name] for losses in recent if name in losses) for name in result.losses}
         words = [f"{'loss' if name == 'main' else name} {mean:.4f}" for name, mean in means.items()]
         (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]
         if last_time > first_time:

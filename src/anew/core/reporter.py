@@ -8,6 +8,12 @@ from typing import Protocol
 RATE_STEPS = 50  # steps that a shown rate is averaged over: fewer would flicker, more would hide a change; chosen
 
 
+def loss_steps(step: int) -> int:
+    """How many of the last steps the loss that is shown after a step is a mean of: that of one batch is noisy, and in a short training
+    the first half is far above where the training is."""
+    return max(1, min(RATE_STEPS, (step + 1) // 2))
+
+
 class FinishedStep(Protocol):
     """The part of a training step that a reporter may read; `training.trainer.StepResult` has it.
 

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import BinaryIO, Literal, TypeAlias, TypedDict, get_args
 
 from anew.core import files
-from anew.core.reporter import RATE_STEPS
+from anew.core.reporter import RATE_STEPS, loss_steps
 from anew.errors import RunError
 
 NAME = "events.jsonl"
@@ -241,11 +241,12 @@ def losses(step: Event) -> dict[str, float]:
 
 
 def recent_losses(run: Path) -> dict[str, float]:
-    """The losses by name, as means of the last RATE_STEPS steps: those of one batch are noisy. Of the training that is sampled from."""
+    """The losses by name, as means of the last steps (see `loss_steps`). Of the training that is sampled from."""
     if previous := _kept_previous(run):
         return losses(previous)
     latest = itertools.islice(_latest(run / NAME, ("step", "non_finite"), LAST_LINES), RATE_STEPS)
-    recent = [losses(step) for step in itertools.takewhile(lambda event: event["event"] == "step", latest)]
+    steps = list(itertools.takewhile(lambda event: event["event"] == "step", latest))
+    recent = [losses(step) for step in steps[: loss_steps(steps[0]["step"])]] if steps else []
     names = recent[0] if recent else {}
     return {name: fmean(step[name] for step in recent if name in step) for name in names}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from anew.core.exit_codes import DONE, STOPPED
+from anew.core.registry import available
 from anew.core.wording import ERROR_PREFIX
 from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
@@ -316,7 +317,23 @@ def queued_summary(job: Job, root: Path) -> dict[str, object]:
         "data": Path(job.words[1] if len(job.words) > 1 else "").name,
         "family": option(job.words, "--family"),
         "modality": option(job.words, "--modality"),
+        "reading": reading_of(job, root),
     }
+
+
+def reading_of(job: Job, root: Path) -> dict[str, object] | None:
+    """The data of a training and how it is read, as the page New run takes them; None for other commands. root: the start folder."""
+    if job.verb != "train":
+        return None
+    try:
+        data = Path(root, job.words[1]).relative_to(root).as_posix()
+    except ValueError:  # a record of a run that was trained elsewhere
+        return None
+    assigned = [word.removeprefix("--set=") for word in job.words if word.startswith("--set=")]
+    settings = dict(text.split("=", 1) for text in assigned)
+    kinds = available("data")
+    of_data = {name: value for name, value in settings.items() if name.partition(".")[0] in kinds}
+    return {"data": data, "settings": of_data}
 
 
 def _queued_sentence(folder: Path) -> str:

@@ -9,12 +9,12 @@ const TICKS = 4;
  * @typedef {{name: string, label: string, style: string, steps: number[], values: number[]}} Line
  */
 
-/** The range of the axis: all values, but without the largest 2% of long curves. @param {number[]} values */
-function range(values) {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  if (!sorted.length) return [0, 1];
-  const cut = sorted.length > 50 ? Math.floor(sorted.length / 50) : 0;
-  let [low, high] = [sorted[0], sorted[sorted.length - 1 - cut]];
+/** The range of the axis: all values, but without the largest 2% of each long curve. @param {Line[]} lines */
+function range(lines) {
+  const curves = lines.map((line) => line.values.filter(Number.isFinite).sort((a, b) => a - b)).filter((values) => values.length);
+  if (!curves.length) return [0, 1];
+  let low = Math.min(...curves.map((values) => values[0]));
+  let high = Math.max(...curves.map((values) => values[values.length - 1 - (values.length > 50 ? Math.floor(values.length / 50) : 0)]));
   if (low === high) [low, high] = [low - Math.abs(low) * 0.1 - 1e-9, high + Math.abs(high) * 0.1 + 1e-9];
   const margin = (high - low) * 0.06;
   return [low - margin, high + margin];
@@ -64,7 +64,7 @@ export class LineChart extends HTMLElement {
     const height = this.classList.contains("small") ? 130 : 220;
     const last = Math.max(...this.lines.map((line) => line.steps[line.steps.length - 1]));
     const first = Math.min(...this.lines.map((line) => line.steps[0]));
-    const [low, high] = range(this.lines.flatMap((line) => line.values));
+    const [low, high] = range(this.lines);
     const x = (/** @type {number} */ step) => LEFT + ((step - first) / Math.max(1, last - first)) * (width - LEFT - RIGHT);
     const y = (/** @type {number} */ value) => TOP + (1 - (value - low) / (high - low)) * (height - TOP - BOTTOM);
     this.scale = { x, y, first, last, width, height };

@@ -1,7 +1,7 @@
 // The page of a comparison, or of a report on samples of another tool: its log while it runs, then its result.
 
 import { address, get, onChange, post } from "./api.js";
-import { asSentence, busy, confirmed, h, replaceChildren, reportFrame, showToast } from "./dom.js";
+import { asSentence, busy, confirmed, drawWithOutput, h, outputOf, replaceChildren, reportFrame, showToast } from "./dom.js";
 import { answers, badge, throttled } from "./runs_view.js";
 
 /** @param {HTMLElement} main @param {string} id */
@@ -13,7 +13,7 @@ export function showComparison(main, id) {
       const value = await get("/api/comparison", { id });
       if (shown === "finished") return;
       shown = value.state;
-      replaceChildren(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
+      drawWithOutput(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
         h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state), h("span", { class: "grow" }), buttons(value)),
         h("p", { class: "sub" }, value.of),
         value.state === "failed" && value.error_sentence ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.error_sentence)) : null,
@@ -21,7 +21,7 @@ export function showComparison(main, id) {
         value.state === "finished"
           ? [gradesTable(value.runs), reportFrame(address("/api/comparison/page", { id }), value.of)]
           : h("section", { class: "card" }, h("h2", {}, value.state === "queued" ? "Waiting" : value.state === "measuring" ? "Its output" : "The end of its output"),
-            h("pre", { class: "words", tabindex: 0 }, value.log_tail.join("\n") || (value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet."))));
+            outputOf(value.log_tail, value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet.")));
     } catch (error) {
       replaceChildren(main, h("h1", {}, id), h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }

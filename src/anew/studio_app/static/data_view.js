@@ -6,11 +6,11 @@ import { dropZone } from "./drop_zone.js";
 import { FAMILIES, familyTitle } from "./families.js";
 import { listFolder } from "./folder_list.js";
 import { itemSheet } from "./items.js";
+import { newAddress, readingIn } from "./reading.js";
 import { seedField } from "./seed_field.js";
 import { readingForm, settingsForm } from "./settings_form.js";
 
 const BUDGETS = /** @type {[string, string][]} */ ([["1m", "a minute"], ["10m", "ten minutes"], ["1h", "an hour"]]);
-const KIND = "kind"; // of data, in the address of its page, beside settings
 const PREFERENCES = { quality: "the best samples", speed: "quick sampling", latent: "a latent space to walk in" };
 
 /** @param {HTMLElement} main @param {string} [data] @param {string} [query] how it is read, as `readingIn` takes it */
@@ -69,25 +69,16 @@ function showExamples(examples) {
 
 // ---- what Anew sees ----
 
-/** How data is read. @typedef {{modality?: string, settings: Map<string, string>}} Reading */
+/** @typedef {import("./reading.js").Reading} Reading */
 
 /** @param {Reading} reading */
 function asked({ modality, settings }) {
   return { ...(modality ? { modality } : {}), settings: Object.fromEntries(settings) };
 }
 
-/** How data is read, from the address of its page. @param {string} query @returns {Reading} */
-function readingIn(query) {
-  const settings = new Map(new URLSearchParams(query));
-  const modality = settings.get(KIND);
-  settings.delete(KIND);
-  return { modality, settings };
-}
-
 /** Keep how data is read in the address of its page, so that a reloaded page reads it in the same way. @param {string} data @param {Reading} reading */
-function keepReading(data, { modality, settings }) {
-  const query = new URLSearchParams([.../** @type {[string, string][]} */ (modality ? [[KIND, modality]] : []), ...settings]).toString();
-  history.replaceState(null, "", `#/new/${encodeURIComponent(data)}${query ? `?${encodeURIComponent(query)}` : ""}`);
+function keepReading(data, reading) {
+  history.replaceState(null, "", newAddress(data, reading));
 }
 
 /** @param {HTMLElement} main @param {string} data @param {AbortSignal} signal @param {Reading} reading */

@@ -42,6 +42,20 @@ export function replaceChildren(element, ...children) {
   append(element, children);
 }
 
+/** The output of a command. @param {string[]} lines @param {string} [none] what to say instead of no output */
+export function outputOf(lines, none = "") {
+  return h("pre", { class: "words output", tabindex: 0 }, lines.join("\n") || none);
+}
+
+/** Replace all children of an element, where the output of a command keeps showing its end, unless the reader has scrolled away from it. @param {Element} element @param {...any} children */
+export function drawWithOutput(element, ...children) {
+  const before = element.querySelector("pre.output");
+  const place = before && before.scrollTop + before.clientHeight < before.scrollHeight - 1 ? before.scrollTop : null;
+  replaceChildren(element, children);
+  const output = element.querySelector("pre.output");
+  if (output) output.scrollTop = place ?? output.scrollHeight;
+}
+
 /** "8 s", "1:05", "2:30:00". @param {number} seconds */
 export function clock(seconds) {
   const whole = Math.round(Math.max(0, seconds));
@@ -59,7 +73,7 @@ export function count(value) {
 /** A number with as many digits as a reader needs. @param {number} value */
 export function short(value) {
   if (!Number.isFinite(value)) return "-";
-  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(2);
+  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return value.toExponential(2);
   return Math.abs(value) >= 100 ? count(Math.round(value * 10) / 10) : String(Number(value.toPrecision(4)));
 }
 

@@ -35,8 +35,9 @@ export class Film {
     this.button = h("button", { type: "button", onclick: () => this.toggle() }, "Play");
     this.timer = 0;
     signal.addEventListener("abort", () => clearInterval(this.timer));
+    this.control = h("div", { class: "grow" }, h("label", { for: "film-time" }, "Time in the film"), this.slider);
     this.element = h("section", { class: "film-box", hidden: true, "aria-label": "Film of the training" }, h("h2", {}, "The film"), this.stage,
-      h("div", { class: "film-bar" }, this.button, h("div", { class: "grow" }, h("label", { for: "film-time" }, "Time in the film"), this.slider, this.caption)));
+      h("div", { class: "film-bar" }, this.button, this.control), this.caption);
   }
 
   /** Load new frames, if there are any. */
@@ -47,6 +48,7 @@ export class Film {
       const shown = this.steps[Number(this.slider.value)];
       this.steps = steps;
       this.element.hidden = !steps.length;
+      this.button.hidden = this.control.hidden = steps.length < 2; // nothing moves yet
       if (!steps.length) return;
       if (!this.scene) {
         const scene = await frameOf(this.id, null, this.signal);

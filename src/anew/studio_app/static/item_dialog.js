@@ -20,7 +20,8 @@ export function itemDialog(play, item, samples, index, isAsked = false) {
   const large = h("div", { class: "large" }, shownItem(item, `Sample ${index + 1}`));
   const close = () => { leaving.abort(); dialog.close(); dialog.remove(); };
   const ask = async () => {
-    askButton.disabled = true;
+    askButton.hidden = true;
+    closeButton.focus(); // else the keyboard has lost its place
     replaceChildren(result, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
     try {
       await follow("/api/play/nearest", { run: play.id, samples, index }, leaving.signal, (answer) => {
@@ -31,10 +32,12 @@ export function itemDialog(play, item, samples, index, isAsked = false) {
           h("p", { class: "hint" }, answer.explanation));
       });
     } catch (error) {
+      askButton.hidden = false;
       if (!leaving.signal.aborted) replaceChildren(result, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
   };
   const askButton = h("button", { type: "button", onclick: ask }, "Is it a copy? Show the nearest training item");
+  const closeButton = h("button", { type: "button", class: "main", onclick: close }, "Close");
   const dialog = h("dialog", { class: "wide", "aria-labelledby": "sample-title", oncancel: () => { leaving.abort(); dialog.remove(); } },
     h("h2", { id: "sample-title" }, `Sample ${index + 1}`),
     large,
@@ -42,7 +45,7 @@ export function itemDialog(play, item, samples, index, isAsked = false) {
     h("div", { class: "actions" },
       askButton,
       h("a", { class: "button", href: address("/api/play/file", { run: play.id, samples, index }) }, "Download"),
-      h("button", { type: "button", class: "main", onclick: close }, "Close")));
+      closeButton));
   document.body.append(dialog);
   dialog.showModal();
   if (isAsked) ask();

@@ -172,9 +172,11 @@ function samplingField(setting, value, changed, usual) {
     else changed.set(setting.name, text);
   };
   const choices = setting.type === "true or false" ? ["true", "false"] : setting.choices;
+  // A slider of a number ends at twice its default, where samples are chaos or all alike, unless the address of the page asks for more
+  const end = setting.type === "integer" ? setting.maximum : Math.min(setting.maximum, Math.max(2 * Number(usual), 1, Number(value)));
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
-    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: setting.maximum, step: setting.type === "integer" ? 1 : STEP, value, oninput: note })
+    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: end, step: setting.type === "integer" ? 1 : STEP, value, oninput: note })
       : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", max: setting.maximum ?? "", value: value === usual ? "" : value, placeholder: placeholder(said(setting, usual)), oninput: note });
   return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }

@@ -3,6 +3,7 @@
 import { get, post, Refusal } from "./api.js";
 import { busy, confirmed, h, showToast } from "./dom.js";
 import { FAMILIES } from "./families.js";
+import { newAddress } from "./reading.js";
 import { ACTIVE, runAddress } from "./runs_view.js";
 
 const GONE = 404;
@@ -61,6 +62,7 @@ export function actions(run) {
   if (mayRun && ["finished", "paused", "stopped"].includes(run.state) && run.step !== undefined) { // it has a plan
     list.push(button("Another seed", () => ask("/api/again", { run: id, seed: run.seed + 1 }, "The same training with another seed is in the queue.").then((done) => { if (done) location.hash = "#/"; })));
   }
+  if (run.state === "failed" && run.reading) list.push(h("a", { class: "button main", href: newAddress(run.reading.data, { modality: run.modality, settings: new Map(Object.entries(run.reading.settings)) }) }, "Change and start again"));
   if (!isActive && run.state !== "queued") list.push(button("Discard", discard, "bad"));
   return h("div", { class: "actions" }, list);
 }

@@ -3,7 +3,7 @@
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Film } from "./film_view.js";
-import { asSentence, clock, count, h, replaceChildren, reportFrame, short, words } from "./dom.js";
+import { asSentence, clock, count, drawWithOutput, h, outputOf, replaceChildren, reportFrame, short, words } from "./dom.js";
 import { familyTitle } from "./families.js";
 import { copiesView } from "./copies_view.js";
 import { measureButtons } from "./measure_view.js";
@@ -42,8 +42,9 @@ export function showRun(main, id) {
       samples.show(run);
       drawSide(side, run);
       await film.refresh();
-      if (!run.sheets) curves.show([]);
-      else if (curves.needsUpdate(run)) curves.show((await get("/api/curves", { run: id })).parts);
+      const isOver = run.state === "failed";
+      if (!run.sheets) curves.show([], isOver);
+      else if (curves.needsUpdate(run)) curves.show((await get("/api/curves", { run: id })).parts, isOver);
     } catch (error) {
       if (gone || !(error instanceof Refusal)) return;
       replaceChildren(head, h("h1", {}, id), h("p", { class: "note wrong" }, error.message));
@@ -82,7 +83,7 @@ function ownCode(run) {
 /** @param {HTMLElement} list @param {any} run */
 function drawFigures(list, run) {
   /** @type {[string, any][]} */
-  const rows = [["Family", familyTitle(run.described_family ?? run.family ?? "") || "not chosen yet"], ["Data", run.data]];
+  const rows = [["Family", familyTitle(run.described_family ?? run.family ?? "") || (run.state === "failed" ? "" : "not chosen yet")], ["Data", run.data]];
   if (run.last?.step) {
     rows.push(["Step", h("span", { "data-figure": "step" }, count(run.last.step))]);
     for (const [name, value] of Object.entries(run.losses ?? {})) {
@@ -175,11 +176,11 @@ class Curves {
     return !isSame;
   }
 
-  /** @param {any[]} parts of `/api/curves` */
-  show(parts) {
+  /** @param {any[]} parts of `/api/curves` @param {boolean} isOver whether no step follows */
+  show(parts, isOver) {
     const known = parts.filter((part) => part.curves.length);
     if (!known.length) {
-      replaceChildren(this.element, h("h2", {}, "Loss"), h("p", { class: "hint" }, "Curves begin with the first step."));
+      replaceChildren(this.element, h("h2", {}, "Loss"), h("p", { class: "hint" }, isOver ? "No step was made." : "Curves begin with the first step."));
       this.charts.clear();
       return;
     }
@@ -243,9 +244,9 @@ function legend(curve, index) {
 function drawSide(side, run) {
   const settings = Object.entries(run.settings ?? {});
   const isOpen = (/** @type {string} */ name) => /** @type {HTMLDetailsElement | null} */ (side.querySelector(`details.${name}`))?.open;
-  replaceChildren(side,
+  drawWithOutput(side,
     run.log_tail?.length && (run.failed || run.state !== "finished") ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "Its output" : "The end of its output"),
-      h("pre", { class: "words", tabindex: 0 }, run.log_tail.join("\n"))) : null,
+      outputOf(run.log_tail)) : null,
     reportCard(run, isOpen("said")),
     run.plan ? h("section", { class: "card" }, h("h2", {}, "Plan"), h("ul", { class: "plain" }, run.plan.map((/** @type {string} */ line) => h("li", {}, line)),
       settings.map(([name, value]) => h("li", {}, `${name} = ${value}`))),

@@ -49,7 +49,7 @@ function facts(run) {
 
 /** @param {any} run */
 function thumbnail(run) {
-  if (!run.sheet) return h("div", { class: "thumb" }, h("span", { class: "none" }, run.state === "queued" ? "waiting" : "no samples yet"));
+  if (!run.sheet) return h("div", { class: "thumb" }, h("span", { class: "none" }, run.state === "queued" ? "waiting" : run.state === "failed" ? "no samples" : "no samples yet"));
   const query = { run: run.id, file: run.sheet, at: Math.floor(run.changed ?? 0) };
   if (run.sheet.endsWith(".png")) {
     return h("div", { class: "thumb" }, h("img", { src: address("/api/sheet", query), alt: "", loading: "lazy" }));

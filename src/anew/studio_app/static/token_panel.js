@@ -18,10 +18,10 @@ function visible(token) {
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function tokenPanel(play) {
-  const prompt = h("textarea", { id: "token-prompt", rows: 3, placeholder: "leave empty to start from nothing" });
+  const prompt = h("textarea", { id: "token-prompt", rows: 3, placeholder: "leave empty to start from nothing", value: play.about.origin?.prompt ?? "" });
   const maxTokens = h("input", { id: "token-most", type: "number", min: 1, max: 2000, required: true, value: String(MAX_TOKENS) });
   const text = h("div", { class: "tokens", role: "group", "aria-label": "The text, a button for each token" });
-  const detail = h("div", { class: "token-detail", "aria-live": "polite" }, h("p", { class: "hint" }, "Choose a token to see what else could have stood there."));
+  const detail = h("div", { class: "token-detail", "aria-live": "polite" });
   const status = h("p", { class: "hint", role: "status" });
   /** @type {any[]} */
   let tokens = [];
@@ -42,6 +42,7 @@ export function tokenPanel(play) {
       const drawn = tokens.filter((token) => !token.given);
       const bits = tokens.reduce((sum, token) => sum + token.bits, 0) / Math.max(1, tokens.length);
       status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits per token on average. Coloured: the model was sure. Underlined: it was surprised.`;
+      if (!detail.children.length) detail.append(h("p", { class: "hint" }, "Choose a token to see what else could have stood there."));
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }

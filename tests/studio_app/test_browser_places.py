@@ -1,0 +1,86 @@
+"""Where things are on the pages of the Studio, in a real browser: nothing is hidden, cut off or a dead end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio_app.test_browser import go, opened
+from studio_app.test_browser_forms import PHONE
+
+ADD_CHART = """(lines) => {
+    const chart = document.createElement("line-chart");
+    document.querySelector("main").prepend(chart);
+    chart.show("Loss", lines);
+}"""
+
+
+def test_a_phone_shows_that_the_studio_is_away(address: str, browser: Any) -> None:
+    """The sentence lay behind the tiles of runs."""
+    with opened(browser, address, viewport=PHONE) as page:
+        page.get_by_role("heading", name="shapes").wait_for()
+        page.evaluate("document.getElementById('link').textContent = 'The Studio cannot be reached.'")
+        box = page.locator("#link").bounding_box()
+        for x in (20, PHONE["width"] / 2):
+            middle = [x, box["y"] + box["height"] / 2]
+            assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).id", middle) == "link"
+
+
+def test_validation_is_inside_the_chart(address: str, browser: Any) -> None:
+    """It was above the range where all its points were among the largest 2% of all points."""
+    loss = {"name": "loss", "label": "loss", "style": "raw", "steps": list(range(300)), "values": [0.9] * 299 + [9.0]}
+    held = {"name": "validation", "label": "validation", "style": "held", "steps": [100, 200], "values": [1.13, 1.08]}
+    with opened(browser, address) as page:
+        page.evaluate(ADD_CHART, [loss, held])
+        points = page.locator("polyline.held").get_attribute("points").split()
+        assert all(8 <= float(point.split(",")[1]) <= 220 for point in points)
+        assert page.get_by_text("1 point is above the range.").is_visible()
+
+
+def test_the_output_of_a_command_shows_its_end(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        places = page.evaluate("""async () => {
+            const { drawWithOutput, h, outputOf } = await import("/static/dom.js");
+            const side = h("div", {});
+            document.querySelector("main").prepend(side);
+            const lines = Array.from({ length: 60 }, (_, index) => `line ${index}`);
+            const fromEnd = () => {
+                const { scrollHeight, clientHeight, scrollTop } = side.querySelector("pre");
+                return scrollHeight - clientHeight - scrollTop;
+            };
+            drawWithOutput(side, outputOf(lines));
+            const first = fromEnd();
+            drawWithOutput(side, outputOf([...lines, "one more"]));
+            const followed = fromEnd();
+            side.querySelector("pre").scrollTop = 40;
+            drawWithOutput(side, outputOf([...lines, "one more", "another"]));
+            return [first, followed, side.querySelector("pre").scrollTop];
+        }""")
+        assert places[0] <= 1 and places[1] <= 1 and places[2] == 40
+
+
+def test_a_training_that_could_not_start_leads_back_to_its_data(root: Path, address: str, browser: Any) -> None:
+    """A budget that was too small left nothing to press but Discard: the data and how it is read had to be chosen again."""
+    run = {"id": "runs/table-1", "name": "table-1", "state": "failed", "sentence": "It could not be started.", "failed": True,
+           "error_sentence": "give at least 65s", "log_tail": [], "verb": "train", "data": "table.csv", "family": "", "modality": "",
+           "reading": {"data": "table.csv", "settings": {"text.layout": "list"}}, "last": None}  # fmt: skip
+    (root / "table.csv").write_text("a,b\n" + "".join(f"{n},{n % 7}\n" for n in range(300)))
+    with opened(browser, address) as page:
+        page.route("**/api/run?*", lambda route: route.fulfill(json=run))
+        go(page, "#/run/runs%2Ftable-1")
+        page.get_by_text("No step was made.").wait_for()
+        assert page.get_by_text("not chosen yet").count() == 0
+        page.get_by_role("link", name="Change and start again").click()
+        page.get_by_text("300 records").wait_for(timeout=120_000)
+        assert page.get_by_label("layout").input_value() == "list"
+
+
+def test_a_prompt_in_the_address_is_there_in_both_tabs(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        go(page, "#/play/runs%2Fnames/tokens?seed%3D0%26prompt%3DAl")
+        prompt = page.get_by_label("Your text")
+        prompt.wait_for(timeout=60_000)
+        assert prompt.input_value() == "Al"
+        assert page.get_by_label("temperature").get_attribute("max") == "2"
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_text("Choose a token to see").wait_for(timeout=60_000)
