@@ -418,6 +418,7 @@ def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
         page.locator("#sampling-temperature").wait_for()
         assert page.input_value("#sampling-temperature") == "0.5"
         assert page.get_attribute("#sampling-temperature", "max") == "10"
+        assert page.get_attribute("#sampling-temperature", "type") == "number"
         go(page, "#/play/runs%2Fnames/make?seed%3D7%26first_index%3D300%26n%3D1%26stop%3Dx")
         page.get_by_role("button", name="More of sample 301").wait_for(timeout=60_000)
         assert page.input_value("#first") == "301" and page.input_value("#stop") == "x"

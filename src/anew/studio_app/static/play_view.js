@@ -151,12 +151,13 @@ function placeholder(text) {
   return text.length > 24 ? "chosen for you" : text;
 }
 
-/** Whether a slider reaches the values of a number that matter: others need a finer step, a wider range, or have a gap above -1.
+/** Whether a slider reaches the values of a number that matter: others need a finer step, a wider range, have a gap above -1, or have those
+ * that matter in a corner of their range, as the temperature does.
  * @param {any} setting @param {number} usual */
 function isForSlider({ type, minimum, maximum }, usual) {
   if (type === "integer") return maximum - minimum <= 100;
   const isOnStep = (/** @type {number} */ value) => Math.abs(value / STEP - Math.round(value / STEP)) < 1e-6;
-  return minimum >= 0 && maximum - minimum <= 10 && isOnStep(minimum) && isOnStep(usual);
+  return minimum >= 0 && maximum <= Math.max(1, 4 * usual) && isOnStep(minimum) && isOnStep(usual);
 }
 
 /** @param {any} setting @param {any} value @param {Map<string, string>} changed @param {any} usual */
@@ -172,11 +173,9 @@ function samplingField(setting, value, changed, usual) {
     else changed.set(setting.name, text);
   };
   const choices = setting.type === "true or false" ? ["true", "false"] : setting.choices;
-  // A slider of a number ends at twice its default, where samples are chaos or all alike, unless the address of the page asks for more
-  const end = setting.type === "integer" ? setting.maximum : Math.min(setting.maximum, Math.max(2 * Number(usual), 1, Number(value)));
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
-    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: end, step: setting.type === "integer" ? 1 : STEP, value, oninput: note })
+    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: setting.maximum, step: setting.type === "integer" ? 1 : STEP, value, oninput: note })
       : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", max: setting.maximum ?? "", value: value === usual ? "" : value, placeholder: placeholder(said(setting, usual)), oninput: note });
   return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }
