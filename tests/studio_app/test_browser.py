@@ -389,6 +389,9 @@ def test_playing(address: str, browser: Any) -> None:
         page.get_by_role("button", name="Lower half").click()
         page.get_by_role("button", name="Fill in").click()
         page.get_by_text("Six ways").wait_for()
+        page.get_by_role("button", name="More of 6").click()
+        page.get_by_role("link", name="Download").wait_for()
+        page.keyboard.press("Escape")
         page.reload()  # what was open is opened again
         page.get_by_text("Paint over the part").wait_for()
         page.get_by_role("tab", name="Walk").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,29 @@ def test_a_prompt_in_the_address_is_there_in_both_tabs(address: str, browser: An
         assert prompt.input_value() == "Al"
         page.get_by_role("button", name="Continue").click()
         page.get_by_text("Choose a token to see").wait_for(timeout=60_000)
+
+
+def test_a_table_without_text_is_one_click_from_its_rows(address: str, browser: Any) -> None:
+    """The refusal names a setting, which had to be found in a form. What was seen is said as what it is: an estimate."""
+    error = {"message": "learn whole rows with the setting layout=list, or one column with the setting text_column"}
+    seen = {"modality": "text", "items": 3002, "item_name": "record", "is_estimate": True, "bytes": 2_000_000, "labels": [], "notes": [],
+            "skipped": 0, "not_taken": {}, "sheet": [], "family": "diffusion", "reason": "a reason", "alternatives": {}, "columns": ["a"],
+            "tried": {"families": ["diffusion", "gan"], "reason": "with 3 min or more, diffusion and gan are tried"}}  # fmt: skip
+    asked: list[dict[str, Any]] = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.post_data_json["settings"])
+        events: list[dict[str, Any]] = [{"error": error, "columns": ["a"]}]
+        if asked[-1]:
+            events = [{"seen": seen}, {"budgets": [], "end": True}]
+        route.fulfill(
+            body="".join(f"data: {json.dumps(event)}\n\n" for event in events), content_type="text/event-stream"
+        )
+
+    with opened(browser, address) as page:
+        page.route("**/api/look", answer)
+        go(page, "#/new/names.txt")
+        page.get_by_role("button", name="Learn whole rows").click()
+        page.get_by_text("about 3,000 records").wait_for()
+        page.get_by_text("Diffusion and GAN are tried").wait_for()
+    assert asked == [{}, {"layout": "list"}]

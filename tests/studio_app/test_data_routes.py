@@ -304,3 +304,10 @@ def test_a_drop_of_which_nothing_arrives_leaves_no_folder(tmp_path: Path) -> Non
         assert client.post("/api/parcel", params={"to": upload}, content=parcel(("a.txt", b"x"))).status_code == 200
         assert client.post("/api/parcel", params={"to": upload}, content=parcel(("b?.txt", b"x"))).status_code == 400
         assert (tmp_path / upload / "a.txt").is_file()
+
+
+def test_an_extra_is_named_only_where_it_is_missing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"sklearn"}
+    monkeypatch.setattr("anew.studio_app.data_routes.find_spec", lambda name: name in found or name == "anew")
+    texts = {example["name"]: example["text"] for example in client.get("/api/examples").json()["examples"]}
+    assert "needs the extra" not in texts["small-digits"] + texts["names"] and "needs the extra" in texts["digits"]

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -26,7 +27,7 @@ from anew.studio_app.child_events import child_events
 from anew.studio_app.job_routes import LIMITS, Settings, ShortText, StudioBody
 from anew.studio_app.studio import Studio
 from anew.studio_app.uploads import receive_parcel
-from anew.workflows.examples import EXAMPLES, write_example
+from anew.workflows.examples import EXAMPLES, NEEDS_DEMO, write_example
 from anew.workflows.inspect_run import is_run
 
 EXAMPLES_FOLDER = "examples"
@@ -60,7 +61,7 @@ def add_data(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/api/examples")
     async def examples() -> Response:
-        return JSONResponse({"examples": [{"name": name, "text": text} for name, text in EXAMPLES.items()]})
+        return JSONResponse({"examples": [{"name": name, "text": _described(name)} for name in EXAMPLES]})
 
     @app.post("/api/example")
     async def example(request: Request) -> Response:
@@ -128,6 +129,12 @@ def _settings() -> dict[str, object]:
         "groups": GROUPS,
         "settings": [dataclasses.asdict(info) | {"values": info.values} for info in list_settings()],
     }
+
+
+def _described(name: str) -> str:
+    """What an example is, and the extra that it needs if that is not installed."""
+    text = EXAMPLES[name]
+    return text.removesuffix(NEEDS_DEMO) if find_spec(PACKAGES.get(name, "anew")) else text
 
 
 def _example(studio: Studio, name: str) -> str:

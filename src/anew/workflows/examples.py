@@ -14,10 +14,11 @@ from anew.core.extras import require
 from anew.core.files import clause
 from anew.errors import ConfigError, DataError, did_you_mean
 
+NEEDS_DEMO = " (needs the extra `demo`)"  # at the end of a description
 EXAMPLES = {
-    "digits": "5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders (needs the extra `demo`)",
-    "small-digits": "1,797 handwritten digits, 8x8 grey PNG in ten class folders (needs the extra `demo`)",
-    "towns": "about 16,000 names of towns that have an airport, one per line (needs the extra `demo`)",
+    "digits": f"5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders{NEEDS_DEMO}",
+    "small-digits": f"1,797 handwritten digits, 8x8 grey PNG in ten class folders{NEEDS_DEMO}",
+    "towns": f"about 16,000 names of towns that have an airport, one per line{NEEDS_DEMO}",
     "names": "about 470 names of places, one per line, from the time zone database of Python",
     "python": "the source code of the standard library of this Python, about 12 MB",
     "prose": "English prose: chapters of the Python language reference, about 0.4 MB",

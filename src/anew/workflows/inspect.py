@@ -275,7 +275,7 @@ def inspect_data(
         parts = _parts_of_all(data)
         items = data.scan.items if data.share_read == 1.0 else sum(parts.values())
         amount = f"{'about ' if _is_estimate(data) else ''}{plural(items, _item_name(data.modality))}"
-        reporter.message(f"  {amount}; choosing the form in which they are learned")
+        reporter.message(f"  {amount}; choosing the form in which {'it is' if items == 1 else 'they are'} learned")
         data.fit(size)
         rivals = contenders(data, prefer)
         items_name = data.modality.traits.plural

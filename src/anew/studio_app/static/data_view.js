@@ -35,7 +35,7 @@ function showChoice(main, signal) {
   const examples = h("div", { class: "choices" });
   replaceChildren(main,
     h("div", { class: "head" }, h("h1", {}, "New run")),
-    h("p", { class: "sub" }, "Give Anew items of one kind: images, sound, text, code, sequences or clips. It learns to generate new ones. Nothing leaves this machine."),
+    h("p", { class: "sub" }, "Give Anew items of one kind: images, sound, text, code, sequences, clips or rows of a table. It learns to generate new ones. Nothing leaves this machine."),
     h("div", { class: "grid" },
       h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal, go)),
       h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
@@ -114,7 +114,10 @@ async function showData(main, data, signal, reading) {
     }
     const { message, columns } = error instanceof Refusal ? error : { message: "The Studio cannot be reached.", columns: undefined };
     const form = h("details", { class: "card again", hidden: true }, h("summary", {}, "Change how it is read"));
-    replaceChildren(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
+    const readRows = () => { reading.settings.set("layout", "list"); look(); };
+    const rows = columns && /\bsetting layout=list\b/.test(message) ? h("button", { type: "button", class: "main", onclick: readRows }, "Learn whole rows") : null;
+    replaceChildren(main, head, h("p", { class: "note wrong", role: "alert" }, message), form,
+      h("div", { class: "actions" }, rows, h("a", { class: "button", href: "#/new" }, "Choose other data")));
     if (!columns) return;
     await addReadingForm(form, reading, { error: message, columns }, look);
     form.open = form.querySelectorAll("select, input").length > 1; // more than the kind of data, which most often cannot help
@@ -144,7 +147,7 @@ function drawData(main, head, data, seen, reading, look) {
   const learn = h("section", { class: "card five", tabindex: -1, "aria-label": "Learn from it" }, h("h2", {}, "Learn from it"), form);
   replaceChildren(main, head,
     h("button", { type: "button", class: "jump", onclick: () => { learn.scrollIntoView(); learn.focus({ preventScroll: true }); } }, "Learn from it"),
-    h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} classes` : ""),
+    h("p", { class: "sub" }, `${seen.is_estimate ? `about ${count(Number(seen.items.toPrecision(2)))}` : count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} classes` : ""),
     h("div", { class: "grid" },
       h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
         seen.labels.length ? h("p", { class: "hint" }, `Classes: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
@@ -163,11 +166,12 @@ function passes(epochs) {
 /** The form that starts a training, which needs no estimates. @param {string} data @param {any} seen @param {Reading} reading @returns {{ form: HTMLFormElement, estimates: Estimates }} */
 function trainForm(data, seen, reading) {
   const tried = /** @type {string[]} */ (seen.tried?.families ?? []);
+  const trying = tried.reduce((text, name) => text.replace(new RegExp(`\\b${name}\\b`), familyTitle(name)), seen.tried?.reason ?? "");
   const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.alternatives)).filter(([, other]) => !tried.includes(other.family));
   /** What a choice adds to the request, by its value.
    * @type {{ value: string, request: object, family: string, text: string, why: string }[]} */
   const choices = [
-    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "Let Anew choose" : familyTitle(seen.family), why: seen.tried ? `With little time it chooses ${familyTitle(seen.family)}; ${seen.tried.reason}.` : seen.reason },
+    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "Let Anew choose" : familyTitle(seen.family), why: seen.tried ? `With little time it chooses ${familyTitle(seen.family)}; ${trying}.` : seen.reason },
     ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: familyTitle(name), why: name === seen.family ? seen.reason : "" })),
     ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${familyTitle(other.family)}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.reason })),
   ];

@@ -1,7 +1,8 @@
 // What both tabs Fill in do: a part of a sample is filled in several times, and the results are shown.
 
 import { follow } from "./api.js";
-import { replaceChildren } from "./dom.js";
+import { h, replaceChildren } from "./dom.js";
+import { itemDialog } from "./item_dialog.js";
 import { shownItem } from "./items.js";
 
 /**
@@ -19,7 +20,11 @@ export async function showFilled(play, part, results, status, done) {
   try {
     await follow("/api/play/sample", { run: play.id, ...play.options(), index: 0, ...part }, signal, (event) => {
       if (event.end) return;
-      replaceChildren(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
+      replaceChildren(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
+        const figure = shownItem(item, `Filled in ${index + 1}`);
+        return event.samples ? h("div", { class: "made" }, figure, h("div", { class: "below" },
+          h("button", { type: "button", onclick: () => itemDialog(play, item, event.samples, index), "aria-label": `More of ${index + 1}` }, "More"))) : figure;
+      }));
       status.textContent = event.samples ? done : `Step ${event.draft}`;
     });
   } catch (error) {

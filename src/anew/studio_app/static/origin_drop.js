@@ -1,6 +1,6 @@
 // The zone in which to drop a file that Anew generated, to find its run, seed and settings.
 
-import { Refusal } from "./api.js";
+import { checked } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
 
 /** Origins of dropped files by run, from which Play takes its first options. @type {Map<string, any>} */
@@ -13,10 +13,8 @@ export function originDrop() {
     replaceChildren(answer, h("p", { class: "hint" }, "Reading the file..."));
     try {
       const headers = { "Content-Type": "application/octet-stream", "X-Anew-Studio": "1" };
-      const response = await fetch("/api/play/origin", { method: "POST", headers, body: file });
-      const value = await response.json();
-      if (!response.ok) throw new Refusal(response.status, value.error.message);
-      replaceChildren(answer, shown(file.name, value));
+      const response = await checked(await fetch("/api/play/origin", { method: "POST", headers, body: file }));
+      replaceChildren(answer, shown(file.name, await response.json()));
     } catch (error) {
       replaceChildren(answer, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }

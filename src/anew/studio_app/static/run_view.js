@@ -12,7 +12,8 @@ import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js
 
 const CURVE_WIDTH = 600; // pixels of a curve, about
 const MAX_AGE_MS = 10_000; // of curves while their run changes
-const ONE_LOSS = "Lower is better. Where validation rises while the loss falls, the model is beginning to memorise your data.";
+const ONE_LOSS = "Lower is better.";
+const HELD_OUT = " Where validation rises while the loss falls, the model is beginning to memorise your data.";
 const RIVALS = "Several parts learn together, each with a loss of its own. The two networks of a GAN work against each other, so neither loss has to fall.";
 
 /** @param {HTMLElement} main @param {string} id */
@@ -205,7 +206,7 @@ class Curves {
     };
     return h("section", {},
       h("h2", {}, part.title ? `Loss, ${part.title}` : "Loss"),
-      losses.length ? [h("ul", { class: "legend" }, losses.map(legend)), chart("losses", "chart"), part.title ? null : h("p", { class: "hint" }, hasMany ? RIVALS : ONE_LOSS)] : null,
+      losses.length ? [h("ul", { class: "legend" }, losses.map(legend)), chart("losses", "chart"), part.title ? null : h("p", { class: "hint" }, hasMany ? RIVALS : ONE_LOSS + (losses.some((/** @type {any} */ curve) => curve.name === "validation") ? HELD_OUT : ""))] : null,
       others.length && !part.title ? h("details", {}, h("summary", {}, `${others.length} more curves`),
         others.map((/** @type {any} */ curve) => h("div", {}, h("h3", {}, words(curve.name)), chart(curve.name, "chart small")))) : null);
   }

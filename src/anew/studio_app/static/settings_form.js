@@ -54,7 +54,7 @@ export function readingForm(settings, reading, { modality, error, columns }, loo
     reading.modality = kind.value || undefined;
     for (const key of [...reading.settings.keys()]) if (kind.value && key.includes(".") && !key.startsWith(`${kind.value}.`)) reading.settings.delete(key);
   } },
-    ["", ...owners].map((owner) => h("option", { value: owner, selected: owner === (reading.modality ?? "") }, owner || "found by itself")));
+    ["", ...owners].map((owner) => h("option", { value: owner, selected: owner === (reading.modality ?? "") }, owner || "recognised by its content")));
   return h("form", { class: "reading", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); look(); } },
     h("div", { class: "setting" }, h("label", { for: "kind" }, "kind of data"), kind),
     [...shown].map(([key, setting]) => field(setting, reading.settings, key, columns)),
