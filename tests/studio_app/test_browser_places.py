@@ -20,6 +20,7 @@ def test_a_phone_shows_that_the_studio_is_away(address: str, browser: Any) -> No
     """The sentence lay behind the tiles of runs."""
     with opened(browser, address, viewport=PHONE) as page:
         page.get_by_role("heading", name="shapes").wait_for()
+        assert page.locator("#link").bounding_box()["height"] == 0
         page.evaluate("document.getElementById('link').textContent = 'The Studio cannot be reached.'")
         box = page.locator("#link").bounding_box()
         for x in (20, PHONE["width"] / 2):
@@ -72,7 +73,7 @@ def test_a_training_that_could_not_start_leads_back_to_its_data(root: Path, addr
         page.get_by_text("No step was made.").wait_for()
         assert page.get_by_text("not chosen yet").count() == 0
         page.get_by_role("link", name="Change and start again").click()
-        page.get_by_text("300 records").wait_for(timeout=120_000)
+        page.get_by_text("300 records, ").wait_for(timeout=120_000)
         assert page.get_by_label("layout").input_value() == "list"
 
 
@@ -110,3 +111,25 @@ def test_a_table_without_text_is_one_click_from_its_rows(address: str, browser: 
         page.get_by_text("about 3,000 records").wait_for()
         page.get_by_text("Diffusion and GAN are tried").wait_for()
     assert asked == [{}, {"layout": "list"}]
+
+
+def test_a_bar_agrees_with_the_time_left(address: str, browser: Any) -> None:
+    """It was full at the end of the steps, beside "about 45 s left" of the report."""
+    runs = [
+        {"progress": 0.98, "seconds": 30.0, "seconds_left": 45.0},
+        {"progress": 0.5, "seconds": 30.0, "seconds_left": None},
+    ]
+    with opened(browser, address) as page:
+        shares = page.evaluate(
+            "async (runs) => { const { doneShare } = await import('/static/runs_view.js'); return runs.map(doneShare); }",
+            runs,
+        )
+    assert shares == [0.4, 0.5]
+
+
+def test_a_message_goes_away(address: str, browser: Any) -> None:
+    """A screen reader found "Discarded." on every later page."""
+    with opened(browser, address) as page:
+        page.evaluate("import('/static/dom.js').then(({ showToast }) => showToast('Discarded.'))")
+        page.get_by_text("Discarded.").wait_for()
+        page.locator("#says:empty").wait_for(state="attached", timeout=20_000)

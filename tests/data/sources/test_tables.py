@@ -294,6 +294,8 @@ def test_rows_of_a_table_without_text_are_a_list_if_it_is_asked_for(
     assert [item.data for item in items if isinstance(item, Item)] == rows
     assert isinstance(refusal, SkippedItem) and "several lines" in refusal.reason
     assert opened.notes == ["a.csv: whole rows as they are, without the first one, which names the columns."]
+    labelled = reader(tmp_path, {"a.csv": table.encode()}, ColumnChoice.of({"layout": "list", "label_column": "score"}))
+    assert labelled.notes[0].endswith("which names the columns; 'score' is a part of each row, not a class.")
     with_first = reader(tmp_path, {"b.csv": table.encode()}, ColumnChoice.of({"layout": "list", "header": False}))
     assert texts(with_first) == ["date;id;score", *rows]
     assert opened.field_names() == ("date", "id", "score") and with_first.field_names() == ()

@@ -261,7 +261,8 @@ def _notes(tables: Mapping[str, _OpenTable], choice: ColumnChoice, nouns: Mappin
         if columns.text == WHOLE_ROW:
             has_header = choice.header and suffix_of(paths[0]) in (".csv", ".tsv")
             header = ", without the first one, which names the columns" if has_header else ""
-            notes.append(f"{paths[0]}{more}: whole rows as they are{header}.")
+            label = f"; {shorten(choice.label)} is a part of each row, not a class" if choice.label else ""
+            notes.append(f"{paths[0]}{more}: whole rows as they are{header}{label}.")
             continue
         noun = nouns.get(columns.text_modality, "text")
         notes.append(describe_columns(columns, paths[0] + more, choice, noun, tables[paths[0]][1].classes))

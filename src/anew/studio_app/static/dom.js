@@ -94,13 +94,19 @@ export function words(name) {
   return name.replaceAll("_", " ");
 }
 
+const FADE_MS = 300; // longer than the transition of its opacity
+
 /** Show a message for some seconds. @param {string} sentence */
 export function showToast(sentence) {
   const box = /** @type {HTMLElement} */ (document.getElementById("says"));
+  const later = (/** @type {() => void} */ action, /** @type {number} */ ms) => { box.dataset.timer = String(setTimeout(action, ms)); };
   box.textContent = sentence;
   box.classList.add("on");
   clearTimeout(Number(box.dataset.timer));
-  box.dataset.timer = String(setTimeout(() => box.classList.remove("on"), 3000 + 40 * sentence.length));
+  later(() => {
+    box.classList.remove("on");
+    later(() => { box.textContent = ""; }, FADE_MS); // else a screen reader finds it on every later page
+  }, 3000 + 40 * sentence.length);
 }
 
 /**

@@ -8,7 +8,7 @@ import { familyTitle } from "./families.js";
 import { copiesView } from "./copies_view.js";
 import { measureButtons } from "./measure_view.js";
 import { actions, canPlay } from "./run_actions.js";
-import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js";
+import { ACTIVE, answerList, badge, doneShare, runAddress, throttled } from "./runs_view.js";
 
 const CURVE_WIDTH = 600; // pixels of a curve, about
 const MAX_AGE_MS = 10_000; // of curves while their run changes
@@ -26,7 +26,7 @@ export function showRun(main, id) {
   const leaving = new AbortController();
   const film = new Film(id, leaving.signal);
   const side = h("div", { class: "stack" });
-  const grid = h("div", { class: "grid" },
+  const grid = h("div", { class: "grid", hidden: true }, // until it is known what to show
     h("section", { class: "card", "aria-label": "Figures" }, figures),
     h("section", { class: "card half" }, samples.element),
     h("div", { class: "half stack" }, h("section", { class: "card", "aria-label": "Curves" }, curves.element), side),
@@ -66,7 +66,7 @@ function drawHead(head, run) {
     h("p", { class: "sub" }, run.sentence), answerList(run),
     run.error_sentence ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(run.error_sentence)) : null,
     ownCode(run),
-    working ? h("progress", run.state === "training" ? { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" } : { "aria-label": run.sentence }) : null,
+    working ? h("progress", run.state === "training" ? { max: 1, value: doneShare(run), "aria-label": "Progress of the training" } : { "aria-label": run.sentence }) : null,
     run.short_training ? h("p", { class: "note apart" }, run.short_training) : null,
     run.state === "measuring" && run.verb === "evaluate" && run.log_tail?.length ? h("p", { class: "hint apart" }, run.log_tail.at(-1).trim()) : null,
     run.is_log_damaged ? h("p", { class: "note wrong" }, "Its log (events.jsonl) is damaged: lines of it cannot be read, so curves and figures are incomplete.") : null,

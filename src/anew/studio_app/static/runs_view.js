@@ -22,6 +22,11 @@ export function runAddress(id) {
   return `#/run/${encodeURIComponent(id)}`;
 }
 
+/** The share of a training that is done: of its time, with that of the report, so that a bar agrees with the time left; or of its steps. @param {any} run */
+export function doneShare({ progress, seconds, seconds_left: left }) {
+  return seconds && Number.isFinite(left) ? seconds / (seconds + left) : progress ?? 0;
+}
+
 /** The three grades, in the same order for each run. @param {Record<string, string> | undefined} grades @returns {[string, string][]} */
 function orderedGrades(grades) {
   const index = (/** @type {string} */ name) => [...Object.keys(QUESTIONS), name].indexOf(name);
@@ -75,7 +80,7 @@ function tile(run, picked, onPick) {
         h("p", { class: "facts" }, facts(run)),
         h("p", { class: "facts state" }, badge(run.state),
           run.state === "training" ? `step ${count(run.step)}${run.seconds_left !== null ? `, about ${clock(run.seconds_left)} left` : ""}` : answers(run.grades)),
-        working ? h("progress", { max: 1, value: run.state === "training" ? run.progress ?? 0 : undefined, "aria-label": `Progress of ${run.name}` }) : null)),
+        working ? h("progress", { max: 1, value: run.state === "training" ? doneShare(run) : undefined, "aria-label": `Progress of ${run.name}` }) : null)),
     run.state === "finished" && !run.has_own_code ? pick : null);
 }
 
