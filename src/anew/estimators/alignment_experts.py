@@ -40,6 +40,11 @@ SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the freq
 NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are scored together, which bounds memory
+# Odds of classes that are tried, as powers of those that `ClassOdds` estimates, and the share of probes that they are tried on; chosen
+ODDS_POWERS, TRIED_SHARE = (0.0, 0.25, 0.5, 0.75, 1.0), 0.25
+MAX_EXCESS = (
+    0.001  # of the bits of known records, which larger odds may cost: samples are more surely of their class; chosen
+)
 
 
 class Prediction(NamedTuple):
@@ -139,7 +144,10 @@ class AlignmentIndex:
         odds = class_odds.estimate()
         if odds == 1.0:
             return cls(ids, lengths, vocab_size, substitution)
-        return cls(ids, lengths, vocab_size, substitution, record_classes, odds)
+        index = cls(ids, lengths, vocab_size, substitution, record_classes, odds)
+        step = round(1 / TRIED_SHARE)
+        index.class_odds = _likeliest_odds(index, probes[::step], rows[::step])
+        return index if index.class_odds > 1.0 else cls(ids, lengths, vocab_size, substitution)
 
     def _index(self) -> tuple[Ints, Int32s]:
         """The contexts of all positions with `context_length` tokens before them.
@@ -352,6 +360,25 @@ class AlignmentExperts:
         if not len(index.positions):  # no record is longer than a context
             return np.zeros(matches.shape, dtype=np.int32), np.zeros(matches.shape, dtype=bool)
         return index.positions[np.minimum(matches, len(index.positions) - 1)], is_valid
+
+
+def _likeliest_odds(index: AlignmentIndex, probes: Ints, rows: Ints) -> float:
+    """The largest odds, from 1 to those of an index, under which records (n,) with these tokens (n, L) are about as probable as they can
+    be, given their classes.
+
+    What a row has so far shows its class, too, and so do the records that it follows then: their weights alone overstate the odds."""
+    lengths, classes, most = index.lengths[probes], index.classes[probes], index.class_odds
+    nats: dict[float, float] = {}
+    for odds in (most**power for power in ODDS_POWERS):
+        index.class_odds, nats[odds] = odds, 0.0
+        experts = index.experts(len(probes), excluded=probes, classes=classes)
+        for position, tokens in enumerate(rows.T):
+            if position:
+                unfinished = np.flatnonzero(position < lengths)
+                probabilities = experts.predict().probabilities[unfinished, tokens[unfinished]]
+                nats[odds] -= float(np.log(probabilities).sum())
+            experts.observe(tokens)
+    return max(odds for odds in nats if nats[odds] <= min(nats.values()) * (1.0 + MAX_EXCESS))
 
 
 def _evenly_spread(first: Ints, count: Ints, n: int) -> tuple[Ints, Bools]:
