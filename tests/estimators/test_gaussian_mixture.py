@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
-from anew.estimators.gaussian_mixture import dct_matrix, fit_mixture, nearest_component, sample_components
+from anew.estimators.gaussian_mixture import (
+    GaussianMixture,
+    dct_matrix,
+    fit_mixture,
+    nearest_component,
+    sample_components,
+)
 
 
 def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,6 +138,29 @@ def test_whitening_undoes_colouring() -> None:
     )
     covered = x.flatten(1).var(0) + 64.0
     assert torch.allclose(drawn.var(0), covered, rtol=0.1)
+
+
+def test_rounds_and_folds_end_with_their_turns() -> None:
+    x, _ = two_blobs(400)
+    turns = iter(range(100))
+
+    def fitted(turns: Iterator[object]) -> GaussianMixture:
+        rng = torch.Generator().manual_seed(1)
+        return fit_mixture(
+            grid(x), None, rank=6, num_clusters=2, classes=0, rng=rng, rotate_residual=False, turns=turns
+        )
+
+    whole = fitted(turns)
+    assert next(turns) == 11  # seven rounds after the first, and four folds
+    again, hurried, partial = fitted(iter(range(11))), fitted(iter(())), fitted(iter(range(9)))
+    assert torch.equal(whole.variances, again.variances) and torch.equal(whole.basis, partial.basis)
+    # Without folds the variance outside the components is that of the fitted items; with two of them it is nearly that of all
+    for mixture, tolerance in ((hurried, 1.0), (partial, 0.2)):
+        assert torch.isfinite(mixture.variances).all()
+        assert torch.allclose(mixture.residual_variance, whole.residual_variance, rtol=tolerance, atol=0.5)
+    residual = x - hurried.centre
+    residual = residual - residual @ hurried.basis @ hurried.basis.T
+    assert torch.allclose(hurried.residual_variance, residual.square().mean(0), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("n", "rank"), [(40, 64), (100, 64), (100, 12), (400, 64)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -149,6 +149,42 @@ def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_
     assert len(list(fit._closed_form_batches(job))) == 20
     job.plan.budget_s, job.data.spec = 90.0, Tokens(10, 8)
     assert len(list(fit._closed_form_batches(job))) == 20
+
+
+def test_closed_forms_are_worked_on_until_a_third_of_the_budget_and_a_replay_as_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fitting that of clips took 75 of 180 s on crowded cores, and left one step."""
+    now = [0.0]
+    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    taken: list[int] = []
+
+    def fit_closed_form(sweep: Iterable[Batch], turns: Iterator[object]) -> None:
+        now[0] += 20.0  # reading
+        taken.append(sum(1 for number, _ in zip(range(24), turns, strict=False) if advance(4.0)))
+
+    def advance(seconds: float) -> bool:
+        now[0] += seconds
+        return True
+
+    part = SimpleNamespace(sweeps_all=True)
+    job: Any = SimpleNamespace(
+        plan=SimpleNamespace(budget_s=180.0, threads=None),
+        context=SimpleNamespace(elapsed=lambda: now[0]),
+        world=World(),
+        request=SimpleNamespace(plan_from=None),
+        folder=SimpleNamespace(path=tmp_path),
+        data=SimpleNamespace(opened_part=lambda part_name: (part, 0)),
+        family=SimpleNamespace(fit_closed_form=fit_closed_form),
+    )
+    monkeypatch.setattr(fit, "_closed_form_batches", lambda job: iter(()))
+    monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))
+    fit.prepare(job, None)
+    job.request.plan_from, job.plan.budget_s = tmp_path, None
+    fit.prepare(job, None)
+    job.request.plan_from = None
+    fit.prepare(job, None)
+    assert taken == [11, 11, 24]  # up to 64 s: a turn that was begun is ended
 
 
 def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(

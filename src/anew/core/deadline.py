@@ -7,12 +7,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from types import FrameType
 
 from anew.core.stop_signals import restore_handler
 
 # Seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 REPEAT_INTERVAL_S = 0.5
+
+UNLIMITED_TURNS: Iterator[object] = repeat(None)  # of work that takes a turn before each part that it could leave out
 
 _running: list[float] = []  # the seconds of the hard stop that the main thread is in
 _held_back: list[int] = []  # one entry for each body that is not to be interrupted

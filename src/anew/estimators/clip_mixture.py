@@ -9,11 +9,13 @@ Legend for shapes: N clips, T frames, D = C T H W values of one clip, R principa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.estimators.gaussian_mixture import TINY, GaussianMixture, empty_mixture, fit_mixture
 
 
@@ -95,6 +97,7 @@ def fit_clip_mixture(
     num_clusters: int,
     classes: int,
     rng: torch.Generator,
+    turns: Iterator[object] = UNLIMITED_TURNS,
 ) -> ClipMixture:
     """Fit a mixture to clips, as `fit_mixture` fits one to pictures.
 
@@ -103,6 +106,7 @@ def fit_clip_mixture(
         lengths: (N,) frames of each clip, 1 to T.
         labels: (N,) classes; None to ignore classes.
         num_clusters: K - 1; the last component is fitted to all of the data.
+        turns: See `fit_mixture`.
     """
     channels, frames, height, width = x.shape[1:]
     flat = x.reshape(len(x), channels * frames, height, width)
@@ -113,6 +117,7 @@ def fit_clip_mixture(
         num_clusters=num_clusters,
         classes=classes,
         rng=rng,
+        turns=turns,
         rotate_residual=False,
     )
     length_counts = torch.zeros(num_clusters + 1, frames)

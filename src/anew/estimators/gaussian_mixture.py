@@ -10,13 +10,16 @@ Legend for shapes: N examples, D = C H W values of one example, R principal comp
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.machine.memory import check_room
 
 TINY = 1e-12  # added to variances, so that nothing is divided by zero
@@ -177,6 +180,7 @@ def fit_mixture(
     classes: int,
     rng: torch.Generator,
     rotate_residual: bool = True,
+    turns: Iterator[object] = UNLIMITED_TURNS,
 ) -> GaussianMixture:
     """Fit principal components, clusters by k-means in them (within each class), and a Gaussian for each cluster.
 
@@ -187,6 +191,8 @@ def fit_mixture(
         num_clusters: K - 1, divided evenly among classes; the last component is fitted to all of the data.
         classes: Number of classes, 0 without labels.
         rotate_residual: Whether the residual outside the components may be rotated.
+        turns: One is taken before each round that improves the components after the first, and before each fold of the
+            cross-fitting; where they end, the rest of these is left out.
 
     Returns:
         The mixture. A class that no example has gets the Gaussian of all data as a component of its own, so that examples of it
@@ -195,7 +201,7 @@ def fit_mixture(
     shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)
     centred = x - centre
-    basis = principal_directions(centred, rank, rng)  # (D, R)
+    basis = principal_directions(centred, rank, rng, turns=turns)  # (D, R)
     used_rank = min(rank, max(1, len(x) // ITEMS_PER_DIRECTION))
     basis[:, used_rank:] = 0.0  # variation along these directions belongs to the residual
     coordinates = centred @ basis  # (N, R)
@@ -206,7 +212,9 @@ def fit_mixture(
         rotations, residual_variance = _no_rotation(shape), residual.square().mean(0)
     scales = torch.ones(rank)  # (R,)
     if x.numel() * rank <= MAX_CROSS_FIT and len(x) >= FOLDS:
-        scales[:used_rank], residual_variance = _held_out_spread(x, rotations, used_rank, rng)
+        spread = _held_out_spread(x, rotations, used_rank, rng, turns)
+        if spread is not None:
+            scales[:used_rank], residual_variance = spread
     cluster, cluster_class = cluster_by_class(coordinates, labels, num_clusters, classes, rng)
     component_class = functional.pad(cluster_class, (0, 1), value=ANY_CLASS)  # the last one is of all data
     pooled = _covariance(coordinates)
@@ -305,34 +313,42 @@ def _shortest_description(residual: Tensor, shape: torch.Size, power: float) -> 
     return min(described, key=lambda pair: float((pair[1] + floor).log().sum()))
 
 
-def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def _held_out_spread(
+    x: Tensor, rotations: Rotations, rank: int, rng: torch.Generator, turns: Iterator[object]
+) -> tuple[Tensor, Tensor] | None:
     """Spread of held-out items of x (N, D), by cross-fitting: components explain more of the items that they were fitted on than of
     others, and nearly all of few items.
 
     Returns:
         (R,) deviation of held-out items along each principal component, relative to that of fitted items, at most 1; (D,)
-        variance outside the components, rotated.
+        variance outside the components, rotated. Both by the folds that there were turns for; None without any.
     """
+    num_held_out = 0
     held_out_power, fitted_power = torch.zeros(rank), torch.zeros(rank)
     residual_power = torch.zeros(x.shape[1])
-    for fold in range(FOLDS):
+    for fold, _ in zip(range(FOLDS), turns, strict=False):
         is_held_out = torch.arange(len(x)) % FOLDS == fold
         centre = x[~is_held_out].mean(0)
         fitted, held_out = x[~is_held_out] - centre, x[is_held_out] - centre
         basis = principal_directions(fitted, rank, rng, CROSS_FIT_ROUNDS)
         coordinates = held_out @ basis
         residual_power += rotate(held_out - coordinates @ basis.T, *rotations).square().sum(0)
+        num_held_out += len(held_out)
         held_out_power += coordinates.square().sum(0)
         fitted_power += (fitted @ basis).square().mean(0) * len(held_out)
+    if not num_held_out:
+        return None
     scales = (held_out_power / fitted_power.clamp(min=TINY)).clamp(max=1.0).sqrt()
-    return scales, residual_power / len(x)
+    return scales, residual_power / num_held_out
 
 
-def principal_directions(centred: Tensor, rank: int, rng: torch.Generator, rounds: int = 8) -> Tensor:
-    """(D, R) leading principal directions of centred (N, D) by subspace iteration; directions beyond the data's rank are
-    arbitrary."""
+def principal_directions(
+    centred: Tensor, rank: int, rng: torch.Generator, rounds: int = 8, turns: Iterator[object] = UNLIMITED_TURNS
+) -> Tensor:
+    """(D, R) leading principal directions of centred (N, D) by subspace iteration, of one round and as many more, up to `rounds`, as
+    there are turns for; directions beyond the data's rank are arbitrary."""
     basis = torch.randn(centred.shape[1], rank, generator=rng)
-    for _ in range(rounds):
+    for _ in chain([None], zip(range(rounds - 1), turns, strict=False)):
         basis = torch.linalg.qr(centred.T @ (centred @ basis) + 1e-6 * basis)[0]
     return basis
 

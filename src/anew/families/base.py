@@ -18,6 +18,7 @@ from typing_extensions import TypeVar
 
 from anew.core import registry
 from anew.core.arrays import Numbers
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.machine.device import compute_dtype
 from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext
@@ -253,7 +254,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
-    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Fit buffers that have a closed form (counts, means, spectra) in one pass over train data.
 
         Called once before step 0 and never on resume, since buffers are part of the state.
@@ -261,6 +262,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         Args:
             sweep: Batches of train data, `sweep_limit` examples at most: packed tokens as (1, n) stretches of whole documents in
                 random order (of pieces of them where the limit leaves some out), records as (B, L+1) with mask, grids as (B, *shape).
+            turns: One is taken before each part of the work that can be left out. Where they end, the rest of it is.
         """
 
     @property

@@ -32,7 +32,7 @@ PIECE = 2**20  # bytes of each of the evenly spaced pieces of a long log
 NON_FINITE = b'"non_finite"'  # what the lines of such events hold, so that others need not be parsed
 TEXT_FIELDS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 # Events of what was read or done outside of steps, as often as there was time; a replay repeats it as often
-BatchesEvent = Literal["closed_form", "latents", "calibration", "documents", "drawing", "samples"]
+BatchesEvent = Literal["closed_form", "closed_form_turns", "latents", "calibration", "documents", "drawing", "samples"]
 # Fields that an event of each type must have, where they are read
 NEEDED: dict[str, tuple[str, ...]] = {
     "step": ("step", "progress"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections.abc
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import repeat
 from typing import TypeVar
 
@@ -64,8 +66,9 @@ def prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
     """Fit what has a closed form or, with a checkpoint, allocate buffers for what was fitted."""
     _use_planned_threads(job)
     if checkpoint is None:
-        with seeded(0, job.world.device), progress_lines(lambda: "fitting what has a closed form"):
-            job.family.fit_closed_form(batch.to(job.world.device) for batch in _closed_form_batches(job))
+        lines = progress_lines(lambda: "fitting what has a closed form")
+        with seeded(0, job.world.device), lines, closing(_closed_form_turns(job)) as turns:
+            job.family.fit_closed_form((batch.to(job.world.device) for batch in _closed_form_batches(job)), turns)
             if not job.data.opened_part("train")[0].sweeps_all:
                 job.family.note_partial_sweep()
         return
@@ -289,7 +292,7 @@ def _calibrate_in_time(job: TrainingJob, family: Family) -> None:
             calibrate_modality(job, family, job.data.modality)
     except TimeIsUp:
         job.context.reporter.message(
-            "other programs use the cores: no time was left to fit samples to exact values of the data (palette, plain areas, silence)"
+            "other programs use the cores: no time was left to match samples to exact values of the data"
         )
 
 
@@ -360,6 +363,16 @@ def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
     budget = job.plan.budget_s
     seconds = None if budget is None else closed_form_seconds(budget, job.context.elapsed())
     return _within(job, "closed_form", batches, seconds)
+
+
+def _closed_form_turns(job: TrainingJob) -> collections.abc.Generator[None]:
+    """Turns of the work on closed forms, as long as there is time for, or as many as the replayed run had. The time begins with the
+    first turn, after the items are read. Several processes would stop at other places."""
+    if job.world.size > 1:
+        yield from repeat(None)
+    budget = job.plan.budget_s
+    seconds = None if budget is None else closed_form_seconds(budget, job.context.elapsed())
+    yield from _within(job, "closed_form_turns", repeat(None), seconds)
 
 
 def _within_slice(job: TrainingJob, event: BatchesEvent, batches: Iterable[T], share: float) -> Iterator[T]:

@@ -88,7 +88,13 @@ class ClipLayout(Layout):
         return empty_clip_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
 
     def fit_mixture(
-        self, x: Tensor, part_mask: Tensor | None, labels: Tensor | None, rank: int, num_clusters: int
+        self,
+        x: Tensor,
+        part_mask: Tensor | None,
+        labels: Tensor | None,
+        rank: int,
+        num_clusters: int,
+        turns: Iterator[object],
     ) -> GaussianMixture:
         everything = torch.full((len(x),), self.num_parts)
         lengths = everything if part_mask is None else part_mask.sum(1).long().clamp(min=1)
@@ -100,6 +106,7 @@ class ClipLayout(Layout):
             num_clusters=num_clusters,
             classes=self.spec.classes,
             rng=generator("mixture"),
+            turns=turns,
         )
 
     # -- training -------------------------------------------------------------------------------------------------------

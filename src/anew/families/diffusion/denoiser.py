@@ -9,13 +9,14 @@ Legend for shapes: B examples, F parts of an example with a noise level each, D 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid
 from anew.estimators.gaussian_mixture import GaussianMixture
@@ -95,7 +96,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         matrices = weights_within("down", "up", "downsample", "upsample", "blocks", exclude="modulation")
         return muon_and_adamw(matrices, self.config, dtype=self.block_dtype, weight_decay=self.config.weight_decay)
 
-    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Fit the mixture to the first examples of the sweep."""
         batches: list[Batch] = []
         max_examples = self.layout.max_fit_examples
@@ -107,7 +108,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         labels = _concatenate([batch.labels for batch in batches], max_examples) if self.spec.classes else None
         part_mask = _concatenate([batch.mask for batch in batches], max_examples)
         rank = self.mixture_basis.shape[1]
-        mixture = self.layout.fit_mixture(x, part_mask, labels, rank, self.config.num_components)
+        mixture = self.layout.fit_mixture(x, part_mask, labels, rank, self.config.num_components, turns)
         for field in fields(mixture):
             getattr(self, f"mixture_{field.name}").copy_(getattr(mixture, field.name))
 

@@ -135,7 +135,13 @@ class ImageLayout(Layout):
         return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
 
     def fit_mixture(
-        self, x: Tensor, part_mask: Tensor | None, labels: Tensor | None, rank: int, num_clusters: int
+        self,
+        x: Tensor,
+        part_mask: Tensor | None,
+        labels: Tensor | None,
+        rank: int,
+        num_clusters: int,
+        turns: Iterator[object],
     ) -> GaussianMixture:
         return fit_mixture(
             x,
@@ -144,6 +150,7 @@ class ImageLayout(Layout):
             num_clusters=num_clusters,
             classes=self.spec.classes,
             rng=generator("mixture"),
+            turns=turns,
         )
 
     def training_sigmas(

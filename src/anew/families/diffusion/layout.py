@@ -78,9 +78,15 @@ class Layout(ABC):
 
     @abstractmethod
     def fit_mixture(
-        self, x: Tensor, part_mask: Tensor | None, labels: Tensor | None, rank: int, num_clusters: int
+        self,
+        x: Tensor,
+        part_mask: Tensor | None,
+        labels: Tensor | None,
+        rank: int,
+        num_clusters: int,
+        turns: Iterator[object],
     ) -> GaussianMixture:
-        """The closed form of x (N, *shape); part_mask (N, F): which parts examples have (None: all)."""
+        """The closed form of x (N, *shape); part_mask (N, F): which parts examples have (None: all); turns: see `fit_mixture`."""
 
     @abstractmethod
     def training_sigmas(

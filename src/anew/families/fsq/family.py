@@ -20,6 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.random import StepContext, generator
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
@@ -126,7 +127,7 @@ class Fsq(Family[Grid, FsqConfig]):
 
     # -- clusters -------------------------------------------------------------------------------------------------------
 
-    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Find the clusters by k-means in the principal components of small copies of the items."""
         num_clusters = self.config.num_clusters
         if not num_clusters:
@@ -138,7 +139,7 @@ class Fsq(Family[Grid, FsqConfig]):
                 break
         x, rng = torch.cat(copies), generator("kinds")
         centre = x.mean(0)
-        basis = principal_directions(x - centre, self.basis.shape[1], rng)
+        basis = principal_directions(x - centre, self.basis.shape[1], rng, turns=turns)
         coordinates = (x - centre) @ basis
         cluster = kmeans(coordinates, num_clusters, rng)
         counts = torch.bincount(cluster, minlength=num_clusters)[:, None]

@@ -9,12 +9,13 @@ Legend for shapes: B items, D values of a shrunken item, R principal components,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.random import generator
 from anew.core.specs import Batch
 from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, nearest_component, sample_components
@@ -67,8 +68,8 @@ class CoarsePrior(nn.Module):
         component_class[num_clusters] = ANY_CLASS
         self.register_buffer("component_class", component_class)
 
-    def fit(self, sweep: Iterable[Batch]) -> None:
-        """Fit the mixture to the items of a sweep."""
+    def fit(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+        """Fit the mixture to the items of a sweep. turns: see `fit_mixture`."""
         small, labels = self._subsample(sweep)
         mixture = fit_mixture(
             small,
@@ -78,6 +79,7 @@ class CoarsePrior(nn.Module):
             classes=self.classes,
             rng=generator(0, "sketch"),
             rotate_residual=False,
+            turns=turns,
         )
         for name in ("centre", "basis", "means", "weights", "component_class"):
             getattr(self, name).copy_(getattr(mixture, name))

@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.random import StepContext, evenly_spread, normal_rows, sample_generator
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -134,8 +135,8 @@ class Gan(Family[Grid, GanConfig]):
     def target_examples(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
         return EXAMPLES_PER_PARAMETER * num_parameters_of(lambda: cls(spec, config))
 
-    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        self.coarse_prior.fit(sweep)
+    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+        self.coarse_prior.fit(sweep, turns)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 

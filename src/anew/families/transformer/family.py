@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.arrays import Numbers
+from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
@@ -97,7 +98,7 @@ class Transformer(TransformerParts):
             losses = attention.cross_entropy(*self._counted_logits(batch, self.block_dtype))  # (N,)
         return Loss(losses.sum(), losses.numel())
 
-    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Count tokens, their contexts and what sequences repeat of themselves, and remember the records."""
         if self.is_of_records:
             texts = fit_to_records(self, sweep)
