@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.audit_schedule import comparisons
+from anew.evaluation.audit_schedule import AuditSize, comparisons
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
@@ -253,6 +253,25 @@ def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     assert len(list(evaluation.copy_tests())) == 1
     (note,) = [note.sentence for note in evaluation.notes]
     assert note == "Not measured: copies among the other samples (there was time to compare only 64 of 200 samples)."
+
+
+def test_a_hundredth_of_the_training_items_that_was_not_compared_is_no_news(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    (result,) = IMAGE(make_inputs(TRAIN, HELD, pictures(40, 2), pool=pool_of(TRAIN, HELD))).copy_tests()
+    for num_compared, num_notes in ((170, 0), (160, 1)):
+        evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(40, 2), pool=pool_of(TRAIN, HELD)))
+        part = replace(result, train=num_compared, n_train_total=171)
+        evaluation._note_incomplete(part, AuditSize(40, 300), 40)
+        assert len(evaluation.notes) == num_notes
+
+
+def test_the_closest_pairs_say_what_their_distances_are_of(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """An item with identical twins was said to be .39 from the nearest other one."""
+    pair = IMAGE(make_inputs(TRAIN, HELD, TRAIN[:1])).pair_view(TRAIN[0], TRAIN[1], 0.07, 0.39, "pixels")
+    assert pair.close and pair.caption == (
+        "distance 0.07; the training item is 0.39 from the nearest real one, near-duplicates and items of its file aside"
+    )
 
 
 def test_held_out_items_of_another_kind_prove_nothing(make_inputs: Callable[..., EvaluationInputs]) -> None:

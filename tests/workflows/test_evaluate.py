@@ -231,7 +231,7 @@ def test_the_note_on_few_samples_names_the_number_that_the_progress_names(monkey
     heard = Heard()
     samples, notes, _ = _sampled(Timed(10**6), 196, SampleTargets(118, 500), 0, 20.0, heard)  # type: ignore[arg-type]
     assert {total for _, _, total in heard.parts} == {118}
-    assert notes == [f"{len(samples)} samples instead of 118 that answers usually need, {WITHIN_TIME}."]
+    assert notes == [f"{len(samples)} samples instead of the 118 that answers usually need, {WITHIN_TIME}."]
 
 
 def test_progress_counts_the_samples_that_are_needed_if_there_may_be_no_time_for_more() -> None:

@@ -78,7 +78,8 @@ def describe_skipped(summary: DatasetSummary) -> list[str]:
     if not summary.skipped:
         return []
     lines = [f"skipped {item.name}: {item.reason}" for item in summary.skipped_items[:MAX_LISTED]]
-    return lines if summary.skipped == 1 else [*lines, f"skipped in all: {summary.skipped}"]
+    named = sum(item.count for item in summary.skipped_items[:MAX_LISTED])
+    return lines if summary.skipped == named else [*lines, f"skipped in all: {summary.skipped}"]
 
 
 def name_reasons(items: Sequence[SkippedItem]) -> str:

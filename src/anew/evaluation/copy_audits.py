@@ -17,6 +17,8 @@ from anew.evaluation.notes import COPIES, Announcements, MeasuringRecord, not_me
 from anew.evaluation.reporting.content import ReportItem, SamplePair
 
 ALL_EMPTY = "all samples are empty"
+# Of the training items: so few that were not compared are no news, since the test misses more; chosen
+MAX_UNCOMPARED_SHARE = 0.01
 
 
 @dataclass
@@ -118,11 +120,14 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
         """An item as the page shows it."""
 
     def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float, measure: str) -> SamplePair:
-        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`.
+        """Show a suspicious sample next to its nearest training item.
 
+        usual: Distance from that training item to the nearest real item outside its group.
         measure: Name of the distance.
         """
-        caption = f"distance {distance:.2g}; the training item is {usual:.2g} from the nearest other real one"
+        # Its group does not count, so an item with an identical twin may be far from the "nearest"
+        nearest = "the nearest real one, near-duplicates and items of its file aside"
+        caption = f"distance {distance:.2g}; the training item is {usual:.2g} from {nearest}"
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
     def copy_tests(self) -> Iterator[CopyTestResult]:
@@ -271,7 +276,8 @@ class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
 
     def _note_incomplete(self, result: CopyTestResult, compared: AuditSize, n_all: int) -> None:
         """Add a note on the samples and training items that there was no time to compare."""
-        limited = not self._series.is_memory_full and result.train < result.n_train_total
+        is_missed = result.train < (1.0 - MAX_UNCOMPARED_SHARE) * result.n_train_total
+        limited = not self._series.is_memory_full and is_missed
         items = result.compared
         samples = f"{compared.num_samples:,} of {n_all:,} samples"
         if compared.num_samples < n_all:

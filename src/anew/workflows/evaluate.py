@@ -341,7 +341,7 @@ def _sampled(
         spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then" if seconds is None else ""
         reason = f"because it was stopped{spent_on}"
     # As the progress says it
-    wanted = f"{num_announced:,} that answers usually need" if len(samples) < num_announced < n else f"{n:,}"
+    wanted = f"the {num_announced:,} that answers usually need" if len(samples) < num_announced < n else f"{n:,}"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {wanted}, {reason}."]
     return samples, notes, stopped
 

@@ -80,6 +80,6 @@ def _lacked_time(report: ReportRecord) -> bool:
     copies = report.copies
     return (
         copies is not None
-        and report.grades.get("novelty") == "fair"
+        and report.grades.get("novelty") in ("fair", "too_few")
         and (copies.shortened or copies.limited_by == "time")
     )

@@ -164,13 +164,13 @@ def test_a_partly_that_may_be_a_no_says_so() -> None:
     verdict = Verdict([few])
     assert verdict.grades["closeness"] == "fair"
     assert verdict.figures["closeness"].startswith(
-        "partly or no: 20 samples are too few to tell which; a classifier picks the sample out of a pair 90% of the time"
+        "20 samples are too few to rule out a no; a classifier picks the sample out of a pair 90% of the time"
     )
     assert verdict.sentences()["closeness"].startswith(
         "Noticeably different from the data, or clearly different (20 samples are too few to tell which): a classifier"
     )
     for other in (auc(0.8, 0.04, 300), auc(0.97, 0.02, 300)):
-        assert "too few to tell" not in Verdict([other]).figures["closeness"]
+        assert "too few" not in Verdict([other]).figures["closeness"]
 
 
 def test_figures_that_count_later_and_lucky_ones_have_their_say_in_the_number_that_would_do() -> None:

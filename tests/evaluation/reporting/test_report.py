@@ -15,7 +15,8 @@ import pytest
 from anew.core.provenance import Provenance
 from anew.evaluation.measure import CLOSENESS
 from anew.evaluation.memorization.copy_verdict import copy_verdict
-from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
+from anew.evaluation.memorization.result import VARIANTS, ClosestPair, CopyTestResult, PlantedControl
+from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.metrics.bits import bits_spec, network_gap
 from anew.evaluation.metrics.text.text_statistics import known_records
 from anew.evaluation.metrics.text.words import PAIRS_BEYOND_REAL
@@ -29,6 +30,7 @@ from anew.evaluation.score import Score
 from anew.runs.report_record import ReportRecord
 from scores import score
 
+CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<script>alert(1)</script><img src='http://evil.example/x' onerror=alert(2)>{{ 7 * 7 }}</pre>&\ud800\x00"
 TEXT_SCORES = [
     score("bits_per_character", 2.1, 2.0, 2.2, n=1000, source="test part"),
@@ -362,7 +364,7 @@ def test_a_clause_with_a_but_says_so() -> None:
         copies(detected=True, share=0.4, low=0.2),
     ]
     verdicts = [copy_verdict(result) for result in results]
-    assert [has_but for _, _, has_but in verdicts] == [", but " in clause for _, clause, _ in verdicts]
+    assert [said.has_but for said in verdicts] == [", but " in said.clause for said in verdicts]
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
@@ -391,6 +393,49 @@ def test_as_many_are_copies_as_are_identical_where_real_items_never_are() -> Non
     assert copy_verdict(common).clause == (
         "at least about 0.79% of the samples are copies of training items; 10 of 500 are identical to one"
     )
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="pages are opened in Chromium, which is not there")
+def test_the_table_of_the_copying_test_breaks_no_word_on_a_phone(tmp_path: Path) -> None:
+    """It had "misse/d" and "0.5/%"."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="pages are opened by playwright")
+    controls = [PlantedControl(variant, rate, 1.0) for variant in VARIANTS for rate in PLANTED_RATES]
+    written(tmp_path, scores=[], content=image_content(), copies=copies(controls=controls))
+    script = """() => [document.documentElement.scrollWidth, ...[...document.querySelectorAll(".controls tr:last-child *")]
+      .map((cell) => cell.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight))]"""
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 390, "height": 844})
+        page.goto((tmp_path / "report.html").as_uri())
+        width, *lines = page.evaluate(script)
+        chromium.close()
+    assert width == 390 and len(lines) == 1 + len(PLANTED_RATES) and max(lines) < 2.0
+
+
+def test_pairs_that_are_close_are_red_only_if_copies_were_found(tmp_path: Path) -> None:
+    """A page said "No copying found" and had a sample in red below."""
+    content = replace(image_content(), closest_pairs=image_content().pairs)
+    clean, _, _ = written(tmp_path, scores=[], content=content, copies=copies())
+    accused, _, _ = written(tmp_path, scores=[], content=content, copies=copies(detected=True, share=0.1, low=0.05))
+    assert clean.count("<b>exact copy</b>") == accused.count("<b>exact copy</b>") == 2
+    assert 'class="pair close"' not in clean and accused.count('class="pair close"') == 2
+
+
+def test_where_copies_cannot_be_told_the_answer_is_too_few_to_tell() -> None:
+    """A model that draws noise was called partly new."""
+    few: dict[str, Any] = {"detection_limit": None, "controls": [PlantedControl("exact", 0.1, 0.4)]}
+    result = copies(samples=25, train=250, n_train_total=250, held_out=112, **few)
+    answers = verdict.Verdict([], result)
+    assert answers.grades["novelty"] == "too_few"
+    assert answers.figures["novelty"].startswith("no copies found, but the test could miss even 10% copies")
+    assert "112 held-out items and 25 samples are too few; about" in answers.sentences()["novelty"]
+    # With more items nothing would be known, samples repeat items, or time was short
+    alike = copies(samples=10**6, train=10**6, n_train_total=10**6, held_out=10**5, **few)
+    repeats = replace(result, identical=2, identical_p=0.001, real_compared=600)
+    part = replace(result, n_train_total=1000, limited_by="time")
+    for other in (alike, repeats, part):
+        assert verdict.Verdict([], other).grades["novelty"] == "fair"
+    assert verdict.Verdict([recited(low=0.7)], result).grades["novelty"] == "fair"
 
 
 def test_identical_samples_are_named_as_such_without_held_out_items() -> None:

@@ -63,11 +63,13 @@ class CopyVerdict(NamedTuple):
         sentence: A sentence or two.
         clause: The same in one short clause, with the same reason.
         has_but: Whether the clause qualifies itself with a "but", so that a second one does not follow it.
+        lacks_items: Whether nothing was found, and samples or held-out items are too few for that to mean anything.
     """
 
     sentence: str
     clause: str
     has_but: bool = False
+    lacks_items: bool = False
 
 
 def result_json(result: CopyTestResult) -> dict[str, object]:
@@ -95,6 +97,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
         return CopyVerdict(
             f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
             f"{counted} compared; at least {MIN_SAMPLES} are needed",
+            lacks_items=True,
         )
     if result.saw_held_out and not result.detected:
         seen = "the generator has probably seen the held-out items"
@@ -106,18 +109,18 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
             f"{fact}: {seen}",
         )
     if result.detected:
-        sentence, clause, _ = _found(result)
+        sentence, clause, *_ = _found(result)
         if result.saw_held_out:
             sentence += f" Besides, {_identical_to_held_out(result)}: it has probably seen the held-out items, too."
         return CopyVerdict(sentence if result.method == "scan" else f"{identical}{sentence}", clause)
-    sentence, clause, has_but = _not_found(result)
+    sentence, clause, has_but, lacks_items = _not_found(result)
     if result.repeats_too_often:
-        clause, has_but = _identical(result), False
+        clause, has_but, lacks_items = _identical(result), False, False
         identical += (
             f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
             f"{_proof_needs(result)}. "
         )
-    return CopyVerdict(f"{identical}{sentence}", clause, has_but)
+    return CopyVerdict(f"{identical}{sentence}", clause, has_but, lacks_items)
 
 
 def _proof_needs(result: CopyTestResult) -> str:
@@ -244,6 +247,7 @@ def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
         f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
         f"no copies found, but the test {missed}",
         has_but=True,
+        lacks_items=True,
     )
 
 

@@ -52,7 +52,7 @@ class ClosestPair:
     Attributes:
         sample, train: Indices of the two items.
         distance: Distance between them.
-        usual: Distance from that training item to its own nearest real item.
+        usual: Distance from that training item to the nearest real item that is not of its group.
         sample_start, train_start: Offsets of their first characters in both texts, if items are passages.
     """
 

@@ -96,13 +96,13 @@ def card(report: EvaluationReport, *, data: str, parameters: int | None, kept_da
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     answers = "\n".join(answer_lines(report.verdict))
-    new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
+    new_items = f"new {NOUNS.get(report.modality, f'{report.modality} data')}"
     scores = [s for s in report.scores if s.spec.role == "metric" and not report.has_too_few_items(s)]
     head = metadata("anew", report.family, report.modality, model=report.run, data=data, scores=scores)
     return f"""{head}
 # {escape(report.run)}
 
-A {report.family} model that makes {new_data}, trained from scratch on `{escape(data)}` with Anew.{size}
+A {report.family} model that makes {new_items}, trained from scratch on `{escape(data)}` with Anew.{size}
 {_paragraph(tried)}
 {answers}
 

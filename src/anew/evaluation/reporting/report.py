@@ -281,6 +281,7 @@ def render_report(
         cards=verdict.cards(report.verdict, report.grades),
         further=_further(report.verdict),
         copies=report.copies,
+        is_accused=report.grades["novelty"] == "poor",
         copies_json=None if report.copies is None else result_json(report.copies),
         rates=[percent(rate) for rate in PLANTED_RATES],
         planted=_planted_table(report.copies),

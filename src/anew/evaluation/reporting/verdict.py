@@ -117,13 +117,13 @@ class Verdict:
         if copies is not None:
             if copies.saw_held_out:  # with which samples are compared: that those are alike says nothing
                 grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
+            is_known = self._repeated_text is not None or self._known_keys is not None
             # Samples that are unlike the data are new, too, and deserve no praise for it.
             if copies.detected or self._recited_text is not None:
                 grades["novelty"] = "poor"
-            elif copies.has_too_few_samples:
+            elif copy_verdict(copies).lacks_items and not is_known and not self._unmeasured_novelty:
                 grades["novelty"] = "too_few"
             else:
-                is_known = self._repeated_text is not None or self._known_keys is not None
                 repeats = copies.repeats_too_often or is_known
                 is_proven = copies.has_power and not repeats and not self._unmeasured_novelty
                 grades["novelty"] = "good" if is_proven and not self._is_nothing_real else "fair"
@@ -139,7 +139,7 @@ class Verdict:
             if grading.together:
                 clauses[question] = "; ".join(part.clause for part in grading.together)
             if grading.is_perhaps_poor:
-                clauses[question] = f"partly or no: {_too_few_to_tell(grading)}; {grading.weakest.clause}"
+                clauses[question] = f"{_too_few(grading)} to rule out a no; {grading.weakest.clause}"
             if grading.is_at_best_fair:
                 clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
             if self._is_explained_by_copies(grading):
@@ -373,7 +373,7 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
         differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
         return f"Not settled, but at best partly: {differences}. {_missing(grading).capitalize()}; the notes say why."
     if grading.is_perhaps_poor:
-        summary = f"{summary}, or clearly different ({_too_few_to_tell(grading)})"
+        summary = f"{summary}, or clearly different ({_too_few(grading)} to tell which)"
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {_items(grading, supply)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
@@ -388,10 +388,10 @@ def _items(grading: Grading, supply: Supply) -> str:
     return f"{count} of one text" if supply.num_samples == 1 else f"{count} cut from {supply.num_samples:,} samples"
 
 
-def _too_few_to_tell(grading: Grading) -> str:
-    """That there are too few items to tell a partly from a no, a clause."""
+def _too_few(grading: Grading) -> str:
+    """That there are too few items to tell a partly from a no, the beginning of a clause."""
     n = min(grading.weakest.score.n, grading.n)  # figures of words count these
-    return f"{plural(n, grading.counted)} {are(n)} too few to tell which"
+    return f"{plural(n, grading.counted)} {are(n)} too few"
 
 
 def _missing(grading: Grading) -> str:

@@ -90,6 +90,8 @@ def test_how_many_long_files_were_listened_to_is_said() -> None:
         f"Of 30 files of {least} and more, 9 were listened to, and 9 of them hold a single sound"
     )
     assert some_heard.endswith("the fainter rest is left out.")
+    (one_heard,) = _notes_on_singles(describe_files(headers, shape, None, contents[:1]))
+    assert ", 1 was listened to, and 1 of them holds a single sound" in one_heard
 
 
 def test_a_file_that_is_long_by_its_silent_ends_alone_is_one_clip() -> None:

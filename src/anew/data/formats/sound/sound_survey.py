@@ -373,7 +373,9 @@ def _describe_one_clip(contents: Sequence[Contents], shape: Shape, files: str, n
     heard = [content for content in contents if is_long(content.header, shape)]
     singles = [content.header for content in heard if content.is_single]
     num_short = sum(content.is_short for content in heard)
-    listened = f"{len(heard):,} were listened to, and " if len(heard) < num_long else ""
+    listened = (
+        f"{len(heard):,} {'was' if len(heard) == 1 else 'were'} listened to, and " if len(heard) < num_long else ""
+    )
     of_them = " of them" if listened else ""
     if singles:
         hold, rest = "holds" if len(singles) == 1 else "hold", "the fainter rest"
