@@ -37,6 +37,7 @@ class Cases:
         strength: Of the regression (C).
         pieces: Judged pieces of an item: passages of long texts are cut.
         modality: What the evaluation asks of its modality.
+        most_samples: Judged samples that there are of each fault but "real"; None: as many as items.
     """
 
     name: str
@@ -48,11 +49,16 @@ class Cases:
     strength: float
     pieces: int = 1
     modality: Any = None
+    most_samples: int | None = None
 
     @property
     def most(self) -> int:
         """Judged items of each of three sets that there are: a smaller training part would bound what is compared."""
         return len(self.items) * self.pieces // 3
+
+    def available(self, name: str) -> int:
+        """Judged items of each set with which a case can be judged."""
+        return self.most if name == "real" or self.most_samples is None else min(self.most, self.most_samples)
 
     def draw(self, n: int, seed: int) -> tuple[list[Any], list[Any], list[Any]]:
         """Disjoint (held-out, training, further) items, n judged ones of each; the further ones become samples."""

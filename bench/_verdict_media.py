@@ -24,6 +24,7 @@ from anew.evaluation.modalities.image import ImageEvaluation, image_tensor, radi
 from anew.evaluation.modalities.video import VideoEvaluation
 
 SIDE, RATE, SECONDS, FRAMES = 32, 8_000, 0.5, 6
+CLIP_RATE = 10.0
 STRENGTH = 0.01  # of the regression on so many features
 
 
@@ -137,12 +138,7 @@ def _jpeg(x: Any, quality: int) -> Any:
 
 def clips(path: Path) -> Cases:
     """The first frames of GIFs and MP4s, at 32 x 32."""
-    items = []
-    for file in sorted(file for file in path.rglob("*") if file.suffix in (".gif", ".mp4")):
-        data = file.read_bytes()
-        times = frames.timing(data).times
-        shown = frames.pictures(data, np.minimum(np.arange(FRAMES), len(times) - 1).tolist(), times, SIDE)
-        items.append(np.stack([np.asarray(frame.convert("RGB").resize((SIDE, SIDE))) for frame in shown]))
+    items = [clip(file) for file in sorted(file for file in path.rglob("*") if file.suffix in (".gif", ".mp4"))]
     faults: dict[str, Fault] = {"real": lambda x, _: x}
     faults["still"] = each(lambda x, _: np.repeat(x[:1], FRAMES, axis=0))
     faults["frames shuffled"] = each(lambda x, source: x[source.permutation(FRAMES)])
@@ -155,10 +151,17 @@ def clips(path: Path) -> Cases:
     faults["blur 0.7"] = each(lambda x, _: np.stack([_blurred(frame, 0.7) for frame in x]))
     faults |= {f"modes {share}": least(share, np.mean) for share in (0.9, 0.5)}
     faults |= {f"repeat {k}": repeated(k) for k in (2, 8)}
-    modality = SimpleNamespace(rate=10.0)
+    modality = SimpleNamespace(rate=CLIP_RATE)
     return Cases(
         path.name, VideoEvaluation, items, faults, _clip_features, StandardScaler(), STRENGTH, modality=modality
     )
+
+
+def clip(file: Path) -> Any:
+    data = file.read_bytes()
+    times = frames.timing(data).times
+    shown = frames.pictures(data, np.minimum(np.arange(FRAMES), len(times) - 1).tolist(), times, SIDE)
+    return np.stack([np.asarray(frame.convert("RGB").resize((SIDE, SIDE))) for frame in shown])
 
 
 def _flickering(x: Any, source: Source, strength: float) -> Any:

@@ -15,12 +15,13 @@ from PIL import Image
 
 from _common import anew, fresh
 from _verdict_cases import Cases, Fault
-from _verdict_media import RATE, SECONDS
+from _verdict_media import CLIP_RATE, RATE, SECONDS, clip
 from _verdict_sequences import STRETCH
 from anew.data.formats.sound import audio as audio_format
+from anew.evaluation.modalities.protein import ProteinEvaluation
 
-SAMPLES = 420  # of a model: the reference takes 400
-SAMPLES_OF_PASSAGES = 110  # of which four pieces each are judged
+SAMPLES = 640  # of a model: the reference takes 400, and an answer that is open may ask for more
+SAMPLES_OF_PASSAGES = 170  # of which four pieces each are judged
 MOST_TRAINING_ITEMS = 1_500
 
 
@@ -29,19 +30,25 @@ def models(cases: Cases, names: Sequence[str], options: argparse.Namespace) -> C
     place = fresh(options.work / "verdicts" / cases.name)
     runs = [name for name in names if Path(name).is_dir()]
     if runs:
-        faults = {Path(run).name: of_samples(samples(cases, Path(run), place, options)) for run in runs}
-        return replace(cases, items=cases.items, faults=faults)
+        drawn = {Path(run).name: samples(cases, Path(run), place, options) for run in runs}
+        return of_models(cases, cases.items, drawn)
     order = np.random.default_rng(5).permutation(len(cases.items))
     if cases.pieces > 1:  # neighbours of a passage tell of it
         order = np.sort(order)
     half = len(order) // 2
     write(cases, [cases.items[i] for i in order[:half][:MOST_TRAINING_ITEMS]], place / "data")
-    faults = {}
+    drawn = {}
     for budget in names:
         run = place / f"run-{budget}"
         anew("train", place / "data", "--run", run, "--budget", budget, cores=options.cores, scratch=place)
-        faults[f"model of {budget}"] = of_samples(samples(cases, run, place, options))
-    return replace(cases, items=[cases.items[i] for i in order[half:]], faults=faults)
+        drawn[f"model of {budget}"] = samples(cases, run, place, options)
+    return of_models(cases, [cases.items[i] for i in order[half:]], drawn)
+
+
+def of_models(cases: Cases, items: list[Any], drawn: dict[str, list[Any]]) -> Cases:
+    """Samples by case, against items."""
+    faults = {name: of_samples(samples) for name, samples in drawn.items()}
+    return replace(cases, items=items, faults=faults, most_samples=cases.pieces * min(map(len, drawn.values())))
 
 
 def of_samples(samples: list[Any]) -> Fault:
@@ -52,7 +59,7 @@ def of_samples(samples: list[Any]) -> Fault:
 def samples(cases: Cases, run: Path, place: Path, options: argparse.Namespace) -> list[Any]:
     """What a run's model draws."""
     out, n = place / f"samples-{run.name}", SAMPLES
-    words: list[object] = []
+    words: list[object] = ["--format", "gif"] if is_clip(cases.items[0]) else []
     if cases.pieces > 1:
         n, words = SAMPLES_OF_PASSAGES, ["--set", f"max_tokens={STRETCH}"]
     anew("sample", run, "--out", out, "-n", n, *words, cores=options.cores, scratch=place)
@@ -61,14 +68,30 @@ def samples(cases: Cases, run: Path, place: Path, options: argparse.Namespace) -
     return samples
 
 
+def is_clip(item: Any) -> bool:
+    """Whether an item is a series of pictures (T, H, W, C)."""
+    return not isinstance(item, str) and item.ndim == 4
+
+
 def write(cases: Cases, items: list[Any], folder: Path) -> None:
     """Items as the files that a user would have."""
     folder.mkdir(parents=True)
-    if isinstance(items[0], str):
+    suffix = getattr(cases.modality, "suffix", "")
+    if cases.evaluation is ProteinEvaluation:
+        records = (f">{number}\n{item}\n" for number, item in enumerate(items))
+        (folder / "data.fasta").write_text("".join(records), encoding="utf-8")
+        return
+    if isinstance(items[0], str) and not suffix:
         (folder / "data.txt").write_text(("" if cases.pieces > 1 else "\n").join(items) + "\n", encoding="utf-8")
         return
     for number, item in enumerate(items):
-        if item.dtype == np.uint8:
+        if isinstance(item, str):
+            (folder / f"{number:05d}{suffix}").write_text(item, encoding="utf-8")
+        elif is_clip(item):
+            first, *others = map(Image.fromarray, item)
+            options = {"save_all": True, "append_images": others, "duration": round(1_000 / CLIP_RATE)}
+            first.save(folder / f"{number:05d}.webp", lossless=True, **options)
+        elif item.dtype == np.uint8:
             Image.fromarray(item).save(folder / f"{number:05d}.png")
         else:
             soundfile.write(folder / f"{number:05d}.wav", item, RATE, subtype="PCM_16")
@@ -88,6 +111,8 @@ def read(cases: Cases, folder: Path) -> list[Any]:
         if texts[0].startswith(">"):
             return ["".join(record.split("\n")[1:]) for text in texts for record in text.split(">")[1:]]
         return [line for text in texts for line in text.split("\n") if line]
+    if is_clip(real):
+        return list(map(clip, paths))
     if real.dtype == np.uint8:
         return [picture(path, real) for path in paths]
     size, clips = round(SECONDS * RATE), []
