@@ -119,6 +119,7 @@ def judged(
         "copying": report.copies is not None and report.copies.detected,
         "share": None if report.copies is None else report.copies.share,
         "limit": None if report.copies is None else report.copies.detection_limit,
+        "exact_limit": None if report.copies is None else report.copies.exact_limit,
         "reasons": {name: report.figures.get(name) for name in grades if grades[name] != "good"},
         "wall_s": round(time.monotonic() - begin, 1),
         "cpu_s": round(time.process_time() - cpu, 1),
