@@ -65,13 +65,13 @@ def rows_of(cases: Cases, sizes: Sequence[int], repeats: int, names: Sequence[st
     sizes = sorted({min(size, cases.most) for size in sizes})
     for name in names or cases.faults:
         told_apart = cases.reference_auc(name, 10_000)
-        for n in sizes:
-            for seed in range(repeats if name == "real" else 1):
-                row = {"data": cases.name, "case": name, "n": n, "seed": seed, "reference": round(told_apart, 3)}
-                asked = row | timed(cases, name, n, seed)
-                yield asked
-                if n < asked["needed"] <= cases.available(name):
-                    yield row | timed(cases, name, asked["needed"], seed) | {"n": asked["needed"], "named_by": n}
+        seeds = range(repeats if name == "real" else 1)
+        for n, seed in itertools.product(sizes, seeds):
+            row = {"data": cases.name, "case": name, "n": n, "seed": seed, "reference": round(told_apart, 3)}
+            asked = row | timed(cases, name, n, seed)
+            yield asked
+            if n < asked["needed"] <= cases.available(name):
+                yield row | timed(cases, name, asked["needed"], seed) | {"n": asked["needed"], "named_by": n}
 
 
 def timed(cases: Cases, name: str, n: int, seed: int) -> dict[str, Any]:
