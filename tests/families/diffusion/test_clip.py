@@ -10,6 +10,7 @@ import torch
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
+from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.denoiser import add_noise
 from anew.families.diffusion.family import Diffusion
@@ -127,3 +128,23 @@ def test_what_does_not_fit_is_refused() -> None:
     still = Diffusion(Grid((1, 8, 8), "CHW"), DiffusionConfig(width=16, num_components=2, rank=4))
     with pytest.raises(ConfigError, match="clips only"):
         last(still, SampleRequest(1, sampling=DiffusionSampling(frames=5)))
+
+
+@pytest.mark.parametrize(
+    ("side", "device", "width", "channel_mults", "patch_size", "batch_size"),
+    [
+        (32, "cpu", 48, (1, 2), 2, 32),
+        (48, "cpu", 24, (1, 2, 4), 2, 8),
+        (64, "cpu", 24, (1, 2, 4), 2, 8),
+        (96, "cpu", 48, (1, 2, 2), 4, 32),
+        (64, "cuda", 48, (1, 2), 4, 64),
+    ],
+)
+def test_clips_that_had_patches_of_four_pixels_get_a_finer_stage_on_a_cpu(
+    side: int, device: str, width: int, channel_mults: tuple[int, ...], patch_size: int, batch_size: int
+) -> None:
+    """Sprites of 64 x 64 were grainy."""
+    scale = Scale(1000, 1000.0, 600.0, model_size=1, device=device)
+    config = Diffusion.suggest(Grid((3, 8, side, side), "CTHW", 0, 0.5), scale)
+    assert (config.width, config.channel_mults) == (width, channel_mults)
+    assert (config.patch_size, config.batch_size) == (patch_size, batch_size)

@@ -32,6 +32,10 @@ from anew.nets.unet3d import UNet3d
 # 2026-11-25).
 MAX_RANK = 192
 MAX_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run
+# Patches of 4 x 4 pixels of two frames are 224 values, of which few channels keep no single pixels apart, so samples were grainy. On a
+# CPU, clips of up to so many pixels a side get a finer stage. It was measured in batches of 8 clips, which alone change little
+# (docs/log.md, 2026-11-30).
+MAX_FINE_SIDE, FINE_BATCH_SIZE = 64, 8
 # For a frame that the clip does not have, the network gets this noise level instead of an infinite one: it hides a frame
 # completely.
 MAX_NETWORK_SIGMA = 1e3
@@ -72,7 +76,7 @@ class ClipLayout(Layout):
         patch_size = at_side(side, {12: 1, 40: 2}, 4)  # where patches become larger is chosen
         positions = side / patch_size
         halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0  # down to 8 or fewer
-        return replace(
+        config = replace(
             config,
             net="unet",
             width=conv_width(scale.model_size),
@@ -83,6 +87,8 @@ class ClipLayout(Layout):
             batch_size=32 if scale.device == "cpu" else 64,
             rank=max(1, min(MAX_RANK, MAX_BASIS_VALUES // self.size, max(16, scale.items // 4))),
         )
+        is_fine = scale.device == "cpu" and patch_size == 4 and side <= MAX_FINE_SIDE
+        return _with_finer_stage(config) if is_fine else config
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_clip_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
@@ -230,6 +236,17 @@ class ClipLayout(Layout):
             raise ConfigError(f"known values must have the shape {shape}, with any number of frames (got {x_shape})")
         mask = torch.ones_like(x) if condition.mask is None else condition.mask.to(x).expand(x.shape)
         return Condition(x, mask)
+
+
+def _with_finer_stage(config: DiffusionConfig) -> DiffusionConfig:
+    """The config with patches of half the side, and a stage of half the width for them above the others."""
+    return replace(
+        config,
+        width=config.width // 2,
+        channel_mults=(1, *(2 * mult for mult in config.channel_mults)),
+        patch_size=config.patch_size // 2,
+        batch_size=FINE_BATCH_SIZE,
+    )
 
 
 def _mask_of(condition: Condition) -> Tensor:
