@@ -177,6 +177,7 @@ def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_
         page.get_by_role("heading", name=evil).wait_for()
         go(page, "#/run/runs%2Flive")
         page.get_by_text("a sample <img").wait_for()
+        page.get_by_role("button", name="Another seed").focus()
         line = {
             "event": "step",
             "time": 1.8e9,
@@ -191,6 +192,7 @@ def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_
             file.write(f"{json.dumps(line)}\n{json.dumps(warning)}\n")
         page.locator(f"[data-figure=loss][data-exact='{events.recent_losses(run)['loss']}']").wait_for()
         page.get_by_role("alert").get_by_text("the generator has collapsed").wait_for()
+        assert page.get_by_role("button", name="Another seed").evaluate("button => button === document.activeElement")
         assert page.locator("img[src=x]").count() == 0
 
 

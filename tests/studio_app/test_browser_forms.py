@@ -17,8 +17,9 @@ PHONE = {"width": 390, "height": 844}
 def test_a_comparison_that_is_refused_is_said_on_the_list(address: str, browser: Any) -> None:
     page = browser.new_page(viewport=PHONE)  # its console tells of the refusal
     page.goto(address)
-    for name in ("shapes", "names"):
-        page.get_by_label(f"Compare {name}").check()
+    page.get_by_label("Compare shapes").check()
+    assert page.get_by_role("button", name="Choose another to compare").is_disabled()
+    page.get_by_label("Compare names").check()
     page.get_by_role("button", name="Compare these 2").click()
     refusal = page.get_by_role("alert").get_by_text("are of different data")
     refusal.wait_for()

@@ -133,3 +133,25 @@ def test_a_message_goes_away(address: str, browser: Any) -> None:
         page.evaluate("import('/static/dom.js').then(({ showToast }) => showToast('Discarded.'))")
         page.get_by_text("Discarded.").wait_for()
         page.locator("#says:empty").wait_for(state="attached", timeout=20_000)
+
+
+def test_the_keyboard_keeps_its_place(address: str, browser: Any) -> None:
+    """On what is drawn again or moved; where its control is gone, it does not land on another one."""
+    with opened(browser, address) as page:
+        focused = page.evaluate("""async () => {
+            const { h, keepFocus } = await import("/static/dom.js");
+            const [list, first] = [h("div", {}), h("a", { href: "#/1" }, "1")];
+            document.querySelector("main").prepend(list);
+            const focused = [];
+            const draw = (...controls) => {
+                keepFocus(list, () => list.replaceChildren(...controls));
+                focused.push(list.contains(document.activeElement) ? document.activeElement.textContent : "");
+            };
+            list.append(first);
+            first.focus();
+            draw(h("a", { href: "#/2" }, "2"), first);
+            draw(h("a", { href: "#/2" }, "2"), h("a", { href: "#/1" }, "one"));
+            draw(h("a", { href: "#/2" }, "2"));
+            return focused;
+        }""")
+    assert focused == ["1", "one", ""]

@@ -42,6 +42,21 @@ export function replaceChildren(element, ...children) {
   append(element, children);
 }
 
+/** What tells a control from others on a part of a page. @param {Element} control */
+function controlName(control) {
+  return [control.tagName, control.getAttribute("href") ?? control.getAttribute("aria-label") ?? control.textContent].join(" ");
+}
+
+/** Draw a part of the page again, and keep the keyboard focus on the control that has it, if it is still there. @param {Element} part @param {() => void} draw */
+export function keepFocus(part, draw) {
+  const focused = part.contains(document.activeElement) ? document.activeElement : null;
+  const name = focused && controlName(focused);
+  draw();
+  if (!name || document.activeElement === focused) return;
+  const controls = /** @type {HTMLElement[]} */ ([...part.querySelectorAll("a, button, input, summary")]);
+  controls.find((control) => controlName(control) === name)?.focus({ preventScroll: true });
+}
+
 /** The output of a command. @param {string[]} lines @param {string} [none] what to say instead of no output */
 export function outputOf(lines, none = "") {
   return h("pre", { class: "words output", tabindex: 0 }, lines.join("\n") || none);

@@ -3,7 +3,7 @@
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Film } from "./film_view.js";
-import { asSentence, clock, count, drawWithOutput, h, outputOf, replaceChildren, reportFrame, short, words } from "./dom.js";
+import { asSentence, clock, count, drawWithOutput, h, keepFocus, outputOf, replaceChildren, reportFrame, short, words } from "./dom.js";
 import { familyTitle } from "./families.js";
 import { copiesView } from "./copies_view.js";
 import { measureButtons } from "./measure_view.js";
@@ -38,10 +38,10 @@ export function showRun(main, id) {
       const run = await get("/api/run", { run: id });
       if (gone) return;
       grid.hidden = false;
-      drawHead(head, run);
+      keepFocus(head, () => drawHead(head, run));
       drawFigures(figures, run);
       samples.show(run);
-      drawSide(side, run);
+      keepFocus(side, () => drawSide(side, run));
       await film.refresh();
       const isOver = run.state === "failed";
       if (!run.sheets) curves.show([], isOver);

@@ -2,7 +2,7 @@
 
 import { address, get, getText, onChange, post, Refusal } from "./api.js";
 import { originDrop } from "./origin_drop.js";
-import { clock, count, h, replaceChildren, words } from "./dom.js";
+import { clock, count, h, keepFocus, replaceChildren, words } from "./dom.js";
 import { familyTitle } from "./families.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
@@ -94,8 +94,9 @@ export function showRuns(main) {
   const title = h("p", { class: "sub" });
   const compare = h("button", { type: "button", hidden: true, onclick: () => begin() }, "Compare these");
   const onPick = () => {
-    compare.hidden = picked.size < 2;
-    compare.textContent = `Compare these ${picked.size}`;
+    compare.hidden = !picked.size;
+    compare.disabled = picked.size < 2;
+    compare.textContent = compare.disabled ? "Choose another to compare" : `Compare these ${picked.size}`;
     problem.hidden = true;
   };
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
@@ -150,14 +151,6 @@ export function showRuns(main) {
   };
   load();
   return onChange(throttled(load, 1000));
-}
-
-/** Draw a list again, and keep the keyboard focus. @param {HTMLElement} list @param {() => void} draw */
-function keepFocus(list, draw) {
-  const controls = () => /** @type {HTMLElement[]} */ ([...list.querySelectorAll("a, input, button")]);
-  const index = controls().indexOf(/** @type {HTMLElement} */ (document.activeElement));
-  draw();
-  if (index >= 0) controls()[index]?.focus();
 }
 
 /** A function that calls `action` at most once in `ms` milliseconds, and once more after the last call. @param {() => unknown} action @param {number} ms @returns {() => void} */
