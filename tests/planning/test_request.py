@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from anew.data.file_names import is_hub_name
+from anew.core.stores.addresses import is_hub_name
 from anew.errors import ConfigError, DataError
 from anew.planning.request import make_request, resolve_data
 

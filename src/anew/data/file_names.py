@@ -38,7 +38,6 @@ _WORD_ENDS = re.compile(r"[-_.]")
 _PART_WORD = re.compile("|".join(_PART))
 # A file with a suffix, or without one, and what follows; not if that ends in a suffix itself, as in `icon@2x.png`
 _RECORD_OF_FILE = re.compile(r"(?!.*[:#@][^:#@]*\.[A-Za-z]\w{0,4}$)(?:(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+))")
-_HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 
 
 def suffix_of(path: str) -> str:
@@ -199,8 +198,3 @@ def split_record_name(name: str) -> tuple[str, str]:
     if match is None:
         return name, ""
     return (match[1], match[2]) if match[1] else (match[3], match[4])
-
-
-def is_hub_name(text: str) -> bool:
-    """Whether a text may name a dataset of the Hugging Face hub: `owner/name` or `owner/name:config`, perhaps after `hf://`."""
-    return not text.startswith((".", "~")) and _HUB_NAME.fullmatch(text) is not None

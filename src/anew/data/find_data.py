@@ -9,8 +9,7 @@ from pathlib import Path
 from anew.core import files
 from anew.core import settings as configs
 from anew.core.data_record import DataRecord
-from anew.core.stores.addresses import address_of
-from anew.data.file_names import is_hub_name
+from anew.core.stores.addresses import address_of, is_hub_name
 from anew.data.modality import Modality, load_modality
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import SelectedData, detect_modality

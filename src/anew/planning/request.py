@@ -14,8 +14,7 @@ from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.registry import available, check_name, codecs, family_settings
 from anew.core.settings import SettingValue, as_text, check_int, route_settings
-from anew.core.stores.addresses import address_of, without_query
-from anew.data.file_names import is_hub_name
+from anew.core.stores.addresses import address_of, is_hub_name, without_query
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY

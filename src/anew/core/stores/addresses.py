@@ -40,6 +40,7 @@ WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
 RETRY_S = 60.0
 QUIET_S = 5.0  # of failures before that is said; chosen
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
+_HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 _PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 _CUT, _SILENT = "the connection was cut before the end of the file", "the server sent nothing for a minute"
 _ANSWERLESS, _UNREACHED = f"the server sent nothing for {ANSWER_S} s", f"no connection within {CONNECT_S} s"
@@ -117,6 +118,11 @@ def address_of(text: str) -> str | None:
     if without_query(address) != address:
         signed[without_query(address)] = address
     return address
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a text may name a dataset of the Hugging Face hub: `owner/name` or `owner/name:config`, perhaps after `hf://`."""
+    return not text.startswith((".", "~")) and _HUB_NAME.fullmatch(text) is not None
 
 
 def run_address(text: object) -> str | None:

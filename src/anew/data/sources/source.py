@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from anew.core import files as stored
 from anew.core.files import JsonValue, clause
 from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
-from anew.core.stores.addresses import address_of, without_query
+from anew.core.stores.addresses import address_of, is_hub_name, without_query
 from anew.core.stores.text_column import ChosenTexts
 from anew.core.wording import listed, plural
 from anew.data import limits
-from anew.data.file_names import is_hub_name, is_packed, suffix_of
+from anew.data.file_names import is_packed, suffix_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality

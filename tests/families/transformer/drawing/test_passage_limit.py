@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from anew.core.specs import Batch, SampleRequest, Tokens
+from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.estimators.passages import MAX_PASSAGE, PassageIndex, continuation_rates
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing.passage_limit import (
@@ -162,7 +162,9 @@ def test_a_sample_depends_on_its_own_index(family: Transformer) -> None:
 
 def test_what_is_always_the_most_probable_token_needs_no_chance(family: Transformer) -> None:
     for sampling in (TransformerSampling(max_tokens=30, temperature=0.0), TransformerSampling(max_tokens=30, top_k=1)):
-        first, second = (list(family.sample(SampleRequest(1, sampling=sampling), seed))[-1] for seed in (1, 2))
+        prompt = Condition(torch.from_numpy(TRAIN[:6].astype(np.int64)))  # without one, the first token is drawn
+        requests = [SampleRequest(1, condition=prompt, sampling=sampling)] * 2
+        first, second = (list(family.sample(request, seed))[-1] for seed, request in enumerate(requests))
         assert torch.equal(first, second)
 
 
