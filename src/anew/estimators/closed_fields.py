@@ -42,18 +42,18 @@ class ClosedFields:
     @classmethod
     def learn(cls, records: Sequence[Ints], reader: FieldReader, end: int, zero: int | None) -> ClosedFields | None:
         """The closed fields of records; None without any. For the arguments see `closed_views`."""
-        found = closed_views(records, reader, end, zero)
-        if not found:
+        closed_fields = closed_views(records, reader, end, zero)
+        if not closed_fields:
             return None
-        counts = [len(closed.values) for closed in found]
+        counts = [len(closed.values) for closed in closed_fields]
         first_values = np.cumsum([0, *counts])[:-1].tolist()
-        codes = [closed.codes + first for closed, first in zip(found, first_values, strict=True)]
-        pairs = paired_values(codes, [closed.field for closed in found])
-        values = [value for closed in found for value in closed.values]
+        codes = [closed.codes + first for closed, first in zip(closed_fields, first_values, strict=True)]
+        pairs = paired_values(codes, [closed.field for closed in closed_fields])
+        values = [value for closed in closed_fields for value in closed.values]
         return cls(
-            np.array([(closed.field, *closed.view) for closed in found], dtype=np.int64),
-            np.array([closed.rate for closed in found]),
-            np.repeat(np.arange(len(found)), counts),
+            np.array([(closed.field, *closed.view) for closed in closed_fields], dtype=np.int64),
+            np.array([closed.rate for closed in closed_fields]),
+            np.repeat(np.arange(len(closed_fields)), counts),
             np.cumsum([0, *map(len, values)]),
             np.array([token for value in values for token in value], dtype=np.int64),
             pairs,

@@ -66,11 +66,11 @@ def related_columns(codes: Mapping[int, Ints]) -> list[tuple[int, int]]:
 
 def _parents(child: Ints, others: Mapping[int, Ints]) -> list[int]:
     """The views whose values leave out most values of a view (R,), as long as few rows have a pair that others lack."""
-    found = {other: pairs for other, codes in others.items() if (pairs := _new_pairs(codes, child)) is not None}
+    new_pairs = {other: pairs for other, codes in others.items() if (pairs := _new_pairs(codes, child)) is not None}
     chosen: list[int] = []
     has_new: Bools = np.zeros(len(child) // 2, dtype=bool)
-    for other in sorted(found, key=lambda other: found[other].left_out, reverse=True):
-        together = has_new | found[other].are_new
+    for other in sorted(new_pairs, key=lambda other: new_pairs[other].left_out, reverse=True):
+        together = has_new | new_pairs[other].are_new
         if together.mean() <= MAX_NEW and len(chosen) < MAX_PARENTS:
             chosen.append(other)
             has_new = together
@@ -107,5 +107,5 @@ def _is_known(values: Ints) -> Bools:
     """(R,) whether every second row has each value (R,), a number from 0."""
     known = np.zeros(int(values.max()) + 1, dtype=bool)
     known[values[::2]] = True
-    found: Bools = known[values]
-    return found
+    is_known: Bools = known[values]
+    return is_known

@@ -116,29 +116,29 @@ def closed_views(records: Sequence[Ints], reader: FieldReader, end: int, zero: i
         return []
     width = len(reader.parents)
     chunks = list(_chunks(records, reader, end))
-    found = _closed(chunks, EXACT, zero or 0, range(width))
+    closed_fields = _closed(chunks, EXACT, zero or 0, range(width))
     viewed = spaced_indices(len(chunks), max(1, round(VIEWED_TOKENS / sum(map(len, records)) * len(chunks))))
     is_viewed = np.repeat(np.isin(np.arange(len(chunks)), viewed), [len(chunk.ids) for chunk in chunks])
-    found = [closed._replace(codes=closed.codes[is_viewed]) for closed in found]
-    open_fields = sorted({*range(width)} - {closed.field for closed in found if closed.rate <= MAX_NEW_PARTS})
+    closed_fields = [closed._replace(codes=closed.codes[is_viewed]) for closed in closed_fields]
+    open_fields = sorted({*range(width)} - {closed.field for closed in closed_fields if closed.rate <= MAX_NEW_PARTS})
     if zero is not None and open_fields:
-        found += _closed_parts([chunks[number] for number in viewed.tolist()], zero, open_fields)
-    return sorted(found, key=lambda closed: (closed.field, closed.view))
+        closed_fields += _closed_parts([chunks[number] for number in viewed.tolist()], zero, open_fields)
+    return sorted(closed_fields, key=lambda closed: (closed.field, closed.view))
 
 
 def _closed_parts(chunks: Sequence[_Chunk], zero: int, fields: Sequence[int]) -> list[ClosedView]:
     """The views of fields that see some of their digits, and in which they are closed."""
     counts = {field: _num_numbers(chunks, field) for field in fields}
     unrounded = [field for field in fields if counts[field]]
-    found: list[ClosedView] = []
+    closed_fields: list[ClosedView] = []
     for leading in LEADING:
-        found += _closed(chunks, DigitView(leading), zero, unrounded)
-        unrounded = [field for field in unrounded if field not in {closed.field for closed in found}]
+        closed_fields += _closed(chunks, DigitView(leading), zero, unrounded)
+        unrounded = [field for field in unrounded if field not in {closed.field for closed in closed_fields}]
     for length in (2, 1):  # the day and month of a date, then each number by itself
         for first in range(MAX_NUMBERS - length + 1):
             several = [field for field in fields if max(2, first + length) <= counts[field] <= MAX_NUMBERS]
-            found += _closed(chunks, DigitView(0, first, first + length), zero, several)
-    return found
+            closed_fields += _closed(chunks, DigitView(0, first, first + length), zero, several)
+    return closed_fields
 
 
 def _closed(chunks: Sequence[_Chunk], view: DigitView, zero: int, fields: Sequence[int]) -> list[ClosedView]:
@@ -147,7 +147,7 @@ def _closed(chunks: Sequence[_Chunk], view: DigitView, zero: int, fields: Sequen
         return []
     hashes = np.concatenate([chunk.hashes(view, zero) for chunk in chunks])
     bounds = np.cumsum([0, *(len(chunk.ids) for chunk in chunks)])
-    found = []
+    closed_fields = []
     for field in fields:
         _, first, codes = np.unique(hashes[:, field], return_index=True, return_inverse=True)
         max_new = MAX_NEW if view == EXACT else MAX_NEW_PARTS
@@ -161,8 +161,10 @@ def _closed(chunks: Sequence[_Chunk], view: DigitView, zero: int, fields: Sequen
         if max(map(len, values)) <= MAX_TOKENS:
             order = sorted(range(len(values)), key=values.__getitem__)
             rate = float(np.mean(np.bincount(codes)[codes] == 1))
-            found.append(ClosedView(field, view, tuple(values[i] for i in order), np.argsort(order)[codes], rate))
-    return found
+            closed_fields.append(
+                ClosedView(field, view, tuple(values[i] for i in order), np.argsort(order)[codes], rate)
+            )
+    return closed_fields
 
 
 def share_new(codes: Ints) -> float:

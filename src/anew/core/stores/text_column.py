@@ -112,12 +112,12 @@ class TextColumn(MadeSequence[str]):
     def may_hold(self, words: tuple[str, ...]) -> Bools:
         """(n,) whether each text may hold one of some words: see `numbered_holding`."""
         if words not in self._holding:
-            encoded, found = [word.encode() for word in words], np.zeros(len(self), dtype=np.bool_)
+            encoded, may_hold = [word.encode() for word in words], np.zeros(len(self), dtype=np.bool_)
             for numbers, block in self.blocks():
                 lower = block.lower()
                 # Some letters beyond ASCII have one of ASCII as their lower case
-                found[numbers] = not block.isascii() or any(word in lower for word in encoded)
-            self._holding[words] = found
+                may_hold[numbers] = not block.isascii() or any(word in lower for word in encoded)
+            self._holding[words] = may_hold
         return self._holding[words]
 
     def coded(self, name_of: Callable[[str], str]) -> tuple[list[str], NDArray[np.int32]]:

@@ -55,9 +55,9 @@ def find_stored(path: str | Path) -> FileInStore | None:
     if not _folders:
         return None
     text = os.fspath(path)
-    found = _found.get(text)
-    if found is not None:
-        return found
+    kept = _found.get(text)
+    if kept is not None:
+        return kept
     for root, folder in _folders.items():
         if text.startswith(root):
             file = folder.files.get(text[len(root) :].replace(os.sep, "/"))

@@ -118,8 +118,8 @@ def refuse_own_folder(text: str, place: Path, files: FileTable) -> None:
     if not place.is_dir():
         return
     marks = (RUN_MARK, COMPARISON_MARK)
-    found = files.paths.take(files.ending(_MARK_SUFFIXES, marks.__contains__))
-    nouns = [_noun_of(place / mark) for mark in found]
+    mark_paths = files.paths.take(files.ending(_MARK_SUFFIXES, marks.__contains__))
+    nouns = [_noun_of(place / mark) for mark in mark_paths]
     if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
     if "run" in nouns:

@@ -19,7 +19,7 @@ DAYS_OF_YEAR = 365.25  # with leap days
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-# Three letters, or the whole name: "wedding" is no day. Four letters are usual for some
+# Three letters, or the whole name: "wedding" is no day. Some are cut after four letters
 _WEEKDAY, _MONTH, _DAY = (
     rf"\b({'|'.join(WEEKDAYS)})(?:(?<=tue)s|(?<=wed)nes|(?<=thu)(?:rs?)?|(?<=sat)ur)?(?:day)?\b\.?,?",
     rf"({'|'.join(MONTHS)})(?:(?<=jan)uary|(?<=feb)ruary|(?<=mar)ch|(?<=apr)il|(?<=jun)e|(?<=jul)y|(?<=aug)ust"
