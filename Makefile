@@ -30,10 +30,10 @@ demo: $(VENV)/compiled
 	$(BIN)/anew train runs/demo/digits-data --run runs/demo/digits --budget 100s
 	@echo; echo "Look at runs/demo/digits/samples/final.png, and at the reports in a browser."
 
-# `make test ROOM=data` or `make test-data`: the tests of one room alone.
-ifdef ROOM
+# `make test TESTS=data` or `make test-data`: only the tests in tests/data.
+ifdef TESTS
 test: $(VENV)/compiled
-	$(PYTEST) -m "not slow" $(or $(wildcard tests/$(ROOM) tests/test_$(ROOM).py),$(error there is no tests/$(ROOM)))
+	$(PYTEST) -m "not slow" $(or $(wildcard tests/$(TESTS) tests/test_$(TESTS).py),$(error there is no tests/$(TESTS)))
 else
 test: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -48,7 +48,7 @@ suite: $(VENV)/compiled
 	$(PARALLEL) -m "not slow"
 
 test-%:
-	$(MAKE) test ROOM=$*
+	$(MAKE) test TESTS=$*
 
 check: test
 

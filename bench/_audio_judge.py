@@ -51,7 +51,8 @@ class Judge(nn.Module):
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, 10))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))
+        logits: Tensor = self.head(self.body(x))
+        return logits
 
 
 def train(clips: Sequence[NDArray[np.float32]], labels: NDArray[np.int64], epochs: int = 20, batch: int = 64) -> Judge:
@@ -68,7 +69,7 @@ def train(clips: Sequence[NDArray[np.float32]], labels: NDArray[np.int64], epoch
             moved = x[rows].roll(int(torch.randint(-6, 7, ())), 3) + (torch.rand(batch, 1, 1, 1) - 0.5) * 0.2
             loss = nn.functional.cross_entropy(judge(moved), y[rows])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             cycle.step()
     return judge.eval()

@@ -31,7 +31,8 @@ class Judge(nn.Module):
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))
+        logits: Tensor = self.head(self.body(x))
+        return logits
 
 
 def as_tensor(clips: Clips) -> Tensor:
@@ -66,7 +67,7 @@ def train(x: Tensor, y: Tensor, classes: int, epochs: int, batch: int = 64) -> J
             rows = order[step * batch : (step + 1) * batch]
             loss = functional.cross_entropy(judge(moved(x[rows], rng)), y[rows])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             cycle.step()
     return judge.eval()
@@ -101,7 +102,7 @@ class Subject:
     @torch.inference_mode()
     def judged(self, generated: Clips) -> dict[str, float]:
         """Judge distances to held-out clips, and what the judge of differences thinks."""
-        votes = torch.cat([self.change(part).softmax(1) for part in differences_of(generated).split(200)])
+        votes = torch.cat([self.change(part).softmax(1) for part in torch.split(differences_of(generated), 200)])
         share = votes.mean(0)
         return {
             "distance_frame": frechet(
@@ -124,10 +125,10 @@ def motion(clips: Clips) -> float:
 
 @torch.inference_mode()
 def _features(judge: Judge, x: Tensor) -> NDArray[np.float64]:
-    return torch.cat([judge.body(part) for part in x.split(400)]).double().numpy()
+    return torch.cat([judge.body(part) for part in torch.split(x, 400)]).double().numpy()
 
 
 @torch.inference_mode()
 def _right(judge: Judge, x: Tensor, y: NDArray[Any]) -> float:
-    options = torch.cat([judge(part).argmax(1) for part in x.split(400)]).numpy()
+    options = torch.cat([judge(part).argmax(1) for part in torch.split(x, 400)]).numpy()
     return float((options == y).mean())

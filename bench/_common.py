@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -150,11 +150,11 @@ def pinned(
     ended.set()
     watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
-    texts = [Path(f"{name}.{stream}").read_text(errors="replace") for stream in ("out", "err")]
+    out, err = (Path(f"{name}.{stream}").read_text(errors="replace") for stream in ("out", "err"))
     for stream in ("out", "err"):
         Path(f"{name}.{stream}").unlink()
     cpu = usage.ru_utime + usage.ru_stime
-    return Finished(list(command), process.returncode, *texts, wall, cpu, peak[0], peak[1], clock)
+    return Finished(list(command), process.returncode, out, err, wall, cpu, peak[0], peak[1], clock)
 
 
 def anew_command(*arguments: object, python: str = sys.executable) -> list[str]:
@@ -164,14 +164,6 @@ def anew_command(*arguments: object, python: str = sys.executable) -> list[str]:
 def anew(*arguments: object, cores: Sequence[int], scratch: Path, limit: float | None = None) -> Finished:
     """Runs one Anew command; stops the benchmark where it fails."""
     return pinned(anew_command(*arguments), cores, scratch, limit=limit).check()
-
-
-def events(run: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a run's events.jsonl (a last line that a kill cut short is left out)."""
-    with open(run / "events.jsonl", encoding="utf-8") as lines:
-        for line in lines:
-            with suppress(json.JSONDecodeError):
-                yield json.loads(line)
 
 
 def environment(name: str, packages: Sequence[str], work: Path) -> str:
@@ -230,7 +222,7 @@ def commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "src", "bench")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "src", "bench", ":!bench/results")
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
 
 
@@ -285,15 +277,11 @@ class Table:
         print(table(self.rows, columns))
 
 
-def train_seconds(run: Path) -> tuple[float | None, int]:
-    """Seconds since training began and the number of the last step, as the run's log has them."""
-    last = [event for event in events(run) if event.get("event") == "step"][-1:]
-    return (last[0].get("seconds"), int(last[0]["step"])) if last else (None, 0)
-
-
-def setting_words(settings: Sequence[str]) -> list[str]:
-    """`--set` before each of them."""
-    return [word for setting in settings for word in ("--set", setting)]
+def setting_words(settings: Sequence[str], defaults: Sequence[str] = ()) -> list[str]:
+    """`--set` before each setting, and before the defaults whose names are not among them."""
+    names = {setting.partition("=")[0] for setting in settings}
+    kept = [default for default in defaults if default.partition("=")[0] not in names]
+    return [word for setting in (*kept, *settings) for word in ("--set", setting)]
 
 
 def core_list(text: str) -> list[int]:

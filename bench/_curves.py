@@ -8,19 +8,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 
 from anew.core import settings as cfg
 from anew.core.processes.world import World, together
 from anew.core.random import generator
-from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Spec, Tokens
-from anew.families.base import Scale
-from anew.nets import precision
+from anew.families.base import Scale, load_family
 from anew.planning.build import build_family
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 ROWS, MICRO_BATCH = 24, 8  # a step's examples, as many for each of 2, 3 and 4 processes, and those in memory at once
 LAST_BIT = 2.0**-24
@@ -62,7 +64,7 @@ class Made:
 
     def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None: ...
 
-    def sweep(self) -> Iterator[Batch]:
+    def one_pass(self) -> Iterator[Batch]:
         batch = self.batch(-1, "", 0, 256, 256)
         yield Batch(batch.x.reshape(1, -1)) if isinstance(self.spec, Tokens) and self.spec.packed else batch
 
@@ -77,11 +79,11 @@ def _discs(spec: Grid, uniform: torch.Tensor) -> torch.Tensor:
 
 def curve(world: World, name: str, spec: Spec, steps: int, shard: bool, change: float) -> list[list[float]]:
     """Losses of the phases at each step."""
-    owner = load("families", name)
+    owner = load_family(name)
     suggested = cfg.to_json(owner.suggest(spec, Scale(256, 5000.0, 10.0, 0)))
-    config = cfg.from_json(owner.Config, suggested | {"precision": "fp32"})
+    config: FamilyConfig = cfg.from_json(owner.Config, suggested | {"precision": "fp32"})
     family = build_family(owner, spec, config, 0, torch.device("cpu"))
-    family.fit_closed_form(Made(spec).sweep())
+    family.fit_closed_form(Made(spec).one_pass())
     with torch.no_grad():
         for number, parameter in enumerate(family.parameters()):
             noise = torch.randn(parameter.shape, generator=generator("change", number))
@@ -102,9 +104,8 @@ def curve(world: World, name: str, spec: Spec, steps: int, shard: bool, change: 
 def use_64_bits() -> None:
     """Every number of the package that would have 32 bits gets 64."""
     torch.set_default_dtype(torch.float64)
-    torch.float32 = torch.float64  # type: ignore[misc]  # families name it where they compute in full precision
+    torch.float32 = torch.float64  # families name it where they compute in full precision
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
-    precision.compute_dtype = lambda precision, device: torch.float64
 
 
 def main() -> None:

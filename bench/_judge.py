@@ -29,7 +29,8 @@ class Judge(nn.Module):
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, 10))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))  # (B, 10)
+        logits: Tensor = self.head(self.body(x))  # (B, 10)
+        return logits
 
 
 def as_tensor(images: Pixels) -> Tensor:
@@ -62,7 +63,7 @@ def train(images: Pixels, labels: Pixels, seed: int = 0, epochs: int = 14, batch
             rows = order[step * batch : (step + 1) * batch]
             loss = functional.cross_entropy(judge(moved(x[rows], generator)), y[rows])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             cycle.step()
     return judge.eval()
@@ -84,14 +85,14 @@ def load_or_train(path: Path, images: Pixels, labels: Pixels) -> Judge:
 def features(judge: Judge, images: Pixels, clean: bool = False) -> NDArray[np.float64]:
     """(N, 64). clean: pixels under 0.15 set to zero first, since faint noise that no eye sees moves the features."""
     rows = []
-    for part in as_tensor(images).split(500):
+    for part in torch.split(as_tensor(images), 500):
         rows.append(judge.body(torch.where(part < FAINT, 0.0, part) if clean else part))
     return torch.cat(rows).double().numpy()
 
 
 @torch.inference_mode()
 def accuracy(judge: Judge, images: Pixels, labels: Pixels) -> float:
-    options = torch.cat([judge(part).argmax(1) for part in as_tensor(images).split(500)]).numpy()
+    options = torch.cat([judge(part).argmax(1) for part in torch.split(as_tensor(images), 500)]).numpy()
     return float((options == labels).mean())
 
 

@@ -11,19 +11,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed as dist
 
 from anew.core import settings as cfg
 from anew.core.processes.world import World, together
-from anew.core.registry import load
 from anew.core.specs import Batch, Tokens
-from anew.families.base import Scale
+from anew.families.base import Scale, load_family, num_parameters
+from anew.nets.decoder import Decoder
 from anew.planning.build import build_family
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 SPEC = Tokens(256, 64, {}, 0, True)
 ROUNDS, STEPS, WARM = 3, 6, 2
@@ -42,10 +45,12 @@ class Noise:
 
 
 def trainer_of(layers: int, width: int, world: World, rows: int, shard: bool) -> Trainer:
-    owner = load("families", "transformer")
+    owner = load_family("transformer")
     shape = {"layers": layers, "width": width, "heads": width // 64, "mlp_size": width * 8 // 3 // 64 * 64}
     suggested = cfg.to_json(owner.suggest(SPEC, Scale(10_000, 640_000.0, None, 0)))
-    config = cfg.from_json(owner.Config, suggested | shape | {"precision": "fp32", "ngrams": False, "dropout": 0.0})
+    config: FamilyConfig = cfg.from_json(
+        owner.Config, suggested | shape | {"precision": "fp32", "ngrams": False, "dropout": 0.0}
+    )
     family = build_family(owner, SPEC, config, 0, torch.device("cpu"))
     return Trainer(
         family, Noise(), StepProgress(10_000), seed=1, batch_size=rows, micro_batch=rows, world=world, shard=shard
@@ -70,7 +75,11 @@ class Steps:
         self.sent: list[int] = []
         self._steps = iter(trainer)
         step = trainer.optimizers["main"].step
-        trainer.optimizers["main"].step = lambda factor: self.optimizer.extend(seconds_of(lambda: step(factor), 1))  # type: ignore[method-assign]
+
+        def timed_step(lr_factor: float) -> None:
+            self.optimizer.extend(seconds_of(lambda: step(lr_factor), 1))
+
+        trainer.optimizers["main"].step = timed_step  # type: ignore[method-assign]
 
     def take(self) -> None:
         for number in range(WARM + STEPS):
@@ -117,12 +126,16 @@ def facts(
     small: list[float],
     shared: dict[str, Steps],
 ) -> dict[str, Any]:
-    family = trainer.family
+    family, net = trainer.family, trainer.family.get_submodule("net")
+    assert isinstance(net, Decoder)
+    groups = trainer.optimizers["main"].config.groups
     muon = [
-        p.numel() for m in trainer.optimizers["main"].members if m.group.optimizer == "muon" for _, p in m.parameters
+        parameter.numel()
+        for name, parameter in family.named_parameters()
+        if next(group for group in groups if group.match(name, parameter)).optimizer == "muon"
     ]
-    blocks = [sum(p.numel() for p in block.parameters()) for block in family.net.blocks]
-    total = sum(p.numel() for p in family.parameters())
+    blocks = [num_parameters(block) for block in net.blocks]
+    total = num_parameters(family)
     return {
         "weights": [p.numel() for p in reversed(list(family.parameters()))],
         "blocks": [*blocks, total - sum(blocks)],

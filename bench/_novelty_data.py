@@ -24,7 +24,7 @@ class Data:
     """A data set: real items, a mode of each (class, book, first letter), how they are compared and disturbed."""
 
     name: str
-    item_type: ItemType
+    item_type: ItemType[Any]
     items: Sequence[Any]
     mode: NDArray[Any]
     sharpen: Callable[[Sequence[Any], Source], list[Any]]
@@ -136,5 +136,5 @@ def records(place: Path) -> Data:
     return _texts(path.stem, item_types.RECORDS, lines, np.array([line[0] for line in lines]))
 
 
-def _texts(name: str, item_type: ItemType, items: Sequence[Any], mode: NDArray[Any]) -> Data:
+def _texts(name: str, item_type: ItemType[Any], items: Sequence[Any], mode: NDArray[Any]) -> Data:
     return Data(name, item_type, items, mode, typical_texts, blurred_texts, TEXT_DISTURBANCES, bigrams)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from anew.evaluation.memorization.audit import AuditOptions
-from anew.evaluation.memorization.text_audit import audit_texts
+from anew.evaluation.memorization.memorization_test import MemorizationOptions
+from anew.evaluation.memorization.text_test import run_text_test
 
 DOCUMENTS = 650  # of a draw, at most
 TRAIN, HELD_OUT = 0.68, 0.77  # of which the first are for training, the next held out, and the others samples
@@ -25,7 +25,7 @@ def documents(folder: Path) -> list[str]:
 
 def joined(train: list[str], rng: np.random.Generator) -> str:
     """The first half of a training document and the second half of another."""
-    first, second = (train[i] for i in rng.choice(len(train), 2, replace=False))
+    first, second = (train[int(i)] for i in rng.choice(len(train), 2, replace=False))
     return first[: len(first) // 2] + second[len(second) // 2 :]
 
 
@@ -56,5 +56,7 @@ def cases(
             train, held_out, samples = drawn[:first], drawn[first:second], drawn[second:]
             num_copies = round(rate * len(samples))
             samples[:num_copies] = [copy(train, rng) for _ in range(num_copies)]
-            detected += audit_texts(samples, train, held_out, options=AuditOptions(seed=seed, controls=False)).detected
+            detected += run_text_test(
+                samples, train, held_out, options=MemorizationOptions(seed=seed, controls=False)
+            ).detected
         yield {"data": folder.name, "case": name, "runs": count, "anew": detected}

@@ -14,8 +14,8 @@ from anew.data.modality import Modality
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 from anew.evaluation.memorization.result import CopyTestResult
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
@@ -38,12 +38,12 @@ class Twins:
     """
 
     name: str
-    item_type: ItemType
+    item_type: ItemType[Any]
     population: Callable[[Source], Draw]
     nearly: tuple[str, Callable[[Any, Source], Any]]
 
     def run(self, rate: float, nearly: bool, seed: int) -> CopyTestResult:
-        """The audit of fresh items of which a share is replaced by copies of training items."""
+        """The memorization test of fresh items of which a share is replaced by copies of training items."""
         rng = np.random.default_rng(seed)
         drawn = self.population(rng)(TRAIN + HELD_OUT + SAMPLES, rng)
         train, held_out, fresh = drawn[:TRAIN], drawn[TRAIN : TRAIN + HELD_OUT], drawn[TRAIN + HELD_OUT :]
@@ -51,14 +51,14 @@ class Twins:
         copies = [train[i] for i in rng.choice(TRAIN, count, replace=False)]
         copies = [self.nearly[1](item, rng) for item in copies] if nearly else copies
         groups = np.array(keys([*train, *held_out]), dtype=np.uint64)
-        return audit(
+        return MemorizationTest(
             self.item_type,
             [*copies, *fresh[count:]],
             train,
             held_out,
             groups,
-            options=AuditOptions(seed=seed, controls=False),
-        )
+            options=MemorizationOptions(seed=seed, controls=False),
+        ).run()
 
 
 def keys(items: Sequence[Any]) -> list[int]:

@@ -43,7 +43,7 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
         predicted = model(scheduler.add_noise(clean, noise, context), context, return_dict=False)[0]
         loss = torch.nn.functional.mse_loss(predicted, noise)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         steps += 1
@@ -51,7 +51,7 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
 
 
 @torch.inference_mode()
-def sample(model: UNet2DModel, count: int, shape: torch.DataBudget, passes: int) -> torch.Tensor:
+def sample(model: UNet2DModel, count: int, shape: torch.Size, passes: int) -> torch.Tensor:
     scheduler = DDIMScheduler(num_train_timesteps=1000)
     scheduler.set_timesteps(passes)
     generated = []

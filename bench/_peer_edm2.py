@@ -31,7 +31,7 @@ HOLD = 0.2  # of the run, after which the rate falls
 
 def normalised(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Vectors along `dims` brought to a mean square of one."""
-    norm = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
     size = x.numel() / norm.numel()
     return x / (norm / math.sqrt(size) + 1e-4)
 
@@ -72,8 +72,8 @@ class Layer(nn.Module):
 class Fourier(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("frequency", 2 * math.pi * torch.randn(width))
-        self.register_buffer("phase", 2 * math.pi * torch.rand(width))
+        self.frequency = nn.Buffer(2 * math.pi * torch.randn(width))
+        self.phase = nn.Buffer(2 * math.pi * torch.rand(width))
 
     def forward(self, x: Tensor) -> Tensor:
         return math.sqrt(2) * torch.cos(x[:, None] * self.frequency + self.phase)
@@ -115,7 +115,8 @@ class Block(nn.Module):
         parts = self.queries(x).reshape(batch, width // HEAD, HEAD, 3, high * wide)
         q, k, v = normalised(parts, (2,)).unbind(3)  # (B, heads, HEAD, positions)
         y = functional.scaled_dot_product_attention(q.mT, k.mT, v.mT).mT
-        return self.projection(y.reshape(batch, width, high, wide))
+        attended: Tensor = self.projection(y.reshape(batch, width, high, wide))
+        return attended
 
 
 class Network(nn.Module):
@@ -155,7 +156,8 @@ class Network(nn.Module):
             x = block(x, embedding)
         for block in self.up:
             x = block(x if block.resample else join(x, skips.pop()), embedding)
-        return self.output(x, self.gain)
+        images: Tensor = self.output(x, self.gain)
+        return images
 
 
 class Denoiser(nn.Module):
@@ -167,21 +169,23 @@ class Denoiser(nn.Module):
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         s, d = sigma[:, None, None, None], self.deviation
         total = (s.square() + d**2).sqrt()
-        return d**2 / total.square() * noisy + s * d / total * self.network(noisy / total, sigma.log() / 4)
+        predicted: Tensor = self.network(noisy / total, sigma.log() / 4)
+        return d**2 / total.square() * noisy + s * d / total * predicted
 
     def loss(self, images: Tensor) -> Tensor:
         sigma = (MEAN + DEVIATION * torch.randn(len(images))).exp()
         noisy = images + sigma[:, None, None, None] * torch.randn_like(images)
         weight = (sigma.square() + self.deviation**2) / (sigma * self.deviation).square()
-        error = weight * (self(noisy, sigma) - images).square().flatten(1).mean(1)
-        u = self.uncertainty(sigma.log() / 4)[:, 0]
+        denoised: Tensor = self(noisy, sigma)
+        error = weight * (denoised - images).square().flatten(1).mean(1)
+        u: Tensor = self.uncertainty(sigma.log() / 4)[:, 0]
         return (error / u.exp() + u).mean()
 
 
 @torch.inference_mode()
 def sample(denoiser: Denoiser, shape: tuple[int, ...]) -> Tensor:
     places = torch.arange(STEPS) / (STEPS - 1)
-    levels = (HIGHEST ** (1 / RHO) + places * (LOWEST ** (1 / RHO) - HIGHEST ** (1 / RHO))) ** RHO
+    levels: Tensor = (HIGHEST ** (1 / RHO) + places * (LOWEST ** (1 / RHO) - HIGHEST ** (1 / RHO))) ** RHO
     x = levels[0] * torch.randn(shape)
     for here, below in zip(levels, [*levels[1:], torch.zeros(())], strict=True):
         slope = (x - denoiser(x, here.expand(len(x)))) / here
@@ -213,7 +217,7 @@ def main() -> None:
         )
         loss = denoiser.loss(images[torch.randint(len(images), (arguments.batch,))])
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         steps += 1
         with torch.no_grad():

@@ -59,7 +59,7 @@ def train(model: GPT2LMHeadModel, ids: torch.Tensor) -> float:
         logits = model(rows[:, :-1]).logits  # (B, L, V)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
     return time.process_time() - begun
@@ -88,7 +88,7 @@ def trained(path: Path, seed: int) -> dict[str, Any]:
     torch.manual_seed(1337 + seed)
     model = network(len(symbols))
     seconds = train(model, ids[:cut])
-    model.eval()
+    model.train(False)
     apart, count = nats(model, ids[cut:], CONTEXT)
     overlapping, _ = nats(model, ids[cut:], CONTEXT // 2)
     return {
@@ -105,7 +105,8 @@ def trained(path: Path, seed: int) -> dict[str, Any]:
 @torch.no_grad()
 def generated(streams: int, length: int, repeats: int) -> dict[str, Any]:
     """Characters a second without a cache, a whole window each time, as nanoGPT generates."""
-    model, seconds = network(65).eval(), []
+    model, seconds = network(65), []
+    model.train(False)
     for _ in range(repeats + 1):
         ids = torch.zeros(streams, 1, dtype=torch.long)
         begun = time.process_time()

@@ -76,7 +76,8 @@ class Block(nn.Module):
         if self.gate is not None and embedded is not None:
             v = v + 3.0 * torch.sigmoid(x[..., :GATE] @ self.gate.T)[..., None] * embedded.view(parts)
         q, k = (SHARPNESS * norm(rotated(part, turns)) for part in (q, k))
-        y = functional.scaled_dot_product_attention(*(part.transpose(1, 2) for part in (q, k, v)), is_causal=True)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return y.transpose(1, 2).reshape(batch, length, width) @ self.attended.T
 
 
@@ -119,18 +120,24 @@ class Model(nn.Module):
         return CAP * torch.tanh(logits / CAP)
 
 
+def matrix_norm(x: Tensor) -> Tensor:
+    """Frobenius norms (..., 1, 1) of matrices (..., rows, columns)."""
+    norms: Tensor = torch.linalg.matrix_norm(x, keepdim=True)
+    return norms
+
+
 def orthogonal(x: Tensor) -> Tensor:
     """Matrices near the closest semi-orthogonal ones of (K, rows, columns)."""
     rows, columns = x.shape[-2:]
-    whole = torch.linalg.matrix_norm(x, keepdim=True)
+    whole = matrix_norm(x)
     x = x * (whole / math.sqrt(rows)) / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
     x = x.mT if rows > columns else x
-    x = x / (1.01 * torch.linalg.matrix_norm(x, keepdim=True) + 1e-6)
+    x = x / (1.01 * matrix_norm(x) + 1e-6)
     for a, b, c in POLAR_EXPRESS:
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     x = x.mT if rows > columns else x
-    return x * math.sqrt(min(rows, columns)) / torch.linalg.matrix_norm(x, keepdim=True).clamp_min(1e-6)
+    return x * math.sqrt(min(rows, columns)) / matrix_norm(x).clamp_min(1e-6)
 
 
 def evened(x: Tensor, squares: Tensor) -> Tensor:
@@ -138,12 +145,12 @@ def evened(x: Tensor, squares: Tensor) -> Tensor:
     dim = -1 if x.shape[-2] >= x.shape[-1] else -2
     squares.lerp_(x.square().mean(dim, keepdim=True), 0.1)
     y = x * squares.clamp_min(1e-10).rsqrt()
-    return y * (torch.linalg.matrix_norm(x, keepdim=True) / torch.linalg.matrix_norm(y, keepdim=True).clamp_min(1e-10))
+    return y * (matrix_norm(x) / matrix_norm(y).clamp_min(1e-10))
 
 
 class Muon:
     def __init__(self, matrices: Iterable[nn.Parameter]) -> None:
-        shapes = defaultdict(list)
+        shapes: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
         for matrix in matrices:
             shapes[matrix.shape].append(matrix)
         self.groups = []
@@ -154,13 +161,13 @@ class Muon:
     @torch.no_grad()
     def step(self, rate: float, momentum: float, decay: float) -> None:
         for group, velocity, squares in self.groups:
-            gradient = torch.stack([matrix.grad for matrix in group])
+            gradient = torch.stack([matrix.grad for matrix in group if matrix.grad is not None])
             velocity.lerp_(gradient, 1 - momentum)
             update = evened(orthogonal(gradient.lerp(velocity, momentum)), squares)  # (K, rows, columns)
             weights = torch.stack(list(group))
             update = update + decay * weights * (update * weights >= 0)
             step = rate * math.sqrt(max(1.0, update.shape[-2] / update.shape[-1]))
-            torch._foreach_sub_(group, list((step * update).unbind()))
+            torch._foreach_sub_(group, (step * update).unbind())
 
 
 def other_groups(model: Model, factor: float) -> list[dict[str, object]]:
@@ -199,7 +206,7 @@ def train(model: Model, tokens: Tensor, options: argparse.Namespace) -> int:
         rows = tokens[starts + torch.arange(options.context + 1)]  # (B, T + 1)
         loss = functional.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
         model.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         muon.step(share * MATRICES * factor, momentum, decay * 0.5 * (1 + math.cos(math.pi * progress)))
         others.step()
         steps += 1

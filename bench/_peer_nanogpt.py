@@ -47,13 +47,13 @@ class Tee(io.StringIO):
         return super().write(text)
 
 
-def train(work: Path, seed: int, extra: list[str]) -> dict[str, Any]:
-    """Trains as documented; seconds are process CPU seconds of the iterations, its own evaluations left out."""
+def train(work: Path, offset: int, extra: list[str]) -> dict[str, Any]:
+    """Trains as documented; seconds are process CPU seconds of the iterations, its own evaluations left out. offset: of its seed."""
     log = Tee()
     clock, seeding = time.time, torch.manual_seed
     # nanoGPT times its iterations with time.time: on a shared machine only CPU time is a property of the program
     time.time = time.process_time
-    torch.manual_seed = lambda options: seeding(options + seed)  # type: ignore[assignment]
+    torch.manual_seed = lambda seed: seeding(seed + offset)
     begun = clock(), time.process_time()
     sys.argv = ["train.py", *RECIPE, *extra]
     sys.path.insert(0, str(work))

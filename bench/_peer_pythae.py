@@ -46,10 +46,10 @@ def train(model: VAE, images: Tensor, seconds: float, rate: float) -> int:
     steps, begun = 0, time.process_time()
     model.train()
     while time.process_time() - begun < seconds:
-        for rows in torch.randperm(len(images)).split(BATCH):
+        for rows in torch.split(torch.randperm(len(images)), BATCH):
             loss = model({"data": images[rows]}).loss
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             steps += 1
             if time.process_time() - begun >= seconds:

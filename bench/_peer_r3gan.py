@@ -51,7 +51,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = functional.leaky_relu(self.a(x), SLOPE)
         y = functional.leaky_relu(self.b(y), SLOPE)
-        return x + self.c(y)
+        difference: Tensor = self.c(y)
+        return x + difference
 
 
 class Generator(nn.Module):
@@ -69,7 +70,8 @@ class Generator(nn.Module):
         x = self.stages[0](self.basis * self.mapping(z)[:, :, None, None])
         for transition, stage in zip(self.transitions, self.stages[1:], strict=True):
             x = stage(functional.interpolate(transition(x), scale_factor=2, mode="bilinear", align_corners=False))
-        return self.to_image(x)
+        images: Tensor = self.to_image(x)
+        return images
 
 
 class Discriminator(nn.Module):
@@ -87,7 +89,8 @@ class Discriminator(nn.Module):
         x = self.stages[0](self.from_image(x))
         for transition, stage in zip(self.transitions, self.stages[1:], strict=True):
             x = stage(transition(functional.avg_pool2d(x, 2)))
-        return self.judgement(self.basis(x).flatten(1))[:, 0]
+        logits: Tensor = self.judgement(self.basis(x).flatten(1))
+        return logits[:, 0]
 
 
 def penalised(critic: Discriminator, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +127,7 @@ def trained_generator(
         penalty = 0.5 * gamma * (steep_real + steep_made)
         loss = (functional.softplus(of_made - of_real) + penalty).mean()
         optimisers[0].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimisers[0].step()
 
         real = images[torch.randint(len(images), (batch,))]
@@ -132,7 +135,7 @@ def trained_generator(
         with torch.no_grad():
             of_real = critic(real)
         optimisers[1].zero_grad()
-        functional.softplus(of_real - of_made).mean().backward()
+        torch.autograd.backward(functional.softplus(of_real - of_made).mean())
         optimisers[1].step()
         steps += 1
         keep = 0.5 ** (1.0 / max(HALF_LIFE * steps, 1.0))

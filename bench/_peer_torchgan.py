@@ -55,7 +55,7 @@ def train(
     device = torch.device("cpu")
     steps, begun = 0, time.process_time()
     while time.process_time() - begun < seconds:
-        for rows in torch.randperm(len(images)).split(BATCH):
+        for rows in torch.split(torch.randperm(len(images)), BATCH):
             real = images[rows]
             generating.train_ops(generator, discriminator, first, device, len(real))
             judging.train_ops(generator, discriminator, second, real, device)

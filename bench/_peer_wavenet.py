@@ -78,11 +78,12 @@ class WaveNet(nn.Module):
         """Logits (B, LEVELS, T) of the levels (B, T), each from those before it; silence comes before the first."""
         last = functional.pad(levels, (2, 0), value=SILENCE)
         x = (self.now(last[:, 1:-1]) + self.before(last[:, :-2])).mT.contiguous()
-        total = 0.0
+        total = x.new_zeros(len(x), self.skip, x.shape[2])
         for layer in self.layers:
             x, part = layer(x, labels)
             total = total + part
-        return self.second(functional.relu(self.first(functional.relu(total))))
+        logits: Tensor = self.second(functional.relu(self.first(functional.relu(total))))
+        return logits
 
     def loss(self, levels: Tensor, labels: Tensor) -> Tensor:
         """Mean nats of a level, up to AFTER samples beyond the end of each clip."""
@@ -102,25 +103,26 @@ class Cache:
     def __init__(self, net: WaveNet, labels: Tensor) -> None:
         self.net, self.count = net, 0
         rows = len(labels)
-        self.queues = [torch.zeros(layer.dilation, rows, net.width) for layer in net.layers]
+        self.layers = [layer for layer in net.layers if isinstance(layer, Layer)]
+        self.queues = [torch.zeros(layer.dilation, rows, net.width) for layer in self.layers]
         self.last = torch.full((2, rows), SILENCE)  # the level before the last, and the last
-        taps = [layer.dilated.weight for layer in net.layers]  # (2 width, width, 2)
+        taps = [layer.dilated.weight for layer in self.layers]  # (2 width, width, 2)
         self.maps = [torch.cat([tap[:, :, 0], tap[:, :, 1]], 1).T.contiguous() for tap in taps]
-        self.shifts = [layer.of_class(labels) + layer.dilated.bias for layer in net.layers]
-        self.outs = [layer.out.weight[:, :, 0].T.contiguous() for layer in net.layers]
+        self.shifts = [layer.of_class(labels) + layer.dilated.bias for layer in self.layers]
+        self.outs = [layer.out.weight[:, :, 0] for layer in self.layers]
 
     def logits(self) -> Tensor:
         """(B, LEVELS) of the next level."""
         net, total = self.net, torch.zeros(len(self.shifts[0]), self.net.skip)
         x = net.now(self.last[1]) + net.before(self.last[0])
         for layer, queue, taps, shift, out in zip(
-            net.layers, self.queues, self.maps, self.shifts, self.outs, strict=True
+            self.layers, self.queues, self.maps, self.shifts, self.outs, strict=True
         ):
             slot = self.count % layer.dilation
             y = torch.addmm(shift, torch.cat([queue[slot], x], 1), taps)
             queue[slot] = x
             filtered, gate = y.chunk(2, 1)
-            y = torch.addmm(layer.out.bias, filtered.tanh() * gate.sigmoid(), out)
+            y = functional.linear(filtered.tanh() * gate.sigmoid(), out, layer.out.bias)
             x = x + y[:, : net.width]
             total += y[:, net.width :]
         hidden = functional.relu(functional.linear(functional.relu(total), net.first.weight[:, :, 0], net.first.bias))
@@ -153,7 +155,7 @@ def train(net: WaveNet, levels: Tensor, labels: Tensor, seconds: float, options:
         rows = torch.randint(len(levels), (options.batch,))
         loss = net.loss(levels[rows], labels[rows])
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         steps += 1
@@ -163,7 +165,7 @@ def train(net: WaveNet, levels: Tensor, labels: Tensor, seconds: float, options:
 @torch.inference_mode()
 def nats(net: WaveNet, levels: Tensor, labels: Tensor) -> float:
     """Mean loss of clips."""
-    parts = zip(levels.split(8), labels.split(8), strict=True)
+    parts = zip(torch.split(levels, 8), torch.split(labels, 8), strict=True)
     return float(np.mean([float(net.loss(clips, classes)) for clips, classes in parts]))
 
 

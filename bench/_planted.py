@@ -66,7 +66,7 @@ def near_file(path: Path, source: Source) -> tuple[bytes, str]:
         rate = soundfile.info(path).samplerate
         x, rate = audio_format.read(path.read_bytes(), 0, MAX_SECONDS * rate)
         soundfile.write(
-            out, QUIETER * x[int(source.integers(MAX_SHIFT * rate)) :], rate, format="WAV", subtype="PCM_16"
+            out, QUIETER * x[int(source.integers(round(MAX_SHIFT * rate))) :], rate, format="WAV", subtype="PCM_16"
         )
         return out.getvalue(), ".wav"
     text = path.read_text(encoding="utf-8")

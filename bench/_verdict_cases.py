@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,14 +41,14 @@ class Cases:
     """
 
     name: str
-    evaluation: type[Evaluation]
+    evaluation: type[Evaluation[Any]]
     items: list[Any]
     faults: dict[str, Fault]
     features: Callable[[Sequence[Any]], Any]
     scale: Any
     strength: float
     pieces: int = 1
-    modality: Any = None
+    modality: Any = field(default_factory=SimpleNamespace)
     most_samples: int | None = None
 
     @property
@@ -71,11 +71,11 @@ class Cases:
     def faulty(self, name: str, items: list[Any], seed: int) -> list[Any]:
         return self.faults[name](items, np.random.default_rng(seed))
 
-    def inputs(self, train: list[Any], held_out: list[Any], samples: list[Any], seed: int) -> EvaluationInputs:
+    def inputs(self, train: list[Any], held_out: list[Any], samples: list[Any], seed: int) -> EvaluationInputs[Any]:
         text = isinstance(self.items[0], str)
         spec: Spec = Tokens(vocab=256, length=64, packed=self.pieces > 1) if text else Grid((1, 8, 8), "CHW")
         return EvaluationInputs(
-            modality=self.modality or SimpleNamespace(),
+            modality=self.modality,
             spec=spec,
             train=lambda n: train[:n],
             test=lambda n: held_out[:n],

@@ -90,7 +90,7 @@ def embedded(x: torch.Tensor, more_channels: int) -> np.ndarray:
     """Features (n, d) of pictures (n, C, H, W). Constant channels more give other first filters than those of reports."""
     padded = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, more_channels), value=1.0)  # (n, C + more_channels, H, W)
     embedding = Embedding(padded.shape[1], 2).fit(padded)
-    return np.concatenate([embedding(chunk) for chunk in padded.split(256)])
+    return np.concatenate([embedding(chunk) for chunk in torch.split(padded, 256)])
 
 
 def _blurred(x: Any, radius: float) -> Any:

@@ -89,8 +89,9 @@ def write(cases: Cases, items: list[Any], folder: Path) -> None:
             (folder / f"{number:05d}{suffix}").write_text(item, encoding="utf-8")
         elif is_clip(item):
             first, *others = map(Image.fromarray, item)
-            options = {"save_all": True, "append_images": others, "duration": round(1_000 / CLIP_RATE)}
-            first.save(folder / f"{number:05d}.webp", lossless=True, **options)
+            duration = round(1_000 / CLIP_RATE)
+            path = folder / f"{number:05d}.webp"
+            first.save(path, lossless=True, save_all=True, append_images=others, duration=duration)
         elif item.dtype == np.uint8:
             Image.fromarray(item).save(folder / f"{number:05d}.png")
         else:

@@ -52,7 +52,7 @@ def code(path: Path) -> Cases:
     endings = Counter(p.suffix for p in path.rglob("*") if p.is_file())
     ending = endings.most_common(1)[0][0]
     items = [stretch for text in read(path, ending) for stretch in stretches_of_blocks(text)]
-    return of_passages(path, CodeEvaluation, items, faults, SimpleNamespace(suffix=ending))
+    return of_passages(path, CodeEvaluation, items, faults, ending)
 
 
 def read(path: Path, ending: str) -> list[str]:
@@ -70,9 +70,9 @@ def stretches_of_blocks(text: str) -> Iterator[str]:
 
 
 def of_passages(
-    path: Path, evaluation: type[Evaluation], items: list[str], faults: dict[str, Fault], modality: Any = None
+    path: Path, evaluation: type[Evaluation[Any]], items: list[str], faults: dict[str, Fault], suffix: str = ""
 ) -> Cases:
-    return Cases(path.stem, evaluation, items, faults, list, tfidf(), 10.0, pieces=PIECES, modality=modality)
+    return Cases(path.stem, evaluation, items, faults, list, tfidf(), 10.0, PIECES, SimpleNamespace(suffix=suffix))
 
 
 def records(path: Path) -> Cases:

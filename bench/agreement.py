@@ -15,37 +15,51 @@ import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from _common import Table, anew, fresh, parser
+from _runs import by_name, read_comparison, read_report
+from anew.runs import report_record
+from anew.runs.report_record import ReportRecord, ScoreRecord
 
-Scores = Mapping[str, Mapping[str, Any]]
+Scores = Mapping[str, ScoreRecord]
+Grades = Mapping[str, str]
 OPPOSED = ({"good", "fair"}, {"good", "poor"})
 
 
-def scores_of(report: Mapping[str, Any]) -> Scores:
-    """Scores with an interval, by name."""
-    return {s["name"]: s for s in report["scores"] if None not in (s["low"], s["high"], s["real_baseline"])}
+class Excess(NamedTuple):
+    """How much more a score is than that of real data, and half of what an interval of the difference would span."""
+
+    value: float
+    half: float
 
 
-def apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+def excesses_of(scores: Scores) -> dict[str, Excess]:
+    """Those of the scores with an interval."""
+    excesses = {}
+    for name, score in scores.items():
+        if not (score.value is None or score.low is None or score.high is None or score.real_baseline is None):
+            excesses[name] = Excess(score.value - score.real_baseline, math.sqrt(2.0) * (score.high - score.low) / 2.0)
+    return excesses
+
+
+def apart(a: Excess, b: Excess) -> float:
     """How far two scores are apart, as a multiple of what their intervals explain."""
-    halves = [math.sqrt(2.0) * (score["high"] - score["low"]) / 2.0 for score in (a, b)]
-    excess_a, excess_b = (score["value"] - score["real_baseline"] for score in (a, b))
-    return abs(excess_a - excess_b) / max(math.hypot(*halves), 1e-9)
+    return abs(a.value - b.value) / max(math.hypot(a.half, b.half), 1e-9)
 
 
-def compared(own: Mapping[str, Any], other: Mapping[str, Any], parts: set[str]) -> dict[str, Any]:
-    """The figures that both reports have."""
-    a, b = scores_of(own), scores_of(other)
+def compared(own: ReportRecord, scores: Scores, grades: Grades, parts: set[str]) -> dict[str, Any]:
+    """The figures that the report of a run and another one of it have. scores, grades: of the other one."""
+    a, b = excesses_of(by_name(own.scores)), excesses_of(scores)
     distances = {name: apart(a[name], b[name]) for name in parts & set(a) & set(b)}
-    grades = [{report.get("grades", {}).get(q) for report in (own, other)} for q in ("closeness", "variety")]
+    questions = ("closeness", "variety")
+    pairs = [{own.grades[question], grades.get(question)} for question in questions]
     return {
         "figures": len(distances),
         "disagree": ", ".join(f"{name} {x:.1f}" for name, x in distances.items() if x > 1.0),
         "n_disagree": sum(x > 1.0 for x in distances.values()),
-        "conflict": any(pair in OPPOSED for pair in grades),
-        "grades": [[report.get("grades", {}).get(q) for q in ("closeness", "variety")] for report in (own, other)],
+        "conflict": any(pair in OPPOSED for pair in pairs),
+        "grades": [[of_report.get(question) for question in questions] for of_report in (own.grades, grades)],
     }
 
 
@@ -66,19 +80,21 @@ def main() -> None:
     arguments = build.parse_args()
     place = fresh(arguments.work / "agreement")
     rows = Table("agreement")
-    copies, own = [], {}
+    copies: list[Path] = []
+    own: dict[Path, ReportRecord] = {}
+    parts: set[str] = set()
     for number, run in enumerate(arguments.runs):  # evaluate adds a report to a run
         copies.append(copied(run, place / f"{number}-{run.parent.name}-{run.name}"))
-        own[copies[-1]] = json.loads((run / "report" / "report.json").read_text())
-    parts = {part["name"] for report in own.values() for part in report["parts"]}
+        own[copies[-1]] = read_report(run)
+        parts |= {part["name"] for part in json.loads((run / "report" / "report.json").read_text())["parts"]}
     out = place / "compared"
     words = ["--runs", *copies, "--out", out, "-n", arguments.samples]
     anew("compare", *words, cores=arguments.cores, scratch=place)
-    measured = json.loads((out / "compare.json").read_text())["runs"]
-    for run, by_compare in zip(copies, measured, strict=True):
-        rows.add(run=run.name, report="compare", **compared(own[run], by_compare, parts))
+    for run, scores in zip(copies, read_comparison(out), strict=True):
+        rows.add(run=run.name, report="compare", **compared(own[run], scores, {}, parts))
         completed = anew("evaluate", run, "-n", arguments.samples, "--json", cores=arguments.cores, scratch=place)
-        rows.add(run=run.name, report="evaluate", **compared(own[run], completed.json(), parts))
+        other = report_record.as_record(completed.json())
+        rows.add(run=run.name, report="evaluate", **compared(own[run], by_name(other.scores), other.grades, parts))
     rows.show()
     total, disagree = (sum(row[name] for row in rows.rows) for name in ("figures", "n_disagree"))
     print(f"\n{disagree} of {total} figures disagree; {sum(row['conflict'] for row in rows.rows)} conflicts")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -23,11 +22,12 @@ import torch
 from numpy.typing import NDArray
 
 from _audio_judge import LENGTH, RATE, Subject, clip, load_or_train
-from _common import HERE, Table, fresh, parser, pinned, setting_words, train_seconds
+from _common import HERE, Table, fresh, parser, pinned, setting_words
+from _runs import read_config, train_seconds
 from anew.core import settings as configs
 from anew.data.formats.sound import audio as sound_files
 from anew.data.modalities import audio
-from anew.data.types import DataBudget, Item
+from anew.data.types import DataBudget, FileSlice, Item
 
 HELD = 600
 AUDIBLE = 1e-3  # the least peak of a sample that is no silence
@@ -72,7 +72,7 @@ def round_trip(options: argparse.Namespace, held: list[Path], subject: Subject) 
         configs.from_json(audio.AudioConfig, configs.route_settings(settings, {"a": audio.AudioConfig})["a"])
     )
     held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: options.samples]]
-    items = [Item(path.name, path) for path in held]
+    items = [Item(path.name, FileSlice(path)) for path in held]
     budget = DataBudget(300.0, 0, 0)
     modality.inspect(items, budget)
     modality.fit(items, budget, ())
@@ -91,9 +91,9 @@ def run(options: argparse.Namespace, data: Path, subject: Subject, name: str, se
     place = options.work / "audio" / f"{name}-{options.seconds:g}-{seed}"
     if not options.reuse:
         fresh(place)
-    command = [sys.executable, str(HERE / "_audio_forms.py"), form]
+    command = [sys.executable, str(HERE / "_audio_command.py"), form]
     own = [f"train_seconds={options.seconds:g}", "evaluate_samples=64", "previews=0"]
-    words = ["--run", place / "run", "--seed", seed, *setting_words([*own, *settings, *options.set])]
+    words = ["--run", place / "run", "--seed", seed, *setting_words([*settings, *options.set], own)]
     cores = options.cores[:1]
     trained = None
     if not (place / "run" / "report").exists():
@@ -106,11 +106,10 @@ def run(options: argparse.Namespace, data: Path, subject: Subject, name: str, se
     labels = [path.stem.partition("-")[2] for path in files]
     generated = [load(path) for path in files]
     requested = [int(label) for label in labels] if all(labels) else None
-    plan = json.loads((place / "run" / "config.json").read_text())["plan"]
     seconds, count = train_seconds(place / "run")
     return {
         **subject.judged(generated, requested),
-        "clips_s": count * plan["batch"] / (seconds or 1.0),
+        "clips_s": count * read_config(place / "run").plan.batch / (seconds or 1.0),
         "steps": count,
         "sample_ms": 1000 * sampled.cpu / len(generated),
         "wall": trained and trained.wall,
@@ -129,8 +128,9 @@ def run_peer(
 ) -> dict[str, Any]:
     """WaveNet after `seconds` of CPU time for training and sampling, on the clips and labels of `train`."""
     place = fresh(options.work / "audio" / f"{PEER}-{seconds:.0f}-{seed}")
-    for name, values in zip(("clips", "labels"), train, strict=True):
-        np.save(place / f"{name}.npy", values)
+    clips, labels = train
+    np.save(place / "clips.npy", clips)
+    np.save(place / "labels.npy", labels)
     files = ("--clips", place / "clips.npy", "--labels", place / "labels.npy", "--out", place / "samples.npz")
     words = (*files, "--seconds", seconds, "--samples", options.samples, "--seed", seed)
     command = [sys.executable, str(HERE / "_peer_wavenet.py"), *map(str, words)]

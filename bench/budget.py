@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from _common import Table, anew_command, fresh, parser, pinned, setting_words, train_seconds
+from _common import Table, anew_command, fresh, parser, pinned, setting_words
+from _runs import train_seconds
 
 BUDGETS = ["30s", "60s", "150s"]
 OVER_S, OVER_SHARE, LEAST = 2.0, 0.02, 0.9

@@ -13,7 +13,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,13 +21,15 @@ from _common import Table, parser
 from anew.core import settings as cfg
 from anew.core.processes.world import World
 from anew.core.random import generator
-from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Spec, Tokens
-from anew.families.base import Scale, num_parameters
+from anew.families.base import Scale, load_family, num_parameters
 from anew.planning.build import build_family
 from anew.training.compilation import compile_blocks
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 SPECS: dict[str, Spec] = {
     "gan": Grid((1, 28, 28), "CHW", 10, 0.6),
@@ -56,18 +58,20 @@ class Made:
 
     def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None: ...
 
-    def sweep(self) -> Iterator[Batch]:
+    def one_pass(self) -> Iterator[Batch]:
         batch = self.batch(-1, "", 0, 256, 256)
         yield Batch(batch.x.reshape(1, -1)) if isinstance(self.spec, Tokens) else batch
 
 
 def steps_of(name: str, size: int, arguments: argparse.Namespace, is_compiled: bool) -> tuple[Iterator[object], int]:
-    spec, family_class = SPECS[name], load("families", name)
+    spec, family_class = SPECS[name], load_family(name)
     device = torch.device(arguments.device)
     suggested = family_class.suggest(spec, Scale(10_000, 1e7, SECONDS, size, device.type))
-    config = cfg.from_json(family_class.Config, cfg.to_json(suggested) | {"precision": arguments.precision})
+    config: FamilyConfig = cfg.from_json(
+        family_class.Config, cfg.to_json(suggested) | {"precision": arguments.precision}
+    )
     family = build_family(family_class, spec, config, 0, device)
-    family.fit_closed_form(batch.to(device) for batch in Made(spec).sweep())
+    family.fit_closed_form(batch.to(device) for batch in Made(spec).one_pass())
     if is_compiled:
         compile_blocks(family)
     count = config.batch_size

@@ -1,7 +1,7 @@
 """Distributed: training on several hosts that share no folder, on links of a given speed; a link that is cut; memory of FSDP2.
 
     python bench/distributed.py --data DATA [--parts hosts verbs resume cut kill lost memory curves] [--hosts 2 3]
-        [--rate 1gbit 100mbit]
+        [--rate 1gbit 100mbit] [--delay 5]
 
 Hosts are network namespaces with veth pairs on a bridge (needs root and iproute2), each with its own name, folder and copy of the
 data; one process each.
@@ -38,8 +38,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from _common import Table, anew_command, environ, events, fresh, parser, pinned, setting_words
+from _common import Table, anew_command, environ, fresh, parser, pinned, setting_words
 from _hosts import BRIDGE, LIMIT_S, TAIL, Host, give_up, ip, kill_tree, network, start_host, wait_for
+from _runs import read_status, read_steps
 
 STUCK_S = 300.0  # after a cut link, until a command that has not ended is killed
 MEMORY = Path(__file__).with_name("_memory.py")
@@ -56,9 +57,8 @@ def places(arguments: argparse.Namespace, hosts: int) -> list[Path]:
 
 
 def train_words(arguments: argparse.Namespace) -> list[str]:
-    settings = setting_words(
-        ["precision=fp32", "previews=0", "evaluate_samples=20", "checkpoint_seconds=1", *arguments.set]
-    )
+    defaults = ["precision=fp32", "previews=0", "evaluate_samples=20", "checkpoint_seconds=1"]
+    settings = setting_words(arguments.set, defaults)
     return ["train", arguments.data.name, "--run", "run", "--steps", str(arguments.steps), *settings]
 
 
@@ -75,7 +75,7 @@ def run_hosts(
 
 
 def losses(run: Path) -> list[float]:
-    return [float(event["loss"]) for event in events(run) if event["event"] == "step"]
+    return [loss for step in read_steps(run) if (loss := step["loss"]) is not None]
 
 
 def distance(run: Path, other: Path) -> float:
@@ -87,7 +87,7 @@ def distance(run: Path, other: Path) -> float:
 def wait_for_steps(hosts: Sequence[Host], steps: int) -> None:
     """Wait until the run on the first host has logged so many steps."""
     run = hosts[0].place / "run"
-    wait_for(hosts, lambda: (run / "events.jsonl").exists() and len(losses(run)) >= steps, f"step {steps}")
+    wait_for(hosts, lambda: len(losses(run)) >= steps, f"step {steps}")
 
 
 def worker_of(host: Host) -> int:
@@ -108,10 +108,17 @@ def train_alone(arguments: argparse.Namespace) -> Path:
 
 def hosts_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
     folders = places(arguments, hosts)
-    with network(hosts, rate):
+    with network(hosts, rate, arguments.delay):
         codes, seconds = run_hosts(arguments, folders)
     others = [folder for folder in folders[1:] if (folder / "run").exists()]
-    row = {"part": "hosts", "hosts": hosts, "rate": rate, "codes": codes, "wall_s": round(seconds, 1)}
+    row = {
+        "part": "hosts",
+        "hosts": hosts,
+        "rate": rate,
+        "delay_ms": arguments.delay,
+        "codes": codes,
+        "wall_s": round(seconds, 1),
+    }
     return row | {"difference": distance(folders[0] / "run", alone), "folders_elsewhere": len(others)}
 
 
@@ -125,8 +132,8 @@ def verbs_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone
     evaluate = ["evaluate", "run", "-n", str(arguments.n), "--out", "measured"]
     for words in (sample, evaluate):
         pinned(anew_command(*words), arguments.cores[:1], one, cwd=one).check()
-    row: dict[str, Any] = {"part": "verbs", "hosts": hosts, "rate": rate, "n": arguments.n}
-    with network(hosts, rate):
+    row: dict[str, Any] = {"part": "verbs", "hosts": hosts, "rate": rate, "delay_ms": arguments.delay, "n": arguments.n}
+    with network(hosts, rate, arguments.delay):
         for words in (sample, evaluate):
             codes, seconds = run_hosts(arguments, folders, words)
             row |= {f"{words[0]}_codes": codes, f"{words[0]}_s": round(seconds, 1)}
@@ -141,7 +148,7 @@ def figures_difference(place: Path, other: Path) -> float:
     numbers = [(a[key], b.get(key)) for a, b in pairs for key in a if isinstance(a[key], float)]
     if any(a.get("name") != b.get("name") for a, b in pairs) or any(b is None for _, b in numbers):
         return float("inf")
-    return max(abs(a - b) / max(abs(b), 1e-9) for a, b in numbers)
+    return float(max(abs(a - b) / max(abs(b), 1e-9) for a, b in numbers))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -154,7 +161,7 @@ def resume_row(
 ) -> dict[str, Any]:
     folders = places(arguments, max(hosts, hosts_after))
     run = folders[0] / "run"
-    with network(len(folders), rate):
+    with network(len(folders), rate, arguments.delay):
         started = [
             start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders[:hosts])
         ]
@@ -279,10 +286,10 @@ def run_with_kills(
 
 def state_of(run: Path) -> str:
     """How far a run is: the step that it logged last, or its status behind the training."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        status = str(json.loads((run / "config.json").read_text())["status"])
-        return f"step {len(losses(run))}" if status == "training" and (run / "events.jsonl").exists() else status
-    return "not begun"
+    if not (run / "config.json").exists():
+        return "not begun"
+    status = read_status(run)
+    return f"step {len(losses(run))}" if status == "training" else status
 
 
 def workers(host: subprocess.Popen[Any]) -> list[int]:
@@ -331,7 +338,9 @@ def memory_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         place = fresh(arguments.work / "distributed" / parallel)
         completed = pinned(
-            [*torchrun, "--", str(MEMORY), parallel, str(arguments.layers)], arguments.cores, place
+            [*torchrun, "--", str(MEMORY), parallel, str(arguments.layers), str(arguments.memory_steps)],
+            arguments.cores,
+            place,
         ).check()
         matches = [json.loads(line) for line in completed.out.splitlines() if line.startswith("{")]
         peaks[parallel] = max(row["peak_mb"] for row in matches)
@@ -385,6 +394,7 @@ def main() -> None:
     build.add_argument("--parts", nargs="*", default=["hosts", "resume", "cut", "memory"])
     build.add_argument("--hosts", type=int, nargs="*", default=[2, 3])
     build.add_argument("--rate", nargs="*", default=["1gbit"], help="of the links, as tc writes it")
+    build.add_argument("--delay", type=float, default=0.0, help="of the links, in milliseconds one way")
     build.add_argument(
         "--resumed",
         type=two_numbers,
@@ -410,6 +420,7 @@ def main() -> None:
     build.add_argument(
         "--layers", type=int, default=14, help="of the Transformer of width 768 whose memory is measured"
     )
+    build.add_argument("--memory-steps", type=int, default=3, help="of its training; 0: it is only built and shared")
     arguments = build.parse_args()
     arguments.data = arguments.data.resolve()
     rows = Table("distributed")

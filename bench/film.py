@@ -52,7 +52,7 @@ def measure(name: str, data: Path, family: str, place: Path, options: argparse.N
     film.Film.__call__ = meter.around(ordinary)  # type: ignore[method-assign]
     run = fresh(place / name)
     try:
-        settings = {"train_seconds": options.seconds, "evaluate_samples": 0}
+        settings = {"train_seconds": options.seconds, "evaluate_samples": 1}
         settings |= dict(text.split("=", 1) for text in options.set)
         anew.train(data, run / "run", budget=2 * options.seconds + 30, family=family, settings=settings)
     finally:

@@ -76,7 +76,7 @@ def main() -> None:
     options = build.parse_args()
     rows, rng = Table("floors"), np.random.default_rng(0)
     model = anew.load(options.run)
-    head: Any = model.family.token_mixer  # type: ignore[attr-defined]
+    head: Any = model.family.token_mixer
     uniform = math.log2(np.count_nonzero(head.uniform))
     is_text = model.spec.packed  # type: ignore[union-attr]
     cases = list((text_cases if is_text else record_cases)(read_items(options.real), rng))

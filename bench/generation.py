@@ -38,18 +38,18 @@ def peer(options: argparse.Namespace, streams: int, core: list[int]) -> dict[str
     words = ["generate", "--streams", str(streams), "--length", str(options.length), "--repeats", str(options.repeats)]
     if options.nanogpt is None:
         command = [sys.executable, str(HERE / "_peer_gpt2.py"), *words]
-        return {"what": "GPT-2 of transformers, no cache, random weights"} | pinned(
-            command, core, options.work
-        ).check().json()
+        figures = pinned(command, core, options.work).check().json()
+        return {"what": "GPT-2 of transformers, no cache, random weights", **figures}
     python = environment("nanogpt", ["requests"], options.work)
     command = [python, str(HERE / "_peer_nanogpt.py"), *words, "--checkout", str(options.nanogpt)]
-    return {"what": "nanoGPT at its CPU shape, random weights"} | pinned(command, core, options.work).check().json()
+    figures = pinned(command, core, options.work).check().json()
+    return {"what": "nanoGPT at its CPU shape, random weights", **figures}
 
 
 def trained(options: argparse.Namespace) -> Path:
     """The run given, or one that Anew's default makes of the data in the budget."""
     if options.run is not None:
-        return options.run
+        return Path(options.run)
     place = fresh(options.work / "generation")
     words = ["--run", place / "run", "--budget", options.budget, *setting_words(options.set)]
     anew("train", options.data, *words, cores=options.cores, scratch=options.work)

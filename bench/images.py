@@ -12,7 +12,6 @@ Colour: any folder of images, brought to one size, a fixed 80/20 split; the judg
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,23 +20,11 @@ import numpy as np
 import torch
 
 from _colour import Colour
-from _common import (
-    HERE,
-    Table,
-    anew,
-    environment,
-    fresh,
-    median,
-    parser,
-    pinned,
-    setting_words,
-    table,
-    train_seconds,
-    version_in,
-)
+from _common import HERE, Table, anew, environment, fresh, median, parser, pinned, setting_words, table, version_in
 from _figures import Subject
 from _judge import DigitSubject, accuracy, load_or_train
 from _mnist import digits, export, read_png, write_sheet
+from _runs import read_config, train_seconds
 
 OURS_OF_A_PAPER = ""  # instead of a package: no package has it, so the script is written from the paper
 PEERS = {
@@ -145,19 +132,17 @@ def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
 def plan_of(run: Path) -> dict[str, Any]:
     """What the plan chose, and how many steps it came to. With a codec: the steps and time of the family on its latents,
     the parameters of both."""
-    config = json.loads((run / "config.json").read_text())
-    plan, settings = config["plan"], config["request"]["settings"]
+    config = read_config(run)
+    plan, codec = config.plan, config.codec
     seconds, steps = train_seconds(run)
-    codec = config.get("codec")
-    below = codec["plan"]["parameters"] if codec else 0
     return {
-        "family": config["family"]["name"],
-        "codec": codec["family"]["name"] if codec else None,
-        "settings": settings,
+        "family": config.family.name,
+        "codec": codec.family.name if codec else None,
+        "settings": dict(config.request.settings),
         "steps": steps,
         "train_wall": seconds,
-        "batch": plan["batch"],
-        "parameters": plan["parameters"] + below,
+        "batch": plan.batch,
+        "parameters": plan.parameters + (codec.plan.parameters if codec else 0),
     }
 
 

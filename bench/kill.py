@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import random
 import shutil
 import time
@@ -21,18 +20,8 @@ from typing import Any
 
 import psutil
 
-from _common import (
-    Finished,
-    Table,
-    anew_command,
-    end_group,
-    events,
-    fresh,
-    parser,
-    pinned,
-    setting_words,
-    start,
-)
+from _common import Finished, Table, anew_command, end_group, fresh, parser, pinned, setting_words, start
+from _runs import read_status, read_steps
 
 ENDED = "had ended before"  # the instant came too late: not counted as a kill
 
@@ -67,7 +56,7 @@ def state(run: Path) -> str:
     """Where the kill met the run: before there was one, in training, after training, or after the end."""
     if not (run / "config.json").exists():
         return "no run yet"
-    status = str(json.loads((run / "config.json").read_text()).get("status", "training"))
+    status = read_status(run)
     whole = [p for p in (run / "checkpoints").glob("*") if not p.name.startswith(".")] if status == "training" else []
     if status != "training":
         return status
@@ -75,9 +64,7 @@ def state(run: Path) -> str:
 
 
 def last_step(run: Path) -> int:
-    if not (run / "events.jsonl").exists():
-        return 0
-    return max((int(e["step"]) for e in events(run) if e.get("event") == "step"), default=0)
+    return max((step["step"] for step in read_steps(run)), default=0)
 
 
 def finish(run: Path, train: list[str], cores: Sequence[int], place: Path) -> Finished:
@@ -118,7 +105,7 @@ def trial(
 
 
 def train_command(options: argparse.Namespace, run: Path) -> list[str]:
-    settings = setting_words([f"checkpoint_seconds={options.checkpoint_seconds:g}", *options.set])
+    settings = setting_words(options.set, [f"checkpoint_seconds={options.checkpoint_seconds:g}"])
     return anew_command(
         "train", options.data, "--run", run, "--steps", options.steps, "--seed", options.seed, *settings
     )

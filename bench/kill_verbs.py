@@ -62,7 +62,7 @@ def damaged(place: Path) -> list[str]:
 
 
 def commands(options: argparse.Namespace) -> dict[str, Command]:
-    small = setting_words(["evaluate_samples=20", *options.set])
+    small = setting_words(options.set, ["evaluate_samples=20"])
     families = ("--families", options.families, "--steps", options.steps, "-n", 20, *small)
     return {
         "sample": lambda place: anew_command("sample", place / "run", "--out", place / "out", "-n", options.samples),
@@ -108,7 +108,7 @@ def main() -> None:
     rows, chance, cores = Table("kill-verbs"), random.Random(options.seed), options.cores[:1]
     work = fresh(options.work / "kill-verbs")
     run = work / "trained" / "run"  # as deep as its copies: a run says where its data lies from where it lies itself
-    small = setting_words(["evaluate_samples=20", *options.set])
+    small = setting_words(options.set, ["evaluate_samples=20"])
     pinned(anew_command("train", options.data, "--run", run, "--steps", options.steps, *small), cores, work).check()
     for verb in options.verbs:
         command, whole = commands(options)[verb], fresh(work / f"{verb}-whole")

@@ -1,15 +1,17 @@
 """Links: the time of a training step on links of a given speed, as measured, beside the model of docs/scaling.md.
 
-    python bench/links.py [--hosts 2 3] [--rate 1gbit 100mbit] [--layers 4 --width 256 --rows 8]
+    python bench/links.py [--hosts 2 3] [--rate 1gbit 100mbit] [--delay 0 5] [--layers 4 --width 256 --rows 8]
 
 Hosts are network namespaces as in `distributed.py` (needs root and iproute2), one process each. Each process measures what the model
 asks for (a step without any exchange, the bandwidth and the latency of the link) in turns with steps of DDP and FSDP2.
+`--delay`: milliseconds that each message takes longer one way.
 `sent_mb` and `predicted_mb`: what the first host sent in a step.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +24,10 @@ from _hosts import give_up, network, start_host
 WORKER = Path(__file__).with_name("_links.py")
 
 
-def measure(arguments: argparse.Namespace, hosts: int, rate: str) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace, hosts: int, rate: str, delay: float) -> dict[str, Any]:
     folders = [fresh(arguments.work / "links" / f"host{number}") for number in range(hosts)]
     words = [str(arguments.rows), str(arguments.layers), str(arguments.width)]
-    with network(hosts, rate):
+    with network(hosts, rate, delay):
         started = [
             start_host(number, hosts, folder, words, arguments.cores, program=("--", str(WORKER)))
             for number, folder in enumerate(folders)
@@ -37,8 +39,8 @@ def measure(arguments: argparse.Namespace, hosts: int, rate: str) -> dict[str, A
     return dict(facts[0])
 
 
-def rows(arguments: argparse.Namespace, hosts: int, rate: str) -> Iterator[dict[str, Any]]:
-    facts = measure(arguments, hosts, rate)
+def rows(arguments: argparse.Namespace, hosts: int, rate: str, delay: float) -> Iterator[dict[str, Any]]:
+    facts = measure(arguments, hosts, rate, delay)
     passes = facts["alone_s"] - facts["optimizer_s"]
     computing = model.Computing(passes / 3, passes * 2 / 3, facts["optimizer_s"])
     latency = facts["small_s"] / (2 * (hosts - 1))
@@ -54,6 +56,7 @@ def rows(arguments: argparse.Namespace, hosts: int, rate: str) -> Iterator[dict[
         yield {
             "hosts": hosts,
             "rate": rate,
+            "delay_ms": delay,
             "strategy": way,
             "weights": total,
             "alone_s": round(facts["alone_s"], 4),
@@ -71,15 +74,15 @@ def main() -> None:
     build = parser(__doc__)
     build.add_argument("--hosts", type=int, nargs="*", default=[2, 3])
     build.add_argument("--rate", nargs="*", default=["1gbit", "100mbit"], help="of the links, as tc writes it")
+    build.add_argument("--delay", type=float, nargs="*", default=[0.0], help="milliseconds, one way")
     build.add_argument("--layers", type=int, default=4)
     build.add_argument("--width", type=int, default=256)
     build.add_argument("--rows", type=int, default=8, help="of 64 tokens, of each process")
     arguments = build.parse_args()
     table = Table("links")
-    for hosts in arguments.hosts:
-        for rate in arguments.rate:
-            for row in rows(arguments, hosts, rate):
-                table.add(**row)
+    for hosts, rate, delay in itertools.product(arguments.hosts, arguments.rate, arguments.delay):
+        for row in rows(arguments, hosts, rate, delay):
+            table.add(**row)
     table.show()
 
 

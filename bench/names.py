@@ -91,7 +91,7 @@ def measure(objects: int, folders: int) -> dict[str, object]:
     from anew.data.sources.open import detect_modality
 
     store = Store(objects, folders)
-    addresses.open_store = lambda address, *args: (store, ROOT)  # type: ignore[assignment, return-value]
+    addresses.open_store = lambda address, *args: (store, ROOT)  # type: ignore[assignment]
     imported = peak()
     figures: dict[str, object] = {"imported_gb": imported / 1e9}
     begin = time.process_time()

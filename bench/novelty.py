@@ -26,10 +26,11 @@ import _novelty_data as data
 import _novelty_documents
 import _novelty_twins
 from _common import Table, fresh, parser, pinned
+from _mnist import find, read_idx
 from _novelty_data import Data
 from _novelty_rivals import rivals
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import Audit, AuditOptions, audit
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 
 SIZE = 1000
 NULL_RUNS = 13  # of each null generator of each data set: 208 in all
@@ -89,11 +90,13 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
     for run in range(runs):
         draw = Draw(source, 1000 * run + 17, one_mode)
         samples = list(make(source, draw, draw.random))
-        audit = Audit(source.item_type, samples, draw.train, draw.held, options=AuditOptions(seed=run, controls=False))
-        result = audit.run()
+        test = MemorizationTest(
+            source.item_type, samples, draw.train, draw.held, options=MemorizationOptions(seed=run, controls=False)
+        )
+        result = test.run()
         alarms["anew"] += result.detected
         shares.append(result.share)
-        other = rivals(audit.distances[-1], SIZE, SIZE, len(samples), draw.random)
+        other = rivals(test.distances[-1], SIZE, SIZE, len(samples), draw.random)
         alarms.update(method for method in METHODS if other.alarms[method])
         values.append((other.meehan, other.dcr, other.authentic))
     middle = np.median(np.array(values), axis=0)
@@ -111,16 +114,16 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
 
 
 def speed_images(folder: Path) -> dict[str, Any]:
-    """The whole audit, controls included, of 2,000 test digits as samples against 60,000 training digits."""
+    """The whole memorization test, controls included, of 2,000 test digits as samples against 60,000 training digits."""
     real = data.digits(folder).items
-    test = data.read_idx(data.find(folder, "t10k-images-idx3-ubyte"))
+    test = read_idx(find(folder, "t10k-images-idx3-ubyte"))
     begin = time.monotonic()
-    result = audit(item_types.IMAGES, list(test[:2000]), list(real), list(test[2000:4000]))
+    result = MemorizationTest(item_types.IMAGES, list(test[:2000]), list(real), list(test[2000:4000])).run()
     return {"seconds": time.monotonic() - begin, "limit": result.detection_limit, "p": result.p}
 
 
 def speed_texts(folder: Path) -> dict[str, Any]:
-    """The whole audit of 500,000 characters against 10,000,000, all of the books of a folder, repeated where few."""
+    """The whole memorization test of 500,000 characters against 10,000,000, all of the books of a folder, repeated where few."""
     from anew.evaluation.memorization.texts import PassageDistance
 
     text = "".join(p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.txt")))
@@ -198,6 +201,11 @@ def judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {"case": case.strip(), "data": name, "runs": runs, **alarms, "passes": passes}
 
 
+def num_runs(runs: int, fraction: float) -> int:
+    """A fraction of the runs, at least one."""
+    return max(round(fraction * runs), 1)
+
+
 def main() -> None:
     build = parser(__doc__)
     build.add_argument("--mnist", type=Path, help="folder of MNIST's idx files")
@@ -219,19 +227,17 @@ def main() -> None:
     sources = [load(getattr(arguments, name)) for name, load in LOADERS.items() if getattr(arguments, name) is not None]
     parts, rows = arguments.parts.split(","), Table("novelty")
     chosen = None if arguments.cases is None else arguments.cases.split(",")
+    twin_runs = num_runs(TWIN_NULL_RUNS, arguments.fraction), num_runs(TWIN_RUNS, arguments.fraction)
     for part, runs in (("calibration", NULL_RUNS), ("power", POWER_RUNS)):
         for source in sources if part in parts else []:
             cases = null_cases() if part == "calibration" else power_cases(source)
             for name, make, one_mode in (c for c in cases if chosen is None or c[0] in chosen):
-                count = max(round(arguments.fraction * runs), 1)
-                rows.add(part=part, **case(source, name, make, one_mode, count))
+                rows.add(part=part, **case(source, name, make, one_mode, num_runs(runs, arguments.fraction)))
     for family in twins(arguments) if "twins" in parts else ():
-        counts = (max(round(arguments.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
-        for row in _novelty_twins.cases(family, *counts, arguments.first_seed, chosen):
+        for row in _novelty_twins.cases(family, *twin_runs, arguments.first_seed, chosen):
             rows.add(part="twins", **row)
     for folder in arguments.documents if "documents" in parts else ():
-        counts = (max(round(arguments.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
-        for row in _novelty_documents.cases(folder, *counts, arguments.first_seed, chosen):
+        for row in _novelty_documents.cases(folder, *twin_runs, arguments.first_seed, chosen):
             rows.add(part="documents", **row)
     for verdict in [*judged(rows.rows), *judged_twins(rows.rows)]:
         rows.add(part="verdict", **verdict)

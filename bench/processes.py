@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import statistics
 import sys
 import time
@@ -19,17 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import (
-    THREAD_VARIABLES,
-    Table,
-    anew_command,
-    end_group,
-    events,
-    fresh,
-    parser,
-    setting_words,
-    start,
-)
+from _common import THREAD_VARIABLES, Table, anew_command, end_group, fresh, parser, setting_words, start
+from _runs import read_config, read_steps
 
 FAMILIES = {
     "gan": ("images",),
@@ -40,13 +30,13 @@ FAMILIES = {
 }
 CODECS = ("fsq",)  # families that are trained in RUN/codec, for a Transformer
 LEAST_SEEN = 2 / 3  # share of the steps of a codec that are timed at least; chosen
-FIXED = ("previews=0", "evaluate_samples=1", "film=false")
+DEFAULTS = ("previews=0", "evaluate_samples=1", "film=false")
 
 
 def step_times(run: Path) -> list[float]:
     """Seconds from the beginning of training to each step so far."""
     with contextlib.suppress(FileNotFoundError):
-        return [float(event["seconds"]) for event in events(run) if event["event"] == "step"]
+        return [seconds for step in read_steps(run) if (seconds := step["seconds"]) is not None]
     return []
 
 
@@ -57,7 +47,7 @@ def step_seconds(times: Sequence[float]) -> float:
 
 
 def configuration(run: Path) -> dict[str, Any]:
-    return dict(json.loads((run / "config.json").read_text())["family"]["config"])
+    return dict(read_config(run).family.config)
 
 
 def train(
@@ -96,7 +86,7 @@ def row(arguments: argparse.Namespace, family: str, source: str, data: Path) -> 
     chosen = ["--family", "transformer" if family in CODECS else family]
     run = place / "run" / "codec" if family in CODECS else place / "run"
     words = ["train", str(data.resolve()), *chosen, "--steps", str(arguments.steps)]
-    words += ["--run", str(place / "run"), *setting_words([*FIXED, *arguments.set])]
+    words += ["--run", str(place / "run"), *setting_words(arguments.set, DEFAULTS)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     torchrun += ["--nproc-per-node", str(len(arguments.cores)), "-m", "--", "anew"]
     ways = (("one", anew_command(*words), len(arguments.cores)), ("many", [*torchrun, *words], 1))

@@ -18,7 +18,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from _common import HERE, Table, anew, events, fresh, parser, pinned, setting_words
+from _common import HERE, Table, anew, fresh, parser, pinned, setting_words
+from _runs import read_steps, seconds_between
 
 LOOK_SECONDS, TIMES = 20.0, 5.0
 
@@ -36,10 +37,10 @@ def multiplied(source: Path, target: Path, min_count: int) -> int:
 
 def epoch(options: argparse.Namespace, data: Path, run: Path, examples: int) -> float:
     """Seconds of one pass of training over so many examples."""
-    settings = setting_words(["evaluate_samples=8", f"model_size={options.model_size}", *options.set])
+    settings = setting_words(options.set, ["evaluate_samples=8", f"model_size={options.model_size}"])
     anew("train", data, "--run", run, "--steps", options.steps, *settings, cores=options.cores, scratch=options.work)
-    steps = [event for event in events(run) if event.get("event") == "step"]
-    gaps = [b["seconds"] - a["seconds"] for a, b in itertools.pairwise(steps)]
+    steps = read_steps(run)
+    gaps = list(itertools.starmap(seconds_between, itertools.pairwise(steps)))
     batch = steps[1]["examples"] - steps[0]["examples"]
     return statistics.median(gaps) * examples / batch
 

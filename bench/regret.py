@@ -10,11 +10,12 @@ that of the default is what the choice costs, and 1 is the best that it can do. 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from _common import Table, anew, anew_command, fresh, parser, pinned, setting_words, train_seconds
+from _common import Table, anew, anew_command, fresh, parser, pinned, setting_words
+from _runs import read_comparison, read_config, train_seconds
 
 BAD_INPUT = 2
 
@@ -39,13 +40,13 @@ def train(options: argparse.Namespace, data: Path, budget: str, name: str, run: 
         print(f"  {name}: {completed.err.splitlines()[-1]}", flush=True)
         return None
     completed.check()
-    config = json.loads((run / "config.json").read_text())
+    config = read_config(run)
     _, steps = train_seconds(run)
     return {
-        "family": config["family"]["name"],
+        "family": config.family.name,
         "steps": steps,
         "wall": completed.wall,
-        "pilots": config["plan"]["pilots"],
+        "pilots": [dataclasses.asdict(pilot) for pilot in config.plan.pilots],
     }
 
 
@@ -53,13 +54,13 @@ def judged(options: argparse.Namespace, runs: dict[str, Path], out: Path) -> dic
     """Figures of each row, and of training items under `real_` and the same name."""
     words = ["--runs", *runs.values(), "--out", out, "-n", options.samples]
     anew("compare", *words, cores=options.cores, scratch=options.work)
-    report = json.loads((out / "compare.json").read_text())
-    figures = {}
-    for name, run in zip(runs, report["runs"], strict=True):
-        scores = {score["name"]: score for score in run["scores"]}
+    figures: dict[str, dict[str, float]] = {}
+    for name, scores in zip(runs, read_comparison(out), strict=True):
         measured = {"distance": scores[DISTANCE], "two_sample_auc": scores[AUC]}
-        figures[name] = {figure: score["value"] for figure, score in measured.items()}
-        figures[name] |= {f"real_{figure}": score["real_baseline"] for figure, score in measured.items()}
+        figures[name] = {}
+        for figure, score in measured.items():
+            assert score.value is not None and score.real_baseline is not None
+            figures[name] |= {figure: score.value, f"real_{figure}": score.real_baseline}
     return figures
 
 

@@ -10,12 +10,12 @@ default is what the choice costs, and 1 is the best that it can do. A setting th
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import anew as library
-from _common import Table, anew_command, fresh, parser, pinned, setting_words, train_seconds
+from _common import Table, anew_command, fresh, parser, pinned, setting_words
+from _runs import read_config, train_seconds
 from anew.data.dataset import Dataset
 
 BAD_INPUT = 2
@@ -37,16 +37,16 @@ def train(
 ) -> dict[str, Any] | None:
     """Facts of a finished run, or None where the data does not take these settings."""
     # What is held out is scored below; a report of many samples would only shorten the training
-    words = setting_words(["evaluate_samples=20", "previews=0", *options.set, *settings])
+    words = setting_words([*options.set, *settings], ["evaluate_samples=20", "previews=0"])
     command = anew_command("train", data, "--run", run, "--budget", budget, "--seed", options.seed, *words)
     completed = pinned(command, options.cores, options.work)
     if completed.code == BAD_INPUT:
         print(f"  {' '.join(settings)}: {completed.err.splitlines()[-1]}", flush=True)
         return None
     completed.check()
-    plan = json.loads((run / "config.json").read_text())["plan"]
+    plan = read_config(run).plan
     _, steps = train_seconds(run)
-    return {"steps": steps, "wall": completed.wall, "model_size": plan["model_size"], "parameters": plan["parameters"]}
+    return {"steps": steps, "wall": completed.wall, "model_size": plan.model_size, "parameters": plan.parameters}
 
 
 def held_out(run: Path, data: Path) -> list[str]:

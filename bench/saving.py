@@ -4,7 +4,7 @@
 
 A Transformer on random tokens, in windows of so many steps: without a checkpoint, with one that the training waits for, with one in
 the background, in turns. Of each kind the medians over the rounds: seconds that the training stood still, and processor seconds of
-its thread in them (which hold on a crowded machine too); processor seconds that the window took more than one without; and the
+its thread in them (which hold on a busy machine too); processor seconds that the window took more than one without; and the
 share of the time where a checkpoint is due every 30 seconds.
 """
 
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,23 +24,27 @@ from _common import Table, parser
 from _memory import SPEC, Noise
 from anew.core import settings as cfg
 from anew.core.processes.world import World
-from anew.core.registry import load
-from anew.families.base import Scale, num_parameters
+from anew.families.base import Scale, load_family, num_parameters
 from anew.planning.build import build_family
 from anew.runs.folder import RunFolder
 from anew.training.progress import StepProgress
 from anew.training.saving import CheckpointSaver
 from anew.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
+
 KINDS = ("none", "waiting", "background")
 DUE_S = 30.0
 
 
 def make_trainer(layers: int, width: int) -> Trainer:
-    owner = load("families", "transformer")
+    owner = load_family("transformer")
     shape = {"layers": layers, "width": width, "heads": width // 64, "mlp_size": 8 * width // 3}
     suggested = cfg.to_json(owner.suggest(SPEC, Scale(10_000, 640_000.0, None, 0)))
-    config = cfg.from_json(owner.Config, suggested | shape | {"precision": "fp32", "ngrams": False, "dropout": 0.0})
+    config: FamilyConfig = cfg.from_json(
+        owner.Config, suggested | shape | {"precision": "fp32", "ngrams": False, "dropout": 0.0}
+    )
     family = build_family(owner, SPEC, config, 0, torch.device("cpu"))
     return Trainer(family, Noise(), StepProgress(10**9), seed=1, batch_size=4, micro_batch=4, world=World())
 

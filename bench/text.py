@@ -12,14 +12,14 @@ each by itself. Without a checkout the same recipe runs on transformers' GPT-2.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds
+from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words
+from _runs import by_name, read_report, train_seconds
 
 PARTS = ("peer", "nanochat", "times", "quality", "whole")
 COMPRESSORS = {"xz": "xz -9", "ppmd": "PPMd, order 6", "zpaq": "zpaq -m5"}
@@ -116,9 +116,8 @@ def compressors(arguments: argparse.Namespace, rows: Table, text: Path, data: Pa
 
 def reported(run: Path) -> float | None:
     """Nats per character of the counting model as the run's own report has it."""
-    report = json.loads((run / "report" / "report.json").read_text())
-    bits = (score["value"] for score in report["scores"] if score["name"] == "bits_per_character_kneser_ney")
-    return next((value * math.log(2) for value in bits if value is not None), None)
+    score = by_name(read_report(run).scores).get("bits_per_character_kneser_ney")
+    return None if score is None or score.value is None else score.value * math.log(2)
 
 
 def scored(arguments: argparse.Namespace, run: Path, texts: Path, cores: list[int]) -> dict[str, float]:

@@ -67,7 +67,13 @@ def rows_of(cases: Cases, sizes: Sequence[int], repeats: int, names: Sequence[st
         told_apart = cases.reference_auc(name, 10_000)
         seeds = range(repeats if name == "real" else 1)
         for n, seed in itertools.product(sizes, seeds):
-            row = {"data": cases.name, "case": name, "n": n, "seed": seed, "reference": round(told_apart, 3)}
+            row: dict[str, Any] = {
+                "data": cases.name,
+                "case": name,
+                "n": n,
+                "seed": seed,
+                "reference": round(told_apart, 3),
+            }
             asked = row | timed(cases, name, n, seed)
             yield asked
             if n < asked["needed"] <= cases.available(name):

@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from _clips import Clips, Subject
-from _common import Table, anew, fresh, median, parser, setting_words, table, train_seconds
+from _common import Table, anew, fresh, median, parser, setting_words, table
+from _runs import train_seconds
 from anew.data.formats.images import pixels
 from anew.data.formats.video import frames
 
@@ -60,7 +61,8 @@ def naive(subject: Subject, row: str, n: int) -> Clips:
     if row == "still":
         return np.repeat(subject.clips[which][:, -1:], subject.clips.shape[1], axis=1)
     mean = subject.clips.astype(np.float32).mean(0) + rng.normal(0, 4, (n, *subject.clips.shape[1:]))
-    return mean.clip(0, 255).round().astype(np.uint8)
+    clips: Clips = mean.clip(0, 255).round().astype(np.uint8)
+    return clips
 
 
 def run(arguments: argparse.Namespace, subject: Subject, place: Path, row: str, seed: int) -> dict[str, Any]:

@@ -85,10 +85,10 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def short_measuring() -> Iterator[None]:
     """Each of a thousand small trainings would spend 0.1 s on how busy the cores are."""
-    from anew.core.machine.threads import measure_crowding
+    from anew.core.machine.threads import measure_slowdown
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure_crowding, "__defaults__", (0.01,))
+        patch.setattr(measure_slowdown, "__defaults__", (0.01,))
         yield
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import uvicorn
 from starlette.testclient import TestClient
 
 import anew
-from anew.server.app import make_app
+from anew.server.app import ServerOptions, make_app
 from anew.server.catalog import Catalog
 from anew.server.limits import Limits
-from anew.server.listening import Server, TimeoutProtocol, listen
+from anew.server.listening import Server, listen
 from samples import TINY, clips, names, prose, sequences, shapes, tones
 
 SMALL: dict[str, Any] = {"width": 8, "batch_size": 8}  # of a grid
@@ -65,7 +64,7 @@ def serving(
     """A client of a server of these runs."""
     limits = limits or Limits()
     catalog = Catalog(runs, "cpu", False, limits)
-    app = make_app(catalog, limits, "127.0.0.1", keys, chats, origins)
+    app = make_app(catalog, limits, ServerOptions(keys=keys, chats=chats, origins=origins))
     try:
         with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
             yield client
@@ -78,9 +77,9 @@ def listening(runs: list[Path], limits: Limits | None = None, chats: bool = Fals
     """The address of such a server, for clients that want a socket."""
     limits = limits or Limits()
     catalog = Catalog(runs, "cpu", False, limits)
-    app = make_app(catalog, limits, "127.0.0.1", (), chats)
+    app = make_app(catalog, limits, ServerOptions(chats=chats))
     with socket.create_server(("127.0.0.1", 0)) as opened:
-        server = Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+        server = Server(app, "warning", stop_seconds=1)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()
         try:
@@ -95,8 +94,7 @@ def listening(runs: list[Path], limits: Limits | None = None, chats: bool = Fals
 def answering(app: Any) -> Iterator[tuple[str, int]]:
     """The address of a server of an app in this process."""
     with listen("127.0.0.1", 0) as opened:
-        config = uvicorn.Config(app, http=TimeoutProtocol, log_level="error", lifespan="off")
-        server = Server(config)
+        server = Server(app, "error", stop_seconds=1)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anew.evaluation.inputs import AuditPool
+from anew.evaluation.inputs import RealPool
 
 WORDS = [f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi") for b in ("na", "ro", "tis", "vex", "mo", "li")]
 
@@ -22,8 +22,8 @@ def prose(n: int, seed: int) -> list[str]:
     return [" ".join(rng.choice(WORDS, 130)) for _ in range(n)]
 
 
-def pool_of(train: list[Any], held_out: list[Any], **more: Any) -> Callable[[int], AuditPool]:
-    return lambda n: AuditPool(train, held_out, None, more.get("total", len(train)), more.get("random", True))
+def pool_of(train: list[Any], held_out: list[Any], **more: Any) -> Callable[[int], RealPool]:
+    return lambda n: RealPool(train, held_out, None, more.get("total", len(train)), more.get("random", True))
 
 
 TRAIN, HELD = pictures(300, 0), pictures(200, 1)

@@ -209,8 +209,8 @@ def test_a_pod_waits_for_the_first_one(tmp_path: Path) -> None:
     ("shares", "task", "sentence"),
     [
         ("8", "3", "sample run -n 100 --share 3/8 --out out/3"),
-        ("8", "0", "task 0 is none of the shares 1 to 8"),
-        ("8", "9", "task 9 is none of the shares 1 to 8"),
+        ("8", "0", "task 0 is not one of the shares 1 to 8"),
+        ("8", "9", "task 9 is not one of the shares 1 to 8"),
         (None, "1", "SHARES must be the number of shares"),
         ("all", "1", "not 'all'"),
     ],

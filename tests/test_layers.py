@@ -1,4 +1,4 @@
-"""Who may import whom: downwards only, no circles, and every module stands in exactly one room."""
+"""Who may import whom: downwards only, no circles, and every module belongs to exactly one layer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "anew"
 
-# Each room and what it may import besides itself. A module belongs to the room with the longest matching name, and a
-# room may import the rooms that are named, with all that lies below their names.
+# Each layer and what it may import besides itself. A module belongs to the layer with the longest matching name, and a
+# layer may import the layers that are named, with all that lies below their names.
 CORE = ("errors", "core")
 DATA_BASE = (*CORE, "data.types", "data.skipped", "data.limits", "data.file_names")
-ROOMS: dict[str, tuple[str, ...]] = {
+LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "core": ("errors",),
     "functional": CORE,
@@ -80,6 +80,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "cli": (
         "errors",
         "api",
+        "core.activity",
         "core.arguments",
         "core.wording",
         "core.machine.allocator",
@@ -107,10 +108,10 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def room_of(module: str) -> str:
-    rooms = [room for room in ROOMS if module == room or module.startswith(f"{room}.")]
-    assert rooms, f"{module} stands in no room: name it in ROOMS"
-    return max(rooms, key=len)
+def layer_of(module: str) -> str:
+    layers = [layer for layer in LAYERS if module == layer or module.startswith(f"{layer}.")]
+    assert layers, f"{module} belongs to no layer: name it in LAYERS"
+    return max(layers, key=len)
 
 
 def imports(source: str) -> set[str]:
@@ -130,12 +131,12 @@ def imports(source: str) -> set[str]:
 
 
 def violations(module: str, source: str) -> list[str]:
-    """Imports of a module that its room does not allow."""
-    room = room_of(module)
-    allowed = (room, *ROOMS[room])
+    """Imports of a module that its layer does not allow."""
+    layer = layer_of(module)
+    allowed = (layer, *LAYERS[layer])
     wrong = []
     for target in imports(source):
-        inside = room_of(target) == room
+        inside = layer_of(target) == layer
         if not inside and not any(target == name or target.startswith(f"{name}.") for name in allowed[1:]):
             wrong.append(f"{module} may not import {target}")
     return wrong
@@ -146,12 +147,12 @@ def test_imports_go_downwards() -> None:
     assert not [wrong for module, path in MODULES.items() for wrong in violations(module, path.read_text())]
 
 
-ABOVE = {"cli": "__main__", "__main__": "api"}  # what a room may not import; `cli` for all others
+ABOVE = {"cli": "__main__", "__main__": "api"}  # what a layer may not import; `cli` for all others
 
 
 def test_an_upward_import_in_any_file_is_noticed() -> None:
     for module, path in MODULES.items():
-        above = ABOVE.get(room_of(module), "cli")
+        above = ABOVE.get(layer_of(module), "cli")
         late = f"\n\ndef late() -> None:\n    from anew.{above} import main\n"
         assert violations(module, path.read_text() + late) == [f"{module} may not import {above}"]
 
@@ -179,14 +180,12 @@ def test_the_trainer_names_no_family() -> None:
 def test_the_architecture_page_says_the_same() -> None:
     page = (SRC.parents[1] / "docs" / "architecture.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*?) ?\|$", page, re.MULTILINE))
-    assert set(rows) == {room.split(".")[0] for room in ROOMS if not room.startswith("__")}
-    for room in set(rows) & set(ROOMS) - {
-        "data",
-        "cli",
-    }:  # `data` has a paragraph of its own, and `cli` names what of `core`
-        named = {name.lstrip(".") for name in re.findall(r"`([\w.]+)`", rows[room].partition("; ")[0])}
-        missing = {name for name in ROOMS[room] if name not in CORE and not named & {name, name.partition(".")[2]}}
-        assert not missing, f"the row of {room} does not name {missing}"
+    assert set(rows) == {layer.split(".")[0] for layer in LAYERS if not layer.startswith("__")}
+    # `data` has a paragraph of its own, and the row of `cli` names modules of `core`
+    for layer in set(rows) & set(LAYERS) - {"data", "cli"}:
+        named = {name.lstrip(".") for name in re.findall(r"`([\w.]+)`", rows[layer].partition("; ")[0])}
+        missing = {name for name in LAYERS[layer] if name not in CORE and not named & {name, name.partition(".")[2]}}
+        assert not missing, f"the row of {layer} does not name {missing}"
     glossary = page.partition("## Terms")[2].partition("## ")[0]
     assert 10 <= glossary.count("\n| ") - 1 <= 30
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import anew
@@ -44,3 +45,10 @@ def test_actions_are_pinned_by_commit() -> None:
     assert len(uses) >= 10
     for action, comment in uses:
         assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) and re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
+
+
+def test_an_empty_line_stands_before_every_heading() -> None:
+    """A merge that keeps what both branches added at one place leaves none between them."""
+    for name in ("CHANGELOG.md", "docs/log.md"):
+        lines = read(name).splitlines()
+        assert [line for above, line in pairwise(lines) if line.startswith("## ") and above] == []

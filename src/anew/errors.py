@@ -39,7 +39,7 @@ _MEMORY_SIGNS = (
     "invalid buffer size",
     "bytes was requested but",
 )
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # the second: the share of this user is used up
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the second: the share of this user is used up
 
 
 class AnewError(Exception):
@@ -135,7 +135,7 @@ class InUseError(RunError):
 
 
 class UnsentError(RunError):
-    """What was asked for is done, and the run could not be written to its address.
+    """The command succeeded, but the run could not be written to its address.
 
     Attributes:
         folder: Where it lies on this machine.
@@ -183,7 +183,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     if closest is not None:
         return f"; did you mean {closest!r}?"
     if len(names) > MAX_LISTED:
-        return f"; it is none of the {len(names)} that there are"
+        return f"; it is not one of the {len(names)} names"
     return f"; allowed: {', '.join(names) or 'none'}"
 
 
@@ -228,13 +228,13 @@ def out_of_memory(error: BaseException) -> bool:
 def disk_is_full(error: BaseException) -> bool:
     """Whether an error, or its cause, says that the disk is full."""
     causes = (error, error.__cause__)
-    return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)
+    return any(isinstance(cause, OSError) and cause.errno in _DISK_FULL for cause in causes)
 
 
 @contextmanager
 def restoring(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside while something is made from a file of a run is a RunError that names the file: its values
-    may be anything. What is wrong with the device (its memory or disk is full) is not the file's fault and stays as it is."""
+    may be anything. Errors of the machine, such as full memory or a full disk, are not caused by the file and stay as they are."""
     try:
         yield
     except ConfigError as error:  # a setting in the file, not one that was given now

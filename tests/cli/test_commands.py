@@ -19,9 +19,11 @@ import pytest
 
 from anew.cli import _waiting_shown, main
 from anew.cli.commands import _print_if_nothing_follows, _print_if_prompt_is_strange
+from anew.core.specs import SampleRequest
 from anew.data.formats.text.tokenizer import Characters
 from anew.data.modalities.text import Text, TextConfig
 from anew.runs.events import read as read_events
+from anew.sampling.generator import Generator
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
 from commands import anew, setting_words
@@ -193,7 +195,7 @@ def test_samples_that_are_the_prompt_alone_are_counted(capsys: pytest.CaptureFix
     origins = [Origin("run", "0", 0, index, (0, 3), prompt="ZZZZ 999\n") for index in range(3)]
     samples = Samples(["ZZZZ 999", "ZZZZ 999", "ZZZZ 999 KT"], [None] * 3, Text(TextConfig()), origins)
     _print_if_nothing_follows(samples)
-    assert capsys.readouterr().err.startswith("2 of 3 samples are the prompt alone: ")
+    assert capsys.readouterr().err.startswith("2 of 3 samples add nothing to the prompt: ")
     _print_if_nothing_follows(samples[2:])
     assert not capsys.readouterr().err
 
@@ -364,6 +366,30 @@ def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path
     assert f"anew resume {tmp_path / 'run'}`" in anew("sample", tmp_path / "run", "--out", tmp_path / "x").stderr
 
 
+def test_what_was_drawn_before_a_signal_is_kept(
+    text_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run = text_run
+    command = ["sample", str(run), "--out", str(tmp_path / "out"), "-n", "20000", "--set", "max_tokens=1"]
+    generate = Generator.generate_samples
+    batches: list[int] = []
+
+    def interrupted(self: Generator, request: SampleRequest, *rest: Any) -> Samples:
+        if batches:
+            raise KeyboardInterrupt
+        batches.append(request.n)
+        return generate(self, request, *rest)
+
+    monkeypatch.setattr(Generator, "generate_samples", interrupted)
+    assert main(command) == 75
+    assert f"the first 256 samples are in {tmp_path / 'out'}; the same command draws all" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").glob("00*.txt"))) == 256  # numbered as those of all 20,000
+    assert (tmp_path / "out" / "00255.txt").exists()
+    assert main([*command, "--seed", "1"]) == 2
+    assert main(command) == 75  # nothing was drawn, so what is there stays
+    assert len(list((tmp_path / "out").glob("00*.txt"))) == 256
+
+
 def test_a_run_without_a_name_is_named_where_it_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -500,12 +526,25 @@ MISTAKES = [
     (("train", "{data}", "--width", "64"), "unknown option '--width'; it is a setting: --set width="),
     (("train", "{data}", "--length", "64"), "unknown option '--length'; allowed: "),
     (("train", "{data}", "--out", "x"), "unknown option '--out'; did you mean '--run'"),
-    (("evaluate", "--run", "{run}"), "unknown option '--run'; RUN stands without an option: `anew evaluate RUN`"),
-    (("sample", "--run", "{run}", "--out", "{none}"), "RUN stands without an option: `anew sample RUN`"),
-    (("serve", "--run", "{run}"), "RUN stands without an option: `anew serve RUN`"),
+    (("evaluate", "--run", "{run}"), "unknown option '--run'; give RUN without an option: `anew evaluate RUN`"),
+    (("sample", "--run", "{run}", "--out", "{none}"), "give RUN without an option: `anew sample RUN`"),
+    (("serve", "--run", "{run}"), "give RUN without an option: `anew serve RUN`"),
     (("example", "cats"), "unknown example 'cats'; allowed: digits"),
     (("settings", "no_such_setting"), "unknown setting 'no_such_setting'; `anew settings` lists all 1"),
     (("serve", "{none}"), "does not exist; give a run that train made"),
+    (("sample", "{run}", "--out", "x", "--format", "png"), "--format is for images, sounds and clips"),
+    (("sample", "{run}", "--out", "x", "--scale", "3"), "text data has no pixels to enlarge"),
+    (("walk", "{run}", "--out", "x", "--stops", "1"), "stops=1 is out of range"),
+    (("walk", "{run}", "--out", "x", "-n", "3"), "n=3 is out of range; give 5 .a frame for each stop"),
+    (("nearest", "{run}", "--text", " "), "--text cannot be compared: item 1: it is empty"),
+    (("export", "{run}", "--to", "html", "--out", "{none}"), "--out must be a file that ends in .html"),
+    (("evaluate", "--samples", "{data}", "--data", "{data}", "--set", "foo=1"), "'foo' cannot be set"),
+    (
+        ("evaluate", "{run}", "--fail-on", "cleverness<3"),
+        "no figure is called 'cleverness'; scores in report/report.json",
+    ),
+    (("train", "{data}", "--budget", "-1m"), "--budget must be a time of more than 0 s .*got '-1m'"),
+    (("compare", "{data}", "--out", "{none}", "--families", "transformer"), "give the finished runs with --runs"),
     (("serve", "{run}", "--allow-origin", "localhost"), "--allow-origin must be the scheme, name and port of a site"),
     (("sample", "{run}", "--out", "x", "--label", "cat"), "has no classes"),
     (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),

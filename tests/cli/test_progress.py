@@ -122,7 +122,7 @@ def test_the_time_left_follows_from_how_long_the_last_parts_took(monkeypatch: py
 
 
 def test_what_takes_long_says_what_it_does() -> None:
-    """`look` was silent for a minute on crowded cores, and longer on a million files."""
+    """`look` was silent for a minute on busy cores, and longer on a million files."""
     quick, late = io.StringIO(), io.StringIO()
     with LateDetails(60.0, quick) as details:
         details.message("  reading")

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from anew import api
-from anew.cli.summary import Line, closing, describe, places, score_lines, score_table, setting_lines
+from anew.cli.summary import (
+    Line,
+    _from_difference,
+    closing,
+    describe,
+    places,
+    score_lines,
+    score_table,
+    setting_lines,
+)
 from anew.planning.pilots import describe_trying
 from anew.sampling.scores import FileScore, Scores
 from anew.workflows.inspect import Alternative, BudgetEstimate, Inspection, SkippedFile
@@ -66,6 +75,15 @@ def test_missing_figures_are_no_lack_of_items_and_evaluate_measures_them(tmp_pat
     assert text(places(tmp_path, unsettled))[3] == f"answers  anew evaluate {tmp_path}"
 
 
+def test_a_hardly_trained_model_is_first_trained_further(tmp_path: Path) -> None:
+    """A report of one step was to be measured again."""
+    grades = {"closeness": "not_measured", "variety": "not_measured", "novelty": "not_measured"}
+    basis = {"answers": 0, "measured": 0, "samples": 1, "weights": "", "time": ""}
+    for num_steps, purpose in ((9, "better   anew resume"), (90, "answers  anew evaluate")):
+        unmeasured = record(grades=grades, figures={}, scores=[], basis=basis | {"steps": num_steps})
+        assert text(places(tmp_path, unmeasured))[3].startswith(purpose)
+
+
 def test_what_was_not_measured_is_said() -> None:
     only_novelty = {"grades": {"novelty": "poor"}, "figures": {"variety": "time was up before it was measured"}}
     assert [line.rstrip() for line in text(closing(record(**only_novelty, copies=None)))] == [
@@ -100,7 +118,7 @@ def test_more_training_is_not_advised_where_samples_are_copies(tmp_path: Path) -
         )
         few = record(copies=test, grades=grades, basis=basis | {"passes": 0.9})
         assert text(places(tmp_path, few))[3] == (
-            "fewer    more data makes copies rarer; a shorter budget would not (0.9 passes over the data were made)"
+            "fewer    more data makes copies rarer; a shorter budget does not (0.9 passes over the data were made)"
             if test["detected"]
             else "fewer    after so few passes over the data (0.9) copies come from the counts that are mixed with the network; train "
             "again with ngrams=false and contexts=false, which leave them out"
@@ -125,6 +143,11 @@ def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) ->
     assert text(places(tmp_path, more_samples))[3] == f"answers  anew evaluate {tmp_path} -n 4500"
     more_data = record(**few, samples_needed={"closeness": 0})
     assert text(places(tmp_path, more_data))[3] == "open     more data is needed for a yes to Close?"
+    needed = {"closeness": 642, "variety": 300}
+    hopeless = record(**few, samples_needed=needed, needs_data=["closeness", "variety"])
+    assert text(places(tmp_path, hopeless))[3] == "open     more data is needed for a yes to Close?"
+    of_variety = record(**few, samples_needed=needed, needs_data=["closeness"])
+    assert text(places(tmp_path, of_variety))[3] == f"answers  anew evaluate {tmp_path} -n 300"
     few["grades"] |= {"novelty": "fair"}
     for changes in ({"limited_by": "time"}, {"shortened": True}):
         short_of_time = record(**few, samples_needed={"closeness": 0}, copies=copying_test(**changes))
@@ -155,7 +178,7 @@ INSPECTION = Inspection(
     skipped=1,
     skipped_files=(SkippedFile("x.png", "truncated"),),
     not_taken={"text": 1},
-    budgets=(BudgetEstimate(60.0, 0, 1000, 10, 0.5),),
+    budgets=(BudgetEstimate(60.0, 0, 1000, 10, 0.5, 8),),
     fingerprint="",
 )
 
@@ -174,8 +197,8 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "  x.png: truncated",
         describe_trying(("gan", "vae")),
         "with --prefer quality: diffusion (best)",
-        "estimates of what a budget can train:",
-        "   1 min: 1,000 parameters, about 10 steps, 0.5 passes over the data",
+        "estimates of what a budget can train, at the present load:",
+        "   1 min: 1,000 parameters, about 10 steps of 8 examples, 0.5 passes over the data",
     ]
 
 
@@ -200,3 +223,12 @@ def test_how_many_items_could_be_scored_comes_first() -> None:
     scores = Scores("character", 4.0, 2.0, {}, "exact", skipped=599, notes=("skipped in all: 599",), files=files)
     assert text(score_lines(scores))[0] == "1 of 600 items could be scored"
     assert "could be scored" not in "".join(text(score_lines(replace(scores, skipped=0))))
+
+
+def test_rows_are_shown_where_they_differ() -> None:
+    """Both began `Biogasanlage;Biogas;Verbrennungsmoto ...`, and 12 edits could not be seen."""
+    same = "Biogasanlage;Biogas;Verbrennungsmotor;52,1;"
+    assert _from_difference(f"{same}2003", f"{same}19") == ("... otor;52,1;2003", "... otor;52,1;19")
+    assert _from_difference(same, f"{same}19") == ("... otor;52,1;", "... otor;52,1;19")
+    for pair in [(same, same), ("Anna", "Anne"), (f"x{same}", same), (same, None), (None, None)]:
+        assert _from_difference(*pair) == pair

@@ -70,8 +70,9 @@ class Loaded:
 def load_fake(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
     """Let every run be a model that draws nothing."""
     model = Loaded(killed)
+    monkeypatch.setattr(api, "check_files", lambda *request: None)
     monkeypatch.setattr(api, "loaded_together", lambda *request: nullcontext((model, None)))
-    monkeypatch.setattr(api, "sample_together", lambda model, world, n, draw, **request: Drawn(model.killed))
+    monkeypatch.setattr(api, "sample_together", lambda model, world, n, draw, **request: (Drawn(model.killed), False))
 
 
 def test_half_written_samples(

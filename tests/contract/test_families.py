@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from anew.core import settings as cfg
-from anew.core.machine.device import place
+from anew.core.machine.device import to_device
 from anew.core.processes.world import World
 from anew.core.random import StepContext, generator
 from anew.core.registry import available, codecs, family_settings, load
@@ -68,7 +68,7 @@ class Made:
 
     def prefetch(self, *where: Any) -> None: ...
 
-    def sweep(self) -> Iterator[Batch]:
+    def one_pass(self) -> Iterator[Batch]:
         for step in range(4):
             batch = self.batch(1000 + step, "", 0, 64, 64)
             if isinstance(self.spec, Tokens) and self.spec.packed:
@@ -84,7 +84,7 @@ def ready(name: str, spec: Spec) -> Family:
     family_class = load("families", name)
     config = family_class.suggest(spec, Scale(256, 5000.0, 10.0, 0))
     family = build_family(family_class, spec, config, 0, DEVICE)
-    family.fit_closed_form(batch.to(DEVICE) for batch in Made(spec).sweep())
+    family.fit_closed_form(batch.to(DEVICE) for batch in Made(spec).one_pass())
     return family
 
 
@@ -142,7 +142,7 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
             0,
             DEVICE,
         )
-        family.fit_closed_form(batch.to(DEVICE) for batch in Made(spec).sweep())
+        family.fit_closed_form(batch.to(DEVICE) for batch in Made(spec).one_pass())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
     assert torch.allclose(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-5)
 
@@ -177,14 +177,14 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
     again = load("families", name)(spec, family.config)
     stored = {name: tensor.cpu() for name, tensor in state.items()}
     load_weights(again, stored, Path("model.safetensors"))
-    again = place(again, DEVICE)
+    again = to_device(again, DEVICE)
     if not family.generates:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
     taken = family_with_weights(type(family), spec, family.config, stored, torch.device("cpu"))
     assert all(tensor.data_ptr() == stored[name].data_ptr() for name, tensor in taken.state_dict().items())
-    taken = place(taken, DEVICE)
+    taken = to_device(taken, DEVICE)
     first, *others = (
         last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again, taken)
     )
@@ -366,5 +366,8 @@ def test_the_battery_is_complete() -> None:
 def test_settings_of_families_are_known_without_their_networks() -> None:
     for name in available("families"):
         family_class = load("families", name)
-        assert family_settings(name) == (family_class.Config, family_class.Sampling)
+        assert family_settings(name)[:2] == (family_class.Config, family_class.Sampling)
         assert (name in codecs()) == (family_class.codec_config is not None)
+        if family_class.generates:
+            has_reason = bool(family_settings(name).no_interpolation_reason)
+            assert has_reason == (family_class.generate is Family.generate)

@@ -28,5 +28,5 @@ def test_a_folder_is_named_after_any_path(path: str, name: str) -> None:
 def test_what_is_written_is_written_here(tmp_path: Path) -> None:
     assert new_path("out", tmp_path / "new") == tmp_path / "new"
     for address in ("s3://bucket/new", Path("s3://bucket/new"), "ftp://host/new"):
-        with pytest.raises(ConfigError, match="is an address, and it is written on this machine"):
+        with pytest.raises(ConfigError, match="is an address, but this is written on this machine"):
             new_path("out", address)

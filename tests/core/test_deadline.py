@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anew.core.deadline import TimeIsUp, hard_stop, held_back
+from anew.core.deadline import TimeIsUp, hard_stop, uninterrupted
 
 needs_alarm = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
 
@@ -110,10 +110,10 @@ def test_work_of_a_module_that_is_imported_is_stopped(tmp_path: Path, monkeypatc
 
 
 @needs_alarm
-def test_what_is_held_back_ends_first() -> None:
+def test_what_is_not_interrupted_ends_first() -> None:
     whole: list[bool] = []
     with pytest.raises(TimeIsUp), hard_stop(0.05):
-        with held_back():
+        with uninterrupted():
             time.sleep(0.2)
             whole.append(True)
         time.sleep(5.0)
@@ -121,12 +121,12 @@ def test_what_is_held_back_ends_first() -> None:
 
 
 @needs_alarm
-def test_work_that_is_nearly_always_held_back_ends_in_time() -> None:
+def test_work_that_is_hardly_ever_interrupted_ends_in_time() -> None:
     begin = time.monotonic()
     with pytest.raises(TimeIsUp), hard_stop(0.05):
         while True:
-            with held_back():
+            with uninterrupted():
                 time.sleep(0.02)
     assert time.monotonic() - begin < 0.4
-    with held_back():  # nothing is left of it
+    with uninterrupted():  # nothing is left of it
         pass

@@ -120,7 +120,7 @@ def test_records_without_a_class_are_refused_where_classes_are_learned(
     (tmp_path / "a.csv").write_text("\n".join(["text,label", *rows, "xyz,", "zyx,"]))
     monkeypatch.setattr("anew.data.sources.open.SAMPLE_ITEMS", 32)
     if streams:
-        monkeypatch.setattr("anew.data.dataset.MAX_WHOLE_LIST_BYTES", 1000)
+        monkeypatch.setattr("anew.data.source_store.MAX_WHOLE_LIST_BYTES", 1000)
     with contextlib.closing(opened(tmp_path, settings={"text_column": "text", "layout": "list"})) as data:
         labels = torch.cat([batch.labels for batch in data.scoring("train") if batch.labels is not None])
         assert isinstance(data.opened_part("train")[0], StreamingStore) == streams
@@ -136,14 +136,14 @@ def test_windows_cover_the_stream_and_move(tmp_path: Path) -> None:
     data = opened(tmp_path)
     n, length = data.train_items, data.spec.length  # type: ignore[union-attr]
     first, second = (data.batch(0, "main", e * n, n, 9 * n).x for e in range(2))
-    stretch = torch.cat([b.x[0, :-1] for b in data.sweep()])
+    stretch = torch.cat([b.x[0, :-1] for b in data.one_pass()])
     assert abs(n * length - len(stretch)) <= 2 * length + 1
     assert {tuple(r.tolist()) for r in first} != {tuple(r.tolist()) for r in second}
 
 
-def test_sweep_stays_in_its_part_and_keeps_limits(source: Path) -> None:
+def test_a_pass_stays_in_its_part_and_keeps_limits(source: Path) -> None:
     data = opened(source)
-    batches = list(data.sweep("train", 5))
+    batches = list(data.one_pass("train", 5))
     if data.spec.packed:  # type: ignore[union-attr]
         assert [b.x.shape for b in batches] == [(1, 5 * data.spec.length + 1)]  # type: ignore[union-attr]
     else:
@@ -157,10 +157,10 @@ def test_units_of_targets_are_those_that_scoring_reads(source: Path) -> None:
     size = sum(int(batch.mask.sum()) for batch in data.scoring("train") if batch.mask is not None)
     batches = data.scoring("train", limit=rows.units_of(size // 3))
     num_read = sum(int(batch.mask.sum()) for batch in batches if batch.mask is not None)
-    assert num_read == pytest.approx(size / 3, rel=0.1) and store.sweeps_all
+    assert num_read == pytest.approx(size / 3, rel=0.1) and store.reads_all
 
 
-def test_a_part_of_a_sweep_comes_from_all_documents(tmp_path: Path) -> None:
+def test_a_part_of_a_pass_comes_from_all_documents(tmp_path: Path) -> None:
     # Folders are sorted by author, language, date: the first files would not stand for the others
     rng = np.random.default_rng(0)
     for letters in ("abcd", "wxyz"):
@@ -168,7 +168,8 @@ def test_a_part_of_a_sweep_comes_from_all_documents(tmp_path: Path) -> None:
             (tmp_path / f"{letters}{number:02}.txt").write_text("".join(rng.choice(list(letters), 800)))
     data = opened(tmp_path, settings={"tokens": "characters"})
     whole, part = (
-        np.concatenate([b.x[0].numpy() for b in data.sweep("train", limit)]) for limit in (None, data.train_items // 4)
+        np.concatenate([b.x[0].numpy() for b in data.one_pass("train", limit)])
+        for limit in (None, data.train_items // 4)
     )
     stream = data.opened_part("train")[0].rows(0).ids
     assert len(part) < len(whole) / 3 and np.array_equal(np.sort(whole), np.sort(stream))
@@ -182,7 +183,7 @@ def test_one_long_document_is_read_in_order_or_in_pieces(tmp_path: Path) -> None
     (tmp_path / "a.txt").write_text("".join(f"{number:05} " for number in range(20_000)))
     data = opened(tmp_path, settings={"tokens": "characters"})
     stream = data.opened_part("train")[0].rows(0).ids
-    (whole,), (part,) = (list(data.sweep("train", limit)) for limit in (None, data.train_items // 4))
+    (whole,), (part,) = (list(data.one_pass("train", limit)) for limit in (None, data.train_items // 4))
     assert np.array_equal(whole.x[0].numpy(), stream)
     assert not np.array_equal(part.x[0].numpy(), stream[: part.x.shape[1]])
 
@@ -272,7 +273,8 @@ def common_names(n: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "limits", [(), ("dataset.MAX_WHOLE_LIST_BYTES",), ("dataset.MAX_WHOLE_LIST_BYTES", "sources.folder.WHOLE_BYTES")]
+    "limits",
+    [(), ("source_store.MAX_WHOLE_LIST_BYTES",), ("source_store.MAX_WHOLE_LIST_BYTES", "sources.folder.WHOLE_BYTES")],
 )
 def test_lines_that_mostly_repeat_are_draws(
     limits: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -290,7 +292,7 @@ def test_lines_that_mostly_repeat_are_draws(
     assert len(set(data.near_duplicate_groups(train[:50]))) == 50
 
 
-@pytest.mark.parametrize("limits", [(), ("dataset.MAX_WHOLE_LIST_BYTES",)])
+@pytest.mark.parametrize("limits", [(), ("source_store.MAX_WHOLE_LIST_BYTES",)])
 def test_draws_of_few_different_lines_are_enough(
     limits: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,5 +499,5 @@ def test_records_of_one_shape_are_near_duplicates_but_no_draws(tmp_path: Path) -
     assert len(set(lines)) == len(lines) and len(lines) > 2 * len(shapes)
     (tmp_path / "n.txt").write_text("".join(lines))
     data = opened(tmp_path, settings={"layout": "list"})
-    assert not data.are_draws and any("or nearly" in note for note in data.scan.notes)
+    assert not data.are_draws and any("nearly the same as an earlier one" in note for note in data.scan.notes)
     assert not {line[:400] for line in data.text("train")} & {line[:400] for line in data.text("test")}

@@ -139,7 +139,7 @@ def test_damaged_files_among_good_ones_are_skipped(
         (tmp_path / f"f{i}.{medium}").write_bytes(mutated(body, chance) if i >= 20 else body)
     data = Dataset.open(tmp_path)
     data.fit(DataBudget(None, data.scan.items, data.scan.bytes))
-    assert sum(len(batch) for batch in data.sweep()) >= 10
+    assert sum(len(batch) for batch in data.one_pass()) >= 10
     data.close()
     assert data.scan.skipped <= 8 and capfd.readouterr().err == ""
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from anew.estimators import passages as module
 from anew.estimators.passages import MAX_PASSAGE, MIN_MATCH, NO_PASSAGE, PassageIndex, continuation_rates
 
 
@@ -19,8 +20,10 @@ def searched(text: NDArray[np.int32], ids: NDArray[np.int64]) -> tuple[int, list
     return 0, []
 
 
+@pytest.mark.parametrize("many", [3, 20, 1024], ids="sorted above {}".format)
 @pytest.mark.parametrize("alphabet", [2, 3, 5])
-def test_passages_are_those_of_a_search(alphabet: int) -> None:
+def test_passages_are_those_of_a_search(alphabet: int, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MANY_OCCURRENCES", many)
     rng = np.random.default_rng(alphabet)
     text = rng.integers(0, alphabet, 300).astype(np.int32)
     index = PassageIndex(text)
@@ -36,6 +39,15 @@ def test_passages_are_those_of_a_search(alphabet: int) -> None:
             assert passage.length == at_once.length == length
             assert sorted(passage.places.tolist()) == sorted(at_once.places.tolist()) == places
             assert index.followers(passage).tolist() == sorted({int(text[end]) for end in places})
+
+
+def test_what_begins_a_text_is_not_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MANY_OCCURRENCES", 1)
+    text = np.array([0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 7], dtype=np.int32)
+    for size in range(MIN_MATCH, 9):
+        ids = np.zeros((1, size), dtype=np.int64)
+        (passage,) = PassageIndex(text).endings(ids)
+        assert (passage.length, sorted(passage.places.tolist())) == searched(text, ids[0])
 
 
 def test_an_empty_or_short_text_has_no_passages() -> None:

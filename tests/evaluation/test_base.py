@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluation.inputs import AuditPool, Clock, EvaluationInputs
+from anew.evaluation.inputs import Clock, EvaluationInputs, RealPool
 from anew.evaluation.items_in_time import affordable_items, comparable_items, num_affordable_items
 from anew.evaluation.measure import BOTH, CLOSENESS
 from anew.evaluation.metrics.bits import network_gap
@@ -82,7 +82,7 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:
-    pool = AuditPool(list(range(100)), list(range(100, 130)), np.arange(130), 500)
+    pool = RealPool(list(range(100)), list(range(100, 130)), np.arange(130), 500)
     assert pool.head(130) is pool
     smaller = pool.head(40)
     assert (smaller.train, smaller.held_out) == (
@@ -118,6 +118,6 @@ def test_features_of_the_user_take_the_place_of_ours(make_inputs: Callable[..., 
 
 
 def test_fewer_items_are_compared_where_that_takes_too_long() -> None:
-    """A minute on crowded cores compared 1,000 names, and had no time for their combinations of letters."""
+    """A minute on busy cores compared 1,000 names, and had no time for their combinations of letters."""
     assert comparable_items(6.0, 1.0) > 1000 > comparable_items(6.0, 2.0) > comparable_items(6.0, 4.0) > 500
     assert comparable_items(0.1, 9.0) == 300

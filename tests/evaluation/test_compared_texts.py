@@ -9,7 +9,7 @@ import numpy as np
 from anew.evaluation.compared_texts import ComparedTexts
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
-from anew.evaluation.text_pieces import MIN_COUNTED_TEXTS
+from anew.evaluation.parts_of_texts import MIN_COUNTED_TEXTS
 
 
 def text_about(subject: str, seed: int) -> str:

@@ -45,8 +45,12 @@ def test_a_short_sample_is_next_to_the_record_with_the_most_similar_part() -> No
     rng = np.random.default_rng(0)
     train = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), size)) for size in (300, 320, 330, 340, 250)]
     part = train[3][100:120] + "W" + train[3][121:130]
-    (pair,) = nearest_records([part], lambda n: train[:n], 1.0).pairs
+    nearest = nearest_records([part], lambda n: train[:n], 1.0)
+    assert "compared with parts of records" in nearest.explanation and "the nearest part is marked" in nearest.marking
+    (pair,) = nearest.pairs
     assert pair.train == 3 and pair.nearest is not None and pair.nearest.marks == ((100, 130),)
     assert pair.caption.endswith("to a part of it") and pair.distance <= 1
-    (whole,) = nearest_records([train[1][:-3]], lambda n: train[:n], 1.0).pairs
+    nearest = nearest_records([train[1][:-3]], lambda n: train[:n], 1.0)
+    assert "part" not in nearest.explanation + nearest.marking
+    (whole,) = nearest.pairs
     assert whole.train == 1 and whole.caption == "3 edits"

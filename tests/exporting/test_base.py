@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,11 @@ import pytest
 import anew
 from anew.cli import main
 from anew.core import files
+from anew.core.registry import available
 from anew.exporting.base import new_folder
+from anew.exporting.traits import TRAITS
+from anew.exporting.transformers import DTYPES
+from commands import anew as command
 from samples import shapes
 
 from .conftest import train
@@ -115,10 +120,41 @@ def test_a_file_that_a_library_cut_short_leaves_nothing(tmp_path: Path) -> None:
 def test_a_long_export_says_that_it_goes_on(
     text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("anew.core.reading_time.LINE_SECONDS", 0.002)
+    monkeypatch.setattr("anew.core.activity.LINE_SECONDS", 0.002)
     with caplog.at_level(logging.INFO, "anew.reading"):
         anew.export(text_run("characters"), "transformers", tmp_path / "out")
-    assert "writing out (0 s so far)" in caplog.messages
+    assert "writing out" in caplog.messages
+
+
+def test_an_export_says_that_it_goes_on_while_pytorch_is_silenced(
+    text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyTorch says of a graph is suppressed, and these lines were, too: a command was silent for 79 seconds."""
+    monkeypatch.setattr("anew.core.activity.LINE_SECONDS", 0.05)
+    printed = command("export", text_run("characters"), "--to", "html", "--out", tmp_path / "page.html")
+    assert "writing page.html: turning network 1 of " in printed.stderr
+    assert "torch" not in printed.stderr.replace("PyTorch", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "sentence"),
+    [
+        ("transformers", {"number_type": "f61"}, "unknown `number_type` 'f61' for transformers; did you mean 'f16'"),
+        ("transformers", {"push": "me/names"}, "`push` uploads a folder for the hub, and transformers makes another"),
+        ("hub", {"push": "names"}, "`push` must be the name of a repository, OWNER/NAME"),
+    ],
+)
+def test_arguments_are_refused_before_anything_is_loaded(
+    target: str, arguments: dict[str, str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anew.api.exporting.note_loading", lambda *_: pytest.fail("PyTorch was loaded first"))
+    with pytest.raises(anew.ConfigError, match=re.escape(sentence)):
+        anew.export(tmp_path / "run", target, tmp_path / "out", **arguments)  # type: ignore[arg-type]
+
+
+def test_traits_are_those_of_the_targets() -> None:
+    assert set(TRAITS) == set(available("exporting"))
+    assert set(DTYPES) == set(TRAITS["transformers"].number_types)
 
 
 def test_an_empty_folder_is_taken(text_run: Callable[[str], Path], tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ from anew.exporting.graph import WEB, Container
 from anew.exporting.html import PAGE, bundle, page
 from anew.exporting.sampler import whole_sampler
 from anew.families.known import known_values
-from anew.families.vae.filling import sweep
+from anew.families.vae.filling import gibbs_sweep
 from anew.functional.latents import latent_mask
-from anew.sampling.latents import in_own_values
+from anew.sampling.latents import in_family_space
 from denoising import drawn_inputs
 from samples import clips, prose, shapes, stereo_tones, tones
 
@@ -329,7 +329,7 @@ def test_pictures_are_filled_in_as_by_the_run(name: str, grid_run: Callable[[str
     mask = torch.ones_like(x)
     mask[..., 7:] = 0
     filled = answer(page, fill={"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "seed": 0, "index": 0})
-    own = in_own_values(model, Condition(x[0], mask[0]))
+    own = in_family_space(model, Condition(x[0], mask[0]))
     codec: Any = model.codec or model.family
     assert np.abs(np.array(filled["latents"]) - codec.encode(x).flatten().numpy()).max() < 1e-3
     kept = latent_mask(mask, codec.autoencoder.sides)
@@ -351,7 +351,7 @@ def test_a_turn_of_filling_in_is_that_of_the_run(grid_run: Callable[[str], Path]
     container.add(graph)
     ((output,),), _ = run_graphs(container, [(graph.name, inputs)], tmp_path)
     deviations = inputs[3].view(-1, *family.latent.shape)
-    bottom = sweep(family.autoencoder, inputs[0], inputs[1], inputs[2], deviations, torch.float32)
+    bottom = gibbs_sweep(family.autoencoder, inputs[0], inputs[1], inputs[2], deviations, torch.float32)
     expected = family.autoencoder.decode(bottom, torch.float32).mean()
     assert float((output - expected.detach()).abs().max()) < 1e-4
 

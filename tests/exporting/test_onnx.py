@@ -141,7 +141,7 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
     model, sampler = exported(run, tmp_path / "out")
     assert_diffusion_agrees(model, sampler)
     with closing(Dataset.reopen(model.record.data, run)) as dataset:  # of noise, rounding would decide the phases
-        grids = next(iter(dataset.sweep("train"))).x[:N].float()
+        grids = next(iter(dataset.one_pass("train"))).x[:N].float()
     sys.path.insert(0, str(tmp_path / "out"))
     try:
         paths = sampler.save(grids.numpy(), tmp_path / "new")
@@ -189,14 +189,29 @@ def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> Non
         sampler.program["steps"][0]["first"] = [1.0] * model.spec.vocab  # the unigram is one of the counts
     ids = sampler.sample(N, known=inputs)
     assert ids.shape == expected.shape and (ids == expected).all()
-    assert (sampler.program["steps"][0]["characters"] is not None) == (
-        name == "sub-words"
-    )  # valid UTF-8 needs no limits else
+    # Elsewhere no limits are needed for valid UTF-8
+    assert (sampler.program["steps"][0]["characters"] is not None) == (name == "sub-words")
     assert name == "labels" or ids.shape[1] > 300  # longer than the context
     texts = [path.read_bytes().decode("utf-8", "replace") for path in sampler.save(ids, tmp_path / "new")]
     assert texts == model.modality.decode(torch.from_numpy(expected))
     same = sampler.sample(3, temperature=0.0, new=8)
     assert same.shape[1] - 8 in (0, 1) or name == "labels"  # the first is drawn where no token begins a text
+
+
+def test_texts_have_the_suffix_of_the_files_of_the_data(text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    """All were .txt."""
+    from anew.exporting.runtime import sample
+    from anew.exporting.sampler import item_format
+
+    item = item_format(anew.load(text_run("programs"), "cpu"))
+    assert item["suffix"] == ".py" and item["suffixes"] is None
+    sampler = object.__new__(sample.Sampler)
+    sampler.program = {"item": {**item, "tokens": ["a", "b"], "skip": []}}
+    ids = np.array([[0, 1], [1, 0]])
+    assert [path.name for path in sampler.save(ids, tmp_path / "one")] == ["0000.py", "0001.py"]
+    sampler.program["item"]["suffixes"] = [".ml", ".mli"]
+    paths = sampler.save(ids, tmp_path / "two", np.array([1, 0]))
+    assert [path.name for path in paths] == ["0000.mli", "0001.ml"] and paths[0].read_text() == "ab"
 
 
 def test_new_tokens_are_those_after_the_prompt() -> None:

@@ -44,7 +44,7 @@ def whole_path(folder: Path, modality: str | None) -> dict[str, Any]:
         raise Failed("lost", f"all files were refused: {error}") from error
     for part, count in data.scan.parts.items():
         if count:
-            for _ in data.sweep(part):
+            for _ in data.one_pass(part):
                 pass
             data.items(part, 6)
             data.item_labels(part, 6)
@@ -68,8 +68,8 @@ def preload() -> None:
     import anew.functional
 
     torch.set_num_threads(1)
-    for room in (anew.data, anew.estimators, anew.functional):
-        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+    for package in (anew.data, anew.estimators, anew.functional):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
 
 

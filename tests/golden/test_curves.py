@@ -39,7 +39,7 @@ def curve(name: str, spec_name: str) -> list[dict[str, float]]:
     fixed = {"precision": "fp32", "batch_size": 8}
     config = cfg.from_json(family_class.Config, suggested | {key: fixed[key] for key in fixed if key in suggested})
     family: Family = build_family(family_class, spec, config, 0, torch.device("cpu"))
-    family.fit_closed_form(Made(spec).sweep())
+    family.fit_closed_form(Made(spec).one_pass())
     trainer = Trainer(family, Made(spec), StepProgress(12), seed=1, batch_size=8, micro_batch=8, world=World())
     return [{phase: round(loss, 5) for phase, loss in result.losses.items()} for result in trainer]
 

@@ -1,4 +1,4 @@
-"""Steps that are timed: as few as possible where cores are crowded and each takes long."""
+"""Steps that are timed: as few as possible where cores are busy and each takes long."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from anew.planning import benchmark
 from anew.planning.benchmark import measure_candidates
 
 
-@pytest.mark.parametrize(("crowding", "num_steps"), [(1.0, 2), (8.0, 1)])
-def test_crowded_cores_time_one_long_step_for_each_number_of_threads(
-    crowding: float, num_steps: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("slowdown", "seconds", "num_steps"), [(1.0, 0.0, 2), (8.0, 600.0, 2), (8.0, 0.0, 1)])
+def test_busy_cores_time_one_long_step_for_each_number_of_threads(
+    slowdown: float, seconds: float, num_steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
 
@@ -33,7 +33,7 @@ def test_crowded_cores_time_one_long_step_for_each_number_of_threads(
     monkeypatch.setattr(benchmark, "rows_in_memory", lambda *arguments: 1_000)
     monkeypatch.setattr(benchmark, "MIN_SHARE_S", 0.0)
     monkeypatch.setattr(benchmark, "choose_thread_count", lambda seconds, measure: max(seconds, measure()))
-    scale = Scale(items=100, units=100.0, seconds=60.0, crowding=crowding)
+    scale = Scale(items=100, units=100.0, seconds=seconds, slowdown=slowdown)
     spec = Grid((1, 8, 8), "CHW")
     measure_candidates(VAE, spec, scale, {}, None, World(), seconds=0.0, sizes=(0,))  # type: ignore[arg-type]
     assert counts == [num_steps, num_steps]

@@ -99,24 +99,24 @@ def test_more_time_that_would_end_before_the_present_weights_is_refused_with_wha
 
 
 def test_a_budget_that_other_programs_use_up_is_said_to_be() -> None:
-    crowded = dataclasses.replace(context(70.0), crowding=12.0)
+    busy = dataclasses.replace(context(70.0), slowdown=12.0)
     with pytest.raises(BudgetError, match=r"starting and reading took 70.* work takes 12 times as long"):
-        time_to_train(60.0, crowded)
+        time_to_train(60.0, busy)
 
 
-def test_a_refusal_on_crowded_cores_says_what_the_least_would_take() -> None:
+def test_a_refusal_on_busy_cores_says_what_the_least_would_take() -> None:
     """It said that the report needs 30 s, with 45 s left."""
-    crowded = dataclasses.replace(context(76.0), crowding=15.0)
+    busy = dataclasses.replace(context(76.0), slowdown=15.0)
     expected = r"took 76\.0 s and a single step and a short report take 45\.0 s \(other programs use the cores: work takes 15 times"
     with pytest.raises(BudgetError, match=expected) as refusal:
-        time_to_train(120.0, crowded)
+        time_to_train(120.0, busy)
     needed = float(re.findall(r"at least (\d+)s", str(refusal.value))[0])
     assert 121.0 < needed <= 131.0
-    assert time_to_train(needed, crowded) >= 1.0
+    assert time_to_train(needed, busy) >= 1.0
 
 
-def test_crowded_cores_leave_one_step_and_a_short_report_where_they_leave_that_much() -> None:
-    delayed = dataclasses.replace(context(85.0), crowding=4.0)
+def test_busy_cores_leave_one_step_and_a_short_report_where_they_leave_that_much() -> None:
+    delayed = dataclasses.replace(context(85.0), slowdown=4.0)
     with pytest.raises(BudgetError):
         time_to_train(120.0, context(105.0))
     seconds = time_to_train(120.0, delayed)
@@ -127,17 +127,17 @@ def test_crowded_cores_leave_one_step_and_a_short_report_where_they_leave_that_m
         and not is_short_of_time(None, None, delayed)
     )
     with pytest.raises(BudgetError, match="work takes 4 times as long"):
-        time_to_train(120.0, dataclasses.replace(context(120.0 - 4.0 * MIN_REST + 0.5), crowding=4.0))
+        time_to_train(120.0, dataclasses.replace(context(120.0 - 4.0 * MIN_REST + 0.5), slowdown=4.0))
 
 
-def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:
+def test_on_busy_cores_the_report_gets_more_time_up_to_a_quarter() -> None:
     assert evaluation_slice(90.0, 1.5) == 19.5
     assert evaluation_slice(90.0, 20.0) == 22.5
     assert evaluation_slice(15.0, 20.0) == 6.5
     assert saving_slice(60.0, 2.0) == 2.0 and saving_slice(60.0, 20.0) == 5.0
     assert calibration_slice(120.0, 2.0) == pytest.approx(6.8) and calibration_slice(120.0, 20.0) == 10.0
-    crowded = dataclasses.replace(context(), crowding=1.5)
-    assert time_to_train(90.0, crowded) == pytest.approx(time_to_train(90.0, context()) - 6.5 - 0.6 - 1.4, abs=0.3)
+    busy = dataclasses.replace(context(), slowdown=1.5)
+    assert time_to_train(90.0, busy) == pytest.approx(time_to_train(90.0, context()) - 6.5 - 0.6 - 1.4, abs=0.3)
 
 
 def test_what_preparing_took_is_shared_by_training_and_report() -> None:

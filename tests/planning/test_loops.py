@@ -59,7 +59,7 @@ def _compiled(
     monkeypatch: pytest.MonkeyPatch,
     seconds: float | None,
     works: bool = True,
-    crowding: float = 1.0,
+    slowdown: float = 1.0,
     settings: Mapping[str, str] | None = None,
 ) -> tuple[RunContext, Compiler, list[str]]:
     """The context of a training on a machine that has compiled nothing; the compiler; what was said."""
@@ -70,7 +70,7 @@ def _compiled(
         messages,
         time.monotonic(),
         World(),
-        crowding=crowding,
+        slowdown=slowdown,
         loop_compiler=compiler,  # type: ignore[arg-type]
     )
     return compile_loops(request, TrainConfig(), context, DATA, CHOICE, seconds), compiler, messages.lines  # type: ignore[arg-type]
@@ -88,11 +88,11 @@ def test_a_run_waits_for_as_long_as_half_of_its_training(monkeypatch: pytest.Mon
     assert len(lines) == 4
 
 
-@pytest.mark.parametrize(("seconds", "crowding", "limit"), [(90.0, 1.0, 45.0), (90.0, 4.0, 0.0), (20.0, 1.0, 0.0)])
+@pytest.mark.parametrize(("seconds", "slowdown", "limit"), [(90.0, 1.0, 45.0), (90.0, 4.0, 0.0), (20.0, 1.0, 0.0)])
 def test_a_run_without_the_time_does_without_context_mixing(
-    seconds: float, crowding: float, limit: float, monkeypatch: pytest.MonkeyPatch
+    seconds: float, slowdown: float, limit: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context, compiler, lines = _compiled(monkeypatch, seconds, works=False, crowding=crowding)
+    context, compiler, lines = _compiled(monkeypatch, seconds, works=False, slowdown=slowdown)
     assert not context.loops_ready and compiler.limits == [limit]
     scale = scale_of(DATA, context, seconds, 0)  # type: ignore[arg-type]
     config = Transformer.suggest(DATA.spec, scale)
@@ -100,7 +100,7 @@ def test_a_run_without_the_time_does_without_context_mixing(
     assert Transformer.plan_notes(DATA.spec, scale, config)[0].startswith("without context mixing, which predicts")
     report_compilation(context)
     assert "are not all compiled yet" in lines[-1]
-    assert "`python -m anew.estimators.context_mixing.compilation` does once, in about 15 s" in lines[-1]
+    assert "`python -m anew.estimators.context_mixing.compilation` compiles them once, in about 15 s" in lines[-1]
     compiler.works = True
     report_compilation(context)
     assert lines[-1].startswith("the loops of context mixing are compiled now: a new run will use them")

@@ -26,9 +26,9 @@ def test_pilots_take_a_share_of_a_budget_that_is_large_enough() -> None:
 
 def test_pilots_that_would_tell_nothing_are_foreseen() -> None:
     """22 s of 180 on cores that others use left each of two pilots hardly a step besides set-up and judging."""
-    assert pilots.can_tell(21.6, 2, 125.0, crowding=1.0)
-    assert not pilots.can_tell(21.6, 2, 125.0, crowding=4.0)
-    assert pilots.can_tell(72.0, 2, 480.0, crowding=4.0)
+    assert pilots.can_tell(21.6, 2, 125.0, slowdown=1.0)
+    assert not pilots.can_tell(21.6, 2, 125.0, slowdown=4.0)
+    assert pilots.can_tell(72.0, 2, 480.0, slowdown=4.0)
     assert pilots.describe_too_short(21.6, ["diffusion", "gan"]).startswith(
         "22 s are too short to tell diffusion and gan"
     )

@@ -32,12 +32,12 @@ def test_refused_families_and_spaces_of_clips(
         anew.train(clips(tmp_path / "d", 20), tmp_path / "run", steps=2, family=family, settings=settings)
 
 
-@pytest.mark.parametrize(("crowding", "expected"), [(1.1, 1.0), (3.0, 3.0)])
-def test_the_scale_knows_how_crowded_the_cores_are(crowding: float, expected: float) -> None:
+@pytest.mark.parametrize(("slowdown", "expected"), [(1.1, 1.0), (3.0, 3.0)])
+def test_the_scale_knows_how_busy_the_cores_are(slowdown: float, expected: float) -> None:
     world = SimpleNamespace(device=SimpleNamespace(type="cpu"), minimum=lambda value: value)
     data = SimpleNamespace(train_items=10, train_units=1.0)
-    context = SimpleNamespace(world=world, crowding=crowding, loops_ready=True)
-    assert scale_of(data, context, 60.0, 0).crowding == expected  # type: ignore[arg-type]
+    context = SimpleNamespace(world=world, slowdown=slowdown, loops_ready=True)
+    assert scale_of(data, context, 60.0, 0).slowdown == expected  # type: ignore[arg-type]
 
 
 def test_a_plan_is_described_in_plain_words() -> None:

@@ -16,7 +16,7 @@ from anew.core import files
 from anew.core.files import read_json, write_json
 from anew.errors import RunError
 from anew.runs.folder import RunFolder
-from anew.runs.record import Begun, Request
+from anew.runs.record import BegunRun, Request
 from anew.runs.tensors import read_tensors, write_tensors
 
 
@@ -221,7 +221,7 @@ def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
 
 def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
-    folder.write_config(Begun(request=Request(data="x")))
+    folder.write_config(BegunRun(request=Request(data="x")))
     with pytest.raises(RunError, match="is already a run; give another folder, or continue it with `anew resume"):
         RunFolder.create(tmp_path / "run")
     (tmp_path / "other").mkdir()
@@ -256,8 +256,9 @@ def test_a_folder_that_is_deleted_while_it_trains_is_said(tmp_path: Path) -> Non
 def test_the_ending_of_samples_is_checked_where_it_is_restored(suffix: object, tmp_path: Path) -> None:
     from anew.data.modalities.code import Code, CodeConfig
 
-    with pytest.raises(ValueError, match="suffix must be the ending of a file"):
-        Code(CodeConfig()).restore({"suffix": suffix, "layout": "document"}, tmp_path)
+    state = {"suffix": suffix, "layout": "document", "length": 16, "many": False, "tokens": {}}
+    with pytest.raises(ValueError, match=r"suffix (must be the ending of a file|is wrong: must be a string)"):
+        Code(CodeConfig()).restore(state, tmp_path)
 
 
 @pytest.mark.parametrize("harm", ["tokens", "starts", "cut"])

@@ -22,7 +22,7 @@ from anew.core.stores import addresses
 from anew.core.stores.addresses import run_address
 from anew.errors import ConfigError, DataError, RunError
 from anew.planning.replay import replayed_run
-from anew.runs import keeper, lock, manifest, mirror
+from anew.runs import lock, manifest, mirror, mirror_thread
 from anew.runs.folder import RunFolder
 from anew.runs.manifest import MANIFEST, Stored
 from anew.runs.mirror import Mirror, place_of
@@ -123,9 +123,9 @@ def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
     local = begun({"model": "x"})
     with (
         pytest.raises(RunError, match=r"another machine.*is kept in '.*names-kept-") as refusal,
-        keeper.keeping(local.folder),
+        mirror_thread.mirrored(local.folder),
     ):
-        keeper.note_change(local.folder)
+        mirror_thread.note_change(local.folder)
         while (state := local.state()) is None or state.known is None:  # until it was written once
             time.sleep(0.01)
         another_machine(monkeypatch, tmp_path, "elsewhere")
@@ -134,7 +134,7 @@ def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
         write(local, "model", "mine")
         deadline = time.monotonic() + 30.0
         while time.monotonic() < deadline:
-            keeper.note_change(local.folder)
+            mirror_thread.note_change(local.folder)
             time.sleep(0.05)
         pytest.fail("it goes on")
     (kept,) = local.folder.parent.glob("names-kept-*")
@@ -367,7 +367,10 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
 ) -> None:
     local = begun({"model": "x"})
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), keeper.keeping(local.folder):
+    with (
+        pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"),
+        mirror_thread.mirrored(local.folder),
+    ):
         monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
         write(local, "model", "y")
     monkeypatch.undo()
@@ -391,12 +394,12 @@ def test_what_was_learned_is_said_where_the_store_fails_at_the_end(
 def test_a_new_run_needs_an_address_of_its_own(store: fsspec.AbstractFileSystem) -> None:
     local = begun({"model": "x"})
     local.push()
-    with keeper.keeping(local.folder):  # a run itself is in the way of no one
+    with mirror_thread.mirrored(local.folder):  # a run itself is in the way of no one
         pass
     above = Mirror("memory://bucket/runs")
     above.fetch(whole=True)
     sentence = "'memory://bucket/runs' is not empty \\(it holds 'names'\\); give an address below"
-    with pytest.raises(RunError, match=sentence), keeper.keeping(above.folder):
+    with pytest.raises(RunError, match=sentence), mirror_thread.mirrored(above.folder):
         pytest.fail("the work began")
 
 
@@ -476,7 +479,7 @@ def test_what_cannot_be_kept_is_said_before_the_work(
     local = begun({"model": "x"})
     assert not store.exists("/bucket/runs/names/anew-probe")
     monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(fault))
-    with pytest.raises(RunError, match=sentence), keeper.keeping(local.folder):
+    with pytest.raises(RunError, match=sentence), mirror_thread.mirrored(local.folder):
         pytest.fail("the work began")
 
 
@@ -515,7 +518,7 @@ def test_a_fault_of_the_background_is_kept_and_it_goes_on(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     local, faults = begun({"model": "x"}), [fault]
-    monkeypatch.setattr(keeper, "INTERVAL_S", 0.01)
+    monkeypatch.setattr(mirror_thread, "INTERVAL_S", 0.01)
     real = mirror._held
 
     def held(folder: Path, names: list[str]) -> contextlib.AbstractContextManager[dict[str, Path]]:
@@ -524,10 +527,10 @@ def test_a_fault_of_the_background_is_kept_and_it_goes_on(
         return real(folder, names)
 
     monkeypatch.setattr(mirror, "_held", held)
-    with keeper.keeping(local.folder):
-        until(lambda: str(fault.args[-1]) in (keeper.note_change(local.folder) or ""))
+    with mirror_thread.mirrored(local.folder):
+        until(lambda: str(fault.args[-1]) in (mirror_thread.note_change(local.folder) or ""))
         faults.clear()
-        until(lambda: keeper.note_change(local.folder) is None)
+        until(lambda: mirror_thread.note_change(local.folder) is None)
     assert local.exists()
 
 

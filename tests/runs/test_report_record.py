@@ -8,7 +8,7 @@ import pytest
 
 from anew.core.version import REPORT_FORMAT
 from anew.errors import RunError
-from anew.runs.report_record import read_record, read_report, report_if_whole
+from anew.runs.report_record import read_record, read_report, report_or_none
 
 SCORE = {
     "name": "coverage",
@@ -62,7 +62,7 @@ def test_a_field_that_does_not_fit_is_named(tmp_path: Path, change: dict[str, An
     run = written(tmp_path, REPORT | change)
     with pytest.raises(RunError, match=r"report\.json.*" + place.replace(".", r"\.")):
         read_report(run)
-    assert report_if_whole(run) is None
+    assert report_or_none(run) is None
 
 
 @pytest.mark.parametrize("value", [None, 5, [], "report", {}])
@@ -74,7 +74,7 @@ def test_what_is_not_a_report_is_refused(tmp_path: Path, value: object) -> None:
 def test_a_missing_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         read_report(tmp_path)
-    assert report_if_whole(tmp_path) is None
+    assert report_or_none(tmp_path) is None
 
 
 def test_a_report_of_an_older_version_has_the_present_names(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ QUICK = {"evaluate_samples": 16, "previews": 0, "context": 16, **TINY}
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of names; its folder."""
-    room = tmp_path_factory.mktemp("base")
-    return anew.train(names(room / "names.txt", 300), room / "run", steps=2, settings=QUICK).folder.path
+    folder = tmp_path_factory.mktemp("base")
+    return anew.train(names(folder / "names.txt", 300), folder / "run", steps=2, settings=QUICK).folder.path
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_code_in_a_run_is_not_run(name: str, gift: Path) -> None:
 
 
 def test_a_name_is_never_a_file(gift: Path) -> None:
-    for room in ("families", "data", "evaluation"):
+    for package in ("families", "data", "evaluation"):
         with pytest.raises(ConfigError, match="unknown"):
-            load(room, "gift/family.py")
+            load(package, "gift/family.py")
     assert not (gift.parent / "PWNED").exists()
 
 

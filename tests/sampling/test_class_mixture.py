@@ -41,7 +41,7 @@ def bits_given(model: anew.Model, folder: Path, label: str) -> list[float]:
     path = folder / f"{label}.csv"
     path.write_text("\n".join(["text,label", *(f"{text},{label}" for text in TEXTS)]))
     scores = model.score(path, per_item=True)
-    assert not [note for note in scores.notes if "class" in note]
+    assert not [note for note in scores.notes if "classes" in note]
     return [item.bits for item in scores.items]
 
 
@@ -129,6 +129,6 @@ def test_sequences_that_are_all_of_one_class_are_scored_as_that_class(tmp_path: 
     model = trained(tmp_path / "all.fasta", tmp_path / "run", steps=5, settings=settings)
     (tmp_path / "II.fasta").write_text("".join(records[1:13:2]))
     scores = model.score(tmp_path / "II.fasta", per_item=True)
-    assert not [note for note in scores.notes if "class" in note]
+    assert not [note for note in scores.notes if "classes" in note]
     of_class = model.score([record.split("\n")[1] for record in records[1:13:2]], label="II")
     assert scores.bits == pytest.approx(of_class.bits, rel=1e-4)

@@ -142,3 +142,10 @@ def test_a_file_that_asks_for_more_than_anybody_draws() -> None:
 def test_samples_of_several_runs(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="several runs"):
         one_run([ORIGIN, replace(ORIGIN, run="other")], tmp_path)
+
+
+def test_a_side_file_is_json_written_in_pieces() -> None:
+    origins = {"a.txt": [ORIGIN], "b ä.txt": [ORIGIN, ORIGIN]}
+    values = {name: [origin.to_json() for origin in of_file] for name, of_file in origins.items()}
+    assert side_file(origins)[1].decode() == json.dumps(values, indent=1) + "\n"
+    assert json.loads(side_file({})[1]) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +69,19 @@ def test_a_part_of_a_share_keeps_its_numbers() -> None:
     assert names(share.head(2)) == ["0256.bin", "0257.bin"] and names(share[1:3]) == ["0257.bin", "0258.bin"]
     assert names(share[2:] + share[:1]) == ["0258.bin", "0259.bin", "0260.bin"]
     assert share[1:].total == 512 and names(share[::2]) == ["0000.bin", "0001.bin"]
+
+
+def test_files_of_many_samples_are_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million names took 1 GB more."""
+    monkeypatch.setattr("anew.sampling.samples.MAX_KEPT_FILES", 99)
+    made = Files()
+    samples = Samples([np.full((200, 200), i, np.uint8) for i in range(100)], [None] * 100, made)  # type: ignore[arg-type]
+    tracemalloc.start()
+    begin, _ = tracemalloc.get_traced_memory()
+    paths = samples.save(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] - begin < 500_000  # of 4 MB
+    tracemalloc.stop()
+    assert made.made == list(range(100)) and [path.read_bytes()[0] for path in paths] == list(range(100))
 
 
 def test_many_files_are_synced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,11 +255,10 @@ def test_wrong_arguments(arguments: dict[str, Any], runs: dict[str, Path]) -> No
 
 STOPPED = """
 import asyncio, contextlib, http.client, os, signal, threading, urllib.request
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
-from anew.server.listening import TimeoutProtocol, Server, listen
+from anew.server.listening import Server, listen
 
 async def news():
     while True:
@@ -279,8 +278,7 @@ def visit(port):
 app = Starlette(routes=[Route("/", stream)])
 opened = listen("127.0.0.1", 0)
 threading.Thread(target=visit, args=(opened.getsockname()[1],), daemon=True).start()
-config = uvicorn.Config(app, http=TimeoutProtocol, log_level="error", timeout_graceful_shutdown=1)
-Server(config).run_until_stopped(opened)
+Server(app, "error", stop_seconds=1).run_until_stopped(opened)
 print("stopped")
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from anew.server.app import make_app
+from anew.server.app import ServerOptions, make_app
 from anew.server.limits import Limits
 
 
@@ -21,7 +21,7 @@ def client_of(keys: tuple[str, ...] = ()) -> TestClient:
         names_for=lambda *modalities: names,
         counts=dict,
     )
-    return TestClient(make_app(catalog, Limits(), "127.0.0.1", keys), base_url="http://127.0.0.1:8000")
+    return TestClient(make_app(catalog, Limits(), ServerOptions(keys=keys)), base_url="http://127.0.0.1:8000")
 
 
 @pytest.fixture(scope="module")

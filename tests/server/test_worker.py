@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from anew.errors import ConfigError, RunError
 from anew.sampling.model import Model
 from anew.server.catalog import Catalog
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.limits import MAX_ROWS, Limits
 from anew.server.worker import ModelWorker, Task
 from server_runs import serving

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.server_sent_events import Json
 from anew.studio_app import child_events as child_events_module
 from anew.studio_app import data_routes, race_routes

@@ -18,7 +18,7 @@ from anew.studio_app import data_report, uploads
 from anew.studio_app.app import make_app
 from anew.studio_app.start_folder import STATE, StartFolder
 from anew.studio_app.studio import Studio
-from anew.studio_app.uploads import PARCEL_HEAD
+from anew.studio_app.uploads import BUNDLE_HEAD
 from samples import shapes, tones
 from server_runs import answering
 from studio_runs import TOKEN, client_of
@@ -257,18 +257,18 @@ def test_the_settings(client: TestClient) -> None:
     assert width["group"] == "family" and width["minimum"] is not None and width["meaning"] and width["values"]
 
 
-def parcel(*entries: tuple[str, bytes]) -> bytes:
-    return b"".join(PARCEL_HEAD.pack(len(path.encode()), len(data)) + path.encode() + data for path, data in entries)
+def bundle(*entries: tuple[str, bytes]) -> bytes:
+    return b"".join(BUNDLE_HEAD.pack(len(path.encode()), len(data)) + path.encode() + data for path, data in entries)
 
 
 def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "PARCEL_WRITE_FILES", 3)
+    monkeypatch.setattr(uploads, "BUNDLE_WRITE_FILES", 3)
     entries = [(f"{'ab'[n % 2]}/{n}.txt", b"x" * n) for n in range(10)] + [("ä.txt", b"")]
-    whole = parcel(*entries)
+    whole = bundle(*entries)
     with client_of(tmp_path) as client:
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
         pieces = (whole[place : place + 7] for place in range(0, len(whole), 7))
-        assert client.post("/api/parcel", params={"to": upload}, content=pieces).json() == {"files": 11}
+        assert client.post("/api/bundle", params={"to": upload}, content=pieces).json() == {"files": 11}
     found = {str(path.relative_to(tmp_path / upload)): path.read_bytes() for path in (tmp_path / upload).rglob("*.txt")}
     assert found == dict(entries)
 
@@ -276,20 +276,20 @@ def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (parcel(("../x", b"x")), 400),
-        (parcel((".hidden", b"x")), 400),
-        (parcel(("a/b.txt", b"whole"), ("c.txt", b"cut off"))[:-1], 400),
-        (PARCEL_HEAD.pack(5, 2**40) + b"x.txt", 413),
-        (PARCEL_HEAD.pack(2**31, 1), 413),
+        (bundle(("../x", b"x")), 400),
+        (bundle((".hidden", b"x")), 400),
+        (bundle(("a/b.txt", b"whole"), ("c.txt", b"cut off"))[:-1], 400),
+        (BUNDLE_HEAD.pack(5, 2**40) + b"x.txt", 413),
+        (BUNDLE_HEAD.pack(2**31, 1), 413),
         (b"abc", 400),
     ],
 )
-def test_parcels_that_are_none(body: bytes, status: int, tmp_path: Path) -> None:
+def test_bundles_that_are_none(body: bytes, status: int, tmp_path: Path) -> None:
     with client_of(tmp_path) as client:
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
-        answer = client.post("/api/parcel", params={"to": upload}, content=body)
+        answer = client.post("/api/bundle", params={"to": upload}, content=body)
         assert answer.status_code == status and answer.json()["error"]["message"]
-        assert client.post("/api/parcel", params={"to": "runs"}, content=parcel(("x", b"x"))).status_code in (403, 404)
+        assert client.post("/api/bundle", params={"to": "runs"}, content=bundle(("x", b"x"))).status_code in (403, 404)
     assert not [path for path in (tmp_path / upload).rglob("*") if path.is_file()]
     assert {path.name for path in tmp_path.iterdir()} <= {"uploads", STATE}
 
@@ -301,8 +301,8 @@ def test_a_drop_of_which_nothing_arrives_leaves_no_folder(tmp_path: Path) -> Non
         assert answer.status_code == 400 and "contains ':'" in answer.json()["error"]["message"]
         assert not (tmp_path / upload).exists()
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
-        assert client.post("/api/parcel", params={"to": upload}, content=parcel(("a.txt", b"x"))).status_code == 200
-        assert client.post("/api/parcel", params={"to": upload}, content=parcel(("b?.txt", b"x"))).status_code == 400
+        assert client.post("/api/bundle", params={"to": upload}, content=bundle(("a.txt", b"x"))).status_code == 200
+        assert client.post("/api/bundle", params={"to": upload}, content=bundle(("b?.txt", b"x"))).status_code == 400
         assert (tmp_path / upload / "a.txt").is_file()
 
 

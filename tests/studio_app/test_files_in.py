@@ -111,7 +111,7 @@ def test_a_chosen_folder_is_read_bit_by_bit(tmp_path: Path, browser: Any) -> Non
         page.get_by_role("button", name="Choose a folder").click()
         assert copied(page) == "uploads/many"
     assert arrived(tmp_path, "many") == expected(900)
-    assert sum("/api/parcel" in url for url in sent) == 3 and sum("/api/upload?" in url for url in sent) == 1
+    assert sum("/api/bundle" in url for url in sent) == 3 and sum("/api/upload?" in url for url in sent) == 1
 
 
 def test_a_browser_without_a_picker(tmp_path: Path, browser: Any) -> None:
@@ -177,7 +177,7 @@ def test_a_full_disk_ends_copying(tmp_path: Path, browser: Any) -> None:
         page = browser.new_page()
         page.goto(address)
         full = {"error": {"message": "x does not fit on the disk, where 2 GB stay free; free some space"}}
-        page.route("**/api/parcel*", lambda route: route.fulfill(status=413, json=full))
+        page.route("**/api/bundle*", lambda route: route.fulfill(status=413, json=full))
         page.add_init_script(ENDLESS)
         page.goto(f"{page.url}#/new")
         page.reload()

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.errors import ConfigError, RunError
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.studio_app.start_folder import StartFolder
 from studio_runs import OWN, TOKEN, client_of
 

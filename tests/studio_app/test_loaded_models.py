@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.studio_app.loaded_models import MAX_LOADED, LoadedModel, LoadedModels
 
 

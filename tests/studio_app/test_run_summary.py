@@ -22,7 +22,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.runs import events, lock
-from anew.runs.record import Begun, Request
+from anew.runs.record import BegunRun, Request
 from anew.runs.report_record import ReportRecord
 from anew.studio_app import run_page, run_summary
 from anew.studio_app import watcher as watcher_module
@@ -66,7 +66,7 @@ def test_a_run_that_was_hardly_trained_says_so(client: TestClient) -> None:
 def test_questions_that_were_not_measured_are_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_summary.grades(root / "runs" / "shapes") == {}  # it has no report
     record = ReportRecord(scores=[], grades={"novelty": "good"})
-    monkeypatch.setattr(run_summary, "record_if_whole", lambda run: record)
+    monkeypatch.setattr(run_summary, "record_or_none", lambda run: record)
     missing = dict.fromkeys(("closeness", "variety"), "not_measured")
     assert run_summary.grades(root / "runs" / "shapes") == {**missing, "novelty": "good"}
 
@@ -122,7 +122,7 @@ def test_a_run_killed_in_a_container_of_another_name_is_not_being_trained(tmp_pa
         (tmp_path / lock.NAME).write_text(json.dumps(record))
         assert lock.is_held(tmp_path) and "another-container" in (lock.holder_elsewhere(tmp_path) or "")
     (tmp_path / lock.NAME).write_text(json.dumps(record))
-    assert not lock.is_held(tmp_path) and lock.holder_elsewhere(tmp_path) is None and lock.was_left(tmp_path)
+    assert not lock.is_held(tmp_path) and lock.holder_elsewhere(tmp_path) is None and lock.names_holder(tmp_path)
 
 
 def test_the_holder_of_a_lock_that_nobody_can_read_is_in_another_file(
@@ -132,14 +132,14 @@ def test_the_holder_of_a_lock_that_nobody_can_read_is_in_another_file(
     monkeypatch.setattr(lock, "HOLDER", ".lock-holder")
     with lock.locked(tmp_path):
         assert lock.is_held(tmp_path) and (tmp_path / lock.NAME).read_text() == ""
-    assert not lock.is_held(tmp_path) and not lock.was_left(tmp_path)
+    assert not lock.is_held(tmp_path) and not lock.names_holder(tmp_path)
 
 
 def test_a_training_that_was_ended_at_once_did_not_fail(tmp_path: Path) -> None:
     """On Windows "Pause" ended in "failed: It ended with exit code 15"."""
     assert run_summary.was_ended_at_once(15, "nt") and not run_summary.was_ended_at_once(15, "posix")
     job = Job(id=1, verb="train", run="run", words=["train"], queued_at=1.0, state="ended", exit=-signal.SIGTERM)
-    state = run_summary.state_of(tmp_path, Begun(request=Request(data="x")), job)
+    state = run_summary.state_of(tmp_path, BegunRun(request=Request(data="x")), job)
     assert state.name == "paused" and state.sentence == "Stopped. Resume continues from the last checkpoint."
 
 
@@ -261,5 +261,5 @@ def test_the_copying_test_says_why_a_curve_above_the_line_is_no_finding(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copies = SimpleNamespace(model_dump=lambda include, exclude_unset: {name: name for name in include})
-    monkeypatch.setattr(run_summary, "record_if_whole", lambda run: SimpleNamespace(copies=copies))
+    monkeypatch.setattr(run_summary, "record_or_none", lambda run: SimpleNamespace(copies=copies))
     assert {"reference_p", "control_p", "controls", "detected"} <= set(run_summary.copying_test(root))

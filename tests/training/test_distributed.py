@@ -63,6 +63,45 @@ def test_two_processes_equal_one(alone: dict[str, Any], shard: bool) -> None:
     assert abs(first["sum"] - second["sum"]) <= 1e-3 * first["sum"]
 
 
+VALIDATED = """
+import json
+import torch
+from anew.core.processes.world import together
+from anew.core.registry import load
+from anew.families.base import Scale
+from anew.planning.build import build_family
+from anew.training.progress import StepProgress
+from anew.training.trainer import Trainer
+from anew.training.validation import Validation
+from contract.test_families import SPECS, Made
+
+torch.set_num_threads(1)
+def curve(world, is_validated):
+    owner = load("families", "vae")
+    config = owner.suggest(SPECS["grey"], Scale(256, 5000.0, 10.0, 0))
+    family = build_family(owner, SPECS["grey"], config, 0, world.device)
+    data = Made(SPECS["grey"])
+    trainer = Trainer(family, data, StepProgress(6), seed=1, batch_size=4, micro_batch=2, world=world, shard=True)
+    validation = Validation(trainer, lambda: iter([data.batch(0, "validation", 0, 4, 4)]))
+    losses = []
+    for result in trainer:
+        losses.append(list(result.losses.values()))
+        if is_validated and result.step > 2:
+            validation.loss()
+    return losses
+
+with together() as world:
+    print(json.dumps([curve(world, is_validated) for is_validated in (False, True)]))
+"""
+
+
+def test_sharded_weights_are_the_same_after_a_validation_of_averaged_ones() -> None:
+    ended = together(VALIDATED)
+    assert [process.code for process in ended] == [0, 0], ended
+    plain, validated = json.loads(ended[0].out)
+    assert plain == validated
+
+
 def test_sharding_what_every_process_has_sends_nothing() -> None:
     """Muon shards each of its updates; on a link of 100 Mb/s that was 8% of a step."""
     value = torch.arange(12.0).view(4, 3)

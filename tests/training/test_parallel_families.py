@@ -29,7 +29,7 @@ def curve(world, name, spec, shard, **changes):
         config["precision"] = "fp32"
     config |= changes
     family = build_family(kind, SPECS[spec], cfg.from_json(kind.Config, config), 0, torch.device("cpu"))
-    family.fit_closed_form(Made(SPECS[spec]).sweep())
+    family.fit_closed_form(Made(SPECS[spec]).one_pass())
     trainer = Trainer(family, Made(SPECS[spec]), StepProgress(8), seed=1, batch_size=9, micro_batch=4, world=world, shard=shard)
     return [list(result.losses.values()) for result in trainer]
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from anew.runs import shards
 from anew.runs.folder import RunFolder
 from processes import finish, fork
 
@@ -18,9 +21,9 @@ import torch
 from anew.core.processes.world import together
 from anew.planning.build import build_family
 from anew.runs.folder import RunFolder
-from anew.training.distributed import broadcast_checkpoint, shared_shards
 from anew.training.loop import TrainingLoop
 from anew.training.progress import StepProgress
+from anew.training.shared_checkpoint import broadcast_checkpoint, shared_shards
 from anew.training.trainer import Trainer
 from anew.training.validation import Validation
 from toys import POINT, Points, Toy, ToyConfig
@@ -33,11 +36,8 @@ with together() as world:
     validation = Validation(trainer, lambda: iter([Points().batch(0, "validation", 0, 12, 12)]))
     folder = RunFolder(Path({folder!r}))
     state, notes = folder.latest() if world.is_main else (None, [])
-    if world.size > 1:
-        state = shared_shards(world, state) or broadcast_checkpoint(world, state)
-    elif state is not None and "shards" in state:
-        from anew.runs.shards import whole
-        state = whole(state)
+    shards = shared_shards(world, state) if world.size > 1 else None
+    state = shards or broadcast_checkpoint(world, state, folder.path)
     if state is not None:
         trainer.load_state_dict(state)
         validation.load_state_dict(state)
@@ -45,7 +45,7 @@ with together() as world:
     def keep(result):
         losses.append(result.losses["main"])
         trainer.stopping = result.step == {stop}
-    loop = TrainingLoop(trainer, folder, None, [keep], validation, 0.0)
+    loop = TrainingLoop(trainer, folder, None, [keep], validation, checkpoint_seconds=0.0)
     outcome = loop.run()
     weights, step = validation.final_weights()
     total = sum(float(w.double().abs().sum()) for w in weights.values())
@@ -83,3 +83,15 @@ def test_a_run_goes_on_with_other_numbers_of_processes(tmp_path: Path) -> None:
     assert len(losses) == len(expected) == 24
     assert all(abs(a - b) <= 1e-4 * abs(b) for a, b in zip(losses, expected, strict=True))
     assert abs(last_total - total) <= 1e-3 * total
+
+
+def test_parts_are_read_whole_a_few_tensors_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = {name: torch.full((size,), float(size)) for name, size in (("a", 3), ("b", 100), ("c", 4), ("d", 5))}
+    save_file({name: tensors[name] for name in "ac"}, tmp_path / "first.safetensors")
+    save_file({name: tensors[name] for name in "bd"}, tmp_path / "second.safetensors")
+    read, sizes = shards._read, []  # private names: how much is read at once is only seen there
+    monkeypatch.setattr(shards, "READ_BYTES", 64)
+    monkeypatch.setattr(shards, "_read", lambda folder, outlines: sizes.append(len(outlines)) or read(folder, outlines))
+    in_turn = list(shards.read_in_turn(tmp_path))
+    assert [name for name, _ in in_turn] == ["a", "b", "c", "d"] and sizes == [1, 1, 2]
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in in_turn)

@@ -138,7 +138,7 @@ def test_going_back_takes_back_what_was_measured_since(tmp_path: Path) -> None:
     # As of a resumed training
     validation.history = [(-1, 0.0)]
     validation.best_weights = best = {name: weight + 1.0 for name, weight in run.weights().items()}
-    TrainingLoop(run, RunFolder(tmp_path), None, [], validation, 1e9).run()
+    TrainingLoop(run, RunFolder(tmp_path), None, [], validation, checkpoint_seconds=1e9).run()
     steps = [step for step, _ in validation.history]
     assert steps[0] == -1 and len(steps) > 10 and steps == sorted(set(steps))
     assert all(torch.equal(weight, best[name]) for name, weight in validation.best_weights.items())

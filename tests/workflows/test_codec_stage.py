@@ -105,7 +105,7 @@ def test_batches_are_codes_and_what_is_looked_at_stays(folder: Path) -> None:
     assert torch.equal(batch.x, Halves().encode(whole.x))
     assert data.spec == replace(Halves().latent, classes=2)
     assert all(np.array_equal(a, b) for a, b in zip(data.items("test", 5), plain.items("test", 5), strict=True))
-    assert sum(len(b) for b in data.sweep("train")) == plain.train_items
+    assert sum(len(b) for b in data.one_pass("train")) == plain.train_items
     assert data.state() == plain.state()
     assert np.array_equal(data.stored_rows("test", 5), plain.stored_rows("test", 5))
     for name in ("scan", "train_items", "are_draws", "own_held_out_parts", "division_notes", "table_notes"):

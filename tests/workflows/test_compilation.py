@@ -51,7 +51,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, plain: float, compiled: float, *with_
     seconds = iter((plain, compiled, *with_graphs))
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
     monkeypatch.setattr(compilation, "compile_blocks", lambda family, graphs: None)
-    monkeypatch.setattr(compilation, "median_step_seconds", lambda *arguments: next(seconds))
+    monkeypatch.setattr(compilation, "median_step_seconds", lambda *arguments, **options: next(seconds))
 
 
 def test_a_trial_decides_in_long_budgets(begun: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:

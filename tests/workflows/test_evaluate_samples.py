@@ -1,4 +1,4 @@
-"""Samples made elsewhere: audited with held-out items, with parts of the data, and without."""
+"""Samples made elsewhere: tested with held-out items, with parts of the data, and without."""
 
 from __future__ import annotations
 
@@ -19,17 +19,8 @@ from anew.data.dataset import Dataset
 from anew.errors import BudgetError, DataError
 from anew.workflows import evaluate_samples
 from anew.workflows.timing.time_limit import SHORT_REPORT, TEXT_REPORT
+from reporters import Lines
 from samples import tones
-
-
-class Heard(SilentReporter):
-    """A reporter that remembers."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.said.append(text)
 
 
 def pictures(folder: Path, n: int, seed: int) -> Path:
@@ -60,7 +51,7 @@ def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Pat
     assert "made elsewhere" in page and json.loads((tmp_path / "b" / "report.json").read_text()) == clean.to_json()
 
 
-def test_an_audit_keeps_its_budget_and_says_what_it_left_out(place: Path, tmp_path: Path) -> None:
+def test_a_memorization_test_keeps_its_budget_and_says_what_it_left_out(place: Path, tmp_path: Path) -> None:
     begin = time.monotonic()
     report = anew.evaluate(
         samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a", budget="10s"
@@ -95,12 +86,12 @@ def test_a_report_on_one_long_text_says_so_at_its_head_and_in_its_answers(tmp_pa
         for i in range(1 if name == "made" else 2):
             text = ".\n\n".join(" ".join(rng.choice(words, 40)) for _ in range(25))
             (tmp_path / name / f"{i}.txt").write_text(text)
-    out, heard = tmp_path / "out", Heard()
+    out, heard = tmp_path / "out", Lines()
     report = anew.evaluate(
         samples=tmp_path / "made", data=tmp_path / "data", held_out=tmp_path / "held", out=out, reporter=heard
     )
     sentence = "All figures are of pieces of this one text: another one may differ."
-    assert sentence in report.notes and any(said.startswith("1 sample made elsewhere") for said in heard.said)
+    assert sentence in report.notes and any(said.startswith("1 sample made elsewhere") for said in heard.lines)
     head = (out / "report.html").read_text().partition("Are the samples close")[0]
     assert sentence in head
     assert "of one text" in report.verdict["variety"]
@@ -152,6 +143,33 @@ def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     output = json.loads(capsys.readouterr().out)
     assert not output["copies"]["detected"] and output["modality"] == "text"
     assert {"copied_share", "kernel_distance", "fourgram_divergence"} <= {s["name"] for s in output["scores"]}
+
+
+def test_samples_of_another_kind_are_refused_and_single_ones_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Passwords were read as DNA, each letter as an unknown base, and got a full report."""
+    rng = np.random.default_rng(0)
+
+    def sequences(letters: str, n: int) -> list[str]:
+        return ["".join(rng.choice(list(letters), 60)) for _ in range(n)]
+
+    for name, rows in (
+        ("data", sequences("ACGT", 200)),
+        ("made", [*sequences("ACGT", 100), "AC%GT", "AC&GT"]),
+        ("words", sequences("abcdefghijklmnopqrstuvwxyz", 100)),
+    ):
+        (tmp_path / f"{name}.fasta").write_text("".join(f">{i}\n{row}\n" for i, row in enumerate(rows)))
+
+    def evaluated(samples: str) -> tuple[int, str]:
+        places = ["--samples", str(tmp_path / samples), "--data", str(tmp_path / "data.fasta")]
+        code = main(["evaluate", *places, "--out", str(tmp_path / "out"), "--budget", "40s"])
+        return code, "".join(capsys.readouterr())
+
+    code, said = evaluated("words.fasta")
+    assert code == 2 and "is of another kind than the data: 100% of its sequences hold letters outside the" in said
+    code, said = evaluated("made.fasta")
+    assert code == 0 and "2 samples cannot be read as sequences and are left out." in said
 
 
 def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,11 +257,11 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
     shutil.copytree(place / "held", mixed)
     for number in range(12):  # of seven, which a random division repeats with p .008, draws of divisions may say either
         shutil.copy(place / "data" / f"{number:03d}.png", mixed / f"again-{number}.png")
-    heard = Heard()
+    heard = Lines()
     report = anew.evaluate(
         samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out", reporter=heard
     )
-    assert heard.said[2].startswith("12 of 132 held-out items") and heard.said[3].startswith("measuring 60 samples")
+    assert heard.lines[2].startswith("12 of 132 held-out items") and heard.lines[3].startswith("measuring 60 samples")
     assert not any("to train" in note for note in report.notes)  # the generator knew all of the data
     assert "12 of 132 held-out items are also in the training data; they are left out." in report.notes
     assert report.copies.detected and report.copies.held_out == 120
@@ -275,11 +293,11 @@ def test_that_lines_are_read_as_one_text_is_said_where_samples_are_few(tmp_path:
     for name in ("data", "made"):
         lines = [f"2026-11-{day:02d} {hour:02d}:00 {name} is well" for day in range(1, 29) for hour in range(24)]
         (tmp_path / f"{name}.txt").write_text("\n".join(lines))
-    heard = Heard()
+    heard = Lines()
     report = anew.evaluate(
         samples=tmp_path / "made.txt", data=tmp_path / "data.txt", out=tmp_path / "out", reporter=heard
     )
-    assert any("layout=list reads each line as a record" in message for message in heard.said)
+    assert any("layout=list reads each line as a record" in message for message in heard.lines)
     assert not any("too few for most metrics" in note for note in report.notes)  # passages are compared, not samples
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Compared: 1 sample with" in page and "1 samples" not in page
@@ -294,13 +312,13 @@ def test_larger_samples_and_samples_without_transparency_are_said(tmp_path: Path
                 image.putpixel((0, 0), (0, 0, 0, 0))
                 image.putpixel((1, 0), (0, 0, 0, 0))
             image.save(path)
-    heard = Heard()
+    heard = Lines()
     report = anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
     sentences = (
         "Samples are converted to the form of the data: size=12x12.",
         "Items of the data have transparent pixels, no sample has any: real items are laid on white.",
     )
-    assert all(sentence in report.notes and sentence in heard.said for sentence in sentences)
+    assert all(sentence in report.notes and sentence in heard.lines for sentence in sentences)
 
 
 def test_the_column_that_is_compared_is_said_at_once(tmp_path: Path) -> None:
@@ -308,11 +326,11 @@ def test_the_column_that_is_compared_is_said_at_once(tmp_path: Path) -> None:
     for name in ("data", "made"):
         rows = [{"package": "".join(rng.choice(list("aeklmnst"), 7)), "kb": int(rng.integers(99))} for _ in range(60)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    heard = Heard()
+    heard = Lines()
     report = anew.evaluate(
         samples=tmp_path / "made.jsonl", data=tmp_path / "data.jsonl", out=tmp_path / "out", reporter=heard
     )
-    assert sum("column 'package'" in message for message in heard.said) == 1
+    assert sum("column 'package'" in message for message in heard.lines) == 1
     assert sum("data.jsonl: column 'package'" in note for note in report.notes) == 1
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("package") >= 2  # below the title, and among the notes
@@ -401,8 +419,8 @@ def test_sounds_that_are_cut_into_clips_are_counted_as_files_too(tmp_path: Path)
     tones(tmp_path / "data", 60, seconds=0.4)
     tones(tmp_path / "made", 24, seconds=0.4)
     tones(tmp_path / "made", 6, seconds=2.0)
-    heard = Heard()
+    heard = Lines()
     anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
     assert any(
-        "24 samples made elsewhere, cut into " in text and " clips, compared with" in text for text in heard.said
+        "24 samples made elsewhere, cut into " in text and " clips, compared with" in text for text in heard.lines
     )

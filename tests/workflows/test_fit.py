@@ -101,10 +101,10 @@ def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
     assert type(modality)(ImageConfig(match_pixels=False)).calibration_size() == (0, 0)
 
 
-def test_crowded_cores_calibrate_by_fewer_samples_and_a_replay_by_as_many(
+def test_busy_cores_calibrate_by_fewer_samples_and_a_replay_by_as_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = RunContext(Lines(), time.monotonic(), World(), crowding=9.0)
+    context = RunContext(Lines(), time.monotonic(), World(), slowdown=9.0)
     job: Any = SimpleNamespace(
         plan=SimpleNamespace(budget_s=60.0),
         context=context,
@@ -126,7 +126,7 @@ def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_
     now = [0.0]
     monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def sweep(part: str, limit: int | None) -> Iterator[int]:
+    def one_pass(part: str, limit: int | None) -> Iterator[int]:
         assert limit is None
         for number in range(20):
             now[0] += 4.0
@@ -138,8 +138,8 @@ def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_
         world=World(),
         request=SimpleNamespace(plan_from=None),
         folder=SimpleNamespace(path=tmp_path),
-        data=SimpleNamespace(spec=Grid((1, 8, 8), "CRT"), sweep=sweep),
-        family=SimpleNamespace(sweep_limit=None),
+        data=SimpleNamespace(spec=Grid((1, 8, 8), "CRT"), one_pass=one_pass),
+        family=SimpleNamespace(max_fitted_examples=None),
     )
     assert len(list(fit._closed_form_batches(job))) == 7  # 28 s; the next one comes after 30
     monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))
@@ -154,12 +154,12 @@ def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_
 def test_closed_forms_are_worked_on_until_a_third_of_the_budget_and_a_replay_as_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fitting that of clips took 75 of 180 s on crowded cores, and left one step."""
+    """Fitting that of clips took 75 of 180 s on busy cores, and left one step."""
     now = [0.0]
     monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
     taken: list[int] = []
 
-    def fit_closed_form(sweep: Iterable[Batch], turns: Iterator[object]) -> None:
+    def fit_closed_form(batches: Iterable[Batch], turns: Iterator[object]) -> None:
         now[0] += 20.0  # reading
         taken.append(sum(1 for number, _ in zip(range(24), turns, strict=False) if advance(4.0)))
 
@@ -167,7 +167,7 @@ def test_closed_forms_are_worked_on_until_a_third_of_the_budget_and_a_replay_as_
         now[0] += seconds
         return True
 
-    part = SimpleNamespace(sweeps_all=True)
+    part = SimpleNamespace(reads_all=True)
     job: Any = SimpleNamespace(
         plan=SimpleNamespace(budget_s=180.0, threads=None),
         context=SimpleNamespace(elapsed=lambda: now[0]),
@@ -201,10 +201,10 @@ def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
     monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(fit, "documents_of", lambda *_: [])
     monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))
-    monkeypatch.setattr(fit, "calibration_slice", lambda budget, crowding: 9.0)
+    monkeypatch.setattr(fit, "calibration_slice", lambda budget, slowdown: 9.0)
     job: Any = SimpleNamespace(
         plan=SimpleNamespace(budget_s=90.0),
-        context=SimpleNamespace(crowding=1.0),
+        context=SimpleNamespace(slowdown=1.0),
         world=World(),
         request=SimpleNamespace(plan_from=None),
         folder=SimpleNamespace(path=tmp_path),
@@ -243,9 +243,9 @@ def test_calibration_reads_no_more_than_the_family_and_that_from_everywhere(tmp_
     assert limits == [300.0, 300.0, 50.0]
 
 
-@pytest.mark.parametrize(("crowding", "is_calibrated"), [(1.0, True), (5.0, False)])
-def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
-    crowding: float, is_calibrated: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("slowdown", "is_calibrated"), [(1.0, True), (5.0, False)])
+def test_busy_cores_end_a_calibration_that_the_report_has_no_time_for(
+    slowdown: float, is_calibrated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard, done = Lines(), []
 
@@ -254,7 +254,7 @@ def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
         done.append(True)
 
     monkeypatch.setattr(fit, "calibrate_modality", calibrate)
-    context = RunContext(heard, time.monotonic() - 59.0, World(), crowding=crowding)
+    context = RunContext(heard, time.monotonic() - 59.0, World(), slowdown=slowdown)
     job: Any = SimpleNamespace(
         plan=SimpleNamespace(budget_s=60.0), context=context, data=SimpleNamespace(modality=None)
     )
@@ -305,7 +305,7 @@ def test_a_training_that_was_stopped_before_its_first_checkpoint_has_the_planned
         request=SimpleNamespace(plan_from=None),
         train_config=SimpleNamespace(train_seconds=0.0),
         world=World(),
-        context=RunContext(Lines(), time.monotonic() - BUDGET, World(), crowding=1.0),
+        context=RunContext(Lines(), time.monotonic() - BUDGET, World(), slowdown=1.0),
     )
     lengths = [fit._progress(job, None, 0.0, 0.0, is_divided_now) for is_divided_now in (True, False)]
     seconds = [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)]

@@ -69,7 +69,7 @@ def inspection() -> Inspection:
         tried=("diffusion", "gan"),
         alternatives={"speed": Alternative("gan", "one pass")}, labels=("a", "<b>"), parts={"train": 1600, "test": 197},
         examples=1600, shape=(1, 8, 8), notes=("8x8 grey",), skipped=1, skipped_files=(SkippedFile("x.png", "empty"),),
-        not_taken={".txt": 2}, budgets=(BudgetEstimate(600.0, 1, 4000, 500, 2.5),), fingerprint="f",
+        not_taken={".txt": 2}, budgets=(BudgetEstimate(600.0, 1, 4000, 500, 2.5, 32),), fingerprint="f",
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_an_inspection_begins_with_modality_amount_choice_and_reason() -> None:
     assert any(
         line.startswith("  with 3 min or more, diffusion and gan are tried on your data first") for line in details
     )
-    assert details[-1] == "  10 min: 4,000 parameters, about 500 steps, 2.5 passes over the data"
+    assert details[-1] == "  10 min: 4,000 parameters, about 500 steps of 32 examples, 2.5 passes over the data"
     assert "&lt;b&gt;" in inspection()._repr_html_() and "<b>)" not in inspection()._repr_html_()
 
 
@@ -94,7 +94,7 @@ def test_estimates_and_what_is_not_listed_are_said() -> None:
 
 def test_pieces_of_a_few_documents_are_not_called_items() -> None:
     document = replace(inspection(), items=1, parts={"train": 1, "validation": 1, "test": 1})
-    assert "split into spans: train 1, validation 1, test 1" in document.details()
+    assert "split: train 1 span, validation 1 span, test 1 span" in document.details()
     assert "split: train 1,600, test 197" in inspection().details()
 
 

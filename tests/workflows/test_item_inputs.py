@@ -13,7 +13,6 @@ from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget, DecodedItem
 from anew.workflows import evaluated_items
-from anew.workflows.audit_pools import audit_pool
 from anew.workflows.evaluate_samples import NUM_PEEKED, ONLY_COMPARED, SampleSets
 from anew.workflows.evaluated_items import EvaluatedItems
 from anew.workflows.item_inputs import (
@@ -24,10 +23,11 @@ from anew.workflows.item_inputs import (
     label_readers,
     num_items,
 )
+from anew.workflows.real_pools import real_pool
 from samples import prose
 
 
-def test_audits_of_foreign_samples_read_no_more_real_items_than_fit(
+def test_memorization_tests_of_foreign_samples_read_no_more_real_items_than_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """200,000 pictures of 128 by 128 were held at once, 10 GB."""
@@ -98,7 +98,7 @@ def test_a_long_record_that_is_cut_into_several_examples_counts_once(tmp_path: P
     assert held_out_size(data) == len(held_out_items(data, 1_000)) < sum(map(data.part_size, ("test", "validation")))
     num_train = data.scan.parts["train"]
     assert num_items(data, "train") == num_train < data.part_size("train")
-    pool = audit_pool(data, 160, 0)  # not all of them
+    pool = real_pool(data, 160, 0)  # not all of them
     assert pool.n_train_total == num_train
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import anew
+from anew.cli.summary import nearest_lines
 from anew.errors import ConfigError, DataError
 from commands import anew as command
 from samples import TINY, names, prose, shapes, tones, trained
@@ -60,6 +61,7 @@ def test_lines_are_found_by_the_number_of_their_line(lines: tuple[Path, Path]) -
     other = next(item for item in nearest.items if item.distance)
     assert f"; identical to names.txt:{rows.index(other.text) + 1} of the data, which was held out" in other.caption
     changed = anew.nearest(run, [rows[0] + "q"]).items[0]
+    assert changed.passage is None
     assert changed.distance in (1.0, 2.0) and "held out" not in changed.caption
 
 
@@ -71,6 +73,9 @@ def test_a_passage_is_found_in_its_document(tmp_path: Path) -> None:
     nearest = anew.nearest(tmp_path / "run", [text[200:500] for text in texts.values()])
     whole = [(name, item.nearest) for name, item in zip(texts, nearest.items, strict=True) if item.distance == 300.0]
     assert len(whole) >= 6 and all(name == place for name, place in whole)
+    item = next(item for item in nearest.items if item.distance == 300.0)
+    assert item.passage == item.text and item.to_json()["passage"] == item.passage
+    assert any(line[0][0].strip() == repr(f"{item.passage[:96]} ...") for line in nearest_lines(nearest))
 
 
 def test_sounds_are_drawn_too(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from anew.runs.step_record import step_record
 from anew.workflows import open_data, pilots
 from anew.workflows.fit import calibrate_modality
 from anew.workflows.job import TrainingJob
+from processes import together
 from reporters import Lines
 from samples import shapes, tones
 
@@ -44,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pilots for any budget, by a clock that each look at it moves: their steps do not depend on the machine. Reading and planning
-    take no time of the budget, of which crowded cores left nothing."""
+    take no time of the budget, of which busy cores left nothing."""
     ticks = count()
     monkeypatch.setattr(rules, "MIN_BUDGET", 1.0)
     monkeypatch.setattr(rules, "MIN_PROGRESS", 0.0)
@@ -98,6 +99,35 @@ def test_the_winner_goes_on_and_a_replay_needs_no_pilots(
     anew.train(data, again, plan=run, settings={"evaluate_samples": 24}, reporter=replay)
     assert digest(again) == digest(run)
     assert not any(line.startswith("trying") for line in replay.lines)
+
+
+TOGETHER = """
+from itertools import count
+from types import SimpleNamespace
+import torch
+import anew
+from anew.planning import pilots as rules
+from anew.planning.context import RunContext
+from anew.workflows import open_data, pilots
+torch.set_num_threads(1)
+ticks = count()
+rules.MIN_BUDGET, rules.MIN_PROGRESS, rules.OVERHEAD_SECONDS = 1.0, 0.0, 0.0
+RunContext.elapsed = lambda context: 0.0
+open_data.seconds_to_read = lambda *arguments: None
+pilots.time = SimpleNamespace(monotonic=lambda: 0.1 * next(ticks))
+model = anew.train({data!r}, {run!r}, budget={budget}, settings={settings})
+print([pilot.family for pilot in model.record.plan.pilots])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_processes_try_families_together(data: Path, tmp_path: Path, parallel: str) -> None:
+    settings = {**SETTINGS, "parallel": parallel}
+    script = TOGETHER.format(data=str(data), run=str(tmp_path / "run"), budget=BUDGET, settings=settings)
+    ended = together(script)
+    assert [process.code for process in ended] == [0, 0], ended
+    assert "diffusion" in ended[0].out and "gan" in ended[0].out
 
 
 @pytest.mark.usefixtures("small_budgets")

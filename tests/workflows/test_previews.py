@@ -55,7 +55,7 @@ class Drawn(list[Any]):
     def save_sheet(self, folder: Path, stem: str, *, overwrite: bool) -> None: ...
 
 
-LATENTS = SimpleNamespace(fit_latents=lambda sweep: None, collapse_advice=ADVICE)  # of a family
+LATENTS = SimpleNamespace(fit_latents=lambda batches: None, collapse_advice=ADVICE)  # of a family
 
 
 def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
@@ -114,7 +114,7 @@ def test_text_is_not_judged(tmp_path: Path, monkeypatch: Any) -> None:
 
 
 def test_slow_samples_are_given_up(tmp_path: Path, monkeypatch: Any) -> None:
-    """On crowded cores little time may be left for training, and samples would take all of it."""
+    """On busy cores little time may be left for training, and samples would take all of it."""
     training_job, begin = job(noise(16, 1), GRID, tmp_path), time.monotonic()
     training_job.model.generate_samples = lambda n, seed: time.sleep(60)
     training_job.trainer.progress = TimeProgress(5.0)

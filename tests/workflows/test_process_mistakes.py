@@ -15,7 +15,18 @@ SMALL = ("--steps", "4", "--set", "previews=0", "--set", "evaluate_samples=4", "
 NAMES = ("-m", "anew", "train", "names.txt", "--family", "transformer", "--run", "run", *SMALL)
 OTHER_RELEASE = (
     "-c",
-    "import sys; from anew.core import version; version.__version__ = '9.9'; from anew.cli import main; sys.exit(main())",
+    "import sys; from anew.workflows import agreement; agreement.__version__ = '9.9'; from anew.cli import main; sys.exit(main())",
+)
+
+PROCESSOR = (
+    "-c",
+    "import sys, torch; torch.cpu._is_amx_tile_supported = torch.cpu._is_avx512_bf16_supported = lambda: {has_bf16}; "
+    "from anew.cli import main; sys.exit(main())",
+)
+OTHER_DEVICE = (
+    "-c",
+    "import sys; from anew.core.processes import world; world.pick_device = lambda *arguments: 'meta'; "
+    "from anew.cli import main; sys.exit(main())",
 )
 
 pytestmark = pytest.mark.slow
@@ -38,6 +49,23 @@ def test_releases_that_differ(tmp_path: Path) -> None:
     assert_refused(
         ended, "process 1 on", "the version of anew ('9.9' and ", "start all processes with the same command"
     )
+
+
+def test_processors_that_differ_compute_in_fp32(tmp_path: Path) -> None:
+    """One sent weights in bf16, the other one in fp32."""
+    samples.names(tmp_path / "names.txt", 300)
+    words = (*NAMES[2:], "--set", "parallel=fsdp")
+    commands = [(*[part.format(has_bf16=has_bf16) for part in PROCESSOR], *words) for has_bf16 in (True, False)]
+    ended = train(tmp_path, *commands)
+    assert [process.code for process in ended] == [0, 0], ended
+    assert "precision=auto is fp32, since process 1 has no hardware for bf16" in ended[0].out
+
+
+def test_a_machine_without_the_device_of_the_others(tmp_path: Path) -> None:
+    """The others waited for half an hour."""
+    samples.names(tmp_path / "names.txt", 300)
+    ended = train(tmp_path, NAMES, (*OTHER_DEVICE, *NAMES[2:]))
+    assert_refused(ended, "process 1 on", "the kind of device ('meta' and 'cpu')", "give device=cpu to all")
 
 
 def test_settings_that_differ(tmp_path: Path) -> None:

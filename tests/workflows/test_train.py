@@ -18,7 +18,7 @@ from anew.runs.events import Events, last_step
 from anew.runs.folder import RunFolder
 from anew.runs.report_record import is_stopped, read_record
 from anew.workflows import train
-from anew.workflows.train import _going_on, _planned_report, _rest_of_budget
+from anew.workflows.train import _planned_report, _rest_of_budget, _resume_message
 from processes import together
 from reporters import Lines
 from samples import TINY, names, shapes, trained
@@ -130,14 +130,14 @@ def test_a_run_given_more_time_says_how_much_of_it_is_training(tmp_path: Path) -
         events.write("step", step=287, progress=0.99, rate=0.0, examples=18_368, loss=0.6, seconds=68.2)
     plan = SimpleNamespace(train_s=69.4, expected_steps=311)
     job: Any = SimpleNamespace(folder=RunFolder(tmp_path), plan=plan)
-    sentence = _going_on(job, 160, is_given_more=True, is_before_decay=True)
+    sentence = _resume_message(job, 160, is_given_more=True, is_before_decay=True)
     assert sentence.endswith("69 s of training in all, 1 s more than before, are about 311 steps")
 
 
 def test_a_stopped_run_goes_on_with_the_rest_of_its_budget(tmp_path: Path) -> None:
     """A run of 150 s that was stopped after 82 s took 146 s more, as its report had all of the budget again."""
     plan = SimpleNamespace(budget_s=150.0, train_s=47.0, evaluate_s=30.0)
-    job: Any = SimpleNamespace(plan=plan, context=SimpleNamespace(crowding=1.0))
+    job: Any = SimpleNamespace(plan=plan, context=SimpleNamespace(slowdown=1.0))
     checkpoint: Any = {"meta": {"spent": 23.0}}
     assert _planned_report(job) == 30.0
     rest = _rest_of_budget(job, checkpoint, 30.0)
@@ -168,7 +168,7 @@ from anew.data.dataset import Dataset
 from anew.data.sources import store_listing
 from anew.data.types import DataBudget
 from anew.errors import AnewError
-from anew.workflows.train import _check_same_data
+from anew.workflows.agreement import check_same_data
 
 store_listing.MAX_COPIED_FILES = 10
 system = fsspec.filesystem("memory")
@@ -180,7 +180,7 @@ def compared(path, modality=None):
     data = Dataset.open(path, modality=modality)
     data.fit(DataBudget(None, 0, 0))
     try:
-        _check_same_data(world, data)
+        check_same_data(world, data)
     except AnewError as error:
         return str(error), data.scan.notes, data.scan.skipped
     return "", data.scan.notes, data.scan.skipped

@@ -2,7 +2,7 @@
 example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself. The other names serve the
-command line: what is checked before a command begins, default places, and what is said after it.
+command line: checks before a command begins, default places, and messages after it.
 """
 
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ from anew.api.catalog import check_example, example, examples, setting_groups, s
 from anew.api.comparing import compare
 from anew.api.exporting import export, export_targets
 from anew.api.measure import (
-    check_place,
     check_requirements,
+    check_scored,
     evaluate,
     look,
     nearest,
@@ -22,7 +22,7 @@ from anew.api.measure import (
     score,
     walk,
 )
-from anew.api.sampling import again, loaded_together, num_repeated, sample_together
+from anew.api.sampling import again, check_files, loaded_together, num_repeated, sample_together
 from anew.api.serving import serve
 from anew.api.studio_page import studio
 from anew.api.training import device_of, is_begun, load, resume, train
@@ -49,8 +49,9 @@ __all__ = [
     "again",
     "as_record",
     "check_example",
-    "check_place",
+    "check_files",
     "check_requirements",
+    "check_scored",
     "compare",
     "default_report",
     "default_run",

@@ -86,12 +86,18 @@ def compare(
         raise ConfigError("`data` is missing; give the data to train the families on")
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
     target = arguments.new_path("out", out)
+    from anew.workflows.compare.subprocesses import parse_families
+
     request, listed = None, []
     if data is not None:
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
         listed = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
+    if listed:
+        parse_families(listed, target, seeds, seed)  # a wrong name need not wait for PyTorch
     note_loading("PyTorch")
     from anew.workflows.compare.run import compare_families
 
-    return compare_families(target, request, listed, run_paths, n, trust_code, reporter, seeds)
+    return compare_families(
+        target, request, listed, run_paths, n=n, trust_code=trust_code, reporter=reporter, seeds=seeds
+    )

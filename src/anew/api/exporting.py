@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anew.api.keywords import names_unknown_arguments
+from anew.api.loading import note_loading
 from anew.api.training import load, open_run
 from anew.core import arguments
 from anew.core.registry import available, check_name
 from anew.errors import ConfigError
-from anew.exporting.places import SINGLE_FILES, check_new
+from anew.exporting.traits import check_new, check_number_type, check_packages, check_push, traits_of
 
 if TYPE_CHECKING:
     from anew.exporting.base import Export
+
+_log = logging.getLogger("anew.reading")  # the program that uses Anew decides where it is shown
 
 
 @names_unknown_arguments
@@ -54,21 +58,21 @@ def export(
         raise ConfigError(f"`to` is missing; give one of {', '.join(export_targets())}")
     check_name("exporting", name)
     target_path = arguments.new_path("out", out)
-    check_new(target_path, SINGLE_FILES.get(name))
-    number_type = arguments.optional_text("number_type", number_type)
+    check_new(target_path, traits_of(name).suffix)
+    number_type = check_number_type(name, arguments.optional_text("number_type", number_type))
     repository = arguments.optional_text("push", push)
+    if repository is not None:
+        check_push(name, repository)
     trust_code = arguments.switch("trust_code", trust_code)
     folder = open_run(run)
-    from anew.exporting.base import check_number_type, export_model, load_target
+    check_packages(name)
+    note_loading("PyTorch and the run")
+    from anew.exporting.base import export_model, load_target
 
     target = load_target(name)
-    number_type = check_number_type(target, number_type)
-    target.check_packages()
-    if repository is not None and not target.can_push:
-        raise ConfigError(f"`push` uploads a folder for the hub, and {name} makes another; leave it out, or use hub")
-    if repository is not None:
-        target.check_push(repository)
     model = load(folder.path, "cpu", trust_code=trust_code)
+    if name == "html":
+        _log.info("writing the page, which takes ten seconds or more, and longer on busy cores")
     result = export_model(model, target, target_path, number_type)
     return result if repository is None else replace(result, address=target.push(result.folder, repository))
 

@@ -20,9 +20,8 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
-from anew.planning.request import MAX_MEASURED, Settings, default_report, is_there
+from anew.planning.request import MAX_MEASURED, Settings, default_report, may_exist
 from anew.runs import report_record
-from anew.runs.record import PREFERENCES
 from anew.workflows.requirements import check_requirements as check_requirements
 from anew.workflows.requirements import parse_requirements as parse_requirements
 
@@ -77,7 +76,7 @@ def look(
         >>> print(data.items, data.family, data.reason)
     """
     path = open_run(data).path if is_run_at(data) else arguments.path("data", data, DataError)
-    arguments.choice("prefer", prefer, PREFERENCES)
+    arguments.choice("prefer", prefer, arguments.PREFERENCES)
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
     seed, values, reporter = check_int("seed", seed), arguments.settings(settings), arguments.reporter(reporter)
@@ -101,6 +100,20 @@ def look(
     return inspect_data(
         str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values, reporter=reporter
     )
+
+
+def check_scored(run: str | Path, data: str | Path, settings: Settings | None) -> None:
+    """Refuse a mistyped path, and settings that are not about reading data like that of a run, before PyTorch is imported.
+
+    Args:
+        run: The run: a folder or an address.
+        data, settings: As in `score`.
+    """
+    from anew.sampling.request_checks import reading_settings
+
+    check_place(data)
+    if values := arguments.settings(settings):
+        reading_settings(values, open_run(run).record().data.modality)
 
 
 def check_place(data: str | Path) -> None:
@@ -137,7 +150,7 @@ def score(
         run: The run: a folder or an address.
         data: A folder, a file, an address or a hub name with the same kind of data as the run; or a list of texts or of arrays. A
             string always names a place; a single text is a list, `["The river."]`.
-        label: The class of all items of a list; None: it is not known. Those of a path have the labels that are found there.
+        label: The class of all items of a list; None: it is not known. Items of a path have the labels that are found there.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
         settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `header`
@@ -158,7 +171,7 @@ def score(
         >>> print([item.bits_per_unit for item in scores.items])
     """
     if isinstance(data, str | os.PathLike):
-        check_place(data)
+        check_scored(run, data, settings)
     model = load(run, trust_code=trust_code)
     return model.score(data, label=label, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
 
@@ -209,12 +222,15 @@ def nearest(
         queries = None
     elif isinstance(items, str | os.PathLike):
         queries = str(arguments.path("items", items, DataError))
-        if not is_there(Path(queries)):
+        if not may_exist(Path(queries)):
             raise DataError(f"`items` {queries!r} does not exist; give a folder or a file, or a text in a list, [TEXT]")
     elif isinstance(items, bytes) or not isinstance(items, Sequence):
         raise ConfigError(f"`items` must be a path or a list of items (got {shorten(items)})")
     else:
         queries = items
+        empty = next((i for i, item in enumerate(items, 1) if isinstance(item, str) and not item.strip()), None)
+        if empty is not None:
+            raise ConfigError(f"`items` cannot be compared: item {empty}: it is empty; leave it out")
     folder = open_run(run)
     note_loading("PyTorch and the run")
     from anew.workflows.nearest import nearest_of_run
@@ -255,7 +271,13 @@ def walk(
     Examples:
         >>> anew.walk("digits", stops=4).save("digits-walk")
     """
-    model = load_for(run, label=label, settings=settings, trust_code=trust_code)
+    from anew.sampling.request_checks import check_walk, frame_count
+
+    frame_count(n, 2 if ends else stops)
+    seed, values = check_int("seed", seed), arguments.settings(settings)
+    folder = open_run(run)
+    check_walk(folder.record())
+    model = load_for(folder.path, label=label, settings=values, trust_code=trust_code)
     sampling = arguments.keywords(settings, model.walk)
     return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
 
@@ -320,7 +342,7 @@ def evaluate(
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and num_processes() > 1:
-        raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
+        raise ConfigError("samples made elsewhere are measured by one process; start the command without torchrun")
     n, seed, values = check_int("n", n, 1, MAX_MEASURED), check_int("seed", seed), arguments.settings(settings)
     ends_at = _end_of(budget, started)
     modality = arguments.optional_text("modality", modality)
@@ -332,11 +354,16 @@ def evaluate(
     features_path = arguments.optional_path("features", features)
     if place is not None:
         _check_none_is_given({"held_out": held_out, "modality": modality, "settings": values or None})
-        return _evaluate_run(place, n, seed, data_path, features_path, trust_code, reporter, ends_at, out_path)
+        return _evaluate_run(
+            place, n, seed, data_path, features_path, reporter, trust_code=trust_code, ends_at=ends_at, out=out_path
+        )
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
+    from anew.sampling.request_checks import check_reading_settings
+
+    check_reading_settings(values, modality)
     load_in_time("anew.workflows.evaluate_samples", ends_at)
     from anew.workflows.evaluate_samples import evaluate_samples, read_features
 
@@ -360,7 +387,9 @@ def _end_of(budget: str | float | None, started: float | None) -> float | None:
     if budget is None:
         return None
     if num_processes() > 1:
-        raise ConfigError("`budget` of a measuring is for one process; leave it out, or leave out torchrun")
+        raise ConfigError(
+            "a `budget` limits an evaluation by one process; leave it out, or start the command without torchrun"
+        )
     return parse_duration(budget) + (time.monotonic() if started is None else started)
 
 
@@ -376,13 +405,14 @@ def _evaluate_run(
     seed: int,
     data: Path | None,
     features: Path | None,
-    trust_code: bool,
     reporter: Reporter,
+    *,
+    trust_code: bool,
     ends_at: float | None,
     out: Path | None,
 ) -> EvaluationReport:
     load_in_time("anew.workflows.evaluate", ends_at)
-    from anew.core.machine.threads import CrowdingMeter
+    from anew.core.machine.threads import SlowdownMeter
     from anew.workflows.evaluate import EvaluationReport, evaluate_run, help_to_evaluate
     from anew.workflows.evaluate_samples import read_features
     from anew.workflows.timing.time_limit import TimeLimit
@@ -390,7 +420,7 @@ def _evaluate_run(
     new_path = None if data is None else str(data)
     own_features = None if features is None else read_features(str(features))
     reporter.message("  loading the run")
-    meter = CrowdingMeter()
+    meter = SlowdownMeter()
     with _lock_of(run, reporter, is_written=out is None), loaded_together(run, trust_code) as (model, world):
         if world is not None and not world.is_main:
             help_to_evaluate(world, model, n, seed, new_path, own_features)
@@ -417,7 +447,7 @@ def _check_none_is_given(for_samples: Mapping[str, object]) -> None:
 
 
 def _check_exists(paths: Mapping[str, Path | None]) -> None:
-    missing = next((name for name, path in paths.items() if path is not None and not is_there(path)), None)
+    missing = next((name for name, path in paths.items() if path is not None and not may_exist(path)), None)
     if missing is not None:
         raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder, a file or an address")
 

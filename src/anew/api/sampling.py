@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from anew.api.keywords import names_unknown_arguments
-from anew.api.training import load, load_for, of_process, open_run, several_processes
+from anew.api.training import folder_of_model, load, load_for, of_process, open_run, several_processes
 from anew.core import arguments
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
@@ -65,7 +65,7 @@ def sample_together(
     *,
     share: tuple[int, int] | None,
     reporter: Reporter | None,
-) -> Samples:
+) -> tuple[Samples, bool]:
     """Draw samples shared by all processes of a world; each must call this with the same arguments.
 
     Args:
@@ -77,16 +77,38 @@ def sample_together(
         reporter: Shows the progress.
 
     Returns:
-        All samples on the first process, none on the others.
+        All samples on the first process, none on the others; and false, or what a single process drew before a signal came,
+        and true.
     """
     if world is None:
-        return draw(n, share=share, reporter=reporter)
+        from anew.sampling.drawing import DrawingInterrupted
+
+        try:
+            return draw(n, share=share, reporter=reporter), False
+        except DrawingInterrupted as interruption:
+            return interruption.samples, True
     if share is not None:
         raise ConfigError("torchrun already divides the samples; leave out `share`, or start one command per share")
     from anew.sampling.together import draw_together, whole_batches
 
     batches = whole_batches(check_int("n", n, 1))
-    return draw_together(world, model, batches, lambda size, first: draw(size, first_index=first), reporter)
+    samples = draw_together(world, model, batches, lambda size, first: draw(size, first_index=first), reporter)
+    return samples, False
+
+
+def check_files(run: str | Path | Model, file_format: str | None, scale: int) -> None:
+    """Raise ConfigError, without PyTorch, if samples of a run have no files of this format, or no pixels to enlarge.
+
+    Args:
+        run: The run: a folder or an address, or its model.
+        file_format: As of `Samples.in_format`; None for the usual one.
+        scale: As of `Samples.enlarged`.
+    """
+    from anew.sampling import request_checks
+
+    folder = folder_of_model(run)
+    record = open_run(cast("str | Path", run) if folder is None else folder).record()
+    request_checks.check_files(record, file_format, scale)
 
 
 def num_repeated(samples: Samples, run: str | Path) -> int:

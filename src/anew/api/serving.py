@@ -83,12 +83,12 @@ def serve(
     on_ready = arguments.callback("on_ready", on_ready)
     for package in PACKAGES:
         require(package, extra="serve", purpose="serving")
-    from anew.server.app import run_server
+    from anew.server.app import ServerOptions, run_server
     from anew.server.limits import Limits
 
-    limits = Limits(idle_seconds=idle_seconds)
+    options = ServerOptions(address, number, keys, chat is not None, origins)
     ready = on_ready or (lambda address, names: None)
-    run_server(folders, address, number, keys, limits, device, trust_code, ready, chat is not None, origins)
+    run_server(folders, options, Limits(idle_seconds=idle_seconds), device, trust_code, ready)
 
 
 def _keys(api_key: object) -> list[str]:

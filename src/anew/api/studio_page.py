@@ -46,7 +46,7 @@ def studio(
     Raises:
         ConfigError: The port is in use, a run lies outside of the folder, or nothing can be written there.
         DataError: The extra `studio` is missing.
-        RunError: What was given is not a run.
+        RunError: The folder is not a run.
 
     Examples:
         >>> anew.studio("towns")

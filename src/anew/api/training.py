@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from anew.api.keywords import names_unknown_arguments
 from anew.api.loading import load_in_time, note_loading
 from anew.core import arguments, files
+from anew.core.activity import COMMAND
 from anew.core.durations import parse_duration
 from anew.core.processes.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter
@@ -33,7 +34,7 @@ from anew.planning.request import (
 from anew.runs import lock
 from anew.runs.folder import RunFolder, remove_begun
 from anew.runs.paths import CONFIG, OWN_FAMILY
-from anew.runs.record import Begun, Request, RunRecord
+from anew.runs.record import BegunRun, Request, RunRecord
 
 if TYPE_CHECKING:
     from anew.core.processes.world import World
@@ -130,7 +131,7 @@ def _train(
     Args:
         world: The processes that train together, None for a single one.
         path: The run.
-        request: What the user asked for.
+        request: The user's request.
         reporter: Who shows the progress.
         started: `time.monotonic()` when the command began.
         own_file: The user's own family, which is copied into the run, so that the run is complete.
@@ -151,7 +152,7 @@ def _train(
         if own_file is not None:
             files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
         # Written before PyTorch is imported, so that a run that is killed from here on can be resumed.
-        folder.write_config(Begun(request=request))
+        folder.write_config(BegunRun(request=request))
         if world is None:
             _load_in_time(folder, None if request.budget is None else started + request.budget, cleanup)
         from anew.workflows.train import new_run
@@ -324,14 +325,24 @@ def _continue(
             if continuation.steps is not None or continuation.seconds is not None:
                 request = replace(request, steps=continuation.steps, budget=continuation.seconds)
             return _resume_begun(folder, request, reporter, started, trust_code)
+        if world is None:
+            load_in_time(
+                "anew.workflows.train", None if continuation.seconds is None else started + continuation.seconds
+            )
         from anew.workflows.train import continue_run
 
         return continue_run(
-            folder, continuation.seconds, continuation.steps, continuation.data, reporter, started, trust_code
+            folder,
+            budget=continuation.seconds,
+            steps=continuation.steps,
+            data=continuation.data,
+            reporter=reporter,
+            started=started,
+            trust_code=trust_code,
         )
 
 
-def _shared(world: World, folder: RunFolder) -> Begun | RunRecord:
+def _shared(world: World, folder: RunFolder) -> BegunRun | RunRecord:
     from anew.workflows.run_copy import share_begun
 
     return share_begun(world, folder)
@@ -390,7 +401,9 @@ def load_for(
     note_loading("PyTorch and the run")
     from anew.sampling.model import Model
 
-    return Model(folder, device, trust_code=trust_code)
+    model = Model(folder, device, trust_code=trust_code)
+    COMMAND.begin("working")
+    return model
 
 
 def open_run(run: str | Path, *, whole: bool = False) -> RunFolder:
@@ -438,7 +451,7 @@ def run_place(name: str, run: object, error: type[UserError] = RunError, *, whol
 def device_of(run: str | Path) -> str:
     """The device on which a run should be trained, according to its settings."""
     record = open_run(run, whole=True).read()
-    if not isinstance(record, Begun):
+    if not isinstance(record, BegunRun):
         return str(record.train.get("device", "auto"))
     settings = record.request.settings
     return str(settings.get("train.device", settings.get("device", "auto")))

@@ -1,9 +1,6 @@
 """The command line: arguments in, one call of `anew.api`, text or JSON out. `main` is the console script.
 
-Exit codes: 0 done; 1 a bug in Anew (the message names a file with the traceback); 2 a wrong argument, unusable data or a limit of
-the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` holds, was not measured, or could not have
-been noticed; 75 stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use (the same command, or `resume`,
-continues).
+Exit codes, and what they mean, are in `core/exit_codes.py`.
 """
 
 from __future__ import annotations
@@ -20,9 +17,10 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from anew.cli.faults import exit_code
+from anew.cli.errors import exit_code
 from anew.cli.parser import options_in, parse
 from anew.cli.terminal import open_closed_streams, write
+from anew.core.activity import COMMAND, progress_lines, shown
 from anew.core.exit_codes import DONE, STOPPED
 from anew.core.machine.allocator import keep_freed_memory
 from anew.core.machine.openmp import limit_spinning
@@ -36,6 +34,8 @@ from anew.core.processes.launcher import (
     quiet_transport,
 )
 from anew.core.stop_signals import is_ending, restore_handler, stop_signals
+
+SERVERS = ("serve", "studio")  # commands that wait for others, and need not say that they go on
 
 
 def process_start() -> float:
@@ -71,7 +71,9 @@ def main(argv: list[str] | None = None) -> int:
 
         keep_freed_memory()
         _end_with_parent()
-        with _signals() as signals, _waiting_shown():
+        COMMAND.begin("starting")
+        lines = contextlib.nullcontext() if arguments.command in SERVERS else progress_lines(COMMAND)
+        with _signals() as signals, _waiting_shown(), lines:
             code = _launched(arguments, words, started)
             if code is None:
                 code = commands.run(arguments, started)
@@ -82,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class _Ending:
-    """The end of the process without taking down the interpreter, which takes seconds of a budget where cores are crowded.
+    """The end of the process without taking down the interpreter, which takes seconds of a budget where cores are busy.
 
     Handlers of modules that are imported later than this is registered run before it.
 
@@ -117,7 +119,8 @@ def _launched(arguments: argparse.Namespace, words: list[str], started: float) -
     if processes < 2:
         return None
     write(f"starting {processes} processes, {'as asked' if arguments.processes else 'one for each GPU'}", sys.stderr)
-    return launch(processes, words, started)
+    with shown():  # the first of them says what they do, and for how long
+        return launch(processes, words, started)
 
 
 def _device(arguments: argparse.Namespace) -> str:

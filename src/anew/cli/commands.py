@@ -21,7 +21,7 @@ from anew.cli.summary import closing, describe, describe_run, places, score_tabl
 from anew.cli.terminal import write, write_json
 from anew.core import arguments as checked
 from anew.core.exit_codes import DONE
-from anew.core.processes.launcher import is_first_process
+from anew.core.processes.launcher import is_first_process, num_processes
 from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, UnsentError, command, shorten
 
@@ -152,10 +152,11 @@ def _sample(arguments: argparse.Namespace) -> None:
         _drawn(arguments)  # its part, which the first process writes
         return
     with OutputFolder(out, _request(arguments)) as folder:
-        samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
+        samples, interrupted = _drawn(arguments) if arguments.again is None else (_drawn_again(arguments), False)
         num_repeated = 0 if arguments.again is not None else api.num_repeated(samples, arguments.run)
         samples = samples.enlarged(arguments.scale)
         samples = samples if arguments.format is None else samples.in_format(arguments.format)
+        samples.num_planned = arguments.n
         folder.begin()
         # The folder holds the mark that it is unfinished, or files of the same command, which was stopped.
         paths = samples.save(out, overwrite=True)
@@ -163,6 +164,9 @@ def _sample(arguments: argparse.Namespace) -> None:
         has_sheet = len(paths) > 1 and arguments.share is None
         sheet = samples.save_sheet(out, overwrite=True) if has_sheet else None
         sprite_sheet = samples.save_sprite_sheet(out, overwrite=True) if has_sheet else []
+        if interrupted:
+            write(f"the first {plural(len(samples), 'sample')} are in {out}; the same command draws all", sys.stderr)
+            raise KeyboardInterrupt
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
@@ -196,29 +200,32 @@ def _print_if_prompt_is_strange(samples: anew.Samples) -> None:
 
 
 def _print_if_nothing_follows(samples: anew.Samples) -> None:
-    """Print how many samples are the prompt alone, on standard error."""
-    n_bare = samples.num_empty_continuations
-    if n_bare:
+    """Print how many samples add nothing to the prompt, on standard error."""
+    num_empty = samples.num_empty_continuations
+    if num_empty:
         write(
-            f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} the prompt alone: the model ended there; nothing "
-            "in the data may begin like this",
+            f"{num_empty:,} of {plural(len(samples), 'sample')} {'adds' if num_empty == 1 else 'add'} nothing to the prompt: the "
+            "model ended there, perhaps because nothing in the data begins like this",
             sys.stderr,
         )
 
 
-def _drawn(arguments: argparse.Namespace) -> anew.Samples:
-    """New samples of a run, or a share of them. Several processes draw them together."""
+def _drawn(arguments: argparse.Namespace) -> tuple[anew.Samples, bool]:
+    """New samples of a run, or a share of them, and whether a signal came before all were drawn. Several processes draw them
+    together."""
     if arguments.run is None:
         raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
     settings = dict(arguments.set)
+    if num_processes() == 1:  # of several, the first one alone can read the run
+        api.check_files(arguments.run, arguments.format, arguments.scale)
     with api.loaded_together(arguments.run, arguments.trust_code, arguments.n, arguments.label, settings) as (
         model,
         world,
     ):
         if is_first_process():
             print_notes(model)
-        if arguments.format is not None:
-            anew.Samples([], [], model.item_modality).in_format(arguments.format)  # refused before anything is drawn
+        if world is not None:
+            api.check_files(model, arguments.format, arguments.scale)
         # Progress belongs to standard error, as the last line alone says where the files are.
         with ProgressLine(sys.stderr) as progress:
             draw = partial(
@@ -291,8 +298,6 @@ def _walk(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    if arguments.to == "html":
-        write("writing the page, which takes ten seconds or more, and longer on busy cores", sys.stderr)
     export = api.export(
         arguments.run,
         arguments.to,

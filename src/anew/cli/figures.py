@@ -22,7 +22,7 @@ def score(arguments: argparse.Namespace) -> None:
     if arguments.out is not None and not arguments.per_item:
         raise ConfigError("--out is for the rows of --per-item; give both")
     out = None if arguments.out is None else api.new_csv_file(arguments.out)
-    api.check_place(arguments.data)
+    api.check_scored(arguments.run, arguments.data, dict(arguments.set))
     model = api.load(arguments.run, trust_code=arguments.trust_code)
     print_notes(model)
     # Progress belongs to standard error, whatever the rows are written to.

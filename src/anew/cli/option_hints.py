@@ -1,4 +1,4 @@
-"""What is said of an option that a command does not have."""
+"""Hints for options that a command does not have."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from anew.errors import closest_name, did_you_mean
 
-# What the option is called with which a command names the folder that it makes, for what other commands call it
+# The option that names the folder which a command makes, by the name that other commands use for it
 OPTION_SYNONYMS = {"--out": "--run"}
-# What other programs call a setting
+# Settings by the names that other programs use
 SETTING_SYNONYMS = {"length": "max_tokens", "max_length": "max_tokens", "max_new_tokens": "max_tokens"}
-# What no command has, and where it is, as a clause
+# Features that no command has, with a clause on where they are
 FILLING = (
     "; parts of pictures, clips and sounds are filled in on the page of `anew studio` (Play), or in Python by "
     "model.sample(condition=(item, mask)); --suffix gives the text after a gap"
@@ -22,14 +22,14 @@ def option_hint(option: str, options: Sequence[str], positional: Sequence[str], 
     """The argument or the setting that is probably meant, or all options, as a clause that follows a sentence.
 
     Args:
-        option: What was given, with its dashes.
-        options: Those of the command, with theirs.
+        option: The unknown option, with its dashes.
+        options: The options of the command, with their dashes.
         positional: Its other arguments, such as RUN.
         command: Its name, such as `evaluate`.
     """
     argument = option.lstrip("-").upper()
     if argument in positional:
-        return f"; {argument} stands without an option: `anew {command} {argument}`"
+        return f"; give {argument} without an option: `anew {command} {argument}`"
     synonym = OPTION_SYNONYMS.get(option)
     meant = synonym if synonym in options else None
     if len(option) == len("-x"):  # of one letter no other one is meant

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from anew.cli.option_hints import option_hint
 from anew.cli.values import OncePerKey, check_text_file, choice, integer, process_count, setting, share
+from anew.core.arguments import PREFERENCES
+from anew.core.exit_codes import MEANINGS
 from anew.errors import ConfigError, did_you_mean, shorten
 
 TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
-PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
 RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face dataset (owner/name)"
 MODALITY_HELP = "kind of data: text, code, image, audio, video, protein or molecule (default: detected)"
@@ -34,15 +36,15 @@ EPILOG = """examples:
   anew sample runs/photos-1 --out new -n 100 generate 100 more samples
 
 exit codes:
-  0   done
-  1   a bug in Anew; the message names a file with the traceback
-  2   a wrong argument, unusable data or a limit of the machine; the message says what to change
-  3   a condition of `anew evaluate --fail-on` holds, was not measured, or could not have been noticed, or a
-      run of `anew compare` failed
-  75  stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use; the same command, or `resume`, continues"""
+""" + "\n".join(
+    textwrap.fill(meaning, 110, initial_indent=f"  {code:<4}", subsequent_indent=" " * 6)
+    for code, meaning in MEANINGS.items()
+)
 
 ONE_PATH = "; DATA is one path: to give several files, give the folder that holds them"
 
+NEGATIVE = re.compile(r"-\.?\d")
+TIME_OPTIONS = ("--budget", "--unload-after")
 TEXT_OPTIONS = ("--stop", "--prompt", "--suffix", "--text")  # whose text may be `--`
 
 
@@ -467,11 +469,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_dashes(argv: Sequence[str]) -> list[str]:
-    """The words, with `--stop --` as `--stop=--`: argparse takes no value that looks like an option."""
+    """The words, with `--stop --` as `--stop=--`, and so negative times: argparse takes no value that looks like an option."""
     words: list[str] = []
     for word in argv:
-        if word == "--" and words and words[-1] in TEXT_OPTIONS:
-            words[-1] += "=--"
+        before = words[-1] if words else ""
+        if (word == "--" and before in TEXT_OPTIONS) or (NEGATIVE.match(word) and before in TIME_OPTIONS):
+            words[-1] += f"={word}"
         else:
             words.append(word)
     return words
@@ -482,4 +485,6 @@ def options_in(sentence: str, argv: Sequence[str]) -> str:
     _, commands = parsers()
     parser = next((commands[word] for word in argv if word in commands), None)
     options = OPTIONS_OF_ARGUMENTS | ({} if parser is None else parser.shown)
+    if any(word.partition("=")[0] == "--text" for word in argv):  # `nearest` takes these instead of ITEMS
+        options = options | {"items": "--text"}
     return re.sub(r"`(\w+)`", lambda match: options.get(match[1], match[1]), sentence)

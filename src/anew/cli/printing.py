@@ -15,6 +15,7 @@ import anew
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line
 from anew.cli.terminal import write, write_spans
+from anew.core.activity import COMMAND
 from anew.core.reporter import FinishedStep
 
 
@@ -57,6 +58,7 @@ class LateDetails:
 
     def message(self, text: str) -> None:
         """Take a detail."""
+        COMMAND.begin(text.strip())
         with self._lock:
             self._text = text.strip()
             if self._is_late:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from anew.cli.terminal import Terminal, lines, write
+from anew.core.activity import COMMAND, line_seconds, shown
 from anew.core.reporter import RATE_STEPS, FinishedStep, loss_steps
 from anew.errors import printable
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 REDRAW_S = 0.2  # between two states of the bar: more often would take time from training
 ESTIMATE_S = 1.0  # of a counted task, before the time that is left is estimated: less says too little; chosen
 RECENT = 4  # states of a counted task by which its rate is measured: of samples, the first are drawn a few at a time
-LOG_SHARE, LOG_S = 0.1, 60.0  # a plain line is due after a tenth of the way, or a minute
+LOG_SHARE = 0.1  # a plain line is due after a tenth of the way, or once it is time for one
 
 
 class ProgressLine:
@@ -43,6 +45,7 @@ class ProgressLine:
         self._logged_progress = -1.0
         self._logged_count = 0
         self._bar: Progress | None = None
+        self._shown = contextlib.ExitStack()  # what the bar ends when it is closed
         self._task: Any = None
         self._title = ""
 
@@ -57,7 +60,9 @@ class ProgressLine:
     # ---- what a Reporter has ----
 
     def message(self, text: str) -> None:
-        """Print a sentence; a detail only where requested."""
+        """Print a sentence; a detail only where requested, and if it takes long."""
+        if text.startswith("  "):
+            COMMAND.begin(text.strip())
         if text.startswith("  ") and not self.verbose:
             if self.live:
                 self._show_detail(text.strip())
@@ -69,6 +74,7 @@ class ProgressLine:
 
     def step(self, result: FinishedStep, seconds_left: float | None) -> None:
         """Show a finished step, and the seconds until the end of training, None where they are not known."""
+        COMMAND.begin(f"training: step {result.step + 1:,}")
         self.steps += 1
         now = time.monotonic()
         if self._times and result.examples < self._times[-1][1]:  # the next training begins, as after that of a codec
@@ -81,17 +87,22 @@ class ProgressLine:
             if now - self._drawn_at > REDRAW_S:
                 self._drawn_at = now
                 self._draw("training", result.progress, 1.0, self._state(result, seconds_left))
-        elif result.progress >= self._logged_progress + LOG_SHARE or now - self._drawn_at > LOG_S:
+        elif result.progress >= self._logged_progress + LOG_SHARE or now - self._drawn_at > line_seconds():
             self._logged_progress, self._drawn_at = result.progress, now
             write(f"step {result.step:,} ({result.progress:.0%}): {self._state(result, seconds_left)}", self.stream)
 
     def progress(self, task: str, count: int, total: int) -> None:
         """Show that `count` of `total` parts of something are finished."""
         state = f"{count:,} of {total:,}{self._time_left(task, count, total)}"
+        COMMAND.begin(f"{task}: {count:,} of {total:,}")
         if self.live:
             self._draw(task, count, total, state)
-        elif count >= total or count - self._logged_count >= total * LOG_SHARE:
-            self._logged_count = count
+        elif (
+            count >= total
+            or count - self._logged_count >= total * LOG_SHARE
+            or (count > self._logged_count and self._counts[-1][0] - self._drawn_at > line_seconds())
+        ):
+            self._logged_count, self._drawn_at = count, self._counts[-1][0]
             write(f"{task}: {state}", self.stream)
         if count >= total:
             self._logged_count = 0
@@ -128,7 +139,7 @@ class ProgressLine:
 
     def _show_detail(self, text: str) -> None:
         """A detail in passing, which the next one replaces."""
-        self._draw("evaluating", None, None, text)
+        self._draw("working", None, None, text)
 
     def _draw(self, title: str, completed: float | None, total: float | None, state: str) -> None:
         if self._title != title:
@@ -154,10 +165,12 @@ class ProgressLine:
         self._bar = Progress(*columns, console=Console(file=cast("TextIO", Terminal(self.stream))), transient=True)
         self._task = self._bar.add_task(title, total=total, state="")
         self._bar.start()
+        self._shown.enter_context(shown())
 
     def _close_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+            self._shown.close()
         self._bar, self._title = None, ""
 
 

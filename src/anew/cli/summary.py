@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of an ordinary terminal
+SHOWN_BEFORE = 10  # characters of it before the first difference to its nearest one
+SHOWN_PASSAGE = 100  # characters of a passage that two long texts have in common: about a line
 SHOWN_TEXT = 40  # characters of a text that is shown next to its name: two of them fit a line
 STYLES = {"good": "bold green", "poor": "bold red", "not_measured": "dim"}  # of answers
 OPEN_STYLE = "bold yellow"  # of all other answers
@@ -38,7 +40,7 @@ def describe(inspection: Inspection) -> list[Line]:
 
 
 def describe_run(run: RunInspection) -> list[Line]:
-    """`anew look RUN`: what it is, its answers, and what may come next."""
+    """`anew look RUN`: the run, its answers, and possible next steps."""
     facts = run.facts()
     width = max(map(len, facts)) + 2
     lines: list[Line] = [[(f"{title + ':':<{width}}", "bold"), (text, "")] for title, text in facts.items()]
@@ -54,7 +56,7 @@ def _details(inspection: Inspection) -> Iterator[str]:
     for preference, alternative in inspection.alternatives.items():
         yield f"with --prefer {preference}: {alternative.family} ({alternative.reason})"
     if inspection.budgets:
-        yield "estimates of what a budget can train:"
+        yield "estimates of what a budget can train, at the present load:"
     for estimate in inspection.budgets:
         yield f"  {estimate.duration:>6}: {estimate.training}"
 
@@ -114,17 +116,31 @@ def _with_text(name: str, text: str | None) -> str:
     return f"{name} {text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 4] + ' ...'}"
 
 
+def _from_difference(text: str | None, nearest_text: str | None) -> tuple[str | None, str | None]:
+    """Two texts; long ones that begin alike are cut shortly before their first difference."""
+    if text is None or nearest_text is None or max(len(text), len(nearest_text)) <= SHOWN_TEXT:
+        return text, nearest_text
+    differing = (place for place, pair in enumerate(zip(text, nearest_text, strict=False)) if pair[0] != pair[1])
+    start = next(differing, min(len(text), len(nearest_text))) - SHOWN_BEFORE
+    if start <= 0 or text == nearest_text:
+        return text, nearest_text
+    return f"... {text[start:]}", f"... {nearest_text[start:]}"
+
+
 def nearest_lines(nearest: NearestItems) -> list[Line]:
     """`anew nearest`: a row for each item, and how to read the distances."""
-    cells = [
-        (_with_text(item.name, item.text), _with_text(item.nearest or "nothing", item.nearest_text))
-        for item in nearest.items
-    ]
+    cells = []
+    for item in nearest.items:
+        text, nearest_text = _from_difference(item.text, item.nearest_text)
+        cells.append((_with_text(item.name, text), _with_text(item.nearest or "nothing", nearest_text)))
     width, place_width = (max(map(len, column)) for column in zip(*cells, strict=True))
-    rows: list[Line] = [
-        [(f"{name:<{width}}  {place:<{place_width}}  ", ""), (item.caption, "bold red" if item.close else "")]
-        for (name, place), item in zip(cells, nearest.items, strict=True)
-    ]
+    rows: list[Line] = []
+    for (name, place), item in zip(cells, nearest.items, strict=True):
+        style = "bold red" if item.close else ""
+        rows.append([(f"{name:<{width}}  {place:<{place_width}}  ", ""), (item.caption, style)])
+        if item.passage is not None:
+            shown = item.passage if len(item.passage) <= SHOWN_PASSAGE else f"{item.passage[: SHOWN_PASSAGE - 4]} ..."
+            rows.append([(f"    {shown!r}", "dim")])
     skipped: list[Line] = [[(note, "")] for note in nearest.notes]
     return [*rows, *skipped, [], *([(line, "dim")] for line in textwrap.wrap(nearest.explanation, SETTINGS_WIDTH))]
 

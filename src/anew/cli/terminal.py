@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from anew.core.activity import note_said
 from anew.core.wording import ERROR_PREFIX
 from anew.errors import UserError, printable
 
@@ -62,6 +63,7 @@ def complain(text: str) -> None:
 
 
 def _emit(text: str, stream: TextIO) -> None:
+    note_said()
     encoding = stream.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)

@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast, get_args
 
 from anew.core.durations import as_float
-from anew.core.files import clause
+from anew.core.files import clause, make_folder
 from anew.core.settings import SettingValue
 from anew.core.stores.addresses import address_of
 from anew.errors import ConfigError, DataError, UserError, shorten
@@ -20,6 +20,9 @@ R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., object])
 # Characters of a name that a folder is named after: names on disks end at 255 bytes, and more is appended.
 MAX_STEM = 100
+
+Preference = Literal["quality", "speed", "latent"]
+PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what decides between families for continuous data
 
 
 def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:
@@ -35,8 +38,7 @@ def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as cause:  # too long, not allowed, a loop of links; a NUL byte, a lone surrogate
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise error(f"`{name}` {shorten(os.fspath(value))} cannot be looked up ({reason.lower()})") from None
+        raise error(f"`{name}` {shorten(os.fspath(value))} cannot be looked up ({clause(cause).lower()})") from None
     return Path(value)
 
 
@@ -49,7 +51,8 @@ def new_path(name: str, value: object, error: type[UserError] = ConfigError) -> 
         is_address = True
     if is_address:
         raise error(
-            f"`{name}` {shorten(os.fspath(place))} is an address, and it is written on this machine; give a folder here, and copy it there"
+            f"`{name}` {shorten(os.fspath(place))} is an address, but this is written on this machine; "
+            "give a folder here, and copy the files there"
         )
     return place
 
@@ -69,10 +72,7 @@ def new_file(value: object, suffix: str, advice: str) -> Path:
         raise ConfigError(f"`out` {str(target)!r} must end in {suffix}{advice}")
     if target.exists() or target.is_symlink():
         raise ConfigError(f"`out` {str(target)!r} exists; give another name or delete it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder of `out` {str(target)!r} ({clause(error)}); give another") from None
+    make_folder(target.parent)
     return target
 
 
@@ -126,9 +126,9 @@ def settings(value: object) -> dict[str, object]:
 def keywords(value: object, function: Callable[..., object]) -> dict[str, SettingValue]:
     """Settings that are handed to a function as keywords: none may be called like one of its own arguments."""
     values = settings(value)
-    taken = next((name for name in values if name in inspect.signature(function).parameters), None)
-    if taken is not None:
-        raise ConfigError(f"{taken!r} is an argument of its own and cannot be given as a setting")
+    argument = next((name for name in values if name in inspect.signature(function).parameters), None)
+    if argument is not None:
+        raise ConfigError(f"{argument!r} is an argument of its own and cannot be given as a setting")
     return cast(dict[str, SettingValue], values)  # the owner of the settings checks their types
 
 

@@ -39,8 +39,8 @@ def piece_bounds(starts: Ints, stops: Ints, longest: int) -> tuple[Ints, Ints]:
 
 
 def spaced_indices(count: int, n: int) -> Ints:
-    """Indices of n of `count` entries, evenly spaced from the first to the last; of fewer, of all. What stands for data is read from
-    all over it: files, classes and lengths may follow each other."""
+    """Indices of n of `count` entries, evenly spaced from the first to the last; of fewer, of all. Samples of data are taken from
+    all over it, since it may be sorted by files, classes or lengths."""
     return np.unique(np.linspace(0, count - 1, max(min(n, count), 0)).round().astype(np.int64))
 
 

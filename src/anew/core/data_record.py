@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from anew.core.schema import Flag, Name, Positive, Real, Record, Text, Whole
+from anew.core.schema import Count, Flag, Name, Positive, Real, Record, Text, Whole
 
 
 class DataRecord(Record):
@@ -18,13 +18,16 @@ class DataRecord(Record):
         learned: Its own state, which it checks.
         rates: Figures from which numbers of examples and units are estimated where data streams; {} where it is read whole.
         fingerprint: Of the listing: other data has another.
-        content: Of what it holds, as far as that is cheap to know; None in runs of older versions, and where the data stays in
-            a store.
+        content: Digest of the contents, as far as it is cheap to compute; None in runs of older versions, and where the data stays
+            in a store.
         parts: Number of items of each part.
         row_steps: For each shard, of how many of its rows one is read, 0 for none, as the budget left no time to read more; [] where
             all is read.
         balances_classes: Whether recordings were held out so that each class has its share; not in runs of older versions, and not
             where items are held out one by one.
+        splits_near_duplicates: Whether near-duplicates were held out one by one, as they are usual in this data; not in runs of older
+            versions.
+        signature_version: Version of the signatures by which near-duplicates were found; 1 in runs of older versions.
         refused: Number of items that could not be used.
         refusals: The first of them, with reasons.
         seconds: The budget that the data was fitted for, None without one.
@@ -43,6 +46,8 @@ class DataRecord(Record):
     parts: dict[Text, Whole]
     row_steps: list[Whole] = Field(default_factory=list)
     balances_classes: Flag = False
+    splits_near_duplicates: Flag = False
+    signature_version: Count = 1
     notes: list[Text]
     refused: Whole
     refusals: list[Text]

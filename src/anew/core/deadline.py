@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from types import FrameType
@@ -18,7 +18,7 @@ REPEAT_INTERVAL_S = 0.5
 UNLIMITED_TURNS: Iterator[object] = repeat(None)  # of work that takes a turn before each part that it could leave out
 
 _running: list[float] = []  # the seconds of the hard stop that the main thread is in
-_held_back: list[int] = []  # one entry for each body that is not to be interrupted
+_uninterrupted: list[int] = []  # one entry for each body that is not to be interrupted
 _missed: list[int] = []  # one entry for each stop that came during such a body
 
 
@@ -32,7 +32,9 @@ def can_stop() -> bool:
 
 
 @contextmanager
-def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterator[None]:
+def hard_stop(
+    seconds: float | None, *, during_imports: bool = False, goes_on: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first, and so does an
     import.
 
@@ -41,9 +43,10 @@ def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterato
     Args:
         seconds: From now on; None for no limit.
         during_imports: Whether imports are broken off, too, since nothing follows.
+        goes_on: Asked once the seconds are over, and each REPEAT_INTERVAL_S from then on, whether the body may go on all the same.
 
     Raises:
-        RuntimeError: The body is within another hard stop, whose time would end with that of this one.
+        RuntimeError: Another hard stop is running, which this one would cancel.
     """
     if seconds is None or not can_stop():
         yield
@@ -56,7 +59,9 @@ def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterato
     def stop(number: int, frame: FrameType | None) -> None:
         if not during_imports and _is_importing(frame, body):
             return  # it is raised again soon
-        if not _held_back:
+        if goes_on():
+            return
+        if not _uninterrupted:
             raise TimeIsUp
         _missed.append(number)
 
@@ -86,12 +91,12 @@ def _is_importing(frame: FrameType | None, body: FrameType) -> bool:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """No TimeIsUp in the body, but right after it: for what must not be left half done, such as a child nobody would know of."""
-    _held_back.append(threading.get_ident())
+    _uninterrupted.append(threading.get_ident())
     try:
         yield
     finally:
-        _held_back.pop()
-    if _missed and not _held_back and can_stop():  # work that is mostly held back would go on for long
+        _uninterrupted.pop()
+    if _missed and not _uninterrupted and can_stop():  # work that is mostly held back would go on for long
         raise TimeIsUp

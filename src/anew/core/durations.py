@@ -53,6 +53,8 @@ def as_float(number: Real) -> float:
 
 
 def _parse_text(text: str) -> float:
+    if text.startswith("-"):
+        return -_parse_text(text[1:])
     if _ALONE.fullmatch(text):
         return float(text)
     if _WITH_UNITS.fullmatch(text):

@@ -53,7 +53,7 @@ def why_not_encoding(name: str) -> str | None:
 
 
 def title(codec: str) -> str:
-    """What sentences call the encoding of a codec."""
+    """The name of a codec's encoding in sentences."""
     if codec in _TITLES:
         return _TITLES[codec]
     if match := re.fullmatch(r"cp(125\d|874)", codec):

@@ -1,7 +1,17 @@
-"""Exit codes of commands."""
+"""Exit codes of commands, and what they mean to users."""
 
 DONE = 0  # what programs expect
-FAULT = 1  # a bug, or the machine
-MISTAKE = 2  # the user has to fix something
-FAILED_CHECK = 3  # a condition of `evaluate` does not hold, or a run of `compare` failed
-STOPPED = 75  # EX_TEMPFAIL: the same command again, or `resume`, continues
+INTERNAL_ERROR = 1  # what Python itself ends with after an exception
+USER_ERROR = 2  # what argparse ends with after a wrong argument
+FAILED_CHECK = 3  # chosen: a failure of the data or the model, not of the command
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h
+
+MEANINGS = {
+    DONE: "done",
+    INTERNAL_ERROR: "a bug in Anew; the message names a file with the traceback",
+    USER_ERROR: "a wrong argument, unusable data or a limit of the machine; the message says what to change",
+    FAILED_CHECK: "a condition of `anew evaluate --fail-on` holds, was not measured, or could not have been noticed, or a run of "
+    "`anew compare` failed",
+    STOPPED: "stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use; the same command, or "
+    "`resume`, continues",
+}

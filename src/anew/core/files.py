@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -19,9 +20,9 @@ from typing import BinaryIO, TextIO, TypeAlias
 
 import platformdirs
 
-from anew.errors import RunError
+from anew.errors import ConfigError, RunError, UserError
 
-# What JSON holds. The values of a file may be anybody's, so a field's type is looked at before it is used.
+# A JSON value. The values of a file may be anybody's, so a field's type is looked at before it is used.
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
 Stamp = tuple[int, int, int]  # see `change_stamp`
@@ -58,6 +59,14 @@ def is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
+def make_folder(folder: Path, error: type[UserError] = ConfigError) -> None:
+    """Make a folder, unless it is there, and those above it; `error` where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise error(f"cannot make the folder {str(folder)!r} ({clause(cause)}); give another folder") from None
+
+
 def write(path: Path, data: bytes, *, sync: bool = True) -> None:
     """The file is either the old one or the new one, whole, also after a power cut. Where a link has its name, the link is
     replaced and what it points to stays. RunError where the disk is full or the folder is gone.
@@ -81,7 +90,7 @@ def write_parts(path: Path, parts: Iterable[bytes], *, sync: bool = True) -> Non
         if sync:
             sync_folder(path.parent)
     except OSError as error:
-        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_mend(error)}") from error
+        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_remedy(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -106,10 +115,10 @@ def write_by(path: Path, fill: Callable[[Path], object]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_mend(error)}") from error
+        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_remedy(error)}") from error
 
 
-def _mend(error: OSError) -> str:
+def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "its folder is gone; do not move or delete it while anew is at work"
     return "free some space or choose another folder"
@@ -153,12 +162,21 @@ def open_to_append(path: Path) -> TextIO:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _BINARY, 0o666)
     except OSError as error:
-        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_mend(error)}") from error
+        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_remedy(error)}") from error
     return open(handle, "a", encoding="utf-8", newline="\n")
 
 
+def sha256(*paths: Path) -> str:
+    """The SHA-256 of what files hold, one after another."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
+
+
 def change_stamp(status: os.stat_result) -> Stamp:
-    """What changes whenever a file does: its time, which may stand still for two seconds, its size, and which file it is."""
+    """Values that change whenever a file does: its time, whose resolution may be two seconds, its size, and its identity."""
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 

@@ -1,8 +1,8 @@
 """Decoding in a process of its own: a file from anybody may crash a native library, hang it or fill the memory, and that must
 cost this one file alone.
 
-The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. What
-is asked of it lies in batches of some items, which is what makes it cheap; it sends results as they are ready. Where a batch
+The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. Requests are
+batches of items, which keeps the overhead small; results are sent as they are ready. Where a batch
 brings it down, each item that it had not answered for is tried alone, in a new worker where need be, so that only the guilty
 one is refused.
 """
@@ -28,7 +28,7 @@ from typing import IO, NoReturn, Protocol, TypeVar, TypeVarTuple, cast
 
 import numpy as np
 
-from anew.core.deadline import held_back
+from anew.core.deadline import uninterrupted
 from anew.core.stop_signals import stop_signals
 from anew.core.worker_pipe import Installment, get, put, received
 from anew.errors import AnewError
@@ -180,7 +180,7 @@ class Worker:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if self._process is None:
-            with held_back():  # else nobody would know of the process
+            with uninterrupted():  # else nobody would know of the process
                 stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
                 try:
                     self._process = _started(stderr)
@@ -210,7 +210,7 @@ class Worker:
 
     def _end(self) -> int:
         """Its exit code."""
-        with held_back():  # else the process would run on
+        with uninterrupted():  # else the process would run on
             return self._end_now()
 
     def _end_now(self) -> int:
@@ -280,7 +280,7 @@ def call(function: Callable[[S, X], R], subject: S, item: X) -> R:
 
 
 def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> Iterator[R | ValueError]:
-    """What a method makes of each item, in order; a list where it makes an iterator.
+    """The result of a method for each item, in order; an iterator becomes a list.
 
     Args:
         method: A bound method of an `ItemDecoder` (a modality). If that is `native`, items that are not arrays go to the worker.
@@ -299,8 +299,8 @@ def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> I
             yield from _worker.run(_done, (method, more), batch)
 
 
-def batches(items: Iterable[X]) -> Iterator[list[X]]:
-    """Lists of BATCH_ITEMS items in a row, or of about BATCH_BYTES."""
+def batches(items: Iterable[X], most: int = BATCH_ITEMS) -> Iterator[list[X]]:
+    """Lists of `most` items in a row, or of about BATCH_BYTES."""
     batch: list[X] = []
     size = 0
     for item in items:
@@ -308,7 +308,7 @@ def batches(items: Iterable[X]) -> Iterator[list[X]]:
         data = getattr(data, "body", data)  # of a FileSlice
         batch.append(item)
         size += len(data) if isinstance(data, bytes) else 0
-        if len(batch) == BATCH_ITEMS or size >= BATCH_BYTES:
+        if len(batch) == most or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:

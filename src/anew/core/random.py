@@ -74,13 +74,13 @@ def normal_rows(sources: Sequence[torch.Generator], count: int) -> Tensor:
 def evenly_spread(sample_keys: Sequence[tuple[int, int]], stream: Literal["label", "component"]) -> Tensor:
     """Numbers that choose the class or the mixture component of each sample.
 
-    Over seeds each number is uniform. Those of successive samples lie further apart than independent ones, so that n
+    Over seeds each number is uniform. The numbers of successive samples lie further apart than independent ones, so that n
     samples have each class and component almost exactly as often as the data: independent choices would add their own
     noise to every statistic of the samples (a randomly shifted lattice sequence: Cranley & Patterson, 1976).
 
     Args:
         sample_keys: (seed, index) of each of n samples.
-        stream: What is chosen. The two are even together, too.
+        stream: Name of the choice. The two are even together, too.
 
     Returns:
         (n,) float64 in [0, 1), a function of seed and index.

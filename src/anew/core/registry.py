@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from anew.errors import ConfigError, did_you_mean
 
-# What a room holds.
+# Contents of a package.
 MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation", "exporting": "export target"}
 FAMILY = ("Config", "Sampling", "spec_types", "suggest")  # what a class must have to be a family
 
@@ -28,22 +28,31 @@ PATTERNS = {
 
 
 class FamilySettings(NamedTuple):
-    """The dataclasses of a family's settings, which its `config.py` exports: of training, and of sampling."""
+    """Exports of a family's `config.py`.
+
+    Attributes:
+        config, sampling: The dataclasses of its settings: of training, and of sampling.
+        generates, codec_config: See `Family`.
+        no_interpolation_reason: If the family has no continuous space, a clause on what to use instead; else "".
+    """
 
     config: type
     sampling: type
+    generates: bool = True
+    codec_config: Mapping[str, object] | None = None
+    no_interpolation_reason: str = ""
 
 
-def available(room: str) -> list[str]:
-    """Names in a room ("families", "data", "evaluation", "exporting"), sorted."""
-    return sorted(_members(room))
+def available(package: str) -> list[str]:
+    """Names in a package ("families", "data", "evaluation", "exporting"), sorted."""
+    return sorted(_members(package))
 
 
 @functools.cache
-def _members(room: str) -> dict[str, str]:
+def _members(package: str) -> dict[str, str]:
     """Module by name."""
     members = {}
-    for path in PACKAGE.glob(PATTERNS[room]):
+    for path in PACKAGE.glob(PATTERNS[package]):
         name = path.parent.name if path.stem == "family" else path.stem
         # Reading the text is enough and imports nothing: a registered file says `EXPORT = ClassName` at top level.
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -53,40 +62,28 @@ def _members(room: str) -> dict[str, str]:
 
 
 def generators() -> list[str]:
-    """The families that generate by themselves, sorted; the others are codecs alone. Imports nothing."""
-    return [name for name in available("families") if _class_value(name, "generates") != "False"]
+    """The families that generate by themselves, sorted; the others are codecs alone. Does not import PyTorch."""
+    return [name for name in available("families") if family_settings(name).generates]
 
 
 def codecs() -> list[str]:
-    """The families that can serve as a codec, sorted. Imports nothing."""
-    return [name for name in available("families") if _class_value(name, "codec_config") not in (None, "None")]
+    """The families that can serve as a codec, sorted. Does not import PyTorch."""
+    return [name for name in available("families") if family_settings(name).codec_config is not None]
 
 
-def _class_value(family: str, name: str) -> str | None:
-    """The source of what a class in the file of a family assigns to a name; None where none does."""
-    text = (PACKAGE / "families" / family / "family.py").read_text(encoding="utf-8")
-    classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
-    for node in (node for family_class in classes for node in family_class.body):
-        if isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
-            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
-            if ast.unparse(target) == name:
-                return ast.unparse(node.value)
-    return None
+def check_name(package: str, name: str) -> None:
+    """ConfigError, with the nearest name, where a package has no such member. Does not import PyTorch."""
+    if name not in available(package):
+        names = generators() if package == "families" else available(package)
+        raise ConfigError(f"unknown {MEMBERS[package]} {name!r}{did_you_mean(name, names)}")
 
 
-def check_name(room: str, name: str) -> None:
-    """ConfigError, with the nearest name, where a room has no such member. Imports nothing."""
-    if name not in available(room):
-        names = generators() if room == "families" else available(room)
-        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, names)}")
-
-
-def load(room: str, name: str) -> type:
-    """The class that the room's file `name` exports. Names only: a path is an unknown name, and runs no code.
+def load(package: str, name: str) -> type:
+    """The class that the package's file `name` exports. Names only: a path is an unknown name, and runs no code.
 
     Raises ConfigError naming the nearest name."""
-    check_name(room, name)
-    member: type = importlib.import_module(_members(room)[name]).EXPORT
+    check_name(package, name)
+    member: type = importlib.import_module(_members(package)[name]).EXPORT
     return member
 
 
@@ -95,7 +92,13 @@ def family_settings(name: str) -> FamilySettings:
 
     Raises ConfigError naming the nearest name."""
     check_name("families", name)
-    return FamilySettings(*importlib.import_module(f"anew.families.{name}.config").EXPORT)
+    settings: FamilySettings = importlib.import_module(f"anew.families.{name}.config").EXPORT
+    return settings
+
+
+def no_continuous_space(family: str, reason: str) -> ConfigError:
+    """The refusal to interpolate in a family that has no continuous space. reason: `no_interpolation_reason`."""
+    return ConfigError(f"the family {family!r} has no continuous space to interpolate in; {reason}")
 
 
 def load_user_family(path: Path) -> type:

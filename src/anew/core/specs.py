@@ -1,4 +1,4 @@
-"""All that data and families know of each other: what a tensor is, a batch of it, and what is asked of a sampler.
+"""The interface between data and families: specs of tensors, batches, and requests for samples.
 
 Legend for shapes: B examples, n samples, L tokens, C channels, T frames, H rows, W columns.
 """
@@ -94,6 +94,7 @@ class Tokens:
         spellings: Bytes that each id stands for in a text, of those with a meaning one zero byte; () where there are none.
         opening: Ids after which a passage of a long document begins, those of a line end or of an empty line. A sample without a
             prompt continues them, and does not show them. () where samples begin as documents do, or there are no line ends.
+        grammar: Of programs, the name of their grammar, as in `anew.core.grammars`; "" where there is none, or more than one.
     """
 
     vocab: int
@@ -104,6 +105,7 @@ class Tokens:
     shape: tuple[int, ...] = ()
     spellings: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
     opening: tuple[int, ...] = ()
+    grammar: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_number("vocab", self.vocab, 1, MAX_IDS)
@@ -133,11 +135,12 @@ class Tokens:
 
 
 Spec = Grid | Tokens
+UNSTORED = frozenset({"spellings", "grammar"})  # fields of a spec that config.json lacks
 
 
 def spec_to_json(spec: Spec) -> dict[str, object]:
-    """A spec as config.json holds it, without spellings, which the tokenizer has."""
-    values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "spellings"}
+    """A spec as config.json holds it, without spellings, which the tokenizer has, and grammar, which the modality knows."""
+    values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in UNSTORED}
     return {"kind": spec.kind} | {n: list(value) if isinstance(value, tuple) else value for n, value in values.items()}
 
 
@@ -145,7 +148,7 @@ def spec_from_json(data: Mapping[str, object]) -> Spec:
     """Undo `spec_to_json`. Raises KeyError, TypeError, ValueError or OverflowError where the data was not made by it."""
     owner = Grid if data["kind"] == "grid" else Tokens
     older_lack = {"brightness_channels"} if owner is Grid else {"shape", "opening"}
-    names = {f.name for f in fields(owner)} - {"spellings"} - (older_lack - data.keys())
+    names = {f.name for f in fields(owner)} - UNSTORED - (older_lack - data.keys())
     values = cast(dict[str, Any], {name: data[name] for name in names})
     for name, container in (("shape", tuple), ("opening", tuple), ("special", dict)):
         if name in values:
@@ -191,18 +194,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PromptEnding:
-    """What may stand at the end of a prompt in the place of its last ids, so that its text stays.
+    """Ids that may replace the last ids of a prompt without changing its text.
 
     Attributes:
         replaced: The last ids, which are drawn again.
-        sequences: Sequences of ids, none of which begins with another one; those that are drawn begin with one of them.
+        sequences: Sequences of ids, none a prefix of another; the ids that are drawn must begin with one of them.
     """
 
     replaced: tuple[int, ...]
     sequences: tuple[tuple[int, ...], ...]
 
     def num_known(self, drawn: Sequence[int]) -> int:
-        """How many of the ids drawn in place of the last ones are not new; the most that can be while they are no whole sequence.
+        """How many of the ids drawn in place of the last ones are not new; the most that can be while they are not a whole sequence.
 
         The last id of a sequence is new, since its text goes on after that of the prompt, except in the prompt's own."""
         drawn = tuple(drawn)
@@ -237,7 +240,7 @@ class Codec(Protocol):
     """A trained pair that turns a Grid into a smaller Grid (latents) or into Tokens (codes), and back.
 
     Attributes:
-        latent: What `encode` gives: (B, *shape) -> (B, *latent.shape) of about unit deviation, or (B, L) int64.
+        latent: Spec of the output of `encode`: (B, *shape) -> (B, *latent.shape) of about unit deviation, or (B, L) int64.
     """
 
     @property
@@ -256,7 +259,7 @@ class SampleRequest:
     Attributes:
         n: Number of samples.
         labels: Class of each sample, (n,) int64; None where the data has no classes.
-        condition: What is given of the samples; None generates from nothing.
+        condition: The given part of each sample; None: nothing is given.
         sampling: The family's `Sampling`; None takes its defaults.
         first_index: Global index of the first sample.
         keys: (seed, index) of each sample, where they are of several seeds; see `Family.follows_keys`.

@@ -56,7 +56,7 @@ def percent_at_least(share: float) -> str:
         return percent(share)
     share = min(share, 1.0 - EXTREME)
     unit = 10.0 ** -_percent_decimals(share)
-    # What is a multiple of the unit but for the rounding of floats stays it
+    # Multiples of the unit stay so in spite of the rounding of floats
     return f"{math.floor(100.0 * share / unit + 1e-9) * unit:.4g}%"
 
 

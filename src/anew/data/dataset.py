@@ -20,18 +20,15 @@ from anew.data.loading.epoch_order import random_subset
 from anew.data.loading.fitting import fit_modality
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.rows import PackedExamples
-from anew.data.loading.signature_cache import SignatureCache
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
-from anew.data.skipped import name_reasons
+from anew.data.source_store import open_store, survey_source
 from anew.data.sources.columns import ROLES, ColumnChoice
-from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
+from anew.data.sources.open import SelectedData, classes_of, detect_modality
 from anew.data.splitting import near_duplicates, split
-from anew.data.splitting.streaming_split import split_source
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable
 
-MAX_WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
 DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() returns without a limit: bounds memory
 ALL = "all"  # the part with all items, of data that was opened for scoring
 
@@ -78,7 +75,8 @@ class Dataset:
             cache: Folder of encoded shards; None for the default cache.
             size: The budget, if it is known.
             columns: Columns of tables that the user named.
-            repeated: The data of a run that is repeated. If this is the same data, the same rows of it are read, and divided as there.
+            repeated: The data of a run that is repeated. If it is the same data, the same rows are read and divided in the same
+                way.
 
         Raises:
             DataError: The source cannot be used.
@@ -88,32 +86,12 @@ class Dataset:
         own_settings = settings(chosen.modality) if callable(settings) else settings
         data = cls(chosen, owner(configs.from_json(owner.Config, dict(own_settings or {}))), seed, cache)
         data._survey(new_files=True, fresh=True, budget=size)
-        is_same = repeated is not None and repeated.fingerprint == data.fingerprint
-        _divide_new(data, None if size is None else size.reading, repeated if is_same else None)
+        _divide_new(data, None if size is None else size.reading, repeated)
         return data
 
     def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
-        """Read a sample of the items: refuse a source without usable ones, and let the modality inspect it.
-
-        Args:
-            new_files: Whether the files are others than those that the modality was fitted to.
-            fresh: Whether the data is new, not that of a saved run.
-            budget: The budget, if it is known.
-        """
-        chosen, modality = self._chosen, self.modality
-        self._sample, refused = sample_of(chosen, modality)
-        if not self._sample:
-            refused = [*refused, *chosen.source.refusals]
-            reasons = f": {name_reasons(refused)}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{reasons}")
-        if new_files:
-            modality.survey(self._sample)
-            modality.survey_listing(chosen.source.listing(modality.name))
-        items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
-        budget = None if budget is None else replace(budget, items=items, bytes=size)
-        notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(self._sample, budget) if fresh else [])]
-        self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
-        self._scan.field_names = chosen.source.field_names
+        """Read a sample of the items. For the arguments see `survey_source`."""
+        self._sample, self._scan = survey_source(self._chosen, self.modality, new_files, fresh, budget)
 
     def _divide(self, fresh: bool, reading: ReadingTime | None = None, repeated: DataRecord | None = None) -> None:
         """Split the data.
@@ -124,7 +102,7 @@ class Dataset:
             repeated: The same data as a saved run keeps it, which is divided again as there.
         """
         chosen, modality = self._chosen, self.modality
-        store = self._opened_store = _divided(self, reading, repeated)
+        store = self._opened_store = open_store(chosen, modality, self.seed, self._cache, reading, repeated)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
@@ -234,7 +212,7 @@ class Dataset:
 
     # ---- reading parts ----
 
-    def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
+    def one_pass(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
         """Yield one pass over a part.
 
         Args:
@@ -245,7 +223,7 @@ class Dataset:
             Packed tokens as x (1, n), in stretches of about a million: whole documents in random order, or parts of them under a
             limit; records as (B, L+1) with a mask; grids as (B, *shape).
         """
-        return self._ready().sweep(self._number(part), limit)
+        return self._ready().one_pass(self._number(part), limit)
 
     def scoring(
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
@@ -317,19 +295,17 @@ class Dataset:
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> Integers:
-        """(n,) an integer for each decoded item, which near-duplicates share; among many items, only exact duplicates.
-
-        Where copies are draws from a distribution, each item has its own. max_characters: of each text, that are compared."""
+        """(n,) an integer for each decoded item, which duplicates share that the split keeps together. max_characters: see `group_keys`."""
         if self.are_draws:
             return np.arange(len(items), dtype=np.uint64)
-        return near_duplicates.keys_of_decoded(items, self.modality, max_characters)
+        return near_duplicates.keys_of_decoded(items, self.modality, max_characters, self._store.splits_near_duplicates)
 
     def opened_part(self, part: str) -> tuple[InMemoryStore | StreamingStore, int]:
         """The store of the data, and the number of a part there."""
         return self._ready(), self._number(part)
 
     def part_size(self, part: str) -> int:
-        """The number of examples in a part; an estimate of train data of which a sweep reads only some."""
+        """The number of examples in a part; an estimate of train data of which a pass reads only some."""
         return self._ready().size(self._number(part))
 
     def label_shares(self) -> list[float]:
@@ -342,7 +318,6 @@ class Dataset:
 
     def state(self) -> DataRecord:
         """The state that `reopen` needs."""
-        scan, size = self.scan, self._size
         return DataRecord(
             path=str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
             seed=self.seed,
@@ -350,17 +325,19 @@ class Dataset:
             asked=self._chosen.asked,
             config=configs.to_json(self.modality.config),
             learned=self.modality.state(),
-            labels=list(scan.labels),
+            labels=list(self.scan.labels),
             rates=dict(self._store.rates),
             fingerprint=self.fingerprint,
             content=self._chosen.content,
-            parts=dict(scan.parts),
+            parts=dict(self.scan.parts),
             row_steps=list(self._store.row_steps),
             balances_classes=self._store.balances_classes,
-            notes=list(scan.notes),
-            refused=scan.skipped,
-            refusals=scan.skipped_lines(),
-            seconds=None if size is None else size.seconds,
+            splits_near_duplicates=self._store.splits_near_duplicates,
+            signature_version=self.modality.signature_version,
+            notes=list(self.scan.notes),
+            refused=self.scan.skipped,
+            refusals=self.scan.skipped_lines(),
+            seconds=None if self._size is None else self._size.seconds,
         )
 
     @classmethod
@@ -446,24 +423,11 @@ def _content_name(data: Dataset) -> list[object]:
     return [data.fingerprint, data.modality.name, configs.to_json(data.modality.config)]
 
 
-def _divided(data: Dataset, reading: ReadingTime | None, repeated: DataRecord | None) -> InMemoryStore | StreamingStore:
-    """The store of data, divided. reading, repeated: see `Dataset._divide`."""
-    source, shards, modality = data._chosen.source, data._chosen.shards, data.modality
-    max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
-    is_large_list = modality.layout == "list" and sum(shard.bytes for shard in shards) > max_list_bytes
-    if data._chosen.whole and not is_large_list:
-        return InMemoryStore(source, shards, modality, data.seed)
-    row_steps, balance_classes = ((), True) if repeated is None else (repeated.row_steps, repeated.balances_classes)
-    signatures = SignatureCache(data._cache, data.path, modality)
-    division = split_source(source, shards, modality, reading, row_steps, balance_classes, signatures.keys)
-    signatures.save()
-    return StreamingStore(source, shards, modality, data.seed, division)
-
-
 def _divide_new(data: Dataset, reading: ReadingTime | None, repeated: DataRecord | None) -> None:
-    """Split new data. A refusal of items also says what is remarkable about them, as that pictures look like sheets."""
+    """Split new data, as in `repeated` if that is the same. A refusal says what is remarkable, too: pictures may look like sheets."""
+    is_same = repeated is not None and repeated.fingerprint == data.fingerprint
     try:
-        data._divide(True, reading, repeated)
+        data._divide(True, reading, repeated if is_same else None)
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
         raise DataError("; ".join([str(error), *remarks])) from None

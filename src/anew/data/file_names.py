@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from anew.core.stores.text_column import different, numbered_holding
+from anew.core.stores.text_column import different, numbered_containing
 
 _PART = {
     "train": "train",
@@ -132,7 +132,7 @@ def may_name_parts(paths: Iterable[str]) -> Iterator[str]:
 
 def numbered_parts(paths: Iterable[str]) -> Iterator[tuple[int, str]]:
     """(number, path) of the paths for which `part_of` may give a part, and of some others near them."""
-    return numbered_holding(paths, _STEMS)
+    return numbered_containing(paths, _STEMS)
 
 
 def folder_of(path: str) -> str:

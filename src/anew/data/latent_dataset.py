@@ -26,7 +26,7 @@ P = ParamSpec("P")
 OwnerT = TypeVar("OwnerT", bound=Modality | Dataset)
 ResultT = TypeVar("ResultT")
 
-CODEC_BATCH = 64  # items in each call of a codec: always as many, so that latents never depend on the other items
+CODEC_BATCH = 64  # items in each call of a codec: a fixed number, so that latents do not depend on which items are encoded together
 CACHE_BYTES = 512 * 2**20  # latents kept in memory; others are encoded again each time
 
 
@@ -56,7 +56,7 @@ def as_model_input(latents: Tensor, spec: Spec) -> Tensor:
 def _of_base(method: Callable[Concatenate[OwnerT, P], ResultT]) -> Callable[Concatenate[OwnerT, P], ResultT]:
     """A method that calls the one of this name of `base`."""
 
-    # What `wraps` would take over besides is the mark of abstract methods.
+    # `wraps` would also copy the mark of abstract methods.
     @functools.wraps(method, updated=())
     def call(self: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
         result: ResultT = getattr(self.base, method.__name__)(*args, **kwargs)
@@ -150,9 +150,9 @@ class LatentDataset(Dataset):
         """Rows of a step's global batch, as latents."""
         return self._encoded(self.base.batch(step, phase, first, count, size))
 
-    def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
+    def one_pass(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
         """One ordered pass, as latents."""
-        return map(self._encoded, self.base.sweep(part, limit))
+        return map(self._encoded, self.base.one_pass(part, limit))
 
     def scoring(
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None

@@ -99,6 +99,7 @@ class Modality(ABC):
         generated: The items are samples of a generator: invalid ones count against it, and are not skipped.
         layout: Contents of a file; `inspect` may decide it.
         spec: Shape or vocabulary of encoded items; set by `fit` and `restore`.
+        signature_version: Version of `signature`, by which data is divided; that of a saved run's data as long as it is open.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Modality(ABC):
     config: DataclassInstance
     layout: Layout = "items"
     spec: Spec
+    signature_version: int = 1
 
     def __init__(self, config: DataclassInstance, *, generated: bool = False) -> None:
         self.config = config
@@ -205,7 +207,7 @@ class Modality(ABC):
         return None
 
     def signature_state(self) -> dict[str, object]:
-        """What `signature` depends on besides the item and the settings, as JSON values: a cache knows signatures by it."""
+        """JSON values on which `signature` depends besides the item and the settings, for the key of cached signatures."""
         return {}
 
     def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
@@ -297,7 +299,8 @@ class Modality(ABC):
         """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) or (N, 2) float32 for sound."""
 
     def decode_real(self, x: Values) -> Sequence[DecodedItem]:
-        """`decode` of real items, or of what a codec makes of them: without what `calibrate` mends in samples alone."""
+        """`decode` of real items, or of a codec's reconstructions: without the corrections of `calibrate`, which are for samples
+        alone."""
         return self.decode(x)
 
     def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
@@ -351,6 +354,10 @@ class Modality(ABC):
             Content by name.
         """
         return {}
+
+    def why_unlike(self) -> str:
+        """Why what was read of other data, in the form of the first, is of another kind, as a clause; "" if it is not."""
+        return ""
 
     def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
         """A decoded picture whose pixels are squares of `factor` pixels a side.
@@ -430,15 +437,15 @@ class Modality(ABC):
 
 
 def each(
-    method: Callable[[Item], R], items: Iterable[Item | SkippedItem]
+    method: Callable[[Item], R], items: Iterable[Item | SkippedItem], at_once: int = isolation.BATCH_ITEMS
 ) -> Iterator[tuple[Item | SkippedItem, R | ValueError | None]]:
-    """Call a method of a modality on each item, and pass refusals through; a few items are read ahead.
+    """Call a method of a modality on each item, and pass refusals through; `at_once` items at most are read ahead.
 
     Yields:
         The item with the method's result (an iterator as a list), with a ValueError (one clause) if the item cannot be used, or
         the refusal with None.
     """
-    for batch in isolation.batches(items):
+    for batch in isolation.batches(items, at_once):
         results = isolation.each(method, [item for item in batch if isinstance(item, Item)])
         for item in batch:
             yield item, next(results) if isinstance(item, Item) else None

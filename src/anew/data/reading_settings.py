@@ -10,7 +10,7 @@ from anew.core.wording import listed
 from anew.data.modality import load_modality
 from anew.errors import ConfigError, closest_name, did_you_mean
 
-# Of these, other data than that of a run may need other values
+# Data other than that of a run may need other values of these
 OF_FILES = ("text_column", "image_column", "label_column", "encoding", "header")
 # Data without a run may also need to know what one item is; a run knows it
 WITHOUT_RUN = (*OF_FILES, "layout", "cell")

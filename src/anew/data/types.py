@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import functools
 import hashlib
 import html
@@ -16,7 +17,7 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.core.reading_time import ReadingTime
 from anew.core.wording import plural
-from anew.errors import printable
+from anew.errors import ConfigError, printable, shorten
 
 # Of fewer documents spans are held out, since a held-out part would be only two or three documents; and samples are passages: a model
 # would repeat the few beginnings, and spans hold hardly any to compare them with
@@ -24,6 +25,7 @@ FEW_DOCUMENTS = 50
 DIGESTED_BYTES = 1 << 20  # of a large file, so many bytes at the start, the middle and the end are digested
 MAX_THREADS = 16  # more threads hardly make one training run faster
 ACCELERATOR_THREADS = 100  # a GPU counts as so many CPU threads, roughly
+CELL_MARKS = ",;\t|"  # what may divide the cells of a table
 _PLAYERS = {
     "image": '<img style="margin:2px;min-height:64px;image-rendering:pixelated" src="{}">',  # small ones enlarged
     "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
@@ -250,7 +252,7 @@ class DataBudget:
 
     @property
     def use(self) -> str:
-        """What is done with items, a participle."""
+        """Use of the items, a participle."""
         return "compared" if self.only_compared else "learned"
 
     def reason(self, is_asked: bool) -> str:
@@ -272,14 +274,32 @@ class RowTable:
     header: str
     suffix: str
 
+    def check_prompt(self, prompt: str) -> None:
+        """Raise ConfigError if the beginning of a row has more cells than the header."""
+        if not self.header:
+            return
+        widths = {mark: _num_cells(self.header, mark) for mark in ("\t" if self.suffix == ".tsv" else CELL_MARKS)}
+        mark, width = max(widths.items(), key=lambda item: item[1])
+        num_given = _num_cells(prompt, mark)
+        if width > 1 and num_given > width:
+            raise ConfigError(
+                f"the prompt has {num_given} cells, and rows of this data have {width}: {shorten(self.header)}; give the first ones, "
+                f"divided by {mark!r}",
+                "prompt",
+            )
+
     def file_of(self, rows: Sequence[str]) -> bytes:
         """A file of these rows."""
         header = (self.header,) if self.header else ()
         return "".join(f"{row}\n" for row in (*header, *rows)).encode("utf-8", "replace")
 
 
+def _num_cells(row: str, delimiter: str) -> int:
+    return len(next(csv.reader([row], delimiter=delimiter), ()))
+
+
 class DataListing(NamedTuple):
-    """What is known of new data before any of it is read.
+    """Facts about new data that are known before any of it is read.
 
     Attributes:
         names: Names of the files of which each is an item.

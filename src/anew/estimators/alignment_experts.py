@@ -291,7 +291,7 @@ class AlignmentExperts:
         class_odds.add(rows, classes[rows], self._weights[rows].astype(np.float64), record_classes)
 
     def _handicap(self, positions: Int32s, rows: slice) -> Floats:
-        """What the scores of these rows' experts at positions (n, ...) lose, as they follow another class. (n, ...) or (1, 1)."""
+        """The loss in score of these rows' experts at positions (n, ...) for following another class. (n, ...) or (1, 1)."""
         if self.classes is None or self.index.class_odds <= 1.0:
             return np.zeros((1, 1), dtype=np.float32)
         of_experts, of_rows = self.index.classes[self.index.record[positions]], self.classes[rows, None]
@@ -366,7 +366,8 @@ def _likeliest_odds(index: AlignmentIndex, probes: Ints, rows: Ints) -> float:
     """The largest odds, from 1 to those of an index, under which records (n,) with these tokens (n, L) are about as probable as they can
     be, given their classes.
 
-    What a row has so far shows its class, too, and so do the records that it follows then: their weights alone overstate the odds."""
+    The tokens of a row so far are evidence of its class, and so are the records that it follows: their weights alone overstate the
+    odds."""
     lengths, classes, most = index.lengths[probes], index.classes[probes], index.class_odds
     nats: dict[float, float] = {}
     for odds in (most**power for power in ODDS_POWERS):

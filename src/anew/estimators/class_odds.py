@@ -12,7 +12,7 @@ import numpy as np
 from anew.core.arrays import Doubles, Ints
 
 ROUNDS = 100  # of expectation and maximisation, by which the odds have settled
-# Standard errors from which on classes are no chance, and odds below which they hardly decide which record is followed; chosen
+# Standard errors from which on classes are not chance, and odds below which they hardly decide which record is followed; chosen
 MIN_DEVIATIONS, MIN_ODDS = 3.0, 2.0
 MAX_ODDS = 1e6  # bounds the evidence that a record of another class needs; chosen
 PSEUDO_WEIGHT = 10.0  # places that are added to what rows of a class and others show, as all rows together are; chosen

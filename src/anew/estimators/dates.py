@@ -49,8 +49,8 @@ _ONE_DIGIT = re.compile(r":\d(?!\d)")  # a score such as 3:2, which is not a tim
 
 
 def _shape(text: str) -> str:
-    """A text with "0" for each number and "a" for each word. Those of a date and of its pattern are one, and others are no dates:
-    most texts are told apart by it, since each try of a pattern takes 10 us."""
+    """A text with "0" for each number and "a" for each word. A date has the shape of its pattern, so most texts are ruled out by
+    their shape; each try of a pattern takes 10 us."""
     return _WORD.sub("a", _NUMBER.sub("0", _FRACTION.sub("", text.strip(), count=1)))
 
 
@@ -74,10 +74,10 @@ class DateFormat:
 
 def date_format(fields: Sequence[str]) -> DateFormat | None:
     """The format of most fields; None if fewer than MIN_DATE_SHARE of them are dates of one format."""
-    tried = fields[:: max(len(fields) // NUM_TRIED, 1)]
-    shapes = {_shape(field) for field in tried}
+    probes = fields[:: max(len(fields) // NUM_TRIED, 1)]
+    shapes = {_shape(field) for field in probes}
     possible = [pattern for pattern in PATTERNS if pattern == ISO or _PATTERN_SHAPES[pattern] in shapes]
-    likely = [pattern for pattern in possible if _share(tried, pattern) >= MIN_LIKELY_SHARE]
+    likely = [pattern for pattern in possible if _share(probes, pattern) >= MIN_LIKELY_SHARE]
     # Day and month are told apart by few fields, so that all are read
     shares = {pattern: _share(fields, pattern) for pattern in likely}
     best = max(shares, key=lambda pattern: shares[pattern], default=None)
@@ -92,7 +92,7 @@ def _share(fields: Sequence[str], pattern: str) -> float:
 def _days(field: str, pattern: str) -> float | None:
     """The days since the year 1, or since midnight; None for what is not written so: zeros before numbers, and case, may differ."""
     text = field.strip()
-    # What is remembered stays in memory, and a field of text may be long
+    # Cached texts stay in memory, and a field of text may be long
     return _days_of_short(text, pattern) if len(text) <= MAX_LENGTH else None
 
 

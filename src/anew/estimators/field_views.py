@@ -142,7 +142,7 @@ def _closed_parts(chunks: Sequence[_Chunk], zero: int, fields: Sequence[int]) ->
 
 
 def _closed(chunks: Sequence[_Chunk], view: DigitView, zero: int, fields: Sequence[int]) -> list[ClosedView]:
-    """Those of the fields that are closed in a view."""
+    """The fields that are closed in a view."""
     if not fields:
         return []
     hashes = np.concatenate([chunk.hashes(view, zero) for chunk in chunks])
@@ -197,7 +197,7 @@ def _chunks(records: Sequence[Ints], reader: FieldReader, end: int) -> Iterator[
         starts = first_places[rows, :width]
         is_digit = (reader.roles[ids[rows]] & DIGIT) > 0
         places, begun = digit_places(is_digit)
-        # What follows a token lies in a field that begins there; so does the next token
+        # The field after a delimiter begins with the next token
         field_starts = np.pad(cells.starts[rows, :-1], ((0, 0), (1, 0)), constant_values=1)
         begun_before = np.take_along_axis(np.pad(begun, ((0, 0), (1, 0))), field_starts, 1)
         yield _Chunk(

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.deadline import UNLIMITED_TURNS
-from anew.core.machine.memory import check_room
+from anew.core.machine.memory import check_memory
 
 TINY = 1e-12  # added to variances, so that nothing is divided by zero
 LLOYD_STEPS = 25  # of k-means, which has hardly more to gain by then
@@ -155,7 +155,7 @@ def dct_matrix(size: int) -> Tensor:
 def empty_mixture(shape: tuple[int, ...], rank: int, num_components: int, variance: float) -> GaussianMixture:
     """An empty mixture, with the tensors that `fit_mixture` gives for items of shape (C, H, W). num_components: K."""
     size = math.prod(shape)
-    check_room(4 * (size * (rank + 2) + num_components * rank * rank + sum(extent**2 for extent in shape)))
+    check_memory(4 * (size * (rank + 2) + num_components * rank * rank + sum(extent**2 for extent in shape)))
     return GaussianMixture(
         centre=torch.zeros(size),
         basis=torch.zeros(size, rank),
@@ -251,7 +251,8 @@ def _component_weights(cluster: Tensor, component_class: Tensor, classes: int) -
 def nearest_component(
     coordinates: Tensor, means: Tensor, weights: Tensor, component_class: Tensor, labels: Tensor | None
 ) -> Tensor:
-    """The component whose mean is nearest, among those that occur; with labels, among those of the example's class.
+    """The component with the nearest mean among those with a positive weight; with labels, among the components of the example's
+    class.
 
     Args:
         coordinates: (N, R) of each example.

@@ -26,8 +26,8 @@ MAX_REPEATED = 0.01
 # probability is below 3 / n
 PSEUDO_REPEATS = 3
 # Measurements and sums of money, perhaps with a unit: they are different in most records because they are exact, and two records may
-# have the same one by chance. All groups of three digits are divided by the same mark, and the decimal mark is another one. What may be
-# left out is left out together with the characters around it, so that the time is linear in their number
+# have the same one by chance. All groups of three digits are divided by the same mark, and the decimal mark is another one. Optional
+# parts are matched together with the characters around them, so that the time is linear
 _NUMBER = r"\d{1,3}(?P<mark>[.,'’ \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*(?P<decimals>(?!(?P=mark))[.,]\d+)?|\d*[.,]\d+(?:e[-+]?\d+)?"
 _UNIT_BEFORE, _UNIT_AFTER = r"(?:[^\W\d_]{1,3}\.?(?=[\s$€£¥])\W*)?", r"(?:[^\W\d_]+(?:/[^\W\d_]+)?\W*)?"
 AMOUNT = re.compile(rf"\W*{_UNIT_BEFORE}(?P<number>{_NUMBER})\W*{_UNIT_AFTER}", re.IGNORECASE)
@@ -59,7 +59,7 @@ class KeyField:
     """A field in which hardly two records agree.
 
     Attributes:
-        delimiter: What divides the fields.
+        delimiter: The delimiter of the fields.
         column: Its number, from 0.
     """
 
@@ -67,7 +67,7 @@ class KeyField:
     column: int
 
     def value(self, record: str) -> str | None:
-        """What a record has in this field; None if it has fewer fields."""
+        """The value of a record in this field; None if it has fewer fields."""
         fields = _split(record, self.delimiter, self.column + 1)
         return fields[self.column] if len(fields) > self.column else None
 
@@ -101,13 +101,13 @@ def are_keys(values: Sequence[str | None]) -> bool:
 
 
 def are_exhausted(values: Sequence[str]) -> bool:
-    """Whether values are most of those that could be there, so that a new record hardly ever has another one: whole numbers, perhaps
-    within the same text (`no. 7`), or what is made of two parts, most of which go together (`2010/001`, `1a3f`)."""
+    """Whether most possible values are used up, so that a new record hardly ever has a new one: of whole numbers, perhaps within
+    the same text (`no. 7`), or of combinations of two parts (`2010/001`, `1a3f`)."""
     return _covers_range(values) or _covers_product(values)
 
 
 def _may_be_keys(values: Sequence[str | None]) -> bool:
-    """Whether some values of a field could be keys, and are no dates, times or amounts."""
+    """Whether some values of a field could be keys, and are not dates, times or amounts."""
     texts = [(value or "").strip(' "') for value in values]
     return hardly_repeat(values) and not _are_amounts(texts) and not _are_dates(evenly_spaced(texts, MAX_DATES))
 

@@ -74,7 +74,7 @@ class KneserNey:
     """P(token | up to `order` tokens before it). Every token of the vocabulary has a probability above zero.
 
     Attributes:
-        levels: Those of order 0 up.
+        levels: Counts from order 0 up.
         num_elements: Number of different elements of contexts, where they are more than tokens: classes, or elements of any kind.
         unigram: (V,) after no context at all.
     """
@@ -276,7 +276,7 @@ class KneserNey:
 
 
 class ContextElements(Protocol):
-    """What contexts consist of."""
+    """Elements of contexts."""
 
     def before(self, targets: Ints, k: int) -> Ints:
         """(n,) the k-th element of the contexts of targets (n,), from 1."""

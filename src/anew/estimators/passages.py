@@ -21,6 +21,11 @@ LONGER = (4, 8, 16)  # by so many tokens a passage is lengthened at a time: most
 MAX_PASSAGE = MIN_MATCH + sum(LONGER)
 # Places of held-out text at which it is looked up whether a passage is continued: in a second; chosen
 MAX_PLACES = 8_192
+# Occurrences above which they are sorted by the tokens before them instead of compared one by one: four blanks are a tenth of some
+# programs. Chosen.
+MANY_OCCURRENCES = 1024
+# Tokens by which they are sorted at a time, and the bits of each in a key; 0 stands for the beginning of the text
+SORTED_TOKENS, TOKEN_BITS = 3, 20
 
 
 class Passage(NamedTuple):
@@ -38,11 +43,35 @@ class Passage(NamedTuple):
 NO_PASSAGE = Passage(0, np.zeros(0, dtype=np.int64))
 
 
+class _SortedOccurrences(NamedTuple):
+    """Occurrences of a passage, sorted by the tokens before it, the nearest first.
+
+    Attributes:
+        keys: (k,) a number for the SORTED_TOKENS tokens before each.
+        starts: (k,) where its last MIN_MATCH tokens begin.
+    """
+
+    keys: Ints
+    starts: Ints
+
+    def search(self, before: Sequence[int]) -> tuple[int, int, int]:
+        """Which occurrences follow most of some tokens, at most SORTED_TOKENS and the nearest first: the first one, the end, and how
+        many tokens they follow."""
+        for length in range(len(before), 0, -1):
+            step = 1 << TOKEN_BITS * (SORTED_TOKENS - length)
+            low = step * sum((token + 1) << TOKEN_BITS * (length - 1 - n) for n, token in enumerate(before[:length]))
+            first, stop = self.keys.searchsorted((low, low + step)).tolist()
+            if first < stop:
+                return first, stop, length
+        return 0, len(self.keys), 0
+
+
 class PassageIndex:
     """All passages of a text. text: (N,) tokens."""
 
     def __init__(self, text: Int32s) -> None:
         self.text = text
+        self._sorted: dict[tuple[int, ...], _SortedOccurrences] = {}
         keys = _keys(text[:-1])  # nothing follows what ends the text
         self._starts = np.argsort(keys, kind="stable")
         self._keys = keys[self._starts]
@@ -58,9 +87,31 @@ class PassageIndex:
 
     def _longest(self, span: slice, ids: Ints) -> Passage:
         """The passage that ends a text (T,). span: the keys of its last MIN_MATCH tokens."""
-        places, length = self._starts[span] + MIN_MATCH, MIN_MATCH
+        starts, length = self._starts[span], MIN_MATCH
+        path: tuple[int, ...] = (span.start,)
+        while len(starts) > MANY_OCCURRENCES:
+            occurrences = self._sorted.get(path) or self._sort(path, starts, length)
+            num_before = min(SORTED_TOKENS, MAX_PASSAGE - length, len(ids) - length)
+            before = ids[len(ids) - length - num_before : len(ids) - length][::-1].tolist()
+            first, stop, num_agreeing = occurrences.search(before)
+            starts, length, path = occurrences.starts[first:stop], length + num_agreeing, (*path, first)
+            if num_agreeing < SORTED_TOKENS:
+                return Passage(length, starts + MIN_MATCH)
+        return self._compare(starts + MIN_MATCH, length, ids)
+
+    def _sort(self, path: tuple[int, ...], starts: Ints, length: int) -> _SortedOccurrences:
+        """Sort the occurrences of a passage of `length` tokens, and keep them under the path by which they were found."""
+        before = starts[:, None] + (MIN_MATCH - length - 1) - np.arange(SORTED_TOKENS)  # (k, SORTED_TOKENS)
+        tokens = np.where(before >= 0, self.text[np.maximum(before, 0)].astype(np.int64) + 1, 0)
+        keys = tokens @ (1 << TOKEN_BITS * np.arange(SORTED_TOKENS)[::-1])
+        order = np.argsort(keys, kind="stable")
+        self._sorted[path] = _SortedOccurrences(keys[order], starts[order])
+        return self._sorted[path]
+
+    def _compare(self, places: Ints, length: int, ids: Ints) -> Passage:
+        """The passage that ends a text (T,). places: (k,) what follows the occurrences of its last `length` tokens."""
         for width in LONGER:
-            before = ids[: len(ids) - length][::-1][:width]
+            before = ids[: len(ids) - length][::-1][: min(width, MAX_PASSAGE - length)]
             back = places[:, None] - length - 1 - np.arange(len(before))  # (k, w)
             agrees = (self.text[np.maximum(back, 0)] == before) & (back >= 0)
             further = np.logical_and.accumulate(agrees, 1).sum(1)  # (k,)
@@ -86,8 +137,7 @@ class PassageIndex:
         if not passage.length:
             return NO_PASSAGE
         places = passage.places[self.text[passage.places] == token] + 1
-        if len(places) and places[-1] == len(self.text):  # nothing follows what ends the text
-            places = places[:-1]
+        places = places[places < len(self.text)]  # nothing follows what ends the text
         return Passage(min(passage.length + 1, MAX_PASSAGE), places) if len(places) else NO_PASSAGE
 
     def followers(self, passage: Passage) -> Ints:

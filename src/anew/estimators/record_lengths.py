@@ -81,7 +81,7 @@ class EndModel:
 
 def count_lengths(sequences: Sequence[Ints], end_id: int) -> Ints:
     """(T + 1,) how many records have so many targets; the first entry is the number of records that do not end with `end_id`, and are not
-    whole. sequences: token ids, of which the first of each record is no target."""
+    whole. sequences: token ids, of which the first of each record is not a target."""
     lengths = [len(ids) - 1 if len(ids) > 1 and ids[-1] == end_id else 0 for ids in sequences]
     return np.bincount(np.array(lengths, dtype=np.int64), minlength=2)
 

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from anew.core import registry
 from anew.core.arrays import Integers, Numbers
-from anew.core.machine.threads import CrowdingMeter
+from anew.core.machine.threads import SlowdownMeter
 from anew.core.specs import Grid, Tokens
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.copy_audits import CopyAudits
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_SAMPLES, MIN_ITEMS, Clock, EvaluationInputs
 from anew.evaluation.item_sets import Embedder, ItemSets
 from anew.evaluation.items_in_time import affordable_items, probe_size
 from anew.evaluation.measure import BOTH, Measure
+from anew.evaluation.memorization_tests import MemorizationTests
 from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
 from anew.evaluation.metrics.classes import CLASS_FIGURES, MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.duplicate_groups import KeysOf
@@ -41,7 +41,7 @@ GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 
 
-class Evaluation(CopyAudits[ItemT]):
+class Evaluation(MemorizationTests[ItemT]):
     """Measures items of one modality. A file `evaluation/modalities/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
     A modality defines how its items become features (`embedder`), its own metrics (`modality_metrics`), the samples of a naive
@@ -51,7 +51,7 @@ class Evaluation(CopyAudits[ItemT]):
     Attributes:
         noun: Name of the items, plural.
         feature_description: Description of the features of `embedder`, one clause.
-        counted: What is embedded of the samples, singular: whole ones, or pieces.
+        counted: What an embedded row of samples is, singular: a sample, or a piece of one.
         num_cut_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
         bound: Clause added to bits per unit if they are a bound.
@@ -70,7 +70,7 @@ class Evaluation(CopyAudits[ItemT]):
         total = None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit)
         super().__init__(inputs, total)
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
-        self._crowding = CrowdingMeter()
+        self._slowdown = SlowdownMeter()
         self.sets = ItemSets[ItemT]({}, {}, Supply())
         self._embedder: Embedder[ItemT] | None = None
 
@@ -114,6 +114,10 @@ class Evaluation(CopyAudits[ItemT]):
         order = np.random.default_rng(self.inputs.seed).permutation(len(items))
         return [items[i] for i in order]  # the data may be sorted, and metrics take the first ones
 
+    def held_out_items(self, n: int) -> list[ItemT]:
+        """n held-out items, or all if there are fewer: the first of those that samples are compared with, if any are."""
+        return (self.sets.get("test") or self.inputs.test(n))[:n]
+
     def num_held_out(self) -> int | None:
         """The number of all held-out items, or pieces, that `items` can give; None if it is not known."""
         return self.inputs.n_held_out
@@ -124,7 +128,7 @@ class Evaluation(CopyAudits[ItemT]):
         """Yield scores of metrics in their order until the time is nearly spent; the others are recorded as skipped.
 
         Args:
-            metrics: What is measured, by its name in the report's notes, the most important first.
+            metrics: The measurements, by their names in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
@@ -281,7 +285,7 @@ class Evaluation(CopyAudits[ItemT]):
         start = time.monotonic()  # after fitting, which loads what features need and takes no longer for more items
         embed(fitted)
         seconds_per_item = (time.monotonic() - start) / len(fitted)
-        return embed, affordable_items(n, self.clock, seconds_per_item, self._crowding.read)
+        return embed, affordable_items(n, self.clock, seconds_per_item, self._slowdown.read)
 
     # ---- classes ----
 

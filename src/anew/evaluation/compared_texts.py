@@ -18,7 +18,7 @@ from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.text.whole_texts import have_similar_lengths
 from anew.evaluation.notes import Note
-from anew.evaluation.text_pieces import (
+from anew.evaluation.parts_of_texts import (
     MIN_COUNTED_TEXTS,
     equal_pieces,
     pieces_of,
@@ -26,9 +26,8 @@ from anew.evaluation.text_pieces import (
     without_dominant_texts,
 )
 
-# Share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
-FEW_LONGER = 0.95
-MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
+# Pieces of documents of a part, and at least so many documents, that are read: more take seconds, and say little more
+MAX_BEGINNINGS = 1_000
 MIN_SAMPLE_CHARACTERS = 500  # of samples: fewer say nothing; chosen
 TextSets = tuple[list[str], list[str], list[str]]  # of samples, of held-out and of training texts
 
@@ -56,7 +55,8 @@ class Beginnings(NamedTuple):
         return {"samples": self.samples, "test": self.test, "train": self.train}[part]
 
     def equal_sets(self, seed: int) -> TextSets:
-        """Those that are compared, in random order, the three with one number cut to one length: the longest ones are cut alike."""
+        """The texts that are compared, in random order. Texts with the same number have the same length: long ones are paired with
+        long ones, and cut."""
         ranked = [sorted(self.compared(part), key=len) for part in ("samples", "test", "train")]
         lengths = [min(map(len, texts)) for texts in zip(*ranked, strict=True)]
         order = np.random.default_rng(seed).permutation(self.n)
@@ -68,7 +68,7 @@ class ComparedTexts:
     """The texts of an evaluation of running text, and their pieces.
 
     Args:
-        inputs: Those of the evaluation.
+        inputs: Inputs of the evaluation.
         held_out, train: Return texts of these parts, or pieces of them.
         add_note: Takes notes on what is compared.
     """
@@ -127,20 +127,26 @@ class ComparedTexts:
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
     @property
-    def end_by_themselves(self) -> bool:
-        """Whether samples are documents that end by themselves, as they do where documents are short: none was cut at a length."""
-        if self._inputs.beginnings is None or not self.are_short_texts:
-            return False
-        longest = max((len(str(text)) for text in self._inputs.samples), default=0)
-        return float(np.quantile([len(text) for text in self._held_out()], FEW_LONGER)) <= longest
+    def _num_read(self) -> int:
+        """How many documents of a part are read: more short ones, of which several make a piece."""
+        lengths = [len(text) for text in self._train()]
+        return max(MAX_BEGINNINGS, MAX_BEGINNINGS * PASSAGE * len(lengths) // max(sum(lengths), 1))
 
     @cached_property
     def are_whole_texts(self) -> bool:
-        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
+        """Whether samples are whole texts, about as long as held-out ones."""
         return self._inputs.are_whole and have_similar_lengths(list(map(str, self._inputs.samples)), self._held_out())
 
+    @cached_property
+    def _joins_rests(self) -> bool:
+        """Whether what is left of each text by cutting is compared, too: where texts are whole, or were all cut as samples are."""
+        beginnings = self.beginnings
+        if beginnings is None:
+            return self.are_whole_texts
+        return have_similar_lengths(beginnings.samples, beginnings.test)
+
     def _cut(self, texts: Sequence[str]) -> list[str]:
-        joins = {"joins_texts": self.are_short_texts, "joins_rests": self.are_whole_texts}
+        joins = {"joins_texts": self.are_short_texts, "joins_rests": self._joins_rests}
         rng = np.random.default_rng(self._inputs.seed)
         cut = without_dominant_texts(texts, rng)
         if len(cut) >= MIN_COUNTED_TEXTS and not self.are_short_texts:
@@ -149,11 +155,12 @@ class ComparedTexts:
 
     @cached_property
     def beginnings(self) -> Beginnings | None:
-        """What is compared where samples begin documents; None where they do not, or where too few documents are held out."""
+        """Beginnings of documents, which are compared where samples begin documents; None where they do not, or too few documents
+        are held out."""
         samples, read = [str(text) for text in self._inputs.samples if text], self._inputs.beginnings
         if read is None or not samples:
             return None
-        test, train = (read(part, MAX_BEGINNINGS) for part in ("test", "train"))
+        test, train = (read(part, self._num_read) for part in ("test", "train"))
         if min(len(test), len(train)) < min(len(samples), MIN_ITEMS):
             few, part = (len(test), "held out") if len(test) <= len(train) else (len(train), "in the train part")
             sentence = (

@@ -76,6 +76,7 @@ TITLES = {
     "pairs_beyond_real": "Known word pairs beyond real text",
     "parameters": "Parameters",
     "parse_share": "Parses",
+    "parsing_records": "Records parse",
     "passes_per_1000": "Network passes for 1,000 samples",
     "path_evenness": "Interpolation evenness",
     "path_length": "Interpolation length",

@@ -38,14 +38,14 @@ class RealItems(NamedTuple):
         return self.train + self.held_out
 
     def split(self, n: int) -> RealItems:
-        """How many of each an audit of n items takes: at most half held out, unless there are few training items."""
+        """How many of each a memorization test of n items takes: at most half held out, unless there are few training items."""
         held_out = min(self.held_out, max(n // 2, n - self.train))
         return RealItems(min(self.train, n - held_out), held_out)
 
 
 @dataclass(frozen=True)
-class AuditPool(Generic[ItemT]):
-    """Real items that the audit for copies compares samples with.
+class RealPool(Generic[ItemT]):
+    """Real items that the memorization test compares samples with.
 
     Attributes:
         train, held_out: The items.
@@ -53,7 +53,7 @@ class AuditPool(Generic[ItemT]):
         n_train_total: Number of training items in all.
         n_held_out_total: Number of held-out items in all; at least those given.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
-        held_out_together: Whether recordings or files were held out as wholes, so that items are no random draw.
+        held_out_together: Whether recordings or files were held out as wholes, so that items are not a random draw.
         are_draws: Whether items are draws from a distribution, in which equal ones are expected and prove no copying.
         fills_memory: Whether memory holds no more items, however many are asked for.
     """
@@ -68,7 +68,7 @@ class AuditPool(Generic[ItemT]):
     are_draws: bool = False
     fills_memory: bool = False
 
-    def head(self, max_items: int) -> AuditPool[ItemT]:
+    def head(self, max_items: int) -> RealPool[ItemT]:
         """The first items, about `max_items`; see `RealItems.split`."""
         n_train, n_held_out = RealItems(len(self.train), len(self.held_out)).split(max_items)
         if n_train == len(self.train) and n_held_out == len(self.held_out):
@@ -88,7 +88,7 @@ class Labels:
         train, test: (class names, (n,) class numbers) of the items that `EvaluationInputs.train` and `test` give for the
             same n; of running text, of the documents that `beginnings` gives.
         samples: (n,) class of each sample.
-        are_requested: Whether samples were requested of these classes, whose mix then need not be that of the data.
+        are_requested: Whether these classes were requested, so that their mix need not be that of the data.
     """
 
     train: Callable[[int], tuple[Sequence[str], Integers]]
@@ -119,7 +119,7 @@ class EvaluationInputs(Generic[ItemT]):
         gradient_bits: Function that returns (bits, units) of a part ("train", "test") and of about how many units of it, under
             what was learned by gradients, without counts of training items.
         has_counts: Whether there are such counts in the model.
-        pool: Function from n to at most n training and held-out items in random order, for the audit for copies;
+        pool: Function from n to at most n training and held-out items in random order, for the memorization test;
             whole texts if items are parts of long texts.
         labels: Labels of samples and real items; None if the run has no classes.
         cluster_bits: Same as `bits`, for the part of whole clusters of relatives; None if there is no such part.
@@ -148,7 +148,7 @@ class EvaluationInputs(Generic[ItemT]):
     features: FeatureSets | None = None
     gradient_bits: Callable[[str, float], list[BitsAndUnits]] | None = None
     has_counts: bool = False
-    pool: Callable[[int], AuditPool[ItemT]] | None = None
+    pool: Callable[[int], RealPool[ItemT]] | None = None
     labels: Labels | None = None
     cluster_bits: Callable[[float | None], list[BitsAndUnits]] | None = None
     cluster_text: Callable[[int | None], list[str]] | None = None

@@ -33,7 +33,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         requested: How many real items were asked for, by the same names.
         supply: What limits the number of items.
         noun: Name of the items, plural.
-        counted: What is compared of the samples, singular: whole ones, or pieces.
+        counted: What a compared item of samples is, singular: a sample, or a piece of one.
 
     Attributes:
         supply: The argument, with the number of items that have not been compared yet.
@@ -141,7 +141,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
 
         Args:
             rows: Features (n, d), by the name of the set.
-            description: That of the features, one clause.
+            description: Description of the features, one clause.
         """
         n = len(rows["test"])
         sample_groups, held_out_groups, train_groups = [part[:n] for part in self.groups] or (None, None, None)

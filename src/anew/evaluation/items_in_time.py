@@ -50,30 +50,30 @@ def num_affordable_items(seconds: float, seconds_per_item: float) -> float:
     return max(min(0.5 * in_all, MAX_ITEMS_WITHOUT_SAVING), FEATURES_SHARE * in_all)
 
 
-def affordable_items(n: int, clock: Clock, seconds_per_item: float, crowding: Callable[[], float]) -> int:
+def affordable_items(n: int, clock: Clock, seconds_per_item: float, slowdown: Callable[[], float]) -> int:
     """How many of n items of each set there is time to embed and compare.
 
     Args:
         n: The items.
         clock: The time for metrics.
         seconds_per_item: Seconds that the features of an item take.
-        crowding: Measures how many times longer than on idle cores work takes.
+        slowdown: Measures how many times longer than on idle cores work takes.
     """
     # Shares of what is left: metrics without features may have taken half of the time before
     affordable = num_affordable_items(clock.remaining(), seconds_per_item)
     if clock.limit is not None and n > MAX_ITEMS_WITHOUT_SAVING:
-        affordable = min(affordable, comparable_items(clock.limit, crowding()))
+        affordable = min(affordable, comparable_items(clock.limit, slowdown()))
     return n if affordable >= n else max(min(n, 2 * MIN_ITEMS), int(affordable))
 
 
-def comparable_items(seconds: float, crowding: float) -> float:
+def comparable_items(seconds: float, slowdown: float) -> float:
     """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least MAX_ITEMS_WITHOUT_SAVING.
 
     Args:
         seconds: Seconds for all metrics.
-        crowding: How many times longer than on idle cores work takes.
+        slowdown: How many times longer than on idle cores work takes.
     """
-    return max(MAX_ITEMS_WITHOUT_SAVING, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
+    return max(MAX_ITEMS_WITHOUT_SAVING, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * slowdown)))
 
 
 def reason_for_fewer(n: int, available: int, n_samples: int, limit: str) -> str:

@@ -1,4 +1,4 @@
-"""What an evaluation measures at once: figures, and the questions that they help to answer."""
+"""Figures that an evaluation measures together, and the questions that they help to answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTHING: Unmeasured = MappingProxyType({})
 
 
 def without(unmeasured: Unmeasured, measured: Container[str]) -> Unmeasured:
-    """What is not measured any longer, once that with some names is."""
+    """What remains unmeasured after the measurements with some names."""
     return {name: questions for name, questions in unmeasured.items() if name not in measured}
 
 

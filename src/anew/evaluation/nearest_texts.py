@@ -65,10 +65,11 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     compared = _drawn(len(training), max(int(EDIT_WORK / work), MIN_SEARCHED))
     places = {text: place for place, text in reversed(list(enumerate(training)))}  # of equal records the first
     records = [training[place] for place in compared]
-    short = MAX_SHORT_RATIO * float(np.median([len(text) for text in training])) if training else 0.0
-    pairs = []
+    max_short_length = MAX_SHORT_RATIO * float(np.median([len(text) for text in training])) if training else 0.0
+    pairs, has_parts = [], False
     for text in samples:
-        if 0 < len(text) < short and text not in places:
+        if 0 < len(text) < max_short_length and text not in places:
+            has_parts = True
             pairs.append(_nearest_part(text, records, compared))
             continue
         if text in places:
@@ -88,11 +89,12 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     also = f"; identical ones were looked up among {len(training):,}" if is_part else ""
     explanation = (
         f"The nearest of {len(compared):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-        f"replace{also}. An item less than half as long as usual is compared with parts of records. "
-        "Short records can match by chance; the copying test says whether "
-        "they do so too often."
+        f"replace{also}. {'An item less than half as long as usual is compared with parts of records. ' if has_parts else ''}"
+        "Short records can match by chance; the copying test says whether they do so too often."
     )
-    marking = "Edits are marked where they are at most half of a record, and so is the part that a short sample is compared with."
+    marking = "Edits are marked unless they are more than half of a record."
+    if has_parts:
+        marking += " Beside an item that was compared with parts of records, the nearest part is marked."
     return NearestPairs(pairs, explanation, requested, marking)
 
 

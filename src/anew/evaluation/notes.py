@@ -1,4 +1,4 @@
-"""What an evaluation says besides its figures: what it left out, and what it is measuring.
+"""Notes of an evaluation on what it left out, and announcements of what it is measuring.
 
 A note has its subject, by which a later measurement replaces it.
 """
@@ -26,7 +26,7 @@ class Note:
     """A sentence of a report.
 
     Attributes:
-        subject: What makes it outdated once it is measured: NUM_COMPARED, COPIES or the name of a figure; "" if nothing does.
+        subject: The measurement that replaces it: NUM_COMPARED, COPIES or the name of a figure; "" if none does.
         is_out_of_time: Whether it is on a figure for which there was no time.
     """
 
@@ -71,7 +71,7 @@ class Announcements:
         """Show that `count` of `total` items are found in a search of the copying test; 0: it begins, and is named once.
 
         Of the first long search it is said how long it takes, as soon as its pace is known. One that is not long, nor much larger than
-        an earlier one of this task, is not shown: an audit searches the same items several times.
+        an earlier one of this task, is not shown: a memorization test searches the same items several times.
         """
         if self._in_limited_time:
             return
@@ -106,7 +106,7 @@ class Announcements:
 
 
 class MeasuringRecord:
-    """What an evaluation measured, what it did not, and why.
+    """The scores of an evaluation, and notes on what was not measured and why.
 
     Attributes:
         notes: What was not measured and why; complete once `scores` has ended.

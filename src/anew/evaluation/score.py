@@ -212,7 +212,7 @@ def guessing_spec(
     Args:
         name, title, order: See `MetricSpec`.
         meaning: How often what happens, a sentence without its end.
-        clause: What tells them apart, the beginning of the clause of the tolerance.
+        clause: The difference that tells them apart, the beginning of the clause of the tolerance.
         large, options: See `Tolerance`.
         one_sided: Whether guessing also stands for less often than that.
         ending: End of the clause, after the numbers.
@@ -237,7 +237,7 @@ class Score:
         source: Data and method of the measurement, one clause.
         p: P-value of the test that samples and real items have the same distribution, if there is one.
         note: A remark for readers; "" for none.
-        counted: What n counts, singular: samples, or pieces of them.
+        counted: What n counts, singular: a sample, or a piece of one.
         real_high: Upper end of the 95% interval of the real baseline, where samples are accused of exceeding it.
     """
 

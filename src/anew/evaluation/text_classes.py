@@ -36,7 +36,7 @@ class LabelledTexts:
     def of(
         cls, inputs: EvaluationInputs[str], beginnings: Beginnings | None, embed: Embedder[str] | None
     ) -> Self | None:
-        """Those of an evaluation, whose empty samples are left out of `beginnings`; None without classes or features."""
+        """Labelled texts of an evaluation, whose empty samples are left out of `beginnings`; None without classes or features."""
         labels = inputs.labels
         if labels is None or beginnings is None or embed is None:
             return None

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from anew.core import files, registry
-from anew.core.reading_time import progress_lines
-from anew.errors import ConfigError, RunError, did_you_mean
-from anew.exporting.places import check_new
+from anew.core.activity import progress_lines
+from anew.errors import RunError
+from anew.exporting.traits import check_new, traits_of
 from anew.sampling.model import Model
 
 
@@ -48,31 +48,15 @@ class Export:
 
 
 class Target(ABC):
-    """A format that a run is exported to.
+    """A format that a run is exported to. `traits.py` has the facts that are needed before it is imported.
 
     Attributes:
         name: Name of the target, that of its file.
-        number_types: Number types in which weights may be stored; the first is the default.
-        can_push: Whether `push` uploads the folder.
-        suffix: Ending of the file, where the target is a single file; None where it is a folder.
-        stage: What `write` is doing, as a clause, for lines of progress; "" where it takes no time.
+        stage: A clause on the work of `write`, for lines of progress; "" where it takes no time.
     """
 
     name: ClassVar[str]
-    number_types: ClassVar[tuple[str, ...]] = ("f32",)
-    can_push: ClassVar[bool] = False
-    suffix: ClassVar[str | None] = None
     stage: str = ""
-
-    @classmethod
-    def check_packages(cls) -> None:
-        """Raise DataError, which names the extra to install, if a package is missing."""
-        return None
-
-    @classmethod
-    def check_push(cls, repository: str) -> None:
-        """Raise ConfigError for an invalid repository name, DataError if a package is missing."""
-        return None
 
     @classmethod
     def push(cls, folder: Path, repository: str) -> str:
@@ -85,7 +69,7 @@ class Target(ABC):
 
         Args:
             folder: A new, empty folder.
-            number_type: One of `number_types`.
+            number_type: One of those of `traits_of`.
 
         Returns:
             Sentences for the user on what the export leaves out.
@@ -93,17 +77,6 @@ class Target(ABC):
         Raises:
             ConfigError: The run cannot be exported to this target (one sentence).
         """
-
-
-def check_number_type(target: type[Target], number_type: str | None) -> str:
-    """The number type of the weights: the requested one, or the target's default. ConfigError if the target does not have it."""
-    if number_type is None:
-        return target.number_types[0]
-    if number_type not in target.number_types:
-        raise ConfigError(
-            f"unknown `number_type` {number_type!r} for {target.name}{did_you_mean(number_type, target.number_types)}"
-        )
-    return number_type
 
 
 @contextmanager
@@ -133,9 +106,9 @@ def new_folder(out: Path, suffix: str | None) -> Iterator[Path]:
         written[0].rename(out)
         files.sync_folder(out.parent)
     except OSError as error:
-        # A library may raise one without an error number, such as NumPy for a truncated file.
-        reason = error.strerror or str(error)
-        raise RunError(f"cannot write {str(out)!r} ({reason}); free some space or give another folder") from error
+        raise RunError(
+            f"cannot write {str(out)!r} ({files.clause(error)}); free some space or give another folder"
+        ) from error
     except RunError as error:
         path_inside = re.escape(str(temporary)) + ("" if suffix is None else r"[^']*")
         raise RunError(re.sub(path_inside, lambda _: str(out), str(error))) from error
@@ -150,9 +123,10 @@ def export_model(model: Model, target: type[Target], out: Path, number_type: str
     def describe() -> str:
         return f"writing {out.name}{': ' if writer.stage else ''}{writer.stage}"
 
-    with new_folder(out, target.suffix) as folder, progress_lines(describe):
+    suffix = traits_of(target.name).suffix
+    with new_folder(out, suffix) as folder, progress_lines(describe):
         notes = writer.write(model, folder, number_type)
-    paths = (out,) if target.suffix else tuple(sorted(path for path in out.rglob("*") if path.is_file()))
+    paths = (out,) if suffix else tuple(sorted(path for path in out.rglob("*") if path.is_file()))
     return Export(target.name, out, paths, tuple(notes))
 
 

@@ -63,7 +63,7 @@ def language_model_card(
         library: The library that loads the export.
         use: How to load it, a block of Markdown.
         notes: Sentences on differences from the run.
-        left_out: What the run samples from besides its network.
+        left_out: Parts of the run besides its network that its samples come from.
         context: Number of tokens that the network sees at once.
     """
     report = read_report(model)
@@ -88,7 +88,7 @@ def language_model_card(
 
 
 def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_out: Sequence[str]) -> str:
-    """What it costs to leave out the rest of the run, in one or two sentences; "" if the network is all of it."""
+    """The cost of leaving out the rest of the run, in one or two sentences; "" if the network is all of it."""
     if not left_out:
         return ""
     unit = model.item_modality.unit

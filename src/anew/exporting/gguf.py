@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
-from anew.core.extras import require
 from anew.core.specs import Tokens
 from anew.data.formats.text.tokenizer import word_pattern
 from anew.data.formats.text.word_rules import sub_word_rule
@@ -66,11 +65,6 @@ class Gguf(Target):
     """A .gguf file and a card."""
 
     name: ClassVar[str] = "gguf"
-    number_types: ClassVar[tuple[str, ...]] = ("f32", "f16", "q8_0")
-
-    @classmethod
-    def check_packages(cls) -> None:
-        require("gguf", extra="export", purpose="an export to GGUF")
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         import gguf

@@ -22,16 +22,17 @@ have 32 bits.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import operator
 import re
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import numpy as np
 import torch
@@ -47,7 +48,6 @@ from anew.families.portable import Graph
 FORMAT = 1  # of a container
 WEB = Path(__file__).parent / "web"
 TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
-NUMBER_TYPES = ("f16", "f32", "q8_0")  # how weights may be stored
 Q8_0_BLOCK = 32  # values of q8_0 that share a scale
 # Smaller tensors, such as biases, gains and variances, are stored in f32: they take little space
 MIN_ROUNDED_VALUES = 1024
@@ -114,7 +114,7 @@ class Container:
     """Graphs and the tensors that they share; see the module.
 
     Args:
-        number_type: How weights are stored, one of `NUMBER_TYPES`.
+        number_type: How weights are stored: "f16", "f32" or "q8_0".
     """
 
     number_type: str = "f32"
@@ -174,16 +174,34 @@ class Container:
         return {"format": FORMAT, "tensors": self.tensors, "graphs": self.graphs}
 
 
+class _OfOtherThreads:
+    """A stream that drops what this thread writes. What others write, lines that say that work goes on, is passed on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() == self._thread else self._stream.write(text)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Suppress the exporter's own output, which it prints even where it fails."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "torch"]
+    loggers = [logger for logger in map(logging.getLogger, names) if not logger.disabled]
+    stdout, stderr = (cast(TextIO, _OfOtherThreads(stream)) for stream in (sys.stdout, sys.stderr))
+    with warnings.catch_warnings(), redirect_stdout(stdout), redirect_stderr(stderr):
         warnings.simplefilter("ignore")
-        logging.disable()
+        for logger in loggers:
+            logger.disabled = True
         try:
             yield
         finally:
-            logging.disable(logging.NOTSET)
+            for logger in loggers:
+                logger.disabled = False
 
 
 def _to_stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:

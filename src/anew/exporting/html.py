@@ -28,9 +28,8 @@ from anew.exporting.card import (
     read_report,
     run_name,
 )
-from anew.exporting.graph import NUMBER_TYPES, WEB, Container, of_one_function
-from anew.exporting.places import SINGLE_FILES
-from anew.exporting.sampler import class_labels, item_format, whole_sampler
+from anew.exporting.graph import WEB, Container, of_one_function
+from anew.exporting.sampler import class_labels, class_suffixes, item_format, whole_sampler
 from anew.families.base import num_parameters
 from anew.families.portable import PortableSampler
 from anew.sampling.model import Model
@@ -50,8 +49,6 @@ class Html(Target):
     """One HTML file."""
 
     name: ClassVar[str] = "html"
-    number_types: ClassVar[tuple[str, ...]] = NUMBER_TYPES
-    suffix: ClassVar[str | None] = SINGLE_FILES["html"]
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)
@@ -68,7 +65,7 @@ class Html(Target):
             "item": _item_description(model),
             "about": _about(model, sampler, number_type),
         }
-        files.write_text(folder / f"page{self.suffix}", page(run_name(model), program, container.block()))
+        files.write_text(folder / "page.html", page(run_name(model), program, container.block()))
         return notes_on_parts(model, sampler.left_out)
 
 
@@ -120,17 +117,10 @@ def _item_description(model: Model) -> dict[str, object]:
         "special": model.item_spec.special,
         "upper": isinstance(modality, Protein),
         "suffix": modality.save_item("").suffix,
-        "suffixes": _class_suffixes(model),
+        "suffixes": class_suffixes(model),
         "packed": model.item_spec.packed,
         "gap": isinstance(modality, Code) and modality.takes_suffix,
     }
-
-
-def _class_suffixes(model: Model) -> list[str] | None:
-    """The ending of a text of each class; None where they do not differ."""
-    plain = model.item_modality.save_item("").suffix
-    suffixes = [model.item_modality.class_suffix(label) or plain for label in model.labels]
-    return suffixes if set(suffixes) - {plain} else None
 
 
 def _tokenizer_data(modality: Text) -> dict[str, object]:
@@ -153,7 +143,7 @@ def _tokenizer_data(modality: Text) -> dict[str, object]:
 
 
 def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str, object]:
-    """Contents of the page's tab About: what the model is, what was measured, and what differs from the run."""
+    """Contents of the page's tab About: the model, its figures, and differences from the run."""
     report = read_report(model)
     verdict = {} if report is None else report.verdict
     cost = cost_of_leaving_out(model, report, sampler.left_out)

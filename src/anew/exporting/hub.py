@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from anew.core import files
-from anew.core.extras import require
-from anew.errors import ConfigError, RunError
+from anew.errors import RunError
 from anew.evaluation.reporting.model_card import LIMITS, describe_kept_data, escape
 from anew.exporting.base import Target
 from anew.exporting.card import card_head, data_name, measured_lines, read_report
@@ -35,7 +34,6 @@ IMAGE_SUFFIXES = (".png", ".gif", ".jpg")
 MAX_EXCERPT = 1000  # characters of sample texts on the card
 PIECE_BYTES = 2**24  # of a file, in memory while it is copied: weights may be larger than what is free; chosen
 MAX_FILE_BYTES = 2**34  # largest file that is copied: larger than any run writes
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 USE = """
 import anew
 
@@ -49,7 +47,6 @@ class Hub(Target):
     """The run: config.json, weights, tokenizer, report, samples, and a card."""
 
     name: ClassVar[str] = "hub"
-    can_push: ClassVar[bool] = True
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         run = model.folder.path
@@ -63,12 +60,6 @@ class Hub(Target):
                     files.write_parts(folder / name, iter(partial(file.read, PIECE_BYTES), b""))
         files.write_text(folder / "README.md", _card(model))
         return [*notes, *NOTES]
-
-    @classmethod
-    def check_push(cls, repository: str) -> None:
-        if not REPOSITORY.fullmatch(repository):
-            raise ConfigError(f"`push` must be the name of a repository, OWNER/NAME (got {repository!r:.60})")
-        require("huggingface_hub", extra="hub", purpose="a push to the hub")
 
     @classmethod
     def push(cls, folder: Path, repository: str) -> str:

@@ -10,7 +10,6 @@ from typing import ClassVar
 import torch
 
 from anew.core import files
-from anew.core.extras import require
 from anew.data.formats.images import pixel_steps, plain_areas
 from anew.errors import ConfigError
 from anew.exporting.base import Target
@@ -29,11 +28,6 @@ class Onnx(Target):
     """GRAPH.onnx for each network, sampler.json, sample.py and a card."""
 
     name: ClassVar[str] = "onnx"
-
-    @classmethod
-    def check_packages(cls) -> None:
-        for module in ("onnx", "onnxscript"):
-            require(module, extra="export", purpose="an export to ONNX")
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)

@@ -58,7 +58,9 @@ def item_format(model: Model) -> dict[str, object]:
     """Format of a sample, with all that is needed to write it to a file."""
     modality = model.item_modality
     if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
-        return {"kind": "text", "tokens": _token_texts(modality), "skip": sorted(set(model.item_spec.special.values()))}
+        skip = sorted(set(model.item_spec.special.values()))
+        suffixes = {"suffix": modality.suffix, "suffixes": class_suffixes(model)}
+        return {"kind": "text", "tokens": _token_texts(modality), "skip": skip, **suffixes}
     if isinstance(modality, Image):
         return {"kind": "image", "matching": modality.matching.model_dump(mode="json")["steps"]}
     if isinstance(modality, Video):
@@ -66,6 +68,13 @@ def item_format(model: Model) -> dict[str, object]:
     if isinstance(modality, Audio):
         return {"kind": "sound", **modality.sound_scale()}
     return {"kind": "array"}
+
+
+def class_suffixes(model: Model) -> list[str] | None:
+    """The ending of the file of a text of each class; None where they do not differ."""
+    plain = model.item_modality.save_item("").suffix
+    suffixes = [model.item_modality.class_suffix(label) or plain for label in model.labels]
+    return suffixes if set(suffixes) - {plain} else None
 
 
 def _token_texts(modality: Text) -> list[str]:

@@ -31,7 +31,6 @@ class Transformers(Target):
     """config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json and a card."""
 
     name: ClassVar[str] = "transformers"
-    number_types: ClassVar[tuple[str, ...]] = tuple(DTYPES)
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         stock = language_model(model)

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
         def batch_size(self) -> int: ...
 
 
-# The refusal of samples that are no numbers
+# The refusal of samples that are not numbers
 NOT_FINITE = "the model drew values that are not finite numbers; use other sampling settings, or train the run again"
 RequestOf = Callable[[int, int], SampleRequest]  # by the number of samples and their seed
-# What a family works on, and its settings. Code that takes any family leaves both open.
+# A family's spec of its data, and its settings. Code that takes any family leaves both open.
 SpecT = TypeVar("SpecT", bound=Spec, default=Any)
 ConfigT = TypeVar("ConfigT", bound="FamilyConfig", default=Any)
 
@@ -60,7 +60,7 @@ class Scale:
         device: Type of the device that it will run on, e.g. "cpu".
         threads: Threads that it will have there.
         loops_ready: Whether loops that it would use are compiled; else it does without them.
-        crowding: How many times longer than on idle cores work takes there.
+        slowdown: How many times longer than on idle cores work takes there.
     """
 
     items: int
@@ -70,7 +70,7 @@ class Scale:
     device: str = "cpu"
     threads: int = 1
     loops_ready: bool = True
-    crowding: float = 1.0
+    slowdown: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +157,17 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
         takes_rows: Whether it supports Grids that are one row of values, as slow signals are, which networks of images pad to a square.
         preferred_for: For which preferences it is the first choice, among "quality", "speed" and "latent".
-        wins: On which share of the data sets of images in docs/log.md its samples came out best. Who never won is not tried.
+        wins: On which share of the data sets of images in docs/log.md its samples came out best. A family that never won is not tried.
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
         rationale: Why this family suits the spec, one clause.
-        collapse_advice: What to do if its items come out all alike.
+        collapse_advice: Advice if its samples come out all alike.
         min_batch_size: Examples to which the planner may halve the batches of a short training; None: it keeps them.
         early_stopping: Whether the first phase's loss on held-out data decides when to stop.
         generates: Whether it samples by itself. A family that is only a codec is trained before another one.
         codec_config: Fields of its Config when it serves as a codec; None if it cannot.
         codec_time_share: Share of the training time that it takes as a codec.
         latent_spec_type: Type of the spec of its latents, if it serves as a codec.
-        no_interpolation_reason: What to use instead if it has no continuous space, one clause.
+        no_interpolation_reason: If it has no continuous space, a clause on what to use instead.
         follows_keys: Whether `sample` draws each row by `SampleRequest.sample_keys`, so that several seeds grow as one batch.
         fills_in: Whether `sample` keeps the values of a Grid that a condition gives.
         interpolates_across_classes: Whether `generate` needs no label, so that a path may lead from class to class.
@@ -215,7 +215,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         config = self.config
         return compute_dtype(config.precision, self.device) if isinstance(config, TrainingSettings) else torch.float32
 
-    # -- what it fits ---------------------------------------------------------------------------------------------------
+    # -- plan -----------------------------------------------------------------------------------------------------------
 
     @classmethod
     def supports(cls, spec: Spec) -> bool:
@@ -230,6 +230,11 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     def suggest(cls, spec: SpecT, scale: Scale) -> ConfigT:
         """A Config for the spec at `scale.model_size`; a pure function of its arguments."""
         raise NotImplementedError
+
+    @classmethod
+    def implied(cls, overrides: Mapping[str, object]) -> Mapping[str, object]:
+        """Settings that follow from those that the user gave, in place of suggestions that these exclude."""
+        return {}
 
     @classmethod
     def loops_to_compile(cls, spec: SpecT, config: ConfigT) -> Loops | None:
@@ -254,36 +259,36 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
-    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+    def fit_closed_form(self, batches: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Fit buffers that have a closed form (counts, means, spectra) in one pass over train data.
 
         Called once before step 0 and never on resume, since buffers are part of the state.
 
         Args:
-            sweep: Batches of train data, `sweep_limit` examples at most: packed tokens as (1, n) stretches of whole documents in
+            batches: Train data, `max_fitted_examples` examples at most: packed tokens as (1, n) stretches of whole documents in
                 random order (of pieces of them where the limit leaves some out), records as (B, L+1) with mask, grids as (B, *shape).
             turns: One is taken before each part of the work that can be left out. Where they end, the rest of it is.
         """
 
     @property
-    def sweep_limit(self) -> int | None:
+    def max_fitted_examples(self) -> int | None:
         """Examples that `fit_closed_form` reads at most; None: all. They come from everywhere in the data."""
         return None
 
-    def note_partial_sweep(self) -> None:
-        """Called after `fit_closed_form` where the sweep left out train data."""
+    def note_partial_pass(self) -> None:
+        """Called after `fit_closed_form` where its batches left out train data."""
 
-    def fit_latents(self, sweep: Iterable[Batch]) -> None:
+    def fit_latents(self, batches: Iterable[Batch]) -> None:
         """Fit the distribution of the latents of a trained network in closed form, into buffers, before `calibrate`.
 
-        Also called during training, with fewer items, before samples are shown. sweep: Batches of train data, as in training."""
+        Also called during training, with fewer items, before samples are shown. batches: Train data, as in training."""
 
     @property
     def max_calibrated_targets(self) -> int | None:
         """Targets that `calibrate` reads at most, which then come from everywhere in the validation part; None: all."""
         return None
 
-    def calibrate(self, sweep: Iterable[Batch]) -> None:
+    def calibrate(self, batches: Iterable[Batch]) -> None:
         """Fit, after training, what needs held-out validation data, from scoring batches of it."""
 
     @property
@@ -326,7 +331,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def remarks(self) -> tuple[str, ...]:
-        """What a reader of the report should know of how the trained model samples, one sentence each."""
+        """Notes for the report on how the trained model samples, one sentence each."""
         return ()
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
@@ -346,10 +351,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         Raises:
             ConfigError: The family has no such space.
         """
-        name = type(self).__name__.lower()
-        raise ConfigError(
-            f"the family {name!r} has no continuous space to interpolate in; {self.no_interpolation_reason}"
-        )
+        raise registry.no_continuous_space(type(self).__name__.lower(), self.no_interpolation_reason)
 
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """Drafts of the samples (n, *shape) that start from `latents` (n, K), without further randomness."""

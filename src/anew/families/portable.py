@@ -17,7 +17,7 @@ class StockDecoder:
     Attributes:
         state: Weights by the names of `transformers.Qwen3ForCausalLM`; without `lm_head.weight` if it equals the embedding.
         config: Contents of its config.json. Ids after the spec's vocabulary are those of labels, the last one of no label.
-        left_out: What else the family samples from, but the class cannot hold; one clause each.
+        left_out: Other parts that the family samples from, which the class cannot hold; one clause each.
     """
 
     state: Mapping[str, Tensor]
@@ -71,7 +71,7 @@ class PortableSampler:
     Attributes:
         graphs: All graphs, even if no step runs them.
         steps: Steps in order; the result of the last one is the sample.
-        left_out: What else the family samples from; one clause each.
+        left_out: Other parts that the family samples from; one clause each.
         may_repeat: Whether samples may be training records, which the family itself draws again.
         views: Graphs that a page knows by name: "inside" of a decoder and "stages" of a generator show what happens there; "fill" of a
             VAE and "encoder" of a codec keep given parts of an item.

@@ -95,7 +95,7 @@ def updated_p(p: Tensor, sign_accuracy: Tensor, target: float, change: float) ->
     Args:
         sign_accuracy: Running mean of sign(logit of a real item - logit of a generated one), 0 at chance and 1 when every
             pair is told apart (r_t of arXiv 2006.06676, eq. 1, with pairs for single items).
-        target: What it is to be.
+        target: The new value.
         change: How far the probability moves in a step.
     """
     return (p + change * torch.sign(sign_accuracy - target)).clamp(0.0, MAX_P)

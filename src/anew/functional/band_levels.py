@@ -1,8 +1,9 @@
 """Levels of the bands of signals, and a filter by which samples have those of clips.
 
-What a denoiser leaves is about as strong at all frequencies, and about the same in all samples. Where clips are fainter, or differ in
-how faint they are, samples are told from them by that alone. So each band of a sample is made as much louder or softer as gives samples
-the mean and the deviation of the level that clips have in it. Samples keep their order: one with more than usual stays so.
+The noise that a denoiser leaves is about as strong at all frequencies, and about the same in all samples. Where clips are fainter,
+or differ in how faint they are, samples are told from them by that alone. So each band of a sample is made as much louder or softer
+as gives samples the mean and the deviation of the level that clips have in it. Samples keep their order: one with more than usual
+stays so.
 
 Signals are mirrored at their ends, so a filter sees no jump there. It turns no phase. Their mean, frequency 0, stays as it is.
 
@@ -43,8 +44,8 @@ BandLevels: TypeAlias = tuple[Edges, Rows, Rows, Rows]
 
 
 def fit_band_levels(samples: Tensor, clips: Tensor) -> BandLevels | None:
-    """What gives samples (B, C, N) the levels of clips (B', C, N), as far as they differ by more than chance; None if they do not, all
-    bands taken together, or are fewer than MIN_SIGNALS."""
+    """The correction that gives samples (B, C, N) the levels of clips (B', C, N), as far as they differ by more than chance; None
+    if all bands together do not, or if there are fewer than MIN_SIGNALS."""
     samples, clips = (x[x.flatten(1).any(1)] for x in (samples, clips))  # silence has no levels
     if min(len(samples), len(clips)) < MIN_SIGNALS:
         return None

@@ -36,7 +36,7 @@ def pulses(items: Sequence[Numbers] | Numbers, rate: int) -> NDArray[np.float64]
     high = np.fft.irfft(spectrum, x.shape[1])[:, : frames * width]
     envelope = np.sqrt(np.square(high).reshape(len(x), frames, width).mean(axis=2))  # (n, frames)
     step = width / rate
-    smooth = int(np.clip(round(LAGS[1] / step), 1, frames))  # slow changes of loudness are no pulses
+    smooth = int(np.clip(round(LAGS[1] / step), 1, frames))  # slow changes of loudness are not pulses
     kernel = np.ones(smooth) / smooth
     envelope = envelope - np.stack([np.convolve(row, kernel, "same") for row in envelope])
     power = np.abs(np.fft.rfft(envelope, 2 * frames)) ** 2
@@ -50,6 +50,6 @@ def pulses(items: Sequence[Numbers] | Numbers, rate: int) -> NDArray[np.float64]
 def pulse_distance(a: Numbers, b: Numbers) -> float:
     """The largest difference, at any lag, of the mean `pulses` of two sets, a (n, lags) and b (m, lags).
 
-    What all clips of a set share stays in the mean, as the frames that sounds were put together from; voices have each
-    their own pitch."""
+    Pulses that all clips of a set share stay in the mean, such as those of the frames that sounds were assembled from; the pitch of
+    voices averages out."""
     return float(np.abs(a.mean(axis=0) - b.mean(axis=0)).max())

@@ -41,8 +41,8 @@ def sum_with_free_bits(kl: Tensor, free_nats: float) -> Tensor:
 def unit_scale(means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
     """Centre (c,) and scale (c,) of each channel that bring posterior means (N, c, h, w) to unit deviation over all channels.
 
-    Channels are measured by the spread of samples, so that one whose means hardly move stays small beside the others
-    and its noise is not blown up."""
+    The spread of a channel includes its noise, so that a channel whose means hardly move stays small and its noise is not
+    amplified."""
     centre = means.mean((0, 2, 3))  # (c,)
     noise_variance = (2 * log_scales).exp().mean((0, 2, 3))  # (c,)
     spread = (means.var((0, 2, 3), correction=0) + noise_variance).sqrt()  # (c,)

@@ -1,7 +1,7 @@
 """How much the levels of sounds fluctuate from frame to frame, by how loud they are, and samples that fluctuate no more than data.
 
-Noise makes real levels fluctuate where it is faint. Tones are steady, and silence is still. What a denoiser leaves fluctuates at
-all levels alike, so tones flutter and silence has specks.
+Noise makes real levels fluctuate where it is faint. Tones are steady, and silence is still. The noise that a denoiser leaves
+fluctuates at all levels alike, so tones flutter and silence has specks.
 
 Legend for shapes: B clips, M bands, T frames.
 """
@@ -95,7 +95,7 @@ def _fluctuation(levels: Tensor, window: int) -> Tensor:
 
 
 def _with_medians(levels: Tensor, window: int, result: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
-    """What `result` makes of a few clips' levels (B, M, T) at once and their running medians over frames."""
+    """Results of `result` for levels (B, M, T) of a few clips at a time and their running medians over frames."""
     return [result(level, _running_median(level, window)) for level in torch.split(levels, CLIPS_AT_ONCE)]
 
 

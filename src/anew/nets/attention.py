@@ -1,4 +1,4 @@
-"""Layers of a decoder as single autograd steps: few passes over memory, which is what a CPU's time goes to.
+"""Layers of a decoder as single autograd steps, with few passes over memory, which take most of a CPU's time.
 
 Legend for shapes: B examples, L positions, W hidden size, H heads, D head size, F inner size of the MLP, V vocabulary.
 """

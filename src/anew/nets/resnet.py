@@ -1,6 +1,6 @@
 """Residual networks without normalisation layers, for a generator and a discriminator (R3GAN, arXiv 2501.05441).
 
-What keeps the signal in range is how blocks start: the last convolution of each at zero, the first scaled by the depth
+The signal stays in range by the initialization of blocks: the last convolution of each at zero, the first scaled by the depth
 (Fixup, arXiv 1901.09321). Sizes change outside of the blocks, by interpolation or averages, so that no pattern of the
 sampling shows. Everything runs in the dtype that is asked for; logits are fp32.
 
@@ -48,9 +48,9 @@ class _SoftClamp(torch.autograd.Function):
 
 
 def soft_clamp(x: Tensor) -> Tensor:
-    """x cut to [-1, 1]. What lies far outside feels the pull inwards alone, so that it can come back and cannot drift off: a
-    generator that must reach the bounds exactly, as a white background does, has nothing to learn there. Within a margin the
-    pull outwards is felt too, so that such a background settles where small errors do not show."""
+    """x cut to [-1, 1]. Far outside, gradients only pull inwards, so that values can come back and cannot drift off: a generator
+    that must reach the bounds exactly, as for a white background, has nothing to learn there. Within a margin, gradients also pull
+    outwards, so that such a background settles where small errors do not show."""
     return cast(Tensor, _SoftClamp.apply(x))  # type: ignore[no-untyped-call]
 
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from anew.core import random
-from anew.core.machine.device import place
+from anew.core.machine.device import to_device
 from anew.core.machine.memory import free_memory
 from anew.core.machine.threads import choose_thread_count
 from anew.core.processes.world import World
 from anew.core.specs import Spec
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale, num_parameters
-from anew.planning.budget import MIN_CROWDING
-from anew.planning.build import agreed_config, build_family
-from anew.planning.memory_plan import choose_parallel, has_room
+from anew.planning.budget import MIN_SLOWDOWN
+from anew.planning.build import agreed_config, build_family, family_outline
+from anew.planning.memory_plan import Parallel, built_among, has_room
 from anew.runs.record import Candidate
+from anew.training.distributed import forward_only, sharded_losses
 from anew.training.progress import StepProgress
 from anew.training.trainer import Batches, StepResult, Trainer
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 UNENDING = 10**6  # planned steps of a training that is only timed: its schedule stays at the beginning
 # Seconds that each size is timed for, even if fewer are left: a single step would say too little; chosen.
 MIN_SHARE_S = 0.2
+# Share of the training from which on a first step is timed alone on busy cores: it may take five times as long as others; chosen
+BUSY_SHARE = 0.1
 MAX_TIMED_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
 # Of the free memory, for saved activations: gradients, optimizer and other processes take the rest
 MEMORY_SHARE = 1 / 3
@@ -75,19 +80,23 @@ def measure_candidates(
         remaining = seconds - (time.monotonic() - begin)
         share = world.broadcast(max(MIN_SHARE_S, remaining / (len(sizes) - number)))
         if candidates:
-            larger = _built_if_there_is_room(family_class, spec, config, world)
+            larger = _built_if_it_fits(family_class, spec, config, world, parallel)
             if larger is None:
                 break
-            family = larger
+            family, chosen = larger
         else:
-            family = build_family(family_class, spec, config, 0, world.device)
-        shard = choose_parallel(parallel, family, world)[0] == "fsdp"
-        is_crowded = scale.crowding >= MIN_CROWDING
-        step_s = median_step_seconds(family, config, data, world, share, shard, is_crowded=is_crowded)
+            family, chosen, _ = built_among(family_class, spec, config, 0, world, parallel)
+        shard = chosen == "fsdp"
+        most_seconds = math.inf
+        if scale.slowdown >= MIN_SLOWDOWN and scale.seconds is not None:
+            most_seconds = BUSY_SHARE * scale.seconds
+        step_s = median_step_seconds(family, config, data, world, share, shard=shard, most_seconds=most_seconds)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build_family(family_class, spec, config, 0, world.device)
-            again = partial(median_step_seconds, family, config, data, world, share / 2, is_crowded=is_crowded)
-            step_s = choose_thread_count(step_s, again)
+            measure_again = partial(
+                median_step_seconds, family, config, data, world, share / 2, most_seconds=most_seconds
+            )
+            step_s = choose_thread_count(step_s, measure_again)
         candidate = Candidate(
             model_size=model_size,
             parameters=num_parameters(family),
@@ -103,17 +112,29 @@ def measure_candidates(
     return candidates
 
 
-def _built_if_there_is_room(
-    family_class: type[Family], spec: Spec, config: FamilyConfig, world: World
-) -> Family | None:
-    """Build the family on the device; return None if the memory of some process does not hold its training."""
-    family = None
+def _built_if_it_fits(
+    family_class: type[Family], spec: Spec, config: FamilyConfig, world: World, parallel: str
+) -> tuple[Family, Parallel] | None:
+    """The family on the device and how the processes share it; None if the memory of some process does not hold its training."""
+    outline = None
     with contextlib.suppress(ConfigError):
-        family = build_family(family_class, spec, config, 0, torch.device("cpu"))
-    if world.any(family is None or not has_room(family, world)):
+        outline = (
+            build_family(family_class, spec, config, 0, torch.device("cpu"))
+            if world.size == 1
+            else family_outline(family_class, spec, config, world.size)
+        )
+    if world.any(outline is None or not has_room(outline, world)):
         return None
-    assert family is not None
-    return place(family, world.device)
+    assert outline is not None
+    if world.size == 1:
+        return to_device(outline, world.device), "ddp"
+    built = None
+    with contextlib.suppress(ConfigError):
+        built = built_among(family_class, spec, config, 0, world, parallel)
+    if world.any(built is None):
+        return None
+    assert built is not None
+    return built[:2]
 
 
 def median_step_seconds(
@@ -122,14 +143,14 @@ def median_step_seconds(
     data: Batches,
     world: World,
     seconds: float,
+    *,
     shard: bool = False,
     uncounted_steps: int = 0,
-    is_crowded: bool = False,
+    most_seconds: float = math.inf,
 ) -> float:
     """Time training steps for about `seconds` and return their median in seconds, the same on all processes.
 
-    The first step that is timed is left out of the median, since it allocates memory, unless it takes all of the time where
-    cores are crowded.
+    The first step that is timed is left out of the median, since it allocates memory, unless another one would take too long.
 
     Args:
         family: The family, built; it is trained by this.
@@ -138,26 +159,26 @@ def median_step_seconds(
         seconds: Seconds for all timed steps.
         shard: Whether processes share the weights.
         uncounted_steps: Steps to take before the time begins.
-        is_crowded: Whether other programs use the cores.
+        most_seconds: A first step that takes longer is timed alone, where that is more than `seconds`.
     """
+    sharded = sharded_losses(family, world, shard)
+    max_rows = rows_in_memory(family, config.batch_size, data, world, sharded)
     trainer = Trainer(
         family,
         data,
         StepProgress(UNENDING),
         seed=0,
         batch_size=config.batch_size,
-        micro_batch=largest_micro_batch(
-            config.batch_size, rows_in_memory(family, config.batch_size, data, world), world
-        ),
+        micro_batch=largest_micro_batch(config.batch_size, max_rows, world),
         world=world,
-        shard=shard,
+        sharded=sharded,
     )
     steps = iter(trainer)
     for _ in range(uncounted_steps):
         next(steps)
     begin = time.monotonic()
     first = _seconds_of_next(steps)  # not counted, as it allocates
-    if world.broadcast(is_crowded and first > seconds):
+    if world.broadcast(first > max(seconds, most_seconds)):
         return float(world.broadcast(first))
     durations: list[float] = []
     while True:
@@ -177,10 +198,15 @@ def _seconds_of_next(steps: Iterator[StepResult]) -> float:
     return time.monotonic() - begin
 
 
-def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World) -> int:
+def rows_in_memory(
+    family: Family, batch_size: int, data: Batches, world: World, sharded: Mapping[str, nn.Module] | None = None
+) -> int:
     """How many rows have saved activations that take at most a third of the free memory, measured on a few rows.
 
     The process with the least memory decides; 0 if it does not hold one row.
+
+    Args:
+        sharded: The losses of the phases, if weights are sharded.
     """
     start, rows = world.rows(batch_size)
     probe_rows = min(PROBE_ROWS, rows)
@@ -194,8 +220,13 @@ def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World)
 
     family.train()
     context = random.StepContext(0, 0, 0.0, "plan", 0, world.device)
+    phase = family.phases()[0]
     with random.use_context(context), torch.autograd.graph.saved_tensors_hooks(weigh, lambda tensor: tensor):
-        family.phases()[0].loss(batch, context)
+        if sharded is None:
+            phase.loss(batch, context)
+        else:
+            with forward_only(sharded[phase.name]):
+                sharded[phase.name](batch, context)
     return world.minimum(int(free_memory(world.device) * MEMORY_SHARE / max(1.0, saved_bytes / probe_rows)))
 
 

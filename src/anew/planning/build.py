@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from anew.core import random
 from anew.core import settings as cfg
-from anew.core.machine.device import place, seeded
+from anew.core.machine.device import seeded, to_device
 from anew.core.machine.memory import free_memory
 from anew.core.processes.world import World
 from anew.core.specs import Spec
@@ -40,6 +40,10 @@ class _AllocationLimit(TorchFunctionMode):
         self.limit = limit
         self.bytes = 0
 
+    def give_back(self, size: int) -> None:
+        """Let other tensors have so many bytes."""
+        self.bytes -= size
+
     def __torch_function__(
         self,
         func: Callable[..., object],
@@ -63,10 +67,47 @@ def build_family(
     Raises:
         ConfigError: The weights do not fit in memory.
     """
+    with _built_within_memory(config, seed, device):
+        return to_device(family_class(spec, config), device)
+
+
+def build_shards(family_class: type[Family], spec: Spec, config: FamilyConfig, seed: int, world: World) -> Family:
+    """The same where each process holds a part of every weight, from when it is drawn. Nothing is communicated.
+
+    A family of a user's own may draw its weights after it has registered them, so it is whole until it is wrapped.
+    """
+    if not draws_before_registering(family_class):
+        return build_family(family_class, spec, config, seed, world.device)
+    from anew.training.initial_shards import kept_in_shards
+
+    with _built_within_memory(config, seed, world.device) as limit, kept_in_shards(world, limit.give_back):
+        return to_device(family_class(spec, config), world.device)
+
+
+def draws_before_registering(family_class: type[Family]) -> bool:
+    """Whether parameters have their initial values when a module registers them: in all families of this package."""
+    return family_class.__module__.startswith("anew.")
+
+
+def family_outline(family_class: type[Family], spec: Spec, config: FamilyConfig, num_processes: int = 1) -> Family:
+    """A family whose weights have shapes and no content, to count them. One of a user's own has initial weights.
+
+    Raises:
+        ConfigError: The weights do not fit in the memory of so many processes together, each with as much as this one.
+    """
+    with _built_within_memory(config, 0, torch.device("cpu"), num_processes), _weights_left_out(family_class):
+        return family_class(spec, config)
+
+
+@contextmanager
+def _built_within_memory(
+    config: FamilyConfig, seed: int, device: torch.device, num_processes: int = 1
+) -> Iterator[_AllocationLimit]:
+    """Within this context, random numbers follow from the seed, and a network that is too large raises ConfigError."""
+    most_bytes = num_processes * free_memory(torch.device("cpu"))
     try:
-        with seeded(random.key(seed, "weights"), device), _AllocationLimit(free_memory(torch.device("cpu"))):
-            family = family_class(spec, config)
-        return place(family, device)
+        with seeded(random.key(seed, "weights"), device), _AllocationLimit(most_bytes) as limit:
+            yield limit
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
@@ -80,7 +121,6 @@ def family_with_weights(
     config: FamilyConfig,
     weights: Mapping[str, Tensor],
     device: torch.device,
-    is_own: bool = False,
 ) -> Family:
     """A family with these weights, whole on this process and ready to sample.
 
@@ -90,19 +130,21 @@ def family_with_weights(
         spec: Spec of the data.
         weights: Its state.
         device: Where it will sample.
-        is_own: Whether it is a user's own. Only there initial weights are made, with which its code may compute.
     """
-    cpu = torch.device("cpu")
-    with nullcontext() if is_own else _weights_left_out(), seeded(random.key(0, "weights"), cpu):
+    with _weights_left_out(family_class), seeded(random.key(0, "weights"), torch.device("cpu")):
         family = family_class(spec, config)
     family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
     family.load_state_dict(dict(weights), assign=True)
-    return place(family, device).eval()
+    return to_device(family, device).eval()
 
 
 @contextmanager
-def _weights_left_out() -> Iterator[None]:
-    """Within this context, parameters of new modules are on the meta device."""
+def _weights_left_out(family_class: type[Family]) -> Iterator[None]:
+    """Within this context, parameters of new modules are on the meta device. Not those of a family of a user's own, whose code
+    may compute with them."""
+    if not draws_before_registering(family_class):
+        yield
+        return
 
     def left_out(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
         if parameter is None:
@@ -121,7 +163,7 @@ def suggest_config(
 ) -> FamilyConfig:
     """The family's Config at this scale, with the user's settings in place of its own."""
     config: FamilyConfig = family_class.suggest(spec, scale)
-    return dataclasses.replace(config, **overrides) if overrides else config
+    return dataclasses.replace(config, **{**family_class.implied(overrides), **overrides}) if overrides else config
 
 
 def agreed_config(

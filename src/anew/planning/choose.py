@@ -30,6 +30,20 @@ class FamilyChoice(NamedTuple):
     family_class: type[Family]
 
 
+class DoesNotTake(ConfigError):
+    """A family was requested that cannot learn the data.
+
+    Attributes:
+        described: The data in sentences.
+        able_families: The families that can learn it.
+    """
+
+    def __init__(self, name: str, described: str, able_families: Sequence[str]) -> None:
+        alternatives = " or ".join(able_families) or "a family of your own, FILE.py"
+        super().__init__(f"the family {name!r} does not take {described}; give {alternatives}")
+        self.described, self.able_families = described, tuple(able_families)
+
+
 def choose_family(
     spec: Spec,
     name: str | None,
@@ -46,7 +60,7 @@ def choose_family(
     Args:
         spec: Spec of the data.
         name: The family that was requested, if any.
-        prefer: One of `runs.record.PREFERENCES`; decides if no family was requested.
+        prefer: One of `core.arguments.PREFERENCES`; decides if no family was requested.
         as_codec: Whether the family is trained as a codec, which need not generate.
         description: Name of the data in errors.
         user_family: The class that the name `family.py` stands for.
@@ -122,7 +136,7 @@ def _requested_family(
         able_families = [
             n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)
         ]
-        raise _does_not_take(name, _described(spec, description), able_families)
+        raise DoesNotTake(name, _described(spec, description), able_families)
     return FamilyChoice(name, family)
 
 
@@ -133,12 +147,7 @@ def check_modality(name: str | None, modality: type[Modality]) -> None:
         return
     able_families = [n for n, family in families.items() if family.generates and Tokens in family.spec_types]
     if families[name].generates and name not in able_families:
-        raise _does_not_take(name, modality.traits.plural, able_families)
-
-
-def _does_not_take(name: str, described: str, able_families: Sequence[str]) -> ConfigError:
-    alternatives = " or ".join(able_families) or "a family of your own, FILE.py"
-    return ConfigError(f"the family {name!r} does not take {described}; give {alternatives}")
+        raise DoesNotTake(name, modality.traits.plural, able_families)
 
 
 def _all_families() -> dict[str, type[Family]]:
@@ -213,7 +222,7 @@ def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:
 
 
 def _described(spec: Spec, plural: str) -> str:
-    """What the data is, in sentences on families that do not take it. plural: the name of its items."""
+    """The data in sentences on families that do not take it. plural: the name of its items."""
     return "rows of values (slow signals, or images of one line)" if isinstance(spec, Grid) and spec.is_row else plural
 
 

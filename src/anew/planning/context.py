@@ -25,7 +25,7 @@ class RunContext:
         started: `time.monotonic()` when the command began; the budget counts from there.
         world: The processes that train together.
         user_family: The class that the name `family.py` stands for, if the user brought a family.
-        crowding: How many times longer than on idle cores work takes now, at least 1.
+        slowdown: How many times longer than on idle cores work takes now, at least 1.
         reserved: Seconds of the budget that are kept for other trainings.
         report_extra: Seconds that the report gets beyond its usual slice of the budget, since it answers more then.
         loop_compiler: Compiles loops beside the training.
@@ -36,7 +36,7 @@ class RunContext:
     started: float
     world: World
     user_family: type[Family] | None = None
-    crowding: float = 1.0
+    slowdown: float = 1.0
     reserved: float = 0.0
     report_extra: float = 0.0
     loop_compiler: LoopCompiler = field(default_factory=LoopCompiler)

@@ -49,7 +49,7 @@ def compile_loops(
 
 def wait_for(loops: Loops, context: RunContext, limit: float | None) -> None:
     """Compile loops and say so; after `limit` seconds (None: no limit) they are compiled beside what follows."""
-    if limit is not None and loops.seconds * context.crowding > limit:
+    if limit is not None and loops.seconds * context.slowdown > limit:
         context.loop_compiler.run(loops, 0.0)
         return
     at_most = "" if limit is None else f"; this run waits for at most {limit:.0f} s"
@@ -78,6 +78,7 @@ def report_compilation(context: RunContext) -> None:
     else:
         text = (
             f"the loops of {loops.name} are not all compiled yet, and runs as short as this one, or on cores as busy, do not finish "
-            f"that; `python -m {loops.module}` does once, in about {loops.seconds:.0f} s of an idle core, and a new run uses them then"
+            f"compiling them; `python -m {loops.module}` compiles them once, in about {loops.seconds:.0f} s of an idle core, and "
+            "new runs then use them"
         )
     context.reporter.message(text)

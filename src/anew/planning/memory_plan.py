@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from anew.core.machine.memory import free_memory
 from anew.core.processes.world import World
+from anew.core.specs import Spec
 from anew.families.base import Family, num_parameters
 from anew.families.phases import Phase
+from anew.planning.build import build_family, build_shards, draws_before_registering, family_outline
 from anew.training.distributed import memory_link
 from anew.training.optim import num_at_once
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 Parallel = Literal["ddp", "fsdp"]
 
@@ -21,15 +26,16 @@ SMALL_MODEL_PARAMETERS = 50_000_000  # parameters that any machine can train: 1.
 MAX_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
 # Tensors for each matrix that is orthogonalized: momentum with gradient, all stacked, scaled, a product, and the result
 MUON_COPIES = 5
+DRAWING_COPIES = 2  # of a tensor that is drawn: random numbers, and those scaled
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 
 
-def choose_parallel(setting: str, family: Family, world: World) -> tuple[Parallel, str]:
+def choose_parallel(setting: str, family: Family | None, world: World) -> tuple[Parallel, str]:
     """How processes share a model, and a sentence that says why ("" for a single process).
 
     Args:
-        setting: What the user asked for: "auto", "ddp" or "fsdp".
-        family: The family, built.
+        setting: The user's choice: "auto", "ddp" or "fsdp".
+        family: The family, built or its outline; it may be None where the user decided.
         world: The processes; the smallest memory of all decides.
     """
     if world.size == 1:
@@ -38,6 +44,7 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
         return "ddp", f"{world.size} processes, each with all weights (parallel=ddp)"
     if setting == "fsdp":
         return "fsdp", f"{world.size} processes share the weights (parallel=fsdp)"
+    assert family is not None, "memory decides"
     shared, free = shared_bytes(family, world), world.minimum(int(free_memory(world.device)))
     needed = copied_bytes(family, world) + shared
     with_shared = " with what they share" if shared else ""
@@ -47,15 +54,37 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
     return "ddp", f"{world.size} processes, each with all weights: {sizes}"
 
 
+def built_among(
+    family_class: type[Family], spec: Spec, config: FamilyConfig, seed: int, world: World, setting: str
+) -> tuple[Family, Parallel, str]:
+    """A family built as the processes share it, and the results of `choose_parallel`.
+
+    Where they share its weights, no process holds all of them. setting: see `choose_parallel`.
+    """
+    if world.size == 1:
+        return build_family(family_class, spec, config, seed, world.device), "ddp", ""
+    outline = family_outline(family_class, spec, config, world.size) if setting == "auto" else None
+    parallel, reason = choose_parallel(setting, outline, world)
+    if parallel == "fsdp":
+        return build_shards(family_class, spec, config, seed, world), parallel, reason
+    return build_family(family_class, spec, config, seed, world.device), parallel, reason
+
+
 def has_room(family: Family, world: World) -> bool:
     """Whether memory holds the training of a family, sharded among all processes; always true for a small one.
 
-    The family is built on the CPU.
+    Args:
+        family: Its outline, or for a single process the family, built on the CPU.
     """
     parameters = num_parameters(family)
-    # Each process builds the whole network, and holds at least its part of the state.
-    needed = 4.0 * parameters * (1 + MAX_COPIES / world.size)
-    return parameters < SMALL_MODEL_PARAMETERS or needed <= free_memory(world.device)
+    if parameters < SMALL_MODEL_PARAMETERS:
+        return True
+    largest = max(parameter.numel() for parameter in family.parameters())
+    # Besides its part of the state, a process holds the tensor that it draws, or a family of a user's own, whole
+    drawn = DRAWING_COPIES * largest if draws_before_registering(type(family)) else parameters
+    if world.size == 1:
+        drawn = 0
+    return 4.0 * (parameters * (1 + MAX_COPIES) / world.size + drawn) <= free_memory(world.device)
 
 
 def copied_bytes(family: Family, world: World) -> int:

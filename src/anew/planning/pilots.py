@@ -40,16 +40,16 @@ def pilot_seconds(budget: float) -> float:
     return min(MAX_SECONDS, PILOT_SHARE * budget) if budget >= MIN_BUDGET else 0.0
 
 
-def can_tell(seconds: float, count: int, training_seconds: float, crowding: float) -> bool:
+def can_tell(seconds: float, count: int, training_seconds: float, slowdown: float) -> bool:
     """Whether pilots are foreseeably long enough to be compared.
 
     Args:
         seconds: Seconds for all of them.
         count: How many they are.
         training_seconds: Seconds of the whole training of each.
-        crowding: How many times longer than on idle cores work takes.
+        slowdown: How many times longer than on idle cores work takes.
     """
-    return is_long_enough(seconds / count - OVERHEAD_SECONDS * crowding, training_seconds)
+    return is_long_enough(seconds / count - OVERHEAD_SECONDS * slowdown, training_seconds)
 
 
 def is_long_enough(seconds: float, training_seconds: float) -> bool:
@@ -83,7 +83,7 @@ def were_long_enough(pilots: Sequence[Pilot]) -> bool:
 
 
 def criterion(pilots: Sequence[Pilot]) -> Criterion:
-    """What tells the best of at least two pilots from the others: with few samples, a difference may be chance."""
+    """The difference between the best of at least two pilots and the others: with few samples, it may be chance."""
     if not were_long_enough(pilots):
         return "none"
     if _is_clear(pilots, lambda pilot: (pilot.expected, pilot.expected_error)):
@@ -121,7 +121,7 @@ def describe_trying(families: Sequence[str]) -> str:
         return ""
     return (
         f"with {MIN_BUDGET / 60:g} min or more, {' and '.join(families)} are tried on your data first, "
-        f"in {PILOT_SHARE:.0%} of the time; the more promising one is trained further"
+        f"in {PILOT_SHARE:.0%} of the time, if other programs leave the cores free; the more promising one is trained further"
     )
 
 
@@ -136,13 +136,13 @@ def describe_pilots(pilots: Sequence[Pilot]) -> str:
         trained = ", ".join(f"{p.family} {p.seconds:.0f} s" for p in pilots)
         return f"Tried: {trained}. That was too short to tell them apart, {by_default}"
     distances = ", ".join(f"{p.family} {p.distance:.3g} after {p.seconds:.0f} s" for p in pilots)
-    tried = f"Tried: {distances} (Fréchet distance of {winner.items} samples to validation items; real items {winner.real:.3g})."
+    sentence = f"Tried: {distances} (Fréchet distance of {winner.items} samples to validation items; real items {winner.real:.3g})."
     decisive = criterion(pilots)
     if decisive == "distance":
-        return f"{tried} As each learns at its own pace, {winner.family} is expected to end closest; {continued}."
+        return f"{sentence} As each learns at its own pace, {winner.family} is expected to end closest; {continued}."
     shares = " and ".join(f"{p.two_sample_auc:.0%} ({p.family})" for p in pilots)
     compared = (
-        f"{tried} These are too few samples to choose by the distance. "
+        f"{sentence} These are too few samples to choose by the distance. "
         f"A classifier picks the sample out of a pair with a real item in {shares} of cases"
     )
     if decisive == "classifier":

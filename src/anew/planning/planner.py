@@ -16,8 +16,8 @@ from anew.errors import about
 from anew.families.base import Family, Scale, num_parameters
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
-from anew.planning.budget import MIN_CROWDING, evaluation_slice, largest_affordable
-from anew.planning.build import agreed_config, build_family
+from anew.planning.budget import MIN_SLOWDOWN, evaluation_slice, largest_affordable
+from anew.planning.build import agreed_config, family_outline
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.replay import replayed_plan
@@ -43,7 +43,7 @@ def scale_of(data: TrainingData, context: RunContext, seconds: float | None, mod
         model_size=model_size,
         device=context.world.device.type,
         threads=context.world.minimum(torch.get_num_threads()),
-        crowding=context.crowding if context.crowding >= MIN_CROWDING else 1.0,
+        slowdown=context.slowdown if context.slowdown >= MIN_SLOWDOWN else 1.0,
         loops_ready=context.loops_ready,
     )
 
@@ -54,6 +54,7 @@ def make_plan(
     context: RunContext,
     data: TrainingData,
     family: FamilyChoice,
+    *,
     seconds: float | None,
     measuring_seconds: float | None,
 ) -> tuple[Plan, FamilyConfig]:
@@ -62,7 +63,7 @@ def make_plan(
     With a budget, a few sizes are timed, and the largest is taken that still sees as many examples as it should.
 
     Args:
-        request: What the user asked for. If it replays a plan, that plan is the result.
+        request: The user's request. If it replays a plan, that plan is the result.
         config: Settings of the training.
         context: Processes and device.
         data: The data as the family sees it.
@@ -81,7 +82,9 @@ def make_plan(
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     if seconds is not None:
-        candidates = _measure(config, data, family_class, scale, overrides, context, seconds, measuring_seconds)
+        candidates = _measure(
+            config, data, family_class, scale, overrides, context, seconds=seconds, measuring_seconds=measuring_seconds
+        )
         chosen = largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
     expected_steps = request.steps
@@ -90,7 +93,7 @@ def make_plan(
         batch, expected_steps = planned_batch(family_class, chosen, seconds, scale.device, is_set)
         overrides = overrides if batch == chosen.batch else {**overrides, "batch_size": batch}
     family_config = agreed_config(family_class, data.spec, scale, overrides, context.world)
-    network = build_family(family_class, data.spec, family_config, 0, torch.device("cpu"))
+    network = family_outline(family_class, data.spec, family_config, context.world.size)
     plan = Plan(
         seed=request.seed,
         model_size=scale.model_size,
@@ -101,7 +104,7 @@ def make_plan(
         steps=request.steps if seconds is None else None,
         budget_s=request.budget,
         train_s=seconds,
-        evaluate_s=None if request.budget is None else evaluation_slice(request.budget, context.crowding),
+        evaluate_s=None if request.budget is None else evaluation_slice(request.budget, context.slowdown),
         expected_steps=expected_steps,
         calibration_units=_calibration_units(request.budget, chosen, data),
         epochs=_epochs(expected_steps, family_config.batch_size, data),
@@ -137,6 +140,7 @@ def _measure(
     scale: Scale,
     overrides: Mapping[str, object],
     context: RunContext,
+    *,
     seconds: float,
     measuring_seconds: float | None,
 ) -> list[Candidate]:

@@ -73,7 +73,7 @@ def replay_request(request: Request, plan: Path | str) -> Request:
     No code of that run is executed: a family of the user's own must be given again.
 
     Args:
-        request: What was asked for besides the plan.
+        request: The request, apart from the plan.
         plan: The run to replay, as a folder or an address.
 
     Raises:

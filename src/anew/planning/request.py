@@ -18,7 +18,7 @@ from anew.core.stores.addresses import address_of, is_hub_name, without_query
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
-from anew.runs.record import PREFERENCES, Request, requested
+from anew.runs.record import Request, requested
 
 Settings: TypeAlias = Mapping[str, SettingValue]
 
@@ -57,7 +57,7 @@ def make_request(
         "steps": check_steps(steps),
         "family": OWN_FAMILY if user_file(family_name) is not None else family_name,
         "modality": modality,
-        "prefer": arguments.choice("prefer", prefer, PREFERENCES),
+        "prefer": arguments.choice("prefer", prefer, arguments.PREFERENCES),
         "seed": check_int("seed", seed),
         "settings": texts,
     }
@@ -103,7 +103,7 @@ def user_file(family: str | None) -> Path | None:
     return path
 
 
-def is_there(path: Path) -> bool:
+def may_exist(path: Path) -> bool:
     """Whether data may lie at a path: it exists, or it is an address, which is checked only when it is read."""
     return path.exists() or address_of(str(path)) is not None
 

@@ -29,7 +29,7 @@ MAX_SHOWN_BYTES = 2**26  # bytes of a log that are read to show its course: 256 
 LAST_LINES = 100_000  # the last step is searched among so many lines: only a few samples and warnings come after it
 FIRST_LINES = 1_000  # the first start is searched among so many lines: only a few events come before it
 PIECE = 2**20  # bytes of each of the evenly spaced pieces of a long log
-NON_FINITE = b'"non_finite"'  # what the lines of such events hold, so that others need not be parsed
+NON_FINITE = b'"non_finite"'  # which the lines of these events contain, so that other lines need not be parsed
 TEXT_FIELDS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 # Events of what was read or done outside of steps, as often as there was time; a replay repeats it as often
 BatchesEvent = Literal["closed_form", "closed_form_turns", "latents", "calibration", "documents", "drawing", "samples"]
@@ -142,8 +142,8 @@ def steps_of(run: Path) -> Iterator[Event]:
 
 
 def spread(path: Path, max_bytes: int = MAX_SHOWN_BYTES) -> Iterator[Event]:
-    """Events that show the course of a log: all of them, or of a log longer than `max_bytes` those in evenly spaced pieces. Those of
-    steps that were taken back after a loss that was not finite are left out."""
+    """Events that show the course of a log: all of them, or of a log longer than `max_bytes` those in evenly spaced pieces. Steps
+    that were undone after a non-finite loss are left out."""
     if not path.exists() and not path.is_symlink():
         return
     size = path.stat().st_size  # it may grow meanwhile
@@ -193,7 +193,7 @@ def discarded_step(run: Path) -> Event:
 
 
 def _kept_previous(run: Path) -> Event:
-    """What says that the weights of an earlier training were kept; empty unless it comes after the last step."""
+    """The event that says that the weights of an earlier training were kept; empty unless it comes after the last step."""
     last = next(_latest(run / NAME, ("step", "kept_previous"), LAST_LINES), Event())
     return last if last.get("event") == "kept_previous" else Event()
 

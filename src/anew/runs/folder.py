@@ -5,7 +5,6 @@ It holds only safetensors and JSON. A kill at any instant leaves a whole checkpo
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from anew.runs.weights import weight_files
 
 if TYPE_CHECKING:
     from anew.runs.checkpoint import CheckpointManifest
-    from anew.runs.record import Begun, RunRecord
+    from anew.runs.record import BegunRun, RunRecord
 
 KEPT_CHECKPOINTS = 2  # checkpoints kept besides the one where the decay starts: a failing disk may damage the newest
 DECAY_START = "decay-start"
@@ -61,12 +60,7 @@ class RunFolder:
             raise RunError(
                 f"{str(path)!r} is already a run; give another folder, or continue it with `{command('anew', 'resume', path)}`"
             )
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"cannot make the folder {str(path)!r} ({files.clause(error)}); give another folder"
-            ) from None
+        files.make_folder(path, RunError)
         return cls(path)
 
     @classmethod
@@ -104,9 +98,9 @@ class RunFolder:
         if not self._may_be_at_address:
             yield
             return
-        from anew.runs import keeper
+        from anew.runs import mirror_thread
 
-        with keeper.keeping(self.path):
+        with mirror_thread.mirrored(self.path):
             yield
 
     @property
@@ -125,7 +119,7 @@ class RunFolder:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know of this folder, if it is the local copy of a run at an address."""
+        """Messages for the user on this folder, if it is the local copy of a run at an address."""
         if not self._may_be_at_address:
             return []
         from anew.runs import mirror
@@ -136,12 +130,12 @@ class RunFolder:
         """Tell the store of the run about a new checkpoint. Returns why the store could not be written lately, or None."""
         if not self._may_be_at_address:
             return None
-        from anew.runs import keeper
+        from anew.runs import mirror_thread
 
-        return keeper.note_change(self.path)
+        return mirror_thread.note_change(self.path)
 
-    def read(self) -> Begun | RunRecord:
-        """Contents of config.json: `Begun` before the plan is made. Raises RunError if it does not fit."""
+    def read(self) -> BegunRun | RunRecord:
+        """Contents of config.json: `BegunRun` before the plan is made. Raises RunError if it does not fit."""
         from anew.runs import record  # imported late, since pydantic takes longer than everything before
 
         return record.read(self.path / CONFIG)
@@ -153,7 +147,7 @@ class RunFolder:
             raise RunError(f"{str(self.path)!r} was stopped before training began; finish it with `anew resume`")
         return record
 
-    def write_config(self, record: Begun | RunRecord) -> None:
+    def write_config(self, record: BegunRun | RunRecord) -> None:
         # A local copy of a run at an address lies elsewhere on each machine, so its paths must not be relative to it.
         config = record.model_dump() if self.address else relative_paths(record.model_dump(), self.path)
         files.write_json(self.path / CONFIG, config)
@@ -170,7 +164,7 @@ class RunFolder:
             files.write_json(temporary / META, state["meta"])
             if buffers:
                 write_tensors(temporary / BUFFERS, buffers)
-            sums = {file: _digest(temporary / file) for file in (STATE, META, *([BUFFERS] if buffers else []))}
+            sums = {file: files.sha256(temporary / file) for file in (STATE, META, *([BUFFERS] if buffers else []))}
             if buffers:
                 self._share_buffers(temporary / BUFFERS, sums[BUFFERS])
             files.write_json(temporary / MANIFEST, {"step": state["meta"]["step"], "sha256": sums})
@@ -187,8 +181,8 @@ class RunFolder:
         """Complete a checkpoint whose parts are all written: write its manifest, then rename it."""
         with self._put_in_place(temporary, self.checkpoints / name):
             files.write_json(temporary / META, meta)
-            sums = {f"{SHARDS}/{path.name}": _digest(path) for path in sorted((temporary / SHARDS).iterdir())}
-            sums[META] = _digest(temporary / META)
+            sums = {f"{SHARDS}/{path.name}": files.sha256(path) for path in sorted((temporary / SHARDS).iterdir())}
+            sums[META] = files.sha256(temporary / META)
             files.write_json(temporary / MANIFEST, {"step": meta["step"], "sha256": sums})
         self._drop_old()
 
@@ -217,7 +211,7 @@ class RunFolder:
                 ) from error
             reason = files.clause(error.__cause__ or error)
             raise RunError(
-                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); checkpoints kept: {self._kept()}; "
+                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); checkpoints kept: {self._checkpoint_names()}; "
                 "free some space or check the permissions, then continue with `anew resume RUN`"
             ) from error
 
@@ -228,14 +222,14 @@ class RunFolder:
             if not candidate.is_file() or candidate.is_symlink() or _digest_in_manifest(folder, BUFFERS) != digest:
                 continue
             # The file may have been damaged since, and a link would spread that
-            if _digest(candidate) == digest:
+            if files.sha256(candidate) == digest:
                 link = path.with_name(files.temporary_name(path.name))
                 with contextlib.suppress(OSError):  # some file systems have no such links; then the file stays as it is
                     os.link(candidate, link)
                     os.replace(link, path)
                 return
 
-    def _kept(self) -> str:
+    def _checkpoint_names(self) -> str:
         try:
             names = sorted(p.name for p in self.checkpoints.iterdir() if not files.is_temporary(p.name))
         except OSError:
@@ -300,7 +294,7 @@ class RunFolder:
                 files.check_regular(folder / file)
                 if file.endswith(".safetensors"):
                     check_header(folder / file)
-                if _digest(folder / file) != manifest.sha256[file]:
+                if files.sha256(folder / file) != manifest.sha256[file]:
                     return None, f"the checksum of {file} differs"
             numbers = files.read_json(folder / META)
             checked(Meta, numbers, META)
@@ -333,7 +327,7 @@ class RunFolder:
                 os.replace(path, self.checkpoints / match[1])
 
     def clear_temporary(self) -> None:
-        """Remove what a kill left half-written, and restore what it left half-replaced."""
+        """Remove files that a kill left half-written, and restore those that it left half-replaced."""
         self._take_back_replaced()
         for folder in (self.path, *(self.path / name for name in FOLDERS)):
             is_own = folder.is_dir() and (folder == self.path or not folder.is_symlink())
@@ -375,8 +369,3 @@ def _digest_in_manifest(folder: Path, file: str) -> str | None:
         return _read_manifest(folder).sha256.get(file)
     except (RunError, OSError, ValueError):
         return None
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -75,7 +75,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def was_left(folder: Path) -> bool:
+def names_holder(folder: Path) -> bool:
     """Whether the file of a run's lock names a process: one that holds the lock, or was killed while it did."""
     return _read_holder(folder) is not None
 
@@ -131,7 +131,7 @@ def _holder(folder: Path) -> str:
 
 
 def _read_holder(folder: Path) -> _Holder | None:
-    """What the file of a run's lock says; None if it is missing or damaged."""
+    """The contents of a run's lock file; None if it is missing or damaged."""
     try:
         match files.read_json(folder / HOLDER, BYTES):
             case {"pid": int(pid), "host": str(host), "since": int() | float() as since}:

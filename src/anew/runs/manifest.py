@@ -47,7 +47,7 @@ class Manifest(Record):
 
 
 class State(Record):
-    """What this machine knows of the store.
+    """This machine's knowledge of the store.
 
     Attributes:
         known: The manifest that was last read or written.
@@ -84,7 +84,7 @@ def parse_manifest(data: bytes, address: str) -> Manifest:
 
 
 def read_state(path: Path) -> State | None:
-    """What a file says about the store; None if it is missing or damaged, so that the store counts."""
+    """The knowledge of the store in a file; None if it is missing or damaged, so that the store counts."""
     try:
         return checked(State, files.read_json(path), STORE_STATE)
     except (RunError, ValueError):

@@ -2,7 +2,7 @@
 
 In the store, a file is an object named by its SHA-256, and `anew-run.json`, written last, says which objects make up the run. So a
 kill at any instant leaves the run whole, as it was last written, and another machine can continue it. When it is
-written: `keeper.py`.
+written: `mirror_thread.py`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def of_folder(folder: Path) -> Mirror | None:
 
 
 def notes_of(folder: Path) -> list[str]:
-    """What the user should know of a local copy of a run at an address: that it is not up to date, or what was moved aside."""
+    """Messages for the user on a local copy of a run at an address: that it is not up to date, or which files were moved aside."""
     mirror = of_folder(folder)
     if mirror is None:
         return []
@@ -102,7 +102,7 @@ class Mirror:
     # -- from the store -------------------------------------------------------------------------------------------------
 
     def state(self) -> State | None:
-        """What this machine knows of the store, if it knows anything."""
+        """This machine's knowledge of the store, if any."""
         return read_state(self._state_path)
 
     def exists(self) -> bool:
@@ -110,8 +110,8 @@ class Mirror:
         return self._manifest() is not None
 
     def fetch(self, *, whole: bool) -> None:
-        """Update the folder from the store, unless the store has what this machine wrote last, or the folder is being written. What
-        this machine did after another one had written the run is moved aside.
+        """Update the folder from the store, unless the store has what this machine wrote last, or the folder is being written. Files
+        that this machine wrote after another one had written the run are moved aside.
 
         Args:
             whole: Whether checkpoints are needed too.
@@ -306,7 +306,8 @@ class Mirror:
             self._objects.add(entry.key(name))
 
     def _remove_unnamed(self, before: Manifest | None, now: Manifest) -> None:
-        """Remove objects that neither this manifest nor the one before names: a process that just read that one may still fetch them."""
+        """Remove objects that are named by neither this manifest nor the previous one, which a process that has just read it may
+        still fetch."""
         system, root = self._store()
         keys = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
         if not self._is_listed:
@@ -436,6 +437,4 @@ def _order(name: str) -> tuple[int, str]:
 
 
 def _digest(path: Path) -> Stored:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Stored(bytes=os.fstat(file.fileno()).st_size, sha256=digest)
+    return Stored(bytes=path.stat().st_size, sha256=files.sha256(path))

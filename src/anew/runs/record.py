@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from anew.core import files
+from anew.core.arguments import Preference
 from anew.core.data_record import DataRecord
 from anew.core.schema import Count, Name, NotNegative, Positive, Record, Share, Text, Whole, described
 from anew.core.specs import Grid, Spec, Tokens, spec_from_json, spec_to_json
@@ -18,7 +19,7 @@ from anew.errors import ConfigError, RunError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.portable import absolute_paths
 
-FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; incremented when older ones can no longer be read
+FORMAT = 1  # of config.json, as in `BegunRun` and `RunRecord`; incremented when older ones can no longer be read
 FILE_BYTES = 64 * 2**20  # most bytes of config.json, as of any JSON file of a run
 
 STRICT = ConfigDict(extra="forbid")
@@ -41,8 +42,6 @@ def _spec(value: object) -> Spec:
         raise ValueError(f"it does not describe data ({type(error).__name__}: {files.clause(error)})") from None
 
 
-Preference = Literal["quality", "speed", "latent"]
-PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what decides between families for continuous data
 Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[
@@ -61,7 +60,7 @@ class Request:
         steps: Number of training steps instead.
         family: A name, or `family.py` in the run; None: it is chosen.
         modality: The kind of data; None: it is found out.
-        prefer: What decides between families.
+        prefer: The criterion for choosing a family.
         seed: Seed of the weights and the training.
         plan_from: A run whose plan is replayed.
         fit_seconds: If a plan is replayed, the budget from which sizes were chosen.
@@ -206,7 +205,7 @@ class CodecRecord(Record):
     seconds: NotNegative | None = None
 
 
-class Begun(Record):
+class BegunRun(Record):
     """A run whose plan is not made yet: only the request."""
 
     format: Literal[1] = 1
@@ -261,7 +260,7 @@ def requested(values: Mapping[str, object]) -> Request:
         raise ConfigError(f"{described(error)}; give another value") from None
 
 
-def read(path: Path) -> Begun | RunRecord:
+def read(path: Path) -> BegunRun | RunRecord:
     """The record in a file, with absolute paths. Raises RunError if it is missing, damaged, of another format, or does not fit."""
     if not path.exists() and not path.is_symlink():
         raise RunError(f"{str(path.parent)!r} is not a run (it has no {path.name}); give a folder that train made")
@@ -271,7 +270,7 @@ def read(path: Path) -> Begun | RunRecord:
     if value.get("format") != FORMAT or isinstance(value["format"], bool):
         saved_format = f"format {value['format']!r:.40}" if "format" in value else "a format without a number"
         raise RunError(f"{str(path)!r} has {saved_format}, and this version of anew reads format {FORMAT}; train again")
-    record_class = Begun if value.get("status") == "begun" else RunRecord
+    record_class = BegunRun if value.get("status") == "begun" else RunRecord
     try:
         return record_class.model_validate(absolute_paths(value, path.parent))
     except (ValidationError, RecursionError) as error:

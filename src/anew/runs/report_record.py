@@ -81,6 +81,7 @@ class BasisRecord(_ExtensibleRecord):
     time: Text
     is_stopped: Flag = False  # unknown in reports of older versions
     passes: Real | None = None  # the same
+    steps: Whole | None = None  # the same
 
 
 class ReportRecord(_ExtensibleRecord):
@@ -92,6 +93,7 @@ class ReportRecord(_ExtensibleRecord):
     grades: dict[Text, Text] = Field(default_factory=dict, validate_default=True)
     figures: dict[Text, Text] = Field(default_factory=dict)
     samples_needed: dict[Text, Whole | None] = Field(default_factory=dict)
+    needs_data: list[Text] = Field(default_factory=list)
     notes: list[Text] = Field(default_factory=list)
     basis: BasisRecord | None = None
     has_flattened: Flag | None = None  # unknown in reports of older versions
@@ -122,7 +124,7 @@ def read_record(run: Path) -> ReportRecord:
     return _read(run)[1]
 
 
-def record_if_whole(run: Path) -> ReportRecord | None:
+def record_or_none(run: Path) -> ReportRecord | None:
     """As `read_record`, but None if there is no readable report."""
     try:
         return read_record(run)
@@ -132,7 +134,7 @@ def record_if_whole(run: Path) -> ReportRecord | None:
 
 def is_stopped(run: Path) -> bool:
     """Whether a signal ended the sampling or the measuring of a run's report."""
-    report = record_if_whole(run)
+    report = record_or_none(run)
     return report is not None and report.basis is not None and report.basis.is_stopped
 
 
@@ -164,13 +166,13 @@ def _read(run: Path) -> tuple[JsonObject, ReportRecord]:
         record = ReportRecord.model_validate(value)
     except (ValidationError, RecursionError) as error:
         reason = described(error) if isinstance(error, ValidationError) else "it is nested too deep"
-        again = command("anew", "evaluate", run)
-        raise RunError(f"{str(path)!r} was edited or is damaged: {reason}; run `{again}`") from None
+        advice = command("anew", "evaluate", run)
+        raise RunError(f"{str(path)!r} was edited or is damaged: {reason}; run `{advice}`") from None
     assert isinstance(value, dict)
     return value, record
 
 
-def report_if_whole(run: Path) -> JsonObject | None:
+def report_or_none(run: Path) -> JsonObject | None:
     """As `read_report`, but None if there is no readable report."""
     try:
         return read_report(run)

@@ -4,7 +4,7 @@ Any number of processes can read them."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 SHARDS = "shards"  # the folder within a checkpoint
+READ_BYTES = 2**28  # of tensors that are read at once: files are opened and their headers read for each time; chosen
 
 
 def write_shards(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGroup) -> None:
@@ -50,13 +51,24 @@ def stored_tensors(folder: Path) -> dict[str, Tensor]:
     }
 
 
-def read_whole(folder: Path) -> dict[str, Tensor]:
-    """All tensors whole, on the CPU of this process only."""
+def read_in_turn(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """Yield all tensors whole, on this process only. About `READ_BYTES` of them are in memory at once."""
+    stored = stored_tensors(folder)
+    group: dict[str, Tensor] = {}
+    for name in sorted(stored):
+        if group and sum(outline.nbytes for outline in (*group.values(), stored[name])) > READ_BYTES:
+            yield from _read(folder, group).items()
+            group = {}
+        group[name] = stored[name]
+    yield from _read(folder, group).items()
+
+
+def _read(folder: Path, outlines: Mapping[str, Tensor]) -> dict[str, Tensor]:
     import torch
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
-    state = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in stored_tensors(folder).items()}
+    state = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in outlines.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it warns of a single process, which is intended
         load(dict(state), storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
@@ -67,4 +79,4 @@ def whole(state: Checkpoint) -> Checkpoint:
     """A checkpoint with whole tensors on this process."""
     if "shards" not in state:
         return state
-    return {"tensors": read_whole(state["shards"]), "meta": state["meta"]}
+    return {"tensors": _read(state["shards"], stored_tensors(state["shards"])), "meta": state["meta"]}

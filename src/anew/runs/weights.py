@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_FILE_BYTES = 5 * 10**9  # of tensors in a file, as hubs and file systems take it; a single tensor may have more
-PIECE_BYTES = 2**24  # of a file, in memory while it is read; chosen
 
 
 def weights_path(folder: Path) -> Path:
@@ -52,13 +50,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 def weights_digest(folder: Path) -> str:
     """The SHA-256 of the weights' files; "" without weights."""
-    digest = hashlib.sha256()
     paths = weight_files(folder)
-    for path in paths:
-        with path.open("rb") as file:
-            for piece in iter(lambda: file.read(PIECE_BYTES), b""):
-                digest.update(piece)
-    return digest.hexdigest() if paths else ""
+    return files.sha256(*paths) if paths else ""
 
 
 def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:

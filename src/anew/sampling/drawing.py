@@ -1,4 +1,4 @@
-"""Drawing of samples in fixed batches, so that a share of them, or a single one drawn again, is the same to the last bit."""
+"""Drawing of samples in fixed batches, so that any part of them can be drawn again with bitwise equal results."""
 
 from __future__ import annotations
 
@@ -27,12 +27,25 @@ PREVIEW_INTERVAL_S = 0.5  # between two states of it; chosen
 MAX_SHARES = 100_000  # more than any cluster has processes: a larger number is a slip
 
 
+class DrawingInterrupted(KeyboardInterrupt):
+    """Drawing was interrupted by a signal after some samples were drawn.
+
+    Args:
+        samples: The first ones.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        super().__init__()
+        self.samples = samples
+
+
 def draw_samples(
     generator: Generator,
     origin: Origin,
     condition: Condition | None,
     sampling: DataclassInstance,
     n: int,
+    *,
     first_index: int,
     share: tuple[int, int] | None = None,
     reporter: Reporter | None = None,
@@ -44,10 +57,15 @@ def draw_samples(
         n: Number of samples in all shares.
         share: (i, k) draws only the i-th of k shares.
         reporter: Shows the progress, unless the samples are drawn soon.
+
+    Raises:
+        DrawingInterrupted: A signal stopped it after a batch was drawn; before, it is a plain KeyboardInterrupt.
     """
     start, stop = (0, n) if share is None else share_range(n, share)
     common = recordable(origin, generator, sampling)
     samples = Samples([], [], generator.item_modality)
+    if share is not None:
+        samples.first, samples.total = start, n
     progress = DrawingProgress(reporter, stop - start)
     for offset in range(start // SAMPLE_BATCH * SAMPLE_BATCH, stop, SAMPLE_BATCH):
         # Draw the whole batch even if only a part is needed: sums round by the size of the batch.
@@ -55,12 +73,15 @@ def draw_samples(
         request = generator.request(
             count, origin.seed, label=origin.label, condition=condition, sampling=sampling, first_index=first
         )
-        batch = generator.generate_samples(request, origin.seed, origin.stop, progress.after(len(samples)))
+        try:
+            batch = generator.generate_samples(request, origin.seed, origin.stop, progress.after(len(samples)))
+        except KeyboardInterrupt:
+            if not len(samples):
+                raise
+            raise DrawingInterrupted(samples) from None
         batch.origins = [replace(common, index=first + i, batch=(first, count)) for i in range(count)]
         samples += batch[max(start - offset, 0) : stop - offset]
     progress.end()
-    if share is not None:
-        samples.first, samples.total = start, n
     return samples
 
 
@@ -153,7 +174,7 @@ def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
 
 
 def _in_common(origin: Origin) -> Origin:
-    """What the origins of all samples have in common that are drawn in the same batch."""
+    """The common part of the origins of all samples in a batch."""
     return replace(origin, index=0, scale=None)
 
 
@@ -162,4 +183,4 @@ def _batch_of(generator: Generator, origin: Origin) -> Samples:
     first, count = origin.batch
     condition = condition_from_prompt(generator.modality, origin.prompt, origin.suffix)
     sampling = generator.sampling_config(origin.settings or {})
-    return draw_samples(generator, _in_common(origin), condition, sampling, count, first)
+    return draw_samples(generator, _in_common(origin), condition, sampling, count, first_index=first)

@@ -26,12 +26,12 @@ from anew.sampling.generator import Generator
 from anew.sampling.latents import GivenItem, values_of
 from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.output_folders import make_empty_folder
+from anew.sampling.request_checks import frame_count
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
 STRIP_COLUMNS = 11  # frames in a row of the strip: with both ends, ten equal steps
 GIF_SIDE = 192  # least pixels along a side of the GIF: smaller ones are hard to see on today's screens
 # Milliseconds for which a frame, and a stop, is shown: smooth to the eye, with time to look at a sample; chosen.
@@ -136,7 +136,7 @@ def latent_walk(
     """A walk; for the arguments see `Model.walk`."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
         raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {shorten(ends)})")
-    n = _frame_count(n, 2 if ends else stops)
+    n = frame_count(n, 2 if ends else stops)
     stops, seed = check_int("stops", stops), check_int("seed", seed)
     config = generator.sampling_config(sampling)
     family = generator.family
@@ -178,14 +178,6 @@ def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) 
     frame_labels = None if labels is None else labels.repeat_interleave(frames)
     items = list(_items_at(generator, points, SampleRequest(len(points), frame_labels, sampling=config)))
     return [items[i : i + frames] for i in range(0, len(items), frames)]
-
-
-def _frame_count(n: int, stops: int) -> int:
-    """n, if it is a number of frames with one for each stop; raises ConfigError otherwise."""
-    stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, 1, MAX_FRAMES)
-    if n < stops:
-        raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MAX_FRAMES:,}", "n")
-    return n
 
 
 def _walk_label(generator: Generator, seed: int, label: str | int | None, sampling: DataclassInstance) -> Tensor | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from anew.core.arrays import Numbers
+from anew.core.files import clause
 from anew.core.specs import Codec, Condition, Grid, Tokens
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
@@ -45,8 +46,7 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
         else:
             data = item if isinstance(item, bytes | np.ndarray | FileSlice) else bytes(item)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{shown_name} cannot be read ({reason}); {expected}") from None
+        raise ConfigError(f"{shown_name} cannot be read ({clause(error)}); {expected}") from None
     row: Numbers | str
     try:
         (row,) = modality.encode_many([Item(name or "item", data)])
@@ -94,10 +94,10 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
     if tuple(mask.shape) != axes:
         size = tuple(mask.shape)
         raise ConfigError(f"the mask has the size {size}, and samples of this run have {axes}; give one of that size")
-    return in_own_values(generator, Condition(x, mask[None]))
+    return in_family_space(generator, Condition(x, mask[None]))
 
 
-def in_own_values(generator: Generator, condition: Condition) -> Condition:
+def in_family_space(generator: Generator, condition: Condition) -> Condition:
     """A condition on items, (*shape) or (n, *shape), in the values that the family draws.
 
     Latents are kept if everything around them is given. The rest of what is given is put back into the items after they are

@@ -59,7 +59,7 @@ class Model(Generator):
 
     Attributes:
         folder: The run.
-        record: What config.json says.
+        record: Contents of config.json.
         checkpoint_step: The step that the weights are from; None if they are the final ones.
         notes: Sentences on what the user should know, such as that the weights are those of a checkpoint.
 
@@ -173,7 +173,9 @@ class Model(Generator):
         name = self.class_name(label)
         origin = Origin(*self.identity, seed, 0, (0, 1), name, prompt, suffix, stop, is_given=is_given)
         config, reporter = self.sampling_config(sampling), checked_reporter(reporter)
-        return draw_samples(self, origin, given_part, config, n, first_index, share, reporter)
+        return draw_samples(
+            self, origin, given_part, config, n, first_index=first_index, share=share, reporter=reporter
+        )
 
     @functools.cached_property
     def identity(self) -> tuple[str, str]:
@@ -312,7 +314,7 @@ class Model(Generator):
         Args:
             data: A path, an address or a hub name; or items: a list of texts or a list of arrays. A string always names a place;
                 a single text is a list, `["The river."]`.
-            label: The class of all items of a list; None: it is not known. Those of a path have the labels that are found there.
+            label: The class of all items of a list; None: it is not known. Items of a path have the labels that are found there.
             limit: About how many units of a path to score, taken evenly; None for all. With a limit, the context continues from
                 one document to the next.
             per_item: Whether to keep the score of each record of a path in `items`; those of a list are always kept.
@@ -321,8 +323,8 @@ class Model(Generator):
             reporter: Shows the progress; None shows nothing.
 
         Returns:
-            The scores of all data, and of each item if items were given. What has no label that the model knows is scored under the
-            mixture of all classes, and the notes say so.
+            The scores of all data, and of each item if items were given. Items without a label that the model knows are scored
+            under the mixture of all classes, and the notes say so.
 
         Raises:
             ConfigError: The run has no likelihood or no such class, or a setting is not about reading.
@@ -346,7 +348,16 @@ class Model(Generator):
             raise DataError(
                 f"`data` {shorten(data)} names no file or folder; to score a text, give it in a list, [TEXT]"
             )
-        return score_dataset(self, self.record, self.folder.path, place, limit, per_item, values, reporter)
+        return score_dataset(
+            self,
+            self.record,
+            self.folder.path,
+            place,
+            limit=limit,
+            per_item=per_item,
+            settings=values,
+            reporter=reporter,
+        )
 
     def bits(
         self, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None

@@ -14,10 +14,7 @@ from anew.sampling.origins import MAX_SIDE_BYTES, MAX_SIDE_MEMORY
 def make_folder(folder: str | Path) -> Path:
     """Make a folder to write samples into, and return it. It may be a link, unlike that of a run (see `RunFolder.open`)."""
     target = new_path("folder", folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {str(folder)!r} ({files.clause(error)}); give another") from None
+    files.make_folder(target)
     return target
 
 

@@ -58,7 +58,7 @@ def _weights_of(
     """(C,) how likely each class is, given the ids (L,) of one prompt."""
     if ending is not None and not isinstance(family, SamplesTokens):
         ending = None
-    ids = _begun(spec, prompt if ending is None else prompt[: len(prompt) - len(ending.replaced)])
+    ids = _with_begin_token(spec, prompt if ending is None else prompt[: len(prompt) - len(ending.replaced)])
     log_weights = shares.log()
     present = torch.nonzero(shares > 0)[:, 0]
     for first in range(0, len(present), CLASSES_AT_ONCE):
@@ -70,7 +70,7 @@ def _weights_of(
     return log_weights.softmax(0)
 
 
-def _begun(spec: Tokens, ids: Tensor) -> Tensor:
+def _with_begin_token(spec: Tokens, ids: Tensor) -> Tensor:
     """Ids after the one that samples begin with, where the data has it."""
     begin = spec.special.get("begin", spec.special.get("end"))
     if begin is None or ids[:1].tolist() == [begin]:
@@ -79,9 +79,9 @@ def _begun(spec: Tokens, ids: Tensor) -> Tensor:
 
 
 def _bits(family: Family, spec: Tokens, ids: Tensor, classes: Tensor, num_classes: int) -> Tensor:
-    """(C,) bits of all but the first of these ids, or of the last window of them, as a text of each of these classes."""
-    room = max(MAX_SCORED_TOKENS // num_classes, MIN_SCORED_TOKENS)
-    window = ids[-min(spec.length, room) - 1 :]
+    """(C,) bits of these ids as a text of each class, without the first id, and only of the last window if there are too many."""
+    max_tokens = max(MAX_SCORED_TOKENS // num_classes, MIN_SCORED_TOKENS)
+    window = ids[-min(spec.length, max_tokens) - 1 :]
     bits = family.bits(Batch(window.expand(len(classes), -1), classes).to(family.device))
     assert bits is not None, "`class_weights` has checked it"
     return bits.cpu().double()

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, SupportsIndex
 
+import numpy as np
+
 from anew.core import settings as cfg
-from anew.core.registry import family_settings
+from anew.core.registry import family_settings, no_continuous_space
 from anew.core.settings import check_int
 from anew.data.modality import ModalityTraits, load_modality
+from anew.data.reading_settings import check_reading_settings as check_reading_settings
+from anew.data.reading_settings import reading_settings as reading_settings
 from anew.errors import ConfigError, did_you_mean, shorten
 from anew.runs.paths import OWN_FAMILY
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from anew.runs.record import RunRecord
+
+MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
 
 
 def check_request(record: RunRecord, label: object, settings: Mapping[str, object]) -> None:
@@ -33,6 +39,32 @@ def check_request(record: RunRecord, label: object, settings: Mapping[str, objec
     if not record.data.labels:
         raise no_classes(label)
     class_index(record.data.labels, label)
+
+
+def check_files(record: RunRecord, file_format: str | None, scale: int) -> None:
+    """Raise ConfigError if samples of a run have no files of this format, or no pixels to enlarge `scale` times."""
+    from anew.sampling.samples import Samples
+
+    owner = load_modality(record.data.modality)
+    samples = Samples([], [], owner(owner.Config())).enlarged(scale)
+    if scale != 1:
+        samples.modality.enlarge(np.zeros((1, 1), np.uint8), scale)
+    if file_format is not None:
+        samples.in_format(file_format)
+
+
+def check_walk(record: RunRecord) -> None:
+    """Raise ConfigError if a run has no continuous space to interpolate in, as far as its record says: for families of Anew."""
+    if record.family.name != OWN_FAMILY and (reason := family_settings(record.family.name).no_interpolation_reason):
+        raise no_continuous_space(record.family.name, reason)
+
+
+def frame_count(n: int, stops: int) -> int:
+    """n, if it is a number of frames with one for each stop; raises ConfigError otherwise."""
+    stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, 1, MAX_FRAMES)
+    if n < stops:
+        raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MAX_FRAMES:,}", "n")
+    return n
 
 
 def sampling_config(

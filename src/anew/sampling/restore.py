@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anew.core import files
 from anew.core import settings as cfg
-from anew.core.machine.device import place
+from anew.core.machine.device import to_device
 from anew.core.machine.memory import parameters_within
 from anew.core.specs import Codec, Spec
 from anew.data.find_data import restore_item_modality
@@ -78,7 +78,7 @@ def restore_family(
         with parameters_within(2 * sum(tensor.nbytes for tensor in weights.values())):
             family = owner(spec, cfg.from_json(owner.Config, record.config))
     load_weights(family, weights, path)
-    return place(family, device).eval()
+    return to_device(family, device).eval()
 
 
 def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Family:
@@ -161,7 +161,7 @@ def checkpoint_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collection[str]) -> dict[str, Tensor]:
-    """What is fitted only at the end of a training (the prior of a VAE) as it was fitted for the newest snapshot.
+    """Parts that are fitted only at the end of a training (the prior of a VAE), as they were fitted for the newest snapshot.
 
     It is what the snapshot has besides averaged weights. Without a snapshot, samples come from an unfitted prior.
     """

@@ -28,6 +28,8 @@ MAX_UNDIVIDED_LENGTH = 200
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 # Files up to which each is synced by itself: on a busy disk that takes a second; chosen
 SYNCED_ONE_BY_ONE = 64
+# Samples up to which their files are kept in memory, where the same ones are saved again; chosen. Of more, only the items are.
+MAX_KEPT_FILES = 1000
 # Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
 MAX_LABEL_BYTES = 60
 
@@ -59,6 +61,7 @@ class Samples(Sequence[DecodedItem]):
         self.origins = list(origins)
         self.first = first
         self.total = total
+        self.num_planned = 0  # if drawing was interrupted: files are numbered as if all samples were there
         self._file_format = ""
         self._artifacts: dict[int, Artifact] = {}
 
@@ -141,11 +144,14 @@ class Samples(Sequence[DecodedItem]):
             Its bytes, suffix and media type.
         """
         if index not in self._artifacts:
-            comment = self.origins[index].to_comment() if self.origins else ""
-            artifact = self._written(self._items[index], comment)
-            suffix = self.modality.class_suffix(self.labels[index])
-            self._artifacts[index] = replace(artifact, suffix=suffix) if suffix else artifact
+            self._artifacts[index] = self._made(index)
         return self._artifacts[index]
+
+    def _made(self, index: int) -> Artifact:
+        comment = self.origins[index].to_comment() if self.origins else ""
+        artifact = self._written(self._items[index], comment)
+        suffix = self.modality.class_suffix(self.labels[index])
+        return replace(artifact, suffix=suffix) if suffix else artifact
 
     def _written(self, item: DecodedItem, comment: str) -> Artifact:
         if self._file_format:
@@ -210,19 +216,20 @@ class Samples(Sequence[DecodedItem]):
 
     def _named_files(self) -> Iterator[dict[str, Artifact]]:
         """Yield the files of each sample by name, or one file of all, if such items are usually kept so."""
-        joint = self.modality.merge_files(self.artifacts, self.labels, self.first)
+        artifacts = self.artifacts if len(self) <= MAX_KEPT_FILES else _ArtifactsInTurn(self)
+        joint = self.modality.merge_files(artifacts, self.labels, self.first)
         if joint is not None:
             share = "" if self.total is None else f"-{self.first:0{self._digits}d}"
             yield {f"samples{share}{joint.suffix}": joint}
             return
-        for index in range(len(self)):
-            artifact, stem = self.artifact(index), self._stem(index)
+        for index, artifact in enumerate(artifacts):
+            stem = self._stem(index)
             yield {f"{stem}{file.suffix}": file for file in (artifact, *artifact.also)}
 
     @property
     def _digits(self) -> int:
         """Number of digits of the number in a file's name."""
-        return max(4, len(str((self.total or len(self)) - 1)))
+        return max(4, len(str(max(self.total or len(self), self.num_planned) - 1)))
 
     def _stem(self, index: int) -> str:
         """The name of a sample's files without suffix."""
@@ -349,6 +356,24 @@ class Samples(Sequence[DecodedItem]):
             pictures = self.modality.pictures(self._items[:NOTEBOOK_ITEMS])
             artifacts = [Artifact(".png", png(picture), media="image/png") for picture in pictures]
         return f"<div>{''.join(artifact.html() for artifact in artifacts)}</div>"
+
+
+class _ArtifactsInTurn(Sequence[Artifact]):
+    """The files of samples, each made when it is asked for and not kept."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    @overload
+    def __getitem__(self, index: int) -> Artifact: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Artifact]: ...
+    def __getitem__(self, index: int | slice) -> Artifact | list[Artifact]:
+        places = range(len(self))[index]
+        return self._samples._made(places) if isinstance(places, int) else list(map(self._samples._made, places))
+
+    def __len__(self) -> int:
+        return len(self._samples)
 
 
 def _sheet_folder(folder: str | Path) -> Path:

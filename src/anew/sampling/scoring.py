@@ -85,6 +85,7 @@ def score_dataset(
     record: RunRecord,
     folder: Path,
     path: str,
+    *,
     limit: float | None,
     per_item: bool,
     settings: Mapping[str, object],
@@ -103,7 +104,7 @@ def score_dataset(
         if not notes and is_content_of(data, record.data):
             notes = [OWN_DATA]
         left_out = [note for note in data.scan.notes if note.startswith(LEFT_OUT)]
-        notes += [*scores.notes, *data.modality.remarks(), *left_out, *describe_skipped(data.scan)]
+        notes += [*scores.notes, *data.modality.remarks(), *data.table_notes, *left_out, *describe_skipped(data.scan)]
     finally:
         data.close()
     if scores.units <= 0:

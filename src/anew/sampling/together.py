@@ -48,7 +48,8 @@ def draw_together(
         data = b""
         if turn + world.rank < len(batches):
             data = _packed(draw(*batches[turn + world.rank]))
-        for part in world.gather_bytes(data)[: len(batches) - turn]:
+        drawn = world.exchange(data)[: len(batches) - turn]
+        for part in drawn if world.is_main else ():
             samples += _unpacked(part, empty, run)
         progress.show(len(samples))
     progress.end()

@@ -28,14 +28,14 @@ class Health(StrictAnswer):
 
 
 class Architecture(StrictAnswer):
-    """What a model takes and gives."""
+    """Inputs and outputs of a model."""
 
     input_modalities: list[str]
     output_modalities: list[str]
 
 
 class ModelDetails(StrictAnswer):
-    """Facts of a model. n_vocab and n_ctx_train are of models of tokens, shape and axes of all others."""
+    """Facts about a model. Models of tokens have n_vocab and n_ctx_train; all others have shape and axes."""
 
     modality: str
     family: str

@@ -9,9 +9,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -26,7 +26,7 @@ from anew.server.guard import KeyGuard, SiteGuard, add_error_handlers
 from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
-from anew.server.listening import Server, TimeoutProtocol, listen
+from anew.server.listening import Server, listen
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
 from anew.server.schemas import TEXT, complete_schema, route_schema
@@ -87,43 +87,46 @@ class ApiApp(FastAPI):
         return self.openapi_schema
 
 
-def make_app(
-    catalog: Catalog,
-    limits: Limits,
-    host: str,
-    keys: Sequence[str],
-    chats: bool = False,
-    origins: Sequence[str] = (),
-) -> FastAPI:
-    """The server as an ASGI app. The caller stops the catalog.
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where a server listens, and to whom it answers what.
 
-    Args:
-        catalog: Its models.
+    Attributes:
         host: The address that it listens on.
+        port: Its port; 0 takes a free one.
         keys: Bearer keys, one of which each request must send; none: no key is needed.
         chats: Whether the last message of a chat is taken as a prompt.
         origins: Sites whose pages may ask, as in the header Origin; "*": those of any site.
     """
 
-    app = ApiApp(needs_key=bool(keys))
+    host: str = "127.0.0.1"
+    port: int = 0
+    keys: Sequence[str] = ()
+    chats: bool = False
+    origins: Sequence[str] = ()
+
+
+def make_app(catalog: Catalog, limits: Limits, options: ServerOptions) -> FastAPI:
+    """The server as an ASGI app. The caller stops the catalog, which has its models."""
+    app = ApiApp(needs_key=bool(options.keys))
     add_error_handlers(app, REFUSALS, "the log of the server has its traceback")
-    service = Service(catalog, limits, Metrics(catalog.counts), chats)
+    service = Service(catalog, limits, Metrics(catalog.counts), options.chats)
     _add_state_routes(app, service)
     add_text_routes(app, service)
     add_image_routes(app, service)
     add_item_routes(app, service)
     add_video_routes(app, service)
     # The last one is the first to see a request. Browsers ask without a key whether a page may send one.
-    app.add_middleware(KeyGuard, keys=keys)
-    if origins:
+    app.add_middleware(KeyGuard, keys=options.keys)
+    if options.origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=origins,
+            allow_origins=options.origins,
             allow_methods=METHODS,
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
-    app.add_middleware(SiteGuard, host=host, origins=origins)
+    app.add_middleware(SiteGuard, host=options.host, origins=options.origins)
     app.add_middleware(RequestLog)
     return app
 
@@ -162,33 +165,21 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
 
 def run_server(
     runs: Sequence[Path],
-    host: str,
-    port: int,
-    keys: Sequence[str],
+    options: ServerOptions,
     limits: Limits,
     device: str,
     trust_code: bool,
     on_ready: Callable[[str, list[str]], None],
-    chats: bool,
-    origins: Sequence[str],
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; see `anew.api.serve`."""
-    listener = listen(host, port)
+    listener = listen(options.host, options.port)
     with contextlib.closing(listener):
         catalog = Catalog(runs, device, trust_code, limits)
         try:
-            app = make_app(catalog, limits, host, keys, chats, origins)
-            config = uvicorn.Config(
-                app,
-                http=TimeoutProtocol,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=int(limits.stop_seconds),
-            )
+            app = make_app(catalog, limits, options)
             port = listener.getsockname()[1]
-            shown_host = f"[{host}]" if ":" in host else host
+            shown_host = f"[{options.host}]" if ":" in options.host else options.host
             on_ready(f"http://{shown_host}:{port}", [entry.name for entry in catalog.entries])
-            Server(config).run_until_stopped(listener)
+            Server(app, "warning", int(limits.stop_seconds)).run_until_stopped(listener)
         finally:
             catalog.stop()

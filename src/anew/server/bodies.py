@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, Valid
 
 from anew.core.settings import MAX_INT
 from anew.data.formats.file_bytes import with_line_feeds
-from anew.server.faults import bad_request, from_validation
+from anew.server.errors import bad_request, from_validation
 from anew.server.limits import (
     MAX_LOG_PROBS,
     MAX_MESSAGES,
@@ -57,7 +57,7 @@ def _stops(value: object) -> tuple[str, ...]:
 
 
 def _only_default(value: object) -> None:
-    """Accept a field of OpenAI's that is not supported here only with its default."""
+    """Accept an unsupported field of OpenAI's API only with its default value."""
     if value is None or (isinstance(value, bool | int | float | dict) and not value):
         return
     raise ValueError("this server does not support it; leave it out")

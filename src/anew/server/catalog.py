@@ -1,4 +1,4 @@
-"""The runs that a server offers, by name. What checking a request needs stays in memory when a model is unloaded."""
+"""The runs that a server offers, by name. The facts for checking a request stay in memory when a model is unloaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anew.sampling.class_mixture import log_shares
 from anew.sampling.model import Model
 from anew.sampling.scoring import has_likelihood
 from anew.server.answer_schemas import Architecture, ModelDetails, ServedModel
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.limits import MAX_ROWS, ROW_VALUES, Limits
 from anew.server.worker import ModelWorker
 

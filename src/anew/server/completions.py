@@ -19,7 +19,7 @@ from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.request_checks import sampling_config
 from anew.server.bodies import ChatBody, CompletionBody, Prompt
 from anew.server.catalog import CatalogEntry
-from anew.server.faults import bad_request, from_config_error
+from anew.server.errors import bad_request, from_config_error
 from anew.server.items import class_of
 from anew.server.limits import MAX_ROWS, MAX_TOKENS, random_seed
 from anew.server.metrics import RequestClock

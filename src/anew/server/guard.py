@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anew.core.stores.internal_hosts import is_loopback
 from anew.errors import shorten
-from anew.server.faults import ApiError, bad_request
+from anew.server.errors import ApiError, bad_request
 from anew.server.limits import Limits
 
 OPEN_PATHS = ("/health", "/v1/health")  # need no key: load balancers have none
@@ -76,7 +76,7 @@ class Guard:
         raise NotImplementedError
 
     def wrapped_send(self, send: Send) -> Send:
-        """`send` of ASGI, with what is done to all answers."""
+        """`send` of ASGI, changed for all answers of this guard."""
         return send
 
 
@@ -147,7 +147,7 @@ def add_error_handlers(app: Starlette, refusals: Mapping[int, str], traceback: s
     """Have an app answer errors in the format of OpenAI's API.
 
     Args:
-        refusals: What is said of requests that the router refuses, by status.
+        refusals: Messages for requests that the router refuses, by status.
         traceback: Where the traceback of a bug is.
     """
 
@@ -172,7 +172,7 @@ async def json_body(request: Request, limits: Limits) -> bytes:
     """The bytes of a JSON body.
 
     Raises:
-        ApiError: 400 its Content-Type is another; 413 it is too large; 408 it does not arrive in time.
+        ApiError: 400 the Content-Type is not JSON; 413 the body is too large; 408 it does not arrive in time.
     """
     if _media_type(request) != "application/json":
         raise bad_request("the body must be JSON; send `Content-Type: application/json`")

@@ -27,7 +27,7 @@ from anew.sampling.latents import values_of
 from anew.server.answer_schemas import ImageData, ImagesResponse
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
-from anew.server.faults import bad_request, from_config_error
+from anew.server.errors import bad_request, from_config_error
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import ImageBody
 from anew.server.item_tasks import FinishedSamples, ItemRequest, ItemTask
@@ -62,7 +62,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         "/v1/images/edits",
         summary="Fill in a part of an image",
         **route_schema(
-            "edit_image", TAG, ImageBody, EVENTS, answer=ImagesResponse, models=edit_models, forms=("image", "mask")
+            "edit_image", TAG, ImageBody, EVENTS, answer=ImagesResponse, models=edit_models, files=("image", "mask")
         ),
     )
     async def edits(request: Request) -> ImagesResponse | Response:

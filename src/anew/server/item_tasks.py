@@ -1,4 +1,4 @@
-"""Samples of any kind. Those of several requests are drawn as one batch, and drafts of them can be sent on the way."""
+"""Samples of any kind. Samples of several requests are drawn as one batch, and drafts can be sent on the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anew.core.specs import Condition, SampleRequest
 from anew.sampling.drawing import recordable
-from anew.sampling.latents import in_own_values
+from anew.sampling.latents import in_family_space
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
@@ -126,7 +126,7 @@ def _joint_request(model: Model, tasks: Sequence[ItemTask]) -> SampleRequest:
     return SampleRequest(
         len(keys),
         torch.cat(labels) if labels else None,
-        None if condition is None else in_own_values(model, condition),
+        None if condition is None else in_family_space(model, condition),
         requests[0].sampling,
         requests[0].first_index,
         tuple(keys) if len(requests) > 1 else None,

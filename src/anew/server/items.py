@@ -15,7 +15,7 @@ from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.request_checks import class_named, sampling_config
 from anew.sampling.samples import Samples
 from anew.server.catalog import CatalogEntry
-from anew.server.faults import bad_request, from_config_error
+from anew.server.errors import bad_request, from_config_error
 from anew.server.item_bodies import ItemsBody, SamplesBody
 from anew.server.item_tasks import Draft, FinishedSamples, ItemRequest, ItemTask
 from anew.server.limits import MAX_TOKENS, MAX_VALUES, random_seed

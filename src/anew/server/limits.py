@@ -38,8 +38,8 @@ class Limits:
         upload_bytes: Largest body of a request with files.
         body_seconds: Seconds in which the body of a request must arrive.
         queue: Prompts, or batches of samples, that may wait for one model; more are answered with 429.
-        jobs: Videos that may be in progress or kept; more are answered with 429 until one is deleted.
-        job_seconds: Seconds for which a finished video is kept.
+        jobs: Clips that may be in progress or kept; more are answered with 429 until one is deleted.
+        job_seconds: Seconds for which a finished clip is kept.
         request_seconds: Seconds in which a request must be answered, waiting included.
         idle_seconds: Seconds without a request after which a model is unloaded; None never unloads it.
         stop_seconds: Seconds that running requests have to finish when the server stops.

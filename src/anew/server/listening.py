@@ -13,8 +13,10 @@ from collections.abc import Iterator
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from anew.core.files import clause
 from anew.core.stop_signals import handled_stops
 from anew.errors import ConfigError
 
@@ -115,7 +117,16 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
 class Server(uvicorn.Server):
     """uvicorn that shuts down on the signals that stop any command, and then returns normally."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, app: ASGIApp, log_level: str, stop_seconds: int) -> None:
+        """stop_seconds: How long requests that are being answered may take after a signal to stop."""
+        config = uvicorn.Config(
+            app,
+            http=TimeoutProtocol,
+            log_level=log_level,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=stop_seconds,
+        )
         super().__init__(config)
         logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
 
@@ -144,7 +155,7 @@ class Server(uvicorn.Server):
         threading.Thread(target=answer, name="anew-server", daemon=True).start()
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                # Not Thread.join: after an interrupt it takes the thread for ended
+                # Thread.join would not do: after an interrupt it takes the thread for ended
                 while not ended.wait(INTERRUPT_SECONDS):
                     pass
         finally:
@@ -170,5 +181,5 @@ def listen(host: str, port: int) -> socket.socket:
             raise ConfigError(f"`port` {port} is in use; give another, or 0 for a free one") from None
         if error.errno in (errno.EACCES, errno.EPERM):
             raise ConfigError(f"`port` {port} may not be opened by this user; give one from 1024 on") from None
-        raise ConfigError(f"`host` {host!r} cannot be used ({(error.strerror or '').lower()})") from None
+        raise ConfigError(f"`host` {host!r} cannot be used ({clause(error).lower()})") from None
     return listener

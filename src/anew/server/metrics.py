@@ -62,8 +62,8 @@ class RequestClock:
             self.first_piece_seconds = self.seconds
 
 
-class _Queues(Collector):
-    """Gauges, which are read when they are asked for."""
+class _QueueGauges(Collector):
+    """Gauges of the queues, computed when Prometheus asks for them."""
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
@@ -84,7 +84,7 @@ class Metrics:
 
     def __init__(self, counts: Counts) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Queues(counts))
+        self.registry.register(_QueueGauges(counts))
         self._first = self._histogram("vllm:time_to_first_token_seconds", "Seconds until the first piece of an answer")
         self._whole = self._histogram("vllm:e2e_request_latency_seconds", "Seconds until the end of an answer")
         self._prompt = self._counter("vllm:prompt_tokens", "Tokens of prompts")

@@ -66,7 +66,7 @@ class RouteKeywords(TypedDict):
 
 
 class ErrorObject(BaseModel):
-    """What is wrong."""
+    """The error."""
 
     message: str
     type: str
@@ -84,10 +84,10 @@ def route_schema(
     operation_id: str,
     tag: str,
     body: type[BaseModel] | None = None,
-    *medias: str,
+    *media_types: str,
     answer: type[BaseModel] | None = None,
     models: Sequence[str] | None = None,
-    forms: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
     is_open: bool = False,
 ) -> RouteKeywords:
     """Keywords of a FastAPI route.
@@ -96,14 +96,14 @@ def route_schema(
         operation_id: Name of the operation for programs.
         tag: Group of the operation.
         body: Class of the body; None: no body.
-        medias: Media types of the response other than JSON.
-        answer: Class of the response in JSON; None: there is none.
-        models: Names of the models that may be asked; None: it is about no model.
-        forms: Names of files, if the body is a form; the first is required.
+        media_types: Media types of the response other than JSON.
+        answer: Class of the JSON response; None: the response is not JSON.
+        models: Names of the models that the path serves; None: the path has no model.
+        files: Names of files, if the body is a form; the first is required.
         is_open: Whether it needs no key.
     """
     content: dict[str, object] = {}
-    for media in medias:
+    for media in media_types:
         is_text = media.startswith("text/")
         content[media] = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
     statuses = [*COMMON_STATUSES, *(BODY_STATUSES if body is not None else NOT_FOUND_STATUSES)]
@@ -113,7 +113,7 @@ def route_schema(
     if models is not None and not models:
         extra["description"] = NO_MODEL_SENTENCE
     if body is not None:
-        extra["requestBody"] = _request_body(body, models or (), forms)
+        extra["requestBody"] = _request_body(body, models or (), files)
     return {
         "operation_id": operation_id,
         "tags": [tag],
@@ -125,15 +125,15 @@ def route_schema(
     }
 
 
-def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str, ...]) -> dict[str, object]:
+def _request_body(body: type[BaseModel], models: Sequence[str], files: tuple[str, ...]) -> dict[str, object]:
     schema = body_schema(body)
     if models:
         schema["properties"]["model"] = {"type": "string", "enum": list(models)}
-    if not forms:
+    if not files:
         return {"required": True, "content": {JSON: {"schema": schema}}}
-    files: dict[str, FieldSchema] = {name: {"type": "string", "format": "binary"} for name in forms}
-    schema = {**schema, "properties": {**schema["properties"], **files}}
-    schema["required"] = [*schema.get("required", ()), forms[0]]
+    file_schemas: dict[str, FieldSchema] = {name: {"type": "string", "format": "binary"} for name in files}
+    schema = {**schema, "properties": {**schema["properties"], **file_schemas}}
+    schema["required"] = [*schema.get("required", ()), files[0]]
     return {"required": True, "content": {FORM: {"schema": schema}}}
 
 

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from starlette.responses import Response, StreamingResponse
 
 from anew.errors import AnewError, RunError
-from anew.server.faults import ApiError, bad_request
+from anew.server.errors import ApiError, bad_request
 
 Json = Mapping[str, object]
 

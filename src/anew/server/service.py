@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from anew.server.catalog import Catalog, CatalogEntry
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
 from anew.server.server_sent_events import ClientGoneError, Json, event_stream

@@ -19,7 +19,7 @@ from anew.server.answer_schemas import ChatCompletion, Completion, ScoredItem, S
 from anew.server.bodies import ChatBody, CompletionBody, ScoreBody, parse
 from anew.server.catalog import CatalogEntry
 from anew.server.completions import Answer, ChatAnswer, completion_of, requests_of
-from anew.server.faults import ApiError, bad_request
+from anew.server.errors import ApiError, bad_request
 from anew.server.guard import json_body
 from anew.server.items import class_of
 from anew.server.limits import MAX_SCORED_CHARACTERS
@@ -45,9 +45,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     async def completions(request: Request) -> Json | Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(body.model)
-        return await _text_response(
-            service, request, Answer(body, entry, await run_in_threadpool(requests_of, body, entry))
-        )
+        return await _text_response(service, request, Answer, body, entry)
 
     @app.post(
         "/v1/chat/completions",
@@ -64,9 +62,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
             )
             raise ApiError(400, message, code="no_chat_template")
         body = completion_of(chat)
-        return await _text_response(
-            service, request, ChatAnswer(body, entry, await run_in_threadpool(requests_of, body, entry))
-        )
+        return await _text_response(service, request, ChatAnswer, body, entry)
 
     @app.post(
         "/v1/score",
@@ -87,8 +83,11 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         return await service.answer(request, entry, [task], whole)
 
 
-async def _text_response(service: Service, request: Request, answer: Answer) -> Json | Response:
+async def _text_response(
+    service: Service, request: Request, answer_type: type[Answer], body: CompletionBody, entry: CatalogEntry
+) -> Json | Response:
     """The answer, whole or as a stream."""
+    answer = answer_type(body, entry, await run_in_threadpool(requests_of, body, entry))
     answer.entry.worker.submit(answer.tasks)
     if answer.body.stream:
         return service.stream(request, answer.entry, answer.tasks, answer.chunks)

@@ -1,4 +1,5 @@
-"""Samples of text for completions. Those of several requests grow as one batch, and each is sent as its request asks for."""
+"""Samples of text for completions. Samples of several requests grow as one batch, and each is sent in the form that its request
+asks for."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ class TextRequest:
         n: Number of samples.
         seed: Random seed; sample j of the answer has the index j.
         prompt: (L,) ids that each sample starts from, including begin tokens.
-        ending: What the last ids of the prompt may give way to; None: nothing.
+        ending: Replacements for the last ids of the prompt; None: they stay.
         num_begin_tokens: Number of these begin tokens.
         label: Class of the samples; None draws each by the prompt, see `Generator.sample_labels`.
         max_tokens: Most new tokens; 0 only measures the prompt.

@@ -16,7 +16,7 @@ from anew.data.types import Artifact
 from anew.server.answer_schemas import ClipError, ClipJob, ClipJobs, ClipStatus, DeletedClip
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import VideoBody
 from anew.server.item_tasks import Draft, FinishedSamples, ItemTask
@@ -105,7 +105,7 @@ class Jobs:
         """The job of this id; ApiError 404 if there is none."""
         self._delete_expired()
         if id not in self._jobs:
-            raise ApiError(404, "there is no such video; it may have expired", code="video_not_found")
+            raise ApiError(404, "clip not found; it may have expired", code="video_not_found")
         return self._jobs[id]
 
     def begin(self, body: VideoBody, entry: CatalogEntry) -> VideoJob:
@@ -116,7 +116,9 @@ class Jobs:
         """
         self._delete_expired()
         if len(self._jobs) >= self._limits.jobs:
-            message = f"{self._limits.jobs} videos are in progress or kept, which is the limit; delete one, or try again later"
+            message = (
+                f"{self._limits.jobs} clips are in progress or kept, which is the limit; delete one, or try again later"
+            )
             raise ApiError(429, message, code="too_many_videos", headers={"Retry-After": "30"})
         check_size(entry, body.size)
         label = class_of(entry, {"prompt": body.prompt, "label": body.label})
@@ -193,7 +195,7 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
     async def content(id: str) -> Response:
         job = jobs.job(id)
         if job.clip is None:
-            raise job.error or ApiError(400, f"the video is not ready: it is {job.status}", code="video_not_ready")
+            raise job.error or ApiError(400, f"the clip is not ready: it is {job.status}", code="video_not_ready")
         return Response(job.clip.data, media_type=job.clip.media)
 
     @app.delete(

@@ -23,12 +23,12 @@ from anew.core.machine.threads import one_thread
 from anew.core.specs import Tokens
 from anew.errors import AnewError, ConfigError, out_of_memory
 from anew.sampling.model import Model
-from anew.server.faults import ApiError, from_config_error
+from anew.server.errors import ApiError, from_config_error
 from anew.server.limits import MAX_ROWS, Limits
 
 E = TypeVar("E")
 GATHER_SECONDS = 0.004  # for which a task waits for others to be batched with: less than a step of most models
-# Of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
+# Weight of the newest batch in the running mean of its seconds, from which a full queue derives Retry-After; chosen
 NEWEST_WEIGHT = 0.3
 STOPPING = "the server is stopping; try again later"
 FAILED = "the thread of this model ended by a bug in Anew; the log of the server has its traceback"

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 from filelock import FileLock, Timeout
 from starlette.concurrency import run_in_threadpool
@@ -25,10 +24,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from anew.core import files
 from anew.core.version import __version__
 from anew.errors import ConfigError, RunError
-from anew.server.faults import ApiError, bad_request
-from anew.server.listening import Server, TimeoutProtocol, listen
+from anew.server.errors import ApiError, bad_request
+from anew.server.listening import Server, listen
 from anew.studio_app.data_routes import add_data
-from anew.studio_app.faults import add_faults
+from anew.studio_app.error_handlers import handle_errors
 from anew.studio_app.film_routes import add_film
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
@@ -66,7 +65,7 @@ class PlayApp:
         from anew.studio_app.play_routes import add_play
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        add_faults(app)
+        handle_errors(app)
         loaded_models = LoadedModels()
         add_play(app, self._studio, loaded_models)
         add_insights(app, self._studio, loaded_models)
@@ -97,7 +96,7 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
             yield
 
     app = FastAPI(version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    add_faults(app)
+    handle_errors(app)
 
     @app.get("/")
     async def page() -> Response:
@@ -206,16 +205,8 @@ def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[
         token, number = folder.token(), listener.getsockname()[1]
         files.write_text(folder.state / PORT_FILE, str(number))
         app = make_app(studio, HOST, number, token)
-        config = uvicorn.Config(
-            app,
-            http=TimeoutProtocol,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
         on_ready(f"http://{HOST}:{number}/?token={token}")
-        Server(config).run_until_stopped(listener)
+        Server(app, "error", STOP_SECONDS).run_until_stopped(listener)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from starlette.requests import Request
 
 from anew.core.programs import own_command
-from anew.server.faults import bad_request
+from anew.server.errors import bad_request
 from anew.server.server_sent_events import Json
 
 EXIT_SECONDS = 5.0  # in which a process should end after its last event; chosen
@@ -28,17 +28,17 @@ async def child_events(
     words: Sequence[str],
     *,
     failure: str,
-    sent: bytes = b"",
+    stdin: bytes = b"",
     seconds: float = math.inf,
     too_late: str = "",
 ) -> AsyncGenerator[Json, None]:
     """The events of a process, up to the one with "end" or "error"; none after the page has disconnected. The process is killed with the
-    iteration. Lines that are no events go to the standard error of the Studio, and so does what a process that fails writes to its own.
+    iteration. Lines that are not events go to the standard error of the Studio, and so does what a process that fails writes to its own.
 
     Args:
         module, words: The process, as `python -m module words`.
         failure: Says that it ended before its last event.
-        sent: Its standard input.
+        stdin: Its standard input.
         seconds: Time that it may take.
         too_late: Says that it took longer.
 
@@ -46,7 +46,7 @@ async def child_events(
         ApiError: It failed, or took too long.
     """
     ends_at = time.monotonic() + seconds
-    async with _child_process(own_command(module, *words), sent) as process:
+    async with _child_process(own_command(module, *words), stdin) as process:
         assert process.stdout is not None and process.stderr is not None
         error_output = asyncio.ensure_future(process.stderr.read())
         is_last = False
@@ -67,8 +67,8 @@ async def child_events(
 
 
 @contextlib.asynccontextmanager
-async def _child_process(command: Sequence[str], sent: bytes) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that is killed at the end of the context, if it still runs. sent: its standard input."""
+async def _child_process(command: Sequence[str], stdin: bytes) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that is killed at the end of the context, if it still runs. stdin: its standard input."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -78,7 +78,7 @@ async def _child_process(command: Sequence[str], sent: bytes) -> AsyncIterator[a
     )
     try:
         assert process.stdin is not None
-        process.stdin.write(sent)
+        process.stdin.write(stdin)
         process.stdin.write_eof()
         yield process
     finally:

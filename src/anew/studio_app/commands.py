@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,59 +16,36 @@ from anew.errors import ConfigError, RunError
 from anew.planning.request import make_request, trains_by_seconds
 from anew.runs import lock
 from anew.runs.record import Request, RunRecord
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.studio_app import run_summary
+from anew.studio_app.job_bodies import TrainBody
 from anew.studio_app.jobs import Job
 from anew.studio_app.studio import Studio
 from anew.workflows.compare.comparable import comparable
 
 RUNS = "runs"  # folder of new runs below the start folder
-# Of these, a folder of a comparison has the first from its beginning on, and one of a report on samples the second
+# A folder of a comparison has the first file from its beginning on, and a folder of a report on samples the second
 COMPARISON_FILES = (COMPARISON_MARK, "report.json")
 MAX_COMPARED = 20  # runs of a comparison, each of which is measured; chosen
 
 
-def train(
-    studio: Studio,
-    data: str,
-    *,
-    budget: str | None,
-    steps: int | None,
-    family: str | None,
-    modality: str | None,
-    prefer: str,
-    seed: int,
-    settings: Mapping[str, str],
-) -> Job:
+def train(studio: Studio, body: TrainBody) -> Job:
     """Add a training run to the queue.
-
-    Args:
-        data: Name of a file or folder below the start folder.
-        budget, steps, family, modality, prefer, seed, settings: As in `anew.train`.
 
     Raises:
         UserError: An argument is invalid.
         ApiError: The data is outside of the start folder.
     """
-    path = studio.folder.path(data)
+    path = studio.folder.path(body.data)
     if not path.exists():
-        raise ConfigError(f"{data!r} does not exist; choose other data")
-    _check_no_code(family)
-    request = make_request(
-        path,
-        budget=budget,
-        steps=steps,
-        family=family,
-        modality=modality,
-        prefer=prefer,
-        seed=seed,
-        settings=settings,
-    )
+        raise ConfigError(f"{body.data!r} does not exist; choose other data")
+    _check_no_code(body.family)
+    request = make_request(path, **body.model_dump(exclude={"data"}))
     from anew.planning.budget import check_budget  # PyTorch: only now is it needed
 
     if request.budget is not None and not trains_by_seconds(request):
         check_budget(request.budget)
-    words = _options_of(replace(request, settings=settings), budget)
+    words = _options_of(replace(request, settings=body.settings), body.budget)
     stem = arguments.stem(path) or "data"
     return add_with_folder(studio, "train", stem, lambda run: ["train", str(path), "--run", run, *words])
 
@@ -216,7 +193,7 @@ def repeat_comparison(studio: Studio, name: str) -> Job:
     """Add a comparison, or a report on samples, that was stopped or failed to the queue again.
 
     Raises:
-        ApiError: There is none of this name, it is at work, or it is finished.
+        ApiError: There is none of this name, it is running, or it is finished.
     """
     with studio.jobs.changing():
         job = _ended_comparison(studio, name)
@@ -230,7 +207,7 @@ def discard_comparison(studio: Studio, name: str) -> None:
     """Delete a comparison, or a report on samples, and the commands of the queue that made it. The runs stay.
 
     Raises:
-        ApiError: There is none of this name, or it is at work.
+        ApiError: There is none of this name, or it is running.
     """
     with studio.jobs.changing():
         _ended_comparison(studio, name)
@@ -273,7 +250,7 @@ def _remove(name: str, hidden: Path) -> None:
 def _ended_comparison(studio: Studio, name: str) -> Job:
     job = studio.comparing_job(name)
     if job.state == "queued" or job.is_alive:
-        raise ApiError(400, "it is at work, or waits in the queue; stop it first")
+        raise ApiError(400, "it is running, or waits in the queue; stop it first")
     return job
 
 

@@ -17,16 +17,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.core.extras import require
+from anew.core.files import clause
 from anew.errors import DataError, shorten
 from anew.server.bodies import parse
-from anew.server.faults import ApiError, bad_request
+from anew.server.errors import ApiError, bad_request
 from anew.server.guard import json_body, stream_body
 from anew.server.server_sent_events import Json, event_stream
 from anew.studio_app import uploads
 from anew.studio_app.child_events import child_events
-from anew.studio_app.job_routes import LIMITS, Settings, ShortText, StudioBody
+from anew.studio_app.job_bodies import LIMITS, Settings, ShortText, StudioBody
 from anew.studio_app.studio import Studio
-from anew.studio_app.uploads import receive_parcel
+from anew.studio_app.uploads import receive_bundle
 from anew.workflows.examples import EXAMPLES, NEEDS_DEMO, write_example
 from anew.workflows.inspect_run import is_run
 
@@ -81,10 +82,10 @@ def add_data(app: FastAPI, studio: Studio) -> None:
             size = await uploads.receive(target, stream_body(request), int(length) if length.isdecimal() else None)
         return JSONResponse({"size": size})
 
-    @app.post("/api/parcel")
-    async def parcel(request: Request) -> Response:
+    @app.post("/api/bundle")
+    async def bundle(request: Request) -> Response:
         async with _discarding_empty(studio, request.query_params.get("to", "")) as name:
-            return JSONResponse({"files": await receive_parcel(studio.folder, name, stream_body(request))})
+            return JSONResponse({"files": await receive_bundle(studio.folder, name, stream_body(request))})
 
     @app.post("/api/look")
     async def look(request: Request) -> Response:
@@ -132,7 +133,7 @@ def _settings() -> dict[str, object]:
 
 
 def _described(name: str) -> str:
-    """What an example is, and the extra that it needs if that is not installed."""
+    """Description of an example, and the extra that it needs if that is not installed."""
     text = EXAMPLES[name]
     return text.removesuffix(NEEDS_DEMO) if find_spec(PACKAGES.get(name, "anew")) else text
 
@@ -154,7 +155,7 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
         with os.scandir(path) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        raise DataError(f"{shorten(name or '.')} cannot be opened ({(error.strerror or '').lower()})") from None
+        raise DataError(f"{shorten(name or '.')} cannot be opened ({clause(error).lower()})") from None
     count = len(visible)
     inspected = visible[: 20 * MAX_ENTRIES]
     folders = [entry.name for entry in inspected if entry.is_dir()]
@@ -167,7 +168,7 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
 async def _inspection_events(
     request: Request, path: Path, reading: str, inspections: asyncio.Semaphore
 ) -> AsyncGenerator[Json, None]:
-    """What a process finds out about data. An error has the columns of tables, where a setting must name one.
+    """Events of a process that inspects data. An error has the columns of tables, where a setting must name one.
 
     Args:
         reading: A `data_report.Reading` as JSON.
@@ -179,7 +180,7 @@ async def _inspection_events(
         request,
         "anew.studio_app.data_report",
         [str(path)],
-        sent=reading.encode(),
+        stdin=reading.encode(),
         failure=failure,
         seconds=INSPECT_SECONDS,
         too_late=too_late,

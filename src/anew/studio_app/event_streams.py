@@ -16,7 +16,7 @@ from anew.sampling.model import Model
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.server_sent_events import event_stream
-from anew.studio_app.job_routes import LIMITS, RunBody, Seed, ShortText
+from anew.studio_app.job_bodies import LIMITS, RunBody, Seed, ShortText
 from anew.studio_app.loaded_models import LoadedModel, LoadedModels
 from anew.studio_app.sample_tasks import Json, PlayTask, SampleOptions
 from anew.studio_app.studio import Studio

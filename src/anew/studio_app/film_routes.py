@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from anew.errors import RunError
 from anew.runs import film, snapshots
-from anew.server.faults import ApiError, bad_request
+from anew.server.errors import ApiError, bad_request
 from anew.studio_app.run_summary import copying_test
 from anew.studio_app.studio import Studio
 

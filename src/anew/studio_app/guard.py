@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Scope, Send
 
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.guard import Guard, check_names
 
 OWN_HEADER = "x-anew-studio"  # pages of other sites cannot send it without permission (CORS)

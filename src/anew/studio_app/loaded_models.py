@@ -16,7 +16,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.weights import weights_path
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.limits import Limits
 from anew.server.worker import ModelWorker
 from anew.studio_app import run_summary

@@ -30,12 +30,12 @@ from anew.sampling.latents import values_of
 from anew.sampling.model import Model
 from anew.sampling.origins import origins_in
 from anew.sampling.samples import Samples
-from anew.server.faults import bad_request
+from anew.server.errors import bad_request
 from anew.server.guard import stream_body
 from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
 from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, TaskRoutes, loaded_model, task_events
-from anew.studio_app.job_routes import RunBody, ShortText
+from anew.studio_app.job_bodies import RunBody, ShortText
 from anew.studio_app.loaded_models import LoadedModel, LoadedModels
 from anew.studio_app.sample_tasks import (
     PlayTask,
@@ -166,7 +166,7 @@ def _condition(loaded: LoadedModel, body: SampleBody, model: Model) -> tuple[Num
         assert values is not None, "samples that were drawn for the page have their values"
         modality = model.item_modality
         if isinstance(modality, Audio) and modality.clip_shape is not None and modality.clip_shape.is_signal:
-            # What was shown is kept, not what was drawn before the filter
+            # The shown samples are kept, not those before the filter
             return _outside_stretch(body.stretch, values_of(modality, item)[0], model)
         return _outside_stretch(body.stretch, values[body.index].float(), model)
     if fill_in_mode(model) != "paint":

@@ -16,7 +16,7 @@ from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.server_sent_events import Json, event_stream
 from anew.studio_app.child_events import child_events
-from anew.studio_app.job_routes import LIMITS, Seed, StudioBody
+from anew.studio_app.job_bodies import LIMITS, Seed, StudioBody
 
 MAX_SECONDS = 600.0  # of a race, which takes one core; chosen
 ONE_RACE = asyncio.Semaphore(1)  # at a time: two would share the cores, and show no family as it is

@@ -87,7 +87,7 @@ class RunLog:
         last: The last step event; empty before the first.
         kept_step: The step whose weights are sampled from, if the training is over and it is not the last.
         warnings: Step and text of each warning.
-        is_damaged: Whether there are lines that are no events.
+        is_damaged: Whether there are lines that are not events.
         stages: Names of all events so far, such as "report".
     """
 

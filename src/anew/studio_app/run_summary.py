@@ -19,8 +19,8 @@ from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY, WEIGHTS
-from anew.runs.record import Begun, RunRecord
-from anew.runs.report_record import record_if_whole
+from anew.runs.record import BegunRun, RunRecord
+from anew.runs.report_record import record_or_none
 from anew.runs.weights import weights_path
 from anew.studio_app.jobs import Job
 
@@ -48,7 +48,7 @@ class RunState:
     failed: bool = False
 
 
-def read_record(run: Path) -> Begun | RunRecord | str:
+def read_record(run: Path) -> BegunRun | RunRecord | str:
     """Contents of config.json, or the reason why it cannot be read."""
     try:
         return RunFolder.open(run).read()
@@ -56,7 +56,7 @@ def read_record(run: Path) -> Begun | RunRecord | str:
         return str(error)
 
 
-def has_own_code(record: Begun | RunRecord | str) -> bool:
+def has_own_code(record: BegunRun | RunRecord | str) -> bool:
     """Whether the family of a run is Python code in its folder, which the Studio does not run."""
     return not isinstance(record, str) and OWN_FAMILY in (
         record.request.family,
@@ -73,8 +73,8 @@ def refused_code(run: Path) -> str:
     )
 
 
-def own_code_commands(run: Path, record: Begun | RunRecord | str, *, has_weights: bool) -> list[str]:
-    """What a user can type for a run whose family is code, in place of the buttons of its page; [] for other runs."""
+def own_code_commands(run: Path, record: BegunRun | RunRecord | str, *, has_weights: bool) -> list[str]:
+    """Commands for a run whose family is code, in place of the buttons of its page; [] for other runs."""
     if not has_own_code(record) or isinstance(record, str):
         return []
     more = ("--budget", "5m") if record.status == "finished" else ()
@@ -92,7 +92,7 @@ def error_sentence(words: Sequence[str]) -> str:
     return sentences[-1] if sentences else ""
 
 
-def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> RunState:
+def state_of(run: Path, record: BegunRun | RunRecord | str, job: Job | None) -> RunState:
     """The state of a run.
 
     Args:
@@ -157,7 +157,7 @@ def _has_written(job: Job, run: Path) -> bool:
         return False
 
 
-def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> RunState:
+def _unfinished_state(run: Path, record: BegunRun | RunRecord, job: Job | None) -> RunState:
     """The state of an unfinished run that no process works on."""
     code = None if job is None else job.exit
     if job is not None and job.state == "running" and _disk_is_full(run):  # how it ended is recorded once there is room
@@ -172,7 +172,7 @@ def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> 
             f"{ending}. The end of its output is below. Resume continues from the last checkpoint.",
             failed=True,
         )
-    was_killed = code is None and lock.was_left(run)
+    was_killed = code is None and lock.names_holder(run)
     if was_killed:
         return RunState("stopped", "Its process ended unexpectedly. Resume continues from the last checkpoint.")
     if was_ended_at_once(code):
@@ -222,13 +222,13 @@ def final_sheet(run: Path) -> str | None:
 
 def grades(run: Path) -> dict[str, str]:
     """The three grades of the report; empty without a report."""
-    report = record_if_whole(run)
+    report = record_or_none(run)
     return {} if report is None else dict(report.grades)
 
 
 def copying_test(run: Path) -> dict[str, object]:
     """The result of the report's copying test, with the data of its chart; empty without one."""
-    report = record_if_whole(run)
+    report = record_or_none(run)
     copies = None if report is None else report.copies
     fields = {
         "detected",

@@ -35,9 +35,9 @@ from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.server.worker import Channel, Task
-from anew.studio_app.faults import full_disk
+from anew.studio_app.error_handlers import full_disk
 from anew.studio_app.item_views import data_url, item_views
 from anew.studio_app.loaded_models import LoadedModel
 from anew.workflows.evaluate import evaluation_inputs
@@ -242,13 +242,13 @@ def _origins(model: Model, options: SampleOptions, sampling: DataclassInstance, 
 
 
 def _notes(samples: Samples) -> list[str]:
-    """What the user should know about samples, in sentences."""
-    n_bare = samples.num_empty_continuations
-    if not n_bare:
+    """Notes for the user on samples."""
+    num_empty = samples.num_empty_continuations
+    if not num_empty:
         return []
     return [
-        f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} what you gave alone: the model ended there, as nothing in the "
-        "data may begin like this."
+        f"{num_empty:,} of {plural(len(samples), 'sample')} {'adds' if num_empty == 1 else 'add'} nothing to what you gave: the model "
+        "ended there, perhaps because nothing in the data begins like this."
     ]
 
 
@@ -262,7 +262,7 @@ def _cut_off(model: Model, ids: Tensor, num_tokens: int) -> list[str]:
         or "end" not in spec.special
     ):
         return []
-    # What is given may begin with the end of the text before it
+    # Prompts may begin with the end token of the text before them
     n_cut = int((ids[:, 1:] != spec.special["end"]).all(1).sum())
     if not n_cut:
         return []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from anew.core import files
 from anew.errors import ConfigError, RunError, shorten
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 
 STATE = ".anew-studio"  # folder of the queue, the logs of commands, and the token
 IDENTITY = "identity"  # file in it: a secret, whose digest is in the user's cache

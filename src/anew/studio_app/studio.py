@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from anew.core import files
 from anew.runs.paths import CONFIG
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.studio_app import queue_runner, run_summary
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.run_page import RunLogs, detail
@@ -241,7 +241,7 @@ class Studio:
 
 
 def _compared(words: Sequence[str]) -> str:
-    """What a comparison or a report on samples is of, for its title. words: those of its command."""
+    """The subject of a comparison or of a report on samples, for its title. words: those of its command."""
     if "--runs" in words:
         return ", ".join(Path(word).name for word in words[words.index("--runs") + 1 :])
     samples, data = (Path(run_summary.option(words, name)).name for name in ("--samples", "--data"))

@@ -1,6 +1,6 @@
 """Files that are dropped on the page: streamed to the disk, into a folder of their own below the start folder.
 
-Many small files come in one request, a parcel, since a request for each would take longer than the files. In it they follow one
+Many small files come in one request, a bundle, since a request for each would take longer than the files. In it they follow one
 another, each as the length of its path (4 bytes), its size (8 bytes), the path in UTF-8, and its contents. Numbers are little-endian.
 """
 
@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from anew.core import files
 from anew.errors import printable, shorten
-from anew.server.faults import ApiError
+from anew.server.errors import ApiError
 from anew.studio_app.start_folder import StartFolder
 
 FOLDER = "uploads"
@@ -31,10 +31,10 @@ CHECK_BYTES = 64 * 2**20  # that are written between two checks whether the disk
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 # Devices of Windows, also with a suffix
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9]) *(\..*)?", re.IGNORECASE)
-PARCEL_HEAD = struct.Struct("<IQ")  # before each file of a parcel: length of its path, and size
-MAX_PARCEL_PATH = 4_000  # bytes of a path in a parcel
-MAX_PARCEL_FILE = 2**20  # bytes of a file in a parcel, which is in memory before it is written; chosen
-PARCEL_WRITE_BYTES, PARCEL_WRITE_FILES = 8 * 2**20, 512  # that are written at a time, which bounds memory; chosen
+BUNDLE_HEAD = struct.Struct("<IQ")  # before each file of a bundle: length of its path, and size
+MAX_BUNDLE_PATH = 4_000  # bytes of a path in a bundle
+MAX_BUNDLE_FILE = 2**20  # bytes of a file in a bundle, which is in memory before it is written; chosen
+BUNDLE_WRITE_BYTES, BUNDLE_WRITE_FILES = 8 * 2**20, 512  # that are written at a time, which bounds memory; chosen
 
 
 def new_upload(folder: StartFolder, name: str) -> str:
@@ -127,7 +127,7 @@ def writing(target: Path, size: int) -> Iterator[BinaryIO]:
     temporary = target.with_name(files.temporary_name(target.name))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _check_room(target, size)
+        _check_disk_space(target, size)
         with open(temporary, "xb", buffering=WRITE_BYTES) as file:
             yield file
         os.replace(temporary, target)
@@ -145,14 +145,14 @@ async def _write(file: BinaryIO, target: Path, chunks: AsyncIterator[bytes]) -> 
         size += len(chunk)
         if size - checked_at > CHECK_BYTES:
             checked_at = size
-            _check_room(target, 0)
+            _check_disk_space(target, 0)
         if size > MAX_FILE_BYTES:
             raise ApiError(413, f"{target.name} is larger than {MAX_FILE_BYTES:,} bytes; choose it by its path")
         await run_in_threadpool(file.write, chunk)
     return size
 
 
-def _check_room(target: Path, size: int) -> None:
+def _check_disk_space(target: Path, size: int) -> None:
     """Raise ApiError 413 if `size` more bytes would fill the disk."""
     if shutil.disk_usage(target.parent).free - size < files.FREE_DISK_BYTES:
         raise ApiError(
@@ -183,34 +183,34 @@ class _Pieces:
             if piece is None:
                 raise ApiError(400, "some of the files did not arrive completely; drop them again")
             self._unread += piece
-        taken = bytes(self._unread[:count])
+        data = bytes(self._unread[:count])
         del self._unread[:count]
-        return taken
+        return data
 
 
-async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator[bytes]) -> int:
-    """Write the files of a parcel as they arrive, each completely or not at all. Returns their number.
+async def receive_bundle(folder: StartFolder, upload: str, pieces: AsyncIterator[bytes]) -> int:
+    """Write the files of a bundle as they arrive, each completely or not at all. Returns their number.
 
     Args:
         upload: Name of the upload that they belong to.
-        pieces: The bytes of the parcel.
+        pieces: The bytes of the bundle.
 
     Raises:
-        ApiError: A path leads out of the upload, a file is too large, the disk is full, or the parcel is incomplete.
+        ApiError: A path leads out of the upload, a file is too large, the disk is full, or the bundle is incomplete.
     """
     reader, count = _Pieces(pieces), 0
     waiting: list[tuple[str, bytes]] = []
     while not await reader.is_at_end():
-        path_length, size = PARCEL_HEAD.unpack(await reader.take(PARCEL_HEAD.size))
-        if path_length > MAX_PARCEL_PATH or size > MAX_PARCEL_FILE:
+        path_length, size = BUNDLE_HEAD.unpack(await reader.take(BUNDLE_HEAD.size))
+        if path_length > MAX_BUNDLE_PATH or size > MAX_BUNDLE_FILE:
             raise ApiError(
                 413,
-                f"a file of a parcel may have at most {MAX_PARCEL_FILE:,} bytes, and a path of {MAX_PARCEL_PATH:,}; send it alone",
+                f"a file of a bundle may have at most {MAX_BUNDLE_FILE:,} bytes, and a path of {MAX_BUNDLE_PATH:,}; send it alone",
             )
         path = (await reader.take(path_length)).decode("utf-8", "replace")
         waiting.append((path, await reader.take(size)))
         count += 1
-        if len(waiting) >= PARCEL_WRITE_FILES or sum(len(data) for _, data in waiting) >= PARCEL_WRITE_BYTES:
+        if len(waiting) >= BUNDLE_WRITE_FILES or sum(len(data) for _, data in waiting) >= BUNDLE_WRITE_BYTES:
             await run_in_threadpool(_write_all, folder, upload, waiting)
             waiting = []
     await run_in_threadpool(_write_all, folder, upload, waiting)

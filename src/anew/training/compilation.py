@@ -24,7 +24,7 @@ MAX_SHAPES = 64  # shapes of the blocks of a network: after more, torch.compile 
 
 
 def missing_compiler(device: torch.device) -> str:
-    """What torch.compile needs for this device and does not find; "" if nothing is missing."""
+    """The requirement of torch.compile for this device that is missing; "" if none is."""
     chosen = os.environ.get("CXX", "").split()  # it may have arguments
     if chosen and shutil.which(chosen[0]) is None:
         return f"a C++ compiler (CXX={' '.join(chosen)} is not there)"

@@ -6,7 +6,6 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +17,6 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.families.base import Family
 from anew.families.phases import Loss, Phase
-from anew.runs.shards import whole
-from anew.runs.state import Checkpoint
 from anew.training.shared_memory import SharedGradients
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # these are never called, so FSDP2 could not gather their weights
@@ -52,6 +49,11 @@ def wrap_phases(family: Family, phases: Iterable[Phase], world: World, shard: bo
         networks = ShardedNetworks(family, world)
         return {phase.name: GatheredLoss(networks, phase.loss) for phase in phases}
     return {phase.name: _wrap(family, phase, world, shard) for phase in phases}
+
+
+def sharded_losses(family: Family, world: World, shard: bool) -> dict[str, nn.Module] | None:
+    """The losses of the phases of a family whose weights are to be shards from now on; None if they are not to be."""
+    return wrap_phases(family, family.phases(), world, shard) if shard and world.size > 1 else None
 
 
 def _wrap(family: Family, phase: Phase, world: World, shard: bool) -> nn.Module:
@@ -89,14 +91,17 @@ def _sharded(module: LossModule, world: World, block_dtype: torch.dtype) -> nn.M
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    from anew.training.initial_shards import shards_set_aside
+
     mesh = init_device_mesh(world.device.type, (world.size,))
     lists = [child for child in module.modules() if isinstance(child, nn.ModuleList)]
     blocks = [block for blocks in lists for block in blocks if not isinstance(block, CONTAINERS)]
     # Weights that are cast anyway are sent in that type, which halves them; inputs may be of another on purpose.
     policy = MixedPrecisionPolicy(param_dtype=block_dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
-    for block in reversed(blocks):  # inner blocks first: a block then takes the parameters that they leave
-        fully_shard(block, mesh=mesh, mp_policy=policy)
-    fully_shard(module, mesh=mesh)
+    with shards_set_aside(module):
+        for block in reversed(blocks):  # inner blocks first: a block then takes the parameters that they leave
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+        fully_shard(module, mesh=mesh)
     return module
 
 
@@ -110,6 +115,17 @@ def sync_gradients(wrapped: nn.Module, *, is_last: bool) -> Iterator[None]:
         wrapped.average()
     if hasattr(wrapped, "finish_backward"):
         wrapped.finish_backward()  # type: ignore[operator]
+
+
+@contextmanager
+def forward_only(wrapped: nn.Module) -> Iterator[None]:
+    """Within this context, no pass forward has a pass backward. FSDP2 keeps the weights of the outermost module whole between the
+    two, so without this the next step would compute with those of the last pass here: averaged ones, after a validation."""
+    try:
+        yield
+    finally:
+        if hasattr(wrapped, "reshard"):
+            wrapped.reshard()  # type: ignore[operator]
 
 
 def is_sharded(value: Tensor) -> bool:
@@ -138,31 +154,3 @@ def shard_like(value: Tensor, like: Tensor) -> Tensor:
         assert isinstance(like, DTensor)
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
     return value.to(like.device)
-
-
-def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
-    """The main process's checkpoint on every process, each of which then reads its part of the shards itself.
-
-    Returns None if the checkpoint has no shards, or if a process on another machine cannot see them.
-    """
-    place = None if state is None or "shards" not in state else str(state["shards"].resolve())
-    place = world.broadcast(place)
-    if place is None or world.any(not Path(place).is_dir()):
-        return None
-    meta = world.broadcast(None if state is None else state["meta"])
-    assert meta is not None, "the main process has a checkpoint, since it has a place"
-    return {"tensors": {}, "meta": meta, "shards": Path(place)}
-
-
-def broadcast_checkpoint(world: World, state: Checkpoint | None) -> Checkpoint | None:
-    """The main process's checkpoint on every process, so that only the main one needs access to the run folder.
-
-    Other processes call this with None.
-    """
-    if world.size == 1:
-        return state
-    meta = world.broadcast(None if state is None else state["meta"])
-    if meta is None:
-        return None
-    state = None if state is None else whole(state)
-    return {"tensors": world.broadcast_tensors(None if state is None else state["tensors"]), "meta": meta}

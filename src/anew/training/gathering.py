@@ -1,4 +1,4 @@
-"""Sharded tensors whole on the main process: on its disk, not in its memory."""
+"""Whole tensors on the disk of a process, not in its memory."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ def gathered_on_disk(world: World, tensors: Mapping[str, Tensor], folder: Path) 
     # Of each, only one process needs the whole; but every collective of PyTorch that gathers shards gives it to all.
     whole = ((name, gather_full(tensor).detach()) for name, tensor in tensors.items())
     if world.is_main:
-        return _through_file(whole, folder)
+        return through_file(whole, folder)
     for _ in whole:
         pass
     return {}
 
 
-def _through_file(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> dict[str, Tensor]:
+def through_file(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> dict[str, Tensor]:
+    """Write tensors to a file without a name as they come, and open them by memory map; see `gathered_on_disk`."""
     places: list[tuple[str, torch.dtype, torch.Size, int]] = []
     with contextlib.ExitStack() as stack:
         with _naming_the_disk(folder):

@@ -15,8 +15,8 @@ from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue, last_step
 from anew.runs.folder import DECAY_START, RunFolder
 from anew.runs.state import Checkpoint
-from anew.training.distributed import broadcast_checkpoint, shared_shards
 from anew.training.saving import CheckpointSaver
+from anew.training.shared_checkpoint import broadcast_checkpoint, shared_shards
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
@@ -50,6 +50,7 @@ class TrainingLoop:
         events: Events | None,
         listeners: Sequence[Listener] = (),
         validation: Validation | None = None,
+        *,
         checkpoint_seconds: float = 30.0,
         spent: Callable[[], float] = time.monotonic,
         say: Callable[[str], None] = lambda text: None,
@@ -213,7 +214,7 @@ class TrainingLoop:
         state = self._initial_state if world.is_main else None
         if last and world.is_main:
             state = self.folder.checkpoint(last)
-        state = shared_shards(world, state) or broadcast_checkpoint(world, state)
+        state = shared_shards(world, state) or broadcast_checkpoint(world, state, self.folder.path)
         assert state is not None, "until the first checkpoint there is an initial state"
         return state
 

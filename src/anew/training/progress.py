@@ -99,11 +99,11 @@ class TimeProgress(Progress):
             self.on_step_time(duration)
             self._step_seconds = self._smoothed(duration)
         self._last_begin = spent
-        room = self.seconds - self._step_seconds  # a step that would not fit is not begun
-        if not 0.0 <= spent < room:
+        available = self.seconds - self._step_seconds  # a step that would not fit is not begun
+        if not 0.0 <= spent < available:
             return None
         spent_before, progress_before = self._even_from
-        share = max(0.0, spent - spent_before) / (room - spent_before)
+        share = max(0.0, spent - spent_before) / (available - spent_before)
         self._reached = round(progress_before + (1.0 - progress_before) * share, 7)
         return self._reached
 

@@ -184,16 +184,17 @@ class CheckpointSaver:
         if trainer.shard:  # all processes are needed to gather
             learned["tensors"], best = trainer.collect(learned["tensors"]), trainer.collect(best)
         if not trainer.world.is_main:
-            return _nothing
-        is_copied = not is_last and self._has_room(learned["tensors"].values())
-        tensors, ready = copied(learned["tensors"]) if is_copied else (learned["tensors"], _nothing)
+            return _do_nothing
+        tensors, ready, is_copied = learned["tensors"], _do_nothing, trainer.collects_on_disk
+        if not is_copied and not is_last and self._has_room(tensors.values()):
+            (tensors, ready), is_copied = copied(tensors), True
         state: Checkpoint = {"tensors": tensors | best, "meta": self._meta(learned), "buffers": self.buffer_names()}
 
         def write() -> None:
             ready()
             self.folder.save(name, state)
 
-        return self._now_or_later(write, is_copied)
+        return self._run_or_defer(write, is_copied)
 
     def _shards_writer(self, name: str, is_last: bool) -> Callable[[], None] | None:
         """The function that writes this process's part of a checkpoint.
@@ -211,7 +212,7 @@ class CheckpointSaver:
         learned = self.trainer.live_state()
         meta, live = self._meta(learned), learned["tensors"] | self._best()
         is_copied = not is_last and not world.any(not self._has_room(live.values()))
-        tensors, ready = copied(live, self._mesh()) if is_copied else (live, _nothing)
+        tensors, ready = copied(live, self._mesh()) if is_copied else (live, _do_nothing)
         group = self._own_group()
 
         def write() -> None:
@@ -220,14 +221,14 @@ class CheckpointSaver:
             if temporary is not None:
                 self.folder.finish_shards(name, temporary, meta)
 
-        return self._now_or_later(write, is_copied)
+        return self._run_or_defer(write, is_copied)
 
     @staticmethod
-    def _now_or_later(write: Callable[[], None], later: bool) -> Callable[[], None]:
+    def _run_or_defer(write: Callable[[], None], later: bool) -> Callable[[], None]:
         if later:
             return write
         write()
-        return _nothing
+        return _do_nothing
 
     def _mesh(self) -> DeviceMesh:
         """The device mesh of all processes on their CPUs, for copies of shards."""
@@ -254,7 +255,7 @@ class CheckpointSaver:
         return False
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
@@ -273,7 +274,7 @@ def copied(
     has_gpu = any(tensor.device.type == "cuda" for tensor in tensors.values())
     copies = {name: _copied(tensor.detach(), mesh) for name, tensor in tensors.items()}
     if not has_gpu:
-        return copies, _nothing
+        return copies, _do_nothing
     is_copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
     is_copied.record()
     return copies, is_copied.synchronize

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.families.base import Family
 from anew.families.phases import Loss
+from anew.training.initial_shards import Owners, owners_of
 
 LossTerms = tuple[Tensor, float | Tensor, dict[str, Tensor]]
 
@@ -31,9 +32,9 @@ class ShardedParameter:
     """A parameter of which each process holds a part, and the modules that own it, with its name in each."""
 
     shard: nn.Parameter
-    owners: list[tuple[nn.Module, str]] = field(default_factory=list)
+    owners: Owners
 
-    def place(self, parameter: nn.Parameter) -> None:
+    def assign(self, parameter: nn.Parameter) -> None:
         for owner, name in self.owners:
             owner._parameters[name] = parameter
 
@@ -44,14 +45,11 @@ class ShardedNetworks:
     def __init__(self, family: Family, world: World) -> None:
         mesh = init_device_mesh(world.device.type, (world.size,))
         self.world = world
-        by_parameter: dict[nn.Parameter, ShardedParameter] = {}
-        for module in family.modules():
-            for name, parameter in list(module._parameters.items()):
-                if parameter is not None:
-                    entry = by_parameter.setdefault(parameter, ShardedParameter(_shard(parameter, mesh)))
-                    entry.owners.append((module, name))
-        self.parameters = list(by_parameter.values())
-        self._place_shards()
+        self.parameters = [
+            ShardedParameter(_shard(parameter, mesh), owners)
+            for parameter, owners in owners_of(family.modules()).items()
+        ]
+        self._assign_shards()
 
     @contextmanager
     def whole(self) -> Iterator[list[nn.Parameter]]:
@@ -63,14 +61,14 @@ class ShardedNetworks:
             gathered.append(nn.Parameter(shard.data.full_tensor(), requires_grad=shard.requires_grad))
         try:
             for parameter, gathered_tensor in zip(self.parameters, gathered, strict=True):
-                parameter.place(gathered_tensor)
+                parameter.assign(gathered_tensor)
             yield gathered
         finally:
-            self._place_shards()
+            self._assign_shards()
 
-    def _place_shards(self) -> None:
+    def _assign_shards(self) -> None:
         for parameter in self.parameters:
-            parameter.place(parameter.shard)
+            parameter.assign(parameter.shard)
 
 
 class GatheredLoss(nn.Module):
@@ -98,6 +96,10 @@ class GatheredLoss(nn.Module):
         if self._reducer is not None:
             self._reducer.finish()
             self._reducer = None
+
+    def reshard(self) -> None:
+        """Let go of gathered weights whose loss was not differentiated."""
+        self._reducer = None
 
 
 class Reducer:
@@ -135,5 +137,8 @@ class Reducer:
 
 
 def _shard(parameter: nn.Parameter, mesh: DeviceMesh) -> nn.Parameter:
+    """The parameter as a shard, which it may be already."""
+    if isinstance(parameter.data, DTensor):
+        return parameter
     placement: Placement = Shard(0) if parameter.ndim else Replicate()
     return nn.Parameter(distribute_tensor(parameter.data, mesh, [placement]), requires_grad=parameter.requires_grad)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anew.core import random
 from anew.core.machine.device import widest_float
@@ -80,6 +80,7 @@ class Trainer:
         batch_size: Examples of the global batch.
         micro_batch: Most rows of it that a process holds in memory at once.
         shard: Whether weights are sharded among processes (FSDP2) instead of copied (DDP).
+        sharded: The results of `sharded_losses`, if they are shards already.
         scratch: Folder of the main process, where sharded tensors are collected on the disk; None collects them in memory.
     """
 
@@ -94,13 +95,14 @@ class Trainer:
         micro_batch: int,
         world: World,
         shard: bool = False,
+        sharded: Mapping[str, nn.Module] | None = None,
         scratch: Path | None = None,
     ) -> None:
         self.family = family
         self.data = data
         self.progress = progress
         self.world = world
-        self.shard = shard and world.size > 1
+        self.shard = sharded is not None or (shard and world.size > 1)
         self.scratch = scratch
         self.seed = seed
         self.batch_size = batch_size
@@ -113,7 +115,7 @@ class Trainer:
         self.early_decay: float | None = None  # progress at which the decay began earlier than planned
         self.stopping = False
         self.phases = family.phases()
-        self.wrapped = wrap_phases(family, self.phases, world, shard)
+        self.wrapped = wrap_phases(family, self.phases, world, shard) if sharded is None else dict(sharded)
         link = None if self.shard else memory_link(world)
         self.optimizers = {p.name: Optimizer(p.module, p.optimizer, link) for p in self.phases}
         ema_width = max(p.optimizer.ema_width for p in self.phases)
@@ -318,10 +320,16 @@ class Trainer:
         }
         return {"tensors": tensors, "meta": meta}
 
+    @property
+    def collects_on_disk(self) -> bool:
+        """Whether `collect` gives copies on the disk of the main process, which later steps do not change."""
+        return self.shard and self.scratch is not None
+
     def collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gather tensors on the CPU of the main process, one after another; of sharded ones, none stays in memory if there is a
         scratch folder. The other processes get an empty dict."""
-        if self.shard and self.scratch is not None:
+        if self.collects_on_disk:
+            assert self.scratch is not None, "there is a folder"
             return gathered_on_disk(self.world, tensors, self.scratch)
         collected = {}
         for name, tensor in tensors.items():

@@ -18,7 +18,7 @@ from anew.core.wording import BARELY_TRAINED
 from anew.families.base import Family
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint
-from anew.training.distributed import shard_like
+from anew.training.distributed import forward_only, shard_like
 from anew.training.progress import TimeProgress
 from anew.training.trainer import StepResult, Trainer, strip_prefix
 
@@ -28,7 +28,7 @@ MIN_RISE = 2.0
 POINTS = 16  # measurements in a run; chosen
 PATIENCE = 3  # measurements that must be higher than the best one for the loss to be rising; chosen
 # Share of a time-limited training that measuring may take: without it, 12 measurements took half of a training of 13 steps of
-# clips on crowded cores; chosen.
+# clips on busy cores; chosen.
 MAX_SHARE = 0.1
 
 LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
@@ -110,7 +110,7 @@ class Validation:
 
     def is_rising(self) -> bool:
         """Whether more training at the full rate makes things worse: the last measurements are higher than the best one by more than
-        their noise, and are not falling again. Those of a hardly trained network do not count."""
+        their noise, and are not falling again. Measurements of a hardly trained network do not count."""
         losses = [loss for _, loss in self.history]
         recent = [loss for step, loss in self.history[-PATIENCE:] if step >= BARELY_TRAINED]
         if len(recent) < PATIENCE or min(losses) >= min(recent) or recent[-1] < recent[-2]:
@@ -134,7 +134,7 @@ class Validation:
             total, count, _ = wrapped(batch, context)
             return total, count
 
-        with self.trainer.averaged() as family:
+        with self.trainer.averaged() as family, forward_only(wrapped):
             loss_here = _mean_loss(loss, self.batches(), self.trainer.seed, family.device)
         return self.trainer.world.broadcast(loss_here)  # different processors may round differently, and all must agree
 

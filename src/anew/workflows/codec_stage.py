@@ -36,7 +36,7 @@ STAGE = "codec"
 # The second stage trains for at least this long: a codec that took longer than planned must not have been trained in vain.
 MINIMUM_SECONDS = 1.0
 # Settings that apply to the second stage only, or that the first stage sets itself.
-NOT_OF_A_STAGE = {
+NOT_FOR_CODEC = {
     "model_size",
     "train_seconds",
     "previews",
@@ -55,7 +55,7 @@ class CodecStage:
 
     Attributes:
         data: The data as latents or codes.
-        codec: What describes the codec in config.json.
+        codec: Record of the codec in config.json.
         train_config: Settings of the second stage; `train_seconds` is what the first stage left.
     """
 
@@ -71,16 +71,17 @@ def run_codec_stage(
     context: RunContext,
     data: Dataset,
     generator: FamilyChoice,
+    *,
     codec_name: str,
 ) -> CodecStage:
-    """The data as a codec shows it: the codec of the run that is replayed, or else one that is trained now.
+    """The data as encoded by a codec: that of the run that is replayed, or else one that is trained now.
 
     Args:
         folder: The run; the codec's weights are written into it.
-        request: What the user asked for.
+        request: The user's request.
         train_config: Settings of the training.
         context: Reporter, clock and processes.
-        data: What the codec learns from.
+        data: The data that the codec learns from.
         generator: The family that will work on its latents.
         codec_name: The family of the codec.
 
@@ -164,7 +165,7 @@ def _stage_request(
 def _concerns_stage(setting: str, codec_name: str, modality: str, generator: type[Family]) -> bool:
     """Whether a setting of the user applies to the codec: a setting of its own, of the data, or of training in general."""
     owner, _, name = setting.rpartition(".")
-    if name in NOT_OF_A_STAGE:
+    if name in NOT_FOR_CODEC:
         return False
     if owner:
         return owner in (codec_name, "train", modality)
@@ -173,7 +174,7 @@ def _concerns_stage(setting: str, codec_name: str, modality: str, generator: typ
     return is_codec_alone or name in cfg.settings_of(TrainConfig)
 
 
-def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
+def family_data(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
     """The data of a saved run as its family sees it: items, or the latents of its codec."""
     if record.codec is None:
         return data

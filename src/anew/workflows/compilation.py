@@ -14,7 +14,7 @@ from anew.core.processes.world import World
 from anew.core.wording import duration
 from anew.errors import ConfigError
 from anew.planning.benchmark import median_step_seconds
-from anew.planning.build import build_family
+from anew.planning.memory_plan import built_among
 from anew.planning.train_config import TrainConfig
 from anew.training.compilation import can_use_graphs, compilable_blocks, compile_blocks, missing_compiler
 
@@ -39,7 +39,7 @@ def check_compiler(config: TrainConfig, world: World) -> None:
 
 
 def _missing_anywhere(world: World) -> str:
-    """What is missing to compile, on this process or on another; "" on all processes if nothing is."""
+    """The missing requirement of compiling, on this process or on another; "" on all processes if none is."""
     missing_here = missing_compiler(world.device)
     if not world.any(bool(missing_here)):
         return ""
@@ -93,7 +93,7 @@ def apply_compilation(job: TrainingJob) -> None:
         return
     job.context.reporter.message("compiling the networks, which takes up to two minutes")
     graphs = job.plan.graphs and _can_use_graphs(job)
-    # What is compiled here is used by all networks of this shape
+    # All networks of this shape use what is compiled here
     _step_seconds(job, 0.0, is_compiled=True, graphs=graphs)
     compile_blocks(job.family, graphs)
 
@@ -150,7 +150,7 @@ def _seconds_with_graphs(job: TrainingJob) -> float:
 
 
 def _compiled_names(job: TrainingJob) -> str:
-    """What is compiled, and what is not, in words."""
+    """The parts that are compiled, and those that are not, in words."""
     phases = job.family.phases()
     names = [phase.name for phase in phases if not phase.differentiates_twice]
     others = [phase.name for phase in phases if phase.differentiates_twice]
@@ -172,9 +172,12 @@ def _check_time(job: TrainingJob) -> None:
 
 def _step_seconds(job: TrainingJob, seconds: float, *, is_compiled: bool, graphs: bool = False) -> float:
     """The median seconds of a step of a new network like that of the job, timed for `seconds`."""
-    family = build_family(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world.device)
+    parallel = "ddp" if job.sharded is None else "fsdp"
+    family, _, _ = built_among(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world, parallel)
     if is_compiled:
         compile_blocks(family, graphs)
-    is_sharded = job.plan.parallel == "fsdp"
+    is_sharded = job.sharded is not None
     uncounted = COMPILING_STEPS if is_compiled else 0
-    return median_step_seconds(family, job.family.config, job.data, job.world, seconds, is_sharded, uncounted)
+    return median_step_seconds(
+        family, job.family.config, job.data, job.world, seconds, shard=is_sharded, uncounted_steps=uncounted
+    )

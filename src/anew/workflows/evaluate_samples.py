@@ -1,4 +1,4 @@
-"""`evaluate` with `samples`: samples made elsewhere, measured and audited against the data that they are to be like."""
+"""`evaluate` with `samples`: samples made elsewhere, measured and tested against the data that they are to be like."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from anew.core.arrays import Integers
 from anew.core.deadline import TimeIsUp, hard_stop
-from anew.core.machine.threads import CrowdingMeter, use_threads
+from anew.core.machine.threads import SlowdownMeter, use_threads
 from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import UNKNOWN_CLASS
@@ -22,7 +22,7 @@ from anew.data.dataset import Dataset, listed_items
 from anew.data.formats.images.pixels import OPAQUE
 from anew.data.modalities.grids import GridModality
 from anew.data.modality import load_modality
-from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings
+from anew.data.reading_settings import WITHOUT_RUN, reading_settings
 from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import detect_modality, sample_of
@@ -85,7 +85,7 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    reading, meter, report_seconds = dict(settings or {}), CrowdingMeter(), SHORT_REPORT
+    reading, meter, report_seconds = dict(settings or {}), SlowdownMeter(), SHORT_REPORT
     with contextlib.ExitStack() as stack:
         try:
             with hard_stop(None if ends_at is None else seconds_before_report(ends_at)):
@@ -97,14 +97,14 @@ def evaluate_samples(
             assert ends_at is not None, "without an end nothing is stopped"
             raise budget_was_over(ends_at, READING, meter.read_at_once(), report_seconds) from None
         real = items.real
-        for sentence in (sets.summary(data, held_out or ""), *form.notes, *sets.warnings):
+        left_out = _left_out(items)
+        for sentence in (sets.summary(data, held_out or ""), *form.notes, *sets.warnings, *left_out):
             reporter.message(sentence)
-        data_notes = [*form.notes, *sets.notes, *describe_skipped(items.generated.scan)]
+        data_notes = [*form.notes, *sets.notes, *left_out]
         limit = None if ends_at is None else TimeLimit.until(ends_at, READING, meter, report_seconds)
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
-        crowding = 1.0 if limit is None else limit.crowding
-        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at, crowding)
+        measurements = measure_all(evaluation, reporter, limit)
         names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
         report = EvaluationReport.of(
             measurements.scores,
@@ -123,7 +123,7 @@ def evaluate_samples(
         write_report(
             out,
             report,
-            content=report_content(evaluation, None if limit is None else limit.page_at),
+            content=report_content(evaluation, limit),
             settings={name: value for name, value in names.items() if value} | reading,
             subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
         )
@@ -180,14 +180,25 @@ def _read(
         held_out_data = None if held_out is None else _open_like(real, Path(folder), held_out)
     if held_out_data is not None:
         stack.callback(held_out_data.close)
-    return EvaluatedItems(real, generated, held_out_data, n, seed)
+    items = EvaluatedItems(real, generated, held_out_data, n, seed)
+    if reason := generated.modality.why_unlike():
+        raise DataError(f"{samples!r} is of another kind than the data: {reason}; give samples that are like {data!r}")
+    return items
+
+
+def _left_out(items: EvaluatedItems) -> list[str]:
+    """Sentences on samples that cannot be read as the data is: how many, and the first ones by name."""
+    scan = items.generated.scan
+    if not scan.skipped:
+        return []
+    count = f"{plural(scan.skipped, 'sample')} cannot be read as {items.real.modality.traits.plural} and {are(scan.skipped)} left out."
+    return [count, *describe_skipped(scan)]
 
 
 def _common_form(
     samples: str, data: str, modality: str | None, reading: Mapping[str, object], reporter: Reporter
 ) -> _CommonForm:
     """Look at samples and data for the form in which both can be compared. reading: settings for reading."""
-    check_reading_settings(reading, modality)
     reporter.message("  reading the data")
     columns = ColumnChoice.of(reading, needs_tables=False)
     try:
@@ -225,14 +236,14 @@ def _open_like(
 
 
 class SampleSets:
-    """What is compared with what, and the notes on it."""
+    """The sets of items that are compared, and notes on them."""
 
     def __init__(self, items: EvaluatedItems) -> None:
         self.items = items
         real, held_out = items.real, items.held_out
         # The generator knew all of the data, however it would be divided here
-        apart = [*real.division_notes, *real.table_notes]
-        own_notes = [note for note in real.scan.notes if note not in apart]
+        other_notes = [*real.division_notes, *real.table_notes]
+        own_notes = [note for note in real.scan.notes if note not in other_notes]
         own_notes += [DRAWS] if real.are_draws else []
         self.notes = [*own_notes, *(f"samples: {note}" for note in items.generated.scan.notes)]
         self.notes += [] if items.has_held_out else [NOT_HELD_OUT]
@@ -240,7 +251,7 @@ class SampleSets:
         if items.textual and sum(map(len, items.samples)) >= MAX_TEXT_CHARACTERS:
             self.notes.append(f"Only the first {MAX_TEXT_CHARACTERS:,} characters of the samples were read.")
         self.notes += items.cut_long_samples()
-        # What is in no column that is read, nothing here says anything of
+        # Columns that are not read are not compared, which is a warning
         self.warnings = list(real.table_notes)
         self.warnings += [] if held_out is None else items.leave_out_training_items(held_out)
         self.warnings += self._transparency_notes()
@@ -250,7 +261,7 @@ class SampleSets:
         self.notes += class_notes
         n = len(items.samples)
         if items.packed and n < MIN_ITEMS:
-            # The reason may be that lines are no items of their own, and a note says how they would be
+            # The reason may be that lines are not items of their own, and a note says how they would be
             self.warnings += own_notes
         elif n < MIN_ITEMS:
             self.notes.append(f"{plural(n, 'sample')} {are(n)} too few for most metrics; give {MIN_ITEMS} or more.")

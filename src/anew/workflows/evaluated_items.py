@@ -16,11 +16,11 @@ from anew.data.dataset import Dataset, num_texts
 from anew.data.splitting.split import NAMES
 from anew.data.types import DecodedItem
 from anew.errors import DataError
-from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool
+from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, RealPool
 from anew.evaluation.memorization.thresholds import ALPHA
+from anew.evaluation.parts_of_texts import beginnings_of_long_records
 from anew.evaluation.score import Division
-from anew.evaluation.text_pieces import beginnings_of_long_records
-from anew.workflows.audit_pools import grouped_pool, pool_limit
+from anew.workflows.real_pools import grouped_pool, pool_limit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 MAX_TEXT_CHARACTERS = 16_000_000
@@ -103,7 +103,7 @@ class EvaluatedItems:
         if len(self.samples) >= MIN_ITEMS and not self.real.are_draws and counts.keys() >= set(map(_key, self.samples)):
             raise DataError(
                 f"all of {plural(len(self.samples), 'sample')} of {self.generated.path!r} are also in `held_out` "
-                f"{held_out.path!r}, with which they would be compared; give items that are no samples"
+                f"{held_out.path!r}, with which they would be compared; give items that are not samples"
             )
         if not num_overlapping or self.real.are_draws:
             return []
@@ -198,14 +198,14 @@ class EvaluatedItems:
         texts = {part: self.real.text(part, MAX_TEXT_CHARACTERS) for part in self.train_parts}
         return sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
 
-    def pool(self, n: int) -> AuditPool[DecodedItem]:
+    def pool(self, n: int) -> RealPool[DecodedItem]:
         n = n if self.textual else min(n, pool_limit(self.samples[:1], self.real.modality.name))
         train, held_out = self.train(n), self.held_out_items(n // 2) if self.has_held_out else []
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
         if self.textual:  # parts count examples, of which a long record makes several
             total = self._num_train_texts
         if self.packed:
-            return AuditPool(train, held_out, None, total, randomly_held_out=False, fills_memory=True)
+            return RealPool(train, held_out, None, total, randomly_held_out=False, fills_memory=True)
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
 
 
@@ -221,7 +221,7 @@ def overlap_p(train: Counter[bytes], held_out: Counter[bytes], seed: int) -> flo
         return int((totals - counts)[counts > 0].sum())
 
     rng, observed = np.random.default_rng(seed), overlap(repeated[:, 0])
-    # Of all items, only those that repeat each other are drawn
+    # From all items, only repetitions are drawn
     num_repeated_train = rng.hypergeometric(train.total(), held_out.total(), len(owner), NUM_DIVISIONS)
     num_as_large = 0
     for num_train in num_repeated_train.tolist():

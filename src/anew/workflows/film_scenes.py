@@ -278,7 +278,7 @@ class MapScene:
         return arrays, facts
 
     def _visible_part(self, x: Tensor) -> Tensor | None:
-        """What thumbnails show of items or latents x (n, *shape), perhaps only of the first ones; None for nothing."""
+        """Thumbnails of items or latents x (n, *shape), perhaps only of the first ones; None if they cannot be shown."""
         latent = self.latent_modality
         if latent is not None:
             is_shown = isinstance(latent.base.spec, Grid) and latent.base.spec.bounded

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import torch
 
+from anew.core.activity import progress_lines
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.machine.device import seeded
 from anew.core.machine.threads import ThreadTuner, available_threads, use_threads
-from anew.core.reading_time import closed_form_seconds, progress_lines
+from anew.core.reading_time import closed_form_seconds
 from anew.core.specs import Batch, Grid
 from anew.data.dataset import documents_of
 from anew.data.latent_dataset import LatentModality
@@ -23,7 +24,7 @@ from anew.data.modality import Modality
 from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import (
-    MIN_CROWDING,
+    MIN_SLOWDOWN,
     MIN_TRAINING,
     calibration_slice,
     evaluation_slice,
@@ -45,13 +46,13 @@ from anew.training.validation import Validation, validation_loss
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import latent_batches
 from anew.workflows.run_copy import share_trained
-from anew.workflows.step_listeners import longer_training, step_forecast
+from anew.workflows.timing.training_length import longer_training, step_forecast
 
 # With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
 MAX_EPOCHS_UNWATCHED = 1.5
-# Share of the usual samples that a modality is calibrated by on crowded cores, and their least number. The report draws samples
+# Share of the usual samples that a modality is calibrated by on busy cores, and their least number. The report draws samples
 # after that: with 128 for the calibration, 5 were left for the report (docs/log.md, 2026-11-29).
-CROWDED_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
+BUSY_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
 # Targets of validation documents by which drawing is calibrated. A rate of a tenth is within .0017 of it at so many (one standard
 # deviation).
 DRAWING_TARGETS = 32_768
@@ -63,14 +64,14 @@ T = TypeVar("T")
 
 
 def prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
-    """Fit what has a closed form or, with a checkpoint, allocate buffers for what was fitted."""
+    """Fit the parts that have a closed form or, with a checkpoint, allocate their buffers."""
     _use_planned_threads(job)
     if checkpoint is None:
         lines = progress_lines(lambda: "fitting what has a closed form")
         with seeded(0, job.world.device), lines, closing(_closed_form_turns(job)) as turns:
             job.family.fit_closed_form((batch.to(job.world.device) for batch in _closed_form_batches(job)), turns)
-            if not job.data.opened_part("train")[0].sweeps_all:
-                job.family.note_partial_sweep()
+            if not job.data.opened_part("train")[0].reads_all:
+                job.family.note_partial_pass()
         return
     tensors = stored_tensors(checkpoint["shards"]) if "shards" in checkpoint else checkpoint["tensors"]
     weights = {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")}
@@ -111,7 +112,7 @@ def fit(
         batch_size=job.plan.batch,
         micro_batch=job.plan.micro_batch,
         world=job.world,
-        shard="fsdp" in (job.plan.parallel, job.train_config.parallel),
+        sharded=job.sharded,
         scratch=job.folder.path,
     )
     if replayed is not None and isinstance(progress, ReplayProgress):
@@ -148,7 +149,7 @@ def _progress(
         replayed: The steps of the run that is replayed, if one is.
         spent: Seconds of it that earlier processes took.
         length: Seconds of the whole training, if an earlier process made it longer; else 0.
-        is_divided_now: Whether the training has what is left of the budget now, not what was planned.
+        is_divided_now: Whether the training has the rest of the budget, not the planned time.
     """
     plan = job.plan
     if replayed is not None:
@@ -221,7 +222,7 @@ def _run_loop(
         events,
         [show, *listeners],
         validation,
-        job.train_config.checkpoint_seconds,
+        checkpoint_seconds=job.train_config.checkpoint_seconds,
         spent=lambda: time.monotonic() - start,
         say=job.context.reporter.message,
     )
@@ -234,6 +235,7 @@ def _run_loop(
 
 def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | None, generates: bool) -> None:
     """Write the weights to sample from into the run, with what the family fits on validation data."""
+    job.context.reporter.message("  choosing and calibrating the weights")
     weights, best_step = (trainer.weights(), None) if validation is None else validation.final_weights()
     if best_step is not None:
         job.context.reporter.message(f"kept the weights of step {best_step:,}: validation loss was lowest there")
@@ -270,22 +272,22 @@ def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> 
 
 
 def _calibration_samples(job: TrainingJob, usual: int) -> int:
-    """How many samples are drawn to calibrate a modality: fewer where crowded cores leave little time, or as in the replayed run."""
+    """How many samples are drawn to calibrate a modality: fewer where busy cores leave little time, or as in the replayed run."""
     if job.request.plan_from is not None:
         logged = events_file.batches_record(replayed_run(job.request.plan_from).path / events_file.NAME, "samples")
         return usual if logged is None else logged
-    if job.plan.budget_s is None or job.context.crowding < MIN_CROWDING:
+    if job.plan.budget_s is None or job.context.slowdown < MIN_SLOWDOWN:
         return usual
-    count = min(usual, max(MIN_CALIBRATION_SAMPLES, round(CROWDED_SHARE * usual)))
+    count = min(usual, max(MIN_CALIBRATION_SAMPLES, round(BUSY_SHARE * usual)))
     _log(job, "samples", batches=count)
     return count
 
 
 def _calibrate_in_time(job: TrainingJob, family: Family) -> None:
-    """Calibrate the modality of a job; on crowded cores only if that leaves half of the report its time."""
-    limit, budget, crowding = None, job.plan.budget_s, job.context.crowding
-    if budget is not None and crowding >= MIN_CROWDING:
-        reserved = saving_slice(budget, crowding) + evaluation_slice(budget, crowding) / 2
+    """Calibrate the modality of a job; on busy cores only if that leaves half of the report its time."""
+    limit, budget, slowdown = None, job.plan.budget_s, job.context.slowdown
+    if budget is not None and slowdown >= MIN_SLOWDOWN:
+        reserved = saving_slice(budget, slowdown) + evaluation_slice(budget, slowdown) / 2
         limit = max(MIN_CALIBRATION, budget - job.context.elapsed() - reserved)
     try:
         with hard_stop(limit):
@@ -335,8 +337,8 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
 def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> None:
     """Calibrate drawing by validation documents and by samples, for as long as there is time, or as the replayed run did.
 
-    It takes as much of the slice as latents do, which families of tokens do not have. Without a budget it is limited by
-    the updates of the training, not by their seconds, so that the same seed gives the same run.
+    It takes as much of the slice as latents do, which families of tokens do not have. Without a budget, its limit is a number of
+    updates instead of seconds, so that the same seed gives the same run.
     """
     if not job.data.part_size("validation"):
         return
@@ -357,7 +359,7 @@ def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
 
     Tokens have no limit: closed forms of text are most of what a short run learns. Several processes would stop at other places.
     """
-    batches = job.data.sweep("train", job.family.sweep_limit)
+    batches = job.data.one_pass("train", job.family.max_fitted_examples)
     if not isinstance(job.data.spec, Grid) or job.world.size > 1:
         return batches
     budget = job.plan.budget_s
@@ -378,7 +380,7 @@ def _closed_form_turns(job: TrainingJob) -> collections.abc.Generator[None]:
 def _within_slice(job: TrainingJob, event: BatchesEvent, batches: Iterable[T], share: float) -> Iterator[T]:
     """Yield batches, or turns of work, until a share of the calibration's slice of the budget is over; see `_within`."""
     budget = job.plan.budget_s
-    seconds = None if budget is None else share * calibration_slice(budget, job.context.crowding)
+    seconds = None if budget is None else share * calibration_slice(budget, job.context.slowdown)
     return _within(job, event, batches, seconds)
 
 

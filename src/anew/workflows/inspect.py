@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from anew.core import settings as cfg
+from anew.core.arguments import PREFERENCES
 from anew.core.durations import parse_duration
-from anew.core.machine.threads import measure_crowding, use_threads
+from anew.core.machine.threads import measure_slowdown, use_threads
 from anew.core.processes.world import World
 from anew.core.reading_time import DIVISION_SHARE, ReadingTime
 from anew.core.reporter import Reporter, SilentReporter
@@ -21,19 +22,19 @@ from anew.core.wording import duration, plural
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, load_modality
 from anew.data.sources.columns import ColumnChoice
-from anew.data.splitting.split import ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
+from anew.data.splitting.split import CUT_FILES, ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
 from anew.data.types import DataBudget
 from anew.errors import about
 from anew.families.base import num_parameters
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
-from anew.planning.build import build_family
+from anew.planning.build import family_outline
 from anew.planning.choose import FamilyChoice, choose_family, contenders, rationale_of
 from anew.planning.context import RunContext
 from anew.planning.pilots import describe_trying
 from anew.planning.planner import planned_batch, scale_of
 from anew.planning.request import DEFAULT_BUDGET
-from anew.runs.record import PREFERENCES, Candidate
+from anew.runs.record import Candidate
 from anew.workflows.timing.report_length import few_held_out
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class BudgetEstimate:
         parameters: Number of parameters of the model.
         steps: Number of training steps, about.
         epochs: Passes over the data, about.
+        batch: Examples of each step: fewer where there would be few steps otherwise.
     """
 
     seconds: float
@@ -79,6 +81,7 @@ class BudgetEstimate:
     parameters: int
     steps: int
     epochs: float
+    batch: int
 
     @property
     def duration(self) -> str:
@@ -88,7 +91,8 @@ class BudgetEstimate:
     @property
     def training(self) -> str:
         """What the budget would buy, in words."""
-        return f"{self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
+        steps = f"about {plural(self.steps, 'step')} of {plural(self.batch, 'example')}"
+        return f"{self.parameters:,} parameters, {steps}, {about(self.epochs)} passes over the data"
 
     def __str__(self) -> str:
         return f"{self.duration}: {self.training}"
@@ -192,10 +196,7 @@ class Inspection:
     @property
     def amount(self) -> str:
         """How much data there is, in words."""
-        items = (
-            f"about {about(self.items)} {self.item_name}s" if self.is_estimate else plural(self.items, self.item_name)
-        )
-        return f"{items}, {_amount(self.bytes)}"
+        return f"{_number_of(self.items, self.item_name, self.is_estimate)}, {_amount(self.bytes)}"
 
     def _headline(self) -> str:
         because = f": {self.reason}" if self.reason else ""
@@ -210,8 +211,9 @@ class Inspection:
         if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
             count_of = about if self.is_estimate else "{:,}".format
             is_pieces = not self.is_estimate and sum(self.parts.values()) > self.items  # of a few long documents
-            begin = "split, about: " if self.is_estimate else "split into spans: " if is_pieces else "split: "
-            lines.append(begin + ", ".join(f"{name} {count_of(count)}" for name, count in self.parts.items()))
+            begin = "split, about: " if self.is_estimate else "split: "
+            counts = {name: plural(n, "span") if is_pieces else count_of(n) for name, n in self.parts.items()}
+            lines.append(begin + ", ".join(f"{name} {count}" for name, count in counts.items()))
         lines += self.notes
         if self.not_taken:
             lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in self.not_taken.items()))
@@ -228,6 +230,10 @@ class Inspection:
     def _lines(self) -> list[str]:
         preferences = [f"prefer={name!r}: {a.family} ({a.reason})" for name, a in self.alternatives.items()]
         return [*self.details(), *preferences, *map(str, self.budgets)]
+
+
+def _number_of(count: int, name: str, is_estimate: bool) -> str:
+    return f"about {about(count)} {name}s" if is_estimate else plural(count, name)
 
 
 def _amount(size: int) -> str:
@@ -252,8 +258,8 @@ def inspect_data(
 
     Args:
         path: A folder, a file or a hub name.
-        modality: What it holds; None finds out.
-        prefer: What decides between families.
+        modality: Modality of the data; None finds it out.
+        prefer: The criterion for choosing a family.
         budget: Seconds to estimate, by which sizes of the data are chosen, too; None for sizes of 10 minutes and three
             estimates.
         seed: Seed of the samples of data by which the look is made.
@@ -274,7 +280,7 @@ def inspect_data(
     try:
         parts = _parts_of_all(data)
         items = data.scan.items if data.share_read == 1.0 else sum(parts.values())
-        amount = f"{'about ' if _is_estimate(data) else ''}{plural(items, _item_name(data.modality))}"
+        amount = _number_of(items, _item_name(data.modality), _is_estimate(data))
         reporter.message(f"  {amount}; choosing the form in which {'it is' if items == 1 else 'they are'} learned")
         data.fit(size)
         rivals = contenders(data, prefer)
@@ -295,7 +301,7 @@ def inspect_data(
             parts=parts,
             examples=round(data.train_items / data.share_read),
             shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
-            notes=(*scan.notes, *few_held_out(data)),
+            notes=(*scan.notes, *_note_on_clips(data, size), *few_held_out(data)),
             skipped=scan.skipped,
             skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
             not_taken=dict(scan.other),
@@ -310,6 +316,13 @@ def inspect_data(
         return dataclasses.replace(inspection, budgets=estimates)
     finally:
         data.close()
+
+
+def _note_on_clips(data: Dataset, size: DataBudget) -> list[str]:
+    """A sentence, in a list, on why a training may have another number of items, where the budget is not known."""
+    if not size.is_assumed or data.modality.layout != "items" or not any(CUT_FILES in note for note in data.scan.notes):
+        return []
+    return ["another budget may give clips of another length, and so another number of them"]
 
 
 def _is_estimate(data: Dataset) -> bool:
@@ -347,7 +360,7 @@ def _item_name(modality: Modality) -> str:
 
 
 def _alternatives(spec: Spec, modality: str, chosen: str) -> dict[str, Alternative]:
-    """What other preferences would choose, by preference."""
+    """The choices of other preferences, by preference."""
     alternatives: dict[str, Alternative] = {}
     for preference in PREFERENCES:
         choice = choose_family(spec, None, preference)
@@ -364,7 +377,7 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
         seconds = TRAINING_SHARE * budget
         affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
         best = largest_affordable(affordable)
-        _, steps = planned_batch(choice.family_class, best, seconds, World().device.type)
+        batch, steps = planned_batch(choice.family_class, best, seconds, World().device.type)
         config = unbuilt.get(best.model_size)
         estimates.append(
             BudgetEstimate(
@@ -373,13 +386,14 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
                 parameters=best.parameters if config is None else _num_parameters(data, choice, config),
                 steps=steps,
                 epochs=round(best.examples * data.share_read / max(1, data.train_items), 2),
+                batch=batch,
             )
         )
     return tuple(estimates)
 
 
 def _num_parameters(data: Dataset, choice: FamilyChoice, config: FamilyConfig) -> int:
-    return num_parameters(build_family(choice.family_class, data.spec, config, 0, torch.device("cpu")))
+    return num_parameters(family_outline(choice.family_class, data.spec, config))
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> tuple[list[Candidate], dict[int, FamilyConfig]]:
@@ -388,7 +402,7 @@ def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> tuple[li
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """
-    family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World(), crowding=measure_crowding())
+    family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World(), slowdown=measure_slowdown())
     scale = scale_of(data, context, seconds, 0)
     candidates = measure_candidates(family, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS)
     unbuilt: dict[int, FamilyConfig] = {}

@@ -16,8 +16,8 @@ from anew.errors import RunError, about, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
-from anew.runs.record import Begun
-from anew.runs.report_record import as_record, report_if_whole
+from anew.runs.record import BegunRun
+from anew.runs.report_record import as_record, report_or_none
 from anew.workflows.next_step import next_step
 
 STATUS = {
@@ -37,13 +37,13 @@ class RunInspection:
         folder: The folder, or the local copy of the address.
         status: "begun", "training", "trained" or "finished".
         data: Where the training data lay.
-        modality: What the data is; "" before the plan is made.
+        modality: Modality of the data; "" before the plan is made.
         parts: Items (or spans) of train, validation and test.
         labels: Classes, if there are any.
         family: The model family; "" where it is not chosen yet.
         parameters: Number of parameters of the model; 0 before the plan is made.
         shape: Shape of an example: axes of a grid, or a number of tokens.
-        request: What was asked for: budget, steps, seed, settings.
+        request: The request: budget, steps, seed, settings.
         steps: Training steps so far; of the training whose weights are sampled from, as all that follows.
         seconds: Seconds of training so far.
         passes: Passes over the training data, about.
@@ -54,7 +54,7 @@ class RunInspection:
         first_processes: Processes with which the training began; 0 where that is not known.
         report: Contents of report.json; None if nothing was measured.
         commands: Suggested commands, by purpose.
-        advice: What would help where no command does, one clause; else "".
+        advice: A clause on what would help where no command does; else "".
         notes: Sentences on what else the user should know.
     """
 
@@ -173,7 +173,7 @@ def inspect_run(path: Path) -> RunInspection:
     """Describe a run. Raises RunError if its config.json is damaged or does not fit this version."""
     folder = RunFolder.open(path)
     record, run = folder.read(), folder.address or str(path)
-    if isinstance(record, Begun):
+    if isinstance(record, BegunRun):
         request = record.request
         return RunInspection(
             path=run,
@@ -186,7 +186,7 @@ def inspect_run(path: Path) -> RunInspection:
             commands=_commands(run, record.status, None),
             notes=tuple(folder.notes),
         )
-    report = report_if_whole(path) if record.status == "finished" else None
+    report = report_or_none(path) if record.status == "finished" else None
     plan, spec, last = record.plan, record.spec, events.sampled_step(path)
     first_start, last_start = events.starts(path)
     discarded = events.discarded_step(path)
@@ -232,6 +232,6 @@ def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dic
 
 
 def _advice(run: str, report: Mapping[str, object] | None) -> str:
-    """What would help after a report where no command does, one clause; else ""."""
+    """A clause on what would help after a report where no command does; else ""."""
     step = None if report is None else next_step(run, as_record(report))
     return "" if step is None or step.is_command else step.text

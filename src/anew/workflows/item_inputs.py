@@ -1,4 +1,4 @@
-"""What every evaluation needs of real and generated items.
+"""The inputs of every evaluation: real and generated items.
 
 Samples are compared with items of the test part, and of validation if the test part has too few.
 """
@@ -50,6 +50,11 @@ def num_items(data: Dataset, part: str) -> int:
     size = data.part_size(part)
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
     return size if is_packed else min(size, data.scan.parts.get(part, size))
+
+
+def num_held_out_documents(data: Dataset) -> int:
+    """How many documents `EvaluationInputs.beginnings` gives of "test" at most."""
+    return sum(data.scan.parts.get(part, 0) for part in (PARTS if _are_one_draw(data) else ("test",)))
 
 
 def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
@@ -117,7 +122,7 @@ def _beginning_labels(data: Dataset, part: str, n: int, seed: int) -> tuple[list
 
 
 def _of_documents(data: Dataset, part: str, n: int, read: Callable[[str, int], list[T]]) -> list[T]:
-    """What is read of n documents of a part; "test" has validation documents, too, if it has fewer."""
+    """The texts of n documents of a part, as they are read; "test" has validation documents, too, if it has fewer."""
     values = read(part, n)
     if part == "test" and len(values) < n and _are_one_draw(data):
         values += read("validation", n - len(values))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anew.core import settings as cfg
 from anew.core.data_record import DataRecord
@@ -23,24 +23,24 @@ from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch, rows_in_memory
 from anew.planning.budget import check_gain, evaluation_slice, time_to_train, training_seconds
-from anew.planning.build import build_family, family_with_weights
+from anew.planning.build import family_with_weights
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.loops import compile_loops
-from anew.planning.memory_plan import choose_parallel
+from anew.planning.memory_plan import built_among
 from anew.planning.planner import describe_plan, make_plan
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CONFIG, OWN_FAMILY, WEIGHTS
+from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, FamilyRecord, Plan, Request, RunRecord, Status
-from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
 from anew.runs.step_record import step_record
 from anew.runs.weights import read_weights, weights_path
-from anew.training.distributed import broadcast_checkpoint, shared_shards
+from anew.training.distributed import sharded_losses
 from anew.training.recomputing import can_recompute, recompute_blocks
+from anew.training.shared_checkpoint import broadcast_checkpoint, shared_shards
 
 if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
@@ -60,8 +60,9 @@ class TrainingJob:
         family_class: Its class; sharding changes the class of `family` itself.
         data: The data as the family sees it: items, or what a codec makes of them.
         context: Reporter, clock and processes.
+        sharded: The losses of the phases, where the processes share the weights of `family`; else None.
         previous_weights: Weights of a finished run that is given more time; they are kept if the new ones are no better.
-        previous_training: What it took to train those: steps, seconds, examples, losses.
+        previous_training: The cost of training those: steps, seconds, examples, and the losses.
     """
 
     folder: RunFolder
@@ -71,6 +72,7 @@ class TrainingJob:
     family_class: type[Family]
     data: TrainingData
     context: RunContext
+    sharded: Mapping[str, nn.Module] | None = None
     previous_weights: Mapping[str, Tensor] | None = None
     previous_training: Mapping[str, events_file.EventValue] = field(default_factory=dict)
 
@@ -93,10 +95,7 @@ class TrainingJob:
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
         """A new family with these weights, whole on this process and ready to sample."""
-        is_own = self.record.family.name == OWN_FAMILY
-        return family_with_weights(
-            self.family_class, self.data.spec, self.family.config, weights, self.world.device, is_own
-        )
+        return family_with_weights(self.family_class, self.data.spec, self.family.config, weights, self.world.device)
 
     def validation_batches(self) -> Iterator[Batch]:
         """Yield the batches that the validation loss is measured on, the same each time."""
@@ -115,6 +114,7 @@ def begin_job(
     context: RunContext,
     data: TrainingData,
     choice: FamilyChoice,
+    *,
     codec: CodecRecord | None = None,
     minimum_seconds: float | None = None,
     measuring_seconds: float | None = None,
@@ -123,7 +123,7 @@ def begin_job(
 
     Args:
         folder: The run; it exists.
-        request: What the user asked for, or the request of a codec stage.
+        request: The user's request, or that of a codec stage.
         train_config: Settings of the training.
         context: Reporter, clock and processes.
         data: The data as the family sees it.
@@ -137,13 +137,18 @@ def begin_job(
         seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
         context = compile_loops(request, train_config, context, data, choice, seconds)
         seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
-    plan, config = make_plan(request, train_config, context, data, choice, seconds, measuring_seconds)
+    context.reporter.message("  timing sizes of the model")
+    plan, config = make_plan(
+        request, train_config, context, data, choice, seconds=seconds, measuring_seconds=measuring_seconds
+    )
     with _no_larger_than(None if request.plan_from is None else replayed_run(request.plan_from), context.world):
-        family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
-    parallel, reason = choose_parallel(train_config.parallel, family, context.world)
+        family, parallel, reason = built_among(
+            choice.family_class, data.spec, config, plan.seed, context.world, train_config.parallel
+        )
     if reason:
         plan = replace(plan, parallel=parallel, notes=(*plan.notes, reason))
-    plan = _fit_memory(plan, train_config, family, data, context.world)
+    sharded = sharded_losses(family, context.world, parallel == "fsdp")
+    plan = _fit_memory(plan, train_config, family, data, context.world, sharded)
     if plan.threads is None:
         plan = replace(plan, threads=context.world.minimum(torch.get_num_threads()))
     record = RunRecord(
@@ -158,7 +163,7 @@ def begin_job(
         versions={"python": platform.python_version(), "torch": torch.__version__, "anew": __version__},
         codec=codec,
     )
-    job = TrainingJob(folder, record, train_config, family, choice.family_class, data, context)
+    job = TrainingJob(folder, record, train_config, family, choice.family_class, data, context, sharded)
     context.world.check_same(
         "the plan of the training", {**record.family.model_dump(), **cfg.to_json(plan)}, SAME_COMMAND
     )
@@ -168,13 +173,23 @@ def begin_job(
     return job
 
 
-def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: TrainingData, world: World) -> Plan:
+def _fit_memory(
+    plan: Plan,
+    train_config: TrainConfig,
+    family: Family,
+    data: TrainingData,
+    world: World,
+    sharded: Mapping[str, nn.Module] | None,
+) -> Plan:
     """The plan with as many rows at once as memory holds.
 
     If memory does not hold the activations of one row, blocks of the family are set to recompute them.
+
+    Args:
+        sharded: See `TrainingJob`.
     """
     is_forced = train_config.recompute == "on"
-    max_rows = None if is_forced else rows_in_memory(family, plan.batch, data, world)
+    max_rows = None if is_forced else rows_in_memory(family, plan.batch, data, world, sharded)
     if (is_forced or max_rows == 0) and train_config.recompute != "off":
         if can_recompute(family.phases()):
             recompute_blocks(family)
@@ -185,7 +200,7 @@ def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: Tra
             raise ConfigError("`recompute` needs a family of one network with blocks; leave it out")
     if plan.micro_batch == 0:
         if max_rows is None:
-            max_rows = rows_in_memory(family, plan.batch, data, world)
+            max_rows = rows_in_memory(family, plan.batch, data, world, sharded)
         plan = replace(plan, micro_batch=largest_micro_batch(plan.batch, max_rows, world))
     return plan
 
@@ -222,11 +237,13 @@ def reopen_job(
     with restoring(folder.path / CONFIG):
         train_config = cfg.from_json(TrainConfig, record.train)
         config: FamilyConfig = cfg.from_json(family_class.Config, record.family.config)
+        setting = "fsdp" if "fsdp" in (record.plan.parallel, train_config.parallel) else "ddp"
         with _no_larger_than(folder, context.world):
-            family = build_family(family_class, data.spec, config, record.plan.seed, context.world.device)
+            family, parallel, _ = built_among(family_class, data.spec, config, record.plan.seed, context.world, setting)
     if record.plan.recompute:
         recompute_blocks(family)
-    return TrainingJob(folder, record, train_config, family, family_class, data, context)
+    sharded = sharded_losses(family, context.world, parallel == "fsdp")
+    return TrainingJob(folder, record, train_config, family, family_class, data, context, sharded)
 
 
 def extend_job(
@@ -270,7 +287,7 @@ def extend_job(
             steps=None,
             budget_s=budget,
             train_s=train_s,
-            evaluate_s=evaluation_slice(budget, job.context.crowding),
+            evaluate_s=evaluation_slice(budget, job.context.slowdown),
         )
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
             previous_weights = _previous_weights(job) if job.world.is_main else None
@@ -284,7 +301,7 @@ def extend_job(
 
 
 def _previous_training(run: Path) -> dict[str, events_file.EventValue]:
-    """What the weights that are sampled from took to train, and their losses: a longer training replaces those lines of the log."""
+    """The cost of training the weights that are sampled from, and their losses: a longer training replaces those lines of the log."""
     step = events_file.sampled_step(run)
     if not step:
         return {}
@@ -335,11 +352,11 @@ def _read_by_main(job: TrainingJob, read: Callable[[], tuple[Checkpoint | None, 
     checkpoint, notes = read() if job.world.is_main else (None, [])
     for note in notes:
         job.context.reporter.message(note)
-    if job.world.size > 1 and "fsdp" in (job.plan.parallel, job.train_config.parallel):
+    if job.sharded is not None:
         shards = shared_shards(job.world, checkpoint)
         if shards is not None:
             return shards
-    return broadcast_checkpoint(job.world, None if checkpoint is None else whole(checkpoint))
+    return broadcast_checkpoint(job.world, checkpoint, job.folder.path)
 
 
 def resume_point(job: TrainingJob) -> Checkpoint | None:

@@ -26,14 +26,14 @@ def latent_batches(job: TrainingJob, items: int = MAX_ITEMS) -> Iterator[Batch]:
 
 
 @contextmanager
-def fitted_latents(family: Family, sweep: Iterable[Batch]) -> Iterator[dict[str, Tensor]]:
+def fitted_latents(family: Family, batches: Iterable[Batch]) -> Iterator[dict[str, Tensor]]:
     """Within this context, the family's latents are fitted to these items. Gives the buffers that the fit changed, by name.
 
     Afterwards the buffers are restored, so that a training continues as if nothing had happened.
     """
     before = {name: buffer.clone() for name, buffer in family.named_buffers()}
     with torch.no_grad():
-        family.fit_latents(sweep)
+        family.fit_latents(batches)
     try:
         yield {name: b for name, b in family.named_buffers() if not torch.equal(b, before[name])}
     finally:

@@ -48,7 +48,7 @@ class SettingInfo:
         type: Type of its value, in words.
         default: Its value if none is given; several values as a tuple. Families and kinds of data may choose another
             one to fit the data and the budget.
-        meaning: What it does, one clause.
+        meaning: Its effect, one clause.
         unit: Unit of its value, "" without one.
         minimum, maximum: The range, inclusive; None if it is open.
         choices: All values it may have; () if they are not listed.

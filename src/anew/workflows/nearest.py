@@ -31,8 +31,8 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
 from anew.sampling.scores import natural_key
-from anew.workflows.audit_pools import MEASURED_ITEMS, pool_limit
 from anew.workflows.item_inputs import item_inputs
+from anew.workflows.real_pools import MEASURED_ITEMS, pool_limit
 
 EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
 BETWEEN = 2  # pixels between an item and its nearest one
@@ -51,6 +51,7 @@ class NearestItem:
             near.
         caption: The distance in words: "exact copy", "difference 12", "3 edits".
         close: Whether the two are so near that the item looks like a copy.
+        passage: Of long texts, the passage that both have; None for others.
     """
 
     name: str
@@ -60,10 +61,13 @@ class NearestItem:
     distance: float | None
     caption: str
     close: bool
+    passage: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """As JSON values."""
         texts = {} if self.text is None else {"text": self.text, "nearest_text": self.nearest_text}
+        if self.passage is not None:
+            texts["passage"] = self.passage
         return {
             "item": self.name,
             "nearest": self.nearest or None,
@@ -101,7 +105,7 @@ class NearestItems:
         self.explanation = nearest.explanation
         self.notes = tuple(notes)
         self.items = tuple(
-            NearestItem(name, place, *_texts(pair), pair.distance, _caption(pair, same), pair.close)
+            NearestItem(name, place, *_texts(pair), pair.distance, _caption(pair, same), pair.close, _passage(pair))
             for name, place, pair, same in zip(names, places, nearest.pairs, held_out, strict=True)
         )
 
@@ -154,6 +158,15 @@ def _caption(pair: SamplePair, held_out: str) -> str:
 
 def _texts(pair: SamplePair) -> tuple[str | None, str | None]:
     return pair.sample.text, None if pair.nearest is None else pair.nearest.text
+
+
+def _passage(pair: SamplePair) -> str | None:
+    """The common passages of two long texts, which are marked in them."""
+    text = pair.sample.text
+    if text is None or not pair.sample.marks or pair.nearest is None or not pair.nearest.is_cut:
+        return None
+    start, stop = pair.sample.marks[0]
+    return text[start:stop]
 
 
 def _side_by_side(pair: SamplePair) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from anew.core.wording import QUESTIONS
+from anew.core.wording import BARELY_TRAINED, QUESTIONS
 from anew.errors import command
 from anew.evaluation.memorization.thresholds import MIN_RELATIVE_LOWER_END
 from anew.runs.report_record import CopiesRecord, ReportRecord
@@ -20,7 +20,7 @@ class NextStep:
     """A suggestion.
 
     Attributes:
-        purpose: What it is for, one word.
+        purpose: Its purpose, one word.
         text: A command, or a sentence where no command helps.
         is_command: Which of the two it is.
     """
@@ -36,14 +36,17 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     evaluate = command("anew", "evaluate", run)
     if report.copies is not None and grades[2] == "poor":
         return _against_copies(report, report.copies, evaluate)
+    if _is_hardly_trained(report) and grades[0] != "good":
+        return NextStep(
+            "better", command("anew", "resume", run, "--budget", "10m")
+        )  # what it cannot yet do needs no report
     if grades[0] == "good":
         return NextStep("confirm", evaluate)
     if "not_measured" in grades or "not_settled" in grades:
         return NextStep("answers", evaluate)  # it takes the time that they need
-    n = report.samples_needed.get("closeness")
-    if n:
-        n = max(n, *(needed or 0 for needed in report.samples_needed.values()))  # one report settles all
-    if n is not None:  # more training would not tell
+    if report.samples_needed.get("closeness") is not None:  # more training would not tell
+        settling = (n or 0 for question, n in report.samples_needed.items() if question not in report.needs_data)
+        n = max(settling, default=0)  # one report settles all
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
         if _lacked_time(report):
@@ -55,7 +58,7 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
 
 
 def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -> NextStep:
-    """What makes copies rarer; where it is not known how many there are, what tells more."""
+    """Steps that make copies rarer or, where their number is not known, that measure it."""
     if copies.low is not None and copies.low < MIN_RELATIVE_LOWER_END * copies.share:
         if copies.limited_by == "time":
             return NextStep("answers", evaluate)
@@ -71,8 +74,14 @@ def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -
             "train again with ngrams=false and contexts=false, which leave them out"
         )
     elif passes is not None:
-        text = f"{text}; a shorter budget would not ({passes:.2g} passes over the data were made)"
+        text = f"{text}; a shorter budget does not ({passes:.2g} passes over the data were made)"
     return NextStep("fewer", text, is_command=False)
+
+
+def _is_hardly_trained(report: ReportRecord) -> bool:
+    """Whether the model had so few steps that a report says little about it."""
+    steps = None if report.basis is None else report.basis.steps
+    return steps is not None and steps < BARELY_TRAINED
 
 
 def _lacked_time(report: ReportRecord) -> bool:

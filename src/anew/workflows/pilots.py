@@ -74,7 +74,7 @@ class Trial:
     """A pilot under way.
 
     Attributes:
-        record: What config.json of that run says; None before it is planned.
+        record: Contents of that run's config.json; None before it is planned.
         progress: Share of its training that is done.
         seconds: Seconds of its training so far.
         features: (n, d) features of its newest samples.
@@ -122,7 +122,7 @@ class Judge:
     def features(self, job: TrainingJob, seconds: float) -> Numbers:
         """Features (n, d) of samples of the newest weights.
 
-        As many samples are drawn as the seconds allow: at least one chunk, at most as many as validation items.
+        Draws as many samples as the seconds allow: at least one chunk, at most as many as validation items.
         """
         begin = time.monotonic()
         family = job.rebuilt(newest_weights(job.folder, "training").state)
@@ -198,7 +198,7 @@ class Pilots:
     """Trains and judges pilots in rounds; each round keeps half of them.
 
     Attributes:
-        request: What the user asked for; it has a budget.
+        request: The user's request, with a budget.
         train_config: Settings of the training.
         context: Reporter, clock and processes.
         data: The data that is learned.
@@ -298,7 +298,7 @@ class Pilots:
             self._train(trial, job, latest_checkpoint(job), deadline=begin + turn - judging)
             begin = time.monotonic()
             if judge is not None:
-                trial.features = judge.features(self._reopened(trial), JUDGING_SHARE * turn)
+                trial.features = judge.features(job, JUDGING_SHARE * turn)
             trial.judging_s = time.monotonic() - begin
             healthy.append(trial)
 

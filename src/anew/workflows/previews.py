@@ -32,7 +32,7 @@ MIN_VARIETY = 0.01  # of the range of values: real items that differ by less hav
 class Previews:
     """Writes samples of the averaged weights into `samples/` while training, as long as their cost stays under TOTAL_SHARE.
 
-    A preview that would take MAX_SHARE of a time-limited training is given up: on crowded cores little time may be left for it.
+    A preview that would take MAX_SHARE of a time-limited training is given up: on busy cores little time may be left for it.
     Called after each step; returns a warning if the samples have collapsed.
     """
 

@@ -86,11 +86,10 @@ def _is_figure(name: str) -> bool:
 
 
 def _hint(name: str) -> str:
-    """The figure that has this title in reports, or a similar name; else all names."""
+    """The figure that has this title in reports, or a similar name; else where the names are."""
     titled = next((known for known, title in TITLES.items() if title.lower() == name.lower()), None)
     hint = did_you_mean(name, TITLES) if titled is None else f"; did you mean {titled!r}?"
-    own_names = [known for known in TITLES if not re.match(r"bits_per_[a-z]+_", known)]  # not those of reference rows
-    return hint if hint.endswith("?") else f"; give one of these: {', '.join(own_names)}"
+    return hint if hint.endswith("?") else "; `scores` in report/report.json of a run has the names of its figures"
 
 
 def _parsed(part: str) -> Requirement:

@@ -24,7 +24,7 @@ from anew.core import files
 from anew.core.processes.world import World
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
-from anew.runs.record import Begun, RunRecord
+from anew.runs.record import BegunRun, RunRecord
 from anew.runs.weights import remove_weights, weight_files, write_weights
 
 # Files that a training may read of its run, besides config.json
@@ -34,14 +34,14 @@ PIECE, PIECE_BYTES = "piece", 2**26  # of a file: what is sent at once, and in m
 
 
 def folder_of_copy() -> RunFolder:
-    """Make a folder for this process's copy of a run; it is removed when the process ends. Those of processes that were killed are
+    """Make a folder for this process's copy of a run; it is removed when the process ends. Copies of processes that were killed are
     removed first."""
     path = Path(tempfile.mkdtemp(prefix=NEW))
     if fcntl is not None:
-        for left in path.parent.glob(f"{PREFIX}*"):
-            _remove_if_left(left)
+        for abandoned in path.parent.glob(f"{PREFIX}*"):
+            _remove_if_abandoned(abandoned)
         _lock(path)  # for as long as this process lives
-        # Under its own name once it is locked, or another process would take it for one that was left
+        # Under its own name once it is locked, or another process would take it for an abandoned one
         path = path.rename(path.with_name(path.name.replace(NEW, PREFIX, 1)))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return RunFolder(path)
@@ -57,7 +57,7 @@ def _lock(path: Path) -> int | None:
     return None
 
 
-def _remove_if_left(path: Path) -> None:
+def _remove_if_abandoned(path: Path) -> None:
     """Remove the copy of a process that has been killed: nobody locks it."""
     with contextlib.suppress(OSError):  # another process removes it, or it is somebody else's
         if path.stat(follow_symlinks=False).st_uid != os.getuid():
@@ -68,7 +68,7 @@ def _remove_if_left(path: Path) -> None:
             os.close(descriptor)
 
 
-def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:
+def share_begun(world: World, folder: RunFolder) -> BegunRun | RunRecord:
     """Share config.json and the small files of the run with all processes, and return config.json.
 
     Args:
@@ -82,7 +82,7 @@ def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:
         return folder.read()
     record_here = folder.read() if world.is_main else None
     fields = world.broadcast({} if record_here is None else record_here.model_dump(mode="json"))
-    record_class: type[Begun | RunRecord] = Begun if fields["status"] == "begun" else RunRecord
+    record_class: type[BegunRun | RunRecord] = BegunRun if fields["status"] == "begun" else RunRecord
     record = record_class.model_validate(fields) if record_here is None else record_here
     if not world.is_main:
         folder.write_config(record)

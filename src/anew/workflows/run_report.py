@@ -27,7 +27,7 @@ from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.portable import relative_path
 from anew.runs.record import RunRecord
-from anew.runs.report_record import REPORT, record_if_whole
+from anew.runs.report_record import REPORT, record_or_none
 from anew.runs.weights import weights_digest
 from anew.sampling.samples import Samples
 
@@ -47,7 +47,7 @@ class Measurements:
     Attributes:
         scores: All scores that were measured.
         copies: The result of the copying test; None if it did not end.
-        notes: What was left out, and how the report was made.
+        notes: Notes on what was left out, and on how the report was made.
         unmeasured: Names of what was not measured for lack of time, and the questions that it helps to answer.
         too_few: Why closeness and variety were not measured, if there were too few items; else "".
         supply: What limits the number of items that were compared.
@@ -83,14 +83,21 @@ class Measurements:
         return "time was up before it was measured" if self.is_out_of_time else ""
 
 
-def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None) -> Basis:
+def basis_of(
+    run: Path,
+    report: EvaluationReport,
+    samples: int,
+    is_stopped: bool,
+    passes: float | None,
+    steps: int | None = None,
+) -> Basis:
     """The basis of a report on a run's present weights.
 
     Args:
         run: The run's folder.
         samples: Number of samples that were drawn.
         is_stopped: Whether a signal ended the sampling or the measuring.
-        passes: Passes over the training data so far, if they are known.
+        passes, steps: Passes over the training data, and steps of the training, so far, if they are known.
     """
     return Basis(
         answers=sum(grade in ("good", "fair", "poor") for grade in report.grades.values()),
@@ -100,6 +107,7 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         is_stopped=is_stopped,
         passes=passes,
+        steps=steps,
     )
 
 
@@ -143,7 +151,7 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
 
 def _basis(run: Path) -> Basis | None:
     """The basis of a run's report; None if there is no report, or it has no valid basis."""
-    report = record_if_whole(run)
+    report = record_or_none(run)
     if report is None or report.basis is None:
         return None
     try:
@@ -170,6 +178,7 @@ def write_run_report(
     measurements: Measurements,
     content: ReportContent,
     num_samples: int,
+    *,
     reporter: Reporter,
     replaced: EvaluationReport | None,
     out: Path | None,
@@ -206,7 +215,7 @@ def write_run_report(
         steps=steps,
         outlook=outlook(course.watched(run), passes),
     )
-    basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
+    basis = basis_of(run, report, num_samples, measurements.is_stopped, passes, steps)
     if out is not None:
         folder, is_best = out, False
     else:
@@ -221,9 +230,8 @@ def write_run_report(
         checks=course.checks,
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
-        repeat=""
-        if discarded
-        else _repeating_command(run, record),  # the log has no steps of the weights that were kept
+        # Without the steps of the weights that were kept, the log repeats nothing
+        repeat="" if discarded else _repeating_command(run, record),
     )
     if is_best:
         write_card(
@@ -297,7 +305,7 @@ def _repeating_command(run: Path, record: RunRecord) -> str:
 
 
 class _Course:
-    """What a report keeps of a log, besides its outlook: read together, since a long log takes seconds.
+    """The parts of a log that a report keeps besides its outlook, read in one pass, since a long log takes seconds.
 
     Attributes:
         checks: Events of validation.

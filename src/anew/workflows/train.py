@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from dataclasses import asdict, replace
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +12,9 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.machine.loop_compiler import LoopCompiler
-from anew.core.machine.threads import CrowdingMeter, measure_crowding, use_threads
+from anew.core.machine.threads import SlowdownMeter, measure_slowdown, use_threads
 from anew.core.processes import world as world_of_processes
-from anew.core.processes.world import World
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import spec_to_json
-from anew.core.version import __version__
 from anew.core.wording import duration, plural
 from anew.data.dataset import Dataset
 from anew.errors import ChangedDataError, DataError, command, restoring
@@ -55,6 +52,7 @@ from anew.sampling.restore import load_family_class
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
+from anew.workflows.agreement import check_same_data, check_same_machines, check_same_request, precision_notes
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
 from anew.workflows.evaluate import evaluate_run
 from anew.workflows.film import Film
@@ -63,16 +61,13 @@ from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job,
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
 from anew.workflows.run_copy import share_record, share_trained
-from anew.workflows.step_listeners import check_tensorboard, tensorboard_listeners
+from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.report_length import plan_report
 from anew.workflows.timing.sample_counts import SampleCounts
 from anew.workflows.timing.time_limit import MIN_REPORT_SECONDS, TimeLimit
 
 Cleanup = Literal["nothing", "files", "folder"]
-
-# Training rows and validation units that processes compare at the beginning, which shows whether they read the same; chosen.
-CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
 
 
 # -- new runs -------------------------------------------------------------------------------------------------------------
@@ -90,10 +85,10 @@ def new_run(
     """Carry out a request in its folder, which holds the request already.
 
     Args:
-        request: What the user asked for.
+        request: The user's request.
         reporter: Shows the progress.
         started: `time.monotonic()` when the command began.
-        cleanup: What to remove if the run cannot be begun: the "files" that were written so far, or the "folder" with them.
+        cleanup: Removed if the run cannot be begun: the "files" that were written so far, or the "folder" with them.
         own_family: The file of a family of the user's own; None for a built-in family.
 
     Returns:
@@ -133,7 +128,7 @@ def _begin(
     Returns:
         The training; the checkpoint of the winning pilot, None without pilots; the report of skipped items.
     """
-    meter = CrowdingMeter()
+    meter = SlowdownMeter()
     # Refuses unknown settings before any data is read; `make_request` could not do it for a family of the user's own.
     user_config = None if user_family is None else user_family.Config
     cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_config))
@@ -141,16 +136,16 @@ def _begin(
     check_tensorboard(train_config)
     context = replace(_context(train_config, reporter, started, user_family), loop_compiler=loop_compiler)
     check_compiler(train_config, context.world)
-    _check_same_request(context.world, request, folder)
+    check_same_request(context.world, request, folder)
     pilots.clear(folder)
     data = open_data(request, train_config, context)
-    context = replace(context, crowding=context.world.broadcast(meter.read()))
-    _check_same_data(context.world, data)
+    context = replace(context, slowdown=context.world.broadcast(meter.read()))
+    check_same_data(context.world, data)
     choices, codec_name, seconds = _choices(request, train_config, context, data)
     skipped_items = SkippedItemsReport(reporter)
     # Only now, since a command that is refused says nothing on standard output
     form = data.modality.form()
-    for note in [*([f"learned at {form}"] if form else []), *data.scan.notes]:
+    for note in [*([f"learned at {form}"] if form else []), *data.scan.notes, *precision_notes(context.world)]:
         reporter.message(note)
     skipped_items.update(data)
     if seconds > 0:
@@ -162,40 +157,12 @@ def _begin(
 def _context(
     train_config: TrainConfig, reporter: Reporter, started: float, user_family: type[Family] | None
 ) -> RunContext:
-    """The context of a training. Refuses processes with different versions."""
+    """The context of a training. Refuses processes with different versions, or kinds of device."""
     world = world_of_processes.init().on(train_config.device)
-    world.check_same("the version of anew", __version__, SAME_COMMAND)
-    world.check_same("the version of PyTorch", torch.__version__, SAME_COMMAND)
-    return RunContext(reporter, started, world, user_family, world.broadcast(measure_crowding()))
-
-
-def _check_same_request(world: World, request: Request, folder: RunFolder) -> None:
-    """Refuse processes that were not started with the same arguments; the path of the data may differ."""
-    own_file = folder.path / OWN_FAMILY
-    code = hashlib.sha256(own_file.read_bytes()).hexdigest() if request.family == OWN_FAMILY else None
-    arguments = {**asdict(replace(request, data="")), OWN_FAMILY: code}
-    world.check_same("the arguments of the command", arguments, SAME_COMMAND)
-
-
-def _check_same_data(world: World, data: Dataset) -> None:
-    """Refuse processes that read different data, or split or encode it differently: one would train on another's test items."""
-    if world.size == 1:
-        return
-    digest = hashlib.sha256(data.fingerprint.encode())
-    for batch in (
-        data.batch(0, "check", 0, CHECKED_ROWS, CHECKED_ROWS),
-        *data.scoring("validation", limit=CHECKED_UNITS),
-    ):
-        for tensor in (batch.x, batch.labels, batch.mask, batch.units, batch.continues):
-            digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
-    record = data.state()
-    contents = world.gather(record.content)
-    content = None if None in contents else record.content  # where one reads a store and the other a copy of it
-    world.check_same("the data", [digest.hexdigest(), content], "give all processes the same files")
-    # Sentences for the user and counts of what is left out depend on the machine: a listing's age, a run below the data.
-    state = record.model_dump(exclude={"path", "content", "notes", "refused", "refusals"})
-    encoded = {**state, "spec": spec_to_json(data.spec)}
-    world.check_same("how the data is divided and encoded", encoded, SAME_COMMAND)
+    check_same_machines(world)
+    # By all that starting took, or at this moment where the thread is older than the command
+    meter = SlowdownMeter.since(time.monotonic() - started)
+    return RunContext(reporter, started, world, user_family, world.broadcast(meter.read()))
 
 
 def _choices(
@@ -214,7 +181,7 @@ def _choices(
     seconds = pilots.affordable_seconds(request, train_config, data, choices)
     if seconds > 0 and is_short_of_time(request.budget, left, context):
         context.reporter.message(f"{SHORT_OF_TIME}, so only {choices[0].name} is trained")
-    elif seconds > 0 and not context.world.broadcast(can_tell(seconds, len(choices), left or 0.0, context.crowding)):
+    elif seconds > 0 and not context.world.broadcast(can_tell(seconds, len(choices), left or 0.0, context.slowdown)):
         reason = describe_too_short(seconds, [choice.name for choice in choices])
         context.reporter.message(f"{reason}, so only {choices[0].name} is trained")
     elif seconds > 0:
@@ -248,7 +215,7 @@ def _begin_job(
     if codec_name is None:
         job = begin_job(folder, request, train_config, context, data, choice)
     else:
-        stage = codec_stage.run_codec_stage(folder, request, train_config, context, data, choice, codec_name)
+        stage = codec_stage.run_codec_stage(folder, request, train_config, context, data, choice, codec_name=codec_name)
         context.reporter.message(f"stage 2 of 2: training the generator ({choice.name}) on the output of the codec")
         job = begin_job(
             folder,
@@ -257,8 +224,8 @@ def _begin_job(
             context,
             stage.data,
             choice,
-            stage.codec,
-            codec_stage.MINIMUM_SECONDS,
+            codec=stage.codec,
+            minimum_seconds=codec_stage.MINIMUM_SECONDS,
         )
     codec_stage.clear(folder)
     return job
@@ -270,6 +237,7 @@ def _begin_job(
 @torch.inference_mode(False)  # gradients, wherever the caller has turned them off
 def continue_run(
     folder: RunFolder,
+    *,
     budget: float | None,
     steps: int | None,
     data: str | None,
@@ -310,6 +278,7 @@ def continue_run(
         longer = command("anew", "resume", folder.path, "--budget", "10m")
         reporter.message(f"this run is finished; `{longer}` trains it further")
         return (Model if world.is_main else LateModel)(folder, trust_code=trust_code)
+    reporter.message("  reading the data")
     job = _reopen(folder, record, family_class, data, reporter, started)
     _compile_loops(job)
     skipped_items = SkippedItemsReport(reporter)
@@ -325,9 +294,9 @@ def continue_run(
     longest = None if is_given_more else _planned_report(job)
     rest = "" if longest is None else _rest_of_budget(job, checkpoint, longest)
     if checkpoint is None:
-        reporter.message(f"{_beginning_again(job)}{rest}")
+        reporter.message(f"{_restart_message(job)}{rest}")
     else:
-        reporter.message(f"{_going_on(job, step, is_given_more, is_before_decay)}{rest}")
+        reporter.message(f"{_resume_message(job, step, is_given_more, is_before_decay)}{rest}")
     codec_stage.clear(folder)
     if job.world.is_main:
         _forget_events(folder, step, reporter)
@@ -339,7 +308,7 @@ def _planned_report(job: TrainingJob) -> float | None:
     budget = job.plan.budget_s
     if budget is None:
         return None
-    return max(job.plan.evaluate_s or 0.0, evaluation_slice(budget, job.context.crowding))
+    return max(job.plan.evaluate_s or 0.0, evaluation_slice(budget, job.context.slowdown))
 
 
 def _rest_of_budget(job: TrainingJob, checkpoint: Checkpoint | None, report: float) -> str:
@@ -359,7 +328,7 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
         reporter.message(f"{events_file.NAME}: {lines} left out")
 
 
-def _beginning_again(job: TrainingJob) -> str:
+def _restart_message(job: TrainingJob) -> str:
     """A sentence on a run without a checkpoint: stopped before the first one, or all are damaged."""
     steps = int(events_file.last_step(job.folder.path).get("step") or 0)
     if not steps:
@@ -367,7 +336,7 @@ def _beginning_again(job: TrainingJob) -> str:
     return f"beginning again at step 0, since no checkpoint of the {plural(steps, 'step')} so far can be used"
 
 
-def _going_on(job: TrainingJob, step: int, is_given_more: bool, is_before_decay: bool) -> str:
+def _resume_message(job: TrainingJob, step: int, is_given_more: bool, is_before_decay: bool) -> str:
     """A sentence on where a run continues and, if it is given more, about how many steps it will have in all.
 
     is_before_decay: Whether that is where the learning rate began to fall, not where the run ended."""
@@ -402,9 +371,11 @@ def _reopen(
     if data_path is not None:
         moved = record.data.model_copy(update={"path": data_path})
         record = record.model_copy(update={"data": moved})
-    _check_same_data(context.world, dataset)
+    check_same_data(context.world, dataset)
+    for note in precision_notes(context.world):
+        reporter.message(note)
     dataset.modality.save(folder.path)  # what was damaged there and can be written again
-    data = codec_stage.reopened(record, folder.path, dataset, context.world.device)
+    data = codec_stage.family_data(record, folder.path, dataset, context.world.device)
     return reopen_job(folder, record, family_class, context, data)
 
 
@@ -477,10 +448,10 @@ def _report(
     model = Model(job.folder, str(job.world.device), trust_code=True)
     budget, limit = job.plan.budget_s, None
     if budget is not None:
-        crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
-        reserve = saving_slice(budget, crowding)
+        slowdown = max(job.context.slowdown, measure_slowdown())  # others may have come since the beginning
+        reserve = saving_slice(budget, slowdown)
         left = budget - job.context.elapsed() if longest is None else longest + reserve
-        limit = TimeLimit.of_rest(left, crowding, reserve=reserve, minimum=MIN_REPORT_SECONDS)
+        limit = TimeLimit.of_rest(left, slowdown, reserve=reserve, minimum=MIN_REPORT_SECONDS)
     n = SampleCounts.of(job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter
     evaluate_run(model, n, limit=limit, reporter=reporter, opened=job.data, pace=pace)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anew.core.machine.device import compute_dtype, move, pick_device, place, seeded
+from anew.core.machine.device import compute_dtype, move, pick_device, seeded, to_device
 from anew.core.processes.world import World
 from anew.errors import ConfigError
 
@@ -105,10 +105,10 @@ class TwoWidths(nn.Module):
 
 
 def test_wide_buffers_stay_where_the_device_has_no_such_floats(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = place(nn.Sequential(TwoWidths()), torch.device("meta"))
+    module = to_device(nn.Sequential(TwoWidths()), torch.device("meta"))
     assert {buffer.device.type for buffer in module.buffers()} == {"meta"}
     monkeypatch.setattr("anew.core.machine.device.WITHOUT_DOUBLES", {"meta"})
-    module = place(nn.Sequential(TwoWidths()), torch.device("meta"))
+    module = to_device(nn.Sequential(TwoWidths()), torch.device("meta"))
     devices = {name: buffer.device.type for name, buffer in module.named_buffers()}
     assert devices == {"0.wide": "cpu", "0.narrow": "meta"}
     assert list(module.state_dict()) == ["0.wide", "0.narrow"]

@@ -9,13 +9,14 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from anew.core.machine import schedule
 from anew.core.machine import threads as threads_module
 from anew.core.machine.threads import (
-    CrowdingMeter,
+    SlowdownMeter,
     ThreadTuner,
     choose_thread_count,
     map_in_threads,
-    measure_crowding,
+    measure_slowdown,
     one_thread,
     stretched,
 )
@@ -42,9 +43,9 @@ def test_one_thread_while_the_cores_are_shared_and_all_when_they_are_free() -> N
     messages: list[str] = []
     tuner = ThreadTuner(messages.append, 2)
     assert set(run(tuner, 20, {2: 0.1, 1: 0.15})) == {2}
-    crowded = run(tuner, 200, {2: 3.0, 1: 0.3})
-    assert crowded.count(2) < 8
-    assert crowded[-1] == 1
+    busy = run(tuner, 200, {2: 3.0, 1: 0.3})
+    assert busy.count(2) < 8
+    assert busy[-1] == 1
     assert set(run(tuner, 1200, {2: 0.1, 1: 0.15})[-100:]) == {2}
     assert len(messages) == 2
 
@@ -78,27 +79,27 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
     assert torch.get_num_threads() == 1
 
 
-def test_crowding_is_at_least_one() -> None:
-    assert measure_crowding() >= 1.0
+def test_slowdown_is_at_least_one() -> None:
+    assert measure_slowdown() >= 1.0
 
 
 def test_a_meter_counts_turns_of_others_and_no_waiting_for_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads_module, "SCHEDULE", tmp_path / "schedstat")
-    monkeypatch.setattr(threads_module, "measure_crowding", lambda: 7.0)
-    assert CrowdingMeter().read() == 7.0  # not Linux
-    assert CrowdingMeter().read_at_once() == 1.0
+    monkeypatch.setattr(schedule, "SCHEDULE", tmp_path / "schedstat")
+    monkeypatch.setattr(threads_module, "measure_slowdown", lambda: 7.0)
+    assert SlowdownMeter().read() == 7.0  # not Linux
+    assert SlowdownMeter().read_at_once() == 1.0
     (tmp_path / "schedstat").write_text("5000000000 9000000000 12\n")
-    meter = CrowdingMeter()
+    meter = SlowdownMeter()
     (tmp_path / "schedstat").write_text("5100000000 9400000000 13\n")
     assert meter.read() == 7.0 and meter.read_at_once() == pytest.approx(5.0)  # too short for a measurement
     (tmp_path / "schedstat").write_text("7000000000 13000000000 90\n")
     assert meter.read() == 3.0  # 2 s on a core, 4 s in the queue
 
 
-def test_what_takes_longer_on_crowded_cores_is_kept_within_limits() -> None:
-    assert [stretched(2.0, crowding, 5.0) for crowding in (1.0, 2.0, 9.0)] == [2.0, 4.0, 5.0]
+def test_what_takes_longer_on_busy_cores_is_kept_within_limits() -> None:
+    assert [stretched(2.0, slowdown, 5.0) for slowdown in (1.0, 2.0, 9.0)] == [2.0, 4.0, 5.0]
     assert stretched(2.0, 3.0, most=1.0) == 2.0  # no less than on idle cores
 
 

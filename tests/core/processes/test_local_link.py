@@ -118,7 +118,7 @@ def test_a_process_that_is_killed_while_the_others_are_linked_is_named() -> None
     """The first process advised to check host names and ports."""
     first, second = together(DYING)
     assert second.code == -9
-    assert "ProcessError: process 1 on " in first.err and "has ended without a word" in first.err, first.err
+    assert "ProcessError: process 1 on " in first.err and "has ended without saying why" in first.err, first.err
 
 
 def _refuse(name: str) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from anew.core.exit_codes import MISTAKE, STOPPED
+from anew.core.exit_codes import STOPPED, USER_ERROR
 from anew.core.processes import monitor as module
 from anew.core.processes.monitor import Monitor
 from anew.errors import ProcessError
@@ -120,7 +120,7 @@ def test_a_failure_ends_the_others_and_the_main_process_says_it(pair: tuple[Moni
     assert not other.fail("there is no data")
     with pytest.raises(ProcessError, match="there is no data") as raised:
         main.check()
-    assert raised.value.exit_code == MISTAKE and raised.value.is_reported is False
+    assert raised.value.exit_code == USER_ERROR and raised.value.is_reported is False
     leave(main, other)
 
 
@@ -140,7 +140,7 @@ def test_a_silent_process_is_blamed_where_a_connection_broke(pair: tuple[Monitor
     main, _ = pair
     main.start()
     error = main.explain("closed by peer")
-    assert str(error).startswith("process 1 on 'hostb' has ended without a word; the same command again")
+    assert str(error).startswith("process 1 on 'hostb' has ended without saying why; repeat the command")
     assert error.exit_code == STOPPED and not error.is_reported
     leave(main)
 
@@ -152,7 +152,7 @@ def test_one_that_is_stopped_names_a_process_that_was_killed(pair: tuple[Monitor
     assert main.reason() is None
     other._has_ended.set()  # its heartbeat stops
     error = main.reason()
-    assert str(error).startswith("process 1 on 'hostb' has ended without a word") and error is not None
+    assert str(error).startswith("process 1 on 'hostb' has ended without saying why") and error is not None
     assert error.exit_code == STOPPED and not error.is_reported
     leave(main)
 
@@ -162,7 +162,7 @@ def test_one_that_is_late_is_named(pair: tuple[Monitor, Monitor]) -> None:
     main.start()
     other.start()
     main.count_call()
-    assert "process 1 on 'hostb' did not come" in str(main.explain("timed out"))
+    assert "process 1 on 'hostb' did not reach" in str(main.explain("timed out"))
     leave(main, other)
 
 
@@ -275,5 +275,5 @@ own.start()
     assert json.loads((tmp_path / "ended.json").read_text())["message"]["errorCode"] == STOPPED
     name = f"process {silent} on 'host{silent}'"
     assert completed.stderr == (
-        f"anew: nothing was heard of {name} for 0.5 s; the same command again goes on from the last checkpoint\n"
+        f"anew: nothing was heard of {name} for 0.5 s; repeat the command, which continues from the last checkpoint\n"
     )

@@ -19,7 +19,7 @@ SMALL, LARGE = b"s" * 800, b"l" * (2 * block_cache.SMALL_BLOCK_BYTES)
 
 
 @pytest.fixture(autouse=True)
-def room(monkeypatch: pytest.MonkeyPatch) -> None:
+def ample_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "FREE_DISK_BYTES", 0)
 
 

@@ -12,7 +12,7 @@ from anew.core.stores.text_column import (
     TextColumnBuilder,
     argsort_texts,
     different,
-    numbered_holding,
+    numbered_containing,
 )
 
 
@@ -77,10 +77,10 @@ def test_texts_that_hold_a_word_are_among_those_found(searched: int, monkeypatch
     words = {"test": {1}, "\0.": {2}, "/.": {3}, "\0\0": {4}, "/\0": {5}, "kind": {6}, "nothing": set()}
     for word, expected in words.items():
         column, chosen = TextColumn.of(texts), np.arange(len(texts))[::-1]
-        found = dict(ChosenTexts(column).numbered_holding((word,)))
+        found = dict(ChosenTexts(column).numbered_containing((word,)))
         assert expected <= found.keys() and all(texts[number] == text for number, text in found.items())
-        in_others = dict(ChosenTexts(column, chosen).numbered_holding((word,)))
+        in_others = dict(ChosenTexts(column, chosen).numbered_containing((word,)))
         assert {texts.index(text) for text in in_others.values()} == found.keys()
-        assert expected <= dict(numbered_holding(iter(texts), (word,))).keys()
+        assert expected <= dict(numbered_containing(iter(texts), (word,))).keys()
         if searched == 1:  # names beyond ASCII are near any word
             assert found.keys() == expected | {6, 7}

@@ -87,9 +87,9 @@ def test_windows_have_the_class_of_their_document() -> None:
     assert list(examples.labels) == [int(i * LENGTH >= 300) for i in range(examples.num_items)]
 
 
-def test_a_sweep_with_classes_keeps_to_rows_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_with_classes_keeps_to_rows_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Documents of one class are read together as far as they follow each other, and a long one is cut."""
-    monkeypatch.setattr("anew.data.loading.rows.SWEEP_TOKENS", 1000)
+    monkeypatch.setattr("anew.data.loading.rows.PASS_TOKENS", 1000)
     modality = Code(CodeConfig(context=32))
     items = [Item(f"{i}.py", program(i)) for i in range(40)]
     modality.inspect(items)
@@ -99,7 +99,7 @@ def test_a_sweep_with_classes_keeps_to_rows_of_bounded_size(monkeypatch: pytest.
     ids[[*range(99, 2000, 100), 5999]] = end  # twenty documents of 100 tokens, one of 4,000
     classes = DocumentClasses(np.arange(21) * 100, np.arange(21) // 10)
     examples = PackedExamples(ids, 32, np.ones(end + 1, np.float32), end, beginnings_of(ids, modality.spec), classes)
-    batches = list(examples.sweep(modality, None))
+    batches = list(examples.one_pass(modality, None))
     sizes = [batch.x.shape[-1] - 1 for batch in batches]
     assert sum(sizes) >= 6000 - len(sizes) and max(sizes) <= 1100 and len(sizes) < 21
     assert {int(batch.labels[0]) for batch in batches} == {0, 1, 2}

@@ -115,14 +115,14 @@ def test_a_changed_picture_is_read_again_and_a_damaged_cache_is_made_again(
 def test_a_second_training_knows_the_classes_that_the_first_one_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the parts were given, it knew none, and read a whole sweep for their shares."""
+    """Where the parts were given, it knew none, and read the data once for their shares."""
     data = tmp_path / "data"
     for number, (part, label) in enumerate([("train", "a")] * 30 + [("train", "b")] * 10 + [("test", "a")] * 10):
         (data / part / label).mkdir(parents=True, exist_ok=True)
         picture(data / part / label / f"{number}.png", number)
     first, second = (learned(data, tmp_path / "cache", monkeypatch) for _ in range(2))
     for opened in (first, second):
-        monkeypatch.setattr(opened._store, "rows", lambda part: pytest.fail("a sweep was read"))
+        monkeypatch.setattr(opened._store, "rows", lambda part: pytest.fail("a pass was read"))
         counts = opened._store.label_counts()
         assert set(counts) == {0, 1} and counts[0] > counts[1] > 0
         opened.close()

@@ -83,7 +83,7 @@ def test_no_image_is_encoded_twice(tmp_path: Path, small_blocks: None, monkeypat
         lambda self, items: (names_read.extend(item.name for item in items), encode(self, items))[1],
     )
     data = opened(pictures(tmp_path / "d", 150), tmp_path / "c")
-    assert sum(len(b) for b in data.sweep()) == data.scan.parts["train"] == len(names_read) == len(set(names_read))
+    assert sum(len(b) for b in data.one_pass()) == data.scan.parts["train"] == len(names_read) == len(set(names_read))
     data.close()
 
 
@@ -98,15 +98,15 @@ def test_every_image_once_an_epoch(tmp_path: Path, small_blocks: None) -> None:
 
 
 def test_items_reads_as_many_as_asked(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "SWEEP_ITEMS", 20)
+    monkeypatch.setattr(streaming, "PASS_ITEMS", 20)
     data = opened(pictures(tmp_path / "d", 120), tmp_path / "c")
     assert len(data.items("train", 5)) == 5 and len(data.items("train", 10**6)) == data.scan.parts["train"]
     assert data.items("train", 1)[0].shape == (12, 12, 3)
-    assert sum(len(b) for b in data.sweep()) == 50  # small grids: two and a half times as many
+    assert sum(len(b) for b in data.one_pass()) == 50  # small grids: two and a half times as many
     monkeypatch.setattr(streaming, "SMALL_GRID", 12 * 12 * 3 - 1)
-    assert sum(len(b) for b in data.sweep()) == 20 and not data._store.sweeps_all
-    monkeypatch.setattr(streaming, "SWEEP_ITEMS", 400)
-    assert sum(len(b) for b in data.sweep()) == data.train_items and data._store.sweeps_all
+    assert sum(len(b) for b in data.one_pass()) == 20 and not data._store.reads_all
+    monkeypatch.setattr(streaming, "PASS_ITEMS", 400)
+    assert sum(len(b) for b in data.one_pass()) == data.train_items and data._store.reads_all
     assert abs(sum(data.label_shares()) - 1) < 1e-9
     data.close()
 
@@ -121,7 +121,7 @@ def test_where_all_are_copies_of_held_out_items_the_refusal_says_so(
 ) -> None:
     data = Dataset.open(pictures(tmp_path / "d", 120), cache=tmp_path / "c")
     monkeypatch.setattr(type(data._store._split), "repeats", lambda self, record, modality: True)
-    with pytest.raises(DataError, match="also stands among the held-out ones, and copies count once"):
+    with pytest.raises(DataError, match="is also among the held-out ones, and copies count once"):
         data.fit(SIZE)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from anew.core.specs import GAP_MARKS, Batch
+from anew.core.specs import GAP_MARKS, Batch, spec_from_json, spec_to_json
 from anew.data.dataset import Dataset
 from anew.data.formats.text import word_rules
 from anew.data.modalities.code import Code, CodeConfig
@@ -238,3 +238,14 @@ def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) ->
     assert len(reasons) == 3 and "longer than 400" in reasons[1] and "not SMILES" in reasons[0]  # another reason first
     assert "names after the molecule are ignored" in " ".join(data.scan.notes)
     data.close()
+
+
+def test_programs_of_one_grammar_have_its_name_which_config_json_does_not() -> None:
+    for kinds, grammar in (((".py", ".pyi"), "python"), ((".ml", ".mli"), ""), ((".adb",), "")):
+        modality = Code(CodeConfig())
+        modality.suffix, modality.kinds = kinds[0], kinds
+        assert modality.grammar == grammar
+    spec = fitted().spec
+    assert (
+        spec.grammar == "python" and "grammar" not in spec_to_json(spec) and spec_from_json(spec_to_json(spec)) == spec
+    )

@@ -343,6 +343,8 @@ def test_choice_grows_with_the_text() -> None:
     sizes = [choose_tokens(n, 100, 60.0, "document").vocab for n in (200_000, 1_000_000, 50_000_000, 10**9)]
     assert sizes == sorted(sizes) and len(set(sizes)) == 4
     assert choose_tokens(10**6, 40, 60.0, "list").tokens == "characters"
+    assert choose_tokens(10**6, 40, 60.0, "list", sub_words_in_lists=True).tokens == "bpe"
+    assert choose_tokens(50_000, 40, 60.0, "list", sub_words_in_lists=True).tokens == "characters"
 
 
 def test_a_short_list_beside_a_long_one_is_a_list_too(tmp_path: Path) -> None:
@@ -443,6 +445,47 @@ def test_samples_of_rows_are_a_table_with_the_names_of_its_columns(tmp_path: Pat
     joint = modality.merge_files([modality.save_item(row) for row in rows[:2]], [None, None])
     assert joint is not None and joint.suffix == Path(name).suffix
     assert joint.data.decode().splitlines() == ([header] if header else []) + rows[:2]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "suffixes", "written"),
+    [(".md", ".md", ".md"), (".abc", ".abc", ".abc"), ("", "", ".txt"), (".md", ".rst", ".txt")],
+)
+def test_samples_of_documents_have_the_suffix_of_most_files(
+    tmp_path: Path, suffix: str, suffixes: str, written: str
+) -> None:
+    """A tune in a .txt file is opened by no player."""
+    for number in range(4):
+        text = f"Tune {number} begins.\n\nIt goes on, and on, for a while and longer. " * 40
+        (tmp_path / f"{number}{suffix if number % 2 else suffixes}").write_text(text)
+    data = Dataset.open(tmp_path, modality="text")
+    data.fit(SIZE)
+    modality = Text(TextConfig())
+    data.modality.save(tmp_path)
+    modality.restore(data.modality.state(), tmp_path)
+    assert modality.layout == "document" and modality.save_item("x").suffix == written
+    state = {name: value for name, value in data.modality.state().items() if name != "suffix"}
+    modality.restore(state, tmp_path)  # of an older run
+    assert modality.save_item("x").suffix == ".txt"
+
+
+@pytest.mark.parametrize(("name", "mark"), [("a.csv", ";"), ("a.csv", ","), ("a.tsv", "\t")])
+def test_a_prompt_with_more_cells_than_a_row_is_refused(tmp_path: Path, name: str, mark: str) -> None:
+    rows = [mark.join([f"{i % 28:02}", str(i), str(i % 5)]) for i in range(300)]
+    (tmp_path / name).write_text("\n".join([mark.join(["date", "a", "score"]), *rows]))
+    settings = {"layout": "list"}
+    data = Dataset.open(tmp_path / name, settings=settings, columns=ColumnChoice.of(settings))
+    data.fit(SIZE)
+    assert len(data.modality.condition_from_prompt(mark.join(["1", "2", "3"]))) > 1
+    with pytest.raises(ConfigError, match="the prompt has 4 cells, and rows of this data have 3"):
+        data.modality.condition_from_prompt(mark.join(["1", "2", "3", "4"]))
+
+
+def test_that_cells_of_a_column_are_records_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(["name,age", *(f"{name},{i}" for i, name in enumerate(names().split()))]))
+    settings = {"layout": "list", "text_column": "name"}
+    data = Dataset.open(tmp_path / "a.csv", settings=settings, columns=ColumnChoice.of(settings))
+    assert "each cell of the column 'name' is a record; without text_column" in "".join(data.scan.notes)
 
 
 def test_samples_of_other_lists_and_of_tables_of_several_forms_are_files_each(tmp_path: Path) -> None:

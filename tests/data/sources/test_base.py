@@ -262,7 +262,7 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
         "b.png": "y",
     }
     (note,) = source.notes
-    assert "2 files that metadata.csv names are not in the folder and left out, 1 of them outside" in note
+    assert "2 files that metadata.csv names are not in the folder and are left out, 1 of them outside" in note
 
 
 @pytest.mark.parametrize(

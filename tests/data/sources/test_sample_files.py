@@ -1,4 +1,4 @@
-"""Folders of samples: sheets and second formats are no samples of their own."""
+"""Folders of samples: sheets and second formats are not samples of their own."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats.by_range import Range
 from anew.data.sources import delimited_rows
-from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, data_in_header, image_bytes
+from anew.data.sources.columns import ColumnChoice, Columns, TableLocation, choose, data_in_header, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.open import detect_modality
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
@@ -659,7 +659,7 @@ def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tm
     os.mkfifo(tmp_path / "p.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "good.png").write_bytes(b"picture")
-    place = TablePlace(tmp_path, tmp_path)
+    place = TableLocation(tmp_path, tmp_path)
     assert image_bytes("good.png", place) == image_bytes(b"picture", None) == b"picture"
     for cell, where, reason in [
         ("p.png", place, "'p.png': it is not a regular file"),

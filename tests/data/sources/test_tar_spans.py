@@ -96,3 +96,22 @@ def test_damage_and_what_is_gone_cost_their_span(tmp_path: Path) -> None:
     assert 5 < len(items) < 30 and isinstance(last, SkippedItem) and "truncated" in last.reason
     (tmp_path / "a.tar").unlink()
     assert [type(item) for item in opened.read(shard)] == [SkippedItem]
+
+
+def test_the_spans_of_all_archives_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 10 TB, spans of 256 pictures took more than 2 GB of memory."""
+    body = archive(300, tarfile.PAX_FORMAT, np.random.default_rng(0))
+    files = [File(f"{name}.tar", len(body), 1) for name in "abc"]
+    for file in files:
+        (tmp_path / file.path).write_bytes(body)
+    monkeypatch.setattr(tar_spans, "MIN_SPAN", 1 << 12)
+    monkeypatch.setattr(tar_spans, "SHARD_ITEMS", 8)
+    counts = {}
+    for most in (10**6, 9):
+        monkeypatch.setattr(tar_spans, "MAX_SPANS", most)
+        opened = tar_spans.open_reader(files, tmp_path, KINDS)
+        assert isinstance(opened, tar_spans.SpanReader)
+        shards = opened.shards("image")
+        counts[most] = len(shards), sum(len(list(opened.read(shard))) for shard in shards)
+    assert 9 <= counts[9][0] <= 12 < counts[10**6][0]
+    assert counts[9][1] == counts[10**6][1] > 0

@@ -7,7 +7,14 @@ import pytest
 
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.splitting import near_duplicates
-from anew.data.splitting.near_duplicates import NearDuplicateIndex, group_keys, keys_of_decoded, minhash, similarity
+from anew.data.splitting.near_duplicates import (
+    NearDuplicateIndex,
+    are_usual,
+    group_keys,
+    keys_of_decoded,
+    minhash,
+    similarity,
+)
 from anew.data.types import Item
 
 TEXT = Text(TextConfig())
@@ -68,3 +75,12 @@ def test_equal_documents_share_a_key_however_many_there_are(monkeypatch: pytest.
     documents = [text(seed % 30) for seed in range(60)]
     for keys in (group_keys([Item("", x) for x in documents], TEXT), keys_of_decoded(documents, TEXT).tolist()):
         assert keys[:30] == keys[30:] and len(set(keys)) == 30
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [([1] * 90 + [4] * 10, False), ([1] * 95 + [5], False), ([1] * 90 + [6], True)]
+)
+def test_near_duplicates_are_usual_where_large_groups_hold_many_items(sizes: list[int], expected: bool) -> None:
+    keys = [group for group, size in enumerate(sizes) for _ in range(size)]
+    assert are_usual(range(len(keys)), keys) == expected
+    assert not are_usual(keys, keys)  # exact copies are no different items

@@ -138,10 +138,18 @@ def test_shards_that_take_long_to_read_are_evenly_spaced() -> None:
 
 
 def test_rows_of_every_class_are_read_however_short_the_time_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, source = slow_pictures(0.08, monkeypatch), ShardList(labelled(pictures(1_600), 4), 256)
+    result = split_source(cast(Any, source), source.shards, IMAGE, reading)
+    assert 150 < sum(result.counts(source.shards).values()) < 400 and reading.elapsed < 35.0
+    assert len(result.classes) == 4 and max(result.classes.values()) < 2 * min(result.classes.values())
+
+
+def test_where_reading_is_slower_still_the_fewest_rows_are_read_of_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """256 rows were read, which took 256 of 100 s."""
     reading, source = slow_pictures(1.0, monkeypatch), ShardList(labelled(pictures(1_600), 4), 256)
     result = split_source(cast(Any, source), source.shards, IMAGE, reading)
-    assert 150 < sum(result.counts(source.shards).values()) < 400
-    assert len(result.classes) == 4 and max(result.classes.values()) < 2 * min(result.classes.values())
+    assert 24 < sum(result.counts(source.shards).values()) < 60 and reading.elapsed < 60.0
+    assert all(result.row_steps) and len(result.classes) == 4
 
 
 def test_classes_of_shards_that_are_read_less_densely_keep_their_shares() -> None:

@@ -152,7 +152,7 @@ def test_a_refused_token_is_drawn_again_from_the_rest(mixer: ContextMixer) -> No
     accepted = np.ones(NUM_ERRORS, dtype=np.float32)
     accepted[UNOPENED] = 0.25
     tokens = np.full(n, -1)
-    chances = mixer.draw(rows, joint, network, uniform, tokens, 0.0, accepted=accepted)
+    chances = mixer.draw(rows, joint, network, uniform, tokens, rate=0.0, accepted=accepted)
     np.testing.assert_allclose(chances, expected[tokens], rtol=1e-3)  # those of the model, whatever is refused
     expected[[LETTERS.index(")"), LETTERS.index("]")]] *= 0.25
     drawn = np.bincount(tokens, minlength=len(LETTERS)) / n

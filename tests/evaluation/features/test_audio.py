@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anew.evaluation.features import audio
 from anew.evaluation.features.audio import CLIPS, NOMINAL_RATE, SpectrogramDistance, nearest_clips, pictures
-from anew.evaluation.memorization.audit import AuditOptions, audit
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 from anew.evaluation.memorization.result import CopyTestResult
 
 RATE, LENGTH = 4000, 2000
@@ -41,12 +41,14 @@ def moved(x: NDArray[np.float32], seconds: float) -> NDArray[np.float32]:
     return np.roll(x, round(seconds * RATE))
 
 
-def audited(copies: list[Any]) -> CopyTestResult:
-    return audit(CLIPS, [*copies, *FURTHER[len(copies) :]], TRAIN, HELD, options=AuditOptions(controls=False))
+def result_of(copies: list[Any]) -> CopyTestResult:
+    return MemorizationTest(
+        CLIPS, [*copies, *FURTHER[len(copies) :]], TRAIN, HELD, options=MemorizationOptions(controls=False)
+    ).run()
 
 
 def test_softer_copies_count_as_identical() -> None:
-    plain, copied = audited([]), audited([softer(x) for x in TRAIN[:5]])
+    plain, copied = result_of([]), result_of([softer(x) for x in TRAIN[:5]])
     assert plain.identical == 0 and plain.real_identical == 0
     assert copied.identical == 5 and copied.real_identical == 0
     assert copied.identical_p is not None and copied.identical_p < 0.02
@@ -81,9 +83,9 @@ def test_many_pairs_of_clips_are_compared_in_blocks(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_third_of_shifted_copies_is_found() -> None:
-    result = audited([moved(x, 0.04) for x in TRAIN[:14]])
+    result = result_of([moved(x, 0.04) for x in TRAIN[:14]])
     assert result.detected and result.identical == 0
-    assert not audited([]).detected
+    assert not result_of([]).detected
 
 
 @pytest.mark.parametrize("seconds", [-0.05, 0.0, 0.05])

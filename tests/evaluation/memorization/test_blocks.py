@@ -10,9 +10,9 @@ import pytest
 from anew.core.sequences import Joined, Rearranged
 from anew.evaluation.features.audio import CLIPS as SOUNDS
 from anew.evaluation.memorization import blocks
-from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.blocks import BlockwiseDistance, distances_of
 from anew.evaluation.memorization.item_types import IMAGES, RECORDS
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 
 
 @pytest.fixture
@@ -84,16 +84,16 @@ def test_sounds_that_count_as_the_same_are_told(small_blocks: None) -> None:
     assert distance.are_same(queries, np.arange(20)).all()
 
 
-def test_an_audit_block_by_block_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memorization_test_block_by_block_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     images = list(rng.integers(0, 256, (90, 5, 5), np.uint8))
     train, held_out, samples = images[:50], images[50:70], [*images[70:], *images[:6]]
-    options = AuditOptions(controls=False)
-    expected = audit(IMAGES, samples, train, held_out, options=options)
+    options = MemorizationOptions(controls=False)
+    expected = MemorizationTest(IMAGES, samples, train, held_out, options=options).run()
     monkeypatch.setattr(blocks, "WORKING_BYTES", 1)
     monkeypatch.setattr(blocks, "MIN_BLOCK", 20)
     assert isinstance(distances_of(IMAGES, Joined(train, held_out), np.arange(70))[1], BlockwiseDistance)
     assert not isinstance(distances_of(RECORDS, ["a", "b"], np.arange(2))[0], BlockwiseDistance)
-    result = audit(IMAGES, samples, train, held_out, options=options)
+    result = MemorizationTest(IMAGES, samples, train, held_out, options=options).run()
     assert replace(result, pairs=[], training_distance=None) == replace(expected, pairs=[], training_distance=None)
     assert [pair.train for pair in result.pairs] == [pair.train for pair in expected.pairs]

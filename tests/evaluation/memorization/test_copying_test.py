@@ -77,6 +77,20 @@ def test_the_alarm_is_that_of_the_level_of_the_test() -> None:
     assert len(unsuspicious_rows(replace(result, p=0.008, k=10), replace(NO_MATCHES, p=0.004), 80)) == 70
 
 
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.1])
+def test_a_statistic_is_above_the_alarm_if_and_only_if_its_p_is_within_the_level(
+    level: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, rng = np.arange(40), np.random.default_rng(0)
+    near = nearest(rng.normal(size=(20, 4)), rng.normal(size=(40, 4)))
+    labels = LabelPermutations(index < 20, index, index, near.item, repeats=99, rng=rng)
+    for statistic in np.arange(80, 101) - 0.5:  # those of the permutations are 0 to 98
+        table = np.append(statistic, rng.permutation(99))[:, None]
+        monkeypatch.setattr(copying_test, "scan_statistics", lambda *_, table=table: table)
+        result = scan([near], labels, rng, level)
+        assert (result.p <= level) == (statistic > result.alarm), statistic
+
+
 def test_copies_are_found_counted_and_come_first() -> None:
     rng = np.random.default_rng(0)
     train, held_out, samples = rng.normal(size=(3, 400, 6))

@@ -12,10 +12,10 @@ import pytest
 from anew.core.sequences import Rearranged, by_place
 from anew.data.loading.cache import EncodedShard
 from anew.data.loading.stored_shards import StoredGrids, StoredShards
-from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.identical import ItemKeys, RepeatedItem, RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import CLIPS, IMAGES, PASSAGES, RECORDS
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.verdict import Verdict
 from scores import score
@@ -94,7 +94,9 @@ def test_a_picture_that_many_samples_repeat_is_copied() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(800)]
     train, held_out, new = images[:400], images[400:600], images[600:]
-    result = audit(IMAGES, [*new[20:], *train[:1] * 20], train, held_out, options=AuditOptions(controls=False))
+    result = MemorizationTest(
+        IMAGES, [*new[20:], *train[:1] * 20], train, held_out, options=MemorizationOptions(controls=False)
+    ).run()
     assert result.detected and Verdict([], result).grades["novelty"] == "poor"
     assert (
         copy_verdict(result).clause
@@ -139,7 +141,9 @@ def test_shifted_images_are_copies_but_not_identical() -> None:
     for image in images:  # a plain edge: the distance to a shifted one is 0
         image[3:9, 3:9] = rng.integers(0, 256, (6, 6))
     train, held_out, new = images[:300], images[300:450], images[450:]
-    copied = audit(IMAGES, [*new[30:], *(np.roll(image, 1, axis=1) for image in train[:30])], train, held_out)
+    copied = MemorizationTest(
+        IMAGES, [*new[30:], *(np.roll(image, 1, axis=1) for image in train[:30])], train, held_out
+    ).run()
     assert copied.detected and copied.identical == 0 and "identical" not in copy_verdict(copied).clause
 
 
@@ -147,8 +151,8 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(783)]
     train, held_out, new = images[:400], images[400:600], images[600:]
-    clean = audit(IMAGES, new, train, held_out)
-    few = audit(IMAGES, [*new[3:], *train[:3]], train, held_out)
+    clean = MemorizationTest(IMAGES, new, train, held_out).run()
+    few = MemorizationTest(IMAGES, [*new[3:], *train[:3]], train, held_out).run()
     assert not clean.detected and not clean.repeats_too_often and Verdict([], clean).grades["novelty"] == "good"
     assert not few.detected and few.repeats_too_often and Verdict([], few).grades["novelty"] == "fair"
     fact = "3 of 183 samples are identical to a training item; of 600 real items none is"
@@ -177,7 +181,7 @@ def test_what_counts_as_identical_is_said() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(600)]
     train, held_out, new = images[:300], images[300:450], images[450:]
-    copied = audit(IMAGES, [*new[30:], *(image[:, ::-1] for image in train[:30])], train, held_out)
+    copied = MemorizationTest(IMAGES, [*new[30:], *(image[:, ::-1] for image in train[:30])], train, held_out).run()
     copied = replace(copied, likeness=IMAGES.likeness)
     assert copied.detected and copied.identical == 30 and copied.share >= 0.2
     assert copy_verdict(copied).clause.endswith(
@@ -198,7 +202,7 @@ def test_held_out_unguessable_items_excuse_no_copies() -> None:
 
 
 def _made_by_a_generator_that_saw(train: list[str], held_out: list[str], new: list[str]) -> CopyTestResult:
-    return audit(RECORDS, [*new[:100], *train[:20], *held_out[:10]], train, held_out)
+    return MemorizationTest(RECORDS, [*new[:100], *train[:20], *held_out[:10]], train, held_out).run()
 
 
 def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
@@ -214,7 +218,7 @@ def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
         f"{fact}; of 300 real items none is identical to another. So the generator has"
     )
     assert "misses copies" in copy_verdict(result).sentence and "No copying" not in copy_verdict(result).sentence
-    only_held_out = audit(RECORDS, texts[200:300], texts[:200], texts[200:300])
+    only_held_out = MemorizationTest(RECORDS, texts[200:300], texts[:200], texts[200:300]).run()
     assert copy_verdict(only_held_out).clause.startswith(
         "100 of 100 samples are identical to a held-out item: the generator"
     )
@@ -229,7 +233,9 @@ def test_names_are_reached_by_chance() -> None:
 
 
 def test_a_comparison_with_items_that_were_seen_is_doubted() -> None:
-    seen = replace(audit(RECORDS, ["a"], ["b"], ["c"]), samples=130, held_out_identical=10, seen_p=1e-9)
+    seen = replace(
+        MemorizationTest(RECORDS, ["a"], ["b"], ["c"]).run(), samples=130, held_out_identical=10, seen_p=1e-9
+    )
     measured = [score("coverage", 0.8, 0.77, 0.83, 0.95, n=1000, source="x")]
     assert Verdict(measured, seen).figures["variety"].endswith("; but 10 of 130 samples are held-out items")
     alike = [score("coverage", 0.95, 0.92, 0.97, 0.95, n=1000, source="x")]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.item_types import (
     IMAGES,
     INDEXED_RECORDS,
@@ -22,7 +21,8 @@ from anew.evaluation.memorization.item_types import (
     cut_passages,
     records_type,
 )
-from anew.evaluation.memorization.text_audit import _block, audit_texts
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
+from anew.evaluation.memorization.text_test import _block, run_text_test
 from anew.evaluation.metrics.records.row_formats import row_format
 
 WORDS = [
@@ -49,17 +49,22 @@ def test_copied_passages_are_found_in_place() -> None:
     train = [prose(512, i) for i in range(100)]
     held_out = [prose(512, 1000 + i) for i in range(100)]
     samples = [prose(256, 2000 + i) for i in range(200)]
-    clean = audit_texts(samples, train, held_out)
+    clean = run_text_test(samples, train, held_out)
     assert not clean.detected
     rng = np.random.default_rng(0)
     for i in range(30):
         samples[i] = item_types.edit_text(train[i][256:], rng)
-    result = audit_texts(samples, train, held_out)
+    result = run_text_test(samples, train, held_out)
     assert result.detected and result.distance == "longest verbatim passage"
     for pair in result.pairs:
         assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
-    assert audit_texts(samples, train, held_out, max_samples=50, options=AuditOptions(controls=False)).samples == 50
-    brief = audit_texts(samples, train, held_out, max_samples=10, options=AuditOptions(controls=False, brief=True))
+    assert (
+        run_text_test(samples, train, held_out, max_samples=50, options=MemorizationOptions(controls=False)).samples
+        == 50
+    )
+    brief = run_text_test(
+        samples, train, held_out, max_samples=10, options=MemorizationOptions(controls=False, brief=True)
+    )
     assert brief.real_compared == 20
 
 
@@ -67,7 +72,7 @@ def test_spans_of_few_documents_are_permuted_as_one() -> None:
     train, held_out = [prose(20_000, i) for i in range(3)], [prose(2_000, 10 + i) for i in range(3)]
     assert _block(train, held_out) == 2_000
     assert _block(held_out, held_out) is None and _block(train, []) is None
-    result = audit_texts([prose(256, 100 + i) for i in range(60)], train, held_out)
+    result = run_text_test([prose(256, 100 + i) for i in range(60)], train, held_out)
     assert not result.detected
 
 
@@ -76,8 +81,8 @@ def test_copied_records_are_found() -> None:
     letters = list("abcdefgh")
     strings = ["".join(rng.choice(letters, 12)) for _ in range(700)]
     train, held_out, samples = strings[:250], strings[250:500], strings[500:]
-    assert not audit(RECORDS, samples, train, held_out).detected
-    result = audit(RECORDS, [*train[:30], *samples[30:]], train, held_out)
+    assert not MemorizationTest(RECORDS, samples, train, held_out).run().detected
+    result = MemorizationTest(RECORDS, [*train[:30], *samples[30:]], train, held_out).run()
     assert result.detected and result.pairs[0].distance == 0.0
 
 
@@ -97,9 +102,9 @@ def test_copied_images_are_found() -> None:
     small = rng.normal(size=(600, 4, 4))
     images = list(np.clip(128 + 50 * np.kron(small, np.ones((1, 4, 4))), 0, 255).astype(np.uint8))
     train, held_out, samples = images[:200], images[200:400], images[400:]
-    assert not audit(IMAGES, samples, train, held_out).detected
+    assert not MemorizationTest(IMAGES, samples, train, held_out).run().detected
     copies = [item_types.disturb_image(t, rng) for t in train[:25]]
-    result = audit(IMAGES, [*copies, *samples[25:]], train, held_out)
+    result = MemorizationTest(IMAGES, [*copies, *samples[25:]], train, held_out).run()
     assert result.detected and {p.sample for p in result.pairs} <= set(range(25))
 
 
@@ -136,7 +141,10 @@ def test_the_scope_of_images_says_what_is_seen(alter: Callable[[Any], Any], is_s
     images = list(np.kron(coarse, np.ones((1, 4, 4, 1))).astype(np.uint8))
     train, held_out, new = images[:200], images[200:300], images[300:]
     samples = [*map(alter, train[:20]), *new[20:]]
-    assert audit(IMAGES, samples, train, held_out, options=AuditOptions(controls=False)).detected == is_seen
+    assert (
+        MemorizationTest(IMAGES, samples, train, held_out, options=MemorizationOptions(controls=False)).run().detected
+        == is_seen
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,8 +167,16 @@ def test_thumbnails_show_what_their_scope_says(alter: Callable[[Any, np.random.G
     assert thumbnails is not None and thumbnails.coarsely() is None
     (distance,) = thumbnails.distances(images, np.arange(400))
     assert distance.name == "pixels"
-    assert audit(thumbnails, samples, train, held_out, options=AuditOptions(controls=False)).detected
-    assert not audit(thumbnails, new, train, held_out, options=AuditOptions(controls=False)).detected
+    assert (
+        MemorizationTest(thumbnails, samples, train, held_out, options=MemorizationOptions(controls=False))
+        .run()
+        .detected
+    )
+    assert (
+        not MemorizationTest(thumbnails, new, train, held_out, options=MemorizationOptions(controls=False))
+        .run()
+        .detected
+    )
 
 
 @pytest.mark.parametrize(("step", "is_seen"), [(1_000, True), (10, True), (2, False)])
@@ -172,7 +188,7 @@ def test_the_scope_of_passages_says_how_many_words_may_be_changed(step: int, is_
         return " ".join(word[::-1] if i % step == 1 else word for i, word in enumerate(text.split(" ")))
 
     samples = [*map(changed, train[:20]), *new[20:]]
-    assert audit_texts(samples, train, held_out, options=AuditOptions(controls=False)).detected == is_seen
+    assert run_text_test(samples, train, held_out, options=MemorizationOptions(controls=False)).detected == is_seen
 
 
 KINDS = ("tool", "doc", "lib", "game", "font")
@@ -204,18 +220,28 @@ TRAIN, HELD_OUT, NEW = (rows(n, seed) for n, seed in ((400, 1), (200, 2), (200, 
 def test_rows_copied_but_for_their_longest_field_are_found() -> None:
     table = [[*TRAIN[i][:4], new[4]] if i < 40 else new for i, new in enumerate(NEW)]
     samples, train, held_out = map(joined, (table, TRAIN, HELD_OUT))
-    assert audit(records_type(train), samples, train, held_out, options=AuditOptions(controls=False)).detected
-    assert not audit(
-        RECORDS, samples, train, held_out, options=AuditOptions(controls=False)
-    ).detected  # by edits alone they are far away
+    assert (
+        MemorizationTest(records_type(train), samples, train, held_out, options=MemorizationOptions(controls=False))
+        .run()
+        .detected
+    )
+    assert (
+        not MemorizationTest(RECORDS, samples, train, held_out, options=MemorizationOptions(controls=False))
+        .run()
+        .detected
+    )  # by edits alone they are far away
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_real_rows_are_not_accused(seed: int) -> None:
     train, held_out, samples = (joined(rows(n, 100 + 3 * seed + i)) for i, n in enumerate((300, 150, 150)))
-    assert not audit(
-        records_type(train), samples, train, held_out, options=AuditOptions(seed=seed, controls=False)
-    ).detected
+    assert (
+        not MemorizationTest(
+            records_type(train), samples, train, held_out, options=MemorizationOptions(seed=seed, controls=False)
+        )
+        .run()
+        .detected
+    )
 
 
 def test_rows_of_frequent_values_are_not_accused() -> None:
@@ -224,7 +250,9 @@ def test_rows_of_frequent_values_are_not_accused() -> None:
         ",".join(f"{name}{rng.integers(k)}" for name, k in zip("abcd", (4, 9, 5, 7), strict=True)) for _ in range(700)
     ]
     train, held_out, samples = records[:400], records[400:550], records[550:]
-    result = audit(records_type(train), samples, train, held_out, options=AuditOptions(controls=False))
+    result = MemorizationTest(
+        records_type(train), samples, train, held_out, options=MemorizationOptions(controls=False)
+    ).run()
     assert not result.detected and not result.repeats_too_often
 
 
@@ -236,7 +264,9 @@ def test_json_objects_are_compared_by_their_values() -> None:
 
     train, held_out, new = (objects(table) for table in (TRAIN, HELD_OUT, NEW))
     respaced = objects(TRAIN, separators=(" ,  ", " : "), sort_keys=True)[:30]
-    result = audit(records_type(train), [*respaced, *new[30:]], train, held_out, options=AuditOptions(controls=False))
+    result = MemorizationTest(
+        records_type(train), [*respaced, *new[30:]], train, held_out, options=MemorizationOptions(controls=False)
+    ).run()
     assert result.detected and result.identical == 30
 
 

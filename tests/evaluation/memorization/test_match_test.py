@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import Audit, AuditOptions, audit
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
 from anew.evaluation.memorization.edit_distance import EditDistance
@@ -19,8 +21,9 @@ from anew.evaluation.memorization.match_test import (
     choose_stand_ins,
     nearest_of_stand_ins,
 )
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.memorization.text_audit import audit_texts
+from anew.evaluation.memorization.text_test import run_text_test
 
 LETTERS = list("ACDEFGHIKLMNPQRSTVWY")
 N_TRAIN, N_HELD_OUT = 270, 120
@@ -38,7 +41,7 @@ def family(n: int, rng: np.random.Generator, length: int = 90) -> list[str]:
     return variants
 
 
-def audited(seed: int, copied: int, changed: bool = False) -> CopyTestResult:
+def result_of(seed: int, copied: int, changed: bool = False) -> CopyTestResult:
     """90 samples of a family, some of them training records or one residue from those; all are near-twins."""
     source = np.random.default_rng(seed)
     items = family(N_TRAIN + N_HELD_OUT + 90, source)
@@ -49,12 +52,14 @@ def audited(seed: int, copied: int, changed: bool = False) -> CopyTestResult:
             letters[source.integers(len(letters))] = "X"
         samples[i] = "".join(letters)
     groups = np.zeros(N_TRAIN + N_HELD_OUT, dtype=int)
-    return audit(item_types.RECORDS, samples, train, held_out, groups, options=AuditOptions(seed=seed, controls=False))
+    return MemorizationTest(
+        item_types.RECORDS, samples, train, held_out, groups, options=MemorizationOptions(seed=seed, controls=False)
+    ).run()
 
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_copies_among_near_twins_are_found(changed: bool) -> None:
-    outcome = audited(0, 18, changed)
+    outcome = result_of(0, 18, changed)
     assert outcome.detected and outcome.match_p is not None and outcome.match_p <= 0.005
     assert outcome.train == N_TRAIN and outcome.held_out == N_HELD_OUT
     assert 0.05 < outcome.low <= 0.2 and outcome.share == pytest.approx(0.2, abs=0.06)
@@ -62,12 +67,12 @@ def test_copies_among_near_twins_are_found(changed: bool) -> None:
 
 
 def test_few_copies_among_near_twins_are_found_where_the_scan_sees_none() -> None:
-    results = [audited(seed, 9) for seed in range(5)]
+    results = [result_of(seed, 9) for seed in range(5)]
     assert sum(result.detected for result in results) >= 4
 
 
 def test_chance_matches_of_a_family_are_no_copies() -> None:
-    results = [audited(seed, 0) for seed in range(20)]
+    results = [result_of(seed, 0) for seed in range(20)]
     assert sum(result.detected for result in results) <= 1
     matched = next(result for result in results if result.identical)
     assert "real items" in copy_verdict(matched).sentence and "identical to another" in copy_verdict(matched).sentence
@@ -126,7 +131,7 @@ def test_a_glossary_that_repeats_many_texts_is_one_match(copied: bool) -> None:
         samples[:15] = [train[i][:768] + samples[i][768:] for i in range(15)]
     else:
         samples[0] = "".join(text[:256] for text in [*train[:7], held_out[0]])
-    result = audit_texts(samples, train, held_out, options=AuditOptions(controls=False))
+    result = run_text_test(samples, train, held_out, options=MemorizationOptions(controls=False))
     assert result.detected == copied and result.match_p is not None and (result.match_p <= 0.01) == copied
 
 
@@ -177,6 +182,27 @@ def test_labels_must_agree() -> None:
     assert matched(40, 2, 0).p <= 0.01  # but the labels alone are proof here
 
 
+@pytest.mark.parametrize(
+    ("n_train", "n_held_out", "n_real", "numbers", "do_agree"),
+    [(60, 5, 20, (20, 400), False), (200, 20, 0, (4_000, 10), True)],
+)
+def test_held_out_matches_are_expected_by_the_numbers_of_samples_and_of_real_items(
+    n_train: int, n_held_out: int, n_real: int, numbers: tuple[int, int], do_agree: bool
+) -> None:
+    is_train, index = np.arange(400) < 280, np.arange(400)
+    items = np.concatenate([index[:n_train], index[-n_held_out:]])
+    labels = LabelPermutations(is_train, index, index, items, repeats=9, rng=np.random.default_rng(0))
+    test: Any = SimpleNamespace(group_share=0.7, n_held_out=120, n_pool=400, label_level=0.01)
+    p, agree = MatchTest._label_p(test, labels, items, *numbers, n_real)
+    assert p <= 0.01 and agree == do_agree
+
+
+def test_labels_that_disagree_make_no_match_more_significant(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = matched(10, 0, 40).p
+    monkeypatch.setattr(MatchTest, "_label_p", lambda *_: (1e-6, False))
+    assert matched(10, 0, 40).p == expected > 0.2
+
+
 def test_many_samples_at_one_item_count_as_one() -> None:
     assert matched(20, 0, 0, repeated=True).p == 1.0
     outcome = matched(10, 0, 0)
@@ -192,13 +218,13 @@ def test_binomial_tail() -> None:
 def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
     """Twins in one part stay one group for the scan; what they match each other is chance for the match test."""
     train = ["aaaaaaaa", "aaaaaaab", "qrstuvwx"]
-    search = Audit(
+    search = MemorizationTest(
         item_types.RECORDS,
         ["aaaaaaaa"],
         train,
         ["ABCDEFGH"],
         np.array([0, 0, 1, 2]),
-        options=AuditOptions(controls=False),
+        options=MemorizationOptions(controls=False),
     )
     query = np.array([search.n_real])
     distances = search.distances[0].nearest_real(query, search.real_index)

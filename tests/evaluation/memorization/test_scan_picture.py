@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copy_verdict import result_json
 from anew.evaluation.memorization.copying_test import deviance_root
+from anew.evaluation.memorization.memorization_test import MemorizationTest
 from anew.evaluation.memorization.scan_picture import alarm_line, ranks_to_show
-from evaluation.memorization.test_audit import HELD, POINTS, SAMPLES, TRAIN
+from evaluation.memorization.test_memorization_test import HELD, POINTS, SAMPLES, TRAIN
 
 
 def test_the_line_is_where_the_statistic_is() -> None:
@@ -29,7 +29,7 @@ def test_ranks_rise_and_end_with_all() -> None:
 
 
 def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:
-    outcome = audit(POINTS, SAMPLES, TRAIN, HELD)
+    outcome = MemorizationTest(POINTS, SAMPLES, TRAIN, HELD).run()
     picture = outcome.picture
     assert picture is not None and not outcome.detected
     assert all(share < line for share, line in zip(picture.shares, picture.line, strict=True))
@@ -42,14 +42,14 @@ def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:
 
 
 def test_copies_cross_the_line() -> None:
-    outcome = audit(POINTS, [*TRAIN[:60], *SAMPLES[:240]], TRAIN, HELD)
+    outcome = MemorizationTest(POINTS, [*TRAIN[:60], *SAMPLES[:240]], TRAIN, HELD).run()
     assert outcome.detected and outcome.picture is not None
     assert any(share >= line for share, line in zip(outcome.picture.shares, outcome.picture.line, strict=True))
 
 
 def test_planted_copies_have_the_curve_of_the_samples_they_are_planted_among() -> None:
     leaning = [*TRAIN[:60], *SAMPLES[:240]]
-    picture = audit(POINTS, leaning, TRAIN, HELD).picture
+    picture = MemorizationTest(POINTS, leaning, TRAIN, HELD).run().picture
     assert picture is not None and picture.planted is not None and picture.planted_rate is not None
     missing = picture.planted_rate * len(leaning)
     for rank, share, planted in zip(picture.ranks, picture.shares, picture.planted, strict=True):

@@ -10,9 +10,9 @@ import pytest
 from anew.core.arrays import Numbers
 from anew.core.processes.shared_work import SharedWork
 from anew.errors import ProcessError
-from anew.evaluation.memorization.audit import AuditOptions, audit
 from anew.evaluation.memorization.edit_distance import EditDistance
 from anew.evaluation.memorization.item_types import RECORDS as RECORDS_TYPE
+from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 from anew.evaluation.memorization.search_cache import CachedDistance
 from anew.evaluation.memorization.texts import PassageDistance
 from thread_worlds import SIZE, Board, ThreadWorld
@@ -66,16 +66,22 @@ def test_a_search_of_several_processes_is_that_of_one(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_processes_whose_items_are_not_the_same_do_not_share_a_search(changed: bool) -> None:
-    """Queries are indices, which are the same whatever the items: an audit gives a digest of these."""
+    """Queries are indices, which are the same whatever the items: a memorization test gives a digest of these."""
     board, samples = Board(), RECORDS[40:]
 
-    def audited(rank: int) -> float:
+    def result_of(rank: int) -> float:
         train = [*RECORDS[:29], "another" if changed and rank else RECORDS[29]]
         work = SharedWork(ThreadWorld(rank, SIZE, board=board))
-        return audit(RECORDS_TYPE, samples, train, RECORDS[30:40], options=AuditOptions(work=work, controls=False)).p
+        return (
+            MemorizationTest(
+                RECORDS_TYPE, samples, train, RECORDS[30:40], options=MemorizationOptions(work=work, controls=False)
+            )
+            .run()
+            .p
+        )
 
     with ThreadPoolExecutor(SIZE) as pool:
-        results = [pool.submit(audited, rank) for rank in range(SIZE)]
+        results = [pool.submit(result_of, rank) for rank in range(SIZE)]
         for result in results:
             if changed:
                 with pytest.raises(ProcessError, match="do not measure the same items"):

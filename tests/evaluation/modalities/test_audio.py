@@ -189,7 +189,7 @@ def test_that_loud_and_soft_sounds_have_exchanged_their_loudness_is_told() -> No
 def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
     original = tones(1000, 1)[0]
     pairs = AudioEvaluation(make_inputs(tones(0, 20))).nearest([0.5 * original, original]).pairs
-    assert [pair.caption for pair in pairs] == ["the same but for its loudness (-6 dB)", "exact copy"]
+    assert [pair.caption for pair in pairs] == ["the same except for its loudness (-6 dB)", "exact copy"]
 
 
 def test_a_later_copy_is_the_same_but_for_its_beginning() -> None:
@@ -199,8 +199,8 @@ def test_a_later_copy_is_the_same_but_for_its_beginning() -> None:
     inputs = EvaluationInputs(**{**base.__dict__, "train": lambda n: [original, *tones(1000, 60)][:n]})
     pairs = AudioEvaluation(inputs).nearest([np.roll(original, 3 * hop), 0.5 * np.roll(original, 3 * hop)]).pairs
     assert [pair.train for pair in pairs] == [0, 0]
-    assert pairs[0].caption == "the same but for its beginning"
-    assert pairs[1].caption == "the same but for its loudness (-6 dB) and its beginning"
+    assert pairs[0].caption == "the same except for its beginning"
+    assert pairs[1].caption == "the same except for its loudness (-6 dB) and its beginning"
 
 
 def shortened(clips: list[Any], seed: int, least: float) -> list[Any]:

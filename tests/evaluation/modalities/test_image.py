@@ -142,7 +142,11 @@ def test_shown_pairs_name_copies(make_inputs: Callable[..., EvaluationInputs], r
     assert (
         content.pairs[0].caption == "exact copy" and content.pairs[0].close and "difference" in content.pairs[1].caption
     )
-    assert content.sheet.startswith(b"\x89PNG") and "typically" in content.explanation
+    assert (
+        content.sheet.startswith(b"\x89PNG")
+        and "typically" in content.explanation
+        and "(the median of " in content.explanation
+    )
     mirrored = EXPORT(make_inputs(*real, [real[0][7][:, ::-1]])).nearest([real[0][7][:, ::-1]]).pairs[0]
     assert mirrored.caption == "exact copy, mirrored" and mirrored.distance == 0.0 and mirrored.close
 

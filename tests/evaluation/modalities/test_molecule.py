@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from anew.evaluation.inputs import AuditPool
+from anew.evaluation.inputs import RealPool
 from anew.evaluation.memorization.item_types import RECORDS
 from anew.evaluation.modalities.molecule import MoleculeEvaluation, canonical_or_text
 from samples import molecule
@@ -54,7 +54,7 @@ def test_training_molecules_in_another_spelling_are_found() -> None:
     copies = [written_backwards(smiles) for smiles in train[:50]]
     assert not set(copies) <= set(train)
     for samples, has_copies in (([*copies, *new], True), (new, False)):
-        pool = AuditPool(train, held_out, None, len(train), randomly_held_out=True)
+        pool = RealPool(train, held_out, None, len(train), randomly_held_out=True)
         evaluation = MoleculeEvaluation(text_inputs(samples, train, held_out, False, pool=lambda n, pool=pool: pool))
         (result,) = evaluation.copy_tests()
         assert result.detected is has_copies and (result.identical == 50) is has_copies

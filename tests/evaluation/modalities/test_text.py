@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.inputs import EvaluationInputs, RealPool
 from anew.evaluation.metrics import diversity, two_sample
 from anew.evaluation.metrics.feature_sets import FeatureComparison
 from anew.evaluation.modalities import text as text_module
@@ -94,9 +94,9 @@ def test_the_copying_test_draws_passages_from_all_samples(
     """Copies may lie behind more samples than are compared."""
     monkeypatch.setattr(text_module, "MAX_SAMPLES", 40)
     train, held_out, new = ([prose(60, seed + i) for i in range(80)] for seed in (100, 300, 500))
-    pool = AuditPool(train, held_out, None, len(train))
+    pool = RealPool(train, held_out, None, len(train))
     inputs = make_inputs(train, held_out, [*new, *train[:40]], pool=lambda n: pool)
-    result = EXPORT(inputs).run_audit(pool, None, 40)
+    result = EXPORT(inputs).run_memorization_test(pool, None, 40)
     assert result.samples == 40 and result.detected
 
 
@@ -376,6 +376,43 @@ def test_documents_of_a_run_are_compared_with_documents(make_inputs: Callable[..
         beginnings=lambda part, n: documents[part][:n],
     )
     assert by_name(inputs)["whole_texts_auc"].low < 0.55
+
+
+def test_documents_that_are_cut_as_samples_are_are_compared_too(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    documents = {part: [text[:150] for text in notes_of(120, seed)] for part, seed in (("train", 5), ("test", 6))}
+    run = {"beginnings": lambda part, n: documents[part][:n]}
+    real, reversed_texts = [text[:150] for text in notes_of(120, 7)], [text[149::-1] for text in notes_of(120, 7)]
+    parts = [["\n".join(texts)] for texts in documents.values()]
+    assert by_name(make_inputs(*parts, real, **run))["whole_texts_auc"].low < 0.55
+    assert by_name(make_inputs(*parts, reversed_texts, **run))["whole_texts_auc"].value > 0.9
+
+
+def test_it_is_said_why_whole_texts_are_not_compared(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    few = notes_of(30, 7)
+    documents = {"train": notes_of(120, 5), "test": notes_of(120, 6)}
+    for run, reason in (
+        ({}, "samples are passages of long texts"),
+        ({"beginnings": lambda part, n: documents[part][:n]}, "it takes 60 of each, and there are 30 samples"),
+    ):
+        evaluation = EXPORT(make_inputs(*documents.values(), few, **run))
+        list(evaluation.scores())
+        assert any("order of whole texts" in note.sentence and reason in note.sentence for note in evaluation.notes)
+
+
+def test_rests_of_documents_are_compared(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """Of documents of one and a half pieces, the halves were left out, and too few pieces were left to tell."""
+    documents = {
+        part: [prose(390, seed + i)[:384] for i in range(40)] for part, seed in (("train", 100), ("test", 200))
+    }
+    samples = [prose(390, 300 + i)[:384] for i in range(40)]
+    inputs = make_inputs(
+        *documents.values(),
+        samples,
+        train_text=lambda limit: documents["train"],
+        test_text=lambda limit: documents["test"],
+        beginnings=lambda part, n: documents[part][:n],
+    )
+    assert 55 <= len(EXPORT(inputs).items("test", 1_000)) <= 60
 
 
 def test_one_long_text_that_repeats_itself_does_not_decide_about_repetition(

@@ -34,6 +34,20 @@ def test_the_star_is_explained_only_where_a_run_has_one() -> None:
     assert "★ the best of these runs" not in page_of(1.0) and 'class="best"' not in page_of(1.0)
 
 
+def test_runs_that_no_figure_tells_apart_have_no_star() -> None:
+    assert 'class="best"' not in page_of(5.0, 5.0) and "★" not in page_of(5.0, 5.0).partition("<body")[2]
+    assert page_of(1.0, 1.0, 9.0).count('class="best"') == 2
+
+
+def test_settings_that_differ_are_on_the_page() -> None:
+    runs = tuple(RunResult(name, "gan", scores={"coverage": score("coverage", 0.5)}) for name in "ab")
+    report = ComparisonReport(Path("duel"), runs, {}, differences={"width": {"a": "64", "b": "128"}})
+    html = page(report, title="names", subtitle="", real=["x"])
+    assert re.search(r"Settings that differ</h2>.*<td>width</td><td[^>]*>64</td><td[^>]*>128</td>", html, re.DOTALL)
+    assert report.to_json()["differences"] == {"width": {"a": "64", "b": "128"}}
+    assert "Settings that differ" not in page_of(1.0, 9.0)
+
+
 def test_a_figure_that_a_run_had_no_time_for_is_left_out_for_all() -> None:
     """Odd letters were measured for one run alone, and called the same way of measuring."""
     full = {"coverage": score("coverage", 0.9), "recall": score("recall", 0.8)}

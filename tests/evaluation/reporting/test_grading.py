@@ -88,6 +88,9 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
         "so more data is needed for a yes. More samples can show"
         in Verdict([small], supply=scarce).sentences()["closeness"]
     )
+    assert (
+        Verdict([small], supply=scarce).needs_data == ("closeness",) and not Verdict([small], supply=enough).needs_data
+    )
     assert Verdict([small], supply=few).samples_needed == {"closeness": 0}
     assert Verdict([small], supply=scarce).samples_needed == {
         "closeness": 60

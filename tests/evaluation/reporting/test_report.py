@@ -340,12 +340,14 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     still = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "validation"))
     assert "More training is likely to help" in still["outlook"]
     assert still["prediction"].endswith(
-        "predicted 0.53 bits better than held-out ones, although the validation loss still fell."
+        "predicted 0.53 bits better than held-out ones, a sign of overfitting, although the validation loss still fell."
     )
     once = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 1.0))
-    assert once["prediction"].endswith("better than held-out ones, although each was seen only about once.")
+    assert once["prediction"].endswith("held-out ones, a sign of overfitting, although each was seen only about once.")
     half = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 0.53))
-    assert half["prediction"].endswith("although the training made only 0.53 of a pass over the data.")
+    assert half["prediction"].endswith(
+        "a sign of overfitting, although the training made only 0.53 of a pass over the data."
+    )
     for end in (Outlook(2.6, 2.4, None, "validation"), None):
         over = verdict.Verdict(figures).sentences(outlook=end)
         assert over["prediction"].endswith("a sign of overfitting.") and "is likely to help" not in over.get(
@@ -419,6 +421,17 @@ def test_pairs_that_are_close_are_red_only_if_copies_were_found(tmp_path: Path) 
     accused, _, _ = written(tmp_path, scores=[], content=content, copies=copies(detected=True, share=0.1, low=0.05))
     assert clean.count("<b>exact copy</b>") == accused.count("<b>exact copy</b>") == 2
     assert 'class="pair close"' not in clean and accused.count('class="pair close"') == 2
+
+
+@pytest.mark.parametrize("detected", [False, True])
+def test_what_is_usual_is_said_once_where_captions_name_it(detected: bool, tmp_path: Path) -> None:
+    result = copies(detected=True, share=0.1, low=0.05) if detected else copies()
+    pairs = [replace(pair, caption="distance 0.1 (usual: 0.4)") for pair in image_content().pairs]
+    page, _, _ = written(tmp_path, scores=[], content=replace(image_content(), closest_pairs=pairs), copies=result)
+    without, _, _ = written(
+        tmp_path, scores=[], content=replace(image_content(), closest_pairs=image_content().pairs), copies=result
+    )
+    assert page.count("Usual: how far that training item is") == 1 and "Usual:" not in without
 
 
 def test_where_copies_cannot_be_told_the_answer_is_too_few_to_tell() -> None:
@@ -687,7 +700,7 @@ def test_overfitting_of_a_network_is_not_said_of_a_model_with_counts() -> None:
     gap = replace(score("bits_gap", -0.03, -0.11, 0.05, n=400), spec=network_gap())
     sentence = verdict.Verdict([gap]).sentences()["prediction"]
     assert sentence.startswith(
-        "The network alone, without the counts that have read the training items, predicts these no better"
+        "The network alone, without the counts that have read the training items, predicts training items no better"
     )
     assert sentence.endswith("held-out ones: no sign of overfitting.")
 

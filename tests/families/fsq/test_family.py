@@ -64,7 +64,8 @@ def test_the_first_code_names_the_class() -> None:
     assert family.latent.length == z.shape[1] == 10 and family.latent.shape == (3, 3)
     assert family.latent.vocab == 17 and int(z[:, 0].min()) >= 12 and int(z[:, 0].max()) < 16
     first = torch.stack([z[cluster == k, 0].float().mean() for k in range(3)])
-    assert all(len(torch.unique(z[cluster == k, 0])) == 1 for k in range(3)) or len(torch.unique(z[:, 0])) == 4
+    # A class may have two of the codes, but no code stands for two classes
+    assert sum(len(torch.unique(z[cluster == k, 0])) for k in range(3)) == len(torch.unique(z[:, 0]))
     assert len(torch.unique(first)) == 3
     assert int(z[:, 1:].max()) < 12
     assert all(bool(torch.isfinite(buffer).all()) for buffer in family.buffers())

@@ -12,7 +12,7 @@ from anew.core.specs import Batch, Tokens
 from anew.families.transformer import closed_form
 from anew.families.transformer.config import TransformerConfig
 from anew.families.transformer.family import Transformer
-from anew.families.transformer.sweep_sequences import documents_from_beginnings, thinned_sequences
+from anew.families.transformer.token_sequences import documents_from_beginnings, thinned_sequences
 
 LENGTH, BEGIN, END = 8, 20, 21
 SPEC = Tokens(22, LENGTH, {"begin": BEGIN, "end": END}, packed=False)
@@ -93,7 +93,7 @@ def test_whole_data_has_no_other_records(records: Batch) -> None:
     new = np.full(LENGTH + 1, 5)
     new[0], new[-1] = BEGIN, END
     assert family.training_records([records.x[0].numpy(), new]) == [True, False] and family.remarks() == ()
-    family.note_partial_sweep()
+    family.note_partial_pass()
     assert family.training_records([records.x[0].numpy(), new]) == [True, None]
 
 
@@ -108,7 +108,7 @@ def test_documents_are_counted_from_their_beginnings() -> None:
     counts = family.mixer.counts
     after_end = counts.distribution(counts.walk_rows(np.array([[END]])))[0]
     assert after_end[1] > 0.9 and after_end[2] < 0.05
-    # A stretch of a sweep may begin within a document
+    # A stretch of a pass may begin within a document
     parts, classes = documents_from_beginnings([documents[:48], documents[48:]], END, [0, 1])
     assert [part.tolist() for part in parts] == [[END, token, 5, 19, END] for token in beginnings]
     assert classes == [0] * 12 + [1] * 29

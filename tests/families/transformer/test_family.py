@@ -15,6 +15,7 @@ from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import EXPORT, Transformer
+from anew.planning.build import suggest_config
 
 PACKED = Tokens(vocab=12, length=16)
 RECORDS = Tokens(vocab=13, length=8, special={"begin": 10, "end": 11, "pad": 12}, classes=3, packed=False)
@@ -215,6 +216,21 @@ def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
     assert costs == sorted(costs)
 
 
+@pytest.mark.parametrize("name", ["ngrams", "contexts"])
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize("spec", [PACKED, RECORDS, Tokens(vocab=4, length=16, spellings=(b"a", b"b", b"c", b"d"))])
+def test_counts_that_are_switched_alone_are_no_contradiction(spec: Tokens, value: bool, name: str) -> None:
+    """Names have n-grams and aligned records, and running text has context mixing: --set ngrams=false named `aligned`."""
+    config = suggest_config(Transformer, spec, Scale(items=3000, units=1e6, seconds=60.0), {name: value})
+    assert getattr(config, name) == value
+    assert not (config.aligned and not config.ngrams) and not (config.contexts and config.ngrams)
+
+
+def test_aligned_records_are_refused_without_ngrams() -> None:
+    with pytest.raises(ConfigError, match="aligned=true needs ngrams=true; give ngrams=true with it, or leave"):
+        _family(aligned=True, ngrams=False)
+
+
 @pytest.mark.parametrize(
     ("loops_ready", "note"),
     [(True, ""), (False, "without context mixing, which predicts text better: its loops could not be compiled")],
@@ -227,16 +243,16 @@ def test_context_mixing_is_used_where_its_loops_are_compiled(loops_ready: bool, 
     assert "".join(Transformer.plan_notes(spec, scale, config)).startswith(note)
 
 
-def test_on_crowded_cores_less_text_is_counted() -> None:
+def test_on_busy_cores_less_text_is_counted() -> None:
     spec = Tokens(vocab=4, length=16, spellings=(b"a", b"b", b"c", b"d"))
     scale = Scale(items=3000, units=1e6, seconds=20.0)
-    idle, crowded = (Transformer.suggest(spec, replace(scale, crowding=crowding)) for crowding in (1.0, 4.0))
-    assert crowded.context_tokens == idle.context_tokens // 4 and crowded.context_learned == idle.context_learned // 4
+    idle, busy = (Transformer.suggest(spec, replace(scale, slowdown=slowdown)) for slowdown in (1.0, 4.0))
+    assert busy.context_tokens == idle.context_tokens // 4 and busy.context_learned == idle.context_learned // 4
 
 
 def test_a_plan_says_that_fewer_tokens_are_counted_than_there_are() -> None:
     spec = Tokens(vocab=28, length=128, packed=False, special={"begin": 26, "end": 27})
-    scale = Scale(items=20_000, units=2e6, seconds=11.0, crowding=4.0)
+    scale = Scale(items=20_000, units=2e6, seconds=11.0, slowdown=4.0)
     config = Transformer.suggest(spec, scale)
     assert Transformer.plan_notes(spec, scale, config) == (
         "in this time 165,000 training tokens are counted; a longer budget counts more",

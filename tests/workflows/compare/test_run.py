@@ -23,12 +23,13 @@ from anew.planning.choose import choose_family
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
-from anew.workflows.compare.comparable import comparable
+from anew.workflows.compare.comparable import comparable, differing_settings
 from anew.workflows.compare.measure import BITS_SECONDS, draw, measure
 from anew.workflows.compare.run import (
     _shown_real_items,
     check_reading,
     is_hopeless,
+    no_ranking,
     steps_within,
     too_short,
     training_time,
@@ -59,13 +60,23 @@ def test_a_budget_that_is_too_short_to_rank_a_family_is_said_beforehand(tmp_path
     """It was said after two minutes."""
     assert too_short(50.0, {"vae": 32, "gan": 20}) == (
         "50 s for each is too short to rank vae (about 32 steps) and gan (about 20 steps) at the present load: runs of fewer than 50 "
-        "steps are in no ranking; give a longer budget"
+        "steps are in no ranking, so nothing will be ranked; give a longer budget"
     )
+    assert "no ranking; give" in too_short(50.0, {"vae": 32, "gan": 70, "diffusion": 90})
     assert too_short(50.0, {"vae": 50}) == ""
     with contextlib.closing(Dataset.open(shapes(tmp_path / "data", 60))) as data:
         data.fit(DataBudget(60.0, 0, 0, 1, "cpu"))
         choice = choose_family(data.spec, "vae")
         assert steps_within(data, choice, 3_600.0, 1.0) > 50 > steps_within(data, choice, 20.0, 20.0) == 0
+
+
+def test_that_nothing_will_be_ranked_is_said_before_runs_are_measured() -> None:
+    """A comparison of a failed training and one of 2 steps went on for 107 s."""
+    assert no_ranking({"vae": 2}, ["gan"]) == (
+        "nothing will be ranked: gan failed and vae was hardly trained (2 steps); Ctrl-C stops here, and the runs stay"
+    )
+    assert no_ranking({"vae": 90, "gan": 2}, []) and no_ranking({"vae": 90}, ["gan"])
+    assert not no_ranking({"vae": 90, "gan": 60, "diffusion": 3}, [])
 
 
 def test_a_budget_in_which_no_family_can_be_ranked_is_refused_before_anything_is_trained(
@@ -214,8 +225,8 @@ def test_families_that_cannot_take_the_data_are_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Dataset, "fit", None)  # no item is read for that
-    monkeypatch.setattr("anew.data.dataset.sample_of", None)
-    with pytest.raises(anew.ConfigError, match="'gan' does not take texts; give transformer"):
+    monkeypatch.setattr("anew.data.source_store.sample_of", None)
+    with pytest.raises(anew.ConfigError, match=r"only one family, 'transformer', takes texts.*`runs`"):
         anew.compare(names(tmp_path / "names.txt"), out=tmp_path / "out", families="transformer,gan", steps=1)
     assert not (tmp_path / "out").exists()
 
@@ -230,8 +241,8 @@ def test_a_folder_whose_request_is_no_object_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("families", "message"),
     [
-        ("gan", "two or more"),
-        ("gan,gan", "given twice"),
+        ("gan", "two or more.*give the finished runs with `runs`"),
+        ("gan,gan", "given twice.*give the finished runs with `runs`"),
         ("gan,vea", "did you mean 'vae'"),
         ("gan,diffusion:latnt", "did you mean 'latent'"),
     ],
@@ -254,9 +265,19 @@ def test_several_seeds_are_several_trainings(tmp_path: Path) -> None:
 
 
 def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
-    def record(row_steps: list[int], balances_classes: bool = False) -> Any:
+    def record(
+        row_steps: list[int],
+        balances_classes: bool = False,
+        splits_near_duplicates: bool = False,
+        signature_version: int = 1,
+    ) -> Any:
         data = SimpleNamespace(
-            fingerprint="f", learned={"shape": [1, 8, 8]}, row_steps=row_steps, balances_classes=balances_classes
+            fingerprint="f",
+            learned={"shape": [1, 8, 8]},
+            row_steps=row_steps,
+            balances_classes=balances_classes,
+            splits_near_duplicates=splits_near_duplicates,
+            signature_version=signature_version,
         )
         return SimpleNamespace(status="finished", data=data)
 
@@ -265,6 +286,30 @@ def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
         comparable({"a": record([]), "b": record([3])})
     with pytest.raises(anew.RunError, match="hold out different items of the same data"):
         comparable({"a": record([]), "b": record([], balances_classes=True)})
+    with pytest.raises(anew.RunError, match="hold out different items of the same data"):
+        comparable({"a": record([]), "b": record([], splits_near_duplicates=True)})
+    with pytest.raises(anew.RunError, match="hold out different items of the same data"):
+        comparable({"a": record([]), "b": record([], signature_version=2)})
+
+
+@pytest.mark.parametrize(
+    ("families", "names"),
+    [("transformer transformer", ["seed", "ngrams", "width", "vocab"]), ("gan vae", ["seed", "vocab"])],
+)
+def test_settings_in_which_runs_differ(families: str, names: list[str]) -> None:
+    """Of different families, only what was asked for: their networks have nothing in common."""
+
+    def record(family: str, number: int) -> Any:
+        config = {"ngrams": number == 1, "width": 64 * number, "layers": 2}
+        request = Request("d", budget=60.0, settings={"vocab": "512"} if number == 2 else {})
+        return SimpleNamespace(
+            request=request, family=SimpleNamespace(name=family, config=config), plan=SimpleNamespace(seed=number)
+        )
+
+    first, second = families.split()
+    differing = differing_settings({"a": record(first, 1), "b": record(second, 2)})
+    assert list(differing) == names and differing["vocab"] == {"a": "–", "b": "512"}
+    assert differing.get("ngrams", {}) in ({}, {"a": "true", "b": "false"})
 
 
 @pytest.mark.slow
@@ -329,7 +374,7 @@ def test_the_likelihood_of_images_is_measured_once_on_some(tmp_path: Path, monke
     model = trained(data, tmp_path / "run", steps=1, family="vae", settings=QUICK)
     monkeypatch.setattr("anew.workflows.compare.measure.BITS_ITEMS", 5)
     monkeypatch.setattr("anew.workflows.compare.measure.PATHS", 2)
-    monkeypatch.setattr("anew.workflows.compare.measure.REAL", 24)
+    monkeypatch.setattr("anew.workflows.compare.measure.MIN_REAL", 24)
     limits, bits = [], model.bits
 
     def counted_bits(batches: object, seconds: float | None = None, **more: object) -> object:

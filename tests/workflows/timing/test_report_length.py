@@ -62,7 +62,7 @@ def planned(costs: ReportCosts, monkeypatch: pytest.MonkeyPatch, train_seconds: 
     monkeypatch.setattr(report_length, "time_to_train", lambda *args: 30.0)
     monkeypatch.setattr(report_length, "_measured_costs", lambda *args: costs)
     monkeypatch.setattr(report_length, "_with_longer_report", lambda job, extra, seconds: job)
-    context = SimpleNamespace(reporter=Lines(), crowding=1.0, world=World())
+    context = SimpleNamespace(reporter=Lines(), slowdown=1.0, world=World())
     job: Any = SimpleNamespace(
         plan=SimpleNamespace(budget_s=60.0),
         world=World(),
@@ -96,6 +96,19 @@ def test_too_few_held_out_items_of_the_user_are_said_before_training(tmp_path: P
         "a yes to Close? and Varied? needs at least 150 held-out items, usually about 300, and there are 12"
     ]
     data.close()
+
+
+def test_short_documents_that_give_few_pieces_are_said_before_training(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(400):
+        words = " ".join(f"word{i * j % 97}" for j in range(1, 16 + i % 5))
+        (tmp_path / "data" / f"{i}.txt").write_text(f"Note {i}: {words}.")
+    data = Dataset.open(tmp_path / "data")
+    data.fit(DataBudget(10.0, 0, 0, 1, "cpu"))
+    (sentence,) = few_held_out(data)
+    data.close()
+    assert sentence.startswith("a yes to Close? and Varied? usually takes 300 held-out pieces of 256 characters")
+    assert "whatever the number of samples; about " in sentence
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import pytest
 from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
-from anew.evaluation.audit_schedule import samples_needed
 from anew.evaluation.inputs import RealItems
+from anew.evaluation.memorization_schedule import samples_needed
 from anew.workflows.timing.sample_counts import SampleCounts, sample_targets
 from samples import prose, shapes
 

@@ -185,7 +185,7 @@ class Copied(Slow):
 
     item_type, may_compare_thoroughly = object(), False
 
-    def continue_audits(self, earlier: object) -> None:
+    def continue_tests(self, earlier: object) -> None:
         assert isinstance(earlier, Copied)
 
     def copy_tests(self) -> Iterator[CopyTestResult]:

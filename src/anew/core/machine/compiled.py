@@ -38,14 +38,14 @@ def compiled_sum(function: F) -> F:
 def _compile(function: F, **options: Any) -> F:
     options |= {"nogil": True, "error_model": "numpy"}
     try:
-        with _kept_in(machine_code_folder(Path(inspect.getfile(function)).parent)):
+        with _cached_in(machine_code_folder(Path(inspect.getfile(function)).parent)):
             return cast(F, numba.njit(cache=True, **options)(function))
     except (RuntimeError, OSError):  # no folder to keep it in can be written
         return cast(F, numba.njit(**options)(function))
 
 
 @contextmanager
-def _kept_in(folder: Path) -> Iterator[None]:
+def _cached_in(folder: Path) -> Iterator[None]:
     """Numba keeps in this folder the machine code of what is decorated meanwhile."""
     previous = getattr(numba.config, "CACHE_DIR")  # noqa: B009
     setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - the module makes its names as it is loaded

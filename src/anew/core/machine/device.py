@@ -94,7 +94,7 @@ def to_double(x: Tensor) -> Tensor:
     return x.to(torch.float64) if widest_float(x.device) is torch.float64 else x.cpu().double()
 
 
-def place(module: M, device: torch.device) -> M:
+def to_device(module: M, device: torch.device) -> M:
     """Move a module to a device. Buffers of 64-bit floats, with which only NumPy computes, stay behind where it has none."""
     left_behind = []
     if widest_float(device) is not torch.float64:
@@ -123,10 +123,23 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+_without_bf16: list[bool] = []  # whether other processes of this training have no hardware for it, once they were asked
+
+
+def agree_on_bf16(have_all: bool) -> None:
+    """Let `precision=auto` mean the same in all processes of a training: weights and gradients are sent in that type.
+
+    Args:
+        have_all: Whether all of them have hardware for bf16.
+    """
+    _without_bf16[:] = [not have_all]
+
+
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type for a setting `precision`: "fp32", "bf16", or "auto" for bf16 where the device has hardware for it."""
+    """The type for a setting `precision`: "fp32", "bf16", or "auto" for bf16 where the device has hardware for it, and all others of
+    this training do, too."""
     if precision == "auto":
-        return torch.bfloat16 if has_fast_bf16(device) else torch.float32
+        return torch.bfloat16 if has_fast_bf16(device) and not any(_without_bf16) else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 

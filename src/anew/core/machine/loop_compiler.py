@@ -21,7 +21,7 @@ class Loops:
     """Loops that are not yet compiled on this machine.
 
     Attributes:
-        name: What they are the loops of, such as "context mixing".
+        name: Name of the loops in messages, such as "context mixing".
         module: The module of this package that compiles them when it is run; see `LoopCompiler`.
         seconds: That this takes on an idle core, about.
     """

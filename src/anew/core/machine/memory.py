@@ -23,7 +23,9 @@ MIN_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up i
 # Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
 V2 = ("memory.max", "memory.current", "inactive_file")
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-_ROOM: ContextVar[int | None] = ContextVar("room", default=None)  # bytes of buffers within `parameters_within`
+_BUFFER_LIMIT: ContextVar[int | None] = ContextVar(
+    "buffer_limit", default=None
+)  # bytes of buffers within `parameters_within`
 
 
 def free_memory(device: torch.device) -> float:
@@ -56,24 +58,24 @@ def parameters_within(limit: int) -> Iterator[None]:
             lambda _, name, tensor: weigh(tensor, "buffers", limit + BUFFER_BYTES)
         ),
     )
-    room = _ROOM.set(limit + BUFFER_BYTES)
+    earlier = _BUFFER_LIMIT.set(limit + BUFFER_BYTES)
     try:
         yield
     finally:
-        _ROOM.reset(room)
+        _BUFFER_LIMIT.reset(earlier)
         for hook in hooks:
             hook.remove()
 
 
-def check_room(size: int) -> None:
+def check_memory(size: int) -> None:
     """To be called before tensors of this size are made that are registered later.
 
     Raises:
-        ValueError: There is less room inside of `parameters_within`.
+        ValueError: They are larger than buffers may be inside of `parameters_within`.
     """
-    room = _ROOM.get()
-    if room is not None and size > room:
-        raise _too_large("buffers", room)
+    limit = _BUFFER_LIMIT.get()
+    if limit is not None and size > limit:
+        raise _too_large("buffers", limit)
 
 
 def _too_large(of: str, most: int) -> ValueError:
@@ -83,10 +85,10 @@ def _too_large(of: str, most: int) -> ValueError:
 def container_memory() -> float:
     """Bytes left under the tightest limit of the control groups that this process is in; infinite without a limit."""
     groups = control_groups("memory")
-    return min((_left(folder, V2 if version == 2 else V1) for version, folder in groups), default=math.inf)
+    return min((_remaining_bytes(folder, V2 if version == 2 else V1) for version, folder in groups), default=math.inf)
 
 
-def _left(folder: Path, names: tuple[str, str, str]) -> float:
+def _remaining_bytes(folder: Path, names: tuple[str, str, str]) -> float:
     limit, used, reclaimable = names
     try:
         limit_bytes = (folder / limit).read_text(encoding="ascii").strip()

@@ -10,21 +10,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
 
 from anew.core.machine.cores import count_cores
+from anew.core.machine.schedule import scheduled_seconds
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Linux: nanoseconds of this thread on a core and in the queue for one, and its turns
-SCHEDULE = Path("/proc/thread-self/schedstat")
-MEASURED_S = 0.1  # of processor time that are spent on measuring how crowded cores are; chosen
-MIN_METERED = 0.25  # seconds on a core, some 60 turns on crowded ones: in less, a few turns of others decide
+MEASURED_S = 0.1  # of processor time that are spent on measuring how busy cores are; chosen
+MIN_METERED = 0.25  # seconds on a core, some 60 turns on busy ones: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
 
@@ -92,7 +90,7 @@ def _blas_libraries() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-class CrowdingMeter:
+class SlowdownMeter:
     """Slowdown of this thread by other programs since the meter was made.
 
     It is the ratio of the time on a core and waiting for one to the time on a core, as Linux counts them. Waiting for files does
@@ -100,31 +98,30 @@ class CrowdingMeter:
     """
 
     def __init__(self) -> None:
-        self._on_core, self._queued = _schedule()
+        self._on_core, self._queued = scheduled_seconds()
+
+    @classmethod
+    def since(cls, seconds: float) -> SlowdownMeter:
+        """A meter that began so many seconds ago, if this thread has begun since then; else one that begins now."""
+        meter = cls()
+        if meter._on_core + meter._queued <= seconds:
+            meter._on_core = meter._queued = 0.0
+        return meter
 
     def read(self) -> float:
         """At least 1 (idle cores). Measured now if the meter has hardly run, or the system does not count the times."""
-        on_core, queued = _schedule()
+        on_core, queued = scheduled_seconds()
         if on_core - self._on_core < MIN_METERED:
-            return measure_crowding()
+            return measure_slowdown()
         return 1.0 + (queued - self._queued) / (on_core - self._on_core)
 
     def read_at_once(self) -> float:
         """The same for when no time is left to measure: by the turns so far, however few."""
-        on_core, queued = _schedule()
+        on_core, queued = scheduled_seconds()
         return 1.0 + (queued - self._queued) / max(on_core - self._on_core, 1e-3)
 
 
-def _schedule() -> tuple[float, float]:
-    """Seconds that this thread was on a core, and waited for one; zeros if the system does not say."""
-    try:
-        on_core, queued, _ = map(int, SCHEDULE.read_text().split())
-    except (OSError, ValueError):
-        return 0.0, 0.0
-    return on_core / 1e9, queued / 1e9
-
-
-def measure_crowding() -> float:
+def measure_slowdown() -> float:
     """Slowdown of single-threaded work by other programs at this moment, at least 1 (idle cores)."""
     begin, cpu_begin = time.monotonic(), time.thread_time()
     while (used := time.thread_time() - cpu_begin) < MEASURED_S:
@@ -132,9 +129,9 @@ def measure_crowding() -> float:
     return max(1.0, (time.monotonic() - begin) / used)
 
 
-def stretched(seconds: float, crowding: float, most: float) -> float:
-    """Seconds that something takes on idle cores, longer by a factor where they are crowded, up to `most`; no less than there."""
-    return max(seconds, min(seconds * crowding, most))
+def stretched(seconds: float, slowdown: float, most: float) -> float:
+    """Seconds that something takes on idle cores, longer by a factor where they are busy, up to `most`; no less than there."""
+    return max(seconds, min(seconds * slowdown, most))
 
 
 def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: int) -> Iterator[R]:
@@ -244,16 +241,16 @@ class ThreadTuner:
 
     def _end_trial(self, seconds: float, before: float) -> None:
         """Keep the number of threads that is being tried, or go back to the one before."""
-        tried = torch.get_num_threads()
+        num_threads = torch.get_num_threads()
         is_faster = seconds * self.MIN_SPEEDUP < before
         self.retry_s = self.FIRST_RETRY_S if is_faster else min(2 * self.retry_s, self.LAST_RETRY_S)
-        if is_faster and tried > 1 and self.has_said:
+        if is_faster and num_threads > 1 and self.has_said:
             self.say("the cores are free again: all threads work")
             self.has_said = False
         if not is_faster:
-            torch.set_num_threads(self.num_threads if tried == 1 else 1)
-            self.usual_s = before if tried == 1 else self.usual_s
-            if tried > 1 and self.retry_s >= self.WORTH_SAYING_S and not self.has_said:
+            torch.set_num_threads(self.num_threads if num_threads == 1 else 1)
+            self.usual_s = before if num_threads == 1 else self.usual_s
+            if num_threads > 1 and self.retry_s >= self.WORTH_SAYING_S and not self.has_said:
                 self.say(SHARED_CORES)
                 self.has_said = True
         self.before_trial_s = None

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
+from anew.core.exit_codes import MEANINGS, STOPPED
 from anew.core.machine.cores import count_cores
 from anew.core.programs import own_command
 from anew.core.wording import plural
@@ -19,12 +19,7 @@ from anew.errors import ConfigError
 STARTED = "ANEW_STARTED"  # of a launched process: time.monotonic() when the command began
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 GPU_FILES = "/dev/nvidia[0-9]*"  # the device files of all GPUs, as a pattern
-MEANINGS = {  # of exit codes
-    FAULT: "a fault of Anew or of the machine",
-    MISTAKE: "something given cannot be used; one process says what",
-    STOPPED: "stopped, with its state saved, or the run was in use; the same command again continues",
-}
-# What torchrun tells its processes of each other. TORCHELASTIC_RUN_ID and the error file are not among these.
+# The environment that torchrun sets for each process. TORCHELASTIC_RUN_ID and the error file are not among these.
 OF_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -59,7 +54,7 @@ def processes_to_start(requested: int, device: str) -> int:
     """Number of processes that a training starts on this machine.
 
     Args:
-        requested: What the user wants; 0 for one for each GPU.
+        requested: The requested number; 0 for one process for each GPU.
         device: The setting of that name.
 
     Returns:
@@ -71,7 +66,7 @@ def processes_to_start(requested: int, device: str) -> int:
     if "WORLD_SIZE" in os.environ:
         return 1
     if requested:
-        _check_room(requested, device)
+        _check_count(requested, device)
         return requested
     if device not in ("auto", "cuda") or count_gpus() < 2:
         return 1
@@ -80,7 +75,7 @@ def processes_to_start(requested: int, device: str) -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _check_room(requested: int, device: str) -> None:
+def _check_count(requested: int, device: str) -> None:
     gpus = 0
     if requested > 1 and device in ("auto", "cuda") and count_gpus():
         import torch

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from anew.core.exit_codes import MISTAKE, STOPPED
+from anew.core.exit_codes import STOPPED, USER_ERROR
 from anew.core.processes import stuck_torchrun
 from anew.core.processes.launcher import launcher_keeps_store, notify_torchrun
 from anew.core.wording import ERROR_PREFIX
@@ -30,7 +30,7 @@ LIMIT_S = 60.0
 SUSPECT_S = 4.0  # of silence, eight beats, after which a broken connection is blamed on a process
 GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
 LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
-MEND = "the same command again goes on from the last checkpoint"
+MEND = "repeat the command, which continues from the last checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class TrainingEnd:
 
 
 class Beat(TypedDict, total=False):
-    """What a process tells of itself.
+    """The state that a process reports.
 
     Attributes:
         pid_namespace: Where its number means something, as `pid_namespace` gives it.
@@ -102,17 +102,17 @@ class Peer:
         return int(self.beat.get("number", 0))
 
     @property
-    def has_left(self) -> bool:
+    def has_exited(self) -> bool:
         return bool(self.beat.get("left"))
 
     def is_silent(self, seconds: float) -> bool:
-        return not self.has_left and time.monotonic() - self.changed_at > seconds
+        return not self.has_exited and time.monotonic() - self.changed_at > seconds
 
     def is_dead(self, pid_namespace: str) -> bool:
         """Whether it is one of this pid namespace and has ended; seen at once, before its heartbeat is missed."""
         pid = self.beat.get("pid")
         is_visible = bool(pid_namespace) and self.beat.get("pid_namespace") == pid_namespace
-        if self.has_left or not is_visible or not isinstance(pid, int):
+        if self.has_exited or not is_visible or not isinstance(pid, int):
             return False
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
@@ -179,7 +179,7 @@ class Monitor:
         self._round_trip()
         if self._rank == 0:  # the store may end with this process, and the others shall hear that it has left
             self._wait(
-                LEAVING_S, lambda: all(peer.has_left or peer.is_dead(self._pid_namespace) for peer in self._peers)
+                LEAVING_S, lambda: all(peer.has_exited or peer.is_dead(self._pid_namespace) for peer in self._peers)
             )
         self._has_ended.set()
         self._wake.set()
@@ -188,11 +188,11 @@ class Monitor:
 
     def wait_for_main(self) -> None:
         """Wait until the first process has left, however long it takes."""
-        while self._rank != 0 and not self._peers[0].has_left:
+        while self._rank != 0 and not self._peers[0].has_exited:
             self.check()
             time.sleep(BEAT_S / 5)
 
-    def fail(self, sentence: str, code: int = MISTAKE) -> bool:
+    def fail(self, sentence: str, code: int = USER_ERROR) -> bool:
         """Tell the others that this process cannot go on.
 
         Returns:
@@ -214,7 +214,7 @@ class Monitor:
         """The error for a connection that broke: which process is the cause, as soon as that is known.
 
         Args:
-            fault: What the connection said, for where nothing else is known.
+            fault: The error of the connection, used where nothing else is known.
         """
         deadline = time.monotonic() + SUSPECT_S + 10 * BEAT_S
         while self._ending is None and time.monotonic() < deadline:
@@ -230,7 +230,9 @@ class Monitor:
         if late_peer is not None:
             self._decide(
                 TrainingEnd(
-                    late_peer.rank, f"{late_peer.name} did not come to where the others waited for it; {MEND}", STOPPED
+                    late_peer.rank,
+                    f"{late_peer.name} did not reach the point where the others waited for it; {MEND}",
+                    STOPPED,
                 )
             )
         self._decide(TrainingEnd(self._rank, f"the connection between the processes broke ({fault}); {MEND}", STOPPED))
@@ -246,14 +248,14 @@ class Monitor:
         known = {peer.rank: peer.number for peer in self._peers}
 
         def silent_peers() -> list[Peer]:
-            return [peer for peer in self._peers if not peer.has_left and peer.number < known[peer.rank] + 2]
+            return [peer for peer in self._peers if not peer.has_exited and peer.number < known[peer.rank] + 2]
 
         def is_clear() -> bool:
             return self._ending is not None or all(peer.is_dead(self._pid_namespace) for peer in silent_peers())
 
         self._wait(SUSPECT_S, is_clear)
         for peer in silent_peers():
-            self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
+            self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without saying why; {MEND}", STOPPED))
         return None if self._ending is None else self._error()
 
     def check(self) -> None:
@@ -316,13 +318,13 @@ class Monitor:
         """Blame a process that has died in this pid namespace, or that has been silent for longer than `silent_for` seconds."""
         for peer in self._peers:
             if peer.is_dead(self._pid_namespace) or (peer.is_silent(silent_for) and not self._has_lost_store()):
-                self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
+                self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without saying why; {MEND}", STOPPED))
 
     def _watch(self) -> None:
         """End this process where another one is gone for good, and the main thread does not end by itself."""
         while not self._has_ended.wait(BEAT_S):
             if self._ending is None:
-                self._look_for_silence()
+                self._check_silence()
             elif time.monotonic() > self._end_at:
                 if self._claim():
                     sys.stderr.write(f"{ERROR_PREFIX}{printable(self._ending.sentence)}\n")
@@ -330,7 +332,7 @@ class Monitor:
                 notify_torchrun(self._ending.code)
                 os._exit(self._ending.code)
 
-    def _look_for_silence(self) -> None:
+    def _check_silence(self) -> None:
         silent = next((peer for peer in self._peers if peer.is_silent(LIMIT_S)), None)
         is_silent = time.monotonic() - self._heard_at > LIMIT_S
         if silent is None and not is_silent:
@@ -377,15 +379,15 @@ class Monitor:
     def _has_lost_main(self) -> bool:
         """Whether the first process cannot say it any more."""
         main = self._peers[0]
-        if self._is_beside_main() and self._has_lost_store():
+        if self._shares_host_with_main() and self._has_lost_store():
             return main.is_dead(self._pid_namespace)
         return main.is_dead(self._pid_namespace) or main.is_silent(min(SUSPECT_S, LIMIT_S))
 
     def _reports_for_host(self) -> bool:
         """Whether this process is the first one on this machine, not counting the first of all."""
-        return int(os.environ.get("LOCAL_RANK", "0")) == int(self._is_beside_main())
+        return int(os.environ.get("LOCAL_RANK", "0")) == int(self._shares_host_with_main())
 
-    def _is_beside_main(self) -> bool:
+    def _shares_host_with_main(self) -> bool:
         return self._peers[0].beat.get("pid_namespace") == self._pid_namespace
 
     @staticmethod

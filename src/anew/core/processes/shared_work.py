@@ -20,9 +20,9 @@ DIGEST_BYTES = 16  # as in other digests: no two contents have the same by chanc
 
 
 class SharedWork:
-    """Does the pieces of a task on all processes, which ask for the same tasks in the same order; a single process does all of them.
+    """Divides the pieces of a task among all processes, which must request the same tasks in the same order. No piece depends on
 
-    A result is the same as that of a single process, since no piece depends on others.
+    another, so the results do not depend on the number of processes.
     """
 
     def __init__(self, world: World | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The processes of one training: which of them this one is, and what they tell each other. JSON and tensors, never pickles.
+"""The processes of one training: the rank of this one, and what they exchange. JSON and tensors, never pickles.
 
 With a single process every call returns its argument.
 """
@@ -27,7 +27,7 @@ from anew.core.files import clause
 from anew.core.machine.device import pick_device
 from anew.core.processes import local_link, rendezvous
 from anew.core.processes.launcher import num_processes
-from anew.core.processes.local_link import LocalLink
+from anew.core.processes.local_link import LENGTH_FORMAT, LocalLink
 from anew.core.processes.monitor import Monitor, pid_namespace
 from anew.core.stop_signals import begin_ending
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
@@ -130,33 +130,32 @@ class World:
         """The main process's tensors by name, on the CPU of every process; the others give None."""
         if self.size == 1:
             return dict(tensors or {})
-        tensors_here = (
-            {} if tensors is None else {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        return dict(self.broadcast_each(tensors))
+
+    def broadcast_each(self, tensors: Mapping[str, Tensor] | None) -> Iterator[tuple[str, Tensor]]:
+        """Yield the same one after another, so that no process has to hold all of them. All must come to the end."""
+        described = self.broadcast(
+            {
+                name: (str(tensor.dtype).removeprefix("torch."), list(tensor.shape))
+                for name, tensor in (tensors or {}).items()
+            }
         )
-        dtypes = self.broadcast(
-            {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in tensors_here.items()}
-        )
-        shapes = self.broadcast({name: list(tensor.shape) for name, tensor in tensors_here.items()})
-        received = {}
-        for name, dtype in dtypes.items():
-            tensor = tensors_here[name] if self.is_main else torch.empty(shapes[name], dtype=getattr(torch, dtype))
-            if tensor.numel():
+        for name, (dtype, shape) in described.items():
+            received = (
+                torch.empty(shape, dtype=getattr(torch, dtype))
+                if tensors is None
+                else tensors[name].detach().cpu().contiguous()
+            )
+            if received.numel():
                 with self._collective():
-                    dist.broadcast(tensor.reshape(-1).view(torch.uint8), src=0)
-            received[name] = tensor
-        return received
+                    dist.broadcast(received.reshape(-1).view(torch.uint8), src=0)
+            yield name, received
 
     def gather(self, value: V) -> list[V]:
         """The JSON values of all processes, in their order, on every one."""
         if self.size == 1:
             return [value]
-        data = json.dumps(value).encode()
-        length = int(self._reduced([float(len(data))], dist.ReduceOp.MAX)[0])
-        padded = torch.frombuffer(bytearray(data.ljust(length)), dtype=torch.uint8)
-        texts = [torch.empty_like(padded) for _ in range(self.size)]
-        with self._collective():
-            dist.all_gather(texts, padded)
-        return [json.loads(bytes(text.numpy())) for text in texts]
+        return [json.loads(data) for data in self.exchange(json.dumps(value).encode())]
 
     def exchange(self, data: bytes) -> list[bytes]:
         """The bytes of all processes, in their order, on every one."""
@@ -165,33 +164,21 @@ class World:
         if self.link is not None:
             with self._collective():
                 return self.link.exchange(data)
-        lengths = self.gather(len(data))
-        padded = torch.frombuffer(bytearray(data.ljust(max(1, *lengths))), dtype=torch.uint8)
-        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        message = LENGTH_FORMAT.pack(len(data)) + data
+        (longest,) = self.maximum(len(message))
+        padded = torch.frombuffer(bytearray(message.ljust(int(longest))), dtype=torch.uint8)
+        received = [torch.empty_like(padded) for _ in range(self.size)]
         with self._collective():
-            dist.all_gather(parts, padded)
-        return [part[:length].numpy().tobytes() for part, length in zip(parts, lengths, strict=True)]
-
-    def gather_bytes(self, data: bytes) -> list[bytes]:
-        """The bytes of all processes, in their order, on the main one; an empty list on the others."""
-        if self.size == 1:
-            return [data]
-        lengths = self.gather(len(data))
-        padded = torch.zeros(max(1, *lengths), dtype=torch.uint8)
-        if data:
-            padded[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        parts = [torch.empty_like(padded) for _ in range(self.size)] if self.is_main else None
-        with self._collective():
-            dist.gather(padded, parts, dst=0)
-        return [part[:length].numpy().tobytes() for part, length in zip(parts or (), lengths, strict=self.is_main)]
+            dist.all_gather(received, padded)
+        return [_message(part.numpy().tobytes()) for part in received]
 
     def check_same(self, name: str, value: object, mend: str) -> None:
         """Refuse to go on, on all processes, where one has another value than the main one.
 
         Args:
-            name: What is compared, as in "the data".
+            name: Name of the compared value, as in "the data".
             value: A JSON value; of a mapping, also one within another, the entries that differ are named.
-            mend: What the user can do.
+            mend: Advice for the user.
 
         Raises:
             ConfigError: The values differ; the sentence says where.
@@ -392,7 +379,7 @@ def _clause_with_type(error: BaseException) -> str:
 
 
 def _entries(value: object, path: str = "") -> dict[str, object]:
-    """Nested mappings flattened: each value by its dotted path, such as "settings.width". A value that is no mapping has the
+    """Nested mappings flattened: each value by its dotted path, such as "settings.width". A value that is not a mapping has the
     path ""."""
     if not isinstance(value, Mapping):
         return {path: value}
@@ -409,6 +396,12 @@ def _digest(value: object) -> str:
 def _short(value: object) -> str:
     """A value as a sentence shows it; "" where it is too long."""
     return shorten(value) if len(json.dumps(value)) <= MAX_SHOWN else ""
+
+
+def _message(received: bytes) -> bytes:
+    """The content of a message, without its length and its padding."""
+    (length,) = LENGTH_FORMAT.unpack_from(received)
+    return received[LENGTH_FORMAT.size : LENGTH_FORMAT.size + length]
 
 
 def _values(differing: Sequence[str], other: Mapping[str, Sequence[str]], main: Mapping[str, Sequence[str]]) -> str:

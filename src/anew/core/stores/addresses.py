@@ -65,7 +65,7 @@ signed: dict[str, str] = {}  # signed addresses of this process by what runs kee
 
 
 class FileSystem(Protocol):
-    """What is used of an `fsspec.AbstractFileSystem`."""
+    """The part of `fsspec.AbstractFileSystem` that is used."""
 
     def info(self, path: str) -> Mapping[str, object]: ...
 
@@ -92,7 +92,7 @@ def address_of(text: str) -> str | None:
     """The text as an address, or None where it is none. `Path("s3://a/b")` says `s3:/a/b`, which counts too.
 
     Raises:
-        DataError: The scheme is none that is read, nothing follows it, or the address carries credentials.
+        DataError: The scheme is not supported, nothing follows it, or the address carries credentials.
     """
     match = _ADDRESS.fullmatch(text)
     if text.rstrip("/").removesuffix(":") in SCHEMES and ":" in text:
@@ -159,7 +159,7 @@ def open_store(
 
     Args:
         address: From `address_of`.
-        purpose: What is done with it, for the sentence that names a missing package.
+        purpose: Its purpose, for the sentence that names a missing package.
         error_type: Type of the errors that are raised.
     """
     scheme = address.partition("://")[0]
@@ -201,16 +201,16 @@ def with_retries(
     verb: str = "read",
     outage_type: type[UserError] | None = None,
 ) -> R:
-    """What an action on a store returns. It is tried again for RETRY_S.
+    """Run an action on a store and return its result. It is tried again for RETRY_S.
 
     Args:
         address: The address, for sentences.
         error_type: Type of the errors that are raised.
-        verb: What is done to the address: "read" or "written".
+        verb: The action, as in "cannot be read": "read" or "written".
         outage_type: Type of the error where it failed for so long; None: `error_type`.
 
     Raises:
-        UserError: Of these types: it failed for so long, or nothing is there, or it is not allowed.
+        UserError: The store failed for so long, nothing is there, or access is denied.
     """
     begin, pause, is_logged = time.monotonic(), 0.5, False
     while True:

@@ -129,7 +129,7 @@ class _SmallBlocks:
         self._database: sqlite3.Connection | None = None
         self._owner = 0  # process that opened it: a connection must not pass to a forked one
         self._size: int | None = None  # bytes of its blocks, as far as this process knows
-        self._is_broken = False  # the folder is no place for a database: nothing is kept
+        self._is_broken = False  # the folder cannot hold a database: nothing is kept
 
     def load(self, name: str) -> bytes | None:
         with self._lock:
@@ -143,7 +143,7 @@ class _SmallBlocks:
             return None
 
     def held(self, names: Sequence[str]) -> set[str]:
-        """Those of the names that are kept: asked for together, as one question for each takes most of the time to fetch a block."""
+        """The names that are kept, by a single query, as one query for each would take most of the time of fetching a block."""
         with self._lock:
             held = {name for name in names if name in self._waiting}
             if self._database is None and not self._path.exists():
@@ -205,8 +205,8 @@ class _SmallBlocks:
     def _opened(self) -> sqlite3.Connection:
         if self._database is None or self._owner != os.getpid():
             database = sqlite3.connect(self._path, timeout=BUSY_S, check_same_thread=False)
-            # Nothing is lost that cannot be fetched again, so that the disk need not be waited for. Not a write-ahead log: that
-            # maps a file into memory, and a process dies where it is cut.
+            # Nothing is lost that cannot be fetched again, so that the disk need not be waited for. Not a write-ahead log, which
+            # maps a file into memory: a process dies if that file is truncated.
             database.execute("PRAGMA journal_mode = TRUNCATE")
             database.execute("PRAGMA synchronous = OFF")
             database.execute("CREATE TABLE IF NOT EXISTS blocks (name TEXT PRIMARY KEY, checksum INTEGER, data BLOB)")

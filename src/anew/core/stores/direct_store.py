@@ -67,7 +67,7 @@ class DirectStore:
             size: Its bytes. Of one that has grown, one more is read, so that the caller notices.
 
         Raises:
-            Exception: What the store's client raises.
+            Exception: The exception of the store's client.
         """
         bucket, _, key = path.partition("/")
         if not self._is_direct or _PLAIN_KEY.fullmatch(key) is None:
@@ -138,7 +138,7 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
             "read_timeout": f"{ANSWER_S}s",
         },
         # A server may close connections that are kept for further requests: a request fails on each of them once, and there are
-        # as many as requests at a time. What fails after that is left to the client.
+        # as many as requests at a time. Later failures are left to the client.
         retry_config={
             "max_retries": MAX_RETRIES,
             "retry_timeout": timedelta(seconds=1),  # whatever takes longer is left to the client

@@ -103,17 +103,17 @@ class RangeStore:
 
     def prefetch_all(self, ranges: Iterable[tuple[StoredFile, int, int]]) -> None:
         """The same of many ranges (object, first byte, byte after the last)."""
-        wanted: list[tuple[_BlockNames, list[int]]] = []
+        requests: list[tuple[_BlockNames, list[int]]] = []
         with self._lock:
             for file, start, stop in ranges:
                 names = _BlockNames(file)
                 blocks = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
-                wanted.append((names, [number for number in blocks if not self._is_here(names[number])]))
-        held = self._cache.held({names[n]: names.bytes_of(n) for names, numbers in wanted for n in numbers})
+                requests.append((names, [number for number in blocks if not self._is_here(names[number])]))
+        held = self._cache.held({names[n]: names.bytes_of(n) for names, numbers in requests for n in numbers})
         with self._lock:
             absent = (
                 (names, [n for n in numbers if names[n] not in held and not self._is_here(names[n])])
-                for names, numbers in wanted
+                for names, numbers in requests
             )
             for names, run in [(names, run) for names, numbers in absent for run in _runs(numbers)]:
                 if self._ahead > AHEAD:
@@ -301,7 +301,7 @@ def _runs(numbers: Iterable[int]) -> list[range]:
 
 
 class RangeFile(io.RawIOBase):
-    """An object as a file that is read. What is read in order is fetched ahead, further and further.
+    """An object as a file that is read. Reads in order are fetched ahead, further and further.
 
     Args:
         until: Nothing from there on is fetched ahead; None: up to the end.

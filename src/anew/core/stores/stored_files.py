@@ -101,7 +101,7 @@ class StoredFiles(Mapping[str, StoredFile]):
     """Files of a store by their paths below a root, in the order of paths.
 
     Args:
-        root: What stands before each path in the store.
+        root: Prefix of each path in the store.
         columns: Paths, bytes and stamps, in the order of paths.
         keys: Names in the store by path, where they are not root and path.
         numbers: The places of the files in the columns, rising; None: all.
@@ -118,7 +118,7 @@ class StoredFiles(Mapping[str, StoredFile]):
 
     @classmethod
     def of(cls, root: str, rows: Iterable[Row], keys: Mapping[str, str] | None = None) -> StoredFiles:
-        """The files of these rows; of those with the same path the last one counts."""
+        """The files of these rows; where several have the same path, the last one counts."""
         return cls.joined(root, [StoredColumns.of(rows)], keys)
 
     @classmethod
@@ -152,9 +152,9 @@ class StoredFiles(Mapping[str, StoredFile]):
     def _row(self, path: str) -> int:
         """The place of a file in the columns. Raises KeyError."""
         rows = range(len(self)) if self.numbers is None else self.numbers
-        wanted = encoded(path)
-        place = bisect_left(rows, wanted, key=self.columns.paths.encoded)
-        if place == len(rows) or self.columns.paths.encoded(rows[place]) != wanted:
+        key = encoded(path)
+        place = bisect_left(rows, key, key=self.columns.paths.encoded)
+        if place == len(rows) or self.columns.paths.encoded(rows[place]) != key:
             raise KeyError(path)
         return int(rows[place])
 

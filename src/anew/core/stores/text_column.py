@@ -33,7 +33,7 @@ class TextColumn(MadeSequence[str]):
 
     def __init__(self, text: bytearray | memoryview, bounds: NDArray[np.int64]) -> None:
         self.text, self.bounds = text, bounds
-        # What follows from the texts is asked for several times, and each pass over a million takes a third of a second
+        # Cached, as it is needed several times and each pass over a million texts takes a third of a second
         self._codes: dict[Callable[[str], str], tuple[list[str], NDArray[np.int32]]] = {}
         self._holding: dict[tuple[str, ...], Bools] = {}
 
@@ -109,15 +109,15 @@ class TextColumn(MadeSequence[str]):
             stop = min(first + SEARCHED_TEXTS, len(self))
             yield slice(first, stop), b"\0" + self.text[self.bounds[first] : self.bounds[stop]]
 
-    def may_hold(self, words: tuple[str, ...]) -> Bools:
-        """(n,) whether each text may hold one of some words: see `numbered_holding`."""
+    def may_contain(self, words: tuple[str, ...]) -> Bools:
+        """(n,) whether each text may hold one of some words: see `numbered_containing`."""
         if words not in self._holding:
-            encoded, may_hold = [word.encode() for word in words], np.zeros(len(self), dtype=np.bool_)
+            encoded, may_contain = [word.encode() for word in words], np.zeros(len(self), dtype=np.bool_)
             for numbers, block in self.blocks():
                 lower = block.lower()
                 # Some letters beyond ASCII have one of ASCII as their lower case
-                may_hold[numbers] = not block.isascii() or any(word in lower for word in encoded)
-            self._holding[words] = may_hold
+                may_contain[numbers] = not block.isascii() or any(word in lower for word in encoded)
+            self._holding[words] = may_contain
         return self._holding[words]
 
     def coded(self, name_of: Callable[[str], str]) -> tuple[list[str], NDArray[np.int32]]:
@@ -152,7 +152,7 @@ class ChosenTexts(Sequence[str]):
         return self._column.take(chosen) if isinstance(index, slice) else self._column[int(chosen)]
 
     def coded(self, name_of: Callable[[str], str]) -> tuple[list[str], NDArray[np.int32]]:
-        """`TextColumn.coded` of these texts; names may be those of others."""
+        """`TextColumn.coded` of these texts; names may include those of texts that are not in this view."""
         names, codes = self._column.coded(name_of)
         return names, codes if self._numbers is None else codes[self._numbers]
 
@@ -173,9 +173,9 @@ class ChosenTexts(Sequence[str]):
         names, codes = self.coded(name_of)
         return np.flatnonzero(np.fromiter(map(is_wanted, names), dtype=np.bool_, count=len(names))[codes])
 
-    def numbered_holding(self, words: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-        """See the function `numbered_holding`."""
-        is_near = self._column.may_hold(words)
+    def numbered_containing(self, words: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+        """See the function `numbered_containing`."""
+        is_near = self._column.may_contain(words)
         places = np.flatnonzero(is_near if self._numbers is None else is_near[self._numbers])
         rows = places if self._numbers is None else self._numbers[places]
         return zip(chunked(places), self._column.iter_take(rows), strict=True)
@@ -230,12 +230,12 @@ def encoded(text: str) -> bytes:
     return text.encode(*_CODING)
 
 
-def numbered_holding(texts: Iterable[str], words: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+def numbered_containing(texts: Iterable[str], words: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     """(number, text) of the texts that hold one of some words, and of some others near them.
 
     words: in lower-case ASCII, which is found in any case; of a word that begins with a zero byte, texts that begin with the rest."""
     if isinstance(texts, ChosenTexts):
-        yield from texts.numbered_holding(words)
+        yield from texts.numbered_containing(words)
         return
     remaining = enumerate(texts)
     while searched := list(itertools.islice(remaining, SEARCHED_TEXTS)):

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from anew.core import isolation
+from anew.core.reading_time import ReadingTime
 from anew.data.types import Item
+
+MAX_PIECE_IN_TIME = 16  # items that are looked at between two looks at the clock; chosen
+ENOUGH_IN_TIME = (
+    32  # bodies that are decoded however late it is: of fewer, channels and scale would depend on chance; chosen
+)
 
 G = TypeVar("G")
 Glimpsed = TypeVar("Glimpsed", contravariant=True)
@@ -17,6 +23,10 @@ class GlimpseSample(Protocol[Glimpsed]):
     """Collected glimpses of the first items, from which a modality chooses a shape."""
 
     first_error: str  # why the first unusable item cannot be used
+
+    @property
+    def num_decoded(self) -> int:
+        """Items whose bodies were decoded."""
 
     @property
     def is_complete(self) -> bool:
@@ -35,7 +45,11 @@ class GlimpseSample(Protocol[Glimpsed]):
 
 
 def collect_glimpses(
-    glimpse_of: Callable[[Item, int], G], items: Iterable[Item], sample: GlimpseSample[G], side: int
+    glimpse_of: Callable[[Item, int], G],
+    items: Iterable[Item],
+    sample: GlimpseSample[G],
+    side: int,
+    reading: ReadingTime | None = None,
 ) -> None:
     """Add glimpses of items to a sample until it is complete.
 
@@ -44,10 +58,15 @@ def collect_glimpses(
         items: Read until the sample is complete.
         sample: Receives the glimpses, and the reason of the first item without one.
         side: Pixels a side that decoded bodies need.
+        reading: Once it is over, no more bodies are decoded than are needed; None for no limit.
     """
+    reading = ReadingTime() if reading is None else reading
+    reading.stage = "choosing the form of the items"
     remaining = iter(items)
-    while not sample.is_complete and (chunk := list(itertools.islice(remaining, sample.piece))):
-        glimpses = isolation.each(glimpse_of, chunk, side if sample.needs_bodies else 0)
+    most = MAX_PIECE_IN_TIME if reading.is_limited else isolation.BATCH_ITEMS
+    while not sample.is_complete and (chunk := list(itertools.islice(remaining, min(sample.piece, most)))):
+        is_enough = reading.is_over() and sample.num_decoded >= ENOUGH_IN_TIME
+        glimpses = isolation.each(glimpse_of, chunk, side if sample.needs_bodies and not is_enough else 0)
         for item, glimpse in zip(chunk, glimpses, strict=True):
             if isinstance(glimpse, ValueError):
                 sample.first_error = sample.first_error or f"{item.name}: {glimpse}"

@@ -125,7 +125,7 @@ class _Sequences(Record):
 
 class LearnedText(_Sequences):
     """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`; by_file: see `RecordLabels`; suffixes,
-    rest: see `SuffixClasses`; table: see `RowTable`."""
+    rest: see `SuffixClasses`; suffix: that of files of samples; table: see `RowTable`."""
 
     class LearnedDecoder(Record):
         encoding: Text = "cp1252"
@@ -141,6 +141,7 @@ class LearnedText(_Sequences):
     by_file: Flag = False
     opening: tuple[Whole, ...] = ()  # older runs begin a sample with any token
     record_start: Text = ""  # older runs read files of such records as they are
+    suffix: Text = ".txt"  # which older runs of texts write
     suffixes: tuple[Text, ...] = ()  # older runs have no classes by suffixes
     rest: Text = ""
     files: LearnedDecoder = LearnedDecoder()

@@ -26,7 +26,7 @@ VERSION = 1  # the version of the stored format; each has folders of its own
 MEMORY_BYTES = 512 * 1024 * 1024  # bytes of encoded shards kept in memory: eight groups of shards
 DISK_BYTES = 20 * 1024**3  # bytes that all cached sources may take; the longest unused are removed first
 FETCHED_AHEAD = 8  # shards whose sources are fetched before their turn, which hides the latency of a store
-FETCHED_NEXT = 2  # the same while shards are encoded one after the other, perhaps not all of them; chosen
+FETCHED_NEXT = 2  # the same while shards are encoded in turn, perhaps only some of them; chosen
 PAUSE_SECONDS = 0.002  # the background thread pauses after each piece of work: training needs the same interpreter
 
 
@@ -192,8 +192,9 @@ class ShardCache:
                     return None
             busy.wait()
 
-    def _begins(self, number: int) -> bool:
-        """Whether the shard is neither there nor being encoded; `_build` must follow, for which all others wait."""
+    def _claim(self, number: int) -> bool:
+        """Claim a shard that is neither kept nor being encoded; False if it is. If True, the caller must `_build` it, as others
+        wait for that."""
         with self._lock:
             if number in self._making or number in self._kept:
                 return False
@@ -240,7 +241,7 @@ class ShardCache:
             # The thread that needs the shard meets the same error, and reports it
             with contextlib.suppress(Exception):
                 self._fetch_missing(coming)
-                if self._begins(number):
+                if self._claim(number):
                     self._build(number)
             time.sleep(PAUSE_SECONDS)
 

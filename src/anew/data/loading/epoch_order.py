@@ -112,8 +112,7 @@ class EpochOrder:
     def batch(self, index: NDArray[np.int64], phase: str, first: int, count: int) -> tuple[NDArray[np.int64], Slot]:
         """`count` rows, from `first` on, of the batch of the examples with these global numbers (B,), rising: (numbers, slots).
 
-        Rows that follow each other come from the same part of a group, so that a process that trains on some of them needs
-        some of the shards.
+        Successive rows come from the same part of a group, so that a process that trains on a range of rows needs only some shards.
         """
         slots = self.slots_of(index, phase)
         rows = np.lexsort((slots.places, index // self.total))[first : first + count]

@@ -1,4 +1,4 @@
-"""What a modality learns from data is kept on disk for the next training on it that has no time limit."""
+"""The result of fitting a modality is kept on disk for the next training on the same data without a time limit."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def fit_modality(
 ) -> None:
     """Let a modality learn from the train part, or restore what it learned from the same items with the same budget.
 
-    That is kept where bodies must be decoded for it, and where it does not depend on the clock, for
-    this version of Anew: others may learn something else.
+    The result is cached where bodies must be decoded and the clock plays no part, for this version of Anew only, as others may
+    learn something else.
 
     Args:
-        modality, store, size, labels: What is learned from.
+        modality, store, size, labels: What the modality learns from.
         cache: Folder of the cache; None for the default one.
-        name: JSON values that say which data, settings and seed these are.
+        name: JSON values that identify the data, the settings and the seed.
     """
     if isinstance(store, InMemoryStore) or not modality.native or size.reading.is_limited:
         modality.fit(store.fit_items(), size, labels)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
+from anew.core.data_record import DataRecord
 from anew.core.random import key
 from anew.core.specs import UNKNOWN_CLASS, Batch
 from anew.core.wording import plural
@@ -44,15 +45,25 @@ class InMemoryStore:
     """Items in memory, divided at once, encoded by `encode`."""
 
     def __init__(
-        self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, undivided: bool = False
+        self,
+        source: Source,
+        shards: Sequence[Shard],
+        modality: Modality,
+        seed: int,
+        undivided: bool = False,
+        repeated: DataRecord | None = None,
     ) -> None:
-        """undivided: all items are for testing, none for training."""
+        """
+        Args:
+            undivided: All items are for testing, none for training.
+            repeated: The same data as a saved run keeps it, which is divided again as there.
+        """
         self.modality, self.seed = modality, seed
         self.notes: list[str] = []  # on the source's own parts
         self.division_notes: list[str] = []  # on parts that were split off from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.row_steps: list[int] = []  # nothing is left out
-        self.sweeps_all = True  # whether a sweep without a limit reads all train data
+        self.reads_all = True  # whether a pass without a limit reads all train data
         self.balances_classes = False  # texts are held out one by one
         self.share_read = 1.0
         self.refusals = SkippedItems()
@@ -69,6 +80,9 @@ class InMemoryStore:
         # Held-out parts are drawn item by item, or as spans that are too short to differ in kind
         self.drawn_one_by_one = True
         self.are_draws = False  # whether copies are draws from a distribution, see `split.are_draws`
+        self._divides_usual = repeated is None or repeated.splits_near_duplicates
+        # Whether only exact duplicates were kept together, see `near_duplicates.are_usual`
+        self.splits_near_duplicates = False
         self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
@@ -158,10 +172,13 @@ class InMemoryStore:
         if by_size:
             share = max(share, split.held_out_share(sum(sizes), split.ENOUGH_CHARACTERS))
         relatives = self.modality.sequence_clusters(train_items)
-        if self.modality.layout == "list" and relatives is None:
+        num_groups = len(set(keys))
+        if self.modality.layout == "list":
             # Records of one shape are near-duplicates, but do not repeat
-            self.are_draws = split.are_draws(item_keys)
-            keys = item_keys if self.are_draws else keys
+            self.are_draws = relatives is None and split.are_draws(item_keys)
+            is_usual = not self.are_draws and near_duplicates.are_usual(item_keys, keys)
+            self.splits_near_duplicates = self._divides_usual and is_usual
+            keys = item_keys if self.are_draws or self.splits_near_duplicates else keys
         own_keys = split.keys_of_draws(keys) if self.are_draws else keys
         if relatives is None:
             parts = split.assign_parts(own_keys, sizes, share, held_out)
@@ -173,7 +190,15 @@ class InMemoryStore:
         self.parts[train] = parts
         num_copies = len(keys) - len(set(keys))
         test_characters = float(np.asarray(sizes)[parts == split.TEST].sum()) if by_size else None
-        self.division_notes += split.split_notes(parts, num_copies, by_size, self.are_draws, test_characters)
+        self.division_notes += split.split_notes(
+            parts,
+            num_copies,
+            by_size,
+            are_draws=self.are_draws,
+            test_characters=test_characters,
+            num_refused=self.refusals.count,
+            num_alike=len(keys) - num_groups if self.splits_near_duplicates else 0,
+        )
         self.division_notes += cluster_notes
 
     @property
@@ -250,9 +275,9 @@ class InMemoryStore:
         """All train items."""
         return self.of(split.TRAIN)
 
-    def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
+    def one_pass(self, part: int, limit: int | None) -> Iterator[Batch]:
         """One ordered pass."""
-        return self._rows[part].sweep(self.modality, limit)
+        return self._rows[part].one_pass(self.modality, limit)
 
     def rows(self, part: int, min_rows: int = 0) -> Examples:
         """The encoded examples of a part, always all."""

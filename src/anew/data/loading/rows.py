@@ -20,9 +20,9 @@ from anew.core.splitmix import splitmix64
 from anew.data.loading.epoch_order import permutation, random_subset
 from anew.data.modality import Modality
 
-SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory; a batch may have almost twice as many
-# A sweep that does not read all takes so many pieces at least, from anywhere in the text: few long documents would stand for all; chosen
-MIN_SWEEP_PIECES = 64
+PASS_TOKENS = 1_000_000  # tokens in one batch of a pass, which bounds memory; a batch may have almost twice as many
+# A pass that does not read all takes so many pieces at least, from anywhere in the text: few long documents would stand for all; chosen
+MIN_PASS_PIECES = 64
 # Most windows of packed text that begin where a document does, as samples do; few would by themselves. After 350 steps a tenth
 # costs 0.6% of the bits of held-out text, a fortieth 0.2% (docs/log.md, 2026-11-29).
 MAX_BEGINNING_SHARE = 0.1
@@ -62,7 +62,7 @@ class Examples(ABC):
         units: Characters, pixels and so on of all examples.
         num_targets: Tokens that are predicted, or values of grids, of all examples.
         labels: Class numbers; None without classes.
-        sweep_batch: Examples in one batch of a sweep.
+        pass_batch: Examples in one batch of a pass.
     """
 
     count: int
@@ -71,7 +71,7 @@ class Examples(ABC):
     num_targets: int
     shift_range: int = 1
     labels: Integers | None = None
-    sweep_batch: ClassVar[int]
+    pass_batch: ClassVar[int]
 
     def class_counts(self) -> Counter[int]:
         """Items by class number; none without classes."""
@@ -93,9 +93,9 @@ class Examples(ABC):
         """One example at about this share (in [0, 1)) of the whole."""
         return self.take(np.array([int(fraction * self.count)]))
 
-    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
+    def one_pass(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         """All in order, or as many as the limit, evenly spread, for `Family.fit_closed_form`."""
-        for batch in self._batches(modality, self.count if limit is None else limit, self.sweep_batch):
+        for batch in self._batches(modality, self.count if limit is None else limit, self.pass_batch):
             yield from modality.orderings(batch)
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
@@ -218,7 +218,7 @@ class PackedExamples(Examples):
             index %= len(self.ids)  # a stream of less than one window repeats itself
         return Rows(self.ids[index], self._labels_at(index[:, 1]))
 
-    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
+    def one_pass(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         """Documents in random order: folders are sorted by author, date or topic, and the last tokens read weigh most."""
         num_tokens = len(self.ids) if limit is None or limit >= self.count else limit * self.length + 1
         for bounds in self._stretches(modality, num_tokens):
@@ -226,17 +226,17 @@ class PackedExamples(Examples):
             yield modality.batch(ids[None], self._labels_at(np.array([bounds[0][0]])), None)
 
     def _stretches(self, modality: Modality, num_tokens: int) -> Iterator[list[tuple[int, int]]]:
-        """Starts and stops of what makes a row: about SWEEP_TOKENS tokens, or fewer where another class follows."""
+        """Starts and stops of what makes a row: about PASS_TOKENS tokens, or fewer where another class follows."""
         bounds: list[tuple[int, int]] = []
         size = 0
         for start, stop in self._pieces(modality, num_tokens):
             if bounds and not self._have_one_class(bounds[0][0], start):
                 yield bounds
                 bounds, size = [], 0
-            for first in range(start, stop, SWEEP_TOKENS):
-                bounds.append((first, min(first + SWEEP_TOKENS, stop)))
+            for first in range(start, stop, PASS_TOKENS):
+                bounds.append((first, min(first + PASS_TOKENS, stop)))
                 size += bounds[-1][1] - first
-                if size >= SWEEP_TOKENS:
+                if size >= PASS_TOKENS:
                     yield bounds
                     bounds, size = [], 0
         if bounds:
@@ -251,7 +251,7 @@ class PackedExamples(Examples):
         """Starts and stops of documents in random order, `num_tokens` in all; where that is not all, long ones are cut into pieces."""
         starts, stops = self._document_bounds(modality)
         if num_tokens < len(self.ids):
-            longest = max(1, num_tokens // MIN_SWEEP_PIECES)
+            longest = max(1, num_tokens // MIN_PASS_PIECES)
             starts, stops = piece_bounds(starts, stops, longest)
         for number in permutation(len(starts), 0):
             size = min(int(stops[number] - starts[number]), num_tokens)
@@ -308,7 +308,7 @@ class PackedExamples(Examples):
 class RecordExamples(Examples):
     """Whole records; an example is one record, or one window of a record longer than the spec's length."""
 
-    sweep_batch = 4096
+    pass_batch = 4096
 
     def __init__(
         self,
@@ -351,7 +351,7 @@ class RecordExamples(Examples):
 class GridExamples(Examples):
     """Stored grids. values: (n, ...) as the modality encodes them; size: values of one as the model sees it."""
 
-    sweep_batch = 256
+    pass_batch = 256
 
     def __init__(self, values: Numbers, labels: Integers | None, size: int) -> None:
         self.values, self.labels = values, labels

@@ -40,6 +40,7 @@ class SignatureCache:
             os.path.abspath(place) if os.path.exists(place) else place,
             modality.name,
             settings,
+            modality.signature_version,
             modality.signature_state(),
         )
         # Other signatures take no longer than reading them

@@ -50,10 +50,10 @@ class StoredGrids(MadeSequence[DecodedItem]):
 
     def take(self, numbers: Integers) -> list[DecodedItem]:
         place = np.searchsorted(self._starts, numbers, side="right") - 1
-        made: dict[int, DecodedItem] = {}
+        items: dict[int, DecodedItem] = {}
         for number in np.unique(place).tolist():
             rows = np.flatnonzero(place == number)
             shard = self._shards.encoded(self._shards.numbers[number])
             own = np.flatnonzero(shard.parts == self._shards.part)[numbers[rows] - self._starts[number]]
-            made |= zip(rows.tolist(), self._to_items(shard.values[own]), strict=True)
-        return [made[row] for row in range(len(numbers))]
+            items |= zip(rows.tolist(), self._to_items(shard.values[own]), strict=True)
+        return [items[row] for row in range(len(numbers))]

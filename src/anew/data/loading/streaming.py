@@ -34,21 +34,21 @@ from anew.errors import DataError
 # Text (bytes, items) or grids that `fit` sees: enough for a vocabulary, or for shape and scale.
 FIT_BYTES, FIT_TEXTS, FIT_ITEMS = 4 * 1024 * 1024, 100_000, 2048
 MEASURED_ITEMS = 4096  # texts that are encoded to measure how many examples a byte makes
-SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # bytes of text, or grids, of a sweep without a limit
-SWEEP_GRIDS, MIN_SWEEP_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids in a sweep, and grids that it always has
-# A sweep has more stored grids of no more bytes than this (32 x 32 in colour and less): they are quickly read, and closed
+PASS_BYTES, PASS_ITEMS = 16 * 1024 * 1024, 4096  # bytes of text, or grids, of a pass without a limit
+PASS_GRIDS, MIN_PASS_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids in a pass, and grids that it always has
+# A pass has more stored grids of no more bytes than this (32 x 32 in colour and less): they are quickly read, and closed
 # forms are worse without them (docs/log.md, 2026-11-27).
 SMALL_GRID, SMALL_GRIDS_FACTOR = 4096, 2.5
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory
 MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the first example is used
 
 
-def sweep_size(spec: Spec, rates: Mapping[str, float]) -> int:
-    """Train examples of a sweep without a limit. rates: see `StreamingStore`."""
+def pass_size(spec: Spec, rates: Mapping[str, float]) -> int:
+    """Train examples of a pass without a limit. rates: see `StreamingStore`."""
     if isinstance(spec, Grid):
-        max_items = SWEEP_ITEMS * (SMALL_GRIDS_FACTOR if rates["ids"] <= SMALL_GRID else 1.0)
-        return int(np.clip(SWEEP_GRIDS / rates["ids"], MIN_SWEEP_GRIDS, max_items))
-    return max(1, round(SWEEP_BYTES * rates["examples"]))
+        max_items = PASS_ITEMS * (SMALL_GRIDS_FACTOR if rates["ids"] <= SMALL_GRID else 1.0)
+        return int(np.clip(PASS_GRIDS / rates["ids"], MIN_PASS_GRIDS, max_items))
+    return max(1, round(PASS_BYTES * rates["examples"]))
 
 
 class StreamingStore:
@@ -70,6 +70,7 @@ class StreamingStore:
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
+        self.splits_near_duplicates = False  # of lists, only exact ones are looked for before the division
         self.held_out, self.are_draws, self.drawn_one_by_one = (
             division.held_out,
             division.are_draws,
@@ -139,7 +140,7 @@ class StreamingStore:
                 if isinstance(record, SkippedItem):
                     return f"nothing of the train part can be used; the first of it: {record.name}: {record.reason}"
         return (
-            "every item of the train part also stands among the held-out ones, and copies count once; "
+            "every item of the train part is also among the held-out ones, and copies count once; "
             "give more items that differ"
         )
 
@@ -279,24 +280,24 @@ class StreamingStore:
                 return
 
     @property
-    def sweeps_all(self) -> bool:
-        """Whether a sweep without a limit reads all train data."""
-        return self._order.total <= sweep_size(self.modality.spec, self.rates)
+    def reads_all(self) -> bool:
+        """Whether a pass without a limit reads all train data."""
+        return self._order.total <= pass_size(self.modality.spec, self.rates)
 
-    def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
-        """One ordered pass; for train over the first shards in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""
+    def one_pass(self, part: int, limit: int | None) -> Iterator[Batch]:
+        """One ordered pass; for train over the first shards in the order of training: PASS_BYTES of text or PASS_ITEMS grids."""
         if part != split.TRAIN:
-            yield from self.rows(part).sweep(self.modality, limit)
+            yield from self.rows(part).one_pass(self.modality, limit)
             return
         # The numbers of examples are estimates until the shards are read
-        max_examples = sys.maxsize if self.sweeps_all else sweep_size(self.modality.spec, self.rates)
+        max_examples = sys.maxsize if self.reads_all else pass_size(self.modality.spec, self.rates)
         remaining = max_examples if limit is None else min(limit, max_examples)
         for view in self._first_views(remaining):
-            yield from view.sweep(self.modality, min(remaining, view.count))
+            yield from view.one_pass(self.modality, min(remaining, view.count))
             remaining -= view.count
 
     def rows(self, part: int, min_rows: int = 0) -> Examples:
-        """All examples of a held-out part; of train those of a sweep, or `min_rows` if that is more."""
+        """All examples of a held-out part; of train those of a pass, or `min_rows` if that is more."""
         examples = self._held.get(part)
         if examples is None or (part == split.TRAIN and examples.count < min(min_rows, 0.9 * self._order.total)):
             numbers = self._shards_of(part, min_rows)
@@ -308,7 +309,7 @@ class StreamingStore:
 
     def size(self, part: int) -> int:
         """The number of examples in a part, see `Dataset.part_size`."""
-        return self.rows(part).count if part != split.TRAIN or self.sweeps_all else self._order.total
+        return self.rows(part).count if part != split.TRAIN or self.reads_all else self._order.total
 
     def stored(self, part: int, min_rows: int) -> StoredShards:
         """The shards of `rows`."""
@@ -322,7 +323,7 @@ class StreamingStore:
         """The first shards in the order of training that hold `min_rows` examples."""
         order = self._order.first()
         counts = np.cumsum(self._order.slots[order])
-        stop = int(np.searchsorted(counts, max(min_rows, sweep_size(self.modality.spec, self.rates)))) + 1
+        stop = int(np.searchsorted(counts, max(min_rows, pass_size(self.modality.spec, self.rates)))) + 1
         while stop < len(order) and not any(len(self._encoded(self._train[place]).parts) for place in order[:stop]):
             stop += 1
         return [self._train[place] for place in order[:stop]]
@@ -358,7 +359,7 @@ class StreamingStore:
                 return
 
     def label_counts(self) -> Counter[int]:
-        """Train items by class number; only those of a sweep if the source was divided unread."""
+        """Train items by class number; only those of a pass if the source was divided unread."""
         if not self.class_counts:
             return self.rows(split.TRAIN).class_counts()
         numbers = self._encoder.labels

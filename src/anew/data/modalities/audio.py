@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FITTED_CLIPS = 256  # clips of the train part from which scale and spread are measured
-MIN_FITTED_CLIPS = 64  # the same where the budget leaves no time to read more; chosen
+# The same where the budget leaves no time to read more, and where it hardly leaves any; chosen
+MIN_FITTED_CLIPS, LEAST_FITTED_CLIPS = 64, 16
 # Generated clips whose ends and levels are compared with real ones: with 48, levels were .2 dB worse
 CALIBRATION_CLIPS = 96
 # Hz at which signals are compared: with as many values as a second or two of a telephone's voice, the figures of sounds fit them
@@ -161,13 +162,13 @@ class Audio(GridModality):
             self._written_rate = audio_clips.usual_rate(headers)
         items_in_time = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
         self._trims_first = self.trims
-        contents = [c for c in isolation.each(self.contents, items_in_time) if not isinstance(c, ValueError)]
+        contents = sound_survey.listen(self.contents, items_in_time, budget)
         # A signal may begin anywhere, a note may not
         may_be_notes = not config.seconds and not is_signal
         self._takes_beginnings = may_be_notes and sound_survey.have_one_length(headers, self.clip_shape)
         may_be_single = not is_signal and not self._takes_beginnings
         has_singles = may_be_single and sound_survey.has_singles(contents, self.clip_shape)
-        self._has_singles = has_singles and sound_survey.can_hear(headers, self.clip_shape, budget)
+        self._has_singles = has_singles and sound_survey.can_survey_singles(headers, self.clip_shape, budget)
         notes = sound_survey.describe_files(
             headers, self.clip_shape, budget, contents, config.rate > 0, self.trims, self._takes_beginnings
         )
@@ -175,7 +176,7 @@ class Audio(GridModality):
         return notes + sound_survey.describe_changes(self.trims, config.level == "clip", budget)
 
     def contents(self, item: Item) -> sound_survey.Contents:
-        """What a sound file holds. Raises ValueError (one clause)."""
+        """Contents of a sound file. Raises ValueError (one clause)."""
         return sound_survey.contents_of(item.file, self._shape, self._trims_first)
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
@@ -210,10 +211,10 @@ class Audio(GridModality):
 
     def waveform(self, item: Item) -> audio.Samples:
         """(N,) or (N, 2): a clip as it is learned. Raises ValueError (one clause)."""
-        x = self._heard_samples(item)
+        x = self._samples_at_own_level(item)
         return x if self.config.level == "keep" else audio.scale_to_peak(x, PEAK)
 
-    def _heard_samples(self, item: Item) -> audio.Samples:
+    def _samples_at_own_level(self, item: Item) -> audio.Samples:
         """`waveform` at the clip's own level."""
         shape = self._shape
         x, rate = _samples_of(item, shape)
@@ -237,7 +238,7 @@ class Audio(GridModality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes that most copies of one clip share, even if they differ in encoding, level or small details: they say which of
         two neighbouring bands or stretches of time is louder."""
-        return clip_signature.rises(self._heard_samples(item))
+        return clip_signature.rises(self._samples_at_own_level(item))
 
     def signature_state(self) -> dict[str, object]:
         shape = self._shape
@@ -269,7 +270,7 @@ class Audio(GridModality):
         return self.spec
 
     def encode(self, item: Item) -> NDArray[np.int16]:
-        return _stored(self._heard_samples(item), self.config.level)
+        return _stored(self._samples_at_own_level(item), self.config.level)
 
     @property
     def _keeps_levels(self) -> bool:
@@ -289,7 +290,7 @@ class Audio(GridModality):
         return self._decoded(x, self._scale)
 
     def decode_real(self, x: Values) -> list[audio.Samples]:
-        """`decode` without what makes samples as clips are: what fluctuates in clips belongs there."""
+        """`decode` without the corrections for samples: fluctuations of real clips belong to them."""
         return self._decoded(x, self._scale.of_clips())
 
     def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
@@ -426,12 +427,15 @@ def _first_clips(
     reading.stage = f"choosing the scale of sounds by up to {FITTED_CLIPS} clips"
     clips: list[NDArray[np.int16]] = []
     first_error = ""
-    for item, clip in each(encode, items):
+    # The clock is looked at after each portion that is decoded
+    at_once = LEAST_FITTED_CLIPS if reading.is_limited else isolation.BATCH_ITEMS
+    for item, clip in each(encode, items, at_once):
         if isinstance(clip, ValueError):
             first_error = first_error or f"{item.name}: {clip}"
         elif clip is not None:
             clips.append(clip)
-        if len(clips) >= FITTED_CLIPS or (len(clips) >= MIN_FITTED_CLIPS and reading.is_over()):
+        least = LEAST_FITTED_CLIPS if reading.is_late() else MIN_FITTED_CLIPS
+        if len(clips) >= FITTED_CLIPS or (len(clips) >= least and reading.is_over()):
             break
     if not clips:
         raise DataError(f"no clip of the train part can be used; the first one: {first_error or 'none given'}")

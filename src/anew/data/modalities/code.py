@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.encodings import AUTO, why_not_encoding
+from anew.core.grammars.names import grammar_of_suffix
 from anew.core.settings import setting
 from anew.core.specs import GAP_MARKS, Batch
 from anew.core.splitmix import splitmix64
@@ -23,11 +24,11 @@ from anew.core.wording import listed
 from anew.data.file_names import PROGRAM_SUFFIXES
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate_head
-from anew.data.formats.text.suffix_classes import checked_suffix, name_ending
+from anew.data.formats.text.suffix_classes import PLAIN_SUFFIX, checked_suffix, name_ending
 from anew.data.formats.text.text_encoding import looks_like_text
 from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
-from anew.data.types import Artifact, DataBudget, DecodedItem, Item
+from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ _INTERPRETED = {
     "make": ".mk",
 }
 _FIRST_LINE_BYTES = 256  # longer than any path that the kernel takes in a `#!` line
-PLAIN_SUFFIX = ".txt"  # the ending of samples if nothing says in which language they are
 # Kinds of file of one language, between which the forms of programs differ
 _KINDS = (
     frozenset({".ml", ".mli"}),
@@ -99,7 +99,6 @@ class Code(Text):
     """Source code. Sample files have the most common suffix of the training files, see `_ending`.
 
     Attributes:
-        suffix: Suffix of sample files.
         kinds: The common suffixes of the training files, the commonest first.
     """
 
@@ -118,7 +117,6 @@ class Code(Text):
 
     def __init__(self, config: CodeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
-        self.suffix = PLAIN_SUFFIX
         self.kinds: tuple[str, ...] = ()
 
     @classmethod
@@ -148,7 +146,7 @@ class Code(Text):
         return [f"programs in {variety} ({counts} of those looked at){written}", *notes]
 
     def _about_samples(self) -> str:
-        """Clauses on the suffix of samples and, if the data has several kinds of file that are no classes, on what to do for one alone."""
+        """Clauses on the suffix of samples and, if the data has several kinds of file that are not classes, on what to do for one alone."""
         mixed = (
             f", but may mix {listed(self.kinds)}; to learn {self.suffix} files alone, train on a copy of the folder without "
             "the others"
@@ -173,7 +171,15 @@ class Code(Text):
         special = {**self.spec.special, **{name: vocab + index for index, name in enumerate(GAP_MARKS)}}
         self._widths = np.append(self._widths, np.zeros(len(GAP_MARKS), dtype=np.float32))
         spellings = (*self.spec.spellings, *[b"\0"] * len(GAP_MARKS))
-        self.spec = replace(self.spec, vocab=vocab + len(GAP_MARKS), special=special, spellings=spellings)
+        self.spec = replace(
+            self.spec, vocab=vocab + len(GAP_MARKS), special=special, spellings=spellings, grammar=self.grammar
+        )
+
+    @property
+    def grammar(self) -> str:
+        """The name of the grammar of all kinds of file; "" if they have none, or several."""
+        grammars = {grammar_of_suffix(suffix) for suffix in self.kinds or (self.suffix,)}
+        return (grammars.pop() or "") if len(grammars) == 1 else ""
 
     # ---- gaps ----
 
@@ -217,9 +223,9 @@ class Code(Text):
         if not self.config.fim:
             raise ConfigError("this run was trained with fim=0 and fills no gaps; leave `suffix` out")
         prefix, tail = (self.tokenizer.encode(with_line_feeds(text)) for text in (prompt, suffix))
-        room = max(self.spec.length // 2, 8)
-        max_prefix = max(room // 2, room - len(tail))
-        max_suffix = max(room // 2, room - len(prefix))
+        max_tokens = max(self.spec.length // 2, 8)
+        max_prefix = max(max_tokens // 2, max_tokens - len(tail))
+        max_suffix = max(max_tokens // 2, max_tokens - len(prefix))
         cut = max(len(prefix) - max_prefix, 0)
         suffix_token = self.spec.special[GAP_MARKS[1]]
         outer = [prefix[:cut], [suffix_token], tail[max_suffix:]]
@@ -266,21 +272,17 @@ class Code(Text):
         middle, _ = _cut(middle, self.spec.special["end"])
         return [*far_prefix, *near_prefix], middle, [*near_suffix, *far_suffix]
 
-    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        return Artifact(self.suffix, str(item).encode("utf-8", "replace"), str(item))
-
     # ---- keeping ----
 
     def state(self) -> dict[str, object]:
-        return super().state() | {"suffix": self.suffix, "kinds": list(self.kinds)}
+        return super().state() | {"kinds": list(self.kinds)}
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        self.suffix = checked_suffix(state["suffix"])
+        super().restore(state, folder)
         kinds = state.get("kinds", [self.suffix])  # runs of earlier versions know the commonest alone
         if not isinstance(kinds, list):
             raise ValueError(f"kinds must be a list of endings of files (got {kinds!r:.40})")
         self.kinds = tuple(map(checked_suffix, kinds))
-        super().restore(state, folder)
 
 
 def _cut(row: Sequence[int], token: int) -> tuple[list[int], list[int]]:

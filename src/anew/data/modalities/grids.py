@@ -1,4 +1,4 @@
-"""What modalities of values on a grid share: images, clips and sounds."""
+"""The common part of modalities with values on a grid: images, clips and sounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class GridModality(Modality):
     Attributes:
         axes: Axes of the grid.
         encoded_by: Keys of `state` that decide what `encode` gives.
-        encoding_version: Differs from that of earlier code whose `encode` gives other values for the same state.
+        encoding_version: Changes with each release in which `encode` gives other values for the same state.
         notes: After `fit`, which shape was chosen and why.
     """
 

@@ -25,12 +25,12 @@ from anew.data.formats.images.image_size import (
     MAX_SIDE,
     RUNGS,
     choose_size,
+    enlarging_clause,
+    keeping_clause,
     parse_size,
     size_notes,
     size_setting,
     usual_size,
-    what_enlarges,
-    what_keeps,
 )
 from anew.data.formats.images.palettes import palette_note
 from anew.data.formats.images.pixel_matching import PixelMatching, as_levels, as_unit
@@ -60,7 +60,8 @@ class ImageConfig:
     size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
     cell: str = setting(
         "off",
-        "pictures are sheets whose cells are items: their side, WIDTHxHEIGHT, or 32x48+1 with lines of 1 pixel between; off: they are none",
+        "pictures are sheets whose cells are items: their side, WIDTHxHEIGHT, or 32x48+1 with lines of 1 pixel between; "
+        "off: they are not sheets",
     )
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "images of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
@@ -81,6 +82,7 @@ class Image(GridModality):
     Config = ImageConfig
     file_formats = ("png", "webp", "jpeg")
     encoded_by = ("shape", "frame", "block", "levels")
+    signature_version = 2  # 1: all pictures without a contour share one
     encoding_version = 2  # 1: opaque pictures had white margins beside transparent ones
     traits = ModalityTraits(
         singular="image",
@@ -147,10 +149,14 @@ class Image(GridModality):
         return None
 
     def signature(self, item: Item) -> bytes | None:
-        """Bytes that most copies of one picture share, even if they differ in encoding or small details."""
+        """Bytes that most copies of one picture share, even if they differ in encoding or small details; of one without a contour
+        (plaster, rust, a plain area) all copies in which every pixel is the same."""
         image = pixels.load(pixels.open_image(item.data), min_size=(64, 64))
         levels = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
-        return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
+        small = pixels.to_eight_bits(pixels.smaller(image, 64), levels)
+        hashes = pixels.perceptual_hash(small)
+        is_known = self.signature_version == 1 or pixels.has_contour(hashes)
+        return hashes if is_known else f"{small.mode} {small.size}".encode() + small.tobytes()
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         images, real_images = ([pixels.open_image(item.data) for item in items] for items in (samples, real))
@@ -178,7 +184,8 @@ class Image(GridModality):
         self.notes = []
         max_side = side_limit(budget)
         sample = ImageGlimpses()
-        collect_glimpses(self.glimpse, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
+        side = 3 * max(max_side, *(self._fixed_size or (0, 0)))
+        collect_glimpses(self.glimpse, items, sample, side, budget.reading)
         if not sample.thumbnails:
             reason = sample.first_error or "none given"
             raise DataError(f"no image of the train part can be read; the first one: {reason}")
@@ -353,11 +360,11 @@ def _reason_for_size(
     detail = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
     setting = size_setting(usual or whole, MAX_SIDE)
     if chosen == whole:
-        return budget.reason(False) + what_keeps(setting, detail, budget, None)
-    keeping = what_keeps(setting, detail, budget, lambda longer: size_within(longer) == whole)
+        return budget.reason(False) + keeping_clause(setting, detail, budget, None)
+    keeping = keeping_clause(setting, detail, budget, lambda longer: size_within(longer) == whole)
     if size_within(replace(budget, seconds=parse_duration(BUDGETS[-1]))) == whole:
         return budget.reason(False) + keeping
-    return budget.reason(False) + keeping + what_enlarges(chosen, budget, size_within)
+    return budget.reason(False) + keeping + enlarging_clause(chosen, budget, size_within)
 
 
 def side_limit(budget: DataBudget) -> int:

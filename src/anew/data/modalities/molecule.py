@@ -1,4 +1,4 @@
-"""Molecules as SMILES, one a line: a list of records, each a string of characters."""
+"""Molecules as SMILES, one a line: a list of records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPENS = re.compile(r"[\[A-Za-z*]")  # not a digit: dates, numbers and IP addres
 class MoleculeConfig:
     """Settings for turning molecules into tokens."""
 
-    tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
+    tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MAX_IDS)
     context: int = setting(0, "context length in tokens; 0: chosen by the data", unit="tokens", low=0, high=8192)
     text_column: str = setting("", "table column of the molecules; empty: found by its name")
@@ -40,6 +40,9 @@ class Molecule(Text):
 
     name = "molecule"
     suffixes = frozenset({".smi", ".smiles", ".can", ".ism"})
+    sub_words_in_lists = (
+        True  # rings and groups recur: fewer bits, and more samples are valid (docs/log.md, 2026-11-30)
+    )
     Config = MoleculeConfig
     traits = replace(
         Text.traits,

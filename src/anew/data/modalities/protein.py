@@ -42,7 +42,7 @@ LONG_SEQUENCE = 4096  # residues; if the median sequence is longer, all of them 
 MAX_CONTEXT = 1024  # residues that the model sees at once
 KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters, shorter ones would be shared by chance
 
-# What is said about sequences that were corrected in reading, by what was wrong with them.
+# Notes on sequences that were corrected in reading, by the kind of error.
 CORRECTIONS = {
     "lower": "had letters in lower case, read as upper case",
     "aligned": "came from an alignment, whose gaps were removed",
@@ -52,6 +52,24 @@ CORRECTIONS = {
     "nucleic": "looked like DNA or RNA (A, C, G, T, U and N alone), read as protein; such sequences belong in a folder of their own",
     "foreign": "contained letters outside the alphabet, read as unknown residues (T and U as each other)",
 }
+
+
+READ = "read"  # of all sequences that were read
+
+
+class _Corrections(Counter[str]):
+    """How many sequences were read, and in how many of them what was corrected, by the keys of CORRECTIONS."""
+
+    def why_unlike(self, alphabet: str) -> str:
+        """A clause, if most sequences hold letters that are not in the alphabet of this name; else ""."""
+        num_foreign, num_read = self["foreign"], self[READ]
+        if 2 * num_foreign <= num_read:
+            return ""
+        return f"{num_foreign / num_read:.0%} of its sequences hold letters outside the alphabet of {alphabet}"
+
+    def remarks(self) -> list[str]:
+        """A clause on each kind of correction that was made."""
+        return [f"{plural(self[key], 'sequence')} {remark}" for key, remark in CORRECTIONS.items() if self[key]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +192,7 @@ class Protein(Text):
         self.traits = replace(
             type(self).traits, supports_labels=config.labels != "off", labels_from_content=self._headers.read
         )
-        self._corrected: Counter[str] = Counter()  # sequences by what was corrected in them, see CORRECTIONS
+        self._corrected = _Corrections()
         self._name_counts: Counter[str] = Counter()
 
     # ---- what items are ----
@@ -256,12 +274,11 @@ class Protein(Text):
         if "*" in clean:
             self._corrected["stops"] += 1
             clean = clean.replace("*", alphabet.unknown)
-        self._corrected["nucleic"] += self.alphabet == "protein" and fasta.looks_nucleic(clean)
+        self._corrected["nucleic"] += self.alphabet == "protein" and fasta.looks_like_nucleotides(clean)
         foreign = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
-        if foreign:
-            self._corrected["foreign"] += 1
-            clean = clean.translate({ord(letter): alphabet.nearest(letter) for letter in foreign})
-        return clean
+        self._corrected[READ] += 1
+        self._corrected["foreign"] += bool(foreign)
+        return clean.translate({ord(letter): alphabet.nearest(letter) for letter in foreign})
 
     def read(self, item: Item) -> str:
         if isinstance(item.data, str):
@@ -279,11 +296,11 @@ class Protein(Text):
         unknown = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))
         return f"it holds {unknown[0]!r}, which is not a residue" if unknown else None
 
+    def why_unlike(self) -> str:
+        return self._corrected.why_unlike(fasta.ALPHABETS[self.alphabet].name)
+
     def remarks(self) -> list[str]:
-        notes = []
-        for key, remark in CORRECTIONS.items():
-            if count := self._corrected[key]:
-                notes.append(f"{plural(count, 'sequence')} {remark}")
+        notes = self._corrected.remarks()
         if num_bare := self._corrected["no_header"]:
             files_have = "1 file has" if num_bare == 1 else f"{num_bare:,} files have"
             notes.append(f"{files_have} no header (>), so all its lines were read as one sequence")

@@ -23,7 +23,14 @@ from anew.data.formats.text import line_records, text_records, tokenizer
 from anew.data.formats.text.content_notes import content_notes, control_notes, header_notes
 from anew.data.formats.text.encoding_recognition import sample_lines
 from anew.data.formats.text.passage_ends import passage_end
-from anew.data.formats.text.suffix_classes import SuffixClasses, count_suffixes, file_ending
+from anew.data.formats.text.suffix_classes import (
+    PLAIN_SUFFIX,
+    SuffixClasses,
+    checked_suffix,
+    count_suffixes,
+    file_ending,
+    main_suffix,
+)
 from anew.data.formats.text.text_decoder import TextDecoder
 from anew.data.formats.text.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.text.text_pieces import spread_pieces
@@ -50,6 +57,7 @@ MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text
 # From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
 LONG_TEXT_RATIO = 200
 MEASURED_RECORDS = 50_000  # of a list, whose lengths decide the context: bounds the time; chosen
+CELLS = "each cell of the column {!r} is a record; without text_column, layout=list learns whole rows"
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 
 
@@ -90,13 +98,18 @@ class TokenSettings(Protocol):
 
 
 class Text(Modality):
-    """Prose, and any other text. Its unit is a character; a line end counts as one, and so does the end of each record of a list."""
+    """Prose, and any other text. Its unit is a character; a line end counts as one, and so does the end of each record of a list.
+
+    Attributes:
+        suffix: Suffix of files of samples.
+    """
 
     name = "text"
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
     # Names of the special ids in tokenizer.json
     special_names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}
     only_lines: ClassVar[bool] = False  # whether texts consist of lines, not of sentences
+    sub_words_in_lists: ClassVar[bool] = False  # whether lists get sub-words, as documents do
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -122,6 +135,7 @@ class Text(Modality):
         self._suffix_counts: Counter[str] = Counter()  # of the files of new data
         self._suffix_classes = SuffixClasses()
         self._table: RowTable | None = None
+        self.suffix = PLAIN_SUFFIX
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -141,6 +155,8 @@ class Text(Modality):
             self.traits = replace(type(self).traits, supports_labels=are_learned, labels_from_content=by_file)
         else:
             notes += self._inspect_suffixes(budget)
+            # Of several, a sample has the suffix of its class
+            self.suffix = PLAIN_SUFFIX if self._suffix_classes.suffixes else main_suffix(self._suffix_counts)
         return notes if budget is not None and budget.only_compared else [*notes, *control_notes(texts)]
 
     def _inspect_layout(self, sample: Sequence[Item], texts: Sequence[str]) -> list[str]:
@@ -148,7 +164,7 @@ class Text(Modality):
         assert isinstance(self.config, TextConfig), "a subclass with other settings has an `inspect` of its own"
         if self.config.layout != "auto":
             self.layout = "list" if self.config.layout == "list" else "document"
-            return []
+            return _notes_on_cells(self.config)
         rows = [item.data for item in sample if isinstance(item.data, str)]
         if rows and not texts and line_records.are_short_records(rows):
             self.layout = "list"
@@ -159,7 +175,7 @@ class Text(Modality):
         self._record_start, rules = text_records.division(texts)
         if rules:
             return rules
-        objections = line_records.why_documents(texts)  # for each file: why its lines are no records, None if they are
+        objections = line_records.why_documents(texts)  # for each file: why its lines are not records, None if they are
         if not objections:
             return []
         if all(objection is None for objection in objections):
@@ -230,7 +246,7 @@ class Text(Modality):
         sample = spread_pieces(texts, TOKENIZER_CHARACTERS)
         self._notes = content_notes(sample, characters, self.layout)
         num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
-        choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
+        choice = choose_tokens(total, num_distinct, budget.seconds, self.layout, self.sub_words_in_lists)
         self.tokenizer = _fitted_tokenizer(self._token_settings, choice, texts, sample)
         self._num_classes = len(labels)
         num_documents = len({item.name for item in items})  # spans of one file have its name
@@ -291,7 +307,7 @@ class Text(Modality):
         return self.tokenizer.decode(ordinary_ids(content, self.tokenizer.size))
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
+        return Artifact(self.suffix, str(item).encode("utf-8", "replace"), str(item))
 
     def merge_files(
         self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
@@ -341,7 +357,7 @@ class Text(Modality):
         special = self.spec.special
         if suffix:
             raise ConfigError(f"{self.name} continues a prompt and cannot fill in before a suffix; leave `suffix` out")
-        prompt = _one_line(prompt) if self.layout == "list" else with_line_feeds(prompt)
+        prompt = _one_line(prompt, self._table) if self.layout == "list" else with_line_feeds(prompt)
         opening = special.get("begin", special.get("end"))
         ids = self.tokenizer.encode(prompt).astype(np.int64)
         return torch.from_numpy(ids if opening is None else np.concatenate([[opening], ids]))
@@ -359,6 +375,7 @@ class Text(Modality):
             "by_file": self._labels.by_file,
             "opening": list(spec.opening),
             "record_start": self._record_start,
+            "suffix": self.suffix,
             "suffixes": list(self._suffix_classes.suffixes),
             "rest": self._suffix_classes.rest,
             "files": self._decoder.state(),
@@ -369,6 +386,7 @@ class Text(Modality):
         record = learned_schemas.read(learned_schemas.LearnedText, state)
         self.layout, self._num_classes, self._record_start = record.layout, record.classes, record.record_start
         self._labels = RecordLabels(record.classes > 0, record.by_file)
+        self.suffix = checked_suffix(record.suffix)
         self._suffix_classes = SuffixClasses.restored(record.suffixes, record.rest)
         self._table = None if record.table is None else RowTable(record.table.header, record.table.suffix)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
@@ -438,13 +456,22 @@ def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, contex
     return max(min(length, ids // MIN_WINDOWS), MIN_CONTEXT)
 
 
-def _one_line(prompt: str) -> str:
-    """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines."""
+def _notes_on_cells(config: TextConfig) -> list[str]:
+    """A clause on what a record is, where both a column and lists were asked for."""
+    is_of_cells = config.layout == "list" and config.text_column
+    return [CELLS.format(config.text_column)] if is_of_cells else []
+
+
+def _one_line(prompt: str, table: RowTable | None) -> str:
+    """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines, or more
+    cells than a row of the table."""
     line = with_line_feeds(prompt).removesuffix("\n")
     if "\n" in line:
         raise ConfigError(
             "the prompt has several lines but each record of this list is one line; give one line", "prompt"
         )
+    if table is not None:
+        table.check_prompt(line)
     return line
 
 

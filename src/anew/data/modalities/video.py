@@ -75,6 +75,7 @@ class Video(GridModality):
     Config = VideoConfig
     axes = "CTHW"
     encoded_by = ("shape", "frame", "block", "rate", "step", "span", "only_beginnings")
+    signature_version = 2  # 1: a clip with a single rise has a contour
     encoding_version = 2  # 1: opaque pictures had white margins beside transparent ones
     file_formats = ("mp4", "gif")
     traits = ModalityTraits(
@@ -145,7 +146,7 @@ class Video(GridModality):
         return frames.timing(_file_of(item))
 
     def split_records(self, item: Item) -> Iterator[Item]:
-        """Clips of about equal length. Those of one video have its name as their group."""
+        """Clips of about equal length. Clips of one video have its name as their group."""
         if not isinstance(item.data, FileSlice) or item.data.at is not None:
             yield item
             return
@@ -184,7 +185,8 @@ class Video(GridModality):
         count = len(images)
         spread = [images[index] for index in (0, count // 3, 2 * count // 3, count - 1)]
         hashes = b"".join(pixels.perceptual_hash(pixels.to_eight_bits(image)) for image in spread)
-        return hashes if any(hashes) else None
+        is_known = any(hashes) if self.signature_version == 1 else pixels.has_contour(hashes)
+        return hashes if is_known else None
 
     def signature_state(self) -> dict[str, object]:
         return {"rate": self._source_rate, "step": self._stride, "span": self._max_span}
@@ -203,7 +205,8 @@ class Video(GridModality):
         self.notes = []
         max_side = size_limits(budget)[0]
         sample = ClipGlimpses()
-        collect_glimpses(self.glimpse, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
+        side = 2 * max(max_side, *(self._fixed_size or (0, 0)))
+        collect_glimpses(self.glimpse, items, sample, side, budget.reading)
         if not sample.clips:
             reason = sample.first_error or "none given"
             raise DataError(f"no video of the train part can be read; the first one: {reason}")

@@ -47,7 +47,7 @@ class Shard:
         stamp: Changes when its files change (modification times); the cache depends on it, the fingerprint does not.
         exact: Whether `items` is exact.
         continues: Whether its first item continues the text of the shard before (a span of one large document).
-        members: What the listing knows of its items and the name does not say (names, sizes, classes), as a hash.
+        members: Hash of the listing's facts about its items (names, sizes, classes) that the name does not contain.
     """
 
     name: str
@@ -119,7 +119,7 @@ class OpenReader(Protocol):
 
 
 def members_digest(entries: Iterable[object]) -> str:
-    """`Shard.members` of what is known of each item, whose `repr` tells all of it."""
+    """`Shard.members` of these entries, one for each item, whose `repr` must contain everything that identifies it."""
     # At once, as each call of the digest takes longer than its text
     text = "".join([f"{entry!r}\n" for entry in entries])
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()

@@ -99,7 +99,7 @@ class ColumnChoice:
     ) -> ColumnChoice:
         """The choice in settings by name: `text_column`, `image_column`, `label_column`, `encoding`, `header` and `layout`.
 
-        Raises ConfigError if there is no such encoding, or `header` is neither true nor false."""
+        Raises ConfigError for an unknown encoding, or a `header` other than true or false."""
         values = {name.rpartition(".")[2]: value for name, value in settings.items()}
         roles = {role: values.get(f"{role}_column") for role in ROLES}
         encoding = str(values.get("encoding", AUTO))
@@ -177,7 +177,7 @@ def choose(
 def text_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:
     """The columns that hold text, by their first rows; first those whose different cells have most letters.
 
-    Numbers, dates, identifiers (all different, and of one form) and a few categories are no text.
+    Numbers, dates, identifiers (all different, and of one form) and a few categories are not text.
     """
     letters: dict[str, int] = {}
     for column in columns:
@@ -199,7 +199,7 @@ def _cells(column: str, rows: Sequence[Mapping[str, object]]) -> list[str]:
 def class_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
     """The columns that could be classes, by their first rows, with their different cells, the commonest first.
 
-    Each holds few different words, which most rows have; numbers and dates are no classes.
+    Each holds few different words, which most rows have; numbers and dates are not classes.
     """
     values: dict[str, list[str]] = {}
     judged = rows[:JUDGED_ROWS]
@@ -299,17 +299,17 @@ def is_image(cell: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class TablePlace:
-    """Place of a table. folder: relative paths in its cells start there; root: the data folder, which they may not leave."""
+class TableLocation:
+    """Where a table lies. folder: relative paths in its cells start there; root: the data folder, which they may not leave."""
 
     folder: Path
     root: Path
 
 
-def image_bytes(cell: object, place: TablePlace | None) -> bytes:
-    """The encoded image that a cell holds, or names by a path if the table has a place. Raises ValueError (one clause).
+def image_bytes(cell: object, location: TableLocation | None) -> bytes:
+    """The encoded image that a cell holds, or names by a path if the table has a location. Raises ValueError (one clause).
 
-    Paths that lead out of the data folder are refused, and all paths of a table from a hub (place: None): a table from
+    Paths that lead out of the data folder are refused, and all paths of a table from a hub (location: None): a table from
     elsewhere must not reach other files.
     """
     if isinstance(cell, Mapping):
@@ -322,11 +322,11 @@ def image_bytes(cell: object, place: TablePlace | None) -> bytes:
         return cell
     if not isinstance(cell, str) or not cell:
         raise ValueError("the cell holds no image")
-    if place is None:
+    if location is None:
         raise ValueError(f"the cell names a file ({shorten(cell)}) and does not hold it")
     try:
-        path = (place.folder / cell).resolve()
-        if not path.is_relative_to(place.root.resolve()):
+        path = (location.folder / cell).resolve()
+        if not path.is_relative_to(location.root.resolve()):
             raise ValueError("it lies outside the data folder")
         return read_whole(path)
     except OSError as error:
@@ -349,9 +349,9 @@ def label_name(cell: object, names: tuple[str, ...]) -> str | None:
 
 
 def item_of(
-    row: Mapping[str, object], columns: Columns, modality: str, name: str, place: TablePlace | None
+    row: Mapping[str, object], columns: Columns, modality: str, name: str, location: TableLocation | None
 ) -> Item | SkippedItem:
-    """One row of a table as an item of this modality; place: see `image_bytes`."""
+    """One row of a table as an item of this modality; location: see `image_bytes`."""
     column = columns.of(modality)
     cell = row.get(column) if column else None
     label = label_name(row.get(columns.label), columns.names) if columns.label else None
@@ -360,7 +360,7 @@ def item_of(
             return SkippedItem(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
         return Item(name, cell, label)
     try:
-        return Item(name, image_bytes(cell, place), label)
+        return Item(name, image_bytes(cell, location), label)
     except ValueError as error:
         return SkippedItem(name, str(error))
 

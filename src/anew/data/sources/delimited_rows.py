@@ -35,7 +35,7 @@ SEARCHED_BYTES = 1 << 16  # bytes read at a time to find the end of a row
 QUOTED = '"(?:[^"]++|"")*+"'
 # Files up to this size are searched for quoted line breaks while listing, which bounds its time
 MAX_SCANNED_BYTES = 1 << 28
-# Tables in UTF-16, whose rows are no spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
+# Tables in UTF-16, whose rows are not spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
 MAX_UTF16_BYTES = 1 << 26
 MAX_LISTED = 12  # columns that a sentence names
 _DELIMITERS = ",;\t|"
@@ -324,7 +324,7 @@ class DelimitedFile:
         except UnicodeDecodeError:
             if self._sample is None:
                 self._sample = sample_file(self.path)
-            return self._decoder.decode_other(self._name, data, self._sample)
+            return self._decoder.decode_non_utf8(self._name, data, self._sample)
 
     def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, object] | InvalidRow]:
         rows = self._csv(text)
@@ -343,15 +343,15 @@ class DelimitedFile:
 def _column_names(header: Sequence[str]) -> list[str]:
     """The names of a header, the second `text` as `text_2`: a row holds the cell of each column by its name."""
     names: list[str] = []
-    taken: set[str] = set()
+    used_names: set[str] = set()
     for name in map(str.strip, header):
         unique = name
         for number in itertools.count(2):
-            if not name or unique not in taken:
+            if not name or unique not in used_names:
                 break
             unique = f"{name}_{number}"
         names.append(unique)
-        taken.add(unique)
+        used_names.add(unique)
     return names
 
 
@@ -382,7 +382,7 @@ def _parse_json(text: str) -> Iterator[dict[str, object] | InvalidRow]:
 
 
 def _utf8_of_utf16(path: Path, size: int) -> bytes | None:
-    """What a file in UTF-16 holds, as UTF-8; None for any other file. Raises ValueError (one clause) if it is too large."""
+    """The content of a file in UTF-16 as UTF-8; None for any other file. Raises ValueError (one clause) if it is too large."""
     with by_range.open_file(path) as stream:
         mark = stream.read(2)
         if mark not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):

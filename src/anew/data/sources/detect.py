@@ -26,7 +26,7 @@ from anew.data.types import SkippedItem
 
 # Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, Fortran: also of quotes (`debian.pl`), notes, lists
 SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
-MIN_SHARE = 0.1  # of the lines that are no comments: of prose and chats fewer than 2 in 100 match; chosen
+MIN_SHARE = 0.1  # of the lines that are not comments: of prose and chats fewer than 2 in 100 match; chosen
 MIN_CODE_LINES = 5  # after more comments than that, fewer lines tell nothing; chosen
 # Heredocs, often of tables; Perl alone
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
@@ -85,7 +85,8 @@ class SortedFiles:
         other: Files that are of another modality than their suffix, by (plural noun of it, whether it was asked for, suffix).
         gathered: Sentences on folders that are one item each, or may be meant so.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
-        conversions: What files that are not read as what they are could be converted to, by suffix: what they would be, and the format.
+        conversions: For suffixes of files that cannot be read as they are, the modality and the format that they could be converted
+            to.
     """
 
     files: dict[str, FileTable] = field(default_factory=dict)
@@ -145,7 +146,7 @@ def sort_files(
     Args:
         root: Folder that paths are relative to.
         modalities: All modalities by name.
-        requested: The modality that the user asks for, see `Modality.folders` and `_take_as_asked`.
+        requested: The modality that the user asks for, see `Modality.folders` and `_assign_requested`.
     """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
@@ -168,7 +169,7 @@ def sort_files(
         groups[-1].classify(result, opens_all)
     # Tables and archives have texts too, beside which programs are not meant; they have no other kind of text
     if requested is not None and requested != "text" and modalities[requested].traits.is_text:
-        _take_as_asked(groups, requested)
+        _assign_requested(groups, requested)
     for group in groups:
         group.add_to(result)
     for name, own_files in result.files.items():
@@ -207,7 +208,7 @@ def _gather_frame_folders(
     return files
 
 
-def _take_as_asked(groups: Sequence[_FilesOfSuffix], requested: str) -> None:
+def _assign_requested(groups: Sequence[_FilesOfSuffix], requested: str) -> None:
     """Let a modality of texts that the user asks for have texts that would be of another one.
 
     It takes all of them if it has no file else, and otherwise those of unknown endings that outnumber its own files."""
@@ -247,14 +248,14 @@ class _FilesOfSuffix:
         by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD_BYTES) for file in sampled)
         claims = {file.path: self._claims(file, out) for file in sampled}
         self.claimants = {name for claim in claims.values() for name in claim}
-        unsure = self._unsure_modality(list(claims.values()))
+        fallback = self._unsure_modality(list(claims.values()))
         if len(sampled) < len(self.files):
-            votes = Counter(self._modality_of(claim, unsure) for claim in claims.values())
+            votes = Counter(self._modality_of(claim, fallback) for claim in claims.values())
             if len(votes) == 1 or len(self.files) > MAX_OPENED:
                 self.file_modalities = [votes.most_common(1)[0][0]] * len(self.files)
                 return
             claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
-        self.file_modalities = [self._modality_of(claims[file.path], unsure) for file in self.files]
+        self.file_modalities = [self._modality_of(claims[file.path], fallback) for file in self.files]
 
     def take_texts(self, modality: str) -> None:
         """Let a modality have all files that are text of any kind."""

@@ -34,7 +34,7 @@ class FileClasses:
         Args:
             paths: The files.
             parts: Which part each of them belongs to.
-            by_path: What tables say. Where it is empty, folders give the classes.
+            by_path: Classes from tables, by path. Where it is empty, folders give the classes.
             may_be_words: Whether the first words of names give the classes where nothing else does.
         """
         self._parts, self._by_path = parts, by_path

@@ -5,6 +5,7 @@ Shards hold shuffled whole files, spans of large text files, or slices of files 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import hashlib
 import itertools
 import os
@@ -234,10 +235,12 @@ class FolderReader:
         place = cast(_Location, shard.where)
         if isinstance(place, _FileSpan):
             return [Range(self._root / place.path, place.start, place.stop)]
-        if isinstance(place, _FilePart) or place.are_streamed:
-            return []
         # Strings: path objects of a million files take half a minute.
         start = f"{self._root}{os.sep}"
+        if isinstance(place, _FilePart):
+            return _part_ranges(start + place.path, place.number, place.of)
+        if place.are_streamed:
+            return [entry for path in place for entry in _part_ranges(start + path, 0, 1)]
         return [Range(start + path) for path in place]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
@@ -291,6 +294,17 @@ class FolderReader:
             return SkippedItem(path, str(error))
 
 
+def _part_ranges(path: str, number: int, of: int) -> list[Range]:
+    """The bytes of a file, or files of a folder of numbered frames, that belong to one of its equal parts."""
+    with contextlib.suppress(OSError):  # it vanished, and will be refused when it is read
+        if os.path.isdir(path):
+            frames = sorted(entry.path for entry in os.scandir(path) if entry.is_file())
+            return [Range(frame) for frame in frames[len(frames) * number // of : len(frames) * (number + 1) // of]]
+        size = os.path.getsize(path) if of > 1 else 0
+        return [Range(path, size * number // of, size * (number + 1) // of) if of > 1 else Range(path)]
+    return []
+
+
 def _undivided_note(paths: Sequence[str], parts: Parts) -> list[str]:
     """A sentence on folders that have the name of a part and are none."""
     folders = {path.rpartition("/")[0] for path in may_name_parts(paths) if "/" in path and parts.part(path) is None}
@@ -305,8 +319,8 @@ def _undivided_note(paths: Sequence[str], parts: Parts) -> list[str]:
 
 
 def _shuffled(files: FileTable) -> NDArray[np.int64]:
-    """Numbers of the files in the order of hashes of their paths. Those of one class lie together in a listing, and each shard must be
-    a fair mix, since a short budget reads only some shards."""
+    """Numbers of the files in the order of hashes of their paths. Files of one class lie together in a listing, and each shard must
+    be a fair mix, since a short budget reads only some shards."""
     digest, hashes, remaining = hashlib.blake2b, bytearray(), iter(files.paths)
     while paths := list(itertools.islice(remaining, HASHED_PATHS)):
         hashes += b"".join([digest(p.encode("utf-8", "surrogateescape"), digest_size=8).digest() for p in paths])

@@ -120,7 +120,7 @@ class HubReader:
             return
         for offset, cells in enumerate(zip(*(part[column] for column in columns), strict=True)):
             name = f"{self._name}/{split}#{start + offset}"
-            yield item_of(dict(zip(columns, cells, strict=True)), self._columns, modality, name, place=None)
+            yield item_of(dict(zip(columns, cells, strict=True)), self._columns, modality, name, location=None)
 
 
 def _cast_undecoded(rows: HubRows, columns: list[str], library: ModuleType) -> HubRows:

@@ -124,8 +124,8 @@ class FileTable(Sequence[File]):
     def ending(self, suffixes: Collection[str], is_wanted: Callable[[str], bool]) -> NDArray[np.int64]:
         """Numbers of the files with wanted paths, each of which has one of some suffixes: see `suffix_of`."""
         numbers = self.paths.named(suffix_of, suffixes.__contains__)
-        wanted = [is_wanted(path) for path in self.paths.take(numbers)]
-        return numbers[np.array(wanted, dtype=np.bool_)]
+        matches = [is_wanted(path) for path in self.paths.take(numbers)]
+        return numbers[np.array(matches, dtype=np.bool_)]
 
     def without(self, numbers: NDArray[np.int64]) -> FileTable:
         """The other files than those of these numbers."""
@@ -201,8 +201,8 @@ def list_files(place: Path) -> Listing:
 
 
 class _FolderWalk:
-    """Goes through a folder in the order of paths, so that no more than one folder with those above it is in memory, beside the
-    columns of what was found."""
+    """Walks through a folder in the order of paths. Only the current folder, its parents and the columns of the files so far are in
+    memory."""
 
     def __init__(self, place: Path, info: os.stat_result) -> None:
         self._place = place
@@ -257,7 +257,7 @@ class _FolderWalk:
         return sorted(names), links
 
     def _stat(self, path: str, is_link: bool) -> os.stat_result | None:
-        """What an entry is; None if it is refused."""
+        """The type of an entry; None if it is refused."""
         try:
             return os.stat(f"{self._place}/{path}")
         except FileNotFoundError:

@@ -43,6 +43,8 @@ STRIDE, STRIDE_MODULUS = 40503, 65536
 # Chosen.
 SAMPLE_BYTES, SAMPLED_SHARDS, MIN_SAMPLED = 8 * 1024 * 1024, 16, 2
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
+# Before the hash of sounds and clips. Older versions hashed few of them, and gave it none
+SLICES = "slices:"
 SHOWN_NAMES = 3  # items of other kinds that a sentence names
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
 MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
@@ -78,7 +80,7 @@ def content_digest(source: Source, shards: Sequence[Shard]) -> str | None:
 
 
 def item_bytes(item: Item | SkippedItem) -> bytes:
-    """What an item holds, or why it was refused; of a file that is read in its place, a hash."""
+    """The content of an item, or why it was refused; for a file that is read in place, its hash."""
     data = item.reason if isinstance(item, SkippedItem) else item.data
     if isinstance(data, FileSlice):
         return data.digest()
@@ -88,7 +90,7 @@ def item_bytes(item: Item | SkippedItem) -> bytes:
 
 
 def _blocks(places: Iterable[Range], are_whole: bool) -> Iterator[bytes]:
-    """What is at these places, or a block of each, which lies elsewhere in each."""
+    """The bytes at these places, or a block of each, at a different offset in each."""
     for path, numbered in itertools.groupby(enumerate(places), lambda pair: pair[1].path):
         yield from _blocks_of_file(path, numbered, are_whole)
 
@@ -105,7 +107,7 @@ def _blocks_of_file(path: str | Path, numbered: Iterable[tuple[int, Range]], are
 
 
 def _block(stream: IO[bytes], place: Range, size: int, number: int | None) -> bytes:
-    """What is at a place in a file of this size, or a block of it, which lies elsewhere for each number."""
+    """The bytes at a place in a file of this size, or a block of them, whose offset depends on the number."""
     start, stop = place.start, size if place.stop is None else place.stop
     if number is not None:
         start += max(0, stop - start - BLOCK) * (number * STRIDE % STRIDE_MODULUS) // STRIDE_MODULUS
@@ -139,7 +141,9 @@ class SelectedData:
     @functools.cached_property
     def content(self) -> str | None:
         """Hash of what the data holds, see `content_digest`; None where it stays in a store."""
-        return content_digest(self.source, self.shards)
+        digest = content_digest(self.source, self.shards)
+        is_sliced = load_modality(self.modality).traits.reads_file_slices
+        return digest if digest is None or not is_sliced else SLICES + digest
 
 
 @paused_collector()

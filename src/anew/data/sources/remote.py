@@ -55,8 +55,8 @@ MAX_STREAMS = 8  # files that are fetched at once, which hides the latency of th
 SAVE_INTERVAL = 5.0  # seconds after which the manifest is saved, so that a killed copy continues from there
 RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # not https: a web server may not support ranges
 FIRST_PROGRESS_S = 5.0  # until a copy says how far it is, and again after twice as long each time; chosen
-HIDDEN_MARKS = ("\0.", "/.", "__pycache__")  # one of which the path of each hidden file has; see `numbered_holding`
-MayStay = Callable[[ChosenTexts], NDArray[np.bool_]]
+HIDDEN_MARKS = ("\0.", "/.", "__pycache__")  # one of which the path of each hidden file has; see `numbered_containing`
+ReadsByRange = Callable[[ChosenTexts], NDArray[np.bool_]]
 _log = logging.getLogger("anew.stores")  # see `core.stores.addresses`
 _STORE_STAMP = 1 << 62  # later than the time of any file, so that files on the disk never hide a change of the store
 
@@ -78,12 +78,12 @@ class LocalCopy:
     refusals: list[SkippedItem] = field(default_factory=list)
 
 
-def local_copy(address: str, may_stay: MayStay | None = None) -> LocalCopy:
+def local_copy(address: str, reads_by_range: ReadsByRange | None = None) -> LocalCopy:
     """Copy the files at an address into the cache, unless they are already there.
 
     Args:
         address: As `address_of` gives it.
-        may_stay: Function from names to (n,) whether each file can be read by range, so that it need not be copied; None: none can.
+        reads_by_range: Function from names to (n,) whether each file can be read by range, so that it need not be copied; None: none can.
 
     Returns:
         A folder, or the one file.
@@ -100,7 +100,7 @@ def local_copy(address: str, may_stay: MayStay | None = None) -> LocalCopy:
     with FileLock(folder / LOCK):
         listing = list_store(system, path, address, folder)
         listed = time.monotonic() - listing.age
-        distant = _remaining_in_store(listing, address, may_stay)
+        distant = _remaining_in_store(listing, address, reads_by_range)
         copy = _Copy(system, folder, public_address)
         copy.bring(listing.files.without(distant))
     refusals = [*listing.refusals, *copy.refusals]
@@ -123,12 +123,12 @@ def local_copy(address: str, may_stay: MayStay | None = None) -> LocalCopy:
     return LocalCopy(place, note, local_files, refusals)
 
 
-def _remaining_in_store(listing: StoreListing, address: str, may_stay: MayStay | None) -> StoredFiles:
+def _remaining_in_store(listing: StoreListing, address: str, reads_by_range: ReadsByRange | None) -> StoredFiles:
     """The files that stay in the store."""
-    if may_stay is None or address.partition("://")[0] not in RANGE_SCHEMES or not listing.is_large:
+    if reads_by_range is None or address.partition("://")[0] not in RANGE_SCHEMES or not listing.is_large:
         return listing.files.where(np.zeros(len(listing.files), dtype=bool))
     # Files that could change unnoticed are copied
-    return listing.files.where(listing.files.are_stamped & may_stay(listing.files.paths))
+    return listing.files.where(listing.files.are_stamped & reads_by_range(listing.files.paths))
 
 
 def _note(shown: str, listing: StoreListing, distant: StoredFiles) -> str:
@@ -156,7 +156,7 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredF
     is_used = np.zeros(len(columns.sizes), dtype=bool)
     is_used[copied] = is_used[distant.order] = True
     files = FileTable((columns.paths, sizes, stamps), listing.files.numbers).where(is_used[listing.files.order])
-    are_hidden = [number for number, path in files.paths.numbered_holding(HIDDEN_MARKS) if _is_hidden(path)]
+    are_hidden = [number for number, path in files.paths.numbered_containing(HIDDEN_MARKS) if _is_hidden(path)]
     shown = files.without(np.array(are_hidden, dtype=np.int64))
     hidden = on_disk.hidden + len(files) - len(shown)
     return Listing(folder, shown, hidden, on_disk.refusals, on_disk.aliases)
@@ -260,7 +260,7 @@ class _Copy:
         """(name, file, why it could not be fetched) of each, as they end.
 
         Raises:
-            OutageError: As many files in a row as are fetched at once failed until they were given up: the store is away.
+            OutageError: As many successive files as are fetched at once have failed for good: the store is unreachable.
         """
         jobs, ended = queue.SimpleQueue[str](), queue.SimpleQueue[tuple[str, str | BaseException | None]]()
         for name in missing:

@@ -93,7 +93,7 @@ def _is_below(path: str, folders: dict[str, str]) -> bool:
 
 
 def _noun_of(mark: Path) -> str:
-    """What the folder of a file named RUN_MARK or COMPARISON_MARK is; "" if Anew did not write it."""
+    """The kind of folder that a file named RUN_MARK or COMPARISON_MARK marks; "" if Anew did not write it."""
     value = _json_of(mark)
     if mark.name == RUN_MARK:
         return "run" if is_run_config(value) else ""
@@ -191,7 +191,7 @@ class Source:
         refusals: Sequence[SkippedItem] = (),
         tables: Sequence[Reader] = (),
     ) -> None:
-        """notes, refusals: those of the listing itself, besides those of the readers; tables: the readers that read columns."""
+        """notes, refusals: of the listing itself; the readers have their own; tables: the readers that read columns."""
         self.path = path
         self._tables = list(tables)
         self.readers = list(readers)
@@ -230,7 +230,7 @@ class Source:
             )
         address = None if is_hub_name(text) else address_of(text)
         if address is not None:
-            copy = local_copy(address, _stay_rule(modalities, requested))
+            copy = local_copy(address, _range_rule(modalities, requested))
             source = cls._open_files(
                 without_query(address),
                 copy.place,
@@ -322,7 +322,7 @@ class Source:
         return () if reader is None else reader.field_names()
 
     def listing(self, modality: str) -> DataListing:
-        """What is known of the items of a modality."""
+        """Known facts about the items of a modality."""
         reader = self._only_tables
         table = None if reader is None else reader.row_table()
         return DataListing(self.file_names(modality), self.counts.get(modality, 0), table)
@@ -375,8 +375,8 @@ class Source:
 def _by_reader(files: FileTable) -> dict[str, Sequence[File]]:
     """The files by the reader of each."""
     numbers: defaultdict[str, list[int]] = defaultdict(list)
-    unsure = files.paths.named(suffix_of, lambda suffix: not is_of_folder(suffix))
-    for number, path in zip(unsure.tolist(), files.paths.take(unsure), strict=True):
+    undecided = files.paths.named(suffix_of, lambda suffix: not is_of_folder(suffix))
+    for number, path in zip(undecided.tolist(), files.paths.take(undecided), strict=True):
         numbers[reader_of(path)].append(number)
     numbers.pop("folder", None)
     others = {reader: np.array(chosen, dtype=np.int64) for reader, chosen in numbers.items()}
@@ -395,12 +395,12 @@ def _take_large_archives(by_reader: dict[str, Sequence[File]]) -> None:
             del by_reader["tar"]
 
 
-def _stay_rule(
+def _range_rule(
     modalities: Mapping[str, type[Modality]], requested: str | None
 ) -> Callable[[ChosenTexts], NDArray[np.bool_]]:
     """A function from names of files in a store to (n,) whether each can be read by range."""
 
-    def may_stay(reader: str, suffix: str) -> bool:
+    def reads_by_range(reader: str, suffix: str) -> bool:
         if requested is not None and modalities[requested].traits.reads_file_slices:
             return False  # pictures may be frames
         if reader in ("tables", "tar"):
@@ -412,9 +412,9 @@ def _stay_rule(
     def rule(names: ChosenTexts) -> NDArray[np.bool_]:
         # There may be a million names, of a few suffixes
         suffixes, codes = names.coded(suffix_of)
-        stay = np.array([may_stay("folder", suffix) for suffix in suffixes], dtype=np.bool_)[codes]
-        unsure = names.named(suffix_of, lambda suffix: not is_of_folder(suffix))
-        stay[unsure] = [may_stay(reader_of(name), suffix_of(name)) for name in names.take(unsure)]
+        stay = np.array([reads_by_range("folder", suffix) for suffix in suffixes], dtype=np.bool_)[codes]
+        undecided = names.named(suffix_of, lambda suffix: not is_of_folder(suffix))
+        stay[undecided] = [reads_by_range(reader_of(name), suffix_of(name)) for name in names.take(undecided)]
         return stay
 
     return rule
@@ -460,7 +460,9 @@ def _missing_note(names: Sequence[str], tables: Iterable[File]) -> str:
     where = " and ".join(sorted(f.path for f in tables)[:3])
     outside = sum(name.startswith(("../", "/")) for name in names)
     lie = f", {outside} of them outside the folder" if outside else ""
-    return f"{len(names)} files that {where} names are not in the folder and left out{lie}; the first is {names[0]!r}"
+    return (
+        f"{len(names)} files that {where} names are not in the folder and are left out{lie}; the first is {names[0]!r}"
+    )
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -41,10 +41,10 @@ FRESH_SECONDS = 600.0  # names of larger data are reused for so long: `look` and
 MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
 # Names that are safe without a closer look, as almost all are
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za-z0-9_. -]*")
-# The same for many names at once, between zero bytes: what they consist of, and what they do not hold
+# The same for many names at once, joined by zero bytes: the bytes that they may contain, and the pairs of bytes that they may not
 _PLAIN_BYTES = (string.ascii_letters + string.digits + "_. -/\0").encode()
 _PAIRS_OF_OTHERS = tuple(first + second for first in (b"\0", b"/") for second in (b".", b" ", b"/", b"\0"))
-MARKS_OF_FOLDERS = ("\0\0", "/\0")  # see `numbered_holding`: an empty path, and one that ends with a slash
+MARKS_OF_FOLDERS = ("\0\0", "/\0")  # see `numbered_containing`: an empty path, and one that ends with a slash
 MAX_STREAMS = 8  # requests at once
 MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
 # More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
@@ -55,7 +55,7 @@ PAGE_OBJECTS = 1_000
 
 
 class _KeptNames(Record):
-    """What is saved of a listing besides its columns. keys: see `StoredFiles`; refusals: (name, reason) of each."""
+    """The saved part of a listing besides its columns. keys: see `StoredFiles`; refusals: (name, reason) of each."""
 
     time: Real
     is_file: Flag
@@ -161,7 +161,7 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
         rows: list[Row] = [(name, size_of(info), stamp_of(info))]
         return StoreListing(StoredFiles.of("", rows, {name: path}), is_file=True)
     listed = _objects(system, str(info["name"]).rstrip("/") + "/", public_address)
-    marks = listed.paths.numbered_holding(MARKS_OF_FOLDERS)
+    marks = listed.paths.numbered_containing(MARKS_OF_FOLDERS)
     are_files = np.ones(len(listed), dtype=bool)
     are_files[[number for number, path in marks if not path or path.endswith("/")]] = False
     listed = listed.where(are_files)
@@ -215,11 +215,11 @@ def _pages_by_folder(system: FileSystem, root: str, shown: str, keys: dict[str, 
     if len(folders) > MAX_FOLDERS or sum(len(below(name).paths) for name in sampled) < PAGE_OBJECTS * len(sampled):
         yield below(root)  # a request for each folder would take longer
         return
-    beside = deque(sorted(rows_of(top), key=itemgetter(0)))
+    rows = deque(sorted(rows_of(top), key=itemgetter(0)))
     for folder in folders:
-        yield StoredColumns.of(_taken_before(beside, folder.removeprefix(root)))
+        yield StoredColumns.of(_taken_before(rows, folder.removeprefix(root)))
         yield below(folder)
-    yield StoredColumns.of(beside)
+    yield StoredColumns.of(rows)
 
 
 def is_safe(name: str) -> bool:
@@ -237,8 +237,8 @@ def is_safe(name: str) -> bool:
 def are_safe(names: ChosenTexts) -> NDArray[np.bool_]:
     """(n,) whether each name is safe, see `is_safe`."""
     safe = names.are_each(_are_plain)
-    unsure = np.flatnonzero(~safe)
-    safe[unsure] = [is_safe(name) for name in names.take(unsure)]
+    suspects = np.flatnonzero(~safe)
+    safe[suspects] = [is_safe(name) for name in names.take(suspects)]
     return safe
 
 
@@ -274,31 +274,31 @@ class PagedStore:
                 if folders is None or not self._are_worth_a_request(folders[0], pool):
                     yield from self._below(prefix, prefix)
                     return
-                names, beside = sorted(folders[0]), deque(sorted(folders[1], key=itemgetter(0)))
+                names, rows = sorted(folders[0]), deque(sorted(folders[1], key=itemgetter(0)))
                 listed = pool.map(lambda name: list(self._below(prefix, name)), names)
                 for name, pages in zip(names, listed, strict=True):
                     first = name.removeprefix(prefix)
-                    yield StoredColumns.of(_taken_before(beside, first))
+                    yield StoredColumns.of(_taken_before(rows, first))
                     yield from pages
-                yield StoredColumns.of(beside)
+                yield StoredColumns.of(rows)
             finally:
                 pool.shutdown(cancel_futures=True)
 
     def _folders(self, prefix: str) -> tuple[list[str], list[Row]] | None:
         """(prefixes of folders, objects beside them), at least as many folders as streams where there are; None if too many, or if no
         folder is among the first objects."""
-        names, beside = [prefix], list[Row]()
+        names, rows = [prefix], list[Row]()
         for _ in range(MAX_LEVELS):
             if len(names) >= MAX_STREAMS:
                 break
             inner: list[str] = []
             for page in itertools.chain.from_iterable(self._pages(name, Delimiter="/") for name in names):
                 inner += [str(entry["Prefix"]) for entry in cast(list[Info], page.get("CommonPrefixes", []))]
-                beside += _contents(page, prefix)
-                if len(inner) > MAX_FOLDERS or (not inner and len(beside) >= PAGE_OBJECTS):
+                rows += _contents(page, prefix)
+                if len(inner) > MAX_FOLDERS or (not inner and len(rows) >= PAGE_OBJECTS):
                     return None
             names = inner
-        return names, beside
+        return names, rows
 
     def _are_worth_a_request(self, names: list[str], pool: ThreadPoolExecutor) -> bool:
         """Whether folders hold so much that listing each takes hardly more requests than pages of all, judged by some of them."""
@@ -331,10 +331,10 @@ class PagedStore:
 
 def _taken_before(rows: deque[Row], path: str) -> list[Row]:
     """Take those that come before a path from rows, which are in the order of paths."""
-    taken = []
+    earlier_rows = []
     while rows and rows[0][0] < path:
-        taken.append(rows.popleft())
-    return taken
+        earlier_rows.append(rows.popleft())
+    return earlier_rows
 
 
 def _contents(page: Info, prefix: str) -> Iterator[Row]:

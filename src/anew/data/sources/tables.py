@@ -23,7 +23,7 @@ from anew.data.sources.columns import (
     WHOLE_ROW,
     ColumnChoice,
     Columns,
-    TablePlace,
+    TableLocation,
     are_guessed,
     choose,
     class_names,
@@ -166,14 +166,14 @@ class TableReader:
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, modality, where = cast(tuple[str, str, Span | RowRange], shard.where)
         _, table, columns = self._tables[path]
-        place, name, number = TablePlace((self._root / path).parent, self._root), "", 0
+        location, name, number = TableLocation((self._root / path).parent, self._root), "", 0
         try:
             for number, row in enumerate(_rows(table, where, columns.names_for(modality))):
                 name = _row_name(path, where, number)
                 item = (
                     SkippedItem(name, str(row))
                     if isinstance(row, InvalidRow)
-                    else item_of(row, columns, modality, name, place)
+                    else item_of(row, columns, modality, name, location)
                 )
                 yield replace(item, group=path) if isinstance(item, SkippedItem) else item
         except OSError as error:
@@ -270,7 +270,7 @@ def _notes(tables: Mapping[str, _OpenTable], choice: ColumnChoice, nouns: Mappin
 
 
 def names_files(path: Path) -> bool:
-    """Whether a table names image files in one of its columns, as `metadata.csv` does; False if the file is no table."""
+    """Whether a table names image files in one of its columns, as `metadata.csv` does; False if the file is not a table."""
     try:
         table, columns = _open_table(path, by_range.size_of(path))
     except (OSError, ValueError, DataError):

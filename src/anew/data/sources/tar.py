@@ -37,7 +37,7 @@ _SCANNED_BYTES = 1 << 16  # bytes that are searched for the next record at a tim
 
 
 class Naming(NamedTuple):
-    """What names of folders in archives mean.
+    """Classes and groups from the names of folders in archives.
 
     Attributes:
         has_parts: See `label_of`.

@@ -26,6 +26,9 @@ SAMPLED_ARCHIVES = 4  # archives whose beginnings are surveyed; chosen
 HEAD_BYTES = 8 * 1024 * 1024  # bytes of a beginning: enough for many samples
 # Bytes of a span: at least one request to a store; few enough to have several in memory
 MIN_SPAN, MAX_SPAN = 1 << 20, 1 << 26
+# Spans of all archives together: each costs memory (about 700 bytes) and processor time before the first step. With 10 TB of pictures of
+# 64 pixels, spans of 256 pictures were 3 million, and 2.3 GB (docs/log.md, 2026-11-30).
+MAX_SPANS = 500_000
 SEARCH_BYTES = 1 << 20  # bytes before a span that are searched first for the member before it: most members are smaller
 
 
@@ -51,7 +54,7 @@ class _Survey:
 
     @property
     def naming(self) -> tar.Naming:
-        """What names of folders mean, as far as they are known."""
+        """The meaning of folder names, as far as they are known."""
         return tar.Naming(shared_folder=shared_folder(list(self.folders)))
 
 
@@ -79,7 +82,8 @@ class SpanReader:
     def shards(self, modality: str) -> list[Shard]:
         survey, is_text = self._survey, modality == "text"
         fill = survey.sizes[modality] / SHARD_BYTES if is_text else survey.members[modality] / SHARD_ITEMS
-        span = min(max(survey.bytes / max(fill, 1e-9), MIN_SPAN), MAX_SPAN)
+        least = max(MIN_SPAN, sum(file.bytes for file in self._files) / MAX_SPANS)
+        span = min(max(survey.bytes / max(fill, 1e-9), least), MAX_SPAN)
         shards: list[Shard] = []
         for file in self._files:
             n = max(1, math.ceil(file.bytes / span))

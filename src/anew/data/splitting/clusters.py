@@ -46,7 +46,7 @@ def assign_parts_with_clusters(
             large = _share(n_in_large, relatives)
             reason = f"{large} sequences are in clusters of relatives that are too large to be held out whole"
         note = (
-            f"{reason}, so single sequences are held out, with those that are nearly the same; the figures hold for new members "
+            f"{reason}, so single sequences are held out; the figures hold for new members "
             "of the families in train, not for new families"
         )
         return assign_parts(keys, [1] * n, share, held_out), [note, _criterion(relatives)]

@@ -13,15 +13,27 @@ from anew.data.modality import Modality, each, reasons
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
-from anew.data.splitting.row_choice import EVERY_ROW, NO_ROW, RowCost, choose_rows, take_rows
+from anew.data.splitting.row_choice import (
+    EVERY_ROW,
+    MIN_ROWS_OF_SHARD,
+    MIN_SECONDS,
+    NO_ROW,
+    RowCost,
+    choose_rows,
+    take_rows,
+)
 from anew.data.types import Item, SkippedItem
 
 MAX_CHECKED = 4096  # items whose headers are checked in that pass, at most; bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
-MIN_READ = 256  # items that are read in any case, about: fewer are hardly worth a training; chosen
+MIN_READ = 256  # items that are read if it can be, about: fewer are hardly worth a training; chosen
+LEAST_READ = 32  # items that are read in any case: of fewer, next to none could be held out; chosen
+MIN_SHARDS = 8  # shards that the fewest items are from, as those of one may be of one class; chosen
+PASSES = 2  # times that each item is decoded before the first step: to be divided, and to be learned
 # Shards whose first rows are read, and thrown away, to learn how long a row takes where time is limited: of the first shard alone a
-# short budget would have far more than of others. What the first one takes is not counted, since decoders begin. Chosen.
-TRIAL_SHARDS, TRIAL_ROWS = 8, 8
+# short budget would have far more than of others. The time of the first piece is not counted, since decoders start then. Chosen,
+# and no more pieces are read than there is time for in a share of the time.
+TRIAL_SHARDS, TRIAL_ROWS, TRIAL_PIECE, TRIAL_SHARE = 8, 8, 4, 0.4
 # Shards in a row that are read for that: of a row group of Parquet the first one takes as long as all. Chosen, and no more than a
 # sixteenth of all.
 LISTED_SHARDS = 3
@@ -136,21 +148,28 @@ class Records:
         is_limited = reading.is_limited and total > MIN_READ
         cost = _trial(source, shards, modality, train, reading) if is_limited else RowCost(0.0, 0.0)
         begin = reading.elapsed
-        min_step = EVERY_ROW
+        min_step, min_read, rows_a_shard, is_fewest = EVERY_ROW, MIN_READ, MIN_ROWS_OF_SHARD, False
         if is_limited:
-            remaining = choose_rows(train, shards, reading.left_to_divide(), cost, MIN_READ)
+            reading.check_fewest(LEAST_READ, PASSES * LEAST_READ * cost.taken_s)
+            min_read = int(
+                min(MIN_READ, max(LEAST_READ, reading.seconds_for_fewest() / max(cost.taken_s, MIN_SECONDS)))
+            )
+            rows_a_shard = min(MIN_ROWS_OF_SHARD, min_read // MIN_SHARDS)
+            remaining = choose_rows(train, shards, reading.seconds_to_division(), cost, min_read, rows_a_shard)
+            # These are kept, since the first shards alone may be of one class
+            is_fewest = min_read * cost.taken_s >= reading.seconds_to_division()
             min_step = -(-max(remaining.values()) // MAX_GROWTH)
         while remaining:
             number = next(iter(remaining))
             self.row_steps[number] = remaining.pop(number)
             self._read_shard(number, read_records(source, shards[number], modality), modality, is_checked, is_sized)
             reading.stage = f"reading the data: {self.num_taken:,} of {self._expected(shards, total)} items"
-            if is_limited and remaining:
-                if self.num_taken >= MIN_READ:
+            if is_limited and remaining and not is_fewest:
+                if self.num_taken >= min_read:
                     listed_s = cost.listed_s * sum(self.lengths.values())
                     cost = replace(cost, taken_s=max(reading.elapsed - begin - listed_s, 0.0) / self.num_taken)
-                seconds, min_rows = reading.left_to_divide(), MIN_READ - self.num_taken
-                steps = choose_rows(list(remaining), shards, seconds, cost, max(min_rows, 0))
+                seconds, min_rows = reading.seconds_to_division(), min_read - self.num_taken
+                steps = choose_rows(list(remaining), shards, seconds, cost, max(min_rows, 0), rows_a_shard)
                 remaining = {number: max(step, min_step) for number, step in steps.items()}
 
     def _expected(self, shards: Sequence[Shard], listed: int) -> str:
@@ -255,15 +274,22 @@ def _trial(
     train: Sequence[int],
     reading: ReadingTime,
 ) -> RowCost:
-    """What rows cost, by the first ones of some shards, and by shards in a row that are read and not looked at."""
+    """The cost of rows, by the first ones of some shards, and by successive shards that are read and not looked at."""
     # Nothing is known here: an earlier command read these very rows, so that all others would seem to cost nothing, too
-    trial, seconds, num_timed = Records(), 0.0, 0
+    trial, pieces, ends = (
+        Records(),
+        list[tuple[int, float]](),
+        reading.elapsed + TRIAL_SHARE * reading.seconds_to_division(),
+    )
     for number in evenly_spaced(train, TRIAL_SHARDS):
-        batch = list(itertools.islice(read_records(source, shards[number], modality), TRIAL_ROWS))
-        begin = reading.elapsed
-        trial._read_batch(number, batch, range(len(batch)), modality, is_checked=True, is_sized=False)
-        if number != train[0]:
-            seconds, num_timed = seconds + reading.elapsed - begin, num_timed + len(batch)
+        records = list(itertools.islice(read_records(source, shards[number], modality), TRIAL_ROWS))
+        for start in range(0, len(records), TRIAL_PIECE):
+            if len(pieces) > 1 and reading.elapsed > ends:
+                break
+            piece, begin = records[start : start + TRIAL_PIECE], reading.elapsed
+            trial._read_batch(number, piece, range(len(piece)), modality, is_checked=True, is_sized=False)
+            pieces.append((len(piece), reading.elapsed - begin))
+    seconds, num_timed = sum(seconds for _, seconds in pieces[1:]), sum(num_rows for num_rows, _ in pieces[1:])
     middle, begin = len(train) // 2, reading.elapsed
     listed = train[middle : middle + max(1, min(LISTED_SHARDS, len(train) // 16))]
     num_listed = sum(1 for number in listed for _ in read_records(source, shards[number], modality))

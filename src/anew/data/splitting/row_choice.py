@@ -29,7 +29,7 @@ ROUNDING = 1e-6  # of a quotient of floats that is a whole number
 
 @dataclass(frozen=True, slots=True)
 class RowCost:
-    """What rows of a shard cost.
+    """Cost of the rows of a shard.
 
     Attributes:
         listed_s: Seconds for each row of a shard that is read, whether it is taken or not.
@@ -41,7 +41,12 @@ class RowCost:
 
 
 def choose_rows(
-    numbers: Sequence[int], shards: Sequence[Shard], seconds: float, cost: RowCost, min_rows: float = 0.0
+    numbers: Sequence[int],
+    shards: Sequence[Shard],
+    seconds: float,
+    cost: RowCost,
+    min_rows: float = 0.0,
+    rows_a_shard: float = MIN_ROWS_OF_SHARD,
 ) -> dict[int, int]:
     """Rows of as many shards as there is time for: of how many rows of each one is taken, by the shard's number.
 
@@ -49,14 +54,15 @@ def choose_rows(
         numbers: Numbers of the shards that can be read; of few rows, evenly spaced ones of them are.
         shards: All shards.
         seconds: The time that there is.
-        cost: What rows cost.
+        cost: Cost of rows.
         min_rows: About how many rows are taken at least, whatever the time.
+        rows_a_shard: Rows that make it worth reading one.
     """
     total = sum(shards[i].items for i in numbers)
     if total * (cost.listed_s + cost.taken_s) <= seconds or total <= min_rows:
         return dict.fromkeys(numbers, EVERY_ROW)
     mean = total / len(numbers)
-    rows_a_shard = min(MIN_ROWS_OF_SHARD, mean)
+    rows_a_shard = min(rows_a_shard, mean)
     affordable = seconds / max(mean * cost.listed_s + rows_a_shard * cost.taken_s, MIN_SECONDS)
     num_shards = min(int(max(affordable, min_rows / rows_a_shard)), len(numbers))
     if num_shards < 1:

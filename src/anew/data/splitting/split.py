@@ -29,8 +29,9 @@ NEEDED_ITEMS = 150  # least items of validation and of test: together ENOUGH_ITE
 NEEDED_SHARE = 0.15
 # A validation span is so much shorter than a test span: it fits few numbers, and its text is missing from the counts.
 VALIDATION_SPAN = 0.6
+CUT_FILES = "files were cut into clips"  # in the note on that
 RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such a split
-# Records of a list are draws from a distribution if fewer than this share of them differ: then copies are no accident; chosen.
+# Records of a list are draws from a distribution if fewer than this share of them differ: then copies are not an accident; chosen.
 DIFFERENT_DRAWS = 0.5
 # Their counts must also vary by this many times their mean (variance over mean), as those of independent draws do, which gives
 # 0.6 or more. In a list that was copied as a whole all counts are equal; chosen.
@@ -84,7 +85,9 @@ def keep_groups_together(
         n_before[name] += 1
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
-        return shared, [f"{len(recordings)} files were cut into clips; all clips of a file stay in one part"]
+        return shared, [
+            f"{len(recordings)} {CUT_FILES}, each of which is an item; all clips of a file stay in one part"
+        ]
     if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
     verb, their = ("was", "its") if len(recordings) == 1 else ("were", "their")
@@ -242,8 +245,11 @@ def split_notes(
     parts: NDArray[np.uint8],
     n_copies: int,
     by_size: bool,
+    *,
     are_draws: bool = False,
     test_characters: float | None = None,
+    num_refused: int = 0,
+    num_alike: int = 0,
 ) -> list[str]:
     """Sentences on a split by content into these parts.
 
@@ -253,13 +259,21 @@ def split_notes(
         by_size: Whether held-out parts have about their shares of the text.
         are_draws: Whether copies were divided like other items.
         test_characters: Characters of the test part, if it is running text, of which pieces are compared; None: many, or other data.
+        num_refused: How many more items were read that cannot be used.
+        num_alike: How many nearly repeat an earlier one, where such items were divided like others; 0 where they stay together.
     """
     counts = np.bincount(parts, minlength=len(NAMES)).tolist()
     by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
-    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items {shares}"]
+    refused = f" ({num_refused:,} more cannot be used)" if num_refused else ""
+    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items{refused} {shares}"]
     if are_draws:
         notes.append(draws_note(n_copies, len(parts)))
+    elif num_alike:
+        notes.append(
+            f"{num_alike:,} of {len(parts):,} items {are(num_alike)} nearly the same as an earlier one: this is usual in this data, so "
+            "they are held out at random, like all others, and only exact copies are kept in the same part"
+        )
     elif n_copies:
         notes.append(
             f"{n_copies:,} of {len(parts):,} items {are(n_copies)} the same as an earlier one, or nearly; items that "

@@ -142,6 +142,7 @@ def split_source(
     shards: Sequence[Shard],
     modality: Modality,
     reading: ReadingTime | None = None,
+    *,
     row_steps: Sequence[int] = (),
     balance_classes: bool = True,
     known: dict[int, int] | None = None,
@@ -151,10 +152,10 @@ def split_source(
     Args:
         source, shards, modality: What is divided.
         reading: How long items may be read; None for no limit.
-        row_steps: Those of an earlier run, which is repeated; see `SourceSplit`.
+        row_steps: Steps of an earlier run that is repeated; see `SourceSplit`.
         balance_classes: Whether of recordings, which are held out as a whole, each class has its share; not in runs of older
             versions.
-        known: Keys of items whose bodies were read before, see `records.alike_keys`; receives those of others.
+        known: Keys of items whose bodies were read before, see `records.alike_keys`; the keys of other items are added.
 
     Raises:
         DataError: There is too little to divide.
@@ -189,7 +190,10 @@ def split_source(
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
-        _split_by_content(source, shards, modality, train, result, reading, row_steps, balance_classes, known)
+        contents = Records(known)
+        contents.read(source, shards, modality, train, reading, row_steps)
+        _leave_out(contents, shards, train, result, BUDGET_LIMIT if reading is None else reading.limit)
+        _split_by_content(source, shards, modality, result, contents, balance_classes)
     else:
         _split_by_shards(source, shards, modality, train, result)
     return result
@@ -199,16 +203,11 @@ def _split_by_content(
     source: Source,
     shards: Sequence[Shard],
     modality: Modality,
-    train: Sequence[int],
     result: SourceSplit,
-    reading: ReadingTime | None,
-    row_steps: Sequence[int],
+    contents: Records,
     balance_classes: bool,
-    known: dict[int, int] | None,
 ) -> None:
-    contents = Records(known)
-    contents.read(source, shards, modality, train, reading, row_steps)
-    _leave_out(contents, shards, train, result, BUDGET_LIMIT if reading is None else reading.limit)
+    """Divide train shards by the contents that were read of them."""
     result.refusals += contents.refusals
     bodies, reads_bodies = _Bodies(source, shards, modality, contents, result), _reads_bodies(modality)
     if reads_bodies:
@@ -247,12 +246,18 @@ def _split_by_content(
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
     result.classes = _class_counts(contents, parts)
-    by_size = modality.layout == "document"
-    result.division_notes += split.split_notes(usable_parts, num_copies, by_size, result.are_draws) + notes
+    result.division_notes += _split_notes(usable_parts, num_copies, modality, result) + notes
     if len(contents.keys) > MAX_COMPARED:
         result.division_notes.append(
             f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
         )
+
+
+def _split_notes(parts: NDArray[np.uint8], num_copies: int, modality: Modality, result: SourceSplit) -> list[str]:
+    """See `split.split_notes`."""
+    num_refused = sum(item.count for item in result.refusals)
+    by_size = modality.layout == "document"
+    return split.split_notes(parts, num_copies, by_size, are_draws=result.are_draws, num_refused=num_refused)
 
 
 def _class_counts(records: Records, parts: NDArray[np.uint8]) -> Counter[str]:

@@ -17,7 +17,7 @@ from anew.core.machine.compiled import compiled_inner
 
 NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
 NUM_KINDS = 19  # C
-# Columns of `Counts.heads`: check bits of the key, the first entry or the one tally, their number and room, and the newest symbol.
+# Columns of `Counts.heads`: check bits of the key, the first entry or the one tally, their number and capacity, and the newest symbol.
 CHECK, FIRST, SIZES, NEWEST = range(4)
 MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
 # Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line;
@@ -68,7 +68,7 @@ class Counts(NamedTuple):
 
     Attributes:
         heads: (H, 4) int32, H a power of two. Of a slot in use: check bits of its key (never 0), where its entries begin or
-            its one tally, how many there are and have room (16 bits each), and the symbol that came last.
+            its one tally, how many there are and fit (16 bits each), and the symbol that came last.
         entries: (E,) uint32, symbol and tally.
         used: (2,) number of entries and of slots in use.
     """
@@ -325,7 +325,7 @@ def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index
         counts.heads[slot, CHECK] = np.int32(np.uint32(key) | np.uint32(1))
         counts.heads[slot, FIRST], counts.heads[slot, SIZES], counts.heads[slot, NEWEST] = 1, 1 + 65536, symbol
         return
-    size, room = counts.heads[slot, SIZES] & 65535, counts.heads[slot, SIZES] >> 16
+    size, capacity = counts.heads[slot, SIZES] & 65535, counts.heads[slot, SIZES] >> 16
     if entry < 0:
         entry = _entry_of(counts, slot, size, symbol)
     if entry >= 0 and size == 1:
@@ -334,7 +334,7 @@ def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index
         if counts.entries[entry] >> np.uint32(16) < MAX_TALLY:
             counts.entries[entry] += np.uint32(65536)
     else:
-        _append(counts, slot, size, room, symbol)
+        _append(counts, slot, size, capacity, symbol)
     counts.heads[slot, NEWEST] = symbol
 
 
@@ -351,17 +351,17 @@ def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
 
 
 @compiled_inner
-def _append(counts: Counts, slot: Index, size: Index, room: Index, symbol: Index) -> None:
+def _append(counts: Counts, slot: Index, size: Index, capacity: Index, symbol: Index) -> None:
     """Append a symbol to the entries of a context; where there is no room left, they move to a block twice as large."""
     heads, entries = counts.heads, counts.entries
-    if size == room:
-        room *= 2
+    if size == capacity:
+        capacity *= 2
         old, new = heads[slot, FIRST], counts.used[0]
-        counts.used[0] += room
+        counts.used[0] += capacity
         if size == 1:
             entries[new] = np.uint32(heads[slot, NEWEST]) | (np.uint32(old) << np.uint32(16))
         for j in range(size if size > 1 else 0):
             entries[new + j] = entries[old + j]
         heads[slot, FIRST] = new
     entries[heads[slot, FIRST] + size] = np.uint32(symbol) | np.uint32(65536)
-    heads[slot, SIZES] = size + 1 + 65536 * room
+    heads[slot, SIZES] = size + 1 + 65536 * capacity

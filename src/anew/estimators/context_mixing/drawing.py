@@ -45,14 +45,13 @@ MAX_TRIES = 12
 
 
 class LoweredTokens(NamedTuple):
-    """A token of each row whose odds are lowered, such as the one that continues a passage of the row itself.
+    """For each row, a token whose odds are lowered, such as one that continues a passage of the row itself.
 
     Attributes:
         tokens: (n,); -1 for none.
         odds_ratios: (n,) by which the odds are multiplied, in (0, 1].
-        shares: (n,) of the rows that are drawn from contexts and network together. Where other models are mixed with these, it is the
-            odds in the mixture of all that are multiplied.
-        remainders: (n,) what the others add to the probability of the token, by their shares.
+        shares: (n,) weights of contexts and network together among all models, in whose mixture the odds are multiplied.
+        remainders: (n,) weighted probabilities that the other models add to the token.
     """
 
     tokens: Ints

@@ -89,7 +89,7 @@ def error_of(history: Keys, scratch: Keys, token: Index, spelling: Spelling, wor
     Args:
         scratch: (HISTORY_SIZE,) buffer.
         words: Words of the train part.
-        own_words: Those of the document so far, which are known, too; its pairs of characters are not.
+        own_words: Words of the document so far, which count as known; its pairs of characters do not.
     """
     scratch[:] = history
     for position in range(spelling.starts[token], spelling.starts[token + 1]):
@@ -220,8 +220,8 @@ def multiply_by_acceptance(
     min_p: Floats,
     weights: Floats,
 ) -> None:
-    """Multiply weights (k, V) by the probabilities that their tokens are accepted. What errors lose that leave a bracket open goes to
-    the token that closes it.
+    """Multiply weights (k, V) by the probabilities that their tokens are accepted. The weight lost by errors that leave a bracket
+    open goes to the token that closes it.
 
     Args:
         histories: (n, HISTORY_SIZE).

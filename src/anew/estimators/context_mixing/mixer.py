@@ -190,9 +190,9 @@ class ContextMixer:
 
     # -- documents ------------------------------------------------------------------------------------------------------
 
-    def document(self, room: int, label: int = -1) -> Memory:
-        """An empty document, for at most `room` tokens. label: its class, -1 for none."""
-        memory = make_memory(room, self.vocab_size)
+    def document(self, capacity: int, label: int = -1) -> Memory:
+        """An empty document, for at most `capacity` tokens. label: its class, -1 for none."""
+        memory = make_memory(capacity, self.vocab_size)
         memory.history[CLASS] = label + 1
         return memory
 
@@ -246,23 +246,23 @@ class ContextMixer:
 
     # -- several documents at once --------------------------------------------------------------------------------------
 
-    def rows(self, n: int, room: int, labels: Ints | None = None) -> Memory:
-        """n empty documents, each for at most `room` tokens. labels: (n,) their classes; None for none."""
-        empty = Memory._make(array[None] for array in self.document(room))
+    def rows(self, n: int, capacity: int, labels: Ints | None = None) -> Memory:
+        """n empty documents, each for at most `capacity` tokens. labels: (n,) their classes; None for none."""
+        empty = Memory._make(array[None] for array in self.document(capacity))
         rows = select_memory(empty, np.zeros(n, dtype=np.int64))
         rows.history[:, CLASS] = 0 if labels is None else labels + 1
         return rows
 
-    def resized(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
-        """The same documents with room for `room` tokens each. Where they do not fit, only the last `room` / 2 tokens are kept.
+    def resized(self, rows: Memory, capacity: int, num_counted: int | None = None) -> Memory:
+        """The same documents with room for `capacity` tokens each. Where they do not fit, only the last `capacity` / 2 tokens are kept.
 
         Args:
             num_counted: Number of the first tokens that were counted; None: all.
         """
         used = int(rows.match_state[0, 0])
-        first = 0 if used < room else used - room // 2
+        first = 0 if used < capacity else used - capacity // 2
         counted = used if num_counted is None else max(first, min(num_counted, used))
-        grown = self.rows(len(rows.text), room)
+        grown = self.rows(len(rows.text), capacity)
         grown.history[:, CLASS] = rows.history[:, CLASS]
         for row in range(len(rows.text)):
             self.recall(reading.row_of(grown, row), rows.text[row, first:counted])
@@ -300,6 +300,7 @@ class ContextMixer:
         probabilities: Floats,
         uniform: Floats,
         tokens: Ints,
+        *,
         rate: float = DOCUMENT_RATE,
         is_wanted: Bools | None = None,
         accepted: Floats | None = None,
@@ -387,18 +388,18 @@ def select_joint(rows: JointWeights, places: Ints) -> JointWeights:
     return JointWeights._make(weights[places] for weights in rows)
 
 
-def make_memory(room: int, vocab_size: int, slots: int | None = None) -> Memory:
-    """An empty memory. room: most tokens; slots: of its table, None for as many as `room` tokens may take."""
+def make_memory(capacity: int, vocab_size: int, slots: int | None = None) -> Memory:
+    """An empty memory. capacity: most tokens; slots: of its table, None for as many as `capacity` tokens may take."""
     # Few tokens begin more than one new word; that of the train part has them all elsewhere
-    word_slots = _power_of_two(4 * room + 1) if slots is None else 1
-    slots = int(room * NUM_KINDS / MAX_FILL) if slots is None else slots
+    word_slots = _power_of_two(4 * capacity + 1) if slots is None else 1
+    slots = int(capacity * NUM_KINDS / MAX_FILL) if slots is None else slots
     return Memory(
         np.zeros((_power_of_two(max(slots, 1)), 4), np.int32),
-        np.zeros(MAX_ENTRIES * room + 2, np.uint32),
+        np.zeros(MAX_ENTRIES * capacity + 2, np.uint32),
         np.zeros(2, np.int64),
         np.zeros((vocab_size, 2), np.int32),
-        np.zeros(room + 1, np.int32),
-        np.zeros(_power_of_two(2 * room + 1), np.int32),
+        np.zeros(capacity + 1, np.int32),
+        np.zeros(_power_of_two(2 * capacity + 1), np.int32),
         np.zeros(4, np.int64),
         np.zeros(HISTORY_SIZE, np.uint64),
         np.zeros(word_slots, np.uint64),

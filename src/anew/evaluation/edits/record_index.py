@@ -60,11 +60,11 @@ class RecordIndex:
 
         results = list(map_in_threads(search, parts, len(parts)))
         item, edits, size = (np.concatenate(column) for column in zip(*results, strict=True))
-        found, distance = np.empty(len(rows), dtype=np.intp), np.empty(len(rows))
+        nearest_item, distance = np.empty(len(rows), dtype=np.intp), np.empty(len(rows))
         with np.errstate(divide="ignore"):
             # As float32, like the distances of other searches for records
-            found[order], distance[order] = item, (edits / size).astype(np.float32)
-        return found, distance
+            nearest_item[order], distance[order] = item, (edits / size).astype(np.float32)
+        return nearest_item, distance
 
 
 def _coded(records: Sequence[str]) -> tuple[Integers, Ints, int]:

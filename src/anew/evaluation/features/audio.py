@@ -188,14 +188,14 @@ CLIPS = ItemType(
     "clips",
     _distances,
     disturb_clip,
-    "Seen are sounds that are the same, louder or softer, resampled, up to a tenth of a clip earlier or later, or a little faster "
-    "(2%). Not seen are those that were played backwards, or at another pitch or tempo (5% or more), or that lack their loudest part.",
+    "The test sees sounds that are the same, louder or softer, resampled, up to a tenth of a clip earlier or later, or a little faster "
+    "(2%). It does not see those that were played backwards, or at another pitch or tempo (5% or more), or that lack their loudest part.",
     query_cost=QUERY_COST,
     coarse=CoarseType(
         _coarse_distances,
         COARSE_QUERY_COST,
-        "In the time given, spectrograms were compared in 16 bands and 16 stretches of time. Seen are sounds that are the same, louder or "
-        "softer, or a little noisier. Others, such as those that begin earlier or later, may be missed.",
+        "In the time given, spectrograms were compared in 16 bands and 16 stretches of time. The test sees sounds that are the same, "
+        "louder or softer, or a little noisier. Others, such as those that begin earlier or later, may be missed.",
     ),
     likeness=", perhaps at another loudness or sample rate",
     is_blockwise=True,

@@ -14,7 +14,7 @@ from anew.data.types import ItemT
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
 from anew.evaluation.memorization.item_type import ItemType
 
-# Memory for what an audit computes of real items: with .7 GB of a process that has trained, a run without a budget stays under
+# Memory for what a memorization test computes of real items: with .7 GB of a process that has trained, a run without a budget stays under
 # 2 GB; chosen
 WORKING_BYTES = 1152 * 2**20
 # Queries are compared with a block of so many times fewer real items: what is computed of a block is computed again for each part of
@@ -26,7 +26,7 @@ NUM_ANCHORS = 100
 
 
 class BlockwiseDistance(Distance, Generic[ItemT]):
-    """One of the distances of a type of items. What one needs of an item must not depend on the others."""
+    """One of the distances of a type of items. The values of an item must not depend on other items."""
 
     def __init__(
         self,
@@ -63,15 +63,19 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
         in_order = pool[np.argsort(self._places[pool], kind="stable")]  # as they lie: neighbours are made together
         for first in range(0, len(queries), self.at_once):
             rows = slice(first, first + self.at_once)
-            asked = taken(self._items, queries[rows])
+            query_items = taken(self._items, queries[rows])
             for start in range(0, len(pool), self._block):
                 block = np.sort(in_order[start : start + self._block])
-                found, away = self._search(asked, queries[rows], block, distance[rows])
+                block_item, block_distance = self._search(query_items, queries[rows], block, distance[rows])
                 # Of equally near ones the first, as in a search of all
-                is_nearer = (away < distance[rows]) | ((away == distance[rows]) & (found < item[rows]))
-                item[rows] = np.where(is_nearer, found, item[rows])
-                distance[rows] = np.where(is_nearer, away, distance[rows])
-                self.tell((first + len(asked) * min(start / len(pool) + self._block / len(pool), 1.0)) / len(queries))
+                is_nearer = (block_distance < distance[rows]) | (
+                    (block_distance == distance[rows]) & (block_item < item[rows])
+                )
+                item[rows] = np.where(is_nearer, block_item, item[rows])
+                distance[rows] = np.where(is_nearer, block_distance, distance[rows])
+                self.tell(
+                    (first + len(query_items) * min(start / len(pool) + self._block / len(pool), 1.0)) / len(queries)
+                )
         return item, distance
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
@@ -80,13 +84,13 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
         at_once = max(self.at_once // 2, 1)  # each query is there twice, once in the group that is left out
         for first in range(0, len(queries), at_once):
             rows = slice(first, first + at_once)
-            asked = taken(self._items, queries[rows])
-            places = np.arange(len(asked))
+            query_items = taken(self._items, queries[rows])
+            places = np.arange(len(query_items))
             for start in range(0, len(pool), self._block):
                 block = in_order[start : start + self._block]
-                items = [*taken(self._items, block), *asked, *asked]
+                items = [*taken(self._items, block), *query_items, *query_items]
                 inner = self._distance_of(items, np.concatenate([block, queries[rows], without[rows]]))
-                own, left_out = len(block) + places, len(block) + len(asked) + places
+                own, left_out = len(block) + places, len(block) + len(query_items) + places
                 distance[rows] = np.minimum(distance[rows], inner.within(own, np.arange(len(block)), left_out))
         return distance
 
@@ -96,8 +100,8 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
         """The nearest items of a block. asked: the items of the queries; farthest: see `Distance`."""
         inner = self._distance_of([*taken(self._items, block), *asked], np.concatenate([block, queries]))
         inner.farthest = farthest
-        found, away = inner.nearest(len(block) + np.arange(len(queries)), np.arange(len(block)))
-        return np.where(found < 0, -1, block[found]), away
+        place, distance = inner.nearest(len(block) + np.arange(len(queries)), np.arange(len(block)))
+        return np.where(place < 0, -1, block[place]), distance
 
     def _distance_of(self, items: Sequence[ItemT], numbers: Indices) -> Distance:
         """The distance of a few items. numbers: theirs among all."""

@@ -18,7 +18,7 @@ MAX_CONTROLS = 500  # real items that pose as samples: twice as many hardly chan
 
 
 class Controls:
-    """The controls of one audit.
+    """The controls of one memorization test.
 
     Attributes:
         notes: Sentences on what could not be measured.

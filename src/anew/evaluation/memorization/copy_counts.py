@@ -70,7 +70,7 @@ def largest(*counts: CopyCount) -> CopyCount:
 
 @dataclass(frozen=True, slots=True)
 class SampleTests:
-    """Both tests of the samples of an audit.
+    """Both tests of the samples of a memorization test.
 
     Attributes:
         nearests: Nearest items of the samples, by each distance.

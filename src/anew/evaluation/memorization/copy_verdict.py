@@ -21,7 +21,7 @@ from anew.evaluation.memorization.thresholds import (
 MAX_REACHABLE_ITEMS = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
 # With no held-out item: held-out items that are advised, as a share of the training items (a tenth of all), and at least.
 ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
-# Pairs farther apart than this share of the usual distance are no plain copies: those with up to a fifth of their characters
+# Pairs farther apart than this share of the usual distance are not plain copies: those with up to a fifth of their characters
 # changed are nearer in most data; chosen
 MIN_ALTERED_DISTANCE = 0.4
 # Share of the training items that were compared below which a verdict gives this as its reason.
@@ -38,9 +38,9 @@ METHODS = {
 # Why a test did not hold, and what would help: a sentence, and the same as a clause.
 NO_RANDOM_DRAW = {
     False: (
-        "with real items in the samples' place it raises an alarm, too, so the held-out items seem to be no random draw from "
+        "with real items in the samples' place it raises an alarm, too, so the held-out items seem not to be a random draw from "
         "the source of the training items; draw them at random from the same source",
-        "no sign of copying, but the held-out items seem to be no random draw, so the test cannot prove it",
+        "no sign of copying, but the held-out items seem not to be a random draw, so the test cannot prove it",
     ),
     True: (
         "whole files were held out, and items of one file resemble each other, so that even real items look like copies; it needs "
@@ -57,7 +57,7 @@ LIMITS = {
 
 
 class CopyVerdict(NamedTuple):
-    """What a copying test says, for readers who know no statistics.
+    """The result of a copying test in words, for readers who know no statistics.
 
     Attributes:
         sentence: A sentence or two.
@@ -126,7 +126,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
 def _proof_needs(result: CopyTestResult) -> str:
     """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
     assert result.identical is not None and result.identical_p is not None
-    # The share of training items with which so many are no chance; at half the level, since some matches are held-out items
+    # The share of training items with which so many are not chance; at half the level, since some matches are held-out items
     share = (LABEL_ALPHA / 2.0) ** (1.0 / max(result.identical, 1))
     needed = int(np.ceil(result.train * (1.0 - share) / share))
     # Where they are few, or nearly as frequent among real items, the match test could not prove them
@@ -153,7 +153,7 @@ def _found(result: CopyTestResult) -> CopyVerdict:
             "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same.",
             f"suspicion: {_identical(result) if result.repeats_too_often else clause}",
         )
-    # Even the closest pair differs visibly, so samples are no plain copies
+    # Even the closest pair differs visibly, so samples are not plain copies
     if not result.identical and _closest(result) >= MIN_ALTERED_DISTANCE:
         return CopyVerdict(
             f"Copying found: {amount} are altered copies of training {items}, or follow single ones closely{unknown}; the closest "
@@ -184,7 +184,7 @@ def _closest(result: CopyTestResult) -> float:
 
 
 def _not_found(result: CopyTestResult) -> CopyVerdict:
-    none = "No further copying found" if result.repeats_too_often else "No copying found"
+    sentence = "No further copying found" if result.repeats_too_often else "No copying found"
     if result.method == "reference":
         needed = max(round(ADVISED_SHARE * result.train), MIN_ADVISED)
         return CopyVerdict(
@@ -201,13 +201,13 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
         compared = f"{result.compared} were compared"
         is_whole = result.train >= SMALL_COMPARED_SHARE * result.n_train_total
         return CopyVerdict(
-            f"{none}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
+            f"{sentence}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
             f"no copies found; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
         )
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         compared = f"only {result.compared} were compared"
         return CopyVerdict(
-            f"{none}, but {compared}{LIMITS[result.limited_by]}, too few to notice even "
+            f"{sentence}, but {compared}{LIMITS[result.limited_by]}, too few to notice even "
             f"{percent(PLANTED_RATES[-1])} of copies.",
             f"no copies found, but {compared}",
             has_but=True,
@@ -215,36 +215,36 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
     if all(p.caught >= DETECTION_POWER for p in result.controls) and round(PLANTED_RATES[-1] * result.samples) >= 1:
         reason = ", for lack of time" if result.shortened else ""
         return CopyVerdict(
-            f"{none}; how few copies would have been noticed was not measured{reason}.",
+            f"{sentence}; how few copies would have been noticed was not measured{reason}.",
             f"no copies found; how few would have been noticed was not measured{reason}",
         )
     if result.exact_limit is not None:
         limit = percent(result.exact_limit)
         return CopyVerdict(
-            f"{none}; {limit} exact copies or more would have been noticed. Lightly changed copies are hardly closer to their "
+            f"{sentence}; {limit} exact copies or more would have been noticed. Lightly changed copies are hardly closer to their "
             f"originals than your items are to each other: even {percent(PLANTED_RATES[-1])} of them could be missed.",
             f"no copies found; {limit} exact copies or more would have been noticed, altered ones perhaps not",
         )
-    return _too_few_to_tell(result, none)
+    return _too_few_to_tell(result, sentence)
 
 
-def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
+def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
     held_out, samples = map(rounded_up, result.needed(PLANTED_RATES[-1]))
     ways = [result.count_phrase(samples)] if samples > result.samples else []
     # Where more samples would do, nobody collects many times the data
     reachable = result.n_train_total + result.held_out if ways else MAX_REACHABLE_ITEMS
     ways += [f"{held_out:,} held-out {result.units}"] if result.held_out < held_out <= reachable else []
     missed = f"could miss even {percent(PLANTED_RATES[-1])} copies"
-    unsure = f"{none}, but this test {missed}"
+    doubt = f"{sentence}, but this test {missed}"
     if not ways:
         return CopyVerdict(
-            f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
+            f"{doubt}: lightly changed copies are hardly closer to their originals than your items are to each other.",
             f"no copies found, but the test {missed}",
             has_but=True,
         )
     compared = f"{result.held_out:,} held-out {result.units} and {result.count_phrase(result.samples)}"
     return CopyVerdict(
-        f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
+        f"{doubt}: {compared} are too few; about {' or '.join(ways)} are needed.",
         f"no copies found, but the test {missed}",
         has_but=True,
         lacks_items=True,

@@ -81,7 +81,7 @@ class Distance(ABC):
         name: Its name in reports.
         resolution: About the smallest difference between two distances; 0 if they are continuous.
         at_once: Queries of one search where several searches take no longer than one of all queries; 0 where they do.
-        scale: What counts as the distance of every real item to its nearest one; None: that distance itself.
+        scale: Used as the distance of each real item to its nearest one; None: the distance itself.
         limit: Distance beyond which no item is suspiciously near, however far apart real items are there.
         farthest: Distances (q,) of the queries of a search beyond which an item need not be found; None: any item is looked for.
         tell: Called in a long search with the share that is done.
@@ -397,7 +397,7 @@ def reference_test(
     pair = np.unique(pairs, return_inverse=True)[1]
     columns = np.concatenate([np.arange(len(samples)), len(samples) + pair])[order]
     unit = np.arange(len(samples) + int(pair.max(initial=-1)) + 1)
-    # As many as keep the expected share of samples among the ratios
+    # This number keeps the expected share of samples among the ratios
     permuted = (unit < round(share * len(unit))).astype(np.uint8)
     rows = np.stack([unit < len(samples), *(rng.permutation(permuted) for _ in range(repeats))]).astype(np.uint8)
     table = scan_statistics(rows, columns, steps, share)  # (1 + r, g)

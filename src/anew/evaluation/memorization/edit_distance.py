@@ -86,7 +86,7 @@ class EditDistance(Distance):
         return item, distance
 
     def _are_in(self, pool: Indices) -> Bools:
-        """(n,) whether each record is in a pool. What the last one gave is kept, since a search comes in parts."""
+        """(n,) whether each record is in a pool. The result for the last query is cached, since a search comes in parts."""
         if self._allowed is None or self._allowed[0] is not pool:
             in_pool = np.zeros(len(self._records), dtype=np.bool_)
             in_pool[pool] = True

@@ -1,7 +1,7 @@
 """Samples that are identical to training items, against real items that are identical to each other.
 
 Two or three exact copies are too few for the scan and the match test, whose labels cannot prove so little. But where real items
-hardly ever repeat each other, even they are no accident, and no answer should be a plain yes. The null hypothesis is that a
+hardly ever repeat each other, even they are not an accident, and no answer should be a plain yes. The null hypothesis is that a
 sample repeats a training item as often as any two real items are equal. Under it the number of repeated training items is
 binomial, given the number of all repetitions (a conditional test of two Poisson rates). In simulated draws, uniform and of
 Zipf's law, it raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-11-28).
@@ -143,9 +143,9 @@ class RepeatedItems:
         """The probability of at least as many samples that repeat training items, each counted."""
         if not self.samples or not self.n_real:
             return 1.0
-        once = self._event_weight
+        weight = self._event_weight
         return binomial_tail(
-            self.samples, self.samples + once * self.real, self.n_samples / (self.n_samples + once * self.n_real)
+            self.samples, self.samples + weight * self.real, self.n_samples / (self.n_samples + weight * self.n_real)
         )
 
     @property
@@ -164,10 +164,10 @@ class RepeatedItems:
         """
         if not items or not self.n_real:
             return 1.0
-        once = self._event_weight
+        weight = self._event_weight
         expected = (self.n_samples - n_again) * part
-        share = expected / (expected + once * self.n_real)
-        return binomial_tail(items, items + once * self.real, share)
+        share = expected / (expected + weight * self.n_real)
+        return binomial_tail(items, items + weight * self.real, share)
 
     @property
     def copies(self) -> CopyCount:
@@ -237,15 +237,15 @@ def count_repeats(
     if others := {key for i in different.tolist() for key in real[i]} - counted:
         counts |= _found(real, set(), others, is_train)[1]
     held_out = different[~is_train[different]]
-    again = is_train[different] & (times > 1)
+    is_repeated = is_train[different] & (times > 1)
     often = [
         RepeatedItem(n, max(counts[key] for key in real[i]))
-        for i, n in zip(different[again].tolist(), times[again].tolist(), strict=True)
+        for i, n in zip(different[is_repeated].tolist(), times[is_repeated].tolist(), strict=True)
     ]
     frequent = np.array([item.p(len(samples), len(real)) <= COPIED_ALPHA for item in often], dtype=np.bool_)
     if frequent.any():  # whether items are unguessable takes seconds
         unguessable = np.zeros(len(often), dtype=np.bool_)
-        unguessable[frequent] = is_unguessable(different[again][frequent])
+        unguessable[frequent] = is_unguessable(different[is_repeated][frequent])
         often = [replace(item, is_unguessable=bool(flag)) for item, flag in zip(often, unguessable, strict=True)]
     n_real_of = np.array([max((counts[key] for key in keys), default=1) for keys in real_keys])
     n_others = n_real_of[n_real_of > 1] - 1

@@ -171,7 +171,7 @@ class EmbeddingDistance(Distance):
 
 
 def working_bytes(image: Numbers, frames: int | None = None) -> int:
-    """About how many bytes the audit takes for an image like this one, itself included, or for a clip of which `frames` frames are
+    """About how many bytes a test takes for an image like this one, itself included, or for a clip of which `frames` frames are
     compared. Measured: at most a fifth less (docs/log.md, 2026-11-29)."""
     shape = image.shape if frames is None else image.shape[1:]
     channels = shape[2] if len(shape) == 3 else 1

@@ -22,10 +22,10 @@ from anew.evaluation.metrics.text.baselines import kneser_ney_bits
 ORDER = 6  # characters of context; more change no result of lists of names, molecules or messages
 FOLDS = 4  # the bits of an item are those by the items of the other folds
 MAX_CHARACTERS = 400_000  # of the items of a fold that are counted: half a second
-# Even a generator that needs only half the bits that counts need makes such an item by chance in only one of 100 audits. Median
+# Even a generator that needs only half the bits that counts need makes such an item by chance in only one of 100 memorization tests. Median
 # bits: 24 of names, 28 of receptors, 35 of names of colours, 49 of molecules, 64 of messages, 154 of rows of numbers.
 MODEL_ADVANTAGE = 2.0
-AUDITS_PER_FALSE_ALARM = 100.0
+TESTS_PER_FALSE_ALARM = 100.0
 
 
 def content_bits(items: Sequence[str | Numbers], others: Sequence[str | Numbers]) -> NDArray[np.float64]:
@@ -46,13 +46,13 @@ def _array_bits(item: Numbers) -> float:
 
 def min_unguessable_bits(n_samples: int, n_real: int) -> float:
     """The bits from which on no generator makes an item that it has not seen."""
-    return MODEL_ADVANTAGE * float(np.log2(max(n_samples * n_real, 1) * AUDITS_PER_FALSE_ALARM))
+    return MODEL_ADVANTAGE * float(np.log2(max(n_samples * n_real, 1) * TESTS_PER_FALSE_ALARM))
 
 
-CHARACTER_BYTES = 40  # that an audit takes for a character of a text: itself, its codes and counts of its parts; chosen
+CHARACTER_BYTES = 40  # that a test takes for a character of a text: itself, its codes and counts of its parts; chosen
 
 
-# That an audit takes for a short record besides its characters and their codes. Measured: 168 in all for names of 15 characters
+# That a memorization test takes for a short record besides its characters and their codes. Measured: 168 in all for names of 15 characters
 # (docs/log.md, 2026-11-30)
 RECORD_BYTES = 140
 
@@ -66,12 +66,12 @@ def content_keys(item: str | Numbers) -> list[Hashable]:
 
 
 def text_bytes(item: object) -> int:
-    """About how many bytes an audit takes for a text."""
+    """About how many bytes a memorization test takes for a text."""
     return CHARACTER_BYTES * len(str(item))
 
 
 def short_record_bytes(record: str) -> int:
-    """About how many bytes an audit takes for a short record: its characters, their codes, and all arrays of the audit."""
+    """About how many bytes a memorization test takes for a short record: its characters, their codes, and all arrays of the test."""
     return RECORD_BYTES + 2 * len(str(record))
 
 
@@ -96,17 +96,18 @@ class ItemType(Generic[ItemT]):
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
-        working_bytes: About how many bytes an audit takes for an item, itself included.
+        working_bytes: About how many bytes a memorization test takes for an item, itself included.
         keys: Keys of an item; two items that share one count as identical.
-        likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
+        likeness: A clause on what an item may be identical to other than a whole item: " or to ...".
         runs: Hashes of the parts of a training item by which a reader knows it; items that share one show the same thing.
         copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
             item.
-        bits: About how many bits each of some items needs (n,), given others. Those that need very many are unguessable.
+        bits: About how many bits each of some items needs (n,), given others. Items that need very many are unguessable.
         coarse: How items are compared first where time is short; None: as they are anyway.
         is_blockwise: Whether items can be compared a block at a time: how far two are apart does not depend on the others.
-        kind: What of an item decides which distances there are; None: nothing. An item of each kind is in every block.
-        level: Significance level of each test; lower where the same data are audited as items of two types.
+        kind: Property of an item that decides by which distances it is compared; None: all items have the same. An item of each
+            kind is in every block.
+        level: Significance level of each test; lower where the same data are tested as items of two types.
         label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
     """
 

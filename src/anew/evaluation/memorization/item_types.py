@@ -1,4 +1,4 @@
-"""The types of items that the audit for copies compares: images, clips, records, passages of texts.
+"""The types of items that the memorization test compares: images, clips, records, passages of texts.
 
 Records that are rows of fields are compared by edits, and by how many fields differ: a row that was copied but for its longest field is
 far from its original by edits. JSON objects are compared by their values, so other spacing, or another order of keys, makes no
@@ -196,8 +196,8 @@ IMAGES = ItemType(
     "images",
     _image_distances,
     disturb_image,
-    "Seen are images that are the same, mirrored, shifted by one pixel, brighter, of another contrast, noisy, compressed or laid on "
-    "white. Not seen are those that were turned, scaled, cropped, shifted further, made negative, joined from parts of two images, "
+    "The test sees images that are the same, mirrored, shifted by one pixel, brighter, of another contrast, noisy, compressed or laid on "
+    "white. It does not see those that were turned, scaled, cropped, shifted further, made negative, joined from parts of two images, "
     "mixed from two, laid on another colour or, if they are colourful, given other colours.",
     query_cost=IMAGE_QUERY_COST,
     working_bytes=_image_bytes,
@@ -208,7 +208,7 @@ IMAGES = ItemType(
     coarse=CoarseType(
         _coarse_image_distances,
         COARSE_QUERY_COST,
-        "In the time given, images were compared as thumbnails of 8 x 8 pixels. Seen are those that are the same, mirrored, brighter, "
+        "In the time given, images were compared as thumbnails of 8 x 8 pixels. The test sees those that are the same, mirrored, brighter, "
         "of another contrast, noisy or compressed. Others, such as those that were shifted by a pixel, may be missed.",
     ),
 )
@@ -216,7 +216,7 @@ CLIPS = ItemType(
     "clips",
     _clip_distances,
     disturb_clip,
-    "Seen are clips with a frame that is the same, or nearly so, in whichever order frames are. Not seen are clips that were "
+    "The test sees clips with a frame that is the same, or nearly so, in whichever order frames are. It does not see clips that were "
     "turned, scaled, shifted by several pixels or given other colours.",
     query_cost=IMAGE_QUERY_COST // FRAMES,
     working_bytes=_clip_bytes,
@@ -227,20 +227,21 @@ CLIPS = ItemType(
     coarse=CoarseType(
         _coarse_clip_distances,
         COARSE_QUERY_COST // FRAMES,
-        "In the time given, frames were compared as thumbnails of 8 x 8 pixels. Seen are clips with a frame that is the same, mirrored, "
-        "noisy or compressed. Others, such as those that were shifted by a pixel, may be missed.",
+        "In the time given, frames were compared as thumbnails of 8 x 8 pixels. The test sees clips with a frame that is the same, "
+        "mirrored, noisy or compressed. Others, such as those that were shifted by a pixel, may be missed.",
     ),
 )
 RECORDS = ItemType(
     "records",
     lambda items, groups: [EditDistance(items, groups)],
     edit_text,
-    "Seen are records of which a few characters were changed, added or left out. Not seen are those in other letter case, "
+    "The test sees records of which a few characters were changed, added or left out. It does not see those in other letter case, "
     "backwards, with their parts in another order, or joined from two records.",
 )
-# Those of no fields that are shorter than MIN_LONG
+# Records without fields, shorter than MIN_LONG
 SHORT_RECORDS = replace(RECORDS, working_bytes=short_record_bytes)
-# Those that an index of pieces finds. Measured on 19,000 proteins: .5 ms a query, .1 ms for each that is indexed, and 20 ns a pair
+# Records whose nearest one an index of pieces finds. Measured on 19,000 proteins: .5 ms a query, .1 ms for each that is indexed,
+# and 20 ns a pair
 INDEX_QUERY_COST = 20_000
 INDEXED_RECORDS = replace(RECORDS, query_cost=INDEX_QUERY_COST)
 # Others that are longer than a word, where time is short: an index of pieces takes a tenth of the time for 25,000 proteins of 90 residues
@@ -256,10 +257,10 @@ PASSAGES = ItemType(
     "passages",
     lambda items, groups: [PassageDistance(items, groups)],
     edit_text,
-    "Seen are passages that are the same word for word, also with a word changed now and then. Not seen are those with every "
+    "The test sees passages that are the same word for word, also with a word changed now and then. It does not see those with every "
     "fifth word changed, all identifiers renamed, or another letter case.",
     whole=False,
-    # Measured on 60 to 25,000 passages of programs: the time of an audit grows more slowly than its pairs
+    # Measured on 60 to 25,000 passages of programs: the time of a memorization test grows more slowly than its pairs
     query_cost=2_000,
     keys=lambda passage: [],
     runs=text_runs,
@@ -332,8 +333,8 @@ MIN_LONG = 48  # letters of records from which on an index of pieces saves time;
 MIN_FIELDS = 3  # of two fields, rows that share one are nothing special
 PAIRS_AT_ONCE = 4_000_000  # pairs of rows that are compared at once: bounds memory
 SCOPE = (
-    "Seen are records of which a few characters or one field were changed, whatever its length, and JSON objects with other "
-    "spacing or order of keys. Not seen are those with several fields changed or, if they have few fields, in other letter case."
+    "The test sees records of which a few characters or one field were changed, whatever its length, and JSON objects with other "
+    "spacing or order of keys. It does not see those with several fields changed or, if they have few fields, in other letter case."
 )
 
 

@@ -55,7 +55,7 @@ class MatchResult:
 
     Attributes:
         p: p-value of the test.
-        rows: Those of the queries that match a training item by the distance with the smallest p, the closest ones first.
+        rows: Queries that match a training item by the distance with the smallest p, the closest ones first.
     """
 
     p: float
@@ -152,7 +152,7 @@ def nearests_of_stand_ins(
 
 @dataclass(frozen=True)
 class MatchTest:
-    """The match test of one audit.
+    """The match test of one memorization test.
 
     Attributes:
         nearests: Nearest items of all queries, samples and planted copies, by each distance.
@@ -264,7 +264,7 @@ class MatchTest:
         return p, p <= self.label_level and is_usual
 
     def _matches(self, distance: int, rows: Indices, labels: LabelPermutations) -> Indices:
-        """Those of the queries that match training items, the closest ones first."""
+        """The queries that match training items, the closest ones first."""
         samples = self.nearests[distance].take(rows)
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
         matched = np.flatnonzero(_is_match(samples) & is_train)

@@ -1,4 +1,4 @@
-"""Detection limit of an audit: plant copies among the samples, at falling rates, and see whether the tests find them."""
+"""Detection limit of a memorization test: plant copies among the samples, at falling rates, and see whether the tests find them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Planting:
-    """Planted copies of one audit.
+    """Planted copies of one memorization test.
 
     Attributes:
         nearests: Nearest items of samples, then exact, then disturbed copies, by each distance.
@@ -209,7 +209,7 @@ def combined_p(p: float, reference: ReferenceResult | None) -> float:
     """p of the scan and the reference test together: the larger one, since both must find something.
 
     Any model leans to its training items (to phrases, strokes), and with enough samples the scan notices that. Copies are also
-    closer to real items than those are to each other, which is what the reference test confirms.
+    closer to real items than real items are to each other, which the reference test confirms.
     """
     return p if reference is None else max(p, reference.p)
 

@@ -1,4 +1,4 @@
-"""Results of an audit for copies. See `audit`; `copy_verdict` puts them into words."""
+"""Results of a memorization test. See `MemorizationTest`; `copy_verdict` puts them into words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 Method = Literal["scan", "shifted", "reference"]
 Unit = Literal["item", "passage", "excerpt"]
 Limit = Literal["", "time", "memory"]
-# What is compared, by the unit of a result
+# The compared items in words, by the unit of a result
 UNITS: dict[Unit, str] = {"item": "items", "passage": "passages", "excerpt": "excerpts of texts"}
 
 
@@ -112,7 +112,7 @@ class CopyTestResult:
         distance: Name of the distance that decided.
         samples, train, held_out: Numbers of items that were compared.
         n_train_total: Training items in all, of which `train` were compared.
-        unit: What these three numbers count, a key of UNITS: of long texts only passages or excerpts are compared.
+        unit: Unit of these three numbers, a key of UNITS: of long texts only passages or excerpts are compared.
         reference_p: p-value of the test that is not free of assumptions; None if the scan found nothing to confirm.
         control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
             training items'; None if it was not run.

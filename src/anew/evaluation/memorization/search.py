@@ -154,8 +154,8 @@ class Search:
             column = table.argmin(dim=1)
             exists = torch.isfinite(table[torch.arange(len(rows)), column])
             difference = self._rows[rows] - self._rows[torch.from_numpy(pool)[column]]
-            away = torch.linalg.vector_norm(difference, dim=1).double()
-            distance[block] = torch.where(exists, away, float("inf")).numpy()
+            block_distance = torch.linalg.vector_norm(difference, dim=1).double()
+            distance[block] = torch.where(exists, block_distance, float("inf")).numpy()
         return distance
 
     def _block(
@@ -171,7 +171,7 @@ class Search:
         excluded = self._same_group(queries, pool, variants.count)
         core = with_residual(core, squares) if self._has_core else core
         best = _Best(variants, core, self._rows, self._core, self._squares, pool, slack, self._has_core)
-        # A little more, so that rounding loses no row that is as far, nor one that is the same
+        # Slightly enlarged, so that rounding loses neither a row at this distance nor an identical one
         best.square = torch.from_numpy((farthest * (1.0 + 1e-5) + 1e-6) ** 2).float()
         plain = bounds.view(len(queries), variants.count, -1)[:, variants.plain]
         best.guess(plain @ table, excluded)

@@ -1,4 +1,4 @@
-"""A distance that remembers its results: an audit searches for the same items several times, in parts of one pool."""
+"""A distance that remembers its results: a memorization test searches for the same items several times, in parts of one pool."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class CachedDistance(Distance):
         inner: Distance,
         groups: Integers,
         pool: Indices,
+        *,
         first: CachedDistance | None = None,
         progress: SearchProgress = no_progress,
         work: SharedWork | None = None,
@@ -62,7 +63,15 @@ class CachedDistance(Distance):
 
     def with_groups(self, groups: Integers) -> Self:
         inner = self._inner.with_groups(groups)
-        return type(self)(inner, groups, self._pool, self, self._progress, self._work, self._contents)
+        return type(self)(
+            inner,
+            groups,
+            self._pool,
+            first=self,
+            progress=self._progress,
+            work=self._work,
+            contents=self._contents,
+        )
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._first is None:

@@ -1,7 +1,7 @@
 """Distance of whole texts by what they share with a single other text, word for word.
 
-What several real texts share (licences, set phrases, tables) says nothing about where a sample comes from. What it shares with
-one real text alone does: half a page of one training text, in a sample of a page, is a copy.
+Passages that several real texts share (licences, set phrases, tables) say nothing about the source of a sample. Passages that occur
+in one real text alone do: a sample of a page with half a page of one training text is a copy.
 
 Legend for shapes: n items, q queries, p pool, e pairs of a window and an item that holds it.
 """
@@ -43,10 +43,11 @@ class WholeText:
 
 
 class SoleSourceDistance(Distance):
-    """1 / the share of a text that a single text of the pool has, too, and no other one."""
+    """1 / the share of a text that occurs in exactly one text of the pool."""
 
     name = "text that it shares with a single text"
-    scale = 1.0 / USUAL_SHARE  # the same for all: what a text shares with several others does not count anyway
+    # The same for all texts, as passages that occur in several texts of the pool do not count anyway
+    scale = 1.0 / USUAL_SHARE
 
     def __init__(self, items: Sequence[WholeText], groups: Integers) -> None:
         """groups: (n,) of any integers; at most one text of a group may be in a pool."""

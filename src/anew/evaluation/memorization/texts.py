@@ -93,7 +93,7 @@ class PassageDistance(Distance):
         return item[where], length[where]
 
     def _sides_of(self, pool: Indices) -> tuple[_Pool, _Pool]:
-        """The pool in both orders. That of the largest pool is kept, since most searches are in it."""
+        """The pool in both orders. The result for the largest pool is cached, since most searches are in it."""
         if self._pool is not None and np.array_equal(self._pool[0], pool):
             return self._pool[1]
         in_pool = np.zeros(len(self._group) + 1, dtype=bool)  # the last one is for separators
@@ -147,10 +147,10 @@ class _Pool:
     """The suffixes of a pool, in their order (p,).
 
     Attributes:
-        shared: (s + 1,) that of `_Suffixes`.
+        shared: (s + 1,) see `_Suffixes`.
         ranks: Places in the order of all suffixes.
         text, group: The text of each, and its group.
-        changes: Those whose group is not that of the one before.
+        changes: Places at which the group changes.
     """
 
     shared: Numbers
@@ -172,7 +172,7 @@ class _Pool:
         if not len(self.ranks) or not len(rank):
             return np.zeros(len(rank), dtype=np.int32), np.full(len(rank), -1, dtype=np.int32)
         last = np.searchsorted(self.ranks, rank) - 1  # (a,) the last of the pool before, -1: none
-        # What a suffix shares with the query before it, or with the pool's last one if that lies between them
+        # The prefix that a suffix shares with the previous query or, if it lies between them, with the last suffix of the pool
         nearer = np.maximum(np.append(-1, rank[:-1]), np.where(last >= 0, self.ranks[last], -1))
         shared = np.minimum.reduceat(self.shared, np.stack([nearer + 1, rank + 1], axis=1).ravel())[::2]
         shared = _running_minimum(shared, last + 1)  # with the last of the pool

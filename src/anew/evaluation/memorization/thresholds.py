@@ -9,22 +9,22 @@ from __future__ import annotations
 # Significance level of each of the two tests: none of 208 runs without copies raised an alarm, all of 40 runs with 1% did.
 ALPHA = 0.01
 NUM_TESTS = 2  # the scan and the match test
-# Running text is audited in passages and in whole texts: each test at half the level, so that both audits together accuse no more
+# Running text is tested in passages and in whole texts: each test at half the level, so that both together accuse no more
 # often than one does, at NUM_TESTS * ALPHA (Bonferroni).
 TEXT_ALPHA = ALPHA / 2.0
-# Level of the control with held-out items as samples, which withdraws the result. Every audit runs it, so at ALPHA it would
+# Level of the control with held-out items as samples, which withdraws the result. Every memorization test runs it, so at ALPHA it would
 # withdraw one good result in a hundred.
 CONTROL_ALPHA = 0.001
 # Level at which labels confirm the match test. They only have to exclude that samples match held-out items as often.
 LABEL_ALPHA = 0.25
-# Level at which samples match more held-out items than chance explains, so that matches of real items are no measure for them.
+# Level at which samples match more held-out items than chance explains, so that matches of real items do not measure them.
 # For a generator that reaches real items often, this guard lowers false alarms from 18% to 23% down to 10% to 14%.
 HELD_OUT_ALPHA = 0.05
 # Level at which samples are identical to training items more often than real items to each other: no proof of copying, but then
 # the answer is at most "partly".
 IDENTICAL_ALPHA = 0.05
-# Level at which samples repeat one unguessable training item more often than real items do: it is copied. A tenth
-# of the other tests' level, which stays about what it is for all of them together.
+# Level at which samples repeat one unguessable training item more often than real items do: it is copied. A tenth of the other
+# tests' level, so that the level of all tests together hardly rises.
 COPIED_ALPHA = 0.001
 # Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.
 MATCH_RATIO = 1.0 / 3.0

@@ -43,8 +43,8 @@ LABEL_ACCURACY = bounded_spec(
     better="higher",
     least_to_pass=ENOUGH_TO_PASS,
 )
-# Limits as shares of what the classifier recognises of the class: a class of which a third is wrong is seen as wrong, and one of which
-# three quarters are wrong is another class; chosen.
+# Limits as shares of the classifier's accuracy on real items of the class: readers notice a class of which a third is wrong, and
+# take one of which three quarters are wrong for another class; chosen.
 WORST_CLASS_ACCURACY = bounded_spec(
     "worst_class_accuracy",
     "Label accuracy of the worst class",

@@ -51,7 +51,7 @@ def vendi_score(x: Rows) -> float:
 def diversity_ratio(a: Rows, b: Rows) -> float:
     """Vendi score of a (n, d) as a multiple of that of b (n, d), each around its own mean.
 
-    A difference that all items share (each is brighter, or cut off) is no lack of variety. Each row gets one more coordinate,
+    A difference that all items share (each is brighter, or cut off) is not a lack of variety. Each row gets one more coordinate,
     SAME_SHARE of the usual distance of b from its mean, so that items that are all nearly alike stay alike.
     """
     reference = np.asarray(b, dtype=np.float64)

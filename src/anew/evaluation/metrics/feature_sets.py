@@ -41,7 +41,7 @@ class FeatureSets:
         naive: Features of samples of a naive generator, None without one.
         description: Description of the features, one clause ("128 features of the random-convolution embedding").
         noun: Name of the items, plural.
-        counted: What the samples' rows are, singular: samples, or pieces of them.
+        counted: What a row of the samples is, singular: a sample, or a piece of one.
         detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
         tail: Share of training items at either end of a feature, beyond which means and variances of features limit it; 0 for no
             limit.

@@ -24,7 +24,7 @@ class ItemClassifier:
 
     Attributes:
         numbers: Function from items to their numbers (n, d).
-        meaning: What the numbers are, a noun phrase.
+        meaning: Meaning of the numbers, a noun phrase.
     """
 
     spec: MetricSpec

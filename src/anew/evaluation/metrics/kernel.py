@@ -24,10 +24,10 @@ KERNEL_DISTANCE = MetricSpec(
         "closeness",
         0.01,
         0.05,
-        "the samples differ as a whole (kernel distance {value:.2g}; real data: {real:.2g})",
+        "the samples differ as a whole (kernel distance {value:.3f}; real data: {real:.3f})",
         exact_baseline=0.0,
         sees_all=True,
-        agreement="the samples agree as a whole (kernel distance {value:.2g}; real data: {real:.2g})",
+        agreement="the samples agree as a whole (kernel distance {value:.3f}; real data: {real:.3f})",
     ),
 )
 MAX_BANDWIDTH_ROWS = 1_000  # of which all pairs are compared

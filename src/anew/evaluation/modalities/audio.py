@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -83,6 +84,19 @@ PERIODICITY_SOURCE = (
 LOUDNESS_SOURCE = "distance in decibels of the distributions of the loudest tenth of a second"
 
 
+class SoundModality(Protocol):
+    """The part of the modality of sound that its evaluation reads."""
+
+    @property
+    def rate(self) -> int: ...
+    @property
+    def compared_rate(self) -> int: ...
+    @property
+    def clip_shape(self) -> Shape: ...
+    @property
+    def trims(self) -> bool: ...
+
+
 class AudioEvaluation(Evaluation[Samples]):
     """Samples against held-out clips; items are (N,) or (N, 2) float32 of one length."""
 
@@ -91,15 +105,18 @@ class AudioEvaluation(Evaluation[Samples]):
     item_type = audio.CLIPS
 
     @property
+    def _modality(self) -> SoundModality:
+        return cast(SoundModality, self.inputs.modality)
+
+    @property
     def rate(self) -> int:
         """Samples a second, at which clips are compared."""
-        return int(self.inputs.modality.compared_rate)  # type: ignore[attr-defined]
+        return self._modality.compared_rate
 
     @property
     def _are_signals(self) -> bool:
         """Whether clips are slow signals, which are compared as if they were played faster."""
-        shape: Shape = self.inputs.modality.clip_shape  # type: ignore[attr-defined]
-        return shape.is_signal
+        return self._modality.clip_shape.is_signal
 
     def embedder(self, train: Sequence[Samples]) -> Embedder[Samples]:
         return GridEmbedder(self._unit_spectrograms, train, at_once=256, work=self.inputs.work)
@@ -123,7 +140,7 @@ class AudioEvaluation(Evaluation[Samples]):
         if not self.sets:
             return
         if self._are_signals:
-            true_rate = self.inputs.modality.rate  # type: ignore[attr-defined]
+            true_rate = self._modality.rate
             self.notes.append(
                 Note(
                     f"Signals are compared like sounds, as if their {true_rate:,} values a second were played at {self.rate:,} Hz."
@@ -155,15 +172,15 @@ class AudioEvaluation(Evaluation[Samples]):
 
     def _lengths(self) -> Iterator[Score]:
         """Yield how long sounds are, and how silent the ends of files are that samples and data were read from."""
-        if self.inputs.modality.trims and self.inputs.files is not None:  # type: ignore[attr-defined]
-            shape: Shape = self.inputs.modality.clip_shape  # type: ignore[attr-defined]
+        if self._modality.trims and self.inputs.files is not None:
+            shape = self._modality.clip_shape
             samples, real = (file_extents(self.inputs.files(part, FILES), shape) for part in ("samples", "train"))
             if len(samples) >= MIN_ITEMS and len(real) >= 2 * MIN_ITEMS:
                 for statistic in file_statistics():
                     own, held_out, train = map(statistic.compute, (samples, real[::2], real[1::2]))
                     yield compare(statistic, own, held_out, train)
                 return
-        if self.inputs.modality.trims:  # type: ignore[attr-defined]
+        if self._modality.trims:
             self.notes.append(Note("Not judged: silence at the beginning and the end of sounds, which is trimmed."))
         mono = [audio.mono(self.sets[part][:MAX_PAIR_ITEMS]) for part in ("samples", "test", "train")]
         statistic = ItemStatistic(LENGTH, lambda items: length(items, self.rate), LENGTH_MEANING)
@@ -219,7 +236,7 @@ class AudioEvaluation(Evaluation[Samples]):
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        held_out = self._held_out_subset()
+        held_out = self.held_out_items(SHEET)
         nearest = self.nearest(samples[:PAIRS], 1.0 if self.total_clock.remaining() > 2.0 else 1 / 8)
         draw = self.inputs.modality.pictures
         return ReportContent(
@@ -235,7 +252,7 @@ class AudioEvaluation(Evaluation[Samples]):
     def nearest(self, items: Sequence[Samples], effort: float = 1.0) -> NearestPairs:
         """Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have."""
         requested = int(MAX_SEARCHED * effort)
-        training, held_out = self.inputs.train(requested), self._held_out_subset()
+        training, held_out = self.inputs.train(requested), self.held_out_items(SHEET)
         index, distances = audio.nearest_clips([*items, *held_out], training, self.rate)
         typical = float(np.median(distances[len(items) :])) if held_out else 0.0
         pictured = "Curves" if self._are_signals else "Spectrograms: time from left to right, low tones at the bottom"
@@ -244,6 +261,7 @@ class AudioEvaluation(Evaluation[Samples]):
             f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy)",
             "clip",
             f"{typical:.1f} dB" if held_out else None,
+            len(held_out),
         )
         pairs = nearest_pairs(
             self.report_item,
@@ -258,9 +276,6 @@ class AudioEvaluation(Evaluation[Samples]):
         )
         return NearestPairs(pairs, explanation, requested)
 
-    def _held_out_subset(self) -> list[Samples]:
-        return (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
-
     def report_item(self, item: Samples) -> ReportItem:
         file = self.inputs.modality.save_item(item)
         picture = self.inputs.modality.picture(item)
@@ -274,7 +289,7 @@ def _caption_of_copy(item: Samples, training: Samples) -> str:
     change = 20.0 * float(np.log10(peaks[0] / peaks[1]))
     differences = [] if abs(change) < SAME_LOUDNESS_DB else [f"its loudness ({change:+.0f} dB)"]
     differences += [] if audio.begin_together(item, training) else ["its beginning"]
-    return f"the same but for {' and '.join(differences)}" if differences else EXACT_COPY
+    return f"the same except for {' and '.join(differences)}" if differences else EXACT_COPY
 
 
 EXPORT = AudioEvaluation

@@ -19,6 +19,7 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.core.extras import require
+from anew.core.grammars.names import grammar_of_suffix
 from anew.core.wording import listed
 from anew.data.formats.text.passage_ends import passage_end
 from anew.errors import DataError
@@ -26,8 +27,8 @@ from anew.evaluation.measure import Measure
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
+from anew.evaluation.parts_of_texts import MIN_COUNTED_TEXTS
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, bounded_spec
-from anew.evaluation.text_pieces import MIN_COUNTED_TEXTS
 
 PARSE_SHARE = bounded_spec(
     "parse_share",
@@ -65,58 +66,6 @@ BRACKET_SHARE = bounded_spec(
     least=20,
     least_to_pass=150,
 )
-ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of files; Python is parsed by Python itself
-    "python": "py pyi",
-    "c": "c h",
-    "cpp": "cc cpp hpp cxx",
-    "java": "java",
-    "javascript": "js mjs jsx",
-    "typescript": "ts",
-    "tsx": "tsx",
-    "go": "go",
-    "rust": "rs",
-    "ruby": "rb",
-    "php": "php",
-    "perl": "pl pm",
-    "lua": "lua",
-    "r": "r",
-    "julia": "jl",
-    "swift": "swift",
-    "kotlin": "kt kts",
-    "scala": "scala",
-    "clojure": "clj",
-    "elixir": "ex exs",
-    "erlang": "erl",
-    "haskell": "hs",
-    "ocaml": "ml",
-    "ocaml_interface": "mli",
-    "csharp": "cs",
-    "bash": "sh bash",
-    "fish": "fish",
-    "sql": "sql",
-    "html": "html htm",
-    "css": "css",
-    "scss": "scss",
-    "xml": "xml",
-    "yaml": "yaml yml",
-    "toml": "toml",
-    "json": "json",
-    "commonlisp": "lisp",
-    "elisp": "el",
-    "scheme": "scm",
-    "vim": "vim",
-    "dart": "dart",
-    "nim": "nim",
-    "zig": "zig",
-    "verilog": "v sv",
-    "vhdl": "vhd",
-    "cmake": "cmake",
-    "objc": "m",
-    "fortran": "f90 f",
-    "pascal": "pas",
-    "powershell": "ps1",
-}
-GRAMMARS = {ending: grammar for grammar, endings in ENDINGS.items() for ending in endings.split()}
 # Of held-out code that parses: of programs of another language that has the same suffix (Prolog read as Perl) 6% did; chosen
 MIN_REAL_SHARE = 0.5
 PREPROCESSED = ("c", "cpp", "objc")  # grammars that read `#if`
@@ -229,7 +178,7 @@ class CodeEvaluation(TextEvaluation):
 
 def _grammars_of(kinds: Sequence[str]) -> list[str]:
     """The grammars of these suffixes, each once."""
-    names = [GRAMMARS.get(suffix.removeprefix(".")) for suffix in kinds]
+    names = map(grammar_of_suffix, kinds)
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
@@ -336,7 +285,7 @@ def _word(line: str) -> str:
 def _parses(block: str) -> bool:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd escapes and comparisons are no errors
+            warnings.simplefilter("ignore")  # odd escapes and comparisons are not errors
             ast.parse(block)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
@@ -346,7 +295,7 @@ def _parses(block: str) -> bool:
 def judge_tree(parser: Any, text: str, is_whole: bool) -> Blocks:
     """The same as `judge_python` for nodes at the outermost level by a tree-sitter grammar.
 
-    What lies beside an error does not parse either: of broken code, a grammar recovers pieces that nobody meant.
+    Neighbours of an error do not count as parsing either: from broken code, a grammar recovers pieces that nobody meant.
     """
     encoded = text.encode("utf-8", "replace")
     children = parser.parse(encoded).root_node.children
@@ -355,7 +304,7 @@ def judge_tree(parser: Any, text: str, is_whole: bool) -> Blocks:
     is_error = [False, *(node.is_error or node.is_missing for node in nodes), False]
     blocks = []
     for index, node in enumerate(nodes):
-        # Loose tokens, as `{` and the name of a block that was cut off, are no statements.
+        # Loose tokens, as `{` and the name of a block that was cut off, are not statements.
         is_statement = node.is_named and node.child_count > 0
         if node.is_error or is_statement:
             size = len(b"".join(encoded[node.start_byte : node.end_byte].split()))

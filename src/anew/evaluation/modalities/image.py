@@ -97,7 +97,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         if not samples:
             return ReportContent()
         nearest = self.nearest(samples[:PAIRS], 1.0 if self.total_clock.remaining() > 2.0 else 0.1)
-        held_out = self._held_out_subset()
+        held_out = self.held_out_items(SHEET)
         return ReportContent(
             sheet=sheet.sheet([sheet.shrink(image) for image in samples[:SHEET]], gap=2, columns=8),
             real_sheet=sheet.sheet([sheet.shrink(image) for image in held_out], gap=2, columns=8) if held_out else None,
@@ -110,7 +110,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         """Distances are root mean squared differences of values of 0 to 255, next to those that held-out images usually have."""
         values = int(np.prod(items[0].shape))
         requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
-        training, held_out = stack(self.inputs.train(requested)), self._held_out_subset()
+        training, held_out = stack(self.inputs.train(requested)), self.held_out_items(SHEET)
         stacked = stack(items)
         (plain, plain_distances), (mirrored, mirrored_distances) = (
             nearest_pixels(view, training) for view in (stacked, stacked[:, :, ::-1])
@@ -124,6 +124,7 @@ class ImageEvaluation(Evaluation[Numbers]):
             "(0 = exact copy, 255 = the most possible)",
             "image",
             f"{typical:.0f}" if held_out else None,
+            len(held_out),
         )
         pairs = nearest_pairs(self.report_item, items, list(training), index, distances, typical, exact=0.5)
         pairs = [
@@ -131,9 +132,6 @@ class ImageEvaluation(Evaluation[Numbers]):
             for pair, flag in zip(pairs, is_mirrored, strict=True)
         ]
         return NearestPairs(pairs, explanation, requested)
-
-    def _held_out_subset(self) -> list[Numbers]:
-        return (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
 
     def report_item(self, item: Numbers) -> ReportItem:
         return ReportItem(sheet.png(sheet.shrink(item)))

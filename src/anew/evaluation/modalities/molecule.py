@@ -54,7 +54,7 @@ NOVEL_SHARE = MetricSpec(
 )
 
 
-CACHED_MOLECULES = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
+CACHED_MOLECULES = 1 << 16  # molecules whose canonical SMILES are kept: a memorization test asks for them several times
 WITHOUT_RDKIT = (
     " Nor are molecules that are written in another SMILES; "
     "install RDKit with `pip install '.[molecules]'` in a clone of Anew to see them."
@@ -84,8 +84,8 @@ MOLECULES: ItemType[str] = ItemType(
     "molecules",
     lambda items, groups: [EditDistance(list(map(canonical_or_text, items)), groups)],
     lambda item, rng: edit_text(canonical_or_text(item), rng),
-    "Seen are molecules that are the same, in whichever SMILES they are written, and those of whose canonical SMILES a few "
-    "characters were changed, added or left out. Not seen are those whose canonical SMILES changed much, or that were joined from "
+    "The test sees molecules that are the same, in whichever SMILES they are written, and those of whose canonical SMILES a few "
+    "characters were changed, added or left out. It does not see those whose canonical SMILES changed much, or that were joined from "
     "two molecules.",
     keys=lambda item: [canonical_or_text(item)],
     likeness=", in whichever SMILES",

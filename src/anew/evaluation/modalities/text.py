@@ -9,11 +9,11 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
+from anew.core.wording import plural
 from anew.evaluation.base import Evaluation
 from anew.evaluation.compared_texts import ComparedTexts
-from anew.evaluation.copy_audits import with_facts_of_pool
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
-from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
+from anew.evaluation.inputs import MAX_SAMPLES, EvaluationInputs, RealItems, RealPool
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.measure import BOTH, NOVELTY, Measure
 from anew.evaluation.memorization.item_type import ItemType
@@ -26,7 +26,8 @@ from anew.evaluation.memorization.item_types import (
     records_type,
 )
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.memorization.text_audit import audit_texts
+from anew.evaluation.memorization.text_test import run_text_test
+from anew.evaluation.memorization_tests import with_facts_of_pool
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -39,10 +40,10 @@ from anew.evaluation.metrics.text.whole_texts import MIN_TEXTS, have_similar_len
 from anew.evaluation.metrics.text.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.notes import Note, out_of_time
+from anew.evaluation.parts_of_texts import drawn_pieces
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
 from anew.evaluation.text_classes import LabelledTexts
-from anew.evaluation.text_pieces import drawn_pieces
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models and other baselines take, drawn evenly: they hold all counts in memory
@@ -110,10 +111,10 @@ class TextEvaluation(Evaluation[str]):
         samples = [str(text) for text in self.inputs.samples]
         return samples if self.records else [text for text in samples if text]
 
-    def pool_size(self, pool: AuditPool[str]) -> int:
+    def pool_size(self, pool: RealPool[str]) -> int:
         return super().pool_size(pool) if self.records else count_passages([*pool.train, *pool.held_out])
 
-    def real_items(self, pool: AuditPool[str]) -> RealItems:
+    def real_items(self, pool: RealPool[str]) -> RealItems:
         texts = super().real_items(pool)
         return texts if self.records else _passages_of(pool, texts)
 
@@ -122,21 +123,23 @@ class TextEvaluation(Evaluation[str]):
         """How records like these are compared."""
         return cls.item_type or records_type([str(record) for record in items])
 
-    def fit_item_type(self, pool: AuditPool[str]) -> None:
+    def fit_item_type(self, pool: RealPool[str]) -> None:
         if self.item_type is RECORDS and not self._is_type_fitted:
             self.item_type, self._is_type_fitted = records_type(pool.train), True
 
-    def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **options: bool) -> CopyTestResult:
+    def run_memorization_test(
+        self, pool: RealPool[str], max_items: int | None, n_samples: int, **options: bool
+    ) -> CopyTestResult:
         if self.records:
-            return super().run_audit(pool, max_items, n_samples, **options)
+            return super().run_memorization_test(pool, max_items, n_samples, **options)
         n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
         samples = self.compared_samples()[:n_texts]
-        result = audit_texts(
+        result = run_text_test(
             samples,
             pool.train,
             pool.held_out,
             pool.groups,
-            self.audit_options(pool, **options),
+            self.test_options(pool, **options),
             max_samples=MAX_SAMPLES,
             max_real=max_items,
             n_train_texts=pool.n_train_total,
@@ -183,7 +186,7 @@ class TextEvaluation(Evaluation[str]):
         yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
 
     def _first_metrics(self) -> dict[str, Measure]:
-        """What readers see first, whatever the modality."""
+        """Metrics of errors that readers see first, whatever the modality."""
         repetitive = None if self._statistics is None else Measure(self._statistics.repetitive)
         return {} if repetitive is None else {"samples that repeat themselves": repetitive}
 
@@ -200,7 +203,7 @@ class TextEvaluation(Evaluation[str]):
             metrics[ODD_RECORDS_MEASURE] = Measure(partial(self._odd_records, metrics[ODD_RECORDS_MEASURE]))
         if self.records:
             self.notes += _notes_on_parts(self._statistics.train)
-        if not self.records and (self.inputs.are_whole or self._compared.end_by_themselves):
+        if not self.records:
             metrics[WHOLE_TEXTS] = Measure(self._whole_texts)
         return metrics
 
@@ -213,16 +216,12 @@ class TextEvaluation(Evaluation[str]):
 
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
-        samples = [str(text) for text in self.inputs.samples if text]
-        test, train = (_whole_texts_of(self.inputs, part) for part in ("test", "train"))
-        if min(map(len, (samples, test, train))) < MIN_TEXTS:
-            return
-        if not have_similar_lengths(samples, test):
-            self.note_not_measured(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
+        samples, test, train = (_whole_texts_of(self.inputs, part) for part in ("samples", "test", "train"))
+        if reason := _why_not_whole(self.inputs, samples, test, train):
+            self.note_not_measured(WHOLE_TEXTS, reason)
         else:
-            yield from whole_text_scores(
-                samples, test, train, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
-            )
+            keys_of = self.inputs.near_duplicate_groups or equal_keys
+            yield from whole_text_scores(samples, test, train, self.inputs.seed, keys_of)
 
     # ---- what the report shows ----
 
@@ -357,17 +356,32 @@ class TextEvaluation(Evaluation[str]):
 
 
 def _whole_texts_of(inputs: EvaluationInputs[str], part: str) -> list[str]:
-    """Real documents, none of them cut within what samples reach: items of a run's running text are excerpts from anywhere."""
-    if inputs.beginnings is not None and not inputs.are_whole:
-        return inputs.beginnings(part, MAX_SAMPLES)
-    return (inputs.train if part == "train" else inputs.test)(MAX_SAMPLES)
+    """Whole samples, or real texts. Real texts of a run are cut as its samples are, since items of running text are excerpts from
+    anywhere; none where samples are passages."""
+    if part == "samples":
+        return [str(text) for text in inputs.samples if text]
+    if inputs.are_whole:
+        return (inputs.train if part == "train" else inputs.test)(MAX_SAMPLES)
+    return [] if inputs.beginnings is None else inputs.beginnings(part, MAX_SAMPLES)
+
+
+def _why_not_whole(
+    inputs: EvaluationInputs[str], samples: Sequence[str], test: Sequence[str], train: Sequence[str]
+) -> str:
+    """Why these are not compared as whole texts, a clause; "" if they are."""
+    if not inputs.are_whole and inputs.beginnings is None:
+        return "samples are passages of long texts"
+    if min(map(len, (samples, test, train))) < MIN_TEXTS:
+        counts = f"{plural(len(samples), 'sample')}, {len(test):,} held-out and {len(train):,} training texts"
+        return f"it takes {MIN_TEXTS} of each, and there are {counts}"
+    return "" if have_similar_lengths(samples, test) else "samples are far longer or shorter than real ones"
 
 
 def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:
     return drawn_pieces(texts, max_characters, np.random.default_rng(seed))
 
 
-def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
+def _passages_of(pool: RealPool[str], texts: RealItems) -> RealItems:
     """The numbers of passages of all texts, if those that are not in the pool are as long. texts: how many there are in all."""
     parts = ((pool.train, texts.train), (pool.held_out, texts.held_out))
     return RealItems(*(round(count_passages(part) * total / max(len(part), 1)) for part, total in parts))
@@ -397,9 +411,6 @@ def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> lis
     return [Note("Not judged: the order of words within records, of which too few have several words.")]
 
 
-EXPORT = TextEvaluation
-
-
 def nearness(distance: float, usual: float, measure: str) -> str:
     """How near two records are by what the closest pairs are chosen by, which is not the number of edits; a further clause, or "".
 
@@ -408,3 +419,6 @@ def nearness(distance: float, usual: float, measure: str) -> str:
     if measure == FieldDistance.name:
         return f"; {distance:.0%} of the fields differ (usual: {usual:.0%})"
     return f"; {distance / usual:.0%} of the usual distance" if distance and usual > 0.0 else ""
+
+
+EXPORT = TextEvaluation

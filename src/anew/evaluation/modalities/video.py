@@ -136,7 +136,7 @@ class VideoEvaluation(Evaluation[Clip]):
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        held_out, nearest = self._held_out_subset(), self.nearest(samples[:PAIRS])
+        held_out, nearest = self.held_out_items(HELD_OUT), self.nearest(samples[:PAIRS])
         return ReportContent(
             sheet=sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
             real_sheet=sheet.sheet([strip(clip) for clip in held_out[:SHEET]], gap=3, columns=1) if held_out else None,
@@ -150,7 +150,7 @@ class VideoEvaluation(Evaluation[Clip]):
     def nearest(self, items: Sequence[Clip], effort: float = 1.0) -> NearestPairs:
         """Distances are root mean squared differences of values of 0 to 255 over all frames, next to those that held-out clips
         usually have."""
-        held_out = self._held_out_subset()
+        held_out = self.held_out_items(HELD_OUT)
         frames = max(len(clip) for clip in [*items, *held_out])
         values = int(np.prod(items[0].shape[1:])) * frames
         requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
@@ -164,12 +164,10 @@ class VideoEvaluation(Evaluation[Clip]):
             "their values (0 = exact copy, 255 = the most possible)",
             "clip",
             f"{typical:.0f}" if held_out else None,
+            len(held_out),
         )
         pairs = nearest_pairs(self.report_item, items, training, index, distances, typical, exact=0.5)
         return NearestPairs(pairs, explanation, requested)
-
-    def _held_out_subset(self) -> list[Clip]:
-        return (self.sets.get("test") or self.inputs.test(HELD_OUT))[:HELD_OUT]
 
     def report_item(self, item: Clip) -> ReportItem:
         rate = float(getattr(self.inputs.modality, "rate", 10.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from anew.evaluation.reporting.ranking import (
     claims,
     copy_summary,
     findings,
+    has_figure,
     ranked_metrics,
 )
 from anew.evaluation.reporting.sheet import sheet, shrink
@@ -82,6 +83,7 @@ class ComparisonReport:
         about: Conditions of the comparison: data, budget, seed, number of samples.
         notes: Further remarks, whole sentences.
         provenance: How it was made; None if it was not written.
+        differences: The settings in which the runs differ: name -> run -> value.
     """
 
     folder: Path
@@ -89,6 +91,7 @@ class ComparisonReport:
     about: Mapping[str, object]
     notes: tuple[str, ...] = ()
     provenance: Provenance | None = None
+    differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def measured(self) -> list[RunResult]:
@@ -137,6 +140,7 @@ class ComparisonReport:
             "findings": self.findings,
             "claims": [claim.to_json() for claim in self.claims],
             "notes": list(self.notes),
+            "differences": {name: dict(values) for name, values in self.differences.items()},
             **({"trainings": _spreads_json(self.measured)} if repeated_families(self.runs) else {}),
         }
 
@@ -176,6 +180,7 @@ def page(report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[
         paths=[] if is_text else _paths(measured),
         copies=[(run.name, copy_summary(run)) for run in measured],
         notes=report.notes,
+        differences=report.differences,
         provenance=report.provenance,
     )
 
@@ -183,6 +188,8 @@ def page(report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[
 def _row(runs: Sequence[RunResult], spec: MetricSpec) -> MetricRow:
     # Which training of a family is the best one is chance.
     best = [] if repeated_families(runs) else best_runs(runs, spec.name)
+    if len(best) == sum(has_figure(run, spec.name) for run in runs):  # no run is told from another
+        best = []
     cells = [_cell(run.name, run.scores.get(spec.name), run in best) for run in runs]
     return MetricRow(spec, cells, _real_value(runs, spec.name))
 
@@ -234,8 +241,8 @@ def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
 
 
 def table(runs: Sequence[RunResult]) -> str:
-    """Metrics as rows and runs as columns, for a terminal. * marks the best and what ties with it, unless families were trained
-    several times."""
+    """Metrics as rows and runs as columns, for a terminal. * marks the best and what ties with it, unless all do or families were
+    trained several times."""
     lines = [["", *(run.name for run in runs), "real data", "better"]]
     for spec in ranked_metrics(runs):
         row = _row(runs, spec)

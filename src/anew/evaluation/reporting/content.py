@@ -119,9 +119,12 @@ class ReportContent:
         return "rows" if all(len(text) < 120 and "\n" not in text for text in texts) else "texts"
 
 
-def nearest_explanation(start: str, noun: str, typical: str | None) -> str:
-    """How to read the distances of pairs. typical: that of a held-out item; None if there is none."""
-    rest = f"; from a held-out {noun} to the nearest of the same training {noun}s, it is typically {typical}"
+def nearest_explanation(start: str, noun: str, typical: str | None, num_held_out: int) -> str:
+    """How to read the distances of pairs. typical: the median of that many held-out items; None if there are none."""
+    counted = f"the median of {num_held_out:,}" if num_held_out > 1 else "one was looked at"
+    rest = (
+        f"; from a held-out {noun} to the nearest of the same training {noun}s, it is typically {typical} ({counted})"
+    )
     return f"{start}{'' if typical is None else rest}."
 
 
@@ -132,6 +135,7 @@ def nearest_pairs(
     index: Integers,
     distances: Numbers,
     typical: float,
+    *,
     exact: float,
     form: str = "difference {:.0f}",
     caption_of_copy: Callable[[X, X], str] = lambda sample, item: EXACT_COPY,

@@ -46,7 +46,7 @@ class FigureRow:
 
     @property
     def baselines(self) -> list[str]:
-        """What real data and a naive generator get, if that is known."""
+        """The figures of real data and of a naive generator, if known."""
         baselines = {"real": self.score.shown_baseline, "naive": self.score.naive_baseline}
         return [f"{name}: {self._number(value)}" for name, value in baselines.items() if value is not None]
 
@@ -59,8 +59,8 @@ class FigureGroup:
     """Figures under one title.
 
     Attributes:
-        rows: Those that are shown at once.
-        folded: Those that are shown on demand.
+        rows: Rows that are shown at once.
+        folded: Rows that are shown on demand.
     """
 
     title: str

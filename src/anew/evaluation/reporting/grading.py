@@ -235,8 +235,8 @@ def part_of(score: Score) -> Part | None:
 
 
 def _times_of_real(score: Score, tolerance: Tolerance, real: float, times_needed: float) -> float:
-    """How many times as many items real data would need, of which this share is `real`: the interval of samples with a fault is wider
-    than that of real data without any. `times_needed`, which is that of the samples, where real data has enough items."""
+    """`Part.times_needed` for a share, corrected for real data: the interval of samples with errors is wider than that of real data
+    with few. Returned unchanged where the number of items would suffice for real data."""
     least = LEAST_SHARE * tolerance.small
     shares = [min(max(share, least), 1.0 - least) for share in (real, score.value)]
     real_variance, variance = (share * (1.0 - share) for share in shares)
@@ -245,9 +245,9 @@ def _times_of_real(score: Score, tolerance: Tolerance, real: float, times_needed
 
 
 def _chance(score: Score) -> float:
-    """How far the baseline of a share of pairs told apart may be from guessing by chance: half a 95% interval.
+    """How far the baseline of a classifier may be from guessing by chance alone: half a 95% interval.
 
-    That of a figure near 1 is far narrower than that of guessing, and would take an unlucky baseline for a difference.
+    The interval of a figure near 1 is far narrower than that of guessing, so it would take an unlucky baseline for a difference.
     """
     ends = score.interval
     half = 0.0 if ends is None else (ends[1] - ends[0]) / 2.0
@@ -333,7 +333,7 @@ class Grading:
     def count(self, supply: Supply) -> str:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if self.left_out and self.is_decided and not self.unmeasured:
-            # Not `n`: a figure of valid items alone has fewer
+            # `n` would be too small for a figure of valid items alone
             compared = supply.compared - self.left_out
             return f"there was time to compare only {compared:,} of {plural(supply.compared, self.counted)}"
         if not self.is_settled:
@@ -398,10 +398,11 @@ def grade_question(
 def plain_together(answers: Sequence[Part]) -> tuple[Part, ...]:
     """Two parts that show a plain difference together, the more certain one first; () where none do, or where one does by itself.
 
-    One sees whole items, the other one a single thing: two of a kind may see the same. By both a difference that matters is shown, and
-    by one its estimate is plain. The better ends of their intervals, as shares of `large`, add up in squares, as the cues of an
-    observer do that are independent of each other, to more than 1. They are measured on the same samples: where both see one fault
-    of 80%, up to 19% of reports on 20 to 40 samples are `poor`, though `fair` is right; of real items none (docs/log.md, 2026-11-30).
+    One figure sees whole items, and the other a single property; two of a kind may see the same error. Both must show a difference
+    that matters, and the estimate of one must be plain. The better ends of their intervals, as shares of `large`, must have squares
+    that add up to more than 1, as the cues of an observer do that are independent of each other. But both are measured on the same
+    samples: where both see one error, by which 80% are told apart, up to 19% of reports on 20 to 40 samples are `poor`, though
+    `fair` is right; reports on real items never are (docs/log.md, 2026-11-30).
     """
     if any(part.grade == "poor" for part in answers):
         return ()

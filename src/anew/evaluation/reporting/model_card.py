@@ -23,9 +23,9 @@ CARD_QUESTIONS = QUESTIONS | {"closeness": "Close to the data?"}  # which is not
 LIMITS = """\
 The model has learned from its training data alone, with its faults and biases. No licence has been chosen: before sharing, set
 `license` above to one that the training data allows."""
-PRIVACY = "The figures say how close the samples are to that data; they are no guarantee of privacy."
+PRIVACY = "The figures say how close the samples are to that data; they do not guarantee privacy."
 KEEPS_RECORDS = """
-`model.safetensors` contains the training records themselves, unless they did not help (setting `aligned`).
+`model.safetensors` contains the training records themselves if they improved the predictions (setting `aligned`).
 """
 KEEPS_TEXT = """
 `model.safetensors` contains the training text itself, as tokens (of long texts a part), since it is counted (settings `ngrams` and
@@ -42,7 +42,7 @@ def describe_kept_data(config: Mapping[str, object], spec: Spec) -> str:
 
 
 class HubScore(Protocol):
-    """What the hub shows of a score."""
+    """The part of a score that the hub shows."""
 
     @property
     def name(self) -> str: ...
@@ -151,7 +151,7 @@ def metadata(library: str, family: str, modality: str, *, model: str, data: str,
         family, modality: Names for tags and the task.
         model: Name of the model.
         data: Name of the data.
-        scores: Those that hold for the model; without a finite value they are left out.
+        scores: Scores of the model; those without a finite value are left out.
     """
     task = TASKS.get(modality)
     lines = ["license: unknown", f"library_name: {yaml_string(library)}"]

@@ -1,4 +1,4 @@
-"""What a run's loss curve says of more training.
+"""Whether more training would help, by a run's loss curve.
 
 Losses of generators fall about as a power of the training time, down to a floor (Hestness et al. 2017, arXiv 1712.00409). One curve
 does not show its floor: a power law that ignores it promised losses below the entropy of the data, and a learning rate that falls

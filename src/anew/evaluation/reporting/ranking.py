@@ -95,7 +95,7 @@ def leave_out_uncommon(runs: Sequence[RunResult]) -> list[str]:
     """Remove from all runs the figures that a run lacks for which time was up, so that all are measured alike.
 
     Returns:
-        What is left out, in words, each once.
+        The figures that are left out, in words, each once.
     """
     late = [run for run in runs if run.out_of_time]
     measured = {name for run in runs for name, score in run.scores.items() if score.spec.group != Group.COST}
@@ -162,13 +162,13 @@ def has_figure(run: RunResult, metric: str) -> bool:
 
 
 def has_common_scale(scores: Sequence[Score]) -> bool:
-    """Whether scores of one metric can be compared. Those of whole samples and those of pieces of text cannot."""
+    """Whether scores of one metric can be compared. Scores of whole samples and of pieces of text cannot."""
     return len({score.counted for score in scores}) <= 1
 
 
 def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
-    """The runs that may win by a metric: those that were trained for long enough; for interpolations, those of them whose
-    frames look about as real as others'."""
+    """The runs that may win by a metric: those that were trained for long enough and, for interpolations, whose frames look about
+    as real as those of the best run."""
     trained = [run for run in runs if not run.is_hardly_trained]
     realism = {run.name: run.scores["path_realism"].value for run in trained if "path_realism" in run.scores}
     if name not in ("path_length", "path_evenness") or not realism:
@@ -237,17 +237,23 @@ def _better_nevertheless(runs: Sequence[RunResult]) -> str:
     """A sentence on the hardly trained run that is better than all others by COMMON_SCORE, after a space; "" if none is."""
     scored = [run for run in runs if COMMON_SCORE in run.scores]
     rivals = [run for run in scored if not run.is_hardly_trained]
-    short = min(
+    candidate = min(
         (run for run in scored if run.is_hardly_trained),
         key=lambda run: badness(run.scores[COMMON_SCORE]),
         default=None,
     )
-    if short is None or not rivals or any(_compare_groups([short], [rival], COMMON_SCORE) <= 0 for rival in rivals):
+    if (
+        candidate is None
+        or not rivals
+        or any(_compare_groups([candidate], [rival], COMMON_SCORE) <= 0 for rival in rivals)
+    ):
         return ""
-    spec = short.scores[COMMON_SCORE].spec
-    figures = ", ".join(f"{run.name} {spec.format_value(run.scores[COMMON_SCORE].value)}" for run in (short, *rivals))
+    spec = candidate.scores[COMMON_SCORE].spec
+    figures = ", ".join(
+        f"{run.name} {spec.format_value(run.scores[COMMON_SCORE].value)}" for run in (candidate, *rivals)
+    )
     return (
-        f" The samples of {short.name} are nevertheless harder to tell from real ones than all others "
+        f" The samples of {candidate.name} are nevertheless harder to tell from real ones than all others "
         f"({within_sentence(spec.title)}: {figures})."
     )
 
@@ -308,7 +314,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Criterion:
-    """What makes a score the better one for a claim.
+    """By which rule a score is better for a claim.
 
     Attributes:
         badness: A number that is lower for better scores.
@@ -388,10 +394,10 @@ def _all_better(
 
 def _why_not_tested(left: Sequence[RunResult], right: Sequence[RunResult]) -> str:
     """Why no run on the left can be compared with one on the right, one clause."""
-    short = [run.name for run in (*left, *right) if run.is_hardly_trained]
+    names = [run.name for run in (*left, *right) if run.is_hardly_trained]
     if all(run.is_hardly_trained for run in left) or all(run.is_hardly_trained for run in right):
-        if left and right and short:
-            return f"{listed(short)} {'was' if len(short) == 1 else 'were'} hardly trained"
+        if left and right and names:
+            return f"{listed(names)} {'was' if len(names) == 1 else 'were'} hardly trained"
         return "one of the two was not run"
     return "it was not measured on runs of both kinds"
 

@@ -56,6 +56,7 @@ class Basis:
         time: When it was measured, in ISO 8601, UTC, to the second.
         is_stopped: Whether a signal ended the sampling or the measuring, so that figures or samples are missing.
         passes: Passes over the training data so far; None if they are not known.
+        steps: Steps of the training so far; None if they are not known.
     """
 
     answers: int
@@ -65,6 +66,7 @@ class Basis:
     time: str
     is_stopped: bool = False
     passes: float | None = None
+    steps: int | None = None
 
     @property
     def rank(self) -> tuple[int, int, int, bool]:
@@ -86,9 +88,11 @@ class EvaluationReport:
             verbatim.
         grades: Answers to closeness, variety and novelty: "good" (yes), "fair" (partly), "poor" (no), "too_few" (items to tell),
             "not_settled" (time was up before all figures were ready, or before enough samples were compared) or "not_measured".
-        figures: What decides each of the three grades, one clause each; or why a question was not measured, "" if notes say that.
+        figures: The decisive figure of each of the three grades, one clause each; or why a question was not measured, "" if the
+            notes say so.
         samples_needed: For each question with too few items, how many samples would do, or would let all held-out items be
             compared, which may show a difference; 0: only more data would help.
+        needs_data: Questions with too few items that more samples cannot answer with a yes, since too few items are held out.
         parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
@@ -108,6 +112,7 @@ class EvaluationReport:
     figures: Mapping[str, str]
     parts: tuple[Part, ...]
     samples_needed: Mapping[str, int] = field(default_factory=dict)
+    needs_data: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     basis: Basis | None = None
@@ -143,7 +148,7 @@ class EvaluationReport:
             supply: What limits the number of items that were compared.
             ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
             steps: Number of training steps, if known.
-            outlook: What more training would bring, if known.
+            outlook: Benefit of more training, if known.
         """
         questions = ("closeness", "variety")
         open_answers = dict.fromkeys(questions, f"Too few to tell: {too_few}.") if too_few else {}
@@ -159,6 +164,7 @@ class EvaluationReport:
             grades=grades | answers.grades | dict.fromkeys(open_answers, "too_few"),
             figures=dict.fromkeys(QUESTIONS, ended_by) | answers.figures | dict.fromkeys(open_answers, too_few),
             samples_needed=answers.samples_needed | dict.fromkeys(open_answers, supply.samples_of_few()),
+            needs_data=() if too_few else answers.needs_data,
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
@@ -190,6 +196,7 @@ class EvaluationReport:
             "grades": dict(self.grades),
             "figures": dict(self.figures),
             "samples_needed": {question: self.samples_needed.get(question) for question in QUESTIONS},
+            "needs_data": list(self.needs_data),
             "deciding": {question: list(names) for question, names in self.deciding.items()},
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),

@@ -51,7 +51,7 @@ class Spread:
 
     @property
     def badness(self) -> tuple[float, float]:
-        """That of the best and of the worst training."""
+        """Badness of the best and of the worst training."""
         values = [badness(score) for score in self.scores]
         return min(values), max(values)
 

@@ -16,7 +16,7 @@ NEARLY_ENOUGH_SHARE = 0.9  # of the items that would be enough, so many are wort
 
 
 class ItemNeed(Protocol):
-    """What a `Grading` says of the number of its items: see there."""
+    """The part of a `Grading` that concerns its number of items."""
 
     @property
     def n(self) -> int: ...
@@ -73,7 +73,7 @@ class Supply:
             return math.ceil(needed * self.samples_per_item)
         if self.held_out is None:
             return 0
-        # Not enough for a yes, but a difference may show
+        # Too few for a yes, but a difference may show
         return math.ceil(self.held_out * self.samples_per_item) if grading.n < self.held_out else 0
 
     def texts_for(self, grading: ItemNeed) -> int:

@@ -164,6 +164,11 @@ class Verdict:
         too_few = {q: g for q, g in self.gradings.items() if g.grade == "too_few" and g.is_settled}
         return {question: self.supply.samples_for(grading) for question, grading in too_few.items()}
 
+    @property
+    def needs_data(self) -> tuple[str, ...]:
+        """Questions with too few items that a yes could answer only with more held-out ones."""
+        return tuple(q for q, g in self.gradings.items() if q in self.samples_needed and not self.supply.can_settle(g))
+
     def sentences(self, steps: int | None = None, outlook: Outlook | None = None) -> dict[str, str]:
         """Answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
 
@@ -296,9 +301,9 @@ class Verdict:
             return ""
         subject = "Training items are predicted"
         if gap.spec == network_gap():
-            subject = "The network alone, without the counts that have read the training items, predicts these"
+            subject = "The network alone, without the counts that have read the training items, predicts training items"
         if gap.low <= 0.0:
-            # What a family keeps of the data, such as counts, can copy although the network does not overfit.
+            # Data that a family keeps, such as counts, can be copied although the network does not overfit.
             has_copied = self._recited_text is not None or (self.copies is not None and self.copies.detected)
             conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
             return f"{subject} no better than held-out ones{conclusion}."
@@ -306,7 +311,7 @@ class Verdict:
         if bits and gap.value > 0.1 * bits[0]:
             conclusion = "a sign of overfitting"
             if outlook is not None and outlook.is_learning:
-                conclusion = f"although {_why_not_overfitted(outlook)}"
+                conclusion = f"{conclusion}, although {_why_not_overfitted(outlook)}"
             return f"{subject} {gap.value:.2f} bits better than held-out ones, {conclusion}."
         return f"{subject} a little better than held-out ones ({gap.value:.2g} bits)."
 
@@ -456,7 +461,7 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
 
 
 def _why_not_overfitted(outlook: Outlook) -> str:
-    """What speaks against overfitting, where the loss still falls, a clause."""
+    """The evidence against overfitting, where the loss still falls, a clause."""
     if outlook.measured_on == "validation" or outlook.passes is None:
         return f"the {outlook.measured_on} loss still fell"
     if outlook.passes < MAX_SINGLE_PASS:

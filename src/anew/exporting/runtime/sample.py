@@ -60,20 +60,15 @@ class Sampler:
         Returns:
             (n, ...) numbers, or (n, L) ids.
         """
+        return self.sample_with_classes(n, seed, label, known, **tokens)[0]
+
+    def sample_with_classes(
+        self, n: int, seed: int = 0, label: str | None = None, known: Mapping[str, Array] | None = None, **tokens: float
+    ) -> tuple[Array, Array | None]:
+        """The samples of `sample`, and the numbers (n,) of their classes; None without classes."""
         rng = np.random.default_rng(seed)
         values: Values = dict(known or {})
-        labels = self.program["labels"]
-        classes = None
-        names = [] if labels is None else labels["names"]
-        if label is not None and label not in names:
-            raise ValueError(f"the class {label!r} is unknown; there is {', '.join(map(repr, names)) or 'none'}")
-        if labels is not None and label is not None:
-            classes = np.full(n, labels["names"].index(label))
-        elif labels is not None and "classes" not in values and "prompt" in values:
-            weights = np.stack([self.class_weights(labels["shares"], prompt) for prompt in values["prompt"]]).cumsum(1)
-            classes = (rng.random((n, 1)) * weights[:, -1:] >= weights).sum(1)
-        elif labels is not None and "classes" not in values:
-            classes = rng.choice(len(labels["names"]), n, p=np.array(labels["shares"]) / sum(labels["shares"]))
+        classes = self._classes(n, label, values, rng)
         values |= {} if classes is None else {"classes": classes}
         for step in self.program["steps"]:
             if step["step"] not in STEPS:
@@ -81,7 +76,22 @@ class Sampler:
             if step["out"] not in values:
                 settings = tokens if step["step"] == "tokens" else {}
                 values[step["out"]] = getattr(self, f"_{step['step']}")({**step, **settings}, n, values, rng)
-        return values[self.program["steps"][-1]["out"]]
+        return values[self.program["steps"][-1]["out"]], values.get("classes")
+
+    def _classes(self, n: int, label: str | None, values: Values, rng: np.random.Generator) -> Array | None:
+        """The numbers (n,) of the classes to draw; None without classes, or where they are known."""
+        labels = self.program["labels"]
+        names = [] if labels is None else labels["names"]
+        if label is not None and label not in names:
+            raise ValueError(f"the class {label!r} is unknown; there is {', '.join(map(repr, names)) or 'none'}")
+        if label is not None:
+            return np.full(n, names.index(label))
+        if labels is None or "classes" in values:
+            return None
+        if "prompt" in values:
+            weights = np.stack([self.class_weights(labels["shares"], prompt) for prompt in values["prompt"]]).cumsum(1)
+            return np.asarray((rng.random((n, 1)) * weights[:, -1:] >= weights).sum(1))
+        return np.asarray(rng.choice(len(names), n, p=np.array(labels["shares"]) / sum(labels["shares"])))
 
     def class_weights(self, shares: Sequence[float], prompt: Array) -> Array:
         """(C,) how likely each class is of a text that begins with these ids (L,), which are read one after another."""
@@ -141,10 +151,8 @@ class Sampler:
                 extrapolated = denoised + np.float32(0.5) * ratio * (denoised - previous)
             state = extrapolated + (sigma_next / sigma) ** np.float32(1.0 + step["eta"]) * (state - extrapolated)
             if renoise is not None and sigma_next > 0:
-                state = (
-                    state
-                    + sigma_next * np.sqrt(1 - (sigma_next / sigma) ** np.float32(2.0 * step["eta"])) * renoise[:, i]
-                )
+                share = np.sqrt(1 - (sigma_next / sigma) ** np.float32(2.0 * step["eta"]))
+                state = state + sigma_next * share * renoise[:, i]
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
     def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
@@ -168,11 +176,8 @@ class Sampler:
             most = max(1, min(most, step["window"] + 1 - ids.shape[1]))
         for num_after in reversed(range(most)):
             if read is None or read.shape[1] >= step["context"]:  # start again from the second half of a full window
-                inputs, read, num_kept = (
-                    np.concatenate([label, ids[:, -num_kept:]], 1),
-                    label[:, :0],
-                    max(1, step["window"] // 2),
-                )
+                inputs, read = np.concatenate([label, ids[:, -num_kept:]], 1), label[:, :0]
+                num_kept = max(1, step["window"] // 2)
                 layers, heads, size = step["cache"]
                 cache = [np.zeros((layers, n, heads, 0, size), np.float32)] * 2
             else:
@@ -199,8 +204,11 @@ class Sampler:
     def _neighbour(positions: Array, offset: int, prefix: int) -> Array:
         return np.asarray(np.minimum(np.maximum(positions + 1 - offset, prefix - 1), positions))
 
-    def save(self, samples: Array, out: str | Path) -> list[Path]:
-        """Write each sample as a file: PNG, WAV or text, clips as folders of PNG frames, anything else as .npy."""
+    def save(self, samples: Array, out: str | Path, classes: Array | None = None) -> list[Path]:
+        """Write each sample as a file: PNG, WAV or text, clips as folders of PNG frames, anything else as .npy.
+
+        classes: (n,) numbers of the classes, where files of some classes have suffixes of their own.
+        """
         folder, item = Path(out), self.program["item"]
         folder.mkdir(parents=True, exist_ok=True)
         if item["kind"] == "sound":
@@ -225,7 +233,10 @@ class Sampler:
         if item["kind"] == "image":
             return _write_files(folder, ".png", [png(image) for image in samples])
         if item["kind"] == "text":
-            return _write_files(folder, ".txt", [text(ids, item) for ids in samples])
+            suffixes: str | list[str] = item["suffix"]
+            if classes is not None and item["suffixes"]:
+                suffixes = [item["suffixes"][number] for number in classes]
+            return _write_files(folder, suffixes, [text(ids, item) for ids in samples])
         if item["kind"] == "clip":
             clips = [[png(frame) for frame in clip.swapaxes(0, 1)] for clip in samples]
             return [path for i, clip in enumerate(clips) for path in _write_files(folder / f"{i:04d}", ".png", clip)]
@@ -244,9 +255,8 @@ class NextTokens:
         self.has_table = table is not None
         if self.has_table:
             self.next_state = np.array(table["columns"])[table["kinds"]]  # (V, S), -1 where a token may not come
-            self.to_end = np.append(np.array(table["to_end"]), len(table["to_end"]))[
-                self.next_state
-            ]  # tokens still needed
+            num_needed = np.append(np.array(table["to_end"]), len(table["to_end"]))  # tokens to the end of a character
+            self.to_end = num_needed[self.next_state]
         for tokens in ids[:, -3:].T:
             self.read(tokens)
 
@@ -298,9 +308,11 @@ def _draw(weights: Array, uniform: Array) -> Array:
     return np.asarray(np.minimum(index, last))
 
 
-def _write_files(folder: Path, suffix: str, contents: Sequence[bytes]) -> list[Path]:
+def _write_files(folder: Path, suffixes: str | Sequence[str], contents: Sequence[bytes]) -> list[Path]:
+    """suffixes: one for each file, or a text for all."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{i:04d}{suffix}" for i in range(len(contents))]
+    endings = [suffixes] * len(contents) if isinstance(suffixes, str) else suffixes
+    paths = [folder / f"{i:04d}{ending}" for i, ending in enumerate(endings)]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     return paths
@@ -346,7 +358,8 @@ def main() -> None:
         parser.error(f"--out {arguments.out} exists, and no file is replaced; give a new or empty folder")
     sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the program's own folder out
     sampler = Sampler(Path(__file__).parent)
-    paths = sampler.save(sampler.sample(arguments.n, arguments.seed, arguments.label), out)
+    samples, classes = sampler.sample_with_classes(arguments.n, arguments.seed, arguments.label)
+    paths = sampler.save(samples, out, classes)
     print(f"{len(paths)} files in {arguments.out}")
 
 

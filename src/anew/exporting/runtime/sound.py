@@ -163,7 +163,7 @@ def fade_ends(sound: Array, edge: int) -> Array:
 
 
 def cut_tail(sound: Array, rate: int) -> Array:
-    """A waveform (N,) or (N, 2) without the silence at its end, but for KEPT_SECONDS; a silent one stays as it is."""
+    """A waveform (N,) or (N, 2) without the silence at its end, except for KEPT_SECONDS; a silent one stays as it is."""
     size = np.abs(sound).reshape(len(sound), -1).max(1)
     audible = np.flatnonzero(size > max(SILENT * float(size.max(initial=0.0)), ZERO))
     return sound[: audible[-1] + 1 + round(KEPT_SECONDS * rate)] if len(audible) else sound

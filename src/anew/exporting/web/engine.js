@@ -13,7 +13,7 @@ import { NextTokens, TokenStream, drawIndex, filtered, hiddenIds } from "./token
 
 const MAX_BATCH = 4; // samples that are drawn at once
 const SHOWN_TOKENS = 20; // candidates for the next token
-const SWEEPS = 30; // of the Markov chain by which a VAE fills in, as in families/vae/filling.py
+const GIBBS_SWEEPS = 30; // of the Markov chain by which a VAE fills in, as in families/vae/filling.py
 
 const REQUESTS = ["load", "sample", "next", "walk", "film", "inside", "stages", "place"];
 const MAX_BUSY_MS = 30; // of work, after which messages are received
@@ -64,7 +64,7 @@ export class Engine {
   // suffix, which the text precedes, the answers hold the prompt and the new text. fill: {values, mask, parts, seed, index} of a sample of
   // which a part is given; new samples keep the component that it was drawn from. known: values that are given instead of drawn.
   async sample({ id, n, seed, index = 0, label = null, prompt = "", suffix = "", settings = {}, fill = null, known = null }, answer) {
-    if (fill && this.has("fill")) return this.sweep({ id, seed, index, label, fill }, answer);
+    if (fill && this.has("fill")) return this.fillIn({ id, seed, index, label, fill }, answer);
     const samplerFill = fill && this.has("encoder") ? this.fillOfLatents(fill) : fill;
     const prefix = this.tokenizer ? this.promptIds(prompt, suffix) : [];
     const before = suffix ? prompt : null;
@@ -109,20 +109,20 @@ export class Engine {
   }
 
   // A sample of a VAE of which a part is given: latents and missing pixels are drawn in turn.
-  async sweep({ id, seed, index, label, fill }, answer) {
+  async fillIn({ id, seed, index, label, fill }, answer) {
     const { known } = this.initialDraws(seed, index, label);
     const { shape } = this.item;
     let { x } = [...this.sampler.sample({ n: 1, seed, index, label, known })].at(-1);
     const { latents, kept } = this.encoded(fill);
     const isKept = Tensor.from("f32", [1, 1, ...latents.shape.slice(2)], kept);
     const source = new Random(seed, index + (1 << 20));
-    for (let turn = 1; turn <= SWEEPS && this.running.has(id); turn++) {
-      const isLast = turn === SWEEPS;
+    for (let turn = 1; turn <= GIBBS_SWEEPS && this.running.has(id); turn++) {
+      const isLast = turn === GIBBS_SWEEPS;
       const whole = x.values().map((value, i) => (fill.mask[i] ? fill.values[i] : value));
       const noise = Float32Array.from({ length: known.noise.data.length }, () => (isLast ? 0 : source.normal()));
       const inputs = [new Tensor(whole, [1, ...shape]), isKept, new Tensor(noise, known.noise.shape), known.deviations];
       x = this.container.run("fill", ...inputs).filled;
-      answer({ index: 0, items: this.items({ x, isLast }, fill), isLast, progress: turn / SWEEPS });
+      answer({ index: 0, items: this.items({ x, isLast }, fill), isLast, progress: turn / GIBBS_SWEEPS });
       await receiveMessages();
     }
     return { made: 1 };

@@ -61,7 +61,7 @@ export function waveOf(grid, item, curve = null) {
   return atPeak(sound, item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak, item);
 }
 
-// Values of a grid in [-1, 1], 0 where they are no numbers.
+// Values of a grid in [-1, 1], 0 where they are not numbers.
 export function cleaned(grid) {
   return Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
 }
@@ -197,7 +197,7 @@ function interpolated(x, places, values) {
   return values[right - 1] + ((x - places[right - 1]) / (places[right] - places[right - 1])) * (values[right] - values[right - 1]);
 }
 
-// A waveform (N), or (N, 2) of stereo, without the silence at its end, but for KEPT_SECONDS; a silent one stays as it is.
+// A waveform (N), or (N, 2) of stereo, without the silence at its end, except for KEPT_SECONDS; a silent one stays as it is.
 export function cutTail(sound, { rate, channels }) {
   const peak = sound.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
   let last = sound.length - 1;

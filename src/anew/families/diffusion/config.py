@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anew.core.registry import FamilySettings
 from anew.core.settings import setting
 from anew.families.training_settings import GridTrainingSettings, with_default
 
@@ -93,4 +94,4 @@ class DiffusionSampling:
         return "tile" if self.tile else ""
 
 
-EXPORT = (DiffusionConfig, DiffusionSampling)
+EXPORT = FamilySettings(DiffusionConfig, DiffusionSampling)

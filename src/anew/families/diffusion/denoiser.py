@@ -96,17 +96,17 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         matrices = weights_within("down", "up", "downsample", "upsample", "blocks", exclude="modulation")
         return muon_and_adamw(matrices, self.config, dtype=self.block_dtype, weight_decay=self.config.weight_decay)
 
-    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
-        """Fit the mixture to the first examples of the sweep."""
-        batches: list[Batch] = []
+    def fit_closed_form(self, batches: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+        """Fit the mixture to the first examples."""
+        fitted: list[Batch] = []
         max_examples = self.layout.max_fit_examples
-        for batch in sweep:
-            batches.append(batch.to("cpu"))
-            if sum(map(len, batches)) >= max_examples:
+        for batch in batches:
+            fitted.append(batch.to("cpu"))
+            if sum(map(len, fitted)) >= max_examples:
                 break
-        x = torch.cat([batch.x.float() for batch in batches])[:max_examples]
-        labels = _concatenate([batch.labels for batch in batches], max_examples) if self.spec.classes else None
-        part_mask = _concatenate([batch.mask for batch in batches], max_examples)
+        x = torch.cat([batch.x.float() for batch in fitted])[:max_examples]
+        labels = _concatenate([batch.labels for batch in fitted], max_examples) if self.spec.classes else None
+        part_mask = _concatenate([batch.mask for batch in fitted], max_examples)
         rank = self.mixture_basis.shape[1]
         mixture = self.layout.fit_mixture(x, part_mask, labels, rank, self.config.num_components, turns)
         for field in fields(mixture):

@@ -33,7 +33,7 @@ from anew.families.portable import PortableSampler
 from anew.functional.noise import karras_sigmas
 from anew.functional.ode import SOLVERS, encode_flow, multistep, solve
 
-Tap = Callable[[Tensor, Tensor], None]
+EstimateCallback = Callable[[Tensor, Tensor], None]
 # Noise levels of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
 # 2026-11-25).
 LATENT_STEPS = 4
@@ -103,7 +103,9 @@ class Diffusion(DiffusionModel):
         return self._num_steps(request.sampling_as(DiffusionSampling), request.condition is not None)
 
     @torch.no_grad()
-    def _sample_window(self, request: SampleRequest, seed: int, on_estimate: Tap | None = None) -> Iterator[Tensor]:
+    def _sample_window(
+        self, request: SampleRequest, seed: int, on_estimate: EstimateCallback | None = None
+    ) -> Iterator[Tensor]:
         """Drafts (n, *shape). on_estimate: is called with the input of each estimate, (n, D), and its noise level ()."""
         sampling = request.sampling_as(DiffusionSampling)
         if sampling.tile:

@@ -121,7 +121,7 @@ class ImageLayout(Layout):
         channels, height, width = self.spec.shape
         if scale.device != "cpu" or scale.seconds is None or channels < MIN_PIXELWISE_CHANNELS:
             return False
-        is_short = scale.seconds * scale.threads / scale.crowding <= MAX_PIXELWISE_SECONDS_PER_PIXEL * height * width
+        is_short = scale.seconds * scale.threads / scale.slowdown <= MAX_PIXELWISE_SECONDS_PER_PIXEL * height * width
         return is_short and max(height, width) <= MAX_PIXELWISE_SIDE
 
     def examples_per_parameter(self, config: DiffusionConfig) -> float:

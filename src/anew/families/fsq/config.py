@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anew.core.registry import FamilySettings
 from anew.core.settings import setting
 from anew.families.training_settings import ConvolutionSettings, with_default
 
@@ -37,4 +38,4 @@ class FsqSampling:
     """A codec has nothing to sample."""
 
 
-EXPORT = (FsqConfig, FsqSampling)
+EXPORT = FamilySettings(FsqConfig, FsqSampling, generates=False, codec_config={})

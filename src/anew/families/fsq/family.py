@@ -36,6 +36,7 @@ from anew.families._sizes import (
     weights_within,
 )
 from anew.families.base import Family, Scale, check_axes
+from anew.families.fsq.config import EXPORT as SETTINGS
 from anew.families.fsq.config import FsqConfig, FsqSampling
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph
@@ -69,8 +70,8 @@ class Fsq(Family[Grid, FsqConfig]):
     rationale: ClassVar[str] = "it turns each item into a row of codes"
     # The loss does not say how good items look; with a discriminator the squared error even rises.
     early_stopping: ClassVar[bool] = False
-    generates: ClassVar[bool] = False
-    codec_config: ClassVar[Mapping[str, object] | None] = {}
+    generates: ClassVar[bool] = SETTINGS.generates
+    codec_config: ClassVar[Mapping[str, object] | None] = SETTINGS.codec_config
     # It needs less training than the family that learns how codes follow each other.
     codec_time_share: ClassVar[float] = 0.2
     latent_spec_type: ClassVar[type] = Tokens
@@ -127,13 +128,13 @@ class Fsq(Family[Grid, FsqConfig]):
 
     # -- clusters -------------------------------------------------------------------------------------------------------
 
-    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+    def fit_closed_form(self, batches: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Find the clusters by k-means in the principal components of small copies of the items."""
         num_clusters = self.config.num_clusters
         if not num_clusters:
             return
         copies: list[Tensor] = []
-        for batch in sweep:
+        for batch in batches:
             copies.append(self._shrink(batch.x).cpu())
             if sum(map(len, copies)) >= min(MAX_ITEMS, MAX_VALUES / len(self.centre)):
                 break

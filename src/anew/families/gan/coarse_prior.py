@@ -68,9 +68,9 @@ class CoarsePrior(nn.Module):
         component_class[num_clusters] = ANY_CLASS
         self.register_buffer("component_class", component_class)
 
-    def fit(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
-        """Fit the mixture to the items of a sweep. turns: see `fit_mixture`."""
-        small, labels = self._subsample(sweep)
+    def fit(self, batches: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+        """Fit the mixture to the items of batches. turns: see `fit_mixture`."""
+        small, labels = self._subsample(batches)
         mixture = fit_mixture(
             small,
             labels,
@@ -85,12 +85,12 @@ class CoarsePrior(nn.Module):
             getattr(self, name).copy_(getattr(mixture, name))
         self.axes.copy_(mixture.eigenvectors * mixture.variances.sqrt()[:, None])
 
-    def _subsample(self, sweep: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
+    def _subsample(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
         """Shrunken items and their labels. Of many, every second, fourth and so on is taken, since items may be ordered by class."""
         items: list[Tensor] = []
         labels: list[Tensor] = []
         stride, n_seen, n_kept = 1, 0, 0
-        for batch in sweep:
+        for batch in batches:
             rows = torch.arange(-n_seen % stride, len(batch), stride, device=batch.x.device)
             label = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
             items.append(self._shrink(batch.x[rows]).cpu())

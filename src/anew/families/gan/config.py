@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anew.core.registry import FamilySettings
 from anew.core.settings import setting
 from anew.families.training_settings import ConvolutionSettings, with_default
 
@@ -48,4 +49,4 @@ class GanSampling:
     )
 
 
-EXPORT = (GanConfig, GanSampling)
+EXPORT = FamilySettings(GanConfig, GanSampling)

@@ -135,8 +135,8 @@ class Gan(Family[Grid, GanConfig]):
     def target_examples(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
         return EXAMPLES_PER_PARAMETER * num_parameters_of(lambda: cls(spec, config))
 
-    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
-        self.coarse_prior.fit(sweep, turns)
+    def fit_closed_form(self, batches: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+        self.coarse_prior.fit(batches, turns)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What is counted and remembered before the training, in one sweep over the train part.
+"""The parts of a Transformer that are fitted before the training, in one pass over the train part.
 
 Legend for shapes: L tokens of a sequence.
 """
@@ -12,7 +12,7 @@ from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.parts import TransformerParts
-from anew.families.transformer.sweep_sequences import (
+from anew.families.transformer.token_sequences import (
     documents_from_beginnings,
     first_tokens,
     sequences_of,
@@ -24,29 +24,30 @@ MAX_KNOWN_TOKENS = 8_000_000
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 
 
-def fit_to_records(family: TransformerParts, sweep: Iterable[Batch]) -> list[Ints]:
-    """Remember the records of a sweep, and count as many of them as the settings allow. Returns the records (L,).
+def fit_to_records(family: TransformerParts, batches: Iterable[Batch]) -> list[Ints]:
+    """Remember the records of batches, and count as many of them as the settings allow. Returns the records (L,).
 
-    Where there are too many, both take records from everywhere in the sweep."""
+    Where there are too many, both take records from everywhere in the batches."""
     known, config = family.known, family.config
-    records, classes, are_all = thinned_sequences(sweep, MAX_KNOWN_TOKENS, known.back_id)
+    records, classes, are_all = thinned_sequences(batches, MAX_KNOWN_TOKENS, known.back_id)
     known.fit(records)
     if not are_all:
         known.note_others()
     family.rows.fit(records)
+    family.syntax.fit(records)
     if config.ngrams:
         _count_records(family.mixer, records, classes, config.context_tokens)
     return records
 
 
-def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: int) -> list[Ints]:
-    """Count at most `max_tokens` of a sweep, or their contexts, as the settings say.
+def fit_to_texts(family: TransformerParts, batches: Iterable[Batch], max_tokens: int) -> list[Ints]:
+    """Count at most `max_tokens` of the batches, or their contexts, as the settings say.
 
     Returns:
         The sequences (L,), which follow each other; documents are in random order.
     """
     classes: list[int] = []
-    texts, config = list(sequences_of(sweep, max_tokens, classes)), family.config
+    texts, config = list(sequences_of(batches, max_tokens, classes)), family.config
     if config.ngrams:
         end = family.spec.special.get("end") if family.spec.packed else None
         if end is None:
@@ -56,6 +57,8 @@ def fit_to_texts(family: TransformerParts, sweep: Iterable[Batch], max_tokens: i
             family.mixer.fit_counts(documents, document_classes, first_is_given=True)
         if family.spec.packed:
             family.passages.keep(texts)
+    if family.programs.has_grammar:
+        family.programs.fit(documents_from_beginnings(texts, family.programs.end_id, classes)[0])
     if config.contexts:
         family.contexts.fit(texts, config.context_learned, classes)
     return texts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anew.core.registry import FamilySettings
 from anew.core.settings import setting
 from anew.families.training_settings import TrainingSettings, with_default
 
@@ -54,7 +55,7 @@ class TransformerSampling:
     """Settings of token sampling."""
 
     temperature: float = setting(
-        1.0, "below 1 closer to the usual, above 1 more random; 0 always takes the most probable", low=0.0, high=10.0
+        1.0, "below 1 more typical, above 1 more random; 0 always takes the most probable", low=0.0, high=10.0
     )
     top_k: int = setting(0, "choose among the k most probable tokens; 0: all", low=0)
     top_p: float = setting(
@@ -73,17 +74,23 @@ class TransformerSampling:
     )
     match_error_rates: bool = setting(
         True,
-        "draw what samples have more often than the data as seldom as the data has it: repetitions of themselves; in rows of a table, "
-        "values and pairs of values that no row of the data has, where these are used up; and, in running text with "
-        "context mixing, out-of-vocabulary words, new pairs of characters, unbalanced brackets, and empty or badly indented lines within "
-        "brackets, as far as single tokens tell (a bracket is closed in place of an error that leaves it open)",
+        "make what samples have more often than the data as rare as in the data: repetitions of themselves; in rows of a table, "
+        "values and pairs of values that no row of the data has, where these are used up; in programs, what does not parse by the "
+        "grammar of their language; records that do not parse as JSON or XML, where those of the data do; and, in running text with "
+        "context mixing, out-of-vocabulary words, new pairs of characters, "
+        "unbalanced brackets, and empty or badly indented lines within brackets, as far as single tokens tell (a bracket is closed in "
+        "place of an error that leaves it open)",
     )
     avoid_known: bool = setting(
         True,
         "redraw a record that is identical to a training record, unless most records of the data repeat; or that has the code or name of "
-        "a training record, where hardly two training records share one, but for dates, times, amounts and numbers of rows; or that "
+        "a training record, where hardly two training records share one, except for dates, times, amounts and numbers of rows; or that "
         "repeats another sample of the same batch of 256, where the data never repeats",
     )
 
 
-EXPORT = (TransformerConfig, TransformerSampling)
+EXPORT = FamilySettings(
+    TransformerConfig,
+    TransformerSampling,
+    no_interpolation_reason="it samples one symbol after another; train gan, vae or diffusion on continuous data",
+)

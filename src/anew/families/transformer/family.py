@@ -6,7 +6,7 @@ Legend for shapes: B examples, L targets of an example, V vocabulary, N targets 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -26,6 +26,7 @@ from anew.families.base import RequestOf, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.closed_form import fit_to_records, fit_to_texts
+from anew.families.transformer.config import EXPORT as SETTINGS
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing.error_calibration import calibrate_samples
 from anew.families.transformer.drawing.known_records import are_documents_of
@@ -40,10 +41,11 @@ from anew.families.transformer.sizes import (
     CPU_SIZES,
     SIZES,
     enough_examples,
+    implied_counts,
     notes_on_counts,
     suggest_config,
 )
-from anew.families.transformer.sweep_sequences import pieces_of
+from anew.families.transformer.token_sequences import pieces_of
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
 
@@ -56,13 +58,15 @@ class Transformer(TransformerParts):
     spec_types: ClassVar[tuple[type, ...]] = (Tokens,)
     follows_keys: ClassVar[bool] = True
     rationale: ClassVar[str] = "texts and other sequences are learned best one symbol after another"
-    no_interpolation_reason: ClassVar[str] = (
-        "it samples one symbol after another; train gan, vae or diffusion on continuous data"
-    )
+    no_interpolation_reason: ClassVar[str] = SETTINGS.no_interpolation_reason
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
         return suggest_config(spec, scale)
+
+    @classmethod
+    def implied(cls, overrides: Mapping[str, object]) -> Mapping[str, object]:
+        return implied_counts(overrides)
 
     @classmethod
     def loops_to_compile(cls, spec: Tokens, config: TransformerConfig) -> Loops | None:
@@ -98,22 +102,22 @@ class Transformer(TransformerParts):
             losses = attention.cross_entropy(*self._counted_logits(batch, self.block_dtype))  # (N,)
         return Loss(losses.sum(), losses.numel())
 
-    def fit_closed_form(self, sweep: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
+    def fit_closed_form(self, batches: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Count tokens, their contexts and what sequences repeat of themselves, and remember the records."""
         if self.is_of_records:
-            texts = fit_to_records(self, sweep)
+            texts = fit_to_records(self, batches)
         elif self.spec.shape and not self.config.ngrams:
             return  # tokens of a codec: each batch that is read has to be encoded
         else:
-            texts = fit_to_texts(self, sweep, _max_counted(self.config))
+            texts = fit_to_texts(self, batches, _max_counted(self.config))
         if not self.spec.shape:
             self.own_passages.count(texts, self.spec.special.get("end"))
 
     @property
-    def sweep_limit(self) -> int | None:
+    def max_fitted_examples(self) -> int | None:
         return -(-_max_counted(self.config) // self.spec.length) if self.spec.packed else None
 
-    def note_partial_sweep(self) -> None:
+    def note_partial_pass(self) -> None:
         self.known.note_others()
 
     @property
@@ -121,13 +125,13 @@ class Transformer(TransformerParts):
         return targets_of_records(self.spec) if self.config.ngrams and not self.spec.shape else None
 
     @torch.inference_mode()
-    def calibrate(self, sweep: Iterable[Batch]) -> None:
+    def calibrate(self, batches: Iterable[Batch]) -> None:
         """Fit the gate that mixes the network with the statistical models, and measure how often held-out text repeats passages."""
-        sweep = self.passages.watched(sweep)
+        batches = self.passages.watched(batches)
         if self.contexts.is_fitted:
-            self.contexts.fit_joint(sweep, self._fp32_logits)
+            self.contexts.fit_joint(batches, self._fp32_logits)
         if self.mixer.is_fitted:
-            fit_mixer(self, sweep, self._fp32_logits)
+            fit_mixer(self, batches, self._fp32_logits)
         self.passages.fit()
 
     @property
@@ -149,7 +153,7 @@ class Transformer(TransformerParts):
         return record_remarks(self.mixer, self.known)
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
-        """Bits under the network alone, which is what a stock class can load; empty if no counts are mixed with it."""
+        """Bits under the network alone, the part that a stock class can load; empty if no counts are mixed with it."""
         return {"network": self._network_bits(batch)} if self.has_counts else {}
 
     @property
@@ -192,7 +196,9 @@ class Transformer(TransformerParts):
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
     ) -> Iterator[TokenDraft]:
-        sampler = TokenSampler(self, request, request.sampling_as(TransformerSampling), keys, reads_prompt, True)
+        sampler = TokenSampler(
+            self, request, request.sampling_as(TransformerSampling), keys, reads_prompt=reads_prompt, keeps_weights=True
+        )
         for draft in sampler:
             yield TokenDraft(draft.numpy(), sampler.weights)
 

@@ -45,7 +45,7 @@ class FittedBuffers(nn.Module):
         return {name: self.get_buffer(name).cpu().numpy() for name in self.dtypes if name in self._buffers}
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Make empty buffers for a state dict, whose names have no prefix; also those of the modules in this one."""
+        """Allocate the buffers of a state dict in this module and its children. Names in `shapes` are relative to this module."""
         for name, dtype in self.dtypes.items():
             if name in shapes:
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self._device_of(dtype)))
@@ -62,7 +62,7 @@ class FittedBuffers(nn.Module):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What the network alone lacks of the model, as exports name it; () before anything is fitted."""
+        """Parts of the model that the network alone lacks, as exports name them; () before anything is fitted."""
         return ()
 
     def check(self) -> None:

@@ -17,8 +17,8 @@ from anew.families.transformer.counts.ngram_mixer import NgramMixer, batch_gate_
 from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.record_nearness import draws_copies
 from anew.families.transformer.parts import TransformerParts
-from anew.families.transformer.sweep_sequences import sequences_of
 from anew.families.transformer.token_mixer import MAX_FITTED_TARGETS, LogitsOf
+from anew.families.transformer.token_sequences import sequences_of
 
 # Log-probabilities of held-out targets together, 64 MB: fewer targets for a large vocabulary
 MAX_FITTED_VALUES = 16_777_216
@@ -33,11 +33,11 @@ RECURRING_KEYS = (
 OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
 
 
-def fit_mixer(family: TransformerParts, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
+def fit_mixer(family: TransformerParts, batches: Iterable[Batch], logits_of: LogitsOf) -> None:
     """Fit the gate of a family to held-out records, and draw without aligned records if samples would come too near to them.
 
     Args:
-        sweep: Held-out batches; no more is read than the gate needs.
+        batches: Held-out batches; no more is read than the gate needs.
         logits_of: The network's.
     """
     mixer = family.mixer
@@ -45,7 +45,7 @@ def fit_mixer(family: TransformerParts, sweep: Iterable[Batch], logits_of: Logit
     targets: list[Ints] = []
     held_out: list[Ints] = []
     classes: list[int] = []
-    for batch in sweep:
+    for batch in batches:
         batch_inputs, batch_targets, counts = batch_gate_inputs(mixer, batch, logits_of)
         inputs.append(batch_inputs.rows(counts))
         targets.append(batch_targets[counts])

@@ -1,4 +1,4 @@
-"""What a Transformer consists of: the network, and what is fitted to the data in one go besides it.
+"""The parts of a Transformer: the network, and what is fitted to the data in closed form.
 
 Legend for shapes: n samples.
 """
@@ -20,6 +20,8 @@ from anew.families.transformer.counts.ngram_mixer import NgramMixer
 from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.drawing.passage_limit import PassageLimit
+from anew.families.transformer.drawing.program_limit import ProgramLimit
+from anew.families.transformer.drawing.record_syntax import RecordSyntax
 from anew.families.transformer.drawing.row_limit import RowLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.sizes import MAX_CONTEXT_VOCAB
@@ -28,7 +30,7 @@ from anew.nets.decoder import Decoder, DecoderConfig
 
 
 class TransformerParts(Family[Tokens, TransformerConfig]):
-    """The parts of a Transformer. What is fitted has no effect before.
+    """The parts of a Transformer. The fitted parts have no effect before.
 
     Attributes:
         net: The network.
@@ -37,7 +39,9 @@ class TransformerParts(Family[Tokens, TransformerConfig]):
         passages: How often samples of running text may continue passages of the training text.
         own_passages: How often samples may continue passages of themselves.
         known: Records of the training part, which samples must not be.
+        programs: How often tokens follow each other in code, strings and comments, where samples are programs of a known grammar.
         rows: Fields of rows, and the values that samples have there.
+        syntax: The language of records, such as JSON, in which samples parse.
     """
 
     def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
@@ -64,11 +68,22 @@ class TransformerParts(Family[Tokens, TransformerConfig]):
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         end_id = None if spec.packed or spec.shape else spec.special.get("end")
         spellings = spec.spellings if end_id is not None else ()
-        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets, end_id, spec.classes, spellings)
+        self.mixer = NgramMixer(
+            spec.vocab,
+            c.ngram_order,
+            aligned=c.aligned,
+            never_targets=never_targets,
+            end_id=end_id,
+            num_classes=spec.classes,
+            spellings=spellings,
+        )
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets)
         self.passages, self.own_passages = PassageLimit(self.contexts), OwnPassageLimit()
         self.known = KnownRecords(spec.special, spec.spellings)
-        self.rows = RowLimit(spec.spellings if self.is_of_records else (), spec.special)
+        self.programs = ProgramLimit(spec.grammar if spec.packed else "", spec.spellings, spec.special)
+        record_spellings = spec.spellings if self.is_of_records else ()
+        self.rows = RowLimit(record_spellings, spec.special)
+        self.syntax = RecordSyntax(record_spellings, spec.special)
 
     @property
     def _parts(self) -> dict[str, FittedBuffers]:
@@ -101,7 +116,7 @@ class TransformerParts(Family[Tokens, TransformerConfig]):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What the network alone lacks of the model, as exports name it."""
+        """Parts of the model that the network alone lacks, as exports name them."""
         return tuple(name for part in self._parts.values() for name in part.left_out)
 
     def label_ids(self, labels: Tensor | None, n: int) -> Tensor:
@@ -120,7 +135,9 @@ def _check_config(spec: Tokens, config: TransformerConfig) -> None:
             f"give a multiple of {2 * c.heads}, or other heads"
         )
     if c.aligned and not c.ngrams:
-        raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false", "aligned")
+        raise ConfigError(
+            "aligned=true needs ngrams=true; give ngrams=true with it, or leave aligned=true out", "aligned"
+        )
     if c.contexts and (c.ngrams or spec.vocab > MAX_CONTEXT_VOCAB or not spec.packed):
         raise ConfigError(
             f"contexts=true is for running text of at most {MAX_CONTEXT_VOCAB} different tokens, and takes the place of "

@@ -40,7 +40,7 @@ def decoder_sampler(
     Args:
         first: (V,) frequency of each token, from which the first is drawn if nothing begins a text; None: all alike.
         sampling: Temperature, top_k, top_p and min_p.
-        left_out: What else the run samples from.
+        left_out: Other parts that the run samples from.
 
     The step `tokens` has ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `opening`, the ids before a text
     without a prompt, in place of `begin`, and `first` where there is neither; `label_base`, the id of the first class, since a label

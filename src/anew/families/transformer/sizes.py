@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from anew.core.specs import Tokens
 from anew.families._sizes import at_size
 from anew.families.base import Scale
@@ -21,7 +23,7 @@ GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_
 CPU_SIZES = 7  # the first so many are worth measuring on a CPU: the next has 85 million weights; chosen
 MAX_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
 # Tokens for each second of training: takes about a tenth of it, and with aligned records a fifth. Up to 2,000,000 tokens whatever
-# the time, proteins took 5 s of a core, which crowded cores made 25 s of a budget of 45 s (docs/log.md, 2026-11-29).
+# the time, proteins took 5 s of a core, which busy cores made 25 s of a budget of 45 s (docs/log.md, 2026-11-29).
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000
 # Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
@@ -78,6 +80,15 @@ def suggest_config(spec: Tokens, scale: Scale) -> TransformerConfig:
     )
 
 
+def implied_counts(overrides: Mapping[str, object]) -> dict[str, object]:
+    """Which counts are off since the user turned others on, which they exclude, or n-grams off, which they need."""
+    if overrides.get("contexts"):
+        return {"ngrams": False, "aligned": False}
+    if "ngrams" not in overrides:
+        return {}
+    return {"contexts": False} if overrides["ngrams"] else {"aligned": False}
+
+
 def enough_examples(spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
     """About one and a half tokens for each weight of the blocks. (The spec's length is that of the longest record; most are shorter.)"""
     weights = _block_weights(config.layers, config.width, config.mlp_size)
@@ -120,7 +131,7 @@ def _within_budget(scale: Scale, tokens_a_second: float) -> int:
     """Tokens that counting or learning may take in this time."""
     if scale.seconds is None:
         return MAX_COUNTED_TOKENS
-    return min(MAX_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.crowding))
+    return min(MAX_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.slowdown))
 
 
 def _suggest_dropout(epochs: float) -> float:

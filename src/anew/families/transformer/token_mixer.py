@@ -23,7 +23,7 @@ NetworkOf = Callable[[slice], Floats]  # log-probabilities of the network for so
 
 
 class RowState:
-    """What a mixer keeps of n samples that grow together. Only the mixer that made it can use it.
+    """A mixer's state of n samples that grow together. Only the mixer that made it can use it.
 
     Attributes:
         share: Weights of the mixture, of the network alone and of the uniform distribution.

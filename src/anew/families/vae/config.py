@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anew.core.registry import FamilySettings
 from anew.core.settings import setting
 from anew.errors import ConfigError
 from anew.families.training_settings import ConvolutionSettings
@@ -68,4 +69,4 @@ class VaeSampling:
             )
 
 
-EXPORT = (VaeConfig, VaeSampling)
+EXPORT = FamilySettings(VaeConfig, VaeSampling, codec_config={"num_clusters": 0})

@@ -38,8 +38,9 @@ from anew.families.base import Family, Scale, check_axes, check_clusters, class_
 from anew.families.known import known_values
 from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import Graph, PortableSampler
+from anew.families.vae.config import EXPORT as SETTINGS
 from anew.families.vae.config import VaeConfig, VaeSampling
-from anew.families.vae.filling import SWEEPS, filled
+from anew.families.vae.filling import GIBBS_SWEEPS, filled
 from anew.families.vae.portable import vae_decoder, vae_encoder, vae_sampler
 from anew.families.vae.prior import MAX_CLUSTERS, MixturePrior
 from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
@@ -72,7 +73,7 @@ class Vae(Family[Grid, VaeConfig]):
     follows_keys: ClassVar[bool] = True
     scores_by_class: ClassVar[bool] = False  # its prior is that of all classes
     fills_in: ClassVar[bool] = True
-    codec_config: ClassVar[Mapping[str, object] | None] = {"num_clusters": 0}
+    codec_config: ClassVar[Mapping[str, object] | None] = SETTINGS.codec_config
 
     centre: Tensor  # (c,) mean of z1, by channel
     scale: Tensor  # (c,) its standard deviation
@@ -157,12 +158,12 @@ class Vae(Family[Grid, VaeConfig]):
         return min(1.0, context.progress / warmup) if context.training and warmup > 0 else 1.0
 
     @torch.no_grad()
-    def fit_latents(self, sweep: Iterable[Batch]) -> None:
-        """Fit the prior to the top latents of the sweep, as the encoder draws them."""
+    def fit_latents(self, batches: Iterable[Batch]) -> None:
+        """Fit the prior to the top latents of the batches, as the encoder draws them."""
         source = generator(0, "latents")
         vectors: list[Tensor] = []
         labels: list[Tensor] = []
-        for batch in sweep:
+        for batch in batches:
             for rows in torch.split(batch.x.to(self.device).float(), self.rows):
                 _, top = self.autoencoder.encode(rows, self.block_dtype)
                 noise = torch.randn(top.mean.shape, generator=source).to(self.device)
@@ -173,12 +174,12 @@ class Vae(Family[Grid, VaeConfig]):
             self.prior.fit(torch.cat(vectors), torch.cat(labels) if labels else None)
 
     @torch.no_grad()
-    def calibrate(self, sweep: Iterable[Batch]) -> None:
+    def calibrate(self, batches: Iterable[Batch]) -> None:
         """Measure the distribution of bottom latents, so that those of `encode` have unit deviation, and choose the temperature."""
         means: list[Tensor] = []
         log_scales: list[Tensor] = []
         items: list[Tensor] = []
-        for batch in sweep:
+        for batch in batches:
             x = batch.x.float()
             bottom, _ = self.autoencoder.encode(x, self.block_dtype)
             means.append(bottom.mean)
@@ -265,7 +266,7 @@ class Vae(Family[Grid, VaeConfig]):
             yield self.expected_items(bottom)
 
     def num_drafts(self, request: SampleRequest) -> int:
-        return 1 if request.condition is None else SWEEPS
+        return 1 if request.condition is None else GIBBS_SWEEPS
 
     @torch.no_grad()
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:

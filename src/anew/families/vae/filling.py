@@ -1,6 +1,6 @@
 """Completes items of which a part is given, by a chain that updates latents and the missing part in turn.
 
-Each sweep encodes z2 from the current item; takes z1 from the item at given positions, and from its distribution given z2 elsewhere;
+Each Gibbs sweep encodes z2 from the current item; takes z1 from the item at given positions, and from its distribution given z2 elsewhere;
 decodes, and restores the given values. This is pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra, arXiv 1401.4082, appendix F);
 z1 is kept at given positions as in blended latents (arXiv 2206.02779).
 
@@ -21,7 +21,7 @@ from anew.functional.latents import latent_mask
 from anew.nets.autoencoder import VariationalAutoencoder
 
 # Sweeps of the chain, which take equally long: 12 left an error of 1.04, 30 .96, 60 .88 (docs/log.md, 2026-11-26).
-SWEEPS = 30
+GIBBS_SWEEPS = 30
 
 
 class FillsIn(Protocol):
@@ -52,25 +52,25 @@ def filled(
         samples_pixels: Whether the last draft has samples of pixels, not their means.
 
     Yields:
-        (B, C, H, W) after each of SWEEPS sweeps.
+        (B, C, H, W) after each of GIBBS_SWEEPS sweeps.
     """
     autoencoder = family.autoencoder
     mask, values = known.mask.view_as(x), known.values.view_as(x)
     position_mask = latent_mask(mask.float(), autoencoder.sides)  # (B, 1, h, w)
     sources = [sample_generator(row_seed, "fill", index) for row_seed, index in keys]
     x = torch.where(mask, values, x)
-    for number in range(SWEEPS):
+    for number in range(GIBBS_SWEEPS):
         noise = normal_rows(sources, autoencoder.top_dim)
-        noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last sweep takes the mean
+        noise = noise.to(x) * (number < GIBBS_SWEEPS - 1)  # (B, K); the last sweep takes the mean
         parts = zip(*(torch.split(rows, family.rows) for rows in (x, position_mask, noise, deviations)), strict=True)
-        bottom = torch.cat([sweep(autoencoder, y, k, e, d, dtype) for y, k, e, d in parts])
-        is_last = number == SWEEPS - 1
+        bottom = torch.cat([gibbs_sweep(autoencoder, y, k, e, d, dtype) for y, k, e, d in parts])
+        is_last = number == GIBBS_SWEEPS - 1
         items = family.sampled_items(bottom, keys) if is_last and samples_pixels else family.expected_items(bottom)
         x = torch.where(mask, values, items)
         yield x
 
 
-def sweep(
+def gibbs_sweep(
     autoencoder: VariationalAutoencoder,
     x: Tensor,
     position_mask: Tensor,
@@ -78,7 +78,7 @@ def sweep(
     deviations: Tensor,
     dtype: torch.dtype,
 ) -> Tensor:
-    """The bottom latents after one sweep of the chain.
+    """The bottom latents after one Gibbs sweep.
 
     Args:
         x: (B, C, H, W) the current item, with the given values.

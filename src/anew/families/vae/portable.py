@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from anew.core.specs import Grid
 from anew.families import portable
 from anew.families.portable import Graph, PortableSampler
-from anew.families.vae.filling import sweep
+from anew.families.vae.filling import gibbs_sweep
 from anew.families.vae.prior import MixturePrior
 from anew.nets.autoencoder import VariationalAutoencoder
 
@@ -47,7 +47,7 @@ def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int) -> Portable
         return autoencoder.decode(bottom, DTYPE).mean()
 
     def fill(x: Tensor, places: Tensor, noise: Tensor, deviations: Tensor) -> Tensor:
-        bottom = sweep(autoencoder, x, places, noise, deviations.view(-1, *family.latent.shape), DTYPE)
+        bottom = gibbs_sweep(autoencoder, x, places, noise, deviations.view(-1, *family.latent.shape), DTYPE)
         return autoencoder.decode(bottom, DTYPE).mean()
 
     top = torch.zeros(2, top_dim)

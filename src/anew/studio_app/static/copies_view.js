@@ -12,7 +12,7 @@ function plain(sentence) {
   return sentence.replaceAll("`", "");
 }
 
-/** Why a curve that crosses the line is no finding, as part of a sentence. @param {any} test */
+/** Why a curve that crosses the line is not a finding, as part of a sentence. @param {any} test */
 function excuse({ control_p: control, reference_p: reference }) {
   if (typeof control === "number" && control <= CONTROL_ALPHA) return "so does that of held-out items in the samples' place, so it says nothing here";
   if (typeof reference === "number" && reference > ALPHA) return "the samples are no closer to your items than your items are to each other: the model leans to what it learned, and that is not copying";

@@ -222,7 +222,7 @@ function makePanel(play) {
       });
     } catch (error) {
       status.textContent = signal.aborted ? "Stopped." : /** @type {Error} */ (error).message;
-      if (!signal.aborted) replaceChildren(result); // earlier samples are no answer to this
+      if (!signal.aborted) replaceChildren(result); // earlier samples do not answer this
     }
     stop.hidden = true;
   };

@@ -5,7 +5,7 @@ import { count, h } from "./dom.js";
 /**
  * @param {string} id @param {string} value
  * @returns {{input: HTMLInputElement, problem: HTMLElement, check: () => void, value: () => number | null}} `value` is null of an empty field;
- * what is no seed is refused by the Studio
+ * what is not a seed is refused by the Studio
  */
 export function seedField(id, value) {
   const problem = h("p", { class: "note wrong", role: "alert", id: `${id}-problem`, hidden: true }, `A seed is a whole number from 0 to ${count(Number.MAX_SAFE_INTEGER)}.`);

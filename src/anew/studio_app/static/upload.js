@@ -4,9 +4,9 @@ import { address, checked, post } from "./api.js";
 import { bytes, count } from "./dom.js";
 
 const MAX_REQUESTS = 4; // at a time
-const PARCEL_FILES = 400; // of one parcel of small files: a request for each would take longer than the files
-const PARCEL_BYTES = 4 * 2 ** 20; // of a parcel, about
-const SMALL_BYTES = 2 ** 18; // largest file of a parcel
+const BUNDLE_FILES = 400; // of one bundle of small files: a request for each would take longer than the files
+const BUNDLE_BYTES = 4 * 2 ** 20; // of a bundle, about
+const SMALL_BYTES = 2 ** 18; // largest file of a bundle
 
 const [MAX_PARTS, MAX_PART] = [12, 200]; // names in a path; bytes of a name
 const UNSAFE = /[\x00-\x1f\x7f-\x9f<>:"|?*\\\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Surrogate}/u; // what Windows does not allow, and what hides or turns text
@@ -63,15 +63,15 @@ export class Upload {
   /** Copy all files. @returns {Promise<string>} the name of what was copied */
   async run() {
     let only = "";
-    const parcels = this.parcels();
+    const bundles = this.bundles();
     const send = async () => {
-      // Not `for await`: after an error in the body it would first wait for the next parcel.
-      for (let next = await parcels.next(); !next.done; next = await parcels.next()) {
-        const parcel = next.value;
-        only = parcel[0].path;
-        await (parcel.length === 1 ? this.sendFile(parcel[0]) : this.sendParcel(parcel));
-        this.done += parcel.length;
-        this.sent += parcel.reduce((sum, { file }) => sum + file.size, 0);
+      // Not `for await`: after an error in the body it would first wait for the next bundle.
+      for (let next = await bundles.next(); !next.done; next = await bundles.next()) {
+        const bundle = next.value;
+        only = bundle[0].path;
+        await (bundle.length === 1 ? this.sendFile(bundle[0]) : this.sendBundle(bundle));
+        this.done += bundle.length;
+        this.sent += bundle.reduce((sum, { file }) => sum + file.size, 0);
         this.say();
       }
     };
@@ -108,34 +108,34 @@ export class Upload {
       else this.waiting.push(entry);
       this.found += 1;
       if (this.found % 100 === 0) this.say();
-      if (this.waiting.length >= PARCEL_FILES) this.wake();
+      if (this.waiting.length >= BUNDLE_FILES) this.wake();
     }
     this.isListed = true;
     this.wake();
   }
 
-  /** Parcels of opened files: small files together, large ones alone. @returns {AsyncGenerator<Opened[], void>} */
-  async *parcels() {
+  /** Bundles of opened files: small files together, large ones alone. @returns {AsyncGenerator<Opened[], void>} */
+  async *bundles() {
     for (;;) {
-      while (this.waiting.length < PARCEL_FILES && !this.isListed && !this.signal.aborted) {
+      while (this.waiting.length < BUNDLE_FILES && !this.isListed && !this.signal.aborted) {
         await new Promise((resolve) => { this.wake = () => resolve(undefined); });
       }
-      const next = this.waiting.splice(0, PARCEL_FILES);
+      const next = this.waiting.splice(0, BUNDLE_FILES);
       if (!next.length || this.signal.aborted) return;
       const opened = (await Promise.all(next.map((entry) => this.open(entry)))).filter((file) => file !== null);
       if (opened.length) this.id ||= (await post("/api/uploads", { name: this.source.name })).id;
       yield* opened.filter(({ file }) => file.size > SMALL_BYTES).map((one) => [one]);
       /** @type {Opened[]} */
-      let parcel = [];
+      let bundle = [];
       let size = 0;
       for (const one of opened.filter(({ file }) => file.size <= SMALL_BYTES)) {
-        parcel.push(one);
+        bundle.push(one);
         size += one.file.size;
-        if (size < PARCEL_BYTES) continue;
-        yield parcel;
-        [parcel, size] = [[], 0];
+        if (size < BUNDLE_BYTES) continue;
+        yield bundle;
+        [bundle, size] = [[], 0];
       }
-      if (parcel.length) yield parcel;
+      if (bundle.length) yield bundle;
     }
   }
 
@@ -154,16 +154,16 @@ export class Upload {
     await this.sendBody(address("/api/upload", { to: this.id, path }), file);
   }
 
-  /** Send files one after another, each after the length of its path, its size, and its path. @param {Opened[]} parcel */
-  async sendParcel(parcel) {
-    const parts = parcel.flatMap(({ path, file }) => {
+  /** Send files one after another, each after the length of its path, its size, and its path. @param {Opened[]} bundle */
+  async sendBundle(bundle) {
+    const parts = bundle.flatMap(({ path, file }) => {
       const name = new TextEncoder().encode(path);
       const head = new DataView(new ArrayBuffer(12));
       head.setUint32(0, name.length, true);
       head.setBigUint64(4, BigInt(file.size), true);
       return [head.buffer, name, file];
     });
-    await this.sendBody(address("/api/parcel", { to: this.id }), new Blob(parts));
+    await this.sendBody(address("/api/bundle", { to: this.id }), new Blob(parts));
   }
 
   /** @param {string} to @param {Blob} body */

@@ -31,7 +31,8 @@ TEXT_SECONDS = 12.0  # time for the metrics of one run of text, so that a few ru
 BITS_ITEMS, BITS_SECONDS = 256, 4.0  # held-out items that are scored, and the time for them; chosen
 PATHS, FRAMES = 24, 13  # interpolations, and frames of each: a mean over pairs, and twelve equal steps; chosen
 PLAYERS = 6  # samples that can be played: each adds its sound to the page; chosen
-REAL = 1_000  # real items that are compared, or as many as samples: a distance depends on the number of both; chosen
+# Real items that are compared; as many as samples, if those are more, as a distance depends on the number of both; chosen
+MIN_REAL = 1_000
 
 
 def draw(model: Model, result: RunResult, n: int, seed: int, in_time: bool = True) -> None:
@@ -135,7 +136,7 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
         return
     result.no_interpolation = _no_interpolation(model)
     result.players, result.real_players = _players(evaluation)
-    n = max(len(result.samples), REAL)
+    n = max(len(result.samples), MIN_REAL)
     pictures = data.modality.pictures
     images = ImageComparison(pictures(data.items("train", n, seed)), pictures(data.items("test", n, seed)), seed)
     score, result.spectrum = images.fine_detail(pictures(result.samples))

@@ -6,15 +6,14 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from anew.core import files
-from anew.core.data_record import DataRecord
-from anew.core.machine.threads import measure_crowding, use_threads
+from anew.core.machine.threads import measure_slowdown, use_threads
 from anew.core.own_folders import COMPARISON_MARK
 from anew.core.processes.world import World
 from anew.core.provenance import Provenance, versions
@@ -22,8 +21,6 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Grid
 from anew.core.wording import BARELY_TRAINED, duration, listed, plural
 from anew.data.dataset import Dataset
-from anew.data.modality import load_modality
-from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import BudgetError, ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
@@ -31,31 +28,34 @@ from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import CopyingSummary, RunResult, leave_out_uncommon
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import check_budget, longest_training
-from anew.planning.choose import FamilyChoice, check_modality, choose_family, settings_of, train_config_of
+from anew.planning.choose import DoesNotTake, FamilyChoice, choose_family, train_config_of
 from anew.planning.context import RunContext
 from anew.planning.planner import scale_of
+from anew.runs.events import last_step
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
-from anew.runs.report_record import record_if_whole
+from anew.runs.report_record import record_or_none
 from anew.runs.weights import weights_digest
 from anew.sampling.model import Model
-from anew.workflows.compare.comparable import comparable
-from anew.workflows.compare.measure import REAL, TEXT_SECONDS, draw, measure
-from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
+from anew.workflows.compare.comparable import comparable, differing_settings
+from anew.workflows.compare.measure import MIN_REAL, TEXT_SECONDS, draw, measure
+from anew.workflows.compare.subprocesses import SETTINGS_ARE_COMPARED, ComparedRun, log_of, parse_families, train_all
 from anew.workflows.item_inputs import held_out_size, item_inputs
+from anew.workflows.open_data import open_for_families
 from anew.workflows.timing.sample_counts import SampleCounts
 
-# Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
-HOPELESS = 0.5
-# Share of the time for reading and training that reading may take: with more, a training failed whose reading took longer than
-# that before it; chosen
+# Nothing is trained if each family is forecast fewer steps than this share of BARELY_TRAINED. Not 1, as the load may ease; chosen
+RANKABLE_SHARE = 0.5
+# Of the time for reading and training, the largest share for reading. With more, a training failed, as it read more slowly than
+# had been measured before it; chosen
 READING_SHARE = 0.5
-# Share of the time in which bodies are read here that the first training needs after it, which decodes them once more, as it chooses
-# sizes within its own budget: 16 of 35 s for 555 photographs. Sounds and clips, whose encoding takes another share, were not measured
-STILL_READ = 0.5
+# Reading files here is not all lost to the first training, which decodes them again, as it chooses sizes within its own budget, but
+# encodes nothing: it took 16 s instead of 35 for 555 photographs. The share for sounds and clips was not measured
+SECOND_READING_SHARE = 0.5
+MIN_RANKED = 2  # runs that a ranking needs
 MAX_SAMPLES = 1_000  # of each run, where no number is given; chosen
 MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
-REQUEST = COMPARISON_MARK  # what it compares, so that the same command can continue it
+REQUEST = COMPARISON_MARK  # the file with the request, by which the same command continues a comparison
 
 
 __all__ = ["ComparisonReport", "compare_families"]
@@ -66,6 +66,7 @@ def compare_families(
     request: Request | None,
     families: Sequence[str],
     runs: Sequence[str | Path],
+    *,
     n: int | None,
     trust_code: bool,
     reporter: Reporter | None,
@@ -81,16 +82,24 @@ def compare_families(
         entries = parse_families(families, out, seeds, request.seed)
         if request.budget is not None:
             check_budget(request.budget)
-        short = _check_families([entry for entry in entries if entry.seed_offset == 0], request)
+        reporter.message("  reading the data, and timing each family")
+        try:
+            warning = _check_families([entry for entry in entries if entry.seed_offset == 0], request)
+        except DoesNotTake as refusal:
+            raise _with_alternatives(refusal) from None
         _reserve_folder(out, _saved_request(request, entries))
         if request.budget is not None:
             reporter.message(training_time(len(entries), request.budget))
-        if short:
-            reporter.message(short)
+        if warning:
+            reporter.message(warning)
+        reporter.message("  training")
         failed = train_all(entries, request, reporter.message)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
             _release_folder(out, entries)
         _require_one(failed, entries)
+        steps = {e.name: int(last_step(e.folder).get("step") or 0) for e in entries if e.name not in failed}
+        if sentence := no_ranking(steps, failed):
+            reporter.message(sentence)
     return Comparison(out, request, entries, failed, n, trust_code, reporter).measured()
 
 
@@ -135,10 +144,7 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
                     f"`out` {str(out)!r} holds another comparison ({key} was {was}, now {now}); give another"
                 )
         return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {str(out)!r} ({files.clause(error)}); give another") from None
+    files.make_folder(out)
     files.write_json(out / REQUEST, dict(request))
 
 
@@ -150,6 +156,16 @@ def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
         out.rmdir()
 
 
+def _with_alternatives(refusal: DoesNotTake) -> ConfigError:
+    """The refusal of a family, or, if the data has a single one, of families at all."""
+    if len(refusal.able_families) != 1:
+        return refusal
+    family = refusal.able_families[0]
+    return ConfigError(
+        f"only one family, {family!r}, takes {refusal.described}, so there are none to compare. {SETTINGS_ARE_COMPARED}"
+    )
+
+
 def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
     """Raise ConfigError, before anything is trained, if a family cannot learn the data, or BudgetError if the budget is hopeless.
 
@@ -158,23 +174,9 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
     """
     begin = time.monotonic()
     device = World().on(train_config_of(request).device).device.type
-    # The same as of trainings, so that they need not read again what is read here
+    # The same budget of data as in the trainings, so that they reuse what is read here
     size = DataBudget(request.budget, 0, 0, torch.get_num_threads(), device)
-
-    def modality_settings(modality: str) -> dict[str, object]:
-        owner = load_modality(modality)
-        for entry in entries:
-            check_modality(entry.family, owner)  # reading the data takes time
-        return settings_of(request.settings, modality, owner.Config)
-
-    data = Dataset.open(
-        request.data,
-        modality=request.modality,
-        settings=modality_settings,
-        seed=request.seed,
-        size=size,
-        columns=ColumnChoice.of(request.settings),
-    )
+    data = open_for_families(request, size, [entry.family for entry in entries])
     try:
         data.fit(size)
         plural_name = data.modality.traits.plural
@@ -185,9 +187,9 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
             return ""
         reading = time.monotonic() - begin
         if data.modality.native:
-            reading *= STILL_READ
+            reading *= SECOND_READING_SHARE
         if not any(entry.folder.exists() for entry in entries):
-            check_reading(request.budget, reading, measure_crowding())
+            check_reading(request.budget, reading, measure_slowdown())
         steps = {name: steps_within(data, choice, request.budget, reading) for name, choice in choices.items()}
         if is_hopeless(steps) and not any(entry.folder.exists() for entry in entries):
             raise BudgetError(too_short(request.budget, steps))
@@ -196,21 +198,21 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
         data.close()
 
 
-def check_reading(budget: float, reading: float, crowding: float) -> None:
-    """Refuse a budget of which reading the data takes most.
+def check_reading(budget: float, reading: float, slowdown: float) -> None:
+    """Refuse a budget most of which reading the data would take.
 
     Args:
         budget: Seconds of each training.
         reading: Seconds of each that reading takes.
-        crowding: How many times longer than on idle cores work takes.
+        slowdown: How many times longer than on idle cores work takes.
 
     Raises:
         BudgetError: Reading takes more than READING_SHARE of the time that is left for reading and training.
     """
-    if reading <= READING_SHARE * longest_training(budget, crowding):
+    if reading <= READING_SHARE * longest_training(budget, slowdown):
         return
     needed = budget
-    while reading > READING_SHARE * longest_training(needed, crowding):
+    while reading > READING_SHARE * longest_training(needed, slowdown):
         needed += 1.0
     raise BudgetError(
         f"reading the data takes each training {reading:.0f} s at the present load, which leaves too little of {duration(budget)} to "
@@ -226,28 +228,44 @@ def steps_within(data: Dataset, choice: FamilyChoice, budget: float, reading: fl
         budget: Seconds of the whole training.
         reading: Seconds of it that reading the data takes.
     """
-    context = RunContext(SilentReporter(), 0.0, World(), crowding=measure_crowding())
+    context = RunContext(SilentReporter(), 0.0, World(), slowdown=measure_slowdown())
     scale = scale_of(data, context, budget, 0)
     smallest = measure_candidates(
         choice.family_class, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS
     )[0]
-    return int(max(longest_training(budget, context.crowding) - reading, 0.0) / smallest.step_s)
+    return int(max(longest_training(budget, context.slowdown) - reading, 0.0) / smallest.step_s)
 
 
 def too_short(budget: float, steps: Mapping[str, int]) -> str:
     """A sentence on the families that make fewer than BARELY_TRAINED steps within a budget (s); "" if there are none."""
-    short = [f"{name} (about {plural(count, 'step')})" for name, count in steps.items() if count < BARELY_TRAINED]
-    if not short:
+    families = [f"{name} (about {plural(count, 'step')})" for name, count in steps.items() if count < BARELY_TRAINED]
+    if not families:
         return ""
+    nothing = ", so nothing will be ranked" if len(steps) - len(families) < MIN_RANKED else ""
     return (
-        f"{duration(budget)} for each is too short to rank {listed(short)} at the present load: runs of fewer than {BARELY_TRAINED} "
-        "steps are in no ranking; give a longer budget"
+        f"{duration(budget)} for each is too short to rank {listed(families)} at the present load: runs of fewer than {BARELY_TRAINED} "
+        f"steps are in no ranking{nothing}; give a longer budget"
     )
 
 
 def is_hopeless(steps: Mapping[str, int]) -> bool:
     """Whether all families would make so few steps that none can be ranked, even if the forecast is far too low."""
-    return all(count < HOPELESS * BARELY_TRAINED for count in steps.values())
+    return all(count < RANKABLE_SHARE * BARELY_TRAINED for count in steps.values())
+
+
+def no_ranking(steps: Mapping[str, int], failed: Collection[str]) -> str:
+    """A sentence if nothing will be ranked, since at most one run was trained for long enough; else "".
+
+    steps: of each run that was trained, by its name; failed: names of the others."""
+    hardly_trained = [
+        f"{name} was hardly trained ({plural(count, 'step')})"
+        for name, count in steps.items()
+        if count < BARELY_TRAINED
+    ]
+    if len(steps) - len(hardly_trained) >= MIN_RANKED or not steps:
+        return ""
+    reasons = [f"{name} failed" for name in failed]
+    return f"nothing will be ranked: {listed([*reasons, *hardly_trained])}; Ctrl-C stops here, and the runs stay"
 
 
 def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> None:
@@ -259,8 +277,8 @@ def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> N
 
 
 def _copies(folder: Path) -> CopyingSummary | None:
-    """What the run's own report says about copies; None if there is no readable report."""
-    report = record_if_whole(folder)
+    """Copies according to the run's own report; None if there is no readable report."""
+    report = record_or_none(folder)
     copies = None if report is None else report.copies
     if copies is None:
         return None
@@ -297,7 +315,7 @@ class Comparison:
 
     Attributes:
         out: The folder of the comparison.
-        request: What was trained for it; None for finished runs.
+        request: The request of its trainings; None for finished runs.
         entries: The runs.
         failed: Why runs failed, by name.
         n: Number of samples of each; None: as many as the slowest draws in time.
@@ -315,6 +333,7 @@ class Comparison:
     def measured(self) -> ComparisonReport:
         """Measure the runs that did not fail and write compare.json and compare.html."""
         begin, request = time.monotonic(), self.request
+        self.reporter.message("  sampling and measuring")
         records = comparable(
             {e.name: RunFolder.open(e.folder).read() for e in self.entries if e.name not in self.failed}
         )
@@ -327,7 +346,7 @@ class Comparison:
                 _reserve_folder(self.out, _saved_request(request, self.entries))
             results = self._results(records, data)
             _require_one({result.name: result.failed for result in results if result.failed}, self.entries)
-            report = self._written(results, records[first].data, data)
+            report = self._written(results, records, data)
         finally:
             data.close()
         self.reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
@@ -366,8 +385,9 @@ class Comparison:
                 measure(models.pop(result.name), result, data, seed)
         return results
 
-    def _written(self, results: list[RunResult], about_data: DataRecord, data: Dataset) -> ComparisonReport:
-        """Write compare.json and compare.html. about_data: what a run says of its data."""
+    def _written(self, results: list[RunResult], records: Mapping[str, RunRecord], data: Dataset) -> ComparisonReport:
+        """Write compare.json and compare.html."""
+        about_data = next(iter(records.values())).data
         budget = None if self.request is None else self.request.budget
         notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
         notes += [f"{r.name} cannot interpolate: {r.no_interpolation}" for r in results if r.no_interpolation]
@@ -388,7 +408,8 @@ class Comparison:
             "provenance": asdict(provenance),
             "environment": {**versions(), "threads": torch.get_num_threads()},
         }
-        report = ComparisonReport(self.out, tuple(results), about, tuple(notes), provenance)
+        differences = differing_settings({result.name: records[result.name] for result in measured})
+        report = ComparisonReport(self.out, tuple(results), about, tuple(notes), provenance, differences)
         real = _shown_real_items(data, measured[0].samples, about_data.seed)
         if isinstance(data.spec, Grid):
             real = list(data.modality.pictures(real))
@@ -410,4 +431,4 @@ class Comparison:
 def _shown_real_items(data: Dataset, samples: list[DecodedItem], seed: int) -> list[DecodedItem]:
     """The held-out items that the page shows beside these samples: where they begin documents, beginnings as long as they are."""
     beginnings = item_inputs(data, samples, seed).beginnings
-    return data.items("test", REAL, seed) if beginnings is None else list(beginnings("test", REAL))
+    return data.items("test", MIN_REAL, seed) if beginnings is None else list(beginnings("test", MIN_REAL))

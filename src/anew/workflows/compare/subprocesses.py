@@ -22,6 +22,10 @@ from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.runs.record import Request
 
+# Advice after the refusal of a single family
+SETTINGS_ARE_COMPARED = (
+    "To compare settings of one family, train a run with each, and give the finished runs with `runs`"
+)
 SPACES = ("auto", "pixel", "latent")
 ReportLine = Callable[[str], None]
 
@@ -34,7 +38,7 @@ class ComparedRun:
         name: Its name in the comparison.
         folder: The run.
         requested_family: The family as it was asked for ("diffusion:latent"), if it is to be trained; "" for a finished run.
-        seed_offset: What is added to the seed of the request, where a family is trained with several.
+        seed_offset: Added to the seed of the request, where a family is trained with several.
         repeated: Whether it is one of several trainings of its family.
     """
 
@@ -68,10 +72,10 @@ def parse_families(families: str | Sequence[str], out: Path, seeds: int, seed: i
             raise ConfigError(f"unknown space {space!r} in {name!r}{did_you_mean(space, SPACES)}")
     repeated = next((name for name in listed if listed.count(name) > 1), None)
     if repeated is not None:
-        raise ConfigError(f"{repeated!r} was given twice; name each family once")
+        raise ConfigError(f"{repeated!r} was given twice; name each family once. {SETTINGS_ARE_COMPARED}")
     if len(listed) < 2:
         raise ConfigError(
-            f"`families` names {len(listed)} ({','.join(listed)}); give two or more, as in vae,gan,diffusion"
+            f"`families` names {len(listed)} ({','.join(listed)}); give two or more, as in vae,gan,diffusion. {SETTINGS_ARE_COMPARED}"
         )
     if seeds == 1:
         return [ComparedRun(name, out / name.replace(":", "-"), name) for name in listed]

@@ -1,1 +1,1 @@
-"""How an evaluation keeps within its time: what it is given, what it can answer, and what is measured in the time left."""
+"""How an evaluation keeps within its time: the time that it has, the questions that it can answer, and the order of measurements."""

@@ -15,6 +15,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import COPIES, Note, not_measured, out_of_time
 from anew.evaluation.score import Group, Score
 from anew.workflows.run_report import Measurements
+from anew.workflows.timing.time_limit import TimeLimit
 
 # Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
 # questions; chosen.
@@ -33,7 +34,7 @@ LONGER_BUDGET = "a longer budget"  # subject of the advice
 
 
 def measure_all(
-    evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None, crowding: float = 1.0
+    evaluation: Evaluation[DecodedItem], reporter: Reporter, time_limit: TimeLimit | None = None
 ) -> Measurements:
     """Compute all scores and the copying test, and report each as it is ready.
 
@@ -42,17 +43,17 @@ def measure_all(
     Args:
         evaluation: Computes the scores; it plans by its own clock.
         reporter: Receives the progress.
-        stop_at: `time.monotonic()` at which measuring is stopped, wherever it is; None for no limit.
-        crowding: How many times longer than on idle cores work takes.
+        time_limit: Time of the evaluation; None for no limit.
     """
+    stop_at, slowdown = (None, 1.0) if time_limit is None else (time_limit.stop_at, time_limit.slowdown)
     measurements, evaluation.announcements.reporter = Measurements(), reporter
     reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
         begin = time.monotonic()
         limit = None if stop_at is None else SCORES_SHARE * (stop_at - begin)
-        is_short = limit is not None and limit < FEATURE_SECONDS * crowding and evaluation.inputs.features is None
+        is_short = limit is not None and limit < FEATURE_SECONDS * slowdown and evaluation.inputs.features is None
         if limit is not None and is_short:
-            share = 1.0 if limit < LEAST_FEATURE_SECONDS * crowding else PLAIN_SHARE
+            share = 1.0 if limit < LEAST_FEATURE_SECONDS * slowdown else PLAIN_SHARE
             measure_scores(evaluation.scores_without_features(), measurements, reporter, share * limit)
             evaluation.forget_unmeasured()  # what is missing is tried again after the features
             limit -= time.monotonic() - begin
@@ -86,7 +87,7 @@ def all_notes(measurements: Measurements, notes: Sequence[Note]) -> list[Note]:
 
     Args:
         measurements: What was measured in the end.
-        notes: What an evaluation left out.
+        notes: Notes on what an evaluation left out.
     """
     notes = [*notes, *measurements.notes]
     # The rest was measured in the time that was left, so nobody needs the advice.
@@ -105,19 +106,19 @@ def all_notes(measurements: Measurements, notes: Sequence[Note]) -> list[Note]:
 
 
 def notes_on_copies(copies: CopyTestResult) -> list[Note]:
-    """What a copying test left out."""
+    """The part that a copying test left out."""
     return [Note(sentence, COPIES) for sentence in copies.notes]
 
 
-def advise_longer(measurements: Measurements, seconds: float, crowding: float) -> None:
+def advise_longer(measurements: Measurements, seconds: float, slowdown: float) -> None:
     """Add a note on how much longer a budget would do, if time was up before figures of features were measured.
 
     Args:
         measurements: What was measured.
         seconds: Seconds that sampling and measuring had.
-        crowding: How many times longer than on idle cores work takes.
+        slowdown: How many times longer than on idle cores work takes.
     """
-    needed = FEATURE_SECONDS * crowding / SCORES_SHARE / SCORING_SHARE
+    needed = FEATURE_SECONDS * slowdown / SCORES_SHARE / SCORING_SHARE
     if measurements.is_out_of_time and measurements.unmeasured and needed > seconds:
         more = 10 * math.ceil((needed - seconds) / 10)
         sentence = f"A budget that is about {more} s longer would do at the present load."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect
 from collections.abc import Mapping
@@ -11,10 +12,12 @@ from torch import Tensor
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.specs import Tokens
-from anew.core.wording import are
+from anew.core.wording import are, rounded_up
 from anew.data.dataset import Dataset
+from anew.data.document_heads import begins_documents
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS, load_evaluation
 from anew.evaluation.items_in_time import num_affordable_items
+from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.reporting.supply import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.planning.budget import MIN_TRAINING, SHORT_OF_TIME, evaluation_slice, is_short_of_time, time_to_train
@@ -24,7 +27,7 @@ from anew.sampling.restore import checkpoint_weights
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.job import TrainingJob
 from anew.workflows.timing.pace import FIRST_CHUNK, Pace
-from anew.workflows.timing.sample_counts import SampleCounts
+from anew.workflows.timing.sample_counts import SampleCounts, held_out_pieces
 from anew.workflows.timing.sampling_shares import GRADED_SHARE, TARGET_SHARE
 
 TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the two trials; chosen
@@ -36,7 +39,7 @@ LENGTH_RATIO = 1.15  # ratio of the lengths that are considered; chosen
 
 @dataclass(frozen=True, slots=True)
 class ReportCosts:
-    """What drawing and measuring samples takes on this machine.
+    """The time that drawing and measuring samples takes on this machine.
 
     Attributes:
         enough: Number of samples by which closeness and variety can usually be told.
@@ -66,13 +69,29 @@ class ReportCosts:
 
 
 def few_held_out(data: Dataset) -> list[str]:
-    """A sentence if the user's own held-out items are too few for a yes; of parts that Anew divides, the split says it."""
+    """A sentence if held-out documents give few pieces to compare, or the user's own held-out items are too few for a yes; of other
+    parts that Anew divides, the split says it."""
+    if begins_documents(data.base.spec):
+        return _few_pieces(data)
     held_out = SampleCounts.of(data).held_out
     if "test" in data.own_held_out_parts or held_out >= MIN_FOR_GOOD:
         return []
     return [
         f"a yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out items, usually about {USUALLY_ENOUGH_ITEMS}, and there "
         f"{are(held_out)} {held_out:,}"
+    ]
+
+
+def _few_pieces(data: Dataset) -> list[str]:
+    """A sentence if documents, cut to what a sample reaches, give fewer pieces than answers usually need."""
+    num_texts, num_pieces = held_out_pieces(data)
+    if num_pieces >= USUALLY_ENOUGH_ITEMS:
+        return []
+    enough = rounded_up(math.ceil(USUALLY_ENOUGH_ITEMS * num_texts / max(num_pieces, 1)))
+    return [
+        f"a yes to Close? and Varied? usually takes {USUALLY_ENOUGH_ITEMS} held-out pieces of {PASSAGE} characters, and the "
+        f"{num_texts:,} held-out texts have about {num_pieces:,}: the answers may be 'too few to tell', whatever the number of samples; "
+        f"about {enough:,} held-out texts like these would do"
     ]
 
 
@@ -101,10 +120,10 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
         message(f"{SHORT_OF_TIME}, so how fast samples are drawn is not tried")
         return job, None
     costs = _measured_costs(job, job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint))
-    usual = evaluation_slice(budget, job.context.crowding)
+    usual = evaluation_slice(budget, job.context.slowdown)
     # A training time that was asked for is not cut short
-    taken = 0.0 if job.train_config.train_seconds else MAX_TAKEN * left
-    seconds = costs.report_seconds(usual, min(MAX_REPORT * budget, usual + taken))
+    extra_seconds = 0.0 if job.train_config.train_seconds else MAX_TAKEN * left
+    seconds = costs.report_seconds(usual, min(MAX_REPORT * budget, usual + extra_seconds))
     if (compared := costs.num_compared(seconds)) < MIN_FOR_GOOD <= costs.enough:
         message(
             f"a yes to Close? and Varied? needs about {costs.enough:,} samples, and at the present load there is time for about "

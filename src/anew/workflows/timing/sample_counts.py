@@ -15,12 +15,12 @@ import numpy as np
 
 from anew.core.specs import Spec, Tokens
 from anew.data.dataset import Dataset
-from anew.evaluation.audit_schedule import samples_needed
 from anew.evaluation.inputs import MAX_SAMPLES, MIN_ITEMS, RealItems
 from anew.evaluation.items_in_time import WITHIN_TIME
 from anew.evaluation.memorization.item_types import PASSAGE
+from anew.evaluation.memorization_schedule import samples_needed
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
-from anew.workflows.item_inputs import held_out_size, num_items
+from anew.workflows.item_inputs import held_out_size, num_held_out_documents, num_items
 
 PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
 # The number of samples of running text is divided by these; a comparison samples several runs.
@@ -51,14 +51,14 @@ class SampleTargets(NamedTuple):
     most: int = sys.maxsize
     required: int = MIN_ITEMS
 
-    def in_short_report(self, is_crowded: bool) -> SampleTargets:
+    def in_short_report(self, is_busy: bool) -> SampleTargets:
         """The same for a report without time to measure more samples than the answers need.
 
-        is_crowded: Whether cores are so crowded that drawing these may leave no time to measure any.
+        is_busy: Whether cores are so busy that drawing these may leave no time to measure any.
         """
-        return self.on_crowded_cores()._replace(ample=min(self.least, self.ample), few_first=is_crowded)
+        return self.on_busy_cores()._replace(ample=min(self.least, self.ample), few_first=is_busy)
 
-    def on_crowded_cores(self) -> SampleTargets:
+    def on_busy_cores(self) -> SampleTargets:
         """The same where the figures that the answers need may take long: more samples are drawn once these are measured."""
         return self._replace(most=max(self.least, self.required))
 
@@ -71,7 +71,7 @@ class SampleTargets(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SampleCounts:
-    """What decides how many samples are drawn.
+    """The values that decide how many samples are drawn.
 
     Attributes:
         is_text: Whether items are running text, which is compared in pieces of PASSAGE characters, not whole records.
@@ -124,6 +124,12 @@ def sample_targets(data: Dataset) -> SampleTargets:
     needed = samples_needed(RealItems(num_items(data, "train"), n_held_out))
     ample = max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed)
     return SampleTargets(counts.enough(), ample, counts.held_out)
+
+
+def held_out_pieces(data: Dataset) -> tuple[int, int]:
+    """How many documents are held out, and about how many pieces of them samples are compared with: they are cut as samples are."""
+    num_texts = num_held_out_documents(data)
+    return num_texts, int(num_texts * SampleCounts.of(data).pieces)
 
 
 def is_running_text(spec: Spec) -> bool:

@@ -1,6 +1,6 @@
-"""What a report lacks for want of time, measured in the time that is left once its page is written.
+"""Measurements for which a report had no time, made in the time that is left once its page is written.
 
-The page has to be written before the budget is over, whatever that takes on crowded cores. So much time is kept for it, and
+The page has to be written before the budget is over, whatever that takes on busy cores. So much time is kept for it, and
 most of it is left in the end (docs/log.md, 2026-11-28). It is spent in batches of more and more samples, each of which begins
 only if the one before says that it will end in time.
 """
@@ -46,7 +46,7 @@ class Supplement:
     Attributes:
         evaluation: The evaluation with notes on what is still left out.
         measurements: What was measured in the end.
-        closest_pairs: Those of a new copying test; None if there is none.
+        closest_pairs: Closest pairs of a new copying test; None if there is none.
     """
 
     evaluation: Evaluation[DecodedItem]
@@ -58,7 +58,7 @@ def measure_in_time_left(
     evaluation: Evaluation[DecodedItem],
     measurements: Measurements,
     stop_at: float,
-    crowding: float,
+    slowdown: float,
     reporter: Reporter,
     *,
     has_further_samples: bool = False,
@@ -69,7 +69,7 @@ def measure_in_time_left(
         evaluation: The evaluation that was cut short.
         measurements: What it measured.
         stop_at: `time.monotonic()` at which measuring is stopped, wherever it is.
-        crowding: How many times longer than on idle cores work takes.
+        slowdown: How many times longer than on idle cores work takes.
         reporter: Receives the progress.
         has_further_samples: Whether samples were drawn after the copying test.
     """
@@ -86,18 +86,18 @@ def measure_in_time_left(
         or has_further_samples
         or evaluation.may_compare_thoroughly
     )
-    if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
+    if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * slowdown or not can_stop():
         return None
     reporter.message(f"measuring what is missing in the remaining {left:.0f} s")
     supplemented, notes, pairs = measurements, list(evaluation.notes), None
     if lacks_scores:
         share = SCORES_SHARE if lacks_copies else 1.0
-        supplemented, notes = _with_scores(evaluation, measurements, stop_at - (1.0 - share) * left, crowding, reporter)
+        supplemented, notes = _with_scores(evaluation, measurements, stop_at - (1.0 - share) * left, slowdown, reporter)
     if lacks_copies:
         batch, further = _batch(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
-        batch.continue_audits(evaluation)
+        batch.continue_tests(evaluation)
         look_for_copies(batch, further, reporter, stop_at)
-        # As many items may be compared in another way, with more to show for it
+        # The same number of items may be compared in another way that shows more
         if further.copies is not None and _compared(further.copies) >= _compared(measurements.copies):
             supplemented, pairs = _with_copies(supplemented, further.copies), batch.closest_pairs
             notes = [note for note in notes if note.subject != COPIES] + batch.notes
@@ -177,7 +177,7 @@ def with_samples(
     """The evaluation of all samples, and the measurements, which have left out those that were drawn after them.
 
     Args:
-        evaluation: That of the first samples.
+        evaluation: Evaluation of the first samples.
         labels: The classes of all samples and of real items; None if the run has no classes.
     """
     extended = copy.copy(evaluation)
@@ -207,7 +207,7 @@ def _plain(
 ) -> Evaluation[DecodedItem]:
     """The evaluation that measures what needs no features: the same, which goes on, or else one of the first n samples."""
     if evaluation.measured and not measurements.supply.left_out:
-        # Reading texts and measuring again what was known left no time for what was missing
+        # Reading texts and repeating known measurements left no time for the missing ones
         further = copy.copy(evaluation)
         further.clock = further.total_clock = Clock(stop_at - time.monotonic())
         further.notes, further.measured = [], set(evaluation.measured)
@@ -217,7 +217,7 @@ def _plain(
 
 
 def _with_scores(
-    evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, crowding: float, reporter: Reporter
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, slowdown: float, reporter: Reporter
 ) -> tuple[Measurements, list[Note]]:
     """The measurements with scores of batches, and notes on what was skipped. For the arguments see `measure_in_time_left`."""
     n_all, notes = min(len(evaluation.inputs.samples), MAX_ITEMS_WITHOUT_SAVING), list(evaluation.notes)
@@ -228,7 +228,7 @@ def _with_scores(
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
-    needed = least_seconds(evaluation) * crowding if measurements.unmeasured else measurements.score_seconds
+    needed = least_seconds(evaluation) * slowdown if measurements.unmeasured else measurements.score_seconds
     n = _first_batch(measurements, n_all)
     while (left := stop_at - time.monotonic()) >= needed and not is_complete:
         batch, further = _batch(evaluation, n, stop_at), Measurements()
@@ -275,7 +275,7 @@ def _supply(earlier: Supply, batch: Supply, ratio: float) -> Supply:
     """The supply of all samples, of which a batch was measured.
 
     Args:
-        earlier: That of what was measured before; nothing compared if time was up at once.
+        earlier: Supply of the earlier measurements; nothing compared if time was up at once.
         ratio: How many times the samples of the batch there are.
     """
     available = earlier.compared or min(int(batch.compared * ratio), batch.held_out or sys.maxsize)
@@ -298,7 +298,7 @@ def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:
 
 
 def _notes(evaluation: Evaluation[DecodedItem], batch: Evaluation[DecodedItem], supply: Supply) -> list[Note]:
-    """What both skipped, without what the batch measured. supply: that of all samples."""
+    """Notes on what both skipped, without what the batch measured. supply: that of all samples."""
     outdated = {*evaluation.unmeasured} - {*batch.unmeasured}
     if evaluation.sets.supply.left_out:
         outdated.add(NUM_COMPARED)

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-from anew.core.machine.threads import CrowdingMeter, stretched
+from anew.core.machine.threads import SlowdownMeter, stretched
 from anew.errors import BudgetError
-from anew.planning.budget import MIN_CROWDING
+from anew.planning.budget import MIN_SLOWDOWN
 
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
 WRITING_SHARE, MAX_WRITING = 0.25, 1.2
@@ -29,23 +29,23 @@ class TimeLimit:
     Attributes:
         begin: `time.monotonic()` at its beginning.
         seconds: How long it may take.
-        crowding: How many times longer than on idle cores work takes. What cannot be stopped is begun earlier by it.
+        slowdown: How many times longer than on idle cores work takes. Work that cannot be stopped begins earlier by this factor.
         ends_at: `time.monotonic()` at which the command must be over. Once the report is written, what it lacks for want of time
             is measured until then, and it is written again; None for no such supplement.
     """
 
     begin: float
     seconds: float
-    crowding: float = 1.0
+    slowdown: float = 1.0
     ends_at: float | None = None
 
     @classmethod
-    def until(cls, ends_at: float, action: str, meter: CrowdingMeter, report_seconds: float = SHORT_REPORT) -> Self:
+    def until(cls, ends_at: float, action: str, meter: SlowdownMeter, report_seconds: float = SHORT_REPORT) -> Self:
         """The time from now to the end of a command.
 
         Args:
             ends_at: `time.monotonic()` at which the command must be over.
-            action: What was done until now, for the message: "the run was loaded".
+            action: The step that has just ended, for the message: "the run was loaded".
             meter: Begun with that.
             report_seconds: Seconds on idle cores of a report that says something of the data.
 
@@ -54,41 +54,41 @@ class TimeLimit:
         """
         if seconds_before_report(ends_at) < 0.0:
             raise budget_was_over(ends_at, action, meter.read_at_once(), report_seconds)
-        crowding = meter.read()
-        return cls.of_rest(ends_at - time.monotonic(), crowding, minimum=MIN_REPORT_SECONDS)
+        slowdown = meter.read()
+        return cls.of_rest(ends_at - time.monotonic(), slowdown, minimum=MIN_REPORT_SECONDS)
 
     @classmethod
-    def of_rest(cls, left: float, crowding: float, *, reserve: float = 0.0, minimum: float) -> Self:
+    def of_rest(cls, left: float, slowdown: float, *, reserve: float = 0.0, minimum: float) -> Self:
         """The time from now to the end of a command.
 
         Args:
             left: Seconds until the command must be over.
-            crowding: See the attribute.
+            slowdown: See the attribute.
             reserve: Seconds of them that the evaluation leaves for what follows it.
             minimum: Seconds that the evaluation has even if fewer are left.
         """
         begin = time.monotonic()
-        return cls(begin, max(minimum, left - reserve - LEAVING_SECONDS), crowding, begin + left)
+        return cls(begin, max(minimum, left - reserve - LEAVING_SECONDS), slowdown, begin + left)
 
     @property
     def is_short(self) -> bool:
         """Whether the answers need all of the time, so that it is not to be spent on more samples than they need."""
-        return self.seconds < SHORT_REPORT * self.crowding
+        return self.seconds < SHORT_REPORT * self.slowdown
 
     @property
     def stop_at(self) -> float:
         """`time.monotonic()` at which measuring is stopped, wherever it is."""
-        return self.begin + self.seconds - writing_seconds(self.seconds, self.crowding)
+        return self.begin + self.seconds - writing_seconds(self.seconds, self.slowdown)
 
     @property
     def page_at(self) -> float:
         """`time.monotonic()` at which the search for the items that the page shows is stopped."""
-        return self.begin + self.seconds - page_seconds(self.seconds, self.crowding)
+        return self.begin + self.seconds - page_seconds(self.seconds, self.slowdown)
 
     @property
     def usable(self) -> float:
         """Seconds of which sampling and measuring have shares. The shares were chosen on idle cores, with their time for writing."""
-        return self.seconds - writing_seconds(self.seconds, self.crowding) + writing_seconds(self.seconds)
+        return self.seconds - writing_seconds(self.seconds, self.slowdown) + writing_seconds(self.seconds)
 
     def remaining(self) -> float:
         """Seconds of `usable` that are left for measuring, .5 at least."""
@@ -103,33 +103,33 @@ def seconds_before_report(ends_at: float) -> float:
     return ends_at - LEAVING_SECONDS - MIN_REPORT_SECONDS - time.monotonic()
 
 
-def budget_was_over(ends_at: float, action: str, crowding: float, report_seconds: float) -> BudgetError:
+def budget_was_over(ends_at: float, action: str, slowdown: float, report_seconds: float) -> BudgetError:
     """The error for a command that has no time left for a report. It says how much more time would do.
 
     Args:
         ends_at: `time.monotonic()` at which the command must be over.
-        action: What should have been done by then: "the data was read".
-        crowding: How many times longer than on idle cores work takes.
+        action: The step that was due by then: "the data was read".
+        slowdown: How many times longer than on idle cores work takes.
         report_seconds: Seconds on idle cores of a report that says something.
     """
     late = max(0.0, time.monotonic() - ends_at)
     load = (
-        f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= MIN_CROWDING else ""
+        f" (other programs use the cores: work takes {slowdown:.0f} times as long)" if slowdown >= MIN_SLOWDOWN else ""
     )
-    more = math.ceil(late + report_seconds * crowding)
+    more = math.ceil(late + report_seconds * slowdown)
     return BudgetError(f"the budget was over before {action}{load}; give at least {more} s more")
 
 
-def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
+def writing_seconds(seconds: float, slowdown: float = 1.0) -> float:
     """The seconds of an evaluation that are kept for the nearest items, drawing and writing.
 
     Args:
         seconds: Seconds of the whole evaluation.
-        crowding: Factor by which crowded cores make it longer; the result is at most half of the evaluation.
+        slowdown: Factor by which busy cores make it longer; the result is at most half of the evaluation.
     """
-    return stretched(min(MAX_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
+    return stretched(min(MAX_WRITING, WRITING_SHARE * seconds), slowdown, seconds / 2)
 
 
-def page_seconds(seconds: float, crowding: float) -> float:
+def page_seconds(seconds: float, slowdown: float) -> float:
     """The seconds for drawing and writing alone, a part of `writing_seconds`; at most a quarter of the evaluation."""
-    return stretched(PAGE_SECONDS, crowding, seconds / 4)
+    return stretched(PAGE_SECONDS, slowdown, seconds / 4)

@@ -14,7 +14,7 @@ from anew.data.formats.sound.sound_survey import (
     LISTENED_SECONDS,
     Contents,
     Extent,
-    can_hear,
+    can_survey_singles,
     describe_changes,
     describe_files,
     extent_of,
@@ -117,7 +117,7 @@ def test_of_more_sound_than_a_budget_can_hear_every_long_file_is_cut() -> None:
     headers = [Header(RATE, 1, 3 * RATE)] * 30
     contents = [Contents(header, False, 0.0, True) for header in headers]
     short, long = DataBudget(60.0, 1000, 0), DataBudget(180.0, 1000, 0)
-    assert not can_hear(headers, shape, short) and can_hear(headers, shape, long)
+    assert not can_survey_singles(headers, shape, short) and can_survey_singles(headers, shape, long)
     notes = describe_files(headers, shape, short, contents, trims=True)
     assert "Files of 1.5 s and more are cut into clips (30 of the 30 files that were looked at)." in notes
     assert notes[-1].endswith("is too short to listen to every file: with about 2.5 min each such file is one clip.")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.cli.summary import describe
-from anew.data import dataset, limits
+from anew.data import limits, source_store
 from anew.data.dataset import Dataset
 from anew.data.formats.text import fasta
 from anew.data.formats.text.fasta import (
@@ -242,10 +242,7 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     assert "test_clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
     notes = " ".join(data.scan.notes)
-    assert (
-        "all sequences are in clusters" in notes
-        and "single sequences are held out, with those that are nearly the same" in notes
-    )
+    assert "all sequences are in clusters" in notes and "single sequences are held out; the figures hold" in notes
     assert "repeat an earlier one" not in notes
     data.close()
 
@@ -348,7 +345,7 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
         and "no part `test_clusters`" in notes
         and "not for new families" in notes
     )
-    monkeypatch.setattr(dataset, "MAX_WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
+    monkeypatch.setattr(source_store, "MAX_WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
     monkeypatch.setattr(folder, "WHOLE_BYTES", 3000)
     monkeypatch.setattr(folder, "SHARD_BYTES", 2000)
     data = Dataset.open(place)

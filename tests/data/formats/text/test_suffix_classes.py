@@ -8,8 +8,22 @@ from pathlib import Path
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.text.suffix_classes import OTHER, SuffixClasses, count_suffixes, file_ending
+from anew.data.formats.text.suffix_classes import OTHER, SuffixClasses, count_suffixes, file_ending, main_suffix
 from anew.data.types import Item
+
+
+@pytest.mark.parametrize(
+    ("counts", "suffix"),
+    [
+        ({".md": 3}, ".md"),
+        ({".abc": 30, "": 20, ".md": 9}, ".abc"),
+        ({".md": 5, ".rst": 5}, ".txt"),
+        ({"": 9}, ".txt"),
+        ({}, ".txt"),
+    ],
+)
+def test_samples_have_the_suffix_of_most_files(counts: dict[str, int], suffix: str) -> None:
+    assert main_suffix(Counter(counts)) == suffix
 
 
 @pytest.mark.parametrize(

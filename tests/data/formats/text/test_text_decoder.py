@@ -161,7 +161,7 @@ def test_the_choice_is_kept() -> None:
     assert second.state() == first.state()
     for name, data in files.items():
         assert second.decode(name, data) == first.decode(name, data)
-    with pytest.raises(ValueError, match="'nonsense' is none that is read"):
+    with pytest.raises(ValueError, match="'nonsense' is not supported"):
         second.restore("nonsense", True, True)
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from anew.evaluation.metrics.records.number_order import (
     BROKEN_ORDER,
-    MAX_BROKEN,
-    MIN_BROKEN_BY_CHANCE,
+    MIN_ORDER_BROKEN_BY_CHANCE,
     Order,
     number_scores,
     numbers_of,
     orders,
 )
+from anew.evaluation.metrics.records.number_ranges import MAX_BROKEN
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
@@ -117,7 +117,7 @@ def test_orders_are_those_of_their_definition(gaps: float) -> None:
         ]
         low, high = np.array(pairs).T
         broken_by_chance = float((low[:, None] > high).mean())
-        return float((low > high).mean()) <= MAX_BROKEN and broken_by_chance >= MIN_BROKEN_BY_CHANCE
+        return float((low > high).mean()) <= MAX_BROKEN and broken_by_chance >= MIN_ORDER_BROKEN_BY_CHANCE
 
     expected = {(i, j) for i in range(12) for j in range(12) if i != j and is_order(i, j)}
     assert 10 < len(expected) < 66

@@ -16,10 +16,10 @@ from anew.estimators.own_passages import NUM_KINDS
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.contexts.context_state import ContextState
-from anew.families.transformer.drawing.context_drawing import draw_next
+from anew.families.transformer.drawing.context_drawing import DrawingLimits, draw_next
 from anew.families.transformer.drawing.own_passage_limit import OwnSurplusLimit
 from anew.families.transformer.family import Transformer
-from anew.families.transformer.sweep_sequences import segments_of
+from anew.families.transformer.token_sequences import segments_of
 
 SPELLINGS = (*(bytes([97 + i]) for i in range(10)), b" ", b"\n")
 TEXT = Tokens(vocab=12, length=16, spellings=SPELLINGS)
@@ -107,7 +107,10 @@ def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_
         return head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32)).select(np.zeros(n, np.int64))
 
     uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
-    drawn = np.bincount(draw_next(head, logits, state(), (uniform, uniform), allowed=allowed), minlength=12) / n
+    drawn = (
+        np.bincount(draw_next(head, logits, state(), (uniform, uniform), limits=DrawingLimits(allowed)), minlength=12)
+        / n
+    )
     masked = np.where(allowed > 0, logits, -30.0)
     expected = head.weights_after(ids, masked, state())[0] * allowed[0]
     assert drawn[10:].sum() == 0.0
@@ -131,7 +134,7 @@ def test_odds_are_multiplied_in_the_mixture_of_contexts_and_network() -> None:
     start = state()
     start.tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
     uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
-    drawn = draw_next(head, logits, start, (uniform, uniform), own_passages=passages)
+    drawn = draw_next(head, logits, start, (uniform, uniform), limits=DrawingLimits(own_passages=passages))
     expected = weights / weights.sum()
     kept = expected[token] * odds / (expected[token] * odds + 1.0 - expected[token])
     assert expected[token] > 0.2 and np.mean(drawn == token) == pytest.approx(kept, abs=0.015)
@@ -156,7 +159,9 @@ def test_min_p_keeps_the_ratios_of_the_tokens_that_stay(min_p: float, has_rare: 
     expected = np.where(weights >= min_p * weights.max(), weights, 0.0)
     uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
     again = np.random.default_rng(1).permutation(uniform)
-    drawn = np.bincount(draw_next(head, logits, state(), (uniform, again), min_p, allowed), minlength=12) / n
+    drawn = (
+        np.bincount(draw_next(head, logits, state(), (uniform, again), min_p, DrawingLimits(allowed)), minlength=12) / n
+    )
     assert drawn[expected == 0.0].sum() == 0.0
     assert np.abs(drawn - expected / expected.sum()).sum() < 0.03
 

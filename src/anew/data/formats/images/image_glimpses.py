@@ -76,6 +76,11 @@ class ImageGlimpses:
         return len(self.sizes) >= SIZED_IMAGES
 
     @property
+    def num_decoded(self) -> int:
+        """Images whose pixels were decoded."""
+        return len(self.thumbnails)
+
+    @property
     def needs_bodies(self) -> bool:
         """Whether more images should be decoded."""
         if len(self.thumbnails) >= DECODED_IMAGES:

@@ -34,13 +34,13 @@ BUDGETS = ("2m", "5m", "10m", "20m", "30m", "1h", "2h", "4h", "8h")  # that a no
 LARGER = 1.5  # times the area: less is hardly seen; chosen
 
 
-def what_keeps(setting: str, detail: str, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
+def keeping_clause(setting: str, detail: str, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
     """The setting that keeps more of items than the budget does, and the shortest budget that keeps as much: the end of a sentence,
     empty if items are only compared.
 
     Args:
         setting: Name of the setting that gives the size.
-        detail: What it keeps.
+        detail: The detail that it keeps.
         affords: Whether a longer budget keeps as much; None: none does.
     """
     if budget.only_compared:
@@ -50,7 +50,7 @@ def what_keeps(setting: str, detail: str, budget: DataBudget, affords: Callable[
     return f"{clause}, as a budget of {enough} would" if enough else clause
 
 
-def what_enlarges(
+def enlarging_clause(
     chosen: tuple[int, int], budget: DataBudget, size_within: Callable[[DataBudget], tuple[int, int]]
 ) -> str:
     """The shortest longer budget with which items are learned at a larger (width, height) than the chosen one, and that size: the end of
@@ -119,7 +119,7 @@ def size_notes(
         chosen: The size in which they are learned.
         frame: How those of another shape are fitted: "crop" or "pad".
         reason: Why a size is not kept, a clause; it may be empty if sizes differ.
-        use: What is done with them, see `DataBudget.use`.
+        use: Use of the images, see `DataBudget.use`.
     """
     usual = usual_size(sizes)
     odd = [size for size in sizes if size != usual]

@@ -57,7 +57,7 @@ def flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Itera
 def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
     """The palette (P, C) of images (n, C, H, W), which are levels from 0 to 255; None if they have none.
 
-    A palette has few colours, each of which many pixels have, or else each half of the images has those of the other half.
+    A palette has few colours, and either many pixels have each of them or both halves of the images have the same colours.
     """
     max_colours = MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS
     if len(real) < 2 or min(real.shape[2:]) < 2 or len(np.unique(codes(real[:FIRST_IMAGES]))) > max_colours:

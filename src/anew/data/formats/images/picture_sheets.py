@@ -87,7 +87,7 @@ def is_empty(values: NDArray[np.uint8]) -> bool:
 
 
 def grid_of(image: Image.Image) -> Size | None:
-    """The size of the cells of an 8-bit picture; None if it is no regular grid of them."""
+    """The size of the cells of an 8-bit picture; None if it is not a regular grid of them."""
     pixels = np.asarray(image)
     if image.width * image.height > MAX_PIXELS:
         return None

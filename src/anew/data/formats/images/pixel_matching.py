@@ -149,8 +149,8 @@ class FewColoursStep(Record):
             return self
         table = colours[order].astype(np.float64)
         pixels = _opaque_colours(pixel_steps.matched(samples, [self.model_dump()])).astype(np.float64)
-        apart = np.sqrt(((pixels - pixel_steps.snapped(pixels, table, np.inf)) ** 2).sum(1))
-        reach = min(float(np.quantile(apart, share)), palettes.MAX_REACH)
+        deviations = np.sqrt(((pixels - pixel_steps.snapped(pixels, table, np.inf)) ** 2).sum(1))
+        reach = min(float(np.quantile(deviations, share)), palettes.MAX_REACH)
         return self.model_copy(update={"common": tuple(map(tuple, colours[order].tolist())), "reach": round(reach, 2)})
 
 
@@ -372,7 +372,7 @@ def _learners(
         real: Real images, or frames of clips in any order.
         clips: Frames of clips in their order.
         num_frames: Frames of each clip; 0 for stills.
-        steps: Those that were learned, which grow meanwhile.
+        steps: The learned steps, which grow meanwhile.
     """
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
     colours, counts = palettes.colours_of(real)

@@ -32,6 +32,8 @@ GREY = 3  # largest difference of the channels of a grey pixel (JPEG rounding)
 MAX_UNREDUCED_PIXELS = 1 << 22  # images with more pixels are reduced before anything else
 COMMENT = "Comment"  # PNG's keyword of a comment
 JPEG_QUALITY = 95  # hardly visible loss at a third of the size of PNG; chosen
+# Fewer rises than this are no contour: of 653 textures of a game 277 had fewer, and 216 of these shared one with a different picture
+MIN_RISES = 5
 STRIP = 1 << 22  # pixels of a deep image that are converted at once: bounds memory
 ValueRange = tuple[float, float]  # values of a deep image that become black and white
 
@@ -40,7 +42,7 @@ _quiet = threading.Lock()  # `warnings.catch_warnings` changes a process-wide li
 
 @cache
 def _formats() -> tuple[str, ...]:
-    # Other formats are not opened: some run other programs (EPS), others are no pictures to learn from.
+    # Other formats are not opened: some run other programs (EPS), others are not pictures to learn from.
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
@@ -225,8 +227,8 @@ def has_colour(image: Image.Image) -> bool:
     if image.mode == "L":
         return False
     values = np.asarray(image)  # (H, W, C)
-    apart = np.ptp(values[..., :3], axis=2) > GREY
-    return bool((apart & (values[..., 3] >= 8)).any() if image.mode == "RGBA" else apart.any())
+    is_coloured = np.ptp(values[..., :3], axis=2) > GREY
+    return bool((is_coloured & (values[..., 3] >= 8)).any() if image.mode == "RGBA" else is_coloured.any())
 
 
 def has_transparency(image: Image.Image) -> bool:
@@ -382,3 +384,8 @@ def perceptual_hash(image: Image.Image) -> bytes:
     values = np.frombuffer(small.tobytes(), np.uint8).reshape(10, 10).astype(np.int16)
     rises = [(values[:, 1:] - values[:, :-1] > 12).reshape(-1), (values[1:] - values[:-1] > 12).reshape(-1)]
     return np.packbits(np.concatenate(rises)).tobytes()
+
+
+def has_contour(hashes: bytes) -> bool:
+    """Whether a picture, or the frames of a clip, rise at so many places of `perceptual_hash` that these tell one from others."""
+    return int.from_bytes(hashes, "big").bit_count() >= MIN_RISES

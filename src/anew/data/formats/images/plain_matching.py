@@ -120,8 +120,8 @@ def _contrast(x: Levels) -> Levels:
 def _near(x: Levels, end: float) -> Levels:
     """How far the values of opaque pixels are from an end of the scale, where that is within ENDS."""
     values = np.moveaxis(x[:, :3], 1, -1)[plain_areas.wholly_opaque(x)]  # (N, C)
-    apart = np.abs(values - np.float32(end))
-    return np.asarray(apart[apart < plain_areas.ENDS])
+    deviations = np.abs(values - np.float32(end))
+    return np.asarray(deviations[deviations < plain_areas.ENDS])
 
 
 def _is_larger(apart: Levels, real_apart: Levels) -> bool:

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.deadline import held_back
+from anew.core.deadline import uninterrupted
 from anew.core.extras import require
 from anew.core.files import clause
 from anew.data.formats.by_range import open_file
@@ -82,7 +82,7 @@ def _close_shared() -> None:
         _OPEN.clip = _OPEN.file = None
 
 
-# What libsndfile says of bytes without a header, too, although they are no file that could be missing
+# libsndfile's error for bytes without a header, too, although no file is missing
 NOT_REGULAR = "File does not exist or is not a regular file"
 
 
@@ -327,7 +327,7 @@ def _power(x: Samples) -> NDArray[np.float64]:
 
 
 def cut_tail(x: Samples, rate: int) -> Samples:
-    """Cut off silence at the end of a clip, but for LEVEL_SECONDS; a silent clip stays as it is.
+    """Cut off silence at the end of a clip, except for LEVEL_SECONDS; a silent clip stays as it is.
 
     Silence is relative to the clip's own peak, so that soft clips end like loud ones. Values that are zero in a file of 16 bits
     are silence, too.
@@ -380,7 +380,7 @@ def to_file(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes
     channels = 1 if x.ndim == 1 else x.shape[1]
     form = file_format.upper()
     # libsndfile calls `out` back, drops what that raises, and has then written a part
-    with held_back(), soundfile.SoundFile(out, "w", rate, channels, "PCM_16", format=form) as file:
+    with uninterrupted(), soundfile.SoundFile(out, "w", rate, channels, "PCM_16", format=form) as file:
         if comment:
             file.comment = comment
         file.write(np.clip(x, -1.0, 1.0))
@@ -391,7 +391,7 @@ def read_comment(data: bytes) -> str:
     """The comment of a sound file, "" without one. Raises ValueError (one clause)."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:
-        with held_back(), soundfile.SoundFile(io.BytesIO(data)) as file:
+        with uninterrupted(), soundfile.SoundFile(io.BytesIO(data)) as file:
             return str(file.comment)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"it is not a sound file ({error.error_string})") from None

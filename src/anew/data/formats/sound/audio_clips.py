@@ -37,7 +37,7 @@ RATE_PER_FREQUENCY = 1.9  # of the highest frequency: where files were resampled
 SIGNAL_VALUES = 2.0
 MAX_SIGNAL_VALUES = 8_192  # unless the user asks for longer clips: more are more than one event; chosen
 SIGNAL_HOP = 8  # values in which the level of a signal is measured, and of which its length is a multiple; chosen
-MIN_SIGNAL_FRAMES = 8  # frames of SIGNAL_HOP values in a clip, at least: shorter ones are no curves; chosen
+MIN_SIGNAL_FRAMES = 8  # frames of SIGNAL_HOP values in a clip, at least: shorter ones are not curves; chosen
 CHANNELS = {"auto": None, "mono": 1, "stereo": 2}  # setting -> channels; None: chosen by files and budget
 
 

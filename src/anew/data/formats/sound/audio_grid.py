@@ -272,7 +272,7 @@ class SoundScale:
 
     def lagging_as(self, grids: Values, lengths: Sequence[int]) -> SoundScale:
         """The scale with the mean `lag` of clips, whose grids are (n, C, R, T) and whose sounds end after these lengths."""
-        frames = _frames_heard(self.levels(grids))
+        frames = _num_audible_frames(self.levels(grids))
         lags = [
             n - count * self.shape.hop for n, count in zip(lengths, frames, strict=True) if count < self.shape.frames
         ]
@@ -281,7 +281,7 @@ class SoundScale:
     def ends(self, x: Values) -> list[int]:
         """The length of the sound of each grid (n, C, R, T), in samples of the waveform; silence follows."""
         shape, lag = self.shape, self.lag
-        frames = _frames_heard(self.levels(x))
+        frames = _num_audible_frames(self.levels(x))
         return [shape.length if lag is None or n == shape.frames else max(0, n * shape.hop + lag) for n in frames]
 
     def as_steady_as(self, samples: Values, real: Values) -> SoundScale:
@@ -404,7 +404,7 @@ def level_colours(unit: Numbers) -> NDArray[np.uint8]:
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
-def _frames_heard(level: Tensor) -> list[int]:
+def _num_audible_frames(level: Tensor) -> list[int]:
     """The number of frames up to the last one that is not silent, of each level (n, M, T)."""
     return [int(count) for count in (~_is_tail(level, -1.0))[:, 0].sum(1)]
 

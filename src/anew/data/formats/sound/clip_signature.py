@@ -1,4 +1,4 @@
-"""What most copies of a clip share, even if they differ in encoding, level or small details."""
+"""Signatures that most copies of a clip share, even if they differ in encoding, level or small details."""
 
 from __future__ import annotations
 

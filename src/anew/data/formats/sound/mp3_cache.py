@@ -161,7 +161,7 @@ class Recordings:
 
 
 class DecodedFiles:
-    """Samples by a key that says which file they are of and how it was read. Thread-safe. What it keeps cannot be changed any more."""
+    """Samples by a key that says which file they are of and how it was read. Thread-safe. The arrays that it keeps are read-only."""
 
     def __init__(self) -> None:
         self._bytes = 0

@@ -1,7 +1,7 @@
 """Slow signals (ECG, seismograms, vibration) as grids of their own values, without a spectrogram.
 
-A clip of such a signal has at most some thousand values, as few as its spectrogram would have, and a spectrogram has no phase,
-which is what a signal is read by.
+A clip of such a signal has at most some thousand values, no more than its spectrogram would have, which lacks the phase that the
+signal is read by.
 
 Legend for shapes: B clips, N samples, T frames; C channels. Clips are (N,) of one channel and (N, 2) of two.
 """
@@ -93,7 +93,7 @@ def scale_type(shape: Shape) -> type[SoundScale]:
 def with_known(
     samples: Sequence[DecodedItem], signals: Sequence[audio.Samples], mask: NDArray[np.bool_]
 ) -> list[audio.Samples]:
-    """Samples in which known values are exactly those that were given, and others as loud beside them as they were.
+    """Samples whose known values are exactly the given ones; the others keep their loudness relative to them.
 
     Only where a sample would be clipped in a file is all of it softer.
 

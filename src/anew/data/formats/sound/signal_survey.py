@@ -1,4 +1,4 @@
-"""What files of slow signals hold: the frequency above which there is hardly anything, and what follows for the rate."""
+"""A survey of files of slow signals: the frequency above which there is hardly anything, and the rate that follows from it."""
 
 from __future__ import annotations
 

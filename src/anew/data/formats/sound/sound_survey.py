@@ -7,7 +7,7 @@ Legend for shapes: N samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core import isolation
+from anew.core.reading_time import ReadingTime
 from anew.core.wording import are, duration, listed, plural
-from anew.data.formats.images.image_size import what_keeps
+from anew.data.formats.images.image_size import keeping_clause
 from anew.data.formats.sound.audio import (
     SILENCE_RATIO,
     Header,
@@ -30,9 +32,12 @@ from anew.data.formats.sound.audio import (
 from anew.data.formats.sound.audio_clips import FITTING_SHARE, MIN_CLIPS_TO_CUT, RATES, Shape, choose
 from anew.data.formats.sound.mp3_cache import Recording, recording_of
 from anew.data.formats.sound.signal_survey import describe_rate
-from anew.data.types import DataBudget, FileSlice
+from anew.data.types import DataBudget, FileSlice, Item
 
 MAX_LITTLE = 1.25  # multiple of a clip up to which a file is a little longer than that; of longer ones it is told what keeps the rest
+# Of the time that there is for reading, the share in which files are listened to before the data is cut; files between two looks at the
+# clock; and rounds in which they are taken, so that those of a part of the time are from all over the sample. Chosen.
+LISTENING_SHARE, LISTENED_AT_ONCE, LISTENED_ROUNDS = 0.3, 4, 8
 LISTENED_SECONDS = 300.0  # of sound that is decoded before the data is cut, which bounds the time: 3 s of MP3
 SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a piano dies away within that
 # Share of the long files that are single sounds, from which on each file is listened to as it is cut; chosen: for a
@@ -60,7 +65,7 @@ SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What of a file is cut into clips.
+    """The range of a file that is cut into clips.
 
     Attributes:
         is_single: Whether it is a single sound that dies away, see `is_single`.
@@ -74,7 +79,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file holds.
+    """Properties of a file.
 
     Attributes:
         is_single: Whether it is a single sound that dies away, see `is_single`.
@@ -126,7 +131,7 @@ def share_above(x: Samples, rate: int, frequency: float) -> float:
 
 
 def contents_of(data: SoundData, shape: Shape, trims: bool) -> Contents:
-    """What a file holds, as far as its first SINGLE_SECONDS tell. Raises ValueError (one clause).
+    """Properties of a file, by its first SINGLE_SECONDS. Raises ValueError (one clause).
 
     Args:
         data: The file.
@@ -142,18 +147,18 @@ def contents_of(data: SoundData, shape: Shape, trims: bool) -> Contents:
 
 
 def extent_of(data: SoundData, shape: Shape, trims: bool) -> Extent:
-    """What of a file of at most SINGLE_SECONDS is cut into clips. Raises ValueError (one clause). trims: see `contents_of`."""
+    """The range of a file of at most SINGLE_SECONDS that is cut into clips. Raises ValueError (one clause). trims: see `contents_of`."""
     recording = recording_of(data) if isinstance(data, FileSlice) and data.body is None else None
-    return _heard_extent(data, shape, trims) if recording is None else _extent_of_file(recording, shape, trims)
+    return _decoded_extent(data, shape, trims) if recording is None else _extent_of_file(recording, shape, trims)
 
 
 @lru_cache(maxsize=1 << 16)
 def _extent_of_file(recording: Recording, shape: Shape, trims: bool) -> Extent:
     """`extent_of` a file, which each pass over the data asks for."""
-    return _heard_extent(FileSlice(Path(recording[0])), shape, trims)
+    return _decoded_extent(FileSlice(Path(recording[0])), shape, trims)
 
 
-def _heard_extent(data: SoundData, shape: Shape, trims: bool) -> Extent:
+def _decoded_extent(data: SoundData, shape: Shape, trims: bool) -> Extent:
     x, rate = read(data, 0, read_header(data).frames, shape.channels)
     return _extent(with_channels(x, 1), rate, shape, trims)
 
@@ -164,17 +169,17 @@ def _extent(x: Samples, rate: int, shape: Shape, trims: bool) -> Extent:
     return Extent(is_single(x, rate, shape.seconds), start, stop)
 
 
-def seconds_to_hear(headers: Sequence[Header], shape: Shape, num_files: int) -> float:
+def seconds_of_singles(headers: Sequence[Header], shape: Shape, num_files: int) -> float:
     """Seconds of sound in the files that may be one clip, of so many files like these."""
     seconds = sum(header.seconds for header in headers if may_be_single(header, shape))
     return seconds * max(num_files / len(headers), 1.0)
 
 
-def can_hear(headers: Sequence[Header], shape: Shape, budget: DataBudget | None) -> bool:
+def can_survey_singles(headers: Sequence[Header], shape: Shape, budget: DataBudget | None) -> bool:
     """Whether a budget suffices to listen to each file that may be one clip."""
     if budget is None or budget.seconds is None:
         return True
-    return seconds_to_hear(headers, shape, budget.items) <= LISTENED_PER_SECOND * budget.seconds
+    return seconds_of_singles(headers, shape, budget.items) <= LISTENED_PER_SECOND * budget.seconds
 
 
 def files_in_time(headers: Sequence[Header], shape: Shape) -> list[int]:
@@ -183,6 +188,22 @@ def files_in_time(headers: Sequence[Header], shape: Shape) -> list[int]:
     unclear = [i for i, header in enumerate(headers) if may_be_single(header, shape) or header.rate > shape.rate]
     seconds = sum(min(headers[i].seconds, SINGLE_SECONDS) for i in unclear)
     return unclear[:: max(1, math.ceil(seconds / LISTENED_SECONDS))]
+
+
+def listen(contents: Callable[[Item], Contents], items: Sequence[Item], budget: DataBudget | None) -> list[Contents]:
+    """What the sound files of these items hold, without those that cannot be decoded; of as many as there is time for, from all
+    over them, and of LISTENED_AT_ONCE at least. contents: the method of a modality."""
+    reading = ReadingTime() if budget is None else budget.reading
+    ends = reading.elapsed + LISTENING_SHARE * reading.seconds_to_division()
+    rounds = LISTENED_ROUNDS if reading.is_limited else 1
+    spread = [item for first in range(rounds) for item in items[first::rounds]]
+    listened: list[Contents] = []
+    for start in range(0, len(spread), LISTENED_AT_ONCE):
+        if start and reading.elapsed > ends:
+            break
+        results = isolation.each(contents, spread[start : start + LISTENED_AT_ONCE])
+        listened += [result for result in results if not isinstance(result, ValueError)]
+    return listened
 
 
 def _levels(x: Samples, rate: int) -> NDArray[np.float64]:
@@ -236,7 +257,7 @@ def describe_files(
         headers: Headers of some files.
         shape: The shape of clips.
         budget: The budget; None without one.
-        contents: What those hold that were decoded.
+        contents: Contents of the files that were decoded.
         is_rate_asked: Whether the user gave the rate of clips.
         trims: Whether silence is cut off the ends of files, whose lengths without it their headers do not say.
         takes_beginnings: Whether only the beginnings of long files are learned.
@@ -294,7 +315,7 @@ def describe_missing(shares: Mapping[str, float]) -> list[str]:
 def _describe_loss(
     headers: Sequence[Header], shape: Shape, budget: DataBudget, contents: Sequence[Contents], is_rate_asked: bool
 ) -> str:
-    """The end of a sentence on what a lower rate loses, and what keeps it; "" if that is hardly anything."""
+    """The end of a sentence on what a lower rate loses, and how to keep it; "" if it loses hardly anything."""
     shares = [content.share_above for content in contents if content.header.rate > shape.rate]
     if not shares or float(np.mean(shares)) < MIN_LOSS:
         return ""
@@ -307,7 +328,7 @@ def _describe_loss(
     rate = next((r for r in RATES if r >= highest - 1), RATES[-1])
     is_highest = rate == highest and min(header.rate for header in headers) < rate
     setting = f"rate={rate}, the highest of them," if is_highest else f"rate={rate}"
-    return loss + what_keeps(
+    return loss + keeping_clause(
         setting,
         "all of it" if rate >= highest else "more",
         budget,
@@ -327,7 +348,7 @@ def _describe_cutting(
     num_long = sum(is_long(h, shape) for h in headers)
     shorter = [h.seconds for h in headers if h.seconds > shape.seconds and not is_long(h, shape)]
     least = f"{MIN_CLIPS_TO_CUT * shape.seconds:.1f} s"
-    if has_singles(contents, shape) and can_hear(headers, shape, budget):
+    if has_singles(contents, shape) and can_survey_singles(headers, shape, budget):
         among = f" among the {len(headers):,} that were looked at" if len(headers) > num_long else ""
         notes += _describe_one_clip(
             contents, shape, f"Of {plural(num_long, 'file')} of {least} and more{among}", num_long, least
@@ -335,7 +356,7 @@ def _describe_cutting(
     elif num_long:
         notes.append(f"Files of {least} and more are cut into clips ({num_long} of {surveyed}).")
         if has_singles(contents, shape):
-            enough = seconds_to_hear(headers, shape, budget.items) / LISTENED_PER_SECOND
+            enough = seconds_of_singles(headers, shape, budget.items) / LISTENED_PER_SECOND
             notes.append(
                 f"Some of these hold one short sound each, but a budget of {budget.describe()} is too short to listen to every file: "
                 f"with about {duration(enough)} each such file is one clip."
@@ -363,7 +384,7 @@ def _describe_one_clip(contents: Sequence[Contents], shape: Shape, files: str, n
     """Sentences on long files of which each is one clip.
 
     Args:
-        contents: What those hold that were decoded.
+        contents: Contents of the files that were decoded.
         shape: The shape of clips.
         files: The long files that were looked at, the beginning of a sentence.
         num_long: Their number.

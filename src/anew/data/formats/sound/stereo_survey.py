@@ -25,7 +25,7 @@ def needs_two_channels(waves: Sequence[Samples], is_signal: bool, use: str) -> t
 
     Args:
         is_signal: Whether they are slow signals.
-        use: What is done with clips, see `DataBudget.use`.
+        use: Use of the clips, see `DataBudget.use`.
     """
     min_side_db = MIN_SIGNAL_SIDE_DB if is_signal else MIN_SIDE_DB
     share = float((side_levels(waves) >= min_side_db).mean())

@@ -33,8 +33,8 @@ MIN_LETTER_PLACES, MIN_LEAD = 5, 0.005
 # with .2, Czech in ISO-8859-2 was taken for Windows-1250 (docs/log.md).
 SIMILAR_SHARE = 0.1
 # Encodings as the library names them, with the codec that reads them: a codec with more characters takes the place of one that
-# it extends. Of encodings that fit alike, the first is taken. Those of EBCDIC, of the Macintosh and of rare scripts are not
-# tried, since short texts in common encodings are taken for them.
+# it extends. Of encodings that fit alike, the first is taken. Codecs of EBCDIC, of the Macintosh and of rare scripts are not tried,
+# since short texts in common encodings would be taken for them.
 _CODECS = {
     "cp1252": "cp1252",
     "iso8859-1": "cp1252",

@@ -85,8 +85,8 @@ ALPHABETS = {
 }
 
 
-def looks_nucleic(sequence: str) -> bool:
-    """Whether a sequence (upper case) is long enough, with letters of nucleotides alone, to be no protein."""
+def looks_like_nucleotides(sequence: str) -> bool:
+    """Whether a sequence (upper case) is long enough, with letters of nucleotides alone, not to be a protein."""
     return len(sequence) >= MIN_NUCLEOTIDES and set(sequence) <= set("ACGTUN")
 
 

@@ -10,7 +10,7 @@ SAMPLE_LINES lines:
 - At most 95% of the lines have the same length of 40 or more (wrapped data).
 - At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code). A semicolon may also end a
   row of cells that semicolons divide, and a bracket one whose last cell opens it, as a remark does.
-- If more than 5% of the lines have more than three words, and the lines are no rows of a table (99% have the same number of three
+- If more than 5% of the lines have more than three words, and the lines are not rows of a table (99% have the same number of three
   or more cells, divided by commas, semicolons, tabs or bars), lines must look like whole sentences or titles: at most 3% end in a
   comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
   (wrapped prose and verse do both), and at most half begin with the same word. Where each file holds a class, all of its lines may
@@ -33,7 +33,7 @@ MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
 
-# Addresses such as 45.14.159.5 are no dates
+# Addresses such as 45.14.159.5 are not dates
 _STAMP = re.compile(r"\s*(?:[\[(<{]|(?!\d+\.\d+\.\d+\.\d)\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\w{3} +\d{1,2} \d\d:\d\d)")
 _DIGIT = re.compile(r"\d")
 _CELL_ENDS = ",;\t|"  # what divides the cells of a table
@@ -90,7 +90,7 @@ def describe_documents(texts: Sequence[str], objections: Sequence[str | None]) -
     """A sentence on files that might be lists, in a list; [] if less than half of them have as many lines. objections: `why_document` of
     each text.
 
-    Many files whose lines are those of prose or programs are no lists, and need no sentence."""
+    Many files whose lines are those of prose or programs are not lists, and need no sentence."""
     of_long = [objections[i] for i, text in enumerate(texts) if text.count("\n") >= MIN_LINES]
     reasons = Counter(objection for objection in of_long if objection is not None)
     if not reasons or 2 * len(of_long) < len(texts):
@@ -111,7 +111,7 @@ def why_list(texts: Sequence[str]) -> str:
         return "the lines are JSON objects"
     if all(_are_rows([line for line in lines if line.strip()]) for lines in first_lines):
         return "the lines are rows of a table"
-    return "the lines are short, and none goes on in the next"
+    return "the lines are short, and none continues in the next"
 
 
 def are_short_records(rows: Sequence[str]) -> bool:
@@ -239,8 +239,8 @@ def numbered_records(text: str) -> list[tuple[int, str]]:
 
 
 def passage_break(texts: Sequence[str], num_documents: int) -> str:
-    """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end; where sentences
-    run over line ends, one that ends a sentence.
+    """The text before a passage of few long documents: an empty line where they have paragraphs, else a line end; where sentences
+    run over line ends, the line end after a sentence.
 
     It is "" where documents have beginnings enough to learn from: many documents, or no fewer than there are such places within them.
     Lines of prose may end within a sentence, so empty lines count if there is one among MAX_PARAGRAPH_LINES lines.

@@ -1,7 +1,7 @@
 """Where a prompt ends within what a text would have as one token, such as the blank before a word: the tokens that may stand there.
 
-Sub-words carry the blank in front, so that a blank alone at the end of a prompt is a token that hardly anything follows in texts. What
-a text would have in its place is drawn again: one of the sequences of tokens whose text begins with the last word of the prompt.
+Sub-words carry the blank in front, so that a blank alone at the end of a prompt is a token that hardly anything follows in texts. It
+is drawn again as the tokens that a text would have there: one of the sequences whose text begins with the last word of the prompt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NUM_LOOKED_AT = 64
 
 
 def prompt_ending(tokens: TextTokenizer, ids: Sequence[int]) -> PromptEnding | None:
-    """What takes the place of the last ids of a prompt. None where its last token can only be that token.
+    """Replacements for the last ids of a prompt. None where its last token can only be that token.
 
     ids: (n,) as a modality gives them: special ones, then text as `tokens.encode` gives it."""
     if not isinstance(tokens, SubWords):

@@ -19,6 +19,7 @@ from anew.data.types import Item
 # to begin like documents (`FEW_DOCUMENTS`). Chosen.
 MIN_FILES = 30
 MIN_SHARE = 0.1  # of all files; chosen
+PLAIN_SUFFIX = ".txt"  # of the files of samples, if the data does not say which
 OTHER = "other"  # the class of files with less common suffixes, where these are as common together
 
 
@@ -27,7 +28,7 @@ class SuffixClasses:
     """Which class a text has by the suffix of its file.
 
     Attributes:
-        suffixes: Those that are classes, the commonest first; () where texts have no classes.
+        suffixes: The suffixes that are classes, the commonest first; () where texts have no classes.
         rest: The class of files with any other suffix: OTHER if they are common enough together, else that of the commonest.
     """
 
@@ -46,7 +47,7 @@ class SuffixClasses:
 
     @classmethod
     def restored(cls, suffixes: Sequence[str], rest: str) -> SuffixClasses:
-        """Those of a run, which may come from anybody. Raises ValueError (one clause)."""
+        """The suffix classes of a run, which may come from anybody. Raises ValueError (one clause)."""
         checked = tuple(map(checked_suffix, suffixes))
         if checked and rest not in (OTHER, checked[0]):
             raise ValueError(f"the class of other files must be {OTHER!r} or {checked[0]!r} (got {rest!r:.40})")
@@ -66,6 +67,12 @@ class SuffixClasses:
             return []
         names = [*self.suffixes, *([OTHER] if self.rest == OTHER else [])]
         return [f"each suffix is a class ({listed(names)}), and a sample has that of its class; labels=off learns none"]
+
+
+def main_suffix(counts: Counter[str]) -> str:
+    """The suffix of most files of these, PLAIN_SUFFIX if none is that of most."""
+    suffix, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
+    return suffix if suffix and 2 * count > counts.total() else PLAIN_SUFFIX
 
 
 def file_ending(item: Item) -> str:

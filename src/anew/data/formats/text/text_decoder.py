@@ -93,7 +93,7 @@ class TextDecoder:
             ValueError: It is binary, or not in the encoding that is asked for (one clause).
         """
         decoded = decode_unicode(data)
-        return self.with_line_feeds(name, self.decode_other(name, data, sample) if decoded is None else decoded.text)
+        return self.with_line_feeds(name, self.decode_non_utf8(name, data, sample) if decoded is None else decoded.text)
 
     def with_line_feeds(self, name: str, text: str) -> str:
         """A text with LF as its line ends. name: the item that holds it."""
@@ -102,7 +102,7 @@ class TextDecoder:
         self._other_line_ends = self._other_line_ends or split_record_name(name)[0]
         return with_line_feeds(text)
 
-    def decode_other(self, name: str, data: bytes, sample: bytes | None) -> str:
+    def decode_non_utf8(self, name: str, data: bytes, sample: bytes | None) -> str:
         """The text of a file, or of a span of one, that is known not to be UTF-8; see `decode`."""
         choice = self._choices.get(name)
         if choice is None:
@@ -196,7 +196,7 @@ class TextDecoder:
         return [f"{plural(count, 'place')} without a meaning in {called} became the replacement character: {where}"]
 
     def state(self) -> dict[str, object]:
-        """What `restore` needs, as JSON values."""
+        """JSON values for `restore`."""
         return {"encoding": self.encoding, "is_sure": self.is_sure, "agree": self.agree}
 
     def restore(self, encoding: str, is_sure: bool, agree: bool) -> None:
@@ -204,7 +204,7 @@ class TextDecoder:
         try:
             known = encodings.codec_name(encoding)
         except ValueError:
-            raise ValueError(f"encoding {shorten(encoding)} is none that is read") from None
+            raise ValueError(f"encoding {shorten(encoding)} is not supported") from None
         if self.asked == AUTO:
             self.encoding, self.is_sure, self.agree = known, is_sure, agree
 

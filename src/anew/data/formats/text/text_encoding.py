@@ -125,7 +125,7 @@ class DividedLines(NamedTuple):
     Attributes:
         num_utf8: Number of those that are UTF-8.
         num_others: Number of those that are not.
-        others: Those that are not, one after another.
+        others: The other lines, joined.
     """
 
     num_utf8: int

@@ -39,7 +39,7 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def record_start(text: str) -> str:
-    """What each record of a text begins with, after an empty line; "" if it does not consist of such records.
+    """The beginning that all records of a text share, after an empty line; "" if the text does not consist of such records.
 
     Blocks that begin alike may also be the turns of two speakers, or paragraphs. Records are blocks with several fields."""
     bounds = [*itertools.pairwise([*(begin for _, begin in _blocks(text)), len(text)])]
@@ -58,7 +58,7 @@ def record_start(text: str) -> str:
 
 
 def division(texts: Sequence[str]) -> tuple[str, list[str]]:
-    """What each record of files begins with after an empty line, see `record_start`; and a sentence on how files are divided, or []."""
+    """The beginning that all records of files share, see `record_start`, and a sentence on how files are divided, or []."""
     if any(len(records(text)) > 1 for text in texts):
         return "", [RULE]
     start = record_start("\n\n".join(texts))
@@ -67,7 +67,8 @@ def division(texts: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _records_from(text: str, start: str) -> list[str]:
-    """The records of a text that begin so after an empty line, each with what follows it; what comes before the first is its own."""
+    """The records of a text that begin so after an empty line, each up to the next; the text before the first one is a record of
+    its own."""
     gaps = [(end, begin) for end, begin in _blocks(text) if begin and text.startswith(start, begin)]
     begins, ends = [0, *(begin for _, begin in gaps)], [*(end for end, _ in gaps), len(text)]
     pieces = [text[begin:end] for begin, end in zip(begins, ends, strict=True)]

@@ -430,11 +430,15 @@ class TokenChoice(NamedTuple):
 
 
 def choose_tokens(
-    characters: int, distinct: int, seconds: float | None, layout: Literal["items", "list", "document"]
+    characters: int,
+    distinct: int,
+    seconds: float | None,
+    layout: Literal["items", "list", "document"],
+    sub_words_in_lists: bool = False,
 ) -> TokenChoice:
     """The default tokens for a text.
 
-    Lists get characters: their records are short, and a sub-word hides how a molecule or a name is built. Documents get
+    Lists of names and other words get characters: their records are short, and a sub-word hides how a name is built. Documents get
     sub-words, which have more text in each token: 1,024 of them won at short budgets on one megabyte of English and on code.
 
     Args:
@@ -442,8 +446,9 @@ def choose_tokens(
         distinct: How many different ones.
         seconds: The budget; None: a number of steps was given instead.
         layout: Whether files are lists or documents.
+        sub_words_in_lists: Whether lists get sub-words as documents do.
     """
-    if layout == "list" and distinct <= MANY_LETTERS:
+    if layout == "list" and distinct <= MANY_LETTERS and not sub_words_in_lists:
         return TokenChoice("characters", 0, 0)
     if characters < FEW_CHARACTERS and distinct <= 256:
         return TokenChoice("characters", 0, 128)

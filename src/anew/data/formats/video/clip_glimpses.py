@@ -66,6 +66,11 @@ class ClipGlimpses:
         return False
 
     @property
+    def num_decoded(self) -> int:
+        """Clips of which frames were decoded."""
+        return len(self.clips)
+
+    @property
     def needs_bodies(self) -> bool:
         """Whether frames of more clips should be decoded."""
         count = len(self.clips)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.formats.images import image_size, pixel_blocks
-from anew.data.formats.images.image_size import choose_size, size_notes, size_setting, usual_size, what_keeps
+from anew.data.formats.images.image_size import choose_size, keeping_clause, size_notes, size_setting, usual_size
 from anew.data.formats.video.frames import STEADY_TOLERANCE, Timing
 from anew.data.types import DataBudget
 
@@ -102,7 +102,7 @@ def even_size(
     elif not requested:
         whole = usual or choose_size(sizes, MAX_SUGGESTED_SIDE, frame)
         if usual or (width, height) != whole:
-            reason = budget.reason(False) + what_keeps(
+            reason = budget.reason(False) + keeping_clause(
                 size_setting(whole, MAX_SUGGESTED_SIDE),
                 "every pixel" if usual is not None and max(usual) <= MAX_SUGGESTED_SIDE else "more",
                 budget,
@@ -114,7 +114,7 @@ def even_size(
 
 @dataclass(frozen=True, slots=True)
 class ClipLength:
-    """What clips keep of the frames of videos.
+    """How clips are cut from the frames of videos.
 
     Attributes:
         stride: One in so many frames is kept.
@@ -161,7 +161,7 @@ def choose_length(
     stride = max(1, math.ceil(usual_count / max_frames))
     if not fixed_frames:
         setting = f"frames={usual_count}"
-        reason += what_keeps(setting, "every frame", budget, lambda longer: size_limits(longer)[1] >= usual_count)
+        reason += keeping_clause(setting, "every frame", budget, lambda longer: size_limits(longer)[1] >= usual_count)
     used = f"{math.ceil(usual_count / stride)} of {usual_count}"
     varied = "" if len(set(frame_counts)) == 1 else "mostly up to "
     note = f"One frame in {stride} of a clip is used, {varied}{used}: {reason}."
@@ -172,7 +172,7 @@ def rate_notes(timings: Sequence[Timing], rate: float, shown_for: str) -> list[s
     """A sentence on videos that are read at another rate than their own, or at a steady one; [] if all have this steady rate.
 
     Args:
-        timings: Those of the videos.
+        timings: Timings of the videos.
         rate: The rate at which they are read, in frames a second.
         shown_for: How long samples show a frame, a clause; it may be empty.
     """

@@ -27,7 +27,7 @@ OpenFile: TypeAlias = "Callable[[], AbstractContextManager[tuple[InputContainer,
 
 
 class _OpenVideo(threading.local):
-    """What stays open. number: that of the frame that comes next."""
+    """An open video. number: number of the next frame."""
 
     recording: Recording | None = None
     frames: Iterator[tuple[int, VideoFrame]] | None = None

@@ -59,8 +59,8 @@ def direction_numbers(x: Array) -> list[float]:
 
 
 def _arrow(x: Array, change: Array, middle: Array, slope: Array, power: float) -> list[float]:
-    """What changes sign if (T, H, W) is played backwards: whether it brightens slowly and darkens at once, what grows, and what
-    comes to rest."""
+    """Numbers that change sign if (T, H, W) is played backwards: whether it brightens slowly and darkens at once, whether bright
+    areas grow, and whether motion comes to rest."""
     around = middle[:, :-2, 1:-1] + middle[:, 2:, 1:-1] + middle[:, 1:-1, :-2] + middle[:, 1:-1, 2:]
     bulge = around / 4.0 - middle[:, 1:-1, 1:-1]
     first, second = change[:-1], change[1:]

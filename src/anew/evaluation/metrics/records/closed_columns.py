@@ -54,7 +54,7 @@ def closed_columns(form: RowFormat, rows: Sequence[Sequence[str]], of_numbers: b
 
 
 def unknown_value_scores(sets: RecordSets) -> Iterator[Score]:
-    """Yield the score of unknown values; none where records are no rows, or no column is closed."""
+    """Yield the score of unknown values; none where records are not rows, or no column is closed."""
     form = sets.row_format
     if form is None:
         return
@@ -69,7 +69,7 @@ def unknown_value_scores(sets: RecordSets) -> Iterator[Score]:
         return
     unknown, real = ([_unknown(row, columns) for row in part] for part in (samples, held_out))
     if len(sets.training) > len(sets.known):  # values that are rare may stand in rows that were not read so far
-        elsewhere = _known_elsewhere(form, sets.training, {place for row in (*unknown, *real) for place in row})
+        elsewhere = _known_among(form, sets.training, {place for row in (*unknown, *real) for place in row})
         unknown, real = (
             [[place for place in row if place not in elsewhere] for row in part] for part in (unknown, real)
         )
@@ -84,7 +84,7 @@ def _unknown(row: Sequence[str], columns: Sequence[ClosedColumn]) -> list[tuple[
     return [(column.number, row[column.number]) for column in columns if row[column.number] not in column.values]
 
 
-def _known_elsewhere(form: RowFormat, records: Sequence[str], values: Set[tuple[int, str]]) -> set[tuple[int, str]]:
+def _known_among(form: RowFormat, records: Sequence[str], values: Set[tuple[int, str]]) -> set[tuple[int, str]]:
     """Which of some values, each with the number of its column, stand in any of these records.
 
     Records are divided, since a value may stand in them with quotes or escaped."""

@@ -19,7 +19,7 @@ DAYS_OF_YEAR = 365.25  # with leap days
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-# Three letters, or the whole name: "wedding" is no day. Some are cut after four letters
+# Three letters, or the whole name: "wedding" is not a day. Some are cut after four letters
 _WEEKDAY, _MONTH, _DAY = (
     rf"\b({'|'.join(WEEKDAYS)})(?:(?<=tue)s|(?<=wed)nes|(?<=thu)(?:rs?)?|(?<=sat)ur)?(?:day)?\b\.?,?",
     rf"({'|'.join(MONTHS)})(?:(?<=jan)uary|(?<=feb)ruary|(?<=mar)ch|(?<=apr)il|(?<=jun)e|(?<=jul)y|(?<=aug)ust"
@@ -45,7 +45,7 @@ def date_features(form: DateFormat, days: Array) -> Array:
 
 
 def wrong_weekdays(text: str) -> float:
-    """The share of the dates of a text, in English with their weekday, that are no such day of the week or do not exist; 0 without."""
+    """The share of the dates of a text, in English with their weekday, that are not such a day of the week or do not exist; 0 without."""
     dates = [(match[1], match[2], match[3], match[4]) for match in _DATED[0].finditer(text)]
     dates += [(match[1], match[3], match[2], match[4]) for match in _DATED[1].finditer(text)]
     return sum(not _has_weekday(*date) for date in dates) / max(len(dates), 1)

@@ -28,7 +28,7 @@ MALFORMED_ROWS = bounded_spec(
     "Malformed rows",
     "Share of samples with another number of fields than rows of the data, without a number or a valid date where rows have one (null "
     "is allowed in JSON), or without a key that their JSON objects have.",
-    "{value:.0%} of samples are no rows as the data has them: a field too many or too few, or one of another kind "
+    "{value:.0%} of samples are not rows as the data has them: a field too many or too few, or one of another kind "
     "(real data: {real:.0%})",
     small=0.03,
     large=0.15,
@@ -107,7 +107,7 @@ def _other_rows(
 def _whitening(features: Array) -> tuple[Array, Array]:
     """The mean (d,) of features of the data, and directions (d, d) in which they vary equally.
 
-    What breaks a relation between columns is far out in one of them.
+    Rows that break a relation between columns are far out in one of these directions.
     """
     centre, deviation = features.mean(axis=0), features.std(axis=0)
     deviation = np.where(deviation > 0.0, deviation, 1.0)

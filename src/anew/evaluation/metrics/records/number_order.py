@@ -18,7 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.records.number_products import Product, products
-from anew.evaluation.metrics.records.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
+from anew.evaluation.metrics.records.number_ranges import (
+    MAX_BROKEN,
+    MIN_RECORDS_WITH_NUMBERS,
+    OUT_OF_RANGE,
+    NumberPlace,
+    frequent_places,
+    ranges,
+)
 from anew.evaluation.metrics.records.number_sums import BROKEN_SUM, WeightedSum, weighted_sums
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.records.row_formats import RowFormat, number
@@ -36,17 +43,15 @@ BROKEN_ORDER = bounded_spec(
     least=LEAST_OF_SHARES,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
-# Largest share of training records that may break an order: a few records of real data are wrong
-MAX_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
-MIN_BROKEN_BY_CHANCE = 0.05
-MAX_MIXED = 2_000  # records whose numbers are compared with those of others: the share has an error of .005 then
+MIN_ORDER_BROKEN_BY_CHANCE = 0.05
+MAX_MIXED = 2_000  # records whose numbers are compared with those of other records: the error of the share is then .005
 
 # Largest groups of records (a form of equation, a category) whose own relations are looked for, which bounds the time; chosen
 MAX_GROUPS = 16
 
-NumberRule = Callable[[Mapping[Place, float]], bool]  # whether the numbers of a record break it
-Rule = Callable[[str, Mapping[Place, float]], bool]  # the same of a record, and its numbers
+NumberRule = Callable[[Mapping[NumberPlace, float]], bool]  # whether the numbers of a record break it
+Rule = Callable[[str, Mapping[NumberPlace, float]], bool]  # the same of a record, and its numbers
 
 _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
 
@@ -55,17 +60,17 @@ _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
 class Order:
     """Two places of numbers, of which the number at the first is never above that at the second."""
 
-    low: Place
-    high: Place
+    low: NumberPlace
+    high: NumberPlace
 
-    def is_broken(self, numbers: Mapping[Place, float]) -> bool:
+    def is_broken(self, numbers: Mapping[NumberPlace, float]) -> bool:
         return self.low in numbers and self.high in numbers and numbers[self.low] > numbers[self.high]
 
 
-def numbers_of(record: str, form: RowFormat | None) -> dict[Place, float]:
+def numbers_of(record: str, form: RowFormat | None) -> dict[NumberPlace, float]:
     """The numbers of a record by their places: the column of a row, or else the word that a number is part of.
 
-    form: How records are divided into fields; None if they are no rows.
+    form: How records are divided into fields; None if they are not rows.
     """
     if form is not None:
         fields = form.layout.fields(record) or []
@@ -75,16 +80,18 @@ def numbers_of(record: str, form: RowFormat | None) -> dict[Place, float]:
     words = record.split()
     shapes = [_NUMBER.sub("0", word) for word in words]
     seen: Counter[str] = Counter()
-    places: list[Place] = []
+    places: list[NumberPlace] = []
     for shape in shapes:
         places.append((shape, seen[shape]))
         seen[shape] += 1
     return _numbers(words, list(map(number, words)), places)
 
 
-def _numbers(texts: Sequence[str], wholes: Sequence[float | None], places: Sequence[Place]) -> dict[Place, float]:
+def _numbers(
+    texts: Sequence[str], wholes: Sequence[float | None], places: Sequence[NumberPlace]
+) -> dict[NumberPlace, float]:
     """Numbers by place. wholes: the number that each text is, if it is one; otherwise those within it count."""
-    numbers: dict[Place, float] = {}
+    numbers: dict[NumberPlace, float] = {}
     for text, whole, place in zip(texts, wholes, places, strict=True):
         if whole is not None:
             numbers[place] = whole
@@ -94,7 +101,7 @@ def _numbers(texts: Sequence[str], wholes: Sequence[float | None], places: Seque
     return numbers
 
 
-def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
+def orders(records: Sequence[Mapping[NumberPlace, float]]) -> list[Order]:
     """The orders that hold in nearly all records, and would not hold for numbers of different records."""
     places = frequent_places(records)
     if not places:
@@ -103,7 +110,7 @@ def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
     present = (~np.isnan(table)).astype(np.float64)
     num_both = present.T @ present  # (p, p) records
     broken = np.array([(table[:, [i]] > table).sum(axis=0) for i in range(len(places))])  # (p, p)
-    holds = (num_both >= MIN_RECORDS) & (broken / np.maximum(num_both, 1.0) <= MAX_BROKEN)
+    holds = (num_both >= MIN_RECORDS_WITH_NUMBERS) & (broken / np.maximum(num_both, 1.0) <= MAX_BROKEN)
     np.fill_diagonal(holds, False)
     pairs = [(int(i), int(j)) for i, j in np.argwhere(holds)]
     return [Order(places[i], places[j]) for i, j in pairs if _is_often_broken_by_chance(table[:, i], table[:, j])]
@@ -114,7 +121,7 @@ def _is_often_broken_by_chance(low: NDArray[np.float64], high: NDArray[np.float6
     rows = np.flatnonzero(~(np.isnan(low) | np.isnan(high)))[:MAX_MIXED]
     low, high = low[rows], high[rows]
     below = np.searchsorted(np.sort(high), low, "left")  # numbers at the second place that are below each at the first
-    return float(below.mean()) >= MIN_BROKEN_BY_CHANCE * len(low)
+    return float(below.mean()) >= MIN_ORDER_BROKEN_BY_CHANCE * len(low)
 
 
 def _for_all(is_broken: NumberRule) -> Rule:
@@ -122,20 +129,20 @@ def _for_all(is_broken: NumberRule) -> Rule:
     return lambda record, numbers: is_broken(numbers)
 
 
-def _relations(records: Sequence[Mapping[Place, float]]) -> list[WeightedSum | Product]:
+def _relations(records: Sequence[Mapping[NumberPlace, float]]) -> list[WeightedSum | Product]:
     """The sums and products that hold in nearly all records."""
     return [*weighted_sums(records), *products(records)]
 
 
-def _places_of(relation: WeightedSum | Product) -> tuple[Place, frozenset[Place]]:
+def _places_of(relation: WeightedSum | Product) -> tuple[NumberPlace, frozenset[NumberPlace]]:
     """The place of the number that follows, and those that it follows from."""
     return relation.target, frozenset(relation.places if isinstance(relation, WeightedSum) else relation.factors)
 
 
 def _relation_rules(
-    known: Sequence[str], known_numbers: Sequence[Mapping[Place, float]], form: RowFormat | None
+    known: Sequence[str], known_numbers: Sequence[Mapping[NumberPlace, float]], form: RowFormat | None
 ) -> Iterator[Rule]:
-    """Yield the relations that hold in all records, and others that hold within groups of them, of which there are MIN_RECORDS:
+    """Yield the relations that hold in all records, and others that hold within large groups of them:
     "3 + 4 = 7" and "3 x 4 = 12"."""
     relations = _relations(known_numbers)
     yield from (_for_all(relation.is_broken) for relation in relations)
@@ -146,12 +153,12 @@ def _relation_rules(
             members[group].append(numbers)
     largest = sorted(members, key=lambda group: -len(members[group]))[:MAX_GROUPS]
     for group in largest:
-        if MIN_RECORDS <= len(members[group]) < len(known):
+        if MIN_RECORDS_WITH_NUMBERS <= len(members[group]) < len(known):
             own = [relation for relation in _relations(members[group]) if _places_of(relation) not in of_all]
             yield from (partial(_is_broken_in, group, form, relation.is_broken) for relation in own)
 
 
-def _groups_of(record: str, form: RowFormat | None) -> list[Place]:
+def _groups_of(record: str, form: RowFormat | None) -> list[NumberPlace]:
     """The groups that a record belongs to: of a row, one for each column of a few values, or else its shape without its numbers."""
     if form is None:
         return [(_NUMBER.sub("0", record),)]
@@ -161,7 +168,7 @@ def _groups_of(record: str, form: RowFormat | None) -> list[Place]:
 
 
 def _is_broken_in(
-    group: Place, form: RowFormat | None, is_broken: NumberRule, record: str, numbers: Mapping[Place, float]
+    group: NumberPlace, form: RowFormat | None, is_broken: NumberRule, record: str, numbers: Mapping[NumberPlace, float]
 ) -> bool:
     return is_broken(numbers) and group in _groups_of(record, form)
 

@@ -16,10 +16,9 @@ import numpy as np
 
 from anew.core.arrays import Integers
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.records.number_ranges import MIN_RECORDS, Place
+from anew.evaluation.metrics.records.number_ranges import MAX_BROKEN, MIN_RECORDS_WITH_NUMBERS, NumberPlace
 from anew.evaluation.metrics.records.number_sums import (
     DISTANCE_MARGIN,
-    MAX_BROKEN,
     MAX_RELATIVE_SLACK,
     MIN_BROKEN_BY_CHANCE,
     unit_of,
@@ -41,20 +40,20 @@ class Product:
     Attributes:
         target: Place of the number.
         factors: The k places of the others; one that is squared twice.
-        constant: What their product is multiplied by.
+        constant: Factor of their product.
         unit, factor_units: Units of the last digits of the number and of the factors: all are rounded.
         tightness: How far off it may be, as a share of what rounding explains; less than 1 for whole numbers, which are exact.
     """
 
-    target: Place
-    factors: tuple[Place, ...]
+    target: NumberPlace
+    factors: tuple[NumberPlace, ...]
     constant: float
     unit: float
     factor_units: tuple[float, ...]
     tightness: float
 
-    def is_broken(self, numbers: Mapping[Place, float]) -> bool:
-        """Whether a record has all of these numbers, of which one does not follow from the others."""
+    def is_broken(self, numbers: Mapping[NumberPlace, float]) -> bool:
+        """Whether a record has all of these numbers, and the target does not follow from the others."""
         if self.target not in numbers or any(place not in numbers for place in self.factors):
             return False
         target = np.array([numbers[self.target]])
@@ -71,10 +70,10 @@ class Product:
         return np.asarray(self.tightness * rounding + 1e-9 * np.abs(target))
 
 
-def products(records: Sequence[Mapping[Place, float]]) -> Iterator[Product]:
+def products(records: Sequence[Mapping[NumberPlace, float]]) -> Iterator[Product]:
     """Yield the products that hold in nearly all records, and would not hold for numbers of different records."""
     places, table = usual_numbers(records)
-    if len(table) < MIN_RECORDS or len(places) < 2:
+    if len(table) < MIN_RECORDS_WITH_NUMBERS or len(places) < 2:
         return
     units = np.array([unit_of(column) for column in table.T])
     for target, (product, factors) in _by_target(table, units).items():
@@ -111,7 +110,7 @@ def _product(table: Array, units: Array, target: int, factors: Sequence[int]) ->
     values, own = table[:, target], table[:, factors]
     factor_units = tuple(units[list(factors)].tolist())
     raw = float(_constants(values[:, None], own.prod(axis=1))[0])
-    for constant in (*_simple(raw), raw):
+    for constant in (*_simple_constants(raw), raw):
         exact = Product((), (), constant, float(units[target]), factor_units, 1.0)
         rounding = np.maximum(exact.slack(np.zeros(len(values)), own), 1e-300)
         # Whole numbers are exact
@@ -150,7 +149,7 @@ def _constants(targets: Array, product: Array) -> Array:
     return np.asarray(np.median(targets[largest] / product[largest, None], axis=0))
 
 
-def _simple(constant: float) -> list[float]:
+def _simple_constants(constant: float) -> list[float]:
     """Decimal numbers and fractions of one digit that a constant may be but for rounding, the nearest first."""
     if constant == 0.0:
         return []

@@ -19,34 +19,36 @@ OUT_OF_RANGE = bounded_spec(
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
 # Training records with a number at a place, or two: of fewer, the next one is often the largest, and orders hold by chance
-MIN_RECORDS = 200
+MIN_RECORDS_WITH_NUMBERS = 200
+# Largest share of training records that may break an order or a relation: a few records of real data are wrong
+MAX_BROKEN = 0.002
 MAX_PLACES = 40  # most frequent places of numbers; pairs grow with the square
 RANGE_MARGIN = 0.1  # of the range, by which a number may exceed it: the largest of held-out records often does; chosen
 
-Place = tuple[str | int, ...]  # where in a record a number stands
+NumberPlace = tuple[str | int, ...]  # where in a record a number stands
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
     """The numbers at a place of all training records lie from low to high, without the margin."""
 
-    place: Place
+    place: NumberPlace
     low: float
     high: float
 
-    def excludes(self, numbers: Mapping[Place, float]) -> bool:
+    def excludes(self, numbers: Mapping[NumberPlace, float]) -> bool:
         """Whether the number at this place of a record is out of range; False without one."""
         margin = RANGE_MARGIN * (self.high - self.low)
         return self.place in numbers and not self.low - margin <= numbers[self.place] <= self.high + margin
 
 
-def frequent_places(records: Sequence[Mapping[Place, float]]) -> list[Place]:
+def frequent_places(records: Sequence[Mapping[NumberPlace, float]]) -> list[NumberPlace]:
     """The places where enough records have a number, the most frequent first, up to MAX_PLACES."""
     counts = Counter(place for numbers in records for place in numbers)
-    return [place for place, count in counts.most_common(MAX_PLACES) if count >= MIN_RECORDS]
+    return [place for place, count in counts.most_common(MAX_PLACES) if count >= MIN_RECORDS_WITH_NUMBERS]
 
 
-def ranges(records: Sequence[Mapping[Place, float]]) -> list[NumberRange]:
+def ranges(records: Sequence[Mapping[NumberPlace, float]]) -> list[NumberRange]:
     """The ranges of the most frequent places. records: the numbers of training records by their places."""
     values = (
         (place, [numbers[place] for numbers in records if place in numbers]) for place in frequent_places(records)

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.records.number_ranges import MIN_RECORDS, Place, frequent_places
+from anew.evaluation.metrics.records.number_ranges import (
+    MAX_BROKEN,
+    MIN_RECORDS_WITH_NUMBERS,
+    NumberPlace,
+    frequent_places,
+)
 from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, bounded_spec
 
 BROKEN_SUM = bounded_spec(
@@ -26,7 +31,6 @@ BROKEN_SUM = bounded_spec(
     least=LEAST_OF_SHARES,
     least_to_pass=ENOUGH_FOR_RARE_SHARES,
 )
-MAX_BROKEN = 0.002  # largest share of training records that may break a relation: a few records of real data are wrong
 MIN_BROKEN_BY_CHANCE = 0.5  # least share of numbers of other records that would break it; below, it says little; chosen
 MIN_SHARE_WITH_NUMBER = 0.9  # least share of records with a number at a place that relations are looked for in; chosen
 # Of the deviation of a number, how far it may be off at most: rounding explains that of anything, where weights are large; chosen
@@ -46,25 +50,25 @@ class WeightedSum:
     Attributes:
         target: Place of the number.
         places, weights: The k places that it follows from, and their weights.
-        constant: What is added.
+        constant: Constant term of the sum.
         slack: How far it may be off: all numbers are rounded.
     """
 
-    target: Place
-    places: tuple[Place, ...]
+    target: NumberPlace
+    places: tuple[NumberPlace, ...]
     weights: tuple[float, ...]
     constant: float
     slack: float
 
-    def is_broken(self, numbers: Mapping[Place, float]) -> bool:
-        """Whether a record has all of these numbers, of which one does not follow from the others."""
+    def is_broken(self, numbers: Mapping[NumberPlace, float]) -> bool:
+        """Whether a record has all of these numbers, and the target does not follow from the others."""
         if self.target not in numbers or any(place not in numbers for place in self.places):
             return False
         total = sum(weight * numbers[place] for weight, place in zip(self.weights, self.places, strict=True))
         return abs(numbers[self.target] - total - self.constant) > self.slack
 
 
-def usual_numbers(records: Sequence[Mapping[Place, float]]) -> tuple[list[Place], Array]:
+def usual_numbers(records: Sequence[Mapping[NumberPlace, float]]) -> tuple[list[NumberPlace], Array]:
     """The p places that hold a number in nearly all records, and the numbers (n, p) of the records that have all of them."""
     places = [
         place
@@ -76,13 +80,13 @@ def usual_numbers(records: Sequence[Mapping[Place, float]]) -> tuple[list[Place]
     )
 
 
-def weighted_sums(records: Sequence[Mapping[Place, float]]) -> Iterator[WeightedSum]:
+def weighted_sums(records: Sequence[Mapping[NumberPlace, float]]) -> Iterator[WeightedSum]:
     """Yield the linear relations that hold in nearly all records, and would not hold for numbers of different records.
 
     Each number is fitted by those before it that follow from none themselves, so weights are unique.
     """
     places, table = usual_numbers(records)
-    if len(table) < MIN_RECORDS or len(places) < 2:
+    if len(table) < MIN_RECORDS_WITH_NUMBERS or len(places) < 2:
         return
     units = np.array([unit_of(column) for column in table.T])
     independent: list[int] = []
@@ -119,7 +123,7 @@ def _fit(x: Array, y: Array, units: Array, unit: float) -> tuple[Array, float, f
     )
     raw = solution[:-1] / scale
     mixed = np.roll(y, 1)
-    for weights in (_simple(raw, 4.0 * error / scale), raw):
+    for weights in (_simple_weights(raw, 4.0 * error / scale), raw):
         rest = y - x @ weights
         constant = round(float(np.median(rest)) / unit) * unit
         rounding = 0.5 * (unit + float(np.abs(weights) @ units))
@@ -134,7 +138,7 @@ def _fit(x: Array, y: Array, units: Array, unit: float) -> tuple[Array, float, f
     return None
 
 
-def _simple(weights: Array, errors: Array) -> Array:
+def _simple_weights(weights: Array, errors: Array) -> Array:
     """The weights (k,) as fractions of small numbers where these are within the errors (k,)."""
     simple = np.array(weights)
     for j, (weight, error) in enumerate(zip(weights, errors, strict=True)):

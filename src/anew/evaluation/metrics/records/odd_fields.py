@@ -25,8 +25,8 @@ VARIANCE_FLOOR = 1e-6  # least variance of a direction, as a share of the mean o
 
 
 def odd_fields(form: RowFormat, samples: Rows, real: Rows, known: Rows, endings: FieldEndings) -> str:
-    """What tells samples from real rows, a clause: "by field 3", "by how field 3 ends", or "by how field 1 and field 2 go together"; ""
-    if nothing does.
+    """The difference by which samples are told from real rows, a clause: "by field 3", "by how field 3 ends", or "by how field 1
+    and field 2 go together"; "" if nothing does.
 
     Fields are rated by how far their numbers are from the mean of known rows, in standard deviations of each direction.
 

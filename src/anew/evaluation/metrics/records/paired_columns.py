@@ -39,7 +39,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def unknown_pair_scores(sets: RecordSets) -> Iterator[Score]:
-    """Yield the score of unknown pairs; none where records are no rows, or no columns depend on each other."""
+    """Yield the score of unknown pairs; none where records are not rows, or no columns depend on each other."""
     form = sets.row_format
     if form is None:
         return
@@ -57,7 +57,7 @@ def unknown_pair_scores(sets: RecordSets) -> Iterator[Score]:
         for part, part_codes in ((samples, of_samples), (held_out, of_held_out))
     )
     if len(sets.training) > len(sets.known):  # rare pairs may stand in rows that were not read so far
-        elsewhere = _known_elsewhere(form, sets.training, {pair for row in (*unknown, *real) for pair in row})
+        elsewhere = _known_among(form, sets.training, {pair for row in (*unknown, *real) for pair in row})
         unknown, real = ([[pair for pair in row if pair not in elsewhere] for row in part] for part in (unknown, real))
     source = "well-formed rows; values go together in " + first_listed(
         [f"{form.layout.name(first)} and {form.layout.name(second)}" for first, second in related], SHOWN_PAIRS
@@ -92,13 +92,13 @@ def _unknown(
     return unknown
 
 
-def _known_elsewhere(form: RowFormat, records: Sequence[str], pairs: Set[Pair]) -> set[Pair]:
+def _known_among(form: RowFormat, records: Sequence[str], pairs: Set[Pair]) -> set[Pair]:
     """Which of some pairs stand in any of these records."""
     related = {columns for columns, _ in pairs}
     if not related:
         return set()
-    there = ((columns, (row[columns[0]], row[columns[1]])) for row in _rows(form, records) for columns in related)
-    return {pair for pair in there if pair in pairs}
+    all_pairs = ((columns, (row[columns[0]], row[columns[1]])) for row in _rows(form, records) for columns in related)
+    return {pair for pair in all_pairs if pair in pairs}
 
 
 def _example(form: RowFormat, unknown: Sequence[Pair]) -> str:

@@ -141,7 +141,8 @@ def _example(new: Sequence[str], sets: RecordSets, format_of: Callable[[str], st
 
 
 def _regular_format(known: Sequence[str]) -> tuple[Callable[[str], str], set[str]] | None:
-    """The finest format that nearly all records share with others, and those of all of them; None if records have none."""
+    """The finest kind of format that hardly ever differs from all those of other records, and all formats of that kind; None if
+    there is none."""
     middle = len(known) // 2
     for format_of in FORMATS:
         formats = list(map(format_of, known))

@@ -22,7 +22,7 @@ from anew.estimators.key_fields import DELIMITERS
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.records.date_fields import date_features
 
-# Of records that are no rows, but have parts; prose and names have none of these in each record.
+# Of records that are not rows, but have parts; prose and names have none of these in each record.
 MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
 # With the number of them that a record has at least; an arrow divides the two sides of a reaction
 PART_DELIMITERS = {">>": 1} | dict.fromkeys("/|;:", MIN_PARTS - 1)
@@ -35,7 +35,7 @@ USUAL_KEY = 0.99  # share of objects with a key from which on one without it is 
 NUMERIC, KNOWN = 0.5, 0.95
 MIN_ROWS = 50  # training rows that columns are learned from, at least
 NULL = "null"  # of JSON; any field may have no value
-FREQUENT_VALUES = 8  # most frequent values that have a feature each, of those that are no numbers
+FREQUENT_VALUES = 8  # most frequent values that have a feature each, of those that are not numbers
 MAX_DECIMALS = 6  # of a number that are told apart: more are those of a computed one; chosen
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 MAX_INTEGERS = 4  # within a field, as in an address of the internet; chosen: more are those of a text
@@ -64,7 +64,7 @@ class FieldLayout(Protocol):
 class Delimited:
     """So many fields, divided by a delimiter.
 
-    names: Those of the fields; () if they have none.
+    names: Names of the fields; () if they have none.
     """
 
     delimiter: str
@@ -115,11 +115,11 @@ class Column:
 
     Attributes:
         numbers: Sorted numbers of the column, or of days for dates; None where it holds neither.
-        levels: Most frequent values that are no numbers.
-        missing: What stands for no value: "" if training rows have it, and null of JSON even if none has it.
+        levels: Most frequent values that are not numbers.
+        missing: Values that mean a missing one: "" if training rows have it, and null of JSON even if none has it.
         thousands: Whether commas group thousands; otherwise a comma is a decimal sign.
         dates: How dates or times of day are written, if the column holds such.
-        integers: Sorted integers within fields that are no numbers, such as "3-2" and "1999/00", by their place in the field; empty
+        integers: Sorted integers within fields that are not numbers, such as "3-2" and "1999/00", by their place in the field; empty
             if fields do not hold equally many.
     """
 
@@ -202,7 +202,7 @@ def integers_within(field: str) -> list[float]:
 def number(field: str, thousands: bool = False) -> float | None:
     """The finite number that a field holds. thousands: whether commas group thousands ("1,234.5"), or one is a decimal sign ("1,5")."""
     text = field.strip()
-    # What is remembered stays in memory, and a field of text may be long
+    # Cached texts stay in memory, and a field of text may be long
     return _remembered(text, thousands) if len(text) <= MAX_REMEMBERED else _parsed(text, thousands)
 
 

@@ -1,4 +1,4 @@
-"""What the text of a field says about the other fields of its row: that a Japanese name is not that of a Norwegian place.
+"""Relations between the text of a field and other fields of its row: a Japanese name does not belong to a Norwegian place.
 
 Texts have too many values for a feature each. Here the class of another field (a frequent value, or a quarter of the range of
 numbers) is predicted from the character n-grams of the text, by naive Bayes learned from training rows that are not compared.
@@ -127,7 +127,7 @@ def _cells(text: str) -> Integers:
 
 @dataclass(frozen=True)
 class Relation:
-    """What the text of a column says about another column: the numbers of both, and how the class of the other is predicted."""
+    """The relation of the text of a column to another column: the numbers of both, and how the text predicts classes of the other."""
 
     text: int
     other: int

@@ -2,7 +2,7 @@
 
 Readers see them first. Figures of all samples together hardly change if a tenth of them do nothing else.
 
-Legend for shapes: t texts, n characters of all of them.
+Legend for shapes: t texts, n characters (symbols) of all of them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Score, bounded_spec
 from anew.functional.intervals import clopper_pearson
-from anew.functional.tandem_repeats import in_tandem_repeats
 from anew.functional.text_hashes import Hashes, code_points, window_hashes
 
+MAX_PERIOD = 16  # symbols that are repeated, at most; chosen: longer ones are passages, which readers see as such
+# Symbols that equal those a period before, from which on they count, and this as a multiple of the period, so that the
+# symbols stand there three times; chosen: English has `nana` and `mississippi`, proteins runs of three
+MIN_EQUAL, MIN_PERIODS = 4, 2
 REAL_QUANTILE = 0.98  # share of real items that do not count as repetitive; chosen
 # Least share of a text that is repetition where it counts: real names and molecules may have none at all; chosen
 MIN_SHARE = 0.05
@@ -97,3 +100,23 @@ def _usual_share(shares: Array) -> float:
     while rank > 1 and clopper_pearson(float(rank - 1), len(shares))[1] > MAX_EXCEEDED:
         rank -= 1
     return float(np.sort(shares)[-rank])
+
+
+def in_tandem_repeats(symbols: NDArray[np.integer], items: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether each symbol is in a tandem repeat, (n,): the same again and again, such as a run of one letter, or `ab` in `abababab`.
+
+    Args:
+        symbols: (n,) symbols of items one after another.
+        items: (n,) the number of the item that each is of: a repeat never crosses two items.
+    """
+    inside = np.zeros(len(symbols), dtype=bool)
+    for period in range(1, min(MAX_PERIOD, len(symbols) - 1) + 1):
+        is_equal = (symbols[period:] == symbols[:-period]) & (items[period:] == items[:-period])  # (n - period,)
+        steps = np.diff(is_equal.astype(np.int8), prepend=0, append=0)
+        starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+        is_long = ends - starts >= max(MIN_EQUAL, MIN_PERIODS * period)
+        depth = np.zeros(len(symbols) + 1, dtype=np.int32)
+        np.add.at(depth, starts[is_long], 1)
+        np.add.at(depth, ends[is_long] + period, -1)
+        inside |= np.cumsum(depth[:-1]) > 0
+    return inside

@@ -18,20 +18,21 @@ from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.records.beginnings_and_ends import record_end_scores
 from anew.evaluation.metrics.records.closed_columns import unknown_value_scores
 from anew.evaluation.metrics.records.delimited import row_scores
 from anew.evaluation.metrics.records.known_keys import key_scores
 from anew.evaluation.metrics.records.number_order import number_scores
 from anew.evaluation.metrics.records.odd_records import odd_scores
 from anew.evaluation.metrics.records.paired_columns import unknown_pair_scores
-from anew.evaluation.metrics.records.record_ends import record_end_scores
+from anew.evaluation.metrics.records.parsing import parsing_scores
 from anew.evaluation.metrics.records.record_formats import format_scores
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.records.word_order import word_order_scores
 from anew.evaluation.metrics.text.repetitive_items import repetitive_score
 from anew.evaluation.metrics.text.words import Vocabulary, is_unspaced, pair_scores, word_scores
+from anew.evaluation.parts_of_texts import resampling_units
 from anew.evaluation.score import Group, MetricSpec, Score, bounded_spec
-from anew.evaluation.text_pieces import resampling_units
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
@@ -109,6 +110,7 @@ class TextStatistics:
         if self.records:
             sets = self._record_sets
             of_records = {
+                "the share that parses": Measure(partial(parsing_scores, sets)),
                 ODD_RECORDS_MEASURE: Measure(partial(odd_scores, sets)),
                 "beginnings and ends": Measure(partial(record_end_scores, sets)),
                 "formats": Measure(partial(format_scores, sets), BOTH),

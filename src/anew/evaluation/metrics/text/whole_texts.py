@@ -59,7 +59,7 @@ MAX_LINE, MAX_REST = 300, 5_000
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _COUNTED = re.compile(rf"({_NUMBER.pattern})[ \u00a0]+([^\W\d_]+)")  # a number and the word after it
 _COUNTED_WORD = re.compile(rf"{_NUMBER.pattern}[ \u00a0]+([^\W\d_]+)")
-# What each number of `text_numbers` is
+# Names of the numbers of `text_numbers`
 NUMBERS = (
     *(f"whether the text begins with {name}" for name in CHARACTER_TYPES),
     *(f"whether the text ends with {name}" for name in CHARACTER_TYPES),
@@ -90,7 +90,7 @@ NUMBERS = (
     "the same number before the same word",
     "wrong weekdays of dates",
 )
-# What each number of `_recurrences` is
+# Names of the numbers of `_recurrences`
 RECURRENCES = (
     "the share of the first line that the rest repeats, by four characters",
     "the share of the first line that the rest repeats, by two characters",
@@ -246,11 +246,11 @@ def _repeated_numbers(text: str) -> list[float]:
     """The share of the different numbers of a text that recur in it, and of pairs of equal words after numbers ("13 days ... 13
     days"), the share with equal numbers, too; half where there are none."""
     counts = Counter(_NUMBER.findall(text))
-    again = sum(count > 1 for count in counts.values()) / len(counts) if counts else 0.5
+    repeated_share = sum(count > 1 for count in counts.values()) / len(counts) if counts else 0.5
     pairs = Counter(_COUNTED.findall(text))
     words = Counter(_COUNTED_WORD.findall(text))
     equal, all_pairs = (sum(count * (count - 1) for count in part.values()) for part in (pairs, words))
-    return [again, equal / all_pairs if all_pairs else 0.5]
+    return [repeated_share, equal / all_pairs if all_pairs else 0.5]
 
 
 def _recurrences(texts: Sequence[str]) -> Array:

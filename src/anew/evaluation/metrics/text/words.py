@@ -257,7 +257,7 @@ def share_of(spec: MetricSpec, counts: Rows, real_counts: Rows, units: str, seed
     Args:
         spec: The figure.
         counts, real_counts: (texts, 2) units that it counts and all units, of samples and of held-out texts.
-        units: What they are called, in the plural.
+        units: Their name in the plural.
         seed: Chooses the resamples of the interval.
     """
     (part, n), (real_part, n_real) = counts.sum(axis=0), real_counts.sum(axis=0)
@@ -279,7 +279,7 @@ def passage_score(spec: MetricSpec, shares: Rows, real_shares: Rows, noun: str) 
         f"{noun} that are not in the training text, by passage: samples {shares.mean():.1%} on average, held-out text "
         f"{real_shares.mean():.1%}"
     )
-    # Fewer unknown words than in held-out text are no fault: the model knows only the training text
+    # Fewer unknown words than in held-out text are not a fault: the model knows only the training text
     return one_sided_score(spec, shares, real_shares, source)
 
 

@@ -21,11 +21,11 @@ from anew.core.arrays import Doubles, Floats, Int32s, Ints
 from anew.core.machine.threads import available_threads, map_in_threads
 from anew.core.specs import Batch
 from anew.estimators.context_mixing.compilation import compile_loops
-from anew.families.transformer.contexts.context_state import FIRST_ROOM, MAX_DOCUMENT_TOKENS, ContextState
+from anew.families.transformer.contexts.context_state import FIRST_CAPACITY, MAX_DOCUMENT_TOKENS, ContextState
 from anew.families.transformer.counts.fixed_share import PRIOR, SWITCH_RATE, log_of, uniform_distribution
 from anew.families.transformer.counts.mixing import softmax
-from anew.families.transformer.sweep_sequences import pieces_of, segments_of
 from anew.families.transformer.token_mixer import MAX_FITTED_TARGETS, LogitsOf, NetworkOf, RowState, TokenMixer
+from anew.families.transformer.token_sequences import pieces_of, segments_of
 
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.joint import JointWeights
@@ -56,7 +56,7 @@ OTHER_BUFFERS = {
 
 
 class NetworkPaths(NamedTuple):
-    """What the network predicts of the targets of a batch.
+    """The network's predictions for the targets of a batch.
 
     Attributes:
         logits: (B * L, D) log odds of the answer 1 to each question on their paths.
@@ -92,7 +92,7 @@ class ContextHead(TokenMixer):
         if not self.is_fitted:
             return ()
         counts = "counts of what followed many kinds of context, in the training text and in the text so far"
-        errors = "the check that lets samples have new words and brackets that do not match less often"
+        errors = "the check that makes new words and unmatched brackets in samples rarer"
         return (counts,) if self.accepted_errors is None else (counts, errors)
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class ContextHead(TokenMixer):
     def fit(self, sequences: Sequence[Ints], max_learned: int, classes: Sequence[int] = ()) -> None:
         """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`.
 
-        classes: Those of the sequences, -1 without."""
+        classes: Classes of the sequences; -1 for none."""
         from anew.estimators.context_mixing.mixer import NO_CLASSES, ContextMixer
 
         compile_loops()  # all of them now, before the time for training is counted
@@ -154,10 +154,10 @@ class ContextHead(TokenMixer):
             self._mixer = ContextMixer.restore(spellings, arrays)
         return self._mixer
 
-    def fit_joint(self, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
+    def fit_joint(self, batches: Iterable[Batch], logits_of: LogitsOf) -> None:
         """Learn the weights of contexts and network from held-out text; see `ContextMixer.fit_joint`."""
         parts: list[tuple[Int32s, Floats, Floats, Ints]] = []
-        for batch in sweep:
+        for batch in batches:
             segments = list(segments_of(batch))
             if not segments:
                 continue
@@ -258,7 +258,7 @@ class ContextHead(TokenMixer):
 
         Args:
             ids, contexts, orders: Of tokens that `ContextMixer.read` has read.
-            weights: Those of contexts and network, and (E,) of the experts; both learn from the tokens.
+            weights: Weights of contexts and network, and (E,) of the experts; both learn from the tokens.
             opening: The token before them.
         """
         from anew.estimators.context_mixing.reading import share_weight
@@ -285,8 +285,8 @@ class ContextHead(TokenMixer):
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> ContextState:
-        room = max(FIRST_ROOM, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
-        state = ContextState(self.mixer, len(ids), room, adapts, labels)
+        capacity = max(FIRST_CAPACITY, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
+        state = ContextState(self.mixer, len(ids), capacity, adapts, labels)
         ids = ids[:, -MAX_DOCUMENT_TOKENS // 2 :]
         for row in range(len(ids)):
             self._read_prompt_row(ids[row].astype(np.int32), num_known, network_of, state, row)

@@ -1,4 +1,4 @@
-"""What context mixing keeps of samples that are generated together.
+"""The state of context mixing for samples that are generated together.
 
 Legend for shapes: n samples, V vocabulary, E experts, G kinds of errors (see `error_rates`).
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Tokens of one document that are remembered before it starts again; bounds memory (130 MB)
 MAX_DOCUMENT_TOKENS = 131_072
-FIRST_ROOM = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
+FIRST_CAPACITY = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
 
 
 class ContextState(RowState):
@@ -27,7 +27,7 @@ class ContextState(RowState):
 
     Args:
         mixer: The mixer that generates them.
-        room: Tokens that they have room for at first.
+        capacity: Number of tokens that they can hold at first.
         adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
             would learn from itself, and end in a loop.
         labels: (n,) classes; None for none.
@@ -37,13 +37,13 @@ class ContextState(RowState):
         tallies: (G, 2) to which is added how often each kind is drawn, and how often it is accepted; None: not tallied.
     """
 
-    def __init__(self, mixer: ContextMixer, n: int, room: int, adapts: bool, labels: Ints | None = None) -> None:
+    def __init__(self, mixer: ContextMixer, n: int, capacity: int, adapts: bool, labels: Ints | None = None) -> None:
         super().__init__(n)
         self.mixer, self.adapts = mixer, adapts
         self.accepted: Floats | None = None
         self.tallies: Ints | None = None
         self._num_counted = 0
-        self.rows, self.joint = mixer.rows(n, room, labels), mixer.joints(n)
+        self.rows, self.joint = mixer.rows(n, capacity, labels), mixer.joints(n)
         self._shared: list[Floats] = []
         self._chances: Doubles | None = None
 
@@ -62,10 +62,10 @@ class ContextState(RowState):
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
         """Read a token of each sample. ids: (n,), of the prompt or drawn."""
-        used, room = int(self.rows.match_state[0, 0]), self.rows.text.shape[1] - 1
-        if used >= room:
+        used, capacity = int(self.rows.match_state[0, 0]), self.rows.text.shape[1] - 1
+        if used >= capacity:
             num_counted = None if self.adapts else self._num_counted
-            self.rows = self.mixer.resized(self.rows, min(2 * room, MAX_DOCUMENT_TOKENS), num_counted)
+            self.rows = self.mixer.resized(self.rows, min(2 * capacity, MAX_DOCUMENT_TOKENS), num_counted)
         is_counted = self.adapts or not is_drawn
         self.mixer.observe(self.rows, ids, is_counted)
         if is_counted:

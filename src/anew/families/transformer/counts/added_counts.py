@@ -16,7 +16,7 @@ from anew.core.arrays import Bools, Doubles, Floats, Ints
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
-SHARE = "share"  # buffer: the weight of these counts, or weights, beside those of all records
+SHARE = "share"  # buffer: the weight or weights of these counts, relative to the counts of all records
 HELD_OUT = 10  # every tenth record is held out while the share is learned; chosen
 COMPARED_TOKENS = 200_000  # tokens of the records that it is learned from: takes a second
 ROUNDS = 200  # of expectation and maximisation: with 20, a share that should be 1 is .96
@@ -30,7 +30,7 @@ class CountBuffers(FittedBuffers):
 
     Args:
         num_elements: Number of different elements of a context, if more than V.
-        name: What they are called in messages.
+        name: Their name in messages.
     """
 
     def __init__(self, vocab_size: int, order: int, num_elements: int = 0, name: str = "counts") -> None:
@@ -92,12 +92,13 @@ class AddedCounts(CountBuffers):
         raise NotImplementedError
 
     def learn(self, sequences: Sequence[Ints], fit: Fit, score: Score, num_groups: int = 1) -> bool:
-        """Keep counts of sequences (B,), and the shares at which those of most of them predict the others best, unless they are of no
-        use. Returns whether they are kept.
+        """Count sequences (B,), and fit the weight of these counts on held-out sequences. Returns whether the counts are kept,
+        which they are unless they improve nothing.
 
         Args:
             fit: Counts the sequences of these numbers.
-            score: What such counts give the targets of the sequences of these numbers. Each group of targets has a share of its own.
+            score: Returns the probabilities that such counts give the targets of the sequences of these numbers, and the group of
+                each target, which has a share of its own.
         """
         numbers = np.arange(0, len(sequences), 1 + sum(map(len, sequences)) // COMPARED_TOKENS)
         is_held_out = np.arange(len(numbers)) % HELD_OUT == HELD_OUT - 1
@@ -149,7 +150,7 @@ class CountContexts(NamedTuple):
     added: tuple[Ints | None, ...] = ()
 
     def rows(self, chosen: Bools | Ints) -> CountContexts:
-        """Those of the targets that a mask or indices choose."""
+        """Contexts of the targets that a mask or indices choose."""
         added = tuple(None if contexts is None else contexts[:, chosen] for contexts in self.added)
         return CountContexts(self.of_all[:, chosen], added)
 

@@ -26,7 +26,7 @@ RECORD_DTYPES = {
 
 
 def arrays_of_records(index: AlignmentIndex) -> dict[str, NDArray[np.generic]]:
-    """What is stored of records."""
+    """The arrays that are stored for records."""
     arrays: dict[str, NDArray[np.generic]] = {IDS: index.ids, LENGTHS: index.lengths, SUBSTITUTION: index.substitution}
     if index.class_odds > 1.0:
         arrays |= {CLASSES: index.classes, CLASS_ODDS: np.full(1, index.class_odds, dtype=np.float32)}

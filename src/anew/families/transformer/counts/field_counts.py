@@ -53,7 +53,7 @@ class FieldCounts(AddedCounts):
         return (len(self.get_buffer(PARENTS)) + 1,)
 
     def shares(self, contexts: Ints) -> Floats:
-        """(n,) the weight of these counts in the field of each target; what is in no known place has that of no field."""
+        """(n,) the weight of these counts in the field of each target; targets outside of known fields have the last weight."""
         if self._shares is None:
             by_field = self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
             fields = np.minimum(self.counts.levels[1].contexts, len(by_field) - 1)

@@ -25,7 +25,7 @@ class GateInputs:
     """Gate inputs of n targets.
 
     Attributes:
-        contexts: Those of the counts.
+        contexts: Contexts in the counts.
         network: (n, V) log-probabilities of the network.
         recent: (n, S) how well each model did on the tokens before.
         places: (n,) the number of each target in its record, from 1.

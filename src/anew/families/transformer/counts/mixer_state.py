@@ -1,4 +1,4 @@
-"""What the counting head keeps of rows that are generated together, and how well its models did on their tokens so far.
+"""The state of the counting head for rows that are generated together, and how well its models did on their tokens so far.
 
 Legend for shapes: n rows, V vocabulary, S models (network, counts and perhaps aligned records).
 """
@@ -63,7 +63,7 @@ class MixerState(RowState):
     """State of n rows that are generated together.
 
     Args:
-        experts: Those of n rows that follow known records; None without any.
+        experts: Experts of n rows that follow known records; None without any.
         labels: (n,) their classes; None where no class is known.
     """
 

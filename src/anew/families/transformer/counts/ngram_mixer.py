@@ -55,7 +55,7 @@ class NgramMixer(CountBuffers, TokenMixer):
         never_targets: Ids that never follow anything, such as the begin token of a record.
         end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
         num_classes: Number of classes of records; 0 without.
-        spellings: (V,) the bytes of each token, by which rows are recognised; () where sequences are no records, or there are none.
+        spellings: (V,) the bytes of each token, by which rows are recognised; () where sequences are not records, or there are none.
     """
 
     gate: Tensor  # (F, S)
@@ -64,6 +64,7 @@ class NgramMixer(CountBuffers, TokenMixer):
         self,
         vocab_size: int,
         order: int,
+        *,
         aligned: bool = False,
         never_targets: Collection[int] = (),
         end_id: int | None = None,
@@ -410,7 +411,7 @@ def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> t
     ids = batch.x.cpu().numpy()
     network = logits_of(batch).flatten(0, 1).log_softmax(-1).cpu().numpy()
     targets = ids[:, 1:].ravel()
-    everything = np.ones(len(targets), dtype=bool)
-    counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+    all_count = np.ones(len(targets), dtype=bool)
+    counts = all_count if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
     state = mixer.new_state(len(ids), known_classes(batch.labels))
     return mixer.gate_inputs(ids, network, state), targets, counts

@@ -1,5 +1,5 @@
 """Draws tokens from context mixing and network together, far quicker than from the probabilities of all tokens, as only the questions on
-the way to a token are asked. What samples must have less often is drawn less often: errors (see `error_rates`) and passages.
+the way to a token are asked. Errors (see `error_rates`) and passages, of which samples would have too many, are drawn less often.
 
 Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, E experts.
 """
@@ -7,6 +7,7 @@ Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, E expert
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,29 @@ from anew.families.transformer.counts.fixed_share import expert_chances
 from anew.families.transformer.counts.mixing import softmax
 from anew.families.transformer.drawing.own_passage_limit import OwnSurplusLimit
 from anew.families.transformer.drawing.passage_limit import TextSurplusLimit
+from anew.families.transformer.drawing.program_state import ProgramLimitState
 from anew.functional import token_choice
 
 MIN_WEIGHT = np.float32(1e-30)  # of several tokens together, from which they are drawn by their own weights; chosen
+
+
+class DrawingLimits(NamedTuple):
+    """The limits of samples in drawing their next tokens; None for no limit.
+
+    Attributes:
+        allowed: (n, V) 0 for tokens that are not drawn, else 1.
+        passages: On passages of the training text.
+        own_passages: On passages of the samples themselves.
+        programs: By the grammar.
+    """
+
+    allowed: Floats | None = None
+    passages: TextSurplusLimit | None = None
+    own_passages: OwnSurplusLimit | None = None
+    programs: ProgramLimitState | None = None
+
+
+NO_LIMITS = DrawingLimits()
 
 
 def draw_next(
@@ -28,9 +49,7 @@ def draw_next(
     state: ContextState,
     uniforms: tuple[Floats, Floats],
     min_p: float = 0.0,
-    allowed: Floats | None = None,
-    passages: TextSurplusLimit | None = None,
-    own_passages: OwnSurplusLimit | None = None,
+    limits: DrawingLimits = NO_LIMITS,
 ) -> Ints:
     """Next tokens (n,) from the distribution of `ContextHead.weights_after`, but only those with at least min_p of the top probability
     (arXiv 2407.01082). The state must observe them afterwards.
@@ -43,17 +62,18 @@ def draw_next(
         logits: (n, V) logits of the network.
         uniforms: Two of (n,) numbers in [0, 1): for a token, and for the one in its place.
         min_p: Share of the top probability; 0: all tokens are drawn.
-        allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
-        passages, own_passages: The limits of the samples; None for none.
     """
+    allowed, passages, own_passages, programs = limits
     network = softmax(logits if allowed is None else np.where(allowed > 0, logits, -np.inf))[0]
     is_wanted = None if passages is None else ~passages.has_several_continuations
-    tokens, chances, refused = _draw_once(head, network, state, uniforms[0], allowed, own_passages, is_wanted)
+    tokens, chances, refused = _draw_once(
+        head, network, state, uniforms[0], allowed=allowed, own_passages=own_passages, is_wanted=is_wanted
+    )
     probabilities, is_refused = (state.share.weights * chances).sum(1), refused >= 0.0  # (n,), (n,)
     if state.accepted is not None and min_p > 0.0:
         probabilities *= head.mixer.acceptance_of(state.rows, tokens, state.accepted)
     is_open, has_left, second_uniform = probabilities < min_p, np.zeros(len(tokens), dtype=np.bool_), uniforms[1]
-    # Those that leave a passage are compared with each other alone: down to min_p of a best one that has itself min_p
+    # Tokens that leave a passage are compared only with each other: down to min_p of the best one, which may itself have min_p
     exact_above = np.full(len(tokens), min_p, dtype=np.float32)
     if passages is not None:
         drawn = np.where(is_refused, -1, tokens)
@@ -70,13 +90,20 @@ def draw_next(
         weights[is_refused[rows]] = _without(weights[is_refused[rows]], tokens[is_refused])
         cut = partial(token_choice.above_min_p, min_p=min_p)
         candidates = cut(weights) if passages is None else passages.cut_apart(weights, rows, cut, has_left[rows])
-        again = token_choice.sample_tokens(candidates, second_uniform[rows].astype(np.float32))  # (k,)
+        alternatives = token_choice.sample_tokens(candidates, second_uniform[rows].astype(np.float32))  # (k,)
         follows = np.zeros(len(rows), dtype=np.bool_) if passages is None else passages.is_following[rows]
         is_kept = ~follows & ~is_refused[rows] & (candidates[np.arange(len(rows)), tokens[rows]] > 0.0)
-        tokens[rows] = np.where(is_kept, tokens[rows], again)
+        tokens[rows] = np.where(is_kept, tokens[rows], alternatives)
         chances[rows] = expert_chances((mixed, network[rows], head.uniform), tokens[rows])
         if state.adapts:  # from the others the weights have learned
             head.mixer.draw(state.rows, state.joint, network, uniforms[0], tokens.copy(), is_wanted=is_refused)
+    if programs is not None and len(rows := programs.refused(tokens, uniforms[1])):
+        mixed, weights = _weights_from(head, network, state, rows, np.zeros_like(exact_above), allowed)
+        weights = weights if own_passages is None else own_passages.lower(weights, rows)
+        cut = partial(token_choice.above_min_p, min_p=min_p)
+        candidates = cut(weights) if passages is None else passages.cut_apart(weights, rows, cut, has_left[rows])
+        tokens[rows] = programs.drawn_again(rows, candidates, weights, tokens[rows], uniforms[1][rows])
+        chances[rows] = expert_chances((mixed, network[rows], head.uniform), tokens[rows])
     state.propose_drawn(chances)
     return tokens
 
@@ -86,6 +113,7 @@ def _draw_once(
     network: Floats,
     state: ContextState,
     uniform: Floats,
+    *,
     allowed: Floats | None,
     own_passages: OwnSurplusLimit | None,
     is_wanted: Bools | None,
@@ -115,9 +143,20 @@ def _draw_once(
     rows = np.arange(len(expert))
     tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
     lowered = None if own_passages is None else own_passages.lowered_tokens(state.share.weights, network, head.uniform)
-    rate, refused = DOCUMENT_RATE if state.adapts else 0.0, np.full(len(rows), -1.0)
-    step = (rate, is_wanted, state.accepted, state.tallies, lowered, refused)
-    chances = head.mixer.draw(state.rows, state.joint, network, rescaled, tokens, *step)
+    refused = np.full(len(rows), -1.0)
+    chances = head.mixer.draw(
+        state.rows,
+        state.joint,
+        network,
+        rescaled,
+        tokens,
+        rate=DOCUMENT_RATE if state.adapts else 0.0,
+        is_wanted=is_wanted,
+        accepted=state.accepted,
+        tallies=state.tallies,
+        lowered=lowered,
+        refused=refused,
+    )
     if allowed is not None:
         # Contexts leave a little to tokens that the network rules out: once in some 100,000 tokens.
         is_ruled_out = allowed[rows, tokens] == 0
@@ -133,7 +172,7 @@ def _weights_from(
     """Distributions (k, V) of contexts and network together, and the weights (k, V) of the next tokens, those of errors lowered.
 
     Args:
-        network, state, allowed: See `draw_next`.
+        network, state, allowed: See `draw_next` and `DrawingLimits`.
         rows: (k,) the samples.
         exact_above: (n,) shares of the top weight below which weights need not be exact.
     """

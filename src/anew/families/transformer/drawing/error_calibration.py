@@ -1,7 +1,7 @@
 """How samples are drawn so that they have errors (see `error_rates`), and repeat themselves, as seldom as the data.
 
-What is drawn at the places of held-out documents would not tell. There each bracket is closed in time, while a sample that leaves one
-open goes on as if it were closed; and each loop ends there, while a sample takes its own as evidence.
+Drawing the next token at places of held-out documents would not show how often. There each bracket is closed in time, while a sample
+that leaves one open goes on as if it were closed; and each loop ends there, while a sample takes its own as evidence.
 
 Legend for shapes: L targets of a row, G kinds of errors.
 """
@@ -40,7 +40,7 @@ def calibrate_samples(family: TransformerParts, documents: Iterable[Batch], requ
         request_of: See `Family.calibrate_drawing`. Under other settings than those of the samples, the ratios would be others.
 
     Yields:
-        The tokens drawn so far, each time that what they tell has been kept; the caller may stop.
+        The number of tokens drawn so far, after each update of the rates; the caller may stop.
     """
     head, limit = family.token_mixer, family.own_passages
     errors = _ErrorFit(head, documents) if isinstance(head, ContextHead) else None

@@ -1,10 +1,9 @@
 """Remembers which whole records were in the training part, so that samples can differ from them.
 
 Copies of a record stay in one part when the data is split, so a held-out record is never one of the training part. A model of
-the symbols does not know that; redrawing samples that are training records conditions on it. It is also what people expect from a
-list of names, molecules or proteins: new records. If most records repeat, as the lines of a log do, repetition is a property of
-the data: then nothing is kept, and a sample may repeat records. Held-out records do so too where the split takes repeats for draws
-from a distribution.
+the symbols does not know that; redrawing samples that are training records conditions on it. It is also what people expect of a
+model of names, molecules or proteins: new ones. If most records repeat, as the lines of a log do, repetition is a property of the
+data: then nothing is kept, and samples may repeat records, as held-out records do where the split has not kept copies together.
 
 The same holds of a field in which no two records agree, such as a code: see `KeyField`.
 """
@@ -128,7 +127,7 @@ class KnownRecords(FittedBuffers):
         }
 
     def keys_of(self, rows: Ints, prompts: Ints) -> list[list[int]]:
-        """Of each sample, hashes of what it has in the key fields, but for fields that hold what its prompt has there and nothing more.
+        """For each sample, hashes of its values in the key fields, except in fields that the prompt already holds in full.
 
         Args:
             rows: (n, L) the samples, the prompt first.

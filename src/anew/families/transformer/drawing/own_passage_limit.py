@@ -1,9 +1,9 @@
 """Samples repeat passages of themselves as seldom as the training data does.
 
-A model that repeats itself takes its own words as evidence: what was counted in the sample, the longest match and the gate all trust
-what did well on the last tokens. So a loop that text leaves after a few rounds is never left. Whether what continues a passage of
-the sample is drawn too often is measured in samples, kind by kind (see `own_passages`); its odds are lowered until it is not. What
-data repeats, as runs of dashes or rhymes, stays.
+A model that repeats itself takes its own words as evidence: counts in the sample, the longest match and the gate all trust whatever
+did well on the last tokens. So a loop that text leaves after a few rounds is never left. Whether what continues a passage of
+the sample is drawn too often is measured in samples, kind by kind (see `own_passages`); its odds are lowered until it is not. Repetitions
+that the data has, such as runs of dashes or rhymes, stay.
 
 Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, K kinds of places, N tokens of a text.
 """
@@ -87,7 +87,7 @@ class OwnPassageLimit(FittedBuffers):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        return ("the check that lets samples repeat themselves less often",) if self.is_counted else ()
+        return ("the check that makes samples repeat themselves less often",) if self.is_counted else ()
 
     @property
     def rates(self) -> Doubles:
@@ -119,7 +119,7 @@ class OwnSurplusLimit(SurplusLimit):
             grows without end.
 
     Attributes:
-        fit: What counts how often the samples continue passages; None: nothing does.
+        fit: Counts how often the samples continue passages; None: not counted.
     """
 
     def __init__(self, rates: Doubles, odds_ratios: Floats, usual_surplus: float, n: int) -> None:
@@ -216,8 +216,8 @@ class OddsFit:
         factors = np.clip(ratios, 1.0 / MAX_CHANGE, MAX_CHANGE)
         # Before any is changed, so that none gets the change of a shorter one on top of its own
         self._is_fitted[changed] = True
-        for kind, factor in zip(changed.tolist(), factors.tolist(), strict=True):
-            self._multiply(kind, factor)
+        for index, factor in zip(changed.tolist(), factors.tolist(), strict=True):
+            self._multiply(index, factor)
 
     def _multiply(self, kind: int, factor: float) -> None:
         """Change the ratio of a kind, and with it those of longer passages that were too few so far."""

@@ -1,9 +1,9 @@
 """Samples of running text repeat passages of the training text no longer than held-out text does.
 
-Cuts such as min-p cut what leaves a passage: each such token is improbable, though together they are not, so that passages are
-hardly ever left. So the cuts compare tokens only among those that continue a passage, and among those that leave it, and passages are
-continued as often as without cuts, but hardly more often than held-out text continues those of the same lengths: beyond that, what
-leaves a passage becomes more probable, but never where it is nearly impossible, as before the only bracket that can close.
+Cuts such as min-p remove the tokens that leave a passage: each of them is improbable, though all together are not, so samples would
+hardly ever leave a passage. So cuts are applied separately to the tokens that continue a passage and to those that leave it, and
+passages are continued as often as without cuts. If a sample has continued them more often than held-out text continues passages of
+the same lengths, leaving becomes more probable, except where it is nearly impossible, as before the only bracket that can close.
 
 Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, N tokens of the training text.
 """
@@ -23,7 +23,7 @@ from anew.core.specs import Batch
 from anew.estimators.passages import MAX_PASSAGE, NO_PASSAGE, PassageIndex, continuation_rates
 from anew.families.transformer.drawing.surplus_limit import SurplusLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers
-from anew.families.transformer.sweep_sequences import documents_of
+from anew.families.transformer.token_sequences import documents_of
 
 # Weights (k, V) without the tokens that the settings do not allow; some stay in each row
 Cut = Callable[[Floats], Floats]
@@ -52,10 +52,10 @@ class PassageLimit(FittedBuffers):
         """Keep the sequences of a training text."""
         self.set_buffers({"text": np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)})
 
-    def watched(self, sweep: Iterable[Batch]) -> Iterator[Batch]:
+    def watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield the batches of held-out documents, which are kept until `fit` if there is a training text."""
         self._documents = []
-        for batch in sweep:
+        for batch in batches:
             if self.stored_text is not None:
                 self._documents += documents_of(batch)
             yield batch
@@ -179,10 +179,10 @@ class TextSurplusLimit(SurplusLimit):
         has_single = self.next_tokens >= 0
         continues = np.flatnonzero(has_single & (tokens == self.next_tokens))
         p, ratios = probabilities[continues], self.ratios[continues]
-        kept, is_kept, again = ratios / (p * ratios + 1.0 - p), np.zeros(len(tokens), dtype=bool), uniform.copy()
+        kept, is_kept, renewed = ratios / (p * ratios + 1.0 - p), np.zeros(len(tokens), dtype=bool), uniform.copy()
         is_kept[continues] = uniform[continues] < kept
         stays = is_kept[continues]
         self.surplus[continues[stays]] += self.excess_of(continues[stays], (p * kept)[stays])
         refused = continues[~stays]
-        again[refused] = (uniform[refused] - kept[~stays]) / (1.0 - kept[~stays])
-        return is_kept, has_single & ~is_kept, np.minimum(again, 1.0 - 2.0**-24).astype(np.float32)
+        renewed[refused] = (uniform[refused] - kept[~stays]) / (1.0 - kept[~stays])
+        return is_kept, has_single & ~is_kept, np.minimum(renewed, 1.0 - 2.0**-24).astype(np.float32)

@@ -34,7 +34,7 @@ def draws_copies(
 
     Args:
         held_out: Records with begin and end, as in a batch.
-        classes: Those of the held-out records, of which samples have as many of each; all are -1 without classes.
+        classes: Classes of the held-out records; samples are drawn with the same mix of classes. All are -1 without classes.
     """
     spread = np.linspace(0, len(held_out) - 1, min(NUM_HELD_OUT, len(held_out))).astype(int)
     usual = np.quantile(_nearness(records, [held_out[i] for i in spread]), USUAL_QUANTILE)

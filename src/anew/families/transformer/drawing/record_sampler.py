@@ -1,4 +1,5 @@
-"""Samples whole records: of a length that known ones have, and not among them, nor like each other where the data never is.
+"""Samples whole records: of a length that known ones have, not among them, nor like each other where the data never is, and whole in
+their language, such as JSON.
 
 Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again, l tokens of a prompt.
 """
@@ -18,18 +19,19 @@ from anew.core.arrays import Bools, Ints
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.drawing.known_records import KnownRecords
+from anew.families.transformer.drawing.record_syntax import RecordSyntax
 from anew.families.transformer.drawing.sampler import TokenSampler
 from anew.families.transformer.parts import TransformerParts
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
-MAX_SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
+MAX_SHORT_REDRAWS = 3  # for samples that are far too short, a smaller error than a missing end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
 
 
 class RecordSampler:
-    """Samples as from `TokenSampler`; those that turn out to be known records, repeat what the data never does, or reach the longest
-    length without an end, are drawn again, up to MAX_REDRAWS times, and those that are far shorter than any known record up to
-    MAX_SHORT_REDRAWS times.
+    """Samples as from `TokenSampler`; those that turn out to be known records, repeat what the data never does, do not parse
+    where the data does, or reach the longest length without an end, are drawn again, up to MAX_REDRAWS times, and those that are far
+    shorter than any known record up to MAX_SHORT_REDRAWS times.
 
     A network that has seen few records loses its place in them: it begins again in the middle, and is cut, or it ends too early.
 
@@ -39,6 +41,7 @@ class RecordSampler:
     Attributes:
         known: The records that samples must not be; None to let samples be any record.
         shortest: Tokens of the shortest known record, its end included; 0 if any length is allowed, and no end is needed.
+        syntax: The language in which samples must parse; None for none.
 
     Iterate for drafts (n, L): all drafts of `TokenSampler`, then one after each further attempt.
     """
@@ -53,6 +56,7 @@ class RecordSampler:
         self.family, self.request, self.sampling, self.keys = family, request, sampling, keys
         self.known = family.known if sampling.avoid_known and family.known.is_fitted else None
         self.shortest = 0 if sampling.max_tokens else family.mixer.ends.shortest
+        self.syntax = family.syntax if sampling.match_error_rates and family.syntax.is_fitted else None
 
     def __iter__(self) -> Iterator[Tensor]:
         sampler = TokenSampler(self.family, self.request, self.sampling, self.keys)
@@ -61,16 +65,16 @@ class RecordSampler:
             yield draft
         if sampler.is_greedy:  # it would be the same again
             return
-        groups = key_groups(self.keys)
-        faults = _Faults(self.known, self.shortest, self.family.spec.special, sampler.prompt, groups)
-        rows = faults.refused(draft.numpy(), np.arange(self.request.n))
+        groups, special = key_groups(self.keys), self.family.spec.special
+        redraw_rule = _RedrawRule(self.known, self.shortest, self.syntax, special, sampler.prompt, groups)
+        rows = redraw_rule.refused(draft.numpy(), np.arange(self.request.n))
         attempt = 0
         while len(rows):
             attempt += 1
-            again = self._drawn_again(rows, attempt)
-            draft = with_rows(draft, rows, again, sampler.pad_id)
+            redrawn = self._drawn_again(rows, attempt)
+            draft = with_rows(draft, rows, redrawn, sampler.pad_id)
             yield draft
-            rows = faults.refused(again.numpy(), rows)
+            rows = redraw_rule.refused(redrawn.numpy(), rows)
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
         """(k, L) other samples for these rows (k,)."""
@@ -85,14 +89,14 @@ class RecordSampler:
         return last
 
 
-class _Faults:
-    """Which of n samples are drawn again, and how often they were.
+class _RedrawRule:
+    """Decides which of n samples are drawn again, and counts how often each was.
 
     A sample is judged by those before it in its group of keys: so the first ones of a request are the same, however many are drawn, and
     whatever other requests are drawn with it.
 
     Args:
-        known, shortest: See `RecordSampler`.
+        known, shortest, syntax: See `RecordSampler`.
         special: Ids of the symbols that are not part of a record's content, by name.
         prompts: (n, l).
         groups: See `key_groups`.
@@ -102,24 +106,28 @@ class _Faults:
         self,
         known: KnownRecords | None,
         shortest: int,
+        syntax: RecordSyntax | None,
         special: Mapping[str, int],
         prompts: Ints,
         groups: Sequence[int],
     ) -> None:
-        self.known, self.shortest, self.special, self.prompts, self.groups = known, shortest, special, prompts, groups
+        self.known, self.shortest, self.syntax = known, shortest, syntax
+        self.special, self.prompts, self.groups = special, prompts, groups
         n = len(groups)
-        self._is_known, self._is_cut, self._is_short = np.zeros((3, n), dtype=bool)
+        self._is_known, self._is_broken, self._is_cut, self._is_short = np.zeros((4, n), dtype=bool)
         # Hashes of what no other sample may have: keys, and whole records
         self._values: list[list[int]] = [[] for _ in range(n)]
-        self._num_refused: Ints = np.zeros((2, n), dtype=np.int64)  # of each: for what it says, for its length
+        # How often each was refused: as a repeat, for its length, for its syntax
+        self._num_refused: Ints = np.zeros((3, n), dtype=np.int64)
 
     def refused(self, ids: Ints, rows: Ints) -> Ints:
-        """Those of all samples that are drawn again, after the samples `rows` (k,) were drawn: ids (k, L)."""
+        """The samples that must be drawn again, after the samples `rows` (k,) were drawn with ids (k, L)."""
         self._judge(ids, rows)
         is_repeated = self._is_known | self._repeats_others()
-        self._num_refused += np.stack((is_repeated, self._is_cut | self._is_short))
-        num_repeated, num_misfits = self._num_refused
+        self._num_refused += np.stack((is_repeated, self._is_cut | self._is_short, self._is_broken))
+        num_repeated, num_misfits, num_broken = self._num_refused
         is_refused = is_repeated & (num_repeated <= MAX_REDRAWS) | self._is_cut & (num_misfits <= MAX_REDRAWS)
+        is_refused |= self._is_broken & (num_broken <= MAX_REDRAWS)
         is_refused |= self._is_short & (num_misfits <= MAX_SHORT_REDRAWS)
         return np.flatnonzero(is_refused)
 
@@ -129,6 +137,8 @@ class _Faults:
             lengths = record_lengths(ids, self.special)
             self._is_cut[rows] = lengths == 0
             self._is_short[rows] = (lengths > 0) & (lengths < SHORTER * self.shortest)
+        if self.syntax is not None:
+            self._is_broken[rows] = self.syntax.are_broken(ids, self.prompts[rows])
         if self.known is None:
             return
         keys = self.known.keys_of(ids, self.prompts[rows])

@@ -19,12 +19,10 @@ from anew.families.transformer.drawing.value_tree import NO_NODE, NO_VALUE, Valu
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """What tokens are.
-
-    Attributes:
-        roles: (V,) see `FieldReader`.
-        begin, end: Ids of the tokens around a record.
-        zero: The id that stands for digits which a view does not see.
+    """The roles of tokens. Attributes:
+    roles: (V,) see `FieldReader`.
+    begin, end: Ids of the tokens around a record.
+    zero: The id that stands for digits which a view does not see.
     """
 
     roles: Roles
@@ -40,7 +38,7 @@ class RowValues:
     Attributes:
         closed: The values.
         tree: The same as a tree.
-        symbols: What tokens are.
+        symbols: The roles of tokens.
         views: (W + 1, S) the views of each field, and of what follows the last; T in place of further ones.
         pair_keys: (P,) each pair as one number, in rising order.
         parents: By the number of a view, those of views of earlier fields whose values go together with its own.
@@ -167,8 +165,8 @@ class RowLimitState:
         is_kept = self._go_together(rows, place, owners, tree.num_roots + edges)
         mask = np.zeros((len(rows), len(self._is_digit)), dtype=np.float32)
         mask[owners[is_kept], tree.tokens[edges[is_kept]]] = 1.0
-        is_seen, is_said = self._next_digit(rows, place)
-        may_be_any = np.flatnonzero(is_said | ~is_seen & (mask[:, self._symbols.zero] > 0.0))
+        is_seen, is_implied = self._next_digit(rows, place)
+        may_be_any = np.flatnonzero(is_implied | ~is_seen & (mask[:, self._symbols.zero] > 0.0))
         mask[np.ix_(may_be_any, np.flatnonzero(self._is_digit))] = 1.0
         return mask
 
@@ -194,15 +192,15 @@ class RowLimitState:
 
     def observe(self, tokens: Ints) -> None:
         """Read the tokens (n,) that follow those read so far."""
-        everything, is_content = np.arange(len(tokens)), tokens != self._symbols.begin
+        all_rows, is_content = np.arange(len(tokens)), tokens != self._symbols.begin
         tokens = np.maximum(tokens, 0)
         roles, is_digit = self._symbols.roles[tokens], self._is_digit[tokens]
         nodes = self._nodes.copy()
         for place in range(nodes.shape[1]):
-            is_seen, is_said = self._next_digit(everything, place)
+            is_seen, is_implied = self._next_digit(all_rows, place)
             seen = np.where(is_seen | ~is_digit, tokens, self._symbols.zero)
             after = self._rows.tree.after(nodes[:, place], seen)
-            nodes[:, place] = np.where(is_content & ~(is_digit & is_said), after, nodes[:, place])
+            nodes[:, place] = np.where(is_content & ~(is_digit & is_implied), after, nodes[:, place])
         self._is_quoted ^= ((roles & QUOTE) > 0) & ~self._is_escaped
         self._is_escaped = (roles & ESCAPE) > 0
         is_mark = ((roles & MARK) > 0) & ~self._is_quoted

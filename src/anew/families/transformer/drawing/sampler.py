@@ -22,8 +22,9 @@ from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.contexts.context_head import ContextHead
 from anew.families.transformer.contexts.context_state import ContextState
 from anew.families.transformer.counts.mixing import softmax
-from anew.families.transformer.drawing.context_drawing import MIN_WEIGHT, draw_next
-from anew.families.transformer.drawing.prompt_endings import EndingLimit
+from anew.families.transformer.drawing.context_drawing import MIN_WEIGHT, DrawingLimits, draw_next
+from anew.families.transformer.drawing.ending_limit import EndingLimit
+from anew.families.transformer.drawing.program_state import drawn_tokens
 from anew.families.transformer.drawing.whole_characters import MAX_BYTES_TO_COME, whole_characters
 from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.token_mixer import RowState, TokenMixer
@@ -51,7 +52,7 @@ class TokenSampler:
         is_greedy: Whether the most probable token is always taken, as was asked for.
         weights: (n, V) proportional to the probabilities from which the last token of the newest draft was drawn, before
             temperature and cuts, and before errors are refused.
-        state: What the mixed models keep of the samples, once the prompt is read.
+        state: State of the mixed models, once the prompt is read.
     """
 
     state: RowState
@@ -62,6 +63,7 @@ class TokenSampler:
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
+        *,
         reads_prompt: bool = False,
         keeps_weights: bool = False,
         attempt: int = 0,
@@ -87,6 +89,7 @@ class TokenSampler:
         self.own_passages = family.own_passages.start(request.n) if self.matches_error_rates else None
         self.rows = family.rows.start(keys, attempt) if s.match_error_rates else None
         self.prompt = prompt_ids(request)
+        self.programs = family.programs.start(request.n) if self.matches_error_rates else None
         ending = None if request.condition is None else request.condition.ending
         self.ending = None if ending is None else EndingLimit(ending, request.n, family.spec.vocab)
         self.label_ids: Ints | None = None  # (n,)
@@ -122,9 +125,8 @@ class TokenSampler:
         num_known = start.shape[1]
         first = max(1, num_hidden) if self.reads_prompt else num_known
         is_passage = bool(spec.opening) and num_hidden == num_known and self.ending is None
-        if self.rows is not None:
-            for tokens in ids[:, :first].T:
-                self.rows.observe(tokens)
+        for tokens in ids[:, :first].T:
+            self._observe_contents(tokens)
         for place in range(first, ids.shape[1]):
             is_known = place < num_known
             if not is_known:
@@ -159,8 +161,13 @@ class TokenSampler:
             self.state.observe(tokens, not is_known)
         if self.own_passages is not None and not is_known:
             self.own_passages.observe(tokens, ~has_ended)
-        if self.rows is not None:
-            self.rows.observe(tokens)
+        self._observe_contents(tokens)
+
+    def _observe_contents(self, tokens: Ints) -> None:
+        """Let the limits read the next tokens (n,) that follow what samples say."""
+        for limit in (self.rows, self.programs):
+            if limit is not None:
+                limit.observe(tokens)
 
     def _row_ends(self, num_start: int, num_hidden: int) -> Ints:
         """(n,) ids of each sample at most. num_start: ids that samples start from."""
@@ -205,6 +212,7 @@ class TokenSampler:
         self.own_passages = None if self.own_passages is None else self.own_passages.select(rows)
         self.ending = None if self.ending is None else self.ending.select(rows)
         self.rows = None if self.rows is None else self.rows.select(rows)
+        self.programs = None if self.programs is None else self.programs.select(rows)
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
@@ -235,17 +243,10 @@ class TokenSampler:
             return prompt, 0
         self._limit_bytes(prompt, True, np.full(n, MAX_BYTES_TO_COME))
         with self._within_limits():
-            self.weights = self._unigram()
-            first_tokens = token_choice.sample_tokens(self._only_allowed(self.weights), self._uniform())
+            self.weights = unigram_weights(self.mixer, n, self.family.spec.vocab)
+            first_tokens = token_choice.sample_tokens(only_allowed(self.weights, self.allowed), self._uniform())
         self.ending = None if self.ending is None else self.ending.after(first_tokens)
         return first_tokens[:, None], 0
-
-    def _unigram(self) -> Floats:
-        """(n, V) frequencies, from which the first token is sampled if there is no prompt, begin token or opening."""
-        n, vocab_size = self.request.n, self.family.spec.vocab
-        if self.mixer is None:
-            return np.full((n, vocab_size), 1 / vocab_size, dtype=np.float32)
-        return self.mixer.unigram()[None].repeat(n, 0)
 
     def _uniform(self) -> Floats:
         """(n,) the next of each sample's own random numbers in [0, 1)."""
@@ -256,15 +257,6 @@ class TokenSampler:
         self._num_used += 1
         row: Floats = self._uniforms[place]
         return row
-
-    def _only_allowed(self, weights: Floats) -> Floats:
-        """(n, V) weights of only the allowed tokens; equal ones where a network is so sure of other tokens that all of these have
-        0."""
-        if self.allowed is None:
-            return weights
-        allowed_weights: Floats = weights * self.allowed
-        is_empty = allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT
-        return np.where(is_empty, self.allowed, allowed_weights) if is_empty.any() else allowed_weights
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, known_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones. RunError if the network gives no numbers."""
@@ -282,15 +274,19 @@ class TokenSampler:
         for limit in (self.passages, self.own_passages):
             if limit is not None:
                 limit.read(ids)
-        uniform = self._uniform()
+        # While the text of the prompt is completed, there is hardly a choice
+        uniform, programs = self._uniform(), self.programs if self.ending is None else None
         # Only context mixing uses the second number. Counts draw it, too, so that each seed keeps its samples
         second = uniform if self.mixer is None or self.is_unfiltered or not self.cuts_only_min_p else self._uniform()
         # With weights, too, so that the tokens are the same as without
         if is_direct and isinstance(self.mixer, ContextHead):
             assert isinstance(self.state, ContextState)
-            limits = (self.allowed, self.passages, self.own_passages)
-            return draw_next(self.mixer, logits, self.state, (uniform, second), self.sampling.min_p, *limits)
-        return token_choice.sample_tokens(self._filtered(self.weights), uniform)
+            limits = DrawingLimits(self.allowed, self.passages, self.own_passages, programs)
+            return draw_next(self.mixer, logits, self.state, (uniform, second), self.sampling.min_p, limits)
+        weights = self._filtered(self.weights)
+        return drawn_tokens(
+            weights, uniform, programs, None if programs is None else only_allowed(self.weights, self.allowed)
+        )
 
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights from which the next tokens are drawn; rows need not sum to 1."""
@@ -299,7 +295,7 @@ class TokenSampler:
             weights = self.state.weights_if_accepted(weights)
         if self.own_passages is not None:
             weights = self.own_passages.lower(weights, rows)
-        weights = self._only_allowed(weights)  # before the cuts, which count tokens
+        weights = only_allowed(weights, self.allowed)  # before the cuts, which count tokens
         if self.is_unfiltered:
             return weights
         return self._cut(weights) if self.passages is None else self.passages.cut_apart(weights, rows, self._cut)
@@ -349,6 +345,12 @@ class TokenSampler:
         return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
 
 
+def unigram_weights(mixer: TokenMixer | None, n: int, vocab_size: int) -> Floats:
+    """(n, V) frequencies, from which the first token is sampled if there is no prompt, begin token or opening."""
+    even: Floats = np.full(vocab_size, 1 / vocab_size, dtype=np.float32)
+    return (even if mixer is None else mixer.unigram())[None].repeat(n, 0)
+
+
 def prompt_ids(request: SampleRequest) -> Ints:
     """(n, L) ids that are given."""
     if request.condition is None:
@@ -364,6 +366,15 @@ def filtered_weights(weights: Floats, sampling: TransformerSampling) -> Floats:
         torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
     ).numpy()
     return filtered
+
+
+def only_allowed(weights: Floats, allowed: Floats | None) -> Floats:
+    """(n, V) weights of only the allowed tokens (n, V); equal ones where a network is so sure of other tokens that all of these have 0."""
+    if allowed is None:
+        return weights
+    allowed_weights: Floats = weights * allowed
+    is_empty = allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT
+    return np.where(is_empty, allowed, allowed_weights) if is_empty.any() else allowed_weights
 
 
 def allowed_tokens(unsampled: Sequence[int], vocab_size: int, n: int) -> Floats | None:

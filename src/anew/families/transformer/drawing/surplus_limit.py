@@ -49,7 +49,7 @@ class SurplusLimit:
         raise NotImplementedError
 
     def select(self, rows: Ints) -> Self:
-        """That of samples (k,), by their numbers, each once at most; to be read before continuations are asked."""
+        """The limit of samples (k,), by their numbers, each once at most; to be read before continuations are asked."""
         selected = copy(self)
         selected.surplus, selected.classes = self.surplus[rows], self.classes[rows]
         selected.next_tokens = self.next_tokens[rows]

@@ -17,7 +17,7 @@ NO_NODE = NO_VALUE = -1  # where there is none
 
 @dataclass(frozen=True, slots=True)
 class ValueTree:
-    """Nodes are beginnings of values. Those of fewer tokens come first, and the edge number i leads to the node num_roots + i.
+    """Nodes are beginnings of values. Nodes at smaller depth come first, and the edge number i leads to the node num_roots + i.
 
     Attributes:
         roots: (T,) the node before any token of a view's values.
@@ -68,7 +68,7 @@ class ValueTree:
         return cls(roots, starts, edges % vocab_size, all_firsts, all_lasts, all_values, len(views), vocab_size)
 
     def children(self, nodes: Ints) -> tuple[Ints, Ints]:
-        """Of all edges of nodes (n,), the number of the node among them, and that of the edge."""
+        """All edges of nodes (n,): the index of the node among these, and the number of the edge."""
         counts = self.starts[nodes + 1] - self.starts[nodes]
         owners = np.repeat(np.arange(len(nodes)), counts)
         edges = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + self.starts[nodes][owners]

@@ -1,7 +1,7 @@
 """Keeps samples of byte-level tokens valid UTF-8: an automaton over the bytes of tokens, by whose state the next ones are limited.
 
-A token of some of a character's bytes may only be followed by the others, and a sample does not end before they are there. What
-a token does in each state is read from a table, which is made once.
+A token of some of a character's bytes may only be followed by the others, and a sample does not end before they are there. The
+effect of each token in each state is read from a table, which is made once.
 
 Legend for shapes: n samples, L tokens, V vocabulary, S states.
 """
@@ -36,7 +36,7 @@ MAX_BYTES_TO_COME = 3  # a character of UTF-8 has at most four bytes
 
 
 class WholeCharacters:
-    """What each token does in each state.
+    """The effect of each token in each state.
 
     Args:
         spellings: The bytes of each of the V tokens.

@@ -1,0 +1,109 @@
+"""Languages in which each record of a list may be written: whether a text is a complete record, and whether one begins with it.
+
+Numbers and words by themselves are JSON, and any text is XML: so only objects and arrays, and elements, are meant.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from xml.parsers import expat
+
+# JSON values that are cut, at whose beginning the decoder reports an error: part of a word, or of a number
+_PART_OF_VALUE = re.compile(r"-|t|tr|tru|f|fa|fal|fals|n|nu|nul|N|Na|-?I(?:n(?:f(?:i(?:n(?:i(?:t)?)?)?)?)?)?")
+_PART_OF_NUMBER = re.compile(r"\d(?:\.|(?:\.\d+)?[eE][+-]?)")
+# Also a whole one, which the decoder refuses where the text ends
+_PART_OF_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,4})?")
+
+
+class RecordLanguage(ABC):
+    """A language of records.
+
+    Attributes:
+        name: As reports call it.
+        openers: The characters with which a record may begin.
+    """
+
+    name: str
+    openers: str
+
+    def is_whole(self, text: str) -> bool:
+        """Whether a text is a complete record."""
+        return text.lstrip()[:1] in tuple(self.openers) and self._parses(text)
+
+    def can_go_on(self, text: str) -> bool:
+        """Whether some record begins with a text."""
+        opener = text.lstrip()[:1]
+        return not opener or (opener in self.openers and self._begins(text))
+
+    @abstractmethod
+    def _parses(self, text: str) -> bool:
+        """Whether a text parses."""
+
+    @abstractmethod
+    def _begins(self, text: str) -> bool:
+        """Whether a text that parses begins so."""
+
+
+class JsonLanguage(RecordLanguage):
+    """JSON, with the NaN and Infinity that Python writes."""
+
+    name, openers = "JSON", "{["
+
+    def _parses(self, text: str) -> bool:
+        return _json_error(text) is None
+
+    def _begins(self, text: str) -> bool:
+        error = _json_error(text)
+        if not isinstance(error, json.JSONDecodeError):
+            return error is None
+        rest, size = text[error.pos :], len(text.rstrip())
+        if error.msg.startswith("Invalid \\"):
+            return _PART_OF_ESCAPE.fullmatch(text, text.rfind("\\")) is not None
+        is_number = _PART_OF_NUMBER.fullmatch(text, max(0, error.pos - 1)) is not None
+        is_cut = error.pos >= size or error.msg.startswith("Unterminated")
+        return is_cut or is_number or _PART_OF_VALUE.fullmatch(rest) is not None
+
+
+def _json_error(text: str) -> Exception | None:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return error
+    return None
+
+
+class XmlLanguage(RecordLanguage):
+    """Elements of XML, one or several, without entities of their own. No file is read, and nothing is expanded."""
+
+    name, openers = "XML", "<"
+
+    def _parses(self, text: str) -> bool:
+        return self._is_accepted(text, "</r>")
+
+    def _begins(self, text: str) -> bool:
+        return self._is_accepted(text, "")
+
+    @staticmethod
+    def _is_accepted(text: str, ending: str) -> bool:
+        parser = expat.ParserCreate()
+        try:
+            # Within an element, so that several may follow each other, and none may declare entities
+            parser.Parse(f"<r>{text}{ending}".encode("utf-8", "replace"), bool(ending))
+        except expat.ExpatError:
+            return False
+        return True
+
+
+RECORD_LANGUAGES: tuple[RecordLanguage, ...] = (JsonLanguage(), XmlLanguage())
+
+
+def language_of(records: Sequence[str], max_broken: float) -> RecordLanguage | None:
+    """The language in which records are written, except for a share of at most `max_broken`; None if there is none."""
+    for language in RECORD_LANGUAGES:
+        num_broken = sum(not language.is_whole(record) for record in records)
+        if records and num_broken <= max_broken * len(records):
+            return language
+    return None

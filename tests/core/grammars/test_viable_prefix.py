@@ -1,0 +1,137 @@
+"""Beginnings of programs are told from texts with which no program begins."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from anew.core.grammars.viable_prefix import NAME_REST, Grammar, grammar_of
+from anew.errors import DataError
+
+PROGRAMS = {
+    "python": '''"""A module."""
+import os, sys as system
+
+
+class Queue(list):
+    size: int = 0x1F
+
+    def put(self, *items, at=None, **more) -> None:
+        """Put items."""
+        for item in items:
+            if not item != at and item[1:-2] is not None:
+                self.append({"a": item, **more})
+            elif at:
+                pass
+            else:
+                raise ValueError(f"no {item}") from None
+        try:
+            return lambda x, y=1.5e3: (x + y) // 2
+        except (OSError, KeyError) as error:
+            print(error, ...)
+        finally:
+            self.size += 1
+
+    @property
+    def first(self):
+        return [x async for x in self if x]
+''',
+    "javascript": """// a
+const m = new Map([[1, 'a'], [2, "b"]]);
+function f(x, y = 3) {
+  if (x === null || !y) { return `a ${x}`; } else { y += x[0]; }
+  for (let i = 0; i < 10; i++) { m.set(i, z => z ** 2); }
+  try { g(); } catch (e) { throw e; }
+}
+""",
+    "lua": """local t = { 1, 2; a = "b" }
+function t.f(x, ...)
+  for i, v in ipairs(x) do
+    if v ~= 1 and not i then return v .. "c" elseif i then break end
+  end
+  repeat x = #x - 1 until x <= 0
+end
+""",
+    "json": '{"a": [1, -2.5e3, true, null], "b": {"c": "d\\n"}}\n',
+}
+BROKEN = {
+    "python": [
+        "def f(sys.stdout",
+        "x = 1 2",
+        "for x indent",
+        "foo(a]",
+        "x = (1,\n)\n  y",
+        "try:\n  x\nif",
+        "import a import",
+        "x = 'a\n",
+        "if a = b:",
+    ],
+    "javascript": ["foo(a b", "x = }", "var a b", "while (1) { foo) ", 'x = "a\nb'],
+    "lua": ["x = = 1", "for i in do x", "local function 1"],
+    "json": ['{"a" 1', "[1,,", '{"a": [}', "[1] ]"],
+}
+
+
+def grammar(name: str) -> Grammar:
+    if name != "python":
+        pytest.importorskip("tree_sitter_language_pack")
+    return grammar_of(name, ())
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_beginning_of_a_program_can_go_on(name: str) -> None:
+    text, asked = PROGRAMS[name], grammar(name)
+    strings = [(m.start(), m.end()) for m in re.finditer(r'"""[^"]*"""|"[^"\n]*"|\'[^\'\n]*\'|`[^`]*`', text)]
+    for stop in range(1, len(text) + 1):
+        # White space and marks are drawn as one token, as most vocabularies have them
+        is_split = text[stop - 1 : stop + 1] in ("  ", "\n ", "..")
+        if not is_split and not any(start < stop < end for start, end in strings):
+            assert asked.rest_of(text[:stop]) is not None, text[:stop]
+    assert asked.is_complete(text)
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BROKEN.items() for text in texts])
+def test_a_text_with_which_no_program_begins_cannot(name: str, text: str) -> None:
+    asked = grammar(name)
+    assert asked.rest_of(text) is None and not asked.is_complete(text)
+
+
+@pytest.mark.parametrize("name", ["python", "javascript", "json"])
+def test_texts_that_cannot_go_on_never_parse_as_a_whole(name: str) -> None:
+    """Tokens of programs in random order: whatever is refused is refused with all that follows it."""
+    asked, rng = grammar(name), random.Random(0)
+    tokens = re.findall(r'"[^"\n]*"|\w+|\n *|[^\w\s]', PROGRAMS[name].replace('"""', '"'))
+    refused = 0
+    for _ in range(60):
+        chosen = rng.choices(tokens, k=rng.randrange(1, 8))
+        for number in range(1, len(chosen) + 1):
+            if chosen[0].strip() and asked.rest_of(" ".join(chosen[:number])) is None:
+                refused += 1
+                assert not asked.is_complete(" ".join(chosen))
+                break
+    assert refused > 10
+
+
+def test_words_may_be_beginnings_of_others() -> None:
+    asked = grammar("python")
+    assert (
+        asked.rest_of("for x i") == "n" and asked.rest_of("for x in") == "" and asked.rest_of("x = inde") == NAME_REST
+    )
+    assert asked.rest_of("x = 0x") == "0" and asked.rest_of("a !") == "=" and asked.rest_of("x = 'ab", "'") == "'"
+    # Where a token spells the whole mark, no other one begins it
+    assert grammar_of("python", [b" !="]).rest_of("a !") is None
+
+
+def test_a_tree_that_is_kept_changes_no_answer() -> None:
+    kept, text = grammar("javascript"), PROGRAMS["javascript"]
+    for stop in range(1, len(text)):
+        for beginning in (text[:stop], f"{text[:stop]})", text[: stop // 2]):
+            assert kept.rest_of(beginning) == grammar("javascript").rest_of(beginning)
+
+
+def test_a_grammar_that_is_not_there_is_named() -> None:
+    pytest.importorskip("tree_sitter_language_pack")
+    with pytest.raises(DataError, match="the grammar of klingon is not available"):
+        grammar_of("klingon", ())
