@@ -137,6 +137,14 @@ def test_an_alarm_that_does_not_say_how_many_are_copies_is_looked_into(tmp_path:
     assert text(places(tmp_path, whole))[3] == "check    the report shows the closest pairs"
 
 
+def test_an_alarm_that_chance_may_explain_is_confirmed_with_more_samples(tmp_path: Path) -> None:
+    basis = {"answers": 3, "measured": 100, "samples": 300, "weights": "", "time": ""}
+    weak = record(
+        copies=copying_test(detected=True, share=0.2), grades=REPORT["grades"] | {"novelty": "fair"}, basis=basis
+    )
+    assert text(places(tmp_path, weak))[3] == f"confirm  anew evaluate {tmp_path} -n 900"
+
+
 def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) -> None:
     few = {"grades": {"closeness": "too_few", "variety": "good", "novelty": "good"}}
     more_samples = record(**few, samples_needed={"closeness": 4500})

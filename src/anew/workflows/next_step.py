@@ -13,6 +13,8 @@ from anew.runs.report_record import CopiesRecord, ReportRecord
 # Chosen: up to four passes over text are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264), so fewer do not
 # explain copies.
 MANY_PASSES = 4.0
+# Copies that chance may explain are looked for among so many times as many samples; chosen
+CONFIRMING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     evaluate = command("anew", "evaluate", run)
     if report.copies is not None and grades[2] == "poor":
         return _against_copies(report, report.copies, evaluate)
+    if report.copies is not None and report.copies.detected and report.basis is not None:
+        n = CONFIRMING * report.basis.samples
+        return NextStep("confirm", command("anew", "evaluate", run, "-n", str(n)))
     if _is_hardly_trained(report) and grades[0] != "good":
         return NextStep(
             "better", command("anew", "resume", run, "--budget", "10m")

@@ -301,7 +301,9 @@ def test_an_alarm_of_the_control_is_repeated_with_other_items(monkeypatch: pytes
 
 def test_few_copies_are_not_rounded_away_in_the_clause() -> None:
     base = MemorizationTest(POINTS, SAMPLES, TRAIN, HELD, options=MemorizationOptions(controls=False)).run()
-    copied = replace(base, detected=True, share=0.002, low=0.0012, samples=1000, identical=9, detection_limit=0.05)
+    copied = replace(
+        base, detected=True, p=0.002, share=0.002, low=0.0012, samples=1000, identical=9, detection_limit=0.05
+    )
     assert copy_verdict(copied).clause == (
         "at least 0.9% of the samples are copies of training items: 9 of 1,000 are identical to one"
     )

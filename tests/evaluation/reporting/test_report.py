@@ -479,6 +479,21 @@ def test_samples_that_differ_visibly_from_training_items_are_called_altered_copi
     assert all("are copies of training items, or nearly so" in copy_verdict(test).sentence for test in (near, same))
 
 
+def test_altered_copies_that_chance_may_explain_are_no_no(tmp_path: Path) -> None:
+    """Digits of which none was a copy were refused at p = .012, and other samples of the same model were not."""
+    weak = copies(detected=True, p=0.012, share=0.3, low=0.16, pairs=[ClosestPair(0, 5, 0.64, 1.0)])
+    sentence = copy_verdict(weak).sentence
+    assert sentence.startswith(
+        "Perhaps copying: at least about 16% of the samples seem to be altered copies of training items."
+    )
+    assert "the closest pair differs by 64% of the usual distance, and one report in 50 without copies" in sentence
+    _, page, report = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=weak)
+    assert report["grades"]["novelty"] == "fair" and "✗ no" not in page.text
+    strong, plain = replace(weak, p=0.004), replace(weak, pairs=[ClosestPair(0, 5, 0.3, 1.0)])
+    for result in (strong, plain, replace(weak, identical=3)):
+        assert not result.needs_confirmation and verdict.Verdict([], result).grades["novelty"] == "poor"
+
+
 def test_what_was_compared_is_said_with_what_would_be_noticed() -> None:
     part = copies(train=314, n_train_total=2_311)
     assert (

@@ -15,17 +15,18 @@ from anew.evaluation.memorization.thresholds import (
     DETECTION_POWER,
     LABEL_ALPHA,
     MIN_RELATIVE_LOWER_END,
+    NUM_TESTS,
     PLANTED_RATES,
 )
 
 MAX_REACHABLE_ITEMS = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
 # With no held-out item: held-out items that are advised, as a share of the training items (a tenth of all), and at least.
 ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
-# Pairs farther apart than this share of the usual distance are not plain copies: those with up to a fifth of their characters
-# changed are nearer in most data; chosen
-MIN_ALTERED_DISTANCE = 0.4
 # Share of the training items that were compared below which a verdict gives this as its reason.
 SMALL_COMPARED_SHARE = 0.5
+
+# Of so many reports without copies one finds some, as the tests together allow
+CHANCE_REPORTS = round(1.0 / (NUM_TESTS * ALPHA))
 
 METHODS = {
     "scan": "permutation tests: training and held-out items in one pool, their labels exchanged; samples that match real "
@@ -154,10 +155,17 @@ def _found(result: CopyTestResult) -> CopyVerdict:
             f"suspicion: {_identical(result) if result.repeats_too_often else clause}",
         )
     # Even the closest pair differs visibly, so samples are not plain copies
-    if not result.identical and _closest(result) >= MIN_ALTERED_DISTANCE:
+    if result.lacks_plain_copies:
+        if result.needs_confirmation:
+            return CopyVerdict(
+                f"Perhaps copying: {amount} seem to be altered copies of training {items}{unknown}. None is a plain copy: the closest "
+                f"pair differs by {result.closest:.0%} of the usual distance, and one report in {CHANCE_REPORTS} without copies says so "
+                f"by chance (p = {result.p:.2g}). Other samples would tell.",
+                f"{amount} seem to be altered copies, perhaps by chance{unknown}",
+            )
         return CopyVerdict(
             f"Copying found: {amount} are altered copies of training {items}, or follow single ones closely{unknown}; the closest "
-            f"pair still differs by {_closest(result):.0%} of the usual distance (p = {result.p:.2g}).",
+            f"pair still differs by {result.closest:.0%} of the usual distance (p = {result.p:.2g}).",
             f"{amount} are altered copies of training {items}{unknown}",
         )
     fact = clause_fact = ""
@@ -176,11 +184,6 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
         f"{amount} are copies of training {items}{unknown}{clause_fact}",
     )
-
-
-def _closest(result: CopyTestResult) -> float:
-    """The distance of the closest pair, in the distances that are usual there; 0 if no pair is known."""
-    return min((pair.distance / pair.usual for pair in result.pairs if pair.usual > 0.0), default=0.0)
 
 
 def _not_found(result: CopyTestResult) -> CopyVerdict:

@@ -12,9 +12,11 @@ from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import (
     ALPHA,
+    CONFIRMED_P,
     CONTROL_ALPHA,
     DETECTION_POWER,
     IDENTICAL_ALPHA,
+    MIN_ALTERED_DISTANCE,
 )
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -233,6 +235,21 @@ class CopyTestResult:
         """The least share of copies: identical samples are counted, unless real items are identical to each other, too."""
         counts = self.detected and self.method == "scan" and self.real_compared > 0 and not self.real_identical
         return max(self.low, (self.identical or 0) / self.samples) if counts else self.low
+
+    @property
+    def closest(self) -> float:
+        """The distance of the closest pair, in the distances that are usual there; 0 if no pair is known."""
+        return min((pair.distance / pair.usual for pair in self.pairs if pair.usual > 0.0), default=0.0)
+
+    @property
+    def lacks_plain_copies(self) -> bool:
+        """Whether no sample is identical to a training item, and even the closest pair differs visibly."""
+        return not self.identical and self.closest >= MIN_ALTERED_DISTANCE
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether copies were found that chance may explain: their p-value is not small, and no pair shows one."""
+        return self.detected and self.method == "scan" and self.lacks_plain_copies and self.p > CONFIRMED_P
 
     @property
     def has_too_few_samples(self) -> bool:

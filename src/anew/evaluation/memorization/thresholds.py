@@ -26,6 +26,12 @@ IDENTICAL_ALPHA = 0.05
 # Level at which samples repeat one unguessable training item more often than real items do: it is copied. A tenth of the other
 # tests' level, so that the level of all tests together hardly rises.
 COPIED_ALPHA = 0.001
+# p-value of both tests together up to which copies need no confirmation: that of one of them at a fifth of its level. One report in
+# fifty without any copies has a larger one that is still significant.
+CONFIRMED_P = NUM_TESTS * ALPHA / 5.0
+# Pairs farther apart than this share of the usual distance are not plain copies: those with up to a fifth of their characters
+# changed are nearer in most data; chosen
+MIN_ALTERED_DISTANCE = 0.4
 # Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.
 MATCH_RATIO = 1.0 / 3.0
 # Shares of planted copies among the samples; chosen: from hardly any to one in ten

@@ -119,8 +119,11 @@ class Verdict:
                 grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
             is_known = self._repeated_text is not None or self._known_keys is not None
             # Samples that are unlike the data are new, too, and deserve no praise for it.
-            if copies.detected or self._recited_text is not None:
+            is_confirmed = copies.detected and not copies.needs_confirmation
+            if is_confirmed or self._recited_text is not None:
                 grades["novelty"] = "poor"
+            elif copies.detected:
+                grades["novelty"] = "fair"
             elif copy_verdict(copies).lacks_items and not is_known and not self._unmeasured_novelty:
                 grades["novelty"] = "too_few"
             else:
