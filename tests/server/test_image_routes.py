@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 
 import anew
 from anew.data.formats.images import pixels
+from anew.server.catalog import Catalog
 
 GENERATIONS, EDITS = "/v1/images/generations", "/v1/images/edits"
 Pixels = NDArray[np.uint8]
@@ -263,6 +265,12 @@ def test_files_of_an_incomplete_form_are_closed(client: TestClient, monkeypatch:
     assert opened and all(file.closed for file in opened)
 
 
-def test_a_family_that_keeps_no_pixels(client: TestClient) -> None:
-    answer = edit(client, GOOD, model="tones")
-    assert "audio" in refusal(answer, "model") or "sound" in answer.text
+def test_a_model_of_sounds_edits_no_images(client: TestClient) -> None:
+    assert "generates sounds, which have another path" in refusal(edit(client, GOOD, model="tones"), "model")
+
+
+def test_a_family_that_cannot_keep_pixels(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The families that can are those of the registry."""
+    entry = Catalog.item_entry
+    monkeypatch.setattr(Catalog, "item_entry", lambda *args: replace(entry(*args), fills_in=False))
+    assert "use a model of diffusion or vae" in refusal(edit(client, GOOD), "model")

@@ -439,6 +439,11 @@ def load_family(name: str) -> type[Family]:
     return family
 
 
+def filling_families() -> list[str]:
+    """The names of the families that can fill in a part of an item, sorted."""
+    return [name for name in registry.available("families") if load_family(name).fills_in]
+
+
 def load_family_file(path: Path) -> type[Family]:
     """The family that a user's Python file exports. This runs the file.
 

@@ -13,10 +13,12 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.core.files import clause
 from anew.core.specs import Codec, Condition, Grid, Tokens
+from anew.core.wording import listed
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
 from anew.data.types import FileSlice, Item, ItemData
 from anew.errors import ConfigError, shorten
+from anew.families.base import filling_families
 from anew.functional.latents import latent_mask
 from anew.sampling.generator import Generator
 from anew.sampling.samples import Samples
@@ -81,7 +83,8 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
         raise ConfigError(f"{name} data is not filled in by a mask; leave `condition` out and give a `prompt`")
     if not generator.fills_in:
         raise ConfigError(
-            f"{generator.family_name} cannot keep a part of an item; leave `condition` out, or train diffusion or vae"
+            f"{generator.family_name} cannot keep a part of an item; leave `condition` out, "
+            f"or train {listed(filling_families(), 'or')}"
         )
     if not isinstance(condition, tuple | list) or len(condition) != 2:
         raise ConfigError(f"`condition` must be a pair: give (item, mask): one {name}, and what of it is kept")
