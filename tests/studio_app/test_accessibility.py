@@ -8,7 +8,7 @@ import pytest
 
 from studio_app.test_browser import go, opened
 
-PLACES = ("#/", "#/run/runs%2Fshapes", "#/new", "#/which")
+PLACES = ("#/", "#/run/runs%2Fshapes", "#/new", "#/families")
 WAYS = ("Generate", "Fill in", "Walk", "How it works", "Two runs")
 
 
@@ -25,7 +25,7 @@ def test_pages_have_no_violation(scheme: str, address: str, browser: Any) -> Non
         for place in PLACES:
             go(page, place)
             page.locator("h1").wait_for()
-            page.locator(".tile, .figures dd, .entries li, .race .card").first.wait_for()
+            page.locator(".tile, .figures dd, .entries li, .families .card").first.wait_for()
             assert violations(page) == [], place
 
 

@@ -417,7 +417,7 @@ def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
         page.locator(".items.big .made").nth(1).wait_for(timeout=60_000)
         assert page.input_value("#seed") == "7" and page.input_value("#prompt") == "A"
         assert page.locator(".items.big pre").all_inner_texts() == texts
-        go(page, "#/which")
+        go(page, "#/families")
         page.get_by_role("heading", name="Compare families").wait_for()
         go(page, "#/play/runs%2Fnames/make?seed%3D7%26set.temperature%3D0.5%26n%3D1")
         page.locator("#sampling-temperature").wait_for()

@@ -17,7 +17,7 @@ import pytest
 from anew.server.errors import ApiError
 from anew.server.server_sent_events import Json
 from anew.studio_app import child_events as child_events_module
-from anew.studio_app import data_routes, race_routes
+from anew.studio_app import data_routes, toy_comparison_routes
 from anew.studio_app.child_events import child_events
 
 
@@ -61,11 +61,11 @@ def inspection() -> Any:
     return data_routes._inspection_events(REQUEST, Path("data"), "{}", asyncio.Semaphore(1))
 
 
-def race() -> Any:
-    return race_routes._race_events(REQUEST, race_routes.RaceBody())
+def toy_comparison() -> Any:
+    return toy_comparison_routes._comparison_events(REQUEST, toy_comparison_routes.ToyComparisonBody())
 
 
-@pytest.mark.parametrize("answer", [inspection, race])
+@pytest.mark.parametrize("answer", [inspection, toy_comparison])
 def test_a_process_is_killed_when_its_page_is_left(answer: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page that was left during an inspection left its process behind, which read on beside the training."""
     program = "import json, os, time; print(json.dumps({'pid': os.getpid()}), flush=True); time.sleep(60)"

@@ -16,7 +16,8 @@ globalThis.fetch = async () => new Response(process.argv[2]);
 const { follow } = await import(process.argv[1]);
 const events = [];
 let fault = null;
-await follow("/api/race", {}, new AbortController().signal, (event) => events.push(event)).catch((error) => (fault = error.message));
+await follow("/api/toy-comparison", {}, new AbortController().signal, (event) => events.push(event))
+  .catch((error) => (fault = error.message));
 console.log(JSON.stringify({ events, fault }));
 """
 EVENT = 'data: {"number": 1}\n\n'

@@ -31,9 +31,9 @@ from anew.studio_app.error_handlers import handle_errors
 from anew.studio_app.film_routes import add_film
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
-from anew.studio_app.race_routes import add_race
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
+from anew.studio_app.toy_comparison_routes import add_toy_comparison
 
 STATIC = Path(__file__).parent / "static"
 SAMPLE_FILE = re.compile(r"[^/\\\0]{1,255}\.(png|txt)")
@@ -106,7 +106,7 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     add_jobs(app, studio)
     add_data(app, studio)
     add_film(app, studio)
-    add_race(app)
+    add_toy_comparison(app)
     app.mount("/api/play", PlayApp(studio))
     app.mount("/static", _Static(directory=STATIC))
     app.add_middleware(StudioGuard, host=host, port=port, token=token)

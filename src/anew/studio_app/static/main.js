@@ -6,7 +6,7 @@ import { showNew } from "./data_view.js";
 import { cancelDialogs, h, replaceChildren } from "./dom.js";
 import { showMeasure } from "./measure_view.js";
 import { showPlay } from "./play_view.js";
-import { showRace } from "./race_view.js";
+import { showFamilies } from "./families_view.js";
 import { showReport, showRun } from "./run_view.js";
 import { showRuns } from "./runs_view.js";
 
@@ -22,7 +22,7 @@ const PAGES = [
   [/^\/compare\/(.+)$/, "runs", showComparison],
   [/^\/measure\/([^/]+)(?:\/(.+))?$/, "runs", showMeasure],
   [/^\/new\/([^?]+)(?:\?(.+))?$/, "new", showNew],
-  [/^\/which$/, "which", showRace],
+  [/^\/families$/, "families", showFamilies],
   [/^\/new$/, "new", showNew],
   [/^\/?$/, "runs", showRuns],
 ];

@@ -1,4 +1,4 @@
-"""A race: four families learn the same cloud of points side by side, each in its own way.
+"""Four families that learn the same toy data, a cloud of points, side by side, each in its own way.
 
 Every point becomes a small picture of a soft dot, so that all families can learn it as they learn pictures. The middle of the
 dot in a generated picture is a point of the plane again. Families take turns in equal slices of time.
@@ -45,8 +45,8 @@ EDGE = 0.22  # of the side: margin without dots, whose tails would be cut off
 
 
 @dataclass(frozen=True, slots=True)
-class RaceReport:
-    """Progress of a family in the race.
+class ToyReport:
+    """Progress of one of the families.
 
     Attributes:
         family: Its name.
@@ -142,8 +142,8 @@ class _Data:
         pass
 
 
-class Racer:
-    """One family of the race.
+class _Training:
+    """The training of one family on the cloud.
 
     Args:
         name: Name of the family.
@@ -178,7 +178,7 @@ class Racer:
         self._reported_at = 0.0
         self.is_over = False
 
-    def turn(self) -> RaceReport | None:
+    def turn(self) -> ToyReport | None:
         """Take steps for a slice of time. Returns a report now and then and at the end, else None."""
         stop = time.monotonic() + SLICE_SECONDS
         while time.monotonic() < stop and not self.is_over:
@@ -192,7 +192,7 @@ class Racer:
         return self.report()
 
     @torch.no_grad()
-    def report(self) -> RaceReport:
+    def report(self) -> ToyReport:
         """The report on samples of the family, drawn with the same seed each time."""
         with self.trainer.averaged() as family, fitted_latents(family, [Batch(self.data.x)]):
             request = SampleRequest(SHOWN, sampling=type(family).Sampling())
@@ -200,7 +200,7 @@ class Racer:
         pictures = from_tokens(generated) if self.reads_tokens else generated[:, 0].float()
         points = points_of(pictures)
         inside, covered = shares(points, self.points)
-        return RaceReport(
+        return ToyReport(
             self.name, self.trainer.step, self.progress.used, points, pictures, inside, covered, self.is_over
         )
 
@@ -220,7 +220,7 @@ def from_tokens(ids: Tensor) -> Tensor:
     return levels.view(-1, SIDE, SIDE) * (2 / (BRIGHTNESS_LEVELS - 1)) - 1
 
 
-def race(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iterator[RaceReport]:
+def compare_on_toy_data(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iterator[ToyReport]:
     """Let families learn in turns until each has had its share.
 
     Args:
@@ -232,12 +232,12 @@ def race(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iter
         Reports as they come; the last one of each family has `is_last`.
     """
     points = cloud(ITEMS, seed)
-    racers = [Racer(name, pictures_of(points), points, seconds / len(names), seed) for name in names]
-    for racer in cycle(racers):
-        if all(rival.is_over for rival in racers):
+    trainings = [_Training(name, pictures_of(points), points, seconds / len(names), seed) for name in names]
+    for training in cycle(trainings):
+        if all(other.is_over for other in trainings):
             return
-        if racer.is_over:
+        if training.is_over:
             continue
-        report = racer.turn()
+        report = training.turn()
         if report is not None:
             yield report

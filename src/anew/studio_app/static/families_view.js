@@ -8,11 +8,11 @@ import { seedField } from "./seed_field.js";
 const SIDE = 240;
 const EDGE = 0.15; // of the side, which is left out all around, since the cloud does not reach there
 /** @param {HTMLElement} main */
-export function showRace(main) {
+export function showFamilies(main) {
   document.title = "Compare families - Anew Studio";
   let running = new AbortController();
-  const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, required: true, value: "60" });
-  const seed = seedField("race-seed", "0");
+  const seconds = h("input", { id: "families-seconds", type: "number", min: 4, max: 600, required: true, value: "60" });
+  const seed = seedField("families-seed", "0");
   const status = h("p", { class: "hint", role: "status" }, "They take turns, each with a quarter of the time, and learn live on this machine.");
   const chance = h("p", { class: "hint" });
   const cards = Object.fromEntries(Object.keys(FAMILIES).map((name) => [name, new Card(name)]));
@@ -24,7 +24,7 @@ export function showRace(main) {
     status.textContent = "Starting...";
     go.disabled = true;
     try {
-      await follow("/api/race", { seconds: Number(seconds.value), seed: seed.value() }, signal, (event) => {
+      await follow("/api/toy-comparison", { seconds: Number(seconds.value), seed: seed.value() }, signal, (event) => {
         if (event.waiting) status.textContent = "They are learning on another page; this one waits.";
         if (event.cloud) {
           for (const card of Object.values(cards)) card.show(event.cloud);
@@ -43,8 +43,8 @@ export function showRace(main) {
   replaceChildren(main, h("h1", {}, "Compare families"),
     h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
-      h("div", {}, h("label", { for: "race-seconds" }, "Total seconds"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed.input), go), seed.problem, status,
-    chance, h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
+      h("div", {}, h("label", { for: "families-seconds" }, "Total seconds"), seconds), h("div", {}, h("label", { for: "families-seed" }, "Seed"), seed.input), go), seed.problem, status,
+    chance, h("div", { class: "tiles families" }, Object.values(cards).map((card) => card.element)));
   return () => running.abort();
 }
 

@@ -1,4 +1,4 @@
-"""Trains four families on one cloud of points, and prints lines of JSON: `python -m anew.studio_app.race_process SECONDS SEED`."""
+"""Trains four families on one cloud of points, and prints lines of JSON: `python -m THIS_MODULE SECONDS SEED`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from anew.core.machine.threads import use_threads
 from anew.evaluation.reporting.sheet import sheet
 from anew.studio_app.item_views import data_url
-from anew.workflows.race import RaceReport, chance_shares, cloud, race
+from anew.workflows.toy_comparison import ToyReport, chance_shares, cloud, compare_on_toy_data
 
 NICENESS = 5  # training runs have priority
 NUM_IMAGES = 12  # of a report
 NUM_POINTS = 400  # of the data that are shown: enough to see their shape; chosen
 
 
-def event(report: RaceReport) -> dict[str, object]:
+def event(report: ToyReport) -> dict[str, object]:
     """A report as JSON values."""
     levels = report.pictures[:NUM_IMAGES].add(1).mul(127.5).clamp(0, 255).round().byte().numpy()
     return {
@@ -45,7 +45,7 @@ def main(seconds: str, seed: str) -> int:
         json.dumps({"cloud": np.round(points.numpy().astype(float), 4).tolist(), "chance": chance}, allow_nan=False),
         flush=True,
     )
-    for report in race(float(seconds), int(seed)):
+    for report in compare_on_toy_data(float(seconds), int(seed)):
         print(json.dumps(event(report), allow_nan=False), flush=True)
     print(json.dumps({"end": True}), flush=True)
     return 0
