@@ -82,7 +82,7 @@ def test_a_network_has_one_name() -> None:
     files = [*WRITTEN, *sources, *DOCS.glob("*.py"), *(DOCS / "assets").iterdir()]
     named = [(path, path.name if path.suffix == ".png" else f"{path.name} {text(path)}") for path in files]
     pages = [path.name for path, words in named for _ in re.findall("critic(?!al)", words, re.IGNORECASE)]
-    assert sorted(pages) == ["insight_panel.js", "studio-how-it-works.md"]
+    assert sorted(pages) == ["explanation_panel.js", "studio-how-it-works.md"]
 
 
 # ---- commands and settings ----

@@ -22,7 +22,7 @@ from anew.evaluation.reporting.page import render
 from anew.runs import events, snapshots
 from anew.workflows import film
 from samples import TINY, names
-from studio_app.test_insight_tasks import with_early_weights
+from studio_app.test_explanation_tasks import with_early_weights
 from studio_runs import studio_process, write_run
 from workflows.test_film import filmed
 
@@ -439,7 +439,7 @@ def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, br
         studio_process(tmp_path) as (_, address),
         opened(browser, address, viewport={"width": 390, "height": 800}) as page,
     ):
-        go(page, "#/play/runs%2Fnames/insight")
+        go(page, "#/play/runs%2Fnames/explanation")
         costs = page.get_by_text("Bits per token")
         page.get_by_text("Answers come from the finished model.").wait_for()
         page.fill("#sentence", "anna")
@@ -468,7 +468,7 @@ def test_weights_of_the_time_that_the_film_shows(tmp_path: Path, browser: Any) -
     kept = [snapshot.step for snapshot in snapshots.snapshots(tmp_path / "run")]
     assert kept[-1] == 6 and len(kept) > 3
     with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
-        go(page, "#/play/run/insight")
+        go(page, "#/play/run/explanation")
         costs = page.get_by_text("Tokens for which each came closer")
         page.get_by_text("Answers come from the finished model.").wait_for()
         page.fill("#sentence", "anna")

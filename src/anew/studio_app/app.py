@@ -60,7 +60,7 @@ class PlayApp:
         await self._app(scope, receive, send)
 
     def _create(self) -> ASGIApp:
-        from anew.studio_app.insight_routes import add_insights
+        from anew.studio_app.explanation_routes import add_explanations
         from anew.studio_app.loaded_models import LoadedModels
         from anew.studio_app.play_routes import add_play
 
@@ -68,7 +68,7 @@ class PlayApp:
         handle_errors(app)
         loaded_models = LoadedModels()
         add_play(app, self._studio, loaded_models)
-        add_insights(app, self._studio, loaded_models)
+        add_explanations(app, self._studio, loaded_models)
         return app
 
 

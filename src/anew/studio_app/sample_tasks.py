@@ -86,7 +86,7 @@ class PlayTask(Task):
 TaskEvents = Callable[[PlayTask, Model], Iterator[Json]]
 
 
-def insight_view(model: Model) -> str:
+def explanation_view(model: Model) -> str:
     """The view of how a model works: "sentence", "noise", "discriminator" or "map"; "" if there is none."""
     family = model.family
     if model.codec is None and isinstance(family, Attends) and isinstance(model.item_modality, Text):
@@ -132,7 +132,7 @@ def about_events(task: PlayTask, model: Model) -> Iterator[Json]:
         "walks": type(model.family).generate is not Family.generate
         and not isinstance(spec, Tokens)
         and modality.name == "image",
-        "insight": insight_view(model),
+        "explanation_view": explanation_view(model),
         "latents": model.codec is not None,
         "weights": model.identity[1],
         "unfinished": not weights_path(task.loaded.run).is_file(),

@@ -122,7 +122,7 @@ class Film:
         data = film.serialized(arrays, {**facts, "step": result.step, "seconds": seconds})
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.FRAMES.path(run, result.step).name, data)
-        # No view of codes uses earlier weights (`insight_view` in studio_app/sample_tasks.py).
+        # No view of codes uses earlier weights (`explanation_view` in studio_app/sample_tasks.py).
         has_codes = isinstance(self.job.data.modality, LatentModality) and isinstance(self.job.data.spec, Tokens)
         if seconds >= snapshots.SPACING * self._kept_at and not has_codes:
             self._keep_weights(family, result, now)

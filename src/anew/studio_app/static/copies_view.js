@@ -1,7 +1,7 @@
 // The chart of the copying test: samples, the most suspicious first, and the line above which there is an alarm.
 
 import { count, h, replaceChildren, s } from "./dom.js";
-import { sourceLines } from "./insight_panel.js";
+import { sourceLines } from "./explanation_panel.js";
 
 const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 44, 12, 40, 14];
 const [ALPHA, CONTROL_ALPHA, DETECTION_POWER] = [0.01, 0.001, 0.9]; // of evaluation/memorization/thresholds.py

@@ -7,7 +7,7 @@ import { seedField } from "./seed_field.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
 import { stretchPanel } from "./fill_stretch.js";
-import { insightPanel, storyOf } from "./insight_panel.js";
+import { explanationPanel, explanationOf } from "./explanation_panel.js";
 import { shownItem } from "./items.js";
 import { itemDialog } from "./item_dialog.js";
 import { origins } from "./origin_drop.js";
@@ -61,7 +61,7 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
   if (about.tokens) panels.push(["tokens", "Token by token", tokenPanel]);
   if (about.fills) panels.push(["fill", "Fill in", about.fills === "paint" ? fillPanel : stretchPanel]);
   if (about.walks) panels.push(["walk", "Walk", walkPanel]);
-  if (storyOf(about)) panels.push(["insight", "How it works", insightPanel]);
+  if (explanationOf(about)) panels.push(["explanation", "How it works", explanationPanel]);
   panels.push(["beside", "Two runs", besidePanel]);
   const tabs = panels.map(([key, title, make]) => h("button", { type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "stage",
     "aria-selected": "false", onclick: () => open(key), onkeydown: (/** @type {KeyboardEvent} */ event) => arrow(event, key) }, title));

@@ -49,7 +49,7 @@ export function actions(run) {
     list.push(h("a", { class: "button main", href: `#/play/${encodeURIComponent(id)}` }, "Play"));
   }
   if (canPlay(run) && run.family in FAMILIES) {
-    list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/insight` }, "How it works"));
+    list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/explanation` }, "How it works"));
   }
   const isMeasured = run.verb === "evaluate"; // once more: its training has ended
   if (isActive && isOurs && isMeasured) list.push(button("Stop measuring", () => ask("/api/stop", { run: id }, "It stops; the report has what was measured by then.")));

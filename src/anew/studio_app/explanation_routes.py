@@ -9,7 +9,7 @@ from pydantic import Field, Strict
 
 from anew.server.limits import MAX_ROWS
 from anew.studio_app.event_streams import SampleOptionsBody, StepBody, TaskRoutes
-from anew.studio_app.insight_tasks import (
+from anew.studio_app.explanation_tasks import (
     discriminator_events,
     field_events,
     map_events,
@@ -40,7 +40,7 @@ class NoiseBody(StepOptionsBody):
     each_label: Annotated[bool, Strict()] = False
 
 
-def add_insights(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
+def add_explanations(app: FastAPI, studio: Studio, loaded_models: LoadedModels) -> None:
     """Add the routes."""
     routes = TaskRoutes(app, studio, loaded_models)
     routes.add("/noise", NoiseBody, lambda body, task, model: noise_events(model, body.options(1), body.each_label))

@@ -15,7 +15,7 @@ from PIL import Image
 
 import anew
 from samples import clips, shapes, tones
-from studio_app.test_insight_tasks import events, with_early_weights
+from studio_app.test_explanation_tasks import events, with_early_weights
 from studio_runs import client_of
 
 LATENT = {"space": "latent", "vae.width": 8, "vae.latent_channels": 2, "diffusion.width": 8}
@@ -45,7 +45,7 @@ def test_from_noise_to_a_sample(make: Callable[[Path], Path], settings: dict[str
     with_early_weights(tmp_path / "run")
     with client_of(tmp_path) as client:
         about = client.get("/api/play/about", params={"run": "run"}).json()
-        assert about["insight"] == "noise" and about["latents"] == ("space" in settings)
+        assert about["explanation_view"] == "noise" and about["latents"] == ("space" in settings)
         _, *levels, end = events(client, "noise", run="run", seed=1, settings={"steps": "3"})
         assert len(levels) == 3 and end == {"end": True}
         noisy, clean = opened(levels[0]["noisy"][0]), opened(levels[-1]["estimate"][0])

@@ -2,7 +2,7 @@
 
 import { follow } from "./api.js";
 import { h, short } from "./dom.js";
-import { fieldView } from "./insight_field.js";
+import { fieldView } from "./explanation_field.js";
 
 /** How sounds, clips and latents are shown, in words. @param {any} about */
 function shown(about) {

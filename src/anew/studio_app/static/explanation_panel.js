@@ -2,14 +2,14 @@
 
 import { get } from "./api.js";
 import { Film } from "./film_view.js";
-import { discriminatorView } from "./insight_discriminator.js";
-import { mapView } from "./insight_map.js";
-import { Moment } from "./insight_moment.js";
-import { noiseView } from "./insight_noise.js";
-import { sentenceView } from "./insight_sentence.js";
+import { discriminatorView } from "./explanation_discriminator.js";
+import { mapView } from "./explanation_map.js";
+import { Moment } from "./explanation_moment.js";
+import { noiseView } from "./explanation_noise.js";
+import { sentenceView } from "./explanation_sentence.js";
 import { h, replaceChildren } from "./dom.js";
 
-const STORIES = {
+const EXPLANATIONS = {
   sentence: {
     title: "Your own sentence",
     text: ["The model reads a text token by token and says, at each position, how likely every token is to come next.",
@@ -48,7 +48,7 @@ const STORIES = {
   },
 };
 
-const BY_FAMILY = /** @type {Record<string, keyof typeof STORIES>} */ ({ transformer: "sentence", diffusion: "noise", gan: "discriminator", vae: "map" });
+const BY_FAMILY = /** @type {Record<string, keyof typeof EXPLANATIONS>} */ ({ transformer: "sentence", diffusion: "noise", gan: "discriminator", vae: "map" });
 const CODES = {
   title: "Items as rows of codes",
   text: ["A codec turns each item into a row of codes, much as a text is a row of letters.",
@@ -58,33 +58,33 @@ const CODES = {
 const NO_VIEW = "A model of codes cannot be tried out in this view, so its earlier weights are not kept.";
 
 /** The explanation of a model; null for an unknown family. @param {any} about */
-export function storyOf(about) {
-  const story = STORIES[/** @type {keyof typeof STORIES} */ (about.insight || BY_FAMILY[about.family])];
-  if (!story || about.insight) return story ?? null;
+export function explanationOf(about) {
+  const explanation = EXPLANATIONS[/** @type {keyof typeof EXPLANATIONS} */ (about.explanation_view || BY_FAMILY[about.family])];
+  if (!explanation || about.explanation_view) return explanation ?? null;
   // Views need text, or items that can be shown as images; for others there is the film.
-  return { ...story, ...(about.family === "transformer" && !about.prompts ? CODES : {}), view: null };
+  return { ...explanation, ...(about.family === "transformer" && !about.prompts ? CODES : {}), view: null };
 }
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
-export function insightPanel(play) {
-  const story = storyOf(play.about);
-  if (!story) throw new Error("there is no explanation of this family");
-  const { view } = story;
+export function explanationPanel(play) {
+  const explanation = explanationOf(play.about);
+  if (!explanation) throw new Error("there is no explanation of this family");
+  const { view } = explanation;
   const stage = h("div", {});
   const answers = h("div", {});
   const moment = view && new Moment(play, (asked) => {
     answers.style.minHeight = `${answers.offsetHeight}px`; // so that the film's slider below does not move
-    replaceChildren(answers, view(asked, story.question));
+    replaceChildren(answers, view(asked, explanation.question));
   });
   const film = new Film(play.id, play.signal, (step, isLast) => moment?.choose(step, isLast));
-  const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
-    h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
+  const panel = h("div", { class: "explanation" }, h("h2", {}, explanation.title),
+    h("ol", { class: "story" }, explanation.text.map((sentence) => h("li", {}, sentence))), stage, film.element, explanation.sources.map(sourceLines));
   if (moment) {
     replaceChildren(stage, moment.element, answers);
     moment.open();
   } else replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
   film.refresh().then(() => {
-    if (!story.view && film.element.hidden) replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
+    if (!explanation.view && film.element.hidden) replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
   });
   return panel;
 }

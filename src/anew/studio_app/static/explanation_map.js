@@ -2,7 +2,7 @@
 
 import { follow } from "./api.js";
 import { h, replaceChildren, s } from "./dom.js";
-import { softnessView } from "./insight_softness.js";
+import { softnessView } from "./explanation_softness.js";
 
 const SIDE = 420;
 

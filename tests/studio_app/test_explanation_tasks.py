@@ -32,7 +32,7 @@ def events(client: TestClient, path: str, **body: Any) -> list[dict[str, Any]]:
 
 
 def test_noise_levels_end_with_the_samples(client: TestClient) -> None:
-    assert client.get("/api/play/about", params={"run": "runs/shapes"}).json()["insight"] == "noise"
+    assert client.get("/api/play/about", params={"run": "runs/shapes"}).json()["explanation_view"] == "noise"
     first, *levels, end = events(client, "noise", run="runs/shapes", seed=4, settings={"steps": "30"})
     assert first["levels"] == 30 and end == {"end": True}
     assert len(levels) == 24 and levels[0]["step"] == 1 and levels[-1]["step"] == 30

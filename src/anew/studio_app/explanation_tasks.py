@@ -32,7 +32,7 @@ from anew.studio_app.sample_tasks import (
     Json,
     PlayTask,
     SampleOptions,
-    insight_view,
+    explanation_view,
     token_event,
     token_text,
 )
@@ -88,7 +88,7 @@ def noise_events(model: Model, options: SampleOptions, each_label: bool) -> Iter
     each_label: whether to show one starting point with each of the first labels, instead of several starting points.
     """
     family = model.family
-    if insight_view(model) != "noise" or not isinstance(family, Denoises):
+    if explanation_view(model) != "noise" or not isinstance(family, Denoises):
         raise ConfigError("this model does not turn noise into samples step by step")
     request = _noise_request(model, options, each_label)
     levels = list(family.noise_levels(request, options.seed))
@@ -121,7 +121,7 @@ def _noise_request(model: Model, options: SampleOptions, each_label: bool) -> Sa
 def field_events(task: PlayTask, model: Model) -> Iterator[Json]:
     """The vector field of a denoiser at each noise level, on a plane through the data and projected onto it."""
     family = model.family
-    if insight_view(model) != "noise" or not isinstance(family, Denoises):
+    if explanation_view(model) != "noise" or not isinstance(family, Denoises):
         raise ConfigError("this model does not remove noise")
     x, labels = data_values(task.loaded, model, FIELD_ITEMS)
     plane = Plane.of(x)
@@ -170,7 +170,7 @@ def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None
 def discriminator_events(task: PlayTask, model: Model, options: SampleOptions) -> Iterator[Json]:
     """The discriminator's logits of real and generated items, and the gradients by which generated ones would fool it better."""
     family = model.family
-    if insight_view(model) != "discriminator" or not isinstance(family, Discriminates):
+    if explanation_view(model) != "discriminator" or not isinstance(family, Discriminates):
         raise ConfigError("this model has no discriminator")
     real, real_labels = data_values(task.loaded, model, NUM_SCORED)
     request = model.request(
@@ -211,7 +211,7 @@ def _direction(gradient: NDArray[np.float32]) -> str:
 
 def codec_of(model: Model) -> Codec:
     """The codec with the latents that are shown on a map; ConfigError if there is none."""
-    if insight_view(model) != "map" or not isinstance(model.family, Codec):
+    if explanation_view(model) != "map" or not isinstance(model.family, Codec):
         raise ConfigError("this model has no latents to show on a map")
     return model.family
 
@@ -266,7 +266,7 @@ def place_events(task: PlayTask, model: Model, places: list[tuple[float, float]]
 def softness_events(task: PlayTask, model: Model, options: SampleOptions) -> Iterator[Json]:
     """The same samples at several temperatures of the detail latents, which shows why they are soft, or fall apart."""
     usual = model.sampling_config(options.settings)
-    if not hasattr(usual, "temperature") or insight_view(model) != "map":
+    if not hasattr(usual, "temperature") or explanation_view(model) != "map":
         raise ConfigError("this model has no temperature of details")
     for temperature in TEMPERATURES:
         sampling = model.sampling_config({**options.settings, "temperature": str(temperature)})
