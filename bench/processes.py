@@ -30,7 +30,7 @@ FAMILIES = {
 }
 CODECS = ("fsq",)  # families that are trained in RUN/codec, for a Transformer
 LEAST_SEEN = 2 / 3  # share of the steps of a codec that are timed at least; chosen
-DEFAULTS = ("previews=0", "evaluate_samples=1", "film=false")
+DEFAULTS = ("previews=0", "evaluate_samples=1", "timelapse=false")
 
 
 def step_times(run: Path) -> list[float]:

@@ -69,7 +69,9 @@ SHOTS = {
         "", "", "Learn from it", width=390, theme="dark", max_width=390, colours=64, place="/new/names.txt"
     ),
     "studio-run": Shot("diffusion", "", "(each step, and smoothed)", theme="dark"),
-    "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",), colours=80),
+    "studio-timelapse": Shot(
+        "gan", "", "On the map", ".timelapse-card", theme="dark", clicked=(".timelapse-map",), colours=80
+    ),
     "studio-tokens": Shot(
         "names",
         "Token by token",

@@ -62,7 +62,12 @@ def test_a_setting_of_the_command_line_replaces_a_default(monkeypatch: pytest.Mo
     """Both were passed on, and `anew train` refused a setting that was given twice."""
     monkeypatch.setattr(sys, "path", [str(BENCH), *sys.path])
     words = runpy.run_path(str(BENCH / "_common.py"))["setting_words"]
-    assert words(["previews=2"], ["previews=0", "film=false"]) == ["--set", "film=false", "--set", "previews=2"]
+    assert words(["previews=2"], ["previews=0", "timelapse=false"]) == [
+        "--set",
+        "timelapse=false",
+        "--set",
+        "previews=2",
+    ]
     assert words(["a=1", "a=2"]) == ["--set", "a=1", "--set", "a=2"]  # refused, as it should be
 
 

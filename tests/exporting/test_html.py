@@ -624,7 +624,7 @@ def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str],
 
 
 @pytest.mark.slow
-def test_only_the_latest_film_is_shown_and_faults_are_said(
+def test_only_the_latest_sample_is_shown_and_faults_are_said(
     browser: Any, grid_run: Callable[[str], Path], tmp_path: Path
 ) -> None:
     _, path = exported(grid_run("diffusion"), tmp_path / "page.html")

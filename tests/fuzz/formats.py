@@ -82,7 +82,7 @@ def _sound(form: str, *subtypes: str, rate: int = 8000) -> Callable[[int], bytes
     return make
 
 
-def _film(form: str, *codecs: str) -> Callable[[int], bytes]:
+def _video(form: str, *codecs: str) -> Callable[[int], bytes]:
     def make(seed: int) -> bytes:
         out = io.BytesIO()
         with av.open(out, "w", format=form) as container:
@@ -246,11 +246,11 @@ FORMATS: dict[str, Format] = {
     "gif-moving": Format(lambda seed: moving_dot(seed), "video", "{}.gif"),
     "webp-moving": Format(lambda seed: _animation("WEBP", seed), "video", "{}.webp"),
     "png-moving": Format(lambda seed: _animation("PNG", seed), "video", "{}.png"),
-    "mp4": Format(_film("mp4", "libx264", "mpeg4"), "video", "{}.mp4"),
-    "mov": Format(_film("mov", "mjpeg", "libx264"), "video", "{}.mov"),
-    "webm": Format(_film("webm", "libvpx"), "video", "{}.webm"),
-    "avi": Format(_film("avi", "mpeg4", "mjpeg"), "video", "{}.avi"),
-    "mkv": Format(_film("matroska", "libx264", "ffv1"), "video", "{}.mkv"),
+    "mp4": Format(_video("mp4", "libx264", "mpeg4"), "video", "{}.mp4"),
+    "mov": Format(_video("mov", "mjpeg", "libx264"), "video", "{}.mov"),
+    "webm": Format(_video("webm", "libvpx"), "video", "{}.webm"),
+    "avi": Format(_video("avi", "mpeg4", "mjpeg"), "video", "{}.avi"),
+    "mkv": Format(_video("matroska", "libx264", "ffv1"), "video", "{}.mkv"),
     "wav": Format(_sound("WAV", "PCM_16", "PCM_U8", "FLOAT", "ULAW", "IMA_ADPCM"), "audio", "{}.wav"),
     "flac": Format(_sound("FLAC", "PCM_16", "PCM_24"), "audio", "{}.flac"),
     "ogg": Format(_sound("OGG", "VORBIS"), "audio", "{}.ogg"),
@@ -283,7 +283,7 @@ FORMATS: dict[str, Format] = {
 # What strangers hand over, by what decodes it; a format may hold two of these.
 CONTAINERS: dict[str, tuple[str, ...]] = {
     "pictures": ("png", "jpeg", "gif", "webp", "tiff", "bmp", "ppm", "tga", "ico", "pcx", "sgi", "jp2", "avif"),
-    "film": ("gif-moving", "webp-moving", "png-moving", "mp4", "mov", "webm", "avi", "mkv"),
+    "video": ("gif-moving", "webp-moving", "png-moving", "mp4", "mov", "webm", "avi", "mkv"),
     "sound": ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "w64"),
     "tables": (
         "csv",

@@ -264,7 +264,7 @@ def test_a_campaign_gives_every_kind_of_container_so_many_files() -> None:
     for formats in CONTAINERS.values():
         assert 2000 <= containers.MANY * sum(turns[name] for name in formats) < 2000 + containers.MANY * len(formats)
     assert {name for formats in CONTAINERS.values() for name in formats} == set(FORMATS) == set(turns)
-    assert {name for name, _ in main.campaign(["film", "png"], 0, False, 400)} == {"png", *CONTAINERS["film"]}
+    assert {name for name, _ in main.campaign(["video", "png"], 0, False, 400)} == {"png", *CONTAINERS["video"]}
 
 
 def test_turns_take_every_kind_that_is_wanted() -> None:

@@ -83,7 +83,14 @@ def test_a_killed_run_goes_on_from_an_empty_machine_with_the_same_bytes(
     tmp_path: Path, variables: dict[str, str]
 ) -> None:
     data = samples.names(tmp_path / "names.txt", 600)
-    settings = ["checkpoint_seconds=0.2", "evaluate_samples=20", "previews=0", "film=false", "width=32", "layers=1"]
+    settings = [
+        "checkpoint_seconds=0.2",
+        "evaluate_samples=20",
+        "previews=0",
+        "timelapse=false",
+        "width=32",
+        "layers=1",
+    ]
     words = [str(data), "--steps", "400", "--family", "transformer", "--run"]
     words = ["train", *(word for setting in settings for word in ("--set", setting)), *words]
     finish([*words, str(tmp_path / "whole" / "runs" / "-" / "names")], tmp_path / "whole", variables)

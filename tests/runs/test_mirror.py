@@ -29,7 +29,14 @@ from anew.runs.mirror import Mirror, place_of
 from commands import anew as printed
 
 ADDRESS = "memory://bucket/runs/names"
-SETTINGS = {"width": 16, "layers": 1, "evaluate_samples": 20, "previews": 0, "film": False, "checkpoint_seconds": 0.0}
+SETTINGS = {
+    "width": 16,
+    "layers": 1,
+    "evaluate_samples": 20,
+    "previews": 0,
+    "timelapse": False,
+    "checkpoint_seconds": 0.0,
+}
 
 
 @pytest.fixture

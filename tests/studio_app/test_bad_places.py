@@ -99,16 +99,16 @@ def test_a_folder_of_very_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert listing["count"] == 200 and len(listing["entries"]) == 5
 
 
-def test_a_folder_of_a_film_that_is_none(tmp_path: Path, root: Path) -> None:
+def test_a_folder_of_a_timelapse_that_is_none(tmp_path: Path, root: Path) -> None:
     run = write_run(tmp_path / "runs" / "odd", root / "runs" / "shapes", 5)
-    (run / "film").symlink_to(tmp_path / "elsewhere")
+    (run / "timelapse").symlink_to(tmp_path / "elsewhere")
     snapshots.keep(tmp_path, {"a": torch.ones(2)}, 5, 1.0)
-    (tmp_path / "film").rename(tmp_path / "elsewhere")
+    (tmp_path / "timelapse").rename(tmp_path / "elsewhere")
     with client_of(tmp_path) as client:
-        assert client.get("/api/film", params={"run": "runs/odd"}).json() == {"steps": [], "weights": []}
-        answer = client.get("/api/film/frame", params={"run": "runs/odd", "step": "1"})
+        assert client.get("/api/timelapse", params={"run": "runs/odd"}).json() == {"steps": [], "weights": []}
+        answer = client.get("/api/timelapse/frame", params={"run": "runs/odd", "step": "1"})
         assert answer.status_code == 404 and answer.json()["error"]["message"]
-        assert client.get("/api/film/frame", params={"run": "runs/odd", "step": "x"}).status_code == 400
+        assert client.get("/api/timelapse/frame", params={"run": "runs/odd", "step": "x"}).status_code == 400
 
 
 class FullDisk:

@@ -20,11 +20,11 @@ from PIL import Image
 
 from anew.evaluation.reporting.page import render
 from anew.runs import events, snapshots
-from anew.workflows import film
+from anew.workflows import timelapse
 from samples import TINY, names
 from studio_app.test_explanation_tasks import with_early_weights
 from studio_runs import studio_process, write_run
-from workflows.test_film import filmed
+from workflows.test_timelapse import with_timelapse
 
 WIDTHS = (390, 1280)
 SCRIPT_BYTES = 300_000
@@ -433,7 +433,7 @@ def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
 
 def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, browser: Any) -> None:
     run = tmp_path / "runs" / "names"
-    shutil.copytree(root / "runs" / "names", run, ignore=shutil.ignore_patterns("film"))
+    shutil.copytree(root / "runs" / "names", run, ignore=shutil.ignore_patterns("timelapse"))
     with_early_weights(run)
     with (
         studio_process(tmp_path) as (_, address),
@@ -460,11 +460,11 @@ def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, br
 
 
 @pytest.mark.slow
-def test_weights_of_the_time_that_the_film_shows(tmp_path: Path, browser: Any) -> None:
+def test_weights_of_the_time_that_the_timelapse_shows(tmp_path: Path, browser: Any) -> None:
     """Its slider, and where it is stopped or ends, say whose weights answer."""
-    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+    with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
         settings = {**TINY, "previews": 0}
-        filmed(names(tmp_path / "names.txt", 400), tmp_path / "run", steps=6, settings=settings)
+        with_timelapse(names(tmp_path / "names.txt", 400), tmp_path / "run", steps=6, settings=settings)
     kept = [snapshot.step for snapshot in snapshots.snapshots(tmp_path / "run")]
     assert kept[-1] == 6 and len(kept) > 3
     with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
@@ -475,7 +475,7 @@ def test_weights_of_the_time_that_the_film_shows(tmp_path: Path, browser: Any) -
         costs.wait_for()
         page.wait_for_timeout(1500)
         late = costs.inner_text()
-        slider, caption = page.get_by_label("Time in the film"), page.locator("output[for=film-time]")
+        slider, caption = page.get_by_label("Time in the timelapse"), page.locator("output[for=timelapse-time]")
         slider.focus()
         for _ in range(2):
             page.keyboard.press("ArrowLeft")

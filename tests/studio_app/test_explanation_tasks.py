@@ -21,7 +21,7 @@ from anew.runs import snapshots
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
-from anew.studio_app.film_routes import EXCERPTS, source_lines
+from anew.studio_app.timelapse_routes import EXCERPTS, source_lines
 from studio_runs import client_of
 
 
@@ -45,13 +45,13 @@ def test_whose_weights_answer_is_known(root: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(root / "runs" / "shapes", runs / "done")
     shutil.copytree(
-        root / "runs" / "shapes", runs / "begun", ignore=shutil.ignore_patterns("model.safetensors", "film")
+        root / "runs" / "shapes", runs / "begun", ignore=shutil.ignore_patterns("model.safetensors", "timelapse")
     )
     with client_of(tmp_path) as client:
         done = client.get("/api/play/about", params={"run": "runs/done"}).json()
         begun = client.get("/api/play/about", params={"run": "runs/begun"}).json()
-    assert not done["unfinished"] and done["has_film"] == (root / "runs" / "shapes" / "film").is_dir()
-    assert begun["unfinished"] and not begun["has_film"]
+    assert not done["unfinished"] and done["has_timelapse"] == (root / "runs" / "shapes" / "timelapse").is_dir()
+    assert begun["unfinished"] and not begun["has_timelapse"]
 
 
 def with_early_weights(run: Path, step: int = 3) -> None:
@@ -66,10 +66,12 @@ def with_early_weights(run: Path, step: int = 3) -> None:
 def test_weights_of_an_earlier_time_answer(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "shapes", tmp_path / "shapes")  # the data, where it is looked for
     for name in ("names", "shapes"):
-        shutil.copytree(root / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("film"))
+        shutil.copytree(root / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("timelapse"))
         with_early_weights(tmp_path / "runs" / name)
     with client_of(tmp_path) as client:
-        assert client.get("/api/film", params={"run": "runs/names"}).json()["weights"] == [{"step": 3, "seconds": 12.0}]
+        assert client.get("/api/timelapse", params={"run": "runs/names"}).json()["weights"] == [
+            {"step": 3, "seconds": 12.0}
+        ]
         now, early = (
             events(client, "sentence", run="runs/names", prompt="anna", **at)[0]["sides"] for at in ({}, {"step": 3})
         )

@@ -13,7 +13,7 @@ from anew.runs import weights
 from processes import Ended, finish, fork
 from samples import names
 
-SETTINGS = {"width": 32, "layers": 2, "heads": 1, "mlp_size": 64, "precision": "fp32", "previews": 1, "film": False,
+SETTINGS = {"width": 32, "layers": 2, "heads": 1, "mlp_size": 64, "precision": "fp32", "previews": 1, "timelapse": False,
             "evaluate_samples": 4, "parallel": "fsdp"}  # fmt: skip
 LIMIT = 20_000
 SCRIPT = """

@@ -46,7 +46,7 @@ AUDIO_CLIPS = 100_000  # that one part of a recording is cut into
 
 GIF_FRAMES = 10_000  # that are used; to reach a frame, all before it are decoded
 GIF_PIXELS = 1 << 34  # of these frames together
-FILM_PIXELS = 1 << 40  # of all frames of other films: 100,000 frames of 4K
+VIDEO_PIXELS = 1 << 40  # of all frames of other videos: 100,000 frames of 4K
 
 
 @dataclass(frozen=True, slots=True)

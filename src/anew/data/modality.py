@@ -312,7 +312,7 @@ class Modality(ABC):
         return None
 
     def draw_grids(self, x: Tensor) -> Tensor:
-        """(n, C, *axes) of a bounded `Grid` as its items look, for a film: much faster than decoding."""
+        """(n, C, *axes) of a bounded `Grid` as its items look, for a timelapse: much faster than decoding."""
         return x
 
     def pictures(self, items: Iterable[DecodedItem]) -> list[Numbers]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OUTSIDE_A_PLAN = {
     "evaluate_samples",
     "previews",
-    "film",
+    "timelapse",
     "tensorboard",
     "checkpoint_seconds",
     "device",

@@ -54,9 +54,9 @@ class TrainConfig:
         "that all families learn the same items",
     )
     previews: int = setting(4, "number of previews during training", low=0, high=1000)
-    film: bool = setting(
+    timelapse: bool = setting(
         True,
-        "keep small frames of the training for the Studio's film, and up to 6 earlier sets of weights: at most 2% of the time",
+        "keep small frames of the training for the Studio's timelapse, and up to 6 earlier sets of weights: at most 2% of the time",
     )
     checkpoint_seconds: float = setting(
         30.0,

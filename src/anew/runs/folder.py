@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from anew.core import files
 from anew.errors import RunError, command, shorten
-from anew.runs import lock
+from anew.runs import lock, timelapse
 from anew.runs.paths import CONFIG, OWN_FAMILY, STORE_STATE
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
@@ -32,7 +32,18 @@ DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 BUFFERS = "buffers.safetensors"  # tensors that are fitted once; checkpoints with equal buffers share one file by links
 # Folders that a run may have
-FOLDERS = "checkpoints", "samples", "film", "report", "reports", "codec", "codec/checkpoints", "codec/samples", "pilots"
+FOLDERS = (
+    "checkpoints",
+    "samples",
+    timelapse.FOLDER,
+    timelapse.EARLIER_FOLDER,
+    "report",
+    "reports",
+    "codec",
+    "codec/checkpoints",
+    "codec/samples",
+    "pilots",
+)
 _STEP = re.compile(r"step-(\d{1,15})")
 _REPLACED = ".replaced"
 _REPLACED_NAME = re.compile(rf"\.(step-\d{{1,15}}|{DECAY_START}){_REPLACED}\.[0-9a-f]+\.tmp")

@@ -26,7 +26,7 @@ from anew.core import files
 from anew.core.stores import addresses
 from anew.core.stores.addresses import FileSystem
 from anew.errors import RunError
-from anew.runs import events, film, lock, snapshots
+from anew.runs import events, lock, snapshots, timelapse
 from anew.runs.manifest import (
     MANIFEST,
     MANIFEST_BYTES,
@@ -423,7 +423,9 @@ def _put_object(system: FileSystem, path: Path, key: str) -> FileNotFoundError |
 
 def _is_for_training(name: str) -> bool:
     """Whether a file is needed only to continue the training or to look back at it, not to sample or to measure."""
-    return "checkpoints/" in name or name.startswith(("pilots/", f"{film.FOLDER}/{snapshots.WEIGHTS.prefix}"))
+    folder, _, file = name.partition("/")
+    is_snapshot = folder in (timelapse.FOLDER, timelapse.EARLIER_FOLDER) and file.startswith(snapshots.WEIGHTS.prefix)
+    return "checkpoints/" in name or folder == "pilots" or is_snapshot
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -20,6 +20,8 @@ from anew.runs.paths import OWN_FAMILY
 from anew.runs.portable import absolute_paths
 
 FORMAT = 1  # of config.json, as in `BegunRun` and `RunRecord`; incremented when older ones can no longer be read
+# Present names of settings by those in runs from before 0.2
+EARLIER_SETTINGS = {"film": "timelapse", "train.film": "train.timelapse"}
 FILE_BYTES = 64 * 2**20  # most bytes of config.json, as of any JSON file of a run
 
 STRICT = ConfigDict(extra="forbid")
@@ -272,7 +274,21 @@ def read(path: Path) -> BegunRun | RunRecord:
         raise RunError(f"{str(path)!r} has {saved_format}, and this version of anew reads format {FORMAT}; train again")
     record_class = BegunRun if value.get("status") == "begun" else RunRecord
     try:
-        return record_class.model_validate(absolute_paths(value, path.parent))
+        return record_class.model_validate(_with_present_names(absolute_paths(value, path.parent)))
     except (ValidationError, RecursionError) as error:
         reason = described(error) if isinstance(error, ValidationError) else "it is nested too deep"
         raise RunError(f"{str(path)!r} does not describe a run: {reason}; restore it or train again") from None
+
+
+def _with_present_names(value: dict[str, object]) -> dict[str, object]:
+    """The record with the present names of its settings. Whatever is not a record stays as it is, and is refused later."""
+    present = dict(value)
+    if isinstance(request := value.get("request"), dict) and isinstance(request.get("settings"), dict):
+        present["request"] = request | {"settings": _renamed(request["settings"])}
+    if isinstance(train := value.get("train"), dict):
+        present["train"] = _renamed(train)
+    return present
+
+
+def _renamed(settings: dict[str, object]) -> dict[str, object]:
+    return {EARLIER_SETTINGS.get(name, name): value for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""Earlier weights of a training in its run folder, next to its film: a few sets by step, to sample the model as it was then.
+"""Earlier weights of a training in its run folder, next to its timelapse: a few sets by step, to sample the model as it was then.
 
 Tensors that training does not change are not in them: they would be the same in all, and may be large. Tensors that were fitted
 to the latents of these weights (the prior of a VAE) are.
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from anew.core import files
 from anew.errors import RunError
-from anew.runs.film import FOLDER, StepFiles
 from anew.runs.tensors import check_header, read_tensors, write_tensors
+from anew.runs.timelapse import StepFiles, folder_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +64,7 @@ def _seconds(path: Path) -> float:
 def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) -> None:
     """Keep weights in half precision. If there are then too many, remove those whose neighbours are closest to each other on a
     logarithmic scale of time, the oldest first."""
-    (run / FOLDER).mkdir(exist_ok=True)
+    folder_of(run).mkdir(exist_ok=True)
     halved = {name: _halved(tensor) for name, tensor in weights.items()}
     write_tensors(WEIGHTS.path(run, step), halved, {"seconds": f"{seconds:.3f}"})
     limit = max(MAX_BYTES, sum(tensor.nbytes for tensor in weights.values()))
@@ -93,7 +93,7 @@ def _most_redundant(saved: list[Snapshot]) -> int:
 
 def read(run: Path, step: int) -> dict[str, Tensor]:
     """The weights of a snapshot. Raises RunError if it is missing or not whole."""
-    files.check_folder(run / FOLDER)
+    files.check_folder(folder_of(run))
     path = WEIGHTS.path(run, step)
     if not path.exists():
         steps = ", ".join(f"{number:,}" for number in WEIGHTS.steps(run)) or "none"

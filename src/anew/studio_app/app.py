@@ -28,11 +28,11 @@ from anew.server.errors import ApiError, bad_request
 from anew.server.listening import Server, listen
 from anew.studio_app.data_routes import add_data
 from anew.studio_app.error_handlers import handle_errors
-from anew.studio_app.film_routes import add_film
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
+from anew.studio_app.timelapse_routes import add_timelapse
 from anew.studio_app.toy_comparison_routes import add_toy_comparison
 
 STATIC = Path(__file__).parent / "static"
@@ -105,7 +105,7 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     _add_runs(app, studio)
     add_jobs(app, studio)
     add_data(app, studio)
-    add_film(app, studio)
+    add_timelapse(app, studio)
     add_toy_comparison(app)
     app.mount("/api/play", PlayApp(studio))
     app.mount("/static", _Static(directory=STATIC))

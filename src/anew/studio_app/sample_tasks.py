@@ -27,7 +27,7 @@ from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
-from anew.runs import film, lock
+from anew.runs import lock, timelapse
 from anew.runs.weights import weights_path
 from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.drawing import recordable
@@ -136,7 +136,7 @@ def about_events(task: PlayTask, model: Model) -> Iterator[Json]:
         "latents": model.codec is not None,
         "weights": model.identity[1],
         "unfinished": not weights_path(task.loaded.run).is_file(),
-        "has_film": bool(film.FRAMES.steps(task.loaded.run)),
+        "has_timelapse": bool(timelapse.FRAMES.steps(task.loaded.run)),
         "example": (_example(task.loaded.run) or _sampled_text(model)) if is_text else "",
         "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
     }
@@ -153,14 +153,14 @@ def _model_notes(run: Path, model: Model) -> list[str]:
 
 
 def _example(run: Path) -> str:
-    """The beginning of the text that the run's film shows."""
-    tokens = film.scene_facts(run).get("tokens")
+    """The beginning of the text that the run's timelapse shows."""
+    tokens = timelapse.scene_facts(run).get("tokens")
     texts = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
     return "".join(texts).strip()[:EXAMPLE_CHARACTERS]
 
 
 def _sampled_text(model: Model) -> str:
-    """The beginning of a sample, for runs without a film."""
+    """The beginning of a sample, for runs without a timelapse."""
     family, modality = model.family, model.item_modality
     if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
         return ""

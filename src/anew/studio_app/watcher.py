@@ -13,14 +13,24 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 
 from anew.core import files
-from anew.runs import events, lock
+from anew.runs import events, lock, timelapse
 from anew.runs.paths import CONFIG
 
 # Of the folders of runs: pages are updated twice a second, and a check reads some modification times
 SECONDS_BETWEEN_CHECKS = 0.5
 # Between signs of life to pages: browsers and proxies close silent connections after 30 to 60 seconds.
 HEARTBEAT_SECONDS = 15.0
-WATCHED = (CONFIG, events.NAME, lock.HOLDER, "samples", "film", "report", f"codec/{events.NAME}", "pilots")
+WATCHED = (
+    CONFIG,
+    events.NAME,
+    lock.HOLDER,
+    "samples",
+    timelapse.FOLDER,
+    timelapse.EARLIER_FOLDER,
+    "report",
+    f"codec/{events.NAME}",
+    "pilots",
+)
 Signature = tuple[object, ...]
 
 

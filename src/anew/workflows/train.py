@@ -55,13 +55,13 @@ from anew.workflows import codec_stage, pilots
 from anew.workflows.agreement import check_same_data, check_same_machines, check_same_request, precision_notes
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
 from anew.workflows.evaluate import evaluate_run
-from anew.workflows.film import Film
 from anew.workflows.fit import fit, prepare
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
+from anew.workflows.timelapse import Timelapse
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.report_length import plan_report
 from anew.workflows.timing.sample_counts import SampleCounts
@@ -415,7 +415,7 @@ def _run_to_end(
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 
             def listeners(trainer: Trainer) -> list[Listener]:
-                return [Previews(job, trainer), Film(job, trainer), *tensorboard]
+                return [Previews(job, trainer), Timelapse(job, trainer), *tensorboard]
 
             outcome = fit(job, checkpoint, listeners, is_resumed=longest is not None)
         if outcome == "interrupted":

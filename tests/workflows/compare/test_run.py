@@ -317,7 +317,7 @@ def test_a_comparison_of_seeds_gives_the_spread(
     duel: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anew.evaluation.reporting.ranking.BARELY_TRAINED", 1)
-    out, settings = tmp_path / "out", {**QUICK, "film": False}
+    out, settings = tmp_path / "out", {**QUICK, "timelapse": False}
     output = anew.compare(
         duel[0], out=out, families="gan,vae", steps=2, seeds=2, seed=3, settings=settings, n=24
     ).to_json()

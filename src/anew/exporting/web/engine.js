@@ -15,7 +15,7 @@ const MAX_BATCH = 4; // samples that are drawn at once
 const SHOWN_TOKENS = 20; // candidates for the next token
 const GIBBS_SWEEPS = 30; // of the Markov chain by which a VAE fills in, as in families/vae/filling.py
 
-const REQUESTS = ["load", "sample", "next", "walk", "film", "inside", "stages", "place"];
+const REQUESTS = ["load", "sample", "next", "walk", "denoise", "inside", "stages", "place"];
 const MAX_BUSY_MS = 30; // of work, after which messages are received
 
 let receivedAt = 0;
@@ -272,7 +272,7 @@ export class Engine {
   }
 
   // Each step of one sample: the noisy input of the network, and its estimate of the clean sample.
-  async film({ id, seed, index = 0, label = null }, answer) {
+  async denoise({ id, seed, index = 0, label = null }, answer) {
     let frame = 0;
     for (const draft of this.sampler.sample({ n: 1, seed, index, label })) {
       if (draft.isLast || !this.running.has(id)) break;

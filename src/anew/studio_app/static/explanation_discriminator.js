@@ -2,7 +2,7 @@
 
 import { follow } from "./api.js";
 import { h, replaceChildren, s, short } from "./dom.js";
-import { aucSentence } from "./film_map.js";
+import { aucSentence } from "./timelapse_map.js";
 
 const [ROW, MARGIN] = [46, 24];
 const [WIDE, NARROW] = [640, 260]; // width of the chart in pixels, at most and at least: it is not scaled, so that its text can be read on a phone

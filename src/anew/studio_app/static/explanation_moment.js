@@ -29,7 +29,7 @@ export class Moment {
   async open() {
     this.ask();
     try {
-      const { weights } = await get("/api/film", { run: this.play.id }, this.play.signal);
+      const { weights } = await get("/api/timelapse", { run: this.play.id }, this.play.signal);
       this.kept = weights;
     } catch { return; } // the view says when the Studio cannot be reached
     this.slider.max = String(this.kept.length);
@@ -43,7 +43,7 @@ export class Moment {
     return this.kept[Number(this.slider.value)];
   }
 
-  /** Let the weights answer that were kept at a step of the film, or the newest weights. @param {number} step @param {boolean} isLast of the film */
+  /** Let the weights answer that were kept at a step of the timelapse, or the newest weights. @param {number} step @param {boolean} isLast of the timelapse */
   choose(step, isLast) {
     const numBefore = this.kept.filter((kept) => kept.step <= step).length;
     const index = String(isLast ? this.kept.length : Math.max(0, numBefore - 1));
@@ -63,14 +63,14 @@ export class Moment {
   }
 
   say() {
-    const { unfinished, has_film } = this.play.about;
+    const { unfinished, has_timelapse } = this.play.about;
     const newest = unfinished ? "the newest checkpoint of this training" : "the finished model";
     const { chosen } = this;
     const who = chosen ? `weights after ${clock(chosen.seconds)}, step ${count(chosen.step)}` : newest;
     this.output.textContent = `Answers come from ${who}.`;
     this.slider.setAttribute("aria-valuetext", who);
-    const film = has_film ? " The film below shows how it was before, on the same data each time." : "";
-    this.note.textContent = this.kept.length ? "Move this slider, or that of the film, to ask an earlier model. Counts, and what is measured after the training, always come from the newest."
-      : `Earlier weights of this run were not kept.${film}`;
+    const timelapse = has_timelapse ? " The timelapse below shows how it was before, on the same data each time." : "";
+    this.note.textContent = this.kept.length ? "Move this slider, or that of the timelapse, to ask an earlier model. Counts, and what is measured after the training, always come from the newest."
+      : `Earlier weights of this run were not kept.${timelapse}`;
   }
 }

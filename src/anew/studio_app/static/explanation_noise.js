@@ -12,21 +12,21 @@ function shown(about) {
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function noiseView(play, question) {
-  const films = h("div", {});
+  const rows = h("div", {});
   const status = h("p", { class: "hint", role: "status" });
   const make = async (/** @type {Record<string, string>} */ extra, /** @type {string} */ title, eachLabel = false) => {
     const signal = play.begin();
     const options = play.options();
-    const film = h("div", { class: "film", tabindex: 0, role: "group", "aria-label": title });
+    const levels = h("div", { class: "noise-levels", tabindex: 0, role: "group", "aria-label": title });
     const head = h("h3", {}, title);
-    films.prepend(h("section", {}, head, film));
-    while (films.children.length > 2) films.lastElementChild?.remove();
+    rows.prepend(h("section", {}, head, levels));
+    while (rows.children.length > 2) rows.lastElementChild?.remove();
     status.textContent = "Removing noise...";
     try {
       await follow("/api/play/noise", { run: play.id, ...options, settings: { ...options.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
         if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${shown(play.about)}`; return; }
         if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, classes ${event.labels.join(", ")}`}`; return; }
-        film.append(h("figure", { class: "level" },
+        levels.append(h("figure", { class: "level" },
           h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),
           h("div", {}, event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Guessed, at noise ${short(event.sigma)}` }))),
           h("figcaption", {}, `noise ${Number(event.sigma.toPrecision(2))}`)));
@@ -42,5 +42,5 @@ export function noiseView(play, question) {
     h("button", { type: "button", class: "main", onclick: again }, "Again, with the current settings"),
     h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question),
     "guidance" in play.about.defaults && labels.length ? h("button", { type: "button", onclick: () => make({ guidance: "3" }, "Guidance 3") }, "What does guidance do?") : null,
-    labels.length ? h("button", { type: "button", onclick: () => make({}, "The same start with each class", true) }, "The same start, other classes") : null), status, films, fieldView(play));
+    labels.length ? h("button", { type: "button", onclick: () => make({}, "The same start with each class", true) }, "The same start, other classes") : null), status, rows, fieldView(play));
 }

@@ -1,7 +1,7 @@
 // The tab How it works: an explanation, a view of the model itself, a question that the page answers, and the lines of source code.
 
 import { get } from "./api.js";
-import { Film } from "./film_view.js";
+import { Timelapse } from "./timelapse_view.js";
 import { discriminatorView } from "./explanation_discriminator.js";
 import { mapView } from "./explanation_map.js";
 import { Moment } from "./explanation_moment.js";
@@ -61,7 +61,7 @@ const NO_VIEW = "A model of codes cannot be tried out in this view, so its earli
 export function explanationOf(about) {
   const explanation = EXPLANATIONS[/** @type {keyof typeof EXPLANATIONS} */ (about.explanation_view || BY_FAMILY[about.family])];
   if (!explanation || about.explanation_view) return explanation ?? null;
-  // Views need text, or items that can be shown as images; for others there is the film.
+  // Views need text, or items that can be shown as images; for others there is the timelapse.
   return { ...explanation, ...(about.family === "transformer" && !about.prompts ? CODES : {}), view: null };
 }
 
@@ -73,18 +73,18 @@ export function explanationPanel(play) {
   const stage = h("div", {});
   const answers = h("div", {});
   const moment = view && new Moment(play, (asked) => {
-    answers.style.minHeight = `${answers.offsetHeight}px`; // so that the film's slider below does not move
+    answers.style.minHeight = `${answers.offsetHeight}px`; // so that the timelapse's slider below does not move
     replaceChildren(answers, view(asked, explanation.question));
   });
-  const film = new Film(play.id, play.signal, (step, isLast) => moment?.choose(step, isLast));
+  const timelapse = new Timelapse(play.id, play.signal, (step, isLast) => moment?.choose(step, isLast));
   const panel = h("div", { class: "explanation" }, h("h2", {}, explanation.title),
-    h("ol", { class: "story" }, explanation.text.map((sentence) => h("li", {}, sentence))), stage, film.element, explanation.sources.map(sourceLines));
+    h("ol", { class: "story" }, explanation.text.map((sentence) => h("li", {}, sentence))), stage, timelapse.element, explanation.sources.map(sourceLines));
   if (moment) {
     replaceChildren(stage, moment.element, answers);
     moment.open();
-  } else replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
-  film.refresh().then(() => {
-    if (!explanation.view && film.element.hidden) replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
+  } else replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} The timelapse below shows how this model learned.`));
+  timelapse.refresh().then(() => {
+    if (!explanation.view && timelapse.element.hidden) replaceChildren(stage, h("p", { class: "hint" }, `${NO_VIEW} No timelapse was kept of this training: it was too short, or timelapse=false was set.`));
   });
   return panel;
 }

@@ -2,7 +2,7 @@
 
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
-import { Film } from "./film_view.js";
+import { Timelapse } from "./timelapse_view.js";
 import { asSentence, clock, count, drawWithOutput, h, keepFocus, outputOf, replaceChildren, reportFrame, short, words } from "./dom.js";
 import { familyTitle } from "./families.js";
 import { copiesView } from "./copies_view.js";
@@ -24,13 +24,13 @@ export function showRun(main, id) {
   const samples = new SampleSlider(id);
   const curves = new Curves();
   const leaving = new AbortController();
-  const film = new Film(id, leaving.signal);
+  const timelapse = new Timelapse(id, leaving.signal);
   const side = h("div", { class: "stack" });
   const grid = h("div", { class: "grid", hidden: true }, // until it is known what to show
     h("section", { class: "card", "aria-label": "Figures" }, figures),
     h("section", { class: "card half" }, samples.element),
     h("div", { class: "half stack" }, h("section", { class: "card", "aria-label": "Curves" }, curves.element), side),
-    h("section", { class: "card film-card" }, film.element));
+    h("section", { class: "card timelapse-card" }, timelapse.element));
   replaceChildren(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`), head, grid);
   let gone = false;
   const load = async () => {
@@ -42,7 +42,7 @@ export function showRun(main, id) {
       drawFigures(figures, run);
       samples.show(run);
       keepFocus(side, () => drawSide(side, run));
-      await film.refresh();
+      await timelapse.refresh();
       const isOver = run.state === "failed";
       if (!run.sheets) curves.show([], isOver);
       else if (curves.needsUpdate(run)) curves.show((await get("/api/curves", { run: id })).parts, isOver);

@@ -212,7 +212,7 @@ def _timing(data: Data) -> Timing:
         _check_frame_size(width, height)
         gif = container.format.name == "gif"
         used = min(limits.GIF_FRAMES, MAX_FRAMES) if gif else MAX_FRAMES
-        max_pixels = limits.GIF_PIXELS if gif else limits.FILM_PIXELS
+        max_pixels = limits.GIF_PIXELS if gif else limits.VIDEO_PIXELS
         base, times, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:

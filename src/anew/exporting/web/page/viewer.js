@@ -77,7 +77,7 @@ class Denoising {
     this.steps = [];
     this.strip.replaceChildren();
     const request = { seed: number("seed"), index: fitted(this.index), label: this.generator.label };
-    const result = await this.latest.ask("film", request, (step) => {
+    const result = await this.latest.ask("denoise", request, (step) => {
       this.steps.push(step);
       this.slider.max = this.steps.length - 1;
       this.strip.append(element("figure", {}, canvasOf(step.clean, this.program.item.kind), element("figcaption", {}, `noise ${step.sigma.toPrecision(2)}`)));

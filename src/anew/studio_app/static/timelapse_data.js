@@ -1,8 +1,8 @@
-// Frames of a film: safetensors files with facts in the header.
+// Frames of a timelapse: safetensors files with facts in the header.
 
 import { address, Refusal } from "./api.js";
 
-const FORMAT = "2"; // as in anew/runs/film.py
+const FORMAT = "2"; // as in anew/runs/timelapse.py
 
 /** @typedef {{facts: any, numbers: (name: string) => Float32Array | null, bytes: (name: string) => Uint8Array | null, shape: (name: string) => number[]}} Frame */
 
@@ -15,7 +15,7 @@ export function parsed(buffer) {
     return entry ? buffer.slice(8 + size + entry.data_offsets[0], 8 + size + entry.data_offsets[1]) : null;
   };
   const { facts, format } = header.__metadata__;
-  if (format !== FORMAT) throw new Refusal(409, "This film is of another version of Anew; train again to see one.");
+  if (format !== FORMAT) throw new Refusal(409, "This timelapse is of another version of Anew; train again to see one.");
   return {
     facts: JSON.parse(facts),
     numbers: (name) => { const part = bytesOf(name); return part ? new Float32Array(part) : null; },
@@ -26,7 +26,7 @@ export function parsed(buffer) {
 
 /** @param {string} run @param {number | null} step null: the data that all frames share @param {AbortSignal} [signal] @returns {Promise<Frame>} */
 export async function frameOf(run, step, signal) {
-  const answer = await fetch(address("/api/film/frame", step === null ? { run } : { run, step }), { signal });
+  const answer = await fetch(address("/api/timelapse/frame", step === null ? { run } : { run, step }), { signal });
   if (!answer.ok) throw new Refusal(answer.status, (await answer.json()).error.message);
   return parsed(await answer.arrayBuffer());
 }

@@ -1,7 +1,7 @@
-// The film of a model of images, sounds or clips: real and generated items on a fixed map; for a GAN above the discriminator's belief.
+// The timelapse of a model of images, sounds or clips: real and generated items on a fixed map; for a GAN above the discriminator's belief.
 
 import { h, onTheme, replaceChildren, short } from "./dom.js";
-import { sheetOf } from "./film_data.js";
+import { sheetOf } from "./timelapse_data.js";
 
 const SIDE = 480;
 const NEAR = 24; // pixels from the pointer within which a point is chosen
@@ -10,12 +10,12 @@ const PUSH = 34; // pixels by which the longest arrow exceeds the shortest
 /** @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export class MapFilm {
-  /** @param {import("./film_data.js").Frame} scene */
+export class MapTimelapse {
+  /** @param {import("./timelapse_data.js").Frame} scene */
   constructor(scene) {
     this.scene = scene;
     this.real = scene.numbers("real") ?? new Float32Array();
-    /** @type {import("./film_data.js").Frame | null} */
+    /** @type {import("./timelapse_data.js").Frame | null} */
     this.frame = null;
     /** @type {Record<string, ImageBitmap | null>} */
     this.sheets = { real: null, generated: null, restored: null };
@@ -23,10 +23,10 @@ export class MapFilm {
     /** @type {["real" | "generated", number] | null} */
     this.chosen = null;
     const ratio = Math.min(2, devicePixelRatio || 1);
-    this.canvas = h("canvas", { class: "map film-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", "aria-label": "Map of items", tabindex: 0 });
+    this.canvas = h("canvas", { class: "map timelapse-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", "aria-label": "Map of items", tabindex: 0 });
     this.ratio = ratio;
-    this.detail = h("div", { class: "film-item", "aria-live": "polite" });
-    this.said = h("p", { class: "film-said" });
+    this.detail = h("div", { class: "timelapse-item", "aria-live": "polite" });
+    this.said = h("p", { class: "timelapse-said" });
     this.below = h("div", {});
     for (const name of ["pointermove", "pointerdown"]) this.canvas.addEventListener(name, (/** @type {PointerEvent} */ event) => this.pick(event));
     this.canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
@@ -34,13 +34,13 @@ export class MapFilm {
     this.element = h("div", {},
       h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot generated" }), "generated items, from the same starting points each time"),
         h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where items look real to the discriminator")),
-      h("div", { class: "film-stage" }, this.canvas, h("div", {}, this.said, this.detail)),
+      h("div", { class: "timelapse-stage" }, this.canvas, h("div", {}, this.said, this.detail)),
       h("p", { class: "hint" }, `The map is flat, your items are not: it holds ${share}% of their variance. Point at a dot to see its item; the left and right arrow keys step through the generated ones.`), this.below);
     onTheme(this.element, () => this.paint());
     sheetOf(scene.bytes("real_sheet")).then((sheet) => { this.sheets.real = sheet; this.paint(); });
   }
 
-  /** @param {import("./film_data.js").Frame} frame */
+  /** @param {import("./timelapse_data.js").Frame} frame */
   async show(frame) {
     this.frame = frame;
     this.paint();
@@ -52,7 +52,7 @@ export class MapFilm {
     replaceChildren(this.below, this.sheets.restored ? this.pairs() : null, frame.numbers("errors") ? this.errors(frame) : null);
   }
 
-  /** Describe the frame in words. @param {import("./film_data.js").Frame} frame */
+  /** Describe the frame in words. @param {import("./timelapse_data.js").Frame} frame */
   say(frame) {
     const [real, generated] = [frame.numbers("real_belief"), frame.numbers("generated_belief")];
     let sentence = `${frame.facts.generated} generated items.`;
@@ -64,7 +64,7 @@ export class MapFilm {
     /** @type {any} */ (this.element.querySelector(".belief-key")).hidden = !real;
   }
 
-  /** How wide generated items spread compared to real ones, as a sentence. @param {import("./film_data.js").Frame} frame */
+  /** How wide generated items spread compared to real ones, as a sentence. @param {import("./timelapse_data.js").Frame} frame */
   spread(frame) {
     const generated = frame.numbers("generated");
     if (!generated || generated.length < 16) return "";
@@ -102,7 +102,7 @@ export class MapFilm {
     pen.globalAlpha = 1;
   }
 
-  /** Colour the map by the discriminator's belief in the items that it stands for. @param {CanvasRenderingContext2D} pen @param {import("./film_data.js").Frame} frame */
+  /** Colour the map by the discriminator's belief in the items that it stands for. @param {CanvasRenderingContext2D} pen @param {import("./timelapse_data.js").Frame} frame */
   paintField(pen, frame) {
     const field = frame.numbers("field");
     if (!field) return;
@@ -214,7 +214,7 @@ export class MapFilm {
     return h("div", {}, h("h3", {}, "Your items, each next to its reconstruction"), h("div", { class: "items" }, Array.from({ length: Math.min(12, this.shown("real")) }, (_, index) => pair(index))));
   }
 
-  /** The error of its guesses at each noise level. @param {import("./film_data.js").Frame} frame */
+  /** The error of its guesses at each noise level. @param {import("./timelapse_data.js").Frame} frame */
   errors(frame) {
     const [sigmas, errors] = [frame.numbers("sigmas"), frame.numbers("errors")];
     if (!sigmas || !errors) return null;

@@ -1,4 +1,4 @@
-"""Routes of the Studio for the film of a training run, its copying test, and excerpts of source code."""
+"""Routes of the Studio for the timelapse of a training run, its copying test, and excerpts of source code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.errors import RunError
-from anew.runs import film, snapshots
+from anew.runs import snapshots, timelapse
 from anew.server.errors import ApiError, bad_request
 from anew.studio_app.run_summary import copying_test
 from anew.studio_app.studio import Studio
@@ -49,10 +49,10 @@ def source_lines(name: str) -> dict[str, object]:
     return {"file": f"anew/{path}", "line": node.lineno, "name": qualified, "text": "\n".join(lines)}
 
 
-def add_film(app: FastAPI, studio: Studio) -> None:
+def add_timelapse(app: FastAPI, studio: Studio) -> None:
     """Add the routes."""
 
-    @app.get("/api/film")
+    @app.get("/api/timelapse")
     def frames(request: Request) -> Response:
         try:
             path = studio.run(request.query_params.get("run", ""))
@@ -62,16 +62,16 @@ def add_film(app: FastAPI, studio: Studio) -> None:
             # A job that is queued, or has just begun, has no folder yet
             return JSONResponse({"steps": [], "weights": []})
         weights = [asdict(snapshot) for snapshot in snapshots.snapshots(path)]
-        return JSONResponse({"steps": film.FRAMES.steps(path), "weights": weights})
+        return JSONResponse({"steps": timelapse.FRAMES.steps(path), "weights": weights})
 
-    @app.get("/api/film/frame")
+    @app.get("/api/timelapse/frame")
     def frame(request: Request) -> Response:
         path = studio.run(request.query_params.get("run", ""))
         text = request.query_params.get("step", "")
         if text and not (text.isascii() and text.isdecimal() and len(text) <= 15):
             raise bad_request("'step' must be the number of a frame")
         try:
-            data = film.read(path, int(text) if text else None)
+            data = timelapse.read(path, int(text) if text else None)
         except RunError as error:
             raise ApiError(404, str(error)) from None
         return Response(data, media_type="application/octet-stream")

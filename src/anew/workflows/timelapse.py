@@ -1,4 +1,4 @@
-"""A film of the training: every few seconds a small frame of what the model makes of the same inputs, and now and then a
+"""A timelapse of the training: every few seconds a small frame of what the model makes of the same inputs, and now and then a
 snapshot of its weights, at a bounded cost."""
 
 from __future__ import annotations
@@ -10,26 +10,28 @@ from contextlib import contextmanager
 from anew.core.specs import Tokens
 from anew.data.latent_dataset import LatentModality
 from anew.families.base import Family
-from anew.runs import events, film, snapshots
+from anew.runs import events, snapshots, timelapse
 from anew.training.trainer import StepResult, Trainer
-from anew.workflows.film_scenes import Scene, scene_of
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import FEW_ITEMS, fitted_latents, latent_batches
+from anew.workflows.timelapse_scenes import Scene, scene_of
 
-FILM_SHARE = 0.018  # of the training time, for the film: a frame may cost more than was expected, and 2% is promised
+TIMELAPSE_SHARE = (
+    0.018  # of the training time, for the timelapse: a frame may cost more than was expected, and 2% is promised
+)
 FRAME_SHARE = 0.0015  # of the training time, for one frame: a short training has about ten of them
 INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chosen
 # Expected cost of the first frame, in training steps: later ones took .3 to 4.5 (docs/log.md, 2026-11-26).
 STEPS_A_FRAME = 2
 # Steps after which processes with sharded weights agree whether a frame is due: each agreement makes them wait.
 STEPS_BETWEEN_SYNCS = 10
-WEIGHTS_SHARE = 0.5  # of the film's time, at most, for keeping weights: frames come first; chosen
+WEIGHTS_SHARE = 0.5  # of the timelapse's time, at most, for keeping weights: frames come first; chosen
 BYTES_A_SECOND = 100e6  # expected speed of keeping weights, until it was measured: that of a slow disk
-MIN_SECONDS = 10.0  # shortest training that has a film: a shorter one has no time for a frame
+MIN_SECONDS = 10.0  # shortest training that has a timelapse: a shorter one has no time for a frame
 
 
-class Film:
-    """Writes frames of a training into `film/`. Called after each step; it never changes the training. trainer: takes its steps."""
+class Timelapse:
+    """Writes frames of a training into `timelapse/`. Called after each step; it never changes the training. trainer: takes its steps."""
 
     def __init__(self, job: TrainingJob, trainer: Trainer) -> None:
         self.job, self.trainer = job, trainer
@@ -38,13 +40,13 @@ class Film:
         self._largest_cost = 0.0  # seconds of the frame that took longest
         self._num_steps = 0
         self._scene: Scene | None = None
-        self._is_off = not job.train_config.film
+        self._is_off = not job.train_config.timelapse
         self._seconds_before = 0.0  # of training in earlier processes
         self._keeping_cost, self._kept_bytes = 0.0, 0
         self._kept_at = 0.0
         if job.world.is_main and not self._is_off:
             run = job.folder.path
-            film.FRAMES.remove_after(run, trainer.step)
+            timelapse.FRAMES.remove_after(run, trainer.step)
             snapshots.WEIGHTS.remove_after(run, trainer.step)
             if trainer.step:
                 self._seconds_before = float(events.last_step(run).get("seconds") or 0.0)
@@ -53,7 +55,7 @@ class Film:
     def __call__(self, result: StepResult) -> str | None:
         """Add a frame if one is due. Returns None: there is never a warning."""
         world, is_sharded = self.job.world, self.trainer.shard
-        if not self.job.train_config.film or (not is_sharded and not world.is_main):
+        if not self.job.train_config.timelapse or (not is_sharded and not world.is_main):
             return None
         now = time.monotonic()
         self._num_steps += 1
@@ -88,17 +90,17 @@ class Film:
         yield self.job.rebuilt(weights) if self.job.world.is_main else None
 
     def _affords_frame(self, progress: float, elapsed: float) -> bool:
-        """Whether one more frame leaves the film within its share of the training so far."""
+        """Whether one more frame leaves the timelapse within its share of the training so far."""
         # The cost of the first frame is not known; it is about that of a few steps.
         expected = max(self._largest_cost, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
         is_long = self._total_seconds(progress, elapsed) >= MIN_SECONDS
         return is_long and self.cost + expected <= self._allowed(progress, elapsed)
 
     def _allowed(self, progress: float, elapsed: float) -> float:
-        """The seconds that the film may have taken by now."""
+        """The seconds that the timelapse may have taken by now."""
         total = self._total_seconds(progress, elapsed)
         # The first frames may borrow from later time: otherwise the beginning would never be seen.
-        return FILM_SHARE * max(elapsed, min(total, elapsed + total / 10))
+        return TIMELAPSE_SHARE * max(elapsed, min(total, elapsed + total / 10))
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
         """The expected seconds of the whole training, including those that have passed."""
@@ -115,13 +117,13 @@ class Film:
                 self._is_off = True
                 return
             arrays, facts = self._scene.fixed()
-            film.write(run, film.SCENE, film.serialized(arrays, facts))
+            timelapse.write(run, timelapse.SCENE, timelapse.serialized(arrays, facts))
             return
         arrays, facts = self._scene.frame(family)
         seconds = round(self._seconds_before + now - self._started, 3)
-        data = film.serialized(arrays, {**facts, "step": result.step, "seconds": seconds})
-        if len(data) <= film.MAX_FRAME_BYTES:
-            film.write(run, film.FRAMES.path(run, result.step).name, data)
+        data = timelapse.serialized(arrays, {**facts, "step": result.step, "seconds": seconds})
+        if len(data) <= timelapse.MAX_FRAME_BYTES:
+            timelapse.write(run, timelapse.FRAMES.path(run, result.step).name, data)
         # No view of codes uses earlier weights (`explanation_view` in studio_app/sample_tasks.py).
         has_codes = isinstance(self.job.data.modality, LatentModality) and isinstance(self.job.data.spec, Tokens)
         if seconds >= snapshots.SPACING * self._kept_at and not has_codes:

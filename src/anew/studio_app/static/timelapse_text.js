@@ -1,23 +1,23 @@
-// The film of a model of text: how likely each token of one held-out text was, and where each head looked.
+// The timelapse of a model of text: how likely each token of one held-out text was, and where each head looked.
 
 import { h, replaceChildren } from "./dom.js";
 import { headGrid, visibleToken } from "./heads.js";
 
-export class TextFilm {
-  /** @param {import("./film_data.js").Frame} scene */
+export class TextTimelapse {
+  /** @param {import("./timelapse_data.js").Frame} scene */
   constructor(scene) {
     /** @type {string[]} */
     this.tokens = scene.facts.tokens;
     this.guess = Math.log2(scene.facts.vocabulary);
-    this.said = h("p", { class: "film-said" });
-    this.text = h("div", { class: "tokens film-tokens", role: "img" });
+    this.said = h("p", { class: "timelapse-said" });
+    this.text = h("div", { class: "tokens timelapse-tokens", role: "img" });
     this.heads = headGrid(this.tokens.slice(0, -1));
     this.element = h("div", {}, this.said, this.text,
       h("p", { class: "hint" }, "One held-out text. Coloured: the network was sure of the token. Underlined: it was surprised."),
       h("details", {}, h("summary", {}, "Where each head looked"), this.heads.element));
   }
 
-  /** @param {import("./film_data.js").Frame} frame */
+  /** @param {import("./timelapse_data.js").Frame} frame */
   async show(frame) {
     const bits = frame.numbers("token_bits") ?? new Float32Array();
     this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per token under the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;

@@ -1,4 +1,4 @@
-"""Scenes of a film: items on a fixed map, or a held-out text, or item as a row of codes, that the network reads in every frame.
+"""Scenes of a timelapse: items on a fixed map, or a held-out text, or item as a row of codes, that the network reads in every frame.
 
 Legend for shapes: n items, L tokens, D values of a pooled item.
 """
@@ -187,12 +187,15 @@ def _token_text(modality: Modality, spec: Tokens, token: int) -> str:
     return modality.tokenizer.decode([token]) if isinstance(modality, Text) else str(token)
 
 
+REAL_ROWS = (
+    "film"  # draws the real items that are shown; another word would show others beside the frames of earlier runs
+)
 # Points along a side of the discriminator's field, and its reach in standard deviations: the middle 99% of a normal.
 FIELD_SIDE, FIELD_REACH = 16, 2.5
 
 
 class Scene(Protocol):
-    """The constant and the changing part of a film."""
+    """The constant and the changing part of a timelapse."""
 
     def fixed(self) -> tuple[Arrays, dict[str, object]]:
         """Arrays and facts of the scene's own file."""
@@ -229,7 +232,7 @@ class MapScene:
         assert isinstance(spec, Grid)
         self.job, self.spec, self.seconds = job, spec, seconds
         count = min(MAX_REAL, max(2, job.data.part_size("train")))
-        batch = job.data.batch(0, "film", 0, count, count)
+        batch = job.data.batch(0, REAL_ROWS, 0, count, count)
         self.real, self.labels = batch.x.float(), batch.labels if spec.classes else None
         self.plane = Plane.of(pooled(self.real))
         self.num_generated = 0

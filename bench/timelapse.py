@@ -1,6 +1,6 @@
-"""What the film of a training costs: processor time and wall time inside it, as shares of those of the training.
+"""What the timelapse of a training costs: processor time and wall time inside it, as shares of those of the training.
 
-python bench/film.py names=names.txt:transformer digits=mnist:gan [--seconds 60]
+python bench/timelapse.py names=names.txt:transformer digits=mnist:gan [--seconds 60]
 
 Each operand is NAME=DATA:FAMILY. Processor time is that of the whole process, so that other programs change it little.
 """
@@ -21,7 +21,7 @@ ALLOWED = 0.02  # of the training
 
 
 class Meter:
-    """Adds up what calls of the film take, beside the training from the film's first sight of it."""
+    """Adds up what calls of the timelapse take, beside the training from the timelapse's first sight of it."""
 
     def __init__(self) -> None:
         self.cpu = self.wall = self.cpu_end = self.wall_end = 0.0
@@ -29,12 +29,12 @@ class Meter:
         self.steps = 0
 
     def around(self, call: Any) -> Any:
-        def measured(film: Any, result: Any) -> Any:
+        def measured(timelapse: Any, result: Any) -> Any:
             cpu, wall = time.process_time(), time.monotonic()
             if not self.steps:
                 self.cpu_begun, self.wall_begun = cpu, wall
             self.steps += 1
-            answer = call(film, result)
+            answer = call(timelapse, result)
             self.cpu_end, self.wall_end = time.process_time(), time.monotonic()
             self.cpu += self.cpu_end - cpu
             self.wall += self.wall_end - wall
@@ -45,18 +45,18 @@ class Meter:
 
 def measure(name: str, data: Path, family: str, place: Path, options: argparse.Namespace) -> dict[str, Any]:
     import anew
-    from anew.runs import film as frames_of_run
-    from anew.workflows import film
+    from anew.runs import timelapse as frames_of_run
+    from anew.workflows import timelapse
 
-    meter, ordinary = Meter(), film.Film.__call__
-    film.Film.__call__ = meter.around(ordinary)  # type: ignore[method-assign]
+    meter, ordinary = Meter(), timelapse.Timelapse.__call__
+    timelapse.Timelapse.__call__ = meter.around(ordinary)  # type: ignore[method-assign]
     run = fresh(place / name)
     try:
         settings = {"train_seconds": options.seconds, "evaluate_samples": 1}
         settings |= dict(text.split("=", 1) for text in options.set)
         anew.train(data, run / "run", budget=2 * options.seconds + 30, family=family, settings=settings)
     finally:
-        film.Film.__call__ = ordinary  # type: ignore[method-assign]
+        timelapse.Timelapse.__call__ = ordinary  # type: ignore[method-assign]
     frames = [path.stat().st_size for path in (run / "run" / frames_of_run.FOLDER).glob("frame-*")]
     row = {
         "what": name,
@@ -79,13 +79,13 @@ def main() -> None:
     build.add_argument("--seconds", type=float, default=60.0, help="of each training")
     options = build.parse_args()
     os.sched_setaffinity(0, options.cores)
-    rows = Table("film")
+    rows = Table("timelapse")
     for training in options.trainings:
         name, _, rest = training.partition("=")
         data, _, family = rest.rpartition(":")
         if not data:
             sys.exit(f"{training!r} is not NAME=DATA:FAMILY")
-        rows.add(**measure(name, Path(data), family, options.work / "film", options))
+        rows.add(**measure(name, Path(data), family, options.work / "timelapse", options))
     rows.show()
 
 

@@ -1,21 +1,21 @@
-// The film of a model of codes: how likely each code of one held-out item was, and items generated from the same starting points.
+// The timelapse of a model of codes: how likely each code of one held-out item was, and items generated from the same starting points.
 
 import { h, onTheme, replaceChildren } from "./dom.js";
-import { sheetOf } from "./film_data.js";
+import { sheetOf } from "./timelapse_data.js";
 
 const SIDE = 240; // pixels of the longer side of the grid of codes
 
-export class CodeFilm {
-  /** @param {import("./film_data.js").Frame} scene */
+export class CodeTimelapse {
+  /** @param {import("./timelapse_data.js").Frame} scene */
   constructor(scene) {
     this.scene = scene;
-    /** @type {import("./film_data.js").Frame | null} */
+    /** @type {import("./timelapse_data.js").Frame | null} */
     this.frame = null;
     const shape = scene.facts.shape.length ? scene.facts.shape : scene.shape("ids");
     this.columns = shape[shape.length - 1];
     this.rows = shape.slice(0, -1).reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1); // of a clip: its frames, one below another
     this.guess = Math.log2(scene.facts.vocabulary);
-    this.said = h("p", { class: "film-said" });
+    this.said = h("p", { class: "timelapse-said" });
     const cell = Math.max(4, Math.floor(SIDE / Math.max(this.rows, this.columns)));
     this.cell = cell;
     this.canvas = h("canvas", { class: "codes", width: cell * this.columns, height: cell * this.rows, role: "img" });
@@ -29,7 +29,7 @@ export class CodeFilm {
     onTheme(this.element, () => this.paint());
   }
 
-  /** @param {import("./film_data.js").Frame} frame */
+  /** @param {import("./timelapse_data.js").Frame} frame */
   async show(frame) {
     this.frame = frame;
     this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per code under the network; blind guessing would take ${this.guess.toFixed(1)}.`;

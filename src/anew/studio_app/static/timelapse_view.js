@@ -1,19 +1,19 @@
-// The film of a training run: frames of the same scene while the model learned, on a slider.
+// The timelapse of a training run: frames of the same scene while the model learned, on a slider.
 
 import { get, Refusal } from "./api.js";
 import { clock, count, h, replaceChildren } from "./dom.js";
-import { frameOf } from "./film_data.js";
-import { CodeFilm } from "./film_codes.js";
-import { MapFilm } from "./film_map.js";
-import { TextFilm } from "./film_text.js";
+import { frameOf } from "./timelapse_data.js";
+import { CodeTimelapse } from "./timelapse_codes.js";
+import { MapTimelapse } from "./timelapse_map.js";
+import { TextTimelapse } from "./timelapse_text.js";
 
 const FRAME_MS = 180;
 const KEPT = 200; // frames in memory
 
-export class Film {
+export class Timelapse {
   /**
    * @param {string} id of the run @param {AbortSignal} signal ends it
-   * @param {(step: number, isLast: boolean) => void} [onChosen] called when a frame is chosen, or the film stops
+   * @param {(step: number, isLast: boolean) => void} [onChosen] called when a frame is chosen, or the timelapse stops
    */
   constructor(id, signal, onChosen) {
     this.id = id;
@@ -21,29 +21,29 @@ export class Film {
     this.chosen = () => onChosen?.(this.steps[Number(this.slider.value)], this.follows);
     /** @type {number[]} */
     this.steps = [];
-    /** @type {Map<number, import("./film_data.js").Frame>} */
+    /** @type {Map<number, import("./timelapse_data.js").Frame>} */
     this.frames = new Map();
     this.follows = true;
-    /** @type {MapFilm | TextFilm | CodeFilm | null} */
+    /** @type {MapTimelapse | TextTimelapse | CodeTimelapse | null} */
     this.scene = null;
     this.stage = h("div", {});
-    this.caption = h("output", { class: "hint", for: "film-time" });
-    this.slider = h("input", { type: "range", id: "film-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
+    this.caption = h("output", { class: "hint", for: "timelapse-time" });
+    this.slider = h("input", { type: "range", id: "timelapse-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
       this.follows = Number(this.slider.value) === this.steps.length - 1;
       this.draw();
     }, onchange: this.chosen });
     this.button = h("button", { type: "button", onclick: () => this.toggle() }, "Play");
     this.timer = 0;
     signal.addEventListener("abort", () => clearInterval(this.timer));
-    this.control = h("div", { class: "grow" }, h("label", { for: "film-time" }, "Time in the film"), this.slider);
-    this.element = h("section", { class: "film-box", hidden: true, "aria-label": "Film of the training" }, h("h2", {}, "The film"), this.stage,
-      h("div", { class: "film-bar" }, this.button, this.control), this.caption);
+    this.control = h("div", { class: "grow" }, h("label", { for: "timelapse-time" }, "Time in the timelapse"), this.slider);
+    this.element = h("section", { class: "timelapse-box", hidden: true, "aria-label": "Timelapse of the training" }, h("h2", {}, "The timelapse"), this.stage,
+      h("div", { class: "timelapse-bar" }, this.button, this.control), this.caption);
   }
 
   /** Load new frames, if there are any. */
   async refresh() {
     try {
-      const { steps } = await get("/api/film", { run: this.id }, this.signal);
+      const { steps } = await get("/api/timelapse", { run: this.id }, this.signal);
       if (JSON.stringify(steps) === JSON.stringify(this.steps)) return;
       const shown = this.steps[Number(this.slider.value)];
       this.steps = steps;
@@ -52,7 +52,7 @@ export class Film {
       if (!steps.length) return;
       if (!this.scene) {
         const scene = await frameOf(this.id, null, this.signal);
-        this.scene = scene.facts.scene === "map" ? new MapFilm(scene) : scene.facts.scene === "codes" ? new CodeFilm(scene) : new TextFilm(scene);
+        this.scene = scene.facts.scene === "map" ? new MapTimelapse(scene) : scene.facts.scene === "codes" ? new CodeTimelapse(scene) : new TextTimelapse(scene);
         replaceChildren(this.stage, this.scene.element);
       }
       this.slider.max = String(steps.length - 1);

@@ -1,4 +1,4 @@
-"""The film of a training in its run folder: small frames by step, and a scene that all frames share. Needs no PyTorch."""
+"""The timelapse of a training in its run folder: small frames by step, and a scene that all frames share. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FOLDER = "film"
-FORMAT = "2"  # of frames and scenes; the page refuses others (`static/film_data.js`)
+FOLDER = "timelapse"
+EARLIER_FOLDER = "film"  # its name in runs from before 0.2
+FORMAT = "2"  # of frames and scenes; the page refuses others (`static/timelapse_data.js`)
 SCENE = "scene.safetensors"  # what all frames share
 # Most frames of a run; of more, every second one is removed. So many take a few MB, and nobody steps through more; chosen.
 MAX_FRAMES = 120
@@ -25,8 +26,14 @@ MAX_FRAME_BYTES = 100_000  # more than any frame of Anew has; a stranger's may b
 MAX_SCENE_BYTES = 4_000_000  # the same for the scene, which holds the real items
 
 
+def folder_of(run: Path) -> Path:
+    """The folder of a run's timelapse, which need not exist."""
+    earlier = run / EARLIER_FOLDER
+    return earlier if earlier.exists() and not (run / FOLDER).exists() else run / FOLDER
+
+
 class StepFiles(NamedTuple):
-    """Files in the film's folder of a run, one for each of some steps.
+    """Files in the timelapse's folder of a run, one for each of some steps.
 
     Attributes:
         prefix: The beginning of their names.
@@ -36,13 +43,13 @@ class StepFiles(NamedTuple):
 
     def path(self, run: Path, step: int) -> Path:
         """The file after `step` steps."""
-        return run / FOLDER / f"{self.prefix}{step:08d}.safetensors"
+        return folder_of(run) / f"{self.prefix}{step:08d}.safetensors"
 
     def steps(self, run: Path) -> list[int]:
         """All steps that have a file, ascending; none without a folder, or with a link that leads out of the run."""
         try:
-            files.check_folder(run / FOLDER)
-            names = [path.name for path in (run / FOLDER).iterdir()]
+            files.check_folder(folder_of(run))
+            names = [path.name for path in folder_of(run).iterdir()]
         except (OSError, RunError):
             return []
         pattern = re.compile(rf"{self.prefix}(\d{{8,15}})\.safetensors")
@@ -71,9 +78,9 @@ def serialized(arrays: Mapping[str, NDArray[np.generic]], facts: Mapping[str, ob
 
 
 def write(run: Path, name: str, data: bytes) -> None:
-    """Write one file of the film, atomically. At most MAX_FRAMES frames stay."""
-    (run / FOLDER).mkdir(exist_ok=True)
-    files.write(run / FOLDER / name, data)
+    """Write one file of the timelapse, atomically. At most MAX_FRAMES frames stay."""
+    folder_of(run).mkdir(exist_ok=True)
+    files.write(folder_of(run) / name, data)
     steps = FRAMES.steps(run)
     if len(steps) > MAX_FRAMES:
         FRAMES.remove(run, steps[1:-1:2])
@@ -85,15 +92,15 @@ def read(run: Path, step: int | None) -> bytes:
     Raises:
         RunError: The frame is missing, is too large, or is not an ordinary file.
     """
-    files.check_folder(run / FOLDER)
-    path = run / FOLDER / SCENE if step is None else FRAMES.path(run, step)
+    files.check_folder(folder_of(run))
+    path = folder_of(run) / SCENE if step is None else FRAMES.path(run, step)
     if not path.exists():
-        raise RunError(f"there is no {path.name} in the film of this run")
+        raise RunError(f"there is no {path.name} in the timelapse of this run")
     return files.read(path, MAX_SCENE_BYTES if step is None else MAX_FRAME_BYTES)
 
 
 def scene_facts(run: Path) -> dict[str, object]:
-    """The facts of the scene, without its arrays; empty without a readable film."""
+    """The facts of the scene, without its arrays; empty without a readable timelapse."""
     try:
         data = read(run, None)
         size = int.from_bytes(data[:8], "little")

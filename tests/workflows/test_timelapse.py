@@ -1,4 +1,4 @@
-"""The film of a training: small frames of true values, within its share of the time, and off when it is not wanted."""
+"""The timelapse of a training: small frames of true values, within its share of the time, and off when it is not wanted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,11 +22,12 @@ from safetensors import safe_open
 import anew
 from anew.core.specs import Batch
 from anew.errors import RunError
-from anew.runs import film as frames_of_run
 from anew.runs import snapshots
+from anew.runs import timelapse as frames_of_run
 from anew.runs.folder import RunFolder
 from anew.sampling.model import Model
-from anew.workflows import film
+from anew.workflows import timelapse
+from anew.workflows.timelapse_scenes import REAL_ROWS
 from processes import together
 from samples import TINY, names, shapes, tones
 
@@ -37,10 +39,10 @@ def opened(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
 
 
-def filmed(data: Path, run: Path, **options: Any) -> Path:
+def with_timelapse(data: Path, run: Path, **options: Any) -> Path:
     """A short run with a frame after each step."""
     with (
-        mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, FRAME_SHARE=1e9),
+        mock.patch.multiple(timelapse, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, TIMELAPSE_SHARE=1e9, FRAME_SHARE=1e9),
         mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
     ):
         anew.train(data, run, **options)
@@ -49,14 +51,28 @@ def filmed(data: Path, run: Path, **options: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("film")
-    return filmed(shapes(place / "shapes", 80), place / "gan", steps=3, family="gan", settings=SMALL)
+    place = tmp_path_factory.mktemp("timelapse")
+    return with_timelapse(shapes(place / "shapes", 80), place / "gan", steps=3, family="gan", settings=SMALL)
+
+
+def test_an_earlier_run_has_its_timelapse_under_another_name(gan: Path, tmp_path: Path) -> None:
+    """Folder and setting were called `film`."""
+    run = tmp_path / "run"
+    shutil.copytree(gan, run)
+    (run / "timelapse").rename(run / "film")
+    config = json.loads((run / "config.json").read_text())
+    config["train"]["film"] = config["train"].pop("timelapse")
+    config["request"]["settings"]["train.film"] = "true"
+    (run / "config.json").write_text(json.dumps(config))
+    assert frames_of_run.FRAMES.steps(run) == [2, 3] and frames_of_run.scene_facts(run)["scene"] == "map"
+    record = RunFolder.open(run).record()
+    assert record.train["timelapse"] is True and record.request.settings["train.timelapse"] == "true"
 
 
 def test_a_frame_shows_items_and_the_discriminator(gan: Path) -> None:
     steps = frames_of_run.FRAMES.steps(gan)
     assert steps == [2, 3]  # after the first step the scene
-    scene, facts = opened(gan / "film" / frames_of_run.SCENE)
+    scene, facts = opened(gan / "timelapse" / frames_of_run.SCENE)
     assert facts["scene"] == "map" and 0 < facts["share"] <= 1
     arrays, facts = opened(frames_of_run.FRAMES.path(gan, 3))
     assert facts["step"] == 3 and facts["generated"] == len(arrays["generated"]) >= 16
@@ -72,7 +88,7 @@ def test_belief_in_the_last_frame_is_the_discriminators(gan: Path) -> None:
     job = SimpleNamespace(
         data=anew.data.dataset.Dataset.reopen(model.record.data, gan, None)  # type: ignore[attr-defined]
     )
-    batch = job.data.batch(0, "film", 0, len(arrays["real_belief"]), len(arrays["real_belief"]))
+    batch = job.data.batch(0, REAL_ROWS, 0, len(arrays["real_belief"]), len(arrays["real_belief"]))
     labels = batch.labels if spec.classes else None
     assert torch.allclose(model.family.discriminator_logits(batch.x, labels), arrays["real_belief"], atol=1e-4)
 
@@ -81,7 +97,7 @@ def test_belief_in_the_last_frame_is_the_discriminators(gan: Path) -> None:
     ("family", "names_of_arrays"), [("vae", {"restored_sheet"}), ("diffusion", {"sigmas", "errors"})]
 )
 def test_what_other_families_show(family: str, names_of_arrays: set[str], gan: Path, tmp_path: Path) -> None:
-    run = filmed(gan.parent / "shapes", tmp_path / family, steps=2, family=family, settings=SMALL)
+    run = with_timelapse(gan.parent / "shapes", tmp_path / family, steps=2, family=family, settings=SMALL)
     arrays, facts = opened(frames_of_run.FRAMES.path(run, 2))
     assert names_of_arrays <= arrays.keys() and "field" not in arrays
     if family == "diffusion":
@@ -91,8 +107,10 @@ def test_what_other_families_show(family: str, names_of_arrays: set[str], gan: P
 
 
 def test_a_text_is_read_again(tmp_path: Path) -> None:
-    run = filmed(names(tmp_path / "names.txt", 300), tmp_path / "run", steps=2, settings={**TINY, "previews": 0})
-    _, facts = opened(run / "film" / frames_of_run.SCENE)
+    run = with_timelapse(
+        names(tmp_path / "names.txt", 300), tmp_path / "run", steps=2, settings={**TINY, "previews": 0}
+    )
+    _, facts = opened(run / "timelapse" / frames_of_run.SCENE)
     arrays, frame = opened(frames_of_run.FRAMES.path(run, 2))
     assert facts["scene"] == "text" and len(facts["tokens"]) == len(arrays["token_bits"]) + 1
     heads, rows, columns = arrays["attention"].shape
@@ -101,8 +119,8 @@ def test_a_text_is_read_again(tmp_path: Path) -> None:
 
 
 def test_sound_is_shown_as_its_spectrogram(tmp_path: Path) -> None:
-    run = filmed(tones(tmp_path / "tones", 40), tmp_path / "run", steps=2, family="diffusion", settings=SMALL)
-    arrays, _ = opened(run / "film" / frames_of_run.SCENE)
+    run = with_timelapse(tones(tmp_path / "tones", 40), tmp_path / "run", steps=2, family="diffusion", settings=SMALL)
+    arrays, _ = opened(run / "timelapse" / frames_of_run.SCENE)
     sheet = np.asarray(Image.open(io.BytesIO(bytes(arrays["real_sheet"].numpy()))).convert("RGB")).astype(int)
     thumb = sheet[:16, :16]
     assert np.abs(thumb[..., 0] - thumb[..., 1]).max() > 30  # not grey
@@ -116,10 +134,10 @@ CODED = {"fsq.width": 8, "levels": "3,3", "num_clusters": 4, "layers": 1, "trans
 
 @pytest.mark.slow
 def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
-    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
-        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
+    with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = with_timelapse(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
     assert anew.look(run).family == "diffusion on latents of vae"
-    scene, facts = opened(run / "film" / frames_of_run.SCENE)
+    scene, facts = opened(run / "timelapse" / frames_of_run.SCENE)
     arrays, frame = opened(frames_of_run.FRAMES.path(run, 4))
     assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["generated"] == len(arrays["generated"])
     sheet = Image.open(io.BytesIO(bytes(arrays["generated_sheet"].numpy())))
@@ -131,11 +149,11 @@ def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
-    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
-        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="transformer", settings=CODED)
+    with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = with_timelapse(gan.parent / "shapes", tmp_path / "run", steps=4, family="transformer", settings=CODED)
     assert snapshots.snapshots(run) == []  # no view would ask them
     assert anew.look(run).family == "transformer on codes of fsq"
-    scene, facts = opened(run / "film" / frames_of_run.SCENE)
+    scene, facts = opened(run / "timelapse" / frames_of_run.SCENE)
     arrays, frame = opened(frames_of_run.FRAMES.path(run, 4))
     assert facts["scene"] == "codes" and len(scene["ids"]) == len(arrays["token_bits"]) >= math.prod(facts["shape"])
     assert bytes(scene["picture"].numpy()[:4]) == b"\x89PNG" and frame["generated"] == 4 and "generated_sheet" in arrays
@@ -143,19 +161,21 @@ def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
 
 
 def test_off_means_off(gan: Path, tmp_path: Path) -> None:
-    run = filmed(gan.parent / "shapes", tmp_path / "run", steps=1, family="vae", settings={**SMALL, "film": False})
-    assert not (run / "film").exists()
+    run = with_timelapse(
+        gan.parent / "shapes", tmp_path / "run", steps=1, family="vae", settings={**SMALL, "timelapse": False}
+    )
+    assert not (run / "timelapse").exists()
 
 
 def test_it_stays_within_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Frames of half a second each in a training of 100 s: the clock is the test's own."""
     now = [0.0]
-    monkeypatch.setattr(film.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(timelapse.time, "monotonic", lambda: now[0])
     job = SimpleNamespace(
-        train_config=SimpleNamespace(film=True), world=SimpleNamespace(is_main=True), plan=SimpleNamespace(train_s=100.0),
+        train_config=SimpleNamespace(timelapse=True), world=SimpleNamespace(is_main=True), plan=SimpleNamespace(train_s=100.0),
         folder=SimpleNamespace(path=tmp_path),
     )  # fmt: skip
-    scene = film.Film(job, SimpleNamespace(shard=False, step=0, averaged=lambda: nullcontext(object())))  # type: ignore[arg-type]
+    scene = timelapse.Timelapse(job, SimpleNamespace(shard=False, step=0, averaged=lambda: nullcontext(object())))  # type: ignore[arg-type]
     seconds = []
 
     def add(family: Any, result: Any, begun: float) -> None:
@@ -181,8 +201,8 @@ def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Path) -> None:
     """A few sets in half precision, the last of them the weights of the last step; the training is the same without."""
-    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
-        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=3, family="diffusion", settings=SMALL)
+    with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = with_timelapse(gan.parent / "shapes", tmp_path / "run", steps=3, family="diffusion", settings=SMALL)
     kept = snapshots.snapshots(run)
     assert [snapshot.step for snapshot in kept] == [2, 3] and 0 < kept[0].seconds < kept[1].seconds
     newest, last = anew.load(run).family.state_dict(), snapshots.read(run, 3)
@@ -190,10 +210,10 @@ def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Pat
     assert last.keys() == learned.keys() and all(tensor.dtype == torch.float16 for tensor in last.values())
     assert all(torch.allclose(tensor.float(), newest[name], rtol=1e-3, atol=1e-6) for name, tensor in last.items())
     assert any(not torch.equal(tensor, last[name]) for name, tensor in snapshots.read(run, 2).items())
-    off = {**SMALL, "film": False}
-    without = filmed(gan.parent / "shapes", tmp_path / "off", steps=3, family="diffusion", settings=off)
+    off = {**SMALL, "timelapse": False}
+    without = with_timelapse(gan.parent / "shapes", tmp_path / "off", steps=3, family="diffusion", settings=off)
     assert (without / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
-    assert not (without / "film").exists()
+    assert not (without / "timelapse").exists()
     model = Model(RunFolder.open(run), step=2)
     assert model.checkpoint_step == 2 and "these are the weights of step 2," in model.notes[-1]
     earlier = model.family.state_dict()
@@ -203,8 +223,8 @@ def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Pat
 
 
 def test_earlier_weights_of_a_vae_come_with_a_prior_of_their_own(gan: Path, tmp_path: Path) -> None:
-    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
-        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=3, family="vae", settings=SMALL)
+    with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = with_timelapse(gan.parent / "shapes", tmp_path / "run", steps=3, family="vae", settings=SMALL)
     final = anew.load(run).family.state_dict()
     earlier = snapshots.read(run, snapshots.snapshots(run)[0].step)
     assert {name for name in earlier if name.startswith("prior.")} >= {"prior.means", "prior.factors"}
@@ -214,19 +234,19 @@ def test_earlier_weights_of_a_vae_come_with_a_prior_of_their_own(gan: Path, tmp_
     unfinished = anew.load(run).family.state_dict()
     newest = snapshots.read(run, snapshots.snapshots(run)[-1].step)
     assert torch.allclose(unfinished["prior.means"], newest["prior.means"].float())
-    off = {**SMALL, "film": False}
-    without = filmed(gan.parent / "shapes", tmp_path / "off", steps=3, family="vae", settings=off)
+    off = {**SMALL, "timelapse": False}
+    without = with_timelapse(gan.parent / "shapes", tmp_path / "off", steps=3, family="vae", settings=off)
     assert (without / "model.safetensors").read_bytes() == finished
 
 
 def test_a_resumed_training_forgets_later_weights_and_goes_on_with_its_clock(gan: Path, tmp_path: Path) -> None:
-    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
-        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=3, family="vae", settings=SMALL)
+    with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = with_timelapse(gan.parent / "shapes", tmp_path / "run", steps=3, family="vae", settings=SMALL)
         log = run / "events.jsonl"
         log.write_text(re.sub(r'"seconds": ?([0-9.]+)', r'"seconds": 10\1', log.read_text()))  # some hundred more
         snapshots.keep(run, {"later": torch.zeros(2)}, 99, 99.0)
         with (
-            mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, FRAME_SHARE=1e9),
+            mock.patch.multiple(timelapse, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, TIMELAPSE_SHARE=1e9, FRAME_SHARE=1e9),
             mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
         ):
             anew.resume(run, steps=6)
@@ -258,10 +278,10 @@ SHARDED = """
 from pathlib import Path
 from unittest import mock
 import anew
-from anew.workflows import film
+from anew.workflows import timelapse
 from samples import TINY
 place = Path({place!r})
-patched = mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, STEPS_BETWEEN_SYNCS=1)
+patched = mock.patch.multiple(timelapse, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, TIMELAPSE_SHARE=1e9, STEPS_BETWEEN_SYNCS=1)
 with patched, mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
     anew.train(place / "names.txt", place / "run", steps=3, settings={{**TINY, "previews": 0, "parallel": "fsdp"}})
 """
@@ -274,7 +294,7 @@ def test_weights_that_are_sharded_are_gathered_for_a_frame(tmp_path: Path) -> No
     assert [process.code for process in ended] == [0, 0], ended[0].err
     assert frames_of_run.FRAMES.steps(tmp_path / "run") == [2, 3]
     arrays, _ = opened(frames_of_run.FRAMES.path(tmp_path / "run", 3))
-    scene, _ = opened(tmp_path / "run" / "film" / frames_of_run.SCENE)
+    scene, _ = opened(tmp_path / "run" / "timelapse" / frames_of_run.SCENE)
     model = anew.load(tmp_path / "run")
     bits = -model.family.network_log_probs(Batch(scene["ids"][None].long()))[0] / math.log(2)  # type: ignore[attr-defined]
     assert torch.allclose(bits, arrays["token_bits"], atol=1e-4)
