@@ -143,6 +143,12 @@ def test_an_alarm_that_chance_may_explain_is_confirmed_with_more_samples(tmp_pat
         copies=copying_test(detected=True, share=0.2), grades=REPORT["grades"] | {"novelty": "fair"}, basis=basis
     )
     assert text(places(tmp_path, weak))[3] == f"confirm  anew evaluate {tmp_path} -n 900"
+    coarse = record(
+        copies=copying_test(detected=True, share=0.2, is_coarse=True),
+        grades=REPORT["grades"] | {"novelty": "fair"},
+        basis=basis,
+    )
+    assert text(places(tmp_path, coarse))[3] == f"confirm  anew evaluate {tmp_path}"
 
 
 def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) -> None:

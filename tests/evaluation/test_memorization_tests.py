@@ -206,7 +206,8 @@ def test_memorization_tests_go_on_where_those_of_a_shorter_time_ended(
     assert tried[num_tried:] == [(100, 1600), (64, 128), (100, 1600)] and "thumbnails" not in results[-1].scope
     assert not further.may_compare_thoroughly
     coarse = IMAGE(replace(inputs, seconds=1.5))
-    assert "thumbnails" in list(coarse.copy_tests())[-1].scope and coarse.may_compare_thoroughly
+    latest = list(coarse.copy_tests())[-1]
+    assert latest.is_coarse and "thumbnails" in latest.scope and coarse.may_compare_thoroughly
     with_more = IMAGE(replace(inputs, samples=pictures(140, 5), seconds=1.5))
     with_more.continue_tests(coarse)
     (*_, last) = with_more.copy_tests()

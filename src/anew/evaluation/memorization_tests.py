@@ -299,7 +299,11 @@ def with_facts_of_pool(result: CopyTestResult, pool: RealPool[ItemT], item_type:
     In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too, so none is counted.
     """
     result = replace(
-        result, held_out_together=pool.held_out_together, scope=item_type.scope, likeness=item_type.likeness
+        result,
+        held_out_together=pool.held_out_together,
+        is_coarse=item_type.is_coarse,
+        scope=item_type.scope,
+        likeness=item_type.likeness,
     )
     if not pool.are_draws:
         return result

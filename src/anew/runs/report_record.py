@@ -66,6 +66,7 @@ class CopiesRecord(_ExtensibleRecord):
     detection_limit: Share | None = None
     exact_limit: Share | None = None
     shortened: Flag = False
+    is_coarse: Flag = False  # unknown in reports of older versions
     limited_by: Text = ""
     reference_p: Share | None = None
     control_p: Share | None = None

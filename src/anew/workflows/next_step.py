@@ -39,8 +39,8 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     if report.copies is not None and grades[2] == "poor":
         return _against_copies(report, report.copies, evaluate)
     if report.copies is not None and report.copies.detected and report.basis is not None:
-        n = CONFIRMING * report.basis.samples
-        return NextStep("confirm", command("anew", "evaluate", run, "-n", str(n)))
+        number = [] if report.copies.is_coarse else ["-n", str(CONFIRMING * report.basis.samples)]
+        return NextStep("confirm", command("anew", "evaluate", run, *number))
     if _is_hardly_trained(report) and grades[0] != "good":
         return NextStep(
             "better", command("anew", "resume", run, "--budget", "10m")

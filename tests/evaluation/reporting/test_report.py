@@ -484,11 +484,14 @@ def test_altered_copies_that_chance_may_explain_are_no_no(tmp_path: Path) -> Non
     weak = copies(detected=True, p=0.012, share=0.3, low=0.16, pairs=[ClosestPair(0, 5, 0.64, 1.0)])
     sentence = copy_verdict(weak).sentence
     assert sentence.startswith(
-        "Perhaps copying: at least about 16% of the samples seem to be altered copies of training items."
+        "Perhaps copying: at least about 16% of the samples seem to be altered copies of training items, or follow single"
     )
     assert "the closest pair differs by 64% of the usual distance, and one report in 50 without copies" in sentence
     _, page, report = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=weak)
     assert report["grades"]["novelty"] == "fair" and "✗ no" not in page.text
+    coarse = replace(weak, p=0.002, is_coarse=True)
+    assert "coarse comparison only (p = 0.002). A full comparison would tell." in copy_verdict(coarse).sentence
+    assert coarse.needs_confirmation and not replace(coarse, identical=3).needs_confirmation
     strong, plain = replace(weak, p=0.004), replace(weak, pairs=[ClosestPair(0, 5, 0.3, 1.0)])
     for result in (strong, plain, replace(weak, identical=3)):
         assert not result.needs_confirmation and verdict.Verdict([], result).grades["novelty"] == "poor"

@@ -157,12 +157,7 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     # Even the closest pair differs visibly, so samples are not plain copies
     if result.lacks_plain_copies:
         if result.needs_confirmation:
-            return CopyVerdict(
-                f"Perhaps copying: {amount} seem to be altered copies of training {items}{unknown}. None is a plain copy: the closest "
-                f"pair differs by {result.closest:.0%} of the usual distance, and one report in {CHANCE_REPORTS} without copies says so "
-                f"by chance (p = {result.p:.2g}). Other samples would tell.",
-                f"{amount} seem to be altered copies, perhaps by chance{unknown}",
-            )
+            return _perhaps_found(result, amount, unknown)
         return CopyVerdict(
             f"Copying found: {amount} are altered copies of training {items}, or follow single ones closely{unknown}; the closest "
             f"pair still differs by {result.closest:.0%} of the usual distance (p = {result.p:.2g}).",
@@ -183,6 +178,20 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     return CopyVerdict(
         f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
         f"{amount} are copies of training {items}{unknown}{clause_fact}",
+    )
+
+
+def _perhaps_found(result: CopyTestResult, amount: str, unknown: str) -> CopyVerdict:
+    """The verdict on samples that follow training items, of which none is a plain copy. amount: how many; unknown: what is not known."""
+    items = "passages" if result.unit == "passage" else "items"
+    settling, doubt = "more samples would tell", f"one report in {CHANCE_REPORTS} without copies says so by chance"
+    if result.is_coarse:
+        settling, doubt = "a full comparison would tell", "there was time for a coarse comparison only"
+    return CopyVerdict(
+        f"Perhaps copying: {amount} seem to be altered copies of training {items}, or follow single ones closely{unknown}. None is a "
+        f"plain copy: the closest pair differs by {result.closest:.0%} of the usual distance, and {doubt} (p = {result.p:.2g}). "
+        f"{settling.capitalize()}.",
+        f"{amount} seem to be altered copies{unknown}; {settling}",
     )
 
 

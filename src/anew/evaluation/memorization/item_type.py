@@ -104,6 +104,7 @@ class ItemType(Generic[ItemT]):
             item.
         bits: About how many bits each of some items needs (n,), given others. Items that need very many are unguessable.
         coarse: How items are compared first where time is short; None: as they are anyway.
+        is_coarse: Whether this is such a comparison.
         is_blockwise: Whether items can be compared a block at a time: how far two are apart does not depend on the others.
         kind: Property of an item that decides by which distances it is compared; None: all items have the same. An item of each
             kind is in every block.
@@ -124,6 +125,7 @@ class ItemType(Generic[ItemT]):
     copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
     bits: Callable[[Sequence[ItemT], Sequence[ItemT]], NDArray[np.float64]] = content_bits
     coarse: CoarseType[ItemT] | None = None
+    is_coarse: bool = False
     is_blockwise: bool = False
     kind: Callable[[ItemT], Hashable] | None = None
     level: float = ALPHA
@@ -139,4 +141,5 @@ class ItemType(Generic[ItemT]):
             query_cost=self.coarse.query_cost,
             scope=self.coarse.scope,
             coarse=None,
+            is_coarse=True,
         )

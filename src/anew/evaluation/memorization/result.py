@@ -128,6 +128,7 @@ class CopyTestResult:
         seen_p: p-value of so many of those that are unguessable: pictures and long records; None if items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
+        is_coarse: Whether items were compared coarsely, see `ItemType`.
         scope, likeness: Which copies are seen and which are not, and what is identical, see `ItemType`.
         shortened: Whether there was no time for some of the controls; the notes name them.
         limited_by: Why fewer than all training items were compared: "time" or "memory"; "" if all were.
@@ -159,6 +160,7 @@ class CopyTestResult:
     seen_p: float | None = None
     match_p: float | None = None
     held_out_together: bool = False
+    is_coarse: bool = False
     scope: str = ""
     likeness: str = ""
     shortened: bool = False
@@ -248,8 +250,12 @@ class CopyTestResult:
 
     @property
     def needs_confirmation(self) -> bool:
-        """Whether copies were found that chance may explain: their p-value is not small, and no pair shows one."""
-        return self.detected and self.method == "scan" and self.lacks_plain_copies and self.p > CONFIRMED_P
+        """Whether no pair shows a copy, and chance may explain the alarm, or a model that leans to its data.
+
+        All models do, and their samples are smoother than the data. Of thumbnails that is enough for an alarm.
+        """
+        is_doubtful = self.is_coarse or self.p > CONFIRMED_P
+        return self.detected and self.method == "scan" and self.lacks_plain_copies and is_doubtful
 
     @property
     def has_too_few_samples(self) -> bool:
