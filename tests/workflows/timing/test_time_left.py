@@ -13,7 +13,7 @@ import pytest
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Grid, Spec, Tokens
 from anew.evaluation.measure import BOTH, Unmeasured
-from anew.evaluation.memorization.result import CopyTestResult, Limit, PlantedControl
+from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, Limit, PlantedControl
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.notes import COPIES, NUM_COMPARED, Note, not_measured, out_of_time
 from anew.evaluation.reporting.supply import Supply
@@ -260,6 +260,8 @@ def test_a_copying_test_that_misses_copies_lacks_samples() -> None:
     seeing = replace(blind, detection_limit=0.1, controls=controls)
     assert missing_samples(replace(measured, copies=seeing), 100, 75, 0.5) == (150, 6.0)
     assert missing_samples(replace(measured, copies=replace(seeing, detected=True)), 100, 75, 0.5) == (150, 6.0)
+    doubtful = replace(seeing, detected=True, p=0.002, is_coarse=True, pairs=[ClosestPair(0, 5, 0.6, 1.0)])
+    assert missing_samples(replace(measured, copies=doubtful), 100, 75, 0.5) is None
     sharp = replace(seeing, controls=[PlantedControl("exact", 0.005, 1.0)])
     assert missing_samples(replace(measured, copies=sharp), 100, 75, 0.5) is None
     assert missing_samples(replace(measured, copies=sharp), 100, 200, 0.5) == (150, 10.0)

@@ -162,6 +162,8 @@ def missing_samples(
     copies = measurements.copies
     if copies is None or copies.limited_by or copies.shortened or copies.exact_limit == PLANTED_RATES[0]:
         return None
+    if copies.is_coarse and copies.needs_confirmation:
+        return None  # a full comparison says more than further samples
     # Of text, passages of the samples are counted
     needed = math.ceil(copies.needed(PLANTED_RATES[-1])[1] * n / max(copies.samples, 1))
     is_blind = not copies.detected and copies.detection_limit is None and needed > n
