@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 from anew.evaluation.features.kmers import bigrams
-from anew.evaluation.inputs import EvaluationInputs, RealPool
+from anew.evaluation.inputs import EvaluationInputs, RealItems, RealPool
 from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.memorization_schedule import ComparisonSize, comparisons
+from anew.evaluation.memorization_schedule import FIRST_SIZE, ComparisonSize, SizeSchedule, comparisons
+from anew.evaluation.memorization_tests import MemorizationSeries
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
 from small_pools import HELD, KEPT, PROSE, TRAIN, pictures, pool_of
@@ -235,6 +237,19 @@ def test_a_thorough_memorization_test_of_fewer_items_does_not_replace_a_coarse_o
     result = list(evaluation.copy_tests())[-1]
     assert (result.train, result.held_out) == (600, 300) and "thumbnails" in result.scope
     assert evaluation.may_compare_thoroughly
+
+
+def test_all_are_compared_thoroughly_if_there_is_time_however_many_they_are() -> None:
+    """Of digits 18 s were left for a test of 7 s, but a smaller one was planned before it, which says nothing after a coarse one."""
+    schedule = SizeSchedule(600)
+    series = MemorizationSeries[Any](schedule, available=RealItems(4_400, 600), max_real=5_000, num_coarse=600)
+    schedule.add(FIRST_SIZE, 0.1)
+    seconds = schedule.seconds(series.whole)
+    smaller = copy.deepcopy(schedule).next(2.0 * seconds, series.available, series.max_real)
+    assert smaller is not None and smaller != series.whole
+    assert series.next(2.0 * seconds) == series.whole
+    schedule.size = FIRST_SIZE
+    assert series.next(1.05 * seconds) is None
 
 
 def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(

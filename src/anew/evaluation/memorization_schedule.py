@@ -97,6 +97,10 @@ class SizeSchedule:
         self.size = size
         return size
 
+    def affords(self, size: ComparisonSize, seconds: float) -> bool:
+        """Whether a test of this size ends in so many seconds, as far as the measured times tell."""
+        return self.seconds(size) <= CAUTION * seconds
+
     def _is_worthwhile(self, size: ComparisonSize, available: RealItems, min_growth: float = MIN_GROWTH) -> bool:
         """Whether a test of this size says enough more than the latest."""
         growth = evidence(size, available) - evidence(self.size, available)

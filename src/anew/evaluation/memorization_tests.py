@@ -73,7 +73,10 @@ class MemorizationSeries(Generic[ItemT]):
     def next(self, seconds: float) -> ComparisonSize | None:
         """The size of the test that follows those that ended; None if time is too short for one that proves more."""
         size = self.schedule.next(max(seconds, 0.0), self.available, self.max_real)
-        return None if self.num_coarse and size != self.whole else size
+        if not self.num_coarse or size is None or size == self.whole:
+            return size
+        # A smaller test would only tell how long it takes; one of all that does not end in time leaves the coarse result
+        return self.whole if self.schedule.affords(self.whole, seconds) else None
 
     def add(self, size: ComparisonSize, seconds: float, n_held: int, *, controls: bool) -> None:
         """Record a test that ended. n_held: number of items in the pool; for the others see `SizeSchedule.add`."""

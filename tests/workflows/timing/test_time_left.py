@@ -19,7 +19,14 @@ from anew.evaluation.notes import COPIES, NUM_COMPARED, Note, not_measured, out_
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
-from anew.workflows.timing.time_left import _affordable, _latest, _supply, measure_in_time_left, missing_samples
+from anew.workflows.timing.time_left import (
+    _affordable,
+    _latest,
+    _says_more,
+    _supply,
+    measure_in_time_left,
+    missing_samples,
+)
 from scores import score
 
 FURTHER: Unmeasured = {"further figures": BOTH}
@@ -271,6 +278,17 @@ def test_a_copying_test_that_misses_copies_lacks_samples() -> None:
     # Once all was tried that could be measured of these samples
     assert missing_samples(cut_off, 100, 75, 0.5, is_complete=True) == (150, 6.0)
     assert missing_samples(cut_off, 100, 200, 0.5, is_complete=True) == (150, 10.0)
+
+
+def test_a_coarse_copying_test_replaces_no_full_one_that_knows_better() -> None:
+    """Of 300 digits the full test found no copies; of 622 a coarse one, with an alarm that leaning to the data explains, was reported."""
+    full = replace(copies(train=1_454, limited_by=""), samples=300)
+    clean = replace(full, samples=622, is_coarse=True)
+    doubtful = replace(clean, detected=True, p=0.002, pairs=[ClosestPair(0, 5, 0.6, 1.0)])
+    plain = replace(doubtful, pairs=[ClosestPair(0, 5, 0.1, 1.0)])
+    assert _says_more(full, None) and _says_more(clean, full) and _says_more(plain, full)
+    assert not _says_more(doubtful, full) and not _says_more(clean, replace(full, detected=True))
+    assert _says_more(replace(full, samples=622), replace(doubtful, samples=622)) and not _says_more(full, doubtful)
 
 
 def test_a_further_piece_counts_half_of_the_time_as_fixed() -> None:

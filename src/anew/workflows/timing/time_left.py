@@ -98,7 +98,7 @@ def measure_in_time_left(
         batch.continue_tests(evaluation)
         look_for_copies(batch, further, reporter, stop_at)
         # The same number of items may be compared in another way that shows more
-        if further.copies is not None and _compared(further.copies) >= _compared(measurements.copies):
+        if further.copies is not None and _says_more(further.copies, measurements.copies):
             supplemented, pairs = _with_copies(supplemented, further.copies), batch.closest_pairs
             notes = [note for note in notes if note.subject != COPIES] + batch.notes
     if supplemented is measurements:
@@ -192,9 +192,22 @@ def with_samples(
     return extended, replace(measurements, too_few=too_few, supply=supply)
 
 
-def _compared(copies: CopyTestResult | None) -> int:
+def _says_more(copies: CopyTestResult, earlier: CopyTestResult | None) -> bool:
+    """Whether a test, of more samples or in another way, replaces an earlier one.
+
+    A coarse one misses some of the copies that a full one finds, and its alarm may be none.
+    """
+    if earlier is None:
+        return True
+    is_coarser = copies.is_coarse and not earlier.is_coarse
+    if is_coarser and (earlier.detected or copies.needs_confirmation):
+        return False
+    return _compared(copies) >= _compared(earlier)
+
+
+def _compared(copies: CopyTestResult) -> int:
     """The number of pairs of a sample and a training item that were compared."""
-    return 0 if copies is None else copies.samples * copies.train
+    return copies.samples * copies.train
 
 
 def _batch(evaluation: Evaluation[DecodedItem], n: int, stop_at: float) -> Evaluation[DecodedItem]:
