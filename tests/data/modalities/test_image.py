@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -68,6 +69,16 @@ def test_grey_comes_back_as_it_was() -> None:
     assert modality.spec.shape == (1, 12, 16)  # type: ignore[union-attr]
     assert (through(modality, ramp()) == ramp()).all()
     assert (through(modality, encoded(Pillow.fromarray(ramp()))) == ramp()).all()
+
+
+def test_items_of_many_rows_take_little_more_memory_than_the_rows() -> None:
+    modality = fitted(coloured())
+    rows = np.zeros((2000, *modality.spec.shape), dtype=np.uint8)  # type: ignore[union-attr]
+    tracemalloc.start()
+    items = modality.to_items(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(items) == 2000 and peak < 1.5 * rows.nbytes
 
 
 def test_grey_saved_as_colour_is_learned_as_grey() -> None:

@@ -6,6 +6,7 @@ the order of examples (see `epoch_order`), so it never depends on what was alrea
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.splitting.streaming_split import OWN_SHARDS, SourceSplit, has_usable
+from anew.data.splitting.streaming_split import OWN_SHARDS, REJECTED, SourceSplit, has_usable
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -67,6 +68,10 @@ class StreamingStore:
         self.modality = modality
         self._source, self._shards, self._seed = source, list(shards), seed
         self._split = division
+        whole = {part for part in division.parts if isinstance(part, int)} - {split.TRAIN, REJECTED}
+        for number in itertools.chain.from_iterable(map(self._held_shards, sorted(whole))):
+            if isinstance(division.parts[number], int):
+                self._shards[number] = source.held_out_shard(self._shards[number])
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read

@@ -273,7 +273,8 @@ class Image(GridModality):
         return [pixels.as_bytes(image) for chunk in chunks for image in as_unit(self.matching(as_levels(chunk)))]
 
     def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
-        return [pixels.as_bytes(image) for image in as_unit(rows)]
+        # One by one: as numbers of four bytes, several times over, those of a large pool would take gigabytes
+        return [pixels.as_bytes(as_unit(row)) for row in rows]
 
     def calibration_size(self) -> tuple[int, int]:
         if not self.config.match_pixels:

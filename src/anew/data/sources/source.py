@@ -354,6 +354,17 @@ class Source:
         items = self._reader_of_shard[shard.name].read(shard)
         return items if limit is None else itertools.islice(items, limit)
 
+    def held_out_shard(self, shard: Shard) -> Shard:
+        """What is held out of a shard that is held out as a whole: of a long span its beginning, so that neither the first step nor the
+        report waits for more items than of other sources."""
+        reader = self._reader_of_shard[shard.name]
+        spans = importlib.import_module("anew.data.sources.tar_spans")
+        if not isinstance(reader, spans.SpanReader):
+            return shard
+        beginning: Shard = reader.beginning(shard)
+        self._reader_of_shard[beginning.name] = reader
+        return beginning
+
     def ranges(self, shard: Shard) -> Sequence[Range]:
         """See `Reader.ranges`."""
         return self._reader_of_shard[shard.name].ranges(shard)

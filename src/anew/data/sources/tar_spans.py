@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -80,10 +80,7 @@ class SpanReader:
         self.refusals: list[SkippedItem] = []
 
     def shards(self, modality: str) -> list[Shard]:
-        survey, is_text = self._survey, modality == "text"
-        fill = survey.sizes[modality] / SHARD_BYTES if is_text else survey.members[modality] / SHARD_ITEMS
-        least = max(MIN_SPAN, sum(file.bytes for file in self._files) / MAX_SPANS)
-        span = min(max(survey.bytes / max(fill, 1e-9), least), MAX_SPAN)
+        survey, span = self._survey, self._span_bytes(modality, sum(file.bytes for file in self._files) / MAX_SPANS)
         shards: list[Shard] = []
         for file in self._files:
             n = max(1, math.ceil(file.bytes / span))
@@ -94,6 +91,21 @@ class SpanReader:
                 name, part = f"{file.path}@{start}-{stop}", part_of(file.path)
                 shards.append(Shard(name, items, stop - start, where, part, file.stamp, exact=False))
         return shards
+
+    def _span_bytes(self, modality: str, least: float = 0.0) -> float:
+        """The bytes of a span that holds as much of a modality as shards of other sources do, at least `least`."""
+        survey, is_text = self._survey, modality == "text"
+        fill = survey.sizes[modality] / SHARD_BYTES if is_text else survey.members[modality] / SHARD_ITEMS
+        return min(max(survey.bytes / max(fill, 1e-9), MIN_SPAN, least), MAX_SPAN)
+
+    def beginning(self, shard: Shard) -> Shard:
+        """The beginning of a span that is longer than others since there would be too many spans; else the span itself."""
+        path, modality, start, stop = cast(_Location, shard.where)
+        size = round(self._span_bytes(modality))
+        if stop - start <= size:
+            return shard
+        items, where = max(1, round(shard.items * size / shard.bytes)), (path, modality, start, start + size)
+        return replace(shard, name=f"{path}@{start}-{start + size}", items=items, bytes=size, where=where)
 
     def ranges(self, shard: Shard) -> list[Range]:
         path, _, start, stop = cast(_Location, shard.where)

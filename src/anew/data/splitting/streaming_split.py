@@ -371,25 +371,24 @@ def _split_by_shards(
     """Hold out whole shards, drawn by the hash of their names; copies of their items are dropped from train when they are read."""
     order = _order(shards, train, modality)
     keys: list[int] = []
-    listed = 0
-    items = sum(shards[i].items for i in train)
+    listed, items = 0, sum(shards[i].items for i in train)
     for part in result.held_out:
         n = min(max(1, round(split.HELD_OUT_SHARE * len(train))), HELD_SHARDS[part])
         held_out_shards = _first_usable(source, shards, modality, order, n)
-        for place, number in enumerate(held_out_shards):
-            for following in held_out_shards[place + 1 : place + 2]:
-                source.prefetch(shards[following])
+        held_out = [source.held_out_shard(shards[number]) for number in held_out_shards]
+        for place, (number, shard) in enumerate(zip(held_out_shards, held_out, strict=True)):
+            for following in held_out[place + 1 : place + 2]:
+                source.prefetch(following)
             result.parts[number] = part
-            keys += _keep_keys(source, shards[number], modality, result)
-            listed += shards[number].items
+            keys += _keep_keys(source, shard, modality, result)
+            listed += shard.items
         order = [number for number in order if number not in held_out_shards]
     result.records_per_item = max(len(keys) / max(listed, 1), 1.0)
     result.are_draws = modality.layout == "list" and split.are_draws(keys)
-    n_held_out = sum(shards[i].items for i in train if result.parts[i] != split.TRAIN)
     names = " and ".join(split.NAMES[part] for part in result.held_out)
     copies = "" if result.are_draws else "copies of their items are dropped from train; "
     result.division_notes.append(
-        f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({n_held_out / items:.1%}), drawn at random, "
+        f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({listed / items:.1%}), drawn at random, "
         f"go to {names}; {copies}the rest is read in random order, so a short budget sees a random part of it"
     )
     if result.are_draws:
@@ -405,7 +404,8 @@ def _first_usable(
         return list(order[:n])
     usable: list[int] = []
     for number in order:
-        records = [record for record in read_records(source, shards[number], modality) if isinstance(record, Item)]
+        shard = source.held_out_shard(shards[number])
+        records = [record for record in read_records(source, shard, modality) if isinstance(record, Item)]
         if has_usable(modality, records):
             usable.append(number)
         if len(usable) == n:
