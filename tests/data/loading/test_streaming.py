@@ -226,7 +226,7 @@ def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
         encoded.append(number)
         return shard(number)
 
-    shards = ShardCache([str(i) for i in range(30)], make, DiskCache(tmp_path, "x"))
+    shards = ShardCache(str, make, DiskCache(tmp_path, "x"))
     shards.prefetch(range(30))
     threads = [threading.Thread(target=lambda: [shards.get(i) for i in range(30)]) for _ in range(4)]
     for thread in threads:
@@ -240,7 +240,7 @@ def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
 def test_sources_of_the_next_shards_are_fetched_meanwhile(tmp_path: Path) -> None:
     disk, fetched = DiskCache(tmp_path, "x"), list[int]()
     disk.store("4", shard(4))
-    shards = ShardCache([str(i) for i in range(7)], shard, disk, fetch=fetched.append)
+    shards = ShardCache(str, shard, disk, fetch=fetched.append)
     seen = []
     for number in shards.fetching_ahead(range(7)):
         shards.get(number)
@@ -257,7 +257,7 @@ def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path, monkeypatc
         return shard(number)
 
     monkeypatch.setattr(cache_module, "MEMORY_BYTES", 3 * shard(0).bytes)
-    shards = ShardCache([str(i) for i in range(9)], make, DiskCache(tmp_path, "x"))
+    shards = ShardCache(str, make, DiskCache(tmp_path, "x"))
     for i in [*range(9), *range(9)]:
         assert shards.get(i).values[0, 0] == i
     assert encoded == list(range(9)) and len(shards._kept) == 3
@@ -289,7 +289,7 @@ def test_a_shard_that_is_read_once_is_not_encoded_twice_at_once(tmp_path: Path) 
         time.sleep(0.2)
         return shard(number)
 
-    shards = ShardCache(["a"], make, DiskCache(tmp_path, "x"))
+    shards = ShardCache(str, make, DiskCache(tmp_path, "x"))
     shards.prefetch([0])
     assert has_begun.wait(10.0)
     assert shards.get_once(0) is shards.get(0) and made == [0]
@@ -300,7 +300,7 @@ def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> No
     def make(number: int) -> EncodedShard:
         raise DataError("gone")
 
-    shards = ShardCache(["a"], make, DiskCache(tmp_path, "x"))
+    shards = ShardCache(str, make, DiskCache(tmp_path, "x"))
     shards.prefetch([0])
     with pytest.raises(DataError, match="gone"):
         shards.get(0)
@@ -313,7 +313,7 @@ def test_a_source_that_cannot_be_fetched_ahead_keeps_nobody_waiting(tmp_path: Pa
     def fetch(number: int) -> None:
         raise OSError("connection lost")
 
-    shards = ShardCache(["0", "1", "2"], shard, DiskCache(tmp_path, "x"), fetch)
+    shards = ShardCache(str, shard, DiskCache(tmp_path, "x"), fetch)
     shards.prefetch([0, 1, 2])
     while shards._queue:
         time.sleep(0.001)

@@ -148,19 +148,19 @@ class ShardCache:
     """Encoded shards by number: from memory, from disk, or encoded when asked for; `prefetch` encodes ahead.
 
     Args:
-        names: Name of each shard in the disk cache.
+        name_of: Returns the name of a shard in the disk cache, given its number: there may be a million.
         make: Encodes a shard; called from any thread, but never twice at once for one shard.
         fetch: Starts to fetch the source of a shard, without waiting for it.
     """
 
     def __init__(
         self,
-        names: Sequence[str],
+        name_of: Callable[[int], str],
         make: Callable[[int], EncodedShard],
         disk: DiskCache,
         fetch: Callable[[int], object] = lambda number: None,
     ) -> None:
-        self._names, self._make, self._disk, self._fetch = names, make, disk, fetch
+        self._name_of, self._make, self._disk, self._fetch = name_of, make, disk, fetch
         self._kept: OrderedDict[int, EncodedShard] = OrderedDict()
         self._size = 0
         self._making: dict[int, threading.Event] = {}
@@ -203,10 +203,10 @@ class ShardCache:
 
     def _build(self, number: int, is_kept: bool = True) -> EncodedShard:
         try:
-            encoded = self._disk.load(self._names[number])
+            encoded = self._disk.load(self._name_of(number))
             if encoded is None:
                 encoded = self._make(number)
-                self._disk.store(self._names[number], encoded)
+                self._disk.store(self._name_of(number), encoded)
             with self._lock:
                 if is_kept:
                     self._kept[number] = encoded
@@ -255,7 +255,7 @@ class ShardCache:
 
     def _fetch_missing(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            if number not in self._kept and not self._disk.holds(self._names[number]):
+            if number not in self._kept and not self._disk.holds(self._name_of(number)):
                 self._fetch(number)
 
     def close(self) -> None:

@@ -44,6 +44,11 @@ class ShardEncoder:
             if isinstance(record, SkippedItem) or is_held_out or not self._split.repeats(record, self._modality):
                 yield record, part
 
+    def cached_name(self, number: int) -> str:
+        """The name of what `encode` gives for this number in a cache."""
+        half = "train" if number < len(self._shards) else "held"
+        return f"{self._shards[number % len(self._shards)].name}|{half}"
+
     def prefetch(self, number: int) -> None:
         """Start to fetch the source of a shard, if it lies in a store. number: see the class."""
         self._source.prefetch(self._shards[number % len(self._shards)])

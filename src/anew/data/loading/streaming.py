@@ -68,10 +68,8 @@ class StreamingStore:
         self.modality = modality
         self._source, self._shards, self._seed = source, list(shards), seed
         self._split = division
-        whole = {part for part in division.parts if isinstance(part, int)} - {split.TRAIN, REJECTED}
-        for number in itertools.chain.from_iterable(map(self._held_shards, sorted(whole))):
-            if isinstance(division.parts[number], int):
-                self._shards[number] = source.held_out_shard(self._shards[number])
+        for number in _held_out_as_wholes(division):
+            self._shards[number] = source.held_out_shard(self._shards[number])
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
@@ -168,9 +166,8 @@ class StreamingStore:
         self._requested = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
         folder = cache_name(*name, *self.division_name, list(labels), self.modality.encoding_state())
-        names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
         disk = DiskCache(cache_root(cache), folder)
-        self._cache = ShardCache(names, self._encoder.encode, disk, fetch=self._encoder.prefetch)
+        self._cache = ShardCache(self._encoder.cached_name, self._encoder.encode, disk, fetch=self._encoder.prefetch)
         if not self.rates:
             self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
@@ -322,7 +319,9 @@ class StreamingStore:
         return StoredShards(self._cache.get_once, self._shards_of(part, min_rows), part)
 
     def _shards_of(self, part: int, min_rows: int) -> list[int]:
-        return self._train_shards(min_rows) if part == split.TRAIN else self._held_shards(part, len(self._shards))
+        if part == split.TRAIN:
+            return self._train_shards(min_rows)
+        return [number + len(self._shards) for number in _held_shards(self._split, part)]
 
     def _train_shards(self, min_rows: int) -> list[int]:
         """The first shards in the order of training that hold `min_rows` examples."""
@@ -332,12 +331,6 @@ class StreamingStore:
         while stop < len(order) and not any(len(self._encoded(self._train[place]).parts) for place in order[:stop]):
             stop += 1
         return [self._train[place] for place in order[:stop]]
-
-    def _held_shards(self, part: int, offset: int = 0) -> list[int]:
-        held_shards = [b + offset for b in range(len(self._shards)) if self._split.share(b, part) > 0]
-        if len(held_shards) > OWN_SHARDS and isinstance(self._split.parts[held_shards[0] - offset], int):
-            return [held_shards[i] for i in np.linspace(0, len(held_shards) - 1, OWN_SHARDS).round().astype(int)]
-        return held_shards
 
     def names(self, part: int, numbers: Sequence[int]) -> list[str]:
         """Names of the items of `rows` with these numbers; their shards are read again."""
@@ -354,7 +347,7 @@ class StreamingStore:
     def text(self, part: int, limit: int) -> Iterator[Item]:
         """Items of a part as they are read, until they have `limit` characters."""
         is_held_out = part != split.TRAIN
-        numbers = self._held_shards(part) if is_held_out else [self._train[i] for i in self._order.first()]
+        numbers = _held_shards(self._split, part) if is_held_out else [self._train[i] for i in self._order.first()]
         for number in numbers:
             for record, record_part in self._encoder.items(number, is_held_out):
                 if isinstance(record, Item) and record_part == part and limit > 0:
@@ -374,6 +367,21 @@ class StreamingStore:
         """End the background thread."""
         if self._cache is not None:
             self._cache.close()
+
+
+def _held_shards(division: SourceSplit, part: int) -> list[int]:
+    """Numbers of the shards of a held-out part that are read."""
+    held_shards = [number for number in range(len(division.parts)) if division.share(number, part) > 0]
+    if len(held_shards) > OWN_SHARDS and isinstance(division.parts[held_shards[0]], int):
+        return [held_shards[i] for i in np.linspace(0, len(held_shards) - 1, OWN_SHARDS).round().astype(int)]
+    return held_shards
+
+
+def _held_out_as_wholes(division: SourceSplit) -> list[int]:
+    """Numbers of the shards that are read and are in a held-out part with all of their items."""
+    parts = {part for part in division.parts if isinstance(part, int)} - {split.TRAIN, REJECTED}
+    numbers = itertools.chain.from_iterable(_held_shards(division, part) for part in sorted(parts))
+    return [number for number in numbers if isinstance(division.parts[number], int)]
 
 
 def _in_order(train: Sequence[int], seed: int) -> list[int]:
