@@ -282,6 +282,10 @@ PROGRAMS = {
     "m.m": "% help\n" * 60
     + "function [x, fval, info] = fminbnd (fcn, a, b,\n    options, more)\n  one two\n  three four\n  and five\n",
     "n.m": "% help\n" * 60 + "classdef inputParser < handle\n  properties (Access = pri",
+    "o.v": '`timescale 1ns/1ps\n\n`include "cells_ams.v"\n`include "cells_digital.v"\n',
+    "p.v": "(* blackbox *)\nmodule altera_pll\n#(\n"
+    + "    parameter clock_frequency = 5,\n" * 40
+    + ") (\n    input [1:0] clk,\n",
     "i.pl": "# generated\nreturn <<'END';\n" + "65\n91\n" * 50 + "END\n",
 }
 CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9

@@ -42,6 +42,8 @@ _STATEMENT = re.compile(
     r"[^,.!?]*[;)]?\s*$"
     r"|\s*function\s+(\[.*\]|[\w.]+)\s*[=(]|\s*classdef\b"  # of MATLAB, with commas
     r"|\s*(PROGRAM|SUBROUTINE|FUNCTION|INTEGER|REAL|COMMON|CALL|RETURN|CONTINUE|END)\b[^.!?]*$"  # Fortran in capitals
+    r"|\s*`(include|define|undef|ifn?def|elsif|else|endif|timescale|default_nettype)\b"  # directives of Verilog
+    r"|\s*(local)?param(eter)?\s.*=|\s*(input|output|inout|wire|reg)\b.*[,;)]\s*$"  # its parameters and ports
     r"|\s*(Lemma|Theorem|Proof|Qed|Definition|Require|Inductive|Fixpoint)\b.*\.\s*$"
     r"|\s*\.\w+|\s*[\w.$]+:\s*$|\s+[a-z]{2,7}\s+[%$\[\w-].*,"  # directives, marks and instructions of assemblers
 )
