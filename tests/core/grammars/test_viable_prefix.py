@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import re
+import signal
+from types import FrameType
 
 import pytest
 
+from anew.core.deadline import TimeIsUp, can_stop, hard_stop
 from anew.core.grammars.viable_prefix import NAME_REST, Grammar, grammar_of
 from anew.errors import DataError
 
@@ -129,6 +132,34 @@ def test_a_tree_that_is_kept_changes_no_answer() -> None:
     for stop in range(1, len(text)):
         for beginning in (text[:stop], f"{text[:stop]})", text[: stop // 2]):
             assert kept.rest_of(beginning) == grammar("javascript").rest_of(beginning)
+
+
+@pytest.mark.skipif(not can_stop(), reason="no SIGALRM")
+@pytest.mark.parametrize("stop", [TimeIsUp, KeyboardInterrupt])
+def test_parsing_can_be_stopped_at_any_time(stop: type[BaseException]) -> None:
+    """Most of it is spent in the function that reads the log, in which signals arrive."""
+    tree_grammar, text = grammar("c"), "int f(int a) { return a + 1; }\n" * 20
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    def parse_until_stopped() -> None:
+        while True:
+            tree_grammar.rest_of(text)
+            tree_grammar._last = None  # type: ignore[attr-defined]
+
+    if stop is TimeIsUp:
+        with pytest.raises(TimeIsUp), hard_stop(0.05):
+            parse_until_stopped()
+        return
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            parse_until_stopped()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def test_a_grammar_that_is_not_there_is_named() -> None:

@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from anew.core.deadline import uninterrupted
 from anew.core.extras import require
 from anew.core.grammars.lexis import lexis_of
 from anew.errors import DataError
@@ -142,14 +143,22 @@ class TreeGrammar(Grammar):
     def _is_viable(self, text: str, rest: str) -> bool:
         known, both = (part.encode("utf-8", "replace") for part in (text, text + rest))
         log = _ErrorLog(both)
-        self._parser.logger = log
-        try:
-            tree = self._parser.parse(both, *self._earlier(both))
-        finally:
-            self._parser.logger = None
+        tree = self._logged_tree(both, log)
         if log.is_at_end:
             self._last = known, (tree, both)
         return log.is_at_end
+
+    def _logged_tree(self, text: bytes, log: _ErrorLog) -> object:
+        """The tree of a text, whose parsing is logged."""
+        self._parser.logger = log
+        try:
+            # Tree-sitter does not look at what is raised within its logger, and calls it again
+            with uninterrupted():
+                return self._parser.parse(text, *self._earlier(text))
+        except SystemError as error:
+            raise _first_cause(error) from None  # Ctrl-C
+        finally:
+            self._parser.logger = None
 
     def _earlier(self, text: bytes) -> tuple[Any, ...]:
         """The tree of a text that this one goes on from, with what has changed marked in it; nothing without."""
@@ -165,6 +174,12 @@ class TreeGrammar(Grammar):
         if not _WORD.search(text) and not _MARKS.search(text):
             yield ""
         yield from ("", "x", " x", "0", "x>")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _point(text: bytes) -> tuple[int, int]:
