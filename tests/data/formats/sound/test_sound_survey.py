@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import soundfile
 
+from anew.core.reading_time import ReadingTime
 from anew.data.formats.sound.audio import Header, Samples
 from anew.data.formats.sound.audio_clips import Shape, choose
 from anew.data.formats.sound.sound_survey import (
@@ -20,9 +22,10 @@ from anew.data.formats.sound.sound_survey import (
     extent_of,
     files_in_time,
     is_single,
+    listen,
     share_above,
 )
-from anew.data.types import DataBudget
+from anew.data.types import DataBudget, Item
 
 RATE, SECONDS, CLIP = 8000, 4.0, 0.75
 RNG = np.random.default_rng(0)
@@ -75,6 +78,45 @@ def test_files_are_listened_to_for_a_bounded_time() -> None:
     assert files_in_time([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []
     many = files_in_time([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
     assert 5 <= len(many) <= LISTENED_SECONDS / 30 and many[-1] > 150
+
+
+class Listener:
+    """Stands in for a modality."""
+
+    native = False
+
+    def __init__(self, contents: Callable[[Item], Contents]) -> None:
+        self._contents = contents
+
+    def contents(self, item: Item) -> Contents:
+        return self._contents(item)
+
+
+def test_enough_files_are_listened_to_however_late_it_is() -> None:
+    def heard(item: Item) -> Contents:
+        clock[0] += 0.05 if item.name == "long" else 0.001
+        return Contents(Header(RATE, 1, RATE), False, 0.0)
+
+    for name, least, most in (("short", 300, 300), ("long", 8, 16)):
+        clock = [0.0]
+        reading = ReadingTime(60.0, elapsed=59.0, clock=lambda: clock[0])
+        budget = DataBudget(60.0, 300, 0, reading=reading)
+        items = [Item(name, np.zeros(1))] * 300
+        assert least <= len(listen(Listener(heard).contents, items, budget)) <= most
+
+
+def test_what_a_lower_rate_loses_is_said_of_the_files_that_were_listened_to() -> None:
+    shape = Shape(RATE, 128, 512, 48, 48)
+    headers = [Header(4 * RATE, 1, RATE)] * 30
+    contents = [Contents(header, False, 0.001 * number) for number, header in enumerate(headers)]
+
+    def loss(count: int) -> str:
+        notes = describe_files(headers, shape, DataBudget(60.0, 30, 0), contents[-count:])
+        return next(note for note in notes if "resampled" in note)
+
+    assert "is lost, 1.5% of the energy of a file on average and up to 2.9%; rate=" in loss(30)
+    assert "is lost, 2.8% of the energy of a file on average and up to 2.9% in the 4 that were listened to;" in loss(4)
+    assert "is lost, 2.9% of the energy of a file that was listened to;" in loss(1)
 
 
 def test_how_many_long_files_were_listened_to_is_said() -> None:
