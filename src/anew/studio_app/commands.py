@@ -328,7 +328,7 @@ def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | No
         words.append(f"--held-out={_existing(studio, held_out)}")
     words += [f"--set={key}={text}" for key, text in _reading_settings(record)]
     stem = f"{arguments.stem(path) or 'samples'}-report"
-    return add_with_folder(studio, "audit", stem, lambda out: [*sets, "--out", out, *words])
+    return add_with_folder(studio, "evaluate_samples", stem, lambda out: [*sets, "--out", out, *words])
 
 
 def _check_data(record: RunRecord) -> None:

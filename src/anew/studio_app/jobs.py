@@ -30,7 +30,7 @@ class Job(Record):
 
     Attributes:
         id: Its number, in the order of the queue.
-        verb: "train", "resume", "evaluate" (of a run), "audit" (of samples of another tool) or "compare".
+        verb: "train", "resume", "evaluate" (of a run), "evaluate_samples" (of another tool) or "compare".
         run: Name of the folder that it writes, below the start folder.
         words: Its arguments, the verb first.
         queued_at, began_at, ended_at: Seconds since 1970.

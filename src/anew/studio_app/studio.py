@@ -24,7 +24,8 @@ from anew.workflows.inspect_run import is_run
 DEPTH = 3
 MAX_ENTRIES = 20_000  # of a folder that are read: a larger folder holds data
 MAX_FOLDERS = 5_000  # that are searched: a home folder has more, and the page waits for the list; chosen
-PAGES = {"compare": "compare.html", "audit": "report.html"}  # of commands that do not make a run, by their verb
+# Pages of commands that do not make a run, by the verb of their job. Queues from before 0.2 say "audit".
+PAGES = {"compare": "compare.html", "evaluate_samples": "report.html", "audit": "report.html"}
 
 
 @dataclass(slots=True)
