@@ -35,13 +35,13 @@ def test_cheap_features_are_measured_of_all_items_though_half_of_the_time_is_spe
     assert affordable_items(n, clock, 0.01, lambda: 2.0) == 43
 
 
-@pytest.mark.parametrize(("n_samples", "supply"), [(100, 2_000), (len(HELD) + 100, len(HELD))])
+@pytest.mark.parametrize(("num_samples", "supply"), [(100, 2_000), (len(HELD) + 100, len(HELD))])
 def test_all_held_out_items_count_not_only_those_compared(
-    make_inputs: Callable[..., EvaluationInputs], n_samples: int, supply: int
+    make_inputs: Callable[..., EvaluationInputs], num_samples: int, supply: int
 ) -> None:
-    evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(n_samples, 2), n_held_out=2_000))
+    evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(num_samples, 2), num_held_out=2_000))
     next(evaluation.scores())
-    assert evaluation.sets.supply == Supply(supply, compared=min(n_samples, len(HELD)))
+    assert evaluation.sets.supply == Supply(supply, compared=min(num_samples, len(HELD)))
 
 
 def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -88,7 +88,7 @@ def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:
     assert (smaller.train, smaller.held_out) == (
         list(range(20)),
         list(range(100, 120)),
-    ) and smaller.n_train_total == 500
+    ) and smaller.num_train_total == 500
     assert smaller.groups is not None and smaller.groups.tolist() == [*range(20), *range(100, 120)]
     larger = pool.head(100)
     assert (len(larger.train), len(larger.held_out)) == (70, 30)

@@ -10,11 +10,11 @@ from anew.evaluation.reporting.supply import Supply
 ITEMS = [str(i) for i in range(200)]
 
 
-def sets(n_samples: int, n_test: int, n_train: int, counted: str = "sample") -> ItemSets[str]:
-    candidates = {"samples": ITEMS[:n_samples], "test": ITEMS[:n_test], "train": ITEMS[:n_train]}
-    available = min(n_samples, n_test, n_train)
-    requested = {"test": n_samples, "train": n_train}
-    return ItemSets(candidates, requested, Supply(n_test, compared=available), "texts", counted)
+def sets(num_samples: int, num_test: int, num_train: int, counted: str = "sample") -> ItemSets[str]:
+    candidates = {"samples": ITEMS[:num_samples], "test": ITEMS[:num_test], "train": ITEMS[:num_train]}
+    available = min(num_samples, num_test, num_train)
+    requested = {"test": num_samples, "train": num_train}
+    return ItemSets(candidates, requested, Supply(num_test, compared=available), "texts", counted)
 
 
 def no_naive(train: object, n: int) -> list[str]:

@@ -23,10 +23,10 @@ AVAILABLE = RealItems(train=3400, held_out=600)
 
 
 def planned(
-    seconds: float, fixed: float, pace: float, n_samples: int = 1000, available: RealItems = AVAILABLE
+    seconds: float, fixed: float, pace: float, num_samples: int = 1000, available: RealItems = AVAILABLE
 ) -> list[ComparisonSize]:
     """Sizes of the memorization tests of a machine, until there is no time for another one."""
-    schedule, spent, sizes = SizeSchedule(n_samples, QUERY_COST), 0.0, list[ComparisonSize]()
+    schedule, spent, sizes = SizeSchedule(num_samples, QUERY_COST), 0.0, list[ComparisonSize]()
     size: ComparisonSize | None = schedule.size
     while size is not None:
         sizes.append(size)
@@ -60,7 +60,7 @@ def test_of_sizes_that_can_prove_anything_the_one_with_most_training_items_is_ta
     assert in_little_time is not None and in_little_time.num_real < size.num_real
     assert 0.1 * evidence(in_little_time, AVAILABLE) < PLANNED * MIN_EVIDENCE
     assert planned(100.0, 0.1, 5e-7)[-1] == ComparisonSize(1000, 4000)
-    assert planned(100.0, 0.1, 5e-7, n_samples=40)[-1] == ComparisonSize(40, 4000)
+    assert planned(100.0, 0.1, 5e-7, num_samples=40)[-1] == ComparisonSize(40, 4000)
 
 
 def test_reading_takes_of_the_time_too() -> None:

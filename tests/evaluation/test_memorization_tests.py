@@ -60,8 +60,8 @@ def test_many_samples_are_all_compared_with_as_many_more_real_items(
     """`-n 100000` compared 10,000 of them with 200,000 real items. A budget decides by itself how many of each it has time for."""
     compared: list[tuple[int, int]] = []
 
-    def run_memorization_test(self: Any, pool: RealPool, max_count: int | None, n_samples: int) -> CopyTestResult:
-        compared.append((n_samples, len(requested)))
+    def run_memorization_test(self: Any, pool: RealPool, max_count: int | None, num_samples: int) -> CopyTestResult:
+        compared.append((num_samples, len(requested)))
         return IMAGE_TEST(self, pool, max_count, 20, controls=False)
 
     IMAGE_TEST = IMAGE.run_memorization_test
@@ -88,21 +88,21 @@ def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Ca
         assert (result_json(result)["identical"] is None) == are_draws
 
 
-@pytest.mark.parametrize(("rate", "n_train", "n_controls"), [(14e6, 242, 2), (35e6, 964, 2), (200e6, 4000, 5)])
+@pytest.mark.parametrize(("rate", "num_train", "num_controls"), [(14e6, 242, 2), (35e6, 964, 2), (200e6, 4000, 5)])
 def test_in_little_time_few_items_are_looked_at_and_it_is_said(
     make_inputs: Callable[..., EvaluationInputs],
     monkeypatch: pytest.MonkeyPatch,
     rate: float,
-    n_train: int,
-    n_controls: int,
+    num_train: int,
+    num_controls: int,
 ) -> None:
     """rate: comparisons a second."""
     clock, run_memorization_test = [0.0], IMAGE.run_memorization_test
 
-    def timed_test(self: Any, pool: RealPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
-        result = run_memorization_test(self, pool, max_items, n_samples, **more)
+    def timed_test(self: Any, pool: RealPool, max_items: int | None, num_samples: int, **more: bool) -> CopyTestResult:
+        result = run_memorization_test(self, pool, max_items, num_samples, **more)
         num_real, controls = result.train + result.held_out, more["controls"]
-        clock[0] += comparisons(n_samples, num_real, self.item_type.query_cost, controls=controls) / rate
+        clock[0] += comparisons(num_samples, num_real, self.item_type.query_cost, controls=controls) / rate
         return result
 
     monkeypatch.setattr(IMAGE, "run_memorization_test", timed_test)
@@ -110,16 +110,16 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(
     train, held_out = pictures(4000, 3), pictures(2500, 4)
     evaluation = IMAGE(make_inputs(train, held_out, pictures(100, 5), pool=pool_of(train, held_out), seconds=0.4))
     result = list(evaluation.copy_tests())[-1]
-    assert (result.train, len(result.controls)) == (n_train, n_controls) and result.n_train_total == 4000
-    if n_train == 4000:
+    assert (result.train, len(result.controls)) == (num_train, num_controls) and result.n_train_total == 4000
+    if num_train == 4000:
         assert (
             not evaluation.notes
             and copy_verdict(result).sentence == "No copying found; 10% copies or more would have been noticed."
         )
         return
     (note,) = [note.sentence for note in evaluation.notes]
-    assert f"{n_train} of 4,000 training items" in note
-    assert f"only {n_train} of 4,000 training items were compared in the time given" in copy_verdict(result).sentence
+    assert f"{num_train} of 4,000 training items" in note
+    assert f"only {num_train} of 4,000 training items were compared in the time given" in copy_verdict(result).sentence
 
 
 def test_what_memory_does_not_hold_is_not_looked_at_twice(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -141,11 +141,11 @@ def test_the_first_memorization_test_is_of_few_and_its_time_says_what_the_next_m
 ) -> None:
     clock, tried = [0.0], list[tuple[int, int]]()
 
-    def run_memorization_test(self: Any, pool: RealPool, max_count: int | None, n_samples: int, **more: bool) -> Any:
+    def run_memorization_test(self: Any, pool: RealPool, max_count: int | None, num_samples: int, **more: bool) -> Any:
         real = min(max_count or self.pool_size(pool), self.pool_size(pool))
-        tried.append((n_samples, real))
+        tried.append((num_samples, real))
         assert more == {"brief": True, "controls": tried[-1] != (64, 128)}  # this one is for its pace
-        clock[0] += comparisons(n_samples, real, self.item_type.query_cost) / 200_000
+        clock[0] += comparisons(num_samples, real, self.item_type.query_cost) / 200_000
         return CopyTestResult(
             detected=False,
             p=1.0,
@@ -155,7 +155,7 @@ def test_the_first_memorization_test_is_of_few_and_its_time_says_what_the_next_m
             method="scan",
             pairs=[],
             distance="pixels",
-            samples=n_samples,
+            samples=num_samples,
             train=len(pool.head(real).train),
             held_out=len(pool.head(real).held_out),
             n_train_total=4000,
@@ -183,9 +183,9 @@ def test_memorization_tests_go_on_where_those_of_a_shorter_time_ended(
     """In the time that was left after a report, the first small memorization test was run once more, and the items were read again."""
     clock, tried, read, run_memorization_test = [0.0], list[tuple[int, int]](), list[int](), IMAGE.run_memorization_test
 
-    def timed_test(self: Any, pool: RealPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
-        result = run_memorization_test(self, pool, max_items, n_samples, **more)
-        tried.append((n_samples, result.train + result.held_out))
+    def timed_test(self: Any, pool: RealPool, max_items: int | None, num_samples: int, **more: bool) -> CopyTestResult:
+        result = run_memorization_test(self, pool, max_items, num_samples, **more)
+        tried.append((num_samples, result.train + result.held_out))
         clock[0] += comparisons(*tried[-1], self.item_type.query_cost, controls=more["controls"]) / 8e6
         return result
 
@@ -225,8 +225,8 @@ def test_a_thorough_memorization_test_of_fewer_items_does_not_replace_a_coarse_o
     """With fewer samples than a first memorization test has, the thorough one of 128 items was taken for a result."""
     clock, run_memorization_test = [0.0], IMAGE.run_memorization_test
 
-    def timed_test(self: Any, pool: RealPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
-        result = run_memorization_test(self, pool, max_items, n_samples, **more)
+    def timed_test(self: Any, pool: RealPool, max_items: int | None, num_samples: int, **more: bool) -> CopyTestResult:
+        result = run_memorization_test(self, pool, max_items, num_samples, **more)
         clock[0] += 0.1 if "thumbnails" in result.scope else 2.0
         return result
 
@@ -258,9 +258,9 @@ def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     clock = [0.0]
     run_memorization_test = IMAGE.run_memorization_test
 
-    def slow_test(self: Any, pool: RealPool, max_count: int | None, n_samples: int, **more: bool) -> Any:
+    def slow_test(self: Any, pool: RealPool, max_count: int | None, num_samples: int, **more: bool) -> Any:
         clock[0] += 3.0
-        return run_memorization_test(self, pool, max_count, n_samples, **more)
+        return run_memorization_test(self, pool, max_count, num_samples, **more)
 
     monkeypatch.setattr(IMAGE, "run_memorization_test", slow_test)
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])

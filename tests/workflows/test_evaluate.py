@@ -259,11 +259,11 @@ def test_text_that_memory_does_not_hold_counts_as_not_compared(tmp_path: Path, m
     with contextlib.closing(Dataset.open(tmp_path)) as data:
         data.fit(DataBudget(None, 0, 0))
         pool = real_pool(data, 1_000, 0)
-        assert len(pool.train) < pool.n_train_total == data.scan.parts["train"]
+        assert len(pool.train) < pool.num_train_total == data.scan.parts["train"]
         evaluation = TextEvaluation(
             item_inputs(data, [prose(tmp_path / "sample.txt", 60, seed=999).read_text()] * 20, 0)
         )
-        share = len(pool.train) / pool.n_train_total
+        share = len(pool.train) / pool.num_train_total
         result = evaluation.run_memorization_test(pool, None, 20, controls=False)
         assert result.train / result.n_train_total == pytest.approx(share, rel=0.05)
         real = evaluation.real_items(pool)

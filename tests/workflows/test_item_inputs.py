@@ -75,11 +75,11 @@ def open_data(path: Path) -> Dataset:
 def test_samples_are_compared_with_validation_items_where_the_test_part_is_small(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text(names(500))
     data = open_data(tmp_path)
-    n_test, n_validation = data.part_size("test"), data.part_size("validation")
-    assert held_out_size(data) == n_test + n_validation >= 140
+    num_test, n_validation = data.part_size("test"), data.part_size("validation")
+    assert held_out_size(data) == num_test + n_validation >= 140
     assert sorted(held_out_items(data, 1_000)) == sorted(data.text("test") + data.text("validation"))
-    assert sorted(held_out_items(data, n_test)) == sorted(data.text("test"))
-    assert len(held_out_labels(data, n_test + 5, 0)[1]) == len(held_out_items(data, n_test + 5)) == n_test + 5
+    assert sorted(held_out_items(data, num_test)) == sorted(data.text("test"))
+    assert len(held_out_labels(data, num_test + 5, 0)[1]) == len(held_out_items(data, num_test + 5)) == num_test + 5
 
 
 def test_a_test_part_of_the_users_own_is_compared_with_alone(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_long_record_that_is_cut_into_several_examples_counts_once(tmp_path: P
     num_train = data.scan.parts["train"]
     assert num_items(data, "train") == num_train < data.part_size("train")
     pool = real_pool(data, 160, 0)  # not all of them
-    assert pool.n_train_total == num_train
+    assert pool.num_train_total == num_train
 
 
 def test_documents_have_the_classes_of_their_suffixes(tmp_path: Path) -> None:

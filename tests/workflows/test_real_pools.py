@@ -67,4 +67,4 @@ def test_the_number_of_training_images_is_that_of_all_shards(tmp_path: Path, mon
     with contextlib.closing(Dataset.open(tmp_path / "images", cache=tmp_path / "cache")) as data:
         data.fit(DataBudget(60.0, 0, 0))
         pool = real_pool(data, 150, 0)
-        assert len(pool.train) < 150 and pool.n_train_total == data.scan.parts["train"] > 300
+        assert len(pool.train) < 150 and pool.num_train_total == data.scan.parts["train"] > 300

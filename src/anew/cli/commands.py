@@ -167,9 +167,9 @@ def _sample(arguments: argparse.Namespace) -> None:
         if interrupted:
             write(f"the first {plural(len(samples), 'sample')} are in {out}; the same command draws all", sys.stderr)
             raise KeyboardInterrupt
-    n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
-    if n_empty:
-        write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
+    num_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
+    if num_empty:
+        write(f"{plural(num_empty, 'sample')} {are(num_empty)} empty: the --stop text came first", sys.stderr)
     _print_if_prompt_is_strange(samples)
     _print_if_nothing_follows(samples)
     if num_repeated:

@@ -136,16 +136,16 @@ class StepContext:
         self._calls = dict(streams)
 
     def _numbers(self, stream: str, shape: tuple[int, ...], fill_: Callable[..., Tensor]) -> Tensor:
-        n_rows, row_shape = shape[0], shape[1:]
+        num_rows, row_shape = shape[0], shape[1:]
         first_chunk = self.first_row // ROWS_PER_GENERATOR
-        last_chunk = (self.first_row + n_rows - 1) // ROWS_PER_GENERATOR
+        last_chunk = (self.first_row + num_rows - 1) // ROWS_PER_GENERATOR
         chunks = []
         for chunk in range(first_chunk, last_chunk + 1):
             rng = generator(self.seed, self.step, self.phase, stream, chunk)
             chunks.append(fill_(torch.empty((ROWS_PER_GENERATOR, *row_shape)), generator=rng))
         rows = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
         start = self.first_row - first_chunk * ROWS_PER_GENERATOR
-        return move(rows[start : start + n_rows], self.device)
+        return move(rows[start : start + num_rows], self.device)
 
 
 _active: ContextVar[StepContext | None] = ContextVar("anew_step_context", default=None)

@@ -120,7 +120,7 @@ class Evaluation(MemorizationTests[ItemT]):
 
     def num_held_out(self) -> int | None:
         """The number of all held-out items, or pieces, that `items` can give; None if it is not known."""
-        return self.inputs.n_held_out
+        return self.inputs.num_held_out
 
     # ---- what every modality has ----
 
@@ -236,12 +236,12 @@ class Evaluation(MemorizationTests[ItemT]):
         """
         samples = self.items("samples", MAX_SAMPLES)
         n = len(samples)
-        n_train = max(n, min_train) + min(max(n, min_train), max_further)
-        test, train = self.items("test", n), self.items("train", n_train)
-        n_held_out = len(test) if len(test) < n else self.num_held_out()
+        num_train = max(n, min_train) + min(max(n, min_train), max_further)
+        test, train = self.items("test", n), self.items("train", num_train)
+        num_held_out = len(test) if len(test) < n else self.num_held_out()
         inputs = self.inputs
         supply = Supply(
-            n_held_out,
+            num_held_out,
             len(inputs.samples) / max(n, 1),
             inputs.are_halves,
             min(n, len(test), len(train)),
@@ -250,7 +250,7 @@ class Evaluation(MemorizationTests[ItemT]):
             num_samples=len(inputs.samples) if self.num_cut_texts else 0,
         )
         candidates = {"samples": samples, "test": test, "train": train}
-        return ItemSets(candidates, {"test": n, "train": n_train}, supply, self.noun, self.counted)
+        return ItemSets(candidates, {"test": n, "train": num_train}, supply, self.noun, self.counted)
 
     def _naive_samples(self, train: Sequence[ItemT], n: int) -> list[ItemT]:
         return self.naive(train, n, np.random.default_rng(self.inputs.seed))
@@ -303,13 +303,13 @@ class Evaluation(MemorizationTests[ItemT]):
         further = self.sets.further_train
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
-        n_probe = self._affordable_probe(embed, further, n)
-        if n_probe == 0:
+        num_probe = self._affordable_probe(embed, further, n)
+        if num_probe == 0:
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)
         yield from ClassMetrics(
             names=labels.train(1)[0],
-            probe_items=LabelledFeatures(embed(further[:n_probe]), train[n : n + n_probe]),
+            probe_items=LabelledFeatures(embed(further[:num_probe]), train[n : n + num_probe]),
             samples=LabelledFeatures(rows["samples"], np.asarray(labels.samples, dtype=np.intp)[:n]),
             held_out=LabelledFeatures(rows["test"], test[:n]),
             train=LabelledFeatures(rows["train"], train[:n]),
@@ -325,11 +325,11 @@ class Evaluation(MemorizationTests[ItemT]):
         if not further:
             self.note_not_measured(CLASS_FIGURES, f"no training {self.noun} are left to train a classifier on")
             return 0
-        n_probe = probe_size(embed, further, self.clock.limit)
-        if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
+        num_probe = probe_size(embed, further, self.clock.limit)
+        if num_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
             self.note_out_of_time(CLASS_FIGURES, BOTH)
             return 0
-        return n_probe
+        return num_probe
 
 
 def rows_of(features: FeatureSets) -> dict[str, Numbers]:
@@ -351,10 +351,10 @@ def class_numbers(
     Returns:
         (n,) class numbers; None if items are pieces of labelled items and have no labels themselves.
     """
-    n_requested, n_items = counts
-    numbers = np.asarray(labels_of(n_requested)[1], dtype=np.intp)
+    num_requested, num_items = counts
+    numbers = np.asarray(labels_of(num_requested)[1], dtype=np.intp)
     order = np.random.default_rng(seed).permutation(len(numbers))
-    return numbers[order] if len(numbers) == n_items else None
+    return numbers[order] if len(numbers) == num_items else None
 
 
 def load_evaluation(modality: str) -> type[Evaluation[DecodedItem]]:

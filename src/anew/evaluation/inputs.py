@@ -50,8 +50,8 @@ class RealPool(Generic[ItemT]):
     Attributes:
         train, held_out: The items.
         groups: Group number of each train and then each held-out item; near-duplicates share one.
-        n_train_total: Number of training items in all.
-        n_held_out_total: Number of held-out items in all; at least those given.
+        num_train_total: Number of training items in all.
+        num_held_out_total: Number of held-out items in all; at least those given.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
         held_out_together: Whether recordings or files were held out as wholes, so that items are not a random draw.
         are_draws: Whether items are draws from a distribution, in which equal ones are expected and prove no copying.
@@ -61,23 +61,23 @@ class RealPool(Generic[ItemT]):
     train: Sequence[ItemT]
     held_out: Sequence[ItemT]
     groups: Integers | None
-    n_train_total: int
+    num_train_total: int
     randomly_held_out: bool = True
-    n_held_out_total: int = 0
+    num_held_out_total: int = 0
     held_out_together: bool = False
     are_draws: bool = False
     fills_memory: bool = False
 
     def head(self, max_items: int) -> RealPool[ItemT]:
         """The first items, about `max_items`; see `RealItems.split`."""
-        n_train, n_held_out = RealItems(len(self.train), len(self.held_out)).split(max_items)
-        if n_train == len(self.train) and n_held_out == len(self.held_out):
+        num_train, num_held_out = RealItems(len(self.train), len(self.held_out)).split(max_items)
+        if num_train == len(self.train) and num_held_out == len(self.held_out):
             return self
         n = len(self.train)
         groups = self.groups
         if groups is not None:
-            groups = np.concatenate([groups[:n_train], groups[n : n + n_held_out]])
-        return replace(self, train=self.train[:n_train], held_out=self.held_out[:n_held_out], groups=groups)
+            groups = np.concatenate([groups[:num_train], groups[n : n + num_held_out]])
+        return replace(self, train=self.train[:num_train], held_out=self.held_out[:num_held_out], groups=groups)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class EvaluationInputs(Generic[ItemT]):
         cluster_bits: Same as `bits`, for the part of whole clusters of relatives; None if there is no such part.
         cluster_text: Function that returns texts of that part.
         near_duplicate_groups: Function that returns a number for each of some real items, which near-duplicates share; None: unknown.
-        n_held_out: Number of all items that `test` can return; None if it is not known.
+        num_held_out: Number of all items that `test` can return; None if it is not known.
         are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
         division: How the items of `train` and `test` were divided.
         files: Function that returns about n files as they are before they are read ("samples" or "train"), of samples that were made
@@ -153,7 +153,7 @@ class EvaluationInputs(Generic[ItemT]):
     cluster_bits: Callable[[float | None], list[BitsAndUnits]] | None = None
     cluster_text: Callable[[int | None], list[str]] | None = None
     near_duplicate_groups: KeysOf[ItemT] | None = None
-    n_held_out: int | None = None
+    num_held_out: int | None = None
     are_halves: bool = False
     division: Division = Division.GIVEN
     are_whole: bool = False

@@ -94,10 +94,10 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
 
     def take(self, n: int, naive: Callable[[Sequence[ItemT], int], list[ItemT]]) -> None:
         """Take the first n items of each set. naive: returns n samples of a naive generator of training items, or none."""
-        n_samples, counts = len(self._candidates["samples"]), self._real_counts()
-        if n < n_samples:
-            reason = reason_for_fewer(n, self.available, n_samples, min(counts, key=lambda name: counts[name]))
-            self.compared_note = compared_sentence(n, n_samples, self.counted, reason)
+        num_samples, counts = len(self._candidates["samples"]), self._real_counts()
+        if n < num_samples:
+            reason = reason_for_fewer(n, self.available, num_samples, min(counts, key=lambda name: counts[name]))
+            self.compared_note = compared_sentence(n, num_samples, self.counted, reason)
         self.supply = replace(self.supply, left_out=self.available)
         self._taken = {part: items[:n] for part, items in self._candidates.items()}
         if naive_samples := naive(self["train"], n):

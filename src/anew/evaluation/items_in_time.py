@@ -76,7 +76,7 @@ def comparable_items(seconds: float, slowdown: float) -> float:
     return max(MAX_ITEMS_WITHOUT_SAVING, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * slowdown)))
 
 
-def reason_for_fewer(n: int, available: int, n_samples: int, limit: str) -> str:
+def reason_for_fewer(n: int, available: int, num_samples: int, limit: str) -> str:
     """Why only n of the samples were measured, a clause.
 
     Args:
@@ -86,7 +86,7 @@ def reason_for_fewer(n: int, available: int, n_samples: int, limit: str) -> str:
     """
     if n == available:
         return f"as many as there are {limit}"
-    compared = f" ({available:,} could be compared, as many as there are {limit})" if available < n_samples else ""
+    compared = f" ({available:,} could be compared, as many as there are {limit})" if available < num_samples else ""
     return f"{WITHIN_TIME}{compared}"
 
 

@@ -56,13 +56,13 @@ class SizeSchedule:
     """Plans the sizes of a series of tests, each of which is run from the beginning.
 
     Args:
-        n_samples: Number of samples.
+        num_samples: Number of samples.
         query_cost: Fixed time of a sample, whatever it is compared with, in comparisons.
     """
 
-    def __init__(self, n_samples: int, query_cost: int = 0) -> None:
-        self.n_samples, self.query_cost = n_samples, query_cost
-        self.size = ComparisonSize(min(FIRST_SIZE.num_samples, n_samples), FIRST_SIZE.num_real)
+    def __init__(self, num_samples: int, query_cost: int = 0) -> None:
+        self.num_samples, self.query_cost = num_samples, query_cost
+        self.size = ComparisonSize(min(FIRST_SIZE.num_samples, num_samples), FIRST_SIZE.num_real)
         self._times: list[tuple[float, float]] = []  # (comparisons, seconds)
         self._reading = 0.0  # seconds for each real item
 
@@ -87,7 +87,7 @@ class SizeSchedule:
             available: Numbers of real items in the data.
             max_real: Number of real items that can be compared: all, or as many as memory holds.
         """
-        whole = ComparisonSize(self.n_samples, max_real)
+        whole = ComparisonSize(self.num_samples, max_real)
         size = self._best(CAUTION * seconds, available, max_real)
         if size.num_real > MAX_GROWTH * self.size.num_real:
             middle = self._best(MIDDLE_SHARE * seconds, available, max_real)
@@ -118,7 +118,7 @@ class SizeSchedule:
         # 0 real items if even one takes longer
         sizes = [
             ComparisonSize(n, bisect_right(range(1, max_real + 1), seconds, key=partial(seconds_with_reading, n)))
-            for n in sample_counts(self.n_samples)
+            for n in sample_counts(self.num_samples)
         ]
         return max(sizes, key=partial(_worth, available=available))
 
@@ -139,9 +139,9 @@ class SizeSchedule:
         return spent - pace * pairs, pace
 
 
-def sample_counts(n_samples: int) -> list[int]:
+def sample_counts(num_samples: int) -> list[int]:
     """The numbers of samples that are considered, rising up to all of them."""
-    counts = [n_samples]
+    counts = [num_samples]
     while counts[-1] > FIRST_SIZE.num_samples:
         counts.append(max(int(counts[-1] / SAMPLES_STEP), FIRST_SIZE.num_samples))
     return counts[::-1]

@@ -55,19 +55,19 @@ class MemorizationSeries(Generic[ItemT]):
     @property
     def whole(self) -> ComparisonSize:
         """The size of a test of all samples and real items."""
-        return ComparisonSize(self.schedule.n_samples, self.max_real)
+        return ComparisonSize(self.schedule.num_samples, self.max_real)
 
-    def begin(self, n_samples: int, seconds: float) -> ComparisonSize | None:
+    def begin(self, num_samples: int, seconds: float) -> ComparisonSize | None:
         """The size of the first test, or of the one that follows those that ended; None if time is too short for one that proves more.
 
         Args:
-            n_samples: Number of samples.
+            num_samples: Number of samples.
             seconds: Time left.
         """
         if self.compared is None:
-            self.schedule = SizeSchedule(n_samples)
+            self.schedule = SizeSchedule(num_samples)
             return self.schedule.size
-        self.schedule.n_samples = n_samples
+        self.schedule.num_samples = num_samples
         return self.next(seconds)
 
     def next(self, seconds: float) -> ComparisonSize | None:
@@ -78,9 +78,9 @@ class MemorizationSeries(Generic[ItemT]):
         # A smaller test would only tell how long it takes; one of all that does not end in time leaves the coarse result
         return self.whole if self.schedule.affords(self.whole, seconds) else None
 
-    def add(self, size: ComparisonSize, seconds: float, n_held: int, *, controls: bool) -> None:
-        """Record a test that ended. n_held: number of items in the pool; for the others see `SizeSchedule.add`."""
-        self.schedule.add(size, seconds, self.reading / n_held, controls=controls)
+    def add(self, size: ComparisonSize, seconds: float, num_held: int, *, controls: bool) -> None:
+        """Record a test that ended. num_held: number of items in the pool; for the others see `SizeSchedule.add`."""
+        self.schedule.add(size, seconds, self.reading / num_held, controls=controls)
         self.compared = size
 
     def restart(self, num_coarse: int) -> None:
@@ -136,17 +136,17 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
         """Yield results of tests: one of all items or, in limited time, larger and larger ones."""
         if self.item_type is None or self.inputs.pool is None or not self.inputs.samples:
             return
-        n_all = len(self.compared_samples())
-        if not n_all:
+        num_all = len(self.compared_samples())
+        if not num_all:
             note = not_measured(COPIES, ALL_EMPTY, COPIES)
             self.notes += [] if note in self.notes else [note]  # tried again in the time that is left
             return
         if self.total_clock.limit is None:
-            pool = self.inputs.pool(max(MAX_POOL, POOL_PER_SAMPLE * n_all))
+            pool = self.inputs.pool(max(MAX_POOL, POOL_PER_SAMPLE * num_all))
             if pool.train:
-                yield with_limit_reason(self.run_memorization_test(pool, None, n_all), "memory")
+                yield with_limit_reason(self.run_memorization_test(pool, None, num_all), "memory")
             return
-        yield from self._tests_in_time(self.inputs.pool, min(n_all, MAX_SAMPLES))
+        yield from self._tests_in_time(self.inputs.pool, min(num_all, MAX_SAMPLES))
 
     def compared_samples(self) -> Sequence[ItemT]:
         """The samples that hold something to compare: all, unless a modality says otherwise."""
@@ -158,7 +158,7 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
 
     def real_items(self, pool: RealPool[ItemT]) -> RealItems:
         """The numbers of all real items, those of a pool and further ones, as the test counts them."""
-        return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
+        return RealItems(pool.num_train_total, max(pool.num_held_out_total, len(pool.held_out)))
 
     @classmethod
     def type_of(cls, items: Sequence[ItemT]) -> ItemType[ItemT] | None:
@@ -172,7 +172,7 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
         self,
         pool: RealPool[ItemT],
         max_items: int | None,
-        n_samples: int,
+        num_samples: int,
         *,
         brief: bool = False,
         controls: bool = True,
@@ -182,7 +182,7 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
         Args:
             pool: The real items.
             max_items: About how many of them are compared; None for all.
-            n_samples: Number of samples.
+            num_samples: Number of samples.
             brief, controls: See `MemorizationOptions`.
         """
         self.fit_item_type(pool)
@@ -191,12 +191,12 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
         samples = self.compared_samples()
         result = MemorizationTest(
             self.item_type,
-            samples[:n_samples],
+            samples[:num_samples],
             pool.train,
             pool.held_out,
             pool.groups,
             self.test_options(pool, brief=brief, controls=controls),
-            n_train_total=pool.n_train_total,
+            num_train_total=pool.num_train_total,
         ).run()
         self.closest_pairs = [
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
@@ -216,44 +216,44 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
             work=self.inputs.work,
         )
 
-    def _tests_in_time(self, pool_of: Callable[[int], RealPool[ItemT]], n_all: int) -> Iterator[CopyTestResult]:
+    def _tests_in_time(self, pool_of: Callable[[int], RealPool[ItemT]], num_all: int) -> Iterator[CopyTestResult]:
         """Yield results of larger and larger tests, as long as there is time: coarse ones first, if the type of items has any. They go
         on from those of `continue_tests`.
 
         Args:
             pool_of: See `EvaluationInputs.pool`.
-            n_all: Number of samples.
+            num_all: Number of samples.
         """
         series, result, compared = self._series, None, FIRST_SIZE
-        if n_all > series.num_coarse > 0:
+        if num_all > series.num_coarse > 0:
             series.restart(0)  # there are further samples
-        size = series.begin(n_all, self.total_clock.remaining())
+        size = series.begin(num_all, self.total_clock.remaining())
         while size is not None:
             pool = self._read_pool(size, pool_of)
             if not pool.train:
                 return
             if series.compared is None and not series.num_coarse:
                 self._compare_coarsely(pool)
-            begin, n_held = self.total_clock.spent(), self.pool_size(pool)
-            max_items = None if n_held <= size.num_real else size.num_real
-            is_trial = size == FIRST_SIZE and (n_all, series.max_real) != FIRST_SIZE
+            begin, num_held = self.total_clock.spent(), self.pool_size(pool)
+            max_items = None if num_held <= size.num_real else size.num_real
+            is_trial = size == FIRST_SIZE and (num_all, series.max_real) != FIRST_SIZE
             tested = self.run_memorization_test(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
-            seconds, size = self.total_clock.spent() - begin, size.within(tested.samples, n_held)
+            seconds, size = self.total_clock.spent() - begin, size.within(tested.samples, num_held)
             # All were compared coarsely, so a thorough test of fewer says nothing but how long one of all takes
             if not series.num_coarse or size == series.whole:
                 result, compared = replace(tested, shortened=tested.shortened or is_trial), size
                 yield with_limit_reason(result, "memory" if series.is_memory_full else "time")
             assert self.item_type is not None
             series.schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
-            series.add(size, seconds, n_held, controls=not is_trial)
+            series.add(size, seconds, num_held, controls=not is_trial)
             if series.thorough is not None and size == series.whole:
                 self.item_type = series.thorough
-                series.restart(n_all)
-                size = series.begin(n_all, self.total_clock.remaining())
+                series.restart(num_all)
+                size = series.begin(num_all, self.total_clock.remaining())
             else:
                 size = series.next(self.total_clock.remaining())
         if result is not None:
-            self._note_incomplete(result, compared, n_all)
+            self._note_incomplete(result, compared, num_all)
 
     def _compare_coarsely(self, pool: RealPool[ItemT]) -> None:
         """Begin with coarse comparisons, if the type of the items of the pool has any."""
@@ -268,21 +268,21 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
         if series.pool is None or self.pool_size(series.pool) < min(size.num_real, series.max_real):
             series.pool = pool_of(min(size.num_real, MAX_POOL))
             series.reading = self.total_clock.spent() - begin
-        pool, n_held = series.pool, self.pool_size(series.pool)
+        pool, num_held = series.pool, self.pool_size(series.pool)
         # No more is held in memory
-        series.is_memory_full |= n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
+        series.is_memory_full |= num_held < size.num_real or (pool.fills_memory and num_held == size.num_real)
         series.available = self.real_items(pool)
         is_all = series.is_memory_full or pool.fills_memory
-        series.max_real = n_held if is_all else min(series.available.total, MAX_POOL)
+        series.max_real = num_held if is_all else min(series.available.total, MAX_POOL)
         return pool
 
-    def _note_incomplete(self, result: CopyTestResult, compared: ComparisonSize, n_all: int) -> None:
+    def _note_incomplete(self, result: CopyTestResult, compared: ComparisonSize, num_all: int) -> None:
         """Add a note on the samples and training items that there was no time to compare."""
         is_missed = result.train < (1.0 - MAX_UNCOMPARED_SHARE) * result.n_train_total
         limited = not self._series.is_memory_full and is_missed
         items = result.compared
-        samples = f"{compared.num_samples:,} of {n_all:,} samples"
-        if compared.num_samples < n_all:
+        samples = f"{compared.num_samples:,} of {num_all:,} samples"
+        if compared.num_samples < num_all:
             counts = f"{items} and {samples}" if limited else samples
             self.note_not_measured("copies among the other samples", f"there was time to compare only {counts}", COPIES)
         elif limited:

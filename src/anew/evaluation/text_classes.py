@@ -55,18 +55,18 @@ class LabelledTexts:
         """Training texts that are not compared, for a classifier."""
         return self.beginnings.further("train")
 
-    def scores(self, n_probe: int, noun: str, skip: Callable[[str, str], None]) -> Iterator[Score]:
-        """Yield the figures of classes; none if n_probe, the number of further texts for the classifier, is 0.
+    def scores(self, num_probe: int, noun: str, skip: Callable[[str, str], None]) -> Iterator[Score]:
+        """Yield the figures of classes; none if num_probe, the number of further texts for the classifier, is 0.
 
         noun, skip: See `ClassMetrics`."""
-        if not n_probe:
+        if not num_probe:
             return
         rows = {part: self.embed(self.beginnings.compared(part)) for part in self.labels}
         sets = {part: LabelledFeatures(rows[part], numbers[: self.n]) for part, numbers in self.labels.items()}
         yield from ClassMetrics(
             names=self.names,
             probe_items=LabelledFeatures(
-                self.embed(self.further[:n_probe]), self.labels["train"][self.n : self.n + n_probe]
+                self.embed(self.further[:num_probe]), self.labels["train"][self.n : self.n + num_probe]
             ),
             samples=sets["samples"],
             held_out=sets["test"],

@@ -263,11 +263,11 @@ def _cut_off(model: Model, ids: Tensor, num_tokens: int) -> list[str]:
     ):
         return []
     # Prompts may begin with the end token of the text before them
-    n_cut = int((ids[:, 1:] != spec.special["end"]).all(1).sum())
-    if not n_cut:
+    num_cut = int((ids[:, 1:] != spec.special["end"]).all(1).sum())
+    if not num_cut:
         return []
     return [
-        f"{n_cut:,} of {plural(len(ids), 'sample')} {are(n_cut)} cut off after {plural(num_tokens, 'token')}; max tokens gives more."
+        f"{num_cut:,} of {plural(len(ids), 'sample')} {are(num_cut)} cut off after {plural(num_tokens, 'token')}; max tokens gives more."
     ]
 
 

@@ -260,7 +260,7 @@ def evaluation_inputs(
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
         near_duplicate_groups=data.near_duplicate_groups,
-        n_held_out=held_out_size(data),
+        num_held_out=held_out_size(data),
         division=division_of(data),
         work=work or SharedWork(),
     )

@@ -346,7 +346,7 @@ class SampleSets:
             pool=self.items.pool,
             labels=self.labels,
             near_duplicate_groups=self.items.real.near_duplicate_groups,
-            n_held_out=self.items.num_held_out(),
+            num_held_out=self.items.num_held_out(),
             are_halves=not self.items.has_held_out,
             division=self.items.division,
             are_whole=True,

@@ -139,8 +139,8 @@ class EvaluatedItems:
             items = [item for data, part in parts for item in data.items(part, n, self.seed)]
         numbers = None
         if self.classes:
-            n_read = MAX_POOL if self.textual else n
-            numbers = np.concatenate([data.item_labels(part, n_read, self.seed)[1] for data, part in parts])
+            num_read = MAX_POOL if self.textual else n
+            numbers = np.concatenate([data.item_labels(part, num_read, self.seed)[1] for data, part in parts])
             # A long record makes several examples, each with a label
             numbers = numbers if len(numbers) == len(items) else None
         usable = np.array([i for i, item in enumerate(items) if not isinstance(item, str) or item], dtype=np.intp)

@@ -221,8 +221,8 @@ class Inspection:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
             files = self.skipped_files[:SHOWN_SKIPPED]
             lines += [f"  {file.name}: {file.reason}" for file in files]
-            n_more = self.skipped - sum(file.count for file in files)
-            lines += [f"  and {plural(n_more, 'more item')}"] if n_more > 0 else []
+            num_more = self.skipped - sum(file.count for file in files)
+            lines += [f"  and {plural(num_more, 'more item')}"] if num_more > 0 else []
         if trying := describe_trying(self.tried):
             lines.append(trying)
         return lines

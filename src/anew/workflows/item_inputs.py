@@ -41,8 +41,8 @@ def held_out_labels(data: Dataset, n: int, seed: int) -> tuple[list[str], NDArra
 
 def held_out_size(data: Dataset) -> int:
     """How many items `held_out_items` has at most."""
-    n_test = num_items(data, "test")
-    return n_test + (num_items(data, "validation") if adds_validation(data, n_test, n_test + 1) else 0)
+    num_test = num_items(data, "test")
+    return num_test + (num_items(data, "validation") if adds_validation(data, num_test, num_test + 1) else 0)
 
 
 def num_items(data: Dataset, part: str) -> int:
@@ -57,13 +57,13 @@ def num_held_out_documents(data: Dataset) -> int:
     return sum(data.scan.parts.get(part, 0) for part in (PARTS if _are_one_draw(data) else ("test",)))
 
 
-def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
-    """Whether validation items are added to n_test test items: if these are too few records and both parts come from one division.
+def adds_validation(data: Dataset, num_test: int, n: int) -> bool:
+    """Whether validation items are added to num_test test items: if these are too few records and both parts come from one division.
 
     A run learns little from validation items: they only choose its weights and a gate.
     """
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
-    return n_test < n and not is_packed and _are_one_draw(data)
+    return num_test < n and not is_packed and _are_one_draw(data)
 
 
 def _are_one_draw(data: Dataset) -> bool:

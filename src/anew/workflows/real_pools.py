@@ -47,7 +47,7 @@ def real_pool(data: Dataset, n: int, seed: int) -> RealPool[DecodedItem]:
             groups,
             totals["train"],
             randomly_held_out=random,
-            n_held_out_total=sum(totals[part] for part in held_out_parts),
+            num_held_out_total=sum(totals[part] for part in held_out_parts),
             held_out_together=together,
             fills_memory=True,
         )
@@ -55,20 +55,20 @@ def real_pool(data: Dataset, n: int, seed: int) -> RealPool[DecodedItem]:
     n = pool_size(first, data.modality.base.name, n) if first else n
     per_part = n // 2 // len(held_out_parts)
     held_out = Joined(*(_compact_items(data, part, per_part, seed) for part in held_out_parts))
-    n_wanted = n - len(held_out)
-    train = _compact_items(data, "train", n_wanted, seed)
+    num_wanted = n - len(held_out)
+    train = _compact_items(data, "train", num_wanted, seed)
     # A long record makes several examples: if all records were read, count the records, not the examples.
-    total = len(train) if len(train) < n_wanted else num_items(data, "train")
+    total = len(train) if len(train) < num_wanted else num_items(data, "train")
     pool = grouped_pool(data, train, held_out, total, random, seed)
-    n_held_out = sum(num_items(data, part) for part in held_out_parts)
-    return replace(pool, n_held_out_total=n_held_out, held_out_together=together)
+    num_held_out = sum(num_items(data, part) for part in held_out_parts)
+    return replace(pool, num_held_out_total=num_held_out, held_out_together=together)
 
 
 def grouped_pool(
     data: Dataset,
     train: Sequence[DecodedItem],
     held_out: Sequence[DecodedItem],
-    n_train_total: int,
+    num_train_total: int,
     randomly_held_out: bool,
     seed: int,
 ) -> RealPool[DecodedItem]:
@@ -76,7 +76,7 @@ def grouped_pool(
     rng = np.random.default_rng(seed)
     train, held_out = (Rearranged(part, rng.permutation(len(part)).astype(np.int32)) for part in (train, held_out))
     groups = np.unique(data.near_duplicate_groups(Joined(train, held_out)), return_inverse=True)[1].astype(np.int32)
-    total = max(n_train_total, len(train))
+    total = max(num_train_total, len(train))
     return RealPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
 
 

@@ -72,8 +72,8 @@ def test_passages_of_one_text_are_left_out_together() -> None:
         stand_ins=StandIns(np.arange(n), np.arange(n)),
         real=[real],
         resolutions=[0.0],
-        n_pool=n,
-        n_held_out=90,
+        num_pool=n,
+        num_held_out=90,
         group_share=0.7,
     )
     result = test.run(np.arange(100), labels, rng)

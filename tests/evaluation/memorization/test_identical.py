@@ -20,7 +20,9 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.verdict import Verdict
 from scores import score
 
-NONE = RepeatedItems(samples=3, items=3, held_out=0, n_samples=183, real=0, n_real=600, n_train=400, n_held_out=200)
+NONE = RepeatedItems(
+    samples=3, items=3, held_out=0, num_samples=183, real=0, num_real=600, num_train=400, num_held_out=200
+)
 
 
 def test_three_copies_are_no_accident_where_no_real_item_repeats_another() -> None:
@@ -35,8 +37,8 @@ def test_three_copies_are_no_accident_where_no_real_item_repeats_another() -> No
         {"real": 4},  # two pairs of equal real items
         {"items": 1},  # one item, which labels cannot tell
         {"held_out": 1},  # the generator reaches real items by itself
-        {"n_samples": 2_000},
-        {"n_real": 60},
+        {"num_samples": 2_000},
+        {"num_real": 60},
     ],
 )
 def test_chance_explains_repeats(changes: dict[str, int]) -> None:
@@ -59,7 +61,7 @@ def test_repeats_of_a_distribution_are_the_null() -> None:
 
 def test_many_items_that_no_generator_guesses_are_copied() -> None:
     """Ten whole proteins, letter by letter: labels cannot prove it, since twins of all lie in the training part."""
-    many = replace(NONE, samples=10, items=10, n_samples=200, n_real=800, n_train=600)
+    many = replace(NONE, samples=10, items=10, num_samples=200, num_real=800, num_train=600)
     assert many.copied_p == 1.0  # a generator may reach them by itself
     assert replace(many, unguessable_training=10).copied_p < 1e-5
     assert replace(many, unguessable_training=10, unguessable=1, held_out=1, held_out_samples=1).copied_p == 1.0
@@ -110,7 +112,13 @@ def test_a_sample_counts_once_and_for_a_training_item_if_possible() -> None:
     samples = [["a", "b"], ["c"], ["b"], ["x"], ["e", "d"], []]
     repeats = count_repeats(samples, real, np.array([0, 2, 3]), is_train)
     assert (repeats.samples, repeats.items, repeats.held_out) == (3, 2, 1)
-    assert (repeats.n_samples, repeats.real, repeats.n_real, repeats.n_train, repeats.n_held_out) == (6, 2, 3, 3, 2)
+    assert (repeats.num_samples, repeats.real, repeats.num_real, repeats.num_train, repeats.num_held_out) == (
+        6,
+        2,
+        3,
+        3,
+        2,
+    )
 
 
 def test_keys_that_are_made_when_asked_for_count_as_those_that_are_held() -> None:
@@ -162,7 +170,7 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
 
 
 def test_copies_are_identical_samples_beyond_chance() -> None:
-    found = replace(NONE, samples=20, items=20, n_samples=350, n_train=1100, n_held_out=350, n_real=1200)
+    found = replace(NONE, samples=20, items=20, num_samples=350, num_train=1100, num_held_out=350, num_real=1200)
     copied, low = found.copies
     assert copied == 20 and 15 < low < 20
     # Two of 350 held-out items: about six of 1,100 training items
@@ -172,7 +180,7 @@ def test_copies_are_identical_samples_beyond_chance() -> None:
 
 
 def test_a_few_samples_that_are_all_identical_are_not_all_copies_where_real_items_repeat() -> None:
-    few = replace(NONE, samples=5, items=5, n_samples=5, n_real=600, real=120)
+    few = replace(NONE, samples=5, items=5, num_samples=5, num_real=600, real=120)
     assert few.copies.low < few.copies.copied <= 5 and few.copies.low > 0
 
 

@@ -112,10 +112,10 @@ def test_passages_of_one_text_count_as_one_match() -> None:
     ratio = np.array([0.1, 0.2, 0.3, 0.3, 0.2, 0.1, 0.9])
     nearest = NearestReal(item, ratio, np.ones(7), np.full(7, -1))
     texts, owners = np.array([0, 0, 1, 2, 3, 4]), np.array([0, 0, 0, 1, 2, 3, 4])
-    rows, n_repeated = _independent_matches(nearest, owners, texts)
-    assert sorted(rows) == [0, 3, 5] and n_repeated == 1
-    rows, n_repeated = _independent_matches(nearest, np.arange(7), np.arange(6))
-    assert sorted(rows) == [0, 1, 2, 3, 5] and n_repeated == 1
+    rows, num_repeated = _independent_matches(nearest, owners, texts)
+    assert sorted(rows) == [0, 3, 5] and num_repeated == 1
+    rows, num_repeated = _independent_matches(nearest, np.arange(7), np.arange(6))
+    assert sorted(rows) == [0, 1, 2, 3, 5] and num_repeated == 1
 
 
 def paragraph(rng: np.random.Generator, passages: int = 6) -> str:
@@ -135,24 +135,24 @@ def test_a_glossary_that_repeats_many_texts_is_one_match(copied: bool) -> None:
     assert result.detected == copied and result.match_p is not None and (result.match_p <= 0.01) == copied
 
 
-def matched(n_train: int, n_held_out: int, n_real: int, total: int = 400, repeated: bool = False) -> MatchResult:
-    """The test of 100 samples, of which `n_train` match training items and `n_held_out` held-out ones.
+def matched(num_train: int, num_held_out: int, num_real: int, total: int = 400, repeated: bool = False) -> MatchResult:
+    """The test of 100 samples, of which `num_train` match training items and `num_held_out` held-out ones.
 
     Args:
-        n_train: How many match training items.
-        n_held_out: How many match held-out items.
-        n_real: Real items that match another real item.
+        num_train: How many match training items.
+        num_held_out: How many match held-out items.
+        num_real: Real items that match another real item.
         total: Real items, 70% of them for training.
         repeated: Whether the matches are all of one training item.
     """
-    n = n_train + n_held_out
+    n = num_train + num_held_out
     is_train = np.arange(total) < 0.7 * total
     item = np.full(100, total - 1)
-    item[:n_train] = 0 if repeated else np.arange(n_train)
-    item[n_train:n] = total - 2 - np.arange(n_held_out)
+    item[:num_train] = 0 if repeated else np.arange(num_train)
+    item[num_train:n] = total - 2 - np.arange(num_held_out)
     ratio = np.where(np.arange(100) < n, 0.0, 1.0)
     samples = NearestReal(item, ratio, np.ones(100), np.full(100, -1))
-    real_ratio = np.where(np.arange(total) < n_real, 0.0, 1.0)
+    real_ratio = np.where(np.arange(total) < num_real, 0.0, 1.0)
     real = NearestReal(np.arange(total)[::-1].copy(), real_ratio, np.ones(total), np.full(total, -1))
     rng = np.random.default_rng(0)
     labels = LabelPermutations(is_train, np.arange(total), np.arange(total), np.unique(item), repeats=99, rng=rng)
@@ -163,8 +163,8 @@ def matched(n_train: int, n_held_out: int, n_real: int, total: int = 400, repeat
         stand_ins=StandIns(np.arange(total), np.arange(total)),
         real=[real],
         resolutions=[0.0],
-        n_pool=total,
-        n_held_out=int((~is_train).sum()),
+        num_pool=total,
+        num_held_out=int((~is_train).sum()),
         group_share=float(is_train.mean()),
     )
     return test.run(np.arange(100), labels, rng)
@@ -183,17 +183,17 @@ def test_labels_must_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_train", "n_held_out", "n_real", "numbers", "do_agree"),
+    ("num_train", "num_held_out", "num_real", "numbers", "do_agree"),
     [(60, 5, 20, (20, 400), False), (200, 20, 0, (4_000, 10), True)],
 )
 def test_held_out_matches_are_expected_by_the_numbers_of_samples_and_of_real_items(
-    n_train: int, n_held_out: int, n_real: int, numbers: tuple[int, int], do_agree: bool
+    num_train: int, num_held_out: int, num_real: int, numbers: tuple[int, int], do_agree: bool
 ) -> None:
     is_train, index = np.arange(400) < 280, np.arange(400)
-    items = np.concatenate([index[:n_train], index[-n_held_out:]])
+    items = np.concatenate([index[:num_train], index[-num_held_out:]])
     labels = LabelPermutations(is_train, index, index, items, repeats=9, rng=np.random.default_rng(0))
-    test: Any = SimpleNamespace(group_share=0.7, n_held_out=120, n_pool=400, label_level=0.01)
-    p, agree = MatchTest._label_p(test, labels, items, *numbers, n_real)
+    test: Any = SimpleNamespace(group_share=0.7, num_held_out=120, num_pool=400, label_level=0.01)
+    p, agree = MatchTest._label_p(test, labels, items, *numbers, num_real)
     assert p <= 0.01 and agree == do_agree
 
 
@@ -226,7 +226,7 @@ def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
         np.array([0, 0, 1, 2]),
         options=MemorizationOptions(controls=False),
     )
-    query = np.array([search.n_real])
+    query = np.array([search.num_real])
     distances = search.distances[0].nearest_real(query, search.real_index)
     assert distances.scale[0] > 0.5
     assert search._match_test(query, [distances], []).nearests[0].scale[0] == 0.125

@@ -107,13 +107,13 @@ def test_ties_do_not_lean_to_training_items() -> None:
 
 
 def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
-    outcome = MemorizationTest(POINTS, SAMPLES[:100], TRAIN[:40], HELD[:40], n_train_total=40 * len(TRAIN)).run()
+    outcome = MemorizationTest(POINTS, SAMPLES[:100], TRAIN[:40], HELD[:40], num_train_total=40 * len(TRAIN)).run()
     assert outcome.detection_limit is None
     assert f"only 40 of {40 * len(TRAIN):,} training items were compared" in copy_verdict(outcome).sentence
 
 
 def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> None:
-    outcome = MemorizationTest(POINTS, SAMPLES[:20], TRAIN[:40], HELD[:40], n_train_total=60).run()
+    outcome = MemorizationTest(POINTS, SAMPLES[:20], TRAIN[:40], HELD[:40], num_train_total=60).run()
     assert outcome.detection_limit is None and "only" not in copy_verdict(outcome).sentence
     assert (
         "40 held-out items and 20 samples are too few; about 100 samples are needed" in copy_verdict(outcome).sentence

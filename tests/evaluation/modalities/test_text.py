@@ -218,7 +218,7 @@ def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
 
 def test_all_held_out_pieces_count_not_only_those_compared(make_inputs: Callable[..., EvaluationInputs]) -> None:
     """However few pieces the samples have, no more can be compared than held-out text has."""
-    evaluation = EXPORT(make_inputs(TRAIN, TEST, [prose(1_500, 2)], n_held_out=1))
+    evaluation = EXPORT(make_inputs(TRAIN, TEST, [prose(1_500, 2)], num_held_out=1))
     next(evaluation.answer_scores())
     list(evaluation.answer_scores())
     assert len(evaluation.sets["samples"]) < evaluation.sets.supply.held_out == len(TEST[0]) // 256

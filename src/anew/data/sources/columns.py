@@ -223,8 +223,8 @@ def _is_number_or_date(cell: str) -> bool:
 
 
 def _is_category(cells: Sequence[str]) -> bool:
-    n_different = len(set(cells))
-    return n_different < max(CATEGORY_SHARE * len(cells), min(FEW_CATEGORIES, len(cells) / 2))
+    num_different = len(set(cells))
+    return num_different < max(CATEGORY_SHARE * len(cells), min(FEW_CATEGORIES, len(cells) / 2))
 
 
 def _are_identifiers(cells: Sequence[str]) -> bool:

@@ -66,8 +66,8 @@ def contradicts_suffix(suffix: str, head: bytes) -> bool:
     code_lines = [line for line in lines if _COMMENT.match(line) is None]
     if len(code_lines) < MIN_CODE_LINES and 2 * len(code_lines) < len(lines):
         return False  # a licence and help texts, longer than what is read, say nothing of what follows
-    n_statements = sum(_STATEMENT.match(line) is not None for line in code_lines)
-    return n_statements < MIN_SHARE * len(code_lines)
+    num_statements = sum(_STATEMENT.match(line) is not None for line in code_lines)
+    return num_statements < MIN_SHARE * len(code_lines)
 
 
 class _Named(NamedTuple):
@@ -133,9 +133,9 @@ def _read_as(modality: str, is_requested: bool, names: Mapping[str, _Named]) -> 
 def _by_suffix(counts: Mapping[str, int]) -> str:
     """How many files have each suffix: the commonest by name, the others together."""
     commonest = sorted(counts, key=lambda suffix: (-counts[suffix], suffix))
-    n_shown = SHOWN_SUFFIXES if len(commonest) > SHOWN_SUFFIXES + 1 else len(commonest)
-    phrases = [f"{counts[suffix]:,} {suffix}" for suffix in commonest[:n_shown]]
-    if more := commonest[n_shown:]:
+    num_shown = SHOWN_SUFFIXES if len(commonest) > SHOWN_SUFFIXES + 1 else len(commonest)
+    phrases = [f"{counts[suffix]:,} {suffix}" for suffix in commonest[:num_shown]]
+    if more := commonest[num_shown:]:
         phrases.append(f"{sum(counts[suffix] for suffix in more):,} with {len(more)} other endings")
     return listed(phrases)
 
@@ -214,10 +214,10 @@ def _assign_requested(groups: Sequence[_FilesOfSuffix], requested: str) -> None:
     """Let a modality of texts that the user asks for have texts that would be of another one.
 
     It takes all of them if it has no file else, and otherwise those of unknown endings that outnumber its own files."""
-    n_own = sum(group.file_modalities.count(requested) for group in groups)
+    num_own = sum(group.file_modalities.count(requested) for group in groups)
     for group in groups:
-        outnumbers = bool(group.suffix) and group.owner is None and len(group.files) > n_own
-        if requested in group.claimants and (outnumbers or not n_own):
+        outnumbers = bool(group.suffix) and group.owner is None and len(group.files) > num_own
+        if requested in group.claimants and (outnumbers or not num_own):
             group.take_texts(requested)
 
 

@@ -224,13 +224,13 @@ def _records_in_files(
 def _count_records(source: Source, name: str, modality: type[Modality]) -> int:
     splitter = modality(modality.Config())
     shards = source.shards(name)
-    n_records = n_bytes = 0
+    num_records = num_bytes = 0
     for shard in evenly_spaced(shards, SAMPLED_SHARDS):
-        n_bytes += shard.bytes
+        num_bytes += shard.bytes
         for item in source.read(shard):
             with contextlib.suppress(ValueError):  # of a damaged file nothing is learned
-                n_records += 0 if isinstance(item, SkippedItem) else sum(1 for _ in splitter.split_records(item))
-    return round(n_records * sum(shard.bytes for shard in shards) / max(n_bytes, 1))
+                num_records += 0 if isinstance(item, SkippedItem) else sum(1 for _ in splitter.split_records(item))
+    return round(num_records * sum(shard.bytes for shard in shards) / max(num_bytes, 1))
 
 
 def _most_common(counts: Mapping[str, int], records: Mapping[str, int], sizes: Mapping[str, int]) -> str:
@@ -290,10 +290,10 @@ def _notes(
     ]
     ignored = "; ".join(counted) if any("," in clause for clause in counted) else listed(counted)
     reason = "as asked" if requested else _why_it_is_learned(modality, counts, records)
-    n_files = counts[modality]
+    num_files = counts[modality]
     in_files = ""
-    if records.get(modality, n_files) > n_files:
-        in_files = f" ({records[modality]:,} in {plural(n_files, 'file')})"
+    if records.get(modality, num_files) > num_files:
+        in_files = f" ({records[modality]:,} in {plural(num_files, 'file')})"
     largest = max(left_out, key=lambda name: left_out[name])
     return [
         f"training on {modalities[modality].traits.plural}{in_files}, {reason}; ignoring {ignored} "
@@ -301,11 +301,11 @@ def _notes(
     ]
 
 
-def _counted(n_items: int, n_records: int, modality: type[Modality]) -> str:
+def _counted(num_items: int, num_records: int, modality: type[Modality]) -> str:
     """How many items of a modality there are, in words; of files of records both numbers."""
-    if n_records <= n_items:
-        return plural(n_items, modality.traits.singular)
-    return f"{n_records:,} {modality.traits.plural} in {plural(n_items, 'file')}"
+    if num_records <= num_items:
+        return plural(num_items, modality.traits.singular)
+    return f"{num_records:,} {modality.traits.plural} in {plural(num_items, 'file')}"
 
 
 def _named(source: Source, modality: str, count: int) -> str:
@@ -320,8 +320,8 @@ def _why_it_is_learned(modality: str, counts: Mapping[str, int], records: Mappin
     """Why this modality is learned: it has most items, or as many as another and more bytes, or more records and more bytes."""
     if all(n < counts[modality] for name, n in counts.items() if name != modality):
         return "since most items are"
-    n_records = records.get(modality, counts[modality])
-    are_more = all(records.get(name, n) < n_records for name, n in counts.items() if name != modality)
+    num_records = records.get(modality, counts[modality])
+    are_more = all(records.get(name, n) < num_records for name, n in counts.items() if name != modality)
     return "since they are more and take most bytes" if are_more else "since they take most bytes"
 
 

@@ -34,16 +34,16 @@ def assign_parts_with_clusters(
     n = len(keys)
     hashes = np.array(keys, dtype=np.uint64)
     target = share * n
-    n_requested = (target if TEST in held_out else 0.0) + (target / 2 if VALIDATION in held_out else 0.0)
+    num_requested = (target if TEST in held_out else 0.0) + (target / 2 if VALIDATION in held_out else 0.0)
     at_random = np.argsort(splitmix64(hashes), kind="stable")
     # (n,) number of each record's cluster, -1 if it is not held out
-    cluster, n_in_large = relatives.hold_out(at_random, round(n_requested), max(target / 2, 1.0))
-    n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
-    too_few = n_held < n_requested / 3
-    if n_clusters < MIN_ITEMS or too_few:
-        reason = f"only {plural(n_clusters, 'cluster')} of relatives could be held out whole, and at least {MIN_ITEMS} are needed"
+    cluster, num_in_large = relatives.hold_out(at_random, round(num_requested), max(target / 2, 1.0))
+    num_clusters, num_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
+    too_few = num_held < num_requested / 3
+    if num_clusters < MIN_ITEMS or too_few:
+        reason = f"only {plural(num_clusters, 'cluster')} of relatives could be held out whole, and at least {MIN_ITEMS} are needed"
         if too_few:
-            large = _share(n_in_large, relatives)
+            large = _share(num_in_large, relatives)
             reason = f"{large} sequences are in clusters of relatives that are too large to be held out whole"
         note = (
             f"{reason}, so single sequences are held out; the figures hold for new members "
@@ -57,19 +57,19 @@ def assign_parts_with_clusters(
     parts[(parts == VALIDATION) & (splitmix64(hashes + np.uint64(1)) % 2 == 0)] = TRAIN
     in_clusters = np.flatnonzero(cluster >= 0)
     in_clusters = in_clusters[np.argsort(cluster[in_clusters], kind="stable")]  # cluster by cluster
-    n_scored = _n_scored(cluster[in_clusters], n_clusters, target, held_out)
-    parts[in_clusters[:n_scored]] = TEST_CLUSTERS
-    parts[in_clusters[n_scored:]] = VALIDATION
-    return parts, _cluster_notes(relatives, parts, n_in_large)
+    num_scored = _num_scored(cluster[in_clusters], num_clusters, target, held_out)
+    parts[in_clusters[:num_scored]] = TEST_CLUSTERS
+    parts[in_clusters[num_scored:]] = VALIDATION
+    return parts, _cluster_notes(relatives, parts, num_in_large)
 
 
-def _n_scored(cluster: NDArray[np.int64], n_clusters: int, target: float, held_out: Sequence[int]) -> int:
+def _num_scored(cluster: NDArray[np.int64], num_clusters: int, target: float, held_out: Sequence[int]) -> int:
     """Number of records, cluster by cluster, that go to TEST_CLUSTERS: whole clusters up to the target."""
     if TEST not in held_out:
         return 0
     if VALIDATION not in held_out:
         return len(cluster)
-    ends = np.searchsorted(cluster, np.arange(n_clusters), side="right")
+    ends = np.searchsorted(cluster, np.arange(num_clusters), side="right")
     return int(ends[np.searchsorted(ends, target)]) if ends[-1] > target else 0
 
 
@@ -98,13 +98,13 @@ def _share(n: int, relatives: SequenceClusters) -> str:
     return "nearly all" if n > NEARLY_ALL * relatives.n else f"at least {n / relatives.n:.0%} of the"
 
 
-def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_large: int) -> list[str]:
-    """Sentences on clusters that are held out. n_in_large: sequences in clusters that are too large for that."""
-    n_scored = int((parts == TEST_CLUSTERS).sum())
-    if n_scored:
+def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], num_in_large: int) -> list[str]:
+    """Sentences on clusters that are held out. num_in_large: sequences in clusters that are too large for that."""
+    num_scored = int((parts == TEST_CLUSTERS).sum())
+    if num_scored:
         subject = "figures of the part test_clusters hold"
         note = (
-            f"{n_scored:,} of them are held out as whole clusters of relatives (part `test_clusters`), and "
+            f"{num_scored:,} of them are held out as whole clusters of relatives (part `test_clusters`), and "
             "half of the validation part is whole clusters, too"
         )
     else:
@@ -113,11 +113,11 @@ def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_l
             "half of validation is whole clusters of relatives; there is no part `test_clusters`, since the "
             "test part is the source's own"
         )
-    if n_in_large <= relatives.n / 2:
+    if num_in_large <= relatives.n / 2:
         return [note, _criterion(relatives)]
     return [
         note,
         _criterion(relatives),
-        f"{_share(n_in_large, relatives)} sequences are in clusters that are too large to be held out and stay in train: "
+        f"{_share(num_in_large, relatives)} sequences are in clusters that are too large to be held out and stay in train: "
         f"{subject} for outlying relatives of these, not for an unrelated family",
     ]

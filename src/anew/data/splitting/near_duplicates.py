@@ -92,10 +92,10 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
     points = np.frombuffer(normalized.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     if len(points) <= SHINGLE:
         return None
-    n_shingles = len(points) - SHINGLE + 1
-    hashes = np.zeros(n_shingles, dtype=np.uint64)
+    num_shingles = len(points) - SHINGLE + 1
+    hashes = np.zeros(num_shingles, dtype=np.uint64)
     for offset in range(SHINGLE):
-        hashes = hashes * _BASE + points[offset : offset + n_shingles]
+        hashes = hashes * _BASE + points[offset : offset + num_shingles]
     ordered = np.sort(splitmix64(hashes))
     is_first = np.append(True, ordered[1:] != ordered[:-1])
     # `np.unique` takes three times as long for so few
@@ -105,8 +105,8 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
 
 def similarity(a: Signature, b: Signature) -> float:
     """Estimated Jaccard similarity of two texts by their signatures; below MIN_SIMILARITY an upper bound of the estimate."""
-    n_shared = int((a[np.minimum(np.searchsorted(a, b), len(a) - 1)] == b).sum())
-    bound = n_shared / min(SIGNATURE_SIZE, len(a) + len(b) - n_shared)
+    num_shared = int((a[np.minimum(np.searchsorted(a, b), len(a) - 1)] == b).sum())
+    bound = num_shared / min(SIGNATURE_SIZE, len(a) + len(b) - num_shared)
     if bound < MIN_SIMILARITY:  # the estimate itself is never larger, but takes ten times as long
         return bound
     smallest = np.union1d(a, b)[:SIGNATURE_SIZE]

@@ -74,21 +74,21 @@ def keep_groups_together(
         return list(keys), []
     whole_recordings = len(recordings) >= MANY_RECORDINGS
     run_length = len(keys) if whole_recordings else max(1, int(share * len(keys) / 4))
-    n_before: dict[str, int] = defaultdict(int)  # records of each recording so far
+    num_before: dict[str, int] = defaultdict(int)  # records of each recording so far
     key_of_run: dict[tuple[str, int], int] = {}
     shared: list[int] = []
     for key, name in zip(keys, groups, strict=True):
         if name is None:
             shared.append(key)
             continue
-        run = (name, n_before[name] // run_length)
-        n_before[name] += 1
+        run = (name, num_before[name] // run_length)
+        num_before[name] += 1
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
         return shared, [
             f"{len(recordings)} {CUT_FILES}, each of which is an item; all clips of a file stay in one part"
         ]
-    if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
+    if 10 * sum(num_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
     verb, their = ("was", "its") if len(recordings) == 1 else ("were", "their")
     division = f"runs of {run_length} neighbouring clips stay in one part"
@@ -110,11 +110,11 @@ def are_draws(keys: Sequence[int]) -> bool:
 
 def keys_of_draws(keys: Sequence[int]) -> list[int]:
     """A key of its own for each record, also for copies: it follows from the record and from how many equal ones precede it."""
-    n_before: dict[int, int] = defaultdict(int)
+    num_before: dict[int, int] = defaultdict(int)
     ranks = []
     for key in keys:
-        ranks.append(n_before[key])
-        n_before[key] += 1
+        ranks.append(num_before[key])
+        num_before[key] += 1
     own: list[int] = splitmix64(splitmix64(np.array(keys, dtype=np.uint64)) + np.array(ranks, dtype=np.uint64)).tolist()
     return own
 
@@ -208,7 +208,7 @@ def check(
     parts: NDArray[np.uint8],
     held_out: Sequence[int],
     singular: str,
-    n_different: int | None = None,
+    num_different: int | None = None,
     skipped: Sequence[SkippedItem] = (),
 ) -> None:
     """Raise DataError if a part is empty, or if there were too few items to split.
@@ -217,15 +217,15 @@ def check(
         parts: (n,) part of each item.
         held_out: The parts that were taken from train.
         singular: Noun for an item.
-        n_different: Number of groups of near-duplicates among the items that were split, of draws the number of items; None if
+        num_different: Number of groups of near-duplicates among the items that were split, of draws the number of items; None if
             none were split.
         skipped: Items that were refused.
     """
     counts = np.bincount(parts, minlength=len(NAMES))
-    too_few = bool(held_out) and n_different is not None and n_different < MIN_ITEMS
+    too_few = bool(held_out) and num_different is not None and num_different < MIN_ITEMS
     if not too_few and all(counts[part] for part in (TRAIN, *held_out)):
         return
-    copies = "" if n_different in (None, len(parts)) else f" ({n_different} different, copies count once)"
+    copies = "" if num_different in (None, len(parts)) else f" ({num_different} different, copies count once)"
     items = f"1 {singular} is" if len(parts) == 1 else f"{len(parts)} {singular}s{copies} are"
     refused = f" (others were refused: {name_reasons(skipped)})" if skipped else ""
     raise DataError(
@@ -233,17 +233,17 @@ def check(
     )
 
 
-def draws_note(n_copies: int, n: int) -> str:
-    """A sentence on a list whose records are draws from a distribution. n_copies: how many of n repeat an earlier one."""
+def draws_note(num_copies: int, n: int) -> str:
+    """A sentence on a list whose records are draws from a distribution. num_copies: how many of n repeat an earlier one."""
     return (
-        f"{n_copies:,} of {n:,} items repeat an earlier one, some of them often: items count as draws from a distribution, so copies "
+        f"{num_copies:,} of {n:,} items repeat an earlier one, some of them often: items count as draws from a distribution, so copies "
         "of one are in several parts, as a new sample of the same source would have them too"
     )
 
 
 def split_notes(
     parts: NDArray[np.uint8],
-    n_copies: int,
+    num_copies: int,
     by_size: bool,
     *,
     are_draws: bool = False,
@@ -255,7 +255,7 @@ def split_notes(
 
     Args:
         parts: (n,) part of each item.
-        n_copies: How many of them repeat an earlier one.
+        num_copies: How many of them repeat an earlier one.
         by_size: Whether held-out parts have about their shares of the text.
         are_draws: Whether copies were divided like other items.
         test_characters: Characters of the test part, if it is running text, of which pieces are compared; None: many, or other data.
@@ -268,18 +268,18 @@ def split_notes(
     refused = f" ({num_refused:,} more cannot be used)" if num_refused else ""
     notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items{refused} {shares}"]
     if are_draws:
-        notes.append(draws_note(n_copies, len(parts)))
+        notes.append(draws_note(num_copies, len(parts)))
     elif num_alike:
         notes.append(
             f"{num_alike:,} of {len(parts):,} items {are(num_alike)} nearly the same as an earlier one: this is usual in this data, so "
             "they are held out at random, like all others, and only exact copies are kept in the same part"
         )
-    elif n_copies:
+    elif num_copies:
         notes.append(
-            f"{n_copies:,} of {len(parts):,} items {are(n_copies)} the same as an earlier one, or nearly; items that "
+            f"{num_copies:,} of {len(parts):,} items {are(num_copies)} the same as an earlier one, or nearly; items that "
             "are found to be alike are kept in the same part"
         )
-    n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
+    num_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
     too_few = "can show faults of samples, but are too few to confirm that samples are as good as real"
     if not counts[TEST]:
         return notes
@@ -287,8 +287,8 @@ def split_notes(
         notes.append(
             f"{test_characters:,.0f} held-out characters {too_few} text; that takes about {ENOUGH_CHARACTERS:,}"
         )
-    elif not by_size and n_held_out < FEW_TO_JUDGE:
-        notes.append(f"{n_held_out} held-out items {too_few} items; that takes about {ENOUGH_ITEMS}")
+    elif not by_size and num_held_out < FEW_TO_JUDGE:
+        notes.append(f"{num_held_out} held-out items {too_few} items; that takes about {ENOUGH_ITEMS}")
     return notes
 
 
@@ -303,10 +303,10 @@ def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tupl
     total = sum(item.size for item in documents)
     share = held_out_share(total, ENOUGH_CHARACTERS)
     shares = [share * (VALIDATION_SPAN if part == VALIDATION else 1.0) for part in held_out]
-    n_regions = int(np.clip(total // REGION, 1, MAX_REGIONS))
+    num_regions = int(np.clip(total // REGION, 1, MAX_REGIONS))
     marks: list[tuple[int, int]] = []  # (position in the joined text, part that begins there)
-    for region in range(n_regions):
-        start, stop = total * region // n_regions, total * (region + 1) // n_regions
+    for region in range(num_regions):
+        start, stop = total * region // num_regions, total * (region + 1) // num_regions
         marks.append((start, TRAIN))
         for number, part in enumerate(held_out):
             marks.append((stop - round(sum(shares[number:]) * (stop - start)), part))

@@ -15,31 +15,31 @@ SAMPLES_PER_CHECK = 64  # samples that are searched for before the clock is chec
 SEARCH_SHARE = 0.8  # of the time left, for searches; planted copies then reuse their results
 
 
-def stand_ins(n_samples: int) -> int:
+def stand_ins(num_samples: int) -> int:
     """How many real items pose as samples in a brief memorization test, if there are as many."""
-    return min(MAX_STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
+    return min(MAX_STAND_INS, STAND_INS_PER_SAMPLE * num_samples)
 
 
-def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls: int, seconds: float) -> int:
+def samples_in_time(search: Callable[[slice], None], num_samples: int, num_controls: int, seconds: float) -> int:
     """Search for samples, some at a time, as long as there is time for more of them and all other searches.
 
     Args:
         search: Searches for some of the samples.
-        n_samples: Number of samples.
-        n_controls: Number of controls, which does not depend on the number of samples; 0 without controls.
+        num_samples: Number of samples.
+        num_controls: Number of controls, which does not depend on the number of samples; 0 without controls.
         seconds: Time for the whole memorization test.
 
     Returns:
         The number of samples that were searched for.
     """
     begin, searched = time.monotonic(), 0
-    while searched < n_samples:
-        rows = slice(searched, min(searched + SAMPLES_PER_CHECK, n_samples))
+    while searched < num_samples:
+        rows = slice(searched, min(searched + SAMPLES_PER_CHECK, num_samples))
         search(rows)
-        searched, following = rows.stop, min(rows.stop + SAMPLES_PER_CHECK, n_samples)
-        n_planted = 2 * planted_copies(following) if n_controls else 0
-        n_other_searches = stand_ins(following) + SEARCHES * (n_controls + n_planted)
+        searched, following = rows.stop, min(rows.stop + SAMPLES_PER_CHECK, num_samples)
+        num_planted = 2 * planted_copies(following) if num_controls else 0
+        num_other_searches = stand_ins(following) + SEARCHES * (num_controls + num_planted)
         pace = (time.monotonic() - begin) / (SEARCHES * searched)
-        if pace * (SEARCHES * following + n_other_searches) > SEARCH_SHARE * seconds:
+        if pace * (SEARCHES * following + num_other_searches) > SEARCH_SHARE * seconds:
             break
     return searched

@@ -209,12 +209,14 @@ class LabelPermutations:
         if (train[pool] != group_label[np.searchsorted(pool_groups, groups[pool])]).any():
             raise ValueError("a group of near-duplicates has training and held-out items; leave those out first")
         column_groups = np.unique(groups[items])
-        n_train, n_columns = int(group_label.sum()), len(column_groups)
-        num_train = rng.hypergeometric(n_train, len(pool_groups) - n_train, n_columns, size=repeats)  # (r,)
-        self.rows = np.zeros((1 + repeats, n_columns), dtype=np.uint8)  # (1 + r, groups)
+        num_train_groups, num_columns = int(group_label.sum()), len(column_groups)
+        num_train = rng.hypergeometric(
+            num_train_groups, len(pool_groups) - num_train_groups, num_columns, size=repeats
+        )  # (r,)
+        self.rows = np.zeros((1 + repeats, num_columns), dtype=np.uint8)  # (1 + r, groups)
         self.rows[0] = group_label[np.searchsorted(pool_groups, column_groups)]
         for row, count in enumerate(num_train.tolist(), 1):  # ranks of all at once take a gigabyte for 100,000 groups
-            self.rows[row, rng.random(n_columns).argsort()[:count]] = 1
+            self.rows[row, rng.random(num_columns).argsort()[:count]] = 1
         self.share = float(train[pool].mean())
         self._groups, self._column_groups = groups, column_groups
 

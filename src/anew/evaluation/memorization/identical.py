@@ -49,9 +49,9 @@ class RepeatedItem:
     real: int
     is_unguessable: bool = False
 
-    def p(self, n_samples: int, n_real: int) -> float:
-        """The probability of at least as many samples if it is as frequent among `n_samples` samples as among `n_real` real items."""
-        return binomial_tail(self.samples, self.samples + self.real, n_samples / (n_samples + n_real))
+    def p(self, num_samples: int, num_real: int) -> float:
+        """The probability of at least as many samples if it is as frequent among `num_samples` samples as among `num_real` real items."""
+        return binomial_tail(self.samples, self.samples + self.real, num_samples / (num_samples + num_real))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ class RepeatedItems:
         samples: Number of samples that are identical to a training item.
         items: How many different training items these repeat.
         held_out: How many different held-out items samples repeat.
-        n_samples: Number of all samples.
+        num_samples: Number of all samples.
         real: Number of real items that are identical to another real one.
-        n_real: Number of real items that were compared with all others.
-        n_train, n_held_out: Numbers of training and held-out items.
+        num_real: Number of real items that were compared with all others.
+        num_train, num_held_out: Numbers of training and held-out items.
         held_out_samples: Number of samples that are identical to a held-out item, and to no training item.
         unguessable: How many of the different held-out items are unguessable.
         unguessable_training: How many of the different training items are; 0 if that was not asked, since real items repeat about as many.
@@ -78,11 +78,11 @@ class RepeatedItems:
     samples: int
     items: int
     held_out: int
-    n_samples: int
+    num_samples: int
     real: int
-    n_real: int
-    n_train: int
-    n_held_out: int
+    num_real: int
+    num_train: int
+    num_held_out: int
     held_out_samples: int = 0
     unguessable: int = 0
     unguessable_training: int = 0
@@ -129,8 +129,8 @@ class RepeatedItems:
 
     def _most_frequent_p(self, items: Sequence[RepeatedItem]) -> float:
         """The least p of some of the training items, by Bonferroni for all of those that samples repeat."""
-        n_pool = self.n_train + self.n_held_out
-        return min([1.0, *(self.items * item.p(self.n_samples, n_pool) for item in items)])
+        num_pool = self.num_train + self.num_held_out
+        return min([1.0, *(self.items * item.p(self.num_samples, num_pool) for item in items)])
 
     @property
     def _own_p(self) -> float:
@@ -141,32 +141,34 @@ class RepeatedItems:
     @property
     def _samples_p(self) -> float:
         """The probability of at least as many samples that repeat training items, each counted."""
-        if not self.samples or not self.n_real:
+        if not self.samples or not self.num_real:
             return 1.0
         weight = self._event_weight
         return binomial_tail(
-            self.samples, self.samples + weight * self.real, self.n_samples / (self.n_samples + weight * self.n_real)
+            self.samples,
+            self.samples + weight * self.real,
+            self.num_samples / (self.num_samples + weight * self.num_real),
         )
 
     @property
     def _event_weight(self) -> float:
         """How many events a repetition among real items counts for: two real items that are equal are one, not two."""
-        return 1.0 - self.n_real / (2.0 * (self.n_train + self.n_held_out))
+        return 1.0 - self.num_real / (2.0 * (self.num_train + self.num_held_out))
 
     @property
     def _train_share(self) -> float:
-        return self.n_train / (self.n_train + self.n_held_out)
+        return self.num_train / (self.num_train + self.num_held_out)
 
-    def _chance(self, items: int, part: float, n_again: int) -> float:
-        """The probability of at least as many repeated items of a part of the real items, of which samples repeat some `n_again` times.
+    def _chance(self, items: int, part: float, num_again: int) -> float:
+        """The probability of at least as many repeated items of a part of the real items, of which samples repeat some `num_again` times.
 
         part: The share of repetitions that repeat this part.
         """
-        if not items or not self.n_real:
+        if not items or not self.num_real:
             return 1.0
         weight = self._event_weight
-        expected = (self.n_samples - n_again) * part
-        share = expected / (expected + weight * self.n_real)
+        expected = (self.num_samples - num_again) * part
+        share = expected / (expected + weight * self.num_real)
         return binomial_tail(items, items + weight * self.real, share)
 
     @property
@@ -183,7 +185,7 @@ class RepeatedItems:
             p_labels = binomial_tail(fewer.samples, fewer.samples + by_held_out, self._train_share)
             return max(fewer._samples_p, p_labels if by_held_out else 0.0)
 
-        return count_copies(p_without, self.samples) if self.n_real else NO_COPIES
+        return count_copies(p_without, self.samples) if self.num_real else NO_COPIES
 
 
 def keys_of_same(
@@ -247,8 +249,8 @@ def count_repeats(
         unguessable = np.zeros(len(often), dtype=np.bool_)
         unguessable[frequent] = is_unguessable(different[is_repeated][frequent])
         often = [replace(item, is_unguessable=bool(flag)) for item, flag in zip(often, unguessable, strict=True)]
-    n_real_of = np.array([max((counts[key] for key in keys), default=1) for keys in real_keys])
-    n_others = n_real_of[n_real_of > 1] - 1
+    num_real_of = np.array([max((counts[key] for key in keys), default=1) for keys in real_keys])
+    num_others = num_real_of[num_real_of > 1] - 1
     counts_of_samples = Counter(
         key
         for keys, candidates in zip(samples, items, strict=True)
@@ -259,16 +261,16 @@ def count_repeats(
         samples=int(is_train[repeated].sum()),
         items=int(is_train[different].sum()),
         held_out=len(held_out),
-        n_samples=len(samples),
-        real=len(n_others),
-        n_real=len(stand_ins),
-        n_train=int(is_train.sum()),
-        n_held_out=int((~is_train).sum()),
+        num_samples=len(samples),
+        real=len(num_others),
+        num_real=len(stand_ins),
+        num_train=int(is_train.sum()),
+        num_held_out=int((~is_train).sum()),
         held_out_samples=int((~is_train[repeated]).sum()),
         unguessable=int(is_unguessable(held_out).sum()) if len(held_out) else 0,
         repeated_items=tuple(often),
         max_other_repeats=max(counts_of_samples.values(), default=0),
-        real_train_share=float(np.mean(1.0 - (1.0 - is_train.mean()) ** n_others)) if len(n_others) else None,
+        real_train_share=float(np.mean(1.0 - (1.0 - is_train.mean()) ** num_others)) if len(num_others) else None,
     )
     if repeats.different_p(repeats.items) > COPIED_ALPHA:
         return repeats

@@ -44,9 +44,9 @@ def _array_bits(item: Numbers) -> float:
     return 8.0 * max(sizes[0] - sizes[1], 0)
 
 
-def min_unguessable_bits(n_samples: int, n_real: int) -> float:
+def min_unguessable_bits(num_samples: int, num_real: int) -> float:
     """The bits from which on no generator makes an item that it has not seen."""
-    return MODEL_ADVANTAGE * float(np.log2(max(n_samples * n_real, 1) * TESTS_PER_FALSE_ALARM))
+    return MODEL_ADVANTAGE * float(np.log2(max(num_samples * num_real, 1) * TESTS_PER_FALSE_ALARM))
 
 
 CHARACTER_BYTES = 40  # that a test takes for a character of a text: itself, its codes and counts of its parts; chosen

@@ -161,7 +161,7 @@ class MatchTest:
         stand_ins: Real items that pose as samples.
         real: Nearest items of the stand-ins, by each distance.
         resolutions: Smallest difference between two distances, by each distance; 0 if they are continuous.
-        n_pool, n_held_out: Numbers of all real items, and of held-out items among them.
+        num_pool, num_held_out: Numbers of all real items, and of held-out items among them.
         group_share: Share of the groups that are training items.
         label_level: Level at which the labels must confirm the test; 1: they only must not contradict it.
     """
@@ -172,8 +172,8 @@ class MatchTest:
     stand_ins: StandIns
     real: Sequence[NearestReal]
     resolutions: Sequence[float]
-    n_pool: int
-    n_held_out: int
+    num_pool: int
+    num_held_out: int
     group_share: float
     label_level: float = LABEL_ALPHA
 
@@ -221,17 +221,17 @@ class MatchTest:
         """p by one of the distances."""
         samples, real, resolution = self.nearests[distance].take(rows), self.real[distance], self.resolutions[distance]
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
-        sample_rows, n_repeated = _independent_matches(samples, self.groups[rows], self.item_groups)
+        sample_rows, num_repeated = _independent_matches(samples, self.groups[rows], self.item_groups)
         real_rows = _independent_matches(real, self.stand_ins.units, self.item_groups)[0]
         train_rows = sample_rows[is_train[sample_rows]]
         ratio, is_sample = _rank_matches(samples.take(train_rows), real.take(real_rows), resolution, rng)
         steps = _ends_of_ties(steps_to(len(ratio)), ratio)
         if not len(steps):
             return 1.0
-        n_samples = len(samples.item) - n_repeated
+        num_samples = len(samples.item) - num_repeated
         # Whose nearest item is a training item by chance
-        n_expected = n_samples * (1.0 - self.n_held_out / self.n_pool)
-        share = n_expected / (n_expected + len(real.item))
+        num_expected = num_samples * (1.0 - self.num_held_out / self.num_pool)
+        share = num_expected / (num_expected + len(real.item))
         flags = _permute(is_sample, share, repeats, rng)  # (1 + r, c)
         table = scan_statistics(flags, np.arange(len(ratio)), steps, share)
         largest, best = table[1:].max(axis=1), int(table[0].argmax())
@@ -239,16 +239,16 @@ class MatchTest:
         for step_index in (best, len(steps) - 1):  # all matches together give the labels a second chance to agree
             k = int(steps[step_index])
             matched_rows = sample_rows[_ratio(samples.take(sample_rows), resolution) <= ratio[k - 1]]
-            n_real_matches = k - int(is_sample[:k].sum())
+            num_real_matches = k - int(is_sample[:k].sum())
             p = p_value(np.append(table[0, step_index], largest))
             p_labels, agree = self._label_p(
-                labels, samples.item[matched_rows], n_samples, len(real.item), n_real_matches
+                labels, samples.item[matched_rows], num_samples, len(real.item), num_real_matches
             )
             results.append(p if agree else max(p, p_labels))
         return min(results)
 
     def _label_p(
-        self, labels: LabelPermutations, items: Indices, n_samples: int, n_real: int, real_matches: int
+        self, labels: LabelPermutations, items: Indices, num_samples: int, num_real: int, real_matches: int
     ) -> tuple[float, bool]:
         """p of so many training items among the items that samples match, and whether the labels confirm the test.
 
@@ -256,11 +256,11 @@ class MatchTest:
         """
         column = labels.columns(items)
         is_train = labels.rows[0, column].astype(bool)
-        n_train, n_held_out = (len(np.unique(column[members])) for members in (is_train, ~is_train))
-        p = binomial_tail(n_train, n_train + n_held_out, self.group_share)
-        pairs, real_pairs = n_samples * self.n_held_out, n_real * self.n_pool
+        num_train, num_held_out = (len(np.unique(column[members])) for members in (is_train, ~is_train))
+        p = binomial_tail(num_train, num_train + num_held_out, self.group_share)
+        pairs, real_pairs = num_samples * self.num_held_out, num_real * self.num_pool
         share = pairs / max(pairs + real_pairs, 1)
-        is_usual = not n_held_out or binomial_tail(n_held_out, n_held_out + real_matches, share) > HELD_OUT_ALPHA
+        is_usual = not num_held_out or binomial_tail(num_held_out, num_held_out + real_matches, share) > HELD_OUT_ALPHA
         return p, p <= self.label_level and is_usual
 
     def _matches(self, distance: int, rows: Indices, labels: LabelPermutations) -> Indices:

@@ -105,7 +105,7 @@ class MemorizationTest(Generic[ItemT]):
         options: MemorizationOptions = DEFAULTS,
         *,
         sample_groups: Integers | None = None,
-        n_train_total: int | None = None,
+        num_train_total: int | None = None,
     ) -> None:
         """
         Args:
@@ -116,7 +116,7 @@ class MemorizationTest(Generic[ItemT]):
             groups: Group of each training and then each held-out item, any integers; items of one group (near-duplicates, a
                 cluster, passages of one document) count as one. None: each item is its own group.
             sample_groups: Group of each sample: passages of one text. None: each sample is its own group.
-            n_train_total: Number of all training items, if `train` is a random part of them. Shares and limits allow for
+            num_train_total: Number of all training items, if `train` is a random part of them. Shares and limits allow for
                 copies of the others, which cannot be seen.
 
         Raises:
@@ -129,23 +129,23 @@ class MemorizationTest(Generic[ItemT]):
         self.notes: list[str] = []
         self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
-        self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
-        group: Integers = np.arange(self.n_real) if groups is None else group_numbers(groups)
+        self.num_real, self.num_samples = len(train) + len(held_out), len(samples)
+        group: Integers = np.arange(self.num_real) if groups is None else group_numbers(groups)
         # Real items are shuffled: the first of several equally near items is taken, which must not depend on its label.
         # index of each real item in train + held_out
-        self.original_index: Integers = self.rng.permutation(self.n_real).astype(np.int32)
+        self.original_index: Integers = self.rng.permutation(self.num_real).astype(np.int32)
         real = Rearranged(Joined(train, held_out), self.original_index)
         group = group[self.original_index]
         self.is_train = self.original_index < len(train)
-        self.n_train_total = max(n_train_total or len(train), len(train))
-        self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
-        self.real_index = np.arange(self.n_real)  # indices of the real items
+        self.num_train_total = max(num_train_total or len(train), len(train))
+        self.visible_share = len(train) / self.num_train_total  # share of copies that can be seen
+        self.real_index = np.arange(self.num_real)  # indices of the real items
         group = self._exchangeable_groups(group)
         self.level, self.label_level = item_type.level, item_type.label_level
-        count = planted_copies(self.n_samples) if options.controls else 0
+        count = planted_copies(self.num_samples) if options.controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = Joined(real, samples, exact, disturbed)
-        self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
+        self.groups = _with_queries(group, sample_groups, self.num_samples, len(exact) + len(disturbed))
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
         contents = cache(partial(_digest, items))  # for several processes alone, and once for all searches
         search = partial(CachedDistance, progress=options.progress, work=options.work, contents=contents)
@@ -157,17 +157,19 @@ class MemorizationTest(Generic[ItemT]):
             [d.with_groups(self._match_groups) for d in self.distances] if item_type.whole else self.distances
         )
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
-        count = stand_ins(self.n_samples) if options.brief else MAX_STAND_INS
+        count = stand_ins(self.num_samples) if options.brief else MAX_STAND_INS
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
-        self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
+        self._first_planted = (
+            self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
+        )  # of both kinds
 
     def _exchangeable_groups(self, groups: Integers) -> Indices:
         """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""
-        groups, n_held_out = exchangeable_groups(groups, self.is_train)
-        if n_held_out:
-            verb = "has" if n_held_out == 1 else "have"
+        groups, num_held_out = exchangeable_groups(groups, self.is_train)
+        if num_held_out:
+            verb = "has" if num_held_out == 1 else "have"
             self.notes.append(
-                f"Copying test: {n_held_out:,} of {int((~self.is_train).sum()):,} held-out items {verb} near-duplicates among "
+                f"Copying test: {num_held_out:,} of {int((~self.is_train).sum()):,} held-out items {verb} near-duplicates among "
                 "the training items; each item was compared by itself."
             )
         return groups
@@ -189,7 +191,7 @@ class MemorizationTest(Generic[ItemT]):
         for distance, match_distance in zip(self.distances, self._match_distances, strict=True):
             distance.limit = match_distance.limit
         nearests = [distance.nearest_real(queries, self.real_index) for distance in self.distances]
-        sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
+        sample_nearests = [nearest.take(np.arange(self.num_samples)) for nearest in nearests]
         match_test = self._match_test(queries, nearests, real)
         held_out = self.real_index[~self.is_train]
         if not len(held_out):
@@ -206,16 +208,16 @@ class MemorizationTest(Generic[ItemT]):
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
         labels = LabelPermutations(self.is_train, self.groups, self.real_index, items, rng=self.rng)
         scan = copying_test.scan(sample_nearests, labels, self.rng, self.level)
-        match = match_test.run(np.arange(self.n_samples), labels, self.rng)
+        match = match_test.run(np.arange(self.num_samples), labels, self.rng)
         planted: list[PlantedControl] = []
         reference = self._reference(match_test) if scan.p <= self.level else None
         training_distance = None
         if self.planted.size and self._affords("planted copies"):
-            base = unsuspicious_rows(scan, match, self.n_samples)
-            planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples, self.level)
-            n_visible = self.n_samples * self.visible_share
-            planted = planting.run(self.rng, n_visible, self.options.remaining, self.skipped)
-            self._picture = planting.picture(scan, planted, n_visible)
+            base = unsuspicious_rows(scan, match, self.num_samples)
+            planting = Planting(nearests, labels, base, match_test, self.planted, self.num_samples, self.level)
+            num_visible = self.num_samples * self.visible_share
+            planted = planting.run(self.rng, num_visible, self.options.remaining, self.skipped)
+            self._picture = planting.picture(scan, planted, num_visible)
         if self._affords("the distance from training data"):
             training_distance = self._training_distance(held_out)
         if self.options.randomly_held_out and self._affords("the control with held-out items"):
@@ -227,7 +229,7 @@ class MemorizationTest(Generic[ItemT]):
     @property
     def sample_queries(self) -> Indices:
         """(m,) indices of the samples that are tested."""
-        return np.arange(self.n_real, self.n_real + self.n_samples)
+        return np.arange(self.num_real, self.num_real + self.num_samples)
 
     def _leave_out_samples(self) -> None:
         """Test only the first samples if there is not enough time to search for all."""
@@ -236,10 +238,10 @@ class MemorizationTest(Generic[ItemT]):
             for distance in self.distances:  # the results are remembered
                 distance.nearest_real(self.sample_queries[rows], self.real_index)
 
-        n_controls = min(MAX_CONTROLS, int((~self.is_train).sum()) // 2) if self.options.controls else 0
-        self.n_samples = samples_in_time(search, self.n_samples, n_controls, self.options.remaining())
-        self.planted = self.planted[:, : planted_copies(self.n_samples)]
-        self._stand_ins = self._stand_ins.head(stand_ins(self.n_samples))
+        num_controls = min(MAX_CONTROLS, int((~self.is_train).sum()) // 2) if self.options.controls else 0
+        self.num_samples = samples_in_time(search, self.num_samples, num_controls, self.options.remaining())
+        self.planted = self.planted[:, : planted_copies(self.num_samples)]
+        self._stand_ins = self._stand_ins.head(stand_ins(self.num_samples))
 
     def _affords(self, control: str) -> bool:
         """Whether a control is wanted and there is time for it; records it as skipped if there is none."""
@@ -266,14 +268,14 @@ class MemorizationTest(Generic[ItemT]):
         is_copying = p <= NUM_TESTS * self.level or repeats.copied_p <= COPIED_ALPHA
         is_copying = is_copying and (control_p is None or control_p > CONTROL_ALPHA)
         p = min(p, repeats.copied_p) if repeats.copied_p <= COPIED_ALPHA else p
-        n_visible = self.n_samples * self.visible_share
+        num_visible = self.num_samples * self.visible_share
         share = low = 0.0
         if is_copying:
             by_tests = count_by_tests(tests, scan_p <= self.level, self.rng, self.options.remaining)
             if self.options.remaining() <= 0.0:
                 self.skipped.append("how many samples are altered copies")
-            share, low = (min(number / n_visible, 1.0) for number in largest(by_tests, repeats.copies))
-            low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
+            share, low = (min(number / num_visible, 1.0) for number in largest(by_tests, repeats.copies))
+            low = max(low, 1.0 / self.num_samples)  # the tests exclude that there is none
             share = max(share, low)
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
@@ -310,14 +312,14 @@ class MemorizationTest(Generic[ItemT]):
             method=method,
             pairs=closest_pairs(nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[scan.decisive].name,
-            samples=self.n_samples,
+            samples=self.num_samples,
             train=int(self.is_train.sum()),
             held_out=int((~self.is_train).sum()),
-            n_train_total=self.n_train_total,
+            n_train_total=self.num_train_total,
             reference_p=None if reference is None else reference.p,
             control_p=control_p,
             identical=repeats.samples,
-            real_compared=repeats.n_real,
+            real_compared=repeats.num_real,
             real_identical=repeats.real,
             identical_p=repeats.p,
             held_out_identical=repeats.held_out_samples,
@@ -334,7 +336,7 @@ class MemorizationTest(Generic[ItemT]):
             real: The nearest items of the stand-ins.
         """
         pairs = zip(self._match_distances, nearests, strict=True)
-        first = np.unique(self.groups[: self.n_real], return_index=True)[1]
+        first = np.unique(self.groups[: self.num_real], return_index=True)[1]
         return MatchTest(
             nearests=[d.with_scale(n.item, n.distance, self.real_index) for d, n in pairs],
             groups=self._match_groups[queries],
@@ -342,8 +344,8 @@ class MemorizationTest(Generic[ItemT]):
             stand_ins=self._stand_ins.in_order(),
             real=real,
             resolutions=[distance.resolution for distance in self.distances],
-            n_pool=self.n_real,
-            n_held_out=int((~self.is_train).sum()),
+            num_pool=self.num_real,
+            num_held_out=int((~self.is_train).sum()),
             group_share=float(self.is_train[first].mean()),
             label_level=self.label_level,
         )
@@ -352,7 +354,7 @@ class MemorizationTest(Generic[ItemT]):
         """Count samples that are identical to training items, and real items that are identical to others."""
         queries = (self.sample_queries, self._stand_ins.items)
         same = keys_of_same((self.distances, self._match_distances), queries, self.real_index)
-        samples = list(ItemKeys(self._item_type.keys, self._samples[: self.n_samples], same, self.n_real))
+        samples = list(ItemKeys(self._item_type.keys, self._samples[: self.num_samples], same, self.num_real))
         real = ItemKeys(self._item_type.keys, self._real_items, same)
         return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_unguessable)
 
@@ -363,13 +365,13 @@ class MemorizationTest(Generic[ItemT]):
             others = Rearranged(self._real_items, np.flatnonzero(self.real_index % FOLDS != fold)[:MAX_CHARACTERS])
             in_fold = items % FOLDS == fold
             bits[in_fold] = self._item_type.bits([self._real_items[i] for i in items[in_fold]], others)
-        return bits >= min_unguessable_bits(self.n_samples, self.n_real)
+        return bits >= min_unguessable_bits(self.num_samples, self.num_real)
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
         train, queries = self.real_index[self.is_train], self.sample_queries
         distance = self.distances[0]
-        limit = min(self.n_samples, BRIEF_DISTANCES if self.options.brief else MAX_DISTANCES)
+        limit = min(self.num_samples, BRIEF_DISTANCES if self.options.brief else MAX_DISTANCES)
 
         def limited(part: Indices) -> Indices:
             return part if len(part) <= limit else np.sort(self.rng.choice(part, limit, replace=False))
@@ -382,7 +384,7 @@ class MemorizationTest(Generic[ItemT]):
 
     def _reference(self, match_test: MatchTest) -> ReferenceResult | None:
         """Run the reference test: samples against real items that pose as samples, each compared with all the others."""
-        nearests = [nearest.take(np.arange(self.n_samples)) for nearest in match_test.nearests]
+        nearests = [nearest.take(np.arange(self.num_samples)) for nearest in match_test.nearests]
         reference = least_reference(nearests, match_test, self.rng)
         if reference is None:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
@@ -398,15 +400,15 @@ class MemorizationTest(Generic[ItemT]):
         """The result of the reference test alone."""
         reference = self._reference(match_test) or ReferenceResult(1.0, 0, 0.0)
         repeats = self._repeats()
-        by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
+        by_chance = self.num_samples * repeats.real / max(repeats.num_real, 1)
         copied = max(reference.copied, repeats.samples - by_chance) if reference.p <= self.level else 0.0
         scan = ScanResult(reference.p, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
         return replace(
             self._comparison(method, sample_nearests, scan, repeats, reference, control_p),
             detected=reference.p <= self.level,
             p=reference.p,
-            share=copied / self.n_samples,
-            low=clopper_pearson(copied, self.n_samples)[0],
+            share=copied / self.num_samples,
+            low=clopper_pearson(copied, self.num_samples)[0],
         )
 
 
@@ -421,11 +423,11 @@ def _digest(items: Sequence[object]) -> bytes:
     return digest.digest()
 
 
-def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: int, n_planted: int) -> Indices:
+def _with_queries(groups: Indices, sample_groups: Integers | None, num_samples: int, num_planted: int) -> Indices:
     """The groups of real items, then those of samples; planted copies have one of their own each."""
-    samples = np.arange(n_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
+    samples = np.arange(num_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
     samples = groups.max() + 1 + samples
-    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
+    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(num_planted)])
 
 
 def closest_pairs(

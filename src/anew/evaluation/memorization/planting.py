@@ -79,7 +79,7 @@ class Planting:
         base: Samples that are not suspicious.
         match_test: Match test of the same queries.
         planted: (2, e) training items that exact and disturbed copies are made of.
-        n_samples: Number of samples.
+        num_samples: Number of samples.
         level: Significance level of each test.
     """
 
@@ -88,11 +88,11 @@ class Planting:
     base: Indices
     match_test: MatchTest
     planted: NDArray[np.intp]
-    n_samples: int
+    num_samples: int
     level: float = ALPHA
 
     def run(
-        self, rng: np.random.Generator, n_visible: float, remaining: Callable[[], float], skipped: list[str]
+        self, rng: np.random.Generator, num_visible: float, remaining: Callable[[], float], skipped: list[str]
     ) -> list[PlantedControl]:
         """Measure how often planted copies are caught, from the highest rate down to one that is not.
 
@@ -100,14 +100,14 @@ class Planting:
 
         Args:
             rng: Generator of all draws.
-            n_visible: Number of samples whose copies could be seen.
+            num_visible: Number of samples whose copies could be seen.
             remaining: Returns the seconds left, see `detect`.
             skipped: Receives the names of what there was no time for.
         """
         controls: list[PlantedControl] = []
         for planted_row, variant in enumerate(VARIANTS):
             for rate in reversed(PLANTED_RATES):
-                count = round(rate * n_visible)
+                count = round(rate * num_visible)
                 if count < 1:
                     break
                 caught = detect(partial(self._is_found, rng, planted_row, count), remaining)
@@ -119,18 +119,18 @@ class Planting:
                     break
         return controls
 
-    def picture(self, scan: ScanResult, controls: Sequence[PlantedControl], n_visible: float) -> ScanPicture | None:
+    def picture(self, scan: ScanResult, controls: Sequence[PlantedControl], num_visible: float) -> ScanPicture | None:
         """The picture of the scan, with exact copies planted at the lowest rate that was caught and at which this curve crosses
         the line; without them if it does at none, as where another test catches them."""
         nearest = self.nearests[scan.decisive]
-        picture = picture_of(nearest.take(np.arange(self.n_samples)), scan, self.labels)
+        picture = picture_of(nearest.take(np.arange(self.num_samples)), scan, self.labels)
         if picture is None:
             return None
         # A generator of its own, so that measurements do not depend on the picture
         rng = np.random.default_rng(PICTURE_SEED)
         caught = (c.rate for c in controls if c.variant == "exact" and c.caught >= DETECTION_POWER)
         for rate in sorted(caught):
-            _, rows = self._plant(rng, np.arange(self.n_samples), 0, max(1, round(rate * n_visible)))
+            _, rows = self._plant(rng, np.arange(self.num_samples), 0, max(1, round(rate * num_visible)))
             planted = planted_curve(nearest.take(rows), picture.ranks, scan.alarm, self.labels, rng)
             if planted.raises_alarm:
                 return replace(picture, planted=planted.shares, planted_rate=rate)
@@ -156,10 +156,10 @@ class Planting:
 
     def _plant(self, rng: np.random.Generator, base: Indices, planted_row: int, count: int) -> tuple[Indices, Indices]:
         """The planted items that are used, and the rows of samples in which they replace some. base: those samples."""
-        n_planted = self.planted.shape[1]
-        rows = base.copy() if len(base) == self.n_samples else rng.choice(base, self.n_samples)
-        chosen = rng.choice(n_planted, count, replace=False)
-        rows[rng.choice(self.n_samples, count, replace=False)] = self.n_samples + planted_row * n_planted + chosen
+        num_planted = self.planted.shape[1]
+        rows = base.copy() if len(base) == self.num_samples else rng.choice(base, self.num_samples)
+        chosen = rng.choice(num_planted, count, replace=False)
+        rows[rng.choice(self.num_samples, count, replace=False)] = self.num_samples + planted_row * num_planted + chosen
         return chosen, rows
 
 
@@ -243,14 +243,14 @@ def make_planted(
     return planted, exact, [item_type.disturb(item, rng) for item in others]
 
 
-def planted_copies(n_samples: int) -> int:
+def planted_copies(num_samples: int) -> int:
     """How many copies of each kind are planted for so many samples."""
-    return math.ceil(PLANTED_RATES[-1] * n_samples)
+    return math.ceil(PLANTED_RATES[-1] * num_samples)
 
 
-def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
+def unsuspicious_rows(scan: ScanResult, match: MatchResult, num_samples: int) -> Indices:
     """The samples among which copies are planted: all but those that may be copies, by the usual level even of texts, since a few
     copies beside samples that nearly raise an alarm would raise it."""
-    rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
+    rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < num_samples else scan.order
     unmatched = rows[~np.isin(rows, match.rows)] if match.p <= ALPHA else rows
     return unmatched if len(unmatched) else rows

@@ -149,7 +149,7 @@ class CopyTestResult:
     samples: int
     train: int
     held_out: int
-    n_train_total: int
+    n_train_total: int  # as report.json calls it
     reference_p: float | None = None
     control_p: float | None = None
     identical: int | None = 0

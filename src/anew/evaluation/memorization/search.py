@@ -184,7 +184,7 @@ class Search:
                 best.refine(tile, half_square[row_start : row_start + TILE] - slack, row_start, pool_start)
         return best.result()
 
-    def _same_group(self, queries: Indices, pool: Indices, n_variants: int) -> _SameGroup:
+    def _same_group(self, queries: Indices, pool: Indices, num_variants: int) -> _SameGroup:
         """The pairs of a query variant and a pool item that are of one group."""
         order = np.argsort(self._group[pool], kind="stable")
         pool_groups, query_groups = self._group[pool][order], self._group[queries]
@@ -193,8 +193,8 @@ class Search:
         query = np.repeat(np.arange(len(queries)), count)
         rank_in_group = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         column = order[np.repeat(first, count) + rank_in_group]
-        rows = query[:, None] * n_variants + np.arange(n_variants)
-        return _SameGroup(torch.from_numpy(rows.ravel()), torch.from_numpy(np.repeat(column, n_variants)))
+        rows = query[:, None] * num_variants + np.arange(num_variants)
+        return _SameGroup(torch.from_numpy(rows.ravel()), torch.from_numpy(np.repeat(column, num_variants)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +234,9 @@ class _Best:
             slack: Tolerance for the rounding of half squared bounds.
             has_core: Whether cores are shorter than rows; if not, their distances are exact.
         """
-        n_queries = len(core) // variants.count
-        self.square = torch.full((n_queries,), float("inf"))
-        self.item = torch.full((n_queries,), -1, dtype=torch.int64)
+        num_queries = len(core) // variants.count
+        self.square = torch.full((num_queries,), float("inf"))
+        self.item = torch.full((num_queries,), -1, dtype=torch.int64)
         self._variants, self._core, self._rows, self._rows_core = variants, core, rows, rows_core
         self._rows_square = rows_square
         self._pool, self._slack, self._has_core = torch.from_numpy(pool), slack, has_core

@@ -81,7 +81,7 @@ def run_text_test(
     *,
     max_samples: int | None = None,
     max_real: int | None = None,
-    n_train_texts: int | None = None,
+    num_train_texts: int | None = None,
 ) -> CopyTestResult:
     """Test texts for copies, in passages and as a whole.
 
@@ -94,7 +94,7 @@ def run_text_test(
         options: Options that both tests share.
         max_samples: Number of passages of samples that are compared, drawn at random, and of the first whole samples; None: all.
         max_real: Number of passages of training and held-out texts together; None: all.
-        n_train_texts: Number of all training texts, if `train` are only some of them, drawn at random.
+        num_train_texts: Number of all training texts, if `train` are only some of them, drawn at random.
     """
     block, rng = _block(train, held_out), np.random.default_rng(options.seed)
     sample_passages, train_passages, held_out_passages = (
@@ -118,7 +118,7 @@ def run_text_test(
         raise ValueError("a test needs samples and training texts")
     # Where spans of few documents were held out, there are too few of them to measure what would be caught
     is_cut = block is not None
-    train_share = len(train) / max(n_train_texts or 0, len(train))
+    train_share = len(train) / max(num_train_texts or 0, len(train))
     bare = replace(options, controls=False)
     whole = _test_whole_texts(
         whole_samples, chosen_train, chosen_held_out, train_share, bare if is_cut else options, rng
@@ -140,7 +140,7 @@ def _test_passages(
         np.concatenate([train.groups, held_out.groups + first_held_out_group]),
         options,
         sample_groups=samples.groups,
-        n_train_total=round(len(train.passages) / train_share),
+        num_train_total=round(len(train.passages) / train_share),
     ).run()
     pairs = [_in_texts(pair, samples, train) for pair in result.pairs]
     notes = list(result.notes)
@@ -164,14 +164,14 @@ def _test_whole_texts(
     real = texts_cut_to_lengths(real_texts, sample_texts, rng)
     sample_cuts = texts_cut_to_lengths(sample_texts, real_texts, rng)
     parts = [text.text[text.start : text.stop] for text in sample_cuts]
-    n_excerpts = round(len(train_texts) / (train.share * train_share))  # as many as there are as long as these
+    num_excerpts = round(len(train_texts) / (train.share * train_share))  # as many as there are as long as these
     result = MemorizationTest(
         WHOLE_TEXTS,
         [WholeText(part, 0, len(part), len(part)) for part in parts],
         real[: len(train_texts)],
         real[len(train_texts) :],
         options=options,
-        n_train_total=n_excerpts,
+        num_train_total=num_excerpts,
     ).run()
     pairs = []
     for pair in result.pairs:
@@ -185,7 +185,7 @@ def _test_whole_texts(
         )
         pairs.append(replace(pair, sample=sample, train=text, sample_start=sample_start, train_start=start))
     if train.are_excerpts:
-        return replace(result, pairs=pairs, n_train_total=n_excerpts, unit="excerpt")
+        return replace(result, pairs=pairs, n_train_total=num_excerpts, unit="excerpt")
     return replace(result, pairs=pairs, n_train_total=round(len(np.unique(train.passages.group)) / train_share))
 
 
@@ -227,10 +227,10 @@ def _in_texts(pair: ClosestPair, samples: _Chosen, train: _Chosen) -> ClosestPai
     )
 
 
-def _groups_of_parts(groups: Integers, n_train: int) -> tuple[Indices, Indices]:
+def _groups_of_parts(groups: Integers, num_train: int) -> tuple[Indices, Indices]:
     """The groups of training and of held-out texts."""
-    group_numbers = exchangeable_groups(np.asarray(groups), np.arange(len(groups)) < n_train)[0]
-    return group_numbers[:n_train], group_numbers[n_train:]
+    group_numbers = exchangeable_groups(np.asarray(groups), np.arange(len(groups)) < num_train)[0]
+    return group_numbers[:num_train], group_numbers[num_train:]
 
 
 def _with_groups(passages: Passages, groups: Indices) -> Passages:
@@ -253,9 +253,9 @@ def _choose_real(
         chosen = [_Chosen(part, np.arange(len(part))) for part in parts]
         return chosen[0], chosen[1]
     sizes = [np.bincount(part.group) for part in parts]
-    n_groups, longest = _size_of_excerpts(np.concatenate(sizes), max_real)
-    n_held_out = min(len(sizes[1]), max(n_groups // 2, n_groups - len(sizes[0])))
-    counts = (min(len(sizes[0]), max(n_groups - n_held_out, 1)), n_held_out)
+    num_groups, longest = _size_of_excerpts(np.concatenate(sizes), max_real)
+    num_held_out = min(len(sizes[1]), max(num_groups // 2, num_groups - len(sizes[0])))
+    counts = (min(len(sizes[0]), max(num_groups - num_held_out, 1)), num_held_out)
     chosen = [
         _Chosen(part, _excerpts(size, count, longest, rng))
         for part, size, count in zip(parts, sizes, counts, strict=True)
@@ -265,18 +265,18 @@ def _choose_real(
 
 def _size_of_excerpts(sizes: Integers, max_passages: int) -> tuple[int, int]:
     """How many groups of these sizes to compare, and at most how many passages of each."""
-    n_groups = int(max_passages / np.minimum(sizes, EXCERPT).mean())
-    if n_groups < len(sizes):
-        return n_groups, EXCERPT
+    num_groups = int(max_passages / np.minimum(sizes, EXCERPT).mean())
+    if num_groups < len(sizes):
+        return num_groups, EXCERPT
     lengths = range(EXCERPT, int(sizes.max()) + 1)
     return len(sizes), lengths[bisect_right(lengths, max_passages, key=lambda k: int(np.minimum(sizes, k).sum())) - 1]
 
 
-def _excerpts(sizes: Integers, n_groups: int, longest: int, rng: np.random.Generator) -> Indices:
+def _excerpts(sizes: Integers, num_groups: int, longest: int, rng: np.random.Generator) -> Indices:
     """Rows of an excerpt of some groups, drawn at random. sizes: the number of rows of each group, one after the other."""
     first_rows = np.cumsum(sizes) - sizes
     rows = []
-    for group in np.sort(rng.permutation(len(sizes))[:n_groups]):
+    for group in np.sort(rng.permutation(len(sizes))[:num_groups]):
         length = min(int(sizes[group]), longest)
         start = int(first_rows[group]) + int(rng.integers(int(sizes[group]) - length + 1))
         rows.append(np.arange(start, start + length))

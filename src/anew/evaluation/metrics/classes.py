@@ -73,14 +73,14 @@ SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equation
 class Probe:
     """Classifier that is trained on rows (n, d) with class numbers (n,)."""
 
-    def __init__(self, rows: Rows, labels: Rows, n_classes: int) -> None:
+    def __init__(self, rows: Rows, labels: Rows, num_classes: int) -> None:
         self._rows = np.asarray(rows[:MAX_PROBE_ITEMS], dtype=np.float64)
         self._centre, deviation = self._rows.mean(axis=0), self._rows.std(axis=0)
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
         self._rows = (self._rows - self._centre) / self._scale
         self._bandwidth = BANDWIDTH * median_bandwidth(self._rows)
         kernel = rbf_kernel(self._rows, self._rows, self._bandwidth)  # (n, n)
-        target = np.eye(n_classes)[np.asarray(labels[:MAX_PROBE_ITEMS], dtype=np.intp)]  # (n, K)
+        target = np.eye(num_classes)[np.asarray(labels[:MAX_PROBE_ITEMS], dtype=np.intp)]  # (n, K)
         self._mean = target.mean(axis=0)
         self._weights = np.linalg.solve(kernel + RIDGE * np.eye(len(kernel)), target - self._mean)
 
@@ -152,16 +152,16 @@ class ClassMetrics:
 
     def scores(self) -> Iterator[Score]:
         """The mix of classes against that of held-out items, and how many samples match their label."""
-        n_classes, n_labelled = len(self.names), len(self.probe_items.rows)
-        if n_labelled < MIN_PER_CLASS * n_classes:
+        num_classes, num_labelled = len(self.names), len(self.probe_items.rows)
+        if num_labelled < MIN_PER_CLASS * num_classes:
             self.skip(
                 CLASS_FIGURES,
-                f"{n_labelled} labelled {self.noun} of {n_classes} classes are too few for a classifier",
+                f"{num_labelled} labelled {self.noun} of {num_classes} classes are too few for a classifier",
             )
             return
-        probe = Probe(self.probe_items.rows, self.probe_items.labels, n_classes)
+        probe = Probe(self.probe_items.rows, self.probe_items.labels, num_classes)
         accuracy = float((probe(self.held_out.rows) == self.held_out.labels).mean())
-        guessing = float(class_shares(self.held_out.labels, n_classes).max())
+        guessing = float(class_shares(self.held_out.labels, num_classes).max())
         predicted, is_skilled = probe(self.samples.rows), accuracy >= guessing + MIN_SKILL * (1.0 - guessing)
         if is_skilled:
             yield from self._mix(probe, predicted, accuracy)
@@ -197,7 +197,7 @@ class ClassMetrics:
 
         value = distance(predicted, real)
         low, high = interval(value, resample(distance, (predicted, real), seed=self.seed), minimum=0.0)
-        n_trained = min(len(self.probe_items.rows), MAX_PROBE_ITEMS)
+        num_trained = min(len(self.probe_items.rows), MAX_PROBE_ITEMS)
         yield Score(
             LABEL_HISTOGRAM,
             value,
@@ -207,7 +207,7 @@ class ClassMetrics:
             naive_baseline=None if self.naive is None else distance(probe(self.naive), real),
             n=len(predicted),
             source=f"total variation distance of class shares, samples against held-out {self.noun}{requested_clause}, by a classifier "
-            f"trained on {n_trained:,} {self.noun} (right on {accuracy:.0%} of held-out ones)",
+            f"trained on {num_trained:,} {self.noun} (right on {accuracy:.0%} of held-out ones)",
             note=self._largest_differences(predicted, real, requested_clause),
         )
 
@@ -215,10 +215,10 @@ class ClassMetrics:
         """Whether samples were requested with other class frequencies than the data's, such as a single class."""
         if not self.are_requested:
             return False
-        n_classes, requested = len(self.names), self.samples.labels
-        usual = total_variation(self.train.labels, self.held_out.labels, n_classes)
+        num_classes, requested = len(self.names), self.samples.labels
+        usual = total_variation(self.train.labels, self.held_out.labels, num_classes)
         only_one = len(np.unique(requested)) == 1
-        return only_one or total_variation(requested, self.held_out.labels, n_classes) > OTHER_MIX + 2.0 * usual
+        return only_one or total_variation(requested, self.held_out.labels, num_classes) > OTHER_MIX + 2.0 * usual
 
     def _largest_differences(self, predicted: NDArray[np.intp], real: NDArray[np.intp], requested_clause: str) -> str:
         """Name the most over-represented and the most under-represented class, if chance does not explain them."""
@@ -260,7 +260,7 @@ class ClassMetrics:
             )
             for label in range(len(self.names))
         ]
-        compared = [c for c in classes if min(len(c.samples), c.n_real) >= MIN_OF_CLASS and c.real > 0.0]
+        compared = [c for c in classes if min(len(c.samples), c.num_real) >= MIN_OF_CLASS and c.real > 0.0]
         if len(compared) < 2:
             return
         alpha = 0.05 / len(compared)  # Bonferroni: the worst of all is looked for
@@ -274,8 +274,8 @@ class ClassMetrics:
             high=high,
             real_baseline=worst.real,
             n=len(worst.samples),
-            source=f"accuracy on samples of class {name!r} of a classifier trained on real {self.noun}; real: on {worst.n_real:,} held-out "
-            f"{self.noun} of that class; the interval holds for all {len(compared)} classes at once",
+            source=f"accuracy on samples of class {name!r} of a classifier trained on real {self.noun}; "
+            f"real: on {worst.num_real:,} held-out {self.noun} of that class; the interval holds for all {len(compared)} classes at once",
         )
 
 
@@ -287,14 +287,14 @@ class ClassAccuracy:
         label: Number of the class.
         samples: (n,) classes that it takes the samples of the class for.
         hits: How many of these are right.
-        real_hits, n_real: The same of held-out items of the class, and their number.
+        real_hits, num_real: The same of held-out items of the class, and their number.
     """
 
     label: int
     samples: NDArray[np.intp]
     hits: int
     real_hits: int
-    n_real: int
+    num_real: int
 
     @classmethod
     def of(cls, label: int, samples: NDArray[np.intp], real: NDArray[np.intp]) -> ClassAccuracy:
@@ -309,13 +309,13 @@ class ClassAccuracy:
     @property
     def real(self) -> float:
         """The accuracy on real items."""
-        return self.real_hits / self.n_real
+        return self.real_hits / self.num_real
 
     def loss(self, alpha: float) -> tuple[float, float]:
         """The interval of how far it is below that of real items, from the exact ones of both shares, whose squares add (as do those
         of Wilson in Newcombe 1998, method 10)."""
         low, high = clopper_pearson(self.hits, len(self.samples), alpha)
-        real_low, real_high = clopper_pearson(self.real_hits, self.n_real, alpha)
+        real_low, real_high = clopper_pearson(self.real_hits, self.num_real, alpha)
         loss = self.real - self.value
         return loss - math.hypot(high - self.value, self.real - real_low), loss + math.hypot(
             self.value - low, real_high - self.real
@@ -341,20 +341,20 @@ class ClassAccuracy:
         return replace(WORST_CLASS_ACCURACY, tolerance=replace(tolerance, small=small, large=large, clause=clause))
 
 
-def class_shares(numbers: Rows, n_classes: int) -> NDArray[np.float64]:
+def class_shares(numbers: Rows, num_classes: int) -> NDArray[np.float64]:
     """(K,) share of each class among class numbers (n,)."""
-    return np.bincount(np.asarray(numbers, dtype=np.intp), minlength=n_classes)[:n_classes] / max(len(numbers), 1)
+    return np.bincount(np.asarray(numbers, dtype=np.intp), minlength=num_classes)[:num_classes] / max(len(numbers), 1)
 
 
-def total_variation(a: Rows, b: Rows, n_classes: int) -> float:
+def total_variation(a: Rows, b: Rows, num_classes: int) -> float:
     """Half the sum of differences of the class shares among class numbers a (n,) and b (m,): 0 equal, 1 disjoint."""
-    return float(0.5 * np.abs(class_shares(a, n_classes) - class_shares(b, n_classes)).sum())
+    return float(0.5 * np.abs(class_shares(a, num_classes) - class_shares(b, num_classes)).sum())
 
 
-def affordable_probe(n_items: int, seconds_per_item: float, seconds: float) -> int:
-    """How many of `n_items` training items a probe can be trained on within the seconds; 0 if not even the fewest."""
+def affordable_probe(num_items: int, seconds_per_item: float, seconds: float) -> int:
+    """How many of `num_items` training items a probe can be trained on within the seconds; 0 if not even the fewest."""
     for size in PROBE_SIZES:
-        n = min(size, n_items)
+        n = min(size, num_items)
         if seconds_per_item * n + SOLVE_SECONDS * n**3 <= seconds:
             return n
     return 0

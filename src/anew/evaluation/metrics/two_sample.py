@@ -112,8 +112,8 @@ def two_sample_test(
         # If other programs use the cores, threads of OpenBLAS wait for each other for seconds that no clock can interrupt.
         with one_thread():
             ratings = _ratings(np.concatenate([train_samples, train_real]), len(train_samples), test_rows, views)
-        n_samples = len(test[0])
-        value, spread = auc(ratings[:n_samples], ratings[n_samples:])
+        num_samples = len(test[0])
+        value, spread = auc(ratings[:num_samples], ratings[num_samples:])
         values.append(value)
         variance += spread / 2.0  # both classifiers pick up the same accidents, so their errors do not average out
     value, error = float(np.mean(values)), float(np.sqrt(variance))
@@ -158,13 +158,13 @@ def _standardisation(rows: Array) -> tuple[Array, Array]:
     return rows.mean(axis=0), np.where(deviation > 1e-9, deviation, 1.0)
 
 
-def _ratings(train: Array, n_samples: int, test: Array, views: Sequence[int]) -> Array:
-    """Rate test rows (q, d) by a classifier of train rows (t, d), of which the first `n_samples` are samples; returns (q,).
+def _ratings(train: Array, num_samples: int, test: Array, views: Sequence[int]) -> Array:
+    """Rate test rows (q, d) by a classifier of train rows (t, d), of which the first `num_samples` are samples; returns (q,).
 
     The kernel is the sum of a linear and an RBF kernel; the view and the ridge are those with the smallest leave-one-out error
     on the training rows. Targets are 1 for samples and -1 for others.
     """
-    target = np.where(np.arange(len(train)) < n_samples, 1.0, -1.0)
+    target = np.where(np.arange(len(train)) < num_samples, 1.0, -1.0)
     bounds = np.cumsum([0, *(views or (train.shape[1],))])
     fits = [_fit(train[:, low:high], target) for low, high in itertools.pairwise(bounds)]
     best = int(np.argmin([fit.error for fit in fits]))

@@ -128,12 +128,12 @@ class TextEvaluation(Evaluation[str]):
             self.item_type, self._is_type_fitted = records_type(pool.train), True
 
     def run_memorization_test(
-        self, pool: RealPool[str], max_items: int | None, n_samples: int, **options: bool
+        self, pool: RealPool[str], max_items: int | None, num_samples: int, **options: bool
     ) -> CopyTestResult:
         if self.records:
-            return super().run_memorization_test(pool, max_items, n_samples, **options)
-        n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
-        samples = self.compared_samples()[:n_texts]
+            return super().run_memorization_test(pool, max_items, num_samples, **options)
+        num_texts = num_samples if num_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
+        samples = self.compared_samples()[:num_texts]
         result = run_text_test(
             samples,
             pool.train,
@@ -142,7 +142,7 @@ class TextEvaluation(Evaluation[str]):
             self.test_options(pool, **options),
             max_samples=MAX_SAMPLES,
             max_real=max_items,
-            n_train_texts=pool.n_train_total,
+            num_train_texts=pool.num_train_total,
         )
         self.closest_pairs = [
             self.pair_view(
@@ -179,8 +179,8 @@ class TextEvaluation(Evaluation[str]):
         if self.records:
             yield from super()._class_metrics(features)
         elif texts := LabelledTexts.of(self.inputs, self._compared.beginnings, self._embedder):
-            n_probe = self._affordable_probe(texts.embed, texts.further, texts.n)
-            yield from texts.scores(n_probe, self.noun, self.note_not_measured)
+            num_probe = self._affordable_probe(texts.embed, texts.further, texts.n)
+            yield from texts.scores(num_probe, self.noun, self.note_not_measured)
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self.metrics_in_time(self._first_metrics() | self.text_metrics())
@@ -308,8 +308,8 @@ class TextEvaluation(Evaluation[str]):
         return len(text) + self.records
 
     def _sizes(self, train: Sequence[str], test: Sequence[str]) -> str:
-        n_train, n_test = (sum(map(self._units, part)) for part in (train, test))
-        return f"{n_train:,} training and {n_test:,} test {self.unit}s"
+        num_train, num_test = (sum(map(self._units, part)) for part in (train, test))
+        return f"{num_train:,} training and {num_test:,} test {self.unit}s"
 
     def _part(self, part: str, max_characters: int) -> list[str]:
         """Texts of a part, or pieces from all over it, up to `max_characters` in all."""

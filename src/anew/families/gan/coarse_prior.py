@@ -89,17 +89,17 @@ class CoarsePrior(nn.Module):
         """Shrunken items and their labels. Of many, every second, fourth and so on is taken, since items may be ordered by class."""
         items: list[Tensor] = []
         labels: list[Tensor] = []
-        stride, n_seen, n_kept = 1, 0, 0
+        stride, num_seen, num_kept = 1, 0, 0
         for batch in batches:
-            rows = torch.arange(-n_seen % stride, len(batch), stride, device=batch.x.device)
+            rows = torch.arange(-num_seen % stride, len(batch), stride, device=batch.x.device)
             label = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
             items.append(self._shrink(batch.x[rows]).cpu())
             labels.append(label.cpu()[rows.cpu()])
-            n_seen += len(batch)
-            n_kept += len(rows)
-            if n_kept > MAX_ITEMS:
+            num_seen += len(batch)
+            num_kept += len(rows)
+            if num_kept > MAX_ITEMS:
                 items, labels = [torch.cat(items)[::2]], [torch.cat(labels)[::2]]
-                n_kept, stride = len(items[0]), 2 * stride
+                num_kept, stride = len(items[0]), 2 * stride
         return torch.cat(items), torch.cat(labels) if self.classes else None
 
     def _shrink(self, x: Tensor) -> Tensor:

@@ -52,9 +52,9 @@ def draw(model: Model, result: RunResult, n: int, seed: int, in_time: bool = Tru
             break
         result.samples += _drawn(model, count, seed, drawn)[0]
     seconds = time.monotonic() - begin
-    n_drawn = len(result.samples)
-    source = f"{n_drawn:,} samples on {model.device.type}, {torch.get_num_threads()} threads, no files written"
-    result.add_cost(SECONDS_PER_1000, 1000 * seconds / n_drawn, source)
+    num_drawn = len(result.samples)
+    source = f"{num_drawn:,} samples on {model.device.type}, {torch.get_num_threads()} threads, no files written"
+    result.add_cost(SECONDS_PER_1000, 1000 * seconds / num_drawn, source)
     if isinstance(model.spec, Tokens) or not passes:
         result.add_cost(PASSES_PER_1000, 1000 * drafts, "drafts: a pass for each symbol")
     else:

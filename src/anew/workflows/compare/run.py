@@ -290,13 +290,13 @@ def _copies(folder: Path) -> CopyingSummary | None:
 def _fewer_samples(data: Dataset, n: int) -> list[str]:
     """A sentence on why fewer than n samples are compared, or nothing."""
     counts = SampleCounts.of(data)
-    n_compared = counts.of_comparison(n)
-    if n_compared >= n:
+    num_compared = counts.of_comparison(n)
+    if num_compared >= n:
         return []
     reason = (
         "a sample of text is compared in many pieces" if counts.is_text else f"{counts.held_out:,} items are held out"
     )
-    return [f"At most {n_compared:,} samples of each run are compared, not {n:,}, since {reason}."]
+    return [f"At most {num_compared:,} samples of each run are compared, not {n:,}, since {reason}."]
 
 
 def _left_out(figures: Sequence[str]) -> list[str]:

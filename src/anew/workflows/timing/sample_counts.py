@@ -120,8 +120,8 @@ def sample_targets(data: Dataset) -> SampleTargets:
     counts = SampleCounts.of(data)
     if counts.is_text:
         return SampleTargets(counts.enough(), MAX_SAMPLES, required=counts.required())
-    n_held_out = sum(num_items(data, part) for part in data.held_out()[0])
-    needed = samples_needed(RealItems(num_items(data, "train"), n_held_out))
+    num_held_out = sum(num_items(data, part) for part in data.held_out()[0])
+    needed = samples_needed(RealItems(num_items(data, "train"), num_held_out))
     ample = max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed)
     return SampleTargets(counts.enough(), ample, counts.held_out)
 

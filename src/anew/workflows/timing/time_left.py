@@ -235,16 +235,16 @@ def _with_scores(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, slowdown: float, reporter: Reporter
 ) -> tuple[Measurements, list[Note]]:
     """The measurements with scores of batches, and notes on what was skipped. For the arguments see `measure_in_time_left`."""
-    n_all, notes = min(len(evaluation.inputs.samples), MAX_ITEMS_WITHOUT_SAVING), list(evaluation.notes)
+    num_all, notes = min(len(evaluation.inputs.samples), MAX_ITEMS_WITHOUT_SAVING), list(evaluation.notes)
     measured: set[str] = set()
     if measurements.unmeasured and not (evaluation.measured and evaluation.has_further):
-        plain, further = _plain(evaluation, measurements, n_all, stop_at), Measurements()
+        plain, further = _plain(evaluation, measurements, num_all, stop_at), Measurements()
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
     needed = least_seconds(evaluation) * slowdown if measurements.unmeasured else measurements.score_seconds
-    n = _first_batch(measurements, n_all)
+    n = _first_batch(measurements, num_all)
     while (left := stop_at - time.monotonic()) >= needed and not is_complete:
         batch, further = _batch(evaluation, n, stop_at), Measurements()
         is_measured = measure_scores(batch.answer_scores(), further, reporter, left)
@@ -258,8 +258,8 @@ def _with_scores(
         if is_measured:
             measurements = replace(measurements, unmeasured=without(batch.unmeasured, measured))
         spent = left - (stop_at - time.monotonic())
-        following = _affordable(n, spent, left - spent, n_all)
-        if not is_measured or n == n_all or following < min(MIN_SAMPLE_GROWTH * n, n_all):
+        following = _affordable(n, spent, left - spent, num_all)
+        if not is_measured or n == num_all or following < min(MIN_SAMPLE_GROWTH * n, num_all):
             break
         n, needed = following, spent
     return measurements, [note for note in notes if note.subject not in measured]
@@ -273,12 +273,12 @@ def _with_further(measurements: Measurements, scores: list[Score], measured: set
     return replace(measurements, scores=_latest(measurements.scores, scores), unmeasured=unmeasured)
 
 
-def _first_batch(measurements: Measurements, n_all: int) -> int:
+def _first_batch(measurements: Measurements, num_all: int) -> int:
     """How many samples the first batch has: more than were measured, or few of which everything can be measured."""
     n = FIRST_BATCH
     if not measurements.unmeasured:
         n = max(n, math.ceil(MIN_SAMPLE_GROWTH * _measured(measurements.supply)))
-    return n_all if n_all < MIN_SAMPLE_GROWTH * n else n
+    return num_all if num_all < MIN_SAMPLE_GROWTH * n else n
 
 
 def _measured(supply: Supply) -> float:
@@ -298,9 +298,9 @@ def _supply(earlier: Supply, batch: Supply, ratio: float) -> Supply:
     return replace(batch, compared=available, left_out=max(available - measured, 0))
 
 
-def _affordable(n: int, spent: float, left: float, n_all: int) -> int:
+def _affordable(n: int, spent: float, left: float, num_all: int) -> int:
     """How many samples the next batch has, if n took `spent` seconds, half of them whatever n was, and `left` are left."""
-    return int(min(n_all, n * max(2.0 * left / max(spent, 1e-3) - 1.0, 0.0)))
+    return int(min(num_all, n * max(2.0 * left / max(spent, 1e-3) - 1.0, 0.0)))
 
 
 def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:

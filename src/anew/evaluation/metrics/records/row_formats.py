@@ -317,8 +317,8 @@ def _column(fields: Sequence[str], missing: tuple[str, ...] = ()) -> Column:
     column = Column(None, (), missing, thousands, dates)
     numbers = [value for field in present if (value := column.number(field)) is not None]
     levels = Counter(field for field in present if column.number(field) is None).most_common(FREQUENT_VALUES)
-    n_known = len(numbers) + sum(count for _, count in levels)
-    if numbers and len(numbers) >= NUMERIC * len(present) and n_known >= KNOWN * len(present):
+    num_known = len(numbers) + sum(count for _, count in levels)
+    if numbers and len(numbers) >= NUMERIC * len(present) and num_known >= KNOWN * len(present):
         frequent = tuple(level for level, count in levels if count > 1)
         return replace(column, numbers=np.sort(np.array(numbers)), levels=frequent)
     frequent = tuple(level for level, _ in Counter(present).most_common(FREQUENT_VALUES))

@@ -192,8 +192,8 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
         np.array([vocabulary.counts(text) for text in part], dtype=np.float64).reshape(-1, 3)
         for part in (samples, held_out)
     )  # each (texts, 3)
-    n, n_real = counts.sum(), real_counts.sum()
-    if min(n, n_real) < MIN_WORDS:
+    n, num_real = counts.sum(), real_counts.sum()
+    if min(n, num_real) < MIN_WORDS:
         return
     for column, spec in enumerate((KNOWN_WORDS, NEW_WORDS, BROKEN_WORDS)):
         own, real = (np.stack([part[:, column], part.sum(axis=1)], axis=1) for part in (counts, real_counts))
@@ -204,8 +204,8 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
         np.array([vocabulary.pair_counts(text) for text in part], dtype=np.float64).reshape(-1, 2)
         for part in (samples, held_out)
     )  # each (texts, 2)
-    n, n_real = pairs[:, 1].sum(), real_pairs[:, 1].sum()
-    if min(n, n_real) >= MIN_WORDS and real_pairs[:, 0].sum() >= MIN_PAIRS * n_real:
+    n, num_real = pairs[:, 1].sum(), real_pairs[:, 1].sum()
+    if min(n, num_real) >= MIN_WORDS and real_pairs[:, 0].sum() >= MIN_PAIRS * num_real:
         yield share_of(KNOWN_PAIRS, pairs, real_pairs, "pairs of known words", seed)
         yield _pairs_beyond_real(pairs, real_pairs, seed)
 
@@ -260,16 +260,16 @@ def share_of(spec: MetricSpec, counts: Rows, real_counts: Rows, units: str, seed
         units: Their name in the plural.
         seed: Chooses the resamples of the interval.
     """
-    (part, n), (real_part, n_real) = counts.sum(axis=0), real_counts.sum(axis=0)
+    (part, n), (real_part, num_real) = counts.sum(axis=0), real_counts.sum(axis=0)
     low, high = ratio_interval(counts[:, 0], np.maximum(counts[:, 1], 1e-9), seed)
     return Score(
         spec,
         float(part / n),
         low=low,
         high=high,
-        real_baseline=float(real_part / n_real),
+        real_baseline=float(real_part / num_real),
         n=int(n),
-        source=f"of {n:,.0f} {units} of samples; real: {n_real:,.0f} of held-out text",
+        source=f"of {n:,.0f} {units} of samples; real: {num_real:,.0f} of held-out text",
     )
 
 
@@ -308,8 +308,8 @@ def pair_scores(
         np.array([_counts(text, known) for text in part], dtype=np.float64).reshape(-1, 2)
         for part in (samples, held_out)
     )  # each (texts, 2): pairs that are known, all pairs
-    n, n_real = counts[:, 1].sum(), real_counts[:, 1].sum()
-    if min(n, n_real) < MIN_WORDS or real_counts[:, 0].sum() < MIN_KNOWN * n_real:
+    n, num_real = counts[:, 1].sum(), real_counts[:, 1].sum()
+    if min(n, num_real) < MIN_WORDS or real_counts[:, 0].sum() < MIN_KNOWN * num_real:
         return
     yield share_of(KNOWN_CHARACTER_PAIRS, counts, real_counts, "pairs of characters", seed)
     if not records:
