@@ -14,7 +14,7 @@ from anew.core.specs import Tokens
 from anew.estimators.context_mixing import compilation
 from anew.families.transformer.family import Transformer
 from anew.planning.choose import FamilyChoice
-from anew.planning.context import RunContext
+from anew.planning.context import RunContext, TrainingTask
 from anew.planning.loops import compile_loops, report_compilation
 from anew.planning.planner import scale_of
 from anew.planning.train_config import TrainConfig
@@ -73,7 +73,8 @@ def _compiled(
         slowdown=slowdown,
         loop_compiler=compiler,  # type: ignore[arg-type]
     )
-    return compile_loops(request, TrainConfig(), context, DATA, CHOICE, seconds), compiler, messages.lines  # type: ignore[arg-type]
+    task = TrainingTask(request, TrainConfig(), context, DATA)  # type: ignore[type-var]
+    return compile_loops(task, CHOICE, seconds), compiler, messages.lines
 
 
 def test_a_run_waits_for_as_long_as_half_of_its_training(monkeypatch: pytest.MonkeyPatch) -> None:

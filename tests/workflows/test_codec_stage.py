@@ -30,8 +30,7 @@ from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 from anew.families.diffusion.family import Diffusion
 from anew.families.vae.family import Vae
-from anew.planning.choose import FamilyChoice
-from anew.planning.context import RunContext
+from anew.planning.context import RunContext, TrainingTask
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Request
 from anew.workflows.codec_stage import _stage_request
@@ -308,9 +307,8 @@ def stage(settings: dict[str, str], train_seconds: float = 0.0) -> Request:
     request = Request(data="x", steps=None if train_seconds else 5, settings=settings)
     context = RunContext(SilentReporter(), 0.0, World())
     image = SimpleNamespace(modality=SimpleNamespace(name="image"))
-    generator = FamilyChoice("diffusion", Diffusion)
-    config = TrainConfig(train_seconds=train_seconds)
-    return _stage_request(request, config, context, image, generator, "vae")  # type: ignore[arg-type]
+    task: Any = TrainingTask(request, TrainConfig(train_seconds=train_seconds), context, image)  # type: ignore[type-var]
+    return _stage_request(task, Diffusion, "vae")
 
 
 def test_settings_of_the_second_stage_alone_do_not_reach_the_codec() -> None:

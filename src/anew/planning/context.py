@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from anew.core.machine.loop_compiler import LoopCompiler
 from anew.core.processes.world import World
@@ -12,8 +12,11 @@ from anew.core.reporter import Reporter
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset
 from anew.families.base import Family
+from anew.planning.train_config import TrainConfig
+from anew.runs.record import Request
 
 TrainingData: TypeAlias = Dataset | LatentDataset  # data as a family sees it: items, or what a codec makes of them
+DataT = TypeVar("DataT", bound=TrainingData, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,20 @@ class RunContext:
     def elapsed(self) -> float:
         """Seconds since the command began."""
         return time.monotonic() - self.started
+
+
+@dataclass(frozen=True)
+class TrainingTask(Generic[DataT]):
+    """What a training is planned from, besides its family.
+
+    Attributes:
+        request: The user's request, or that of a codec stage.
+        train_config: Settings of the training.
+        context: Reporter, clock and processes.
+        data: The data as the family sees it.
+    """
+
+    request: Request
+    train_config: TrainConfig
+    context: RunContext
+    data: DataT

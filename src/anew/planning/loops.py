@@ -8,32 +8,23 @@ from dataclasses import replace
 from anew.core.machine.loop_compiler import Loops
 from anew.planning.build import agreed_config
 from anew.planning.choose import FamilyChoice, settings_of
-from anew.planning.context import RunContext, TrainingData
+from anew.planning.context import RunContext, TrainingData, TrainingTask
 from anew.planning.planner import DEFAULT_MODEL_SIZE, scale_of
-from anew.planning.train_config import TrainConfig
-from anew.runs.record import Request
 
 # Share of the time for training that compiling may take: with more, most of the time would be waiting; chosen.
 COMPILING_SHARE = 0.5
 
 
-def compile_loops(
-    request: Request,
-    config: TrainConfig,
-    context: RunContext,
-    data: TrainingData,
-    family: FamilyChoice,
-    seconds: float | None,
-) -> RunContext:
+def compile_loops(task: TrainingTask[TrainingData], family: FamilyChoice, seconds: float | None) -> RunContext:
     """The context of a training that is to be planned: its loops are compiled, or it does without them for lack of time.
 
     Args:
-        request, config, context, data, family: See `make_plan`.
+        task, family: See `make_plan`.
         seconds: Seconds of training that are left; None if the request counts steps.
     """
-    family_class = family.family_class
-    overrides = settings_of(request.settings, family.name, family_class.Config)
-    scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
+    context, data, family_class = task.context, task.data, family.family_class
+    overrides = settings_of(task.request.settings, family.name, family_class.Config)
+    scale = scale_of(data, context, seconds, max(task.train_config.model_size, DEFAULT_MODEL_SIZE))
     with_loops, without = (
         agreed_config(family_class, data.spec, replace(scale, loops_ready=is_ready), overrides, context.world)
         for is_ready in (True, False)

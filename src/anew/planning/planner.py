@@ -19,10 +19,10 @@ from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import MIN_SLOWDOWN, evaluation_slice, largest_affordable
 from anew.planning.build import agreed_config, family_outline
 from anew.planning.choose import FamilyChoice, settings_of
-from anew.planning.context import RunContext, TrainingData
+from anew.planning.context import RunContext, TrainingData, TrainingTask
 from anew.planning.replay import replayed_plan
 from anew.planning.train_config import TrainConfig
-from anew.runs.record import Candidate, Plan, Request
+from anew.runs.record import Candidate, Plan
 
 if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
@@ -49,10 +49,7 @@ def scale_of(data: TrainingData, context: RunContext, seconds: float | None, mod
 
 
 def make_plan(
-    request: Request,
-    config: TrainConfig,
-    context: RunContext,
-    data: TrainingData,
+    task: TrainingTask[TrainingData],
     family: FamilyChoice,
     *,
     seconds: float | None,
@@ -63,17 +60,15 @@ def make_plan(
     With a budget, a few sizes are timed, and the largest is taken that still sees as many examples as it should.
 
     Args:
-        request: The user's request. If it replays a plan, that plan is the result.
-        config: Settings of the training.
-        context: Processes and device.
-        data: The data as the family sees it.
-        family: The family that learns it.
+        task: What is planned. If its request replays a plan, that plan is the result.
+        family: The family that learns the data.
         seconds: Seconds of training; None if the request counts steps.
         measuring_seconds: Seconds in which sizes may be timed; None for a share of the training.
 
     Returns:
         The plan, whose `micro_batch` is 0 if it is still to be measured, and the family's Config.
     """
+    request, config, context, data = task.request, task.train_config, task.context, task.data
     family_class = family.family_class
     if request.plan_from is not None:
         return replayed_plan(request.plan_from, data.spec, family_class.Config)

@@ -18,7 +18,7 @@ from anew.data.latent_dataset import LatentDataset
 from anew.families.base import Family
 from anew.planning.budget import training_seconds
 from anew.planning.choose import FamilyChoice, check_settings, choose_family, family_by_name, train_config_of
-from anew.planning.context import RunContext
+from anew.planning.context import TrainingTask
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events
@@ -54,54 +54,45 @@ class CodecStage:
     """Result of the first stage, for the second.
 
     Attributes:
-        data: The data as latents or codes.
+        task: The second stage, on latents or codes; its `train_seconds` are what the first stage left.
         codec: Record of the codec in config.json.
-        train_config: Settings of the second stage; `train_seconds` is what the first stage left.
     """
 
-    data: LatentDataset
+    task: TrainingTask[LatentDataset]
     codec: CodecRecord
-    train_config: TrainConfig
 
 
 def run_codec_stage(
-    folder: RunFolder,
-    request: Request,
-    train_config: TrainConfig,
-    context: RunContext,
-    data: Dataset,
-    generator: FamilyChoice,
-    *,
-    codec_name: str,
+    folder: RunFolder, task: TrainingTask[Dataset], generator: FamilyChoice, codec_name: str
 ) -> CodecStage:
     """The data as encoded by a codec: that of the run that is replayed, or else one that is trained now.
 
     Args:
         folder: The run; the codec's weights are written into it.
-        request: The user's request.
-        train_config: Settings of the training.
-        context: Reporter, clock and processes.
-        data: The data that the codec learns from.
+        task: The whole training, on the data that the codec learns from.
         generator: The family that will work on its latents.
         codec_name: The family of the codec.
 
     Raises:
         KeyboardInterrupt: The stage was stopped; its state is saved.
     """
-    if request.plan_from is not None:
-        source_run = replayed_run(request.plan_from)
+    plan_from, train_config = task.request.plan_from, task.train_config
+    if plan_from is not None:
+        source_run = replayed_run(plan_from)
         record = source_run.record()
-        codec, description = restore_codec(record, source_run.path, context.world.device), record.codec
+        codec, description = restore_codec(record, source_run.path, task.context.world.device), record.codec
         assert description is not None, "restore_codec() refuses a run without a codec"
     else:
-        stage_request = _stage_request(request, train_config, context, data, generator, codec_name)
-        codec, description = _learn(RunFolder(folder.path / STAGE), stage_request, context, data, codec_name)
+        request = _stage_request(task, generator.family_class, codec_name)
+        stage = TrainingTask(request, train_config_of(request), task.context, task.data)
+        codec, description = _learn(RunFolder(folder.path / STAGE), stage, codec_name)
     write_tensors(folder.path / CODEC_WEIGHTS, {name: t.cpu() for name, t in codec.state_dict().items()})
     if train_config.train_seconds:
         share = family_by_name(codec_name).codec_time_share
         remaining = train_config.train_seconds - share * train_config.train_seconds
         train_config = replace(train_config, train_seconds=remaining)
-    return CodecStage(LatentDataset(data, as_codec(codec, folder.path)), description, train_config)
+    latents = LatentDataset(task.data, as_codec(codec, folder.path))
+    return CodecStage(TrainingTask(task.request, train_config, task.context, latents), description)
 
 
 def clear(folder: RunFolder) -> None:
@@ -109,10 +100,9 @@ def clear(folder: RunFolder) -> None:
     shutil.rmtree(folder.path / STAGE, ignore_errors=True)
 
 
-def _learn(
-    folder: RunFolder, request: Request, context: RunContext, data: Dataset, name: str
-) -> tuple[Family, CodecRecord]:
+def _learn(folder: RunFolder, task: TrainingTask[Dataset], name: str) -> tuple[Family, CodecRecord]:
     """Train the codec as a run of its own, or resume that run."""
+    context, data = task.context, task.data
     was_begun = is_begun(context.world, folder)
     folder.path.mkdir(parents=True, exist_ok=True)
     choice = choose_family(data.spec, name, as_codec=True)
@@ -123,9 +113,8 @@ def _learn(
         context.reporter.message(
             f"stage 1 of 2: training a codec ({name}), which compresses {data.modality.traits.plural} into latents"
         )
-        train_config = train_config_of(request)
-        check_settings(request, data, choice, codec=None)
-        job = begin_job(folder, request, train_config, context, data, choice)
+        check_settings(task.request, data, choice, codec=None)
+        job = begin_job(folder, task, choice)
         checkpoint = None
     if job.record.status == "training":
         prepare(job, checkpoint)
@@ -139,24 +128,18 @@ def _learn(
     return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan, seconds=seconds)
 
 
-def _stage_request(
-    request: Request,
-    train_config: TrainConfig,
-    context: RunContext,
-    data: Dataset,
-    generator: FamilyChoice,
-    codec_name: str,
-) -> Request:
+def _stage_request(task: TrainingTask[Dataset], generator: type[Family], codec_name: str) -> Request:
     """The request of the first stage: with its share of the time, or as many steps as the second stage."""
+    request = task.request
     codec_class = family_by_name(codec_name)
     settings = {f"{codec_name}.{name}": str(value) for name, value in (codec_class.codec_config or {}).items()}
     settings |= {
         name: value
         for name, value in request.settings.items()
-        if _concerns_stage(name, codec_name, data.modality.name, generator.family_class)
+        if _concerns_stage(name, codec_name, task.data.modality.name, generator)
     }
     settings |= {"train.space": "pixel", "train.previews": "0"}
-    seconds = training_seconds(request, train_config, context)
+    seconds = training_seconds(request, task.train_config, task.context)
     if seconds is not None:
         settings["train.train_seconds"] = str(codec_class.codec_time_share * seconds)
     return replace(request, budget=None, family=codec_name, settings=settings)

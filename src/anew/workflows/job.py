@@ -25,7 +25,7 @@ from anew.planning.benchmark import largest_micro_batch, rows_in_memory
 from anew.planning.budget import check_gain, evaluation_slice, time_to_train, training_seconds
 from anew.planning.build import family_with_weights
 from anew.planning.choose import FamilyChoice
-from anew.planning.context import RunContext, TrainingData
+from anew.planning.context import RunContext, TrainingData, TrainingTask
 from anew.planning.loops import compile_loops
 from anew.planning.memory_plan import built_among
 from anew.planning.planner import describe_plan, make_plan
@@ -109,10 +109,7 @@ class TrainingJob:
 
 def begin_job(
     folder: RunFolder,
-    request: Request,
-    train_config: TrainConfig,
-    context: RunContext,
-    data: TrainingData,
+    task: TrainingTask[TrainingData],
     choice: FamilyChoice,
     *,
     codec: CodecRecord | None = None,
@@ -123,23 +120,22 @@ def begin_job(
 
     Args:
         folder: The run; it exists.
-        request: The user's request, or that of a codec stage.
-        train_config: Settings of the training.
-        context: Reporter, clock and processes.
-        data: The data as the family sees it.
-        codec: The description of the codec, if `data` is its latents.
+        task: What is trained.
+        choice: The family that learns it.
+        codec: The description of the codec, if the data is its latents.
         minimum_seconds: Least training time in seconds, even if the budget has fewer left.
         measuring_seconds: Seconds in which sizes may be timed; None for a share of the training.
     """
     use_threads()  # an earlier stage may have ended with one
+    request, train_config, context, data = task.request, task.train_config, task.context, task.data
     seconds = None
     if request.plan_from is None:
         seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
-        context = compile_loops(request, train_config, context, data, choice, seconds)
+        context = compile_loops(task, choice, seconds)
         seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
     context.reporter.message("  timing sizes of the model")
     plan, config = make_plan(
-        request, train_config, context, data, choice, seconds=seconds, measuring_seconds=measuring_seconds
+        replace(task, context=context), choice, seconds=seconds, measuring_seconds=measuring_seconds
     )
     with _no_larger_than(None if request.plan_from is None else replayed_run(request.plan_from), context.world):
         family, parallel, reason = built_among(

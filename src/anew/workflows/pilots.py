@@ -30,7 +30,7 @@ from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.planning.budget import MIN_TRAINING, time_to_train
 from anew.planning.choose import FamilyChoice
-from anew.planning.context import RunContext
+from anew.planning.context import RunContext, TrainingTask
 from anew.planning.pilots import (
     describe_pilots,
     expected_distance,
@@ -198,17 +198,15 @@ class Pilots:
     """Trains and judges pilots in rounds; each round keeps half of them.
 
     Attributes:
-        request: The user's request, with a budget.
-        train_config: Settings of the training.
-        context: Reporter, clock and processes.
-        data: The data that is learned.
+        task: What is trained; its request has a budget.
     """
 
     folder: RunFolder
-    request: Request
-    train_config: TrainConfig
-    context: RunContext
-    data: Dataset
+    task: TrainingTask[Dataset]
+
+    @property
+    def context(self) -> RunContext:
+        return self.task.context
 
     def run(self, choices: Sequence[FamilyChoice], seconds: float) -> tuple[TrainingJob, Checkpoint | None]:
         """The training that continues, and its checkpoint.
@@ -230,7 +228,7 @@ class Pilots:
         trials = self._set_up(trials, seconds, end)
         judged: dict[str, Pilot] = {}
         if len(trials) > 1:
-            judge = Judge(self.data, self.request.seed) if self.context.world.is_main else None
+            judge = Judge(self.task.data, self.task.request.seed) if self.context.world.is_main else None
             for rounds_left in range(num_rounds(len(trials)), 0, -1):
                 round_end = end - (end - time.monotonic()) * (rounds_left - 1) / rounds_left
                 trials = self._round(judge, trials, round_end, end)
@@ -264,10 +262,7 @@ class Pilots:
             trial.folder.path.mkdir(parents=True, exist_ok=True)
             job = begin_job(
                 trial.folder,
-                self.request,
-                self.train_config,
-                self._quiet(reserved),
-                self.data,
+                replace(self.task, context=self._quiet(reserved)),
                 trial.choice,
                 minimum_seconds=MIN_TRAINING,
                 measuring_seconds=measuring_seconds,
@@ -337,7 +332,7 @@ class Pilots:
 
     def _reopened(self, trial: Trial) -> TrainingJob:
         assert trial.record is not None
-        return reopen_job(trial.folder, trial.record, trial.choice.family_class, self._quiet(), self.data)
+        return reopen_job(trial.folder, trial.record, trial.choice.family_class, self._quiet(), self.task.data)
 
     def _quiet(self, reserved: float = 0.0) -> RunContext:
         """The context of a pilot, with `reserved` seconds kept for the other pilots."""
@@ -345,16 +340,16 @@ class Pilots:
 
     def _adopted(self, winner: Trial, pilots: tuple[Pilot, ...]) -> tuple[TrainingJob, Checkpoint | None]:
         """Make the winner's training that of the run. config.json, which marks it as begun, is written last."""
-        assert winner.record is not None and self.request.budget is not None
+        assert winner.record is not None and self.task.request.budget is not None
         if self.context.world.is_main:
             for name in (CHECKPOINTS, events_file.NAME):
                 os.replace(winner.folder.path / name, self.folder.path / name)
         self.context.world.barrier()
-        train_s = winner.seconds + time_to_train(self.request.budget, self.context, MIN_TRAINING)
+        train_s = winner.seconds + time_to_train(self.task.request.budget, self.context, MIN_TRAINING)
         plan = replace(winner.record.plan, train_s=train_s, pilots=pilots)
         record = winner.record.model_copy(update={"plan": plan})
-        job = reopen_job(self.folder, record, winner.choice.family_class, self.context, self.data)
-        self.data.modality.save(self.folder.path)
+        job = reopen_job(self.folder, record, winner.choice.family_class, self.context, self.task.data)
+        self.task.data.modality.save(self.folder.path)
         job.write_status("training")
         if self.context.world.is_main:
             shutil.rmtree(self.folder.path / FOLDER, ignore_errors=True)

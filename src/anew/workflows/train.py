@@ -35,7 +35,7 @@ from anew.planning.choose import (
     choose_family,
     train_config_of,
 )
-from anew.planning.context import RunContext
+from anew.planning.context import RunContext, TrainingTask
 from anew.planning.loops import report_compilation, wait_for
 from anew.planning.pilots import can_tell, describe_too_short
 from anew.planning.replay import replayed_run
@@ -141,7 +141,8 @@ def _begin(
     data = open_data(request, train_config, context)
     context = replace(context, slowdown=context.world.broadcast(meter.read()))
     check_same_data(context.world, data)
-    choices, codec_name, seconds = _choices(request, train_config, context, data)
+    task = TrainingTask(request, train_config, context, data)
+    choices, codec_name, seconds = _choices(task)
     skipped_items = SkippedItemsReport(reporter)
     # Only now, since a command that is refused says nothing on standard output
     form = data.modality.form()
@@ -149,9 +150,9 @@ def _begin(
         reporter.message(note)
     skipped_items.update(data)
     if seconds > 0:
-        job, checkpoint = pilots.Pilots(folder, request, train_config, context, data).run(choices, seconds)
+        job, checkpoint = pilots.Pilots(folder, task).run(choices, seconds)
         return job, checkpoint, skipped_items
-    return _begin_job(folder, request, train_config, context, data, choices[0], codec_name), None, skipped_items
+    return _begin_stages(folder, task, choices[0], codec_name), None, skipped_items
 
 
 def _context(
@@ -165,16 +166,15 @@ def _context(
     return RunContext(reporter, started, world, user_family, world.broadcast(meter.read()))
 
 
-def _choices(
-    request: Request, train_config: TrainConfig, context: RunContext, data: Dataset
-) -> tuple[list[FamilyChoice], str | None, float]:
+def _choices(task: TrainingTask[Dataset]) -> tuple[list[FamilyChoice], str | None, float]:
     """The families that are trained, the codec of a single one, and the seconds for pilots, 0 without.
 
     Raises:
         UserError: They, or the settings, do not suit the data, or the budget leaves no time to train.
     """
+    request, train_config, context, data = task.request, task.train_config, task.context, task.data
     if request.plan_from is not None:
-        choice, codec_name = _replayed(request.plan_from, train_config, context, data)
+        choice, codec_name = _replayed(request.plan_from, task)
         return [choice], codec_name, 0.0
     choices = choose_families(data, request, train_config, context.user_family)
     left = training_seconds(request, train_config, context)
@@ -191,42 +191,27 @@ def _choices(
     return choices, codec_name, 0.0
 
 
-def _replayed(
-    plan: str, train_config: TrainConfig, context: RunContext, data: Dataset
-) -> tuple[FamilyChoice, str | None]:
+def _replayed(plan: str, task: TrainingTask[Dataset]) -> tuple[FamilyChoice, str | None]:
     """The family and the codec of another run, whatever would be chosen now. plan: the run."""
     record = replayed_run(plan).record()
-    choice = choose_family(
-        data.spec, record.family.name, description=data.modality.traits.plural, user_family=context.user_family
-    )
-    return choice, choose_codec(data, choice, train_config.space, replays_codec=record.codec is not None)
+    plural_name, user_family = task.data.modality.traits.plural, task.context.user_family
+    choice = choose_family(task.data.spec, record.family.name, description=plural_name, user_family=user_family)
+    return choice, choose_codec(task.data, choice, task.train_config.space, replays_codec=record.codec is not None)
 
 
-def _begin_job(
-    folder: RunFolder,
-    request: Request,
-    train_config: TrainConfig,
-    context: RunContext,
-    data: Dataset,
-    choice: FamilyChoice,
-    codec_name: str | None,
+def _begin_stages(
+    folder: RunFolder, task: TrainingTask[Dataset], choice: FamilyChoice, codec_name: str | None
 ) -> TrainingJob:
     """Begin the training of a family; if it works on latents or codes, its codec is trained first."""
     if codec_name is None:
-        job = begin_job(folder, request, train_config, context, data, choice)
+        job = begin_job(folder, task, choice)
     else:
-        stage = codec_stage.run_codec_stage(folder, request, train_config, context, data, choice, codec_name=codec_name)
-        context.reporter.message(f"stage 2 of 2: training the generator ({choice.name}) on the output of the codec")
-        job = begin_job(
-            folder,
-            request,
-            stage.train_config,
-            context,
-            stage.data,
-            choice,
-            codec=stage.codec,
-            minimum_seconds=codec_stage.MINIMUM_SECONDS,
+        stage = codec_stage.run_codec_stage(folder, task, choice, codec_name)
+        task.context.reporter.message(
+            f"stage 2 of 2: training the generator ({choice.name}) on the output of the codec"
         )
+        minimum_seconds = codec_stage.MINIMUM_SECONDS
+        job = begin_job(folder, stage.task, choice, codec=stage.codec, minimum_seconds=minimum_seconds)
     codec_stage.clear(folder)
     return job
 
