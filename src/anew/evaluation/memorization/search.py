@@ -78,6 +78,23 @@ class GivenVariants(Variants):
         return self._views[query, variant]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows that are searched.
+
+    Attributes:
+        values: (n, d) the rows.
+        squares: (n,) their squared norms.
+        core: (n, c) their cores, with the norm of the residual as a last value if `is_exact` is false.
+        is_exact: Whether the cores are the rows themselves, so that their distances are exact.
+    """
+
+    values: Tensor
+    squares: Tensor
+    core: Tensor
+    is_exact: bool
+
+
 class Search:
     """Search for nearest rows by Euclidean distance; the smallest distance of a query's variants counts."""
 
@@ -89,13 +106,12 @@ class Search:
             core: (n, c) projections of the rows onto orthonormal directions; None: the rows themselves.
         """
         parts = [slice(i, i + ROWS_AT_ONCE) for i in range(0, len(rows), ROWS_AT_ONCE)]
-        self._rows, self._squares = rows, torch.cat([rows[part].square().sum(dim=1) for part in parts])
+        squares = torch.cat([rows[part].square().sum(dim=1) for part in parts])
         self._group = np.unique(groups, return_inverse=True)[1]
         core = rows if core is None else core
         self._basis = basis(core, min(num_bounds(rows.shape[1]), core.shape[1] - 1))  # (c, b - 1)
-        squares = self._squares
-        self._has_core = core.shape[1] < rows.shape[1]
-        self._core = with_residual(core, squares) if self._has_core else core  # (n, c + 1) or (n, c)
+        is_exact = core.shape[1] >= rows.shape[1]
+        self._rows = _Rows(rows, squares, core if is_exact else with_residual(core, squares), is_exact)
         self._bounds = torch.cat([with_residual(core[part] @ self._basis, squares[part]) for part in parts])  # (n, b)
 
     def with_groups(self, groups: Integers) -> Search:
@@ -153,7 +169,7 @@ class Search:
                 self._same_group(others[block], pool, 1).mask(table, 0, 0)
             column = table.argmin(dim=1)
             exists = torch.isfinite(table[torch.arange(len(rows)), column])
-            difference = self._rows[rows] - self._rows[torch.from_numpy(pool)[column]]
+            difference = self._rows.values[rows] - self._rows.values[torch.from_numpy(pool)[column]]
             block_distance = torch.linalg.vector_norm(difference, dim=1).double()
             distance[block] = torch.where(exists, block_distance, float("inf")).numpy()
         return distance
@@ -169,8 +185,8 @@ class Search:
         # The bound is a difference of large float32 numbers; the slack allows for its rounding.
         slack = 1e-5 * (float(half_square.max()) + float(table[-1].max()))
         excluded = self._same_group(queries, pool, variants.count)
-        core = with_residual(core, squares) if self._has_core else core
-        best = _Best(variants, core, self._rows, self._core, self._squares, pool, slack, self._has_core)
+        core = core if self._rows.is_exact else with_residual(core, squares)
+        best = _NearestSoFar(variants, core, self._rows, pool, slack)
         # Slightly enlarged, so that rounding loses neither a row at this distance nor an identical one
         best.square = torch.from_numpy((farthest * (1.0 + 1e-5) + 1e-6) ** 2).float()
         plain = bounds.view(len(queries), variants.count, -1)[:, variants.plain]
@@ -211,36 +227,24 @@ class _SameGroup:
         tile[row[inside], column[inside]] = float("inf")
 
 
-class _Best:
-    """The nearest pool item of each query so far, by distances of rows."""
+class _NearestSoFar:
+    """The nearest pool item of each query so far, by distances of rows.
 
-    def __init__(
-        self,
-        variants: Variants,
-        core: Tensor,
-        rows: Tensor,
-        rows_core: Tensor,
-        rows_square: Tensor,
-        pool: Indices,
-        slack: float,
-        has_core: bool,
-    ) -> None:
-        """
-        Args:
-            variants: Variants of the queries.
-            core: (q v, c) their cores.
-            rows, rows_core, rows_square: (n, d) rows of all items, (n, c) their cores, (n,) their squared norms.
-            pool: (p,) indices into these.
-            slack: Tolerance for the rounding of half squared bounds.
-            has_core: Whether cores are shorter than rows; if not, their distances are exact.
-        """
+    Args:
+        variants: Variants of the queries.
+        core: (q v, c) their cores.
+        rows: The rows of all items.
+        pool: (p,) indices into these.
+        slack: Tolerance for the rounding of half squared bounds.
+    """
+
+    def __init__(self, variants: Variants, core: Tensor, rows: _Rows, pool: Indices, slack: float) -> None:
         num_queries = len(core) // variants.count
         self.square = torch.full((num_queries,), float("inf"))
         self.item = torch.full((num_queries,), -1, dtype=torch.int64)
-        self._variants, self._core, self._rows, self._rows_core = variants, core, rows, rows_core
-        self._rows_square = rows_square
-        self._pool, self._slack, self._has_core = torch.from_numpy(pool), slack, has_core
-        self._chunk: tuple[int, Tensor, Tensor] = (-1, rows[:0], rows[:0])  # the pool's cores that were last multiplied
+        self._variants, self._core, self._rows = variants, core, rows
+        self._pool, self._slack = torch.from_numpy(pool), slack
+        self._chunk: tuple[int, Tensor, Tensor] = (-1, core[:0], core[:0])  # the pool's cores that were last multiplied
 
     def guess(self, by_bound: Tensor, excluded: _SameGroup) -> None:
         """Start from the item that is nearest by the bound, of each query without variants. by_bound: (q, p)."""
@@ -284,7 +288,7 @@ class _Best:
     def _may_be_nearer(self, rows: Tensor, pool_start: int, count: int) -> Tensor:
         """Which of `count` pool items from `pool_start` on may be nearer to these rows than the best so far, (rows, count)."""
         if self._chunk[0] != pool_start:
-            part = self._rows_core[self._pool[pool_start : pool_start + count]]
+            part = self._rows.core[self._pool[pool_start : pool_start + count]]
             self._chunk = (pool_start, part, part.square().sum(dim=1) / 2.0)
         _, part, half_square = self._chunk
         core = self._core[rows]
@@ -297,10 +301,10 @@ class _Best:
         remaining = []
         for row, column in zip(torch.split(rows, PAIRS_AT_ONCE), torch.split(columns, PAIRS_AT_ONCE), strict=True):
             real, query = self._pool[column], row // self._variants.count
-            if not self._has_core:
+            if self._rows.is_exact:
                 self._compare_rows(row, real, query)
                 continue
-            below = (self._core[row] - self._rows_core[real]).square().sum(dim=1) - 2.0 * self._slack
+            below = (self._core[row] - self._rows.core[real]).square().sum(dim=1) - 2.0 * self._slack
             least = torch.full_like(self.square, float("inf")).scatter_reduce(0, query, below, "amin")
             # The nearest by the core first, for the same reason as in `refine`.
             first = (below == least[query]) & (below < self.square[query])
@@ -330,14 +334,16 @@ class _Best:
         """Those pairs of one query that are nearest, up to the rounding of products."""
         rows, items = torch.unique(row), torch.unique(real)
         views = self._variants.take(rows // self._variants.count, rows % self._variants.count)
-        square = views.square().sum(dim=1)[:, None] + self._rows_square[items] - 2.0 * (views @ self._rows[items].T)
+        square = (
+            views.square().sum(dim=1)[:, None] + self._rows.squares[items] - 2.0 * (views @ self._rows.values[items].T)
+        )
         place, column = torch.nonzero(square <= square.min() + 2.0 * self._slack).T
         return rows[place], items[column]
 
     def _compare_rows(self, row: Tensor, real: Tensor, query: Tensor) -> None:
         if not len(row):
             return
-        difference = self._variants.take(query, row % self._variants.count).sub_(self._rows[real])
+        difference = self._variants.take(query, row % self._variants.count).sub_(self._rows.values[real])
         square = torch.linalg.vector_norm(difference, dim=1).square()
         nearest_square = self.square.scatter_reduce(0, query, square, "amin")
         better = (square == nearest_square[query]) & (square < self.square[query])
