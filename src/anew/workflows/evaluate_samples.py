@@ -86,12 +86,13 @@ def evaluate_samples(
     use_threads()
     reporter = reporter or SilentReporter()
     reading, meter, report_seconds = dict(settings or {}), SlowdownMeter(), SHORT_REPORT
+    compared = _Compared(samples, data, held_out, n, seed, modality, reading)
     with contextlib.ExitStack() as stack:
         try:
             with hard_stop(None if ends_at is None else seconds_before_report(ends_at)):
-                form = _common_form(samples, data, modality, reading, reporter)
+                form = _common_form(compared, reporter)
                 report_seconds = form.report_seconds
-                items = _read(stack, samples, data, held_out, n, seed, modality, reading, form)
+                items = _read(stack, compared, form)
                 sets = SampleSets(items)
         except TimeIsUp:
             assert ends_at is not None, "without an end nothing is stopped"
@@ -131,6 +132,19 @@ def evaluate_samples(
 
 
 @dataclass(frozen=True)
+class _Compared:
+    """What is compared, and how it is read: arguments of `evaluate_samples`. reading: the settings for reading."""
+
+    samples: str
+    data: str
+    held_out: str | None
+    n: int
+    seed: int
+    modality: str | None
+    reading: Mapping[str, object]
+
+
+@dataclass(frozen=True)
 class _CommonForm:
     """The form in which samples and real items are compared.
 
@@ -152,35 +166,28 @@ class _CommonForm:
         return SHORT_REPORT if is_grid else TEXT_REPORT
 
 
-def _read(
-    stack: contextlib.ExitStack,
-    samples: str,
-    data: str,
-    held_out: str | None,
-    n: int,
-    seed: int,
-    modality: str | None,
-    reading: Mapping[str, object],
-    form: _CommonForm,
-) -> EvaluatedItems:
-    """The items. stack: closes what is opened; other arguments as of `evaluate_samples`."""
+def _read(stack: contextlib.ExitStack, compared: _Compared, form: _CommonForm) -> EvaluatedItems:
+    """The items. stack: closes what is opened."""
+    samples, data, reading, seed = compared.samples, compared.data, compared.reading, compared.seed
 
     def settings_for(name: str) -> dict[str, object]:
         return reading_settings(reading, name, WITHOUT_RUN) | (dict(form.settings) if name == form.modality else {})
 
     # A column may be that of samples in a table, whose data is none
     columns = ColumnChoice.of(reading, needs_tables=False)
-    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=ONLY_COMPARED)
+    real = Dataset.open(
+        data, modality=compared.modality, seed=seed, settings=settings_for, columns=columns, size=ONLY_COMPARED
+    )
     stack.callback(real.close)
     real.fit(ONLY_COMPARED)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
         generated = _open_like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
         stack.callback(generated.close)
-        held_out_data = None if held_out is None else _open_like(real, Path(folder), held_out)
+        held_out_data = None if compared.held_out is None else _open_like(real, Path(folder), compared.held_out)
     if held_out_data is not None:
         stack.callback(held_out_data.close)
-    items = EvaluatedItems(real, generated, held_out_data, n, seed)
+    items = EvaluatedItems(real, generated, held_out_data, compared.n, seed)
     if reason := generated.modality.why_unlike():
         raise DataError(f"{samples!r} is of another kind than the data: {reason}; give samples that are like {data!r}")
     return items
@@ -195,15 +202,13 @@ def _left_out(items: EvaluatedItems) -> list[str]:
     return [count, *describe_skipped(scan)]
 
 
-def _common_form(
-    samples: str, data: str, modality: str | None, reading: Mapping[str, object], reporter: Reporter
-) -> _CommonForm:
-    """Look at samples and data for the form in which both can be compared. reading: settings for reading."""
+def _common_form(compared: _Compared, reporter: Reporter) -> _CommonForm:
+    """Look at samples and data for the form in which both can be compared."""
     reporter.message("  reading the data")
-    columns = ColumnChoice.of(reading, needs_tables=False)
+    columns = ColumnChoice.of(compared.reading, needs_tables=False)
     try:
-        chosen = detect_modality(samples, modality, True, columns=replace(columns, needed=()))
-        real = detect_modality(data, modality, columns=columns)
+        chosen = detect_modality(compared.samples, compared.modality, True, columns=replace(columns, needed=()))
+        real = detect_modality(compared.data, compared.modality, columns=columns)
     except DataError:
         return _CommonForm()
     modality_class = load_modality(chosen.modality)
