@@ -210,6 +210,13 @@ def test_records_are_a_line_each_however_long_they_are(layout: Any, divider: str
     assert samples.save_sheet(tmp_path).read_text() == divider.join(map(str, samples)) + "\n"
 
 
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_no_samples_have_no_sheet(modality: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no samples to show"):
+        of(modality).save_sheet(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_name_of_a_file_is_no_folder_of_a_sheet(tmp_path: Path) -> None:
     samples = thousand(Files())
     with pytest.raises(ConfigError, match="stem"):

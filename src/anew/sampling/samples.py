@@ -262,8 +262,10 @@ class Samples(Sequence[DecodedItem]):
             The path of the file.
 
         Raises:
-            ConfigError: The file exists, or its folder cannot be made.
+            ConfigError: There are no samples, the file exists, or its folder cannot be made.
         """
+        if not self:
+            raise ConfigError("there are no samples to show on a sheet; draw some")
         target, stem = _sheet_folder(folder), _checked_stem(stem)
         pictures = self.head(SHEET_SIZE).pictures()
         if pictures is not None:
