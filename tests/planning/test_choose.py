@@ -27,7 +27,9 @@ def test_at_most_one_codec_stands_between_data_and_a_family(name: str, spec: Gri
 def test_two_codecs_for_one_family_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "codecs_for", lambda spec, family: ["first", "second"])
     data: Any = SimpleNamespace(spec=IMAGES)
-    with pytest.raises(ConfigError, match=r"codecs first and second both make what the family 'diffusion' takes"):
+    with pytest.raises(
+        ConfigError, match=r"codecs first and second both turn this data into what the family 'diffusion' takes"
+    ):
         choose_codec(data, FamilyChoice("diffusion", load_family("diffusion")), "latent")
 
 
@@ -37,5 +39,5 @@ def test_networks_of_images_refuse_rows_of_values(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"'{name}' does not take rows of values .*; give diffusion$"):
         choose_family(row, name, description="sounds")
     data: Any = SimpleNamespace(spec=row, modality=SimpleNamespace(traits=SimpleNamespace(plural="sounds")))
-    with pytest.raises(ConfigError, match=r"no codec makes what 'diffusion' takes of rows of values"):
+    with pytest.raises(ConfigError, match=r"no codec turns rows of values .* into what 'diffusion' takes"):
         choose_codec(data, FamilyChoice("diffusion", load_family("diffusion")), "latent")

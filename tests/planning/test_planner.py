@@ -22,7 +22,7 @@ from samples import clips, shapes
     ("family", "settings", "message"),
     [
         ("gan", {}, "'gan' does not take clips; give diffusion or transformer"),
-        ("diffusion", {"space": "latent"}, "no codec makes what 'diffusion' takes of clips"),
+        ("diffusion", {"space": "latent"}, "no codec turns clips into what 'diffusion' takes"),
     ],
 )
 def test_refused_families_and_spaces_of_clips(

@@ -1,4 +1,4 @@
-"""Views of the fields of rows in which their values are used up: states, sizes, codes of carriers, the day and month of a date.
+"""Views of the fields of rows whose values recur: states, sizes, codes of carriers, the day and month of a date.
 
 A field is closed if its values in one half of the rows mostly stand in the other half. Numbers and dates often do not, but a part
 of them may: the first digits of a price, the number before its point. So a field has views, which see some digits as they are and

@@ -1,4 +1,4 @@
-"""Fields of records in which hardly two agree because there are far more values than records, such as the code of each.
+"""Fields of records in which hardly any two agree because there are far more values than records, such as the code of each.
 
 Dates, times, amounts and numbers of rows hardly repeat either, but a new record may well have one that is there already.
 """
@@ -56,7 +56,7 @@ MAX_DIGITS = 18  # of a whole number that 64 bits hold
 
 @dataclass(frozen=True, slots=True)
 class KeyField:
-    """A field in which hardly two records agree.
+    """A field in which hardly any two records agree.
 
     Attributes:
         delimiter: The delimiter of the fields.

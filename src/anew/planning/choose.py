@@ -207,8 +207,8 @@ def _only_codec(codecs: Sequence[str], family: FamilyChoice) -> str:
     """The single codec between data and a family. Raises ConfigError if there are two: nothing says which is meant."""
     if len(codecs) > 1:
         raise ConfigError(
-            f"the codecs {' and '.join(codecs)} both make what the family {family.name!r} takes of this data; only one codec may "
-            "give latents of a type"
+            f"the codecs {' and '.join(codecs)} both turn this data into what the family {family.name!r} takes; only one codec may "
+            "do so"
         )
     return codecs[0]
 
@@ -218,7 +218,7 @@ def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:
         return "this data is discrete"
     if family.family_class.codec_config is not None:
         return f"the family {family.name!r} has latents of its own"
-    return f"no codec makes what {family.name!r} takes of {_described(data.spec, data.modality.traits.plural)}"
+    return f"no codec turns {_described(data.spec, data.modality.traits.plural)} into what {family.name!r} takes"
 
 
 def _described(spec: Spec, plural: str) -> str:

@@ -13,13 +13,13 @@ class TrainConfig:
 
     model_size: int = setting(
         -1,
-        "model size: 0 is the smallest, each +1 about doubles the cost of a step; -1: chosen by the budget",
+        "model size: 0 is the smallest, each +1 about doubles the cost of a step; -1: as large as the budget allows",
         low=-1,
         high=12,
     )
     micro_batch: int = setting(
         0,
-        "rows of a batch that are processed at once; 0: chosen by measuring memory",
+        "rows of a batch that are processed at once; 0: as many as fit in memory",
         unit="examples",
         low=0,
         high=1_000_000,
@@ -47,7 +47,7 @@ class TrainConfig:
         "least 10 minutes on a GPU and an hour on a CPU",
         choices=("auto", "on", "off"),
     )
-    train_seconds: float = setting(0.0, "time for training alone; 0: chosen by the budget", unit="s", low=0.0)
+    train_seconds: float = setting(0.0, "time for training alone; 0: what the budget leaves for it", unit="s", low=0.0)
     read_all: bool = setting(
         False,
         "read all items before training, even if that takes more than their share of the budget; `anew compare` always does, so "

@@ -187,6 +187,6 @@ def _codec(generator: Generator) -> Codec:
     family = generator.family
     if family.codec_config is None or not isinstance(family, Codec):
         raise ConfigError(
-            f"the family {generator.family_name!r} has no latents to encode into; train vae, or with space=latent"
+            f"the family {generator.family_name!r} has no latents to encode into; train a vae, or train with space=latent"
         )
     return family

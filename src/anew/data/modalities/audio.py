@@ -65,8 +65,8 @@ FILE_FORMATS = ("wav", "flac")
 class AudioConfig:
     """Settings for cutting sound into clips of one length, and clips into spectrograms."""
 
-    seconds: float = setting(0.0, "clip length; 0: chosen by files and budget", unit="s", low=0.0, high=60.0)
-    rate: int = setting(0, "sample rate; 0: chosen by files and budget", unit="Hz", low=0, high=96_000)
+    seconds: float = setting(0.0, "clip length; 0: suited to the files and the budget", unit="s", low=0.0, high=60.0)
+    rate: int = setting(0, "sample rate; 0: suited to the files and the budget", unit="Hz", low=0, high=96_000)
     trim: bool = setting(True, "cut silence off both ends of a file")
     channels: str = setting(
         "auto", "channels of clips; auto follows files and budget", choices=tuple(audio_clips.CHANNELS)
@@ -106,7 +106,7 @@ class Audio(GridModality):
         super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
             lowest = audio.RATES[0]
-            raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least {lowest}", "rate")
+            raise ConfigError(f"rate={config.rate} is too low; give 0 (Anew chooses) or at least {lowest}", "rate")
         self.clip_shape: audio_clips.Shape | None = None
         self._has_singles = False  # whether long files may be one clip each, and are listened to before they are cut
         self._trims_first = False  # whether silence is cut off both ends of those before they are cut

@@ -84,8 +84,10 @@ class CodeConfig:
     """Settings for turning programs into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of code", low=0, high=MAX_IDS)
-    context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: suited to the amount of code", low=0, high=MAX_IDS)
+    context: int = setting(
+        0, "context length in tokens; 0: suited to the budget and the data", unit="tokens", low=0, high=8192
+    )
     fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
     )

@@ -29,8 +29,8 @@ class MoleculeConfig:
     """Settings for turning molecules into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MAX_IDS)
-    context: int = setting(0, "context length in tokens; 0: chosen by the data", unit="tokens", low=0, high=8192)
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: suited to the amount of text", low=0, high=MAX_IDS)
+    context: int = setting(0, "context length in tokens; 0: suited to the data", unit="tokens", low=0, high=8192)
     text_column: str = setting("", "table column of the molecules; empty: found by its name")
     header: bool = setting(True, "the first row of a table in CSV or TSV names its columns; false: it is data")
 

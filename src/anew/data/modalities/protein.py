@@ -80,7 +80,7 @@ class ProteinConfig:
     layout: str = setting(
         "auto", "whether each sequence is a record, or all are one text", choices=("auto", "list", "document")
     )
-    context: int = setting(0, "context length in residues; 0: chosen by the data", unit="residues", low=0, high=8192)
+    context: int = setting(0, "context length in residues; 0: suited to the data", unit="residues", low=0, high=8192)
     direction: str = setting(
         "forward", "learn from first to last residue, or in both directions", choices=("forward", "both")
     )

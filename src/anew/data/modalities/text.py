@@ -66,8 +66,10 @@ class TextConfig:
     """Settings for turning text into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MAX_IDS)
-    context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: suited to the amount of text", low=0, high=MAX_IDS)
+    context: int = setting(
+        0, "context length in tokens; 0: suited to the budget and the data", unit="tokens", low=0, high=8192
+    )
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )

@@ -50,7 +50,7 @@ class VideoConfig:
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
     frames: int = setting(
         0,
-        "frames per clip, at most; 0: chosen by data and budget; if rate is set too, short videos are cut to so many",
+        "most frames of a clip; 0: suited to the data and the budget; if rate is set too, short videos are cut to this length",
         low=0,
         high=MAX_FRAMES,
     )

@@ -74,18 +74,16 @@ class TransformerSampling:
     )
     match_error_rates: bool = setting(
         True,
-        "make what samples have more often than the data as rare as in the data: repetitions of themselves; in rows of a table, "
-        "values and pairs of values that no row of the data has, where these are used up; in programs, what does not parse by the "
-        "grammar of their language; records that do not parse as JSON or XML, where those of the data do; and, in running text with "
-        "context mixing, out-of-vocabulary words, new pairs of characters, "
-        "unbalanced brackets, and empty or badly indented lines within brackets, as far as single tokens tell (a bracket is closed in "
-        "place of an error that leaves it open)",
+        "make errors as rare as in the data: repetition; in rows of a table, values and pairs of values that no row of the data has, "
+        "in fields whose values recur; in programs, code that does not parse; records that are not valid JSON or XML, where those of "
+        "the data are; in running text with context mixing, unknown words, new pairs of characters, unbalanced brackets, and empty or "
+        "badly indented lines within brackets",
     )
     avoid_known: bool = setting(
         True,
-        "redraw a record that is identical to a training record, unless most records of the data repeat; or that has the code or name of "
-        "a training record, where hardly two training records share one, except for dates, times, amounts and numbers of rows; or that "
-        "repeats another sample of the same batch of 256, where the data never repeats",
+        "draw a record again if it is a training record (unless most records of the data repeat), if it has the code or name of one "
+        "where hardly any two share it (dates, times, amounts and row numbers do not count), or if it repeats another sample of its "
+        "batch of 256 and the data never repeats",
     )
 
 

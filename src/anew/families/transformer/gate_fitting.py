@@ -27,8 +27,8 @@ RECORDS_LEFT_OUT = (
     "near to a training record; scores still use these records."
 )
 RECURRING_KEYS = (
-    "Samples may have the value of a training record in {}, although hardly two training records agree there: most samples had one when "
-    "they were drawn for the first time, so drawing all of them again would prefer what is missing in the data."
+    "Samples may have the value of a training record in {}, although hardly any two training records agree there: most samples had one "
+    "when they were drawn for the first time, so drawing all of them again would prefer what is missing in the data."
 )
 OTHER_RECORDS = "The run remembers {:,} training records, from everywhere in the data, but not all: a sample may be one of the others."
 

@@ -117,7 +117,7 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
         return job, None
     left = time_to_train(budget, job.context, MIN_TRAINING)
     if is_short_of_time(budget, left, job.context):
-        message(f"{SHORT_OF_TIME}, so how fast samples are drawn is not tried")
+        message(f"{SHORT_OF_TIME}, so the speed of sampling is not measured")
         return job, None
     costs = _measured_costs(job, job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint))
     usual = evaluation_slice(budget, job.context.slowdown)

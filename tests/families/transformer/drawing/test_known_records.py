@@ -315,7 +315,7 @@ def test_codes_that_most_first_draws_have_are_not_avoided(monkeypatch: pytest.Mo
     next(family.calibrate_drawing([], lambda n, seed: SampleRequest(n)))
     assert not family.known.key_fields and family.known.recurring_fields == (KeyField(" ", 0),)
     assert not len(family.known.get_buffer("keys"))
-    assert "in field 1, although hardly two" in family.remarks()[0]
+    assert "in field 1, although hardly any two" in family.remarks()[0]
     assert codes_of(family, 60) != before and known.intersection(codes_of(family, 60))
     other = coded_family(100)[0]
     state = family.state_dict()

@@ -1,4 +1,4 @@
-"""Rows with values that the data do not have, in columns whose values are used up: states, sizes, airports.
+"""Rows with values that the data does not have, in columns whose values recur: states, sizes, airports.
 
 Other figures know such a column by its most frequent values alone, and a word that does not exist is one more rare value to them.
 """

@@ -15,7 +15,7 @@ from anew.functional.intervals import TAIL, clopper_pearson
 KNOWN_KEYS = MetricSpec(
     "known_keys",
     "Known keys",
-    "Share of samples with a value of a field that a training record has, where hardly two records of the data share one.",
+    "Share of samples with a value of a training record, in fields where hardly any two records of the data share a value.",
     group=Group.NOVELTY,
     maximum=1.0,
 )

@@ -92,12 +92,12 @@ class KnownRecords(FittedBuffers):
 
     @property
     def key_fields(self) -> tuple[KeyField, ...]:
-        """The fields in which hardly two training records agree."""
+        """The fields in which hardly any two training records agree."""
         return self._fields("fields")
 
     @property
     def recurring_fields(self) -> tuple[KeyField, ...]:
-        """Fields in which hardly two training records agree, and samples may have the value of a training record nevertheless."""
+        """Fields in which hardly any two training records agree, and samples may have the value of a training record nevertheless."""
         return self._fields("recurring")
 
     def _fields(self, name: str) -> tuple[KeyField, ...]:

@@ -21,7 +21,7 @@ from anew.families.transformer.drawing.row_state import RowLimitState, RowValues
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
 ZERO = b"0"
-LEFT_OUT = "the check that rows have as many fields as those of the data, and only values that it has in fields whose values are used up"
+LEFT_OUT = "the check that rows have as many fields as those of the data, and, in fields whose values recur, only values of the data"
 
 
 class RowLimit(FittedBuffers):
