@@ -210,9 +210,8 @@ class LabelPermutations:
             raise ValueError("a group of near-duplicates has training and held-out items; leave those out first")
         column_groups = np.unique(groups[items])
         num_train_groups, num_columns = int(group_label.sum()), len(column_groups)
-        num_train = rng.hypergeometric(
-            num_train_groups, len(pool_groups) - num_train_groups, num_columns, size=repeats
-        )  # (r,)
+        num_others = len(pool_groups) - num_train_groups
+        num_train = rng.hypergeometric(num_train_groups, num_others, num_columns, size=repeats)  # (r,)
         self.rows = np.zeros((1 + repeats, num_columns), dtype=np.uint8)  # (1 + r, groups)
         self.rows[0] = group_label[np.searchsorted(pool_groups, column_groups)]
         for row, count in enumerate(num_train.tolist(), 1):  # ranks of all at once take a gigabyte for 100,000 groups

@@ -159,9 +159,7 @@ class MemorizationTest(Generic[ItemT]):
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
         count = stand_ins(self.num_samples) if options.brief else MAX_STAND_INS
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
-        self._first_planted = (
-            self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
-        )  # of both kinds
+        self._first_planted = self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
 
     def _exchangeable_groups(self, groups: Integers) -> Indices:
         """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""

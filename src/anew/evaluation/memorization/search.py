@@ -79,7 +79,7 @@ class GivenVariants(Variants):
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _SearchedRows:
     """The rows that are searched.
 
     Attributes:
@@ -111,7 +111,7 @@ class Search:
         core = rows if core is None else core
         self._basis = basis(core, min(num_bounds(rows.shape[1]), core.shape[1] - 1))  # (c, b - 1)
         is_exact = core.shape[1] >= rows.shape[1]
-        self._rows = _Rows(rows, squares, core if is_exact else with_residual(core, squares), is_exact)
+        self._rows = _SearchedRows(rows, squares, core if is_exact else with_residual(core, squares), is_exact)
         self._bounds = torch.cat([with_residual(core[part] @ self._basis, squares[part]) for part in parts])  # (n, b)
 
     def with_groups(self, groups: Integers) -> Search:
@@ -238,7 +238,7 @@ class _NearestSoFar:
         slack: Tolerance for the rounding of half squared bounds.
     """
 
-    def __init__(self, variants: Variants, core: Tensor, rows: _Rows, pool: Indices, slack: float) -> None:
+    def __init__(self, variants: Variants, core: Tensor, rows: _SearchedRows, pool: Indices, slack: float) -> None:
         num_queries = len(core) // variants.count
         self.square = torch.full((num_queries,), float("inf"))
         self.item = torch.full((num_queries,), -1, dtype=torch.int64)
