@@ -12,6 +12,7 @@ from anew.evaluation import metrics
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets, feature_metrics, fidelity_scores
 from anew.evaluation.reporting import charts, comparison
 from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.model_card import card
 from anew.evaluation.reporting.ranking import RunResult, findings, ranked_metrics
 from anew.evaluation.reporting.report import EvaluationReport, write_report
@@ -47,7 +48,7 @@ def test_a_metric_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     toy = next(fidelity_scores(FeatureComparison.of(sets, 0, lambda share: False), lambda measure, reason: None))
     assert toy.name == "toy_share" and toy.real_baseline == pytest.approx((rows + 0.5).mean())
 
-    report = EvaluationReport.of([toy], run="r", family="f", modality="image")
+    report = EvaluationReport.of(Measurements(scores=[toy]), run="r", family="f", modality="image")
     write_report(tmp_path / "report", report, content=ReportContent(), history=[], settings={}, plan={})
     (plain,) = json.loads((tmp_path / "report" / "report.json").read_text())["scores"]
     assert (plain["name"], plain["title"], plain["better"]) == ("toy_share", "Toy share", "higher")

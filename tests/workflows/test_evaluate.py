@@ -25,12 +25,13 @@ from anew.evaluation.measure import BOTH, Unmeasured
 from anew.evaluation.memorization.item_types import count_passages
 from anew.evaluation.modalities.text import TextEvaluation
 from anew.evaluation.notes import Announcements
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import division_of, evaluate_run, real_pool
 from anew.workflows.item_inputs import item_inputs
-from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
+from anew.workflows.run_report import SAMPLE_NAMES, save_samples
 from anew.workflows.timing.measuring import COPIES_MISSING, measure_all
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets

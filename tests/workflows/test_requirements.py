@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from anew.errors import ConfigError
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.workflows.requirements import CheckResult, check_requirements, parse_requirements
 from evaluation.reporting.test_report import copies
@@ -17,7 +18,9 @@ from scores import score
 
 def report(folder: Path | None = None, **more: Any) -> EvaluationReport:
     scores = [score("coverage", 0.75), score("recall", float("nan"))]
-    report = EvaluationReport.of(scores, run="<run> & 'more'\x00", family="gan", modality="image", folder=folder)
+    report = EvaluationReport.of(
+        Measurements(scores=scores), run="<run> & 'more'\x00", family="gan", modality="image", folder=folder
+    )
     for name, value in more.items():
         object.__setattr__(report, name, value)
     return report

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.workflows.run_report import Measurements, basis_of, make_room
+from anew.workflows.run_report import basis_of, make_room
 from reporters import Lines
 
 
 def write(run: Path, measured: int, text: str, answers: int = 3) -> tuple[Path, list[str]]:
     """A report as an evaluation writes it; where it went, and what was said."""
     messages = Lines()
-    report = EvaluationReport.of([], run="run", family="gan", modality="image")
+    report = EvaluationReport.of(Measurements(), run="run", family="gan", modality="image")
     basis = replace(basis_of(run, report, 1000, False, None), answers=answers, measured=measured)
     out, _ = make_room(run, basis, messages)
     out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def write_trained(run: Path, weights: bytes, passes: float | None, answers: int)
     """A report on weights after so many passes over the data; where it went, and what was said."""
     messages = Lines()
     (run / "model.safetensors").write_bytes(weights)
-    report = EvaluationReport.of([], run="run", family="gan", modality="image")
+    report = EvaluationReport.of(Measurements(), run="run", family="gan", modality="image")
     basis = replace(basis_of(run, report, 100, False, passes), answers=answers)
     out, _ = make_room(run, basis, messages)
     out.mkdir(parents=True, exist_ok=True)

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from anew.workflows.nearest import NearestItems
 
 
-OTHER_PROCESS = "The first process has the report."
-
-
 @names_unknown_arguments
 def look(
     data: str | Path,
@@ -413,7 +410,7 @@ def _evaluate_run(
 ) -> EvaluationReport:
     load_in_time("anew.workflows.evaluate", ends_at)
     from anew.core.machine.threads import SlowdownMeter
-    from anew.workflows.evaluate import EvaluationReport, evaluate_run, help_to_evaluate
+    from anew.workflows.evaluate import evaluate_run, help_to_evaluate
     from anew.workflows.evaluate_samples import read_features
     from anew.workflows.timing.time_limit import TimeLimit
 
@@ -423,9 +420,7 @@ def _evaluate_run(
     meter = SlowdownMeter()
     with _lock_of(run, reporter, is_written=out is None), loaded_together(run, trust_code) as (model, world):
         if world is not None and not world.is_main:
-            help_to_evaluate(world, model, n, seed, new_path, own_features)
-            name = model.record.data.modality
-            return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
+            return help_to_evaluate(world, model, n, seed, new_path, own_features)
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded", meter)
         return evaluate_run(
             model,

@@ -25,6 +25,7 @@ from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent, SamplePair
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.score import Division
 from anew.families.base import Family
@@ -38,7 +39,7 @@ from anew.sampling.samples import Samples
 from anew.workflows.evaluated_together import draw_and_share
 from anew.workflows.item_inputs import held_out_size, item_inputs, label_readers
 from anew.workflows.real_pools import real_pool
-from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
+from anew.workflows.run_report import save_samples, warnings, write_run_report
 from anew.workflows.timed_sampling import STOPPED_SECONDS, TimedSampling, first_chunk
 from anew.workflows.timing.measuring import advise_longer, all_notes, measure_all
 from anew.workflows.timing.pace import Pace
@@ -47,6 +48,7 @@ from anew.workflows.timing.time_left import least_seconds, measure_in_time_left,
 from anew.workflows.timing.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
+OTHER_PROCESS = "The first process has the report."
 
 TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Times that the page took, for writing it again: rather too much, as cores may be busier; chosen.
@@ -136,11 +138,20 @@ def evaluate_run(
 
 def help_to_evaluate(
     world: World, model: Model, n: int, seed: int, data: str | None, features: FeatureSets | None
-) -> None:
-    """The part of other processes than the first one in `evaluate_run`, which has the same arguments: they draw samples and, if all
-    processes can read the data, measure the same figures, so that what takes long is shared."""
+) -> EvaluationReport:
+    """The part of other processes than the first one in `evaluate_run`, which has the same arguments.
+
+    They draw samples and, if all processes can read the data, measure the same figures, so that what takes long is shared.
+
+    Returns:
+        A report without figures, which says that the first process has them.
+    """
     use_threads()
     record, refusal = model.record, ""
+    modality = record.data.modality
+    report = EvaluationReport.of(
+        Measurements(), run="", family=model.family_name, modality=modality, notes=[OTHER_PROCESS]
+    )
     with contextlib.ExitStack() as stack:
         try:
             dataset = stack.enter_context(contextlib.closing(Dataset.reopen(record.data, model.folder.path, data)))
@@ -148,9 +159,10 @@ def help_to_evaluate(
             refusal = str(error)
         samples, work = draw_and_share(world, model, n, seed, SilentReporter(), refusal)
         if work is None:
-            return
+            return report
         inputs = evaluation_inputs(model, dataset, list(samples), None, seed, features=features, work=work)
-        measure_all(load_evaluation(record.data.modality)(inputs), SilentReporter())
+        measure_all(load_evaluation(modality)(inputs), SilentReporter())
+    return report
 
 
 def _write(

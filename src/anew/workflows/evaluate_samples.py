@@ -108,16 +108,11 @@ def evaluate_samples(
         measurements = measure_all(evaluation, reporter, limit)
         names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
         report = EvaluationReport.of(
-            measurements.scores,
-            measurements.copies,
+            measurements,
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
             notes=[*data_notes, *(note.sentence for note in all_notes(measurements, evaluation.notes))],
-            too_few=measurements.too_few,
-            unmeasured=measurements.unmeasured,
-            supply=measurements.supply,
-            ended_by=measurements.ended_by,
             folder=out,
             provenance=Provenance.now(seed, real.fingerprint),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,15 +14,11 @@ from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter
 from anew.core.wording import discarded_training, short_training_warning
 from anew.errors import RunError, command
-from anew.evaluation.measure import Unmeasured
-from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.model_card import describe_kept_data, write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
-from anew.evaluation.reporting.supply import Supply
-from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.portable import relative_path
@@ -38,49 +34,6 @@ MAX_NAMES_BYTES = 2**24  # of that file: names of a million samples
 # by a few percent in the whole second half of a training; chosen.
 MORE_PASSES = 1.1
 CURVE_POINTS = 1000  # points of the training curve in a report: about one for each pixel of its width
-
-
-@dataclass
-class Measurements:
-    """Results of an evaluation, complete or up to where it was stopped.
-
-    Attributes:
-        scores: All scores that were measured.
-        copies: The result of the copying test; None if it did not end.
-        notes: Notes on what was left out, and on how the report was made.
-        unmeasured: Names of what was not measured for lack of time, and the questions that it helps to answer.
-        too_few: Why closeness and variety were not measured, if there were too few items; else "".
-        supply: What limits the number of items that were compared.
-        is_sampling_stopped: Whether a signal ended the sampling.
-        is_measuring_stopped: Whether a signal ended the measuring.
-        is_out_of_time: Whether the clock ended the measuring.
-        score_seconds: How long the scores that carry answers took, without likelihoods.
-        copies_seconds: How long the copying test took.
-    """
-
-    scores: list[Score] = field(default_factory=list)
-    copies: CopyTestResult | None = None
-    notes: list[Note] = field(default_factory=list)
-    unmeasured: Unmeasured = field(default_factory=dict)
-    too_few: str = ""
-    supply: Supply = field(default_factory=Supply)
-    is_sampling_stopped: bool = False
-    is_measuring_stopped: bool = False
-    is_out_of_time: bool = False
-    score_seconds: float = 0.0
-    copies_seconds: float = 0.0
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether a signal ended the sampling or the measuring."""
-        return self.is_sampling_stopped or self.is_measuring_stopped
-
-    @property
-    def ended_by(self) -> str:
-        """Why the measuring ended before everything was measured, one clause; "" if it did not."""
-        if self.is_measuring_stopped:
-            return "the evaluation was stopped before it was measured"
-        return "time was up before it was measured" if self.is_out_of_time else ""
 
 
 def basis_of(
@@ -202,16 +155,11 @@ def write_run_report(
     passes = record.plan.passes(float(sampled.get("examples") or 0))
     course = _Course()
     report = EvaluationReport.of(
-        measurements.scores,
-        measurements.copies,
+        measurements,
         run=run.name,
         family=record.family.name,
         modality=record.data.modality,
         notes=[note.sentence for note in measurements.notes] + _discarded_note(discarded),
-        too_few=measurements.too_few,
-        unmeasured=measurements.unmeasured,
-        supply=measurements.supply,
-        ended_by=measurements.ended_by,
         steps=steps,
         outlook=outlook(course.watched(run), passes),
     )

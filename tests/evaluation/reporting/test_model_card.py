@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from anew.core.specs import Tokens
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.model_card import card, describe_kept_data, write_card
 from anew.evaluation.reporting.report import EvaluationReport
 from scores import score
@@ -23,7 +24,7 @@ SCORES = [
 
 
 def report(run: str = "r", family: str = "f", modality: str = "image", scores: Any = SCORES) -> EvaluationReport:
-    return EvaluationReport.of(scores, run=run, family=family, modality=modality)
+    return EvaluationReport.of(Measurements(scores=scores), run=run, family=family, modality=modality)
 
 
 def block(text: str) -> dict[str, Any]:

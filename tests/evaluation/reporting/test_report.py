@@ -22,6 +22,7 @@ from anew.evaluation.metrics.text.text_statistics import known_records
 from anew.evaluation.metrics.text.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.model_card import card
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import TEMPLATES, format_number
@@ -82,7 +83,8 @@ def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
     history = more.get("history", HISTORY)
     steps = max((row["step"] for row in history), default=None)
     scores = more.pop("scores", TEXT_SCORES)
-    report = EvaluationReport.of(scores, more.pop("copies", None), steps=steps, provenance=PROVENANCE, **facts)
+    measurements = Measurements(scores=scores, copies=more.pop("copies", None))
+    report = EvaluationReport.of(measurements, steps=steps, provenance=PROVENANCE, **facts)
     fields: dict[str, Any] = {
         "content": ReportContent(
             pairs=[SamplePair(ReportItem(text="new words here" * 10), None)], explanation="longest passage"
@@ -142,7 +144,7 @@ def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
 
 def test_answers_that_want_items_say_so() -> None:
     reason = "9 held-out clips are too few; at least 20 are needed"
-    report = EvaluationReport.of([], run="r", family="diffusion", modality="audio", too_few=reason)
+    report = EvaluationReport.of(Measurements(too_few=reason), run="r", family="diffusion", modality="audio")
     assert report.grades == {"closeness": "too_few", "variety": "too_few", "novelty": "not_measured"}
     assert report.figures["closeness"] == reason and report.verdict["variety"] == f"Too few to tell: {reason}."
     assert report.to_json()["samples_needed"] == {"closeness": 300, "variety": 300, "novelty": None}
@@ -151,7 +153,7 @@ def test_answers_that_want_items_say_so() -> None:
 
 def test_a_question_that_the_time_cut_off_has_its_reason_and_no_grade() -> None:
     facts = {"run": "r", "family": "gan", "modality": "image"}
-    report = EvaluationReport.of(IMAGE_SCORES, ended_by="time was up before it was measured", **facts)
+    report = EvaluationReport.of(Measurements(scores=IMAGE_SCORES, is_out_of_time=True), **facts)
     assert (
         report.grades["novelty"] == "not_measured" and report.figures["novelty"] == "time was up before it was measured"
     )
@@ -159,7 +161,7 @@ def test_a_question_that_the_time_cut_off_has_its_reason_and_no_grade() -> None:
 
 def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
     facts = {"run": "first", "family": "diffusion", "modality": "image", "folder": tmp_path}
-    report = EvaluationReport.of(IMAGE_SCORES, copies(), **facts)
+    report = EvaluationReport.of(Measurements(scores=IMAGE_SCORES, copies=copies()), **facts)
     assert report["coverage"].value == 0.8 and "coverage" in report and "recall" not in report
     with pytest.raises(KeyError, match=r"'recall' was not measured; measured: frechet_distance, coverage"):
         report["recall"]
@@ -169,7 +171,7 @@ def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
     page = Page()
     page.feed(report._repr_html_())
     assert outside(page) == [] and "Fréchet distance" in page.text and "25.0 to 33.0" in page.text
-    hostile = EvaluationReport.of([], run=HOSTILE, family=HOSTILE, modality=HOSTILE)
+    hostile = EvaluationReport.of(Measurements(), run=HOSTILE, family=HOSTILE, modality=HOSTILE)
     assert "<script" not in hostile._repr_html_()
 
 
@@ -547,7 +549,9 @@ def test_missing_figures_have_one_word_in_the_badge_and_in_the_sentence(tmp_path
         score("precision", 0.95, 0.93, 0.97, 0.95, n=400),
         score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=400),
     ]
-    report = EvaluationReport.of(close, run="r", family="gan", modality="image", unmeasured={"tone": CLOSENESS})
+    report = EvaluationReport.of(
+        Measurements(scores=close, unmeasured={"tone": CLOSENESS}), run="r", family="gan", modality="image"
+    )
     card = verdict.cards(report.verdict, report.grades)[0]
     assert report.grades["closeness"] == "not_settled" and card.answer.startswith("Not settled. ")
     assert card.grade == "not_settled" and report.to_json()["grades"] == report.grades
@@ -764,7 +768,7 @@ def test_too_few_items_are_no_result_anywhere(tmp_path: Path) -> None:
     assert result["scores"][0]["counts_from"] == 500 and "counts_from" not in result["scores"][1]
     record = ReportRecord.model_validate(result)
     assert [figure.name for figure in record.informative_scores] == [figure.name for figure in few[1:]]
-    report = EvaluationReport.of(few, run="r", family="gan", modality="image")
+    report = EvaluationReport.of(Measurements(scores=few), run="r", family="gan", modality="image")
     assert "frechet" not in card(report, data="d", parameters=None).lower()
 
 

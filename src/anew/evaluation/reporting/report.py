@@ -11,7 +11,6 @@ from anew.core import files
 from anew.core.provenance import Provenance
 from anew.core.version import REPORT_FORMAT
 from anew.core.wording import QUESTIONS, answer_of, percent, plural
-from anew.evaluation.measure import NOTHING, Unmeasured
 from anew.evaluation.memorization.copy_verdict import result_json
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import DETECTION_POWER, PLANTED_RATES
@@ -20,9 +19,9 @@ from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.figure_rows import Legend, group_figures
 from anew.evaluation.reporting.grading import Answer, Part, parts
 from anew.evaluation.reporting.line_chart import LineChart
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
-from anew.evaluation.reporting.supply import UNLIMITED, Supply
 from anew.evaluation.score import Score
 
 NOT_MEASURED = "Not measured."
@@ -123,46 +122,42 @@ class EvaluationReport:
     @classmethod
     def of(
         cls,
-        scores: Sequence[Score],
-        copies: CopyTestResult | None = None,
+        measurements: Measurements,
         *,
         run: str,
         family: str,
         modality: str,
         notes: Sequence[str] = (),
-        too_few: str = "",
-        unmeasured: Unmeasured = NOTHING,
-        supply: Supply = UNLIMITED,
-        ended_by: str = "",
         steps: int | None = None,
         outlook: Outlook | None = None,
         folder: Path | None = None,
         provenance: Provenance | None = None,
     ) -> EvaluationReport:
-        """Make the report of scores, with its verdict.
+        """Make the report of measurements, with its verdict.
 
         Args:
-            scores, copies, run, family, modality, notes, folder, provenance: See the attributes.
-            too_few: Why closeness and variety could not be measured, if there were too few items; else "".
-            unmeasured: Names of what was not measured for lack of time, and the questions that it helps to answer.
-            supply: What limits the number of items that were compared.
-            ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
+            measurements: The results.
+            run, family, modality, folder, provenance: See the attributes.
+            notes: The notes of the report, those of the measurements included.
             steps: Number of training steps, if known.
             outlook: Benefit of more training, if known.
         """
+        scores, supply, too_few = measurements.scores, measurements.supply, measurements.too_few
         questions = ("closeness", "variety")
         open_answers = dict.fromkeys(questions, f"Too few to tell: {too_few}.") if too_few else {}
-        answers = verdict.Verdict(scores, copies, unmeasured, supply)
+        answers = verdict.Verdict(scores, measurements.copies, measurements.unmeasured, supply)
         grades: dict[str, Answer] = dict.fromkeys(QUESTIONS, "not_measured")
         return cls(
             run=run,
             family=family,
             modality=modality,
             scores=tuple(scores),
-            copies=copies,
+            copies=measurements.copies,
             verdict=dict.fromkeys(QUESTIONS, NOT_MEASURED) | answers.sentences(steps, outlook) | open_answers,
             grades=grades | answers.grades | dict.fromkeys(open_answers, "too_few"),
-            figures=dict.fromkeys(QUESTIONS, ended_by) | answers.figures | dict.fromkeys(open_answers, too_few),
+            figures=dict.fromkeys(QUESTIONS, measurements.ended_by)
+            | answers.figures
+            | dict.fromkeys(open_answers, too_few),
             samples_needed=answers.samples_needed | dict.fromkeys(open_answers, supply.samples_of_few()),
             needs_data=() if too_few else answers.needs_data,
             parts=tuple(parts(scores)),

@@ -13,8 +13,8 @@ from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import COPIES, Note, not_measured, out_of_time
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.score import Group, Score
-from anew.workflows.run_report import Measurements
 from anew.workflows.timing.time_limit import TimeLimit
 
 # Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three

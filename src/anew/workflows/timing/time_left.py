@@ -27,9 +27,9 @@ from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.notes import COPIES, NUM_COMPARED, Note
 from anew.evaluation.reporting.content import SamplePair
+from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
-from anew.workflows.run_report import Measurements
 from anew.workflows.timing.measuring import SCORES_SHARE, look_for_copies, measure_scores, notes_on_copies
 
 FIRST_BATCH = 32  # samples of the first batch: more than any figure needs; chosen
