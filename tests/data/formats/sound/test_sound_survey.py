@@ -93,12 +93,14 @@ class Listener:
 
 
 def test_enough_files_are_listened_to_however_late_it_is() -> None:
+    clock = [0.0]
+
     def heard(item: Item) -> Contents:
         clock[0] += 0.05 if item.name == "long" else 0.001
         return Contents(Header(RATE, 1, RATE), False, 0.0)
 
     for name, least, most in (("short", 300, 300), ("long", 8, 16)):
-        clock = [0.0]
+        clock[0] = 0.0
         reading = ReadingTime(60.0, elapsed=59.0, clock=lambda: clock[0])
         budget = DataBudget(60.0, 300, 0, reading=reading)
         items = [Item(name, np.zeros(1))] * 300

@@ -327,7 +327,9 @@ def _describe_loss(
     if len(shares) == 1:
         extent = " that was listened to" if is_part else ""
     else:
-        extent = f" on average and up to {largest}" + (f" in the {len(shares)} that were listened to" if is_part else "")
+        extent = f" on average and up to {largest}" + (
+            f" in the {len(shares)} that were listened to" if is_part else ""
+        )
     loss = f": what lies above {shape.rate // 2:,} Hz is lost, {average} of the energy of a file{extent}"
     if is_rate_asked:
         return loss
