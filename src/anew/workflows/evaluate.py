@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.machine.allocator import return_freed_memory
 from anew.core.machine.threads import SlowdownMeter, use_threads
 from anew.core.processes.shared_work import SharedWork
 from anew.core.processes.world import World
@@ -101,6 +102,7 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     if opened is None:
         reporter.message("  reading the data")
+    return_freed_memory()  # what steps took
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
         targets = sample_targets(dataset)

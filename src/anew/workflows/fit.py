@@ -14,6 +14,7 @@ import torch
 
 from anew.core.activity import progress_lines
 from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.machine.allocator import return_freed_memory
 from anew.core.machine.device import seeded
 from anew.core.machine.threads import ThreadTuner, available_threads, use_threads
 from anew.core.reading_time import closed_form_seconds
@@ -72,6 +73,8 @@ def prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
             job.family.fit_closed_form((batch.to(job.world.device) for batch in _closed_form_batches(job)), turns)
             if not job.data.opened_part("train")[0].reads_all:
                 job.family.note_partial_pass()
+        # What reading and fitting took once is several hundred megabytes of large data
+        return_freed_memory()
         return
     tensors = stored_tensors(checkpoint["shards"]) if "shards" in checkpoint else checkpoint["tensors"]
     weights = {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")}

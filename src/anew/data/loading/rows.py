@@ -116,11 +116,17 @@ def class_refusal(label: str | None) -> str:
     return f"it has the class {label!r}, which the listing did not show" if label else "it has no class"
 
 
-def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers | None) -> Examples:
-    """Examples of the form that the modality's spec needs. labels: (n,) class numbers, None without classes."""
+def examples_of(modality: Modality, encoded: Sequence[Numbers] | Numbers, labels: Integers | None) -> Examples:
+    """Examples of the form that the modality's spec needs.
+
+    Args:
+        encoded: The stored values of each item, grids perhaps as one array.
+        labels: (n,) class numbers, None without classes.
+    """
     spec: Spec = modality.spec
     if isinstance(spec, Grid):
-        values = np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8)
+        grids = encoded if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8)
+        values = grids if isinstance(grids, np.ndarray) else np.stack(grids)
         return GridExamples(values, labels, int(np.prod(spec.shape)))
     if spec.packed and labels is not None:
         # So that windows hold documents of one class

@@ -41,7 +41,8 @@ PASS_GRIDS, MIN_PASS_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids in 
 # forms are worse without them (docs/log.md, 2026-11-27).
 SMALL_GRID, SMALL_GRIDS_FACTOR = 4096, 2.5
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory
-MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the first example is used
+# Fewest and most shards of a group: all must be encoded before the first example is used
+MIN_GROUP_SHARDS, MAX_GROUP_SHARDS = 2, 64
 
 
 def pass_size(spec: Spec, rates: Mapping[str, float]) -> int:
@@ -171,7 +172,7 @@ class StreamingStore:
         if not self.rates:
             self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
-        group = int(np.clip(GROUP_BYTES / size, 2, MAX_GROUP_SHARDS))
+        group = int(np.clip(GROUP_BYTES / size, MIN_GROUP_SHARDS, MAX_GROUP_SHARDS))
         self._order = EpochOrder([self._slots(number) for number in self._train], group, self._seed)
 
     def _measure(self) -> None:
@@ -218,14 +219,16 @@ class StreamingStore:
         """The train examples of one shard."""
         shard = self._encoded(number)
         if number not in self._views:
-            while len(self._views) >= 2 * MAX_GROUP_SHARDS:
+            # Those of a group and of the one after it: what the cache has left out would not be given back
+            size = max(shard.bytes, 1)
+            while len(self._views) >= min(2 * MAX_GROUP_SHARDS, 2 * GROUP_BYTES // size + MIN_GROUP_SHARDS):
                 self._views.popitem(last=False)
             self._views[number] = self._examples([shard])
         return self._views[number]
 
     def _examples(self, shards: Sequence[EncodedShard], part: int | None = None) -> Examples:
         """The items of some shards (of one part) together."""
-        values, labels = _select_items(shards, part, isinstance(self.modality.spec, Tokens))
+        values, labels = _select_items(shards, part, self.modality.spec)
         return examples_of(self.modality, values, labels if self._encoder.labels else None)
 
     # ---- training ----
@@ -390,18 +393,21 @@ def _in_order(train: Sequence[int], seed: int) -> list[int]:
 
 
 def _select_items(
-    shards: Sequence[EncodedShard], part: int | None, tokens: bool
-) -> tuple[list[Numbers], NDArray[np.int64]]:
-    """(values, labels) of the items of some shards that belong to the part."""
+    shards: Sequence[EncodedShard], part: int | None, spec: Spec
+) -> tuple[Numbers | list[Numbers], NDArray[np.int64]]:
+    """(values, labels) of the items of some shards that belong to the part: grids as one array, without a copy of a whole shard."""
     values: list[Numbers] = []
-    labels: list[NDArray[np.int64]] = []
+    labels: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     for shard in shards:
         keep = np.ones(len(shard.parts), dtype=bool) if part is None else shard.parts == part
-        if tokens:
+        labels.append(shard.labels[keep])
+        if isinstance(spec, Tokens):
             stops = np.cumsum(shard.lengths)
             bounds = zip((stops - shard.lengths)[keep].tolist(), stops[keep].tolist(), strict=True)
             values += [shard.values[start:stop] for start, stop in bounds]
         else:
-            values += [shard.values[i] for i in np.flatnonzero(keep)]
-        labels.append(shard.labels[keep])
-    return values, np.concatenate([np.zeros(0, dtype=np.int64), *labels])
+            values.append(shard.values if keep.all() else shard.values[keep])
+    if isinstance(spec, Tokens):
+        return values, np.concatenate(labels)
+    empty = np.zeros((0, *spec.shape), dtype=np.uint8)
+    return values[0] if len(values) == 1 else np.concatenate(values or [empty]), np.concatenate(labels)

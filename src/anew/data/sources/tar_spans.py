@@ -58,11 +58,11 @@ class _Survey:
         return tar.Naming(shared_folder=shared_folder(list(self.folders)))
 
 
-_Location = tuple[str, str, int, int]  # `Shard.where`: path, modality, first byte, end
-
-
 class SpanReader:
-    """See `anew.data.sources.base.Reader`. Counts are estimates."""
+    """See `anew.data.sources.base.Reader`. Counts are estimates.
+
+    `Shard.where` is the modality alone: of half a million spans, what the name says as well would take a hundred megabytes.
+    """
 
     def __init__(
         self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], survey: _Survey
@@ -82,14 +82,18 @@ class SpanReader:
     def shards(self, modality: str) -> list[Shard]:
         survey, span = self._survey, self._span_bytes(modality, sum(file.bytes for file in self._files) / MAX_SPANS)
         shards: list[Shard] = []
+        items_of: dict[int, tuple[int, int]] = {}  # bytes and items of a span: numbers that many spans share
         for file in self._files:
-            n = max(1, math.ceil(file.bytes / span))
+            n, part = max(1, math.ceil(file.bytes / span)), part_of(file.path)
             bounds = [file.bytes * i // n for i in range(n + 1)]
             for start, stop in itertools.pairwise(bounds):
-                items = max(1, round(survey.members[modality] * (stop - start) / survey.bytes))
-                where = (file.path, modality, start, stop)
-                name, part = f"{file.path}@{start}-{stop}", part_of(file.path)
-                shards.append(Shard(name, items, stop - start, where, part, file.stamp, exact=False))
+                if stop - start not in items_of:
+                    items = max(1, round(survey.members[modality] * (stop - start) / survey.bytes))
+                    items_of[stop - start] = (stop - start, items)
+                size, items = items_of[stop - start]
+                shards.append(
+                    Shard(_name(file.path, start, stop), items, size, modality, part, file.stamp, exact=False)
+                )
         return shards
 
     def _span_bytes(self, modality: str, least: float = 0.0) -> float:
@@ -100,19 +104,19 @@ class SpanReader:
 
     def beginning(self, shard: Shard) -> Shard:
         """The beginning of a span that is longer than others since there would be too many spans; else the span itself."""
-        path, modality, start, stop = cast(_Location, shard.where)
-        size = round(self._span_bytes(modality))
-        if stop - start <= size:
+        path, start, _ = _location(shard)
+        size = round(self._span_bytes(cast(str, shard.where)))
+        if shard.bytes <= size:
             return shard
-        items, where = max(1, round(shard.items * size / shard.bytes)), (path, modality, start, start + size)
-        return replace(shard, name=f"{path}@{start}-{start + size}", items=items, bytes=size, where=where)
+        items = max(1, round(shard.items * size / shard.bytes))
+        return replace(shard, name=_name(path, start, start + size), items=items, bytes=size)
 
     def ranges(self, shard: Shard) -> list[Range]:
-        path, _, start, stop = cast(_Location, shard.where)
+        path, start, stop = _location(shard)
         return [Range(self._root / path, max(0, start - SEARCH_BYTES), stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, modality, start, stop = cast(_Location, shard.where)
+        (path, start, stop), modality = _location(shard), cast(str, shard.where)
         try:
             with by_range.open_file(self._root / path, stop) as stream:
                 samples = samples_in(stream, start, stop, self._owners)
@@ -122,6 +126,18 @@ class SpanReader:
             yield SkippedItem(path, f"it cannot be read ({clause(error)})")
         except ValueError as error:
             yield SkippedItem(path, f"{error}; the part before it is used")
+
+
+def _name(path: str, start: int, stop: int) -> str:
+    """The name of the span [start, stop) of an archive."""
+    return f"{path}@{start}-{stop}"
+
+
+def _location(shard: Shard) -> tuple[str, int, int]:
+    """(path, start, stop) of a span, see `_name`."""
+    path, _, bounds = shard.name.rpartition("@")
+    start, _, stop = bounds.partition("-")
+    return path, int(start), int(stop)
 
 
 def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, str]) -> Iterator[TarSample]:

@@ -382,7 +382,8 @@ def _split_by_shards(
             result.parts[number] = part
             keys += _keep_keys(source, shard, modality, result)
             listed += shard.items
-        order = [number for number in order if number not in held_out_shards]
+        left_out = set(held_out_shards)
+        order = [number for number in order if number not in left_out]
     result.records_per_item = max(len(keys) / max(listed, 1), 1.0)
     result.are_draws = modality.layout == "list" and split.are_draws(keys)
     names = " and ".join(split.NAMES[part] for part in result.held_out)
@@ -415,12 +416,18 @@ def _first_usable(
 
 def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) -> list[int]:
     """Shards in random order. If there are many recordings in parts, the parts of each stay side by side."""
-    first, name = {}, ""
-    for i in train:
-        name = name if shards[i].continues else shards[i].name
-        first[i] = name
-    by_recording = modality.traits.reads_file_slices and len(set(first.values())) >= split.MANY_RECORDINGS
-    return sorted(train, key=lambda i: (near_duplicates.name_hash(first[i] if by_recording else shards[i].name), i))
+    names = [shards[i].name for i in train]
+    if modality.traits.reads_file_slices:
+        first: list[str] = []
+        name = ""
+        for i in train:
+            name = name if shards[i].continues else shards[i].name
+            first.append(name)
+        names = first if len(set(first)) >= split.MANY_RECORDINGS else names
+    # Of half a million shards, tuples to sort by would take a hundred megabytes
+    hashes = np.fromiter(map(near_duplicates.name_hash, names), dtype=np.uint64, count=len(names))
+    places: list[int] = np.asarray(train)[np.argsort(hashes, kind="stable")].tolist()
+    return places
 
 
 def _keep_keys(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> list[int]:
