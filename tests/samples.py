@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 from pathlib import Path
@@ -27,6 +28,11 @@ def trained(data: Path, run: Path, **arguments: Any) -> anew.Model:
     """A run that nobody measured: to evaluate it would take longer than what most tests want of it."""
     with mock.patch("anew.workflows.train.evaluate_run", lambda *of_the_run, **limits: None):
         return anew.train(data, run, **arguments)
+
+
+def weights_digest(run: Path) -> str:
+    """The SHA-256 of the weights of a run."""
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
 def prose(path: Path, sentences: int = 1500, seed: int = 0) -> Path:

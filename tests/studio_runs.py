@@ -49,6 +49,13 @@ def client_of(root: Path, token: str | None = TOKEN) -> Iterator[TestClient]:
         yield client
 
 
+def play_events(client: TestClient, path: str, **body: Any) -> list[dict[str, Any]]:
+    """The events with which the page Play is answered."""
+    answer = client.post(f"/api/play/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return [json.loads(part.removeprefix("data: ")) for part in answer.text.split("\n\n") if part]
+
+
 @contextmanager
 def studio_process(root: Path, *words: str) -> Iterator[tuple[Forked, str]]:
     """A Studio in a process of its own, and its address with the token."""

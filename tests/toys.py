@@ -112,3 +112,19 @@ class TwoPhase(Toy):
 
 POINT = Grid((1, 1, 2), "CHW", 0, 0.7)
 EXPORT = Toy
+
+
+def last_draft(family: Family, request: SampleRequest, seed: int = 0) -> Tensor:
+    """The samples that a family draws."""
+    *_, samples = family.sample(request, seed)
+    return samples
+
+
+def stripes(n: int, classes: int, seed: int = 0) -> Batch:
+    """Images of 8 x 8 whose rows (class 0) or columns (class 1) are bright in a random half."""
+    rng = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (n,), generator=rng)
+    bright = torch.rand((n, 8), generator=rng) < 0.5
+    lines = torch.where(bright, 0.8, -0.8)
+    x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
+    return Batch(x[:, None].contiguous(), label if classes else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -28,7 +27,7 @@ from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
 from commands import anew, setting_words
 from processes import Forked
-from samples import TINY, names, prose, shapes
+from samples import TINY, names, prose, shapes, weights_digest
 
 SMALL_TEXT = setting_words(TINY | {"evaluate_samples": 4, "precision": "fp32"})
 SMALL_IMAGES = setting_words({"width": 8, "batch_size": 16})
@@ -41,10 +40,6 @@ def in_a_process(*words: object) -> None:
     completed = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=900, check=False)
     assert completed.returncode == 0, completed.stdout[-1500:] + completed.stderr[-1500:]
     assert "Traceback" not in completed.stderr
-
-
-def digest(run: Path) -> str:
-    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +85,7 @@ def test_a_run_is_complete(fixture: str, request: pytest.FixtureRequest) -> None
 def test_the_same_steps_give_the_same_bytes(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, run = image_run
     anew("train", data, "--run", tmp_path / "again", "--steps", 8, *SMALL_IMAGES, "--set", "evaluate_samples=1")
-    assert digest(tmp_path / "again") == digest(run)
+    assert weights_digest(tmp_path / "again") == weights_digest(run)
 
 
 def test_samples_are_files_and_depend_on_the_seed(image_run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -331,7 +326,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp
     process.send_signal(signal.SIGKILL)
     process.wait()
     anew("resume", target)
-    assert digest(target) == digest(run)
+    assert weights_digest(target) == weights_digest(run)
     assert json.loads((target / "config.json").read_text())["status"] == "finished"
 
 
@@ -346,7 +341,7 @@ def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path
     anew("train", data, "--run", tmp_path / "straight", "--steps", 10, *common)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["plan"]["steps"] == 10
-    assert digest(tmp_path / "run") == digest(tmp_path / "straight")
+    assert weights_digest(tmp_path / "run") == weights_digest(tmp_path / "straight")
     assert "not more than" in anew("resume", tmp_path / "run", "--steps", 2, code=2).stderr
 
 
@@ -443,7 +438,7 @@ def test_a_budget_is_kept_and_its_plan_replays(tmp_path: Path) -> None:
     assert seconds < 22.0
     assert seconds > 13.0
     anew("train", data, "--run", tmp_path / "again", "--plan", tmp_path / "run", "--set", "evaluate_samples=1")
-    assert digest(tmp_path / "again") == digest(tmp_path / "run")
+    assert weights_digest(tmp_path / "again") == weights_digest(tmp_path / "run")
 
 
 def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -589,7 +584,7 @@ def test_a_mistake_is_one_sentence(
         "run": run,
         "odd": tmp_path / "odd.py",
     }
-    before = digest(run)
+    before = weights_digest(run)
     filled = [a.format(**places) for a in arguments]
     if filled[0] == "train" and "--run" not in filled:
         filled += ["--run", str(tmp_path / "made")]
@@ -598,7 +593,7 @@ def test_a_mistake_is_one_sentence(
     assert re.search(message, error), error
     assert error.count("\n") == 1 and not output
     assert not (tmp_path / "made").exists()
-    assert digest(run) == before
+    assert weights_digest(run) == before
 
 
 def test_altered_runs_are_refused(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,18 +21,12 @@ from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
 from anew.studio_app.timelapse_routes import EXCERPTS, source_lines
-from studio_runs import client_of
-
-
-def events(client: TestClient, path: str, **body: Any) -> list[dict[str, Any]]:
-    answer = client.post(f"/api/play/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return [json.loads(part.removeprefix("data: ")) for part in answer.text.split("\n\n") if part]
+from studio_runs import client_of, play_events
 
 
 def test_noise_levels_end_with_the_samples(client: TestClient) -> None:
     assert client.get("/api/play/about", params={"run": "runs/shapes"}).json()["explanation_view"] == "noise"
-    first, *levels, end = events(client, "noise", run="runs/shapes", seed=4, settings={"steps": "30"})
+    first, *levels, end = play_events(client, "noise", run="runs/shapes", seed=4, settings={"steps": "30"})
     assert first["levels"] == 30 and end == {"end": True}
     assert len(levels) == 24 and levels[0]["step"] == 1 and levels[-1]["step"] == 30
     sigmas = [level["sigma"] for level in levels]
@@ -73,16 +66,19 @@ def test_weights_of_an_earlier_time_answer(root: Path, tmp_path: Path) -> None:
             {"step": 3, "seconds": 12.0}
         ]
         now, early = (
-            events(client, "sentence", run="runs/names", prompt="anna", **at)[0]["sides"] for at in ({}, {"step": 3})
+            play_events(client, "sentence", run="runs/names", prompt="anna", **at)[0]["sides"]
+            for at in ({}, {"step": 3})
         )
         model = Model(RunFolder.open(tmp_path / "runs" / "names"), step=3)
         bits = model.family.bits(Batch(condition_of(model, "anna")))
         assert sum(early["together"]) == pytest.approx(float(bits[0]), rel=1e-5) and early != now
-        assert events(client, "sentence", run="runs/names", prompt="anna")[0]["sides"] == now  # the newest once more
+        assert (
+            play_events(client, "sentence", run="runs/names", prompt="anna")[0]["sides"] == now
+        )  # the newest once more
         for path in ("noise", "field"):
-            answers = [events(client, path, run="runs/shapes", **at) for at in ({}, {"step": 3})]
+            answers = [play_events(client, path, run="runs/shapes", **at) for at in ({}, {"step": 3})]
             assert answers[0] != answers[1] and answers[1][-1] == {"end": True}
-        (refused,) = events(client, "noise", run="runs/shapes", step=4)
+        (refused,) = play_events(client, "noise", run="runs/shapes", step=4)
         assert "the weights of step 4 are not kept in this run; kept: 3" in refused["error"]["message"]
         assert client.post("/api/play/noise", json={"run": "runs/shapes", "step": -1}).status_code == 400
 
@@ -99,13 +95,13 @@ def test_weights_of_an_earlier_time_answer(root: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_a_family_does_not_show(path: str, run: str, client: TestClient) -> None:
-    (fault,) = events(client, path, run=run)
+    (fault,) = play_events(client, path, run=run)
     assert "this model" in fault["error"]["message"]
 
 
 def test_the_same_start_with_each_label(client: TestClient) -> None:
     labels = client.get("/api/play/about", params={"run": "runs/shapes"}).json()["labels"]
-    first, *levels, _ = events(
+    first, *levels, _ = play_events(
         client, "noise", run="runs/shapes", seed=4, settings={"steps": "3"}, each_label=bool(labels)
     )
     assert first["labels"] == (labels[:6] if labels else [None] * 3)
@@ -113,7 +109,7 @@ def test_the_same_start_with_each_label(client: TestClient) -> None:
 
 
 def test_the_field_leads_to_the_data(client: TestClient) -> None:
-    base, *levels, _ = events(client, "field", run="runs/shapes")
+    base, *levels, _ = play_events(client, "field", run="runs/shapes")
     assert not any("error" in level for level in levels)  # the page takes that for a refusal
     assert 0 < base["share"] <= 1 and len(base["starts"]) == 121 and len(levels) == base["levels"] == 8
     far = [sum(x * x + y * y for x, y in level["ends"]) for level in levels]
@@ -121,7 +117,9 @@ def test_the_field_leads_to_the_data(client: TestClient) -> None:
 
 
 def test_a_sentence_of_ones_own(client: TestClient, root: Path) -> None:
-    read, looks, following, _ = events(client, "sentence", run="runs/names", prompt="anna", settings={"top_k": "3"})
+    read, looks, following, _ = play_events(
+        client, "sentence", run="runs/names", prompt="anna", settings={"top_k": "3"}
+    )
     assert "".join(read["tokens"]) == "anna" and set(read["sides"]) >= {"network", "counts", "together"}
     assert all(len(bits) == len(read["tokens"]) - 1 for bits in read["sides"].values())
     assert len(base64.b64decode(looks["attention"])) == looks["shown"] * len(read["tokens"]) ** 2
@@ -171,7 +169,7 @@ def others(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tes
 
 @pytest.mark.slow
 def test_what_the_discriminator_believes(others: TestClient) -> None:
-    answer, _ = events(others, "discriminator", run="gan", seed=1)
+    answer, _ = play_events(others, "discriminator", run="gan", seed=1)
     real, generated = ([item["logit"] for item in answer[sort]] for sort in ("real", "generated"))
     assert len(real) == len(generated) == len(answer["directions"]) == 48
     pairs = [0.5 if frame == other else float(frame > other) for frame in real for other in generated]
@@ -180,13 +178,13 @@ def test_what_the_discriminator_believes(others: TestClient) -> None:
 
 @pytest.mark.slow
 def test_a_map_of_latents(others: TestClient) -> None:
-    answer, _ = events(others, "map", run="vae")
+    answer, _ = play_events(others, "map", run="vae")
     assert 0 < answer["share"] <= 1 and len(answer["points"]) > 50 and answer["pairs"]
     assert len(answer["directions"]) == 6 and len(answer["directions"][0]["items"]) == 7
     shares = [direction["share"] for direction in answer["directions"]]
     assert shares == sorted(shares, reverse=True) and sum(shares) <= 1.001
-    *softness, real, _ = events(others, "softness", run="vae", seed=2)
+    *softness, real, _ = play_events(others, "softness", run="vae", seed=2)
     assert [step["temperature"] for step in softness][:2] == [0.0, 0.2] and real["real_detail"] > 0
-    items, _ = events(others, "place", run="vae", places=[[0.0, 0.0], [1.0, -1.0]])
+    items, _ = play_events(others, "place", run="vae", places=[[0.0, 0.0], [1.0, -1.0]])
     assert len(items["items"]) == 2 and items["items"][0].startswith("data:image/png")
     assert others.post("/api/play/place", json={"run": "vae", "places": [[99.0, 0.0]]}).status_code == 400

@@ -15,8 +15,8 @@ from PIL import Image
 
 import anew
 from samples import clips, shapes, tones
-from studio_app.test_explanation_tasks import events, with_early_weights
-from studio_runs import client_of
+from studio_app.test_explanation_tasks import with_early_weights
+from studio_runs import client_of, play_events
 
 LATENT = {"space": "latent", "vae.width": 8, "vae.latent_channels": 2, "diffusion.width": 8}
 
@@ -46,13 +46,13 @@ def test_from_noise_to_a_sample(make: Callable[[Path], Path], settings: dict[str
     with client_of(tmp_path) as client:
         about = client.get("/api/play/about", params={"run": "run"}).json()
         assert about["explanation_view"] == "noise" and about["latents"] == ("space" in settings)
-        _, *levels, end = events(client, "noise", run="run", seed=1, settings={"steps": "3"})
+        _, *levels, end = play_events(client, "noise", run="run", seed=1, settings={"steps": "3"})
         assert len(levels) == 3 and end == {"end": True}
         noisy, clean = opened(levels[0]["noisy"][0]), opened(levels[-1]["estimate"][0])
         assert noisy.size == clean.size and np.asarray(noisy).std() > 0
-        _, *earlier, _ = events(client, "noise", run="run", seed=1, settings={"steps": "3"}, step=3)
+        _, *earlier, _ = play_events(client, "noise", run="run", seed=1, settings={"steps": "3"}, step=3)
         assert earlier[-1]["estimate"] != levels[-1]["estimate"]
-        base, *field, _ = events(client, "field", run="run")
+        base, *field, _ = play_events(client, "field", run="run")
         assert len(field) == base["levels"] and 0 < base["share"] <= 1
 
 
@@ -60,7 +60,7 @@ def test_from_noise_to_a_sample(make: Callable[[Path], Path], settings: dict[str
 def test_sounds_are_judged(tmp_path: Path) -> None:
     train(tmp_path, tones, "gan", {"width": 8, "batch_size": 8})
     with client_of(tmp_path) as client:
-        answer, _ = events(client, "discriminator", run="run", seed=1)
+        answer, _ = play_events(client, "discriminator", run="run", seed=1)
     picture, direction = opened(answer["generated"][0]["src"]), opened(answer["directions"][0])
     assert picture.mode == "RGB" and picture.width / picture.height == pytest.approx(
         direction.width / direction.height, rel=0.1
@@ -71,7 +71,7 @@ def test_sounds_are_judged(tmp_path: Path) -> None:
 def test_a_map_of_sounds(tmp_path: Path) -> None:
     train(tmp_path, tones, "vae", {"width": 8, "batch_size": 8})
     with client_of(tmp_path) as client:
-        answer, _ = events(client, "map", run="run")
+        answer, _ = play_events(client, "map", run="run")
         assert answer["points"] and answer["pairs"] and opened(answer["points"][0]["src"]).mode == "RGB"
-        *softness, real, _ = events(client, "softness", run="run", seed=2)
+        *softness, real, _ = play_events(client, "softness", run="run", seed=2)
         assert len(softness) == 8 and real["real_detail"] > 0

@@ -21,19 +21,13 @@ from starlette.testclient import TestClient
 import anew
 from anew.studio_app import play_routes
 from samples import TINY, clips, programs, signals
-from studio_runs import client_of
+from studio_runs import client_of, play_events
 
 SHAPES, NAMES = "runs/shapes", "runs/names"
 
 
-def events(client: TestClient, path: str, **body: Any) -> list[dict[str, Any]]:
-    answer = client.post(f"/api/play/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return [json.loads(part.removeprefix("data: ")) for part in answer.text.split("\n\n") if part]
-
-
 def made(client: TestClient, **body: Any) -> dict[str, Any]:
-    return next(event for event in events(client, "sample", **body) if "samples" in event)
+    return next(event for event in play_events(client, "sample", **body) if "samples" in event)
 
 
 def pixels(source: str) -> np.ndarray[Any, Any]:
@@ -51,7 +45,7 @@ def test_what_a_model_can_do(client: TestClient) -> None:
 
 def test_samples_are_those_of_the_library(root: Path, client: TestClient) -> None:
     expected = anew.load(root / SHAPES).sample(3, seed=7, label="disc", steps=3)
-    all_events = events(client, "sample", run=SHAPES, n=3, seed=7, label="disc", settings={"steps": "3"})
+    all_events = play_events(client, "sample", run=SHAPES, n=3, seed=7, label="disc", settings={"steps": "3"})
     final = all_events[-2]
     assert all_events[0]["draft"] == 1 and all_events[-1] == {"end": True} and final["drafts"] == 3
     assert [item["label"] for item in final["items"]] == ["disc"] * 3
@@ -62,7 +56,7 @@ def test_samples_are_those_of_the_library(root: Path, client: TestClient) -> Non
 
 
 def test_tokens_have_their_probabilities(root: Path, client: TestClient) -> None:
-    *tokens, end = events(client, "tokens", run=NAMES, seed=3, prompt="an", max_tokens=20)
+    *tokens, end = play_events(client, "tokens", run=NAMES, seed=3, prompt="an", max_tokens=20)
     assert end == {"end": True} and [token["given"] for token in tokens[:3]] == [True, True, False]
     # Tokens are shown as they are drawn, so a known name is not drawn again
     (sample,) = anew.load(root / NAMES).sample(1, seed=3, prompt="an", avoid_known=False)
@@ -75,7 +69,7 @@ def test_tokens_have_their_probabilities(root: Path, client: TestClient) -> None
 
 
 def test_what_temperature_and_cuts_leave(client: TestClient) -> None:
-    *tokens, _ = events(
+    *tokens, _ = play_events(
         client, "tokens", run=NAMES, prompt="", max_tokens=6, settings={"top_k": "2", "temperature": "0.5"}
     )
     for token in tokens:
@@ -97,14 +91,14 @@ def test_a_part_is_kept_and_the_rest_filled_in(client: TestClient) -> None:
 
 
 def test_a_walk_passes_its_stops(client: TestClient) -> None:
-    walk, _ = events(client, "walk", run=SHAPES, n=5, stops=3, seed=1, settings={"steps": "2"})
+    walk, _ = play_events(client, "walk", run=SHAPES, n=5, stops=3, seed=1, settings={"steps": "2"})
     assert len(walk["items"]) == 5 and walk["stops"] == [0, 2, 4]
 
 
 def test_the_nearest_training_item(client: TestClient) -> None:
     for run in (SHAPES, NAMES):
         samples = made(client, run=run, n=2, seed=1)
-        answer, _ = events(client, "nearest", run=run, samples=samples["samples"], index=1)
+        answer, _ = play_events(client, "nearest", run=run, samples=samples["samples"], index=1)
         assert answer["nearest"] and answer["caption"] and "training" in answer["explanation"]
 
 
@@ -133,7 +127,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
         patched.setattr("tempfile.TemporaryDirectory", full)
         assert client.get("/api/play/zip", params=query).status_code == 200  # needs no disk
         patched.setattr("anew.studio_app.sample_tasks.item_views", full)
-        (fault,) = events(client, "sample", run=SHAPES, n=1)
+        (fault,) = play_events(client, "sample", run=SHAPES, n=1)
         assert "the disk is full" in fault["error"]["message"]
     assert client.get("/api/play/zip", params=query).status_code == 200
 
@@ -154,7 +148,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
 def test_what_cannot_be_made_is_said_in_a_sentence(
     path: str, body: dict[str, Any], sentence: str, client: TestClient
 ) -> None:
-    (fault,) = events(client, path, **body)
+    (fault,) = play_events(client, path, **body)
     assert sentence in fault["error"]["message"] and fault["error"]["type"] in (
         "invalid_request_error",
         "not_found_error",
@@ -214,7 +208,7 @@ def test_texts_end_before_what_they_stop_at(client: TestClient) -> None:
 
 def test_a_stretch_of_time_is_of_clips_and_sound(client: TestClient) -> None:
     name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["samples"]
-    (fault,) = events(client, "sample", run=SHAPES, n=1, samples=name, stretch=[0.25, 0.75])
+    (fault,) = play_events(client, "sample", run=SHAPES, n=1, samples=name, stretch=[0.25, 0.75])
     assert "cannot fill in a stretch" in fault["error"]["message"]
 
 
@@ -222,7 +216,7 @@ def test_a_mask_is_of_pixels(client: TestClient, monkeypatch: pytest.MonkeyPatch
     """A mask for a sound, which has no height, was called a bug in Anew."""
     name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["samples"]
     monkeypatch.setattr(play_routes, "fill_in_mode", lambda model: "stretch")
-    (fault,) = events(client, "sample", run=SHAPES, n=1, samples=name, mask="AAAA")
+    (fault,) = play_events(client, "sample", run=SHAPES, n=1, samples=name, mask="AAAA")
     assert "are filled in by a stretch of time" in fault["error"]["message"]
 
 
@@ -236,7 +230,7 @@ def test_a_clip_between_its_ends(tmp_path: Path) -> None:
         name = made(client, run="run", n=1, seed=1)["samples"]
         filled = made(client, run="run", n=2, seed=2, samples=name, stretch=[0.4, 0.7])
         assert len(filled["items"]) == 2 and filled["items"][0] != filled["items"][1]
-        (fault,) = events(client, "sample", run="run", n=1, samples=name, stretch=[0.5, 0.5])
+        (fault,) = play_events(client, "sample", run="run", n=1, samples=name, stretch=[0.5, 0.5])
         assert "shorter than a frame" in fault["error"]["message"]
 
 
@@ -256,7 +250,7 @@ def test_a_program_between_its_beginning_and_its_end(tmp_path: Path) -> None:
 
 def test_no_end_is_taken_where_none_was_learned(client: TestClient) -> None:
     assert not client.get("/api/play/about", params={"run": NAMES}).json()["gap"]
-    (refusal,) = events(client, "sample", run=NAMES, n=1, suffix="a")
+    (refusal,) = play_events(client, "sample", run=NAMES, n=1, suffix="a")
     assert "suffix" in refusal["error"]["message"]
 
 

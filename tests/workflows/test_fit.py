@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,14 +28,10 @@ from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeP
 from anew.training.trainer import Trainer
 from anew.workflows import fit
 from reporters import Lines
-from samples import shapes, trained
+from samples import shapes, trained, weights_digest
 from toys import POINT, Points, Toy, ToyConfig
 
 BUDGET = 300.0
-
-
-def digest(run: Path) -> str:
-    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.mark.slow
@@ -51,7 +46,7 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
     assert (alone.record.plan.threads, all_threads.record.plan.threads) == (1, threads.available_threads())
     for name in ("alone", "both"):
         again = trained(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 1})
-        assert digest(again.folder.path) == digest(tmp_path / name)
+        assert weights_digest(again.folder.path) == weights_digest(tmp_path / name)
         logs = [step_record(tmp_path / run / events.NAME).threads for run in (name, f"{name}-again")]
         assert logs[0] == logs[1] and list(logs[0]) == [0]
     assert torch.get_num_threads() == threads.available_threads()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -16,7 +15,7 @@ import pytest
 
 from anew.workflows.inspect_run import inspect_run
 from processes import SOURCES, Ended, Forked, finish, fork
-from samples import names
+from samples import names, weights_digest
 
 STEPS = 150
 SMALL = ("--set", "previews=0", "--set", "evaluate_samples=4", "--set", "width=16", "--set", "layers=1",
@@ -35,10 +34,6 @@ def hosts(folder: Path, count: int = 2) -> list[Path]:
 
 def train(folders: Sequence[Path], *commands: Sequence[str]) -> list[Ended]:
     return finish(fork(commands or [TRAIN] * len(folders), folders), timeout=300)
-
-
-def weights(run: Path) -> str:
-    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
 def steps_of(run: Path) -> list[int]:
@@ -109,7 +104,7 @@ def test_one_that_is_stopped_stops_all_and_the_same_command_goes_on(undisturbed:
     ended = train(folders)
     assert [process.code for process in ended] == [0, 0], ended
     assert steps_of(folders[0] / "run") == list(range(1, STEPS + 1))
-    assert weights(folders[0] / "run") == weights(undisturbed)
+    assert weights_digest(folders[0] / "run") == weights_digest(undisturbed)
 
 
 @pytest.mark.slow
@@ -131,7 +126,7 @@ def test_a_killed_worker_is_restarted_to_the_same_weights(undisturbed: Path, tmp
         out, _ = agent.communicate(timeout=300)
     assert agent.returncode == 0, out
     assert f"anew: process {rank} on " in out and "continuing from step" in out, out
-    assert weights(folder / "run") == weights(undisturbed)
+    assert weights_digest(folder / "run") == weights_digest(undisturbed)
 
 
 def worker_of(agent: int, rank: int) -> int:

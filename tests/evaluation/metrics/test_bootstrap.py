@@ -7,12 +7,7 @@ import pytest
 
 from anew.evaluation.metrics.bootstrap import interval, log_interval, mean_interval, ratio_interval, resample
 from anew.evaluation.metrics.frechet import frechet_distance
-
-
-def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(3)
-    mix = rng.normal(size=(d, d))
-    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
+from feature_rows import two_sets
 
 
 def test_interval_of_a_mean_covers_as_often_as_it_says() -> None:
@@ -39,7 +34,7 @@ def test_the_interval_of_a_ratio_is_above_zero_and_a_factor_wide() -> None:
 
 
 def test_resample_is_fixed_by_its_seed_and_stops_when_out_of_time() -> None:
-    a, b = sets(n=30)
+    a, b = two_sets(n=30)
     first, second = (resample(frechet_distance, (a, b), seed=4, repeats=5) for _ in range(2))
     assert first == second and len(first) == 5
     assert resample(frechet_distance, (a, b), seed=4, out_of_time=lambda: True) == []

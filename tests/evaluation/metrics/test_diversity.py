@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.diversity import diversity_ratio, vendi_score
-
-
-def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(3)
-    mix = rng.normal(size=(d, d))
-    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
+from feature_rows import two_sets
 
 
 def test_vendi_score_of_known_cases() -> None:
@@ -23,7 +18,7 @@ def test_vendi_score_of_known_cases() -> None:
 
 
 def test_vendi_score_equals_the_entropy_of_the_whole_kernel() -> None:
-    a, _ = sets(n=40, d=6)
+    a, _ = two_sets(n=40, d=6)
     unit = a / np.linalg.norm(a, axis=1, keepdims=True)
     values = np.linalg.eigvalsh(unit @ unit.T / 40)
     values = values[values > 1e-12]

@@ -12,12 +12,7 @@ from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.frechet import compute, frechet_distance, gaussian_frechet
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
-
-
-def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(3)
-    mix = rng.normal(size=(d, d))
-    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
+from feature_rows import two_sets
 
 
 def test_frechet_distance_of_gaussians_in_closed_form() -> None:
@@ -31,14 +26,14 @@ def test_frechet_distance_of_gaussians_in_closed_form() -> None:
 
 
 def test_frechet_distance_equals_the_matrix_square_root_form() -> None:
-    a, b = sets()
+    a, b = two_sets()
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a + cov_b - 2 * sqrtm(cov_a @ cov_b).real)
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
 
 
 def test_frechet_distance_survives_singular_covariances() -> None:
-    a, b = sets(n=6, d=20)
+    a, b = two_sets(n=6, d=20)
     assert math.isfinite(frechet_distance(a, b))
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-6)
 
@@ -48,7 +43,7 @@ def test_frechet_distance_equals_torch_fidelity() -> None:
     import torch
     from torch_fidelity import metric_fid
 
-    a, b = sets(n=150)
+    a, b = two_sets(n=150)
     moments = [metric_fid.fid_features_to_statistics(torch.tensor(x)) for x in (a, b)]
     (expected,) = metric_fid.fid_statistics_to_metric(*moments, False).values()
     assert frechet_distance(a, b) == pytest.approx(expected, abs=1e-4)

@@ -12,12 +12,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.metrics.pairwise import rbf_kernel as reference_rbf
 
 from anew.evaluation.metrics.kernel import PERMUTATIONS, Grams, median_bandwidth, rbf_kernel
-
-
-def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(3)
-    mix = rng.normal(size=(d, d))
-    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
+from feature_rows import two_sets
 
 
 def cubic(a: Any, b: Any) -> np.ndarray:
@@ -36,7 +31,7 @@ def naive_mmd(aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> float:
 
 
 def test_kernel_distance_equals_an_independent_computation() -> None:
-    a, b = sets(n=60)
+    a, b = two_sets(n=60)
     b = b[:50]
     gamma = 1 / (2 * 1.7**2)
     grams = reference_rbf(a, a, gamma), reference_rbf(b, b, gamma), reference_rbf(a, b, gamma)
@@ -49,7 +44,7 @@ def test_kernel_distance_equals_torch_fidelity() -> None:
     pytest.importorskip("torch_fidelity")
     from torch_fidelity import metric_kid
 
-    a, b = sets(n=150)
+    a, b = two_sets(n=150)
     options = {"kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1}
     grams = [metric_kid.kernel_poly(x, y, **options) for x, y in ((a, a), (a, b), (b, b))]
     assert Grams.of(a, b, cubic).distance() == pytest.approx(metric_kid.mmd2(*grams), abs=1e-4)
@@ -62,7 +57,7 @@ def test_kernel_distance_is_unbiased() -> None:
 
 
 def test_weights_of_a_resample_repeat_rows_without_bias() -> None:
-    a, b = sets(n=30)
+    a, b = two_sets(n=30)
     grams = Grams.of(a, b, cubic)
     twice = Grams.of(np.repeat(a, 2, axis=0), b, cubic)
     assert grams.weighted(np.full((1, 30), 2.0), np.ones((1, 30)))[0] == pytest.approx(grams.distance())
@@ -70,12 +65,12 @@ def test_weights_of_a_resample_repeat_rows_without_bias() -> None:
 
 
 def test_median_bandwidth() -> None:
-    a, _ = sets(n=40)
+    a, _ = two_sets(n=40)
     assert median_bandwidth(a) == pytest.approx(np.median(cdist(a, a)[np.triu_indices(40, 1)]))
     assert median_bandwidth(np.zeros((5, 2))) == 1.0
 
 
 def test_p_of_sets_that_are_beyond_doubt_apart_is_the_least_there_is() -> None:
     """The true division is one of all that are counted, so that p is never 0 (Phipson and Smyth 2010)."""
-    a, b = sets(n=30, shift=50.0)
+    a, b = two_sets(n=30, shift=50.0)
     assert Grams.of(a, b, cubic).permutation_p(np.random.default_rng(0)) == 1 / (PERMUTATIONS + 1)

@@ -8,17 +8,12 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from anew.evaluation.metrics.neighbours import CLIPPED_DENSITY, neighbourhood
-
-
-def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(3)
-    mix = rng.normal(size=(d, d))
-    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
+from feature_rows import two_sets
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_neighbourhood_equals_an_independent_computation(k: int) -> None:
-    real, samples = sets(n=80)
+    real, samples = two_sets(n=80)
     samples = samples[:60]
     radius = NearestNeighbors(n_neighbors=k + 1).fit(real).kneighbors(real)[0][:, k]
     sample_radius = NearestNeighbors(n_neighbors=k + 1).fit(samples).kneighbors(samples)[0][:, k]
@@ -33,7 +28,7 @@ def test_neighbourhood_equals_an_independent_computation(k: int) -> None:
 
 def test_neighbourhood_equals_prdc() -> None:
     prdc = pytest.importorskip("prdc")
-    real, samples = sets(n=120)
+    real, samples = two_sets(n=120)
     expected = prdc.compute_prdc(real, samples[:90], nearest_k=5)
     shares = neighbourhood(real, samples[:90], 5)
     for name in ("precision", "recall", "coverage"):
@@ -45,7 +40,7 @@ def test_precision_and_recall_equal_torch_fidelity() -> None:
     import torch
     from torch_fidelity import metric_prc
 
-    a, b = sets(n=150)
+    a, b = two_sets(n=150)
     precision, recall = metric_prc.calculate_precision_recall_full(torch.tensor(b), torch.tensor(a), 5)
     shares = neighbourhood(a, b, 5)
     assert (shares.precision.mean(), shares.recall.mean()) == pytest.approx((precision, recall), abs=1e-4)
@@ -75,7 +70,7 @@ def test_the_words_of_the_density_say_that_it_is_clipped() -> None:
 
 
 def test_neighbourhood_of_identical_and_of_disjoint_sets() -> None:
-    a, _ = sets(n=50)
+    a, _ = two_sets(n=50)
     same, disjoint = neighbourhood(a, a), neighbourhood(a, a + 1000.0)
     assert same.precision.mean() == same.recall.mean() == same.coverage.mean() == 1.0
     for rows in (disjoint.precision, disjoint.recall, disjoint.clipped_density, disjoint.coverage):

@@ -14,6 +14,7 @@ from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.denoiser import add_noise
 from anew.families.diffusion.family import Diffusion
+from toys import last_draft
 
 FRAMES = 6
 CONFIG = DiffusionConfig(
@@ -57,18 +58,13 @@ def trained(steps: int = 120) -> Diffusion:
     return family.eval()
 
 
-def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.sample(request, seed)
-    return sample
-
-
 def columns(x: torch.Tensor) -> torch.Tensor:
     """(n, T) the brightest column of each frame."""
     return x[:, 0].mean(2).argmax(2)
 
 
 def test_samples_move_as_their_class_does_and_are_as_long() -> None:
-    x = last(trained(), SampleRequest(96, labels=torch.arange(96) % 2))
+    x = last_draft(trained(), SampleRequest(96, labels=torch.arange(96) % 2))
     place = columns(x)
     right, left = place[0::2], place[1::2]
     assert ((right[:, 1:] - right[:, :-1]) % 8 == 1).float().mean() > 0.8
@@ -82,7 +78,7 @@ def test_goes_on_from_a_beginning_and_fills_between() -> None:
     truth = Batch(truth.x[truth.labels == 0], truth.labels[truth.labels == 0])
     for kept in ([1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]):
         mask = torch.tensor(kept, dtype=torch.float).view(1, FRAMES, 1, 1)
-        x = last(trained(), SampleRequest(len(truth), labels=truth.labels, condition=Condition(truth.x, mask)))
+        x = last_draft(trained(), SampleRequest(len(truth), labels=truth.labels, condition=Condition(truth.x, mask)))
         keep = torch.tensor(kept, dtype=torch.bool)
         assert torch.equal(x[:, :, keep], truth.x[:, :, keep])
         assert (columns(x) == columns(truth.x)).float().mean() > 0.8
@@ -90,19 +86,21 @@ def test_goes_on_from_a_beginning_and_fills_between() -> None:
 
 def test_any_length_is_made_by_going_on() -> None:
     family = trained()
-    x = last(family, SampleRequest(6, labels=torch.zeros(6, dtype=torch.long), sampling=DiffusionSampling(frames=15)))
+    x = last_draft(
+        family, SampleRequest(6, labels=torch.zeros(6, dtype=torch.long), sampling=DiffusionSampling(frames=15))
+    )
     assert x.shape == (6, 1, 15, 8, 8)
     place = columns(x)
     assert ((place[:, 1:] - place[:, :-1]) % 8 == 1).float().mean() > 0.7
-    assert last(family, SampleRequest(2, sampling=DiffusionSampling(frames=4))).shape[2] == 4
+    assert last_draft(family, SampleRequest(2, sampling=DiffusionSampling(frames=4))).shape[2] == 4
     long = torch.cat([bars(1, 3).x] * 2, 2)
-    x = last(family, SampleRequest(2, condition=Condition(long[0])))
+    x = last_draft(family, SampleRequest(2, condition=Condition(long[0])))
     assert x.shape[2] == 15 and torch.equal(x[0, :, :12], long[0])
 
 
 def test_a_sample_depends_on_its_own_index_alone() -> None:
     family = trained(0)
-    whole, part = last(family, SampleRequest(5)), last(family, SampleRequest(2, first_index=3))
+    whole, part = last_draft(family, SampleRequest(5)), last_draft(family, SampleRequest(2, first_index=3))
     torch.testing.assert_close(whole[3:], part, atol=1e-4, rtol=0)
 
 
@@ -124,10 +122,10 @@ def test_frames_that_are_not_there_change_nothing() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="any number of frames"):
-        last(trained(0), SampleRequest(2, condition=Condition(torch.zeros(1, 6, 9, 8))))
+        last_draft(trained(0), SampleRequest(2, condition=Condition(torch.zeros(1, 6, 9, 8))))
     still = Diffusion(Grid((1, 8, 8), "CHW"), DiffusionConfig(width=16, num_components=2, rank=4))
     with pytest.raises(ConfigError, match="clips only"):
-        last(still, SampleRequest(1, sampling=DiffusionSampling(frames=5)))
+        last_draft(still, SampleRequest(1, sampling=DiffusionSampling(frames=5)))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from anew.families.diffusion.distillation import NUM_NOISE_LEVELS, path_levels
 from anew.families.diffusion.family import Diffusion
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
+from toys import last_draft
 
 SMALL = DiffusionConfig(
     batch_size=32, width=16, depth=1, num_components=6, rank=8, precision="fp32", distillation=0.5, dropout=0.1
@@ -59,11 +60,6 @@ def trained() -> Diffusion:
     return run.family.eval()
 
 
-def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.sample(request, seed)
-    return sample
-
-
 def weights_of(net: torch.nn.Module | None) -> torch.Tensor:
     assert net is not None
     return torch.cat([weight.detach().flatten() for weight in net.parameters()])
@@ -97,11 +93,11 @@ def test_one_step_of_the_student_is_closer_to_the_end_of_the_path() -> None:
     family = trained()
     assert family.num_drafts(SampleRequest(4)) == 1
     path = DiffusionSampling(steps=24, solver="heun")
-    end = last(family, SampleRequest(64, sampling=path))
-    one_step = last(family, SampleRequest(64))
-    assert torch.equal(one_step, last(family, SampleRequest(64, sampling=DiffusionSampling(steps=1))))
+    end = last_draft(family, SampleRequest(64, sampling=path))
+    one_step = last_draft(family, SampleRequest(64))
+    assert torch.equal(one_step, last_draft(family, SampleRequest(64, sampling=DiffusionSampling(steps=1))))
     family.is_distilled.fill_(False)
-    without = last(family, SampleRequest(64, sampling=DiffusionSampling(steps=1)))
+    without = last_draft(family, SampleRequest(64, sampling=DiffusionSampling(steps=1)))
     family.is_distilled.fill_(True)
     assert float((one_step - end).square().mean()) < 0.8 * float((without - end).square().mean())
 
@@ -135,7 +131,7 @@ def test_the_portable_sampler_is_the_student() -> None:
     sigma = torch.tensor(step["sigmas"])[:1]
     y = start(inputs["component"], inputs["basis_noise"], inputs["residual_noise"]) + sigma * inputs["noise"]
     x = denoiser(y, sigma.expand(3), inputs["component"]).clamp(-1, 1)
-    torch.testing.assert_close(x, last(family, request), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x, last_draft(family, request), atol=1e-5, rtol=0)
 
 
 def test_a_path_goes_from_the_first_noise_level_of_sampling_to_the_last() -> None:

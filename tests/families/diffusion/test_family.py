@@ -19,18 +19,9 @@ from anew.families.diffusion.denoiser import LAYOUTS
 from anew.families.diffusion.family import Diffusion
 from anew.families.known import known_values
 from anew.functional.ode import SOLVERS, STOCHASTIC
+from toys import last_draft, stripes
 
 SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank=8, precision="fp32")
-
-
-def stripes(n: int, classes: int, seed: int = 0) -> Batch:
-    """Images of 8 x 8 whose rows (class 0) or columns (class 1) are bright in a random half."""
-    rng = torch.Generator().manual_seed(seed)
-    label = torch.randint(2, (n,), generator=rng)
-    bright = torch.rand((n, 8), generator=rng) < 0.5
-    lines = torch.where(bright, 0.8, -0.8)
-    x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
-    return Batch(x[:, None].contiguous(), label if classes else None)
 
 
 @cache
@@ -47,11 +38,6 @@ def trained(classes: int, steps: int) -> Diffusion:
     return family.eval()
 
 
-def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.sample(request, seed)
-    return sample
-
-
 def test_starts_at_the_closed_form_and_learns() -> None:
     before, after = trained(0, 0), trained(0, 100)
     batch = stripes(128, 0, 1000)
@@ -66,16 +52,16 @@ def test_noise_levels_that_do_not_fall_are_refused() -> None:
     family = Diffusion(Grid((1, 8, 8), "CHW", 0, 0.8), replace(SMALL, sigma_max=0.5))
     request = SampleRequest(1, sampling=DiffusionSampling(sigma_min=0.5))
     with pytest.raises(ConfigError, match=r"sigma_min well below the model's sigma_max of 0\.5"):
-        last(family, request)
+        last_draft(family, request)
 
 
 def test_samples_depend_on_their_own_index_alone() -> None:
     family = trained(0, 5)
-    whole = last(family, SampleRequest(5))
-    part = last(family, SampleRequest(2, first_index=3))
+    whole = last_draft(family, SampleRequest(5))
+    part = last_draft(family, SampleRequest(2, first_index=3))
     torch.testing.assert_close(whole[3:], part, atol=1e-4, rtol=0)
     assert not torch.allclose(whole[0], whole[1], atol=1e-2)
-    assert not torch.allclose(whole, last(family, SampleRequest(5), seed=1), atol=1e-2)
+    assert not torch.allclose(whole, last_draft(family, SampleRequest(5), seed=1), atol=1e-2)
 
 
 def test_drafts_are_as_many_as_steps_and_in_range() -> None:
@@ -89,7 +75,7 @@ def test_labels_are_followed(guidance: float) -> None:
     family = trained(2, 100)
     sampling = DiffusionSampling(guidance=guidance)
     for label in (0, 1):
-        x = last(family, SampleRequest(32, labels=torch.full((32,), label), sampling=sampling))[:, 0]
+        x = last_draft(family, SampleRequest(32, labels=torch.full((32,), label), sampling=sampling))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
         assert (along_rows < along_columns) == (label == 0)
 
@@ -100,7 +86,7 @@ def test_known_values_are_kept_and_the_rest_fits_them() -> None:
     assert truth.labels is not None
     mask = torch.zeros(1, 8, 8)
     mask[:, :, :4] = 1
-    x = last(family, SampleRequest(24, condition=Condition(truth.x, mask)))
+    x = last_draft(family, SampleRequest(24, condition=Condition(truth.x, mask)))
     assert torch.equal(x[..., :4], truth.x[..., :4])
     rows = truth.labels == 0  # there the left half says what the right half is
     assert float((x - truth.x)[rows][..., 4:].abs().mean()) < 0.65  # 0.8 by chance
@@ -137,7 +123,7 @@ def test_the_component_nearest_to_known_values_needs_no_array_of_all_differences
 
 def test_known_values_of_another_shape_are_refused() -> None:
     with pytest.raises(ConfigError, match="must have the shape"):
-        last(trained(0, 0), SampleRequest(2, condition=Condition(torch.zeros(3, 8, 8))))
+        last_draft(trained(0, 0), SampleRequest(2, condition=Condition(torch.zeros(3, 8, 8))))
 
 
 def test_other_axes_are_refused() -> None:
@@ -174,7 +160,7 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     with use_context(context):
         assert bool(torch.isfinite(family.loss(Batch(x), context).total))
     family.eval()
-    assert last(family, SampleRequest(2, sampling=DiffusionSampling(steps=2))).shape == (2, *shape)
+    assert last_draft(family, SampleRequest(2, sampling=DiffusionSampling(steps=2))).shape == (2, *shape)
     costs = [
         Diffusion.target_examples(spec, Diffusion.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)
     ]
@@ -251,7 +237,7 @@ def test_label_shares_are_kept_without_being_asked() -> None:
     rare = Batch(batch.x[(batch.labels == 0) | (torch.arange(400) % 8 == 0)])
     label = batch.labels[(batch.labels == 0) | (torch.arange(400) % 8 == 0)]
     family.fit_closed_form([Batch(rare.x, label)])
-    x = last(family, SampleRequest(200, sampling=DiffusionSampling(steps=2)))[:, 0]
+    x = last_draft(family, SampleRequest(200, sampling=DiffusionSampling(steps=2)))[:, 0]
     share = float((x.var(2).mean(1) < x.var(1).mean(1)).float().mean())
     assert share == pytest.approx(float((label == 0).float().mean()), abs=0.12)
 
@@ -279,9 +265,9 @@ def test_autoguidance_moves_estimates_away_from_the_closed_form_at_high_noise_al
 
 def test_autoguidance_is_the_default_and_can_be_turned_off() -> None:
     family = trained(0, 20)
-    plain = last(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.0)))
-    default = last(family, SampleRequest(4))
-    assert torch.equal(default, last(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.2))))
+    plain = last_draft(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.0)))
+    default = last_draft(family, SampleRequest(4))
+    assert torch.equal(default, last_draft(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.2))))
     assert not torch.allclose(plain, default, atol=1e-2)
 
 

@@ -17,6 +17,7 @@ from anew.families.gan.family import Gan, GanConfig, GanSampling
 from anew.functional.augment import MAX_P
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
+from toys import last_draft, stripes
 
 SMALL = GanConfig(
     batch_size=32,
@@ -30,16 +31,6 @@ SMALL = GanConfig(
     decay=0.3,
     precision="fp32",
 )
-
-
-def stripes(n: int, classes: int, seed: int = 0) -> Batch:
-    """Images of 8 x 8 whose rows (class 0) or columns (class 1) are bright in a random half."""
-    rng = torch.Generator().manual_seed(seed)
-    label = torch.randint(2, (n,), generator=rng)
-    bright = torch.rand((n, 8), generator=rng) < 0.5
-    lines = torch.where(bright, 0.8, -0.8)
-    x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
-    return Batch(x[:, None].contiguous(), label if classes else None)
 
 
 class Stripes:
@@ -73,15 +64,10 @@ def trained(classes: int, steps: int = 80) -> Gan:
     return run.family.eval()
 
 
-def last(family: Gan, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.sample(request, seed)
-    return sample
-
-
 def test_learns_labels_and_varies() -> None:
     family = trained(2)
     for label in (0, 1):
-        x = last(family, SampleRequest(64, labels=torch.full((64,), label)))[:, 0]
+        x = last_draft(family, SampleRequest(64, labels=torch.full((64,), label)))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
         assert (along_rows < along_columns) == (label == 0)
         assert float(x.std(0).mean()) > 0.3
@@ -94,14 +80,14 @@ def test_samples_are_one_draft_in_range_and_depend_on_their_own_index_alone() ->
     drafts = list(family.sample(SampleRequest(5), 0))
     assert len(drafts) == 1
     assert float(drafts[0].abs().max()) <= 1.0
-    torch.testing.assert_close(drafts[0][3:], last(family, SampleRequest(2, first_index=3)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(drafts[0][3:], last_draft(family, SampleRequest(2, first_index=3)), atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow
 def test_a_lower_truncation_is_less_variety() -> None:
     family = trained(0)
     wide, narrow = (
-        last(family, SampleRequest(64, sampling=GanSampling(truncation=s))).std(0).mean() for s in (1.0, 0.3)
+        last_draft(family, SampleRequest(64, sampling=GanSampling(truncation=s))).std(0).mean() for s in (1.0, 0.3)
     )
     assert float(narrow) < 0.8 * float(wide)
 
@@ -110,7 +96,7 @@ def test_latents_lead_to_the_samples_and_back() -> None:
     family = trained(2)
     request = SampleRequest(3, labels=torch.tensor([0, 1, 0]))
     latents = family.initial_latents(request, 7)
-    x = last(family, request, 7)
+    x = last_draft(family, request, 7)
     torch.testing.assert_close(next(family.generate(latents, request)), x)
     inverted = family.encode_to_latents(x)
     assert inverted.shape == latents.shape
@@ -173,7 +159,7 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int) -> None:
     batch = Batch(torch.full((2, *shape), -1.0))  # all alike
     for phase in family.phases():
         assert bool(torch.isfinite(phase.loss(batch, StepContext(0, 0)).total))
-    assert last(family, SampleRequest(2)).shape == (2, *shape)
+    assert last_draft(family, SampleRequest(2)).shape == (2, *shape)
     scale = Scale(items, 1.0, 60.0)
     costs = [Gan.target_examples(spec, Gan.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)]
     assert costs == sorted(costs) and costs[0] > 0
@@ -189,14 +175,14 @@ def test_constant_images_train_to_the_end() -> None:
     family = made(augment_p=0.5)
     for stepped in trainer(family, Flat(), 8):
         assert all(torch.isfinite(torch.tensor(v)) for v in stepped.losses.values())
-    assert bool(torch.isfinite(last(family.eval(), SampleRequest(2))).all())
+    assert bool(torch.isfinite(last_draft(family.eval(), SampleRequest(2))).all())
 
 
 def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot keep given values"):
-        last(made(), SampleRequest(2, condition=Condition(torch.zeros(1, 8, 8))))
+        last_draft(made(), SampleRequest(2, condition=Condition(torch.zeros(1, 8, 8))))
     with pytest.raises(ConfigError, match="no classes"):
-        last(made(), SampleRequest(2, labels=torch.zeros(2, dtype=torch.int64)))
+        last_draft(made(), SampleRequest(2, labels=torch.zeros(2, dtype=torch.int64)))
     with pytest.raises(ConfigError, match="at least the number of classes, 3"):
         made(3, num_clusters=2)
     with pytest.raises(ConfigError, match="CHW"):
