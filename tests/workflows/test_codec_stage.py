@@ -212,7 +212,7 @@ def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Pa
         model.sample(1, prompt="x")
     with pytest.raises(ConfigError, match="no text to stop at"):
         model.sample(1, stop="x")
-    with pytest.raises(ConfigError, match="score a run of a VAE"):
+    with pytest.raises(ConfigError, match="score a run of vae"):
         model.score(folder)
     with pytest.raises(ConfigError, match="give a family that works on its codes: transformer"):
         anew.train(folder, tmp_path / "a", steps=2, family="fsq")

@@ -23,6 +23,7 @@ from anew.core.machine.device import compute_dtype
 from anew.core.machine.loop_compiler import Loops
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
+from anew.core.wording import listed
 from anew.errors import ConfigError
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph, PortableSampler, StockDecoder
@@ -439,9 +440,9 @@ def load_family(name: str) -> type[Family]:
     return family
 
 
-def filling_families() -> list[str]:
-    """The names of the families that can fill in a part of an item, sorted."""
-    return [name for name in registry.available("families") if load_family(name).fills_in]
+def families_that(can: Callable[[type[Family]], bool]) -> str:
+    """The names of the families for which this holds, for a sentence: "diffusion or vae"."""
+    return listed([name for name in registry.available("families") if can(load_family(name))], "or")
 
 
 def load_family_file(path: Path) -> type[Family]:

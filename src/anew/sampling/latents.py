@@ -13,12 +13,11 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.core.files import clause
 from anew.core.specs import Codec, Condition, Grid, Tokens
-from anew.core.wording import listed
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
 from anew.data.types import FileSlice, Item, ItemData
 from anew.errors import ConfigError, shorten
-from anew.families.base import filling_families
+from anew.families.base import families_that
 from anew.functional.latents import latent_mask
 from anew.sampling.generator import Generator
 from anew.sampling.samples import Samples
@@ -84,7 +83,7 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
     if not generator.fills_in:
         raise ConfigError(
             f"{generator.family_name} cannot keep a part of an item; leave `condition` out, "
-            f"or train {listed(filling_families(), 'or')}"
+            f"or train {families_that(lambda family: family.fills_in)}"
         )
     if not isinstance(condition, tuple | list) or len(condition) != 2:
         raise ConfigError(f"`condition` must be a pair: give (item, mask): one {name}, and what of it is kept")
@@ -187,6 +186,7 @@ def _codec(generator: Generator) -> Codec:
     family = generator.family
     if family.codec_config is None or not isinstance(family, Codec):
         raise ConfigError(
-            f"the family {generator.family_name!r} has no latents to encode into; train a vae, or train with space=latent"
+            f"the family {generator.family_name!r} has no latents to encode into; train with space=latent, or train "
+            f"{families_that(lambda family: family.generates and family.codec_config is not None)}"
         )
     return family

@@ -27,7 +27,7 @@ from anew.data.skipped import describe_skipped
 from anew.data.sources.sample_files import LEFT_OUT
 from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, ItemError, shorten
-from anew.families.base import Family
+from anew.families.base import Family, families_that
 from anew.runs.record import RunRecord
 from anew.sampling.class_mixture import class_notes, labels_of, log_shares, mixture_bits
 from anew.sampling.generator import Generator
@@ -45,13 +45,13 @@ MAX_ITEMS = 1_000_000  # items of one call, which are held in memory; files are 
 def check_has_likelihood(generator: Generator) -> None:
     """Raise ConfigError if items have no likelihood under the model."""
     if generator.codec is not None:
-        raise ConfigError(
-            "this run works on the latents of a codec, whose bits are not those of the items; score a run of a VAE"
-        )
-    if type(generator.family).bits is Family.bits:
-        raise ConfigError(
-            f"the family {generator.family_name!r} has no likelihood, so data cannot be scored; score a run of a VAE"
-        )
+        reason = "this run works on the latents of a codec, whose bits are not those of the items"
+    elif type(generator.family).bits is Family.bits:
+        reason = f"the family {generator.family_name!r} has no likelihood, so data cannot be scored"
+    else:
+        return
+    able = families_that(lambda family: family.bits is not Family.bits and family.supports(generator.item_spec))
+    raise ConfigError(f"{reason}; {f'score a run of {able}' if able else 'no family has one for such data'}")
 
 
 def has_likelihood(generator: Generator) -> bool:

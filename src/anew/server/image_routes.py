@@ -20,11 +20,10 @@ from starlette.responses import Response
 
 from anew.core import isolation
 from anew.core.specs import Condition, Grid
-from anew.core.wording import listed
 from anew.data.formats.images.transparency import AlphaReader
 from anew.data.types import Artifact, Item
 from anew.errors import ConfigError
-from anew.families.base import filling_families
+from anew.families.base import families_that
 from anew.sampling.latents import values_of
 from anew.server.answer_schemas import ImageData, ImagesResponse
 from anew.server.bodies import parse, parse_form
@@ -76,7 +75,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         if "image" not in files:
             raise bad_request("image is missing; send it as a file in the form", "image")
         if not entry.fills_in:
-            able = listed(filling_families(), "or")
+            able = families_that(lambda family: family.fills_in)
             raise bad_request(f"this model ({entry.family}) cannot keep given pixels; use a model of {able}", "model")
         sample_request = _request(body, entry)
         condition = await run_in_threadpool(condition_from_files, entry, files["image"], files.get("mask"))
