@@ -88,7 +88,7 @@ def resident() -> float:
 def measure(objects: int, folders: int) -> dict[str, object]:
     """The figures of one listing, in this process."""
     from anew.core.stores import addresses
-    from anew.data.sources.open import detect_modality
+    from anew.data.sources.selected_data import detect_modality
 
     store = Store(objects, folders)
     addresses.open_store = lambda address, *args: (store, ROOT)  # type: ignore[assignment]

@@ -20,7 +20,7 @@ from anew.core.specs import Batch, Condition, Grid, SampleRequest, Spec, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family, family_with_weights
-from anew.planning.choose import choose_family, codecs_for
+from anew.planning.family_choice import choose_family, codecs_for
 from anew.sampling.restore import load_weights
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer

@@ -118,7 +118,7 @@ def test_records_without_a_class_are_refused_where_classes_are_learned(
     lines = names(400).split("\n")[:-1]
     rows = [f"{line},{'ab'[index % 2]}" for index, line in enumerate(lines)]
     (tmp_path / "a.csv").write_text("\n".join(["text,label", *rows, "xyz,", "zyx,"]))
-    monkeypatch.setattr("anew.data.sources.open.SAMPLE_ITEMS", 32)
+    monkeypatch.setattr("anew.data.sources.selected_data.SAMPLE_ITEMS", 32)
     if streams:
         monkeypatch.setattr("anew.data.source_store.MAX_WHOLE_LIST_BYTES", 1000)
     with contextlib.closing(opened(tmp_path, settings={"text_column": "text", "layout": "list"})) as data:
@@ -364,7 +364,7 @@ def test_text_in_any_encoding(
     (tmp_path / "data" / "a.txt").write_bytes("".join(lines).encode(encoding))
     if streams:
         monkeypatch.setattr("anew.data.sources.folder.WHOLE_BYTES", 1000)
-        monkeypatch.setattr("anew.data.sources.open.WHOLE_BYTES", 1000)
+        monkeypatch.setattr("anew.data.sources.selected_data.WHOLE_BYTES", 1000)
         monkeypatch.setattr("anew.data.sources.folder.SHARD_BYTES", 4000)
     settings = {"layout": "document"}
     data = opened(tmp_path / "data", settings=settings, cache=tmp_path)

@@ -13,8 +13,8 @@ from anew.core.processes.world import World
 from anew.core.specs import Tokens
 from anew.estimators.context_mixing import compilation
 from anew.families.transformer.family import Transformer
-from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingTask
+from anew.planning.family_choice import FamilyChoice
 from anew.planning.loops import compile_loops, report_compilation
 from anew.planning.planner import scale_of
 from anew.planning.train_config import TrainConfig

@@ -19,8 +19,8 @@ from anew.data.types import DataBudget
 from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.planning import pilots as rules
-from anew.planning.choose import choose_families, contenders, train_config_of
 from anew.planning.context import RunContext
+from anew.planning.family_choice import choose_families, contenders, train_config_of
 from anew.planning.request import make_request
 from anew.runs.events import NAME
 from anew.runs.record import Request

@@ -24,7 +24,7 @@ from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.source_store import open_store, survey_source
 from anew.data.sources.columns import ROLES, ColumnChoice
-from anew.data.sources.open import SelectedData, classes_of, detect_modality
+from anew.data.sources.selected_data import SelectedData, classes_of, detect_modality
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable

@@ -12,8 +12,8 @@ from anew.core.data_record import DataRecord
 from anew.core.stores.addresses import address_of, is_hub_name
 from anew.data.modality import Modality, load_modality
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.open import SLICES, SelectedData, detect_modality
 from anew.data.sources.remote import is_known
+from anew.data.sources.selected_data import SLICES, SelectedData, detect_modality
 from anew.data.sources.source import existing_place
 from anew.errors import DataError, MovedDataError, restoring
 

@@ -12,7 +12,7 @@ from anew.data.loading.signature_cache import SignatureCache
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality
 from anew.data.skipped import name_reasons
-from anew.data.sources.open import SelectedData, sample_of
+from anew.data.sources.selected_data import SelectedData, sample_of
 from anew.data.splitting.streaming_split import split_source
 from anew.data.types import DataBudget, DatasetSummary, Item
 from anew.errors import DataError

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from anew.core.machine.loop_compiler import Loops
 from anew.planning.build import agreed_config
-from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData, TrainingTask
+from anew.planning.family_choice import FamilyChoice, settings_of
 from anew.planning.planner import DEFAULT_MODEL_SIZE, scale_of
 
 # Share of the time for training that compiling may take: with more, most of the time would be waiting; chosen.

@@ -18,8 +18,8 @@ from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import MIN_SLOWDOWN, evaluation_slice, largest_affordable
 from anew.planning.build import agreed_config, family_outline
-from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData, TrainingTask
+from anew.planning.family_choice import FamilyChoice, settings_of
 from anew.planning.replay import replayed_plan
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Plan

@@ -17,8 +17,8 @@ from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset
 from anew.families.base import Family
 from anew.planning.budget import training_seconds
-from anew.planning.choose import FamilyChoice, check_settings, choose_family, family_by_name, train_config_of
 from anew.planning.context import TrainingTask
+from anew.planning.family_choice import FamilyChoice, check_settings, choose_family, family_by_name, train_config_of
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events

@@ -25,7 +25,7 @@ from anew.data.modality import load_modality
 from anew.data.reading_settings import WITHOUT_RUN, reading_settings
 from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.open import detect_modality, sample_of
+from anew.data.sources.selected_data import detect_modality, sample_of
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import load_evaluation

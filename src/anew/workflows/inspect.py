@@ -29,8 +29,8 @@ from anew.families.base import num_parameters
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
 from anew.planning.build import family_outline
-from anew.planning.choose import FamilyChoice, choose_family, contenders, rationale_of
 from anew.planning.context import RunContext
+from anew.planning.family_choice import FamilyChoice, choose_family, contenders, rationale_of
 from anew.planning.pilots import describe_trying
 from anew.planning.planner import planned_batch, scale_of
 from anew.planning.request import DEFAULT_BUDGET

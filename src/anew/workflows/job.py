@@ -24,8 +24,8 @@ from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch, rows_in_memory
 from anew.planning.budget import check_gain, evaluation_slice, time_to_train, training_seconds
 from anew.planning.build import family_with_weights
-from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData, TrainingTask
+from anew.planning.family_choice import FamilyChoice
 from anew.planning.loops import compile_loops
 from anew.planning.memory_plan import built_among
 from anew.planning.planner import describe_plan, make_plan

@@ -16,8 +16,8 @@ from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.planning.budget import seconds_of_use, seconds_to_read, still_reading, too_slow_to_read
-from anew.planning.choose import check_modality, settings_of
 from anew.planning.context import RunContext, TrainingData
+from anew.planning.family_choice import check_modality, settings_of
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Request

@@ -29,8 +29,8 @@ from anew.evaluation.item_sets import Embedder
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.planning.budget import MIN_TRAINING, time_to_train
-from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingTask
+from anew.planning.family_choice import FamilyChoice
 from anew.planning.pilots import (
     describe_pilots,
     expected_distance,

@@ -27,7 +27,8 @@ from anew.planning.budget import (
     saving_slice,
     training_seconds,
 )
-from anew.planning.choose import (
+from anew.planning.context import RunContext, TrainingTask
+from anew.planning.family_choice import (
     FamilyChoice,
     check_settings,
     choose_codec,
@@ -35,7 +36,6 @@ from anew.planning.choose import (
     choose_family,
     train_config_of,
 )
-from anew.planning.context import RunContext, TrainingTask
 from anew.planning.loops import report_compilation, wait_for
 from anew.planning.pilots import can_tell, describe_too_short
 from anew.planning.replay import replayed_run

@@ -21,8 +21,7 @@ from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats import by_range
 from anew.data.loading import streaming
-from anew.data.sources import delimited_rows, store_listing, tar_spans
-from anew.data.sources import open as sources_open
+from anew.data.sources import delimited_rows, selected_data, store_listing, tar_spans
 from anew.data.sources import parquet as sources_parquet
 from anew.data.types import DataBudget
 from anew.errors import DataError
@@ -86,7 +85,7 @@ def test_rows_come_in_the_order_of_a_local_folder(
         rows(folder / f"part-{number}.jsonl", 1500, number)
     (folder / "README.md").write_text("described")
     upload(store, folder, "/bucket/rows")
-    monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(selected_data, "WHOLE_BYTES", 0)
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1 << 13)
     monkeypatch.setattr(streaming, "FIT_BYTES", 1 << 14)
     local, distant = Dataset.open(folder), Dataset.open("memory://bucket/rows")
@@ -186,7 +185,7 @@ def test_parquet_is_read_by_row_group(
     table = pyarrow.table({"text": texts, "unused": unused})
     parquet.write_table(table, folder / "a.parquet", row_group_size=200)
     upload(store, folder, "/bucket/parquet")
-    monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(selected_data, "WHOLE_BYTES", 0)
     monkeypatch.setattr(sources_parquet, "SAMPLED_BYTES", 1 << 16)
     local, distant = Dataset.open(folder), Dataset.open("memory://bucket/parquet")
     assert local.fingerprint == distant.fingerprint and local.scan.parts == distant.scan.parts
@@ -209,7 +208,7 @@ def test_what_vanishes_while_a_training_reads_ends_it(
     folder.mkdir()
     rows(folder / "a.jsonl", 1500, 7)
     upload(store, folder, "/bucket/leaving")
-    monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(selected_data, "WHOLE_BYTES", 0)
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1 << 13)
     monkeypatch.setattr(streaming, "FIT_BYTES", 1 << 14)
     monkeypatch.setattr(BlockCache, "load", lambda self, name, size: None)

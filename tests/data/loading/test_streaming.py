@@ -19,7 +19,7 @@ from anew.data.loading import streaming
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache
 from anew.data.modalities.image import Image as ImageKind
 from anew.data.modalities.text import Text
-from anew.data.sources import folder, open
+from anew.data.sources import folder, selected_data
 from anew.data.splitting import streaming_split
 from anew.data.types import DataBudget
 from anew.errors import DataError
@@ -47,7 +47,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "SHARD_ITEMS", 16)
     monkeypatch.setattr(folder, "SHARD_BYTES", 8192)
     monkeypatch.setattr(folder, "WHOLE_BYTES", 10_000)
-    monkeypatch.setattr(open, "WHOLE_BYTES", 10_000)
+    monkeypatch.setattr(selected_data, "WHOLE_BYTES", 10_000)
     monkeypatch.setattr(streaming, "FIT_ITEMS", 40)
     monkeypatch.setattr(streaming, "FIT_BYTES", 40_000)
 
@@ -344,7 +344,7 @@ def test_many_small_texts_are_streamed_and_fitted_to_some(tmp_path: Path, monkey
     for number in range(600):
         (place / f"{number % 7}").mkdir(parents=True, exist_ok=True)
         (place / f"{number % 7}" / f"{number}.txt").write_text(f"note {number}\n")
-    for module in (folder, open):
+    for module in (folder, selected_data):
         monkeypatch.setattr(module, "WHOLE_ITEMS", 599)
     monkeypatch.setattr(folder, "SHARD_ITEMS", 16)
     monkeypatch.setattr(streaming, "FIT_TEXTS", 40)

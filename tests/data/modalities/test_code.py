@@ -15,7 +15,7 @@ from anew.data.dataset import Dataset
 from anew.data.formats.text import word_rules
 from anew.data.modalities.code import Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
-from anew.data.sources.open import detect_modality
+from anew.data.sources.selected_data import detect_modality
 from anew.data.types import DataBudget, DataListing, Item
 from anew.errors import ConfigError
 from samples import molecule, molecules, names, program, programs, prose

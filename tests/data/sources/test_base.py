@@ -277,7 +277,7 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
-    from anew.data.sources.open import detect_modality
+    from anew.data.sources.selected_data import detect_modality
 
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as refusal:

@@ -26,7 +26,7 @@ from anew.data.formats.by_range import Range
 from anew.data.sources import delimited_rows
 from anew.data.sources.columns import ColumnChoice, Columns, TableLocation, choose, data_in_header, image_bytes
 from anew.data.sources.listing import File
-from anew.data.sources.open import detect_modality
+from anew.data.sources.selected_data import detect_modality
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
 from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import ConfigError, DataError, shorten

@@ -19,7 +19,7 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.errors import BudgetError
 from anew.evaluation.reporting.ranking import RunResult
-from anew.planning.choose import choose_family
+from anew.planning.family_choice import choose_family
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request

@@ -33,8 +33,8 @@ from anew.data.formats.text.text_encoding import is_unicode
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import PARTS, SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
-from anew.data.sources.detect import sort_files
 from anew.data.sources.file_classes import FileClasses
+from anew.data.sources.file_modalities import sort_files
 from anew.data.sources.json_arrays import json_array_notes
 from anew.data.sources.listing import File, FileTable
 from anew.data.sources.sample_files import drop_duplicate_formats

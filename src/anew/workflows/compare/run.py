@@ -28,8 +28,8 @@ from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import CopyingSummary, RunResult, leave_out_uncommon
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import check_budget, longest_training
-from anew.planning.choose import DoesNotTake, FamilyChoice, choose_family, train_config_of
 from anew.planning.context import RunContext
+from anew.planning.family_choice import FamilyChoice, UnsupportedDataError, choose_family, train_config_of
 from anew.planning.planner import scale_of
 from anew.runs.events import last_step
 from anew.runs.folder import RunFolder
@@ -85,7 +85,7 @@ def compare_families(
         reporter.message("  reading the data, and timing each family")
         try:
             warning = _check_families([entry for entry in entries if entry.seed_offset == 0], request)
-        except DoesNotTake as refusal:
+        except UnsupportedDataError as refusal:
             raise _with_alternatives(refusal) from None
         _reserve_folder(out, _saved_request(request, entries))
         if request.budget is not None:
@@ -156,7 +156,7 @@ def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
         out.rmdir()
 
 
-def _with_alternatives(refusal: DoesNotTake) -> ConfigError:
+def _with_alternatives(refusal: UnsupportedDataError) -> ConfigError:
     """The refusal of a family, or, if the data has a single one, of families at all."""
     if len(refusal.able_families) != 1:
         return refusal

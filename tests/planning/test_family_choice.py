@@ -11,8 +11,8 @@ from anew.core.registry import available
 from anew.core.specs import Grid
 from anew.errors import ConfigError
 from anew.families.base import load_family
-from anew.planning import choose
-from anew.planning.choose import FamilyChoice, choose_codec, choose_family, codecs_for
+from anew.planning import family_choice
+from anew.planning.family_choice import FamilyChoice, choose_codec, choose_family, codecs_for
 
 IMAGES = Grid((3, 32, 32), "CHW")
 CLIPS = Grid((3, 8, 32, 32), "CTHW")
@@ -25,7 +25,7 @@ def test_at_most_one_codec_stands_between_data_and_a_family(name: str, spec: Gri
 
 
 def test_two_codecs_for_one_family_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "codecs_for", lambda spec, family: ["first", "second"])
+    monkeypatch.setattr(family_choice, "codecs_for", lambda spec, family: ["first", "second"])
     data: Any = SimpleNamespace(spec=IMAGES)
     with pytest.raises(
         ConfigError, match=r"codecs first and second both turn this data into what the family 'diffusion' takes"

@@ -16,8 +16,8 @@ import samples
 from anew.data.dataset import Dataset
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.sources import folder as folder_source
-from anew.data.sources import open as opening
-from anew.data.sources.open import detect_modality
+from anew.data.sources import selected_data
+from anew.data.sources.selected_data import detect_modality
 from anew.data.types import DataBudget
 from anew.errors import DataError
 
@@ -87,7 +87,7 @@ def change_a_byte(path: Path) -> None:
 
 def test_a_byte_of_any_sound_or_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more than 4 MB of sound, 32 files were read: two machines trained on different recordings without a word."""
-    monkeypatch.setattr(opening, "DECODED_BYTES", 0)
+    monkeypatch.setattr(selected_data, "DECODED_BYTES", 0)
     sounds = samples.tones(tmp_path / "sounds", 300)
     frames = tmp_path / "clips"
     for clip in range(12):
@@ -105,7 +105,7 @@ def test_a_byte_of_any_sound_or_frame(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_byte_of_a_long_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "DECODED_BYTES", 0)
+    monkeypatch.setattr(selected_data, "DECODED_BYTES", 0)
     monkeypatch.setattr(folder_source, "PART_BYTES", 4096)
     samples.tones(tmp_path, 12, seconds=3.0)
     before = content_of(tmp_path)
@@ -129,8 +129,8 @@ def test_sounds_of_a_run_of_an_older_version_are_taken(tmp_path: Path) -> None:
 
 
 def test_of_large_data_blocks_of_all_shards_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "DIGESTED_BYTES", 0)
-    monkeypatch.setattr(opening, "BLOCK", 64)
+    monkeypatch.setattr(selected_data, "DIGESTED_BYTES", 0)
+    monkeypatch.setattr(selected_data, "BLOCK", 64)
     for number in range(8):
         write_archive(tmp_path / f"{number}.tar")
     before = content_of(tmp_path)
@@ -160,11 +160,11 @@ def test_a_run_refuses_changed_data_and_an_older_run_takes_it(tmp_path: Path) ->
 
 
 def test_large_rows_of_a_sorted_table_are_sampled_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "SAMPLE_BYTES", 20_000)
+    monkeypatch.setattr(selected_data, "SAMPLE_BYTES", 20_000)
     monkeypatch.setattr("anew.data.sources.delimited_rows.SHARD_BYTES", 10_000)
     rows = [{"text": f"{i} " * 100, "label": f"class {i // 40}"} for i in range(240)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     chosen = detect_modality(str(tmp_path), None)
-    sample, _ = opening.sample_of(chosen, Text(TextConfig()))
+    sample, _ = selected_data.sample_of(chosen, Text(TextConfig()))
     assert {item.label for item in sample} == {f"class {i}" for i in range(6)}
     assert sum(item.size for item in sample) < 60_000

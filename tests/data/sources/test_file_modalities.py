@@ -13,9 +13,9 @@ from PIL import Image
 from anew.core.registry import load
 from anew.data.dataset import Dataset
 from anew.data.formats.video.frames import HEAD_BYTES
-from anew.data.sources.detect import sort_files
+from anew.data.sources.file_modalities import sort_files
 from anew.data.sources.listing import list_files
-from anew.data.sources.open import detect_modality
+from anew.data.sources.selected_data import detect_modality
 from anew.data.splitting.split import MANY_RECORDINGS, keep_groups_together
 from anew.data.types import DataBudget, FileSlice
 from anew.errors import DataError
@@ -213,10 +213,10 @@ def test_packed_tables_are_to_be_unpacked(tmp_path: Path) -> None:
 
 
 def test_large_folders_are_sampled_and_mixed_ones_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anew.data.sources import detect
+    from anew.data.sources import file_modalities
 
-    monkeypatch.setattr(detect, "MAX_FILES_TO_OPEN_ALL", 4)
-    monkeypatch.setattr(detect, "SAMPLED_FILES", 4)
+    monkeypatch.setattr(file_modalities, "MAX_FILES_TO_OPEN_ALL", 4)
+    monkeypatch.setattr(file_modalities, "SAMPLED_FILES", 4)
     for i in range(12):
         write(tmp_path / "d", **{f"{i:02d}__txt": picture(i) if i % 5 else b"words and words " * 4})
         write(tmp_path / "e", **{f"{i:02d}__png": picture(i)})

@@ -30,7 +30,7 @@ class FamilyChoice(NamedTuple):
     family_class: type[Family]
 
 
-class DoesNotTake(ConfigError):
+class UnsupportedDataError(ConfigError):
     """A family was requested that cannot learn the data.
 
     Attributes:
@@ -136,7 +136,7 @@ def _requested_family(
         able_families = [
             n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)
         ]
-        raise DoesNotTake(name, _described(spec, description), able_families)
+        raise UnsupportedDataError(name, _described(spec, description), able_families)
     return FamilyChoice(name, family)
 
 
@@ -147,7 +147,7 @@ def check_modality(name: str | None, modality: type[Modality]) -> None:
         return
     able_families = [n for n, family in families.items() if family.generates and Tokens in family.spec_types]
     if families[name].generates and name not in able_families:
-        raise DoesNotTake(name, modality.traits.plural, able_families)
+        raise UnsupportedDataError(name, modality.traits.plural, able_families)
 
 
 def _all_families() -> dict[str, type[Family]]:
