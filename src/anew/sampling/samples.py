@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self, overload
@@ -20,6 +20,7 @@ from anew.errors import ConfigError, shorten
 from anew.evaluation.reporting.sheet import png
 from anew.sampling.origins import MAX_SCALE, Origin, side_file
 from anew.sampling.output_folders import check_unused, make_empty_folder, make_folder, with_other_origins
+from anew.sampling.sample_items import SampleItems
 from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
@@ -48,14 +49,14 @@ class Samples(Sequence[DecodedItem]):
 
     def __init__(
         self,
-        items: Sequence[DecodedItem],
+        items: Iterable[DecodedItem],
         labels: Sequence[str | None],
         modality: Modality,
         origins: Sequence[Origin] = (),
         first: int = 0,
         total: int | None = None,
     ) -> None:
-        self._items = list(items)
+        self._items = SampleItems(items)
         self.labels = list(labels)
         self.modality = modality
         self.origins = list(origins)
@@ -97,7 +98,7 @@ class Samples(Sequence[DecodedItem]):
             self.origins = []
         start = len(self)
         self._artifacts |= {start + index: artifact for index, artifact in other._artifacts.items()}
-        self._items += other._items
+        self._items.extend(other._items)
         self.labels += other.labels
         return self
 
@@ -247,7 +248,7 @@ class Samples(Sequence[DecodedItem]):
     def num_empty_continuations(self) -> int:
         """How many samples are the prompt alone, since the model ended there."""
         prompts = [None if origin.prompt is None else origin.prompt.rstrip("\n") for origin in self.origins]
-        pairs = zip(self._items, prompts, strict=False)
+        pairs = zip(self._items, prompts, strict=False) if any(prompts) else ()
         return sum(bool(prompt) and isinstance(item, str) and item.rstrip("\n") == prompt for item, prompt in pairs)
 
     def save_sheet(self, folder: str | Path, stem: str = "all", *, overwrite: bool = False) -> Path:
@@ -322,7 +323,7 @@ class Samples(Sequence[DecodedItem]):
             return self
         if before := next((origin.scale for origin in self.origins if origin.scale), None):
             raise ConfigError(f"the samples are enlarged {before} times already; leave `scale` out")
-        items = [self.modality.enlarge(item, scale) for item in self._items]
+        items = (self.modality.enlarge(item, scale) for item in self._items)
         origins = [replace(origin, scale=scale) for origin in self.origins]
         enlarged = Samples(items, self.labels, self.modality, origins, self.first, self.total)
         enlarged._file_format = self._file_format

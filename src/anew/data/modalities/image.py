@@ -310,12 +310,12 @@ class Image(GridModality):
         return Artifact(f".{file_format}", encode(self._as_written(item), comment), media=f"image/{file_format}")
 
     def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
-        images = [self._as_written(item) for item in items]
-        count = sprite_sheet.capacity(*images[0].shape[:2]) if images else 0
+        count = sprite_sheet.capacity(*self._as_written(items[0]).shape[:2]) if items else 0
         if not count:
             return {}
+        images = [self._as_written(item) for item in items[:count]]
         name = f"{stem}.png"
-        sheet, cells = sprite_sheet.sprite_sheet(images[:count], names[:count], name, self.matching.is_paletted)
+        sheet, cells = sprite_sheet.sprite_sheet(images, names[:count], name, self.matching.is_paletted)
         return {name: sheet, f"{stem}.json": cells}
 
     def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
