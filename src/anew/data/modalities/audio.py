@@ -150,19 +150,24 @@ class Audio(GridModality):
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         every_header = zip(sample, isolation.each(self.header, sample), strict=True)
         readable = [(item, header) for item, header in every_header if not isinstance(header, ValueError)]
-        headers = [header for _, header in readable]
+        items, headers = [item for item, _ in readable], [header for _, header in readable]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         rate = config.rate or None
         is_signal = audio_clips.are_signals(headers, rate)
-        highest = signal_survey.highest_frequency([item for item, _ in readable]) if is_signal else None
+        highest = signal_survey.highest_frequency(items) if is_signal else None
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, rate, channels, highest)
         if is_signal and not rate:
             self._written_rate = audio_clips.usual_rate(headers)
-        items_in_time = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
         self._trims_first = self.trims
-        contents = sound_survey.listen(self.contents, items_in_time, budget)
+        contents = sound_survey.listen(self.contents, items, headers, self.clip_shape, budget)
+        is_bright = not rate and not is_signal and sound_survey.are_bright(contents)
+        bright_notes = sound_survey.describe_brightness(self.clip_shape, contents) if is_bright else []
+        if is_bright:
+            whole_rate = audio_clips.whole_rate(headers)
+            self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, whole_rate, channels)
+            contents = sound_survey.listen(self.contents, items, headers, self.clip_shape, budget)
         # A signal may begin anywhere, a note may not
         may_be_notes = not config.seconds and not is_signal
         self._takes_beginnings = may_be_notes and sound_survey.have_one_length(headers, self.clip_shape)
@@ -172,6 +177,7 @@ class Audio(GridModality):
         notes = sound_survey.describe_files(
             headers, self.clip_shape, budget, contents, config.rate > 0, self.trims, self._takes_beginnings
         )
+        notes[1:1] = bright_notes
         notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
         return notes + sound_survey.describe_changes(self.trims, config.level == "clip", budget)
 

@@ -102,8 +102,9 @@ def test_enough_files_are_listened_to_however_late_it_is(seconds: float, least: 
         return Contents(Header(RATE, 1, RATE), False, 0.0)
 
     budget = DataBudget(60.0, 300, 0, reading=ReadingTime(60.0, elapsed=59.0, clock=lambda: now))
-    items = [Item("sound", np.zeros(1))] * 300
-    assert least <= len(listen(Listener(heard).contents, items, budget)) <= most
+    items, headers = [Item("sound", np.zeros(1))] * 300, [Header(2 * RATE, 1, RATE)] * 300
+    shape = Shape(RATE, 128, 512, 48, 48)
+    assert least <= len(listen(Listener(heard).contents, items, headers, shape, budget)) <= most
 
 
 def test_what_a_lower_rate_loses_is_said_of_the_files_that_were_listened_to() -> None:

@@ -130,7 +130,7 @@ def choose(
     rate_of_files = usual_rate(headers)
     if values >= WHOLE_RATE[0] and rate_of_files > TOP_RATES[bands]:
         bands = max(bands, WHOLE_RATE[1])
-    clip_rate = rate or next((r for r in RATES if r >= min(rate_of_files, TOP_RATES[bands]) - 1), RATES[-1])
+    clip_rate = rate or _common_rate(min(rate_of_files, TOP_RATES[bands]))
     if rate is None and rate_of_files < RATES[0]:
         clip_rate = rate_of_files
     max_frames = max(FRAME_MULTIPLE, int(values / bands) // FRAME_MULTIPLE * FRAME_MULTIPLE)
@@ -146,6 +146,16 @@ def choose(
     return Shape(
         clip_rate, hop, window, min(bands, window // MIN_SAMPLES_PER_BAND), frames, channels or (2 if stereo else 1)
     )
+
+
+def _common_rate(rate: int) -> int:
+    """The lowest common rate in Hz that is as high."""
+    return next((r for r in RATES if r >= rate - 1), RATES[-1])
+
+
+def whole_rate(headers: Sequence[Header]) -> int:
+    """The rate in Hz of clips that keep the highest tones of most files with these headers."""
+    return _common_rate(usual_rate(headers))
 
 
 def usual_rate(headers: Sequence[Header]) -> int:
