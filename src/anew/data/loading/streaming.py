@@ -405,7 +405,7 @@ def _select_items(
             stops = np.cumsum(shard.lengths)
             bounds = zip((stops - shard.lengths)[keep].tolist(), stops[keep].tolist(), strict=True)
             values += [shard.values[start:stop] for start, stop in bounds]
-        else:
+        elif keep.any():  # a shard without items, such as a silent one, does not know their form
             values.append(shard.values if keep.all() else shard.values[keep])
     if isinstance(spec, Tokens):
         return values, np.concatenate(labels)
