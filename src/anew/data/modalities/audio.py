@@ -148,37 +148,31 @@ class Audio(GridModality):
     # ---- what clips are ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        every_header = zip(sample, isolation.each(self.header, sample), strict=True)
-        readable = [(item, header) for item, header in every_header if not isinstance(header, ValueError)]
-        items, headers = [item for item, _ in readable], [header for _, header in readable]
+        results = list(isolation.each(self.header, sample))
+        headers = [result for result in results if not isinstance(result, ValueError)]
+        items = [item for item, result in zip(sample, results, strict=True) if not isinstance(result, ValueError)]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
-        rate = config.rate or None
+        seconds, rate = config.seconds or None, config.rate or None
         is_signal = audio_clips.are_signals(headers, rate)
         highest = signal_survey.highest_frequency(items) if is_signal else None
-        self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, rate, channels, highest)
-        if is_signal and not rate:
-            self._written_rate = audio_clips.usual_rate(headers)
+        self.clip_shape = audio_clips.choose(headers, budget, seconds, rate, channels, highest)
+        self._written_rate = audio_clips.usual_rate(headers) if is_signal and not rate else None
         self._trims_first = self.trims
         contents = sound_survey.listen(self.contents, items, headers, self.clip_shape, budget)
-        is_bright = not rate and not is_signal and sound_survey.are_bright(contents)
-        bright_notes = sound_survey.describe_brightness(self.clip_shape, contents) if is_bright else []
-        if is_bright:
-            whole_rate = audio_clips.whole_rate(headers)
-            self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, whole_rate, channels)
+        notes = [] if rate or is_signal else sound_survey.describe_brightness(self.clip_shape, contents)
+        if notes:
+            self.clip_shape = audio_clips.choose(headers, budget, seconds, audio_clips.whole_rate(headers), channels)
             contents = sound_survey.listen(self.contents, items, headers, self.clip_shape, budget)
         # A signal may begin anywhere, a note may not
-        may_be_notes = not config.seconds and not is_signal
-        self._takes_beginnings = may_be_notes and sound_survey.have_one_length(headers, self.clip_shape)
+        self._takes_beginnings = not (seconds or is_signal) and sound_survey.have_one_length(headers, self.clip_shape)
         may_be_single = not is_signal and not self._takes_beginnings
-        has_singles = may_be_single and sound_survey.has_singles(contents, self.clip_shape)
-        self._has_singles = has_singles and sound_survey.can_survey_singles(headers, self.clip_shape, budget)
-        notes = sound_survey.describe_files(
+        self._has_singles = may_be_single and sound_survey.can_find_singles(contents, headers, self.clip_shape, budget)
+        notes += sound_survey.describe_files(
             headers, self.clip_shape, budget, contents, config.rate > 0, self.trims, self._takes_beginnings
         )
-        notes[1:1] = bright_notes
-        notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
+        notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item in items})
         return notes + sound_survey.describe_changes(self.trims, config.level == "clip", budget)
 
     def contents(self, item: Item) -> sound_survey.Contents:
@@ -186,7 +180,7 @@ class Audio(GridModality):
         return sound_survey.contents_of(item.file, self._shape, self._trims_first)
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
-        return audio_clips.settings_like(*([self.header(item) for item in items] for items in (samples, real)))
+        return audio_clips.settings_like(list(map(self.header, samples)), list(map(self.header, real)))
 
     def header(self, item: Item) -> audio.Header:
         """Header of a sound file. Raises ValueError (one clause)."""

@@ -237,26 +237,26 @@ def may_be_single(header: Header, shape: Shape) -> bool:
     return is_long(header, shape) and header.seconds <= SINGLE_SECONDS
 
 
+def can_find_singles(
+    contents: Sequence[Contents], headers: Sequence[Header], shape: Shape, budget: DataBudget | None
+) -> bool:
+    """Whether every long file is listened to before it is cut: enough of them are one clip each, and the budget suffices."""
+    return has_singles(contents, shape) and can_survey_singles(headers, shape, budget)
+
+
 def has_singles(contents: Sequence[Contents], shape: Shape) -> bool:
     """Whether enough of the long files are one clip each for every one to be listened to before it is cut."""
     singles = [content.is_one_clip for content in contents if is_long(content.header, shape)]
     return any(singles) and sum(singles) >= SINGLE_SHARE * len(singles)
 
 
-def are_bright(contents: Sequence[Contents]) -> bool:
-    """Whether clips of a lower rate than that of files would lose much of these."""
-    return bool(contents) and _mean_share_above(contents) >= BRIGHT_SHARE
-
-
-def _mean_share_above(contents: Sequence[Contents]) -> float:
-    return float(np.mean([content.share_above for content in contents]))
-
-
 def describe_brightness(shape: Shape, contents: Sequence[Contents]) -> list[str]:
-    """A sentence, in a list, on what clips of this shape would lose, which is why they have a higher rate."""
-    average = percent(_mean_share_above(contents))
+    """A sentence, in a list, on why clips have the rate of files; [] if those of this shape, whose rate is lower, lose little."""
+    share = float(np.mean([content.share_above for content in contents])) if contents else 0.0
+    if share < BRIGHT_SHARE:
+        return []
     return [
-        f"High tones are kept: {average} of the energy of a file lies above {shape.rate // 2:,} Hz, on average of the "
+        f"High tones are kept: {percent(share)} of the energy of a file lies above {shape.rate // 2:,} Hz, on average of the "
         f"{len(contents)} that were listened to."
     ]
 
@@ -386,7 +386,7 @@ def _describe_cutting(
     num_long = sum(is_long(h, shape) for h in headers)
     shorter = [h.seconds for h in headers if h.seconds > shape.seconds and not is_long(h, shape)]
     least = f"{MIN_CLIPS_TO_CUT * shape.seconds:.1f} s"
-    if has_singles(contents, shape) and can_survey_singles(headers, shape, budget):
+    if can_find_singles(contents, headers, shape, budget):
         among = f" among the {len(headers):,} that were looked at" if len(headers) > num_long else ""
         notes += _describe_one_clip(
             contents, shape, f"Of {plural(num_long, 'file')} of {least} and more{among}", num_long, least
