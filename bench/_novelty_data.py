@@ -86,7 +86,7 @@ def bigrams(train: Sequence[str], count: int, source: Source) -> list[str]:
 
 
 def typical_texts(texts: Sequence[str], source: Source) -> list[str]:
-    """Of each three texts the one with the most frequent pairs of characters, as often: a generator at low temperature."""
+    """As many texts, each that of three random ones with the most frequent pairs of characters: a generator at low temperature."""
     counts = Counter(t[i : i + 2] for t in texts for i in range(len(t) - 1))
     total = sum(counts.values())
 

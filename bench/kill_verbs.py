@@ -25,7 +25,7 @@ VERBS = ("sample", "evaluate", "compare")
 
 
 def digest(folder: Path, pattern: str) -> str:
-    """Of names and contents of files."""
+    """A digest of the names and contents of files."""
     digest_of_all = hashlib.sha256()
     for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
         digest_of_all.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())

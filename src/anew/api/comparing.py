@@ -51,7 +51,7 @@ def compare(
         steps: A number of steps for each training, instead of a budget.
         modality: The kind of data. None detects it.
         seed: Seed of the weights and the training. The split into parts follows from the data alone.
-        seeds: Number of trainings of each family, 1 to 100, with `seed` and the following ones, each at most 2**63 - 1. Of several,
+        seeds: Number of trainings of each family, 1 to 100, with `seed` and the following ones, each at most 2**63 - 1. With several,
             the report gives the median and the range of each figure, and ranks a family only where its range overlaps with that of
             no other.
         settings: Settings for all families, by name; "gan.width" is for one alone.

@@ -151,8 +151,8 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _waiting_shown() -> Iterator[None]:
-    """Show what is waited for: a store that does not answer, a long copy, data that takes long to read. Of several processes the first
-    shows it."""
+    """Show what is waited for: a store that does not answer, a long copy, data that takes long to read. Only the first of several
+    processes shows it."""
     loggers = [logging.getLogger(name) for name in ("anew.stores", "anew.reading")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

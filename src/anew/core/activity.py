@@ -17,7 +17,7 @@ _log = logging.getLogger("anew.reading")  # the program that uses Anew decides w
 
 
 class _Activity:
-    """The present activity, and when something was last logged. Of bodies within each other the innermost one is described."""
+    """The present activity, and when something was last logged. If activities are nested, it is the innermost one."""
 
     def __init__(self) -> None:
         self.descriptions: list[tuple[Callable[[], str], float]] = []  # each with its beginning

@@ -50,7 +50,7 @@ class Provenance:
 
     @classmethod
     def now(cls, seed: int, data: str, *, training_seed: int | None = None, weights: str = "") -> Provenance:
-        """Of a report that is made now, by the command that began this process."""
+        """The provenance of a report that is made now, by the command that began this process."""
         date = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(__version__, date, machine(), command_line(), seed, training_seed, data, weights)
 

@@ -54,7 +54,7 @@ class PositionTables:
         return torch.addcmul(x * self.cos, x @ self.rotate_half, self.sin)
 
     def span(self, start: int, stop: int, dtype: torch.dtype) -> PositionTables:
-        """Of queries at start..stop-1 and keys at 0..stop-1."""
+        """The tables of queries at start..stop-1 and keys at 0..stop-1."""
         return PositionTables(
             cos=self.cos[start:stop].to(dtype),
             sin=self.sin[start:stop].to(dtype),

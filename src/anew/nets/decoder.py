@@ -63,7 +63,7 @@ class DecoderConfig:
 
     @property
     def attention_scale(self) -> float:
-        """Of the inner products of queries and keys."""
+        """Factor of the inner products of queries and keys."""
         return float(QK_GAIN * self.head_dim**-0.5)
 
 
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
         self._positions: dict[torch.device, PositionTables] = {}
 
     def positions(self) -> PositionTables:
-        """Of the whole context, on the device of the weights."""
+        """The tables of all positions of the context, on the device of the weights."""
         device = self.token_embedding.device
         if device not in self._positions:
             c = self.config

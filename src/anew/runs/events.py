@@ -224,7 +224,7 @@ def _latest(path: Path, event_types: Collection[str], max_lines: int) -> Iterato
 
 
 def _backwards(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file from the last to the first. Of a line that is longer than any event, only parts may come."""
+    """The lines of a file from the last to the first. Only parts may come of a line that is longer than any event."""
     place, rest = file.seek(0, os.SEEK_END), b""
     while place:
         start = max(0, place - MAX_LINE_BYTES)
@@ -241,7 +241,7 @@ def losses(step: Event) -> dict[str, float]:
 
 
 def recent_losses(run: Path) -> dict[str, float]:
-    """The losses by name, as means of the last steps (see `loss_steps`). Of the training that is sampled from."""
+    """The losses of the training that is sampled from, by name, as means of the last steps (see `loss_steps`)."""
     if previous := _kept_previous(run):
         return losses(previous)
     latest = itertools.islice(_latest(run / NAME, ("step", "non_finite"), LAST_LINES), RATE_STEPS)

@@ -41,7 +41,7 @@ class _Holder(NamedTuple):
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run. Of torchrun's processes, the first one holds it for all.
+    """Hold the lock of a run. The first of torchrun's processes holds it for all.
 
     Raises:
         InUseError: Another process holds it; the sentence says which.

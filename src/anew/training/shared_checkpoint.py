@@ -28,7 +28,7 @@ def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
 
 
 def _manifest_digest(shards: Path) -> str:
-    """Of the checkpoint that has these shards; "" where there is none."""
+    """The digest of the manifest of the checkpoint that has these shards; "" without one."""
     manifest = shards.parent / MANIFEST
     return files.sha256(manifest) if manifest.is_file() else ""
 

@@ -50,9 +50,7 @@ class Lexis:
 
     @cached_property
     def _marks(self) -> list[tuple[bytes, int, bytes, re.Pattern[bytes]]]:
-        """Of each mark that opens: a pattern of it, the state, the mark that closes, and a pattern of what is between, and that mark.
-
-        The longest mark comes first."""
+        """For each opening mark, the longest first: its pattern, the state, the closing mark, and a pattern up to its end."""
         marks = [(mark, COMMENT, "", r"[^\n]*(?=\n)") for mark in self.line_comments]
         marks += [(mark, COMMENT, closer, f"(?s:.*?){_pattern(closer)}") for mark, closer in self.block_comments]
         marks += [(mark, STRING, mark, rf"(?s:\\.|[^\\\n{mark}])*(?:{mark}|(?=\n))") for mark in self.quotes]

@@ -167,7 +167,7 @@ def _can_share_memory() -> bool:
 
 
 def listen() -> tuple[socket.socket, str]:
-    """Of the first process: where the others can connect, and its name."""
+    """Open a socket to which the other processes can connect. Called by the first one; returns the name of the socket, too."""
     name = f"anew-{uuid.uuid4().hex}"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"\0{name}")  # in no folder, and gone with its socket
@@ -176,7 +176,7 @@ def listen() -> tuple[socket.socket, str]:
 
 
 def connect(name: str, rank: int) -> socket.socket | None:
-    """Of the others: a socket to the first process; None where it is not on this machine, or somebody else's."""
+    """Connect to the socket of the first process. Called by the others; None if it is on another machine, or somebody else's."""
     first = socket.socket(socket.AF_UNIX)
     first.settimeout(CONNECTING_S)
     try:
@@ -191,7 +191,7 @@ def connect(name: str, rank: int) -> socket.socket | None:
 
 
 def accept(listener: socket.socket, size: int) -> list[socket.socket]:
-    """Of the first process: sockets to all others, in their order.
+    """Accept the connections of all other processes, in their order. Called by the first one.
 
     Raises:
         RuntimeError: Not all connected in time, one that did has ended, or two have the same rank.

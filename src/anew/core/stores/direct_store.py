@@ -64,7 +64,7 @@ class DirectStore:
 
         Args:
             path: Its key with its bucket.
-            size: Its bytes. Of one that has grown, one more is read, so that the caller notices.
+            size: Its bytes. One more is read of an object that has grown, so that the caller notices.
 
         Raises:
             Exception: The exception of the store's client.

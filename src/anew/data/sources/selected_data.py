@@ -210,7 +210,7 @@ def _records_in_files(
 ) -> dict[str, int]:
     """The number of records, by modality, of those whose files hold many each, as FASTA does; {} where nothing else is there.
 
-    counts: items by modality. Of large data a few shards tell; other items than files are one record each.
+    counts: items by modality. A few shards tell for large data; other items than files are one record each.
     """
     if len(counts) == 1:
         return {}

@@ -67,7 +67,7 @@ class Counts(NamedTuple):
     """Symbols that followed contexts.
 
     Attributes:
-        heads: (H, 4) int32, H a power of two. Of a slot in use: check bits of its key (never 0), where its entries begin or
+        heads: (H, 4) int32, H a power of two. A slot in use has check bits of its key (never 0), where its entries begin or
             its one tally, how many there are and fit (16 bits each), and the symbol that came last.
         entries: (E,) uint32, symbol and tally.
         used: (2,) number of entries and of slots in use.

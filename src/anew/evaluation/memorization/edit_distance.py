@@ -41,7 +41,7 @@ class EditDistance(Distance):
 
     Long records that hardly share pieces by chance, such as proteins, are compared only with those that share the most pieces with
     them. Copies and relatives are among these; where a record shares none, all are equally far. Others are compared so if time is
-    short. Of hundreds of thousands of others, those that cannot be the nearest by their characters are left out.
+    short. If there are hundreds of thousands of others, those that cannot be the nearest by their characters are left out.
     """
 
     name = "edit distance"

@@ -172,7 +172,7 @@ class CopyTestResult:
     picture: ScanPicture | None = None
 
     def scores(self) -> list[Score]:
-        """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
+        """The result as scores. The share of copies is the least one if copies were found, else 0 up to the detection limit."""
         items = f"{self.train:,} training and {self.held_out:,} held-out {self.units}"
         source = f"{self.count_phrase(self.samples)}, {items}, by {self.distance}"
         has_limit = not self.detected and self.detection_limit is not None
@@ -252,7 +252,7 @@ class CopyTestResult:
     def needs_confirmation(self) -> bool:
         """Whether no pair shows a copy, and chance may explain the alarm, or a model that leans to its data.
 
-        All models do, and their samples are smoother than the data. Of thumbnails that is enough for an alarm.
+        All models do, and their samples are smoother than the data. With thumbnails that is enough for an alarm.
         """
         is_doubtful = self.is_coarse or self.p > CONFIRMED_P
         return self.detected and self.method == "scan" and self.lacks_plain_copies and is_doubtful

@@ -1,6 +1,6 @@
 """Item statistics that people notice first, one number per item, and how often each of them tells a sample from a real item.
 
-Nothing is learned, so few items say much. Of a sample and a real item, a judge always picks the one with the larger value (or
+Nothing is learned, so few items say much. A judge of a sample and a real item always picks the one with the larger value (or
 always the one with the smaller value). How often this is the sample is the common-language effect size (McGraw and Wong 1992),
 which is the area under the ROC curve.
 

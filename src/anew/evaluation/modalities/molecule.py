@@ -188,7 +188,7 @@ class MoleculeEvaluation(TextEvaluation):
 
 
 def _is_first(molecules: Sequence[str]) -> NDArray[np.bool_]:
-    """Of each molecule, whether no earlier one is the same."""
+    """(n,) whether no earlier molecule is the same."""
     return np.isin(np.arange(len(molecules)), np.unique(equal_keys(molecules), return_index=True)[1])
 
 

@@ -234,7 +234,7 @@ class TextEvaluation(Evaluation[str]):
         return ReportContent(pairs=nearest.pairs, explanation=explanation, closest_pairs=self.closest_pairs)
 
     def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
-        """Of records, the one with the fewest edits; of other texts, the place of the longest passage in common."""
+        """The nearest record is the one with the fewest edits, the nearest text that with the longest passage in common."""
         texts = [str(text) for text in items]
         if self.records:
             return nearest_records(texts, self.inputs.train, effort)

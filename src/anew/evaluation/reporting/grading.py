@@ -14,7 +14,7 @@ The rule:
 
 - `good`: the *worse* end of the interval is within `Tolerance.small`. So a difference that matters has been excluded at 97.5%.
   Few items cannot do that, since their interval is wide.
-- `poor`: the better end is beyond `Tolerance.large`. Of a question also if two parts show it together, see `plain_together`.
+- `poor`: the better end is beyond `Tolerance.large`. Two parts may show it together for a question, see `plain_together`.
 - `fair`: the better end is beyond `small`; or the estimate is beyond `small` and the better end beyond a third of `small` (with a
   dozen parts, 0 instead of a third would accuse real data too often); or the worse end is beyond `small` although as many items
   were compared as real data needs to pass.

@@ -106,7 +106,7 @@ class Verdict:
 
     @cached_property
     def gradings(self) -> Mapping[Question, Grading]:
-        """Of closeness and variety, if they were measured."""
+        """The gradings of closeness and variety, if they were measured."""
         return grade_by_question(self.scores, self.unmeasured, self.supply)
 
     @cached_property

@@ -57,7 +57,7 @@ def _division(data: DataRecord) -> tuple[bool, bool, int]:
 
 
 def differing_settings(records: Mapping[str, RunRecord]) -> dict[str, dict[str, str]]:
-    """The settings in which runs differ: name -> run -> value. Of runs of different families, those that were asked for.
+    """The settings in which runs differ: name -> run -> value. If families differ, only those that were asked for.
 
     Args:
         records: The records by the names of their runs.

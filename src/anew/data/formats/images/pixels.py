@@ -375,8 +375,8 @@ def perceptual_hash(image: Image.Image) -> bytes:
     """A difference hash of 180 bits, most of which stay the same under re-encoding and other small changes.
 
     The bits say which neighbours in a grey thumbnail of 10 x 10 rise by more than 12, across and down. Measured: with 7 x 7, one
-    handwritten digit in nine would pass for a copy of another, with 10 x 10 one in forty. Of images saved again as JPEG it
-    recognises 37% (32-pixel photographs) to 77% (drawings).
+    handwritten digit in nine would pass for a copy of another, with 10 x 10 one in forty. It recognises 37%
+    (32-pixel photographs) to 77% (drawings) of images saved again as JPEG.
     """
     if image.mode != "L":
         image = on_white(image).convert("L")

@@ -1,7 +1,7 @@
 """Whole texts compared by how they begin and end, by the order of their lines and by what their parts share.
 
 Other figures are taken on passages of joined text, so they hardly notice lines in another order, or texts joined from pieces of
-others. Of short texts, such passages hold several, which dilutes what tells each of them.
+others. Such passages hold several short texts, which dilutes what tells each of them.
 
 Legend for shapes: n texts, d numbers of a text.
 """

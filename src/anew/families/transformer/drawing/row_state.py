@@ -171,8 +171,8 @@ class RowLimitState:
         return mask
 
     def _go_together(self, rows: Ints, place: int, owners: Ints, nodes: Ints) -> Bools:
-        """Of each node, whether a value that begins so goes together with the fields before; of all nodes of a sample, if none does, as
-        after a prompt. owners: by their places among `rows` (k,), the samples that the nodes belong to."""
+        """Whether a value that begins with each node goes together with the fields before. If none of a sample does, as after a prompt,
+        all are taken to. owners: (k,) places among `rows` of the samples that the nodes belong to."""
         tree, of_row = self._rows.tree, rows[owners]
         is_limited = self._num_together[of_row, place, -1] > 0
         first = self._rows.first_values[self._rows.views[self._fields[of_row], place]]
