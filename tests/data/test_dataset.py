@@ -447,7 +447,7 @@ def test_programs_in_any_encoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "has no content"),
+        (b"", "is empty"),
         (b"  \n ", "no usable text"),
         (b"one line\n", "at least 1,000 are needed"),
         (b"\x00\x01\x02\x03" * 500, "binary|nothing that can be learned|no usable"),

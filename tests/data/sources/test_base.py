@@ -113,7 +113,7 @@ def test_readers_and_suffixes() -> None:
     [
         (lambda p: p / "missing", "does not exist"),
         (lambda p: p, "holds no files"),
-        (lambda p: ((p / "e.txt").write_bytes(b"") and None) or p, "has no content"),
+        (lambda p: ((p / "e.txt").write_bytes(b"") and None) or p, "is empty"),
     ],
 )
 def test_nothing_to_list(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -125,7 +125,7 @@ def test_an_empty_file_is_named_as_it_was_given(tmp_path: Path) -> None:
     place = tmp_path / "bad" / "empty.csv"
     place.parent.mkdir()
     place.touch()
-    with pytest.raises(DataError, match=rf"'{re.escape(str(place))}' has no content"):
+    with pytest.raises(DataError, match=rf"'{re.escape(str(place))}' is empty"):
         Source.open(place, KINDS)
 
 

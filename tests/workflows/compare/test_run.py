@@ -401,3 +401,9 @@ def test_real_documents_beside_samples_that_begin_documents_are_not_torn(tmp_pat
         real = _shown_real_items(data, ["#" + 40 * "word "], 0)
     assert real and all(str(text).startswith("#") for text in real)
     assert not all(str(text).startswith("#") for text in torn)
+
+
+@pytest.mark.parametrize(("names", "message"), [(["a"], "names a single run"), (["a", "b", "a"], "more than once")])
+def test_runs_are_two_or_more_each_once(names: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(anew.UserError, match=message):
+        anew.compare(out=tmp_path / "out", runs=[tmp_path / name for name in names])

@@ -267,7 +267,8 @@ class Source:
             left_out += f"; {name_reasons(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
         if not files.sizes.any():
-            raise DataError(f"{text!r} has no content" if len(files) == 1 else f"all files of {text!r} are empty")
+            sentence = f"{text!r} is empty" if len(files) == 1 else f"all files of {text!r} are empty"
+            raise DataError(f"{sentence}; give data that holds something to learn")
         files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
         notes = [*listing.notes, *side_notes, *notes]

@@ -111,8 +111,10 @@ def training_time(count: int, budget: float) -> str:
 def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
     """Finished runs, each named by its folder, with as many parent folders as tell the names apart."""
     paths = [Path(run).resolve() for run in runs]
-    if len(set(paths)) < len(paths) or len(paths) < 2:
-        raise ConfigError(f"`runs` names {len(set(paths))} different runs; give two or more, each once")
+    if len(paths) < 2:
+        raise ConfigError("`runs` names a single run; give two or more")
+    if repeated := [path for path in paths if paths.count(path) > 1]:
+        raise ConfigError(f"`runs` names {str(repeated[0])!r} more than once; give each run once")
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(paths):  # ends, as the whole paths differ
         depth += 1
