@@ -303,3 +303,9 @@ def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, t
         anew.again(written, text.folder.path)
     with pytest.raises(anew.ConfigError, match="cannot be read"):
         anew.again(tmp_path / "nothing.png")
+
+
+def test_text_has_no_latents(text: anew.Model) -> None:
+    """It was advised to train with space=latent, which text does not take."""
+    with pytest.raises(anew.ConfigError, match="text data has no latents"):
+        text.encode([b"The river."])

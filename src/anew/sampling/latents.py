@@ -184,6 +184,10 @@ def _codec(generator: Generator) -> Codec:
     if generator.codec is not None:
         return generator.codec
     family = generator.family
+    if not isinstance(generator.item_spec, Grid):
+        raise ConfigError(
+            f"{generator.modality.name} data has no latents; only runs on images, sounds and clips have them"
+        )
     if family.codec_config is None or not isinstance(family, Codec):
         raise ConfigError(
             f"the family {generator.family_name!r} has no latents to encode into; train with space=latent, or train "
