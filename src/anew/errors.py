@@ -184,7 +184,9 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
         return f"; did you mean {closest!r}?"
     if len(names) > MAX_LISTED:
         return f"; it is not one of the {len(names)} names"
-    return f"; allowed: {', '.join(names) or 'none'}"
+    return (
+        f"; allowed: {', '.join(filter(None, names)) or 'none'}"  # who gives names does not mean those that are empty
+    )
 
 
 def printable(text: str) -> str:

@@ -405,7 +405,7 @@ def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_pat
     assert data.scan.items == 12 and data.spec.shape[1] == 5
     again = Dataset.reopen(data.state(), tmp_path)
     assert again.scan.items == 12
-    with pytest.raises(DataError, match=r"holds no video; it holds image; .* each clip need a folder of their own"):
+    with pytest.raises(DataError, match=r"holds no clips; it holds images; .* each clip need a folder of their own"):
         Dataset.reopen(data.state().model_copy(update={"asked": False}), tmp_path)
     again.close()
     data.close()

@@ -292,7 +292,7 @@ def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "odd.bin").write_bytes(bytes(range(200)))
     source = Source.open(tmp_path, KINDS)
     assert source.counts == {"image": 3, "text": 1, ".bin": 1}
-    assert "3 .txt files are read as images, by their content" in source.notes[0]
+    assert "3 .txt files are counted among the images, by their content" in source.notes[0]
 
 
 def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:

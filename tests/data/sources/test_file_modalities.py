@@ -78,7 +78,7 @@ def test_pictures_that_are_text_say_what_to_convert_them_to(tmp_path: Path) -> N
     listing = list_files(write(tmp_path / "d", a__xpm=icon, b__xpm=icon))
     notes = sort_files(listing.files, listing.root, KINDS).notes
     assert notes == [
-        "2 .xpm files are read as texts, by their content",
+        "2 .xpm files are counted among the texts, by their content",
         "to learn .xpm files as images, convert them to PNG or JPEG",
     ]
 
@@ -98,7 +98,7 @@ def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:
         write(tmp_path / "d", **{f"{i}__dat": picture(i * 8)})
     data = Dataset.open(tmp_path / "d")
     assert data.modality.name == "image"
-    assert any("30 .dat files are read as images, by their content" in note for note in data.scan.notes)
+    assert any("30 .dat files are counted among the images, by their content" in note for note in data.scan.notes)
     data.close()
 
 
@@ -107,7 +107,7 @@ def test_endings_taken_by_content_are_one_sentence(tmp_path: Path) -> None:
         write(tmp_path, **{f"{i}{j}__e{i}": b"plain words " * 9 for j in range(10 - i)})
     listing = list_files(tmp_path)
     (note,) = sort_files(listing.files, listing.root, KINDS).notes
-    assert note.startswith("52 files are read as texts, by their content: 10 .e0, 9 .e1, 8 .e2,")
+    assert note.startswith("52 files are counted among the texts, by their content: 10 .e0, 9 .e1, 8 .e2,")
     assert note.endswith("5 .e5 and 7 with 2 other endings")
 
 
@@ -123,18 +123,18 @@ def test_texts_are_the_programs_that_the_user_says_they_are(tmp_path: Path) -> N
     write(tmp_path, **prose, d__png=picture())
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["README", "a.q", "b.q", "c.txt"], "image": ["d.png"]}
-    assert notes == ["3 files are read as programs, as asked: 2 .q and 1 .txt"]
+    assert notes == ["3 files are counted among the programs, as asked: 2 .q and 1 .txt"]
 
 
 def test_beside_programs_only_a_more_frequent_ending_is_taken_for_one(tmp_path: Path) -> None:
     write(tmp_path, a__q=b"prose " * 50, b__q=b"more prose " * 50, c__txt=b"words " * 50, d__py=b"x = 1\n" * 9)
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["a.q", "b.q", "d.py"], "text": ["c.txt"]}
-    assert notes == ["2 .q files are read as programs, as asked"]
+    assert notes == ["2 .q files are counted among the programs, as asked"]
     write(tmp_path, e__py=b"x = 2\n" * 9, f__py=b"x = 3\n" * 9)
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["d.py", "e.py", "f.py"], "text": ["a.q", "b.q", "c.txt"]}
-    assert notes == ["2 .q files are read as texts, by their content"]
+    assert notes == ["2 .q files are counted among the texts, by their content"]
     assert kinds_as_asked(tmp_path, "image")[0].keys() == {"code", "text"}
 
 
@@ -259,7 +259,7 @@ def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, requested
     with pytest.raises(DataError, match=r"3 \.m4a\); convert \.m4a files to WAV, FLAC, OGG or MP3, which are read"):
         detect_modality(str(tmp_path), requested)
     (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
-    with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
+    with pytest.raises(DataError, match=r"holds no sounds; it holds texts; convert \.m4a files to WAV"):
         detect_modality(str(tmp_path), "audio")
 
 
@@ -298,4 +298,4 @@ def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_progra
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.modality == "code" and chosen.other == {"text": 1}
     assert any("ignoring 1 text, debian.pl (" in note for note in chosen.notes)
-    assert "debian.pl is read as texts, by its content" in chosen.source.notes
+    assert "debian.pl is counted among the texts, by its content" in chosen.source.notes

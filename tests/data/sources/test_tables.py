@@ -724,6 +724,15 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(
         Dataset.open(tmp_path / "a.csv", columns=ColumnChoice.of(choice))
 
 
+def test_a_column_without_a_name_is_listed_as_one(tmp_path: Path) -> None:
+    """As that of the numbers of rows, which R writes."""
+    (tmp_path / "a.csv").write_text('"","x"\n' + "".join(f'"{i}",{i / 7}\n' for i in range(300)))
+    with pytest.raises(DataError, match=r'\(columns: "", x\)'):
+        Dataset.open(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"has no column 'salary'; allowed: x$"):
+        Dataset.open(tmp_path / "a.csv", columns=ColumnChoice(text="salary", needed=("text",)))
+
+
 def test_a_column_of_what_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("words\n" * 100)
     with pytest.raises(DataError, match=r"text_column is for tables, and .* holds none that can be read; leave it out"):

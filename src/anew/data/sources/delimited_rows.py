@@ -410,6 +410,6 @@ def _delimiter(text: str, suffix: str) -> str:
 
 
 def list_columns(columns: Sequence[str]) -> str:
-    """Column names for a sentence."""
-    listed = ", ".join(columns[:MAX_LISTED])
+    """Column names for a sentence; "" for one that has none."""
+    listed = ", ".join(name or '""' for name in columns[:MAX_LISTED])
     return listed + (f" and {len(columns) - MAX_LISTED} more" if len(columns) > MAX_LISTED else "")

@@ -104,7 +104,7 @@ class SortedFiles:
         groups: dict[tuple[str, bool], dict[str, _Named]] = {}
         for (modality, is_requested, suffix), names in self.other.items():
             groups.setdefault((modality, is_requested), {})[suffix] = names
-        notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
+        notes = self.gathered + [_counted_among(*group, names) for group, names in sorted(groups.items())]
         other_suffixes = sorted({suffix for _, _, suffix in self.other} & self.conversions.keys())
         for suffix in other_suffixes:
             plural_noun, form = self.conversions[suffix]
@@ -118,16 +118,17 @@ class SortedFiles:
         return notes
 
 
-def _read_as(modality: str, is_requested: bool, names: Mapping[str, _Named]) -> str:
-    """A sentence on files that are read as a modality (plural noun), by their content or as the user asked. names: files by suffix."""
+def _counted_among(modality: str, is_requested: bool, names: Mapping[str, _Named]) -> str:
+    """A sentence on files that count as a modality (plural noun), by their content or as the user asked. names: files by suffix."""
     n = sum(named.total for named in names.values())
+    counted = f"{are(n)} counted among the {modality}"  # which are not read if most files are of another kind
     reason = "as asked" if is_requested else f"by {'its' if n == 1 else 'their'} content"
     if n == 1:
-        return f"{next(iter(names.values())).first} is read as {modality}, {reason}"
+        return f"{next(iter(names.values())).first} {counted}, {reason}"
     if len(names) == 1:
-        return f"{n:,} {next(iter(names))} files are read as {modality}, {reason}"
+        return f"{n:,} {next(iter(names))} files {counted}, {reason}"
     counts = {suffix: named.total for suffix, named in names.items()}
-    return f"{n:,} files are read as {modality}, {reason}: {_by_suffix(counts)}"
+    return f"{n:,} files {counted}, {reason}: {_by_suffix(counts)}"
 
 
 def _by_suffix(counts: Mapping[str, int]) -> str:

@@ -185,7 +185,8 @@ def detect_modality(
         advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)
         raise DataError("; ".join(filter(None, [sentence, advice])))
     if requested is not None and requested not in usable:
-        sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
+        kinds = listed([modalities[name].traits.plural for name in sorted(usable)])
+        sentence = f"{path!r} holds no {modalities[requested].traits.plural}; it holds {kinds}"
         advice = _advice(source, {requested: modalities[requested]})
         raise DataError("; ".join(filter(None, [sentence, modalities[requested].traits.folder_advice, advice])))
     records = _records_in_files(source, usable, modalities)
