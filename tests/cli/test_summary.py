@@ -155,6 +155,8 @@ def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) ->
     few = {"grades": {"closeness": "too_few", "variety": "good", "novelty": "good"}}
     more_samples = record(**few, samples_needed={"closeness": 4500})
     assert text(places(tmp_path, more_samples))[3] == f"answers  anew evaluate {tmp_path} -n 4500"
+    more_copies = record(**few, samples_needed={"closeness": 300, "novelty": 460})
+    assert text(places(tmp_path, more_copies))[3] == f"answers  anew evaluate {tmp_path} -n 460"  # one report for all
     more_data = record(**few, samples_needed={"closeness": 0})
     assert text(places(tmp_path, more_data))[3] == "open     more data is needed for a yes to Close?"
     needed = {"closeness": 642, "variety": 300}

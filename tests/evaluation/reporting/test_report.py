@@ -436,6 +436,10 @@ def test_what_is_usual_is_said_once_where_captions_name_it(detected: bool, tmp_p
     assert page.count("Usual: how far that training item is") == 1 and "Usual:" not in without
 
 
+def test_of_fewer_samples_than_any_copying_test_takes_it_is_known_how_many_it_takes() -> None:
+    assert verdict.Verdict([], copies(samples=3)).samples_needed == {"novelty": 20}
+
+
 def test_where_copies_cannot_be_told_the_answer_is_too_few_to_tell() -> None:
     """A model that draws noise was called partly new."""
     few: dict[str, Any] = {"detection_limit": None, "controls": [PlantedControl("exact", 0.1, 0.4)]}
@@ -443,7 +447,10 @@ def test_where_copies_cannot_be_told_the_answer_is_too_few_to_tell() -> None:
     answers = verdict.Verdict([], result)
     assert answers.grades["novelty"] == "too_few"
     assert answers.figures["novelty"].startswith("no copies found, but the test could miss even 10% copies")
-    assert "112 held-out items and 25 samples are too few; about" in answers.sentences()["novelty"]
+    assert (
+        f"112 held-out items and 25 samples are too few; about {answers.samples_needed['novelty']} samples"
+        in answers.sentences()["novelty"]
+    )
     # With more items nothing would be known, samples repeat items, or time was short
     alike = copies(samples=10**6, train=10**6, n_train_total=10**6, held_out=10**5, **few)
     repeats = replace(result, identical=2, identical_p=0.001, real_compared=600)

@@ -65,12 +65,14 @@ class CopyVerdict(NamedTuple):
         clause: The same in one short clause, with the same reason.
         has_but: Whether the clause qualifies itself with a "but", so that a second one does not follow it.
         lacks_items: Whether nothing was found, and samples or held-out items are too few for that to mean anything.
+        samples_needed: How many samples would do then; 0 if that is not known, or if only more data would.
     """
 
     sentence: str
     clause: str
     has_but: bool = False
     lacks_items: bool = False
+    samples_needed: int = 0
 
 
 def result_json(result: CopyTestResult) -> dict[str, object]:
@@ -99,6 +101,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
             f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
             f"{counted} compared; at least {MIN_SAMPLES} are needed",
             lacks_items=True,
+            samples_needed=MIN_SAMPLES,
         )
     if result.saw_held_out and not result.detected:
         seen = "the generator has probably seen the held-out items"
@@ -114,14 +117,14 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
         if result.saw_held_out:
             sentence += f" Besides, {_identical_to_held_out(result)}: it has probably seen the held-out items, too."
         return CopyVerdict(sentence if result.method == "scan" else f"{identical}{sentence}", clause)
-    sentence, clause, has_but, lacks_items = _not_found(result)
+    verdict = _not_found(result)
     if result.repeats_too_often:
-        clause, has_but, lacks_items = _identical(result), False, False
+        verdict = CopyVerdict(verdict.sentence, _identical(result))
         identical += (
             f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
             f"{_proof_needs(result)}. "
         )
-    return CopyVerdict(f"{identical}{sentence}", clause, has_but, lacks_items)
+    return verdict._replace(sentence=f"{identical}{verdict.sentence}")
 
 
 def _proof_needs(result: CopyTestResult) -> str:
@@ -260,6 +263,7 @@ def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
         f"no copies found, but the test {missed}",
         has_but=True,
         lacks_items=True,
+        samples_needed=samples if samples > result.samples else 0,
     )
 
 

@@ -165,7 +165,10 @@ class Verdict:
     def samples_needed(self) -> dict[str, int]:
         """How many samples would help with each question with too few; 0 if only more data would. See `Supply.samples_for`."""
         too_few = {q: g for q, g in self.gradings.items() if g.grade == "too_few" and g.is_settled}
-        return {question: self.supply.samples_for(grading) for question, grading in too_few.items()}
+        needed: dict[str, int] = {question: self.supply.samples_for(grading) for question, grading in too_few.items()}
+        if self.copies is not None and self.grades["novelty"] == "too_few":
+            needed["novelty"] = copy_verdict(self.copies).samples_needed
+        return needed
 
     @property
     def needs_data(self) -> tuple[str, ...]:
