@@ -39,6 +39,7 @@ from anew.families.base import (
     check_clusters,
     class_labels,
     collapse_warning,
+    families_that,
     num_parameters_of,
 )
 from anew.families.gan.coarse_prior import CoarsePrior
@@ -239,7 +240,8 @@ class Gan(Family[Grid, GanConfig]):
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         if request.condition is not None:
-            raise ConfigError("gan cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
+            able = families_that(lambda family: family.fills_in)
+            raise ConfigError(f"gan cannot keep given values in a sample; leave them out, or use the family {able}")
         yield from self.generate(self.initial_latents(request, seed), request)
 
     @torch.no_grad()
