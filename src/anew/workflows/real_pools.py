@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from anew.core.machine.allocator import return_freed_memory
 from anew.core.sequences import Joined, Rearranged
 from anew.core.specs import Tokens
 from anew.core.stores.text_column import TextColumnBuilder
@@ -33,6 +34,7 @@ def real_pool(data: Dataset, n: int, seed: int) -> RealPool[DecodedItem]:
     """At most n real items of a run's data, in random order, for the memorization test; of running text, all that memory holds."""
     held_out_parts, random = data.held_out()
     together = bool(data.own_held_out_parts) and not random
+    return_freed_memory()  # what features of all items took, of which the test needs nothing
     if is_running_text(data.base.spec):
         parts = {part: data.text(part) for part in ("train", *held_out_parts)}
         texts: list[DecodedItem] = [*parts["train"]]

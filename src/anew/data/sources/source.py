@@ -312,7 +312,8 @@ class Source:
         for reader in self.readers:
             if reader.counts.get(modality):
                 reader_shards = reader.shards(modality)
-                self._reader_of_shard.update((shard.name, reader) for shard in reader_shards)
+                if len(self.readers) > 1:  # of one reader, the names of half a million shards would be held in vain
+                    self._reader_of_shard.update((shard.name, reader) for shard in reader_shards)
                 shards.extend(reader_shards)
         return shards
 
@@ -352,13 +353,13 @@ class Source:
     def read(self, shard: Shard, limit: int | None = None) -> Iterator[Item | SkippedItem]:
         """The items of one shard, or its first ones."""
         self.prefetch(shard, limit)
-        items = self._reader_of_shard[shard.name].read(shard)
+        items = self._reader(shard).read(shard)
         return items if limit is None else itertools.islice(items, limit)
 
     def held_out_shard(self, shard: Shard) -> Shard:
         """What is held out of a shard that is held out as a whole: of a long span its beginning, so that neither the first step nor the
         report waits for more items than of other sources."""
-        reader = self._reader_of_shard[shard.name]
+        reader = self._reader(shard)
         spans = importlib.import_module("anew.data.sources.tar_spans")
         if not isinstance(reader, spans.SpanReader):
             return shard
@@ -368,7 +369,10 @@ class Source:
 
     def ranges(self, shard: Shard) -> Sequence[Range]:
         """See `Reader.ranges`."""
-        return self._reader_of_shard[shard.name].ranges(shard)
+        return self._reader(shard).ranges(shard)
+
+    def _reader(self, shard: Shard) -> Reader:
+        return self.readers[0] if len(self.readers) == 1 else self._reader_of_shard[shard.name]
 
     def prefetch(self, shard: Shard, limit: int | None = None) -> None:
         """Start to fetch the files of a shard, if they lie in a store.
