@@ -407,6 +407,11 @@ class Dataset:
             raise DataError("only data opened with `open_like` has its records in memory; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
 
+    def end_training(self) -> None:
+        """Let go of what only batches needed of data that streams; they can still be asked for."""
+        if isinstance(self._opened_store, StreamingStore):
+            self._opened_store.let_go()
+
     def close(self) -> None:
         """Stop background work and close files."""
         if self._opened_store is not None:

@@ -102,6 +102,8 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     if opened is None:
         reporter.message("  reading the data")
+    else:
+        opened.end_training()
     return_freed_memory()  # what steps took
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))

@@ -24,6 +24,7 @@ from anew.core.files import FREE_DISK_BYTES
 
 VERSION = 1  # the version of the stored format; each has folders of its own
 MEMORY_BYTES = 512 * 1024 * 1024  # bytes of encoded shards kept in memory: eight groups of shards
+RESTING_BYTES = 64 * 1024 * 1024  # the same once training has ended: they are read again in a tenth of a second; chosen
 DISK_BYTES = 20 * 1024**3  # bytes that all cached sources may take; the longest unused are removed first
 FETCHED_AHEAD = 8  # shards whose sources are fetched before their turn, which hides the latency of a store
 FETCHED_NEXT = 2  # the same while shards are encoded in turn, perhaps only some of them; chosen
@@ -257,6 +258,14 @@ class ShardCache:
         for number in numbers:
             if number not in self._kept and not self._disk.holds(self._name_of(number)):
                 self._fetch(number)
+
+    def let_go(self) -> None:
+        """Let go of most shards in memory, the longest unused first, of those that the disk holds."""
+        with self._lock:
+            for number in [n for n in self._kept if self._disk.holds(self._name_of(n))]:
+                if self._size <= RESTING_BYTES:
+                    return
+                self._size -= self._kept.pop(number).bytes
 
     def close(self) -> None:
         """End the background thread."""

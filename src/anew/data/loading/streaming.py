@@ -132,21 +132,10 @@ class StreamingStore:
             if len(items) >= (FIT_TEXTS if is_text else FIT_ITEMS) or (is_text and self._fit_bytes >= FIT_BYTES):
                 break
         if not items:
-            raise DataError(self._nothing_to_fit(numbers))
+            raise DataError(_nothing_to_fit(self._encoder, numbers))
         self._fit_items = items
         self.class_counts = self.class_counts or Counter(item.label or "" for item in items)
         return items
-
-    def _nothing_to_fit(self, numbers: Sequence[int]) -> str:
-        """A sentence that says why nothing in the train part of these shards can be used."""
-        for number in numbers:
-            for record, _ in self._encoder.items(number):
-                if isinstance(record, SkippedItem):
-                    return f"nothing of the train part can be used; the first of it: {record.name}: {record.reason}"
-        return (
-            "every item of the train part is also among the held-out ones, and copies count once; "
-            "give more items that differ"
-        )
 
     def _train_bytes(self, number: int) -> float:
         return self._shards[number].bytes * self._split.share(number, split.TRAIN)
@@ -366,10 +355,28 @@ class StreamingStore:
         numbers = self._encoder.labels
         return Counter({numbers[name]: n for name, n in self.class_counts.items() if name in numbers})
 
+    def let_go(self) -> None:
+        """Let go of what training held in memory, and the disk holds too."""
+        self._views.clear()
+        if self._cache is not None:
+            self._cache.let_go()
+
     def close(self) -> None:
         """End the background thread."""
         if self._cache is not None:
             self._cache.close()
+
+
+def _nothing_to_fit(encoder: ShardEncoder, numbers: Sequence[int]) -> str:
+    """A sentence that says why nothing in the train part of these shards can be used."""
+    for number in numbers:
+        for record, _ in encoder.items(number):
+            if isinstance(record, SkippedItem):
+                return f"nothing of the train part can be used; the first of it: {record.name}: {record.reason}"
+    return (
+        "every item of the train part is also among the held-out ones, and copies count once; "
+        "give more items that differ"
+    )
 
 
 def _held_shards(division: SourceSplit, part: int) -> list[int]:
