@@ -142,6 +142,23 @@ def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: l
     assert supplement.evaluation.notes == [Note("A note."), *map(out_of_time, missing)]
 
 
+def test_what_is_still_missing_has_the_last_reason_alone() -> None:
+    """Of 117 samples it was said that there are 40, too few, and in another note that time was up."""
+
+    class Later(Slow):
+        def answer_scores(self) -> Iterator[Score]:
+            yield from super().answer_scores()
+            self.notes, self.unmeasured = [out_of_time("order")], {"order": BOTH}
+
+    evaluation: Any = Later(Inputs(list(range(60))))
+    evaluation.notes = [Note("A note."), not_measured("order", "there are 20 samples", "order")]
+    measured = Measurements(unmeasured=FURTHER, supply=Supply(compared=20, left_out=40))
+    supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
+    assert supplement is not None
+    reasons = [note.sentence for note in supplement.evaluation.notes if note.subject == "order"]
+    assert reasons == [out_of_time("order").sentence]
+
+
 @pytest.mark.parametrize("left_out", [0, 60])
 def test_what_was_measured_on_all_samples_is_not_repeated(left_out: int) -> None:
     """Words measured again what was known, and had no time left for what was missing."""

@@ -317,6 +317,7 @@ def _notes(evaluation: Evaluation[DecodedItem], batch: Evaluation[DecodedItem], 
     outdated = {*evaluation.unmeasured} - {*batch.unmeasured}
     if evaluation.sets.supply.left_out:
         outdated.add(NUM_COMPARED)
+    outdated |= {note.subject for note in batch.notes} - {"", NUM_COMPARED}  # there may be another reason by now
     notes = [note for note in evaluation.notes if note.subject not in outdated]
     if supply.left_out:
         n = supply.compared - supply.left_out
