@@ -83,6 +83,12 @@ def test_pictures_that_are_text_say_what_to_convert_them_to(tmp_path: Path) -> N
     ]
 
 
+def test_pictures_in_jpeg_xl_are_to_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "a.jxl").write_bytes(b"\xff\x0a" + bytes(64))
+    with pytest.raises(DataError, match=r"1 \.jxl\); convert \.jxl files to PNG or JPEG, which are read"):
+        detect_modality(str(tmp_path), None)
+
+
 def test_files_of_one_unknown_ending_are_of_one_kind(tmp_path: Path) -> None:
     for i in range(9):
         (tmp_path / f"{i}.xx").write_bytes(b'<?xml version="1.0"?><a/>\n' if i else b"<a>no first line</a>\n" * 9)

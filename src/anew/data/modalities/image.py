@@ -89,7 +89,7 @@ class Image(GridModality):
         decodes_natively=True,
         max_file_bytes=limits.FILE_BYTES,
         tries_families=True,
-        unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".svg", ".psd", ".xpm", ".xbm"), "PNG or JPEG"),
+        unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".jxl", ".svg", ".psd", ".xpm", ".xbm"), "PNG or JPEG"),
     )
 
     config: ImageConfig
