@@ -6,10 +6,11 @@ A note has its subject, by which a later measurement replaces it.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.wording import duration
+from anew.core.wording import duration, listed
 from anew.evaluation.measure import BOTH, Questions, Unmeasured
 
 NUM_COMPARED = "the number of samples that were compared"
@@ -40,9 +41,19 @@ def not_measured(measure: str, reason: str, subject: str) -> Note:
     return Note(f"Not measured: {measure} ({reason}).", subject)
 
 
-def out_of_time(measure: str, subject: str = "") -> Note:
-    """A note on a figure for which there was no time. subject: the figure itself unless another is given."""
-    return replace(not_measured(measure, OUT_OF_TIME, subject or measure), is_out_of_time=True)
+def out_of_time(measure: str) -> Note:
+    """A note on a figure for which there was no time, which is its subject."""
+    return replace(not_measured(measure, OUT_OF_TIME, measure), is_out_of_time=True)
+
+
+def joined(notes: Sequence[Note]) -> list[Note]:
+    """The notes, with one for all figures for which there was no time in the place of the first."""
+    late = [note for note in notes if note.is_out_of_time]
+    if len(late) < 2:
+        return list(notes)
+    names = listed([note.subject for note in late])
+    together = Note(f"Not measured ({OUT_OF_TIME}): {names}.", is_out_of_time=True)
+    return [together if note is late[0] else note for note in notes if note is late[0] or not note.is_out_of_time]
 
 
 class Announcements:

@@ -101,7 +101,9 @@ def test_how_much_longer_a_budget_would_do_is_said() -> None:
 def test_what_was_cut_off_while_it_was_measured_is_named() -> None:
     """A page named seven figures that were missing, "the notes say why", and no note named one of them."""
     cut = Measurements(is_out_of_time=True, unmeasured={"formats": BOTH, "tone": BOTH})
-    assert all_notes(cut, [out_of_time("tone")]) == [out_of_time("tone"), out_of_time("formats"), Note(TIME_WAS_UP)]
+    late, end = all_notes(cut, [Note("A note."), out_of_time("tone")])[1:]
+    assert late.sentence == "Not measured (out of time): tone and formats." and end == Note(TIME_WAS_UP)
+    assert all_notes(replace(cut, unmeasured={"tone": BOTH}), [])[0] == out_of_time("tone")
     stopped = replace(cut, is_out_of_time=False, is_measuring_stopped=True)
     assert all_notes(stopped, [])[0] == not_measured("formats", "stopped", "formats")
     # A copying test that the clock ended has a result of fewer items

@@ -12,7 +12,7 @@ from anew.core.wording import plural
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.notes import COPIES, Note, not_measured, out_of_time
+from anew.evaluation.notes import COPIES, Note, joined, not_measured, out_of_time
 from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.score import Group, Score
 from anew.workflows.timing.time_limit import TimeLimit
@@ -102,7 +102,7 @@ def all_notes(measurements: Measurements, notes: Sequence[Note]) -> list[Note]:
     notes += map(out_of_time, cut_off)
     is_cut_short = measurements.copies is not None and measurements.copies.limited_by == "time"
     is_missing = is_cut_short or any(note.is_out_of_time for note in notes)
-    return [*notes, *([Note(TIME_WAS_UP)] if is_missing else [])]
+    return [*joined(notes), *([Note(TIME_WAS_UP)] if is_missing else [])]
 
 
 def notes_on_copies(copies: CopyTestResult) -> list[Note]:
