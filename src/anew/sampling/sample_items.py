@@ -103,7 +103,7 @@ class SampleItems(Sequence[DecodedItem]):
             items = items._held
         for item in items:
             self._held.append(item)
-            self._held_bytes += 0 if isinstance(item, str) else item.nbytes
+            self._held_bytes += item.nbytes if isinstance(item, np.ndarray) else 0
             if self._held_bytes > MAX_HELD_BYTES:
                 self._store()
 
