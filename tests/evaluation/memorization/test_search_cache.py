@@ -15,7 +15,7 @@ from anew.evaluation.memorization.item_types import RECORDS as RECORDS_TYPE
 from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 from anew.evaluation.memorization.search_cache import CachedDistance
 from anew.evaluation.memorization.texts import PassageDistance
-from thread_worlds import SIZE, Board, ThreadWorld
+from thread_worlds import SIZE, Board, ThreadWorld, on_threads
 
 RNG = np.random.default_rng(0)
 RECORDS = ["".join(RNG.choice(list("abcd"), 9)) for _ in range(70)]
@@ -48,7 +48,7 @@ def test_a_search_that_cannot_be_cut_is_named_once() -> None:
 def test_a_search_of_several_processes_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each process searches for some of the blocks, also where the pool is a part and where groups are others."""
     monkeypatch.setattr(EditDistance, "at_once", 7)
-    board, groups = Board(), GROUPS // 2
+    groups = GROUPS // 2
 
     def searched(work: SharedWork) -> list[Numbers]:
         inner = EditDistance(RECORDS, GROUPS)
@@ -57,11 +57,8 @@ def test_a_search_of_several_processes_is_that_of_one(monkeypatch: pytest.Monkey
         return [array for pair in [*nearest, distance.with_groups(groups).nearest(POOL, POOL)] for array in pair]
 
     expected = searched(SharedWork())
-    with ThreadPoolExecutor(SIZE) as pool:
-        for results in pool.map(
-            searched, [SharedWork(ThreadWorld(rank, SIZE, board=board)) for rank in range(SIZE)], timeout=60
-        ):
-            assert all(np.array_equal(*pair) for pair in zip(results, expected, strict=True))
+    for results in on_threads(searched):
+        assert all(np.array_equal(*pair) for pair in zip(results, expected, strict=True))
 
 
 @pytest.mark.parametrize("changed", [True, False])
