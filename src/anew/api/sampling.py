@@ -77,8 +77,8 @@ def sample_together(
         reporter: Shows the progress.
 
     Returns:
-        All samples on the first process, none on the others; and false, or what a single process drew before a signal came,
-        and true.
+        The samples, and whether a signal ended the drawing. The first of several processes returns all samples, the others none. A
+        single process that a signal ends returns the samples that it had drawn.
     """
     if world is None:
         from anew.sampling.drawing import DrawingInterrupted

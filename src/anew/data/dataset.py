@@ -410,7 +410,7 @@ class Dataset:
     def end_training(self) -> None:
         """Let go of what only batches needed of data that streams; they can still be asked for."""
         if isinstance(self._opened_store, StreamingStore):
-            self._opened_store.let_go()
+            self._opened_store.evict()
 
     def close(self) -> None:
         """Stop background work and close files."""

@@ -280,7 +280,7 @@ def test_what_the_disk_holds_is_let_go(tmp_path: Path, monkeypatch: pytest.Monke
         for _ in range(2):
             for number in range(6):
                 assert shards.get(number).values[0, 0] == number
-            shards.let_go()
+            shards.evict()
         kept = [number for number in range(6) if number in shards._kept]
         assert kept == ([4, 5] if num_made else list(range(6)))
     assert encoded == [*range(6), *range(6)]

@@ -1,6 +1,9 @@
-"""Names of grammars, and the endings of the files that are written in them."""
+"""Names of grammars, the endings of the files that are written in them, and their parsers."""
 
 from __future__ import annotations
+
+from anew.core.extras import require
+from anew.errors import DataError
 
 ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of files; Python is parsed by Python itself
     "python": "py pyi",
@@ -59,3 +62,17 @@ GRAMMARS = {ending: grammar for grammar, endings in ENDINGS.items() for ending i
 def grammar_of_suffix(suffix: str) -> str | None:
     """The name of the grammar of files that end so, such as ".py"."""
     return GRAMMARS.get(suffix.removeprefix("."))
+
+
+def tree_parser(name: str) -> object:
+    """The parser of tree-sitter for a grammar.
+
+    Raises:
+        DataError: The package of grammars is not installed, or has no such grammar.
+    """
+    grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
+    try:
+        parser: object = grammars.get_parser(name)
+    except Exception as error:  # the package has errors of its own, and downloads some grammars
+        raise DataError(f"the grammar of {name} is not available ({type(error).__name__})") from None
+    return parser

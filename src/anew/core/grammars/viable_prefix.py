@@ -16,12 +16,11 @@ import token
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from anew.core.deadline import uninterrupted
-from anew.core.extras import require
 from anew.core.grammars.lexis import lexis_of
-from anew.errors import DataError
+from anew.core.grammars.names import tree_parser
 
 INCOMPLETE = "incomplete input"
 ALLOW_INCOMPLETE = (
@@ -126,11 +125,7 @@ class TreeGrammar(Grammar):
     """
 
     def __init__(self, name: str, spellings: Iterable[bytes]) -> None:
-        grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
-        try:
-            self._parser: Any = grammars.get_parser(name)
-        except Exception as error:  # the package raises its own kinds, and fetches some grammars
-            raise DataError(f"the grammar of {name} is not available ({type(error).__name__})") from None
+        self._parser = cast(Any, tree_parser(name))
         language = self._parser.language
         kinds = {language.node_kind_for_id(number) or "" for number in range(language.node_kind_count)}
         words = (kind for kind in kinds if kind.isidentifier())

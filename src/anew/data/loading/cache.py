@@ -259,8 +259,8 @@ class ShardCache:
             if number not in self._kept and not self._disk.holds(self._name_of(number)):
                 self._fetch(number)
 
-    def let_go(self) -> None:
-        """Let go of most shards in memory, the longest unused first, of those that the disk holds."""
+    def evict(self) -> None:
+        """Remove shards that the disk holds from memory, the longest unused first, down to RESTING_BYTES."""
         with self._lock:
             for number in [n for n in self._kept if self._disk.holds(self._name_of(n))]:
                 if self._size <= RESTING_BYTES:

@@ -355,11 +355,11 @@ class StreamingStore:
         numbers = self._encoder.labels
         return Counter({numbers[name]: n for name, n in self.class_counts.items() if name in numbers})
 
-    def let_go(self) -> None:
-        """Let go of what training held in memory, and the disk holds too."""
+    def evict(self) -> None:
+        """Remove what training held from memory, where the disk holds it too."""
         self._views.clear()
         if self._cache is not None:
-            self._cache.let_go()
+            self._cache.evict()
 
     def close(self) -> None:
         """End the background thread."""

@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from anew.core.arrays import Numbers
-from anew.core.extras import require
-from anew.core.grammars.names import grammar_of_suffix
+from anew.core.grammars.names import grammar_of_suffix, tree_parser
 from anew.core.wording import listed
 from anew.data.formats.text.passage_ends import passage_end
 from anew.errors import DataError
@@ -186,11 +185,7 @@ def _judge_by(name: str) -> Judge:
     """A judge by one grammar. Raises DataError if it is not available."""
     if name == "python":
         return judge_python
-    grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
-    try:
-        parser: Any = grammars.get_parser(name)
-    except Exception as error:  # the package raises its own kinds, and fetches some grammars
-        raise DataError(f"the grammar of {name} is not available ({type(error).__name__})") from None
+    parser: Any = tree_parser(name)
     return lambda text, is_whole: judge_tree(
         parser, without_open_guards(text) if name in PREPROCESSED else text, is_whole
     )

@@ -279,7 +279,7 @@ def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> N
 
 
 def _copies(folder: Path) -> CopyingSummary | None:
-    """Copies according to the run's own report; None if there is no readable report."""
+    """The result of the copying test in the report of a run; None without a readable report or test."""
     report = record_or_none(folder)
     copies = None if report is None else report.copies
     if copies is None:
