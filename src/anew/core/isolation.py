@@ -38,7 +38,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# Of CPU that one item may take where it is tried alone, half of it among others; a picture of 64 megapixels takes .35
+# Seconds of CPU that one item may take where it is tried alone; among others, half as many. A picture of 64 megapixels takes 0.35
 # (docs/log.md, 2026-11-27).
 SECONDS = 20.0
 WALL_TIME_FACTOR = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one

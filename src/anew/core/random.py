@@ -20,14 +20,15 @@ from torch import Tensor, nn
 
 from anew.core.machine.device import move
 
-# Of a row whose numbers are drawn together: rows of all lengths share draws, and little is drawn in vain; chosen.
+# Positions of a row whose numbers are drawn together, whatever the length of the row: its last draw wastes at most 15; chosen.
 POSITIONS_PER_STREAM = 16
 ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, enough to keep seeding cheap
 # Multiples of the two, modulo 1, cover the unit square evenly: 1/g and 1/g**3 with g**4 = g + 1 (M. Roberts, "The
 # Unreasonable Effectiveness of Quasirandom Sequences", 2018, in three dimensions; in two, ten samples of ten even classes
 # would have five of them).
 SPREAD_STEPS = {"label": 0.5497004779019703, "component": 0.8191725133961645}
-# Of the Mersenne Twister in the state of PyTorch's CPU generator: 32-bit words, each in 64 bits, after counters.
+# Where the state of PyTorch's CPU generator holds that of the Mersenne Twister: 624 words of 32 bits, each stored in 64 bits, after
+# 24 bytes of counters.
 STATE_WORDS, STATE_OFFSET = 624, 24
 CIRCLE = 2**64  # positions modulo 1 are whole multiples of 1 / CIRCLE, which are exact for any index
 
@@ -88,7 +89,7 @@ def evenly_spread(sample_keys: Sequence[tuple[int, int]], stream: Literal["label
     step = round(SPREAD_STEPS[stream] * CIRCLE)
     shifts = {seed: 2 * key(seed, "spread", stream) for seed, _ in sample_keys}
     positions = [(shifts[seed] + index * step) % CIRCLE for seed, index in sample_keys]
-    # In float64, the largest positions would be rounded up to 1
+    # The 11 lowest bits are dropped first: rounded to float64, the largest positions would become 1
     return torch.tensor([(position >> 11) / 2**53 for position in positions], dtype=torch.float64)  # (n,)
 
 

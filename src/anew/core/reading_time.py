@@ -10,11 +10,13 @@ from collections.abc import Callable
 # compared to choose a scale; up to the third, closed forms are fitted. A sound set at a load of 10 had no step otherwise
 # (docs/log.md, 2026-11-30).
 DIVISION_SHARE, SCALE_SHARE, CLOSED_FORM_SHARE = 0.15, 0.18, 1 / 3
-# Up to this share items are read that are the fewest worth a training, where reading is too slow for them otherwise; chosen
+# Share of the budget up to which the fewest items that are worth a training are read, where reading is too slow to do so earlier; chosen
 LATE_DIVISION_SHARE = 0.25
-# Of the time after which the command has no use for the data: items are divided, the scale is chosen, and both are late; chosen
+# Where the data is useless after some time (`longest`), the shares of the time left until then at which items are divided, the scale is
+# chosen, and both are late; chosen
 DIVISION_OF_REST, SCALE_OF_REST, LATE_OF_REST = 0.4, 0.6, 0.75
-# Least shares, whatever starting or an earlier stage took: what is divided by few items, or fitted to few, is worth little; chosen
+# Least shares of the budget for the division and for each stage after it, however long the start or an earlier stage took: a division or
+# a fit that saw few items is worth little; chosen
 MIN_DIVISION_SHARE, MIN_STAGE_SHARE = 0.1, 0.03
 BUDGET_LIMIT = "in the time that the budget leaves for it at this load; a longer budget uses more"
 

@@ -19,8 +19,8 @@ S = TypeVar("S")
 UNKNOWN_CLASS = -1  # the label of an example whose class is not known
 # Names of the ids before the parts of a text with a gap, of which only a prompt consists: what comes before it, after it, and in it
 GAP_MARKS = ("fim_prefix", "fim_suffix", "fim_middle")
-# Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
-# chosen.
+# Most values of a Grid, ids of a vocabulary, tokens of a sequence, and classes. A stranger's spec must not ask for more than memory holds:
+# so many values are 4 GB; chosen.
 MAX_VALUES, MAX_IDS, MAX_LENGTH, MAX_CLASSES = 2**30, 2**24, 2**24, 2**20
 MIN_ROW_WIDTH = 64  # values of a row, at least, to be a signal: as many as the shortest clip of one has
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd: the increment of splitmix64
-# Of splitmix64 (Steele, Lea and Flood 2014).
+# Multipliers of splitmix64 (Steele, Lea and Flood 2014).
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 

@@ -19,7 +19,7 @@ _PART = {
     "test": "test",
     "testing": "test",
 }
-# Of the languages that GitHub's linguist knows, without suffixes that are more often something else (.pro, .cls, .ps)
+# Suffixes of the languages that GitHub's linguist knows, without those that are more often something else (.pro, .cls, .ps)
 _PROGRAM_NAMES = (
     "ada adb ads agda applescript asm awk bas bash bat bats bzl c c++ cbl cc cjs cl clj cljc cljs cmake cmd cob cobol coffee"
     " cpp cr cs csh csx cu cuh cxx d dart dpr dts dtsi el elm erb erl ex exp exs f f03 f08 f77 f90 f95 fish for forth"
@@ -31,7 +31,7 @@ _PROGRAM_NAMES = (
 )
 PROGRAM_SUFFIXES = frozenset(f".{name}" for name in _PROGRAM_NAMES.split())
 _STEMS = ("train", "val", "dev", "test")  # letters that each of these words holds
-# With so many files, a name like `coin_test.png` is a coincidence: data with one file for each part has fewer.
+# Number of files from which on a name like `coin_test.png` is a coincidence: data with one file for each part has fewer.
 MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")

@@ -19,8 +19,8 @@ from anew.core.reading_time import ReadingTime
 from anew.core.wording import plural
 from anew.errors import ConfigError, printable, shorten
 
-# Of fewer documents spans are held out, since a held-out part would be only two or three documents; and samples are passages: a model
-# would repeat the few beginnings, and spans hold hardly any to compare them with
+# With fewer documents, spans are held out, since a held-out part would be only two or three documents. Samples are then passages: a model
+# would repeat the few beginnings of documents, and held-out spans have hardly any beginnings to compare them with
 FEW_DOCUMENTS = 50
 DIGESTED_BYTES = 1 << 20  # of a large file, so many bytes at the start, the middle and the end are digested
 MAX_THREADS = 16  # more threads hardly make one training run faster

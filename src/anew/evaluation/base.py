@@ -36,9 +36,9 @@ from anew.evaluation.reporting.content import NearestPairs, ReportContent, Repor
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 
-METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the copying test and the report's items
+METRICS_SHARE = 0.6  # share of the time for metrics; chosen: the rest is for the copying test and the report's items
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
-REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
+REPORT_SECONDS = 1.2  # time that is kept for drawing and writing the page
 
 
 class Evaluation(MemorizationTests[ItemT]):
@@ -132,7 +132,7 @@ class Evaluation(MemorizationTests[ItemT]):
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
-        # So that they are named if time is up
+        # All are unmeasured at first, so that they are named if time is up
         self.named_unmeasured |= {name: metric.questions for name, metric in missing.items()}
         self.has_further = False
         for name, metric in missing.items():

@@ -19,7 +19,7 @@ FEATURES_SHARE = 0.2
 # Share of the time for metrics in which sets of features are compared, and the seconds that this takes for 1,000 items of each
 # set on an idle core, measured; they rise with the square of the items.
 FIGURES_SHARE, THOUSAND_SECONDS = 0.3, 1.6
-PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: it is one metric of many
+PROBE_SHARE = 0.1  # share of the time for metrics that a probe of classes may take; chosen: it is one metric of many
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 
 

@@ -13,7 +13,7 @@ Questions: TypeAlias = tuple[Question | Literal["novelty"], ...]
 CLOSENESS: Questions = ("closeness",)
 VARIETY: Questions = ("variety",)
 BOTH: tuple[Question, ...] = ("closeness", "variety")
-# Beside the copying test, which has a note of its own
+# What figures besides the copying test say on New? (the test has a note of its own), and figures that help to answer no question
 NOVELTY: Questions = ("novelty",)
 NEITHER: Questions = ()
 # Names of what was not measured, and the questions that it helps to answer

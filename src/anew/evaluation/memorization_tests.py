@@ -17,7 +17,7 @@ from anew.evaluation.notes import COPIES, Announcements, MeasuringRecord, not_me
 from anew.evaluation.reporting.content import ReportItem, SamplePair
 
 ALL_EMPTY = "all samples are empty"
-# Of the training items: so few that were not compared are not news, since the test misses more; chosen
+# Share of the training items that may be left out of the comparison without a note: the test misses more copies by itself; chosen
 MAX_UNCOMPARED_SHARE = 0.01
 
 

@@ -18,7 +18,7 @@ RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest 
 MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 CHARACTERS_HELD = 1 << 27  # characters of training records that are held to be searched, at most: bounds memory
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
-# Of the median training record, the length up to which a record is compared with parts of records; chosen
+# Records up to this share of the length of the median training record are also compared with parts of records; chosen
 MAX_SHORT_RATIO = 0.5
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 

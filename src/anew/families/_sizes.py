@@ -18,10 +18,10 @@ CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 704)  # by model size: e
 # Examples that go through a network at a time. This bounds memory; results depend on it, since rounding depends on the batch.
 ROWS = 128
 ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
-# From this model size on, a convolutional stage has two blocks: on digits, one wide block was better in equal time
+# The model size from which on a convolutional stage has two blocks: on digits, one wide block was better in equal time
 # (docs/log.md, 2026-11-25).
 DEEP_FROM = 4
-# On average: fewer items do not show how a cluster varies (docs/log.md, 2026-11-25). With larger clusters, samples of the VAE are
+# Items of a cluster on average: fewer do not show how it varies (docs/log.md, 2026-11-25). With larger clusters, samples of the VAE are
 # farther from the data on three sets of images; with smaller ones, they only come nearer to training items (2026-11-27).
 ITEMS_PER_CLUSTER = 32
 

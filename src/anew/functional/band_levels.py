@@ -27,7 +27,8 @@ MAX_GAIN_DB = 20.0  # of a band of a sample, up or down: what is further off, no
 # Errors of a mean or deviation that are taken for chance. Where clips that were matched to themselves kept less, they were told from
 # themselves, as all bands of some signals vary together (docs/log.md, 2026-11-30).
 CHANCE_ERRORS = 2.0
-# Where all bands together differ less than this share of random divisions of samples and clips do, nothing is changed. Chosen
+# Significance level below which levels are changed: the share of random divisions into samples and clips whose bands together differ as
+# much. Chosen
 CHANCE_SHARE = 0.01
 DIVISIONS = 299  # random ones; chosen: a tenth of a second, and two of them may differ more
 MIN_SIGNALS = 8  # with fewer, deviations are those of single signals; chosen
@@ -38,8 +39,8 @@ TINY = 1e-30  # keeps divisions finite
 Edges: TypeAlias = tuple[int, ...]  # (K + 1,) first of the F frequencies of each band, and the one after the last
 Rows: TypeAlias = tuple[tuple[float, ...], ...]
 # How levels of bands of samples become those of clips, in decibels: level + shift + (factor - 1) (level - mean).
-# After the edges, each (C, K): means, of the levels of samples, relative to the power of the whole signal; shifts, from there to the means
-# of clips; factors, deviations of clips divided by those of samples.
+# Edges, then three arrays (C, K): the mean levels of samples, relative to the power of the whole signal; the shifts from there to the mean
+# levels of clips; the factors, which are the deviations of clips divided by those of samples.
 BandLevels: TypeAlias = tuple[Edges, Rows, Rows, Rows]
 
 
@@ -112,7 +113,7 @@ def _differences(level: Tensor, clip_level: Tensor) -> tuple[Tensor, Tensor, Ten
     of the deviation."""
     deviation, clip_deviation = (x.std(0, correction=0) + TINY_DB for x in (level, clip_level))  # each (C, K)
     error = (deviation.square() / len(level) + clip_deviation.square() / len(clip_level)).sqrt()
-    # Under normal levels
+    # The standard error of a log deviation, if levels are normal
     log_error = torch.tensor(0.5 / len(level) + 0.5 / len(clip_level)).sqrt()
     return clip_level.mean(0) - level.mean(0), error, (clip_deviation / deviation).log(), log_error
 

@@ -22,8 +22,8 @@ INITIAL_LOG_SCALE = -1.5  # of an untrained network: a bin holds little of the m
 # A level's bin holds at most 97% of the mass, so that a value costs .04 bits at least: little where values cost whole bits, and
 # gradients stay finite.
 MIN_LOG_SCALE = -7.0
-# Of a component this wide, the inner levels have one part in 10,000, and a wider one gains nothing. Unbounded scales end in the
-# logarithm of 0.
+# Largest log scale of a component: one this wide gives the inner levels one part in 10,000, and a wider one gains nothing. Unbounded
+# scales end in the logarithm of 0.
 MAX_LOG_SCALE = 9.0
 
 

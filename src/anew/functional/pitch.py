@@ -18,7 +18,7 @@ RESOLVED_HZ = 1200.0  # up to which a spectrogram in mel bands shows single harm
 # Autocorrelation at the pitch from which a frame pulses at all, and from which it has no noise; chosen: lower values make
 # noises buzz (docs/log.md, 2026-11-28).
 VOICED = (0.6, 0.9)
-# Of autocorrelation, for each octave below the highest pitch: a sound repeats at twice its period, too.
+# What is subtracted from the autocorrelation of a pitch for each octave below the highest: a sound also repeats at twice its period.
 OCTAVE_COST = 0.05
 MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
 

@@ -29,7 +29,7 @@ NUM_LOUD = 2  # of LEVELS
 # about the others. Chosen.
 MIN_CLIPS, MIN_VALUES = 5, 100
 CLIPS_AT_ONCE = 16  # whose medians are taken at once: bounds memory
-TINY = 1e-6  # of a level
+TINY = 1e-6  # least level that is divided by: keeps quotients finite
 
 # The window of a running median, rising levels, and the factor of each. Between levels, factors lie on straight lines. Runs and
 # exports keep all three, so that other WINDOWS and LEVELS leave earlier runs as they are.

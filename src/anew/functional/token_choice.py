@@ -8,7 +8,7 @@ from torch import Tensor
 
 from anew.core.arrays import Floats, Ints
 
-# Below it, a logarithm divided by the temperature could leave the range of fp32, and the most probable token is all that is left.
+# Least temperature that divides logarithms: with a lower one they could leave the range of fp32, so the most probable token is taken.
 MIN_TEMPERATURE = 1e-6
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 HEAD_DIM = 32  # channels of an attention head: half of DiT's, since these networks are narrow; chosen
-# Of the waves that a noise level becomes: few suffice, since one smooth function of it is learned; chosen.
+# Number of waves that embed a noise level: few suffice, since one smooth function of it is learned; chosen.
 NUM_FREQUENCIES = 16
 
 

@@ -22,10 +22,10 @@ from anew.nets.conv_blocks import Conv, Linear, depth_to_space, latent_sides, pa
 
 SLOPE = 0.2  # of the activation below zero, as in StyleGAN and R3GAN
 ACTIVATION_GAIN = math.sqrt(2.0 / (1.0 + SLOPE**2))  # keeps the size of normal numbers through the activation
-# Of unit size: what an untrained generator adds to the coarse item, which should still be seen; chosen.
+# Standard deviation of what an untrained generator adds to the coarse item, which should still be seen; chosen.
 INITIAL_OUTPUT = 0.1
-# Beyond the bounds, in which values may still be pushed outwards: faint noise on flat black fell from 16% to 9% of
-# the pixels (docs/log.md, 2026-11-25).
+# Width of the margin beyond the bounds in which values may still be pushed outwards: with it, faint noise on flat black fell from 16% to 9%
+# of the pixels (docs/log.md, 2026-11-25).
 BOUNDS_MARGIN = 0.1
 
 

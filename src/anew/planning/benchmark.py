@@ -38,7 +38,7 @@ MIN_SHARE_S = 0.2
 # Share of the training from which on a first step is timed alone on busy cores: it may take five times as long as others; chosen
 BUSY_SHARE = 0.1
 MAX_TIMED_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
-# Of the free memory, for saved activations: gradients, optimizer and other processes take the rest
+# Share of the free memory for saved activations: gradients, the optimizer and other processes take the rest
 MEMORY_SHARE = 1 / 3
 PROBE_ROWS = 4  # rows whose saved activations are measured: a single row would overrate what does not grow with rows
 
@@ -185,7 +185,7 @@ def median_step_seconds(
         durations.append(_seconds_of_next(steps))
         elapsed = time.monotonic() - begin
         is_sure = len(durations) >= MAX_TIMED_STEPS - 1 or (len(durations) >= 3 and elapsed >= 0.6 * seconds)
-        # By the main process's clock: all take the same number of steps
+        # The main process's clock decides, so that all take the same number of steps
         if world.broadcast(is_sure or elapsed > seconds):
             break
     durations.sort()

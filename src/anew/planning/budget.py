@@ -25,7 +25,7 @@ MIN_TRAINING = 1.0  # seconds: less would be hardly one step
 MIN_REST = 3.0
 # Seconds on a core in which little data is read and its form is chosen: measured .8 for 300 clips of spoken syllables; chosen
 MIN_READING = 1.0
-# On busy cores, data is read if this share of the time that is needed at least is left: the load may ease; chosen
+# Share of the least time needed that must be left on busy cores for data to be read: the load may ease; chosen
 READABLE_SHARE = 0.7
 READING_OF_REST = 0.25  # share of the time that is left after starting that reading has in any case; chosen
 SHORT_OF_TIME = "other programs use the cores, which leaves little time to train"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Parallel = Literal["ddp", "fsdp"]
 
-STATE_SHARE = 2 / 3  # of the free memory, for what DDP copies to every process; activations have the other third
+STATE_SHARE = 2 / 3  # share of the free memory for what DDP copies to every process; activations have the other third
 SMALL_MODEL_PARAMETERS = 50_000_000  # parameters that any machine can train: 1.0 GB with gradients, moments and average
 MAX_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
 # Tensors for each matrix that is orthogonalized: momentum with gradient, all stacked, scaled, a product, and the result

@@ -30,8 +30,8 @@ OVERHEAD_SECONDS = 4.0
 # Standard errors by which the best pilot must be ahead of the next to be chosen for it: 95% of differences between equal
 # ones are smaller.
 MIN_Z = 2.0
-# What decides between pilots: their Fréchet distances, a classifier, or neither. The distance comes first: it was measured
-# how it falls in a training, and a classifier sees the quick learner behind for longer (docs/log.md, 2026-11-26).
+# What decides between pilots: their Fréchet distances, a classifier, or neither. The distance comes first: how it falls in a training was
+# measured, while a classifier shows the quicker learner behind for longer (docs/log.md, 2026-11-26).
 Criterion = Literal["distance", "classifier", "none"]
 
 

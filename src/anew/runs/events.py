@@ -20,9 +20,9 @@ from anew.errors import RunError
 NAME = "events.jsonl"
 FLUSH_SECONDS = 1.0  # between writes to the file, so that readers see the course of a training; chosen
 EventValue: TypeAlias = str | int | float | None
-# Of a log: 39 million steps (docs/log.md, 2026-11-27); a longer file is damaged or not a log
+# Most bytes of a log, which are 39 million steps (docs/log.md, 2026-11-27): a longer file is damaged or no log
 MAX_LOG_BYTES = 2**31
-# Of a line; longer ones are skipped. Anew writes some hundreds (docs/log.md, 2026-11-27).
+# Most bytes of a line; longer lines are skipped. Those that Anew writes have some hundreds (docs/log.md, 2026-11-27).
 MAX_LINE_BYTES = 2**16
 MAX_FIELDS = 64  # of an event; a step has one for each loss of the family, and about ten others
 MAX_SHOWN_BYTES = 2**26  # bytes of a log that are read to show its course: 256 MB took 63 s (docs/log.md, 2026-11-27)

@@ -42,7 +42,7 @@ from anew.runs.paths import CONFIG, STORE_STATE, WEIGHT_FILE
 PROBE_FILE = "anew-probe"  # a name in the store
 SENDING = ".sending"  # the folder next to the local copy that holds files while they are sent
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
-# How often sending is tried while files change: a training changes one of them now and then; chosen
+# Number of tries to send while files change: a training changes one of them now and then; chosen
 SEND_TRIES = 20
 LOCAL_ONLY = re.compile(r"(\.lock|\.lock-holder|\..*\.tmp)")  # names of files that stay on this machine
 

@@ -51,7 +51,7 @@ def step_record(path: Path) -> StepRecord:
             record.validated.add(event["step"])
         elif event["event"] == "non_finite":
             back_to = event["back_to"]
-            # As `TrainingLoop` does it
+            # `TrainingLoop` does the same
             lr_scale, overcome_at = 0.5 * lr_scale, max(overcome_at, 2 * event["step"] - back_to + 1)
             _take_back(record, event)
             record.restores[back_to] = (lr_scale, overcome_at)

@@ -16,9 +16,8 @@ from anew.core.arguments import new_file
 from anew.core.wording import plural
 from anew.errors import ConfigError
 
-# Of records and of samples
-REPR_ITEMS = 5  # of which `repr` says more than their number, as pandas does
-NOTEBOOK_ITEMS = 64  # that a notebook shows: more images make its file too large to open
+REPR_ITEMS = 5  # records or samples that `repr` shows at most, as pandas does
+NOTEBOOK_ITEMS = 64  # records or samples that a notebook shows: more images make its file too large to open
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 
 

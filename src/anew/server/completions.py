@@ -194,7 +194,7 @@ class Answer:
             offset = offsets.get(piece.index)
             text = piece.text if offset is not None else self._echo(piece.index) + piece.text
             yield self._answer([self._choice(piece.index, text, piece.log_probs, piece.finish_reason, offset)])
-            # By tokens, not by the text that was sent: text that may begin a stop is held back, but its tokens are not
+            # Offsets count the text of tokens, not the text that was sent: text that may begin a stop is held back, but its tokens are not
             offsets[piece.index] = (offset or 0) + sum(len(token.text) for token in piece.log_probs)
         if self.body.stream_options is not None and self.body.stream_options.include_usage:
             yield self._answer([]) | {"usage": self.usage()}

@@ -17,7 +17,7 @@ from anew.server.errors import bad_request
 from anew.server.server_sent_events import Json
 
 EXIT_SECONDS = 5.0  # in which a process should end after its last event; chosen
-# Between two checks whether the page is still open: a process for which nobody waits ends soon
+# Seconds between two checks whether the page is still open: a process for which nobody waits ends soon
 SECONDS_BETWEEN_CHECKS = 0.25
 MAX_EVENT_BYTES = 1 << 28  # of one event, which holds the items of a sheet: several times the largest ones
 
@@ -82,7 +82,7 @@ async def _child_process(command: Sequence[str], stdin: bytes) -> AsyncIterator[
         process.stdin.write_eof()
         yield process
     finally:
-        # Before anything is awaited: when a page was left, Starlette cancels that at once
+        # The process is ended before anything is awaited: when a page was left, Starlette cancels an `await` at once
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

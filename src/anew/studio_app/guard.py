@@ -21,8 +21,8 @@ POLICY = (
     "connect-src 'self'; worker-src 'self'; frame-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-# Of pages in run folders, which may come from somebody else: no script runs, and nothing is fetched. They have the origin of the
-# Studio, whose page reads how high they are.
+# The policy of pages in run folders, which may come from somebody else: no script runs, and nothing is fetched. They keep the origin of
+# the Studio, so that its page can read how high they are.
 REPORT_POLICY = (
     "sandbox allow-same-origin; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"

@@ -22,9 +22,9 @@ from anew.studio_app.jobs import RUNNER_LOCK, Job, JobStore
 from anew.studio_app.start_folder import STATE
 
 SECONDS_BETWEEN_CHECKS = 0.25  # of the queue: a run seems to start at once, and a check lists one folder
-# Between two attempts on a full disk: a user who frees space sees the queue continue; chosen
+# Seconds between two attempts on a full disk: a user who frees space sees the queue continue; chosen
 FULL_DISK_RETRY_SECONDS = 2.0
-# To take the lock: a check whether there is a runner holds it for a moment, which busy cores make longer; chosen
+# Seconds in which the lock is tried for: a check whether there is a runner holds it for a moment, which busy cores make longer; chosen
 LOCK_SECONDS = 2.0
 
 

@@ -16,9 +16,9 @@ from anew.core import files
 from anew.runs import events, lock, timelapse
 from anew.runs.paths import CONFIG
 
-# Of the folders of runs: pages are updated twice a second, and a check reads some modification times
+# Seconds between two checks of the folders of runs. Pages are updated twice a second; a check only reads some modification times
 SECONDS_BETWEEN_CHECKS = 0.5
-# Between signs of life to pages: browsers and proxies close silent connections after 30 to 60 seconds.
+# Seconds between two signs of life to pages: browsers and proxies close silent connections after 30 to 60 seconds.
 HEARTBEAT_SECONDS = 15.0
 WATCHED = (
     CONFIG,

@@ -32,7 +32,7 @@ def gathered_on_disk(world: World, tensors: Mapping[str, Tensor], folder: Path) 
     Raises:
         RunError: The disk is full.
     """
-    # Of each, only one process needs the whole; but every collective of PyTorch that gathers shards gives it to all.
+    # Only the main process needs the whole tensors, but PyTorch has no collective that gathers shards in one process alone.
     whole = ((name, gather_full(tensor).detach()) for name, tensor in tensors.items())
     if world.is_main:
         return through_file(whole, folder)

@@ -24,7 +24,7 @@ Listener = Callable[[StepResult], str | None]  # returns a warning, which is rep
 # "stopped_early": the validation loss rose, so the decay began early
 TrainingEnd = Literal["finished", "interrupted", "stopped_early"]
 
-# After more non-finite losses in a row, the data or the rate is at fault, and going back does not help.
+# Most non-finite losses in a row after which training goes back: after more, the data or the learning rate is at fault.
 MAX_RESTORES = 3
 # Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
 CHECKPOINT_SHARE = 50

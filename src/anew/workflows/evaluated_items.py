@@ -221,7 +221,7 @@ def overlap_p(train: Counter[bytes], held_out: Counter[bytes], seed: int) -> flo
         return int((totals - counts)[counts > 0].sum())
 
     rng, observed = np.random.default_rng(seed), overlap(repeated[:, 0])
-    # From all items, only repetitions are drawn
+    # The draw is from all items, of which only repetitions count
     num_repeated_train = rng.hypergeometric(train.total(), held_out.total(), len(owner), NUM_DIVISIONS)
     num_as_large = 0
     for num_train in num_repeated_train.tolist():

@@ -49,7 +49,7 @@ from anew.workflows.latents import latent_batches
 from anew.workflows.run_copy import share_trained
 from anew.workflows.timing.training_length import longer_training, step_forecast
 
-# With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
+# Passes over the data up to which training does not overfit, so that the validation loss is not measured; chosen.
 MAX_EPOCHS_UNWATCHED = 1.5
 # Share of the usual samples that a modality is calibrated by on busy cores, and their least number. The report draws samples
 # after that: with 128 for the calibration, 5 were left for the report (docs/log.md, 2026-11-29).

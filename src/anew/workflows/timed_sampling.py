@@ -106,7 +106,7 @@ class TimedSampling:
         if self.is_stopped:
             spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then" if is_unlimited else ""
             reason = f"because it was stopped{spent_on}"
-        # As the progress says it
+        # The goal is the one that the progress names
         goal = f"the {num_announced:,} that answers usually need" if drawn < num_announced < self.n else f"{self.n:,}"
         return [f"{plural(drawn, 'sample')} instead of {goal}, {reason}."]
 

@@ -28,16 +28,16 @@ FAMILIES = ("transformer", "diffusion", "gan", "vae")
 # Pixels along a side of a picture, and standard deviation of its dot in pixels: small enough that every family learns it in
 # seconds on one core; chosen.
 SIDE, DOT = 8, 0.9
-# For a family that reads pictures as tokens: each level must be seen often; chosen
+# Grey levels of the pictures, few enough that a family that reads them as tokens sees each level often; chosen
 BRIGHTNESS_LEVELS = 8
 # Pictures that are learned, and samples in each report: 96 points show the shape of the cloud.
 ITEMS, SHOWN = 2000, 96
 # Length of a family's turn, and of its own training between two reports: all seem to train at once; chosen.
 SLICE_SECONDS, SECONDS_BETWEEN_REPORTS = 0.4, 2.5
-# Of the side: a sample this near to the cloud counts as on it. All dots of real points do, also as tokens, and 43% of dots at random
-# (docs/log.md, 2026-11-29).
+# Distance, as a share of the side, up to which a sample counts as on the cloud. All dots of real points are so near, also as tokens, and
+# 43% of dots at random (docs/log.md, 2026-11-29).
 ON_CLOUD_DISTANCE = 0.02
-# Of the side: a point of the cloud counts as covered if a sample is this near. 96 samples are sparse, so it is more than
+# Distance, as a share of the side, up to which a sample covers a point of the cloud. 96 samples are sparse, so it is more than
 # ON_CLOUD_DISTANCE. Dots of real points cover 94% and more, those at random 57%.
 COVERED_DISTANCE = 0.03
 CHANCE_DRAWS = 20  # whose shares are averaged: their standard error is 1%

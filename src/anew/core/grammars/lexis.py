@@ -119,7 +119,7 @@ class LexicalState:
                 after._unsure = text[construct.start :]
                 return after
             stop = construct.stop
-        # Of a line all is read again: a second quote may end a string, or be the second of three
+        # The whole last line is read again: a second quote in it may end a string, or be the second of three
         line = text.rfind(b"\n") + 1
         after._unsure = text[line if line > stop or b"\n" not in text[:stop] else stop :]
         return after

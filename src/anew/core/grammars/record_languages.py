@@ -90,7 +90,7 @@ class XmlLanguage(RecordLanguage):
     def _is_accepted(text: str, ending: str) -> bool:
         parser = expat.ParserCreate()
         try:
-            # Within an element, so that several may follow each other, and none may declare entities
+            # The text is put into an element, so that it may hold several elements and cannot declare entities
             parser.Parse(f"<r>{text}{ending}".encode("utf-8", "replace"), bool(ending))
         except expat.ExpatError:
             return False

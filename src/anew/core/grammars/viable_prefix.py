@@ -27,7 +27,7 @@ ALLOW_INCOMPLETE = (
     0x4000  # PyCF_ALLOW_INCOMPLETE_INPUT, with which Python's own `codeop` compiles; `ast` does not name it
 )
 NEVER_ENDS = " \\\n"  # a line that goes on, at which the text ends: so it is never complete, and no tree is made
-# What may follow the white space at the beginning of a line. The last ones only go on with what is in brackets
+# What may follow the white space at the beginning of a line. The last five only continue an expression in brackets
 BEGINNINGS = ("x", " x", "else:", "except:", "finally:", "elif x:", "case x:", "def x", ")", "]", "}", ",", "+")
 NAME_REST = "_"  # what a name may go on with
 _WORD = re.compile(r"\w+\Z")

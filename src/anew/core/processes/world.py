@@ -35,7 +35,7 @@ from anew.errors import AnewError, ConfigError, ProcessError, shorten
 V = TypeVar("V")
 
 GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages before the connections go; see `leave`
-# How long a process may lag: one writes, calibrates or samples while the others wait
+# How long a process may be behind the others, which wait while it writes, calibrates or samples
 COLLECTIVE = timedelta(minutes=30)
 MAX_NAMED, MAX_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
 REDUCTIONS: dict[object, Callable[[Iterable[float]], float]] = {
@@ -263,7 +263,7 @@ def _form() -> World:
     store = c10d.PrefixStore(f"{place}/group", shared_store)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=COLLECTIVE)
     world = World(rank, size)
-    # Of the monitor alone, which may block in it.
+    # Only the monitor uses this connection, so it may block in it.
     client = dist.TCPStore(  # type: ignore[attr-defined]
         os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=rendezvous.FORMING
     )

@@ -129,7 +129,7 @@ def examples_of(modality: Modality, encoded: Sequence[Numbers] | Numbers, labels
         values = grids if isinstance(grids, np.ndarray) else np.stack(grids)
         return GridExamples(values, labels, int(np.prod(spec.shape)))
     if spec.packed and labels is not None:
-        # So that windows hold documents of one class
+        # Documents are sorted by class, so that windows hold documents of one class
         order = np.argsort(labels, kind="stable")
         encoded, labels = [encoded[i] for i in order], labels[order]
     flat = np.concatenate(encoded) if len(encoded) else np.zeros(0, dtype=np.uint16)
@@ -196,7 +196,7 @@ class PackedExamples(Examples):
         self.labels = self._labels_at(np.arange(self.num_items) * length)
         self.shift_range = max(len(ids) - self.count * length, 1)
         self._span = np.arange(length + 1)
-        # In an epoch each beginning comes about once in this way, as every other window does.
+        # With this share, each beginning comes about once in an epoch, as every other window does.
         share = min(MAX_BEGINNING_SHARE, len(beginnings) * length / max(len(ids), 1))
         self._beginning_hashes = np.uint64(share * 2**64)  # places with a lower hash give way to a beginning
 

@@ -54,7 +54,7 @@ CORRECTIONS = {
 }
 
 
-READ = "read"  # of all sequences that were read
+READ = "read"  # the key of the number of all sequences that were read
 
 
 class _Corrections(Counter[str]):

@@ -54,7 +54,7 @@ DEFAULT_SUB_WORDS = 1024  # where neither the user nor `choose_tokens` says how 
 MIN_SUB_WORDS = 257  # the 256 bytes, and one sub-word
 DEFAULT_CONTEXT = 128  # tokens, where nothing is known of the budget; chosen
 MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text, and the tokens of one; chosen
-# From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
+# Characters for each token of the context from which on a text surely has a window, so that it is not encoded to find out.
 LONG_TEXT_RATIO = 200
 MEASURED_RECORDS = 50_000  # of a list, whose lengths decide the context: bounds the time; chosen
 CELLS = "each cell of the column {!r} is a record; without text_column, layout=list learns whole rows"
@@ -157,7 +157,7 @@ class Text(Modality):
             self.traits = replace(type(self).traits, supports_labels=are_learned, labels_from_content=by_file)
         else:
             notes += self._inspect_suffixes(budget)
-            # Of several, a sample has the suffix of its class
+            # Where several suffixes are classes, a sample gets that of its class
             self.suffix = PLAIN_SUFFIX if self._suffix_classes.suffixes else main_suffix(self._suffix_counts)
         return notes if budget is not None and budget.only_compared else [*notes, *control_notes(texts)]
 

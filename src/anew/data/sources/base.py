@@ -120,7 +120,7 @@ class OpenReader(Protocol):
 
 def members_digest(entries: Iterable[object]) -> str:
     """`Shard.members` of these entries, one for each item, whose `repr` must contain everything that identifies it."""
-    # At once, as each call of the digest takes longer than its text
+    # All entries are digested in one call, as a call takes longer than the text of an entry
     text = "".join([f"{entry!r}\n" for entry in entries])
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 

@@ -30,7 +30,7 @@ MIN_SHARE = 0.1  # of the lines that are not comments: of prose and chats fewer 
 MIN_CODE_LINES = 5  # after more comments than that, fewer lines tell nothing; chosen
 # Heredocs, often of tables; Perl alone
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
-# Of several lines, such as a licence; within a line `/*` may be a part of a path
+# Such comments may have several lines, as a licence has. Within a line, `/*` may be a part of a path
 _BLOCK_COMMENT = re.compile(r"^[ \t]*/\*.*?(?:\*/|\Z)", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"\s*([#%*;!\"{}]|//|/\*|--|[cC] )")
 _STATEMENT = re.compile(

@@ -13,7 +13,7 @@ from anew.data.formats.by_range import open_file
 HEAD_BYTES = 4096  # of a file, within which an array of objects begins
 MAX_CHECKED = 20  # files of a folder: with more, each is an item of its own; chosen
 _ARRAY_OF_OBJECTS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[\s*\{\s*"')
-CONVERSION = (  # in any shell, and written in UTF-8 on any system
+CONVERSION = (  # works in any shell, and writes UTF-8 on any system
     "import json, sys; rows = json.load(open(sys.argv[1], encoding='utf-8-sig')); "
     r"open(sys.argv[2], 'w', encoding='utf-8').writelines(json.dumps(row) + '\n' for row in rows)"
 )

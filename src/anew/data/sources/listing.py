@@ -313,7 +313,7 @@ class _Identities:
             return files
         columns = (np.frombuffer(column, dtype=np.uint64) for column in (self._devices, self._inodes))
         devices, inodes = columns
-        # Of equal ones the first in this order: a lasting sort, by the least important first
+        # Of paths to the same file, the first in this order is kept: first those that are no links. Both sorts are stable
         order = np.argsort(np.frombuffer(self._are_links, dtype=np.uint8), kind="stable")
         order = order[np.lexsort((inodes[order], devices[order]))]
         is_first = np.ones(len(files), dtype=bool)

@@ -32,10 +32,11 @@ from anew.data.sources.source import SAMPLE_ITEMS, Source
 from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, did_you_mean, printable
 
-# Up to so much is digested whole: 32 MB take .05 s, and a file .03 ms. Of more, blocks from shards all over it.
+# Most bytes and ranges that are digested whole: 32 MB take 0.05 s, and a file 0.03 ms. Of more data, blocks of some ranges of some shards
+# from all over it are.
 DIGESTED_BYTES, DIGESTED_RANGES = 32 * 1024 * 1024, 8192
 SAMPLED_SHARDS, SAMPLED_RANGES, BLOCK = 64, 4, 64 * 1024
-# Of sources that only give whole items, which is slow
+# From sources that only give whole items, which is slow, so much is digested whole; of more, this many items of this many shards
 DECODED_BYTES, DECODED_SHARDS, DECODED_ITEMS = 4 * 1024 * 1024, 8, 4
 # Multiples of the golden ratio spread evenly: here in units of 1 / STRIDE_MODULUS
 STRIDE, STRIDE_MODULUS = 40503, 65536
@@ -43,7 +44,7 @@ STRIDE, STRIDE_MODULUS = 40503, 65536
 # Chosen.
 SAMPLE_BYTES, SAMPLED_SHARDS, MIN_SAMPLED = 8 * 1024 * 1024, 16, 2
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
-# Before the hash of sounds and clips. Older versions hashed few of them, and gave it none
+# Prefix of the hash of sounds and clips. Older versions hashed only a few of them, and wrote no prefix
 SLICES = "slices:"
 SHOWN_NAMES = 3  # items of other kinds that a sentence names
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering

@@ -119,7 +119,7 @@ class Records:
         self.num_taken = 0
         self.refusals: list[SkippedItem] = []
         self._bodies = 0  # number of bodies that were read
-        # By content key, the key of each item whose body was compared; later copies of it are not decoded, and get it by this
+        # The key of each item whose body was compared, by content key: later copies of an item get its key without being decoded
         self._compared: dict[int, int] = {}
 
     def read(

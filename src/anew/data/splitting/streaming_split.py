@@ -424,7 +424,7 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
             name = name if shards[i].continues else shards[i].name
             first.append(name)
         names = first if len(set(first)) >= split.MANY_RECORDINGS else names
-    # Of half a million shards, tuples to sort by would take a hundred megabytes
+    # Sorted by an array, since tuples to sort half a million shards by would take a hundred megabytes
     hashes = np.fromiter(map(near_duplicates.name_hash, names), dtype=np.uint64, count=len(names))
     places: list[int] = np.asarray(train)[np.argsort(hashes, kind="stable")].tolist()
     return places

@@ -36,7 +36,7 @@ MAX_OPEN = 16
 # the number of brackets that are open with this one, which tells whether a deeper one has taken its place
 CLOSERS = HEADS + MAX_OPEN
 INDENT_SHIFT, COLUMN_SHIFT, DEPTH_SHIFT = 8, 24, 40
-INDENT_MASK, PLACE_MASK = 2**16 - 1, 2**32 - 1  # of the white space alone, and of both
+INDENT_MASK, PLACE_MASK = 2**16 - 1, 2**32 - 1  # bits of the white space alone, and of white space and column
 # Bits of the column that contexts do not tell apart outside of brackets: fours of columns
 COLUMNS_TOGETHER = np.uint64(2)
 PREVIOUS_CHARACTER = CLOSERS + MAX_OPEN
@@ -241,7 +241,7 @@ def _nest(history: Keys, byte: Index) -> None:
         history[CLOSERS + innermost(history)] = np.uint64(closer) | indent | column | depth
         history[AWAITS_HEAD] = np.uint64(1)
     elif byte in CLOSING:
-        # Of whichever kind: comments and smileys close what was never opened
+        # The kind of bracket is not compared, since comments and smileys close what was never opened
         history[NUM_OPEN] -= np.uint64(history[NUM_OPEN] > 0)
         history[AWAITS_HEAD] = np.uint64(0)
 

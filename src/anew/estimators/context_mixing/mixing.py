@@ -27,10 +27,11 @@ NUM_SOURCES = NUM_KINDS + len(LOCAL_KINDS)  # S
 NUM_INPUTS = NUM_SOURCES + 2  # I: the sources, a match, and a constant
 # Curves by the number of tallies, and by the answer of the last symbol: 0, 1, or none as it left the path before
 NUM_SIZES, NUM_SIDES = 12, 3
-NUM_KNOTS, KNOT_RANGE, KNOTS_PER_UNIT = 33, 8, 2  # of a curve, over log odds from -8 to 8
+NUM_KNOTS, KNOT_RANGE, KNOTS_PER_UNIT = 33, 8, 2  # knots of a curve, over log odds from -8 to 8
 NUM_SMALL = 64  # tallies, from 0, whose log odds are looked up in a table
 NUM_MATCH_CLASSES = 24  # classes of the length of a match
-# In tokens: lengths up to which each has a class of its own, width of the classes beyond, longest match that is measured
+# Classes of the length of a match, in tokens: up to the first number each length is one, beyond it they are so wide; the last number is the
+# longest match that is measured
 EXACT_MATCHES, MATCH_STEP, MAX_MATCH = 16, 8, 200
 MIN_MATCH = 4  # tokens that must agree for a match
 NUM_CORRECTIONS = 16_384  # curves of the last correction, selected by a hash
@@ -39,7 +40,7 @@ CONSTANT = np.float32(0.3)  # value of the constant input: about the size of the
 TALLY_PRIOR = 0.4  # added to the tallies of either answer
 # Learning rates of the weights of the three sums, and of matches
 FINAL_RATE, HIT_RATE = np.float32(0.002), np.float32(0.02)
-# Of the table of the sigmoid: log odds from -12 to 12, 128 entries for each unit
+# The table of the sigmoid covers log odds from -12 to 12, with 128 entries for each unit
 SIGMOID_RANGE, SIGMOID_STEPS_PER_UNIT = 12, 128
 ONE = np.float32(1)
 Keys = NDArray[np.uint64]

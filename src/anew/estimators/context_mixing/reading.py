@@ -44,7 +44,7 @@ from anew.estimators.context_mixing.mixing import (
     sigmoid,
 )
 
-MIN_MASS = 1e-30  # of a network's probabilities below a question: log odds stay finite
+MIN_MASS = 1e-30  # least sum of a network's probabilities on one side of a yes/no question: log odds stay finite
 # Order of the longest context that was seen, class of the match, and the last token + 1
 Selectors = tuple[Index, Index, Index]
 

@@ -67,7 +67,7 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
             for start in range(0, len(pool), self._block):
                 block = np.sort(in_order[start : start + self._block])
                 block_item, block_distance = self._search(query_items, queries[rows], block, distance[rows])
-                # Of equally near ones the first, as in a search of all
+                # Of equally near items the first is taken, as in a search of all at once
                 is_nearer = (block_distance < distance[rows]) | (
                     (block_distance == distance[rows]) & (block_item < item[rows])
                 )

@@ -20,12 +20,12 @@ from anew.evaluation.memorization.thresholds import (
 )
 
 MAX_REACHABLE_ITEMS = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
-# With no held-out item: held-out items that are advised, as a share of the training items (a tenth of all), and at least.
+# Held-out items that are advised where there are none: as a share of the training items (a ninth, so a tenth of all), and at least.
 ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
 # Share of the training items that were compared below which a verdict gives this as its reason.
 SMALL_COMPARED_SHARE = 0.5
 
-# Of so many reports without copies one finds some, as the tests together allow
+# Reports of samples without copies among which one says that there are some, on average
 CHANCE_REPORTS = round(1.0 / (NUM_TESTS * ALPHA))
 
 METHODS = {
@@ -133,7 +133,7 @@ def _proof_needs(result: CopyTestResult) -> str:
     # The share of training items with which so many are not chance; at half the level, since some matches are held-out items
     share = (LABEL_ALPHA / 2.0) ** (1.0 / max(result.identical, 1))
     needed = int(np.ceil(result.train * (1.0 - share) / share))
-    # Where they are few, or nearly as frequent among real items, the match test could not prove them
+    # Where identical samples are few, or nearly as frequent among real items, the match test could not prove copies
     if (
         result.method != "scan"
         or result.identical_p > ALPHA / copying_test.NUM_INDEPENDENT_STEPS

@@ -49,11 +49,13 @@ def min_unguessable_bits(num_samples: int, num_real: int) -> float:
     return MODEL_ADVANTAGE * float(np.log2(max(num_samples * num_real, 1) * TESTS_PER_FALSE_ALARM))
 
 
-CHARACTER_BYTES = 40  # that a test takes for a character of a text: itself, its codes and counts of its parts; chosen
+CHARACTER_BYTES = (
+    40  # memory that a test takes for a character of a text: itself, its codes and counts of its parts; chosen
+)
 
 
-# That a memorization test takes for a short record besides its characters and their codes. Measured: 168 in all for names of 15 characters
-# (docs/log.md, 2026-11-30)
+# Bytes of memory that a memorization test takes for a short record, besides its characters and their codes. Measured: 168 in all for names
+# of 15 characters (docs/log.md, 2026-11-30)
 RECORD_BYTES = 140
 
 

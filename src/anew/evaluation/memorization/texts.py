@@ -82,7 +82,7 @@ class PassageDistance(Distance):
         different, where = np.unique(queries, return_inverse=True)
         item, length = np.full(len(different), -1, dtype=np.intp), np.zeros(len(different))
         sides = self._sides_of(pool)
-        # Of some queries at a time, which bounds memory
+        # Some queries at a time, which bounds memory
         ends = np.searchsorted(
             np.cumsum(self._sizes[different]),
             np.arange(SUFFIXES_AT_ONCE, int(self._sizes[different].sum()) + 1, SUFFIXES_AT_ONCE),

@@ -12,7 +12,7 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array, Rows
 
 RESAMPLES = 100  # resamples for a distance between sets: each costs as much as the distance itself
-RATIO_RESAMPLES = 400  # for a ratio of sums, which is computed for all of them at once
+RATIO_RESAMPLES = 400  # resamples for a ratio of sums, which is computed for all of them at once
 MIN_RESAMPLES = 20  # with fewer, the ends of an interval would be noise
 
 Interval = tuple[float | None, float | None]

@@ -30,7 +30,8 @@ DIVERSITY = MetricSpec(
     ),
 )
 
-# With .1 a set whose spread is a tenth looks as varied as real data, with .6 a set that lacks half the classes more varied
+# Share of the usual distance from the mean up to which items count as the same. With 0.1, a set whose spread is a tenth looks as varied as
+# real data; with 0.6, a set that lacks half the classes looks more varied
 SAME_SHARE = 0.3
 
 

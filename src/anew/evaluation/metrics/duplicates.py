@@ -28,8 +28,9 @@ DUPLICATE_SHARE = bounded_spec(
     large=0.4,
     question="variety",
 )
-# Of the usual (median) distance of held-out items from their nearest other, where a duplicate begins: .1% of digits are so close, 5% of
-# emoji, of which some differ by a skin tone; noise that is hardly seen moves an image by a twentieth (docs/log.md, 2026-11-30)
+# Share of the median distance of held-out items from their nearest other, below which two samples are duplicates. 0.1% of digits are so
+# close, and 5% of emoji, some of which differ by a skin tone only. Noise that is hardly seen moves an image by a twentieth of that distance
+# (docs/log.md, 2026-11-30)
 NEAR_SHARE = 1 / 3
 MEDIAN_HALF_WIDTH = 0.98  # times the root of n: places among n sorted values between which their median lies (95%)
 

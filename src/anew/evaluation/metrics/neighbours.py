@@ -144,7 +144,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     naive_values = None if sets.naive is None else neighbourhood(sets.held_out, sets.naive)
     for spec in (PRECISION, RECALL, CLIPPED_DENSITY, COVERAGE):
         rows: Array = getattr(sample_values, spec.name)
-        # Of clipped density, whose values lie between 0 and 1, it is a little wider than need be
+        # The interval is that of a share; for clipped density, which has values between 0 and 1, it is a little too wide
         low, high = clopper_pearson(float(rows.sum()), len(rows))
         method = f"{NEIGHBOURS} nearest neighbours"
         yield Score(

@@ -65,7 +65,8 @@ BRACKET_SHARE = bounded_spec(
     least=20,
     least_to_pass=150,
 )
-# Of held-out code that parses: of programs of another language that has the same suffix (Prolog read as Perl) 6% did; chosen
+# Least share of held-out code that must parse for the figure to mean anything: of programs in another language with the same suffix (Prolog
+# read as Perl) 6% did; chosen
 MIN_REAL_SHARE = 0.5
 PREPROCESSED = ("c", "cpp", "objc")  # grammars that read `#if`
 BRACKETS = {"(": ")", "[": "]", "{": "}"}

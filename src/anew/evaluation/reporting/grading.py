@@ -51,7 +51,7 @@ POWER = 2.2  # real data passes with 99% if this many half-widths of an excess a
 # A share that none of the real items has (or all) counts as this part of `small` where it is said how many items real data would need;
 # chosen: with so many, real data passes (tests).
 LEAST_SHARE = 0.25
-# By how much more than half its interval a classifier may separate training from held-out items without a warning.
+# How much a classifier may separate training from held-out items without a warning, in AUC, beyond half its interval.
 SEPARABILITY_SLACK = 0.05
 # Why real items of two parts may differ, by how they were divided.
 REASONS = {
@@ -312,7 +312,7 @@ class Grading:
         """The part that decides; of several with the same grade, the weakest that is worse than real data, if any."""
         equal_parts = [part for part in self.parts if part.grade == self.parts[0].grade]
         informative = [part for part in equal_parts if part.is_informative]
-        # Of a figure that is better than that of real data only the interval is weak, which its clause does not say
+        # A figure that is better than that of real data is weak only by its interval, which its clause does not say
         return next((part for part in informative if part.excess > 0.0), next(iter(informative), self.parts[0]))
 
     @property

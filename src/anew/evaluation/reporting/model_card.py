@@ -18,7 +18,9 @@ from anew.evaluation.reporting.page import format_number
 from anew.evaluation.reporting.report import NOUNS, EvaluationReport
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names of tasks, by modality
-CARD_QUESTIONS = QUESTIONS | {"closeness": "Close to the data?"}  # which is not that of those who read the card
+CARD_QUESTIONS = QUESTIONS | {
+    "closeness": "Close to the data?"
+}  # not "your data", since readers of the card did not train the model
 
 LIMITS = """\
 The model has learned from its training data alone, with its faults and biases. No licence has been chosen: before sharing, set

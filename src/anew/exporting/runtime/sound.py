@@ -17,7 +17,7 @@ Array = NDArray[np.number]
 Scale = Mapping[str, Any]  # the numbers of sampler.json
 # Constants of Anew, with which the grids were computed.
 LOWEST_HZ = 30.0  # where the first mel band begins
-MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average
+MEL_ROUNDS = 10  # with so many, bands of speech are within 0.05 dB on average
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions finite
 LOBE = 3  # bins on each side of a peak whose centroid is its frequency

@@ -36,8 +36,7 @@ MAX_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run
 # CPU, clips of up to so many pixels a side get a finer stage. It was measured in batches of 8 clips, which alone change little
 # (docs/log.md, 2026-11-30).
 MAX_FINE_SIDE, FINE_BATCH_SIZE = 64, 8
-# For a frame that the clip does not have, the network gets this noise level instead of an infinite one: it hides a frame
-# completely.
+# The noise level that the network gets for a frame that the clip does not have, instead of an infinite one: it hides the frame completely.
 MAX_NETWORK_SIGMA = 1e3
 # Shares of the examples with given frames in which the first frames, or both ends, are given, as users ask for; in the
 # others any frames are given; chosen.

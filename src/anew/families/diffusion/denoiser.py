@@ -29,11 +29,11 @@ from anew.families.diffusion.layout import Layout
 from anew.families.phases import Loss, OptimizerConfig
 
 LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
-# Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
+# Most components of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
 # 2026-11-25).
 MAX_COMPONENTS = 256
-# From this noise level on, in standard deviations of the data, the closed form guides samples: below, it blurs what the
-# network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
+# The noise level, in standard deviations of the data, from which on the closed form guides samples: below, it blurs what the network knows
+# better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
 MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite if the closed form leaves no error
 MAX_SIZE = 9  # of the ladder, about 500 million weights

@@ -26,13 +26,14 @@ from anew.nets.unet import UNet
 
 # Widths of U-Nets with two halvings or more, whose stages cost more
 DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# Up to so many pixels a side, in colour, and in short trainings on a CPU, a U-Net sees single pixels instead of patches. A patch of 2 x 2
-# pixels with transparency has 32 values of input, as many as a small network has channels, and left a hatch. A grey one has 8, and
-# digits came closer with patches; so did photographs of 32 x 32 after 150 s, not yet after 60 s (docs/log.md, 2026-11-29).
+# A U-Net sees single pixels instead of patches where pictures are at most so many pixels a side, are in colour, and are trained for a short
+# time on a CPU. A patch of 2 x 2 pixels with transparency has 32 values of input, as many as a small network has channels, and left a
+# hatch. A grey one has 8, and digits came closer with patches; so did photographs of 32 x 32 after 150 s, but not yet after 60 s
+# (docs/log.md, 2026-11-29).
 MAX_PIXELWISE_SIDE = 48
 MIN_PIXELWISE_CHANNELS = 3
 MAX_PIXELWISE_SECONDS_PER_PIXEL = 60 / 32**2  # of one thread on an idle core; pixels of an item
-# By model size: half of CONV_WIDTHS, so that the stages below have about those
+# Width of the stage that sees single pixels, by model size: half of CONV_WIDTHS, so that the stages below have about those
 PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
 DIT_SIZES = (
@@ -56,12 +57,12 @@ ROW_PATCH_SIZE, ROW_POSITIONS, ROW_BATCH_SIZE = 4, 40, 16
 # is fainter still (docs/log.md, 2026-11-30)
 ROW_SIGMA_LOG_MEAN, ROW_SIGMA_LOG_STD = -0.9, 1.4
 MAX_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
-# For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
+# Least examples for each principal component: with fewer, it would be the direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
 EXAMPLES_PER_DIRECTION = 8
-# On a CPU, instead of 128: digits came as close or closer in equal time (docs/log.md, 2026-11-27).
+# Batch size on a CPU, instead of 128: digits came as close or closer in equal time (docs/log.md, 2026-11-27).
 CPU_BATCH_SIZE = 64
-# Where single pixels are seen, a short training gains more from steps than from examples (docs/log.md, 2026-11-29).
+# Batch size where single pixels are seen: a short training gains more from steps than from examples (docs/log.md, 2026-11-29).
 PIXELWISE_BATCH_SIZE = 16
 # In batches of 16 instead of 64, the same number of examples is four times as many steps, so fewer examples will do. With this number,
 # the planner chooses networks whose stages below the first are as wide as those of a network that sees patches (docs/log.md, 2026-11-29).

@@ -42,7 +42,8 @@ class Layout(ABC):
 
     mixture_type: ClassVar[type[GaussianMixture]]
     num_choices: ClassVar[int] = 0
-    # With new noise at each, 12 came nearer than 8, and 16 and 24 no nearer (docs/log.md, 2026-11-27).
+    # With new noise at each level, samples of 12 levels came nearer to the data than those of 8, and 16 and 24 brought none nearer
+    # (docs/log.md, 2026-11-27).
     default_steps: ClassVar[int] = 12
     default_solver: ClassVar[str] = STOCHASTIC
 

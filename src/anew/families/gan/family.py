@@ -71,8 +71,8 @@ COLLAPSE_FROM = 0.15
 # Starts of the search for an item's latents, of which the best is kept: a single search sometimes ends badly; chosen.
 INVERSION_STARTS = 4
 INVERSION_STEPS = 200  # steps of each search: more would be slower; chosen
-# Of the search: its first learning rate, which falls to 0, and the decays of Adam's averages; both chosen. The weight of the prior,
-# for each value of an item and each latent, keeps latents where normal numbers lie and hardly costs detail; chosen.
+# First learning rate of the search for latents, which falls to 0, and the decays of Adam's averages; both chosen. The weight of the prior
+# (times the values of an item, divided by the latents) keeps latents where normal numbers lie, and hardly costs detail; chosen.
 INVERSION_LR, INVERSION_BETAS = 0.1, (0.9, 0.95)
 INVERSION_PRIOR = 0.001
 

@@ -19,7 +19,7 @@ from anew.families.transformer.token_sequences import (
     thinned_sequences,
 )
 
-# Of records that are remembered: some 700,000 short ones, in 3 s and 6 MB; 6 MB for each key field
+# Most tokens of the records that are remembered: some 700,000 short records, which take 3 s and 6 MB, and 6 MB more for each key field
 MAX_KNOWN_TOKENS = 8_000_000
 SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 

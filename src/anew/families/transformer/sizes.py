@@ -9,13 +9,13 @@ from anew.families._sizes import at_size
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig
 
-# At the smallest size: 8 windows of 128; on proteins, batches of 8 and 16 were within .03 bits of each other
+# Tokens a step at the smallest model size, 8 windows of 128: on proteins, batches of 8 and 16 were within 0.03 bits of each other
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_STEP = 1024
 # Factor of the tokens a step, by model size: a larger network is trained for longer, where larger batches pay; chosen.
 STEP_GROWTH = (1, 2, 2, 4, 4, 4, 4, 8, 16)
 GRID_STEP_GROWTH = (2, 2, 2, 4, 4, 4, 4, 8, 16)  # the same for codes on a grid, whose records are short; chosen
-# On a GPU a step of so many times the tokens takes as long, since small ones leave it idle; chosen, no GPU was measured.
+# Factor of the tokens a step on a GPU, where small steps leave it idle and take as long as larger ones; chosen, no GPU was measured.
 CUDA_STEP_GROWTH = 8
 LARGE_SIZES = ((12, 768), (16, 1024), (24, 1280), (28, 1792))  # up to a billion weights, for GPUs
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # layers, width by model size
@@ -28,14 +28,15 @@ COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000
 # Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
 MAX_NGRAM_VOCAB = 8192
-# For every pair of tokens a number is kept: 19 million numbers. Counts hold the room of a context in 15 bits, which suffice for it.
+# Largest vocabulary for context mixing, which keeps a number for every pair of tokens: 19 million numbers. Counts hold the room of a
+# context in 15 bits, which suffice for it.
 MAX_CONTEXT_VOCAB = 4400
 WITHOUT_CONTEXTS = (
     "without context mixing, which predicts text better: its loops could not be compiled in the time that can be spared, "
     "so they are compiled beside the training"
 )
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
-# With fewer tokens, a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
+# Least tokens for each weight. With fewer, a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_WEIGHT = 1.5
 USUAL_EPOCHS = 6.0  # assumed without a budget: dropout helps from 4 to 6 on (docs/log.md, 2026-11-25)

@@ -46,11 +46,11 @@ from anew.workflows.timing.sample_counts import SampleCounts
 
 # Nothing is trained if each family is forecast fewer steps than this share of BARELY_TRAINED. Not 1, as the load may ease; chosen
 RANKABLE_SHARE = 0.5
-# Of the time for reading and training, the largest share for reading. With more, a training failed, as it read more slowly than
-# had been measured before it; chosen
+# Largest share of the time for reading and training that reading may take. With more, a training failed, as it read more slowly than had
+# been measured before it; chosen
 READING_SHARE = 0.5
-# Reading files here is not all lost to the first training, which decodes them again, as it chooses sizes within its own budget, but
-# encodes nothing: it took 16 s instead of 35 for 555 photographs. The share for sounds and clips was not measured
+# Share of the reading here that the first training repeats. It decodes the files again, since it chooses sizes within its own budget, but
+# encodes nothing: it took 16 s instead of 35 for 555 photographs. Sounds and clips were not measured
 SECOND_READING_SHARE = 0.5
 MIN_RANKED = 2  # runs that a ranking needs
 MAX_SAMPLES = 1_000  # of each run, where no number is given; chosen

@@ -20,10 +20,10 @@ from anew.workflows.timing.time_limit import TimeLimit
 # Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
 # questions; chosen.
 SCORES_SHARE = 0.65
-# Seconds on an idle core in which figures of features are sure to be reached: measured .7 for small images and 5 for clips. In
-# less, what needs no features comes first, for a share of the time at most; chosen.
+# Seconds on an idle core in which figures of features are sure to be reached: measured 0.7 for small images and 5 for clips. If there are
+# fewer, what needs no features comes first, for at most this share of the time; chosen.
 FEATURE_SECONDS, PLAIN_SHARE = 5.0, 0.4
-# In less, no figure of features is reached, and what needs none has all of the time: that of small images, see above
+# Seconds on an idle core in which no figure of features is reached, not even of small images: what needs no features gets all of them
 LEAST_FEATURE_SECONDS = 0.7
 SCORING_SHARE = 0.5  # of the time of a short report, for all but sampling
 TIME_WAS_UP = "Time was up before everything was measured; `evaluate` without a budget takes the time it needs."

@@ -164,7 +164,7 @@ def missing_samples(
         return None
     if copies.is_coarse and copies.needs_confirmation:
         return None  # a full comparison says more than further samples
-    # Of text, passages of the samples are counted
+    # The test may compare several passages of each sample of text, so its number is converted to samples
     needed = math.ceil(copies.needed(PLANTED_RATES[-1])[1] * n / max(copies.samples, 1))
     is_blind = not copies.detected and copies.detection_limit is None and needed > n
     return MissingSamples(needed if is_blind else further, 2.0 * measurements.copies_seconds)

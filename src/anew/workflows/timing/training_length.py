@@ -95,7 +95,7 @@ class LongerTraining:
             return
         self._num_checks = num_checks
         world, budget = self.job.world, self.job.plan.budget_s
-        # Of the training so far: a moment says little of what will follow
+        # The slowdown is that of the training so far, since that of a moment says little of what will follow
         slowdown = world.broadcast(self._meter.read())
         if budget is None or slowdown >= self.job.context.slowdown:
             return

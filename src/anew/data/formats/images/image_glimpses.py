@@ -127,7 +127,7 @@ def glimpse_of(data: ItemData, side: int) -> ImageGlimpse:
     has_palette = image.mode == "P"
     if not isinstance(data, np.ndarray):
         image = pixels.load(image, min_size=(side, side))
-    # To decode a JPEG at an eighth of its size costs about as much as a sixteenth of its pixels
+    # Decoding a JPEG at an eighth of its size costs about as much as a sixteenth of its pixels
     decoded_pixels = max(_area(image.size), _area(size) // 16)
     if pixels.is_deep(image):
         thumbnail = pixels.block_means(np.asarray(image), 2 * side)

@@ -21,7 +21,7 @@ MAX_GREYS = 64  # most greys of a palette: with more, rounding to a level does t
 FEW_COLOURS = 256  # so few colours in all are a palette: a paletted file has no more
 PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colours because there are few pixels; chosen
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
-# With more colours, each half of the images must have those of at least this share of the pixels of the other half.
+# Where there are more colours, the least share of the pixels of one half of the images whose colours the other half has, too.
 MIN_KNOWN_SHARE = 0.998
 
 

@@ -15,15 +15,17 @@ from anew.core.wording import plural
 from anew.data.formats.images.image_size import MAX_SIDE
 from anew.errors import ConfigError
 
-# Pictures that may be sheets, at most: where there are more, they are items of their own; chosen
+# Most pictures that may be sheets: where there are more, each is an item of its own; chosen
 FEW_PICTURES = 20
 MIN_SIDE, MIN_CELLS = 8, 8  # pixels of a side of a cell, and cells of a sheet that are looked for; chosen
 MAX_REMAINDER = 1  # pixels that a sheet may have beyond whole cells: a closing line of the grid
-# Of a sheet of which so much is transparent, or has one colour: the lines between cells cross at most this share of the drawn
-# pixels that others do
-TRANSPARENT, ONE_COLOUR, MAX_CROSSED_RATIO = 0.1, 0.2, 0.2
+# Shares of a sheet that are transparent, or have one colour, from which on these pixels are its background
+TRANSPARENT, ONE_COLOUR = 0.1, 0.2
+# On a background, the lines between cells cross at most this share of the drawn pixels that other lines cross
+MAX_CROSSED_RATIO = 0.2
 MAX_RATIO = 3  # of the sides of a cell where a sheet is a single row or column of them; chosen
-# Of a sheet without: colours change so many times as much there as elsewhere; multiples of the true side come near that
+# Without a background, colours change at least so many times as much between cells as elsewhere. Multiples of the true side have nearly
+# the ratio of the best side, so the smallest side with this share of it is taken
 MIN_CHANGE_RATIO, NEAR_BEST_SHARE = 2.0, 0.85
 MIN_LINES = 3  # lines each way, since a few may lie on edges by chance
 MAX_PIXELS = 1 << 24  # of a picture in which a grid is looked for: a second of work

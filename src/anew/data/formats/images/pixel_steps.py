@@ -17,9 +17,11 @@ PIXELS_AT_ONCE = 1 << 14  # pixels whose distances to all colours are computed a
 HALF = 127.5  # alpha from which a pixel counts as opaque
 # An image that should have more colours keeps its own: the time for choosing them grows with their number.
 MAX_FEW_COLOURS = 64
-# Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
+# Distance that is added between opaque pixels and others, more than between any two colours, so that no opaque pixel becomes a little
+# transparent
 OPAQUE_OFFSET = 512.0
-# Chosen; twice as many rounds, or one pixel beside it, are no better (docs/log.md, 2026-11-30)
+# Rounds in which fringes are removed, and how many of the eight pixels around one must be background. Chosen; twice as many rounds, or one
+# pixel, are no better (docs/log.md, 2026-11-30)
 FRINGE_ROUNDS, MIN_BESIDE = 3, 3
 MAX_CLUSTERED = 1 << 12  # pixels that decide the colours of a clip, at most: bounds the time
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel

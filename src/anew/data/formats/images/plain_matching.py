@@ -22,8 +22,8 @@ MOTTLED, VISIBLE = 1.25, 2.0
 # MIN_PLAIN up to 0.042, and MIN_EXACT from 0.05 to 0.23, decide the same for all 14 kinds of images.
 MIN_PLAIN, MIN_EXACT, NOISE = 0.025, 0.2, 8.0
 MIN_BACKGROUND = 0.1  # share of all pixels; chosen
-# Of noise, as after a handful of training steps, the step leaves one colour. It is not learned where more than MAX_LOST of the samples
-# keep less than MIN_KEPT of their contrast, beside as many as there are real images of one colour; chosen.
+# This step leaves one colour of noise, which is what samples are after a handful of training steps. So it is not learned where more than
+# MAX_LOST of the samples would keep less than MIN_KEPT of their contrast, besides as many as there are real images of one colour; chosen.
 MAX_LOST, MIN_KEPT = 0.1, 0.5
 KNOTS = 129  # quantiles of a curve: one for each 128th of the pixels
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]

@@ -136,7 +136,7 @@ def choose(
     max_frames = max(FRAME_MULTIPLE, int(values / bands) // FRAME_MULTIPLE * FRAME_MULTIPLE)
     usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE))
     target_seconds = seconds or float(np.clip(min(usual, max_frames * HOP), *SECONDS))
-    # As many frames as the budget affords, or fewer so that the hop is not too short.
+    # The frames are as many as the budget affords, or fewer where the hop would be too short.
     frames = max(FRAME_MULTIPLE, min(max_frames, int(target_seconds / SHORT_HOP) // FRAME_MULTIPLE * FRAME_MULTIPLE))
     if target_seconds / frames > HOP:
         frames = math.ceil(target_seconds / HOP / FRAME_MULTIPLE) * FRAME_MULTIPLE

@@ -26,7 +26,8 @@ from anew.data.types import DecodedItem
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of a grid, so that samples may exceed it: at .95, many beats of an ECG were cut flat at 1
+# Largest value of signals of the data in a grid, below its bound of 1, so that samples may exceed them: with 0.95, many beats of an ECG
+# were cut flat at 1
 LARGEST_VALUE = 0.75
 PICTURE_HEIGHT, PICTURE_WIDTH = 96, 256  # pixels of the picture of a signal, at most so wide; chosen
 INK, PAPER = 0, 255  # grey levels

@@ -35,8 +35,8 @@ from anew.data.formats.sound.signal_survey import describe_rate
 from anew.data.types import DataBudget, FileSlice, Item
 
 MAX_LITTLE = 1.25  # multiple of a clip up to which a file is a little longer than that; of longer ones it is told what keeps the rest
-# Of the time that there is for reading, the share in which files are listened to before the data is cut; files between two looks at the
-# clock; and rounds in which they are taken, so that those of a part of the time are from all over the sample. Chosen.
+# Share of the time for reading in which files are listened to before the data is cut; files between two looks at the clock; and rounds
+# in which files are taken, each from all over the sample, so that those heard when time is up are so, too. Chosen.
 LISTENING_SHARE, LISTENED_AT_ONCE, LISTENED_ROUNDS = 0.3, 4, 8
 # Seconds of listening, however late it is: enough for 60 drums on busy cores, of which four say nothing of the others
 # (docs/log.md, 2026-12-01)
@@ -58,7 +58,7 @@ FAINTER_DB, RISE_DB = 6.0, 6.0
 HEARD_DB = 40.0  # decibels below the loudest window: what is fainter may rise and fall as it likes
 # Longest and shortest of most files of one length, as a share of each other: some have a silence that others lack; chosen.
 SAME_LENGTH = 0.9
-# Of the files that have one length, from which on they count as sounds, not as recordings; chosen
+# Share of files with one length from which on they count as sounds, not as recordings; chosen
 ONE_LENGTH_SHARE = 0.8
 # Clips of a file of which the beginning alone is learned: of longer ones, most would be lost; chosen
 MAX_CLIPS_OF_SOUND = 4.0
@@ -119,7 +119,7 @@ def is_single(x: Samples, rate: int, seconds: float) -> bool:
     rest = np.maximum(levels[begin + math.ceil(seconds / LEVEL_SECONDS) :], loudest - HEARD_DB)
     if not len(rest):
         return True
-    # Above the quietest so far of three neighbours together: a single window may dip where partials cancel.
+    # The rise is measured from the quietest three neighbouring windows so far: a single window may dip where partials cancel.
     power = 10.0 ** (np.pad(rest, 1, mode="edge") / 10.0)
     neighbours = 10.0 * np.log10((power[:-2] + power[1:-1] + power[2:]) / 3.0)
     rise = float((rest - np.minimum.accumulate(neighbours)).max())

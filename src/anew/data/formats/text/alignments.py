@@ -10,7 +10,7 @@ from anew.data.formats.file_bytes import with_line_feeds
 
 HEAD = 4096  # characters that are looked at: names and rows of blocks are far shorter
 STOCKHOLM = "# STOCKHOLM 1."
-# How files begin that CLUSTAL and the programs that write its format make.
+# The first word of files of CLUSTAL, and of the programs that write its format.
 _CLUSTAL = re.compile(r"(CLUSTAL|MUSCLE|MSAPROBS|PROBCONS|T-COFFEE|Kalign)\b")
 # A name, residues and gaps, and in CLUSTAL the number of residues so far.
 _ROW = re.compile(r"(\S+)[ \t]+([A-Za-z*.~-]+)(?:[ \t]+\d+)?[ \t]*")

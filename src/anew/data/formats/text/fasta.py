@@ -35,8 +35,9 @@ MIN_LISTED = 20  # lines that a list without headers needs to be recognised by i
 # and records of this median length, as symbols and categories are; both chosen.
 MIN_LETTERS, MIN_MEDIAN = 15, 5
 LISTED_SHARE = 0.95  # of the lines of such a list, as a few may be titles or damaged; chosen
-# Of a file with headers: other lines than residues, as a few may be damaged; letters in capitals, or residues in a line on
-# average where soft masking made most of them small, as lines of quoted mail have fewer characters without a space; all chosen.
+# A file with headers is FASTA if few of its lines are no residues (some may be damaged), and most letters are capitals. Where soft masking
+# made most of them small, lines must have at least so many residues on average: lines of quoted mail have fewer characters without a
+# space. All chosen.
 MAX_OTHER_LINES, CAPITALS, MIN_MEAN_LINE = 0.05, 0.7, 30
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _INNER_DIGITS = re.compile(r"[A-Za-z]\d+[A-Za-z]")  # no line number: that stands apart, before or after the residues

@@ -12,7 +12,7 @@ from anew.data.formats.text.line_records import run_on
 MAX_LOSS = 0.25  # share of a passage that may be left out for a good end; chosen
 MAX_MEAN_LINE = 120  # characters: longer lines are paragraphs, whose sentences are nearer than their ends; chosen
 _LINE_END = re.compile(r"(?<=\S)[^\S\n]*\n")
-# With the word before it, and quotes and brackets after it. Chinese and Japanese have no blank after a sentence.
+# The end of a sentence, with the word before it, and quotes and brackets after it. Chinese and Japanese have no blank after a sentence.
 _SENTENCE_END = re.compile(r"""(\w*)([.!?…]+["'”’»)\]]*)(?=\s|\Z)|[。！？]+["”’」』）]*""")
 _NO_LAST_WORD = re.compile(r"[A-Z][a-z]{0,2}|\d*|\w")  # before a full stop, as in Mr. Bennet, J. Smith, No. 3
 _LAST_WORD = re.compile(r"\s+\S*\Z")

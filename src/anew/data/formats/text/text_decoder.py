@@ -60,7 +60,7 @@ class TextDecoder:
         self.agree = asked != AUTO
         self._other_line_ends = ""  # the first file that has some
         self._choices: dict[str, _FileEncoding | str] = {}  # or why a file cannot be read
-        # By file and span, since a span may be read more than once
+        # Numbers of guessed and damaged characters by file and span, since a span may be read more than once
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}
         self._damaged: dict[str, dict[tuple[int, bytes], int]] = {}
 

@@ -14,7 +14,7 @@ from anew.data.file_names import part_of
 from anew.data.types import Item
 
 MIN_DIVIDERS = 20  # fewest separators of a file of records; fewer may mean anything
-# With more other lines that begin with %, as a share of records, they are comments (TeX, PostScript, Prolog)
+# Other lines that begin with %, as a share of the records. With more, they are comments (TeX, PostScript, Prolog)
 MAX_OTHERS = 0.02
 RULE = "each text between lines that hold % alone is a document of its own; layout=document reads them as one"
 _DIVIDER = re.compile(r"^%%?[ \t]*$\n?", re.MULTILINE)

@@ -58,7 +58,7 @@ def sub_word_rule(with_marks: bool, last_point: int = LAST_LETTER) -> str:
 
 def word_rule(letter: str) -> str:
     """The regular expression of a word. letter: the regular expression of one of its letters."""
-    # Of living scripts, since a set beyond the basic plane is slow to search
+    # Only marks of the basic plane, which has those of living scripts: a set beyond it is slow to search
     mark = f"[{_ranges('M', BMP)}{_JOINERS}]"
     # Marks where a word begins have no letter: they are part of it, so that it is one which no text has
     return rf"(?:(?<!\S){mark}+)?{letter}+(?:{mark}+{letter}*)*"

@@ -71,8 +71,8 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
     centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
     rows = [part[:n] for part in rows]
     end_features = [endings.features(part) for part in rows]
-    # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart.
-    # Endings are a view of their own, too: beside many columns, how numbers of one end would hardly count
+    # Values are compressed by a logarithm: where real rows hardly depart from a relation, others are a hundred deviations away.
+    # Endings are a view of their own, too: among many columns, the ending of one would hardly count
     features = [
         np.concatenate(
             [_compressed((form.features(part) - centre) @ whiten), relations.features(part), ends, ends], axis=1

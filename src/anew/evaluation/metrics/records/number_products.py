@@ -26,7 +26,7 @@ from anew.evaluation.metrics.records.number_sums import (
 )
 
 TRIED = 100  # records by which factors are tried first; chosen: nearly all fail
-TRIED_BROKEN = 5  # of these, how many may break a product that is looked at more closely
+TRIED_BROKEN = 5  # most of these that may break a product which is looked at more closely
 # Least share of numbers of other records in the place of a factor that would break it; below, it is hardly one: a quantity of 1
 MIN_FACTOR_BROKEN_BY_CHANCE = 0.1
 # Places of numbers up to which products of three factors are looked for, which bounds the time
@@ -99,7 +99,7 @@ def _candidates(table: Array, units: Array, factors: Sequence[int]) -> Integers:
     table = table[np.linspace(0, len(table) - 1, TRIED).astype(np.intp)]
     factor_values = table[:, factors]
     constants = _constants(table, factor_values.prod(axis=1))
-    # As `_rounding` has it, doubled, for all columns at once
+    # Twice the rounding of `_rounding`, for all columns at once
     slack = units + 2.0 * np.abs(constants) * _rounding(factor_values, 1.0, 0.0, units[list(factors)])[:, None]
     is_broken = np.abs(table - constants * factor_values.prod(axis=1)[:, None]) > slack + 1e-9 * np.abs(table)
     return np.flatnonzero((constants != 0.0) & (is_broken.sum(axis=0) <= TRIED_BROKEN))

@@ -33,11 +33,11 @@ BROKEN_SUM = bounded_spec(
 )
 MIN_BROKEN_BY_CHANCE = 0.5  # least share of numbers of other records that would break it; below, it says little; chosen
 MIN_SHARE_WITH_NUMBER = 0.9  # least share of records with a number at a place that relations are looked for in; chosen
-# Of the deviation of a number, how far it may be off at most: rounding explains that of anything, where weights are large; chosen
+# Most that a number may be off, in standard deviations of its own: with large weights, rounding alone would excuse any number; chosen
 MAX_RELATIVE_SLACK = 0.1
 # Share of records farthest from a relation, which do not count where it is learned: they may be wrong
 TRIMMED_SHARE = 0.01
-ROUNDS = 3  # of leaving those out
+ROUNDS = 3  # times that a relation is learned and the records farthest from it are left out; chosen
 DENOMINATORS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 100, 1000)  # of coefficients: sums, means, percentages, units
 DISTANCE_MARGIN = 1.5  # times the largest distance of training records, for other records
 MAX_DECIMALS = 6  # of numbers: more are those of computed ones, whose last digits differ

@@ -22,9 +22,9 @@ from anew.estimators.key_fields import DELIMITERS
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.records.date_fields import date_features
 
-# Of records that are not rows, but have parts; prose and names have none of these in each record.
-MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
-# With the number of them that a record has at least; an arrow divides the two sides of a reaction
+MIN_PARTS = 3  # least parts of records that are not rows: two parts are a name with an addition; chosen
+# What divides the parts of records that are not rows, and how often each record must have it. Prose and names have none of these in each
+# record; an arrow divides the two sides of a reaction
 PART_DELIMITERS = {">>": 1} | dict.fromkeys("/|;:", MIN_PARTS - 1)
 MAX_READ = 20_000  # training records that a format, and what always or often holds in it, is learned from; more hardly change it
 REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects

@@ -25,7 +25,7 @@ WORD_ORDER = guessing_spec(
     "How often the words of a sample stand in a less plausible order than those of a held-out record",
     "the words of a sample are in a less plausible order than those of a real record",
     least=MIN_RECORDS,
-    # Of fewer records the interval of real ones is too wide to pass
+    # With fewer records the interval of real ones is too wide to pass
     least_to_pass=150,
     one_sided=True,
 )

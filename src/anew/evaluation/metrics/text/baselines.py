@@ -84,7 +84,7 @@ def _ppmd(data: bytes) -> bytes:
     return bytes(encoder.encode(data) + encoder.flush())
 
 
-# By name: the function that compresses, and the bytes a second that a slow core can compress.
+# The function that compresses, and the bytes a second that a slow core can compress, by name.
 COMPRESSORS: dict[str, tuple[Callable[[bytes], bytes], float]] = {
     "xz": (_xz, 6e5),
     "bz2": (bz2.compress, 4e6),

@@ -116,7 +116,7 @@ class TextStatistics:
                 "formats": Measure(partial(format_scores, sets), BOTH),
                 "order of numbers": Measure(partial(number_scores, sets)),
             }
-            # Of the training part, since there may be too few samples for as many training records to show a format
+            # The format is that of all training records: a comparison with few samples has too few of them to show one
             if sets.row_format is not None:
                 of_records = {
                     "fields of rows": Measure(partial(row_scores, sets)),
@@ -131,7 +131,7 @@ class TextStatistics:
             "repetition": Measure(self._repeats, VARIETY),
             **of_records,
             "4-grams": Measure(self._fourgrams),
-            # Of records the copying test sees it
+            # For records, the copying test answers the question
             VERBATIM_MEASURE: Measure(self._verbatim, NEITHER if self.records else NOVELTY),
         }
 

@@ -35,7 +35,7 @@ UNKNOWN_WORDS = guessing_spec(
     "length",
     "a sample has more unknown words than a real passage",
     least=20,
-    # Of fewer passages the interval of real text is too wide to pass
+    # With fewer passages the interval of real text is too wide to pass
     least_to_pass=150,
     one_sided=True,
 )
@@ -103,7 +103,7 @@ UNKNOWN_CHARACTER_PAIRS = guessing_spec(
     "How often a sample has a larger share of pairs of characters that are not in the training text than a passage of held-out "
     "text of its length",
     "a sample has more unknown pairs of characters than a real passage",
-    # As for words
+    # The bounds are those of words
     least=20,
     least_to_pass=150,
     one_sided=True,

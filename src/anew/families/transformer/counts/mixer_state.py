@@ -20,7 +20,7 @@ from anew.families.transformer.token_mixer import RowState
 RECENT_DECAY = 0.97
 # Means count so many extra tokens of 0: those over few tokens are near 0, as the first tokens of a record say little; chosen.
 RECENT_PRIOR = 4.0
-# In nats: a token's log-probability is clipped here, so that features stay in the range of the fit.
+# Least log-probability of a token, in nats: lower ones are clipped, so that features stay in the range of the fit.
 WORST_LOG_PROB = -8.0
 
 

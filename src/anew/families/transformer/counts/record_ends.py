@@ -16,8 +16,8 @@ from anew.families.transformer.fitted_buffers import FittedBuffers
 
 LENGTHS, WEIGHTS = "lengths", "weights"  # buffers: how many known records have each length; weights of `EndModel`
 WEIGHTS_ALONE = "weights_alone"  # the weights without aligned records, if samples are drawn without them
-# Of known records, the share that may be cut where samples must end: the last one that is counted may be, and of a list those
-# that are far longer than usual.
+# Share of the known records that may be cut without samples losing the shortest length: the last record that is counted may be cut, and in
+# a list those that are far longer than usual.
 MAX_CUT = 0.01
 
 

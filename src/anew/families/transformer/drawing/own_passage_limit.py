@@ -38,9 +38,9 @@ PIECE_TOKENS = 512
 # Standard deviations, besides one place, by which samples must continue passages more or less often since a ratio was last changed, to
 # change it: one place alone tells nothing
 MIN_DEVIATIONS = 2.0
-# By which the ratio of a kind changes at once, at most: one sample in a loop says little of others; chosen
+# Largest factor by which the ratio of a kind changes at once: one sample in a loop says little of others; chosen
 MAX_CHANGE = 3.0
-# With lower ones, samples would leave passages where the model knows of nothing else; chosen
+# Least ratio: with lower ones, samples would leave passages where the model knows of nothing else; chosen
 MIN_ODDS_RATIO = 1e-3
 MAX_EXCESS = 30.0  # tokens, by which odds fall to 1e-13: enough for any loop that fp32 lets a model leave
 # Share of the pieces that repeat themselves less than a sample may before it is made to leave its passages
@@ -175,7 +175,7 @@ class OwnSurplusLimit(SurplusLimit):
         from anew.estimators.context_mixing.drawing import LoweredTokens  # not above: it loads Numba
 
         tokens, shares = self.next_tokens, expert_weights / expert_weights.sum(1, keepdims=True)  # (n,), (n, 3)
-        # Of samples without one it is that of the last token, which nobody asks for
+        # For samples without such a token (-1), this takes the last token of the vocabulary; the value is not used
         remainders = shares[:, 1] * network[np.arange(len(tokens)), tokens] + shares[:, 2] * uniform[tokens]  # (n,)
         return LoweredTokens(tokens, self.ratios.astype(np.float32), shares[:, 0].copy(), remainders)
 
@@ -214,7 +214,7 @@ class OddsFit:
         target_rates, sample_rates = self._rates[changed], (num_continued[changed] + 0.5) / (num[changed] + 1.0)
         ratios = target_rates / (1.0 - target_rates) / (sample_rates / (1.0 - sample_rates))
         factors = np.clip(ratios, 1.0 / MAX_CHANGE, MAX_CHANGE)
-        # Before any is changed, so that none gets the change of a shorter one on top of its own
+        # All are marked before any is changed, so that none gets the change of a shorter one on top of its own
         self._is_fitted[changed] = True
         for index, factor in zip(changed.tolist(), factors.tolist(), strict=True):
             self._multiply(index, factor)

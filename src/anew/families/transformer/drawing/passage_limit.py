@@ -27,9 +27,9 @@ from anew.families.transformer.token_sequences import documents_of
 
 # Weights (k, V) without the tokens that the settings do not allow; some stay in each row
 Cut = Callable[[Floats], Floats]
-# By which the odds that a passage is left are multiplied at most. A sample that must leave where the model allows only one token goes on
-# with nonsense. 5 is enough to continue passages as often as held-out text, and with 20 fewer samples were valid JSON (docs/log.md,
-# 2026-11-29)
+# Largest factor by which the odds that a passage is left are multiplied. A sample that must leave where the model allows only one token
+# goes on with nonsense. 5 is enough to continue passages as often as held-out text, and with 20 fewer samples were valid JSON
+# (docs/log.md, 2026-11-29)
 MAX_ODDS_RATIO = 5.0
 
 

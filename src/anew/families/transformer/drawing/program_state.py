@@ -19,7 +19,8 @@ from anew.functional import token_choice
 
 # Tokens that are tried at a place. If the grammar accepts none, the first is taken, and it is not asked until the next part begins
 MAX_TRIES = 128
-# After so many, where few tokens can follow, all that begin like a refused one go with it: its first bytes are tried by themselves
+# Tokens that are refused one by one. After so many, few can follow, so with each refused token go all that begin like it, by the shortest
+# beginning of at most so many bytes that the grammar refuses by itself
 SINGLE_TRIES, MAX_BEGINNING = 6, 3
 # The line end before a part: a line at the left edge whose first word is whole and does not go on with the part before it
 _PART = re.compile(rb"\n(?=[^\s)\]}#])(?!(?:else|elif|except|finally|end|fi|done|esac|then|do)\b)(?=\w*\W)")

@@ -20,7 +20,8 @@ from anew.families.transformer.parts import TransformerParts
 NUM_DRAWN = 32  # samples, which take a second
 NUM_HELD_OUT = 64  # records that they are compared with; chosen
 MAX_TOKENS = 96  # of each that are compared, which bounds the time
-# So many held-out records are no nearer; half of them may be of clusters without relatives; chosen.
+# Share of held-out records that are no nearer to the known records than a near sample is; half of the records may be of clusters without
+# relatives; chosen.
 USUAL_QUANTILE = 0.9
 # Share of samples that may be nearer than that: 9 of 32 if .1 are expected has a chance of .004. Where .45 were, the copying test
 # found 24% copies (docs/log.md, 2026-11-28).

@@ -35,7 +35,7 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 UNIFORMS_AT_ONCE = 64
 # Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
-NO_TOKEN = -1  # after the samples that end before others, where the data has no end token
+NO_TOKEN = -1  # fills the rows of samples that end before others, where the data has no end token
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 
 
@@ -144,7 +144,7 @@ class TokenSampler:
                 has_ended |= (tokens == self.end_id) | (place + 1 >= row_ends)
             draft_ids[places, place] = tokens
             ids[:, place] = np.maximum(tokens, 0)  # NO_TOKEN cannot be read
-            # Before that, the text of some samples ends before that of the prompt
+            # Until the prompt is completed, the text of some samples ends before that of the prompt
             if self.ending is None or self.keeps_weights:
                 yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
             if has_ended.all():
@@ -278,7 +278,7 @@ class TokenSampler:
         uniform, programs = self._uniform(), self.programs if self.ending is None else None
         # Only context mixing uses the second number. Counts draw it, too, so that each seed keeps its samples
         second = uniform if self.mixer is None or self.is_unfiltered or not self.cuts_only_min_p else self._uniform()
-        # With weights, too, so that the tokens are the same as without
+        # Drawn in this way also where weights are asked for, so that the tokens are the same as without them
         if is_direct and isinstance(self.mixer, ContextHead):
             assert isinstance(self.state, ContextState)
             limits = DrawingLimits(self.allowed, self.passages, self.own_passages, programs)
