@@ -19,7 +19,6 @@ from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_SAMPLES, MIN_ITEMS, Clock
 from anew.evaluation.item_sets import Embedder, ItemSets
 from anew.evaluation.items_in_time import affordable_items, probe_size
 from anew.evaluation.measure import BOTH, Measure
-from anew.evaluation.memorization_tests import MemorizationTests
 from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
 from anew.evaluation.metrics.classes import CLASS_FIGURES, MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.duplicate_groups import KeysOf
@@ -35,13 +34,14 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
+from anew.evaluation.timed_memorization import TimedMemorizationTests
 
 METRICS_SHARE = 0.6  # share of the time for metrics; chosen: the rest is for the copying test and the report's items
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # time that is kept for drawing and writing the page
 
 
-class Evaluation(MemorizationTests[ItemT]):
+class Evaluation(TimedMemorizationTests[ItemT]):
     """Measures items of one modality. A file `evaluation/modalities/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
     A modality defines how its items become features (`embedder`), its own metrics (`modality_metrics`), the samples of a naive

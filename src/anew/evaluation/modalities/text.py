@@ -27,7 +27,6 @@ from anew.evaluation.memorization.item_types import (
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_test import run_text_test
-from anew.evaluation.memorization_tests import with_facts_of_pool
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -44,6 +43,7 @@ from anew.evaluation.parts_of_texts import drawn_pieces
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
 from anew.evaluation.text_classes import LabelledTexts
+from anew.evaluation.timed_memorization import with_facts_of_pool
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models and other baselines take, drawn evenly: they hold all counts in memory

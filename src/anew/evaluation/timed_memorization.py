@@ -1,4 +1,4 @@
-"""Memorization tests within the time of an evaluation."""
+"""Memorization tests within the time of an evaluation, each larger than the one before; one of them is a `MemorizationTest`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class MemorizationSeries(Generic[ItemT]):
         self.thorough, self.compared, self.num_coarse = None, None, num_coarse
 
 
-class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
+class TimedMemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
     """Memorization tests of the samples of an evaluation for copies of its training items.
 
     Attributes:
@@ -109,7 +109,7 @@ class MemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
         self.closest_pairs: list[SamplePair] = []
         self._series = MemorizationSeries[ItemT]()
 
-    def continue_tests(self, earlier: MemorizationTests[ItemT]) -> None:
+    def continue_tests(self, earlier: TimedMemorizationTests[ItemT]) -> None:
         """Continue the tests of an earlier evaluation of these samples, or of some of them, with its measured times and its fitted
         item type."""
         self._series, self.item_type = earlier._series, earlier.item_type

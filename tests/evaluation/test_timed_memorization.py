@@ -16,9 +16,9 @@ from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization_schedule import FIRST_SIZE, ComparisonSize, SizeSchedule, comparisons
-from anew.evaluation.memorization_tests import MemorizationSeries
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
+from anew.evaluation.timed_memorization import MemorizationSeries
 from small_pools import HELD, KEPT, PROSE, TRAIN, pictures, pool_of
 
 
