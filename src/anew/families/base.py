@@ -157,6 +157,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         spec_types: Types of spec that it supports.
         axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
         takes_rows: Whether it supports Grids that are one row of values, as slow signals are, which networks of images pad to a square.
+        takes_unbounded: Whether it supports Grids whose values have no bounds, as those of latents.
         preferred_for: For which preferences it is the first choice, among "quality", "speed" and "latent".
         wins: On which share of the data sets of images in docs/log.md its samples came out best. A family that never won is not tried.
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
@@ -181,6 +182,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     spec_types: ClassVar[tuple[type, ...]]
     axes: ClassVar[tuple[str, ...] | None] = None
     takes_rows: ClassVar[bool] = True
+    takes_unbounded: ClassVar[bool] = True
     preferred_for: ClassVar[frozenset[str]] = frozenset({"quality"})
     wins: ClassVar[float] = 0.0
     learning_exponent: ClassVar[float] = 0.5
@@ -225,7 +227,8 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
             return False
         if not isinstance(spec, Grid):
             return True
-        return (cls.axes is None or spec.axes in cls.axes) and (cls.takes_rows or not spec.is_row)
+        has_bounds = spec.bounded or cls.takes_unbounded
+        return has_bounds and (cls.axes is None or spec.axes in cls.axes) and (cls.takes_rows or not spec.is_row)
 
     @classmethod
     def suggest(cls, spec: SpecT, scale: Scale) -> ConfigT:

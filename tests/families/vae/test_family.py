@@ -276,3 +276,7 @@ def test_what_it_cannot_do_is_said() -> None:
         last(Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), 1, torch.zeros(1, dtype=torch.int64))
     with pytest.raises(ConfigError, match="CHW"):
         Vae(Grid((8,), "T"), SMALL)
+    unbounded = Grid((1, 8, 8), "CHW", 0, 0.8, bounded=False)
+    assert not Vae.supports(unbounded)
+    with pytest.raises(ConfigError, match=r"use the family diffusion or gan$"):
+        Vae(unbounded, SMALL)

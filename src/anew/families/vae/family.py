@@ -34,7 +34,7 @@ from anew.families._sizes import (
     suggest_num_clusters,
     weights_within,
 )
-from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels
+from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, families_that
 from anew.families.known import known_values
 from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import Graph, PortableSampler
@@ -66,6 +66,7 @@ class Vae(Family[Grid, VaeConfig]):
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
     takes_rows: ClassVar[bool] = False
+    takes_unbounded: ClassVar[bool] = False
     preferred_for: ClassVar[frozenset[str]] = frozenset({"latent"})
     rationale: ClassVar[str] = "it learns a smooth space to move through, and a bound on the likelihood"
     # The loss gives divergences less weight than the bound does, for better samples, whose prior is fitted later.
@@ -85,7 +86,8 @@ class Vae(Family[Grid, VaeConfig]):
         if config.num_clusters:
             check_clusters("num_clusters", config.num_clusters, spec.classes)
         if not spec.bounded:
-            raise ConfigError("vae supports 8-bit values only, and these have no bounds; use the family 'diffusion'")
+            able = families_that(lambda family: family.generates and family.supports(spec))
+            raise ConfigError(f"vae learns values between two bounds, and these have none; use the family {able}")
         c = config
         self.autoencoder = VariationalAutoencoder(
             spec.shape,
