@@ -24,7 +24,7 @@ import numpy as np
 import _planted
 from _common import Table, fresh, parser
 from anew.functional.intervals import clopper_pearson
-from anew.workflows.evaluate_samples import evaluate_samples
+from anew.workflows.evaluate_samples import ForeignSamples, evaluate_samples
 
 FEW_FILES = 20  # of fewer files, each is cut into documents
 DOCUMENT = 1_500  # characters of a document that is cut out, at least
@@ -100,12 +100,8 @@ def judged(
         _planted.disturb_files(work / "samples", copies, source)
     begin, cpu = time.monotonic(), time.process_time()
     report = evaluate_samples(
-        paths["samples"],
-        paths["data"],
+        ForeignSamples(paths["samples"], paths["data"], paths["held_out"], n=n, seed=seed),
         fresh(work / "report"),
-        held_out=paths["held_out"],
-        n=n,
-        seed=seed,
         ends_at=None if arguments.budget is None else begin + arguments.budget,
     )
     grades = {name: report.grades.get(name) for name in ("closeness", "variety", "novelty")}

@@ -362,17 +362,14 @@ def evaluate(
 
     check_reading_settings(values, modality)
     load_in_time("anew.workflows.evaluate_samples", ends_at)
-    from anew.workflows.evaluate_samples import evaluate_samples, read_features
+    from anew.workflows.evaluate_samples import ForeignSamples, evaluate_samples, read_features
 
+    held_out_text = None if held_out_path is None else str(held_out_path)
     return evaluate_samples(
-        str(samples_path),
-        str(data_path),
+        ForeignSamples(
+            str(samples_path), str(data_path), held_out_text, n=n, seed=seed, modality=modality, reading=values
+        ),
         default_report(samples_path) if out_path is None else out_path,
-        held_out=None if held_out_path is None else str(held_out_path),
-        n=n,
-        seed=seed,
-        modality=modality,
-        settings=values,
         features=None if features_path is None else read_features(str(features_path)),
         reporter=reporter,
         ends_at=ends_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -54,16 +54,33 @@ ONE_TEXT = "All figures are of pieces of this one text: another one may differ."
 DRAWS = "Most items of the data repeat another: they count as draws from a distribution, which samples may repeat, too."
 
 
+@dataclass(frozen=True)
+class ForeignSamples:
+    """Samples made elsewhere, the data that they are compared with, and how both are read.
+
+    Attributes:
+        samples, data: Folders, files or addresses.
+        held_out: The same, of items of the source of the data that the generator has not seen; None if there are none.
+        n: Items of each that are compared, at most.
+        seed: Seed of all that is drawn.
+        modality: Modality of the data; None to find out.
+        reading: Settings of how the data is read, by name, see `WITHOUT_RUN`; samples and held-out items too, where they have the columns.
+    """
+
+    samples: str
+    data: str
+    held_out: str | None = None
+    _: KW_ONLY
+    n: int
+    seed: int = 0
+    modality: str | None = None
+    reading: Mapping[str, object] = field(default_factory=dict)
+
+
 def evaluate_samples(
-    samples: str,
-    data: str,
+    compared: ForeignSamples,
     out: Path,
     *,
-    held_out: str | None = None,
-    n: int,
-    seed: int = 0,
-    modality: str | None = None,
-    settings: Mapping[str, object] | None = None,
     features: FeatureSets | None = None,
     reporter: Reporter | None = None,
     ends_at: float | None = None,
@@ -71,12 +88,8 @@ def evaluate_samples(
     """Measure samples made elsewhere against data and write report.json and report.html into `out`.
 
     Args:
-        samples, data, held_out: Folders or files; held_out: items of the same source that the generator has not seen.
+        compared: The samples and the data.
         out: Where the report goes.
-        n: Items of each that are compared, at most.
-        seed: Seed of all that is drawn.
-        modality: Modality of the data, None to find out.
-        settings: How the data is read, by name, see `WITHOUT_RUN`; samples and held-out items too, where they have the columns.
         features, reporter: As in `evaluate_run`.
         ends_at: `time.monotonic()` at which the command must be over; None for no limit.
 
@@ -85,8 +98,7 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    reading, meter, report_seconds = dict(settings or {}), SlowdownMeter(), SHORT_REPORT
-    compared = _Compared(samples, data, held_out, n, seed, modality, reading)
+    meter, report_seconds = SlowdownMeter(), SHORT_REPORT
     with contextlib.ExitStack() as stack:
         try:
             with hard_stop(None if ends_at is None else seconds_before_report(ends_at)):
@@ -99,44 +111,32 @@ def evaluate_samples(
             raise budget_was_over(ends_at, READING, meter.read_at_once(), report_seconds) from None
         real = items.real
         left_out = _left_out(items)
-        for sentence in (sets.summary(data, held_out or ""), *form.notes, *sets.warnings, *left_out):
+        for sentence in (sets.summary(compared.data, compared.held_out or ""), *form.notes, *sets.warnings, *left_out):
             reporter.message(sentence)
         data_notes = [*form.notes, *sets.notes, *left_out]
         limit = None if ends_at is None else TimeLimit.until(ends_at, READING, meter, report_seconds)
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
         measurements = measure_all(evaluation, reporter, limit)
-        names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
+        paths = {"samples": compared.samples, "data": compared.data, "held_out": compared.held_out}
+        names = {role: Path(path or "").name for role, path in paths.items()}
         report = EvaluationReport.of(
             measurements,
-            run=Path(samples).name,
+            run=names["samples"],
             family="unknown",
             modality=real.modality.name,
             notes=[*data_notes, *(note.sentence for note in all_notes(measurements, evaluation.notes))],
             folder=out,
-            provenance=Provenance.now(seed, real.fingerprint),
+            provenance=Provenance.now(compared.seed, real.fingerprint),
         )
         write_report(
             out,
             report,
             content=report_content(evaluation, limit),
-            settings={name: value for name, value in names.items() if value} | reading,
+            settings={name: value for name, value in names.items() if value} | dict(compared.reading),
             subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
         )
         return report
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """What is compared, and how it is read: arguments of `evaluate_samples`. reading: the settings for reading."""
-
-    samples: str
-    data: str
-    held_out: str | None
-    n: int
-    seed: int
-    modality: str | None
-    reading: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class _CommonForm:
         return SHORT_REPORT if is_grid else TEXT_REPORT
 
 
-def _read(stack: contextlib.ExitStack, compared: _Compared, form: _CommonForm) -> EvaluatedItems:
+def _read(stack: contextlib.ExitStack, compared: ForeignSamples, form: _CommonForm) -> EvaluatedItems:
     """The items. stack: closes what is opened."""
     samples, data, reading, seed = compared.samples, compared.data, compared.reading, compared.seed
 
@@ -197,7 +197,7 @@ def _left_out(items: EvaluatedItems) -> list[str]:
     return [count, *describe_skipped(scan)]
 
 
-def _common_form(compared: _Compared, reporter: Reporter) -> _CommonForm:
+def _common_form(compared: ForeignSamples, reporter: Reporter) -> _CommonForm:
     """Look at samples and data for the form in which both can be compared."""
     reporter.message("  reading the data")
     columns = ColumnChoice.of(compared.reading, needs_tables=False)
