@@ -196,10 +196,7 @@ def _write(
     ) -> EvaluationReport:
         made_notes = [Note(sentence) for sentence in (*run_notes, *sampling.notes)]
         measured = replace(measured, notes=[*made_notes, *all_notes(measured, skipped)])
-        n = len(sampling.samples)
-        report = write_run_report(
-            folder, record, measured, content, n, reporter=reporter, replaced=replaced, out=out, seed=sampling.seed
-        )
+        report = write_run_report(sampling, measured, content, reporter=reporter, replaced=replaced, out=out)
         if out is None and report.folder == folder / REPORT:
             save_samples(sampling.samples.head(num_saved_samples(model)), folder / "samples")
         return report

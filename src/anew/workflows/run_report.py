@@ -26,6 +26,7 @@ from anew.runs.record import RunRecord
 from anew.runs.report_record import REPORT, record_or_none
 from anew.runs.weights import weights_digest
 from anew.sampling.samples import Samples
+from anew.workflows.timed_sampling import TimedSampling
 
 EARLIER_REPORTS = "reports"  # folder of a run with reports that were replaced
 SAMPLE_NAMES = ".evaluated.json"  # in the folder of samples: the names of the files that the last evaluation wrote
@@ -126,30 +127,25 @@ def _unused(folder: Path, time: str) -> Path:
 
 
 def write_run_report(
-    run: Path,
-    record: RunRecord,
+    sampling: TimedSampling,
     measurements: Measurements,
     content: ReportContent,
-    num_samples: int,
     *,
     reporter: Reporter,
     replaced: EvaluationReport | None,
     out: Path | None,
-    seed: int,
 ) -> EvaluationReport:
     """Write the report of a run and, if it becomes the run's report, the model card.
 
     Args:
-        run: The run's folder.
-        record: What its config.json says.
+        sampling: The model of the run and its samples.
         measurements: The results.
         content: Items that the report shows.
-        num_samples: Number of samples that were drawn.
         reporter: Receives where the report is, if that is not report/.
         replaced: A report on the same samples that this one completes and replaces.
         out: A folder for the report outside the run, which keeps its own; None for one in the run.
-        seed: Seed of the samples.
     """
+    run, record = sampling.model.folder.path, sampling.model.record
     sampled, discarded = events_file.sampled_step(run), events_file.discarded_step(run)
     steps = sampled.get("step")
     passes = record.plan.passes(float(sampled.get("examples") or 0))
@@ -163,12 +159,12 @@ def write_run_report(
         steps=steps,
         outlook=outlook(course.watched(run), passes),
     )
-    basis = basis_of(run, report, num_samples, measurements.is_stopped, passes, steps)
+    basis = basis_of(run, report, len(sampling.samples), measurements.is_stopped, passes, steps)
     if out is not None:
         folder, is_best = out, False
     else:
         folder, is_best = _place(run, basis, replaced, reporter)
-    provenance = Provenance.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
+    provenance = Provenance.now(sampling.seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
     report = replace(report, folder=folder, basis=basis, provenance=provenance)
     write_report(
         folder,
