@@ -171,25 +171,14 @@ def bounded_spec(
     name: str,
     title: str,
     meaning: str,
-    clause: str,
+    tolerance: Tolerance,
     *,
-    small: float,
-    large: float,
-    question: Question = "closeness",
     better: Better = "lower",
     order: int = 100,
     award: str = "",
-    exact_baseline: float | None = None,
-    **options: Unpack[ToleranceOptions],
 ) -> MetricSpec:
-    """A metric from 0 to 1, a share or a distance, that is a part of a grade.
-
-    Args:
-        name, title, meaning, better, order, award: See `MetricSpec`.
-        question, small, large, clause, exact_baseline, options: See `Tolerance`.
-    """
-    tolerance = Tolerance(question, small, large, clause, exact_baseline=exact_baseline, **options)
-    group = Group.DIVERSITY if question == "variety" else Group.FIDELITY
+    """A metric from 0 to 1, a share or a distance, that is a part of a grade. Arguments: see `MetricSpec`."""
+    group = Group.DIVERSITY if tolerance.question == "variety" else Group.FIDELITY
     return MetricSpec(
         name, title, meaning, better=better, group=group, maximum=1.0, order=order, award=award, tolerance=tolerance
     )

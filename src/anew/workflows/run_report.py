@@ -164,7 +164,9 @@ def write_run_report(
         folder, is_best = out, False
     else:
         folder, is_best = _place(run, basis, replaced, reporter)
-    provenance = Provenance.now(sampling.seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
+    provenance = Provenance.now(
+        sampling.seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights
+    )
     report = replace(report, folder=folder, basis=basis, provenance=provenance)
     write_report(
         folder,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import MetricSpec, Score, bounded_spec
+from anew.evaluation.score import MetricSpec, Score, Tolerance, bounded_spec
 from anew.functional.intervals import clopper_pearson
 
 MAX_PROBE_ITEMS = 2_000  # training items, at most: the time grows with the cube
@@ -27,21 +27,26 @@ LABEL_HISTOGRAM = bounded_spec(
     "label_histogram",
     "Class mix",
     "How far the mix of classes is from your data's (0 = the same).",
-    "the class mix is {value:.0%} off (real data: {real:.0%})",
-    small=0.15,
-    large=0.6,
-    question="variety",
+    Tolerance(
+        "variety",
+        small=0.15,
+        large=0.6,
+        clause="the class mix is {value:.0%} off (real data: {real:.0%})",
+    ),
 )
 ENOUGH_TO_PASS = 500  # samples whose accuracy is known within .06 where half are recognised; chosen
 LABEL_ACCURACY = bounded_spec(
     "label_accuracy",
     "Label accuracy",
     "How often a classifier trained on real items takes a sample for what it was asked to be.",
-    "a classifier agrees with the class of {value:.0%} of samples (real data: {real:.0%})",
-    small=0.15,
-    large=0.4,
+    Tolerance(
+        "closeness",
+        small=0.15,
+        large=0.4,
+        clause="a classifier agrees with the class of {value:.0%} of samples (real data: {real:.0%})",
+        least_to_pass=ENOUGH_TO_PASS,
+    ),
     better="higher",
-    least_to_pass=ENOUGH_TO_PASS,
 )
 # Limits as shares of the classifier's accuracy on real items of the class: readers notice a class of which a third is wrong, and
 # take one of which three quarters are wrong for another class; chosen.
@@ -49,11 +54,14 @@ WORST_CLASS_ACCURACY = bounded_spec(
     "worst_class_accuracy",
     "Label accuracy of the worst class",
     "How often that classifier agrees, in the class whose samples fall furthest behind real items.",
-    "of the samples that should be {name}, a classifier agrees with {{value:.0%}} (real data: {{real:.0%}}){mistaken}",
-    small=0.3,
-    large=0.75,
+    Tolerance(
+        "closeness",
+        small=0.3,
+        large=0.75,
+        clause="of the samples that should be {name}, a classifier agrees with {{value:.0%}} (real data: {{real:.0%}}){mistaken}",
+        least_to_pass=sys.maxsize,
+    ),
     better="higher",
-    least_to_pass=sys.maxsize,
 )
 MIN_OF_CLASS = 5  # samples and held-out items of a class of which its own accuracy says something; chosen
 CLASS_MIX, LABELS_TOO = "the class mix", ", and whether samples match their classes"

@@ -16,17 +16,19 @@ from anew.evaluation.measure import VARIETY
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.neighbours import nearest_others, radii, tie
-from anew.evaluation.score import Score, bounded_spec
+from anew.evaluation.score import Score, Tolerance, bounded_spec
 from anew.functional.intervals import clopper_pearson
 
 DUPLICATE_SHARE = bounded_spec(
     "duplicate_share",
     "Near-duplicates",
     "Share of samples that are nearly the same as another sample: at a third of the usual distance between neighbours, or less.",
-    "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})",
-    small=0.1,
-    large=0.4,
-    question="variety",
+    Tolerance(
+        "variety",
+        small=0.1,
+        large=0.4,
+        clause="{value:.0%} of samples are nearly the same as another (real data: {real:.0%})",
+    ),
 )
 # Share of the median distance of held-out items from their nearest other, below which two samples are duplicates. 0.1% of digits are so
 # close, and 5% of emoji, some of which differ by a skin tone only. Noise that is hardly seen moves an image by a twentieth of that distance

@@ -27,43 +27,52 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
 from anew.evaluation.parts_of_texts import MIN_COUNTED_TEXTS
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, bounded_spec
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance, bounded_spec
 
 PARSE_SHARE = bounded_spec(
     "parse_share",
     "Parses",
     "Share of generated code, without comments, in statements, functions and classes that parse.",
-    "{value:.0%} of the code is in statements, functions and classes that parse (real data: {real:.0%})",
-    small=0.1,
-    large=0.4,
+    Tolerance(
+        "closeness",
+        small=0.1,
+        large=0.4,
+        clause="{value:.0%} of the code is in statements, functions and classes that parse (real data: {real:.0%})",
+        relative=True,
+        least=20,
+        least_to_pass=150,
+    ),
     better="higher",
-    relative=True,
-    least=20,
-    least_to_pass=150,
 )
 WHOLE_SHARE = bounded_spec(
     "whole_parse_share",
     "Programs parse",
     "Share of generated programs of which everything parses.",
-    "{value:.0%} of the programs parse as a whole (real data: {real:.0%})",
-    small=0.1,
-    large=0.4,
+    Tolerance(
+        "closeness",
+        small=0.1,
+        large=0.4,
+        clause="{value:.0%} of the programs parse as a whole (real data: {real:.0%})",
+        relative=True,
+        least=50,
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
+    ),
     better="higher",
-    relative=True,
-    least=50,
-    least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
 BRACKET_SHARE = bounded_spec(
     "bracket_share",
     "Brackets close",
     "Share of generated code in outermost blocks whose brackets close in the right order, for languages without a grammar.",
-    "{value:.0%} of the code is in blocks whose brackets close (real data: {real:.0%})",
-    small=0.1,
-    large=0.4,
+    Tolerance(
+        "closeness",
+        small=0.1,
+        large=0.4,
+        clause="{value:.0%} of the code is in blocks whose brackets close (real data: {real:.0%})",
+        relative=True,
+        least=20,
+        least_to_pass=150,
+    ),
     better="higher",
-    relative=True,
-    least=20,
-    least_to_pass=150,
 )
 # Least share of held-out code that must parse for the figure to mean anything: of programs in another language with the same suffix (Prolog
 # read as Perl) 6% did; chosen

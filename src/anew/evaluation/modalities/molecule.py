@@ -21,28 +21,33 @@ from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
 from anew.evaluation.nearest_texts import edits_caption, nearest_records
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
-from anew.evaluation.score import Group, MetricSpec, Score, bounded_spec
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance, bounded_spec
 
 VALID_SHARE = bounded_spec(
     "valid_share",
     "Valid",
     "Share of samples that are valid molecules.",
-    "{value:.0%} of the molecules are valid (real data: {real:.0%})",
-    small=0.05,
-    large=0.3,
+    Tolerance(
+        "closeness",
+        small=0.05,
+        large=0.3,
+        clause="{value:.0%} of the molecules are valid (real data: {real:.0%})",
+        relative=True,
+    ),
     better="higher",
-    relative=True,
 )
 UNIQUE_SHARE = bounded_spec(
     "unique_share",
     "Unique",
     "Share of different molecules among the valid samples; as many held-out ones are compared.",
-    "{value:.0%} of valid samples are different molecules (real data: {real:.0%})",
-    small=0.05,
-    large=0.5,
-    question="variety",
+    Tolerance(
+        "variety",
+        small=0.05,
+        large=0.5,
+        clause="{value:.0%} of valid samples are different molecules (real data: {real:.0%})",
+        relative=True,
+    ),
     better="higher",
-    relative=True,
 )
 NOVEL_SHARE = MetricSpec(
     "novel_share",

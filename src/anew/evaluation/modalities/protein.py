@@ -22,7 +22,15 @@ from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text import baselines
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
-from anew.evaluation.score import LEAST_OF_SHARES, USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, bounded_spec
+from anew.evaluation.score import (
+    LEAST_OF_SHARES,
+    USUALLY_ENOUGH_ITEMS,
+    Group,
+    MetricSpec,
+    Score,
+    Tolerance,
+    bounded_spec,
+)
 
 NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
 MAX_SEARCHED = 50_000  # training sequences that are searched for the nearest one: bounds the time
@@ -35,21 +43,27 @@ USUAL_LENGTHS = bounded_spec(
     "usual_lengths",
     "Usual lengths",
     "Share of samples that are about as long as 95% of held-out sequences are.",
-    "{value:.0%} of the sequences have a usual length (real data: {real:.0%})",
-    small=0.1,
-    large=0.4,
+    Tolerance(
+        "closeness",
+        small=0.1,
+        large=0.4,
+        clause="{value:.0%} of the sequences have a usual length (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
+    ),
     better="higher",
-    least=LEAST_OF_SHARES,
-    least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
 COMPOSITION_DISTANCE = bounded_spec(
     "composition_distance",
     "Composition",
     "How far the frequencies of residues are from those of held-out sequences (0 = the same, 1 = nothing in common).",
-    "the mix of residues differs (divergence {value:.3f}; real data: {real:.3f})",
-    small=0.01,
-    large=0.05,
-    agreement="the mix of residues agrees (divergence {value:.3f}; real data: {real:.3f})",
+    Tolerance(
+        "closeness",
+        small=0.01,
+        large=0.05,
+        clause="the mix of residues differs (divergence {value:.3f}; real data: {real:.3f})",
+        agreement="the mix of residues agrees (divergence {value:.3f}; real data: {real:.3f})",
+    ),
 )
 NEAREST_IDENTITY = MetricSpec(
     "nearest_identity",
@@ -62,12 +76,15 @@ USUAL_IDENTITY = bounded_spec(
     "usual_identity",
     "Relatives in training",
     "Share of samples that have as near a relative among training sequences as 95% of held-out sequences have.",
-    "{value:.0%} of the samples have as near a relative in the data as real ones have (real data: {real:.0%})",
-    small=0.1,
-    large=0.5,
+    Tolerance(
+        "closeness",
+        small=0.1,
+        large=0.5,
+        clause="{value:.0%} of the samples have as near a relative in the data as real ones have (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
+    ),
     better="higher",
-    least=LEAST_OF_SHARES,
-    least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
 UNUSUAL = 0.05  # share of held-out sequences that count as unusual
 LENGTH_MARGIN = 0.02  # of the median length, by which a length may exceed the usual ones: few are exactly alike; chosen

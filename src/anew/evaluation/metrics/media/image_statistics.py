@@ -15,7 +15,7 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, jensen_shannon
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
-from anew.evaluation.score import bounded_spec
+from anew.evaluation.score import Tolerance, bounded_spec
 
 Images = Sequence[Numbers] | Numbers
 
@@ -23,10 +23,13 @@ COLOUR_DISTANCE = bounded_spec(
     "colour_distance",
     "Colours",
     "How far the mix of colours is from that of real images (0 = the same, 1 = no colour in common).",
-    "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
-    small=0.08,
-    large=0.35,
-    agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
+    Tolerance(
+        "closeness",
+        small=0.08,
+        large=0.35,
+        clause="the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
+        agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
+    ),
 )
 # Bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
 LIGHTNESS, CHROMA = 16, 9

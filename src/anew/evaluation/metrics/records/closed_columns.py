@@ -14,17 +14,20 @@ from anew.errors import shorten
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.records.row_formats import MIN_ROWS, RowFormat
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import LEAST_OF_SHARES, Score, bounded_spec
+from anew.evaluation.score import LEAST_OF_SHARES, Score, Tolerance, bounded_spec
 
 UNKNOWN_VALUES = bounded_spec(
     "unknown_values",
     "Unknown values",
     "Share of rows with a value that no training row has in that column, among columns whose values recur in nearly all rows.",
-    "{value:.0%} of well-formed rows have a value that no row of the data has in its column (real data: {real:.0%}){aside}",
-    small=0.03,
-    large=0.15,
-    least=LEAST_OF_SHARES,
-    explains_others=True,
+    Tolerance(
+        "closeness",
+        small=0.03,
+        large=0.15,
+        clause="{value:.0%} of well-formed rows have a value that no row of the data has in its column (real data: {real:.0%}){aside}",
+        least=LEAST_OF_SHARES,
+        explains_others=True,
+    ),
 )
 # Largest share of rows with a new value, from which on a column has values of its own kind, such as names; chosen: below it,
 # nearly each unknown value is a fault

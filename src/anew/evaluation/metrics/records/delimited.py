@@ -21,19 +21,22 @@ from anew.evaluation.metrics.records.row_formats import MAX_READ, MIN_ROWS, RowF
 from anew.evaluation.metrics.records.text_fields import FieldEndings, TextRelations
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import LEAST_OF_SHARES, Score, bounded_spec, guessing_spec
+from anew.evaluation.score import LEAST_OF_SHARES, Score, Tolerance, bounded_spec, guessing_spec
 
 MALFORMED_ROWS = bounded_spec(
     "malformed_rows",
     "Malformed rows",
     "Share of samples with another number of fields than rows of the data, without a number or a valid date where rows have one (null "
     "is allowed in JSON), or without a key that their JSON objects have.",
-    "{value:.0%} of samples are not rows as the data has them: a field too many or too few, or one of another kind "
-    "(real data: {real:.0%})",
-    small=0.03,
-    large=0.15,
-    least=LEAST_OF_SHARES,
-    explains_others=True,
+    Tolerance(
+        "closeness",
+        small=0.03,
+        large=0.15,
+        clause="{value:.0%} of samples are not rows as the data has them: a field too many or too few, or one of another kind "
+        "(real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        explains_others=True,
+    ),
 )
 COLUMNS_AUC = guessing_spec(
     "columns_auc",

@@ -30,18 +30,21 @@ from anew.evaluation.metrics.records.number_sums import BROKEN_SUM, WeightedSum,
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.records.row_formats import RowFormat, number
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, MetricSpec, Score, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, MetricSpec, Score, Tolerance, bounded_spec
 
 BROKEN_ORDER = bounded_spec(
     "broken_order",
     "Broken order of numbers",
     "Share of samples with two numbers in an order that they never have in the data: an end before its beginning, a total below "
     "its part.",
-    "{value:.0%} of samples have numbers in an order that the data never has (real data: {real:.0%})",
-    small=0.03,
-    large=0.15,
-    least=LEAST_OF_SHARES,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    Tolerance(
+        "closeness",
+        small=0.03,
+        large=0.15,
+        clause="{value:.0%} of samples have numbers in an order that the data never has (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    ),
 )
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
 MIN_ORDER_BROKEN_BY_CHANCE = 0.05

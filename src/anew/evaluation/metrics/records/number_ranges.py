@@ -6,17 +6,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, Tolerance, bounded_spec
 
 OUT_OF_RANGE = bounded_spec(
     "numbers_out_of_range",
     "Numbers out of range",
     "Share of samples with a number far above or below all that the data has at the same place.",
-    "{value:.0%} of samples have a number out of the range that it has in the data (real data: {real:.0%})",
-    small=0.05,
-    large=0.3,
-    least=LEAST_OF_SHARES,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    Tolerance(
+        "closeness",
+        small=0.05,
+        large=0.3,
+        clause="{value:.0%} of samples have a number out of the range that it has in the data (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    ),
 )
 # Training records with a number at a place, or two: of fewer, the next one is often the largest, and orders hold by chance
 MIN_RECORDS_WITH_NUMBERS = 200

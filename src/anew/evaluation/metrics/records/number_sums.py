@@ -18,18 +18,21 @@ from anew.evaluation.metrics.records.number_ranges import (
     NumberPlace,
     frequent_places,
 )
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, Tolerance, bounded_spec
 
 BROKEN_SUM = bounded_spec(
     "broken_sum",
     "Broken sums and products",
     "Share of samples with a number that does not follow from others as it does in the data: a total that is not the sum of its "
     "parts, an amount that is not price times quantity.",
-    "{value:.0%} of samples have a number that does not follow from others as in the data (real data: {real:.0%})",
-    small=0.03,
-    large=0.15,
-    least=LEAST_OF_SHARES,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    Tolerance(
+        "closeness",
+        small=0.03,
+        large=0.15,
+        clause="{value:.0%} of samples have a number that does not follow from others as in the data (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    ),
 )
 MIN_BROKEN_BY_CHANCE = 0.5  # least share of numbers of other records that would break it; below, it says little; chosen
 MIN_SHARE_WITH_NUMBER = 0.9  # least share of records with a number at a place that relations are looked for in; chosen

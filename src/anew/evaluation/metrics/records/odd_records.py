@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text.baselines import kneser_ney_bits
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, Score, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, Score, Tolerance, bounded_spec
 
 MIN_JUDGED = 50  # least number of records that are judged; chosen: with fewer, only a flood of babble would show
 ODD_RECORDS = bounded_spec(
     "odd_records",
     "Odd letter combinations",
     "Share of samples whose characters follow each other less plausibly than those of 19 in 20 held-out records.",
-    "{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
-    small=0.05,
-    large=0.25,
-    least=LEAST_OF_SHARES,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    Tolerance(
+        "closeness",
+        small=0.05,
+        large=0.25,
+        clause="{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    ),
 )
 SHARE_NOT_ODD = 0.95  # share of held-out records that are not odd
 ORDER = 3  # characters of context: 2 to 6 recognise shuffled names equally well (docs/log.md, 2026-11-27)

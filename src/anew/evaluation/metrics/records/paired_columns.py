@@ -19,18 +19,21 @@ from anew.evaluation.metrics.records.closed_columns import closed_columns
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.records.row_formats import MIN_ROWS, RowFormat
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import LEAST_OF_SHARES, Score, bounded_spec
+from anew.evaluation.score import LEAST_OF_SHARES, Score, Tolerance, bounded_spec
 
 UNKNOWN_PAIRS = bounded_spec(
     "unknown_pairs",
     "Unknown pairs",
     "Share of rows with two known values that no training row has together, among pairs of columns that hardly ever have new pairs, and "
     "would have some if they were independent.",
-    "{value:.0%} of well-formed rows have two values that no row of the data has together (real data: {real:.0%}){aside}",
-    small=0.03,
-    large=0.15,
-    least=LEAST_OF_SHARES,
-    explains_others=True,
+    Tolerance(
+        "closeness",
+        small=0.03,
+        large=0.15,
+        clause="{value:.0%} of well-formed rows have two values that no row of the data has together (real data: {real:.0%}){aside}",
+        least=LEAST_OF_SHARES,
+        explains_others=True,
+    ),
 )
 SHOWN_PAIRS = 3  # pairs of columns that a sentence names
 Columns = tuple[int, int]  # their numbers, in rising order

@@ -8,18 +8,21 @@ from dataclasses import replace
 from anew.core.grammars.record_languages import language_of
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import LEAST_OF_SHARES, Score, bounded_spec
+from anew.evaluation.score import LEAST_OF_SHARES, Score, Tolerance, bounded_spec
 
 PARSING_RECORDS = bounded_spec(
     "parsing_records",
     "Records parse",
     "Share of samples that parse, where all records of the data are JSON objects or arrays, or XML elements.",
-    "{value:.0%} of samples parse{aside} (real data: {real:.0%})",
-    small=0.03,
-    large=0.15,
+    Tolerance(
+        "closeness",
+        small=0.03,
+        large=0.15,
+        clause="{value:.0%} of samples parse{aside} (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        explains_others=True,
+    ),
     better="higher",
-    least=LEAST_OF_SHARES,
-    explains_others=True,
 )
 MAX_ASKED = 4000  # training records that show the language: JSON takes 10 us each; chosen
 MAX_BROKEN = 0.001  # share of those that may not parse: as in drawing

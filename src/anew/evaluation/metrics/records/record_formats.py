@@ -18,7 +18,7 @@ from anew.core.wording import listed, plural
 from anew.evaluation.metrics.records.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text.words import LETTERS_AND_DIGITS, WORD
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, Score, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, LEAST_OF_SHARES, Score, Tolerance, bounded_spec
 from anew.functional.intervals import clopper_pearson
 
 MIN_JUDGED = 50  # least number of samples that are judged; chosen
@@ -26,32 +26,40 @@ NEW_FORMATS = bounded_spec(
     "new_formats",
     "New formats",
     "Share of samples whose order of letters, numbers and other characters no training record has.",
-    "{value:.0%} of samples have a format that no training record has{aside} (real data: {real:.0%})",
-    small=0.05,
-    large=0.2,
-    least=LEAST_OF_SHARES,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    Tolerance(
+        "closeness",
+        small=0.05,
+        large=0.2,
+        clause="{value:.0%} of samples have a format that no training record has{aside} (real data: {real:.0%})",
+        least=LEAST_OF_SHARES,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    ),
 )
 MISSING_PARTS = bounded_spec(
     "missing_parts",
     "Missing characters and words",
     "Share of real records with a character or word that is frequent in the data and missing, or far rarer, in the samples.",
-    "{value:.0%} of real records have a character or word that samples lack (real data: {real:.0%})",
-    small=0.05,
-    large=0.2,
-    question="variety",
-    least=MIN_JUDGED,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    Tolerance(
+        "variety",
+        small=0.05,
+        large=0.2,
+        clause="{value:.0%} of real records have a character or word that samples lack (real data: {real:.0%})",
+        least=MIN_JUDGED,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    ),
 )
 FREQUENT_PARTS = bounded_spec(
     "frequent_parts",
     "Overused characters and words",
     "Share of samples with a character or word that is far more frequent in the samples than in the data.",
-    "{value:.0%} of samples have a character or word that is far rarer in the data (real data: {real:.0%})",
-    small=0.05,
-    large=0.3,
-    least=MIN_JUDGED,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    Tolerance(
+        "closeness",
+        small=0.05,
+        large=0.3,
+        clause="{value:.0%} of samples have a character or word that is far rarer in the data (real data: {real:.0%})",
+        least=MIN_JUDGED,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+    ),
 )
 MIN_RECORDS = 100  # training records that formats are learned from, at least; chosen
 # Largest share of training records with a format that the other half of them lacks: with more, records have no format; chosen.

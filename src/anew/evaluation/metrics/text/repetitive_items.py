@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Score, bounded_spec
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Score, Tolerance, bounded_spec
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import Hashes, code_points, window_hashes
 
@@ -35,13 +35,16 @@ REPETITIVE_ITEMS = bounded_spec(
     "Repetitive items",
     "Share of samples of which more is repetition than of 98 in 100 real items: runs of one character or of a few, and passages of "
     f"{WINDOW} characters that the sample has before.",
-    "{value:.0%} of the samples repeat themselves as hardly any real item does (real data: {real:.0%})",
-    small=SMALL_EXCESS,
-    large=0.05,
-    exact_baseline=1.0 - REAL_QUANTILE,
-    least=MIN_TEXTS,
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
-    explains_others=True,
+    Tolerance(
+        "closeness",
+        small=SMALL_EXCESS,
+        large=0.05,
+        clause="{value:.0%} of the samples repeat themselves as hardly any real item does (real data: {real:.0%})",
+        exact_baseline=1.0 - REAL_QUANTILE,
+        least=MIN_TEXTS,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
+        explains_others=True,
+    ),
 )
 
 

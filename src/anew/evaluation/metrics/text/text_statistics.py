@@ -32,7 +32,7 @@ from anew.evaluation.metrics.records.word_order import word_order_scores
 from anew.evaluation.metrics.text.repetitive_items import repetitive_score
 from anew.evaluation.metrics.text.words import Vocabulary, is_unspaced, pair_scores, word_scores
 from anew.evaluation.parts_of_texts import resampling_units
-from anew.evaluation.score import Group, MetricSpec, Score, bounded_spec
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance, bounded_spec
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
@@ -41,23 +41,28 @@ FOURGRAM_DIVERGENCE = bounded_spec(
     "Character 4-grams",
     "How far the counts of 4-grams, sequences of four characters, are from those of held-out text (0 = the same, 1 = nothing in common): "
     "whether pieces of words are like those of the data.",
-    "character 4-grams differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
-    small=0.1,
-    large=0.3,
+    Tolerance(
+        "closeness",
+        small=0.1,
+        large=0.3,
+        clause="character 4-grams differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+        agreement="character 4-grams agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+        # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
+        least_to_pass=10_000,
+    ),
     order=20,
     award="Closest to the data",
-    agreement="character 4-grams agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
-    # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
-    least_to_pass=10_000,
 )
 REPETITION_RATE = bounded_spec(
     "repetition_rate",
     "Repetition",
     "Share of passages that repeat an earlier one. Real text repeats itself a little; much more is a fault.",
-    "the samples repeat themselves in {value:.0%} of passages (real text: {real:.0%})",
-    small=0.05,
-    large=0.3,
-    question="variety",
+    Tolerance(
+        "variety",
+        small=0.05,
+        large=0.3,
+        clause="the samples repeat themselves in {value:.0%} of passages (real text: {real:.0%})",
+    ),
 )
 ODD_RECORDS_MEASURE = "odd letter combinations"
 VERBATIM_MEASURE = "verbatim passages"
