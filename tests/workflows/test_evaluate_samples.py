@@ -393,7 +393,7 @@ def test_what_a_report_takes_depends_on_the_kind_of_items(tmp_path: Path) -> Non
     (tmp_path / "names.txt").write_text("".join(f"name {i}\n" for i in range(40)))
     for name, seconds in (("pictures", SHORT_REPORT), ("names.txt", TEXT_REPORT)):
         path = str(tmp_path / name)
-        compared = evaluate_samples._Compared(path, path, None, 20, 0, None, {})
+        compared = evaluate_samples.ForeignSamples(path, path, n=20)
         form = evaluate_samples._common_form(compared, SilentReporter())
         assert form.report_seconds == seconds, name
 
