@@ -27,7 +27,7 @@ if (request.texts) {
   const { latents, kept } = engine.encoded(request.fill);
   Object.assign(answer, { latents: Array.from(latents.values()), kept: Array.from(kept), drafts: [] });
   const show = ({ items }) => answer.drafts.push(Array.from(items[0].values));
-  await engine.handle({ id: 1, what: "sample", n: 1, seed: 2, fill: request.fill }, show);
+  await engine.handle({ id: 1, task: "sample", n: 1, seed: 2, fill: request.fill }, show);
 } else if (request.walks) {
   const engine = new (await load("engine")).Engine(program, element("tensors"));
   const flat = (items) => Array.from(items[0].values);
@@ -35,9 +35,9 @@ if (request.texts) {
   const [from, to] = indices;
   Object.assign(answer, { samples: [], walked: [], placed: [] });
   const collect = (name) => ({ items, isLast }) => isLast && answer[name].push(flat(items));
-  for (const index of [...indices, 0, 1, 2]) await engine.handle({ id: 1, what: "sample", n: 1, seed, index }, collect("samples"));
-  await engine.handle({ id: 2, what: "walk", seed, from, to, fractions }, collect("walked"));
-  for (const [x, y] of places) answer.placed.push(flat([(await engine.handle({ id: 3, what: "place", seed, x, y })).item]));
+  for (const index of [...indices, 0, 1, 2]) await engine.handle({ id: 1, task: "sample", n: 1, seed, index }, collect("samples"));
+  await engine.handle({ id: 2, task: "walk", seed, from, to, fractions }, collect("walked"));
+  for (const [x, y] of places) answer.placed.push(flat([(await engine.handle({ id: 3, task: "place", seed, x, y })).item]));
   answer.choices = [...indices, 0, 1, 2].map((index) => Object.entries(engine.initialDraws(seed, index, null).known).flatMap(([name, value]) => (["component", "label"].includes(name) ? Array.from(value.values()) : [])));
 } else if (request.matching) {
   const { matchedFrames } = await load("pixel_steps");

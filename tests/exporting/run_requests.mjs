@@ -16,14 +16,14 @@ const answer = {};
 const messages = [];
 const port = { postMessage: (message) => messages.push(message) };
 serve(port);
-await port.onmessage({ data: { what: "start", program: { ...program, container: null }, tensors: "" } });
-await port.onmessage({ data: { what: "cancel", of: 1 } });
-await port.onmessage({ data: { id: 2, what: "load" } });
+await port.onmessage({ data: { task: "start", program: { ...program, container: null }, tensors: "" } });
+await port.onmessage({ data: { task: "cancel", of: 1 } });
+await port.onmessage({ data: { id: 2, task: "load" } });
 answer.unstarted = messages;
 
 // Requests that are cancelled before, while and after they are answered.
 const engine = new Engine(program, element("tensors"));
-const sample = (id, answer = () => {}) => engine.handle({ id, what: "sample", n: 3, seed: 1 }, answer);
+const sample = (id, answer = () => {}) => engine.handle({ id, task: "sample", n: 3, seed: 1 }, answer);
 engine.cancel(1);
 answer.made = (await sample(1)).made;
 answer.stopped = (await sample(2, () => engine.cancel(2))).made;
@@ -31,7 +31,7 @@ engine.cancel(1);
 answer.running = [...engine.running];
 
 // Texts without a chosen class have that of the first sample of their seed.
-const next = (options) => engine.handle({ id: 3, what: "next", prompt: "", ...options });
+const next = (options) => engine.handle({ id: 3, task: "next", prompt: "", ...options });
 const drawn = [];
 for (let seed = 0; seed < 20; seed++) drawn.push((await next({ seed })).label);
 answer.drawn = drawn;
@@ -42,9 +42,9 @@ answer.isOfItsClass = sameTokens(await next({ seed }), await next({ label: Numbe
 answer.differs = !sameTokens(await next({ label: 0 }), await next({ label: 1 }));
 answer.ofPrompt = Array.from(engine.sampler.classShares(engine.promptIds("ACDWY")));
 const samples = [];
-await engine.handle({ id: 5, what: "sample", n: 40, seed: 3, prompt: "ACDWY", settings: { new: 1 } }, ({ items, isLast }) => isLast && samples.push(...items));
+await engine.handle({ id: 5, task: "sample", n: 40, seed: 3, prompt: "ACDWY", settings: { new: 1 } }, ({ items, isLast }) => isLast && samples.push(...items));
 answer.labels = samples.map(({ label }) => label);
-answer.inside = (await engine.handle({ id: 4, what: "inside", prompt: "AC", seed })).label;
+answer.inside = (await engine.handle({ id: 4, task: "inside", prompt: "AC", seed })).label;
 
 // Tokens that are impossible stay so at any temperature; where only such may come, each is drawn alike.
 const { NextTokens, filtered } = await load("tokens");
@@ -66,8 +66,8 @@ answer.bom = makeTokenizer({ kind: "bpe", pieces, merges: [], words: "[^]" }).de
 // Of several requests of one view, the latest counts.
 const asked = [];
 const client = {
-  ask: (what, options, onDraft) => {
-    const request = { what, onDraft, isCancelled: false, cancel: () => (request.isCancelled = true) };
+  ask: (task, options, onDraft) => {
+    const request = { task, onDraft, isCancelled: false, cancel: () => (request.isCancelled = true) };
     request.promise = new Promise((resolve, reject) => Object.assign(request, { resolve, reject }));
     asked.push(request);
     return request;
@@ -75,7 +75,7 @@ const client = {
 };
 const [drafts, faults] = [[], []];
 const latest = new Latest(client, (message) => faults.push(message));
-const results = ["first", "second"].map((what) => latest.ask(what, {}, (draft) => drafts.push(draft)));
+const results = ["first", "second"].map((task) => latest.ask(task, {}, (draft) => drafts.push(draft)));
 asked[1].onDraft("new");
 asked[0].onDraft("old");
 asked[0].reject(new Error("of an old request"));

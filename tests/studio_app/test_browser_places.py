@@ -132,7 +132,7 @@ def test_a_message_goes_away(address: str, browser: Any) -> None:
     with opened(browser, address) as page:
         page.evaluate("import('/static/dom.js').then(({ showToast }) => showToast('Discarded.'))")
         page.get_by_text("Discarded.").wait_for()
-        page.locator("#says:empty").wait_for(state="attached", timeout=20_000)
+        page.locator("#toast:empty").wait_for(state="attached", timeout=20_000)
 
 
 def test_the_keyboard_keeps_its_place(address: str, browser: Any) -> None:

@@ -15,7 +15,7 @@ const MAX_BATCH = 4; // samples that are drawn at once
 const SHOWN_TOKENS = 20; // candidates for the next token
 const GIBBS_SWEEPS = 30; // of the Markov chain by which a VAE fills in, as in families/vae/filling.py
 
-const REQUESTS = ["load", "sample", "next", "walk", "denoise", "inside", "stages", "place"];
+const TASKS = ["load", "sample", "next", "walk", "denoise", "inside", "stages", "place"];
 const MAX_BUSY_MS = 30; // of work, after which messages are received
 
 let receivedAt = 0;
@@ -44,12 +44,12 @@ export class Engine {
     this.running.delete(id);
   }
 
-  // Run a request {id, what, ...}. `answer` is called with partial results; the promise resolves to the final one.
+  // Run a request {id, task, ...}. `answer` is called with partial results; the promise resolves to the final one.
   async handle(request, answer) {
-    if (!REQUESTS.includes(request.what)) throw new Error(`unknown request ${request.what}`);
+    if (!TASKS.includes(request.task)) throw new Error(`unknown task ${request.task}`);
     this.running.add(request.id);
     try {
-      return await this[request.what](request, answer);
+      return await this[request.task](request, answer);
     } finally {
       this.running.delete(request.id);
     }

@@ -6,7 +6,7 @@ export function serve(port) {
   let engine = null;
   let failure = null; // why there is no engine
   port.onmessage = async ({ data }) => {
-    if (data.what === "start") {
+    if (data.task === "start") {
       try {
         engine = new Engine(data.program, data.tensors);
       } catch (error) {
@@ -14,7 +14,7 @@ export function serve(port) {
       }
       return;
     }
-    if (data.what === "cancel") {
+    if (data.task === "cancel") {
       engine?.cancel(data.of);
       return;
     }

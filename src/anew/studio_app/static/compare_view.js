@@ -7,12 +7,12 @@ import { answers, badge, throttled } from "./runs_view.js";
 /** @param {HTMLElement} main @param {string} id */
 export function showComparison(main, id) {
   document.title = `${id.split("/").pop()} - Anew Studio`;
-  let shown = "";
+  let shownState = "";
   const load = async () => {
     try {
       const value = await get("/api/comparison", { id });
-      if (shown === "finished") return;
-      shown = value.state;
+      if (shownState === "finished") return;
+      shownState = value.state;
       drawWithOutput(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
         h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state), h("span", { class: "grow" }), buttons(value)),
         h("p", { class: "sub" }, value.of),

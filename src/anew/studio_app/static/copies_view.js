@@ -38,10 +38,10 @@ function chart(test, width) {
   const tested = test.picture.tested ?? all; // missing in reports of older versions
   const within = ranks.filter((/** @type {number} */ rank) => rank <= tested).length;
   const crossed = shares.findIndex((/** @type {number} */ share, /** @type {number} */ index) => index < within && line[index] < 1 && share >= line[index]);
-  const said = !within ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
+  const summary = !within ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
     : crossed < 0 ? `The curve stays below the line${within < ranks.length ? ` for the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other` : ` for all ${count(all)} samples`}.`
       : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples${test.detected === false ? `, but ${excuse(test)}` : ""}.`;
-  const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${plain(test.verdict)} ${said}` });
+  const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${plain(test.verdict)} ${summary}` });
   for (const share of [low, expected, 1]) {
     svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }), s("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));
   }
@@ -50,13 +50,13 @@ function chart(test, width) {
   svg.append(s("polyline", { class: "alarm", points: path(line.slice(0, within)) }));
   if (planted) svg.append(s("polyline", { class: "planted", points: path(planted) }));
   svg.append(s("polyline", { class: "samples", points: path(shares.slice(0, within)) }), s("polyline", { class: "samples untested", points: path(shares).split(" ").slice(Math.max(0, within - 1)).join(" ") }));
-  return [svg, said];
+  return [svg, summary];
 }
 
 /** @param {any} test `copies` of a report */
 export function copiesView(test) {
   const { expected, planted, planted_rate: rate } = test.picture;
-  const [, said] = chart(test, WIDE);
+  const [, summary] = chart(test, WIDE);
   const box = h("div", {});
   let drawn = 0;
   new ResizeObserver(() => {
@@ -66,12 +66,12 @@ export function copiesView(test) {
     replaceChildren(box, chart(test, width)[0]);
   }).observe(box);
   return h("div", {}, h("h2", {}, "The copying test"), h("p", {}, plain(test.verdict)),
-    h("ol", { class: "story" }, [
+    h("ol", { class: "explanation-text" }, [
       "For each sample, the nearest of your items is found, among those that the model was trained on and those that were held out.",
       `If nothing were copied, ${Math.round(100 * expected)}% of the nearest items would be training items, as that is their share of all; the samples that lie closest are looked at first.`,
       "The line is the alarm: by chance alone, one test in a hundred (of texts, in two hundred) reaches it anywhere.",
     ].map((sentence) => h("li", {}, sentence))),
     h("ul", { class: "legend" }, h("li", {}, h("i", { class: "samples" }), "share that is nearest to a training item"), h("li", {}, h("i", { class: "alarm" }), "the alarm"),
       planted ? h("li", {}, h("i", { class: "planted" }), `these samples with ${(100 * rate).toLocaleString("en-US", { maximumFractionDigits: 1 })}% copies planted on purpose`) : null),
-    box, h("p", { class: "hint" }, said, plantedWords(test)), sourceLines("copies"));
+    box, h("p", { class: "hint" }, summary, plantedWords(test)), sourceLines("copies"));
 }

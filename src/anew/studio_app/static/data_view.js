@@ -183,16 +183,16 @@ function trainForm(data, seen, reading) {
   const budget = (/** @type {string} */ value, /** @type {string} */ name, /** @type {number} */ seconds) => {
     const radio = h("input", { type: "radio", name: "budget", value, checked: value === "10m", onchange: () => { custom.value = ""; } });
     radios.push(radio);
-    const what = h("span", {});
-    trained.set(seconds, what);
-    return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name), what));
+    const estimate = h("span", {});
+    trained.set(seconds, estimate);
+    return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name), estimate));
   };
   const doing = h("p", { class: "hint", role: "status" }, "What these times would train is being measured. You need not wait for it.");
   const show = (/** @type {any[]} */ budgets) => {
     doing.hidden = true;
     for (const { seconds, parameters, steps, epochs } of budgets) {
-      const what = trained.get(seconds);
-      if (what) replaceChildren(what, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`));
+      const estimate = trained.get(seconds);
+      if (estimate) replaceChildren(estimate, h("small", {}, ` a model of ${count(parameters)} parameters, about ${count(steps)} steps, ${passes(epochs)} over the data`));
     }
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },

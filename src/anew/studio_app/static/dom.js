@@ -113,7 +113,7 @@ const FADE_MS = 300; // longer than the transition of its opacity
 
 /** Show a message for some seconds. @param {string} sentence */
 export function showToast(sentence) {
-  const box = /** @type {HTMLElement} */ (document.getElementById("says"));
+  const box = /** @type {HTMLElement} */ (document.getElementById("toast"));
   const later = (/** @type {() => void} */ action, /** @type {number} */ ms) => { box.dataset.timer = String(setTimeout(action, ms)); };
   box.textContent = sentence;
   box.classList.add("on");

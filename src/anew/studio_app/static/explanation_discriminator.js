@@ -10,7 +10,7 @@ const [WIDE, NARROW] = [640, 260]; // width of the chart in pixels, at most and 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function discriminatorView(play, question) {
   const stage = h("div", {});
-  const detail = h("div", { class: "judged", "aria-live": "polite" });
+  const detail = h("div", { class: "discriminator-items", "aria-live": "polite" });
   const status = h("p", { class: "hint", role: "status" }, "Asking the discriminator...");
   /** @type {any} */
   let answer = null;

@@ -14,7 +14,7 @@ export function mapView(play, question) {
   const pairTitle = h("h3", { hidden: true }, "Held-out items, each next to its reconstruction");
   const strips = h("div", {});
   const large = h("img", { class: "sheet walk", alt: "What this position decodes to" });
-  const near = h("img", { class: "near", alt: "Your nearest item on the map" });
+  const near = h("img", { class: "nearest-item", alt: "Your nearest item on the map" });
   /** @type {any} */
   let map = null;
   let [busy, wanted] = [false, /** @type {[number, number] | null} */ (null)];
@@ -50,7 +50,7 @@ export function mapView(play, question) {
     for (const point of map.points) {
       svg.append(s("image", { href: point.src, x: scale(point.x) - 9, y: scale(point.y) - 9, width: 18, height: 18 }));
     }
-    mark = s("circle", { r: 12, class: "mark-here" });
+    mark = s("circle", { r: 12, class: "map-mark" });
     svg.append(mark);
     svg.addEventListener("pointerdown", (/** @type {any} */ event) => { svg.setPointerCapture(event.pointerId); drag(event); });
     svg.addEventListener("pointermove", /** @type {any} */ (drag));

@@ -20,7 +20,7 @@ export class Moment {
     this.output = h("output", { class: "hint", for: "moment" });
     this.slider = h("input", { type: "range", id: "moment", min: 0, max: 0, step: 1, value: 0, oninput: () => this.say(), onchange: () => this.ask() });
     this.control = h("div", { hidden: true }, h("label", { for: "moment" }, "Time in training: whose weights answer"), this.slider);
-    this.note = h("p", { class: "hint whose" });
+    this.note = h("p", { class: "hint moment-note" });
     this.element = h("div", { class: "moment" }, this.control, this.output, this.note);
     this.say();
   }

@@ -5,9 +5,9 @@ import { h, short } from "./dom.js";
 import { fieldView } from "./explanation_field.js";
 
 /** How sounds, clips and latents are shown, in words. @param {any} about */
-function shown(about) {
-  const kind = about.modality === "audio" ? " Sounds are shown as spectrograms, low tones below." : about.modality === "video" ? " Of each clip the middle frame is shown." : "";
-  return `${kind}${about.latents ? " The model removes noise from latents; the images show what its codec decodes, so noise looks like broken items." : ""}`;
+function viewNote(about) {
+  const ofModality = about.modality === "audio" ? " Sounds are shown as spectrograms, low tones below." : about.modality === "video" ? " Of each clip the middle frame is shown." : "";
+  return `${ofModality}${about.latents ? " The model removes noise from latents; the images show what its codec decodes, so noise looks like broken items." : ""}`;
 }
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
@@ -24,7 +24,7 @@ export function noiseView(play, question) {
     status.textContent = "Removing noise...";
     try {
       await follow("/api/play/noise", { run: play.id, ...options, settings: { ...options.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
-        if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${shown(play.about)}`; return; }
+        if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${viewNote(play.about)}`; return; }
         if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, classes ${event.labels.join(", ")}`}`; return; }
         levels.append(h("figure", { class: "level" },
           h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),

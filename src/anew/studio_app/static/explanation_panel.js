@@ -78,7 +78,7 @@ export function explanationPanel(play) {
   });
   const timelapse = new Timelapse(play.id, play.signal, (step, isLast) => moment?.choose(step, isLast));
   const panel = h("div", { class: "explanation" }, h("h2", {}, explanation.title),
-    h("ol", { class: "story" }, explanation.text.map((sentence) => h("li", {}, sentence))), stage, timelapse.element, explanation.sources.map(sourceLines));
+    h("ol", { class: "explanation-text" }, explanation.text.map((sentence) => h("li", {}, sentence))), stage, timelapse.element, explanation.sources.map(sourceLines));
   if (moment) {
     replaceChildren(stage, moment.element, answers);
     moment.open();

@@ -55,7 +55,7 @@ class Card {
     this.canvas = h("canvas", { width: 2 * SIDE, height: 2 * SIDE, class: "map", role: "img", "aria-label": `Points of ${FAMILY_TITLES[name]}` });
     this.facts = h("p", { class: "hint", "aria-live": "off" });
     this.sheet = h("img", { class: "sheet", alt: "", hidden: true });
-    this.element = h("article", { class: "card" }, h("h2", {}, FAMILY_TITLES[name]), h("p", { class: "hint story-line" }, FAMILIES[name]), this.canvas, this.facts, this.sheet);
+    this.element = h("article", { class: "card" }, h("h2", {}, FAMILY_TITLES[name]), h("p", { class: "hint family-summary" }, FAMILIES[name]), this.canvas, this.facts, this.sheet);
     /** @type {number[][]} */
     this.cloud = [];
     /** @type {any} */

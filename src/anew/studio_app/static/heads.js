@@ -17,7 +17,7 @@ export function visibleToken(text) {
 export function headGrid(tokens) {
   const grid = h("div", { class: "heads" });
   const title = h("h3", {}, "The chosen head");
-  const line = h("div", { class: "tokens looked", role: "group" });
+  const line = h("div", { class: "tokens", role: "group" });
   const hint = h("p", { class: "hint" }, "Choose a token: the earlier tokens that this head looked at are coloured. Where it looked does not explain why the model predicted what it did.");
   const element = h("div", {}, h("p", { class: "hint" }, "One image per head: each row is a token, and its columns are the tokens up to it. Choose a head."), grid, title, hint, line);
   let [head, row] = [0, -1];

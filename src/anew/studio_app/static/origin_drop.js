@@ -14,7 +14,7 @@ export function originDrop() {
     try {
       const headers = { "Content-Type": "application/octet-stream", "X-Anew-Studio": "1" };
       const response = await checked(await fetch("/api/play/origin", { method: "POST", headers, body: file }));
-      replaceChildren(answer, shown(file.name, await response.json()));
+      replaceChildren(answer, originView(file.name, await response.json()));
     } catch (error) {
       replaceChildren(answer, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
@@ -35,7 +35,7 @@ export function originFacts(origin) {
 }
 
 /** @param {string} name @param {any} origin */
-function shown(name, origin) {
+function originView(name, origin) {
   const open = (/** @type {string} */ run) => {
     origins.set(run, { ...origin, n: 1, first_index: origin.index });
     location.hash = `#/play/${encodeURIComponent(run)}`;

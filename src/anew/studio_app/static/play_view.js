@@ -49,12 +49,12 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
   let running = new AbortController();
   signal.addEventListener("abort", () => running.abort());
   /** @type {Play} */
-  const play = { id, about, texts: {}, keep: () => keepInAddress(id, shown, { ...controls.options(), ...play.texts }), onOptions: (listener, signal) => controls.element.addEventListener("input", listener, { signal }), options: controls.options, moment: () => ({}), another: controls.another, signal, begin: () => {
+  const play = { id, about, texts: {}, keep: () => keepInAddress(id, openPanel, { ...controls.options(), ...play.texts }), onOptions: (listener, signal) => controls.element.addEventListener("input", listener, { signal }), options: controls.options, moment: () => ({}), another: controls.another, signal, begin: () => {
     running.abort();
     running = new AbortController();
     return running.signal;
   } };
-  let shown = first;
+  let openPanel = first;
   const stage = h("div", {});
   /** @type {[string, string, (play: Play) => HTMLElement][]} */
   const panels = [["make", "Generate", makePanel]];
@@ -79,7 +79,7 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
     }
     stage.setAttribute("aria-labelledby", `tab-${key}`);
     controls.element.dataset.panel = key;
-    shown = key;
+    openPanel = key;
     play.keep();
   };
   const arrow = (/** @type {KeyboardEvent} */ event, /** @type {string} */ key) => {
@@ -140,7 +140,7 @@ function optionsForm(about, settings) {
 }
 
 /** A value in the words of its setting's meaning: with "0: all" there, 0 is "all". @param {any} setting @param {any} value */
-function said(setting, value) {
+function valueInWords(setting, value) {
   const start = `${value}: `;
   const part = setting.meaning.replaceAll("`", "").split("; ").find((/** @type {string} */ text) => text.startsWith(start));
   return part ? part.slice(start.length) : String(value);
@@ -165,10 +165,10 @@ function samplingField(setting, value, changed, usual) {
   const id = `sampling-${setting.name}`;
   const isNumber = ["number", "integer"].includes(setting.type);
   const hasRange = isNumber && setting.minimum !== null && setting.maximum !== null && isForSlider(setting, Number(usual));
-  const output = h("output", { for: id }, said(setting, value));
+  const output = h("output", { for: id }, valueInWords(setting, value));
   const note = (/** @type {Event} */ event) => {
     const text = /** @type {HTMLInputElement} */ (event.target).value;
-    output.textContent = said(setting, text);
+    output.textContent = valueInWords(setting, text);
     if (text === "" || text === String(usual)) changed.delete(setting.name);
     else changed.set(setting.name, text);
   };
@@ -176,7 +176,7 @@ function samplingField(setting, value, changed, usual) {
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
     : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: setting.maximum, step: setting.type === "integer" ? 1 : STEP, value, oninput: note })
-      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", max: setting.maximum ?? "", value: value === usual ? "" : value, placeholder: placeholder(said(setting, usual)), oninput: note });
+      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", max: setting.maximum ?? "", value: value === usual ? "" : value, placeholder: placeholder(valueInWords(setting, usual)), oninput: note });
   return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }
 

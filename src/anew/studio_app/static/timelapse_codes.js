@@ -15,7 +15,7 @@ export class CodeTimelapse {
     this.columns = shape[shape.length - 1];
     this.rows = shape.slice(0, -1).reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1); // of a clip: its frames, one below another
     this.guess = Math.log2(scene.facts.vocabulary);
-    this.said = h("p", { class: "timelapse-said" });
+    this.caption = h("p", { class: "timelapse-caption" });
     const cell = Math.max(4, Math.floor(SIDE / Math.max(this.rows, this.columns)));
     this.cell = cell;
     this.canvas = h("canvas", { class: "codes", width: cell * this.columns, height: cell * this.rows, role: "img" });
@@ -24,7 +24,7 @@ export class CodeTimelapse {
     if (bytes) new Response(/** @type {any} */ (bytes)).arrayBuffer().then((buffer) => { picture.src = `data:image/png;base64,${btoa(String.fromCharCode(...new Uint8Array(buffer)))}`; });
     this.generated = h("div", { class: "items" });
     this.generatedTitle = h("h3", { hidden: true }, "Generated meanwhile, from the same starting points each time");
-    this.element = h("div", {}, this.said, h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
+    this.element = h("div", {}, this.caption, h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
       h("p", { class: "hint" }, "One held-out item, and its codes at their positions. Coloured: the network was sure of the code."), this.generatedTitle, this.generated);
     onTheme(this.element, () => this.paint());
   }
@@ -32,8 +32,8 @@ export class CodeTimelapse {
   /** @param {import("./timelapse_data.js").Frame} frame */
   async show(frame) {
     this.frame = frame;
-    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per code under the network; blind guessing would take ${this.guess.toFixed(1)}.`;
-    this.canvas.setAttribute("aria-label", `How sure the network was of each code. ${this.said.textContent}`);
+    this.caption.textContent = `${frame.facts.bits.toFixed(2)} bits per code under the network; blind guessing would take ${this.guess.toFixed(1)}.`;
+    this.canvas.setAttribute("aria-label", `How sure the network was of each code. ${this.caption.textContent}`);
     this.paint();
     const sheet = await sheetOf(frame.bytes("generated_sheet"));
     if (this.frame !== frame) return;

@@ -26,7 +26,7 @@ export class MapTimelapse {
     this.canvas = h("canvas", { class: "map timelapse-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", "aria-label": "Map of items", tabindex: 0 });
     this.ratio = ratio;
     this.detail = h("div", { class: "timelapse-item", "aria-live": "polite" });
-    this.said = h("p", { class: "timelapse-said" });
+    this.caption = h("p", { class: "timelapse-caption" });
     this.below = h("div", {});
     for (const name of ["pointermove", "pointerdown"]) this.canvas.addEventListener(name, (/** @type {PointerEvent} */ event) => this.pick(event));
     this.canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
@@ -34,7 +34,7 @@ export class MapTimelapse {
     this.element = h("div", {},
       h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot generated" }), "generated items, from the same starting points each time"),
         h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where items look real to the discriminator")),
-      h("div", { class: "timelapse-stage" }, this.canvas, h("div", {}, this.said, this.detail)),
+      h("div", { class: "timelapse-stage" }, this.canvas, h("div", {}, this.caption, this.detail)),
       h("p", { class: "hint" }, `The map is flat, your items are not: it holds ${share}% of their variance. Point at a dot to see its item; the left and right arrow keys step through the generated ones.`), this.below);
     onTheme(this.element, () => this.paint());
     sheetOf(scene.bytes("real_sheet")).then((sheet) => { this.sheets.real = sheet; this.paint(); });
@@ -59,8 +59,8 @@ export class MapTimelapse {
     if (real && generated) sentence = aucSentence(auc(real, generated));
     if (frame.facts.error !== undefined) sentence = `Reconstructions differ from your items by ${short(frame.facts.error)} (mean squared error; values go from -1 to 1).`;
     const missed = this.spread(frame);
-    this.said.textContent = missed ? `${sentence} ${missed}` : sentence;
-    this.canvas.setAttribute("aria-label", `Map of items. ${this.said.textContent}`);
+    this.caption.textContent = missed ? `${sentence} ${missed}` : sentence;
+    this.canvas.setAttribute("aria-label", `Map of items. ${this.caption.textContent}`);
     /** @type {any} */ (this.element.querySelector(".belief-key")).hidden = !real;
   }
 

@@ -9,10 +9,10 @@ export class TextTimelapse {
     /** @type {string[]} */
     this.tokens = scene.facts.tokens;
     this.guess = Math.log2(scene.facts.vocabulary);
-    this.said = h("p", { class: "timelapse-said" });
+    this.caption = h("p", { class: "timelapse-caption" });
     this.text = h("div", { class: "tokens timelapse-tokens", role: "img" });
     this.heads = headGrid(this.tokens.slice(0, -1));
-    this.element = h("div", {}, this.said, this.text,
+    this.element = h("div", {}, this.caption, this.text,
       h("p", { class: "hint" }, "One held-out text. Coloured: the network was sure of the token. Underlined: it was surprised."),
       h("details", {}, h("summary", {}, "Where each head looked"), this.heads.element));
   }
@@ -20,8 +20,8 @@ export class TextTimelapse {
   /** @param {import("./timelapse_data.js").Frame} frame */
   async show(frame) {
     const bits = frame.numbers("token_bits") ?? new Float32Array();
-    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per token under the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;
-    this.text.setAttribute("aria-label", `${this.tokens.join("")}: ${this.said.textContent}`);
+    this.caption.textContent = `${frame.facts.bits.toFixed(2)} bits per token under the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;
+    this.text.setAttribute("aria-label", `${this.tokens.join("")}: ${this.caption.textContent}`);
     replaceChildren(this.text, h("span", { class: "token given" }, visibleToken(this.tokens[0])), [...bits].map((cost, index) => {
       const share = 2 ** -cost;
       const token = h("span", { class: `token${share < 0.05 ? " rare" : ""}`, title: `${cost.toFixed(1)} bits` }, visibleToken(this.tokens[index + 1]));

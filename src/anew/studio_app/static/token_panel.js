@@ -61,7 +61,7 @@ export function tokenPanel(play) {
           h("span", { class: "bar-text" }, visible(other)), meter(other.p / highest), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"))))));
   };
   return h("div", {}, h("h2", {}, "Token by token"),
-    h("ol", { class: "story" }, [
+    h("ol", { class: "explanation-text" }, [
       "The model has learned one thing: to say how likely each token is to come next, given those before it.",
       "To write, it draws a token with these probabilities, adds it to the text, and starts over.",
       "Temperature sharpens or flattens the probabilities; the cutoffs top k, top p and min p leave out unlikely tokens.",

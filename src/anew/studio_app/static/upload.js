@@ -54,7 +54,7 @@ export class Upload {
     /** @type {Entry[]} */
     this.waiting = [];
     this.isListed = false;
-    this.found = 0; // files
+    this.numFiles = 0; // files that were found
     this.done = 0; // of them copied
     this.sent = 0; // bytes
     this.wake = () => {};
@@ -95,8 +95,8 @@ export class Upload {
   }
 
   say() {
-    const found = this.isListed ? "files" : "found so far";
-    this.tell(this.isListed ? (this.done + this.unreadable.length + this.refused.length) / this.found : null, `Copied ${count(this.done)} of ${count(this.found)} ${found}, ${bytes(this.sent)}`);
+    const noun = this.isListed ? "files" : "found so far";
+    this.tell(this.isListed ? (this.done + this.unreadable.length + this.refused.length) / this.numFiles : null, `Copied ${count(this.done)} of ${count(this.numFiles)} ${noun}, ${bytes(this.sent)}`);
   }
 
   /** List all files, ahead of sending them. */
@@ -106,8 +106,8 @@ export class Upload {
       const reason = refusal(entry.path);
       if (reason) this.refused.push(`${entry.path} (${reason})`);
       else this.waiting.push(entry);
-      this.found += 1;
-      if (this.found % 100 === 0) this.say();
+      this.numFiles += 1;
+      if (this.numFiles % 100 === 0) this.say();
       if (this.waiting.length >= BUNDLE_FILES) this.wake();
     }
     this.isListed = true;

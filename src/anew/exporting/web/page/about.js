@@ -10,8 +10,8 @@ const LEGEND =
 export function describe({ about, item }) {
   const { name, family, makes, data, parameters } = about;
   document.title = `${name}, made with Anew`;
-  const what = FAMILIES[family] ?? "A model";
-  $("eyebrow").textContent = `${what} for ${makes}`;
+  const description = FAMILIES[family] ?? "A model";
+  $("eyebrow").textContent = `${description} for ${makes}`;
   $("name").textContent = name;
   const generates = about.may_repeat ? `generates ${makes} here, some of which may be copies of training records` : `generates new ${makes} here`;
   $("lede").textContent = `It was trained from scratch on ${data}, and ${generates}. Nothing leaves your device.`;
@@ -20,7 +20,7 @@ export function describe({ about, item }) {
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
   const parts = [
     element("h2", {}, "What it is"),
-    element("p", { class: "explained" }, `${what} with ${parameters.toLocaleString("en")} parameters, which were learned from ${data} alone. It knows what is in that data, with its faults, and nothing else.`),
+    element("p", { class: "explained" }, `${description} with ${parameters.toLocaleString("en")} parameters, which were learned from ${data} alone. It knows what is in that data, with its faults, and nothing else.`),
     element("h2", {}, "How good it is"),
   ];
   if (about.whole_run && about.answers.length) parts.push(element("p", { class: "explained" }, about.whole_run));

@@ -32,7 +32,7 @@ export class Client {
     // A worker that cannot start, or that the browser ended, answers nothing: without this, the page would wait for ever
     this.port.onerror = (event) => this.fail(event.message || "its worker has ended");
     this.port.onmessageerror = () => this.fail("an answer could not be read");
-    this.port.postMessage({ what: "start", program, tensors: text("tensors") });
+    this.port.postMessage({ task: "start", program, tensors: text("tensors") });
     document.getElementById("tensors").remove(); // the engine has it now
   }
 
@@ -54,12 +54,12 @@ export class Client {
   }
 
   // Returns {promise, cancel}. onDraft is called with partial results.
-  ask(what, options = {}, onDraft = null) {
+  ask(task, options = {}, onDraft = null) {
     const id = ++this.number;
     if (this.fault !== null) return { promise: Promise.reject(new Error(this.fault)), cancel() {} };
     const promise = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, onDraft }));
-    this.port.postMessage({ ...options, id, what });
-    return { promise, cancel: () => this.port.postMessage({ what: "cancel", of: id }) };
+    this.port.postMessage({ ...options, id, task });
+    return { promise, cancel: () => this.port.postMessage({ task: "cancel", of: id }) };
   }
 }
 
@@ -75,9 +75,9 @@ export class Latest {
   }
 
   // Returns the result; null if the request failed, or another one has taken its place.
-  async ask(what, options = {}, onDraft = null) {
+  async ask(task, options = {}, onDraft = null) {
     this.cancel();
-    const request = this.client.ask(what, options, (draft) => this.request === request && onDraft?.(draft));
+    const request = this.client.ask(task, options, (draft) => this.request === request && onDraft?.(draft));
     this.request = request;
     try {
       const result = await request.promise;
