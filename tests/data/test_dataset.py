@@ -334,7 +334,7 @@ def test_mixed_kinds_say_what_is_taken(tmp_path: Path) -> None:
     (tmp_path / "b.pdf").write_bytes(b"%PDF\0")
     data = Dataset.open(tmp_path)
     assert data.modality.name == "text" and data.scan.other == {"image": 1, ".pdf": 1}
-    assert any("ignoring 1 image, a.png (modality=image" in note for note in data.scan.notes)
+    assert any("; 1 image (a.png) is ignored (modality=image" in note for note in data.scan.notes)
 
 
 def test_mixed_encodings_are_read_and_said(tmp_path: Path) -> None:

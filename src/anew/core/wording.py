@@ -80,9 +80,11 @@ def unsigned_zero(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours in words: "20 s", "10 min", "2.5 h", "1 min 40 s"."""
-    if seconds < 60:
-        return f"{round(seconds, 4):.4g} s"
-    (size, unit), (small, small_unit) = ((3600, "h"), (60, "min")) if seconds >= 3600 else ((60, "min"), (1, "s"))
+    text = f"{round(seconds, 4):.4g}"
+    if seconds < 60 and text != "60":
+        return f"{text} s"
+    is_long = round(seconds) >= 3600  # not 60 min
+    (size, unit), (small, small_unit) = ((3600, "h"), (60, "min")) if is_long else ((60, "min"), (1, "s"))
     if math.isclose(10 * seconds / size, round(10 * seconds / size)):
         return f"{seconds / size:.10g} {unit}"
     whole, rest = divmod(round(seconds / small), size // small)

@@ -49,7 +49,7 @@ def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> 
     programs(tmp_path, 30)
     prose(tmp_path / "read.txt", 20)
     chosen = detect_modality(str(tmp_path), None)
-    assert chosen.modality == "code" and chosen.other == {"text": 1} and "ignoring 1 text" in chosen.notes[0]
+    assert chosen.modality == "code" and chosen.other == {"text": 1} and "; 1 text" in chosen.notes[0]
 
 
 def test_pages_are_said_to_be_learned_with_their_tags(tmp_path: Path) -> None:

@@ -174,6 +174,20 @@ def test_few_transparent_images_are_laid_on_white_and_this_is_said() -> None:
     assert any("white" in note for note in modality.remarks())
 
 
+def test_that_some_transparent_images_make_all_so_is_said() -> None:
+    """One in seven turned the white background of all others into a canvas of four channels, without a word."""
+    clear = coloured()
+    see_through = np.concatenate([clear, np.zeros((12, 16, 1), np.uint8)], axis=2)
+    modality = fitted(*[clear] * 6, see_through)
+    assert modality.spec.shape[0] == 4  # type: ignore[union-attr]
+    notes = modality.remarks()
+    assert (
+        "1 of 7 images that were looked at have transparent pixels, so transparency is learned (channels=rgb lays all on white)."
+        in notes
+    )
+    assert not any("transparent" in note for note in fitted(clear, *[see_through] * 6).remarks())
+
+
 def test_margins_of_opaque_images_are_transparent_where_transparency_is_learned() -> None:
     tall = Pillow.new("RGBA", (12, 24), "#c03020ff")
     tall.paste((0, 0, 0, 0), (0, 0, 6, 6))

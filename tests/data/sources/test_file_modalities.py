@@ -158,17 +158,19 @@ def test_files_of_records_count_as_their_records(tmp_path: Path) -> None:
     (tmp_path / "novel.txt").write_text("A novel has many pages, and is no list of names.\n" * 900)
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.modality == "text"
-    assert "ignoring 40 sequences in 2 files" in chosen.notes[0]
+    assert "40 sequences in 2 files (genes0.fsa and genes1.fsa) are ignored" in chosen.notes[0]
 
 
 def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
     write(tmp_path, a__png=picture(), b__png=picture(1), c__txt=b"some words\n" * 900, d__txt=b"words\n" * 900)
     (note,) = detect_modality(str(tmp_path), None).notes
     assert note == (
-        "training on texts, since they take most bytes; ignoring 2 images, a.png and b.png (modality=image would train on the images)"
+        "training on texts, since they take most bytes; 2 images (a.png and b.png) are ignored (modality=image would train on the images)"
     )
     write(tmp_path, e__txt=b"more words\n" * 90)
-    assert detect_modality(str(tmp_path), None).notes[0].startswith("training on texts, since most items are; ignoring")
+    assert (
+        detect_modality(str(tmp_path), None).notes[0].startswith("training on texts, since most items are; 2 images (")
+    )
 
 
 @pytest.mark.parametrize("name", ["zero.txt", "__init__.py", "z.fasta", "z.smi", "z.wav", "z.txt.gz", "z.png"])
@@ -297,11 +299,28 @@ PROGRAMS = {
 CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9
 
 
+SERIES = (
+    "#The archive of\n#time series\n@problemName Coffee\n@timeStamps false\n@classLabel true 0 1\n@data\n"
+    + "0.5,-1.2,0.1:1\n" * 40
+)
+TRANSLATION = '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE TS>\n<TS version="2.1" language="de">\n<context>\n</context>\n</TS>\n'
+TYPESCRIPT = "@Component({ selector: 'app' })\nexport class App {\n  data: string[] = [];\n}\n"
+
+
+def test_time_series_and_translations_are_not_typescript(tmp_path: Path) -> None:
+    """Files of the UCR archive and of Qt Linguist have its suffix."""
+    for name, text in {"a.ts": SERIES, "b.ts": "\ufeff" + TRANSLATION, "c.ts": TYPESCRIPT}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    chosen = detect_modality(str(tmp_path), None)
+    assert chosen.source.counts == {"text": 2, "code": 1}
+    assert "2 .ts files are counted among the texts, by their content" in chosen.source.notes
+
+
 def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_programs(tmp_path: Path) -> None:
     for name, text in PROGRAMS.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "debian.pl").write_text(CHAT)
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.modality == "code" and chosen.other == {"text": 1}
-    assert any("ignoring 1 text, debian.pl (" in note for note in chosen.notes)
+    assert any("; 1 text (debian.pl) is ignored (" in note for note in chosen.notes)
     assert "debian.pl is counted among the texts, by its content" in chosen.source.notes

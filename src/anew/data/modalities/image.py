@@ -41,7 +41,6 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import DataError
 
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
-TRANSPARENT_SHARE = 0.1  # transparency is kept if so many of the images have it
 # Images, and pixels a side of them, by which samples and real images are compared in their transparency; chosen
 COMPARED_IMAGES, COMPARED_SIDE = 64, 64
 MATCHED_PIXELS = 1 << 17  # pixels of samples that are compared with real images, and that are matched at a time
@@ -174,7 +173,7 @@ class Image(GridModality):
             collect_glimpses(self.glimpse, items[:: len(items) // COMPARED_IMAGES + 1], sample, side=COMPARED_SIDE)
             looks.append([pixels.to_eight_bits(image) for image in sample.thumbnails])
         of_samples, of_real = ([*map(pixels.has_transparency, images)] for images in looks)
-        if any(of_samples) or not of_samples or sum(of_real) < TRANSPARENT_SHARE * max(len(of_real), 1):
+        if any(of_samples) or not of_samples or sum(of_real) < image_size.TRANSPARENT_SHARE * max(len(of_real), 1):
             return {}
         return {"channels": "rgb" if any(map(pixels.has_colour, looks[1])) else "grey"}
 
@@ -192,9 +191,8 @@ class Image(GridModality):
         if sample.value_ranges:
             self._levels = pixels.levels(sample.value_ranges, sample.is_float)
         images = [pixels.to_eight_bits(thumbnail, self._levels) for thumbnail in sample.thumbnails]
-        many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = image_size.channels(self.config.channels, images, many_transparent, "images", budget, self.notes)
-        width, height = self._choose_size(sample, budget, max_side, many_transparent and channels == 4)
+        channels, keeps_transparency = image_size.channels(self.config.channels, images, "images", budget, self.notes)
+        width, height = self._choose_size(sample, budget, max_side, keeps_transparency)
         whole = [
             pixel_blocks.drawing_of(image, block, self._block)
             for image, block in zip(images, sample.blocks, strict=True)

@@ -31,7 +31,7 @@ from anew.data.formats.video import clip_glimpses, clip_matching, clip_shape, fr
 from anew.data.formats.video.clip_glimpses import ClipGlimpse, ClipGlimpses
 from anew.data.formats.video.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.modalities.grids import GridModality
-from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE
+from anew.data.modalities.image import MIN_STD
 from anew.data.modality import ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -215,9 +215,8 @@ class Video(GridModality):
             learns = "" if budget.only_compared else "; the model also learns their lengths"
             self.notes.append(f"clips have {shortest} to {longest} frames{learns}")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
-        many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = image_size.channels(self.config.channels, images, many_transparent, "clips", budget, self.notes)
-        self._framing = clip_shape.frame(self.config.frame, sample.sizes, many_transparent and channels == 4)
+        channels, keeps_transparency = image_size.channels(self.config.channels, images, "frames", budget, self.notes)
+        self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency)
         self._block, (width, height) = clip_shape.drawn_size(
             sample.blocks, sample.sizes, budget, self._fixed_size, self._framing, self.notes
         )

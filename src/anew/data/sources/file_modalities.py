@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,15 @@ _STATEMENT = re.compile(
     r"|\s*(Lemma|Theorem|Proof|Qed|Definition|Require|Inductive|Fixpoint)\b.*\.\s*$"
     r"|\s*\.\w+|\s*[\w.$]+:\s*$|\s+[a-z]{2,7}\s+[%$\[\w-].*,"  # directives, marks and instructions of assemblers
 )
+# How files begin that have the suffix of a programming language and are of another format: time series of the UCR and UEA archives, after
+# comments, and translations of Qt Linguist (both .ts, as TypeScript)
+_OTHER_FORMATS = {
+    ".ts": re.compile(
+        rb"(?:\s*#[^\n]*\n)*\s*@(?:problemname|timestamps|missing|univariate|dimension|equallength|serieslength|classlabel|data)\b"
+        rb"|\s*<(?:\?xml|!DOCTYPE TS|TS)\b",
+        re.IGNORECASE,
+    )
+}
 MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a sample, which bounds the time of listing
 SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
 MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
@@ -57,8 +67,10 @@ UNKNOWN = "without a suffix"  # key of files without a suffix that no modality r
 def contradicts_suffix(suffix: str, head: bytes) -> bool:
     """Whether the beginning of a text contradicts its suffix, one of a programming language that other texts have, too.
 
-    Few of their lines are statements then; comments do not count for either side.
+    It is that of another format then, or few of its lines are statements; comments do not count for either side.
     """
+    if suffix in _OTHER_FORMATS:
+        return _OTHER_FORMATS[suffix].match(head.removeprefix(codecs.BOM_UTF8)) is not None
     if suffix not in SHARED_SUFFIXES or head.startswith(b"#!") or _CERTAIN.search(head):
         return False
     text = _BLOCK_COMMENT.sub("", head.decode("latin-1"))

@@ -19,7 +19,7 @@ import numpy as np
 from anew.core.arrays import evenly_spaced
 from anew.core.machine.garbage_collector import paused_collector
 from anew.core.registry import available
-from anew.core.wording import listed, plural
+from anew.core.wording import are, listed, plural
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
@@ -290,7 +290,7 @@ def _notes(
         _counted(n, records.get(name, n), modalities[name]) + _named(source, name, n)
         for name, n in sorted(left_out.items())
     ]
-    ignored = "; ".join(counted) if any("," in clause for clause in counted) else listed(counted)
+    verb = are(sum(records.get(name, n) for name, n in left_out.items()))
     reason = "as asked" if requested else _why_it_is_learned(modality, counts, records)
     num_files = counts[modality]
     in_files = ""
@@ -298,7 +298,7 @@ def _notes(
         in_files = f" ({records[modality]:,} in {plural(num_files, 'file')})"
     largest = max(left_out, key=lambda name: left_out[name])
     return [
-        f"training on {modalities[modality].traits.plural}{in_files}, {reason}; ignoring {ignored} "
+        f"training on {modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
         f"(modality={largest} would train on the {modalities[largest].traits.plural})"
     ]
 
@@ -311,11 +311,11 @@ def _counted(num_items: int, num_records: int, modality: type[Modality]) -> str:
 
 
 def _named(source: Source, modality: str, count: int) -> str:
-    """The names of a few items of a modality, after a comma; "" for many, and for large ones."""
+    """The names of a few items of a modality, in brackets; "" for many, and for large ones."""
     if count > SHOWN_NAMES or source.bytes.get(modality, 0) > SAMPLE_BYTES:
         return ""
     names = [printable(item.name) for shard in source.shards(modality) for item in source.read(shard, count)]
-    return f", {listed(sorted(names))}" if names else ""  # a table may turn out to hold no rows
+    return f" ({listed(sorted(names))})" if names else ""  # a table may turn out to hold no rows
 
 
 def _why_it_is_learned(modality: str, counts: Mapping[str, int], records: Mapping[str, int]) -> str:

@@ -169,7 +169,7 @@ def split_source(
     for part in {split.VALIDATION, split.TEST} & set(base):
         if base.count(part) > OWN_SHARDS:
             notes.append(
-                f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spaced"
+                f"the {split.NAMES[part]} part is large: {OWN_SHARDS} of its {base.count(part):,} shards, evenly spaced, are read"
             )
     result = SourceSplit(list(base), held_out, notes=notes)
     is_list = modality.layout == "list"
@@ -389,8 +389,8 @@ def _split_by_shards(
     names = " and ".join(split.NAMES[part] for part in result.held_out)
     copies = "" if result.are_draws else "copies of their items are dropped from train; "
     result.division_notes.append(
-        f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({listed / items:.1%}), drawn at random, "
-        f"go to {names}; {copies}the rest is read in random order, so a short budget sees a random part of it"
+        f"too large for a first pass: {len(train) - len(order):,} of {len(train):,} shards with {listed / items:.1%} of the items were "
+        f"drawn at random for {names}; {copies}the rest is read in random order, so a short budget sees a random part of it"
     )
     if result.are_draws:
         result.held_keys, result.held_texts = set(), near_duplicates.NearDuplicateIndex()

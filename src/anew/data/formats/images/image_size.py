@@ -20,6 +20,10 @@ from anew.errors import ConfigError
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting `channels`
+TRANSPARENT_SHARE = 0.1  # share of the images with transparent pixels from which on transparency is learned
+MOST_TRANSPARENT_SHARE = (
+    0.5  # share below which it is said that transparency is learned, since it may be an accident; chosen
+)
 
 MAX_SIDE = 1024  # pixels a side
 
@@ -150,24 +154,30 @@ def form(shape: Sequence[int]) -> str:
 
 
 def channels(
-    setting: str, images: Sequence[Image.Image], see_through: bool, plural: str, budget: DataBudget, notes: list[str]
-) -> int:
-    """The channels of items: 1 grey, 3 colour, 4 colour with transparency.
+    setting: str, images: Sequence[Image.Image], plural: str, budget: DataBudget, notes: list[str]
+) -> tuple[int, bool]:
+    """The channels of items (1 grey, 3 colour, 4 colour with transparency), and whether these keep the transparency of many.
 
     Args:
         setting: The setting `channels`.
         images: 8-bit images.
-        see_through: Whether many of them are transparent.
-        notes: Receives a sentence if few are transparent.
+        plural: What they are in sentences.
+        notes: Receives a sentence if not most of them are transparent, but some.
     """
+    num_transparent = sum(map(pixels.has_transparency, images))
+    are_many = num_transparent >= TRANSPARENT_SHARE * len(images)
     if setting != "auto":
-        return CHANNELS[setting]
-    if see_through:
-        return 4
-    if any(map(pixels.has_transparency, images)):
+        return CHANNELS[setting], are_many and CHANNELS[setting] == 4
+    if are_many:
+        if num_transparent < MOST_TRANSPARENT_SHARE * len(images):
+            advice = "" if budget.only_compared else " (channels=rgb lays all on white)"
+            counts = f"{num_transparent:,} of {len(images):,} {plural} that were looked at"
+            notes.append(f"{counts} have transparent pixels, so transparency is learned{advice}.")
+        return 4, True
+    if num_transparent:
         advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
         notes.append(f"Few {plural} are transparent, so they are flattened on white{advice}.")
-    return 3 if any(map(pixels.has_colour, images)) else 1
+    return 3 if any(map(pixels.has_colour, images)) else 1, False
 
 
 def size_setting(size: tuple[int, int], limit: int) -> str:
