@@ -76,8 +76,7 @@ def test_the_memory_of_shared_gradients_counts(free: Callable[[float], None]) ->
 
 
 MEASURED = """
-import ctypes, json, threading, time
-from pathlib import Path
+import json, threading, time
 import torch
 from anew.core.registry import load
 from anew.core.specs import Batch, Tokens
@@ -86,6 +85,7 @@ from anew.planning.build import build_family
 from anew.planning.memory_plan import copied_bytes, shared_bytes
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
+from held_memory import held_bytes, return_at_once
 
 class Rows:
     def batch(self, step, phase, first, count, size):
@@ -93,23 +93,18 @@ class Rows:
     def prefetch(self, *step):
         pass
 
-def held():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    anonymous, shared = (next(int(x.split()[1]) for x in lines if x.startswith(name)) for name in ("RssAnon", "RssShmem"))
-    return 1024 * (anonymous + shared / world.size)
-
 def watch():
     while True:
-        peak.append(max(peak.pop(), held()))
+        peak.append(max(peak.pop(), held_bytes(world.size)))
         time.sleep(0.002)
 
 torch.set_num_threads(1)
-ctypes.CDLL(None).mallopt(-3, 200_000)  # M_MMAP_THRESHOLD, so that memory that is freed goes back at once
+return_at_once(200_000)
 with together() as world:
     family_class = load("families", "transformer")
     config = family_class.Config(batch_size=2, layers=6, width=320, heads=5, mlp_size=1280, ngrams=False, precision="fp32")
     family = build_family(family_class, Tokens(30, 8, {}, 0, True), config, 0, world.device)
-    planned, before, peak = copied_bytes(family, world) + shared_bytes(family, world), held(), [0.0]
+    planned, before, peak = copied_bytes(family, world) + shared_bytes(family, world), held_bytes(world.size), [0.0]
     threading.Thread(target=watch, daemon=True).start()
     trainer = Trainer(family, Rows(), StepProgress(3), seed=0, batch_size=2, micro_batch=1, world=world)
     for _ in trainer:

@@ -14,29 +14,26 @@ from anew.training.gathering import gathered_on_disk
 from processes import together
 
 SCRIPT = """
-import ctypes, json
+import json
 from pathlib import Path
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 from anew.core.processes.world import together
 from anew.training.gathering import gathered_on_disk
-
-def held():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
+from held_memory import held_bytes, return_at_once
 
 torch.set_num_threads(1)
-ctypes.CDLL(None).mallopt(-3, 1_000_000)  # M_MMAP_THRESHOLD, so that memory that is freed goes back at once
+return_at_once(1_000_000)
 NUMBERS = 2_000_000  # of each of eight tensors: 8 MB
 with together() as world:
     mesh = init_device_mesh("cpu", (world.size,))
     whole = torch.arange(float(NUMBERS))
     tensors = {{f"tensor{{i}}": distribute_tensor(whole + i, mesh, [Shard(0)], src_data_rank=None) for i in range(8)}}
     tensors |= {{"scalar": torch.tensor(3), "none": torch.empty(0, 4), "half": torch.ones(3, dtype=torch.bfloat16)}}
-    before = held()
+    before = held_bytes()
     gathered = gathered_on_disk(world, tensors, Path({folder!r}))
-    grown = held() - before
+    grown = held_bytes() - before
     names = sorted(gathered)
     if world.is_main:
         assert all(torch.equal(gathered[f"tensor{{i}}"], whole + i) for i in range(8))

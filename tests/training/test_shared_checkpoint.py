@@ -74,26 +74,23 @@ with together() as world:
 """
 
 RECEIVING = """
-import ctypes, json
+import json
 from pathlib import Path
 import torch
 from anew.core.processes.world import together
 from anew.training.shared_checkpoint import broadcast_checkpoint
-
-def held():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
+from held_memory import held_bytes, return_at_once
 
 torch.set_num_threads(1)
-ctypes.CDLL(None).mallopt(-3, 1_000_000)  # M_MMAP_THRESHOLD, so that memory that is freed goes back at once
+return_at_once(1_000_000)
 NUMBERS = 2_000_000  # of each of eight tensors: 8 MB
 with together() as world:
     names = [f"weights/{{i}}" for i in range(8)]
     state = {{"tensors": {{name: torch.full((NUMBERS,), float(i)) for i, name in enumerate(names)}}, "meta": {{"step": 5}}}}
     state["tensors"]["weights/empty"] = torch.empty(0, 3, dtype=torch.bfloat16)
-    before = held()
+    before = held_bytes()
     received = broadcast_checkpoint(world, state if world.is_main else None, Path({folder!r}))
-    grown = (held() - before) / (4 * NUMBERS)
+    grown = (held_bytes() - before) / (4 * NUMBERS)
     assert received["meta"] == {{"step": 5}}
     assert all(torch.equal(received["tensors"][name], tensor) for name, tensor in state["tensors"].items())
     print(json.dumps(grown))
