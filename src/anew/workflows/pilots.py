@@ -231,7 +231,7 @@ class Pilots:
             judge = Judge(self.task.data, self.task.request.seed) if self.context.world.is_main else None
             for rounds_left in range(num_rounds(len(trials)), 0, -1):
                 round_end = end - (end - time.monotonic()) * (rounds_left - 1) / rounds_left
-                trials = self._round(judge, trials, round_end, end)
+                trials = self._round(judge, trials, round_end)
                 ranking = self._compared(judge, trials)
                 judged |= {pilot.family: pilot for pilot in ranking}
                 order = [pilot.family for pilot in ranking]
@@ -281,7 +281,7 @@ class Pilots:
         training = first.seconds + (1.0 - JUDGING_SHARE) * turns / count / num_rounds(count)
         return not is_long_enough(training, first.record.plan.train_s or 0.0)
 
-    def _round(self, judge: Judge | None, trials: Sequence[Trial], round_end: float, end: float) -> list[Trial]:
+    def _round(self, judge: Judge | None, trials: Sequence[Trial], round_end: float) -> list[Trial]:
         """Train and judge each trial, in turns of equal length. Returns those whose training did not fail."""
         healthy: list[Trial] = []
 

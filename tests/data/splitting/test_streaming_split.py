@@ -184,8 +184,8 @@ def test_large_sources_hold_out_whole_shards_and_drop_copies(monkeypatch: pytest
     result = split_source(source, source.shards, IMAGE)
     held_out = [i for i, part in enumerate(result.parts) if part != split.TRAIN]
     assert len(held_out) == 2 and {result.parts[i] for i in held_out} == {split.VALIDATION, split.TEST}
-    assert all(result.repeats(item, IMAGE) for i in held_out for item in source.items[source.shards[i].name])
-    assert not any(result.repeats(item, IMAGE) for item in pictures(20, seed=1))
+    assert all(result.repeats(item) for i in held_out for item in source.items[source.shards[i].name])
+    assert not any(result.repeats(item) for item in pictures(20, seed=1))
     assert result.counts(source.shards) == {"train": 180, "validation": 10, "test": 10}
     assert not result.is_estimate(source.shards)
 
@@ -198,9 +198,9 @@ def test_texts_that_nearly_repeat_a_held_out_one_are_dropped(monkeypatch: pytest
     result = split_source(source, source.shards, TEXT)
     (number,) = (i for i, part in enumerate(result.parts) if part == split.TEST)
     copied = source.items[source.shards[number].name][0].text
-    assert result.repeats(Item("", copied.upper()), TEXT)
-    assert result.repeats(Item("", f"{copied[:300]} other words {copied[300:]}"), TEXT)
-    assert not result.repeats(Item("", texts[0][::-1]), TEXT)
+    assert result.repeats(Item("", copied.upper()))
+    assert result.repeats(Item("", f"{copied[:300]} other words {copied[300:]}"))
+    assert not result.repeats(Item("", texts[0][::-1]))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class ShardEncoder:
             part = parts if isinstance(parts, int) else int(parts[index]) if index < len(parts) else REJECTED
             if part == REJECTED or (part != split.TRAIN) != is_held_out:
                 continue
-            if isinstance(record, SkippedItem) or is_held_out or not self._split.repeats(record, self._modality):
+            if isinstance(record, SkippedItem) or is_held_out or not self._split.repeats(record):
                 yield record, part
 
     def cached_name(self, number: int) -> str:

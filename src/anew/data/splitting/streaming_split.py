@@ -115,7 +115,7 @@ class SourceSplit:
         """The parts as JSON values, by which a cache knows the division."""
         return [part if isinstance(part, int) else part.tobytes().hex() for part in self.parts]
 
-    def repeats(self, item: Item, modality: Modality) -> bool:
+    def repeats(self, item: Item) -> bool:
         """Whether a train item is a copy of a held-out one."""
         if not self.held_keys:
             return False
