@@ -326,7 +326,7 @@ def evaluate(
     Returns:
         The report: `scores` (`report["frechet_distance"].value`), `copies`, `verdict`, `grades` and `notes`; `to_json()` gives
         the contents of report.json. `report/` of a run holds the report that says most about its weights; the other one is
-        kept in `reports/`. Where the new report is in `report/`, the samples and the README.md of the run are its own.
+        kept in `reports/`. If the new report is in `report/`, the run's samples and README.md are those of this report.
 
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
@@ -445,7 +445,7 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
 
 
 def _lock_of(run: str | Path, reporter: Reporter, is_written: bool) -> AbstractContextManager[None]:
-    """The lock of a run that is written to, which only the first process takes. What the user should know of its folder is said before."""
+    """The lock of a run that is written to, which only the first process takes. Notes on its folder go to the reporter first."""
     if not is_first_process():
         return nullcontext()
     folder = open_run(run)

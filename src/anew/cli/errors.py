@@ -1,4 +1,4 @@
-"""From an exception to an exit code, and sentences for errors that carry none of their own."""
+"""The exit code of an exception, and sentences for errors that have none of their own."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
 
 
 def _to_its_own_end(work: Callable[[], int]) -> int:
-    """Carry out a command. Where it fails in one of several processes, SIGTERM from torchrun, which stops all when one has ended, is
-    ignored from here on: this one ends by itself, with its own exit code."""
+    """Carry out a command. If it fails in one of several processes, SIGTERM is ignored from here on, which torchrun sends to all once one
+    has ended: this one ends by itself, with its own exit code."""
     try:
         return work()
     except BaseException:  # whatever it is, it is raised again

@@ -21,8 +21,8 @@ class DataRecord(Record):
         content: Digest of the contents, as far as it is cheap to compute; None in runs of older versions, and where the data stays
             in a store.
         parts: Number of items of each part.
-        row_steps: For each shard, of how many of its rows one is read, 0 for none, as the budget left no time to read more; [] where
-            all is read.
+        row_steps: For each shard the n of "one row in n is read"; 0 if none is, since the budget left no time for more. [] if all rows are
+            read.
         balances_classes: Whether recordings were held out so that each class has its share; not in runs of older versions, and not
             where items are held out one by one.
         splits_near_duplicates: Whether near-duplicates were held out one by one, as they are usual in this data; not in runs of older

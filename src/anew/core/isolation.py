@@ -2,9 +2,8 @@
 cost this one file alone.
 
 The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. Requests are
-batches of items, which keeps the overhead small; results are sent as they are ready. Where a batch
-brings it down, each item that it had not answered for is tried alone, in a new worker where need be, so that only the guilty
-one is refused.
+batches of items, which keeps the overhead small; results are sent as they are ready. If a batch brings it down, each item without an answer
+is tried alone, if need be in a new worker, so that only the guilty one is refused.
 """
 
 from __future__ import annotations

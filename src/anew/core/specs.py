@@ -94,7 +94,7 @@ class Tokens:
         spellings: Bytes that each id stands for in a text, of those with a meaning one zero byte; () where there are none.
         opening: Ids after which a passage of a long document begins, those of a line end or of an empty line. A sample without a
             prompt continues them, and does not show them. () where samples begin as documents do, or there are no line ends.
-        grammar: Of programs, the name of their grammar, as in `anew.core.grammars`; "" where there is none, or more than one.
+        grammar: Name of the grammar of programs, as in `anew.core.grammars`; "" if there is none, or more than one.
     """
 
     vocab: int

@@ -261,8 +261,8 @@ class Dataset:
     def text(self, part: str, limit: int | None = None) -> list[str]:
         """Documents (or records) of a text part in order; of more than `limit` characters (default: 16 million) some of them.
 
-        These are drawn at random from data in memory. From streamed data they are read shard by shard, in the order of training (held-out
-        parts: in that of the data), and each shard from its first record on.
+        These are drawn at random from data in memory. Streamed data is read shard by shard, in the order of training (held-out parts: in
+        that of the data), and each shard from its first record on.
         """
         texts: list[str] = []
         remaining = DEFAULT_TEXT_LIMIT if limit is None else limit
@@ -462,7 +462,7 @@ def documents_of(data: Dataset, part: str, limit: int) -> Iterator[Batch]:
 def num_texts(data: Dataset, part: str, texts: Sequence[str], limit: int | None = None) -> int:
     """The number of all texts of a part, of which `data.text(part, limit)` returned these.
 
-    The last one counts as whole, though it may be cut. So the share of a few long texts that were read is overestimated (one whole and
-    two thirds of another of three count as .67, for .56). Long files are read in spans, which makes them many."""
+    The last one counts as whole, though it may be cut. So if only a few long texts were read, their share is overestimated (one whole text
+    and two thirds of another, of three, count as 0.67 instead of 0.56). Long files are read in spans, which makes them many."""
     is_whole = sum(map(len, texts)) < (DEFAULT_TEXT_LIMIT if limit is None else limit)
     return len(texts) if is_whole else max(data.scan.parts.get(part, 0), len(texts))

@@ -13,7 +13,8 @@ FIRST_CHARACTERS = 8  # of a token: a beginning is read again, twice as long, wh
 
 
 def begins_documents(spec: Spec) -> bool:
-    """Whether samples without a prompt begin documents: long texts of which there are many. With few, samples are passages."""
+    """Whether samples without a prompt begin documents: long texts of which there are many. If there are few documents, samples are
+    passages."""
     return isinstance(spec, Tokens) and spec.packed and "end" in spec.special and not spec.opening
 
 

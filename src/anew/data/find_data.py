@@ -64,8 +64,8 @@ def check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> No
 def check_present(path: str) -> None:
     """Raise MovedDataError if the data of a run is missing, or must not be read from its recorded path.
 
-    The run may be a stranger's, and could make this computer read any file or send any request. So data is not read from
-    folders of the system or of settings, nor from addresses that were never used on this computer.
+    The run may be a stranger's, and could make this computer read any file or send any request. Therefore data is not read from folders of
+    the system or of settings, nor from addresses that were never used on this computer.
     """
     address = None if is_hub_name(path) else address_of(path)
     if address is not None and not is_known(address):

@@ -53,7 +53,7 @@ class ModalityTraits:
         unfit_sampling: Sampling settings of such families that do not fit such items.
         tries_families: Several families are tried, because the best one differs from dataset to dataset (measured, docs/log.md).
         files_hold_comments: Files that are written have a place for a comment.
-        exact_suffix: Of samples that are saved in several formats, the suffix of the one that keeps them as they are.
+        exact_suffix: If samples are saved in several formats, the suffix of the one that keeps them as they are.
     """
 
     singular: str

@@ -97,7 +97,7 @@ class Item:
         begins: False if it is a piece of a longer text with more before it.
         ends: False if it is a piece of a longer text with more after it.
         group: The recording that it was cut out of together with others; such records stay in one part of the split.
-        sample: Of a span that is not UTF-8, lines beyond ASCII from all over the file, which tell its encoding.
+        sample: For a span that is not UTF-8: lines with characters beyond ASCII, from all over the file, which show its encoding.
     """
 
     name: str

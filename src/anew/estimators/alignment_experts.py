@@ -4,7 +4,7 @@ An expert follows one place step by step and predicts the token there, with the 
 model of Cao, Dix, Allison and Mears, "A simple statistical algorithm for biological sequence compression" (DCC 2007). Unlike a
 counted context, it continues after a different token: relatives that share every second residue never share six in a row.
 
-Where records have classes, a row of one class follows records of others less: by as much less as known records do.
+If records have classes, a row of one class follows records of others less: by as much less as known records do.
 
 Legend for shapes: N known tokens, V vocabulary, n rows, E experts of a row, P proposals to a row, B tokens looked back at.
 """

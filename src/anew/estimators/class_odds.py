@@ -45,7 +45,7 @@ class ClassOdds:
     def estimate(self) -> float:
         """The odds, at least 1: 1 where they could be chance, or matter little.
 
-        By expectation and maximisation of the odds o in the prior of the row's own class, o s / (o s + 1 - s), with s the share that it
+        Expectation maximisation fits the odds o in the prior of the row's own class, o s / (o s + 1 - s), where s is the share that it
         would have without classes. Rows of other classes show s, too, as they follow its records by chance: by it a class is not
         taken for a better guide because it has more records, or better ones.
         """

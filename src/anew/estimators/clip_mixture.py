@@ -1,7 +1,7 @@
 """The mixture of Gaussians of `anew.estimators.gaussian_mixture` for clips, whose frames may have different noise levels.
 
-Given a component, a clip is centre + basis z + e, with z Gaussian and e independent for each value. With a noise level for each
-frame, the posterior of z has a closed form: known frames predict the others, so that the same mixture can continue a clip, fill
+Given a component, a clip is centre + basis z + e, with z Gaussian and e independent for each value. If each frame has a noise level, the
+posterior of z has a closed form: known frames predict the others, so that the same mixture can continue a clip, fill
 gaps between frames and generate.
 
 Legend for shapes: N clips, T frames, D = C T H W values of one clip, R principal components, K mixture components.

@@ -1,6 +1,6 @@
 """Values of two fields of rows that go together: a city and its state, a product and its kind.
 
-They go together where few rows have a pair that others lack, although many would if the fields were independent. Where every combination
+They go together where few rows have a pair that others lack, although many would if the fields were independent. If every combination
 occurs, nothing is left out.
 
 Legend for shapes: R records, H records of a half, P pairs of values.
@@ -31,7 +31,7 @@ def paired_values(codes: Sequence[Ints], fields: Sequence[int]) -> Ints:
     """(P, 2) values of an earlier and of a later field that go together, in lexical order.
 
     Args:
-        codes: Of each view, the number (R,) of each row's value among those of all views.
+        codes: For each view, the numbers (R,) of the rows' values among those of all views.
         fields: The field of each view, in rising order.
     """
     varied = [view for view, values in enumerate(codes) if values.min() < values.max()]

@@ -1,8 +1,8 @@
 """Views of the fields of rows whose values recur: states, sizes, codes of carriers, the day and month of a date.
 
 A field is closed if its values in one half of the rows mostly stand in the other half. Numbers and dates often do not, but a part
-of them may: the first digits of a price, the number before its point. So a field has views, which see some digits as they are and
-zeros in place of the others, and it is closed in some of them or in none.
+of them may: the first digits of a price, the number before its point. A field therefore has views, which see some digits as they are and
+zeros in place of the others. It is closed in some of its views or in none.
 
 Legend for shapes: R records, W fields, B records of a chunk, L tokens of the longest, K values, n digits.
 """

@@ -1,8 +1,8 @@
 """Closed-form density model: a mixture of Gaussians over principal components, fitted in one pass.
 
 It serves diffusion twice: its posterior mean is the best linear denoiser of a component, which a network need only
-correct; and at high noise its noised samples are those of the data, so that sampling may start there. To a GAN it gives
-the coarse part of what is made.
+correct; and at high noise its noised samples are those of the data, so that sampling may start there. For a GAN it makes the coarse part of
+an item.
 
 Legend for shapes: N examples, D = C H W values of one example, R principal components, K mixture components.
 """
@@ -195,8 +195,8 @@ def fit_mixture(
             cross-fitting; where they end, the rest of these is left out.
 
     Returns:
-        The mixture. A class that no example has gets the Gaussian of all data as a component of its own, so that examples of it
-        that come later are not taken for another class.
+        The mixture. A class without examples gets the Gaussian of all data as a component of its own, so that its later examples are not
+        taken for another class.
     """
     shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)

@@ -5,7 +5,7 @@ A context of order k is the k tokens before a target. Contexts form a tree that 
 context is (id of the context one token shorter) * vocab_size + (its oldest token), so that keys never overflow and one
 walk from order 0 up finds every order that was seen.
 
-Where sequences have classes, the class is the first element of a context, as if it was the token just before the target: each class
+If sequences have classes, the class is the first element of a context, as if it were the token just before the target: each class
 has counts of its own, which share only the frequencies of tokens. Contexts may also consist of any other elements, given as an array.
 
 Legend for shapes: n targets, V vocabulary, C contexts of one order, P pairs of a context and a token that followed it.

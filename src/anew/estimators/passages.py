@@ -164,8 +164,8 @@ def continuation_rates(index: PassageIndex, documents: Sequence[Ints]) -> Floats
 
 
 def _increasing(totals: Doubles, counts: Doubles) -> Floats:
-    """Shares counts / totals that never fall, nearest to the measured ones (pool adjacent violators). Lengths that do not occur have
-    the share of the next shorter one that does, else that of the shortest."""
+    """Shares counts / totals that never fall, nearest to the measured ones (pool adjacent violators). A length that does not occur has the
+    share of the next shorter one that occurs, else that of the shortest."""
     pools: list[tuple[float, float, int]] = []  # total, count and the first length of each
     for length in np.flatnonzero(totals).tolist():
         pools.append((totals[length], counts[length], length))

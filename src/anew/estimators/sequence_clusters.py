@@ -1,8 +1,8 @@
 """Clusters of related sequences: single linkage over shared k-mers. Only clusters that are needed are computed.
 
-Two sequences are related if they share at least `threshold` of the smaller one's set of k-mers. To hold out whole clusters,
-only the clusters of held-out sequences are needed. So clusters are grown one at a time from a starting sequence, and growth
-stops where a cluster is too large to be held out: it stays in train.
+Two sequences are related if they share at least `threshold` of the smaller one's set of k-mers. Only the clusters of held-out sequences are
+needed to hold out whole clusters. Therefore clusters are grown one at a time from a starting sequence, and growth stops when a cluster is
+too large to be held out: it stays in train.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class SequenceClusters:
         self.shared_by_chance = float(num_pairs / max(len(columns) * (self.n - 1), 1))
 
     def most_alike(self, sequence: int, count: int, is_allowed: Bools) -> Ints:
-        """At most `count` sequences that share the most k-mers with one, weighted by their size; half as many as the best at least.
+        """At most `count` sequences that share the most k-mers with a given one, weighted by their size, and at least half as many as the
+        best of them.
 
         is_allowed: (n,) whether each sequence may be one.
         """

@@ -1,6 +1,6 @@
 """The texts of samples, held-out and training items of which pieces are compared: of whole parts, or the beginnings of documents.
 
-Where samples begin documents, so do real ones: a beginning may be unlike the rest, as a licence is.
+If samples begin documents, so do real ones: a beginning may be unlike the rest, as a licence is.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class ComparedTexts:
     def keys_of_pieces(self, pieces: Sequence[str]) -> Sequence[int]:
         """A number for each of some pieces, which those of one text share: they have its names and its subject.
 
-        Near-duplicate texts share it, too. Where a part has fewer than MIN_COUNTED_TEXTS texts, each piece counts by itself.
+        Near-duplicate texts share it, too. If a part has fewer than MIN_COUNTED_TEXTS texts, each piece counts by itself.
         """
         keys_of = self._inputs.near_duplicate_groups or equal_keys
         owners = [self._owners.get(piece, piece) for piece in pieces]

@@ -39,7 +39,7 @@ def probe_size(embed: Callable[[Sequence[ItemT]], Numbers], items: Sequence[Item
 def num_affordable_items(seconds: float, seconds_per_item: float) -> float:
     """How many items of each set there is time to measure.
 
-    Up to MAX_ITEMS_WITHOUT_SAVING items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
+    Up to MAX_ITEMS_WITHOUT_SAVING items, features may take half of the time. More items may take only FEATURES_SHARE of it, since other
     metrics of more items take longer, too.
 
     Args:

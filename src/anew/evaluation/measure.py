@@ -22,7 +22,7 @@ NOTHING: Unmeasured = MappingProxyType({})
 
 
 def without(unmeasured: Unmeasured, measured: Container[str]) -> Unmeasured:
-    """What remains unmeasured after the measurements with some names."""
+    """The names that remain unmeasured after some measurements, with their questions."""
     return {name: questions for name, questions in unmeasured.items() if name not in measured}
 
 

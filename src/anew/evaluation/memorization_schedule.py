@@ -1,8 +1,8 @@
 """Sizes of memorization tests in limited time: the first is small, and its time says how large the next one may be.
 
 A test sees only copies of the training items that it compares, and each copy says more if there are more held-out items
-that it could have been near instead (`evidence`). Time goes into pairs of samples and real items, and into each of both. Among
-the sizes for which there is time, the one with most evidence is taken. If several are enough to prove copying, the one with most
+that it could have been near instead (`evidence`). Time goes into pairs of samples and real items, and into each of both. The size with the
+most evidence is taken, among those for which there is time. If several are enough to prove copying, the one with most
 training items is taken: a copy of an item that is not compared looks like any other sample, and hides the rest (docs/log.md,
 2026-11-27).
 """

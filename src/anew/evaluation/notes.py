@@ -42,7 +42,7 @@ def not_measured(measure: str, reason: str, subject: str) -> Note:
 
 
 def out_of_time(measure: str) -> Note:
-    """A note on a figure for which there was no time, which is its subject."""
+    """A note on a figure for which there was no time; the figure is its subject."""
     return replace(not_measured(measure, OUT_OF_TIME, measure), is_out_of_time=True)
 
 
@@ -81,7 +81,8 @@ class Announcements:
     def searching(self, task: str, count: int, total: int) -> None:
         """Show that `count` of `total` items are found in a search of the copying test; 0: it begins, and is named once.
 
-        Of the first long search it is said how long it takes, as soon as its pace is known. One that is not long, nor much larger than
+        The first long search is announced with the time that it takes, as soon as its pace is known. One that is not long, nor much larger
+        than
         an earlier one of this task, is not shown: a memorization test searches the same items several times.
         """
         if self._in_limited_time:

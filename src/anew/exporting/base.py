@@ -81,8 +81,8 @@ class Target(ABC):
 
 @contextmanager
 def new_folder(out: Path, suffix: str | None) -> Iterator[Path]:
-    """A temporary folder next to `out`, which is renamed to `out` at the end, or removed after an error. With a suffix, `out` is a
-    file, and the only file in the folder is renamed.
+    """A temporary folder next to `out`, which is renamed to `out` at the end, or removed after an error. If there is a suffix, `out` is a
+    file: the only file in the folder, renamed.
 
     Raises:
         ConfigError: `out` holds something.

@@ -1,8 +1,8 @@
 """A GGUF file for llama.cpp and the programs built on it. The architecture is `qwen3`.
 
 llama.cpp splits text into words by one of its built-in regular expressions, before it merges bytes. The sub-word tokenizer of Anew
-uses one of them, unless letters have marks. For such runs, and older ones, which have another rule, the share of differing ids is
-measured, and the export is refused where it is large: the network would read other ids than it was trained on. Vocabularies of
+uses one of them, unless letters have marks. For such runs, and older ones with another rule, the share of differing ids is measured, and
+the export is refused if it is large: the network would read other ids than it was trained on. Vocabularies of
 characters are written as a unigram tokenizer, whose pieces are the characters themselves, except that U+2581 stands for a space.
 """
 

@@ -175,7 +175,7 @@ class Container:
 
 
 class _OfOtherThreads:
-    """A stream that drops what this thread writes. What others write, lines that say that work goes on, is passed on."""
+    """A stream that drops what this thread writes. Lines of others, which say that work goes on, are passed on."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._thread = stream, threading.get_ident()

@@ -158,8 +158,8 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
         takes_rows: Whether it supports Grids that are one row of values, as slow signals are, which networks of images pad to a square.
         takes_unbounded: Whether it supports Grids whose values have no bounds, as those of latents.
-        preferred_for: For which preferences it is the first choice, among "quality", "speed" and "latent".
-        wins: On which share of the data sets of images in docs/log.md its samples came out best. A family that never won is not tried.
+        preferred_for: The preferences for which it is the first choice, among "quality", "speed" and "latent".
+        wins: Share of the image data sets in docs/log.md on which its samples came out best. A family that never won is not tried.
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
         rationale: Why this family suits the spec, one clause.
         collapse_advice: Advice if its samples come out all alike.
@@ -395,7 +395,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         return self.bits(batch), self.bits_by_part(batch)
 
     def training_records(self, rows: Sequence[Numbers]) -> list[bool | None] | None:
-        """Whether each of these encoded records was trained on, None for one of which that is not known; None if for no record."""
+        """Whether each of these encoded records was trained on; None for one if that is not known, None in all if it is known for none."""
         return None
 
     # -- export ---------------------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def denoise(
     eta: float = 0.0,
     clip: bool = False,
 ) -> dict[str, object]:
-    """From noise to a sample by a graph that takes (y, sigma (n,), *inputs) and gives the denoised estimate.
+    """The step from noise to a sample, by a graph that takes (y, sigma (n,), *inputs) and gives the denoised estimate.
 
     Args:
         state: Name of the value that y starts from, times `scale`.

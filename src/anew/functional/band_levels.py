@@ -1,8 +1,8 @@
 """Levels of the bands of signals, and a filter by which samples have those of clips.
 
-The noise that a denoiser leaves is about as strong at all frequencies, and about the same in all samples. Where clips are fainter,
-or differ in how faint they are, samples are told from them by that alone. So each band of a sample is made as much louder or softer
-as gives samples the mean and the deviation of the level that clips have in it. Samples keep their order: one with more than usual
+The noise that a denoiser leaves is about as strong at all frequencies, and about the same in all samples. If clips are fainter, or differ
+in how faint they are, samples are told from them by that alone. Therefore each band of a sample is made louder or softer, so that samples
+have the mean and the deviation of the level that clips have in it. Samples keep their order: one with more than usual
 stays so.
 
 Signals are mirrored at their ends, so a filter sees no jump there. It turns no phase. Their mean, frequency 0, stays as it is.

@@ -39,8 +39,8 @@ class DecoderConfig:
         context_length: Positions that it is trained on.
         tie_embeddings: One matrix for embedding and output.
         dropout: Share of each block's output that is dropped in training.
-        neighbour_offsets: For tokens that lie on a grid, how many tokens before a target its neighbours along the slower
-            axes stand (its neighbour along the fastest is the token before it). They are shown next to that one, and each
+        neighbour_offsets: For tokens on a grid: how many tokens before a target its neighbours along the slower axes are (its neighbour
+            along the fastest axis is the token before it). They are shown next to that one, and each
             place has an embedding of its own.
         num_prefix: Inputs in front of the first target.
     """
@@ -145,8 +145,8 @@ class Decoder(nn.Module):
         return x
 
     def neighbour_index(self, positions: Tensor, offset: int) -> Tensor:
-        """Where the input stands that is `offset` tokens before the target of each position; at the edge, the last of those
-        in front, and never what is still to come."""
+        """The index of the input that is `offset` tokens before the target of each position. At the edge, it is that of the last position
+        in front, never of one that is still to come."""
         return (positions + 1 - offset).clamp(min=self.config.num_prefix - 1).minimum(positions)
 
     def hidden_states(self, ids: Tensor, dtype: torch.dtype, rows: UnpaddedRows | None) -> Tensor:

@@ -83,8 +83,8 @@ def training_seconds(
 def time_to_train(budget: float, context: RunContext, minimum: float | None = None) -> float:
     """The seconds of a budget that are left for training, the same on all processes; see `training_seconds`.
 
-    With a minimum, training takes place whatever is left, and the report gives up to half of its time to it. So it does
-    where busy cores have taken that time.
+    If there is a minimum, training takes place whatever is left, and the report gives up to half of its time to it. The same happens if
+    busy cores have taken that time.
     """
     elapsed = context.elapsed()
     seconds = remaining_training(budget, context, context.slowdown)

@@ -59,7 +59,7 @@ def built_among(
 ) -> tuple[Family, Parallel, str]:
     """A family built as the processes share it, and the results of `choose_parallel`.
 
-    Where they share its weights, no process holds all of them. setting: see `choose_parallel`.
+    If they share its weights, no process holds all of them. setting: see `choose_parallel`.
     """
     if world.size == 1:
         return build_family(family_class, spec, config, seed, world.device), "ddp", ""

@@ -57,7 +57,7 @@ def make_plan(
 ) -> tuple[Plan, FamilyConfig]:
     """Choose model size, batch size and steps.
 
-    With a budget, a few sizes are timed, and the largest is taken that still sees as many examples as it should.
+    If there is a budget, a few sizes are timed, and the largest that still sees as many examples as it should is taken.
 
     Args:
         task: What is planned. If its request replays a plan, that plan is the result.

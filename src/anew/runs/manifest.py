@@ -53,7 +53,7 @@ class State(Record):
         known: The manifest that was last read or written.
         pending: The manifest that was about to be written.
         is_partial: Whether checkpoints were left in the store, since they were not needed here.
-        set_aside: Where the last `fetch` has moved work of this machine that the store lacks; None if there was none.
+        set_aside: The place to which the last `fetch` moved work of this machine that the store lacks; None if there was none.
     """
 
     address: Text

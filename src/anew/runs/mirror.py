@@ -1,7 +1,7 @@
 """Runs at an address (`s3://bucket/run`): a folder of the cache is the local copy, and its contents are kept in a store.
 
-In the store, a file is an object named by its SHA-256, and `anew-run.json`, written last, says which objects make up the run. So a
-kill at any instant leaves the run whole, as it was last written, and another machine can continue it. When it is
+In the store, a file is an object named by its SHA-256, and `anew-run.json`, written last, says which objects make up the run. Thus a kill
+at any instant leaves the run whole, as it was last written, and another machine can continue it. When it is
 written: `mirror_thread.py`.
 """
 

@@ -19,7 +19,7 @@ class StepRecord:
         progress: Progress of the training after each step.
         threads: Number of CPU threads by the step from which on it held.
         validated: Numbers of finished steps after which the validation loss was measured.
-        restores: (factor of the learning rate, step from which on it is 1 again) by the step that followed a return.
+        restores: (factor of the learning rate, step from which on it is 1 again), by the step that followed after training went back.
     """
 
     progress: Sequence[float]

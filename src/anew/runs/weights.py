@@ -55,7 +55,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write weights of any device, in place of those that are there. At no instant does a part of them pass for the whole.
+    """Write weights of any device, in place of those that are there. A part of them never passes for the whole.
 
     A failure, as of a full disk, leaves those that are there; a kill while several files are moved leaves none.
 

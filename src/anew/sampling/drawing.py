@@ -132,8 +132,8 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
 
 
 def recordable(origin: Origin, generator: Generator, sampling: DataclassInstance) -> Origin:
-    """An origin as files of samples record it: with the sampling settings that differ from those that are usual for this data, and
-    without texts that are too long for a comment."""
+    """An origin as files of samples record it: with the sampling settings that are not the usual ones for this data, and without texts that
+    are too long for a comment."""
     usual, chosen = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
     settings: dict[str, SettingValue] = {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]
     texts = (origin.prompt, origin.suffix, origin.stop)

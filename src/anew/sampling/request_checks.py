@@ -75,7 +75,7 @@ def sampling_config(
 ) -> DataclassInstance:
     """The sampling settings of a family (`owner` is its `Sampling`) for data with these traits.
 
-    training: names of settings of training, of which a refusal says that they are.
+    training: names of settings of training, which a refusal calls so.
     """
     values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
     for name in values:

@@ -26,7 +26,7 @@ class _StoredItems:
 
     Attributes:
         contents: The bytes of these and of others, mapped from the file.
-        start: Where they begin in it.
+        start: Index in `contents` at which they begin.
         count: How many they are.
         dtype, shape: The form of each.
     """

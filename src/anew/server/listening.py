@@ -53,7 +53,7 @@ class TimeoutProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are not HTTP. In the middle of a request, its own response is cancelled."""
+        """Answer bytes that are not HTTP. If that happens in the middle of a request, its response is cancelled."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:

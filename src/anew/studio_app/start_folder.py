@@ -67,7 +67,7 @@ class StartFolder:
     def make_state(self) -> None:
         """Create the folder of the Studio's state, which only this user can read.
 
-        Commands in its queue are run, and its token gives access. So a folder that this user did not create is refused.
+        Commands in its queue are run, and its token gives access. Therefore a folder that this user did not create is refused.
 
         Raises:
             ConfigError: It cannot be written, or this user did not create it.

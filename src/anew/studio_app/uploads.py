@@ -1,7 +1,7 @@
 """Files that are dropped on the page: streamed to the disk, into a folder of their own below the start folder.
 
-Many small files come in one request, a bundle, since a request for each would take longer than the files. In it they follow one
-another, each as the length of its path (4 bytes), its size (8 bytes), the path in UTF-8, and its contents. Numbers are little-endian.
+Many small files come in one request, a bundle, since a request for each would take longer than the files. They follow one another in it,
+each as the length of its path (4 bytes), its size (8 bytes), the path in UTF-8, and its contents. Numbers are little-endian.
 """
 
 from __future__ import annotations

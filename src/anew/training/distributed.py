@@ -38,7 +38,7 @@ class LossModule(nn.Module):
 def wrap_phases(family: Family, phases: Iterable[Phase], world: World, shard: bool) -> dict[str, nn.Module]:
     """Wrap the loss of each phase as a module, by name.
 
-    With several processes it is wrapped by DDP, or by `SharedGradients` where all compute on one machine's cores. If weights are
+    If there are several processes, it is wrapped by DDP, or by `SharedGradients` if all compute on one machine's cores. If weights are
     to be sharded, a single network is wrapped by FSDP2; several networks, which may call each other, are sharded together
     (`GatheredLoss`).
     """

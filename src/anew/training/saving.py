@@ -264,8 +264,7 @@ def copied(
 ) -> tuple[dict[str, Tensor], Callable[[], None]]:
     """Copy tensors to the CPU, and return the copies and a function that waits until they are complete.
 
-    From a GPU they are copied to pinned memory after the work that is queued already and before the work that follows, so that
-    nothing has to wait.
+    A GPU copies them to pinned memory between the work that is queued already and the work that follows, so that nothing has to wait.
 
     Args:
         tensors: Tensors by name; of sharded ones, this process's part is copied.

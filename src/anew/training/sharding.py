@@ -1,8 +1,8 @@
 """Sharding of a family of several networks, whose weights are complete on a process only while a loss needs them.
 
 FSDP2 expects that a module is called once and differentiated once, but a GAN's discriminator is called by two losses and
-differentiated twice. So here the weights of all networks are gathered before a loss, and gradients are reduced after it,
-parameter by parameter (the sharding of ZeRO, arXiv 1910.02054). Between losses, weights, gradients, moments and average are
+differentiated twice. Here, therefore, the weights of all networks are gathered before a loss, and gradients are reduced after it, parameter
+by parameter (the sharding of ZeRO, arXiv 1910.02054). Between losses, weights, gradients, moments and average are
 held in shards.
 """
 
@@ -29,7 +29,7 @@ LossTerms = tuple[Tensor, float | Tensor, dict[str, Tensor]]
 
 @dataclass
 class ShardedParameter:
-    """A parameter of which each process holds a part, and the modules that own it, with its name in each."""
+    """A parameter in parts, one in each process, and the modules that own it, with its name in each."""
 
     shard: nn.Parameter
     owners: Owners
@@ -105,8 +105,8 @@ class GatheredLoss(nn.Module):
 class Reducer:
     """Averages gradients over processes as soon as they are ready; each process keeps its shard.
 
-    A process whose rows need no penalty has another graph, and its gradients are ready in another order. So all processes reduce
-    in a fixed order, the last parameter first.
+    A process whose rows need no penalty has another graph, and its gradients are ready in another order. Therefore all processes reduce in
+    a fixed order, the last parameter first.
     """
 
     def __init__(self, networks: ShardedNetworks, gathered: list[nn.Parameter]) -> None:

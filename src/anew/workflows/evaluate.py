@@ -310,6 +310,6 @@ def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str)
 def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:
     """(bits, units) of each example under what was learned by gradients.
 
-    In a mixture with counts this is the network alone: the counts have read the training items letter by letter.
+    For a mixture with counts this is the network alone: the counts have read the training items letter by letter.
     """
     return model.bits(batches, part="network")

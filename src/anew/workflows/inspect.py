@@ -341,7 +341,7 @@ def _parts_of_all(data: Dataset) -> dict[str, int]:
 
 
 def _data_budget(budget: float | None) -> DataBudget:
-    """The budget by which sizes are chosen, with the time in which a look reads. budget: see `inspect_data`."""
+    """The budget that decides sizes, with the time that a look has for reading. budget: see `inspect_data`."""
     return DataBudget(
         budget or parse_duration(DEFAULT_BUDGET),
         0,

@@ -48,7 +48,7 @@ class RunInspection:
         seconds: Seconds of training so far.
         passes: Passes over the training data, about.
         loss: Mean losses of the last steps, as progress lines have them, by phase.
-        discarded_steps, discarded_seconds: Of a longer training that did no better, and was not kept; 0 without one.
+        discarded_steps, discarded_seconds: Steps of a longer training that did no better, and was not kept; 0 without one.
         processes: Processes that trained when it last went on; 0 where that is not known.
         hosts: Machines that they ran on; 0 where that is not known.
         first_processes: Processes with which the training began; 0 where that is not known.
@@ -135,7 +135,7 @@ class RunInspection:
         return lines
 
     def _processes(self) -> Iterator[str]:
-        """By how many processes it was trained, unless always by one."""
+        """The number of processes that trained it, unless it was always one."""
         if max(self.processes, self.first_processes) > 1:
             began = "" if self.first_processes in (0, self.processes) else f" (begun with {self.first_processes})"
             processes = "1 process" if self.processes == 1 else f"{self.processes:,} processes"

@@ -329,7 +329,7 @@ def _seconds_trained(job: TrainingJob) -> float:
 
 
 def _seconds_a_step(job: TrainingJob) -> float:
-    """The seconds that a step took so far, with all that goes with it; 0 if that is not known."""
+    """The mean seconds of a step so far, with all that goes with it; 0 if that is not known."""
     last = events_file.last_step(job.folder.path) if job.world.is_main else {}
     return job.world.broadcast(float(last.get("seconds") or 0.0) / max(int(last.get("step") or 0), 1))
 

@@ -245,8 +245,8 @@ class Pilots:
     def _set_up(self, trials: Sequence[Trial], seconds: float, end: float) -> list[Trial]:
         """Plan each training, fit its closed form and take a step, so that all have the same time for further steps.
 
-        Returns those that did not fail. On a busy machine, the last ones are left out if too little time is left, or what is left
-        would be too short to tell them apart.
+        Returns those that did not fail. On a busy machine, the last ones are left out if too little time is left for them, or too little to
+        tell them apart.
         """
         begin, latest = time.monotonic(), end - (1.0 - SETUP_SHARE) * seconds
         measuring_seconds = MEASURING_SHARE * seconds / len(trials)

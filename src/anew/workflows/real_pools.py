@@ -31,7 +31,7 @@ MIN_POOL = 1_000  # real items that the memorization test takes however large th
 
 
 def real_pool(data: Dataset, n: int, seed: int) -> RealPool[DecodedItem]:
-    """At most n real items of a run's data, in random order, for the memorization test; of running text, all that memory holds."""
+    """At most n real items of a run's data, in random order, for the memorization test; for running text, all that memory holds."""
     held_out_parts, random = data.held_out()
     together = bool(data.own_held_out_parts) and not random
     return_freed_memory()  # what features of all items took, of which the test needs nothing
@@ -101,7 +101,7 @@ def pool_limit(items: Sequence[DecodedItem], modality: str) -> int:
 def _compact_items(data: Dataset, part: str, n: int, seed: int = 0) -> Sequence[DecodedItem]:
     """The items of `data.items`: records as one block of bytes, grids read from the cache when they are asked for.
 
-    As strings of Python, ten million names would take a gigabyte.
+    Ten million names would take a gigabyte as Python strings.
     """
     base = data.base
     store, number = base.opened_part(part)

@@ -90,13 +90,13 @@ class Lexis:
 
 
 def _pattern(mark: str) -> str:
-    """A pattern of a mark. In shells and others `#` also stands within words; `=` within brackets may be repeated."""
+    """A pattern of a mark. In shells and other languages, words may contain `#`. In brackets, `=` may be repeated."""
     pattern = re.escape(mark).replace("\\[=\\[", r"\[=*\[").replace("\\]=\\]", r"\]=*\]")
     return rf"(?<!\S){pattern}" if mark == "#" else pattern
 
 
 class LexicalState:
-    """Where a program is, of which some has been read. It begins in code.
+    """The lexical state after the part of a program that has been read. It begins in code.
 
     Attributes:
         state: Construct that contains the next byte.

@@ -82,7 +82,7 @@ def widest_float(device: torch.device) -> torch.dtype:
 
 
 def move(x: Tensor, device: str | torch.device) -> Tensor:
-    """A tensor on a device. To a CUDA device it is copied while that computes, which needs pinned memory: from any other, the
+    """A tensor on a device. The copy to a CUDA device runs while that computes, which needs pinned memory: from any other, the
     copy would wait until all of the work before it is done."""
     if torch.device(device).type != "cuda":
         return x.to(device)

@@ -68,7 +68,7 @@ def parameters_within(limit: int) -> Iterator[None]:
 
 
 def check_memory(size: int) -> None:
-    """To be called before tensors of this size are made that are registered later.
+    """Call it before tensors of this size are made, if they are registered later.
 
     Raises:
         ValueError: They are larger than buffers may be inside of `parameters_within`.

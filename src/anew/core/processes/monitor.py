@@ -242,7 +242,7 @@ class Monitor:
 
     def reason(self) -> ProcessError | None:
         """Why this process is being stopped, where another one has failed or died: launchers stop the others long before a
-        silence is noticed by itself. So it waits for two heartbeats of each, as one may have been under way at its death."""
+        silence is noticed by itself. It waits for two heartbeats of each process, as one may have been under way when it died."""
         if os.getppid() != self._parent:  # the launcher was killed, often with the store, so nothing is heard of anyone
             return None
         known = {peer.rank: peer.number for peer in self._peers}

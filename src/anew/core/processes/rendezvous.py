@@ -2,7 +2,7 @@
 
 A launcher's store outlives processes that it restarts, and holds what the ones before wrote. The launcher tells its
 processes no number that is the same on all hosts and new for each attempt: torchrun counts restarts per host, and none
-where a host came or went. So the first process invents an attempt, and the others join the newest one that answers them.
+where a host came or went. Therefore the first process makes up an attempt, and the others join the newest one that answers them.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class SharedWork:
         Args:
             compute: Called for each piece on one process.
             pieces: The same on all processes.
-            contents: Returns what the pieces hold, by which processes notice that they are not the same: where they are indices of
+            contents: Returns a digest of the pieces, by which processes notice that theirs differ: where they are indices of
                 items, also a digest of these.
             advance: Called with the number of pieces that are done, if other processes are as fast as this one.
 

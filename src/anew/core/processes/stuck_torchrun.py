@@ -1,8 +1,8 @@
 """Ends a torchrun that hangs after one of its processes has ended: a process of its own, which outlives that one.
 
-Several times a second torchrun asks the store of its rendezvous whether other machines have joined. Where the machine of the store is
-cut off, PyTorch (2.13) waits for the answer without a limit, whatever `--rdzv-conf` says, until the system gives the connection up,
-after a quarter of an hour. Meanwhile it does not see that its processes have ended, and hears no signal but SIGKILL.
+Several times a second torchrun asks the store of its rendezvous whether other machines have joined. If the machine of the store is cut off,
+PyTorch (2.13) waits for an answer, whatever `--rdzv-conf` says, until the system gives up the connection after a quarter of an hour.
+Meanwhile it does not see that its processes have ended, and hears no signal but SIGKILL.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class World:
         rank: Number of this process, 0 for the main one.
         device: Where this process computes.
         monitor: Knows whether the others still live; None for a single process.
-        link: To the others where all are on one machine without GPUs; else None.
+        link: The link to the others if all are on one machine without GPUs; else None.
     """
 
     rank: int = 0

@@ -24,14 +24,14 @@ def bound_attempts(scheme: str, system: object) -> None:
 
 
 def _bound_s3(system: object) -> None:
-    """By itself it would wait 15 s, five times in each of five attempts."""
+    """The client's default is to wait 15 s, five times in each of five attempts."""
     settings = {"connect_timeout": CONNECT_S, "read_timeout": ANSWER_S, "retries": {"total_max_attempts": 1}}
     system.retries = 1  # type: ignore[attr-defined]
     system.config_kwargs = settings | system.config_kwargs  # type: ignore[attr-defined]
 
 
 def _bound_gs(system: object) -> None:
-    """By itself it would wait for answers without end, and try six times with pauses of half a minute in all."""
+    """The client's default is to wait for answers without end, and to try six times with pauses of half a minute in all."""
     from aiohttp import ClientTimeout
 
     if system.requests_timeout is None:  # type: ignore[attr-defined]
@@ -47,7 +47,7 @@ def _bound_gs(system: object) -> None:
 
 
 def _bound_az(system: object) -> None:
-    """By itself it would wait a minute for each of four answers, with pauses of one and a half in all."""
+    """The client's default is to wait a minute for each of four answers, with pauses of one and a half minutes in all."""
     # The client, which adlfs makes without any of these settings, keeps them here.
     config = system.service_client._config  # type: ignore[attr-defined]
     config.retry_policy.total_retries = 0

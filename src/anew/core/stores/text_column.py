@@ -1,6 +1,6 @@
 """Short texts in one block of bytes: ten million paths, or the stamps of as many objects.
 
-As strings of Python they would take 50 bytes each beside what they say.
+Python strings would take 50 bytes each in addition to their characters.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The order of examples in training: a pure function of seed, epoch and phase, known before anything is encoded.
 
 The listing fixes for every shard a number of slots, one for each example of an epoch. An epoch is a permutation of shards,
-cut into groups; within a group all slots are shuffled. So an epoch mixes well, only a group or two must be in memory, and
-the shard and place of any example of any step are found at once. The place is a fraction of the shard's content, however
+cut into groups; within a group all slots are shuffled. Thus an epoch mixes well, only one or two groups must be in memory, and the shard
+and place of any example of any step are found at once. The place is a fraction of the shard's content, however
 much that turns out to be.
 """
 

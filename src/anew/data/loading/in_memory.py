@@ -219,8 +219,8 @@ class InMemoryStore:
     # ---- encoding ----
 
     def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
-        """Encode all parts with the fitted modality. Where classes are learned, items without a known one are refused; in undivided
-        data they are kept."""
+        """Encode all parts with the fitted modality. If classes are learned, items without a known class are refused; in undivided data
+        they are kept."""
         del cache, name  # little text is encoded again faster than a cache is read
         number = {label: i for i, label in enumerate(labels)}
         for part in range(len(split.NAMES)):

@@ -1,6 +1,6 @@
 """Programs: each file is a document, and the model can learn to fill gaps in one.
 
-For that, a share of the training windows is rearranged as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255). The
+To learn this, a share of the training windows is rearranged as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255). The
 likelihood of a text is always that of its tokens in their order.
 """
 

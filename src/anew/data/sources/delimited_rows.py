@@ -1,7 +1,7 @@
 """Rows of `.jsonl`, `.csv` and `.tsv` files, read in spans of bytes, so that large files need no index and little memory.
 
-A line break ends a row unless it is quoted. As in the `csv` module, a quote quotes only at the beginning of a cell, and two in a row
-within a quoted cell are a letter. Unlike there, it also has to be closed at the end of its cell: other quotes are letters, as in
+A line break ends a row unless it is quoted. As in the `csv` module, a cell is quoted only if it begins with a quote, and two quotes in a
+row within it stand for one. Unlike there, the quote also has to be closed at the end of the cell: other quotes are letters, as in
 `3.5" floppy` or in a cell that begins with one.
 """
 
@@ -273,7 +273,7 @@ class DelimitedFile:
         return by_range.open_file(self.path, until) if self._utf8 is None else io.BytesIO(self._utf8)
 
     def _first_rows(self, starts: Sequence[int]) -> list[int | None]:
-        """Where the first row begins that begins at or after each of these offsets; None if that is the first line."""
+        """For each of these offsets, where the first row at or after it begins; None if that is the first line."""
         if not self._is_csv or (self.size > MAX_SCANNED_BYTES and not self._breaks_in_head()):
             return [None] * len(starts)
         firsts: list[int | None] = []
@@ -285,7 +285,7 @@ class DelimitedFile:
         return firsts
 
     def _first_row(self, stream: IO[bytes], position: int, start: int) -> int:
-        """Where the first row begins that begins at or after `start`. position: where an earlier row begins."""
+        """Where the first row at or after `start` begins. position: where an earlier row begins."""
         while position < start:
             rows, has_whole_rows = self._row_ends.read(stream, position, start)
             position += len(rows)

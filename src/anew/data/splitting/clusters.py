@@ -92,7 +92,7 @@ def _criterion(relatives: SequenceClusters) -> str:
 
 
 def _share(n: int, relatives: SequenceClusters) -> str:
-    """At least so many of the sequences, in words."""
+    """A share of the sequences, as a lower bound, in words."""
     if n == relatives.n:
         return "all"
     return "nearly all" if n > NEARLY_ALL * relatives.n else f"at least {n / relatives.n:.0%} of the"

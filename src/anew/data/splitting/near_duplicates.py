@@ -76,7 +76,7 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
     """The smallest hashes of a text's shingles (bottom-k MinHash, Broder 1997).
 
     Args:
-        max_characters: Of a longer text, its beginning, middle and end are taken, so many characters in total. Its beginning
+        max_characters: From a longer text, its beginning, middle and end are taken, so many characters in total. Its beginning
             alone would not suffice, since pages of one site begin and end alike, and so do programs of one author.
 
     Returns:

@@ -137,7 +137,7 @@ def assign_parts(
     """Groups in the order of their hash go to each held-out part until it has its share of the sizes, the others to train.
 
     A group that alone would be half of a held-out part stays in train, so that no huge file decides the score, unless half of them
-    are as large. With a few such files, the parts must not take nearly all other files instead: a part gets at most `max_groups`
+    are as large. If there are a few such files, the parts must not take nearly all other files instead: a part gets at most `max_groups`
     times its share of the groups.
 
     Args:

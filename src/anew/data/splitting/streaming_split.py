@@ -75,8 +75,8 @@ class SourceSplit:
         division_notes: Sentences on the parts that were taken from train.
         refusals: Items that cannot be used.
         records_per_item: Mean records of an item of the listing, to estimate shards that were not read.
-        row_steps: For each shard, of how many of its rows one is taken, 0 where it is left out, since there was no time to
-            read more; empty where all is read. Rows that are not taken are REJECTED.
+        row_steps: For each shard the n of "one row in n is taken"; 0 if it is left out, since there was no time to read more. Empty if all
+            is read. Rows that are not taken are REJECTED.
         balances_classes: Whether held-out recordings were chosen so that each class has its share.
         share_read: The share of all rows that are taken.
     """

@@ -167,7 +167,7 @@ def _draw_token(
         model, joint: See `draw_tokens`.
         all_nodes, mass, selectors: As `gather_row` gives them.
         key: Key of the context of order 1.
-        uniform: In [0, 1), which decides.
+        uniform: The random number in [0, 1) that decides.
         fixed: The token that is taken; -1: one is drawn.
         path: Log odds (D,) of contexts and network on its path, filled in.
 

@@ -1,10 +1,10 @@
 """Errors of single tokens: words and pairs of characters that the train part does not have, unbalanced brackets, and lines within
 brackets that stand where few do. Compiled loops.
 
-A model that has seen little text gives such tokens more probability than text has of them, and a sample goes astray after each. So
-they are accepted only with the probability that brings them to their frequency in held-out text, kind by kind. Otherwise another
-token is drawn, or the one that closes the bracket which the error would have left open. Where text is full of them, as of new words in
-scripts without spaces, nearly all are accepted.
+A model that has seen little text gives such tokens more probability than text has of them, and a sample goes astray after each. Therefore
+each kind of error is accepted only with the probability that brings it to its frequency in held-out text. Otherwise another
+token is drawn, or the one that closes the bracket which the error would have left open. If text is full of them, as scripts without spaces
+are of new words, nearly all are accepted.
 
 Legend for shapes: T tokens of a text, V tokens, n rows, G kinds of errors (the first one: none), H slots.
 """

@@ -111,8 +111,8 @@ class ContextMixer:
 
         Args:
             spellings: Bytes of the V tokens.
-            max_learned: Number of the last tokens from which curves and weights are learned, which takes three times as long as
-                counting them; None for all.
+            max_learned: Curves and weights are learned from this number of last tokens, which takes three times as long as counting them;
+                None for all.
             classes: As for the class.
 
         Raises:
@@ -254,7 +254,7 @@ class ContextMixer:
         return rows
 
     def resized(self, rows: Memory, capacity: int, num_counted: int | None = None) -> Memory:
-        """The same documents with room for `capacity` tokens each. Where they do not fit, only the last `capacity` / 2 tokens are kept.
+        """The same documents with room for `capacity` tokens each. If they do not fit, only the last `capacity` / 2 tokens are kept.
 
         Args:
             num_counted: Number of the first tokens that were counted; None: all.

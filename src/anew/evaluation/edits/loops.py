@@ -146,7 +146,8 @@ class _Query(NamedTuple):
 
 
 class _Nearest(NamedTuple):
-    """The nearest record so far: its number, its edits, and the longer length. With none, -1 and 1 edit of 0 characters: infinitely far."""
+    """The nearest record so far: its number, its edits, and the longer length. Without one, -1 and 1 edit of 0 characters: infinitely
+    far."""
 
     item: int
     edits: int

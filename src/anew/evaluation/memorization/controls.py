@@ -96,7 +96,7 @@ class Controls:
 
 def repeated_p(p: float, repeat: Callable[[], float | None]) -> float:
     """p of a control that depends on a random choice of items, after an alarm: the middle one of several choices, unless the first
-    is larger. By chance, one choice in a hundred raises an alarm at level .01 where nothing is wrong.
+    is larger. At level 0.01, one choice in a hundred raises an alarm by chance although nothing is wrong.
 
     It is a p-value however the choices depend on each other, since it is never smaller than the first one's.
 

@@ -1,8 +1,8 @@
 """How many samples are copies: the fewest that must be left out until a test finds nothing more.
 
-If the copies were left out, a test of the other samples would find something no more often than its level says. So the fewest
-samples without which p exceeds the level are a lower bound of the number of copies, with whatever chance gives in this data
-allowed for: a bound by the inversion of a test. The most suspicious are left out first, since without them p rises fastest.
+If the copies were left out, a test of the other samples would find something no more often than its level says. The fewest samples without
+which p exceeds the level are therefore a lower bound of the number of copies, which allows for the matches that chance gives in this data:
+a bound by the inversion of a test. The most suspicious are left out first, since without them p rises fastest.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
 
 
 def _proof_needs(result: CopyTestResult) -> str:
-    """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
+    """How many held-out items would let the labels confirm the identical samples; a clause, or ""."""
     assert result.identical is not None and result.identical_p is not None
     # The share of training items with which so many are not chance; at half the level, since some matches are held-out items
     share = (LABEL_ALPHA / 2.0) ** (1.0 / max(result.identical, 1))

@@ -1,7 +1,7 @@
 """The copying test: did the generator see these real items, or others like them?
 
-Held-out items were kept from training at random. For a generator that only learned the distribution they are therefore
-exchangeable with training items, however good, sharp, blurred or collapsed it is. The scan takes the samples that lie
+Held-out items were kept from training at random. If a generator only learned the distribution, held-out items are therefore exchangeable
+with training items, however good, sharp, blurred or collapsed its samples are. The scan takes the samples that lie
 suspiciously near to a real item, and tests whether these are training items more often than chance explains. It permutes the
 labels of real items, never those of samples, so its p-value is exact for any generator.
 
@@ -155,8 +155,8 @@ def group_numbers(groups: Integers) -> Int32s:
 def exchangeable_groups(groups: Integers, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:
     """The groups (n,) within which labels do not vary, and how many held-out items are in groups that have training items, too.
 
-    A division that does not keep near-duplicates together divides single items, so each item is a group then. To split the mixed
-    groups alone would make groups depend on labels: an item of a mixed pair that poses as a sample always finds its twin in
+    A division that does not keep near-duplicates together divides single items, so each item is a group then. Splitting only the mixed
+    groups would make groups depend on labels: an item of a mixed pair that poses as a sample always finds its twin in
     training, one of any other pair never. Only where far fewer groups are mixed than such a division gives, it kept groups
     together, and the few exceptions are split.
     """
@@ -307,8 +307,8 @@ def p_value(statistics: Array) -> float:
 def _steps(nearest: NearestReal, order: Indices) -> Indices:
     """The numbers (g,), rising, of most suspicious samples at which the scan looks.
 
-    Only samples that are closer to a real item than real items are to each other can be copies. With others, the scan would
-    notice that any model leans a little to its training items.
+    Only samples that are closer to a real item than real items are to each other can be copies. With other distances, the scan would notice
+    that any model leans a little to its training items.
     """
     return steps_to(int((nearest.ratio[order] < 1.0).sum()))
 

@@ -3,11 +3,12 @@
 Two or three exact copies are too few for the scan and the match test, whose labels cannot prove so little. But where real items
 hardly ever repeat each other, even they are not an accident, and no answer should be a plain yes. The null hypothesis is that a
 sample repeats a training item as often as any two real items are equal. Under it the number of repeated training items is
-binomial, given the number of all repetitions (a conditional test of two Poisson rates). In simulated draws, uniform and of
-Zipf's law, it raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-11-28).
+binomial, given the number of all repetitions (a conditional test of two Poisson rates). In simulated draws (uniform, and by Zipf's law) it
+raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-11-28).
 
-Memorised items are mostly few, and repeated many times. To labels each of them is one event. So the samples that repeat training
-items are counted, too, and how often they repeat each: real items do so with chances that do not depend on what was held out.
+Memorised items are mostly few, and repeated many times. For the permutation of labels, each of them is one event. Therefore the samples
+that repeat training items are counted, too, and how often they repeat each: real items do so with chances that do not depend on what was
+held out.
 
 A generator that repeats held-out items as often makes real items by itself, as happens with names. Pictures and long
 records are unguessable (`min_unguessable_bits`): there it has seen the held-out items, too, so that they excuse nothing. One that is
@@ -175,8 +176,8 @@ class RepeatedItems:
     def copies(self) -> CopyCount:
         """The number of samples that are copies, of those that repeat training items.
 
-        By chance, samples repeat training items as often as real items do each other, or as they repeat held-out items,
-        whichever is more. The scan does not see copies that are as near to each other as real items are.
+        By chance, samples repeat training items as often as real items repeat each other or as samples repeat held-out items, whichever is
+        more. The scan does not see copies that are as near to each other as real items are.
         """
 
         def p_without(count: int) -> float:

@@ -45,7 +45,7 @@ def _array_bits(item: Numbers) -> float:
 
 
 def min_unguessable_bits(num_samples: int, num_real: int) -> float:
-    """The bits from which on no generator makes an item that it has not seen."""
+    """Bits of an item from which on a generator that has not seen it is not expected to make it."""
     return MODEL_ADVANTAGE * float(np.log2(max(num_samples * num_real, 1) * TESTS_PER_FALSE_ALARM))
 
 

@@ -5,7 +5,7 @@ thirteen real items are training items: six in a row happen by chance once in ni
 real items match each other.
 
 - A *match* is an item whose distance to its nearest real item is at most a third (MATCH_RATIO) of that item's distance to the
-  other real items. In d dimensions, chance brings one neighbour in 3^d so close. An identical item always matches, unless the
+  other real items. In d dimensions, one neighbour in 3^d is so close by chance. An identical item always matches, unless the
   nearest item has a twin: then a match says nothing, on either side.
 - Real items pose as samples, each against all the others; their matches show what chance gives. In a family of variants that
   may be many, and then samples have many, too. For samples, only matches with training items count, since only these can be
@@ -13,7 +13,7 @@ real items match each other.
   together; which of them belong to samples is permuted. Several samples at one item count as one, and so do the passages
   of one text, on either side: texts that share a licence share all of its passages, and a glossary shares some with many.
 - This assumes that samples match real items by chance no more often than real items match each other. The assumption is wrong
-  for data without repeats (a list of all names) and a generator that reaches such items. So the labels must agree. They do not
+  for data without repeats (a list of all names) and a generator that reaches such items. Therefore the labels must agree. They do not
   if samples match held-out items as often as training items, for their numbers (LABEL_ALPHA), or if they match held-out items
   more often than real items match each other (HELD_OUT_ALPHA). In either case the labels must prove copying by themselves.
 
@@ -300,7 +300,7 @@ def _ends_of_ties(steps: Indices, ratio: Array) -> Indices:
 def _ratio(nearest: NearestReal, resolution: float) -> Array:
     """The ratio with half the resolution added to both distances.
 
-    To be identical to an item whose neighbours are one edit away says less than to be one edit away from an item whose
+    A sample that is identical to an item whose neighbours are one edit away says less than one that is one edit away from an item whose
     neighbours are eight edits away.
     """
     return (nearest.distance + resolution / 2.0) / (nearest.scale + resolution / 2.0)

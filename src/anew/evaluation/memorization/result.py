@@ -252,7 +252,7 @@ class CopyTestResult:
     def needs_confirmation(self) -> bool:
         """Whether no pair shows a copy, and chance may explain the alarm, or a model that leans to its data.
 
-        All models do, and their samples are smoother than the data. With thumbnails that is enough for an alarm.
+        All models do, and their samples are smoother than the data. For thumbnails that is enough for an alarm.
         """
         is_doubtful = self.is_coarse or self.p > CONFIRMED_P
         return self.detected and self.method == "scan" and self.lacks_plain_copies and is_doubtful

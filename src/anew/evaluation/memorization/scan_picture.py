@@ -95,7 +95,7 @@ def planted_curve(
 
 
 def ranks_to_show(count: int) -> Indices:
-    """At most SHOWN_RANKS ranks up to `count`, close together at the suspicious end."""
+    """The ranks up to `count` that are shown: at most SHOWN_RANKS, close together at the suspicious end."""
     if count < FIRST_STEP:
         return np.zeros(0, dtype=np.intp)
     return np.unique(np.geomspace(FIRST_STEP, count, SHOWN_RANKS).round().astype(np.intp))

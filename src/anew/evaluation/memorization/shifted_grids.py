@@ -1,7 +1,7 @@
 """Distance of spectrograms at the shift in time at which they differ least.
 
-At each shift only the frames that both have are compared, and what is cut off is accounted for by its energy: the squared
-difference is divided by the share of the energy that is left of one, and of the other. So all shifts are one matrix product each.
+At each shift, only the frames that both clips have are compared; the energy of what is cut off is added: the squared
+difference is divided by the share of the energy that is left of one, and of the other. Each shift is thus one matrix product.
 
 Legend for shapes: n items, q queries, p items of the pool, k candidates, M bands, T frames.
 """

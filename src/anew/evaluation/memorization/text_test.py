@@ -2,7 +2,7 @@
 
 Passages show what a text has in common with another one somewhere. Real texts have passages in common, too: where a sixth of them
 do, a few copies among them are not noticed. But hardly any real text has a large part in common with a single other one, and with
-no third one. So whole texts are tested, too (`SoleSourceDistance`). Each test has half the usual level (TEXT_ALPHA).
+no third one. Therefore whole texts are tested, too (`SoleSourceDistance`). Each test has half the usual level (TEXT_ALPHA).
 """
 
 from __future__ import annotations

@@ -234,7 +234,7 @@ class Match:
 def longest_matches(texts: Sequence[str], training: CodePoints, k: int = MIN_MATCH) -> list[Match | None]:
     """The longest passage of each text that occurs in the training text.
 
-    Of passages of equal length it is the first in the text, at its first place in the training text.
+    Among passages of equal length, it is the first in the text, at its first place in the training text.
 
     Args:
         training: (n,) code points of the training text.

@@ -95,7 +95,8 @@ def gap_score(
 ) -> Iterator[Score]:
     """Yield the score of the bits by which training items are predicted better than held-out ones; none with too few items.
 
-    Where counts are mixed with the network, the bits of held-out items under it are a score, too: exports hold the network alone.
+    If counts are mixed with the network, the bits of held-out items under the network alone are a score, too: exports hold the network
+    alone.
 
     Args:
         bits_of: Returns (bits, units) of each example of a part, "test" or "train".

@@ -58,8 +58,8 @@ def gaussian_frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -
 def frechet_distance(a: Rows, b: Rows) -> float:
     """Fréchet distance of Gaussians fitted to features a (n, d) and b (m, d). Falls as n grows: compare at equal n only.
 
-    For fewer items than features, tr (A B)^1/2 is computed as the sum of the singular values of the product of centred rows, which is
-    smaller than a covariance.
+    If there are fewer items than features, tr (A B)^1/2 is computed as the sum of the singular values of the product of centred rows, which
+    is smaller than a covariance.
     """
     if max(len(a), len(b)) > a.shape[1] or min(len(a), len(b)) < 2:
         return gaussian_frechet(*moments(a), *moments(b))

@@ -17,8 +17,8 @@ def share_score(spec: MetricSpec, samples: Marks, real: Marks, source: str, alph
     """The score of the share of samples with a property, with its interval by Clopper and Pearson.
 
     Args:
-        samples: Of each sample, one at least.
-        real: Of each real item in the samples' place, one at least.
+        samples: Whether it holds for each sample; at least one.
+        real: The same for each real item in the samples' place; at least one.
         source: Data and method of the measurement, one clause.
         alpha: How often the interval misses the share: less than 0.05 for the largest of several shares.
     """

@@ -3,8 +3,8 @@
 The classifier is kernel least squares, trained on one half and tested on the other. Near-duplicates stay in one half.
 Near-duplicates of a real item are also in one part of the data, so a classifier that had seen one of them would know the part of
 the others, although the parts do not differ (docs/log.md, 2026-11-28). Samples that repeat each other are a lack of variety, not of
-closeness. Where features come in views, such as those of cells and those of whole items, the view is chosen on the training half
-like the ridge, so the choice cannot favour chance differences of the tested half.
+closeness. If features come in views, such as those of cells and those of whole items, the view is chosen on the training half, as the ridge
+is. So the choice cannot favour chance differences of the tested half.
 
 Legend for shapes: n samples, m real items, d features, t training rows, q test rows.
 """

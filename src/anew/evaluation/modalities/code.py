@@ -2,8 +2,8 @@
 
 A sample of a run may end anywhere, so its last block says nothing; of whole files it counts. Each block (a statement, function or
 class at the outermost level) counts by the length of its code, without spaces; comments, which parse whatever follows, do not
-count. Held-out files, cut to the same lengths if samples are, are the real baseline. Where the data has several kinds of file, such as
-.ml and .mli, each text, real or generated, is judged by the grammar by which most of it parses.
+count. Held-out files, cut to the same lengths if samples are, are the real baseline. If the data has several kinds of file, such as .ml and
+.mli, each text, real or generated, is judged by the grammar by which most of it parses.
 """
 
 from __future__ import annotations

@@ -6,9 +6,8 @@ items and so is as uncertain as the figure itself: the interval of the excess is
 not widened if the baseline is known without error (0.5 for guessing) and training items are within chance of it. If training and
 held-out items themselves differ (as in a log whose end is held out), samples need not be closer than training items; where a
 figure ends at 1, the excess is then a share of what is left up to 1 if even its better end is beyond `small`, or a classifier that
-is always right would hardly count, and nothing is `good` whose worse end is beyond `small` as such a share. Where a classifier
-plainly tells training from held-out items (by more than `small`, beyond chance), samples may differ as much from either, so no
-yes can be shown.
+is always right would hardly count, and nothing is `good` whose worse end is beyond `small` as such a share. If a classifier plainly tells
+training from held-out items (by more than `small`, beyond chance), samples may differ as much from either, so no yes can be shown.
 
 The rule:
 

@@ -92,7 +92,7 @@ class RunResult:
 
 
 def leave_out_uncommon(runs: Sequence[RunResult]) -> list[str]:
-    """Remove from all runs the figures that a run lacks for which time was up, so that all are measured alike.
+    """Remove from all runs the figures for which a run had no time, so that all are measured alike.
 
     Returns:
         The figures that are left out, in words, each once.
@@ -314,7 +314,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Criterion:
-    """By which rule a score is better for a claim.
+    """The rule by which a score is better for a claim.
 
     Attributes:
         badness: A number that is lower for better scores.
@@ -327,7 +327,7 @@ class _Criterion:
     def compare(self, left: Sequence[Score], right: Sequence[Score]) -> int:
         """1 if the scores on the left are better, -1 if those on the right are, 0 if it is not settled.
 
-        Of single trainings the intervals decide; of several trainings of a family, whether their ranges overlap."""
+        For single trainings, intervals decide; for several trainings of a family, whether their ranges overlap."""
         if len(left) == len(right) == 1 and self.is_tie(left[0], right[0]):
             return 0
         left_badness, right_badness = ([self.badness(score) for score in scores] for scores in (left, right))

@@ -2,8 +2,8 @@
 sample in one step.
 
 The denoiser goes from a noise level to the next lower one along the probability flow, and the student learns to estimate before
-this step what it estimates after it. At the lowest level its target is the denoiser's estimate, so that all levels of one path
-come to lead to the end of that path. The teacher has the denoiser's last weights, not their average: the learning rate has
+this step what it estimates after it. Its target at the lowest level is the denoiser's estimate, so that all levels of a path come to lead
+to the end of that path. The teacher has the denoiser's last weights, not their average: the learning rate has
 fallen to zero by then, so that both are equally good (docs/log.md, 2026-11-29).
 
 Legend for shapes: B examples, D values of one example.

@@ -4,8 +4,8 @@ The first number names the item's cluster, so that a family that samples codes o
 should be, which a few hundred steps of training hardly teach. The others come from a small grid, row by row. Each place of the
 grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv 2309.15505); together they are
 one code. No codebook is learned, and nearly all codes are used. A family for `Tokens` learns how codes follow each other, and so
-makes new items. With `adversarial_weight`, a discriminator that compares each item with its reconstruction (the relativistic
-pairs of `functional.adversarial`) keeps fine detail that squared errors would blur.
+makes new items. If `adversarial_weight` is above 0, a discriminator compares each item with its reconstruction (the relativistic pairs of
+`functional.adversarial`), which keeps fine detail that squared errors would blur.
 
 Legend for shapes: B items, T frames, C channels, H rows, W columns, h rows and w columns of places, n numbers a place,
 L codes of an item.

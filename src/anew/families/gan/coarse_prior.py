@@ -86,7 +86,7 @@ class CoarsePrior(nn.Module):
         self.axes.copy_(mixture.eigenvectors * mixture.variances.sqrt()[:, None])
 
     def _subsample(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
-        """Shrunken items and their labels. Of many, every second, fourth and so on is taken, since items may be ordered by class."""
+        """Shrunken items and their labels. Of many, every second, fourth, ... is taken, as items may be ordered by class."""
         items: list[Tensor] = []
         labels: list[Tensor] = []
         stride, num_seen, num_kept = 1, 0, 0

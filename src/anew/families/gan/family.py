@@ -3,7 +3,7 @@
 It follows the baseline of R3GAN (arXiv 2501.05441): each generated item is judged against a real one, the discriminator's gradient
 is kept small at both, and neither network has a normalisation layer. The generator starts from a closed form of the coarse part of
 the data (`anew.families.gan.coarse_prior`), whose clusters serve both networks as classes: a run of minutes sees few items, and the
-frequency of each cluster need not be learned from them. With few items the discriminator only sees augmented items, and a
+frequency of each cluster need not be learned from them. If there are few items, the discriminator sees only augmented items, and a
 controller sets how often (arXiv 2006.06676). A sample takes one pass of the averaged generator.
 
 Legend for shapes: B items, Z latent numbers, K components of the coarse prior.

@@ -27,7 +27,7 @@ SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are cou
 def fit_to_records(family: TransformerParts, batches: Iterable[Batch]) -> list[Ints]:
     """Remember the records of batches, and count as many of them as the settings allow. Returns the records (L,).
 
-    Where there are too many, both take records from everywhere in the batches."""
+    If there are too many, both take records from everywhere in the batches."""
     known, config = family.known, family.config
     records, classes, are_all = thinned_sequences(batches, MAX_KNOWN_TOKENS, known.back_id)
     known.fit(records)

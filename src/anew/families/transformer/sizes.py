@@ -50,8 +50,8 @@ CPU_SPEED = 2e10  # the same for one thread of a core with bf16 products
 
 
 def suggest_config(spec: Tokens, scale: Scale) -> TransformerConfig:
-    """With few epochs no regularisation; with many, dropout, weight decay and a wide average of weights, so that more training
-    does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
+    """Few epochs need no regularisation; many need dropout, weight decay and a wide average of weights, so that more training does no harm
+    (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
     on_grid = bool(spec.shape)
     layers, width = at_size(GRID_SIZES if on_grid else SIZES, scale.model_size)
     mlp_size = round(width / 12) * 32

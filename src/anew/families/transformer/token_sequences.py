@@ -53,7 +53,7 @@ def thinned_sequences(
     """Token sequences of batches, at most `max_tokens` in total, from everywhere in them.
 
     Args:
-        back_id: With which sequences begin that are read backwards: a batch of them follows the same one read forwards, and both
+        back_id: The first id of sequences that are read backwards: a batch of them follows the same one read forwards, and both
             orders of a sequence are kept, or neither.
 
     Returns:

@@ -35,9 +35,9 @@ class SampleTargets(NamedTuple):
     """Numbers of samples that decide what share of the time sampling may take.
 
     Attributes:
-        least: With fewer samples the answers stay open, so sampling may take GRADED_SHARE of the time.
-        ample: With this many the figures compare all they can, and the copying test proves its rates, so sampling goes on
-            within EXTRA_SHARE of the time only.
+        least: Answers stay open with fewer samples, so sampling may take GRADED_SHARE of the time until then.
+        ample: With so many, the figures compare all they can, and the copying test proves its rates. Further samples are drawn only within
+            EXTRA_SHARE of the time.
         held_out: Number of held-out items; 0 for running text, whose pieces are not counted as samples are.
         few_first: Whether samples that any figure needs are measured before more are drawn, which takes EXTRA_SHARE of the time at most.
         most: No more are drawn before they are measured.

@@ -1,8 +1,8 @@
 """Measurements for which a report had no time, made in the time that is left once its page is written.
 
 The page has to be written before the budget is over, whatever that takes on busy cores. So much time is kept for it, and
-most of it is left in the end (docs/log.md, 2026-11-28). It is spent in batches of more and more samples, each of which begins
-only if the one before says that it will end in time.
+most of it is left in the end (docs/log.md, 2026-11-28). It is spent in batches of more and more samples; each batch begins only if the time
+of the one before says that it will end in time.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class FringeStep(Record):
     def learn(cls, samples: Levels, real: Levels, colour: Colour, num_frames: int = 0) -> FringeStep | None:
         """None unless samples have less background than real images, by more than chance (see MIN_LESS), and fringes make it up.
 
-        Fringes add edges. Where samples have no more of these than real images, what is faint is thin limbs: None, too.
+        Fringes add edges. If samples have no more of these than real images, faint pixels are thin limbs: None, too.
 
         Args:
             samples, real: As in `PixelMatching.learn`.

@@ -41,7 +41,7 @@ def codes(x: Numbers) -> NDArray[np.int64]:
 def flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[tuple[int, ...], float]]:
     """Yield the colours that many pixels have, the most common first, and how far each reaches.
 
-    Of neighbouring levels, such as 252 to 254 in white strokes, only the most common one counts; the curve keeps their spread.
+    Neighbouring levels, such as 252 to 254 in white strokes, count as one, the most common of them; the curve keeps their spread.
     """
     order = np.argsort(-counts, kind="stable")[:MAX_FLAT_COLOURS]
     common: list[Numbers] = []

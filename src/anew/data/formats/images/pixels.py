@@ -161,7 +161,7 @@ def _strips(values: Numbers) -> Iterator[Numbers]:
 def block_means(values: Numbers, side: int) -> NDArray[np.float32]:
     """Reduce a deep image (H, W) to the means (h, w) of blocks, so that the shorter side keeps at least `side`.
 
-    In large blocks only some pixels count. Values that are not finite count as zero.
+    Only some pixels of large blocks count. Values that are not finite count as zero.
     """
     step = max(1, min(values.shape) // side // 4)
     values = values[::step, ::step]

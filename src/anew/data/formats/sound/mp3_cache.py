@@ -1,5 +1,5 @@
-"""Caches of decoded sound. For formats in which seeking is slow and prints warnings (MP3), a recording is decoded once, in order, and
-clips are read from the result, a file without a name, which the system removes with the process. Files that were decoded last are
+"""Caches of decoded sound. Seeking in MP3 is slow and prints warnings. So a recording is decoded once, in order, into a file without a
+name, which the system removes with the process; clips are read from that file. Files that were decoded last are
 in memory: finding what a file holds, comparing it and learning it follow each other.
 
 Legend for shapes: N samples, C channels: two for stereo, otherwise one, mixed.

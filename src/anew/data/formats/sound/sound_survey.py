@@ -204,8 +204,8 @@ def listen(
     shape: Shape,
     budget: DataBudget | None,
 ) -> list[Contents]:
-    """What the sound files of these items hold, without those that cannot be decoded, for clips of a shape; of `files_in_time` as
-    many as there is time for, from all over them, for LEAST_LISTENING_S at least. contents: the method of a modality."""
+    """What the sound files of these items hold, for clips of a shape. Files that cannot be decoded are left out. Files are listened to,
+    from all over the items, as long as there is time, and for LEAST_LISTENING_S at least. contents: the method of a modality."""
     reading = ReadingTime() if budget is None else budget.reading
     ends = reading.elapsed + max(LISTENING_SHARE * reading.seconds_to_division(), LEAST_LISTENING_S)
     rounds = LISTENED_ROUNDS if reading.is_limited else 1

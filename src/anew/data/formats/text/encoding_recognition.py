@@ -204,7 +204,7 @@ def is_distinguishable(sample: bytes, codec: str, other: str, difference: float)
     Such similar codecs have nearly the same score, so the places decide where they differ.
 
     Args:
-        difference: By how much the score of the codec is higher.
+        difference: How much higher the score of the codec is.
     """
     text, other_text = (sample.decode(name, "replace") for name in (codec, other))
     if len(text) != len(other_text):

@@ -1,4 +1,4 @@
-"""Decide whether a file of lines is a list (each line is a record) or a document. In doubt it is a document.
+"""Decide whether a file of lines is a list (each line is a record) or a document. If in doubt, it is a document.
 
 At least MIN_LINES lines that are all JSON objects are a list. Any other list meets all of these rules, which are checked on at most
 SAMPLE_LINES lines:
@@ -13,8 +13,8 @@ SAMPLE_LINES lines:
 - If more than 5% of the lines have more than three words, and the lines are not rows of a table (99% have the same number of three
   or more cells, divided by commas, semicolons, tabs or bars), lines must look like whole sentences or titles: at most 3% end in a
   comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
-  (wrapped prose and verse do both), and at most half begin with the same word. Where each file holds a class, all of its lines may
-  begin alike, so of three files or more this is asked of all lines together, unless the word ends like a speaker's name.
+  (wrapped prose and verse do both), and at most half begin with the same word. If each file is a class, all of its lines may begin alike.
+  So three files or more are judged by all of their lines together, unless the word ends like a speaker's name.
 """
 
 from __future__ import annotations

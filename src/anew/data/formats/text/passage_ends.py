@@ -1,6 +1,6 @@
 """Where a passage of running text that was cut by its length ends well: at a line, a sentence or at least a word.
 
-A passage is never shortened by more than MAX_LOSS of itself. Where no such place is near enough, it ends as it was cut.
+A passage is never shortened by more than MAX_LOSS of itself. If no such place is near enough, it stays as it was cut.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def prompt_ending(tokens: TextTokenizer, ids: Sequence[int]) -> PromptEnding | N
 def _sequences(tokens: SubWords, word: bytes, starts: Iterable[int]) -> set[tuple[int, ...]]:
     """The ids of texts that begin with a word, each up to the token with which the word is complete.
 
-    starts: Where that token may begin in the word."""
+    starts: The places in the word at which that token may begin."""
     sequences: set[tuple[int, ...]] = set()
     for start in starts:
         rest = word[start:]

@@ -87,7 +87,7 @@ class TextDecoder:
         Args:
             name: The file.
             data: Its bytes, or those of the span.
-            sample: Of a span that is not UTF-8, lines beyond ASCII from all over the file.
+            sample: For a span that is not UTF-8: lines with characters beyond ASCII, from all over the file.
 
         Raises:
             ValueError: It is binary, or not in the encoding that is asked for (one clause).

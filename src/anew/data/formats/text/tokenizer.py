@@ -373,7 +373,7 @@ def _as_library_writes(data: JsonValue) -> str:
 def _pieces(text: str) -> Iterator[str]:
     """The text in pieces of about _PIECE_CHARACTERS characters, cut at line ends between two words, which leaves ids the same.
 
-    Between two pieces other threads may run; while the regular expression searches, they cannot."""
+    Other threads may run between two pieces; they cannot run while the regular expression searches."""
     start = 0
     while start < len(text):
         if start:

@@ -138,7 +138,7 @@ def choose_length(
         frame_counts: Frames of each video, at the common rate.
         rate: That rate, in frames a second.
         fixed_frames: Most frames of a clip as a setting has them; 0: the budget decides.
-        is_rate_fixed: Whether a setting has the rate. With both, no frame in between is left out.
+        is_rate_fixed: Whether a setting has the rate. If both are set, no frame in between is left out.
         budget: The budget, which decides how many frames are learned.
     """
     max_frames = fixed_frames or size_limits(budget)[1]

@@ -5,8 +5,8 @@ Single numbers such as the mean pixel noise miss that a kind of image is lacking
 average, as noisy as slightly mottled ones. Numbers of areas do not change with detail that is too faint to be seen (docs/log.md:
 "Plain and textured areas").
 
-Spectra, colours and sharpness are the same of an image and its mirror image, and in features of which nothing says which way is up
-they nearly are. Numbers of slopes and of repeats are not (docs/log.md: "Mirrored pictures and faint patterns").
+An image and its mirror image have the same spectra, colours and sharpness, and nearly the same features, which do not say which way is up.
+Numbers of slopes and of repeats are not (docs/log.md: "Mirrored pictures and faint patterns").
 
 Legend for shapes: n images, H rows, W columns, p planes, d numbers, s stride.
 """

@@ -117,7 +117,7 @@ def pixel_noise(images: Images) -> Array:
 def colour_noise(images: Images) -> Array:
     """(n,) `pixel_noise` of the differences of red and of blue from green, together, of RGB or RGBA images.
 
-    Where specks differ in colour alone, their mean of the channels is smooth. It is FAINT_COLOUR_NOISE at least.
+    If specks differ only in colour, the mean of the channels is smooth. It is FAINT_COLOUR_NOISE at least.
     """
     x = np.stack([np.asarray(image) for image in images]).astype(np.float64) / 255.0
     alpha = x[..., 3] if x.shape[3] == 4 else 1.0

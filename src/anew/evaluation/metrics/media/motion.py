@@ -1,7 +1,7 @@
 """Which way things move in clips, which way time runs in them, and how fast they move, as numbers for classifiers.
 
-Amounts and spectra of motion are the same of a clip, its mirror image and the clip played backwards, and in features of which nothing
-says which way is up, or what comes first, they nearly are. These numbers are not (docs/log.md: "Clips that move the wrong way").
+A clip, its mirror image and the clip played backwards have the same amounts and spectra of motion, and nearly the same features, which say
+neither which way is up nor what comes first. These numbers are not (docs/log.md: "Clips that move the wrong way").
 
 Legend for shapes: n clips, T frames, S steps from one frame to the next, H rows, W columns, d numbers.
 """
@@ -101,6 +101,6 @@ def _halves(values: Array) -> tuple[Array, Array]:
 
 
 def _trend(power: Array) -> float:
-    """By how much a power (S, H, W) is larger in the last half than in the first, as a share of both."""
+    """How much larger a power (S, H, W) is in the last half than in the first, as a share of both."""
     early, late = (float(part.mean()) for part in _halves(power))
     return (late - early) / (late + early + FLAT**2)

@@ -116,7 +116,7 @@ def stereo_places(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
     """(n, 16) where the tones of clips (N, 2) at a rate in Hz stand, in PLACE_TIMES parts of the clip and PLACE_BANDS mel bands each.
 
     This is how many decibels louder they are on the left, at most MAX_PLACE_DB, and less, the softer they are: 0 from HEARD_DB below
-    the loudest of the clip on. So it says which tones are on which side, and how they move.
+    the loudest of the clip on. It shows which tones are on which side, and how they move.
     """
     x = _channels(items)
     width = max(x.shape[1] // PLACE_TIMES, 2 * PLACE_BANDS)

@@ -61,7 +61,7 @@ _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Two places of numbers, of which the number at the first is never above that at the second."""
+    """Two places of numbers; the number at the first is never above that at the second."""
 
     low: NumberPlace
     high: NumberPlace

@@ -1,7 +1,7 @@
 """Lists whose records hold several numbers: one that is the product or the ratio of others (price, quantity and amount), to the last
 digit.
 
-A ratio is a product, too: density times area is population. So products alone are looked for, up to a constant (100 for per cent).
+A ratio is a product, too: density times area is population. Therefore only products are looked for, up to a constant (100 for per cent).
 
 Legend for shapes: n records, p places of numbers, k factors.
 """

@@ -1,6 +1,6 @@
 """Babble in lists: records whose letters follow each other as they hardly do in the data, by counts in training records.
 
-Other figures miss it. In a list of rare names, words say nothing, since real ones are new, too. Shuffled letters leave lengths
+Other figures miss it. Words say nothing about a list of rare names, since real ones are new, too. Shuffled letters leave lengths
 and frequencies of letters as they are, so that features of whole records hardly differ.
 """
 
@@ -42,7 +42,7 @@ MAX_CHARACTERS = 200_000  # characters of these records: more hardly change the 
 def odd_scores(sets: RecordSets) -> Iterator[Score]:
     """Yield the score of odd records among samples; none if there are too few records to count combinations in.
 
-    Of a short list, fewer samples and records of `train` are judged, so that MIN_RECORDS are left to be counted. Combinations are
+    If the list is short, fewer samples and records of `train` are judged, so that MIN_RECORDS are left to be counted. Combinations are
     counted in training records that are not in `train`. Other copies of the records of `train` are counted only if held-out records
     have copies there, too.
     """

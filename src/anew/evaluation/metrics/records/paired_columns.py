@@ -74,7 +74,7 @@ def _rows(form: RowFormat, records: Sequence[str]) -> list[list[str]]:
 
 
 def _codes(rows: Rows, numbers: Mapping[int, Mapping[str, int]]) -> dict[int, Ints]:
-    """By column, the number (n,) of each row's value, -1 of unknown ones."""
+    """The numbers (n,) of the rows' values by column; -1 for unknown values."""
     return {
         column: np.array([of_values.get(row[column], -1) for row in rows], dtype=np.int64)
         for column, of_values in numbers.items()

@@ -62,7 +62,7 @@ class FieldLayout(Protocol):
 
 @dataclass(frozen=True)
 class Delimited:
-    """So many fields, divided by a delimiter.
+    """Rows with a fixed number of fields, divided by a delimiter.
 
     names: Names of the fields; () if they have none.
     """

@@ -238,8 +238,8 @@ class FieldEndings:
 
 
 def _ending(field: str, column: Column) -> str:
-    """The minute of a time of day, and whether it has seconds. For a number, its last digits as they are written, behind a zero if
-    it begins with one that it does not need ("007"). "" for a field that holds neither."""
+    """The minute of a time of day, and whether it has seconds. The last digits of a number as they are written, after a zero if it begins
+    with one that it does not need ("007"). "" for a field that holds neither."""
     number = column.number(field)
     if number is None:
         return ""

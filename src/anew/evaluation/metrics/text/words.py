@@ -1,6 +1,6 @@
 """Words of generated text: those of the training text, new ones that look like words, and broken ones.
 
-In scripts that put no spaces between words (Chinese, Japanese, Thai), pairs of characters take the place of words.
+Scripts without spaces between words (Chinese, Japanese, Thai) are measured by pairs of characters instead of words.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class ContextState(RowState):
     Args:
         mixer: The mixer that generates them.
         capacity: Number of tokens that they can hold at first.
-        adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
-            would learn from itself, and end in a loop.
+        adapts: Whether drawn tokens count as part of the document, as in scoring. If settings cut the distribution, a sample would learn
+            from itself, and end in a loop.
         labels: (n,) classes; None for none.
 
     Attributes:

@@ -66,8 +66,8 @@ class FixedShare:
     def restore_uniform(self) -> None:
         """Give the last expert, the uniform one, its prior weight again.
 
-        After a prompt that is unlike anything in the data, it would fill a sample with noise; the other experts continue with words
-        of the data.
+        It would fill a sample with noise after a prompt that is unlike anything in the data; the other experts continue with words of the
+        data.
         """
         self.weights[:, :-1] *= (1.0 - PRIOR[-1]) / self.weights[:, :-1].sum(1, keepdims=True)
         self.weights[:, -1] = PRIOR[-1]

@@ -29,9 +29,9 @@ class DrawingLimits(NamedTuple):
 
     Attributes:
         allowed: (n, V) 0 for tokens that are not drawn, else 1.
-        passages: On passages of the training text.
-        own_passages: On passages of the samples themselves.
-        programs: By the grammar.
+        passages: Limit on passages of the training text.
+        own_passages: Limit on passages of the samples themselves.
+        programs: Limit by the grammar.
     """
 
     allowed: Floats | None = None

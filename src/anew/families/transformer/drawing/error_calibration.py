@@ -37,7 +37,7 @@ def calibrate_samples(family: TransformerParts, documents: Iterable[Batch], requ
     Args:
         family: One whose `own_passages` have counted how often the data repeats itself.
         documents: Held-out ones in which errors are counted, one a batch, whole from its beginning; see `documents_of`.
-        request_of: See `Family.calibrate_drawing`. Under other settings than those of the samples, the ratios would be others.
+        request_of: See `Family.calibrate_drawing`. Settings other than those of the samples would give other ratios.
 
     Yields:
         The number of tokens drawn so far, after each update of the rates; the caller may stop.

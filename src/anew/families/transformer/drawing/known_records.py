@@ -209,8 +209,8 @@ class KnownRecords(FittedBuffers):
         return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
 
     def are_known(self, rows: Sequence[Numbers], max_length: int) -> list[bool | None] | None:
-        """Whether each of these records (ids) is a training record; None for those of which that is not known, since they begin as one
-        which was cut, or not all records are kept; None if no records are kept.
+        """Whether each of these records (ids) is a training record. None for a record of which that is not known: it begins as one that was
+        cut, or not all records are kept. None if no records are kept.
 
         max_length: ids that follow the begin token in the longest record that is not cut.
         """

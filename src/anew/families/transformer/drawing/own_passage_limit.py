@@ -1,7 +1,7 @@
 """Samples repeat passages of themselves as seldom as the training data does.
 
 A model that repeats itself takes its own words as evidence: counts in the sample, the longest match and the gate all trust whatever
-did well on the last tokens. So a loop that text leaves after a few rounds is never left. Whether what continues a passage of
+did well on the last tokens. Therefore it never leaves a loop that text leaves after a few rounds. Whether what continues a passage of
 the sample is drawn too often is measured in samples, kind by kind (see `own_passages`); its odds are lowered until it is not. Repetitions
 that the data has, such as runs of dashes or rhymes, stay.
 
@@ -96,7 +96,7 @@ class OwnPassageLimit(FittedBuffers):
 
     @property
     def odds_ratios(self) -> Floats:
-        """(K,) by which the odds are multiplied that samples continue their passages."""
+        """(K,) factors of the odds that samples continue their passages."""
         ratios: Floats = self.get_buffer("odds").cpu().numpy()
         return ratios
 

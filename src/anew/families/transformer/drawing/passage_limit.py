@@ -1,7 +1,7 @@
 """Samples of running text repeat passages of the training text no longer than held-out text does.
 
 Cuts such as min-p remove the tokens that leave a passage: each of them is improbable, though all together are not, so samples would
-hardly ever leave a passage. So cuts are applied separately to the tokens that continue a passage and to those that leave it, and
+hardly ever leave a passage. Therefore cuts are applied separately to the tokens that continue a passage and to those that leave it, and
 passages are continued as often as without cuts. If a sample has continued them more often than held-out text continues passages of
 the same lengths, leaving becomes more probable, except where it is nearly impossible, as before the only bracket that can close.
 
@@ -141,7 +141,7 @@ class TextSurplusLimit(SurplusLimit):
             weights: (k, V) in proportion to the probabilities without cuts.
             rows: (k,) samples; each may be asked once a token.
             cut: The cuts.
-            has_left: (k,) rows of which it has been decided that they leave their passage; None: none.
+            has_left: (k,) rows that have been chosen to leave their passage; None: none.
 
         Returns:
             (k, V).

@@ -1,7 +1,7 @@
 """Key fields in which most samples have a value of a training record, when they are drawn for the first time.
 
-There the values are used up in a way that `find_key_fields` does not see, or the model copies. To draw all of those samples again would
-fill the gaps of the data with preference, and take several times as long.
+There the values are used up in a way that `find_key_fields` does not see, or the model copies. Drawing all of those samples again would
+prefer values in the gaps of the data, and take several times as long.
 """
 
 from __future__ import annotations

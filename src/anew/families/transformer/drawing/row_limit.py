@@ -1,7 +1,7 @@
 """Samples of rows have as many fields as those of the data, values that the data has in closed fields, and values that go together there.
 
-A model that spells its values one character after the other invents many (`Louisuana`), and pairs a city with another state. So other
-values than those of the data are drawn in as few samples as further rows have one, and other pairs in none.
+A model that spells its values one character after the other invents many (`Louisuana`), and pairs a city with another state. Therefore
+values that the data lacks are drawn in as few samples as further rows have them, and pairs that it lacks in none.
 
 Legend for shapes: n samples, V vocabulary.
 """

@@ -41,7 +41,7 @@ class RowValues:
         symbols: The roles of tokens.
         views: (W + 1, S) the views of each field, and of what follows the last; T in place of further ones.
         pair_keys: (P,) each pair as one number, in rising order.
-        parents: By the number of a view, those of views of earlier fields whose values go together with its own.
+        parents: For the number of each view, the numbers of views of earlier fields whose values go together with its own.
         first_values, num_values: (T + 1,) of each view, and of none.
     """
 
@@ -101,7 +101,7 @@ class RowValues:
 
 
 class RowLimitState:
-    """Where n samples are in their rows.
+    """The places of n samples in their rows.
 
     Args:
         rows: The values of closed fields.

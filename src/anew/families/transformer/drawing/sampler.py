@@ -195,7 +195,7 @@ class TokenSampler:
 
     @contextlib.contextmanager
     def _within_limits(self) -> Iterator[None]:
-        """With the tokens alone that complete the text of the prompt, and go on with a row."""
+        """A context in which only tokens are allowed that complete the text of the prompt, and continue a row."""
         allowed = self.allowed
         if self.rows is not None:
             self.allowed = self.rows.allowed(allowed)

@@ -1,8 +1,8 @@
 """How often samples continue passages, of the training text or of themselves: hardly more often than the data does.
 
 A limit finds the passages that samples follow, and the tokens that continue them. It knows how often the data continues passages of each
-class (of each length, say), and keeps for each sample by how many tokens it has continued them more often. By that surplus, the odds of
-the tokens that continue are multiplied with a number of at most 1.
+class (of each length, say), and keeps for each sample by how many tokens it has continued them more often. The odds of the tokens that
+continue are multiplied by a number of at most 1, according to that surplus.
 
 Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, K classes of passages.
 """
@@ -63,7 +63,7 @@ class SurplusLimit:
 
     @property
     def ratios(self) -> Doubles:
-        """(n,) numbers by which the odds of the tokens that continue passages are multiplied."""
+        """(n,) factors of the odds of the tokens that continue passages."""
         excess = np.minimum(np.maximum(self.surplus - self._usual_surplus, 0.0), self._max_excess)
         return np.where(self.is_following, self.odds_ratios[self.classes] * np.exp(-excess), 1.0)
 
