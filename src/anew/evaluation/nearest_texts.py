@@ -94,7 +94,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     )
     marking = "Edits are marked unless they are more than half of a record."
     if has_parts:
-        marking += " Beside an item that was compared with parts of records, the nearest part is marked."
+        marking += " If an item was compared with parts of records, the nearest part is marked."
     return NearestPairs(pairs, explanation, requested, marking)
 
 

@@ -512,7 +512,7 @@ def test_clips_are_cut_to_their_beginnings_where_rate_and_length_are_given(tmp_p
 
     cut, video, note = spans(frames=8, rate=12.5)
     assert cut == [[(0, 8)], [(0, 8)], [(0, 5)]] and video.rate == 12.5
-    assert note == "Of clips of up to 16 frames, the first 8 are used: as asked."
+    assert note == "Clips have up to 16 frames, of which the first 8 are used: as asked."
     thinned, video, note = spans(frames=8)
     assert (
         thinned == [[(0, 16)], [(0, 12)], [(0, 5)]]

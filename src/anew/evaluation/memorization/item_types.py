@@ -235,7 +235,7 @@ RECORDS = ItemType(
     "records",
     lambda items, groups: [EditDistance(items, groups)],
     edit_text,
-    "The test sees records of which a few characters were changed, added or left out. It does not see those in other letter case, "
+    "The test sees records in which a few characters were changed, added or left out. It does not see those in other letter case, "
     "backwards, with their parts in another order, or joined from two records.",
 )
 # Records without fields, shorter than MIN_LONG
@@ -333,7 +333,7 @@ MIN_LONG = 48  # letters of records from which on an index of pieces saves time;
 MIN_FIELDS = 3  # of two fields, rows that share one are nothing special
 PAIRS_AT_ONCE = 4_000_000  # pairs of rows that are compared at once: bounds memory
 SCOPE = (
-    "The test sees records of which a few characters or one field were changed, whatever its length, and JSON objects with other "
+    "The test sees records in which a few characters were changed, or one field, whatever its length, and JSON objects with other "
     "spacing or order of keys. It does not see those with several fields changed or, if they have few fields, in other letter case."
 )
 

@@ -32,7 +32,7 @@ TRAINING_SECONDS = MetricSpec(
 STEPS = MetricSpec(
     "steps",
     "Training steps",
-    "Of the family itself, without its codec.",
+    "Steps of the family itself, without those of its codec.",
     group=Group.COST,
     order=303,
     role="fact",
@@ -41,7 +41,7 @@ STEPS = MetricSpec(
 PARAMETERS = MetricSpec(
     "parameters",
     "Parameters",
-    "Of all networks that sampling may need.",
+    "Weights of all networks that sampling may need.",
     group=Group.COST,
     order=304,
     role="fact",

@@ -47,7 +47,7 @@ PARSE_SHARE = bounded_spec(
 WHOLE_SHARE = bounded_spec(
     "whole_parse_share",
     "Programs parse",
-    "Share of generated programs of which everything parses.",
+    "Share of generated programs that parse as a whole.",
     Tolerance(
         "closeness",
         small=0.1,

@@ -393,8 +393,8 @@ def _notes_on_parts(records: Sequence[str]) -> list[Note]:
     if delimiter is None:
         return []
     sentence = (
-        f"Not judged: whether the parts of a record that {delimiter!r} divides go together, such as a sum and its summands or a name "
-        "that stands in both. Only rows of as many fields each, and JSON objects, are compared in that."
+        f"Not judged: whether the parts of a record, divided by {delimiter!r}, go together, such as a sum and its summands, or a name in "
+        "both. That is judged only for rows that all have the same number of fields, and for JSON objects."
     )
     return [Note(sentence)]
 
@@ -408,7 +408,7 @@ def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> lis
     )
     if is_judged or np.mean(num_words > 1) < SEVERAL_WORDS or np.median(num_words) > NAME_WORDS:
         return []
-    return [Note("Not judged: the order of words within records, of which too few have several words.")]
+    return [Note("Not judged: the order of words within records, since too few records have several words.")]
 
 
 def nearness(distance: float, usual: float, measure: str) -> str:

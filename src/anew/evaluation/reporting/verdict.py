@@ -330,7 +330,7 @@ def _seen_warning(copies: CopyTestResult) -> str:
     """A warning where samples are held-out items, with which they are compared; else ""."""
     if not copies.saw_held_out:
         return ""
-    return f"But {_held_out_samples(copies)}, with which samples are compared: those that are new may be worse."
+    return f"But {_held_out_samples(copies)}, the same that samples are compared with: new samples may be worse."
 
 
 def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:

@@ -56,7 +56,7 @@ class DiffusionConfig(GridTrainingSettings):
 class DiffusionSampling:
     steps: int = setting(
         0,
-        "sampling steps; 0: as many as suit the model, which are 12, of clips 8, on latents 4, and 1 with a student (distillation)",
+        "sampling steps; 0: as many as suit the model: 12; for clips 8, on latents 4, with a student (distillation) 1",
         low=0,
         high=1000,
     )

@@ -35,7 +35,7 @@ class TransformerConfig(TrainingSettings):
     )
     context_tokens: int = setting(
         2_000_000,
-        "training tokens whose contexts are counted or which are aligned, at most",
+        "largest number of training tokens that are counted or aligned",
         unit="tokens",
         low=0,
         high=1_000_000_000,

@@ -156,7 +156,7 @@ def choose_length(
         return ClipLength(stride, span, False, [note])
     if fixed_frames and is_rate_fixed:
         longest = max(frame_counts)
-        note = f"Of clips of up to {longest} frames, the first {max_frames} are used: {reason}."
+        note = f"Clips have up to {longest} frames, of which the first {max_frames} are used: {reason}."
         return ClipLength(1, max_frames, True, [note] if longest > max_frames else [])
     stride = max(1, math.ceil(usual_count / max_frames))
     if not fixed_frames:

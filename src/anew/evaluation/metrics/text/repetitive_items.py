@@ -33,8 +33,8 @@ MAX_EXCEEDED = 1.0 - REAL_QUANTILE + SMALL_EXCESS
 REPETITIVE_ITEMS = bounded_spec(
     "repetitive_items",
     "Repetitive items",
-    "Share of samples of which more is repetition than of 98 in 100 real items: runs of one character or of a few, and passages of "
-    f"{WINDOW} characters that the sample has before.",
+    "Share of samples that repeat themselves more than 98 in 100 real items do: runs of one character or of a few, and passages of "
+    f"{WINDOW} characters that the sample has had before.",
     Tolerance(
         "closeness",
         small=SMALL_EXCESS,
@@ -61,8 +61,8 @@ def repetitive_score(samples: Sequence[str], real: Sequence[str]) -> Iterator[Sc
     is_repetitive = repeated_shares(samples) > usual
     low, high = clopper_pearson(float(is_repetitive.sum()), len(samples))
     source = (
-        f"{is_repetitive.sum():,} of {len(samples):,} samples, of which more than {usual:.0%} is repetition, as of at most "
-        f"{1.0 - REAL_QUANTILE:.0%} of {len(real):,} real ones"
+        f"{is_repetitive.sum():,} of {len(samples):,} samples are repetition to more than {usual:.0%}; at most {1.0 - REAL_QUANTILE:.0%} of "
+        f"{len(real):,} real ones are"
     )
     yield Score(
         REPETITIVE_ITEMS,
