@@ -61,8 +61,8 @@ def repetitive_score(samples: Sequence[str], real: Sequence[str]) -> Iterator[Sc
     is_repetitive = repeated_shares(samples) > usual
     low, high = clopper_pearson(float(is_repetitive.sum()), len(samples))
     source = (
-        f"{is_repetitive.sum():,} of {len(samples):,} samples are repetition to more than {usual:.0%}; at most {1.0 - REAL_QUANTILE:.0%} of "
-        f"{len(real):,} real ones are"
+        f"{is_repetitive.sum():,} of {len(samples):,} samples consist of more than {usual:.0%} repetition; at most "
+        f"{1.0 - REAL_QUANTILE:.0%} of {len(real):,} real ones do"
     )
     yield Score(
         REPETITIVE_ITEMS,
