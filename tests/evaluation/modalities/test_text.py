@@ -123,7 +123,10 @@ def test_records_whose_parts_are_not_compared_say_so(make_inputs: Callable[..., 
     for records, is_said in ((parts, True), ([[text.replace("/", "") for text in part] for part in parts], False)):
         evaluation = EXPORT(make_inputs(*records, packed=False))
         evaluation.text_metrics()
-        assert any("the parts of a record, divided by '/', go together" in note.sentence for note in evaluation.notes) == is_said
+        assert (
+            any("the parts of a record, divided by '/', go together" in note.sentence for note in evaluation.notes)
+            == is_said
+        )
 
 
 def test_names_of_several_words_whose_order_is_not_compared_say_so(
