@@ -22,6 +22,7 @@ from anew.core.wording import duration, plural
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, load_modality
 from anew.data.sources.columns import ColumnChoice
+from anew.data.sources.selected_data import TRAINING_ON
 from anew.data.splitting.split import CUT_FILES, ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
 from anew.data.types import DataBudget
 from anew.errors import about
@@ -215,8 +216,9 @@ class Inspection:
             counts = {name: plural(n, "span") if is_pieces else count_of(n) for name, n in self.parts.items()}
             lines.append(begin + ", ".join(f"{name} {count}" for name, count in counts.items()))
         lines += self.notes
-        if self.not_taken:
-            lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in self.not_taken.items()))
+        are_kinds_named = any(note.startswith(TRAINING_ON) for note in self.notes)
+        if unnamed := {k: n for k, n in self.not_taken.items() if k.startswith(".") or not are_kinds_named}:
+            lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in unnamed.items()))
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
             files = self.skipped_files[:SHOWN_SKIPPED]

@@ -271,6 +271,23 @@ def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, requested
         detect_modality(str(tmp_path), "audio")
 
 
+def test_formats_with_one_conversion_share_a_sentence(tmp_path: Path) -> None:
+    """Each suffix had a sentence of its own, with the same end."""
+    write(tmp_path, a__pdf=b"%PDF-1.4", b__docx=b"PK", c__xls=b"x")
+    with pytest.raises(DataError) as caught:
+        detect_modality(str(tmp_path), None)
+    assert "convert .docx and .pdf files to plain text (.txt), which are read; convert .xls files to CSV" in str(
+        caught.value
+    )
+
+
+def test_one_hidden_file_is_one(tmp_path: Path) -> None:
+    """It said "1 hidden files are left out"."""
+    (tmp_path / ".hidden.txt").write_text("text")
+    with pytest.raises(DataError, match="; 1 hidden file is left out; give"):
+        detect_modality(str(tmp_path), None)
+
+
 PROGRAMS = {
     "a.pl": "#!/usr/bin/perl\nprint 1\n",
     "b.pl": "# one\n# two\nuse strict;\nmy $x = 1;\n",

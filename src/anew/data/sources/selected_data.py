@@ -43,6 +43,7 @@ STRIDE, STRIDE_MODULUS = 40503, 65536
 # Bytes of the sample that is inspected, which bounds its time; shards that it is taken from, and items of each whatever their size.
 # Chosen.
 SAMPLE_BYTES, SAMPLED_SHARDS, MIN_SAMPLED = 8 * 1024 * 1024, 16, 2
+TRAINING_ON = "training on "  # the beginning of the note on what is learned, and what is ignored
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
 # Prefix of the hash of sounds and clips. Older versions hashed only a few of them, and wrote no prefix
 SLICES = "slices:"
@@ -262,11 +263,11 @@ def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
     }
     if "text" in modalities:
         formats |= CONVERSIONS
-    advice = [
-        f"convert {suffix} files to {form}, which are read"
-        for suffix, form in sorted(formats.items())
-        if source.counts.get(suffix)
-    ]
+    suffixes_by_form: dict[str, list[str]] = {}
+    for suffix, form in sorted(formats.items()):
+        if source.counts.get(suffix):
+            suffixes_by_form.setdefault(form, []).append(suffix)
+    advice = [f"convert {listed(names)} files to {form}, which are read" for form, names in suffixes_by_form.items()]
     advice += [
         f"unpack {suffix} files, or pack what is in them as .tar, which is read"
         for suffix in PACKED
@@ -298,7 +299,7 @@ def _notes(
         in_files = f" ({records[modality]:,} in {plural(num_files, 'file')})"
     largest = max(left_out, key=lambda name: left_out[name])
     return [
-        f"training on {modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
+        f"{TRAINING_ON}{modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
         f"(modality={largest} would train on the {modalities[largest].traits.plural})"
     ]
 

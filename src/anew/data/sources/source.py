@@ -23,7 +23,7 @@ from anew.core.files import JsonValue, clause
 from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
 from anew.core.stores.addresses import address_of, is_hub_name, without_query
 from anew.core.stores.text_column import ChosenTexts
-from anew.core.wording import listed, plural
+from anew.core.wording import are, listed, plural
 from anew.data import limits
 from anew.data.file_names import is_packed, suffix_of
 from anew.data.formats import by_range
@@ -263,7 +263,7 @@ class Source:
         files, own_folders = drop_own_folders(text, root, files)
         refusals = [*refusals, *own_folders]
         if not files:
-            left_out = f"; {hidden} hidden files are left out" if hidden else ""
+            left_out = f"; {plural(hidden, 'hidden file')} {are(hidden)} left out" if hidden else ""
             left_out += f"; {name_reasons(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
         if not files.sizes.any():

@@ -140,7 +140,9 @@ function drawData(main, head, data, seen, reading, look) {
   const plural = seen.items === 1 ? seen.item_name : `${seen.item_name}s`;
   const skipped = seen.skipped ? [h("h3", {}, `${count(seen.skipped)} skipped`),
     h("ul", {}, seen.skipped_files.map((/** @type {any} */ file) => h("li", {}, `${file.name}: ${file.reason}`)))] : null;
-  const other = Object.entries(seen.not_taken ?? {}).map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
+  const areKindsNamed = seen.notes.some((/** @type {string} */ note) => note.startsWith("training on "));
+  const unnamed = Object.entries(seen.not_taken ?? {}).filter(([name]) => name.startsWith(".") || !areKindsNamed);
+  const other = unnamed.map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
   const { form, estimates } = trainForm(data, seen, reading);
   const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
     ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Change how it is read"));
