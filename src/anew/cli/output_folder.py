@@ -1,4 +1,4 @@
-"""A folder for new files, which a command that was killed can be given again for."""
+"""A folder for new files. A command that was killed can be repeated with the same folder."""
 
 from __future__ import annotations
 

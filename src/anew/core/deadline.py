@@ -1,4 +1,4 @@
-"""A hard stop for work that watches the clock itself, for when a step of it takes longer than it could know."""
+"""A hard stop for work that watches the clock by itself, in case one of its steps takes longer than it could know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passages that a sequence repeats of itself: what would continue them, and how often sequences do.
+"""Passages of a sequence that it repeats later: what would continue them, and how often sequences do.
 
 Legend for shapes: K kinds of places.
 """

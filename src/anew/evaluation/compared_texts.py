@@ -1,4 +1,4 @@
-"""The texts of samples, held-out and training items of which pieces are compared: of whole parts, or the beginnings of documents.
+"""The texts whose pieces are compared, of samples, held-out and training items: whole parts, or the beginnings of documents.
 
 If samples begin documents, so do real ones: a beginning may be unlike the rest, as a licence is.
 """

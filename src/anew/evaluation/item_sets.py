@@ -1,4 +1,4 @@
-"""The items that an evaluation compares, and what is said of their number."""
+"""The items that an evaluation compares, and sentences on their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which class a prompt is likely to be of: its samples without a label are of classes that are drawn by that.
+"""How likely a prompt is in each class: without a label, the classes of its samples are drawn by this.
 
 Legend for shapes: C classes, m prompts, L ids of a prompt, V vocabulary.
 """

@@ -1,4 +1,4 @@
-"""Weights of which each process holds a part from the beginning.
+"""Weights that are sharded from the beginning: each process holds a part of them.
 
 Each process draws every tensor whole, so that the numbers are those of a single process, and keeps its part before the next one
 is drawn. The parts are those of FSDP2: rows, as many for each process.

@@ -1,4 +1,4 @@
-"""Scenes of a timelapse: items on a fixed map, or a held-out text, or item as a row of codes, that the network reads in every frame.
+"""Scenes of a timelapse: items on a fixed map, or a held-out text, or an item as a row of codes, that the network reads in every frame.
 
 Legend for shapes: n items, L tokens, D values of a pooled item.
 """

@@ -1,4 +1,4 @@
-"""Exact nearest items in a pool of which memory holds only a block at a time, and of the queries as many again."""
+"""Exact nearest items in a pool that memory holds only a block at a time, with a block of the queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Controls of the copying test: real items pose as samples, as of a generator that copies nothing."""
+"""Controls of the copying test: real items pose as the samples of a generator that copies nothing."""
 
 from __future__ import annotations
 

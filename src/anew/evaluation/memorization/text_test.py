@@ -1,4 +1,4 @@
-"""The memorization test of running text: in passages, and in whole texts, of which parts were copied from single training texts.
+"""The memorization test of running text: of passages, and of whole texts, for parts that were copied from a single training text.
 
 Passages show what a text has in common with another one somewhere. Real texts have passages in common, too: where a sixth of them
 do, a few copies among them are not noticed. But hardly any real text has a large part in common with a single other one, and with

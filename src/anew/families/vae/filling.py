@@ -1,4 +1,4 @@
-"""Completes items of which a part is given, by a chain that updates latents and the missing part in turn.
+"""Completes items from a given part, by a chain that updates latents and the missing part in turn.
 
 Each Gibbs sweep encodes z2 from the current item; takes z1 from the item at given positions, and from its distribution given z2 elsewhere;
 decodes, and restores the given values. This is pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra, arXiv 1401.4082, appendix F);

@@ -1,4 +1,4 @@
-"""The video that a thread decoded last stays open: the next clip is usually the one after it, and to seek means to decode all
+"""The video that a thread decoded last stays open: the next clip is usually the one after it, and seeking means decoding all
 frames from the key frame before it, often hundreds, again."""
 
 from __future__ import annotations

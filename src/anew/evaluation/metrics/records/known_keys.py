@@ -1,4 +1,4 @@
-"""Values that never repeat in the data and stand in samples again: codes, numbers or names that exist already."""
+"""Values that never repeat in the data, but occur again in samples: codes, numbers or names that exist already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists whose records hold several numbers: orders in which two of them always stand ("06/01": no dew point above the temperature).
+"""Lists whose records hold several numbers: orders that two of them always have ("06/01": no dew point above the temperature).
 
 Other figures see each number by itself, or how numbers go together in rows of equally many fields. If all samples have two numbers
 swapped, each of them is as it should be.

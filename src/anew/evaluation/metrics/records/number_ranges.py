@@ -1,4 +1,4 @@
-"""Ranges of numbers in records: an hour of 42, or an octet of 300, stands in no record of the data."""
+"""Ranges of numbers in records: an hour of 42, or an octet of 300, occurs in no record of the data."""
 
 from __future__ import annotations
 

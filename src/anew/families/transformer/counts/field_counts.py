@@ -1,4 +1,4 @@
-"""Counts that know the field of a row, and how the field begins that tells most about it, as buffers of the counting head.
+"""Counts by the field of a row, and by the beginning of the earlier field that tells most about it, as buffers of the counting head.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, W fields.
 """

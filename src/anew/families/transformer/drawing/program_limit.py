@@ -1,4 +1,4 @@
-"""Samples of programs parse as far as they go: no token is drawn with which no program of the language begins.
+"""Samples of programs parse as far as they go: only tokens are drawn after which a program of the language can still follow.
 
 A model that sees a hundred tokens does not know that a string was opened before them, or a `try:`. So another token is drawn where the
 grammar finds an error before the end of the text (as in PICARD, arXiv 2109.05093), where a document would end within a block, and, as

@@ -1,4 +1,4 @@
-"""Samples of lists whose records are JSON or XML parse: one that does not is drawn again, which changes nothing else of their distribution.
+"""Samples of lists of JSON or XML records parse: one that does not is drawn again, which changes nothing else of their distribution.
 
 Legend for shapes: n samples, L tokens of the longest, l tokens of a prompt.
 """

@@ -1,4 +1,4 @@
-"""The values of closed fields as a tree, by whose nodes the next token of a sample is limited.
+"""The values of closed fields as a tree, whose nodes limit the next token of a sample.
 
 Legend for shapes: n samples, K values, N tokens of all values, M nodes, E edges, T views, V vocabulary.
 """

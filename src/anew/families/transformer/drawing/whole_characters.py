@@ -1,4 +1,4 @@
-"""Keeps samples of byte-level tokens valid UTF-8: an automaton over the bytes of tokens, by whose state the next ones are limited.
+"""Keeps samples of byte-level tokens valid UTF-8: an automaton over the bytes of tokens, whose state limits the next ones.
 
 A token of some of a character's bytes may only be followed by the others, and a sample does not end before they are there. The
 effect of each token in each state is read from a table, which is made once.
