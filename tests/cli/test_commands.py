@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from anew.cli import _waiting_shown, main
-from anew.cli.commands import _print_if_nothing_follows, _print_if_prompt_is_strange
+from anew.cli.sampling import print_num_without_continuation, print_strange_prompt
 from anew.core.specs import SampleRequest
 from anew.data.formats.text.tokenizer import Characters
 from anew.data.modalities.text import Text, TextConfig
@@ -180,18 +180,18 @@ def test_characters_of_a_prompt_that_the_training_text_lacks_are_named(capsys: p
         Samples(["x"], [None], text, [Origin("run", "0", 0, 0, (0, 3), prompt=prompt)])
         for prompt in ("Ωλ The", "river")
     ]
-    _print_if_prompt_is_strange(samples[0])
+    print_strange_prompt(samples[0].absent_characters)
     assert capsys.readouterr().err == "the training text has no 'Ω' and 'λ', so the model cannot know what follows\n"
-    _print_if_prompt_is_strange(samples[1])
+    print_strange_prompt(samples[1].absent_characters)
     assert not capsys.readouterr().err
 
 
 def test_samples_that_are_the_prompt_alone_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     origins = [Origin("run", "0", 0, index, (0, 3), prompt="ZZZZ 999\n") for index in range(3)]
     samples = Samples(["ZZZZ 999", "ZZZZ 999", "ZZZZ 999 KT"], [None] * 3, Text(TextConfig()), origins)
-    _print_if_nothing_follows(samples)
+    print_num_without_continuation(samples.num_empty_continuations, len(samples))
     assert capsys.readouterr().err.startswith("2 of 3 samples add nothing to the prompt: ")
-    _print_if_nothing_follows(samples[2:])
+    print_num_without_continuation(samples[2:].num_empty_continuations, 1)
     assert not capsys.readouterr().err
 
 
@@ -371,6 +371,7 @@ def test_what_was_drawn_before_a_signal_is_kept(
 
     def interrupted(self: Generator, request: SampleRequest, *rest: Any) -> Samples:
         if batches:
+            assert (tmp_path / "out" / "00255.txt").exists() and (tmp_path / "out" / ".unfinished.json").exists()
             raise KeyboardInterrupt
         batches.append(request.n)
         return generate(self, request, *rest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import pytest
 
 from anew import api
 from anew.cli import main
+from anew.data.modalities.text import Text, TextConfig
+from anew.sampling.samples import Samples
 
 SAMPLE = ["sample", "run", "--out", "out", "-n", "3"]
 
@@ -19,39 +20,33 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of ours catches it."""
 
 
-class Drawn:
-    """Samples that are killed while they are saved, or are not."""
+class Writer:
+    """Writes three files, or is killed meanwhile."""
 
+    count = 3
     num_on_sheet = 3
-    origins = ()
-    absent_characters = ""
-    num_empty_continuations = 0
+    sheet: Path | None = None
+    sprite_sheet: tuple[Path, ...] = ()
 
-    def __init__(self, killed: bool) -> None:
+    def __init__(self, folder: Path, killed: bool) -> None:
+        self.folder = folder
         self.killed = killed
+        self.paths: list[Path] = []
 
-    def __len__(self) -> int:
-        return 3
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(("new",) * 3)
-
-    def enlarged(self, factor: int) -> Drawn:
-        return self
-
-    def save(self, folder: Path, *, overwrite: bool) -> list[Path]:
-        (folder / "0000.txt").write_text("new" if not self.killed else "ol")
-        (folder / ".0001.txt.tmp").write_text("half")
+    def add(self, samples: Samples) -> list[Path]:
+        (self.folder / "0000.txt").write_text("new" if not self.killed else "ol")
+        (self.folder / ".0001.txt.tmp").write_text("half")
         if self.killed:
             raise Killed
-        (folder / ".0001.txt.tmp").unlink()
-        return [folder / "0000.txt", folder / "0001.txt", folder / "0002.txt"]
+        (self.folder / ".0001.txt.tmp").unlink()
+        self.paths = [self.folder / "0000.txt", self.folder / "0002.txt"]
+        return self.paths
 
-    def save_sheet(self, folder: Path, *, overwrite: bool) -> Path:
-        return folder / "all.txt"
+    def finish(self) -> None:
+        self.sheet = self.folder / "all.txt"
 
-    def save_sprite_sheet(self, folder: Path, *, overwrite: bool) -> list[Path]:
-        return []
+    def close(self) -> None:
+        pass
 
 
 class Loaded:
@@ -60,19 +55,17 @@ class Loaded:
     modality = None
     notes: tuple[str, ...] = ()
 
-    def __init__(self, killed: bool) -> None:
-        self.killed = killed
-
-    def sample(self, n: int, *, seed: int, prompt: Any, suffix: Any, label: Any, **settings: Any) -> Drawn:
-        return Drawn(self.killed)
+    def sample_batches(self, n: int, *, seed: int, prompt: Any, suffix: Any, label: Any, **settings: Any) -> None:
+        pass
 
 
 def load_fake(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
     """Let every run be a model that draws nothing."""
-    model = Loaded(killed)
+    samples = Samples(["new"] * 3, [None] * 3, Text(TextConfig()))
     monkeypatch.setattr(api, "check_files", lambda *request: None)
-    monkeypatch.setattr(api, "loaded_together", lambda *request: nullcontext((model, None)))
-    monkeypatch.setattr(api, "sample_together", lambda model, world, n, draw, **request: (Drawn(model.killed), False))
+    monkeypatch.setattr(api, "loaded_together", lambda *request: nullcontext((Loaded(), None)))
+    monkeypatch.setattr(api, "sample_together", lambda *request, **more: iter([samples]))
+    monkeypatch.setattr(api, "sample_writer", lambda folder, planned, **more: Writer(folder, killed))
 
 
 def test_half_written_samples(

@@ -32,7 +32,7 @@ class Files:
         self.made.append(int(item.flat[0]))
         return Artifact(".bin", item.tobytes(), media="image/png")
 
-    def merge_files(self, artifacts: Any, labels: Any, first: int = 0) -> None:
+    def merge_files(self, artifacts: Any, labels: Any, first: int = 0, *, continues: bool = False) -> None:
         return None
 
     def class_suffix(self, label: str | None) -> str:

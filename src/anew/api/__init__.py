@@ -22,7 +22,14 @@ from anew.api.measure import (
     score,
     walk,
 )
-from anew.api.sampling import again, check_files, loaded_together, num_repeated, sample_together
+from anew.api.sampling import (
+    again,
+    check_files,
+    loaded_together,
+    repeated_samples,
+    sample_together,
+    sample_writer,
+)
 from anew.api.serving import serve
 from anew.api.studio_page import studio
 from anew.api.training import device_of, is_begun, load, resume, train
@@ -34,6 +41,8 @@ from anew.workflows.next_step import next_step
 from anew.workflows.requirements import CheckResult
 
 if TYPE_CHECKING:  # they need PyTorch
+    from anew.sampling.origins import RepeatedSamples
+    from anew.sampling.sample_writer import SampleWriter
     from anew.workflows.inspect import Inspection
     from anew.workflows.list_settings import SettingInfo
     from anew.workflows.nearest import NearestItems
@@ -43,8 +52,10 @@ __all__ = [
     "CopiesRecord",
     "Inspection",
     "NearestItems",
+    "RepeatedSamples",
     "ReportRecord",
     "RunInspection",
+    "SampleWriter",
     "SettingInfo",
     "again",
     "as_record",
@@ -69,11 +80,12 @@ __all__ = [
     "new_csv_file",
     "new_picture_file",
     "next_step",
-    "num_repeated",
     "parse_requirements",
     "read_report",
+    "repeated_samples",
     "resume",
     "sample_together",
+    "sample_writer",
     "score",
     "serve",
     "setting_groups",

@@ -18,6 +18,8 @@ from anew.runs.paths import CONFIG
 if TYPE_CHECKING:
     from anew.core.processes.world import World
     from anew.sampling.model import Model
+    from anew.sampling.origins import RepeatedSamples
+    from anew.sampling.sample_writer import SampleWriter
     from anew.sampling.samples import Samples
 
 RUNS = "runs"  # the folder where trainings write, unless another is given
@@ -61,39 +63,36 @@ def sample_together(
     model: Model,
     world: World | None,
     n: int,
-    draw: Callable[..., Samples],
+    draw: Callable[..., Iterator[Samples]],
     *,
     share: tuple[int, int] | None,
     reporter: Reporter | None,
-) -> tuple[Samples, bool]:
-    """Draw samples shared by all processes of a world; each must call this with the same arguments.
+) -> Iterator[Samples]:
+    """Draw samples shared by all processes of a world; each must call this with the same arguments, and iterate to the end.
 
     Args:
         model: As `loaded_together` gives it.
         world: The processes; None for a single one.
         n: How many samples.
-        draw: `model.sample` with all other arguments.
+        draw: `model.sample_batches` with all other arguments.
         share: For a single process.
         reporter: Shows the progress.
 
-    Returns:
-        The samples, and whether a signal ended the drawing. The first of several processes returns all samples, the others none. A
-        single process that a signal ends returns the samples that it had drawn.
+    Yields:
+        The samples in order, a batch at a time. The first of several processes gets all of them, the others none.
     """
     if world is None:
-        from anew.sampling.drawing import DrawingInterrupted
-
-        try:
-            return draw(n, share=share, reporter=reporter), False
-        except DrawingInterrupted as interruption:
-            return interruption.samples, True
+        yield from draw(n, share=share, reporter=reporter)
+        return
     if share is not None:
         raise ConfigError("torchrun already divides the samples; leave out `share`, or start one command per share")
-    from anew.sampling.together import draw_together, whole_batches
+    from anew.sampling.drawing import joined
+    from anew.sampling.together import draw_batches_together, whole_batches
 
-    batches = whole_batches(check_int("n", n, 1))
-    samples = draw_together(world, model, batches, lambda size, first: draw(size, first_index=first), reporter)
-    return samples, False
+    def draw_batch(size: int, first: int) -> Samples:
+        return joined(draw(size, first_index=first), model.item_modality)
+
+    yield from draw_batches_together(world, model, whole_batches(check_int("n", n, 1)), draw_batch, reporter)
 
 
 def check_files(run: str | Path | Model, file_format: str | None, scale: int) -> None:
@@ -111,11 +110,18 @@ def check_files(run: str | Path | Model, file_format: str | None, scale: int) ->
     request_checks.check_files(record, file_format, scale)
 
 
-def num_repeated(samples: Samples, run: str | Path) -> int:
-    """How many samples of a run are those that lie in its folder, in samples/, since they have the same seed and settings."""
-    from anew.sampling import origins
+def repeated_samples(run: str | Path) -> RepeatedSamples:
+    """A count of samples of a run that lie in its folder, in samples/, since they have the same seed and settings."""
+    from anew.sampling.origins import RepeatedSamples
 
-    return origins.num_repeated(samples.origins, Path(run) / "samples")
+    return RepeatedSamples(Path(run) / "samples")
+
+
+def sample_writer(folder: Path, planned: int, *, has_sheets: bool) -> SampleWriter:
+    """What writes samples into a folder in parts; see `SampleWriter`."""
+    from anew.sampling.sample_writer import SampleWriter
+
+    return SampleWriter(folder, planned, has_sheets=has_sheets)
 
 
 @names_unknown_arguments

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 
 from anew.errors import ConfigError
 
 UNFINISHED = ".unfinished.json"  # present while files are written; it holds the command that writes them
 _TEMPORARY = f"{UNFINISHED}.tmp"  # until it is whole: a command that is killed meanwhile can be repeated, too
+PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
+
+
+def request_of(arguments: argparse.Namespace) -> str:
+    """The request that identifies a command that writes files."""
+    return json.dumps({name: value for name, value in vars(arguments).items() if name not in PRESENTATION})
 
 
 class OutputFolder:

@@ -78,22 +78,61 @@ def write(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 def write_parts(path: Path, parts: Iterable[bytes], *, sync: bool = True) -> None:
     """Write a file from bytes that come one after another, whole or not at all, as `write` does."""
-    temporary = path.with_name(temporary_name(path.name))
+    file = GrowingFile(path, sync=sync)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
-        with open(handle, "wb") as file:
-            file.writelines(parts)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-        if sync:
-            sync_folder(path.parent)
+        for part in parts:
+            file.add(part)
+        file.finish()
     except OSError as error:
-        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_remedy(error)}") from error
+        raise _write_error(path, error) from error
     finally:
+        file.discard()
+
+
+class GrowingFile:
+    """A file that is written in pieces and has its name once it is finished; RunError as in `write`.
+
+    Args:
+        path: Its name.
+        sync: See `write`.
+    """
+
+    def __init__(self, path: Path, *, sync: bool = True) -> None:
+        self.path = path
+        self._sync = sync
+        self._temporary = path.with_name(temporary_name(path.name))
+        try:
+            handle = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
+        except OSError as error:
+            raise _write_error(path, error) from error
+        self._file = open(handle, "wb")  # noqa: SIM115  closed by finish or discard
+
+    def add(self, data: bytes) -> None:
+        """Write a piece."""
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+
+    def finish(self) -> None:
+        """Give it its name, in place of a file that has it."""
+        try:
+            with self._file:
+                self._file.flush()
+                if self._sync:
+                    os.fsync(self._file.fileno())
+            os.replace(self._temporary, self.path)
+            if self._sync:
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+
+    def discard(self) -> None:
+        """Delete what was written, unless it is finished."""
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
 
 
 def write_by(path: Path, fill: Callable[[Path], object]) -> None:
@@ -115,7 +154,11 @@ def write_by(path: Path, fill: Callable[[Path], object]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_remedy(error)}") from error
+        raise _write_error(path, error) from error
+
+
+def _write_error(path: Path, error: OSError) -> RunError:
+    return RunError(f"cannot write {str(path)!r} ({clause(error)}); {_remedy(error)}")
 
 
 def _remedy(error: OSError) -> str:
@@ -162,7 +205,7 @@ def open_to_append(path: Path) -> TextIO:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _BINARY, 0o666)
     except OSError as error:
-        raise RunError(f"cannot write {str(path)!r} ({clause(error)}); {_remedy(error)}") from error
+        raise _write_error(path, error) from error
     return open(handle, "a", encoding="utf-8", newline="\n")
 
 
@@ -251,11 +294,17 @@ def check_folder(path: Path) -> None:
 
 
 def write_inside(folder: Path, name: str, data: bytes, *, sync: bool = True) -> Path:
-    """Write a file straight into a folder, whatever made its name; RunError where the name leads elsewhere. sync: see `write`."""
+    """Write a file straight into a folder, see `place_inside`. sync: see `write`."""
+    path = place_inside(folder, name)
+    write(path, data, sync=sync)
+    return path
+
+
+def place_inside(folder: Path, name: str) -> Path:
+    """The path of a file straight in a folder, whatever made its name; RunError where the name leads elsewhere."""
     path = folder / name
     if path.parent != folder or not re.fullmatch(rf"[^/\\\0]+{SUFFIX}", name):
         raise RunError(f"{name!r} is not the name of a sample file; restore the run it comes from")
-    write(path, data, sync=sync)
     return path
 
 

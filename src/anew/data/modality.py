@@ -332,16 +332,21 @@ class Modality(ABC):
         return ""
 
     def merge_files(
-        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0, continues: bool = False
     ) -> Artifact | None:
         """All samples in one file, if such items are usually kept that way; None: a file each.
 
         Args:
             artifacts: As `save_item` gives them.
             labels: Class of each.
-            first: Number of samples before these, in other files.
+            first: Number of samples before these.
+            continues: Whether the samples before these are in the same file, so that this is the rest of it.
         """
         return None
+
+    def num_on_sheet(self, item: DecodedItem) -> int:
+        """How many items like this one `sheet_files` takes at most."""
+        return 0
 
     def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
         """Files with many items together, for use by programs: a sprite sheet and its cells. By default there are none.

@@ -288,9 +288,9 @@ class RowTable:
                 "prompt",
             )
 
-    def file_of(self, rows: Sequence[str]) -> bytes:
-        """A file of these rows."""
-        header = (self.header,) if self.header else ()
+    def file_of(self, rows: Sequence[str], has_header: bool = True) -> bytes:
+        """A file of these rows. has_header: whether it begins with the names of the columns, if there are any."""
+        header = (self.header,) if self.header and has_header else ()
         return "".join(f"{row}\n" for row in (*header, *rows)).encode("utf-8", "replace")
 
 

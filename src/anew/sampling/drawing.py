@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from anew.core import settings as cfg
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Condition
+from anew.data.modality import Modality
 from anew.errors import ConfigError, shorten
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.generator import Generator
@@ -21,25 +22,15 @@ from anew.sampling.samples import Samples
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MAX_SAMPLES = 1_000_000  # samples of one call, of which texts and origins are held in memory; `share` divides more
+MAX_SAMPLES = (
+    1_000_000  # samples of one call, of which `sample` holds texts and origins in memory; `share` divides more
+)
 MIN_PROGRESS_S = 2.0  # of drawing that need no progress; chosen
 PREVIEW_INTERVAL_S = 0.5  # between two states of it; chosen
 MAX_SHARES = 100_000  # more than any cluster has processes: a larger number is a slip
 
 
-class DrawingInterrupted(KeyboardInterrupt):
-    """Drawing was interrupted by a signal after some samples were drawn.
-
-    Args:
-        samples: The first ones.
-    """
-
-    def __init__(self, samples: Samples) -> None:
-        super().__init__()
-        self.samples = samples
-
-
-def draw_samples(
+def draw_batches(
     generator: Generator,
     origin: Origin,
     condition: Condition | None,
@@ -49,39 +40,43 @@ def draw_samples(
     first_index: int,
     share: tuple[int, int] | None = None,
     reporter: Reporter | None = None,
-) -> Samples:
-    """Draw n samples, or a share of them.
+) -> Iterator[Samples]:
+    """Draw n samples, or a share of them, and yield them in parts of at most a batch, numbered as parts of the whole.
 
     Args:
         origin: The origin that all of them have in common.
         n: Number of samples in all shares.
         share: (i, k) draws only the i-th of k shares.
         reporter: Shows the progress, unless the samples are drawn soon.
-
-    Raises:
-        DrawingInterrupted: A signal stopped it after a batch was drawn; before, it is a plain KeyboardInterrupt.
     """
     start, stop = (0, n) if share is None else share_range(n, share)
     common = recordable(origin, generator, sampling)
-    samples = Samples([], [], generator.item_modality)
-    if share is not None:
-        samples.first, samples.total = start, n
     progress = DrawingProgress(reporter, stop - start)
-    for offset in range(start // SAMPLE_BATCH * SAMPLE_BATCH, stop, SAMPLE_BATCH):
+
+    def draw(offset: int) -> Samples:
         # Draw the whole batch even if only a part is needed: sums round by the size of the batch.
         count, first = min(SAMPLE_BATCH, n - offset), first_index + offset
         request = generator.request(
             count, origin.seed, label=origin.label, condition=condition, sampling=sampling, first_index=first
         )
-        try:
-            batch = generator.generate_samples(request, origin.seed, origin.stop, progress.after(len(samples)))
-        except KeyboardInterrupt:
-            if not len(samples):
-                raise
-            raise DrawingInterrupted(samples) from None
+        report = progress.after(max(0, offset - start))
+        batch = generator.generate_samples(request, origin.seed, origin.stop, report)
         batch.origins = [replace(common, index=first + i, batch=(first, count)) for i in range(count)]
-        samples += batch[max(start - offset, 0) : stop - offset]
-    progress.end()
+        part = batch[max(start - offset, 0) : stop - offset]
+        part.first, part.total, part.num_planned = max(start, offset), None if share is None else n, n
+        return part
+
+    offsets = range(start // SAMPLE_BATCH * SAMPLE_BATCH, stop, SAMPLE_BATCH)
+    return progress.to_the_end(map(draw, offsets))
+
+
+def joined(parts: Iterable[Samples], modality: Modality) -> Samples:
+    """Samples that came in parts, numbered from those of the first part."""
+    samples = Samples([], [], modality)
+    for number, part in enumerate(parts):
+        if number == 0:
+            samples.first, samples.total = part.first, part.total
+        samples += part
     return samples
 
 
@@ -105,6 +100,11 @@ class DrawingProgress:
         if self._reporter is not None and count > self._count and now >= self._next_at:
             self._count, self._next_at = count, now + PREVIEW_INTERVAL_S
             self._reporter.progress("drawing samples", count, self._total)
+
+    def to_the_end(self, parts: Iterable[Samples]) -> Iterator[Samples]:
+        """Yield the samples as they are drawn, then `end`."""
+        yield from parts
+        self.end()
 
     def end(self) -> None:
         """Show that all are drawn, if anything was shown before."""
@@ -183,4 +183,5 @@ def _batch_of(generator: Generator, origin: Origin) -> Samples:
     first, count = origin.batch
     condition = condition_from_prompt(generator.modality, origin.prompt, origin.suffix)
     sampling = generator.sampling_config(origin.settings or {})
-    return draw_samples(generator, _in_common(origin), condition, sampling, count, first_index=first)
+    parts = draw_batches(generator, _in_common(origin), condition, sampling, count, first_index=first)
+    return joined(parts, generator.item_modality)

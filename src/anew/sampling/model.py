@@ -26,7 +26,7 @@ from anew.errors import ConfigError, DataError, shorten
 from anew.families.base import num_parameters
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
-from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples
+from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_batches, joined
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
@@ -162,6 +162,57 @@ class Model(Generator):
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
         """
+        parts = self.sample_batches(
+            n,
+            seed=seed,
+            prompt=prompt,
+            suffix=suffix,
+            stop=stop,
+            label=label,
+            condition=condition,
+            first_index=first_index,
+            share=share,
+            reporter=reporter,
+            **sampling,
+        )
+        return joined(parts, self.item_modality)
+
+    def sample_batches(
+        self,
+        n: int = 16,
+        *,
+        seed: int = 0,
+        prompt: str | None = None,
+        suffix: str | None = None,
+        stop: str | None = None,
+        label: str | int | None = None,
+        condition: Condition | tuple[GivenItem, ArrayLike] | None = None,
+        first_index: int = 0,
+        share: tuple[int, int] | None = None,
+        reporter: Reporter | None = None,
+        **sampling: SettingValue,
+    ) -> Iterator[Samples]:
+        """Draw new items as `sample` does, and yield them in batches, for more than memory holds.
+
+        Args:
+            n: Number of samples in all batches.
+            seed: As in `sample`.
+            prompt: As in `sample`.
+            suffix: As in `sample`.
+            stop: As in `sample`.
+            label: As in `sample`.
+            condition: As in `sample`.
+            first_index: As in `sample`.
+            share: As in `sample`.
+            reporter: As in `sample`.
+            **sampling: As in `sample`.
+
+        Yields:
+            The samples in order, at most 256 at once. `save` numbers their files as those of all n.
+
+        Raises:
+            ConfigError: As in `sample`.
+        """
         n, seed, first_index = (
             check_int("n", n, 1, MAX_SAMPLES),
             check_int("seed", seed),
@@ -173,7 +224,7 @@ class Model(Generator):
         name = self.class_name(label)
         origin = Origin(*self.identity, seed, 0, (0, 1), name, prompt, suffix, stop, is_given=is_given)
         config, reporter = self.sampling_config(sampling), checked_reporter(reporter)
-        return draw_samples(
+        return draw_batches(
             self, origin, given_part, config, n, first_index=first_index, share=share, reporter=reporter
         )
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +32,7 @@ SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memor
 MAX_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 MAX_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
 StoredSetting = Flag | Whole | Real | Text
+_SIDE_END = "\n ]\n}"  # of JSON with one list
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
 
@@ -148,11 +149,38 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
     """Name and content of a file with the origins of samples in other files, by their names. It is hidden, so it is not read as data.
 
     first: Index of the first sample, if the folder may hold other shares."""
-    content = bytearray()
-    for name, run_origins in origins.items():  # of a million samples, values for all would take 1.6 GB
-        entry = json.dumps({name: [origin.to_json() for origin in run_origins]}, indent=1)
-        content += (b"," if content else b"{") + entry[1:-2].encode()
-    return f"{SIDE}{'' if first is None else f'-{first}'}.json", bytes(content or b"{") + b"\n}\n"
+    content, pieces = bytearray(), SidePieces()
+    for name, file_origins in origins.items():  # of a million samples, values for all would take 1.6 GB
+        content += pieces.piece(name, file_origins)
+    return side_name(first), bytes(content) + pieces.end
+
+
+def side_name(first: int | None = None) -> str:
+    """Name of a `side_file`."""
+    return f"{SIDE}{'' if first is None else f'-{first}'}.json"
+
+
+class SidePieces:
+    """The content of a `side_file`, one piece after another."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+
+    def piece(self, name: str, origins: Sequence[Origin]) -> bytes:
+        """The next piece: origins of samples in a file, which may be the rest of those of the piece before."""
+        entry = json.dumps({name: [origin.to_json() for origin in origins]}, indent=1)
+        content = entry[1:].removesuffix(_SIDE_END)
+        if name == self._name:
+            content = "," + content.removeprefix(f"\n {json.dumps(name)}: [")
+        else:
+            content = ("{" if self._name is None else "\n ],") + content
+        self._name = name
+        return content.encode()
+
+    @property
+    def end(self) -> bytes:
+        """What follows the last piece."""
+        return b"{\n}\n" if self._name is None else f"{_SIDE_END}\n".encode()
 
 
 def _origins_beside(path: Path) -> list[Origin | None]:
@@ -167,24 +195,40 @@ def _origins_beside(path: Path) -> list[Origin | None]:
     return []
 
 
-def num_repeated(origins: Sequence[Origin], folder: Path) -> int:
-    """How many samples of these origins are those of files in the samples/ of their run; 0 where that is not known.
+class RepeatedSamples:
+    """Counts which samples of one request are those of files in the samples/ of their run.
 
-    origins: of samples of one request; folder: that samples/.
+    Args:
+        folder: That samples/.
     """
-    paths = sorted(path for path in folder.glob("*") if NAMED.match(path.name))
-    try:
-        stored = origins_in(paths[0]) if paths else []
-    except ConfigError:
-        stored = []
-    count = len(stored) if len(stored) > 1 else len({path.stem for path in paths})
-    if not stored or not any(_is_same_draw(origin, stored[0]) for origin in origins):
-        return 0
-    return sum(origin.index < count for origin in origins)
+
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(path for path in folder.glob("*") if NAMED.match(path.name))
+        try:
+            stored = origins_in(paths[0]) if paths else []
+        except ConfigError:
+            stored = []
+        self._first = stored[0] if stored else None
+        self._num_stored = len(stored) if len(stored) > 1 else len({path.stem for path in paths})
+        self._count = 0
+        self._is_same = False
+
+    def add(self, origins: Iterable[Origin]) -> None:
+        """Count further samples."""
+        for origin in origins:
+            self._count += origin.index < self._num_stored
+            self._is_same |= self._first is not None and _is_same_draw(origin, self._first)
+
+    @property
+    def count(self) -> int:
+        """How many are; 0 where that is not known."""
+        return self._count if self._is_same else 0
 
 
 def _is_same_draw(origin: Origin, other: Origin) -> bool:
     """Whether two origins are those of one sample, perhaps drawn in other batches, or in a run that was renamed."""
+    if origin.index != other.index:
+        return False
     return replace(origin, run=other.run, batch=other.batch, version=other.version) == other
 
 

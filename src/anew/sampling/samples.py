@@ -26,6 +26,7 @@ from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 # Characters of texts from which on they have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
+TEXT_SEPARATORS = {True: "\n", False: "\n\n----\n\n"}  # between the texts of a sheet, whether each has one line
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 # Files up to which each is synced by itself: on a busy disk that takes a second; chosen
 SYNCED_ONE_BY_ONE = 64
@@ -188,7 +189,7 @@ class Samples(Sequence[DecodedItem]):
         target = make_empty_folder(folder, overwrite)
         paths = []
         one_by_one = len(self) <= SYNCED_ONE_BY_ONE or not files.syncs_all()
-        for names in self._named_files():
+        for names in named_files(self):
             written = [
                 files.write_inside(target, name, artifact.data, sync=one_by_one) for name, artifact in names.items()
             ]
@@ -202,7 +203,7 @@ class Samples(Sequence[DecodedItem]):
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield name and content of each file that `save` writes."""
         first_names = []
-        for names in self._named_files():
+        for names in named_files(self):
             first_names.append(next(iter(names)))
             yield from ((name, artifact.data) for name, artifact in names.items())
         yield from self._side_file(first_names)
@@ -214,18 +215,6 @@ class Samples(Sequence[DecodedItem]):
         by_file = [[origin] for origin in self.origins] if len(names) > 1 else [self.origins]
         origins = dict(zip(names, by_file, strict=True))
         yield side_file(origins, self.first if self.total is not None else None)
-
-    def _named_files(self) -> Iterator[dict[str, Artifact]]:
-        """Yield the files of each sample by name, or one file of all, if such items are usually kept so."""
-        artifacts = self.artifacts if len(self) <= MAX_KEPT_FILES else _ArtifactsInTurn(self)
-        joint = self.modality.merge_files(artifacts, self.labels, self.first)
-        if joint is not None:
-            share = "" if self.total is None else f"-{self.first:0{self._digits}d}"
-            yield {f"samples{share}{joint.suffix}": joint}
-            return
-        for index, artifact in enumerate(artifacts):
-            stem = self._stem(index)
-            yield {f"{stem}{file.suffix}": file for file in (artifact, *artifact.also)}
 
     @property
     def _digits(self) -> int:
@@ -275,9 +264,7 @@ class Samples(Sequence[DecodedItem]):
             place, data = target / f"{stem}.png", sheet(pictures)
         else:
             texts = list(map(str, self._items))
-            is_short = self.modality.layout == "list" or all(len(text) < MAX_UNDIVIDED_LENGTH for text in texts)
-            one_line_each = is_short and not any("\n" in text for text in texts)
-            separator = "\n" if one_line_each else "\n\n----\n\n"
+            separator = TEXT_SEPARATORS[all(fits_one_line(text, self.modality) for text in texts)]
             place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode("utf-8", "replace")
         check_unused([place], overwrite)
         files.write(place, data)
@@ -301,8 +288,9 @@ class Samples(Sequence[DecodedItem]):
             ConfigError: One of the files exists, or the folder cannot be made.
         """
         target, stem = make_folder(folder), _checked_stem(stem)
-        names = [f"{self._stem(index)}.{self._file_format or 'png'}" for index in range(len(self))]
-        written = self.modality.sheet_files(self._items, names, stem)
+        count = min(self.modality.num_on_sheet(self._items[0]), len(self)) if self else 0
+        names = [f"{self._stem(index)}.{self._file_format or 'png'}" for index in range(count)]
+        written = self.modality.sheet_files(self._items[:count], names, stem)
         check_unused([target / name for name in written], overwrite)
         return [files.write_inside(target, name, data) for name, data in written.items()]
 
@@ -359,6 +347,44 @@ class Samples(Sequence[DecodedItem]):
             pictures = self.modality.pictures(self._items[:NOTEBOOK_ITEMS])
             artifacts = [Artifact(".png", png(picture), media="image/png") for picture in pictures]
         return f"<div>{''.join(artifact.html() for artifact in artifacts)}</div>"
+
+
+def named_files(samples: Samples) -> Iterator[dict[str, Artifact]]:
+    """Yield the files of each sample by name, or one file of all, if such items are usually kept so."""
+    joint = joint_file(samples)
+    if joint is not None:
+        yield joint
+        return
+    for index, artifact in enumerate(_artifacts_in_turn(samples)):
+        stem = samples._stem(index)
+        yield {f"{stem}{file.suffix}": file for file in (artifact, *artifact.also)}
+
+
+def joint_file(samples: Samples, *, continues: bool = False) -> dict[str, Artifact] | None:
+    """One file of all samples, by its name, if such items are usually kept so. continues: see `Modality.merge_files`."""
+    joint = samples.modality.merge_files(
+        _artifacts_in_turn(samples), samples.labels, samples.first, continues=continues
+    )
+    if joint is None:
+        return None
+    share = "" if samples.total is None else f"-{samples.first:0{samples._digits}d}"
+    return {f"samples{share}{joint.suffix}": joint}
+
+
+def _artifacts_in_turn(samples: Samples) -> Sequence[Artifact]:
+    return samples.artifacts if len(samples) <= MAX_KEPT_FILES else _ArtifactsInTurn(samples)
+
+
+def bare(samples: Samples, n: int) -> Samples:
+    """The first n samples, or all if there are fewer, without their origins and without files that were made."""
+    part = Samples(samples._items[:n], samples.labels[:n], samples.modality, (), samples.first, samples.total)
+    part.num_planned, part._file_format = samples.num_planned, samples._file_format
+    return part
+
+
+def fits_one_line(text: str, modality: Modality) -> bool:
+    """Whether a text may have one line of a sheet, if all others do."""
+    return (modality.layout == "list" or len(text) < MAX_UNDIVIDED_LENGTH) and "\n" not in text
 
 
 class _ArtifactsInTurn(Sequence[Artifact]):

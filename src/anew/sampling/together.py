@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from anew.core.processes.world import World
 from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
-from anew.sampling.drawing import DrawingProgress
+from anew.sampling.drawing import DrawingProgress, joined
 from anew.sampling.model import Model
 from anew.sampling.origins import SAMPLE_BATCH, Origin
 from anew.sampling.samples import Samples
@@ -25,35 +25,43 @@ def whole_batches(n: int) -> list[tuple[int, int]]:
     return [(min(SAMPLE_BATCH, n - first), first) for first in range(0, n, SAMPLE_BATCH)]
 
 
-def draw_together(
+def draw_together(world: World, model: Model, batches: Sequence[tuple[int, int]], draw: Draw) -> Samples:
+    """As `draw_batches_together`, but all samples at once."""
+    return joined(draw_batches_together(world, model, batches, draw), model.item_modality)
+
+
+def draw_batches_together(
     world: World,
     model: Model,
     batches: Sequence[tuple[int, int]],
     draw: Draw,
     reporter: Reporter | None = None,
-) -> Samples:
-    """Draw batches in turns, one on each process at a time. All call this with the same arguments.
+) -> Iterator[Samples]:
+    """Draw batches in turns, one on each process at a time. All call this with the same arguments, and iterate to the end.
 
     Args:
         batches: (size, index of the first sample) of each batch.
         reporter: Shows the progress, on the first process.
 
-    Returns:
+    Yields:
         On the first process all samples in order, the same as a single process draws; on the others none.
     """
     run = world.broadcast(model.identity[0])
-    progress = DrawingProgress(reporter if world.is_main else None, sum(size for size, _ in batches))
-    empty = samples = Samples([], [], model.item_modality)
+    total, num_drawn = sum(size for size, _ in batches), 0
+    progress = DrawingProgress(reporter if world.is_main else None, total)
+    empty = Samples([], [], model.item_modality)
     for turn in range(0, len(batches), world.size):
         data = b""
         if turn + world.rank < len(batches):
             data = _packed(draw(*batches[turn + world.rank]))
         drawn = world.exchange(data)[: len(batches) - turn]
-        for part in drawn if world.is_main else ():
-            samples += _unpacked(part, empty, run)
-        progress.show(len(samples))
+        for packed in drawn if world.is_main else ():
+            part = _unpacked(packed, empty, run)
+            part.first, part.num_planned = num_drawn, total
+            num_drawn += len(part)
+            yield part
+        progress.show(num_drawn)
     progress.end()
-    return samples
 
 
 def share_samples(world: World, model: Model, samples: Samples) -> Samples:

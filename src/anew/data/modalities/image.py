@@ -307,13 +307,15 @@ class Image(GridModality):
         encode = pixels.webp if file_format == "webp" else pixels.jpeg
         return Artifact(f".{file_format}", encode(self._as_written(item), comment), media=f"image/{file_format}")
 
+    def num_on_sheet(self, item: DecodedItem) -> int:
+        return sprite_sheet.capacity(*self._as_written(item).shape[:2])
+
     def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
-        count = sprite_sheet.capacity(*self._as_written(items[0]).shape[:2]) if items else 0
-        if not count:
+        if not items:
             return {}
-        images = [self._as_written(item) for item in items[:count]]
+        images = map(self._as_written, items)
         name = f"{stem}.png"
-        sheet, cells = sprite_sheet.sprite_sheet(images, names[:count], name, self.matching.is_paletted)
+        sheet, cells = sprite_sheet.sprite_sheet(images, names, name, self.matching.is_paletted)
         return {name: sheet, f"{stem}.json": cells}
 
     def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:

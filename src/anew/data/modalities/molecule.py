@@ -110,7 +110,7 @@ class Molecule(Text):
         return Artifact(".smi", f"{item}\n".encode("utf-8", "replace"), str(item))
 
     def merge_files(
-        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0, continues: bool = False
     ) -> Artifact | None:
         return Artifact(".smi", b"".join(artifact.data for artifact in artifacts))
 

@@ -400,7 +400,7 @@ class Protein(Text):
         return Artifact(".fasta", record, str(item), comment=comment)
 
     def merge_files(
-        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0, continues: bool = False
     ) -> Artifact | None:
         records = [
             fasta.FastaRecord(" ".join(filter(None, (f"sample{number}", label, artifact.comment))), artifact.text or "")

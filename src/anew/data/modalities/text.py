@@ -312,11 +312,11 @@ class Text(Modality):
         return Artifact(self.suffix, str(item).encode("utf-8", "replace"), str(item))
 
     def merge_files(
-        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0, continues: bool = False
     ) -> Artifact | None:
         if self._table is None or self.layout != "list":
             return None
-        return Artifact(self._table.suffix, self._table.file_of([artifact.text or "" for artifact in artifacts]), None)
+        return Artifact(self._table.suffix, self._table.file_of([a.text or "" for a in artifacts], not continues), None)
 
     def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
         return [self._truncate_at(row, prompt, stop) for row, prompt in rows_and_prompts(x, prompt_ids)]

@@ -34,6 +34,7 @@ COMMENT = "Comment"  # PNG's keyword of a comment
 JPEG_QUALITY = 95  # hardly visible loss at a third of the size of PNG; chosen
 # Fewer rises than this are no contour: of 653 textures of a game 277 had fewer, and 216 of these shared one with a different picture
 MIN_RISES = 5
+PIXELS_AT_ONCE = 1 << 18  # whose colours are sorted at once: bounds memory
 STRIP = 1 << 22  # pixels of a deep image that are converted at once: bounds memory
 ValueRange = tuple[float, float]  # values of a deep image that become black and white
 
@@ -332,21 +333,45 @@ def png(values: NDArray[np.uint8], paletted: bool = False, comment: str = "") ->
     out, info = io.BytesIO(), PngInfo()
     if comment:
         info.add_text(COMMENT, comment)
-    colours, index = _palette(values) if paletted and values.ndim == 3 else (values, values)
-    if index is values or len(colours) > 256:
+    colours = _colours(values) if paletted and values.ndim == 3 else None
+    if colours is None:
         Image.fromarray(values).save(out, format="PNG", pnginfo=info)
         return out.getvalue()
-    image = Image.fromarray(index.astype(np.uint8), mode="P")
+    codes = _colour_codes(colours)
+    index = [np.searchsorted(codes, _colour_codes(piece)).astype(np.uint8) for piece in _pieces(values)]
+    image = Image.fromarray(np.concatenate(index).reshape(values.shape[:2]), mode="P")
     image.putpalette(colours[:, :3].tobytes())
     transparency = {"transparency": colours[:, 3].tobytes()} if values.shape[2] == 4 else {}
     image.save(out, format="PNG", pnginfo=info, **transparency)
     return out.getvalue()
 
 
-def _palette(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The colours (P, C) of an image (H, W, C), and the number of each pixel's colour (H, W)."""
-    colours, index = np.unique(values.reshape(-1, values.shape[2]), axis=0, return_inverse=True)
-    return colours, index.reshape(values.shape[:2])
+def _colours(values: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The colours (P, C) of an image (H, W, C), sorted; None if they are more than 256. Of a sheet of sprites all pixels at once
+    would take gigabytes."""
+    found = values[:0, :0].reshape(-1, values.shape[2])
+    for piece in _pieces(values):
+        pixels = np.concatenate([found, piece])
+        _, first = np.unique(_colour_codes(pixels), return_index=True)
+        found = pixels[first]
+        if len(found) > 256:
+            return None
+    return found
+
+
+def _pieces(values: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """The pixels (n, C) of an image (H, W, C), some at a time."""
+    pixels = values.reshape(-1, values.shape[2])
+    for start in range(0, len(pixels), PIXELS_AT_ONCE):
+        yield pixels[start : start + PIXELS_AT_ONCE]
+
+
+def _colour_codes(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """A number for the colour of each pixel (n, C), which sorts as its channels do one after another."""
+    codes = np.zeros(len(pixels), np.uint32)
+    for channel in pixels.T:
+        codes = codes << np.uint32(8) | channel
+    return codes
 
 
 def webp(values: NDArray[np.uint8], comment: str = "") -> bytes:
