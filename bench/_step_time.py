@@ -1,6 +1,7 @@
 """A model of the time of a training step on several processes, from measured computing, bandwidth and latency.
 
-Legend: R processes, P weights. A ring of n bytes sends n (R - 1) / R from each process and takes R - 1 hops.
+Legend: R processes, P weights. A ring of n bytes sends n (R - 1) / R from each process and takes R - 1 hops. A hop of gloo takes the
+way twice: a process sends once the other one has said that it is ready to receive.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FIRST_BUCKET, BUCKET = 1024**2, 25 * 1024**2  # bytes of gradients that DDP reduces at once
-SMALL_MESSAGES = 2  # all-reduces of a few numbers in each step of the trainer: its progress, and losses
+# Rings of a few numbers in each step of the trainer: two that reduce its progress (3 numbers) for all, and one for its losses (a loss
+# and a count, of which gloo reduces and hands round at once)
+SMALL_RINGS = 3
+NORM_RINGS = 2  # with shared weights also the gradients' norm
 
 
 @dataclass(frozen=True)
 class Link:
-    """bandwidth: bytes a second that a process sends; latency: seconds of one hop; small: seconds of a small all-reduce."""
+    """bandwidth: bytes a second that a process sends; latency: seconds of one hop."""
 
     bandwidth: float
     latency: float
-    small: float
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,14 @@ def ddp_seconds(computing: Computing, weights: Sequence[int], ranks: int, link: 
         filled += size
         ready = computing.forward + computing.backward * filled / sum(sizes)
         end = max(end, ready) + ring_seconds(2, size, ranks, link)
-    return max(end, ready) + computing.optimizer + SMALL_MESSAGES * link.small
+    return max(end, ready) + computing.optimizer + ring_seconds(SMALL_RINGS, 0, ranks, link)
 
 
 def fsdp_seconds(
     computing: Computing, blocks: Sequence[int], matrices: Sequence[int], ranks: int, link: Link, *, is_gloo: bool
 ) -> float:
-    """Weights of each block are gathered forward and backward and gradients reduced, matrices of Muon gathered once more.
+    """Weights of each block are gathered forward and backward and gradients reduced, matrices of Muon gathered once more. What is in no
+    block stays whole from the pass forward to the pass backward, so it is gathered once.
 
     Args:
         computing: Of a process.
@@ -74,7 +78,9 @@ def fsdp_seconds(
         link: What they send by.
         is_gloo: On CPUs nothing overlaps, and a scattered reduction is one that all get (8 P instead of 4 P).
     """
-    exchange = sum(ring_seconds(4 if is_gloo else 3, 4 * count, ranks, link) for count in blocks)
+    rings = 4 if is_gloo else 3
+    exchange = sum(ring_seconds(rings, 4 * count, ranks, link) for count in blocks)
+    exchange -= ring_seconds(1, 4 * blocks[-1], ranks, link)
     exchange += sum(ring_seconds(1, 4 * count, ranks, link) for count in matrices)
-    small = (SMALL_MESSAGES + 1) * link.small  # that of the gradients' norm
+    small = ring_seconds(SMALL_RINGS + NORM_RINGS, 0, ranks, link)
     return computing.total + exchange + small if is_gloo else max(computing.total, exchange) + small

@@ -43,15 +43,15 @@ def rows(arguments: argparse.Namespace, hosts: int, rate: str, delay: float) -> 
     facts = measure(arguments, hosts, rate, delay)
     passes = facts["alone_s"] - facts["optimizer_s"]
     computing = model.Computing(passes / 3, passes * 2 / 3, facts["optimizer_s"])
-    latency = facts["small_s"] / (2 * (hosts - 1))
+    latency = facts["small_s"] / (hosts - 1)
     ring = 2 * (hosts - 1) / hosts * facts["large_bytes"]
-    link = model.Link(ring / (facts["large_s"] - facts["small_s"]), latency, facts["small_s"])
+    link = model.Link(ring / (facts["large_s"] - 2 * facts["small_s"]), latency)
     total, muon = sum(facts["weights"]), sum(facts["matrices"])
     predicted = {
         "ddp": model.ddp_seconds(computing, facts["weights"], hosts, link),
         "fsdp": model.fsdp_seconds(computing, facts["blocks"], facts["matrices"], hosts, link, is_gloo=True),
     }
-    sent = {"ddp": 8 * total, "fsdp": 16 * total + 4 * muon}
+    sent = {"ddp": 8 * total, "fsdp": 16 * total - 4 * facts["blocks"][-1] + 4 * muon}
     for way, steps in facts["steps"].items():
         yield {
             "hosts": hosts,
@@ -61,7 +61,7 @@ def rows(arguments: argparse.Namespace, hosts: int, rate: str, delay: float) -> 
             "weights": total,
             "alone_s": round(facts["alone_s"], 4),
             "bandwidth_mb_s": round(link.bandwidth / 1e6, 2),
-            "small_ms": round(1e3 * facts["small_s"], 2),
+            "hop_ms": round(1e3 * link.latency, 2),
             "sent_mb": round(steps["sent"] / 1e6, 2),
             "predicted_mb": round(sent[way] * (hosts - 1) / hosts / 1e6, 2),
             "step_s": round(steps["seconds"], 4),
