@@ -21,6 +21,9 @@ ANY = {  # public, with `Any` in its signature, and why
     "families/base.py: SpecT": "`Family` alone is a family of any spec",
     "families/base.py: ConfigT": "`Family` alone is a family with any settings",
 }
+# Functions whose True or False is a value, not a switch (defaults, elements of arrays), or that take no keywords (`isolation.each`,
+# compiled loops)
+POSITIONAL = {"setting", "getattr", "get", "append", "fill_diagonal", "each", "recall"}
 BY_NAME = ("Sampler._",)  # methods that a file says by name: `exporting/runtime/sample.py`
 
 
@@ -207,6 +210,22 @@ def tables_of_conditions(path: Path, tree: ast.Module) -> list[int]:
 
 def test_no_table_hides_in_conditional_expressions() -> None:
     assert not by_module(tables_of_conditions)
+
+
+def unnamed_switches(path: Path, tree: ast.Module) -> list[str]:
+    """Calls with several arguments, of which a literal True or False is passed by its place."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
+    return [
+        ast.unparse(call)
+        for call in calls
+        if any(isinstance(argument, ast.Constant) and isinstance(argument.value, bool) for argument in call.args)
+        and ast.unparse(call.func).rpartition(".")[2] not in POSITIONAL
+    ]
+
+
+def test_a_literal_switch_is_passed_by_its_name() -> None:
+    """At a call such as `Extent(False, 0, n)` nobody knows what is off."""
+    assert not by_module(unnamed_switches)
 
 
 def unnamed_arguments(path: Path, tree: ast.Module) -> Iterator[str]:

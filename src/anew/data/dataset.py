@@ -432,7 +432,7 @@ def _divide_new(data: Dataset, reading: ReadingTime | None, repeated: DataRecord
     """Split new data, as in `repeated` if that is the same. A refusal says what is remarkable, too: pictures may look like sheets."""
     is_same = repeated is not None and repeated.fingerprint == data.fingerprint
     try:
-        data._divide(True, reading, repeated if is_same else None)
+        data._divide(fresh=True, reading=reading, repeated=repeated if is_same else None)
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
         raise DataError("; ".join([str(error), *remarks])) from None

@@ -115,7 +115,9 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(
             Stage(w, depth, condition_dim, dropout, attention and i == last, kernel_size) for i, w in enumerate(widths)
         )
-        self.up = nn.ModuleList(Stage(w, depth, condition_dim, dropout, False, kernel_size) for w in widths[:-1])
+        self.up = nn.ModuleList(
+            Stage(w, depth, condition_dim, dropout, attention=False, kernel_size=kernel_size) for w in widths[:-1]
+        )
         self.downsample = nn.ModuleList(Conv(halved_values * fine, coarse, 1) for fine, coarse in pairwise(widths))
         self.upsample = nn.ModuleList(Conv(coarse, halved_values * fine, 1) for fine, coarse in pairwise(widths))
         self.norm = ChannelNorm(channels)

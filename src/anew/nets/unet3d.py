@@ -143,7 +143,7 @@ class UNet3d(nn.Module):
         self.down = nn.ModuleList(
             SpaceTimeStage(w, depth, condition_dim, dropout, i == last) for i, w in enumerate(widths)
         )
-        self.up = nn.ModuleList(SpaceTimeStage(w, depth, condition_dim, dropout, False) for w in widths[:-1])
+        self.up = nn.ModuleList(SpaceTimeStage(w, depth, condition_dim, dropout, attention=False) for w in widths[:-1])
         self.downsample = nn.ModuleList(Conv(4 * fine, coarse, 1) for fine, coarse in pairwise(widths))
         self.upsample = nn.ModuleList(Conv(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
         self.norm = ChannelNorm(channels)

@@ -56,7 +56,9 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
     if setting == "off":
         if not job.plan.compile:
             return job
-        return _with_decision(job, False, "networks are not compiled, as asked")  # a replayed plan says otherwise
+        return _with_decision(
+            job, is_compiled=False, note="networks are not compiled, as asked"
+        )  # a replayed plan says otherwise
     if setting == "auto" and job.request.plan_from is not None:
         return job
     has_blocks = bool(compilable_blocks(job.family.phases()))
@@ -69,7 +71,7 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
                 "compile",
             )
         _check_time(job)
-        return _with_decision(job, True, f"compiled as asked: {_compiled_names(job)}")
+        return _with_decision(job, is_compiled=True, note=f"compiled as asked: {_compiled_names(job)}")
     least_seconds = TRIAL_FROM.get(job.world.device.type)
     seconds = job.plan.train_s
     is_long = least_seconds is not None and seconds is not None and seconds >= least_seconds
@@ -77,7 +79,7 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
         return job
     missing = _missing_anywhere(job.world)
     if missing:
-        return _with_decision(job, False, f"networks are not compiled: {missing} is missing")
+        return _with_decision(job, is_compiled=False, note=f"networks are not compiled: {missing} is missing")
     return _with_decision(job, *_trial(job))
 
 

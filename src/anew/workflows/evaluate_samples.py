@@ -202,7 +202,9 @@ def _common_form(compared: ForeignSamples, reporter: Reporter) -> _CommonForm:
     reporter.message("  reading the data")
     columns = ColumnChoice.of(compared.reading, needs_tables=False)
     try:
-        chosen = detect_modality(compared.samples, compared.modality, True, columns=replace(columns, needed=()))
+        chosen = detect_modality(
+            compared.samples, compared.modality, are_samples=True, columns=replace(columns, needed=())
+        )
         real = detect_modality(compared.data, compared.modality, columns=columns)
     except DataError:
         return _CommonForm()

@@ -206,7 +206,9 @@ class EvaluatedItems:
             total = self._num_train_texts
         if self.packed:
             return RealPool(train, held_out, None, total, randomly_held_out=False, fills_memory=True)
-        return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
+        return grouped_pool(
+            self.real, train[: n - len(held_out)], held_out, total, randomly_held_out=False, seed=self.seed
+        )
 
 
 def overlap_p(train: Counter[bytes], held_out: Counter[bytes], seed: int) -> float:

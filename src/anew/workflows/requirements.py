@@ -129,21 +129,21 @@ def _outcome(report: EvaluationReport, requirement: Requirement) -> CheckResult:
     values = {score.name: score.value for score in report.scores}
     value = values.get(requirement.name, math.nan)
     if not math.isfinite(value):
-        return CheckResult(requirement, False, f"{requirement.name} was not measured")
+        return CheckResult(requirement, passed=False, sentence=f"{requirement.name} was not measured")
     fails = SIGNS[requirement.sign](value, requirement.bound)
-    return CheckResult(requirement, not fails, f"{requirement.name} is {value:.4g}")
+    return CheckResult(requirement, passed=not fails, sentence=f"{requirement.name} is {value:.4g}")
 
 
 def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> CheckResult:
     copies = report.copies
     if copies is None:
-        return CheckResult(requirement, False, "copies were not checked for")
+        return CheckResult(requirement, passed=False, sentence="copies were not checked for")
     repeats_surely = copies.identical_p is not None and copies.identical_p <= ALPHA
     if not copies.detected and (report.grades.get("novelty") == "poor" or repeats_surely):
-        return CheckResult(requirement, False, report.figures["novelty"])
+        return CheckResult(requirement, passed=False, sentence=report.figures["novelty"])
     if copies.detected or not copies.has_power:
-        return CheckResult(requirement, False, f"{copy_verdict(copies).clause} (p = {copies.p:.2g})")
-    return CheckResult(requirement, True, f"no copies were found (p = {copies.p:.2g})")
+        return CheckResult(requirement, passed=False, sentence=f"{copy_verdict(copies).clause} (p = {copies.p:.2g})")
+    return CheckResult(requirement, passed=True, sentence=f"no copies were found (p = {copies.p:.2g})")
 
 
 def badge(outcomes: Sequence[CheckResult]) -> str:

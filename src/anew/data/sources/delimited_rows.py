@@ -191,10 +191,10 @@ class DelimitedFile:
         self._row_ends = RowEnds()
         start = self._beginning()
         if self._is_csv:
-            self._delimiter = _delimiter(self._decode(start, True), suffix_of(path.name))
+            self._delimiter = _delimiter(self._decode(start, first=True), suffix_of(path.name))
             self._row_ends, self._stray_quotes = RowEnds(self._delimiter), StrayQuotes(self._delimiter)
             start = self._beginning()
-        text = self._decode(start, True)
+        text = self._decode(start, first=True)
         self.header: list[str] = []
         if self._is_csv:
             first_row = next(self._csv(text), [])

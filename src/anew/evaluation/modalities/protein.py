@@ -120,7 +120,7 @@ class ProteinEvaluation(TextEvaluation):
         yield bits_score(CLUSTERS, examples, source, self.inputs.seed)
         train = self._train
         test = [] if self.inputs.cluster_text is None else self.inputs.cluster_text(MAX_TEST_CHARACTERS)
-        if not test or baselines.kneser_ney_seconds(train, test, ORDER, True) > self.clock.remaining(0.8):
+        if not test or baselines.kneser_ney_seconds(train, test, ORDER, records=True) > self.clock.remaining(0.8):
             return
         bits = baselines.kneser_ney_bits(train, test, ORDER, self.records)
         source = f"naive: counts of up to {ORDER} residues of context, on the same clusters"

@@ -91,7 +91,7 @@ def scale_chart(score: Score, end: float | None = None, *, is_percent: bool = Fa
 def _short(number: float, is_percent: bool) -> str:
     """Format a number with two digits, or as a whole number from 100 on, without an exponent. is_percent: it is a share."""
     if is_percent:
-        return f"{_short(100.0 * number, False)}%"
+        return f"{_short(100.0 * number, is_percent=False)}%"
     return f"{number:,.0f}" if number >= 100.0 else f"{number:.2g}"
 
 

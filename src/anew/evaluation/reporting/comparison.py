@@ -201,7 +201,7 @@ def _real_value(runs: Sequence[RunResult], name: str) -> str:
 
 def _cell(run: str, score: Score | None, best: bool) -> Cell:
     if score is None:
-        return Cell(run, "–", "", False)
+        return Cell(run, "–", "", best=False)
     ends = score.shown_interval
     interval = "" if ends is None else f"{format_number(ends[0])} to {format_number(ends[1])}"
     return Cell(run, format_value(score), interval, best)

@@ -87,10 +87,12 @@ class SampleCounts:
     def of(cls, data: Dataset) -> SampleCounts:
         """The counts for samples of a model of this data."""
         if not is_running_text(data.base.spec):
-            return cls(False, held_out_size(data))
+            return cls(is_text=False, held_out=held_out_size(data))
         lengths = np.array([len(text) for text in data.text("test", MEASURED_CHARACTERS)])
         pieces = float(np.minimum(lengths / PASSAGE, PIECES).mean()) if len(lengths) else PIECES
-        return cls(True, int(lengths.sum()) // PASSAGE, max(pieces, PIECES / COMPARISON_PASSAGES))
+        return cls(
+            is_text=True, held_out=int(lengths.sum()) // PASSAGE, pieces=max(pieces, PIECES / COMPARISON_PASSAGES)
+        )
 
     def enough(self) -> int:
         """The number of samples by which closeness and variety can usually be told: no more than held-out items."""

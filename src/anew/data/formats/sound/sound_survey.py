@@ -148,7 +148,11 @@ def contents_of(data: SoundData, shape: Shape, trims: bool) -> Contents:
     header = read_header(data)
     x, rate = read(data, 0, min(header.frames, round(SINGLE_SECONDS * header.rate)), shape.channels)
     x = with_channels(x, 1)
-    extent = _extent(x, rate, shape, trims) if may_be_single(header, shape) else Extent(False, 0, header.frames)
+    extent = (
+        _extent(x, rate, shape, trims)
+        if may_be_single(header, shape)
+        else Extent(is_single=False, start=0, stop=header.frames)
+    )
     is_short = extent.stop - extent.start < MIN_CLIPS_TO_CUT * shape.seconds * rate and is_long(header, shape)
     return Contents(header, extent.is_single, share_above(x, rate, shape.rate / 2), is_short and not extent.is_single)
 

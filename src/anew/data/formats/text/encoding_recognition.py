@@ -118,7 +118,7 @@ def first_lines(data: bytes, limit: int) -> bytes:
     """The first lines of at most `limit` bytes together; of a longer line, its first words."""
     if data and not data.endswith((b"\n", b"\r")):
         data += b"\n"
-    return data if len(data) <= limit else whole_lines(data[:limit], False, True)
+    return data if len(data) <= limit else whole_lines(data[:limit], is_cut_before=False, is_cut_after=True)
 
 
 def join_lines(samples: Sequence[bytes]) -> bytes:

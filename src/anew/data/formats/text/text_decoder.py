@@ -131,9 +131,9 @@ class TextDecoder:
                     f"it is not {encodings.title(self.encoding)}, as the setting encoding says; leave it out, so that Anew "
                     "recognises the encoding"
                 )
-            return _FileEncoding(self.encoding, True, in_part)
+            return _FileEncoding(self.encoding, is_sure=True, in_part=in_part)
         if self.agree and _damage(others, self.encoding) <= MAX_UNREAD:
-            return _FileEncoding(self.encoding, True, in_part)
+            return _FileEncoding(self.encoding, is_sure=True, in_part=in_part)
         return _FileEncoding(*self._recognised(others, recognition.scores(others)), in_part)
 
     def _recognised(self, lines: bytes, scores: Mapping[str, float]) -> tuple[str, bool]:

@@ -153,11 +153,11 @@ def choose_length(
             f"Videos have up to {max(frame_counts):,} frames: long ones are cut into clips of about {max_frames} frames (at most "
             f"{longest}) at {rate / stride:.3g} per second, {reason}; short ones stay whole."
         )
-        return ClipLength(stride, span, False, [note])
+        return ClipLength(stride, span, only_beginnings=False, notes=[note])
     if fixed_frames and is_rate_fixed:
         longest = max(frame_counts)
         note = f"Clips have up to {longest} frames, of which the first {max_frames} are used: {reason}."
-        return ClipLength(1, max_frames, True, [note] if longest > max_frames else [])
+        return ClipLength(1, max_frames, only_beginnings=True, notes=[note] if longest > max_frames else [])
     stride = max(1, math.ceil(usual_count / max_frames))
     if not fixed_frames:
         setting = f"frames={usual_count}"
@@ -165,7 +165,7 @@ def choose_length(
     used = f"{math.ceil(usual_count / stride)} of {usual_count}"
     varied = "" if len(set(frame_counts)) == 1 else "mostly up to "
     note = f"One frame in {stride} of a clip is used, {varied}{used}: {reason}."
-    return ClipLength(stride, stride * max_frames, False, [note] if stride > 1 else [])
+    return ClipLength(stride, stride * max_frames, only_beginnings=False, notes=[note] if stride > 1 else [])
 
 
 def rate_notes(timings: Sequence[Timing], rate: float, shown_for: str) -> list[str]:

@@ -202,7 +202,7 @@ def _timing(data: Data) -> Timing:
     if isinstance(data, Path) and data.is_dir():
         paths = frame_folders.in_order(data)[:MAX_FRAMES]
         width, height = frame_folders.picture(paths[0], 1 << 15).size
-        return Timing(width, height, np.arange(len(paths)) / UNTIMED_RATE, len(paths) / UNTIMED_RATE, True)
+        return Timing(width, height, np.arange(len(paths)) / UNTIMED_RATE, len(paths) / UNTIMED_RATE, steady=True)
     if _is_animation(data):
         return _timing_of_animation(_whole(data))
     with _open_file(data) as (container, stream):
@@ -227,7 +227,7 @@ def _timing(data: Data) -> Timing:
             raise ValueError("it is truncated")
         usual = float(stream.average_rate or 0) or 10.0
     if gif and len(times) == 1 and _is_sample(_ends(data, COMMENT_WITHIN)[0]):
-        return Timing(width, height, np.zeros(1), 1.0 / usual, True)
+        return Timing(width, height, np.zeros(1), 1.0 / usual, steady=True)
     return _timing_from_stamps(width, height, sorted(times), usual, more)
 
 

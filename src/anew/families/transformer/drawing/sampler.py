@@ -241,7 +241,7 @@ class TokenSampler:
             return np.concatenate((np.full((n, 1), self.begin_id), prompt), 1), 1
         if prompt.shape[1]:
             return prompt, 0
-        self._limit_bytes(prompt, True, np.full(n, MAX_BYTES_TO_COME))
+        self._limit_bytes(prompt, is_first=True, num_after=np.full(n, MAX_BYTES_TO_COME))
         with self._within_limits():
             self.weights = unigram_weights(self.mixer, n, self.family.spec.vocab)
             first_tokens = token_choice.sample_tokens(only_allowed(self.weights, self.allowed), self._uniform())
