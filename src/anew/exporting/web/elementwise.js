@@ -4,56 +4,150 @@ import { Tensor, broadcastShape, eachRow, memoryOrder, sizeOf, loopsOver } from 
 
 // o: output, written from i on in steps of s; a, b: inputs, read from j and k on in steps of t and u; n: number of values.
 const BINARY = {
-  add: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] + b[k]; },
-  sub: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] - b[k]; },
-  mul: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] * b[k]; },
-  div: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] / b[k]; },
-  floorDiv: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.floor(a[j] / b[k]); },
-  truncDiv: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.trunc(a[j] / b[k]); },
-  remainder: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = remainder(a[j], b[k]); },
-  fmod: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] % b[k]; },
-  pow: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.pow(a[j], b[k]); },
-  maximum: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.max(a[j], b[k]); },
-  minimum: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.min(a[j], b[k]); },
-  eq: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] === b[k] ? 1 : 0; },
-  ne: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] !== b[k] ? 1 : 0; },
-  lt: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] < b[k] ? 1 : 0; },
-  le: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] <= b[k] ? 1 : 0; },
-  gt: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] > b[k] ? 1 : 0; },
-  ge: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] >= b[k] ? 1 : 0; },
-  and: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] & b[k]; },
-  or: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] | b[k]; },
+  add: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] + b[k];
+  },
+  sub: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] - b[k];
+  },
+  mul: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] * b[k];
+  },
+  div: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] / b[k];
+  },
+  floorDiv: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.floor(a[j] / b[k]);
+  },
+  truncDiv: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.trunc(a[j] / b[k]);
+  },
+  remainder: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = remainder(a[j], b[k]);
+  },
+  fmod: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] % b[k];
+  },
+  pow: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.pow(a[j], b[k]);
+  },
+  maximum: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.max(a[j], b[k]);
+  },
+  minimum: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = Math.min(a[j], b[k]);
+  },
+  eq: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] === b[k] ? 1 : 0;
+  },
+  ne: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] !== b[k] ? 1 : 0;
+  },
+  lt: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] < b[k] ? 1 : 0;
+  },
+  le: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] <= b[k] ? 1 : 0;
+  },
+  gt: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] > b[k] ? 1 : 0;
+  },
+  ge: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] >= b[k] ? 1 : 0;
+  },
+  and: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] & b[k];
+  },
+  or: (o, i, s, a, j, t, b, k, u, n) => {
+    for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] | b[k];
+  },
 };
 
 const UNARY = {
-  neg: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = -a[j++]; },
-  abs: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.abs(a[j++]); },
-  exp: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.exp(a[j++]); },
-  expm1: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.expm1(a[j++]); },
-  log: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.log(a[j++]); },
-  log1p: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.log1p(a[j++]); },
-  sqrt: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.sqrt(a[j++]); },
-  rsqrt: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = 1 / Math.sqrt(a[j++]); },
-  reciprocal: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = 1 / a[j++]; },
-  cos: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.cos(a[j++]); },
-  sin: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.sin(a[j++]); },
-  tanh: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.tanh(a[j++]); },
-  sigmoid: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = 1 / (1 + Math.exp(-a[j++])); },
-  relu: (o, a, i, n, j) => { for (; n > 0; n--, j++) o[i++] = a[j] < 0 ? 0 : a[j]; },
-  erf: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = erf(a[j++]); },
-  gelu: (o, a, i, n, j) => { for (; n > 0; n--, j++) o[i++] = 0.5 * a[j] * (1 + erf(a[j] * Math.SQRT1_2)); },
-  geluTanh: (o, a, i, n, j) => { for (; n > 0; n--, j++) o[i++] = geluTanh(a[j]); },
-  floor: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.floor(a[j++]); },
-  ceil: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.ceil(a[j++]); },
-  trunc: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.trunc(a[j++]); },
-  round: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = roundHalfToEven(a[j++]); },
-  sign: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.sign(a[j++]); },
-  not: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = a[j++] ? 0 : 1; },
-  invert: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = ~a[j++]; },
-  isinf: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.abs(a[j++]) === Infinity ? 1 : 0; },
-  isnan: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Number.isNaN(a[j++]) ? 1 : 0; },
-  copy: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = a[j++]; },
-  toBool: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = a[j++] !== 0 ? 1 : 0; },
+  neg: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = -a[j++];
+  },
+  abs: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.abs(a[j++]);
+  },
+  exp: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.exp(a[j++]);
+  },
+  expm1: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.expm1(a[j++]);
+  },
+  log: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.log(a[j++]);
+  },
+  log1p: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.log1p(a[j++]);
+  },
+  sqrt: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.sqrt(a[j++]);
+  },
+  rsqrt: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = 1 / Math.sqrt(a[j++]);
+  },
+  reciprocal: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = 1 / a[j++];
+  },
+  cos: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.cos(a[j++]);
+  },
+  sin: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.sin(a[j++]);
+  },
+  tanh: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.tanh(a[j++]);
+  },
+  sigmoid: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = 1 / (1 + Math.exp(-a[j++]));
+  },
+  relu: (o, a, i, n, j) => {
+    for (; n > 0; n--, j++) o[i++] = a[j] < 0 ? 0 : a[j];
+  },
+  erf: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = erf(a[j++]);
+  },
+  gelu: (o, a, i, n, j) => {
+    for (; n > 0; n--, j++) o[i++] = 0.5 * a[j] * (1 + erf(a[j] * Math.SQRT1_2));
+  },
+  geluTanh: (o, a, i, n, j) => {
+    for (; n > 0; n--, j++) o[i++] = geluTanh(a[j]);
+  },
+  floor: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.floor(a[j++]);
+  },
+  ceil: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.ceil(a[j++]);
+  },
+  trunc: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.trunc(a[j++]);
+  },
+  round: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = roundHalfToEven(a[j++]);
+  },
+  sign: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.sign(a[j++]);
+  },
+  not: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = a[j++] ? 0 : 1;
+  },
+  invert: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = ~a[j++];
+  },
+  isinf: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Math.abs(a[j++]) === Infinity ? 1 : 0;
+  },
+  isnan: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = Number.isNaN(a[j++]) ? 1 : 0;
+  },
+  copy: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = a[j++];
+  },
+  toBool: (o, a, i, n, j) => {
+    for (; n > 0; n--) o[i++] = a[j++] !== 0 ? 1 : 0;
+  },
 };
 
 function remainder(a, b) {

@@ -74,7 +74,8 @@ export class Engine {
       const options = { n: count, seed, index: index + made, label, fill: samplerFill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
       if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
-      if (fill?.parts) options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
+      if (fill?.parts)
+        options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
       let shownAt = 0;
       for (const draft of this.sampler.sample(options)) {
         if (!this.running.has(id)) break;
@@ -131,7 +132,8 @@ export class Engine {
   // The items of a draft: {text}, or {shape, values}, finished sound also {wave}, and finished slow signals {curve}; with classes {label}.
   items({ x, classes = null, isLast }, fill = null, before = null) {
     const labelled = (item, row) => (classes ? { ...item, label: classes[row] } : item);
-    if (this.tokenizer) return x.rows.map((ids, row) => labelled({ text: before === null ? this.text(ids) : before + this.middle(ids) }, row));
+    if (this.tokenizer)
+      return x.rows.map((ids, row) => labelled({ text: before === null ? this.text(ids) : before + this.middle(ids) }, row));
     if (!(x instanceof Tensor)) return [];
     const shape = x.shape.slice(1);
     const values = x.values();
@@ -297,11 +299,27 @@ export class Engine {
     const [layers, , heads, length] = attention.shape;
     const vocab = logits.shape[2];
     const all = logits.values();
-    const probabilities = ids.map((token, i) => (i === 0 ? null : this.shares(all.subarray((i - 1 + skip) * vocab, (i + skip) * vocab))[token]));
+    const probabilities = ids.map((token, i) =>
+      i === 0 ? null : this.shares(all.subarray((i - 1 + skip) * vocab, (i + skip) * vocab))[token],
+    );
     const states = lens.shape[0];
-    const forming = Array.from({ length: states }, (_, state) => this.topOf(this.shares(lens.values().subarray(state * vocab, (state + 1) * vocab)), 4));
-    const pieces = [...stream.prefix.map(() => null), ...ids].map((token) => (token === null || token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token)));
-    return { label: ownLabel, pieces, skip, layers, heads, length, attention: attention.values().slice(), probabilities: [...new Array(skip).fill(null), ...probabilities], forming };
+    const forming = Array.from({ length: states }, (_, state) =>
+      this.topOf(this.shares(lens.values().subarray(state * vocab, (state + 1) * vocab)), 4),
+    );
+    const pieces = [...stream.prefix.map(() => null), ...ids].map((token) =>
+      token === null || token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token),
+    );
+    return {
+      label: ownLabel,
+      pieces,
+      skip,
+      layers,
+      heads,
+      length,
+      attention: attention.values().slice(),
+      probabilities: [...new Array(skip).fill(null), ...probabilities],
+      forming,
+    };
   }
 
   shares(logits) {
@@ -310,7 +328,9 @@ export class Engine {
 
   topOf(shares, count) {
     const order = Array.from(shares.keys()).sort((a, b) => shares[b] - shares[a]);
-    return order.slice(0, count).map((token) => ({ piece: token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token), share: shares[token] }));
+    return order
+      .slice(0, count)
+      .map((token) => ({ piece: token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token), share: shares[token] }));
   }
 
   // The stages of a generator from random numbers to a sample, as images. Those between the first and the last are scaled to [-1, 1].
@@ -356,7 +376,8 @@ export class Engine {
     const normals = [];
     for (const step of steps) {
       if (step.step === "normal") normals.push(step.out);
-      if (["normal", "choose", "choose_row", "one_hot"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
+      if (["normal", "choose", "choose_row", "one_hot"].includes(step.step))
+        values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
     }
     const rows = steps.filter((step) => step.step === "one_hot").map((step) => step.out);
     return { known: values, normals, rows };
@@ -409,8 +430,12 @@ function slerp(a, b, share) {
     yy += y[i] * y[i];
   }
   const angle = Math.acos(Math.min(1, Math.max(-1, dot / Math.sqrt(xx * yy || 1))));
-  const [p, q] = angle < 1e-4 ? [1 - share, share] : [Math.sin((1 - share) * angle) / Math.sin(angle), Math.sin(share * angle) / Math.sin(angle)];
-  return new Tensor(Float32Array.from(x, (value, i) => p * value + q * y[i]), a.shape);
+  const [p, q] =
+    angle < 1e-4 ? [1 - share, share] : [Math.sin((1 - share) * angle) / Math.sin(angle), Math.sin(share * angle) / Math.sin(angle)];
+  return new Tensor(
+    Float32Array.from(x, (value, i) => p * value + q * y[i]),
+    a.shape,
+  );
 }
 
 function tensorsOf(known) {

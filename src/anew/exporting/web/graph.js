@@ -36,7 +36,10 @@ function stored({ shape, type, at }, block) {
   const start = block.byteOffset + at;
   if (type === "f16") {
     const table = tableOfHalves();
-    return new Tensor(new Float32Array(new Uint16Array(block.buffer, start, size)).map((bits) => table[bits]), shape);
+    return new Tensor(
+      new Float32Array(new Uint16Array(block.buffer, start, size)).map((bits) => table[bits]),
+      shape,
+    );
   }
   if (type === "q8_0") {
     const table = tableOfHalves();

@@ -33,7 +33,9 @@ export function matchedFrames(values, shape, steps) {
     else frames = frames.map((frame) => STEPS[step.step](frame, frameShape, step));
   }
   const out = new Float32Array(values.length);
-  frames.forEach((frame, t) => frame.forEach((level, i) => (out[(Math.floor(i / area) * count + t) * area + (i % area)] = level / 127.5 - 1)));
+  frames.forEach((frame, t) =>
+    frame.forEach((level, i) => (out[(Math.floor(i / area) * count + t) * area + (i % area)] = level / 127.5 - 1)),
+  );
   return out;
 }
 
@@ -161,7 +163,15 @@ function clipColours(frames, [channels, height, width], { slope, intercept, flat
       const others = Array.from({ length: flat.length + 1 }, (_, number) => (number === numbers[i] ? 0 : Infinity));
       const own = isFree ? apart(rowAt(t, i)) : null;
       // Less the squares of the pixel itself
-      const free = centres.map((centre) => (own ? squared(own, centre) - squared(own, own.map(() => 0)) : Infinity));
+      const free = centres.map((centre) =>
+        own
+          ? squared(own, centre) -
+            squared(
+              own,
+              own.map(() => 0),
+            )
+          : Infinity,
+      );
       return [...others, ...free];
     });
     steady(distance, cost).forEach((choice, t) => {
@@ -204,8 +214,7 @@ function steady(distance, cost) {
 const squared = (a, b) => a.reduce((sum, value, c) => sum + (value - b[c]) ** 2, 0);
 const meanRow = (rows) => rows[0].map((_, c) => rows.reduce((sum, row) => sum + row[c], 0) / rows.length);
 
-const nearestTo = (row, centres) =>
-  centres.reduce((best, centre, k) => (squared(row, centre) < squared(row, centres[best]) ? k : best), 0);
+const nearestTo = (row, centres) => centres.reduce((best, centre, k) => (squared(row, centre) < squared(row, centres[best]) ? k : best), 0);
 
 // Rows with so many different values.
 function quantised(rows, count) {
@@ -258,7 +267,9 @@ function palette(x, [channels, height, width], { colours, lenience }) {
     for (let c = 0; c < channels; c++) total += (x[c * area + i] - colours[colour][c]) ** 2;
     return Math.sqrt(total);
   };
-  const index = Int32Array.from({ length: area }, (_, i) => colours.reduce((best, _colour, k) => (distance(i, k) < distance(i, best) ? k : best), 0));
+  const index = Int32Array.from({ length: area }, (_, i) =>
+    colours.reduce((best, _colour, k) => (distance(i, k) < distance(i, best) ? k : best), 0),
+  );
   const chosen = index.slice();
   if (lenience > 0 && Math.min(height, width) > 1) {
     eachNeighbourhood(height, width, (at, others) => {

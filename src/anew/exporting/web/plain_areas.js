@@ -128,7 +128,7 @@ class Regions {
     this.pairs = Int32Array.from(pairs);
     const levels = x.map(roundHalfToEven);
     const lowest = this.owner.slice();
-    for (let changed = true; changed; ) {
+    for (let changed = true; changed;) {
       changed = false;
       for (let k = 0; k < pairs.length; k += 2) {
         const [i, j] = [pairs[k], pairs[k + 1]];
@@ -222,7 +222,10 @@ function restored(x, before, shape) {
   const opaque = Array.from({ length: area }, (_, i) => i).filter((i) => isOpaque(x, shape, i));
   const numColours = Math.min(shape[0], 3);
   const spread = (levels) => {
-    const means = Array.from({ length: numColours }, (_, c) => opaque.reduce((sum, i) => sum + levels[c * area + i], 0) / Math.max(opaque.length, 1));
+    const means = Array.from(
+      { length: numColours },
+      (_, c) => opaque.reduce((sum, i) => sum + levels[c * area + i], 0) / Math.max(opaque.length, 1),
+    );
     const squares = means.map((mean, c) => opaque.reduce((sum, i) => sum + (levels[c * area + i] - mean) ** 2, 0));
     return [means, squares.reduce((sum, value) => sum + value, 0) / Math.max(opaque.length, 1)];
   };

@@ -98,7 +98,8 @@ function plainProduct(a, from, b, other, out, at, m, n, k) {
 
 function biased(bias, a, b, beta, alpha) {
   if (beta !== 1 || alpha !== 1) throw new Error("addmm is supported with beta and alpha of 1 only");
-  if (bias.shape.length === 1 && bias.shape[0] === b.shape[1]) return matrixProduct(a, b, bias.contiguous().offset ? new Tensor(bias.values().slice(), bias.shape) : bias.contiguous());
+  if (bias.shape.length === 1 && bias.shape[0] === b.shape[1])
+    return matrixProduct(a, b, bias.contiguous().offset ? new Tensor(bias.values().slice(), bias.shape) : bias.contiguous());
   throw new Error("addmm is supported with a bias for each column only");
 }
 

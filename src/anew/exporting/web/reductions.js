@@ -5,7 +5,8 @@ import { Tensor, sizeOf, wrapAxis } from "./tensor.js";
 // x as rows of `n` values, which are to be reduced over `axes`, and the shape of the result.
 function rowsOf(x, axes, keepsAxes) {
   const rank = x.shape.length;
-  const reducedAxes = axes === null || axes === undefined || axes.length === 0 ? x.shape.map((_, axis) => axis) : axes.map((axis) => wrapAxis(axis, rank));
+  const reducedAxes =
+    axes === null || axes === undefined || axes.length === 0 ? x.shape.map((_, axis) => axis) : axes.map((axis) => wrapAxis(axis, rank));
   const rest = x.shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis));
   const whole = x.permute([...rest, ...reducedAxes]).contiguous();
   const shape = keepsAxes ? x.shape.map((dim, axis) => (reducedAxes.includes(axis) ? 1 : dim)) : rest.map((axis) => x.shape[axis]);
@@ -266,7 +267,8 @@ function cholesky(x) {
         for (let k = 0; k < column; k++) total -= work[row * n + k] * work[column * n + k];
         work[row * n + column] = row === column ? Math.sqrt(total) : total / work[column * n + column];
       }
-    for (let row = 0; row < n; row++) for (let column = 0; column <= row; column++) out.data[at + row * n + column] = work[row * n + column];
+    for (let row = 0; row < n; row++)
+      for (let column = 0; column <= row; column++) out.data[at + row * n + column] = work[row * n + column];
   }
   return [out, Tensor.full("i32", x.shape.slice(0, -2), 0)];
 }
@@ -307,12 +309,15 @@ export const REDUCING = {
   "aten.sum.dim_IntList": (type, x, axes, keeps) => reduced(type, x, axes, keeps, sum),
   "aten.mean.default": (type, x) => reduced(type, x, null, false, (d, at, n) => sum(d, at, n) / n),
   "aten.mean.dim": (type, x, axes, keeps) => reduced(type, x, axes, keeps, (d, at, n) => sum(d, at, n) / n),
-  "aten.var.correction": (type, x, axes, correction, keeps) => reduced(type, x, axes, keeps, (d, at, n) => variance(d, at, n, correction ?? 1)),
-  "aten.linalg_vector_norm.default": (type, x, order, axes, keeps) => reduced(type, x, axes, keeps, (d, at, n) => norm(d, at, n, Number(order))),
+  "aten.var.correction": (type, x, axes, correction, keeps) =>
+    reduced(type, x, axes, keeps, (d, at, n) => variance(d, at, n, correction ?? 1)),
+  "aten.linalg_vector_norm.default": (type, x, order, axes, keeps) =>
+    reduced(type, x, axes, keeps, (d, at, n) => norm(d, at, n, Number(order))),
   "aten.amax.default": (type, x, axes, keeps) => reduced(type, x, axes, keeps, largest),
   "aten.amin.default": (type, x, axes, keeps) => reduced(type, x, axes, keeps, smallest),
   "aten.argmax.default": (type, x, axis, keeps) => reduced(type, x, axisList(axis), keeps, (d, at, n) => argBest(d, at, n, bigger)),
-  "aten.argmin.default": (type, x, axis, keeps) => reduced(type, x, axisList(axis), keeps, (d, at, n) => argBest(d, at, n, (a, b) => a < b)),
+  "aten.argmin.default": (type, x, axis, keeps) =>
+    reduced(type, x, axisList(axis), keeps, (d, at, n) => argBest(d, at, n, (a, b) => a < b)),
   "aten.any.default": (type, x) => reduced(type, x, null, false, anyOf),
   "aten.any.dim": (type, x, axis, keeps) => reduced(type, x, [axis], keeps, anyOf),
   "aten.any.dims": (type, x, axes, keeps) => reduced(type, x, axes, keeps, anyOf),
@@ -320,14 +325,19 @@ export const REDUCING = {
   "aten._log_softmax.default": (type, x, axis) => alongAxis(type, x, axis, logSoftmaxRow),
   "aten.cumsum.default": (type, x, axis) => alongAxis(type, x, axis, cumulateRow),
   "aten.native_layer_norm.default": (type, x, shape, weight, bias, epsilon) => layerNorm(x, shape, weight, bias, epsilon),
-  "aten.native_group_norm.default": (type, x, weight, bias, n, c, area, groups, epsilon) => groupNorm(x, weight, bias, n, c, area, groups, epsilon),
-  "aten._native_batch_norm_legit_no_training.default": (type, x, weight, bias, mean, spread, momentum, epsilon) => batchNorm(x, weight, bias, mean, spread, epsilon),
+  "aten.native_group_norm.default": (type, x, weight, bias, n, c, area, groups, epsilon) =>
+    groupNorm(x, weight, bias, n, c, area, groups, epsilon),
+  "aten._native_batch_norm_legit_no_training.default": (type, x, weight, bias, mean, spread, momentum, epsilon) =>
+    batchNorm(x, weight, bias, mean, spread, epsilon),
   "aten.avg_pool2d.default": (type, ...rest) => averagePool(...rest),
-  "aten.max_pool2d_with_indices.default": (type, x, kernel, stride, padding, dilation, isCeiling) => [pooled(x, kernel, stride, padding, isCeiling, -Infinity, Math.max, (value) => value), null],
+  "aten.max_pool2d_with_indices.default": (type, x, kernel, stride, padding, dilation, isCeiling) => [
+    pooled(x, kernel, stride, padding, isCeiling, -Infinity, Math.max, (value) => value),
+    null,
+  ],
   "aten._adaptive_avg_pool2d.default": (type, x, sides) => adaptivePool(x, sides),
   "aten.upsample_nearest2d.vec": (type, x, size, scales) => nearest(x, size, scales),
   "aten.upsample_bilinear2d.vec": (type, x, size, corners, scales) => bilinear(x, size, corners, scales),
   "aten.linalg_cholesky_ex.default": (type, x) => cholesky(x),
-  "aten.linalg_solve_triangular.default": (type, a, b, isUpper, isLeft, isUnit) => solveTriangular(a, b, isUpper, isLeft ?? true, isUnit ?? false),
+  "aten.linalg_solve_triangular.default": (type, a, b, isUpper, isLeft, isUnit) =>
+    solveTriangular(a, b, isUpper, isLeft ?? true, isUnit ?? false),
 };
-

@@ -36,7 +36,8 @@ export class Sampler {
     const sources = Array.from({ length: n }, (_, i) => new Random(seed, index + i));
     const values = { ...known };
     const { labels, steps } = this.program;
-    if (labels && !values.classes) values.classes = sources.map((source) => label ?? drawIndex(this.classShares(tokens.prompt), source.uniform()));
+    if (labels && !values.classes)
+      values.classes = sources.map((source) => label ?? drawIndex(this.classShares(tokens.prompt), source.uniform()));
     const context = { n, sources, values, tokens, fill, blend };
     for (const step of steps) {
       const isLast = step === steps.at(-1);
@@ -82,7 +83,11 @@ export class Sampler {
 
   choose_row(step, { n, sources, values }) {
     const rows = values[step.row].values();
-    return Tensor.from("i32", [n], sources.map((source, i) => drawIndex(step.table[rows[i]], source.uniform())));
+    return Tensor.from(
+      "i32",
+      [n],
+      sources.map((source, i) => drawIndex(step.table[rows[i]], source.uniform())),
+    );
   }
 
   one_hot(step, context) {
@@ -95,7 +100,9 @@ export class Sampler {
   }
 
   run(step, context) {
-    return blended(step.inputs, context, (values) => first(this.container.run(step.graph, ...step.inputs.map((name) => asTensor(values[name])))));
+    return blended(step.inputs, context, (values) =>
+      first(this.container.run(step.graph, ...step.inputs.map((name) => asTensor(values[name])))),
+    );
   }
 
   // DPM-Solver++ 2M, or with new noise at each step SDE-DPM-Solver++ 2M (arXiv 2211.01095). fill: {values, mask}, flat arrays, of the

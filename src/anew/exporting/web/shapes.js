@@ -112,7 +112,12 @@ function index(type, x, indices) {
     positions.forEach((values, p) => {
       offset += wrapAxis(values[i], x.shape[axes[p]]) * x.strides[axes[p]];
     });
-    const source = new Tensor(x.data, [...pick(front, x.shape), ...pick(back, x.shape)], [...pick(front, x.strides), ...pick(back, x.strides)], offset);
+    const source = new Tensor(
+      x.data,
+      [...pick(front, x.shape), ...pick(back, x.shape)],
+      [...pick(front, x.strides), ...pick(back, x.strides)],
+      offset,
+    );
     const backSteps = out.strides.slice(front.length + rank);
     const target = new Tensor(out.data, source.shape, [...out.strides.slice(0, front.length), ...backSteps], i * inner);
     if (steps.length) copyInto(target, source);
@@ -154,7 +159,11 @@ function diagonal(x, offset, first, second) {
   const count = Math.max(0, Math.min(x.shape[a] - down, x.shape[b] - right));
   const rest = x.shape.map((_, axis) => axis).filter((axis) => axis !== a && axis !== b);
   const start = x.offset + down * x.strides[a] + right * x.strides[b];
-  return x.view([...rest.map((axis) => x.shape[axis]), count], [...rest.map((axis) => x.strides[axis]), x.strides[a] + x.strides[b]], start);
+  return x.view(
+    [...rest.map((axis) => x.shape[axis]), count],
+    [...rest.map((axis) => x.strides[axis]), x.strides[a] + x.strides[b]],
+    start,
+  );
 }
 
 function scatterDiagonal(type, x, values, offset, first, second) {
@@ -187,7 +196,8 @@ export const SHAPING = {
   "aten.arange.start_step": (type, start, end, step) => arange(type, start, end, step),
   "aten.constant_pad_nd.default": (type, x, edges, value) => pad(type, x, edges, value),
   "aten.index.Tensor": (type, x, indices) => index(type, x, indices),
-  "aten.index_select.default": (type, x, axis, indices) => index(type, x, [...new Array(wrapAxis(axis, x.shape.length)).fill(null), indices]),
+  "aten.index_select.default": (type, x, axis, indices) =>
+    index(type, x, [...new Array(wrapAxis(axis, x.shape.length)).fill(null), indices]),
   "aten.embedding.default": (type, table, ids) => index(type, table, [ids]),
   "aten.gather.default": (type, x, axis, indices) => gather(type, x, axis, indices),
   "aten.flip.default": (type, x, axes) => flip(type, x, axes),

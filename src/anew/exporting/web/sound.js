@@ -104,7 +104,10 @@ export function matchedBands(values, { band_levels: bandLevels, channels, length
     transform.run(real, imaginary, -1);
     return { real, imaginary, power: Float64Array.from({ length: length + 1 }, (_, i) => real[i] ** 2 + imaginary[i] ** 2) };
   });
-  const total = Math.max(spectra.reduce((sum, { power }) => power.reduce((part, value) => part + value, sum), 0), TINY_POWER);
+  const total = Math.max(
+    spectra.reduce((sum, { power }) => power.reduce((part, value) => part + value, sum), 0),
+    TINY_POWER,
+  );
   const out = new Float64Array(values.length);
   spectra.forEach(({ real, imaginary, power }, channel) => {
     const gains = middles.map((_, band) => {
@@ -219,7 +222,9 @@ function peakLevel(units, audibleFrames, { bands, levels, peak }, frames) {
 // A waveform (N) with magnitudes (F, T): steady tones below `noise_from`, noise above it.
 function waveform(magnitude, item, frames) {
   const { window, rate, noise_from: edge, length } = item;
-  const share = Float64Array.from({ length: window / 2 + 1 }, (_, bin) => (edge === null ? 0 : 1 / (1 + Math.exp((edge - (bin * rate) / window) / (BLEND * edge)))));
+  const share = Float64Array.from({ length: window / 2 + 1 }, (_, bin) =>
+    edge === null ? 0 : 1 / (1 + Math.exp((edge - (bin * rate) / window) / (BLEND * edge))),
+  );
   const bins = share.reduce((count, part) => count + (part < 1 - INAUDIBLE_SHARE ? 1 : 0), 0);
   const phase = new Float64Array(magnitude.length);
   const partOf = (value, i) => share[Math.floor(i / frames)] * value;
@@ -300,8 +305,16 @@ function toStereo(sound, balance, similarity, bank, item, frames) {
   const bins = window / 2 + 1;
   const spread = spreadOf(bank, bands, bins);
   const limited = (value) => Math.min(MAX_IMAGE, Math.max(-MAX_IMAGE, value));
-  const ratio = product(spread, balance.map(limited), bins, bands, frames).map((value) => 10 ** ((value * MAX_BALANCE_DB) / (10 * MAX_IMAGE)));
-  const angle = product(spread, similarity.map((value) => MAX_IMAGE - limited(value)), bins, bands, frames).map((value) => (Math.PI / 2) * value);
+  const ratio = product(spread, balance.map(limited), bins, bands, frames).map(
+    (value) => 10 ** ((value * MAX_BALANCE_DB) / (10 * MAX_IMAGE)),
+  );
+  const angle = product(
+    spread,
+    similarity.map((value) => MAX_IMAGE - limited(value)),
+    bins,
+    bands,
+    frames,
+  ).map((value) => (Math.PI / 2) * value);
   const transform = new Fourier(window);
   const middle = stft(sound, item, frames, transform);
   const side = stft(delayed, item, frames, transform);
@@ -381,8 +394,20 @@ function matchBands(sound, mel, bank, item, frames) {
     const [real, imaginary] = stft(sound, item, frames, transform);
     const magnitude = real.map((value, i) => Math.hypot(value, imaginary[i]));
     const reached = product(bank, magnitude, item.bands, bins, frames);
-    const ratio = product(spread, mel.map((value, i) => Math.min(value / Math.max(reached[i], TINY), MAX_RATIO)), bins, item.bands, frames);
-    sound = istft(real.map((value, i) => value * ratio[i]), imaginary.map((value, i) => value * ratio[i]), item, frames, transform);
+    const ratio = product(
+      spread,
+      mel.map((value, i) => Math.min(value / Math.max(reached[i], TINY), MAX_RATIO)),
+      bins,
+      item.bands,
+      frames,
+    );
+    sound = istft(
+      real.map((value, i) => value * ratio[i]),
+      imaginary.map((value, i) => value * ratio[i]),
+      item,
+      frames,
+      transform,
+    );
   }
   return sound;
 }
@@ -392,7 +417,10 @@ function spreadOf(bank, bands, bins) {
   const spread = transposed(bank, bands, bins);
   for (let bin = 0; bin < bins; bin++) {
     const row = spread.subarray(bin * bands, (bin + 1) * bands);
-    const total = Math.max(row.reduce((sum, weight) => sum + weight, 0), TINY);
+    const total = Math.max(
+      row.reduce((sum, weight) => sum + weight, 0),
+      TINY,
+    );
     row.forEach((weight, band) => (row[band] = weight / total));
   }
   return spread;
@@ -434,7 +462,14 @@ function griffinLim(magnitude, phase, item, frames) {
   const size = magnitude.length;
   let [cosine, sine] = [phase.map(Math.cos), phase.map(Math.sin)];
   const transform = new Fourier(item.window);
-  const joined = () => istft(magnitude.map((m, i) => m * cosine[i]), magnitude.map((m, i) => m * sine[i]), item, frames, transform);
+  const joined = () =>
+    istft(
+      magnitude.map((m, i) => m * cosine[i]),
+      magnitude.map((m, i) => m * sine[i]),
+      item,
+      frames,
+      transform,
+    );
   let last = null;
   for (let round = 0; round < item.rounds; round++) {
     const [real, imaginary] = stft(joined(), item, frames, transform);
@@ -507,7 +542,8 @@ class Fourier {
     }
     inner.run(a, b, -1);
     inner.run(c, d, -1);
-    for (let i = 0; i < inner.size; i++) [a[i], b[i]] = [(a[i] * c[i] - b[i] * d[i]) / inner.size, (a[i] * d[i] + b[i] * c[i]) / inner.size];
+    for (let i = 0; i < inner.size; i++)
+      [a[i], b[i]] = [(a[i] * c[i] - b[i] * d[i]) / inner.size, (a[i] * d[i] + b[i] * c[i]) / inner.size];
     inner.run(a, b, 1);
     for (let k = 0; k < size; k++) {
       const [cosine, sine] = [Math.cos(angle(k)), Math.sin(angle(k))];

@@ -78,7 +78,10 @@ export class Tensor {
   }
 
   permute(axes) {
-    return this.view(axes.map((axis) => this.shape[axis]), axes.map((axis) => this.strides[axis]));
+    return this.view(
+      axes.map((axis) => this.shape[axis]),
+      axes.map((axis) => this.strides[axis]),
+    );
   }
 
   // The same values in another shape: a view where strides allow it, else a copy.

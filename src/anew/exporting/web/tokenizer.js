@@ -28,7 +28,7 @@ class Characters {
 
   decode(ids) {
     let text = "";
-    for (let at = 0; at < ids.length; ) {
+    for (let at = 0; at < ids.length;) {
       const id = ids[at++];
       if (id < this.escape) {
         text += this.letters[id];

@@ -129,8 +129,16 @@ export class TokenStream {
 
   inputs(inputIds, start) {
     const length = inputIds[0].length - start;
-    const ids = Tensor.from("i32", [this.n, length], inputIds.flatMap((row) => row.slice(start)));
-    const positions = Tensor.from("i32", [length], Array.from({ length }, (_, i) => start + i));
+    const ids = Tensor.from(
+      "i32",
+      [this.n, length],
+      inputIds.flatMap((row) => row.slice(start)),
+    );
+    const positions = Tensor.from(
+      "i32",
+      [length],
+      Array.from({ length }, (_, i) => start + i),
+    );
     const inputs = [ids, positions, ...this.cache];
     if (this.step.offsets.length) inputs.push(this.neighbours(inputIds, start, length));
     return inputs;
@@ -158,7 +166,9 @@ export class TokenStream {
   neighbours(inputIds, start, length) {
     const { offsets, prefix } = this.step;
     const earlier = (position, offset) => Math.min(Math.max(position + 1 - offset, prefix - 1), position);
-    const values = inputIds.flatMap((row) => offsets.flatMap((offset) => Array.from({ length }, (_, i) => row[earlier(start + i, offset)])));
+    const values = inputIds.flatMap((row) =>
+      offsets.flatMap((offset) => Array.from({ length }, (_, i) => row[earlier(start + i, offset)])),
+    );
     return Tensor.from("i32", [this.n, offsets.length, length], values);
   }
 }
@@ -176,7 +186,10 @@ export function classShares(container, step, shares, prompt) {
   for (let first = 0; first < present.length; first += count) {
     const labels = present.slice(first, first + count);
     const stream = new TokenStream(container, step, labels.length, labels);
-    const { logits } = stream.readAll(labels.map(() => window.slice(0, -1)), "inside");
+    const { logits } = stream.readAll(
+      labels.map(() => window.slice(0, -1)),
+      "inside",
+    );
     const [, length, vocab] = logits.shape;
     labels.forEach((label, row) => {
       targets.forEach((target, i) => {

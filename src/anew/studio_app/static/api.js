@@ -21,7 +21,9 @@ export async function checked(answer) {
   try {
     const { error, columns } = await answer.json();
     [message, details] = [error.message, { code: error.code, columns }];
-  } catch { /* not JSON: the sentence above stays */ }
+  } catch {
+    /* not JSON: the sentence above stays */
+  }
   throw new Refusal(answer.status, asSentence(message), details);
 }
 
@@ -58,7 +60,9 @@ export async function post(path, body) {
  */
 export async function follow(path, body, signal, take) {
   const answer = await send(path, body, signal);
-  const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body)
+    .pipeThrough(/** @type {any} */ (new TextDecoderStream()))
+    .getReader();
   let rest = "";
   let hasEnded = false;
   for (;;) {
@@ -92,7 +96,10 @@ export function onChange(listener) {
 /** @type {string[] | null | undefined} what changed while the page was hidden; undefined: nothing */
 let missed;
 
-/** Tell listeners what changed; while the page is hidden, wait until it is visible, since each update takes time and memory. @param {string[] | null} names */
+/**
+ * Tell listeners what changed; while the page is hidden, wait until it is visible, since each update takes time and memory.
+ * @param {string[] | null} names
+ */
 function tell(names) {
   if (document.hidden) missed = missed === undefined ? names : missed && names && [...new Set([...missed, ...names])];
   else for (const listener of listeners) listener(names);
@@ -105,7 +112,10 @@ document.addEventListener("visibilitychange", () => {
   tell(names);
 });
 
-/** Open the stream, in a worker that all pages of this browser share: a browser opens few connections. @param {(open: boolean) => void} onLink */
+/**
+ * Open the stream, in a worker that all pages of this browser share: a browser opens few connections.
+ * @param {(open: boolean) => void} onLink
+ */
 export function listen(onLink) {
   const take = (/** @type {any} */ event) => {
     if (event.link !== undefined) onLink(event.link);
@@ -117,7 +127,9 @@ export function listen(onLink) {
     worker.port.start();
     addEventListener("pagehide", () => worker.port.postMessage("bye"));
     // A page that comes back as it was, by the button Back
-    addEventListener("pageshow", (event) => { if (event.persisted) worker.port.postMessage("back"); });
+    addEventListener("pageshow", (event) => {
+      if (event.persisted) worker.port.postMessage("back");
+    });
   } else {
     import("./stream.js").then((module) => module.open(take));
   }

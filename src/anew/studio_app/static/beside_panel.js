@@ -26,7 +26,10 @@ export function besidePanel(play) {
       try {
         await follow("/api/play/sample", body, signal, (event) => {
           if (!event.items) return;
-          replaceChildren(sides[position], event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Sample ${index + 1} of ${run}`)));
+          replaceChildren(
+            sides[position],
+            event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Sample ${index + 1} of ${run}`)),
+          );
         });
       } catch (error) {
         if (signal.aborted) return;
@@ -35,17 +38,43 @@ export function besidePanel(play) {
     }
     status.textContent = failed.length ? failed.join(" ") : "The seed and settings are the same; what differs comes from the runs.";
   };
-  const form = h("form", { class: "row", hidden: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); make(); } },
-    h("div", { class: "wide" }, h("label", { for: "other-run" }, "The other run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
+  const form = h(
+    "form",
+    {
+      class: "row",
+      hidden: true,
+      onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        make();
+      },
+    },
+    h("div", { class: "wide" }, h("label", { for: "other-run" }, "The other run"), other),
+    h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
     play.about.prompts ? h("div", { class: "wide" }, h("label", { for: "beside-prompt" }, "Begin with"), prompt) : null,
-    h("button", { type: "submit", class: "main" }, "Generate both"));
-  const board = h("div", { class: "beside", hidden: true }, sides.map((side, position) => h("section", {}, names[position], side)));
-  get("/api/runs", {}, play.signal).then(({ runs }) => {
-    const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0 && !run.has_own_code);
-    replaceChildren(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${familyTitle(run.family)})`)));
-    form.hidden = board.hidden = !fitting.length;
-    status.textContent = fitting.length ? "Choose the other run." : `There is no other run of ${play.about.plural} in this folder. Train another one, with a different family or seed.`;
-    if (fitting.length) make();
-  }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
+    h("button", { type: "submit", class: "main" }, "Generate both"),
+  );
+  const board = h(
+    "div",
+    { class: "beside", hidden: true },
+    sides.map((side, position) => h("section", {}, names[position], side)),
+  );
+  get("/api/runs", {}, play.signal)
+    .then(({ runs }) => {
+      const fitting = runs.filter(
+        (/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0 && !run.has_own_code,
+      );
+      replaceChildren(
+        other,
+        fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${familyTitle(run.family)})`)),
+      );
+      form.hidden = board.hidden = !fitting.length;
+      status.textContent = fitting.length
+        ? "Choose the other run."
+        : `There is no other run of ${play.about.plural} in this folder. Train another one, with a different family or seed.`;
+      if (fitting.length) make();
+    })
+    .catch((error) => {
+      if (!play.signal.aborted) status.textContent = error.message;
+    });
   return h("div", {}, h("h2", {}, "Two runs side by side"), form, status, board);
 }

@@ -70,10 +70,17 @@ export class LineChart extends HTMLElement {
     this.scale = { x, y, first, last, width, height };
     const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0, "aria-label": this.described() });
     for (const value of ticks(low, high)) {
-      svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }),
-        s("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, short(value)));
+      svg.append(
+        s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }),
+        s("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, short(value)),
+      );
     }
-    for (const [step, anchor] of last > first ? [[first, "start"], [last, "end"]] : [[first, "start"]]) {
+    for (const [step, anchor] of last > first
+      ? [
+          [first, "start"],
+          [last, "end"],
+        ]
+      : [[first, "start"]]) {
       svg.append(s("text", { x: x(Number(step)), y: height - 4, "text-anchor": anchor }, `step ${count(Number(step))}`));
     }
     const name = `clip-${Math.random().toString(36).slice(2)}`;
@@ -81,12 +88,22 @@ export class LineChart extends HTMLElement {
     for (const line of this.lines) {
       const points = line.steps.map((step, index) => `${x(step).toFixed(1)},${y(line.values[index]).toFixed(1)}`).join(" ");
       const dot = line.steps.length === 1; // a line of one point is drawn as two at the same place, with round ends
-      svg.append(s("polyline", { class: dot ? `${line.style} dot` : line.style, points: dot ? `${points} ${points}` : points, "clip-path": `url(#${name})` }));
+      svg.append(
+        s("polyline", {
+          class: dot ? `${line.style} dot` : line.style,
+          points: dot ? `${points} ${points}` : points,
+          "clip-path": `url(#${name})`,
+        }),
+      );
     }
     const hidden = this.lines.flatMap((line) => line.values).filter((value) => value > high).length;
     this.cross = s("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     svg.append(this.cross);
-    this.readout = h("p", { class: "read", "aria-live": "off" }, hidden ? `${hidden} ${hidden === 1 ? "point is" : "points are"} above the range.` : "");
+    this.readout = h(
+      "p",
+      { class: "read", "aria-live": "off" },
+      hidden ? `${hidden} ${hidden === 1 ? "point is" : "points are"} above the range.` : "",
+    );
     svg.addEventListener("pointermove", (event) => this.read(event.offsetX));
     svg.addEventListener("pointerleave", () => this.read(-1));
     svg.addEventListener("keydown", (event) => this.onKey(event));
@@ -96,8 +113,9 @@ export class LineChart extends HTMLElement {
   }
 
   described() {
-    const ends = this.lines.filter((line) => line.label).map((line) =>
-      `${line.label}: ${short(line.values[line.values.length - 1])} at step ${count(line.steps[line.steps.length - 1])}`);
+    const ends = this.lines
+      .filter((line) => line.label)
+      .map((line) => `${line.label}: ${short(line.values[line.values.length - 1])} at step ${count(line.steps[line.steps.length - 1])}`);
     return `${this.titled}. ${ends.join(", ")}. Left and right arrows read the points.`;
   }
 

@@ -13,29 +13,55 @@ export function showComparison(main, id) {
       const value = await get("/api/comparison", { id });
       if (shownState === "finished") return;
       shownState = value.state;
-      drawWithOutput(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
+      drawWithOutput(
+        main,
+        h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
         h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state), h("span", { class: "grow" }), buttons(value)),
         h("p", { class: "sub" }, value.of),
-        value.state === "failed" && value.error_sentence ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.error_sentence)) : null,
+        value.state === "failed" && value.error_sentence
+          ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.error_sentence))
+          : null,
         value.state === "measuring" ? h("progress", { "aria-label": "Measuring" }) : null,
         value.state === "finished"
           ? [gradesTable(value.runs), reportFrame(address("/api/comparison/page", { id }), value.of)]
-          : h("section", { class: "card" }, h("h2", {}, value.state === "queued" ? "Waiting" : value.state === "measuring" ? "Its output" : "The end of its output"),
-            outputOf(value.log_tail, value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet.")));
+          : h(
+              "section",
+              { class: "card" },
+              h("h2", {}, value.state === "queued" ? "Waiting" : value.state === "measuring" ? "Its output" : "The end of its output"),
+              outputOf(
+                value.log_tail,
+                value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet.",
+              ),
+            ),
+      );
     } catch (error) {
       replaceChildren(main, h("h1", {}, id), h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
   };
   load();
   const later = throttled(load, 1000);
-  return onChange((names) => { if (!names || names.includes(id)) later(); });
+  return onChange((names) => {
+    if (!names || names.includes(id)) later();
+  });
 }
 
 /** The three answers of each run's report. @param {any[]} runs */
 function gradesTable(runs) {
   const measured = runs.filter(({ grades }) => Object.keys(grades).length);
-  return measured.length ? h("section", { class: "card" }, h("h2", {}, "What the report of each run says"),
-    h("ul", { class: "plain" }, measured.map(({ id, name, grades }) => h("li", {}, h("a", { href: `#/report/${encodeURIComponent(id)}` }, name), `: ${answers(grades)}`)))) : null;
+  return measured.length
+    ? h(
+        "section",
+        { class: "card" },
+        h("h2", {}, "What the report of each run says"),
+        h(
+          "ul",
+          { class: "plain" },
+          measured.map(({ id, name, grades }) =>
+            h("li", {}, h("a", { href: `#/report/${encodeURIComponent(id)}` }, name), `: ${answers(grades)}`),
+          ),
+        ),
+      )
+    : null;
 }
 
 /** @param {any} value */
@@ -46,13 +72,22 @@ function buttons(value) {
 
 /** @param {string} text @param {() => any} action @param {string} [look] */
 function button(text, action, look = "") {
-  const element = h("button", { type: "button", class: look, onclick: () => busy(element, text, async () => {
-    try {
-      await action();
-    } catch (error) {
-      showToast(/** @type {Error} */ (error).message);
-    }
-  }) }, text);
+  const element = h(
+    "button",
+    {
+      type: "button",
+      class: look,
+      onclick: () =>
+        busy(element, text, async () => {
+          try {
+            await action();
+          } catch (error) {
+            showToast(/** @type {Error} */ (error).message);
+          }
+        }),
+    },
+    text,
+  );
   return element;
 }
 
@@ -66,12 +101,17 @@ function againButton({ id }) {
 
 /** @param {any} value */
 function discardButton({ id, name }) {
-  return button("Discard", async () => {
-    if (!await confirmed(`Discard ${name}?`, "Its folder is deleted, with the report in it. The runs and your data stay.", "Discard")) return;
-    await post("/api/comparison/discard", { run: id });
-    showToast("Discarded.");
-    location.hash = "#/";
-  }, "bad");
+  return button(
+    "Discard",
+    async () => {
+      if (!(await confirmed(`Discard ${name}?`, "Its folder is deleted, with the report in it. The runs and your data stay.", "Discard")))
+        return;
+      await post("/api/comparison/discard", { run: id });
+      showToast("Discarded.");
+      location.hash = "#/";
+    },
+    "bad",
+  );
 }
 
 /** @param {any} value */

@@ -28,7 +28,13 @@ export function append(element, children) {
   }
 }
 
-/** An SVG element. @param {string} tag @param {Record<string, any>} attributes @param {...(Node | string)} children @returns {SVGElement} */
+/**
+ * An SVG element.
+ * @param {string} tag
+ * @param {Record<string, any>} attributes
+ * @param {...(Node | string)} children
+ * @returns {SVGElement}
+ */
 export function s(tag, attributes = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
@@ -47,7 +53,11 @@ function controlName(control) {
   return [control.tagName, control.getAttribute("href") ?? control.getAttribute("aria-label") ?? control.textContent].join(" ");
 }
 
-/** Draw a part of the page again, and keep the keyboard focus on the control that has it, if it is still there. @param {Element} part @param {() => void} draw */
+/**
+ * Draw a part of the page again, and keep the keyboard focus on the control that has it, if it is still there.
+ * @param {Element} part
+ * @param {() => void} draw
+ */
 export function keepFocus(part, draw) {
   const focused = part.contains(document.activeElement) ? document.activeElement : null;
   const name = focused && controlName(focused);
@@ -62,7 +72,11 @@ export function outputOf(lines, none = "") {
   return h("pre", { class: "words output", tabindex: 0 }, lines.join("\n") || none);
 }
 
-/** Replace all children of an element, where the output of a command keeps showing its end, unless the reader has scrolled away from it. @param {Element} element @param {...any} children */
+/**
+ * Replace all children of an element, where the output of a command keeps showing its end, unless the reader has scrolled away from it.
+ * @param {Element} element
+ * @param {...any} children
+ */
 export function drawWithOutput(element, ...children) {
   const before = element.querySelector("pre.output");
   const place = before && before.scrollTop + before.clientHeight < before.scrollHeight - 1 ? before.scrollTop : null;
@@ -114,14 +128,21 @@ const FADE_MS = 300; // longer than the transition of its opacity
 /** Show a message for some seconds. @param {string} sentence */
 export function showToast(sentence) {
   const box = /** @type {HTMLElement} */ (document.getElementById("toast"));
-  const later = (/** @type {() => void} */ action, /** @type {number} */ ms) => { box.dataset.timer = String(setTimeout(action, ms)); };
+  const later = (/** @type {() => void} */ action, /** @type {number} */ ms) => {
+    box.dataset.timer = String(setTimeout(action, ms));
+  };
   box.textContent = sentence;
   box.classList.add("on");
   clearTimeout(Number(box.dataset.timer));
-  later(() => {
-    box.classList.remove("on");
-    later(() => { box.textContent = ""; }, FADE_MS); // else a screen reader finds it on every later page
-  }, 3000 + 40 * sentence.length);
+  later(
+    () => {
+      box.classList.remove("on");
+      later(() => {
+        box.textContent = "";
+      }, FADE_MS); // else a screen reader finds it on every later page
+    },
+    3000 + 40 * sentence.length,
+  );
 }
 
 /**
@@ -159,12 +180,23 @@ export function cancelDialogs() {
  */
 export function confirmed(title, text, verb) {
   return new Promise((resolve) => {
-    const close = (/** @type {boolean} */ answer) => { dialog.close(); dialog.remove(); resolve(answer); };
-    const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => close(false) },
-      h("h2", { id: "asked" }, title), h("p", {}, text),
-      h("div", { class: "actions" },
+    const close = (/** @type {boolean} */ answer) => {
+      dialog.close();
+      dialog.remove();
+      resolve(answer);
+    };
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "asked", oncancel: () => close(false) },
+      h("h2", { id: "asked" }, title),
+      h("p", {}, text),
+      h(
+        "div",
+        { class: "actions" },
         h("button", { type: "button", onclick: () => close(false) }, "Cancel"),
-        h("button", { type: "button", class: "main", onclick: () => close(true) }, verb)));
+        h("button", { type: "button", class: "main", onclick: () => close(true) }, verb),
+      ),
+    );
     document.body.append(dialog);
     dialog.showModal();
   });
@@ -172,11 +204,17 @@ export function confirmed(title, text, verb) {
 
 /** A report in a frame, which is as high as what it holds. Scripts in it do not run. @param {string} src @param {string} title */
 export function reportFrame(src, title) {
-  const frame = h("iframe", { src, title, onload: () => {
-    const body = frame.contentDocument?.body;
-    const fit = () => { if (body?.scrollHeight) frame.style.height = `${body.scrollHeight + FRAME_MARGIN}px`; };
-    if (body) new ResizeObserver(fit).observe(body);
-  } });
+  const frame = h("iframe", {
+    src,
+    title,
+    onload: () => {
+      const body = frame.contentDocument?.body;
+      const fit = () => {
+        if (body?.scrollHeight) frame.style.height = `${body.scrollHeight + FRAME_MARGIN}px`;
+      };
+      if (body) new ResizeObserver(fit).observe(body);
+    },
+  });
   frame.setAttribute("sandbox", "allow-same-origin");
   return h("div", {}, h("p", { class: "hint" }, h("a", { href: src, target: "_blank", rel: "noopener" }, "Open the report alone")), frame);
 }

@@ -18,13 +18,17 @@ export function dropZone(signal, go) {
   signal.addEventListener("abort", () => stopping?.abort());
 
   const take = async (/** @type {Source} */ source) => {
-    if (stopping) { showToast("Files are being copied already. Wait for them, or stop that first."); return; }
-    const stopped = stopping = new AbortController();
+    if (stopping) {
+      showToast("Files are being copied already. Wait for them, or stop that first.");
+      return;
+    }
+    const stopped = (stopping = new AbortController());
     for (const element of [progress, stop]) element.hidden = false;
     for (const element of [invitation, choices, use]) element.hidden = true;
     sentence.textContent = "Looking at what you chose...";
     const copying = new Upload(source, stopped.signal, (share, text) => {
-      if (share === null) progress.removeAttribute("value"); // their number is not known yet
+      if (share === null)
+        progress.removeAttribute("value"); // their number is not known yet
       else progress.value = share;
       sentence.textContent = text;
     });
@@ -47,14 +51,26 @@ export function dropZone(signal, go) {
   };
 
   const input = (/** @type {boolean} */ isFolder) => {
-    const element = h("input", { type: "file", multiple: true, hidden: true, webkitdirectory: isFolder, "data-input": isFolder ? "folder" : "files",
-      onchange: () => { if (element.files.length) take(fromInput([...element.files])); element.value = ""; } });
+    const element = h("input", {
+      type: "file",
+      multiple: true,
+      hidden: true,
+      webkitdirectory: isFolder,
+      "data-input": isFolder ? "folder" : "files",
+      onchange: () => {
+        if (element.files.length) take(fromInput([...element.files]));
+        element.value = "";
+      },
+    });
     return element;
   };
   const files = input(false);
   const folder = HAS_PICKER ? null : input(true);
   const chooseFolder = async () => {
-    if (folder) { folder.click(); return; }
+    if (folder) {
+      folder.click();
+      return;
+    }
     try {
       const source = await pickFolder();
       if (source) take(source);
@@ -63,12 +79,17 @@ export function dropZone(signal, go) {
     }
   };
   const invitation = h("p", {}, "Drop files or a folder here");
-  replaceChildren(choices,
+  replaceChildren(
+    choices,
     h("button", { type: "button", onclick: () => files.click() }, "Choose files"),
-    h("button", { type: "button", onclick: chooseFolder }, "Choose a folder"));
+    h("button", { type: "button", onclick: chooseFolder }, "Choose a folder"),
+  );
   const zone = h("div", { class: "drop" }, invitation, choices, files, folder, progress, sentence, stop, use);
   for (const name of ["dragenter", "dragover"]) {
-    zone.addEventListener(name, (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.add("over"); });
+    zone.addEventListener(name, (/** @type {DragEvent} */ event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    });
   }
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", (/** @type {DragEvent} */ event) => {

@@ -28,34 +28,91 @@ export function discriminatorView(play, question) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
-  const best = () => answer.generated.reduce((/** @type {number} */ at, /** @type {any} */ item, /** @type {number} */ index) => (item.logit > answer.generated[at].logit ? index : at), 0);
+  const best = () =>
+    answer.generated.reduce(
+      (/** @type {number} */ at, /** @type {any} */ item, /** @type {number} */ index) =>
+        item.logit > answer.generated[at].logit ? index : at,
+      0,
+    );
   const show = (/** @type {string} */ group, /** @type {number} */ index) => {
     const item = answer[group][index];
-    replaceChildren(detail, h("figure", { class: "item" }, h("img", { src: item.src, alt: `The ${group} item` }), h("figcaption", {}, `${group}, belief ${short(item.logit)}`)),
-      group === "generated" ? h("figure", { class: "item" }, h("img", { src: answer.directions[index], alt: "What would make it look more real" }),
-        h("figcaption", {}, `it would look more real if it were ${play.about.modality === "audio" ? "louder where blue and quieter" : "brighter where blue and darker"} where red`)) : null);
+    replaceChildren(
+      detail,
+      h(
+        "figure",
+        { class: "item" },
+        h("img", { src: item.src, alt: `The ${group} item` }),
+        h("figcaption", {}, `${group}, belief ${short(item.logit)}`),
+      ),
+      group === "generated"
+        ? h(
+            "figure",
+            { class: "item" },
+            h("img", { src: answer.directions[index], alt: "What would make it look more real" }),
+            h(
+              "figcaption",
+              {},
+              `it would look more real if it were ${play.about.modality === "audio" ? "louder where blue and quieter" : "brighter where blue and darker"} where red`,
+            ),
+          )
+        : null,
+    );
   };
   const field = (/** @type {any} */ event) => {
     const width = Math.max(NARROW, Math.min(WIDE, stage.clientWidth || WIDE));
     const all = [...event.real, ...event.generated].map((item) => item.logit);
     const [low, high] = [Math.min(...all), Math.max(...all)];
     const x = (/** @type {number} */ value) => MARGIN + ((value - low) / Math.max(1e-9, high - low)) * (width - 2 * MARGIN);
-    const svg = s("svg", { viewBox: `0 0 ${width} ${2 * ROW + 30}`, class: "belief", role: "group", "aria-label": "The discriminator's belief: items further right look more real to it" });
+    const svg = s("svg", {
+      viewBox: `0 0 ${width} ${2 * ROW + 30}`,
+      class: "belief",
+      role: "group",
+      "aria-label": "The discriminator's belief: items further right look more real to it",
+    });
     for (const [row, group] of ["real", "generated"].entries()) {
       svg.append(s("text", { x: 0, y: row * ROW + 14 }, group));
       event[group].forEach((/** @type {any} */ item, /** @type {number} */ index) => {
-        const dot = s("circle", { cx: x(item.logit), cy: row * ROW + 22 + ((index * 7) % 5) * 3, r: 6, class: group, tabindex: 0, role: "button",
-          "aria-label": `${group} item, belief ${short(item.logit)}` });
+        const dot = s("circle", {
+          cx: x(item.logit),
+          cy: row * ROW + 22 + ((index * 7) % 5) * 3,
+          r: 6,
+          class: group,
+          tabindex: 0,
+          role: "button",
+          "aria-label": `${group} item, belief ${short(item.logit)}`,
+        });
         dot.addEventListener("click", () => show(group, index));
         dot.addEventListener("focus", () => show(group, index));
         svg.append(dot);
       });
     }
-    svg.append(s("text", { x: 0, y: 2 * ROW + 24 }, "looks generated to it"), s("text", { x: width, y: 2 * ROW + 24, "text-anchor": "end" }, "looks real to it"));
+    svg.append(
+      s("text", { x: 0, y: 2 * ROW + 24 }, "looks generated to it"),
+      s("text", { x: width, y: 2 * ROW + 24, "text-anchor": "end" }, "looks real to it"),
+    );
     return svg;
   };
   load();
-  return h("div", {}, h("div", { class: "actions" },
-    h("button", { type: "button", class: "main", onclick: load }, "Again, with the current settings"),
-    h("button", { type: "button", onclick: () => { if (answer) show("generated", best()); } }, question)), status, stage, detail);
+  return h(
+    "div",
+    {},
+    h(
+      "div",
+      { class: "actions" },
+      h("button", { type: "button", class: "main", onclick: load }, "Again, with the current settings"),
+      h(
+        "button",
+        {
+          type: "button",
+          onclick: () => {
+            if (answer) show("generated", best());
+          },
+        },
+        question,
+      ),
+    ),
+    status,
+    stage,
+    detail,
+  );
 }

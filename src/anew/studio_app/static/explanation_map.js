@@ -26,17 +26,29 @@ export function mapView(play, question) {
     position = at;
     mark.setAttribute("cx", String(scale(at[0])));
     mark.setAttribute("cy", String(scale(at[1])));
-    const nearest = map.points.reduce((/** @type {any} */ best, /** @type {any} */ point) => (distance(point, at) < distance(best, at) ? point : best), map.points[0]);
+    const nearest = map.points.reduce(
+      (/** @type {any} */ best, /** @type {any} */ point) => (distance(point, at) < distance(best, at) ? point : best),
+      map.points[0],
+    );
     near.src = nearest.src;
-    if (busy) { wanted = at; return; }
+    if (busy) {
+      wanted = at;
+      return;
+    }
     busy = true;
     try {
-      await follow("/api/play/place", { run: play.id, ...play.moment(), places: [at] }, play.signal, (event) => { if (event.items) large.src = event.items[0]; });
+      await follow("/api/play/place", { run: play.id, ...play.moment(), places: [at] }, play.signal, (event) => {
+        if (event.items) large.src = event.items[0];
+      });
     } catch (error) {
       if (!play.signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
     busy = false;
-    if (wanted) { const next = wanted; wanted = null; read(next); }
+    if (wanted) {
+      const next = wanted;
+      wanted = null;
+      read(next);
+    }
   };
   const drag = (/** @type {PointerEvent} */ event) => {
     if (event.type === "pointermove" && !(event.buttons & 1)) return;
@@ -45,26 +57,57 @@ export function mapView(play, question) {
     read([to(event.clientX - box.left, box.width), to(event.clientY - box.top, box.height)]);
   };
   const draw = () => {
-    const svg = s("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, class: "map", tabindex: 0, role: "application",
-      "aria-label": "Map of the data. Drag, or use the arrow keys, to move through it." });
+    const svg = s("svg", {
+      viewBox: `0 0 ${SIDE} ${SIDE}`,
+      class: "map",
+      tabindex: 0,
+      role: "application",
+      "aria-label": "Map of the data. Drag, or use the arrow keys, to move through it.",
+    });
     for (const point of map.points) {
       svg.append(s("image", { href: point.src, x: scale(point.x) - 9, y: scale(point.y) - 9, width: 18, height: 18 }));
     }
     mark = s("circle", { r: 12, class: "map-mark" });
     svg.append(mark);
-    svg.addEventListener("pointerdown", (/** @type {any} */ event) => { svg.setPointerCapture(event.pointerId); drag(event); });
+    svg.addEventListener("pointerdown", (/** @type {any} */ event) => {
+      svg.setPointerCapture(event.pointerId);
+      drag(event);
+    });
     svg.addEventListener("pointermove", /** @type {any} */ (drag));
     svg.addEventListener("keydown", (/** @type {any} */ event) => {
-      const step = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] }[/** @type {string} */ (event.key)];
+      const step = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] }[
+        /** @type {string} */ (event.key)
+      ];
       if (!step) return;
       event.preventDefault();
-      read([Math.max(-map.reach, Math.min(map.reach, position[0] + step[0])), Math.max(-map.reach, Math.min(map.reach, position[1] + step[1]))]);
+      read([
+        Math.max(-map.reach, Math.min(map.reach, position[0] + step[0])),
+        Math.max(-map.reach, Math.min(map.reach, position[1] + step[1])),
+      ]);
     });
-    replaceChildren(stage, svg, h("div", {}, h("p", { class: "hint" }, "This position decodes to"), large, h("p", { class: "hint" }, "your nearest item on the map"), near));
+    replaceChildren(
+      stage,
+      svg,
+      h(
+        "div",
+        {},
+        h("p", { class: "hint" }, "This position decodes to"),
+        large,
+        h("p", { class: "hint" }, "your nearest item on the map"),
+        near,
+      ),
+    );
   };
   const between = async () => {
     if (!map) return;
-    const [first, last] = [map.points[0], map.points.reduce((/** @type {any} */ far, /** @type {any} */ point) => (distance(point, [map.points[0].x, map.points[0].y]) > distance(far, [map.points[0].x, map.points[0].y]) ? point : far), map.points[0])];
+    const [first, last] = [
+      map.points[0],
+      map.points.reduce(
+        (/** @type {any} */ far, /** @type {any} */ point) =>
+          distance(point, [map.points[0].x, map.points[0].y]) > distance(far, [map.points[0].x, map.points[0].y]) ? point : far,
+        map.points[0],
+      ),
+    ];
     for (let step = 0; step <= 12; step++) {
       await read([first.x + ((last.x - first.x) * step) / 12, first.y + ((last.y - first.y) * step) / 12]);
       await new Promise((resolve) => setTimeout(resolve, 120));
@@ -78,9 +121,25 @@ export function mapView(play, question) {
     read([0, 0]);
     pairTitle.hidden = false;
     replaceChildren(strips, stripViews(map.directions), map.softness ? softnessView(play) : null);
-    replaceChildren(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "Its reconstruction" }))));
-  }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
-  return h("div", {}, h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)), status, stage, pairTitle, pairs, strips);
+    replaceChildren(
+      pairs,
+      map.pairs.map((/** @type {string[]} */ [one, other]) =>
+        h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "Its reconstruction" })),
+      ),
+    );
+  }).catch((error) => {
+    if (!play.signal.aborted) status.textContent = error.message;
+  });
+  return h(
+    "div",
+    {},
+    h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)),
+    status,
+    stage,
+    pairTitle,
+    pairs,
+    strips,
+  );
 }
 
 /** @param {{x: number, y: number}} point @param {[number, number]} at */
@@ -90,7 +149,23 @@ function distance(point, at) {
 
 /** What changes along each of the strongest directions. @param {any[]} directions */
 function stripViews(directions) {
-  return h("section", {}, h("h3", {}, "What each of the strongest directions changes, from the middle of the map"),
-    directions.map((direction, index) => h("figure", { class: "strip" }, h("div", {}, direction.items.map((/** @type {string} */ src, /** @type {number} */ step) => h("img", { src, alt: `Direction ${index + 1}, position ${step + 1} of ${direction.items.length}` }))),
-      h("figcaption", {}, `direction ${index + 1}: ${Math.round(100 * direction.share)}% of the variance`))));
+  return h(
+    "section",
+    {},
+    h("h3", {}, "What each of the strongest directions changes, from the middle of the map"),
+    directions.map((direction, index) =>
+      h(
+        "figure",
+        { class: "strip" },
+        h(
+          "div",
+          {},
+          direction.items.map((/** @type {string} */ src, /** @type {number} */ step) =>
+            h("img", { src, alt: `Direction ${index + 1}, position ${step + 1} of ${direction.items.length}` }),
+          ),
+        ),
+        h("figcaption", {}, `direction ${index + 1}: ${Math.round(100 * direction.share)}% of the variance`),
+      ),
+    ),
+  );
 }

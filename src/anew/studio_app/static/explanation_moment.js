@@ -18,7 +18,16 @@ export class Moment {
     this.leaving = new AbortController();
     play.signal.addEventListener("abort", () => this.leaving.abort());
     this.output = h("output", { class: "hint", for: "moment" });
-    this.slider = h("input", { type: "range", id: "moment", min: 0, max: 0, step: 1, value: 0, oninput: () => this.say(), onchange: () => this.ask() });
+    this.slider = h("input", {
+      type: "range",
+      id: "moment",
+      min: 0,
+      max: 0,
+      step: 1,
+      value: 0,
+      oninput: () => this.say(),
+      onchange: () => this.ask(),
+    });
     this.control = h("div", { hidden: true }, h("label", { for: "moment" }, "Time in training: whose weights answer"), this.slider);
     this.note = h("p", { class: "hint moment-note" });
     this.element = h("div", { class: "moment" }, this.control, this.output, this.note);
@@ -31,7 +40,9 @@ export class Moment {
     try {
       const { weights } = await get("/api/timelapse", { run: this.play.id }, this.play.signal);
       this.kept = weights;
-    } catch { return; } // the view says when the Studio cannot be reached
+    } catch {
+      return;
+    } // the view says when the Studio cannot be reached
     this.slider.max = String(this.kept.length);
     this.slider.value = this.slider.max; // after `max`: a slider does not go beyond it
     this.control.hidden = !this.kept.length;
@@ -43,7 +54,11 @@ export class Moment {
     return this.kept[Number(this.slider.value)];
   }
 
-  /** Let the weights answer that were kept at a step of the timelapse, or the newest weights. @param {number} step @param {boolean} isLast of the timelapse */
+  /**
+   * Let the weights answer that were kept at a step of the timelapse, or the newest weights.
+   * @param {number} step
+   * @param {boolean} isLast of the timelapse
+   */
   choose(step, isLast) {
     const numBefore = this.kept.filter((kept) => kept.step <= step).length;
     const index = String(isLast ? this.kept.length : Math.max(0, numBefore - 1));
@@ -54,12 +69,17 @@ export class Moment {
 
   ask() {
     this.leaving.abort();
-    const leaving = this.leaving = new AbortController();
+    const leaving = (this.leaving = new AbortController());
     const moment = this.chosen ? { step: this.chosen.step } : {};
     const { play } = this;
     this.say();
-    this.show({ ...play, signal: leaving.signal, moment: () => moment, options: () => ({ ...play.options(), ...moment }),
-      onOptions: (listener) => play.onOptions(listener, leaving.signal) });
+    this.show({
+      ...play,
+      signal: leaving.signal,
+      moment: () => moment,
+      options: () => ({ ...play.options(), ...moment }),
+      onOptions: (listener) => play.onOptions(listener, leaving.signal),
+    });
   }
 
   say() {
@@ -70,7 +90,8 @@ export class Moment {
     this.output.textContent = `Answers come from ${who}.`;
     this.slider.setAttribute("aria-valuetext", who);
     const timelapse = has_timelapse ? " The timelapse below shows how it was before, on the same data each time." : "";
-    this.note.textContent = this.kept.length ? "Move this slider, or that of the timelapse, to ask an earlier model. Counts, and what is measured after the training, always come from the newest."
+    this.note.textContent = this.kept.length
+      ? "Move this slider, or that of the timelapse, to ask an earlier model. Counts, and what is measured after the training, always come from the newest."
       : `Earlier weights of this run were not kept.${timelapse}`;
   }
 }

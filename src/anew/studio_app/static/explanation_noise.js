@@ -6,7 +6,12 @@ import { fieldView } from "./explanation_field.js";
 
 /** How sounds, clips and latents are shown, in words. @param {any} about */
 function viewNote(about) {
-  const ofModality = about.modality === "audio" ? " Sounds are shown as spectrograms, low tones below." : about.modality === "video" ? " Of each clip the middle frame is shown." : "";
+  const ofModality =
+    about.modality === "audio"
+      ? " Sounds are shown as spectrograms, low tones below."
+      : about.modality === "video"
+        ? " Of each clip the middle frame is shown."
+        : "";
   return `${ofModality}${about.latents ? " The model removes noise from latents; the images show what its codec decodes, so noise looks like broken items." : ""}`;
 }
 
@@ -23,14 +28,38 @@ export function noiseView(play, question) {
     while (rows.children.length > 2) rows.lastElementChild?.remove();
     status.textContent = "Removing noise...";
     try {
-      await follow("/api/play/noise", { run: play.id, ...options, settings: { ...options.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
-        if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${viewNote(play.about)}`; return; }
-        if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, classes ${event.labels.join(", ")}`}`; return; }
-        levels.append(h("figure", { class: "level" },
-          h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),
-          h("div", {}, event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Guessed, at noise ${short(event.sigma)}` }))),
-          h("figcaption", {}, `noise ${Number(event.sigma.toPrecision(2))}`)));
-      });
+      await follow(
+        "/api/play/noise",
+        { run: play.id, ...options, settings: { ...options.settings, ...extra }, each_label: eachLabel },
+        signal,
+        (event) => {
+          if (event.end) {
+            status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${viewNote(play.about)}`;
+            return;
+          }
+          if (event.labels) {
+            head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, classes ${event.labels.join(", ")}`}`;
+            return;
+          }
+          levels.append(
+            h(
+              "figure",
+              { class: "level" },
+              h(
+                "div",
+                {},
+                event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` })),
+              ),
+              h(
+                "div",
+                {},
+                event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Guessed, at noise ${short(event.sigma)}` })),
+              ),
+              h("figcaption", {}, `noise ${Number(event.sigma.toPrecision(2))}`),
+            ),
+          );
+        },
+      );
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
@@ -38,9 +67,23 @@ export function noiseView(play, question) {
   const labels = play.about.labels;
   const again = () => make({}, "The current settings");
   again();
-  return h("div", {}, h("div", { class: "actions" },
-    h("button", { type: "button", class: "main", onclick: again }, "Again, with the current settings"),
-    h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question),
-    "guidance" in play.about.defaults && labels.length ? h("button", { type: "button", onclick: () => make({ guidance: "3" }, "Guidance 3") }, "What does guidance do?") : null,
-    labels.length ? h("button", { type: "button", onclick: () => make({}, "The same start with each class", true) }, "The same start, other classes") : null), status, rows, fieldView(play));
+  return h(
+    "div",
+    {},
+    h(
+      "div",
+      { class: "actions" },
+      h("button", { type: "button", class: "main", onclick: again }, "Again, with the current settings"),
+      h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question),
+      "guidance" in play.about.defaults && labels.length
+        ? h("button", { type: "button", onclick: () => make({ guidance: "3" }, "Guidance 3") }, "What does guidance do?")
+        : null,
+      labels.length
+        ? h("button", { type: "button", onclick: () => make({}, "The same start with each class", true) }, "The same start, other classes")
+        : null,
+    ),
+    status,
+    rows,
+    fieldView(play),
+  );
 }

@@ -14,17 +14,38 @@ export function softnessView(play) {
   const draw = () => {
     const step = steps[Number(slider.value)];
     if (!step) return;
-    replaceChildren(items, step.items.map((/** @type {string} */ src, /** @type {number} */ index) => h("figure", { class: "item" }, h("img", { src, alt: `Sample ${index + 1} at noise ${step.temperature}` }))));
+    replaceChildren(
+      items,
+      step.items.map((/** @type {string} */ src, /** @type {number} */ index) =>
+        h("figure", { class: "item" }, h("img", { src, alt: `Sample ${index + 1} at noise ${step.temperature}` })),
+      ),
+    );
     const share = real ? ` The samples have ${Math.round((100 * step.detail) / real)}% of the detail of your items.` : "";
     status.textContent = `Noise ${short(step.temperature)}${step.temperature === 0 ? ": each detail is at its average, so the image is soft" : ""}.${share}`;
     slider.setAttribute("aria-valuetext", `noise ${step.temperature}`);
   };
   follow("/api/play/softness", { run: play.id, ...play.options() }, play.signal, (event) => {
-    if (event.items) { steps.push(event); Object.assign(slider, { max: String(steps.length - 1), disabled: false }); }
+    if (event.items) {
+      steps.push(event);
+      Object.assign(slider, { max: String(steps.length - 1), disabled: false });
+    }
     if (event.real_detail) real = event.real_detail;
     draw();
-  }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
-  return h("section", {}, h("h3", {}, "Why are they softer?"),
-    h("p", {}, "Where the latents leave details open, the model knows only their average. Without noise each detail is that average, and the image is soft. With noise each detail is drawn by itself, and with too much of it the image falls apart."),
-    h("label", { for: "softness" }, "Noise in the details"), slider, status, items);
+  }).catch((error) => {
+    if (!play.signal.aborted) status.textContent = error.message;
+  });
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Why are they softer?"),
+    h(
+      "p",
+      {},
+      "Where the latents leave details open, the model knows only their average. Without noise each detail is that average, and the image is soft. With noise each detail is drawn by itself, and with too much of it the image falls apart.",
+    ),
+    h("label", { for: "softness" }, "Noise in the details"),
+    slider,
+    status,
+    items,
+  );
 }

@@ -7,9 +7,18 @@ export const FAMILIES = /** @type {Record<string, string>} */ ({
   vae: "Turns items into a few numbers and back; new numbers give new items, which are a little soft.",
 });
 
-export const FAMILY_TITLES = /** @type {Record<string, string>} */ ({ transformer: "Transformer", diffusion: "Diffusion", gan: "GAN", vae: "VAE", fsq: "FSQ" });
+export const FAMILY_TITLES = /** @type {Record<string, string>} */ ({
+  transformer: "Transformer",
+  diffusion: "Diffusion",
+  gan: "GAN",
+  vae: "VAE",
+  fsq: "FSQ",
+});
 
 /** A family, or the description of one ("vae", "transformer on codes of fsq"), with titles. @param {string} description */
 export function familyTitle(description) {
-  return description.split(" ").map((word) => FAMILY_TITLES[word] ?? word).join(" ");
+  return description
+    .split(" ")
+    .map((word) => FAMILY_TITLES[word] ?? word)
+    .join(" ");
 }

@@ -13,7 +13,11 @@ export function showFamilies(main) {
   let running = new AbortController();
   const seconds = h("input", { id: "families-seconds", type: "number", min: 4, max: 600, required: true, value: "60" });
   const seed = seedField("families-seed", "0");
-  const status = h("p", { class: "hint", role: "status" }, "They take turns, each with a quarter of the time, and learn live on this machine.");
+  const status = h(
+    "p",
+    { class: "hint", role: "status" },
+    "They take turns, each with a quarter of the time, and learn live on this machine.",
+  );
   const chance = h("p", { class: "hint" });
   const cards = Object.fromEntries(Object.keys(FAMILIES).map((name) => [name, new Card(name)]));
   const start = async () => {
@@ -40,11 +44,36 @@ export function showFamilies(main) {
     go.disabled = false;
   };
   const go = h("button", { type: "submit", class: "main" }, "Start");
-  replaceChildren(main, h("h1", {}, "Compare families"),
-    h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
-    h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
-      h("div", {}, h("label", { for: "families-seconds" }, "Total seconds"), seconds), h("div", {}, h("label", { for: "families-seed" }, "Seed"), seed.input), go), seed.problem, status,
-    chance, h("div", { class: "tiles families" }, Object.values(cards).map((card) => card.element)));
+  replaceChildren(
+    main,
+    h("h1", {}, "Compare families"),
+    h(
+      "p",
+      { class: "sub" },
+      "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies.",
+    ),
+    h(
+      "form",
+      {
+        class: "row",
+        onsubmit: (/** @type {Event} */ event) => {
+          event.preventDefault();
+          start();
+        },
+      },
+      h("div", {}, h("label", { for: "families-seconds" }, "Total seconds"), seconds),
+      h("div", {}, h("label", { for: "families-seed" }, "Seed"), seed.input),
+      go,
+    ),
+    seed.problem,
+    status,
+    chance,
+    h(
+      "div",
+      { class: "tiles families" },
+      Object.values(cards).map((card) => card.element),
+    ),
+  );
   return () => running.abort();
 }
 
@@ -52,10 +81,24 @@ class Card {
   /** @param {string} name */
   constructor(name) {
     this.name = name;
-    this.canvas = h("canvas", { width: 2 * SIDE, height: 2 * SIDE, class: "map", role: "img", "aria-label": `Points of ${FAMILY_TITLES[name]}` });
+    this.canvas = h("canvas", {
+      width: 2 * SIDE,
+      height: 2 * SIDE,
+      class: "map",
+      role: "img",
+      "aria-label": `Points of ${FAMILY_TITLES[name]}`,
+    });
     this.facts = h("p", { class: "hint", "aria-live": "off" });
     this.sheet = h("img", { class: "sheet", alt: "", hidden: true });
-    this.element = h("article", { class: "card" }, h("h2", {}, FAMILY_TITLES[name]), h("p", { class: "hint family-summary" }, FAMILIES[name]), this.canvas, this.facts, this.sheet);
+    this.element = h(
+      "article",
+      { class: "card" },
+      h("h2", {}, FAMILY_TITLES[name]),
+      h("p", { class: "hint family-summary" }, FAMILIES[name]),
+      this.canvas,
+      this.facts,
+      this.sheet,
+    );
     /** @type {number[][]} */
     this.cloud = [];
     /** @type {any} */
@@ -92,10 +135,19 @@ class Card {
     pen.setTransform(2, 0, 0, 2, 0, 0);
     pen.fillStyle = colour("--fill");
     pen.fillRect(0, 0, SIDE, SIDE);
-    const dots = (/** @type {number[][]} */ places, /** @type {string} */ name, /** @type {number} */ radius, /** @type {number} */ alpha) => {
+    const dots = (
+      /** @type {number[][]} */ places,
+      /** @type {string} */ name,
+      /** @type {number} */ radius,
+      /** @type {number} */ alpha,
+    ) => {
       pen.fillStyle = colour(name);
       pen.globalAlpha = alpha;
-      for (const [x, y] of places) { pen.beginPath(); pen.arc(zoom(x), zoom(y), radius, 0, 2 * Math.PI); pen.fill(); }
+      for (const [x, y] of places) {
+        pen.beginPath();
+        pen.arc(zoom(x), zoom(y), radius, 0, 2 * Math.PI);
+        pen.fill();
+      }
       pen.globalAlpha = 1;
     };
     dots(this.cloud, "--ink", 2, 0.35);

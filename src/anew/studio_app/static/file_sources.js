@@ -65,14 +65,17 @@ export async function fromDrop(transfer) {
   let handles;
   try {
     handles = await Promise.all(asked);
-  } catch { // some folders have no handles
+  } catch {
+    // some folders have no handles
     handles = [undefined];
   }
   if (items.length && handles.every(Boolean)) return together(handles.map(handleRoot));
   return entries.length ? together(entries.map(entryRoot)) : fromInput(loose);
 }
 
-/** @typedef {{name: string, isFile: boolean, open: () => Promise<File>, below: (path: string) => AsyncGenerator<Entry>}} Root a file or folder that was dropped */
+/**
+ * @typedef {{name: string, isFile: boolean, open: () => Promise<File>, below: (path: string) => AsyncGenerator<Entry>}} Root a file or folder that was dropped
+ */
 
 /** @param {any} handle @returns {Root} */
 function handleRoot(handle) {
@@ -106,7 +109,8 @@ async function* filesIn(root, path) {
     const { folder, path } = next;
     const reader = folder.createReader();
     try {
-      for (;;) { // it returns a hundred at a time
+      for (;;) {
+        // it returns a hundred at a time
         /** @type {any[]} */
         const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
         if (!some.length) break;
@@ -125,7 +129,12 @@ function opener(entry) {
   return () => new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-/** Stands for the files of a folder that cannot be read, so that the folder is reported as left out. @param {string} path @param {unknown} error @returns {Entry} */
+/**
+ * Stands for the files of a folder that cannot be read, so that the folder is reported as left out.
+ * @param {string} path
+ * @param {unknown} error
+ * @returns {Entry}
+ */
 function unreadable(path, error) {
   return { path, open: () => Promise.reject(error) };
 }

@@ -9,7 +9,9 @@ const SHOWN_SIDE = 336; // pixels on the page
 /** A bit for each pixel, the first in the highest bit of the first byte, as base64. @param {Uint8Array} mask 0 or 1 for each pixel */
 function packed(mask) {
   const bytes = new Uint8Array(Math.ceil(mask.length / 8));
-  mask.forEach((bit, index) => { bytes[index >> 3] |= bit << (7 - (index & 7)); });
+  mask.forEach((bit, index) => {
+    bytes[index >> 3] |= bit << (7 - (index & 7));
+  });
   return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
@@ -17,11 +19,23 @@ function packed(mask) {
 export function fillPanel(play) {
   const [, height, width] = play.about.shape;
   const zoom = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
-  const canvas = h("canvas", { width: width * zoom, height: height * zoom, class: "paint", tabindex: 0, role: "img",
-    "aria-label": "The image. Paint over the part to fill in, or use the buttons below." });
+  const canvas = h("canvas", {
+    width: width * zoom,
+    height: height * zoom,
+    class: "paint",
+    tabindex: 0,
+    role: "img",
+    "aria-label": "The image. Paint over the part to fill in, or use the buttons below.",
+  });
   const status = h("p", { class: "hint", role: "status" }, "Generating an image to start from...");
   const results = h("div", { class: "items big" });
-  const brush = h("input", { id: "brush", type: "range", min: 1, max: Math.max(2, Math.floor(width / 3)), value: String(Math.max(2, Math.round(width / 8))) });
+  const brush = h("input", {
+    id: "brush",
+    type: "range",
+    min: 1,
+    max: Math.max(2, Math.floor(width / 3)),
+    value: String(Math.max(2, Math.round(width / 8))),
+  });
   /** 1 where a pixel is kept */
   let mask = new Uint8Array(width * height).fill(1);
   /** @type {{samples: string, image: HTMLImageElement} | null} */
@@ -55,7 +69,10 @@ export function fillPanel(play) {
     }
     redraw();
   };
-  canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => { canvas.setPointerCapture(event.pointerId); paint(event); });
+  canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+    canvas.setPointerCapture(event.pointerId);
+    paint(event);
+  });
   canvas.addEventListener("pointermove", paint);
   const setMask = (/** @type {(row: number, column: number) => boolean} */ isLost) => {
     for (let index = 0; index < mask.length; index++) mask[index] = isLost(Math.floor(index / width), index % width) ? 0 : 1;
@@ -89,22 +106,59 @@ export function fillPanel(play) {
     }
   };
   const fillIn = async () => {
-    if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
+    if (mask.every((kept) => kept)) {
+      status.textContent = "Paint over a part of the image first.";
+      return;
+    }
     if (!source && !pendingRequest) return; // it was refused, which the status says
     if (!source) {
       isAwaited = true;
       status.textContent = "Generating an image to start from; then it is filled in...";
       return;
     }
-    await showFilled(play, { n: 6, samples: source.samples, mask: packed(mask) }, results, status, "Six ways to fill it in; another seed gives others.");
+    await showFilled(
+      play,
+      { n: 6, samples: source.samples, mask: packed(mask) },
+      results,
+      status,
+      "Six ways to fill it in; another seed gives others.",
+    );
   };
   start();
-  return h("div", {}, h("div", { class: "paint-box" }, canvas,
-    h("div", {}, h("label", { for: "brush" }, "Brush"), brush,
-      h("div", { class: "actions" },
-        h("button", { type: "button", onclick: () => setMask((row) => row >= height / 2) }, "Lower half"),
-        h("button", { type: "button", onclick: () => setMask((row, column) => column >= width / 2) }, "Right half"),
-        h("button", { type: "button", onclick: () => setMask(() => false) }, "Clear"),
-        h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another image"),
-        h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")), status)), results);
+  return h(
+    "div",
+    {},
+    h(
+      "div",
+      { class: "paint-box" },
+      canvas,
+      h(
+        "div",
+        {},
+        h("label", { for: "brush" }, "Brush"),
+        brush,
+        h(
+          "div",
+          { class: "actions" },
+          h("button", { type: "button", onclick: () => setMask((row) => row >= height / 2) }, "Lower half"),
+          h("button", { type: "button", onclick: () => setMask((row, column) => column >= width / 2) }, "Right half"),
+          h("button", { type: "button", onclick: () => setMask(() => false) }, "Clear"),
+          h(
+            "button",
+            {
+              type: "button",
+              onclick: () => {
+                play.another();
+                start();
+              },
+            },
+            "Another image",
+          ),
+          h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in"),
+        ),
+        status,
+      ),
+    ),
+    results,
+  );
 }

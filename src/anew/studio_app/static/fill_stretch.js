@@ -16,9 +16,16 @@ export function stretchPanel(play) {
   let samples = "";
   const say = () => {
     const [first, stop] = [Number(from.value), Number(to.value)];
-    status.textContent = first < stop ? `The time between ${first}% and ${stop}% is filled in; the rest stays as it is.` : "Move the second slider to the right of the first.";
+    status.textContent =
+      first < stop
+        ? `The time between ${first}% and ${stop}% is filled in; the rest stays as it is.`
+        : "Move the second slider to the right of the first.";
   };
-  const preset = (/** @type {number} */ first, /** @type {number} */ stop) => { from.value = String(first); to.value = String(stop); say(); };
+  const preset = (/** @type {number} */ first, /** @type {number} */ stop) => {
+    from.value = String(first);
+    to.value = String(stop);
+    say();
+  };
   const start = async () => {
     const signal = play.begin();
     status.textContent = `Generating a ${noun} to start from...`;
@@ -42,12 +49,35 @@ export function stretchPanel(play) {
     await showFilled(play, { n: 4, samples, stretch }, results, status, "Four ways to fill it in; another seed gives others.");
   };
   start();
-  return h("div", {}, h("h2", {}, "Fill in a stretch of time"), source,
-    h("div", { class: "actions" },
+  return h(
+    "div",
+    {},
+    h("h2", {}, "Fill in a stretch of time"),
+    source,
+    h(
+      "div",
+      { class: "actions" },
       h("button", { type: "button", onclick: () => preset(25, 75) }, "The middle"),
       h("button", { type: "button", onclick: () => preset(50, 100) }, "The end"),
       h("button", { type: "button", onclick: () => preset(0, 50) }, "The beginning"),
-      h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another"),
-      h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")),
-    h("label", { for: "from" }, "From"), from, h("label", { for: "to" }, "To"), to, status, results);
+      h(
+        "button",
+        {
+          type: "button",
+          onclick: () => {
+            play.another();
+            start();
+          },
+        },
+        "Another",
+      ),
+      h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in"),
+    ),
+    h("label", { for: "from" }, "From"),
+    from,
+    h("label", { for: "to" }, "To"),
+    to,
+    status,
+    results,
+  );
 }

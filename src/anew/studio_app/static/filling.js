@@ -20,11 +20,28 @@ export async function showFilled(play, part, results, status, done) {
   try {
     await follow("/api/play/sample", { run: play.id, ...play.options(), index: 0, ...part }, signal, (event) => {
       if (event.end) return;
-      replaceChildren(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
-        const figure = shownItem(item, `Filled in ${index + 1}`);
-        return event.samples ? h("div", { class: "made" }, figure, h("div", { class: "below" },
-          h("button", { type: "button", onclick: () => itemDialog(play, item, event.samples, index), "aria-label": `More of ${index + 1}` }, "More"))) : figure;
-      }));
+      replaceChildren(
+        results,
+        event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
+          const figure = shownItem(item, `Filled in ${index + 1}`);
+          return event.samples
+            ? h(
+                "div",
+                { class: "made" },
+                figure,
+                h(
+                  "div",
+                  { class: "below" },
+                  h(
+                    "button",
+                    { type: "button", onclick: () => itemDialog(play, item, event.samples, index), "aria-label": `More of ${index + 1}` },
+                    "More",
+                  ),
+                ),
+              )
+            : figure;
+        }),
+      );
       status.textContent = event.samples ? done : `Step ${event.draft}`;
     });
   } catch (error) {

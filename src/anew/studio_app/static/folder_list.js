@@ -13,18 +13,30 @@ export async function listFolder(container, path, go) {
     const parent = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
     const entries = listing.entries.map((/** @type {any} */ entry) => {
       const id = path ? `${path}/${entry.name}` : entry.name;
-      return h("li", {}, entry.is_folder
-        ? h("button", { type: "button", class: "entry", onclick: () => listFolder(container, id, go) }, `${entry.name}/`)
-        : h("button", { type: "button", class: "entry file", onclick: () => go(id) }, entry.name));
+      return h(
+        "li",
+        {},
+        entry.is_folder
+          ? h("button", { type: "button", class: "entry", onclick: () => listFolder(container, id, go) }, `${entry.name}/`)
+          : h("button", { type: "button", class: "entry file", onclick: () => go(id) }, entry.name),
+      );
     });
-    replaceChildren(container,
-      h("div", { class: "head" },
+    replaceChildren(
+      container,
+      h(
+        "div",
+        { class: "head" },
         path ? h("button", { type: "button", onclick: () => listFolder(container, parent, go) }, "Up") : null,
-        h("strong", {}, path ? `${path}/` : "the start folder"), h("span", { class: "grow" }),
-        path && !listing.is_run ? h("button", { type: "button", class: "main", onclick: () => go(path) }, "Use this folder") : null),
+        h("strong", {}, path ? `${path}/` : "the start folder"),
+        h("span", { class: "grow" }),
+        path && !listing.is_run ? h("button", { type: "button", class: "main", onclick: () => go(path) }, "Use this folder") : null,
+      ),
       listing.is_run ? h("p", { class: "hint" }, "This folder is a run, not data.") : null,
       entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "It is empty."),
-      listing.count > entries.length ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`) : null);
+      listing.count > entries.length
+        ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`)
+        : null,
+    );
   } catch (error) {
     showToast(/** @type {Error} */ (error).message);
   }

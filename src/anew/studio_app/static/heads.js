@@ -18,8 +18,20 @@ export function headGrid(tokens) {
   const grid = h("div", { class: "heads" });
   const title = h("h3", {}, "The chosen head");
   const line = h("div", { class: "tokens", role: "group" });
-  const hint = h("p", { class: "hint" }, "Choose a token: the earlier tokens that this head looked at are coloured. Where it looked does not explain why the model predicted what it did.");
-  const element = h("div", {}, h("p", { class: "hint" }, "One image per head: each row is a token, and its columns are the tokens up to it. Choose a head."), grid, title, hint, line);
+  const hint = h(
+    "p",
+    { class: "hint" },
+    "Choose a token: the earlier tokens that this head looked at are coloured. Where it looked does not explain why the model predicted what it did.",
+  );
+  const element = h(
+    "div",
+    {},
+    h("p", { class: "hint" }, "One image per head: each row is a token, and its columns are the tokens up to it. Choose a head."),
+    grid,
+    title,
+    hint,
+    line,
+  );
   let [head, row] = [0, -1];
   /** @type {any} */
   let last = null;
@@ -28,28 +40,62 @@ export function headGrid(tokens) {
     const { heads, each, length, weight } = last;
     if (head >= heads) head = 0;
     if (row < 0 || row >= length) row = length - 1;
-    replaceChildren(grid, Array.from({ length: heads }, (_, number) => headImage(number, each, length, weight, number === head, () => { head = number; draw(); })));
+    replaceChildren(
+      grid,
+      Array.from({ length: heads }, (_, number) =>
+        headImage(number, each, length, weight, number === head, () => {
+          head = number;
+          draw();
+        }),
+      ),
+    );
     title.textContent = `Layer ${Math.floor(head / each) + 1}, head ${(head % each) + 1}: where it looked`;
     line.setAttribute("aria-label", title.textContent);
-    replaceChildren(line, tokens.slice(0, length).map((text, index) => {
-      const share = index <= row ? weight(head, row, index) : 0;
-      const token = h("button", { type: "button", class: "token", "aria-pressed": String(index === row), "aria-label": `${visibleToken(text)}, ${Math.round(100 * share)}%`, onclick: () => { row = index; draw(); } }, visibleToken(text));
-      token.style.setProperty("--sure", String(Math.round(100 * Math.min(1, 1.5 * share))));
-      return token;
-    }));
+    replaceChildren(
+      line,
+      tokens.slice(0, length).map((text, index) => {
+        const share = index <= row ? weight(head, row, index) : 0;
+        const token = h(
+          "button",
+          {
+            type: "button",
+            class: "token",
+            "aria-pressed": String(index === row),
+            "aria-label": `${visibleToken(text)}, ${Math.round(100 * share)}%`,
+            onclick: () => {
+              row = index;
+              draw();
+            },
+          },
+          visibleToken(text),
+        );
+        token.style.setProperty("--sure", String(Math.round(100 * Math.min(1, 1.5 * share))));
+        return token;
+      }),
+    );
   };
   onTheme(element, draw);
-  return { element, show: (heads, each, length, weight) => {
-    const focused = [...line.children].indexOf(/** @type {any} */ (document.activeElement));
-    const focusedHead = [...grid.children].indexOf(/** @type {any} */ (document.activeElement));
-    last = { heads, each, length, weight };
-    draw();
-    if (focused >= 0) /** @type {HTMLElement} */ (line.children[focused])?.focus();
-    if (focusedHead >= 0) /** @type {HTMLElement} */ (grid.children[focusedHead])?.focus();
-  } };
+  return {
+    element,
+    show: (heads, each, length, weight) => {
+      const focused = [...line.children].indexOf(/** @type {any} */ (document.activeElement));
+      const focusedHead = [...grid.children].indexOf(/** @type {any} */ (document.activeElement));
+      last = { heads, each, length, weight };
+      draw();
+      if (focused >= 0) /** @type {HTMLElement} */ (line.children[focused])?.focus();
+      if (focusedHead >= 0) /** @type {HTMLElement} */ (grid.children[focusedHead])?.focus();
+    },
+  };
 }
 
-/** @param {number} number @param {number} each @param {number} length @param {any} weight @param {boolean} isChosen @param {() => void} choose */
+/**
+ * @param {number} number
+ * @param {number} each
+ * @param {number} length
+ * @param {any} weight
+ * @param {boolean} isChosen
+ * @param {() => void} choose
+ */
 function headImage(number, each, length, weight, isChosen, choose) {
   const canvas = h("canvas", { width: length, height: length });
   const pen = canvas.getContext("2d");
@@ -64,7 +110,11 @@ function headImage(number, each, length, weight, isChosen, choose) {
   pen.putImageData(image, 0, 0);
   canvas.style.width = `${CELL}px`;
   const name = `Layer ${Math.floor(number / each) + 1}, head ${(number % each) + 1}`;
-  return h("button", { type: "button", class: "attention-head", "aria-pressed": String(isChosen), "aria-label": name, title: name, onclick: choose }, canvas);
+  return h(
+    "button",
+    { type: "button", class: "attention-head", "aria-pressed": String(isChosen), "aria-label": name, title: name, onclick: choose },
+    canvas,
+  );
 }
 
 /** A colour of the theme as numbers. @param {string} name */

@@ -30,8 +30,12 @@ const PAGES = [
 /** The names in the address of a page; null if they are not encoded. @param {RegExp} pattern @param {string} path */
 function namesIn(pattern, path) {
   try {
-    return (pattern.exec(path) ?? []).slice(1).filter((name) => name !== undefined).map(decodeURIComponent);
-  } catch { // a lone %
+    return (pattern.exec(path) ?? [])
+      .slice(1)
+      .filter((name) => name !== undefined)
+      .map(decodeURIComponent);
+  } catch {
+    // a lone %
     return null;
   }
 }
@@ -76,7 +80,8 @@ listen((open) => {
   link.textContent = open ? "" : "The Studio cannot be reached. Training continues; start `anew studio` again.".replaceAll("`", "");
 });
 for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault()); // a file beside a zone does not replace the page
-document.querySelector(".skip")?.addEventListener("click", (event) => { // its # would be taken for a page
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  // its # would be taken for a page
   event.preventDefault();
   main.focus();
 });

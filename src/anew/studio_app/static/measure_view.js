@@ -17,7 +17,9 @@ function numberField(id) {
 /** The buttons beside the report of a run. @param {any} run @returns {HTMLElement[]} */
 export function measureButtons(run) {
   if (run.state !== "finished" || !run.has_weights) return [];
-  const again = run.has_own_code ? [] : [h("button", { type: "button", onclick: () => measureAgain(run) }, run.has_report ? "Measure again" : "Measure")];
+  const again = run.has_own_code
+    ? []
+    : [h("button", { type: "button", onclick: () => measureAgain(run) }, run.has_report ? "Measure again" : "Measure")];
   return [...again, h("a", { class: "button", href: `#/measure/${encodeURIComponent(run.id)}` }, "Measure other samples")];
 }
 
@@ -28,26 +30,45 @@ function measureAgain(run) {
   const moved = h("div", { hidden: true }, h("label", { for: "moved" }, "Where the data is now, below the start folder"), data);
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
   const go = h("button", { class: "main", type: "submit" }, "Measure");
-  const close = () => { dialog.close(); dialog.remove(); };
-  const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
-    h("form", { method: "dialog", onsubmit: async (/** @type {Event} */ event) => {
-      event.preventDefault();
-      problem.hidden = true;
-      const body = { run: run.id, n: Number(number.value), ...(data.value.trim() ? { data: data.value.trim() } : {}) };
-      try {
-        await busy(go, "Checking...", () => post("/api/evaluate", body));
-        showToast("Queued; measuring starts after the commands before it.");
-        close();
-      } catch (error) {
-        problem.textContent = /** @type {Error} */ (error).message;
-        problem.hidden = false;
-        if (error instanceof Refusal && error.code === "data_moved") moved.hidden = false;
-      }
-    } },
+  const close = () => {
+    dialog.close();
+    dialog.remove();
+  };
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
+    h(
+      "form",
+      {
+        method: "dialog",
+        onsubmit: async (/** @type {Event} */ event) => {
+          event.preventDefault();
+          problem.hidden = true;
+          const body = { run: run.id, n: Number(number.value), ...(data.value.trim() ? { data: data.value.trim() } : {}) };
+          try {
+            await busy(go, "Checking...", () => post("/api/evaluate", body));
+            showToast("Queued; measuring starts after the commands before it.");
+            close();
+          } catch (error) {
+            problem.textContent = /** @type {Error} */ (error).message;
+            problem.hidden = false;
+            if (error instanceof Refusal && error.code === "data_moved") moved.hidden = false;
+          }
+        },
+      },
       h("h2", { id: "asked" }, "Measure again"),
-      h("p", {}, "New samples are drawn and measured, without a limit of time. More samples may settle what was left open. If you stop it, the report has what was measured by then. Of two reports the one that says more is shown; the other is kept in the run folder."),
-      h("label", { for: "measured" }, "How many samples"), number, moved, problem,
-      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go)));
+      h(
+        "p",
+        {},
+        "New samples are drawn and measured, without a limit of time. More samples may settle what was left open. If you stop it, the report has what was measured by then. Of two reports the one that says more is shown; the other is kept in the run folder.",
+      ),
+      h("label", { for: "measured" }, "How many samples"),
+      number,
+      moved,
+      problem,
+      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go),
+    ),
+  );
   document.body.append(dialog);
   dialog.showModal();
   number.select();
@@ -61,20 +82,41 @@ export function showMeasure(main, id, samples) {
   document.title = `Measure other samples - Anew Studio`;
   const leaving = new AbortController();
   const place = `#/measure/${encodeURIComponent(id)}`;
-  const sentence = h("p", { class: "sub" }, "How close to the data of this run, how varied and how new are samples that another tool made?");
-  const head = [h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / other samples"),
-    h("h1", {}, "Measure other samples"), sentence];
-  get("/api/run", { run: id }, leaving.signal).then((run) => {
-    if (run.data) sentence.textContent = `How close to the data of this run, ${run.data}, how varied and how new are samples that another tool made?`;
-  }).catch((error) => { if (!leaving.signal.aborted) replaceChildren(main, head, h("p", { class: "note wrong", role: "alert" }, error.message)); });
+  const sentence = h(
+    "p",
+    { class: "sub" },
+    "How close to the data of this run, how varied and how new are samples that another tool made?",
+  );
+  const head = [
+    h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / other samples"),
+    h("h1", {}, "Measure other samples"),
+    sentence,
+  ];
+  get("/api/run", { run: id }, leaving.signal)
+    .then((run) => {
+      if (run.data)
+        sentence.textContent = `How close to the data of this run, ${run.data}, how varied and how new are samples that another tool made?`;
+    })
+    .catch((error) => {
+      if (!leaving.signal.aborted) replaceChildren(main, head, h("p", { class: "note wrong", role: "alert" }, error.message));
+    });
   if (samples) {
     replaceChildren(main, head, h("section", { class: "card narrow" }, samplesForm(id, samples, place)));
   } else {
     const chooser = h("div", {});
-    const go = (/** @type {string} */ name) => { location.hash = `${place}/${encodeURIComponent(name)}`; };
-    replaceChildren(main, head, h("div", { class: "grid" },
-      h("section", { class: "card half" }, h("h2", {}, "Drop the samples"), dropZone(leaving.signal, go)),
-      h("section", { class: "card half" }, h("h2", {}, "Or choose them from this folder"), chooser)));
+    const go = (/** @type {string} */ name) => {
+      location.hash = `${place}/${encodeURIComponent(name)}`;
+    };
+    replaceChildren(
+      main,
+      head,
+      h(
+        "div",
+        { class: "grid" },
+        h("section", { class: "card half" }, h("h2", {}, "Drop the samples"), dropZone(leaving.signal, go)),
+        h("section", { class: "card half" }, h("h2", {}, "Or choose them from this folder"), chooser),
+      ),
+    );
     listFolder(chooser, "", go);
   }
   return () => leaving.abort();
@@ -87,21 +129,34 @@ function samplesForm(id, samples, place) {
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
   const status = h("div", { class: "starting", role: "status" });
   const go = h("button", { class: "main", type: "submit" }, "Measure");
-  return h("form", { onsubmit: async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    problem.hidden = true;
-    const body = { run: id, samples, n: Number(number.value), ...(heldOut.value.trim() ? { held_out: heldOut.value.trim() } : {}) };
-    try {
-      const job = await busy(go, "Starting...", () => post("/api/evaluate-samples", body), status);
-      if (go.isConnected) location.hash = `#/compare/${encodeURIComponent(job.id)}`;
-    } catch (error) {
-      problem.textContent = /** @type {Error} */ (error).message;
-      problem.hidden = false;
-    }
-  } },
+  return h(
+    "form",
+    {
+      onsubmit: async (/** @type {Event} */ event) => {
+        event.preventDefault();
+        problem.hidden = true;
+        const body = { run: id, samples, n: Number(number.value), ...(heldOut.value.trim() ? { held_out: heldOut.value.trim() } : {}) };
+        try {
+          const job = await busy(go, "Starting...", () => post("/api/evaluate-samples", body), status);
+          if (go.isConnected) location.hash = `#/compare/${encodeURIComponent(job.id)}`;
+        } catch (error) {
+          problem.textContent = /** @type {Error} */ (error).message;
+          problem.hidden = false;
+        }
+      },
+    },
     h("p", {}, "Samples: ", h("strong", {}, samples), " ", h("a", { href: place }, "choose others")),
-    h("label", { for: "measured" }, "How many are measured, at most"), number,
-    h("label", { for: "held-out" }, "Items of the same source that the other tool was not trained on, a name below the start folder"), heldOut,
-    h("p", { class: "hint", id: "held-out-help" }, "Without any, samples are compared with items that the tool may have been trained on, and a tool that copies them looks perfect. The report says so."),
-    problem, status, h("div", { class: "actions go" }, go));
+    h("label", { for: "measured" }, "How many are measured, at most"),
+    number,
+    h("label", { for: "held-out" }, "Items of the same source that the other tool was not trained on, a name below the start folder"),
+    heldOut,
+    h(
+      "p",
+      { class: "hint", id: "held-out-help" },
+      "Without any, samples are compared with items that the tool may have been trained on, and a tool that copies them looks perfect. The report says so.",
+    ),
+    problem,
+    status,
+    h("div", { class: "actions go" }, go),
+  );
 }

@@ -20,18 +20,42 @@ export function originDrop() {
     }
   };
   const input = h("input", { type: "file", hidden: true, "data-input": "origin", onchange: () => take(input.files[0]) });
-  const zone = h("div", { class: "drop small" }, h("p", {}, "Drop a file that Anew generated, to find its run and settings"), h("button", { type: "button", onclick: () => input.click() }, "Choose a file"), input, answer);
-  for (const name of ["dragenter", "dragover"]) zone.addEventListener(name, (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.add("over"); });
+  const zone = h(
+    "div",
+    { class: "drop small" },
+    h("p", {}, "Drop a file that Anew generated, to find its run and settings"),
+    h("button", { type: "button", onclick: () => input.click() }, "Choose a file"),
+    input,
+    answer,
+  );
+  for (const name of ["dragenter", "dragover"])
+    zone.addEventListener(name, (/** @type {DragEvent} */ event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.remove("over"); take(event.dataTransfer?.files[0]); });
+  zone.addEventListener("drop", (/** @type {DragEvent} */ event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    take(event.dataTransfer?.files[0]);
+  });
   return zone;
 }
 
 /** What a file records of its sample, in short clauses. @param {any} origin @returns {string[]} */
 export function originFacts(origin) {
   const settings = Object.entries(origin.settings ?? {}).map(([setting, value]) => `${setting} = ${value}`);
-  return [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `beginning "${origin.prompt}"` : "",
-    origin.suffix ? `ending "${origin.suffix}"` : "", origin.stop ? `stopped before "${origin.stop}"` : "", origin.scale ? `enlarged ${origin.scale} times` : "", ...settings].filter(Boolean);
+  return [
+    `run ${origin.run}`,
+    `seed ${origin.seed}`,
+    `sample ${origin.index + 1}`,
+    origin.label === null ? "" : `label ${origin.label}`,
+    origin.prompt ? `beginning "${origin.prompt}"` : "",
+    origin.suffix ? `ending "${origin.suffix}"` : "",
+    origin.stop ? `stopped before "${origin.stop}"` : "",
+    origin.scale ? `enlarged ${origin.scale} times` : "",
+    ...settings,
+  ].filter(Boolean);
 }
 
 /** @param {string} name @param {any} origin */
@@ -40,8 +64,21 @@ function originView(name, origin) {
     origins.set(run, { ...origin, n: 1, first_index: origin.index });
     location.hash = `#/play/${encodeURIComponent(run)}`;
   };
-  return h("div", {}, h("p", {}, h("strong", {}, name), `: ${originFacts(origin).join(", ")}.`),
-    origin.is_given ? h("p", { class: "hint" }, "It was filled in from a sample that the file does not hold, so it cannot be regenerated from here.") : null,
-    origin.runs.length ? h("div", { class: "actions" }, origin.runs.map((/** @type {string} */ run) => h("button", { type: "button", class: "main", onclick: () => open(run) }, `Regenerate it with ${run}`)))
-      : h("p", { class: "hint" }, `There is no run named ${origin.run} in this folder.`));
+  return h(
+    "div",
+    {},
+    h("p", {}, h("strong", {}, name), `: ${originFacts(origin).join(", ")}.`),
+    origin.is_given
+      ? h("p", { class: "hint" }, "It was filled in from a sample that the file does not hold, so it cannot be regenerated from here.")
+      : null,
+    origin.runs.length
+      ? h(
+          "div",
+          { class: "actions" },
+          origin.runs.map((/** @type {string} */ run) =>
+            h("button", { type: "button", class: "main", onclick: () => open(run) }, `Regenerate it with ${run}`),
+          ),
+        )
+      : h("p", { class: "hint" }, `There is no run named ${origin.run} in this folder.`),
+  );
 }

@@ -26,17 +26,30 @@ export function actions(run) {
     const element = h("button", { type: "button", class: look, onclick: () => busy(element, text, action) }, text); // a second click starts nothing
     return element;
   };
-  const leave = () => { if (location.hash === runAddress(id)) location.hash = "#/"; }; // unless another page was opened meanwhile
+  const leave = () => {
+    if (location.hash === runAddress(id)) location.hash = "#/";
+  }; // unless another page was opened meanwhile
   const discard = async () => {
-    if (!await confirmed(`Discard ${run.name}?`, "The run folder is deleted with all that was learned in it. Your data stays.", "Discard")) return;
+    if (
+      !(await confirmed(`Discard ${run.name}?`, "The run folder is deleted with all that was learned in it. Your data stays.", "Discard"))
+    )
+      return;
     if (await ask("/api/discard", { run: id }, "Discarded.")) leave();
   };
   const stopAndDiscard = async () => {
-    if (!await confirmed(`Stop ${run.name} and discard it?`, "The training stops, and the run folder is deleted with all that was learned in it. Your data stays.", "Stop and discard")) return;
-    if (!await ask("/api/stop", { run: id }, "Stopping; it is discarded when it has ended.")) return;
+    if (
+      !(await confirmed(
+        `Stop ${run.name} and discard it?`,
+        "The training stops, and the run folder is deleted with all that was learned in it. Your data stays.",
+        "Stop and discard",
+      ))
+    )
+      return;
+    if (!(await ask("/api/stop", { run: id }, "Stopping; it is discarded when it has ended."))) return;
     try {
       while (ACTIVE.includes((await get("/api/run", { run: id })).state)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    } catch (error) { // a run that had not begun is gone by itself
+    } catch (error) {
+      // a run that had not begun is gone by itself
       if (!(error instanceof Refusal && error.status === GONE)) return showToast(/** @type {Error} */ (error).message);
     }
     if (await ask("/api/discard", { run: id }, "Discarded.")) leave();
@@ -52,17 +65,44 @@ export function actions(run) {
     list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/explanation` }, "How it works"));
   }
   const isMeasured = run.verb === "evaluate"; // once more: its training has ended
-  if (isActive && isOurs && isMeasured) list.push(button("Stop measuring", () => ask("/api/stop", { run: id }, "It stops; the report has what was measured by then.")));
-  if (isActive && isOurs && !isMeasured) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
+  if (isActive && isOurs && isMeasured)
+    list.push(button("Stop measuring", () => ask("/api/stop", { run: id }, "It stops; the report has what was measured by then.")));
+  if (isActive && isOurs && !isMeasured)
+    list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
   if (isActive && isOurs && !isMeasured) list.push(button("Stop and discard", stopAndDiscard, "bad"));
-  if (run.state === "queued") list.push(button("Remove from the queue", () => ask("/api/stop", { run: id }, "Removed from the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
+  if (run.state === "queued")
+    list.push(
+      button("Remove from the queue", () =>
+        ask("/api/stop", { run: id }, "Removed from the queue.").then((done) => {
+          if (done && !run.has_weights) location.hash = "#/";
+        }),
+      ),
+    );
   const isThere = run.has_weights !== undefined; // a command that failed at once leaves no run
-  if (mayRun && ["paused", "stopped", "failed"].includes(run.state) && isThere) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
+  if (mayRun && ["paused", "stopped", "failed"].includes(run.state) && isThere)
+    list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
   if (mayRun && run.state === "finished") list.push(button("More time", () => moreTime(run)));
-  if (mayRun && ["finished", "paused", "stopped"].includes(run.state) && run.step !== undefined) { // it has a plan
-    list.push(button("Another seed", () => ask("/api/again", { run: id, seed: run.seed + 1 }, "The same training with another seed is in the queue.").then((done) => { if (done) location.hash = "#/"; })));
+  if (mayRun && ["finished", "paused", "stopped"].includes(run.state) && run.step !== undefined) {
+    // it has a plan
+    list.push(
+      button("Another seed", () =>
+        ask("/api/again", { run: id, seed: run.seed + 1 }, "The same training with another seed is in the queue.").then((done) => {
+          if (done) location.hash = "#/";
+        }),
+      ),
+    );
   }
-  if (run.state === "failed" && run.reading) list.push(h("a", { class: "button main", href: newAddress(run.reading.data, { modality: run.modality, settings: new Map(Object.entries(run.reading.settings)) }) }, "Change and start again"));
+  if (run.state === "failed" && run.reading)
+    list.push(
+      h(
+        "a",
+        {
+          class: "button main",
+          href: newAddress(run.reading.data, { modality: run.modality, settings: new Map(Object.entries(run.reading.settings)) }),
+        },
+        "Change and start again",
+      ),
+    );
   if (!isActive && run.state !== "queued") list.push(button("Discard", discard, "bad"));
   return h("div", { class: "actions" }, list);
 }
@@ -77,23 +117,41 @@ function moreTime(run) {
   const time = h("input", { id: "more", value: "5m", autocomplete: "off" });
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
   const go = h("button", { class: "main", type: "submit" }, "Continue");
-  const close = () => { dialog.close(); dialog.remove(); };
-  const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
-    h("form", { method: "dialog", onsubmit: async (/** @type {Event} */ event) => {
-      event.preventDefault();
-      try {
-        await busy(go, "Checking...", () => post("/api/resume", { run: run.id, budget: time.value }));
-        showToast("It continues.");
-        close();
-      } catch (error) {
-        problem.textContent = /** @type {Error} */ (error).message;
-        problem.hidden = false;
-      }
-    } },
+  const close = () => {
+    dialog.close();
+    dialog.remove();
+  };
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
+    h(
+      "form",
+      {
+        method: "dialog",
+        onsubmit: async (/** @type {Event} */ event) => {
+          event.preventDefault();
+          try {
+            await busy(go, "Checking...", () => post("/api/resume", { run: run.id, budget: time.value }));
+            showToast("It continues.");
+            close();
+          } catch (error) {
+            problem.textContent = /** @type {Error} */ (error).message;
+            problem.hidden = false;
+          }
+        },
+      },
       h("h2", { id: "asked" }, "More time"),
-      h("p", {}, "Training goes on from the point before its final phase. If that does not improve it, the present weights stay. The run is then measured again."),
-      h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"), time, problem,
-      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go)));
+      h(
+        "p",
+        {},
+        "Training goes on from the point before its final phase. If that does not improve it, the present weights stay. The run is then measured again.",
+      ),
+      h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"),
+      time,
+      problem,
+      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go),
+    ),
+  );
   document.body.append(dialog);
   dialog.showModal();
   time.select();

@@ -5,7 +5,12 @@ import { h, replaceChildren } from "./dom.js";
 
 const COLUMN = "_column"; // at the end of the name of a setting that names a column of a table
 
-/** @param {any} setting @param {Map<string, string>} changed by key @param {string} key @param {string[]} [columns] of the tables in the data */
+/**
+ * @param {any} setting
+ * @param {Map<string, string>} changed by key
+ * @param {string} key
+ * @param {string[]} [columns] of the tables in the data
+ */
 function field(setting, changed, key, columns = []) {
   const id = `set-${key}`;
   const value = changed.get(key);
@@ -17,16 +22,31 @@ function field(setting, changed, key, columns = []) {
   };
   const help = setting.meaning.replaceAll("`", "");
   const choices = setting.type === "true or false" ? ["true", "false"] : setting.choices;
-  const option = (/** @type {string} */ choice) => h("option", { value: choice, selected: choice === (value ?? shown) }, choice || "found by its name");
+  const option = (/** @type {string} */ choice) =>
+    h("option", { value: choice, selected: choice === (value ?? shown) }, choice || "found by its name");
   const listed = columns.length && setting.name.endsWith(COLUMN) ? ["", ...columns] : choices;
   const input = listed.length
     ? h("select", { id, "aria-describedby": `${id}-help`, onchange: note }, listed.map(option))
-    : h("input", { id, "aria-describedby": `${id}-help`, placeholder: shown, value: value ?? "", autocomplete: "off", onchange: note,
-      ...(["integer", "number"].includes(setting.type) ? { type: "number", step: "any", min: setting.minimum ?? "", max: setting.maximum ?? "" } : {}) });
+    : h("input", {
+        id,
+        "aria-describedby": `${id}-help`,
+        placeholder: shown,
+        value: value ?? "",
+        autocomplete: "off",
+        onchange: note,
+        ...(["integer", "number"].includes(setting.type)
+          ? { type: "number", step: "any", min: setting.minimum ?? "", max: setting.maximum ?? "" }
+          : {}),
+      });
   const unit = setting.unit ? `, in ${setting.unit}` : "";
   const range = [listed.length ? "" : `${setting.values}${unit}`, shown && `default ${shown}`].filter(Boolean).join("; ");
-  return h("div", { class: "setting" }, h("label", { for: id }, setting.name), input,
-    h("p", { class: "hint", id: `${id}-help` }, range ? `${help} (${range})` : help));
+  return h(
+    "div",
+    { class: "setting" },
+    h("label", { for: id }, setting.name),
+    input,
+    h("p", { class: "hint", id: `${id}-help` }, range ? `${help} (${range})` : help),
+  );
 }
 
 /** @param {any} setting */
@@ -45,20 +65,44 @@ function fullName({ owner, name }) {
 export function readingForm(settings, reading, { modality, error, columns }, look) {
   const ofData = settings.filter(({ group }) => group === "data");
   const isNamed = (/** @type {any} */ { name }) => new RegExp(`\\bsetting ${name}\\b|\\b${name}=`).test(error ?? "");
-  /** Fields by the keys of their settings: of data that no kind has taken yet, the name alone, which several kinds may have. @type {Map<string, any>} */
-  const shown = new Map(modality ? ofData.filter(({ owner }) => owner === modality).map((setting) => [fullName(setting), setting])
-    : ofData.filter((setting) => isNamed(setting) || reading.settings.has(setting.name)).map((setting) => [setting.name, setting]));
+  /**
+   * Fields by the keys of their settings: of data that no kind has taken yet, the name alone, which several kinds may have.
+   * @type {Map<string, any>}
+   */
+  const shown = new Map(
+    modality
+      ? ofData.filter(({ owner }) => owner === modality).map((setting) => [fullName(setting), setting])
+      : ofData.filter((setting) => isNamed(setting) || reading.settings.has(setting.name)).map((setting) => [setting.name, setting]),
+  );
   for (const setting of ofData) if (reading.settings.has(fullName(setting))) shown.set(fullName(setting), setting);
   const owners = [...new Set(ofData.map(({ owner }) => owner))];
-  const kind = h("select", { id: "kind", onchange: () => {
-    reading.modality = kind.value || undefined;
-    for (const key of [...reading.settings.keys()]) if (kind.value && key.includes(".") && !key.startsWith(`${kind.value}.`)) reading.settings.delete(key);
-  } },
-    ["", ...owners].map((owner) => h("option", { value: owner, selected: owner === (reading.modality ?? "") }, owner || "recognised by its content")));
-  return h("form", { class: "reading", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); look(); } },
+  const kind = h(
+    "select",
+    {
+      id: "kind",
+      onchange: () => {
+        reading.modality = kind.value || undefined;
+        for (const key of [...reading.settings.keys()])
+          if (kind.value && key.includes(".") && !key.startsWith(`${kind.value}.`)) reading.settings.delete(key);
+      },
+    },
+    ["", ...owners].map((owner) =>
+      h("option", { value: owner, selected: owner === (reading.modality ?? "") }, owner || "recognised by its content"),
+    ),
+  );
+  return h(
+    "form",
+    {
+      class: "reading",
+      onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        look();
+      },
+    },
     h("div", { class: "setting" }, h("label", { for: "kind" }, "kind of data"), kind),
     [...shown].map(([key, setting]) => field(setting, reading.settings, key, columns)),
-    h("div", { class: "actions" }, h("button", { type: "submit" }, "Look again")));
+    h("div", { class: "actions" }, h("button", { type: "submit" }, "Look again")),
+  );
 }
 
 /**
@@ -71,17 +115,42 @@ export function settingsForm(seen) {
   const changed = new Map();
   const container = h("div", {}, h("p", { class: "hint" }, "Loading..."));
   let isLoaded = false;
-  const families = new Set([seen.family, ...(seen.tried?.families ?? []), ...Object.values(seen.alternatives).map((/** @type {any} */ other) => other.family)]);
-  const element = h("details", { class: "settings", ontoggle: async () => {
-    if (isLoaded) return;
-    isLoaded = true;
-    const { settings } = await get("/api/settings");
-    const owners = /** @type {[string, string][]} */ ([["train", "Training"], ...[...families].map((name) => [name, `Family: ${name}`])]);
-    replaceChildren(container, h("p", { class: "hint" }, "Leave a field empty to let Anew choose: families fit many of these to your data and time."),
-      owners.map(([owner, title]) => {
-        const fields = settings.filter((/** @type {any} */ setting) => setting.owner === owner && setting.group !== "sampling");
-        return fields.length ? h("details", {}, h("summary", {}, `${title} (${fields.length})`), fields.map((/** @type {any} */ setting) => field(setting, changed, fullName(setting)))) : null;
-      }));
-  } }, h("summary", {}, "All settings"), container);
+  const families = new Set([
+    seen.family,
+    ...(seen.tried?.families ?? []),
+    ...Object.values(seen.alternatives).map((/** @type {any} */ other) => other.family),
+  ]);
+  const element = h(
+    "details",
+    {
+      class: "settings",
+      ontoggle: async () => {
+        if (isLoaded) return;
+        isLoaded = true;
+        const { settings } = await get("/api/settings");
+        const owners = /** @type {[string, string][]} */ ([
+          ["train", "Training"],
+          ...[...families].map((name) => [name, `Family: ${name}`]),
+        ]);
+        replaceChildren(
+          container,
+          h("p", { class: "hint" }, "Leave a field empty to let Anew choose: families fit many of these to your data and time."),
+          owners.map(([owner, title]) => {
+            const fields = settings.filter((/** @type {any} */ setting) => setting.owner === owner && setting.group !== "sampling");
+            return fields.length
+              ? h(
+                  "details",
+                  {},
+                  h("summary", {}, `${title} (${fields.length})`),
+                  fields.map((/** @type {any} */ setting) => field(setting, changed, fullName(setting))),
+                )
+              : null;
+          }),
+        );
+      },
+    },
+    h("summary", {}, "All settings"),
+    container,
+  );
   return { element, values: () => Object.fromEntries(changed) };
 }

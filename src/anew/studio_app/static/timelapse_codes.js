@@ -21,11 +21,21 @@ export class CodeTimelapse {
     this.canvas = h("canvas", { class: "codes", width: cell * this.columns, height: cell * this.rows, role: "img" });
     const bytes = scene.bytes("picture");
     const picture = h("img", { class: "codes", alt: "The item, decoded from its codes" });
-    if (bytes) new Response(/** @type {any} */ (bytes)).arrayBuffer().then((buffer) => { picture.src = `data:image/png;base64,${btoa(String.fromCharCode(...new Uint8Array(buffer)))}`; });
+    if (bytes)
+      new Response(/** @type {any} */ (bytes)).arrayBuffer().then((buffer) => {
+        picture.src = `data:image/png;base64,${btoa(String.fromCharCode(...new Uint8Array(buffer)))}`;
+      });
     this.generated = h("div", { class: "items" });
     this.generatedTitle = h("h3", { hidden: true }, "Generated meanwhile, from the same starting points each time");
-    this.element = h("div", {}, this.caption, h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
-      h("p", { class: "hint" }, "One held-out item, and its codes at their positions. Coloured: the network was sure of the code."), this.generatedTitle, this.generated);
+    this.element = h(
+      "div",
+      {},
+      this.caption,
+      h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
+      h("p", { class: "hint" }, "One held-out item, and its codes at their positions. Coloured: the network was sure of the code."),
+      this.generatedTitle,
+      this.generated,
+    );
     onTheme(this.element, () => this.paint());
   }
 
@@ -39,11 +49,22 @@ export class CodeTimelapse {
     if (this.frame !== frame) return;
     this.generatedTitle.hidden = !sheet;
     const { thumb, columns } = this.scene.facts;
-    replaceChildren(this.generated, sheet ? Array.from({ length: frame.facts.generated }, (_, index) => {
-      const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `generated item ${index + 1}` });
-      canvas.getContext("2d").drawImage(sheet, -(index % columns) * thumb, -Math.floor(index / columns) * thumb);
-      return canvas;
-    }) : null);
+    replaceChildren(
+      this.generated,
+      sheet
+        ? Array.from({ length: frame.facts.generated }, (_, index) => {
+            const canvas = h("canvas", {
+              width: thumb,
+              height: thumb,
+              class: "thumb-item",
+              role: "img",
+              "aria-label": `generated item ${index + 1}`,
+            });
+            canvas.getContext("2d").drawImage(sheet, -(index % columns) * thumb, -Math.floor(index / columns) * thumb);
+            return canvas;
+          })
+        : null,
+    );
   }
 
   paint() {

@@ -4,7 +4,9 @@ import { address, Refusal } from "./api.js";
 
 const FORMAT = "2"; // as in anew/runs/timelapse.py
 
-/** @typedef {{facts: any, numbers: (name: string) => Float32Array | null, bytes: (name: string) => Uint8Array | null, shape: (name: string) => number[]}} Frame */
+/**
+ * @typedef {{facts: any, numbers: (name: string) => Float32Array | null, bytes: (name: string) => Uint8Array | null, shape: (name: string) => number[]}} Frame
+ */
 
 /** @param {ArrayBuffer} buffer @returns {Frame} */
 export function parsed(buffer) {
@@ -18,13 +20,24 @@ export function parsed(buffer) {
   if (format !== FORMAT) throw new Refusal(409, "This timelapse is of another version of Anew; train again to see one.");
   return {
     facts: JSON.parse(facts),
-    numbers: (name) => { const part = bytesOf(name); return part ? new Float32Array(part) : null; },
-    bytes: (name) => { const part = bytesOf(name); return part ? new Uint8Array(part) : null; },
+    numbers: (name) => {
+      const part = bytesOf(name);
+      return part ? new Float32Array(part) : null;
+    },
+    bytes: (name) => {
+      const part = bytesOf(name);
+      return part ? new Uint8Array(part) : null;
+    },
     shape: (name) => header[name]?.shape ?? [],
   };
 }
 
-/** @param {string} run @param {number | null} step null: the data that all frames share @param {AbortSignal} [signal] @returns {Promise<Frame>} */
+/**
+ * @param {string} run
+ * @param {number | null} step null: the data that all frames share
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Frame>}
+ */
 export async function frameOf(run, step, signal) {
   const answer = await fetch(address("/api/timelapse/frame", step === null ? { run } : { run, step }), { signal });
   if (!answer.ok) throw new Refusal(answer.status, (await answer.json()).error.message);

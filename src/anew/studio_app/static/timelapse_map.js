@@ -23,21 +23,45 @@ export class MapTimelapse {
     /** @type {["real" | "generated", number] | null} */
     this.chosen = null;
     const ratio = Math.min(2, devicePixelRatio || 1);
-    this.canvas = h("canvas", { class: "map timelapse-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", "aria-label": "Map of items", tabindex: 0 });
+    this.canvas = h("canvas", {
+      class: "map timelapse-map",
+      width: SIDE * ratio,
+      height: SIDE * ratio,
+      role: "img",
+      "aria-label": "Map of items",
+      tabindex: 0,
+    });
     this.ratio = ratio;
     this.detail = h("div", { class: "timelapse-item", "aria-live": "polite" });
     this.caption = h("p", { class: "timelapse-caption" });
     this.below = h("div", {});
-    for (const name of ["pointermove", "pointerdown"]) this.canvas.addEventListener(name, (/** @type {PointerEvent} */ event) => this.pick(event));
+    for (const name of ["pointermove", "pointerdown"])
+      this.canvas.addEventListener(name, (/** @type {PointerEvent} */ event) => this.pick(event));
     this.canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
     const share = Math.round(100 * scene.facts.share);
-    this.element = h("div", {},
-      h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot generated" }), "generated items, from the same starting points each time"),
-        h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where items look real to the discriminator")),
+    this.element = h(
+      "div",
+      {},
+      h(
+        "ul",
+        { class: "legend" },
+        h("li", {}, h("i", { class: "dot real" }), "your items"),
+        h("li", {}, h("i", { class: "dot generated" }), "generated items, from the same starting points each time"),
+        h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where items look real to the discriminator"),
+      ),
       h("div", { class: "timelapse-stage" }, this.canvas, h("div", {}, this.caption, this.detail)),
-      h("p", { class: "hint" }, `The map is flat, your items are not: it holds ${share}% of their variance. Point at a dot to see its item; the left and right arrow keys step through the generated ones.`), this.below);
+      h(
+        "p",
+        { class: "hint" },
+        `The map is flat, your items are not: it holds ${share}% of their variance. Point at a dot to see its item; the left and right arrow keys step through the generated ones.`,
+      ),
+      this.below,
+    );
     onTheme(this.element, () => this.paint());
-    sheetOf(scene.bytes("real_sheet")).then((sheet) => { this.sheets.real = sheet; this.paint(); });
+    sheetOf(scene.bytes("real_sheet")).then((sheet) => {
+      this.sheets.real = sheet;
+      this.paint();
+    });
   }
 
   /** @param {import("./timelapse_data.js").Frame} frame */
@@ -57,7 +81,8 @@ export class MapTimelapse {
     const [real, generated] = [frame.numbers("real_belief"), frame.numbers("generated_belief")];
     let sentence = `${frame.facts.generated} generated items.`;
     if (real && generated) sentence = aucSentence(auc(real, generated));
-    if (frame.facts.error !== undefined) sentence = `Reconstructions differ from your items by ${short(frame.facts.error)} (mean squared error; values go from -1 to 1).`;
+    if (frame.facts.error !== undefined)
+      sentence = `Reconstructions differ from your items by ${short(frame.facts.error)} (mean squared error; values go from -1 to 1).`;
     const missed = this.spread(frame);
     this.caption.textContent = missed ? `${sentence} ${missed}` : sentence;
     this.canvas.setAttribute("aria-label", `Map of items. ${this.caption.textContent}`);
@@ -90,7 +115,13 @@ export class MapTimelapse {
     if (this.chosen) this.paintChosen(pen, generated);
   }
 
-  /** @param {CanvasRenderingContext2D} pen @param {Float32Array} points @param {string} fillStyle @param {number} radius @param {number} alpha */
+  /**
+   * @param {CanvasRenderingContext2D} pen
+   * @param {Float32Array} points
+   * @param {string} fillStyle
+   * @param {number} radius
+   * @param {number} alpha
+   */
   dots(pen, points, fillStyle, radius, alpha) {
     pen.fillStyle = fillStyle;
     pen.globalAlpha = alpha;
@@ -102,7 +133,11 @@ export class MapTimelapse {
     pen.globalAlpha = 1;
   }
 
-  /** Colour the map by the discriminator's belief in the items that it stands for. @param {CanvasRenderingContext2D} pen @param {import("./timelapse_data.js").Frame} frame */
+  /**
+   * Colour the map by the discriminator's belief in the items that it stands for.
+   * @param {CanvasRenderingContext2D} pen
+   * @param {import("./timelapse_data.js").Frame} frame
+   */
   paintField(pen, frame) {
     const field = frame.numbers("field");
     if (!field) return;
@@ -122,7 +157,11 @@ export class MapTimelapse {
     pen.globalAlpha = 1;
   }
 
-  /** Draw a ring around the chosen item, and from a generated one an arrow in the direction that would fool the discriminator. @param {CanvasRenderingContext2D} pen @param {Float32Array} generated */
+  /**
+   * Draw a ring around the chosen item, and from a generated one an arrow in the direction that would fool the discriminator.
+   * @param {CanvasRenderingContext2D} pen
+   * @param {Float32Array} generated
+   */
   paintChosen(pen, generated) {
     if (!this.chosen) return;
     const [group, index] = this.chosen;
@@ -158,7 +197,7 @@ export class MapTimelapse {
     let best = null;
     let nearest = NEAR;
     for (const group of /** @type {const} */ (["generated", "real"])) {
-      const points = group === "real" ? this.real : this.frame?.numbers("generated") ?? new Float32Array();
+      const points = group === "real" ? this.real : (this.frame?.numbers("generated") ?? new Float32Array());
       for (let index = 0; index < points.length / 2; index++) {
         const distance = Math.hypot(inside(this.at(points[2 * index])) - x, inside(this.at(points[2 * index + 1])) - y);
         if (distance < nearest) [best, nearest] = [[group, index], distance];
@@ -183,14 +222,26 @@ export class MapTimelapse {
   }
 
   drawDetail() {
-    if (!this.chosen || !this.frame) { replaceChildren(this.detail); return; }
+    if (!this.chosen || !this.frame) {
+      replaceChildren(this.detail);
+      return;
+    }
     const [group, index] = this.chosen;
     const belief = this.frame.numbers(`${group}_belief`);
     const name = group === "real" ? "one of yours" : `generated item ${index + 1}`;
     const sheet = this.sheets[group];
-    replaceChildren(this.detail, h("figure", { class: "item" }, sheet && index < this.shown(group) ? this.cut(sheet, index, name) : null,
-      h("figcaption", {}, name, belief ? `, belief ${short(belief[index])}` : "")),
-      group === "generated" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.") : null);
+    replaceChildren(
+      this.detail,
+      h(
+        "figure",
+        { class: "item" },
+        sheet && index < this.shown(group) ? this.cut(sheet, index, name) : null,
+        h("figcaption", {}, name, belief ? `, belief ${short(belief[index])}` : ""),
+      ),
+      group === "generated" && this.frame.numbers("push")
+        ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.")
+        : null,
+    );
   }
 
   /** Number of items on a sheet: of latents, as many as there was time to decode. @param {"real" | "generated"} group */
@@ -210,8 +261,18 @@ export class MapTimelapse {
   pairs() {
     const [real, restored] = [this.sheets.real, this.sheets.restored];
     if (!real || !restored) return null;
-    const pair = (/** @type {number} */ index) => h("figure", { class: "item both" }, this.cut(real, index, "an item"), this.cut(restored, index, "its reconstruction"));
-    return h("div", {}, h("h3", {}, "Your items, each next to its reconstruction"), h("div", { class: "items" }, Array.from({ length: Math.min(12, this.shown("real")) }, (_, index) => pair(index))));
+    const pair = (/** @type {number} */ index) =>
+      h("figure", { class: "item both" }, this.cut(real, index, "an item"), this.cut(restored, index, "its reconstruction"));
+    return h(
+      "div",
+      {},
+      h("h3", {}, "Your items, each next to its reconstruction"),
+      h(
+        "div",
+        { class: "items" },
+        Array.from({ length: Math.min(12, this.shown("real")) }, (_, index) => pair(index)),
+      ),
+    );
   }
 
   /** The error of its guesses at each noise level. @param {import("./timelapse_data.js").Frame} frame */
@@ -219,11 +280,26 @@ export class MapTimelapse {
     const [sigmas, errors] = [frame.numbers("sigmas"), frame.numbers("errors")];
     if (!sigmas || !errors) return null;
     const longest = Math.max(...errors);
-    return h("div", {}, h("h3", {}, "The error of its guess of the clean item, at each noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, index) => {
-      const bar = h("span", { class: "fill" });
-      bar.style.width = `${Math.max(1, (100 * errors[index]) / (longest || 1))}%`;
-      return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, String(Number(sigma.toPrecision(2)))), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[index].toPrecision(2)))));
-    })));
+    return h(
+      "div",
+      {},
+      h("h3", {}, "The error of its guess of the clean item, at each noise level"),
+      h(
+        "ul",
+        { class: "plain bars" },
+        [...sigmas].map((sigma, index) => {
+          const bar = h("span", { class: "fill" });
+          bar.style.width = `${Math.max(1, (100 * errors[index]) / (longest || 1))}%`;
+          return h(
+            "li",
+            { class: "bar-row" },
+            h("span", { class: "bar-text" }, String(Number(sigma.toPrecision(2)))),
+            h("span", { class: "meter", "aria-hidden": "true" }, bar),
+            h("span", { class: "bar-share" }, short(Number(errors[index].toPrecision(2)))),
+          );
+        }),
+      ),
+    );
   }
 }
 
@@ -250,7 +326,10 @@ function area(pairs) {
   let sum = 0;
   for (const axis of [0, 1]) {
     let [mean, square] = [0, 0];
-    for (let index = axis; index < pairs.length; index += 2) { mean += pairs[index] / number; square += pairs[index] ** 2 / number; }
+    for (let index = axis; index < pairs.length; index += 2) {
+      mean += pairs[index] / number;
+      square += pairs[index] ** 2 / number;
+    }
     sum += square - mean ** 2;
   }
   return sum;

@@ -28,16 +28,31 @@ export class Timelapse {
     this.scene = null;
     this.stage = h("div", {});
     this.caption = h("output", { class: "hint", for: "timelapse-time" });
-    this.slider = h("input", { type: "range", id: "timelapse-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
-      this.follows = Number(this.slider.value) === this.steps.length - 1;
-      this.draw();
-    }, onchange: this.chosen });
+    this.slider = h("input", {
+      type: "range",
+      id: "timelapse-time",
+      min: 0,
+      max: 0,
+      step: 1,
+      value: 0,
+      oninput: () => {
+        this.follows = Number(this.slider.value) === this.steps.length - 1;
+        this.draw();
+      },
+      onchange: this.chosen,
+    });
     this.button = h("button", { type: "button", onclick: () => this.toggle() }, "Play");
     this.timer = 0;
     signal.addEventListener("abort", () => clearInterval(this.timer));
     this.control = h("div", { class: "grow" }, h("label", { for: "timelapse-time" }, "Time in the timelapse"), this.slider);
-    this.element = h("section", { class: "timelapse-box", hidden: true, "aria-label": "Timelapse of the training" }, h("h2", {}, "The timelapse"), this.stage,
-      h("div", { class: "timelapse-bar" }, this.button, this.control), this.caption);
+    this.element = h(
+      "section",
+      { class: "timelapse-box", hidden: true, "aria-label": "Timelapse of the training" },
+      h("h2", {}, "The timelapse"),
+      this.stage,
+      h("div", { class: "timelapse-bar" }, this.button, this.control),
+      this.caption,
+    );
   }
 
   /** Load new frames, if there are any. */
@@ -52,14 +67,20 @@ export class Timelapse {
       if (!steps.length) return;
       if (!this.scene) {
         const scene = await frameOf(this.id, null, this.signal);
-        this.scene = scene.facts.scene === "map" ? new MapTimelapse(scene) : scene.facts.scene === "codes" ? new CodeTimelapse(scene) : new TextTimelapse(scene);
+        this.scene =
+          scene.facts.scene === "map"
+            ? new MapTimelapse(scene)
+            : scene.facts.scene === "codes"
+              ? new CodeTimelapse(scene)
+              : new TextTimelapse(scene);
         replaceChildren(this.stage, this.scene.element);
       }
       this.slider.max = String(steps.length - 1);
       if (!this.follows) this.slider.value = String(Math.max(0, steps.indexOf(shown)));
       else this.slider.value = this.slider.max;
       await this.draw();
-    } catch (error) { // the header says when the Studio cannot be reached
+    } catch (error) {
+      // the header says when the Studio cannot be reached
       if (error instanceof Refusal) this.caption.textContent = error.message;
     }
   }
@@ -71,7 +92,9 @@ export class Timelapse {
     if (!frame) {
       try {
         frame = await frameOf(this.id, step, this.signal);
-      } catch { return; }
+      } catch {
+        return;
+      }
       if (this.frames.size >= KEPT) this.frames.clear();
       this.frames.set(step, frame);
     }
@@ -94,7 +117,10 @@ export class Timelapse {
     if (Number(this.slider.value) === this.steps.length - 1) this.slider.value = "0";
     this.timer = window.setInterval(() => {
       const next = Number(this.slider.value) + 1;
-      if (next >= this.steps.length) { this.toggle(); return; }
+      if (next >= this.steps.length) {
+        this.toggle();
+        return;
+      }
       this.slider.value = String(next);
       this.follows = next === this.steps.length - 1;
       this.draw();

@@ -43,7 +43,11 @@ export class Upload {
     this.leaving = new AbortController();
     this.signal = this.leaving.signal; // also aborted when a file cannot be sent: the others need not be listed then
     if (signal.aborted) this.leaving.abort();
-    else signal.addEventListener("abort", () => { this.leaving.abort(); this.wake(); });
+    else
+      signal.addEventListener("abort", () => {
+        this.leaving.abort();
+        this.wake();
+      });
     this.tell = tell;
     /** @type {string} name of the folder that files are copied to; "": none is made yet */
     this.id = "";
@@ -91,12 +95,17 @@ export class Upload {
     return [
       this.refused.length ? `Left out, since their names cannot be used here: ${some(this.refused)}.` : "",
       this.unreadable.length ? `Left out, since it could not be read: ${some(this.unreadable)}.` : "",
-    ].filter(Boolean).join(" ");
+    ]
+      .filter(Boolean)
+      .join(" ");
   }
 
   say() {
     const noun = this.isListed ? "files" : "found so far";
-    this.tell(this.isListed ? (this.done + this.unreadable.length + this.refused.length) / this.numFiles : null, `Copied ${count(this.done)} of ${count(this.numFiles)} ${noun}, ${bytes(this.sent)}`);
+    this.tell(
+      this.isListed ? (this.done + this.unreadable.length + this.refused.length) / this.numFiles : null,
+      `Copied ${count(this.done)} of ${count(this.numFiles)} ${noun}, ${bytes(this.sent)}`,
+    );
   }
 
   /** List all files, ahead of sending them. */
@@ -118,7 +127,9 @@ export class Upload {
   async *bundles() {
     for (;;) {
       while (this.waiting.length < BUNDLE_FILES && !this.isListed && !this.signal.aborted) {
-        await new Promise((resolve) => { this.wake = () => resolve(undefined); });
+        await new Promise((resolve) => {
+          this.wake = () => resolve(undefined);
+        });
       }
       const next = this.waiting.splice(0, BUNDLE_FILES);
       if (!next.length || this.signal.aborted) return;

@@ -27,11 +27,27 @@ export function walkPanel(play) {
     slider.setAttribute("aria-valuetext", where);
     status.textContent = `Frame ${index + 1} of ${frames.length}: ${where}.`;
   };
-  const toggle = h("button", { type: "button", disabled: true, onclick: () => {
-    if (timer) { clearInterval(timer); timer = 0; toggle.textContent = "Play"; return; }
-    toggle.textContent = "Pause";
-    timer = setInterval(() => { slider.value = String((Number(slider.value) + 1) % frames.length); draw(); }, FRAME_MS);
-  } }, "Play");
+  const toggle = h(
+    "button",
+    {
+      type: "button",
+      disabled: true,
+      onclick: () => {
+        if (timer) {
+          clearInterval(timer);
+          timer = 0;
+          toggle.textContent = "Play";
+          return;
+        }
+        toggle.textContent = "Pause";
+        timer = setInterval(() => {
+          slider.value = String((Number(slider.value) + 1) % frames.length);
+          draw();
+        }, FRAME_MS);
+      },
+    },
+    "Play",
+  );
   play.signal.addEventListener("abort", () => clearInterval(timer));
   const walk = async () => {
     const signal = play.begin();
@@ -55,6 +71,29 @@ export function walkPanel(play) {
     }
   };
   walk();
-  return h("div", {}, h("div", { class: "walk-box" }, image), h("label", { for: "way" }, "The way from sample to sample"), slider, status,
-    h("div", { class: "actions" }, toggle, h("button", { type: "button", onclick: () => { play.another(); walk(); } }, "Another walk"), all));
+  return h(
+    "div",
+    {},
+    h("div", { class: "walk-box" }, image),
+    h("label", { for: "way" }, "The way from sample to sample"),
+    slider,
+    status,
+    h(
+      "div",
+      { class: "actions" },
+      toggle,
+      h(
+        "button",
+        {
+          type: "button",
+          onclick: () => {
+            play.another();
+            walk();
+          },
+        },
+        "Another walk",
+      ),
+      all,
+    ),
+  );
 }

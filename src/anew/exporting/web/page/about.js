@@ -13,18 +13,26 @@ export function describe({ about, item }) {
   const description = FAMILIES[family] ?? "A model";
   $("eyebrow").textContent = `${description} for ${makes}`;
   $("name").textContent = name;
-  const generates = about.may_repeat ? `generates ${makes} here, some of which may be copies of training records` : `generates new ${makes} here`;
+  const generates = about.may_repeat
+    ? `generates ${makes} here, some of which may be copies of training records`
+    : `generates new ${makes} here`;
   $("lede").textContent = `It was trained from scratch on ${data}, and ${generates}. Nothing leaves your device.`;
   $("alone").textContent = about.alone;
   $("alone").hidden = !about.alone;
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
   const parts = [
     element("h2", {}, "What it is"),
-    element("p", { class: "explained" }, `${description} with ${parameters.toLocaleString("en")} parameters, which were learned from ${data} alone. It knows what is in that data, with its faults, and nothing else.`),
+    element(
+      "p",
+      { class: "explained" },
+      `${description} with ${parameters.toLocaleString("en")} parameters, which were learned from ${data} alone. It knows what is in that data, with its faults, and nothing else.`,
+    ),
     element("h2", {}, "How good it is"),
   ];
   if (about.whole_run && about.answers.length) parts.push(element("p", { class: "explained" }, about.whole_run));
-  const answers = about.answers.map(([question, answer]) => element("li", {}, question && element("strong", {}, `${question} `), answer.replaceAll("`", "")));
+  const answers = about.answers.map(([question, answer]) =>
+    element("li", {}, question && element("strong", {}, `${question} `), answer.replaceAll("`", "")),
+  );
   parts.push(answers.length ? element("ul", {}, ...answers) : element("p", {}, "Nothing was measured."));
   if (about.scores.length) parts.push(element("p", { class: "explained" }, LEGEND), table(about.scores));
   parts.push(element("h2", {}, "What differs from the run"), list(about.differences));
@@ -34,6 +42,12 @@ export function describe({ about, item }) {
 
 function table(scores) {
   const head = ["Figure", "value", "real data", "naive"].map((title) => element("th", { scope: "col" }, title));
-  const rows = scores.map((cells) => element("tr", {}, ...cells.map((cell, i) => (i ? element("td", {}, cell) : element("th", { scope: "row" }, cell)))));
-  return element("div", { class: "scroll" }, element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)));
+  const rows = scores.map((cells) =>
+    element("tr", {}, ...cells.map((cell, i) => (i ? element("td", {}, cell) : element("th", { scope: "row" }, cell)))),
+  );
+  return element(
+    "div",
+    { class: "scroll" },
+    element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
+  );
 }

@@ -40,7 +40,12 @@ export class Continuation {
     $("write").addEventListener("click", () => this.write());
     $("draw").addEventListener("click", () => this.drawOne());
     $("write-stop").addEventListener("click", () => this.writing.cancel());
-    $("save-text").addEventListener("click", () => save(new Blob([$("prompt").value + $("suffix").value], { type: "text/plain" }), `text${generator.suffixOf(generator.label ?? this.drawnLabel)}`));
+    $("save-text").addEventListener("click", () =>
+      save(
+        new Blob([$("prompt").value + $("suffix").value], { type: "text/plain" }),
+        `text${generator.suffixOf(generator.label ?? this.drawnLabel)}`,
+      ),
+    );
   }
 
   open() {
@@ -49,7 +54,13 @@ export class Continuation {
 
   // The text, its class and the settings, as the engine takes them.
   request() {
-    return { prompt: $("prompt").value, suffix: $("suffix").value, seed: this.seed, label: this.generator.label ?? this.drawnLabel, settings: this.settings() };
+    return {
+      prompt: $("prompt").value,
+      suffix: $("suffix").value,
+      seed: this.seed,
+      label: this.generator.label ?? this.drawnLabel,
+      settings: this.settings(),
+    };
   }
 
   async refresh() {
@@ -71,7 +82,12 @@ export class Continuation {
       {},
       element(
         "button",
-        { type: "button", disabled: token.piece === null, "aria-label": `${visible(token.piece)}, ${percent(token.probability)}`, onclick: () => this.append(token) },
+        {
+          type: "button",
+          disabled: token.piece === null,
+          "aria-label": `${visible(token.piece)}, ${percent(token.probability)}`,
+          onclick: () => this.append(token),
+        },
         bar("share", token.share),
         bar("probability", token.probability),
         element("span", {}, visible(token.piece)),

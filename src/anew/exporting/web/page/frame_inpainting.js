@@ -9,17 +9,26 @@ export class FrameInpainting {
     Object.assign(this, { program, generator, seed: 1, latest: new Latest(client, reporter("fill-status")) });
     [this.channels, this.frames, ...this.size] = program.item.shape;
     const maxKept = this.frames - 1;
-    const field = (name, id, high, value) => element("label", { class: "field" }, name, element("input", { id, type: "number", min: 0, max: high, value, inputmode: "numeric" }));
+    const field = (name, id, high, value) =>
+      element("label", { class: "field" }, name, element("input", { id, type: "number", min: 0, max: high, value, inputmode: "numeric" }));
     this.pair = element("div", { class: "pair" });
     $("panel-fill").replaceChildren(
-      element("p", { class: "hint" }, "Choose how many frames are kept at the beginning and at the end. The network fills in the frames between them."),
+      element(
+        "p",
+        { class: "hint" },
+        "Choose how many frames are kept at the beginning and at the end. The network fills in the frames between them.",
+      ),
       element(
         "div",
         { class: "controls" },
         field("Sample", "fill-index", 99999, 0),
         field("First frames", "keep-first", maxKept, Math.ceil(this.frames / 4)),
         field("Last frames", "keep-last", maxKept, Math.floor(this.frames / 4)),
-        element("span", { class: "buttons" }, element("button", { class: "primary", id: "fill-go", type: "button", onclick: () => this.fill() }, "Fill in")),
+        element(
+          "span",
+          { class: "buttons" },
+          element("button", { class: "primary", id: "fill-go", type: "button", onclick: () => this.fill() }, "Fill in"),
+        ),
       ),
       element("p", { class: "status", id: "fill-status", role: "status", "aria-live": "polite" }),
       this.pair,

@@ -8,10 +8,14 @@ const SHORT = 40; // characters of texts below which many are shown side by side
 
 // Add sliders for the choice of tokens. Returns a function that gives their settings. step: the program's step `tokens`.
 export function tokenSliders(step, container, changed = () => {}) {
-  const temperature = slider("Temperature", { min: 0, max: 2, step: 0.05, value: step.temperature }, (value) => (value ? value.toFixed(2) : "0, always the most probable"));
+  const temperature = slider("Temperature", { min: 0, max: 2, step: 0.05, value: step.temperature }, (value) =>
+    value ? value.toFixed(2) : "0, always the most probable",
+  );
   const maxTop = Math.min(100, step.vocab);
   const start = step.top_k && step.top_k < maxTop ? step.top_k : maxTop;
-  const top = slider("Choose among", { min: 1, max: maxTop, step: 1, value: start }, (value) => (value === maxTop ? "all tokens" : `${value} token${value > 1 ? "s" : ""}`));
+  const top = slider("Choose among", { min: 1, max: maxTop, step: 1, value: start }, (value) =>
+    value === maxTop ? "all tokens" : `${value} token${value > 1 ? "s" : ""}`,
+  );
   container.append(temperature.field, top.field);
   container.hidden = false;
   for (const { input } of [temperature, top]) input.addEventListener("change", changed);
@@ -54,7 +58,9 @@ export class Generator {
   classNote(label) {
     if (label === null) return "";
     const name = this.program.labels.names[label];
-    return this.label === null ? `Class: ${name}, drawn by its share in the data and by the text. Choose another one under Generate.` : `Class: ${name}, as chosen under Generate.`;
+    return this.label === null
+      ? `Class: ${name}, drawn by its share in the data and by the text. Choose another one under Generate.`
+      : `Class: ${name}, as chosen under Generate.`;
   }
 
   // The ending of a file of a text of this class; null without classes.

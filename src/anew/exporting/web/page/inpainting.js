@@ -5,9 +5,12 @@ import { $, number, reporter, say } from "./elements.js";
 import { draw, pixels, saveImage } from "./media.js";
 
 const REASONS = {
-  latents: "This model works on latents, and the page has no encoder that turns an image into latents. So it cannot keep a part of an image.",
-  tokens: "This model generates a row of codes, from the first to the last, and cannot keep some of them as they are. Diffusion models and VAEs can keep a part of an image.",
-  generator: "This model generates the whole sample in one step from random numbers, and has no way back from a sample to these numbers. So it cannot keep a part of one. Diffusion models and VAEs can.",
+  latents:
+    "This model works on latents, and the page has no encoder that turns an image into latents. So it cannot keep a part of an image.",
+  tokens:
+    "This model generates a row of codes, from the first to the last, and cannot keep some of them as they are. Diffusion models and VAEs can keep a part of an image.",
+  generator:
+    "This model generates the whole sample in one step from random numbers, and has no way back from a sample to these numbers. So it cannot keep a part of one. Diffusion models and VAEs can.",
 };
 
 // Show why this model cannot fill in, in place of the tools.

@@ -131,8 +131,7 @@ function paletteOf(frames) {
   const isGrey = frames.every((levels) => levels.every((level, i) => i % 4 === 3 || level === levels[i - (i % 4)]));
   if (isGrey) return { colours: Array.from({ length: 256 }, (_, level) => [level, level, level]), index: (r) => r };
   const colours = [];
-  for (let r = 0; r < 6; r++)
-    for (let g = 0; g < 7; g++) for (let b = 0; b < 6; b++) colours.push([r * 51, Math.round(g * 42.5), b * 51]);
+  for (let r = 0; r < 6; r++) for (let g = 0; g < 7; g++) for (let b = 0; b < 6; b++) colours.push([r * 51, Math.round(g * 42.5), b * 51]);
   while (colours.length < 256) colours.push([0, 0, 0]);
   return { colours, index: (r, g, b) => Math.round(r / 51) * 42 + Math.round(g / 42.5) * 6 + Math.round(b / 51) };
 }

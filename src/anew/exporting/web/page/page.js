@@ -39,7 +39,19 @@ function makeFilling() {
 
 const views = new Map();
 const tabs = VIEWS.map(([name, title], i) =>
-  element("button", { role: "tab", id: `tab-${name}`, type: "button", "aria-controls": `panel-${name}`, "aria-selected": i === 0 ? "true" : "false", tabindex: i ? -1 : 0, onclick: () => choose(i) }, title),
+  element(
+    "button",
+    {
+      role: "tab",
+      id: `tab-${name}`,
+      type: "button",
+      "aria-controls": `panel-${name}`,
+      "aria-selected": i === 0 ? "true" : "false",
+      tabindex: i ? -1 : 0,
+      onclick: () => choose(i),
+    },
+    title,
+  ),
 );
 $("tabs").append(...tabs);
 $("tabs").addEventListener("keydown", (event) => {

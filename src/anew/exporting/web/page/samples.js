@@ -12,9 +12,19 @@ export class Sample {
     this.classes = labels?.names ?? null;
     this.index = index;
     this.name = `sample-${seed}-${String(index).padStart(4, "0")}`;
-    this.body = item.kind === "text" ? element("pre") : element("canvas", { class: "picture", role: "img", "aria-label": `Sample ${index}` });
-    this.save = element("button", { type: "button", hidden: true, "aria-label": `Save sample ${index}`, onclick: () => this.download() }, "Save");
-    this.root = element("figure", { class: "sample forming" }, this.body, element("figcaption", {}, (this.caption = element("span", {}, String(index))), this.save));
+    this.body =
+      item.kind === "text" ? element("pre") : element("canvas", { class: "picture", role: "img", "aria-label": `Sample ${index}` });
+    this.save = element(
+      "button",
+      { type: "button", hidden: true, "aria-label": `Save sample ${index}`, onclick: () => this.download() },
+      "Save",
+    );
+    this.root = element(
+      "figure",
+      { class: "sample forming" },
+      this.body,
+      element("figcaption", {}, (this.caption = element("span", {}, String(index))), this.save),
+    );
     this.timer = null;
     this.player = null;
   }
@@ -37,10 +47,13 @@ export class Sample {
     draw(this.body, frames[0], width, height);
     if (frames.length === 1 || !isLast) return;
     let at = 0;
-    this.timer = setInterval(() => {
-      if (!this.root.isConnected) clearInterval(this.timer);
-      draw(this.body, frames[++at % frames.length], width, height);
-    }, 1000 / (this.item.rate ?? 8));
+    this.timer = setInterval(
+      () => {
+        if (!this.root.isConnected) clearInterval(this.timer);
+        draw(this.body, frames[++at % frames.length], width, height);
+      },
+      1000 / (this.item.rate ?? 8),
+    );
   }
 
   addPlayer() {

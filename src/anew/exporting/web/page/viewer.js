@@ -23,12 +23,24 @@ const index = (value = 0) => element("input", { type: "number", min: 0, max: 999
 export function viewsOf({ item, steps, container }) {
   const last = steps.at(-1).step;
   const isGrid = ["image", "clip", "sound"].includes(item.kind);
-  const denoisesLast = isGrid && steps.filter((step) => step.step === "denoise").some((step) => steps.slice(steps.indexOf(step) + 1).every((later) => later.graph === "holder"));
+  const denoisesLast =
+    isGrid &&
+    steps
+      .filter((step) => step.step === "denoise")
+      .some((step) => steps.slice(steps.indexOf(step) + 1).every((later) => later.graph === "holder"));
   const views = [];
   if (item.kind === "text" && container.graphs.inside) views.push(Reading);
   if (denoisesLast) views.push(Denoising);
   if (isGrid && container.graphs.stages && last === "run") views.push(Stages);
-  if (isGrid && item.kind !== "sound" && !denoisesLast && last === "run" && steps.some((step) => step.step === "normal") && !steps.some((step) => step.step === "tokens")) views.push(SampleMap);
+  if (
+    isGrid &&
+    item.kind !== "sound" &&
+    !denoisesLast &&
+    last === "run" &&
+    steps.some((step) => step.step === "normal") &&
+    !steps.some((step) => step.step === "tokens")
+  )
+    views.push(SampleMap);
   return views;
 }
 
@@ -80,7 +92,14 @@ class Denoising {
     const result = await this.latest.ask("denoise", request, (step) => {
       this.steps.push(step);
       this.slider.max = this.steps.length - 1;
-      this.strip.append(element("figure", {}, canvasOf(step.clean, this.program.item.kind), element("figcaption", {}, `noise ${step.sigma.toPrecision(2)}`)));
+      this.strip.append(
+        element(
+          "figure",
+          {},
+          canvasOf(step.clean, this.program.item.kind),
+          element("figcaption", {}, `noise ${step.sigma.toPrecision(2)}`),
+        ),
+      );
       this.show(this.steps.length - 1);
     });
     if (!result) return;
@@ -93,8 +112,12 @@ class Denoising {
     const { noisy, clean, sigma } = this.steps[at];
     const scale = Math.max(1, sigma);
     const dimmed = { ...noisy, values: noisy.values.map((value) => value / scale) };
-    const shown = (content, caption) => element("figure", {}, canvasOf(content, this.program.item.kind), element("figcaption", {}, caption));
-    this.pair.replaceChildren(shown(dimmed, `Input, at noise ${sigma.toPrecision(2)}`), shown(clean, "The network's guess of the clean sample"));
+    const shown = (content, caption) =>
+      element("figure", {}, canvasOf(content, this.program.item.kind), element("figcaption", {}, caption));
+    this.pair.replaceChildren(
+      shown(dimmed, `Input, at noise ${sigma.toPrecision(2)}`),
+      shown(clean, "The network's guess of the clean sample"),
+    );
   }
 }
 
@@ -125,8 +148,14 @@ class Stages {
     if (!result) return;
     const { stages } = result;
     const figures = stages.map((stage, i) => {
-      const caption = i === 0 ? "coarse" : i === stages.length - 1 ? "the sample" : `stage ${i}, ${stage.shape.at(-2)} × ${stage.shape.at(-1)}`;
-      return element("figure", {}, canvasOf(stage, i === 0 || i === stages.length - 1 ? this.program.item.kind : "image"), element("figcaption", {}, caption));
+      const caption =
+        i === 0 ? "coarse" : i === stages.length - 1 ? "the sample" : `stage ${i}, ${stage.shape.at(-2)} × ${stage.shape.at(-1)}`;
+      return element(
+        "figure",
+        {},
+        canvasOf(stage, i === 0 || i === stages.length - 1 ? this.program.item.kind : "image"),
+        element("figcaption", {}, caption),
+      );
     });
     this.strip.replaceChildren(...figures);
     document.body.dataset.looked = stages.length;
@@ -139,7 +168,11 @@ class SampleMap {
     Object.assign(this, { program, generator, side: 7, isMade: false, isWaiting: false });
     [this.tiles, this.place] = [latestOf(client), latestOf(client)];
     this.dot = element("span", { class: "dot" });
-    this.pad = element("div", { class: "pad", tabindex: 0, role: "application", "aria-label": "Map of samples; arrow keys move" }, this.dot);
+    this.pad = element(
+      "div",
+      { class: "pad", tabindex: 0, role: "application", "aria-label": "Map of samples; arrow keys move" },
+      this.dot,
+    );
     this.view = element("div", { style: "width: min(100%, 14rem)" });
     this.at = [0.5, 0.5];
     this.pad.addEventListener("pointerdown", (event) => this.pad.setPointerCapture(event.pointerId));
@@ -203,7 +236,7 @@ class SampleMap {
     [this.dot.style.left, this.dot.style.top] = this.at.map((value) => `${100 * value}%`);
     if (this.isWaiting) return;
     this.isWaiting = true;
-    for (let shown = null; shown !== this.at; ) {
+    for (let shown = null; shown !== this.at;) {
       shown = this.at;
       const canvas = await this.canvas(this.place, ...shown);
       if (!canvas) break;
@@ -290,7 +323,11 @@ class Reading {
     const { heads, length, attention } = this.inside;
     const layer = Number(this.layer.value);
     const chosen = Number(this.head.value) < 0 ? Array.from({ length: heads }, (_, i) => i) : [Number(this.head.value)];
-    return Array.from({ length }, (_, to) => chosen.reduce((sum, head) => sum + attention[((layer * heads + head) * length + this.at) * length + to], 0) / chosen.length);
+    return Array.from(
+      { length },
+      (_, to) =>
+        chosen.reduce((sum, head) => sum + attention[((layer * heads + head) * length + this.at) * length + to], 0) / chosen.length,
+    );
   }
 
   word(index, strength, title, extra = {}) {
@@ -317,7 +354,9 @@ class Reading {
 
   showSurprise() {
     const words = this.inside.probabilities.map((share, index) =>
-      this.word(index, share === null ? 0 : Math.min(1, -Math.log2(Math.max(share, 1e-9)) / 8), share === null ? "given" : percent(share), { tabindex: -1 }),
+      this.word(index, share === null ? 0 : Math.min(1, -Math.log2(Math.max(share, 1e-9)) / 8), share === null ? "given" : percent(share), {
+        tabindex: -1,
+      }),
     );
     this.surprise.replaceChildren(...words);
   }
