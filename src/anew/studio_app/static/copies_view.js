@@ -45,10 +45,11 @@ function chart(test, width) {
   const crossed = shares.findIndex(
     (/** @type {number} */ share, /** @type {number} */ index) => index < within && line[index] < 1 && share >= line[index],
   );
+  const onlyTested = `the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other`;
   const summary = !within
     ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
     : crossed < 0
-      ? `The curve stays below the line${within < ranks.length ? ` for the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other` : ` for all ${count(all)} samples`}.`
+      ? `The curve stays below the line for ${within < ranks.length ? onlyTested : `all ${count(all)} samples`}.`
       : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples${test.detected === false ? `, but ${excuse(test)}` : ""}.`;
   const svg = s("svg", {
     viewBox: `0 0 ${width} ${HEIGHT}`,

@@ -43,7 +43,11 @@ export function fieldView(play) {
     });
     replaceChildren(stage, svg);
     slider.setAttribute("aria-valuetext", `noise ${short(level.sigma)}`);
-    status.textContent = `Noise ${short(level.sigma)}: a line leads from each noisy item to the clean item that the model guesses for it. Mean squared error on your items: ${short(Number(level.mean_squared_error.toPrecision(2)))}. The map holds ${Math.round(100 * base.share)}% of the variance of your items.`;
+    status.textContent = [
+      `Noise ${short(level.sigma)}: a line leads from each noisy item to the clean item that the model guesses for it.`,
+      `Mean squared error on your items: ${short(Number(level.mean_squared_error.toPrecision(2)))}.`,
+      `The map holds ${Math.round(100 * base.share)}% of the variance of your items.`,
+    ].join(" ");
   };
   const start = h(
     "button",

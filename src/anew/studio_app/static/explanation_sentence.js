@@ -192,7 +192,9 @@ function nextView(next, remark) {
     h(
       "p",
       { class: "hint" },
-      `Pale: the model's probability. Dark: the probability with which the token is drawn, after temperature and cutoffs. ${next.left === 1 ? "One token is" : `${next.left.toLocaleString("en-US")} tokens are`} left; ${next.cut_p > 0 ? `${percent(next.cut_p)} was cut away` : "nothing was cut away"}.`,
+      "Pale: the model's probability. Dark: the probability with which the token is drawn, after temperature and cutoffs. ",
+      `${next.left === 1 ? "One token is" : `${next.left.toLocaleString("en-US")} tokens are`} left; `,
+      next.cut_p > 0 ? `${percent(next.cut_p)} was cut away.` : "nothing was cut away.",
       remark ? ` ${remark}` : "",
     ),
     h(

@@ -123,7 +123,9 @@ class Card {
   report(report) {
     this.last = report;
     this.draw(report.points);
-    this.facts.textContent = `${count(report.step)} ${report.step === 1 ? "step" : "steps"} in ${clock(report.seconds)}: ${share(report.inside)} of its dots are on the moons, and they cover ${share(report.covered)} of them${report.is_last ? ". Done" : ""}.`;
+    const steps = `${count(report.step)} ${report.step === 1 ? "step" : "steps"} in ${clock(report.seconds)}`;
+    const places = `${share(report.inside)} of its dots are on the moons, and they cover ${share(report.covered)} of them`;
+    this.facts.textContent = `${steps}: ${places}.${report.is_last ? " Done." : ""}`;
     this.canvas.setAttribute("aria-label", `Points of ${this.name}: ${this.facts.textContent}`);
     Object.assign(this.sheet, { src: report.sheet, alt: `Images that ${this.name} generated`, hidden: false });
   }

@@ -16,7 +16,18 @@ import { tokenPanel } from "./token_panel.js";
 import { walkPanel } from "./walk_panel.js";
 
 /**
- * @typedef {{id: string, about: any, options: () => any, moment: () => {step?: number}, another: () => void, texts: Record<string, string>, keep: () => void, signal: AbortSignal, begin: () => AbortSignal, onOptions: (listener: () => void, signal?: AbortSignal) => void}} Play
+ * What the panels of the page share.
+ * @typedef {object} Play
+ * @property {string} id the run
+ * @property {any} about facts about its model
+ * @property {() => any} options seed, class and settings, as requests take them
+ * @property {() => {step?: number}} moment the step whose weights answer, if they are not the newest
+ * @property {() => void} another takes the next seed
+ * @property {Record<string, string>} texts texts of panels that the address of the page keeps
+ * @property {() => void} keep keeps options and texts in the address of the page
+ * @property {AbortSignal} signal aborted when the page is left
+ * @property {() => AbortSignal} begin ends what is being generated; the signal of what begins now
+ * @property {(listener: () => void, signal?: AbortSignal) => void} onOptions calls a listener whenever options change
  */
 
 const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // settings that are shown first; others are folded
