@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MAX_LISTED = 60  # names in a sentence
-# Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is .62 like 'dropout'.
+# Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is 0.62 like 'dropout'.
 SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _QUERY = re.compile(r"(https?:/{1,2}[^\s?#]*)[?#]\S*")  # a signed address carries its key there

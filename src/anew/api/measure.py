@@ -51,13 +51,13 @@ def look(
 
     Args:
         data: A folder, a file, an address, or a dataset of the Hugging Face Hub as `owner/name`; or the folder of a run.
-            Of a run no other argument is used, and `modality`, `budget` and `settings` are refused.
+            For a run, no other argument is used, and `modality`, `budget` and `settings` are refused.
         modality: The kind of data ("image", "text", ...). None detects it.
         prefer: What to optimise for when choosing the family: "quality" of samples, "speed" of sampling, or "latent" (a space
             to interpolate in).
         budget: A time like "90s", "10m", "2h", or seconds, to estimate what it can train, and at which size of images or clips.
             None estimates several budgets, with the sizes for 10 minutes.
-        seed: Seed of the samples of data by which the look is made.
+        seed: Seed of the choice of items that are looked at.
         settings: Settings of the modality, by name.
         reporter: Shows what is being done with data. None shows nothing.
 

@@ -40,11 +40,11 @@ _DIGIT, _DIGITS, _PADDED = re.compile(r"\d"), re.compile(r"\d+"), re.compile(r"0
 # What may stand around a date: it is cut off where all values have it
 _BEFORE_DATE, _AFTER_DATE = re.compile(r".*[^\w.,:/+ -]", re.DOTALL), re.compile(r"[^\w.,:/+ -].*", re.DOTALL)
 # Share of the values that could be there from which on those that are there are used up: most new records that are like the data have
-# a known one by chance. Of days without gaps it is .9, the share of the training part, of IATA's codes of airports .55, of the codes
-# of PCI devices .35, of random codes 0 (docs/log.md, 2026-11-30)
+# a known one by chance. Of days without gaps it is 0.9, the share of the training part, of IATA's codes of airports 0.55, of the codes
+# of PCI devices 0.35, of random codes 0 (docs/log.md, 2026-11-30)
 MAX_USED = 0.5
 TRIMMED_SHARE = 0.05  # of the least numbers, and of the greatest ones, which may be anything; chosen
-NUM_PAIRS = 1_000  # pairs of values whose parts are exchanged: enough to tell MAX_USED from .55; chosen
+NUM_PAIRS = 1_000  # pairs of values whose parts are exchanged: enough to tell MAX_USED from 0.55; chosen
 MIN_EXCHANGED = 100  # pairs at least that give another value than their own, or a place to cut says nothing; chosen
 MAX_CUT = 16  # characters from either end of a value at which it is cut: as many as a date and time of day have
 MAX_SCREENED = 2_000  # records in which fields are sought: splitting all takes a second for each million; chosen

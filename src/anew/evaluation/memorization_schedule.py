@@ -29,7 +29,7 @@ CAUTION = 0.9  # share of the time left that is planned with; a test that turns 
 # If the next test had more than so many times the real items, one in a quarter of the time comes before it: a test of thousands of
 # proteins was not over in time, and the report was left with the first 64. Both chosen.
 MAX_GROWTH, MIDDLE_SHARE = 16, 0.25
-# Time for the features of a real item, as a share of the fixed time of a query. Measured: .2 for sprites.
+# Time for the features of a real item, as a share of the fixed time of a query. Measured: 0.2 for sprites.
 ITEM_SHARE = 0.2
 # Nats with which the scan can prove the highest planted rate of copies, if all of them rank before other samples.
 MIN_EVIDENCE = -math.log(ALPHA / NUM_INDEPENDENT_STEPS)

@@ -11,7 +11,7 @@ from torch.nn import functional
 POOLED_SIDE = 16  # sides that diversity is measured at: it is about whole items, not about their finest detail
 # Decay of the running means, which cover about the last 20 steps: fewer would take one odd batch for a collapse; chosen.
 RUNNING_DECAY = 0.95
-# A diversity ratio below this is a collapse; chosen: samples of good runs had a variety of .74 at least
+# A diversity ratio below this is a collapse; chosen: samples of good runs had a variety of 0.74 at least
 # (docs/log.md, 2026-11-25).
 COLLAPSED = 0.25
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 # Size of the difference of two bands beside their mean: noise hides a smaller one longer, so that samples get the coarse shape
-# first, and the loss counts it less. Of .25 and .5, .5 made notes harder to tell from real ones (docs/log.md, 2026-11-30).
+# first, and the loss counts it less. Of 0.25 and 0.5, 0.5 made notes harder to tell from real ones (docs/log.md, 2026-11-30).
 DETAIL = 0.5
 
 

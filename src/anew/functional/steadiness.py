@@ -20,8 +20,8 @@ from torch.nn import functional
 WINDOWS = (9, 5, 3)
 # Levels from silence, -1, to the loudest, 1, that have a factor each. Chosen.
 LEVELS = (-1.0, -0.75, -0.4, 0.0, 0.5)
-# Factor of loud levels up to which samples are steadied at all: notes (.49, .57) came closer to data in all figures, drums (.80) and
-# spoken digits (.85) in some, and were further away in others (docs/log.md, 2026-11-30). Any value from .58 to .79 decides the same
+# Factor of loud levels up to which samples are steadied at all: notes (0.49, 0.57) came closer to data in all figures, drums (0.80) and
+# spoken digits (0.85) in some, and were further away in others (docs/log.md, 2026-11-30). Any value from 0.58 to 0.79 decides the same
 # for these four.
 MAX_FACTOR = 0.7
 NUM_LOUD = 2  # of LEVELS

@@ -22,7 +22,7 @@ SILENT_POWER_SHARE = 1e-7  # power, as a share of a clip's loudest, below which 
 
 
 def stereo_image(left: Tensor, right: Tensor, bank: Tensor) -> Tensor:
-    """(B, 2, M, T) in [-.5, .5] of spectra (B, F, T): how much louder the left channel is, and how alike both are: .5 the same,
+    """(B, 2, M, T) in [-.5, 0.5] of spectra (B, F, T): how much louder the left channel is, and how alike both are: 0.5 the same,
     0 unrelated, -.5 the same with opposite signs."""
     powers = [_smooth(bank @ power(spectrum)) for spectrum in (left, right)]
     shared = _smooth(bank @ (left.real * right.real + left.imag * right.imag))

@@ -23,7 +23,7 @@ MIN_TRAINING = 1.0  # seconds: less would be hardly one step
 # Seconds on a core from the end of reading to the end of the command, at least, with one step and a short report: measured
 # 3 s for names, 4 s for clips.
 MIN_REST = 3.0
-# Seconds on a core in which little data is read and its form is chosen: measured .8 for 300 clips of spoken syllables; chosen
+# Seconds on a core in which little data is read and its form is chosen: measured 0.8 for 300 clips of spoken syllables; chosen
 MIN_READING = 1.0
 # Share of the least time needed that must be left on busy cores for data to be read: the load may ease; chosen
 READABLE_SHARE = 0.7

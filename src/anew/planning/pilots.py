@@ -22,7 +22,7 @@ MAX_SECONDS = 900.0
 # (docs/log.md, 2026-11-26).
 MIN_BUDGET = 180.0
 # Share of a training before pilots can be compared: at 3%, distances named the better family on 6 of 6 datasets, at 1.6%
-# and .9% nothing could be told (docs/log.md, 2026-11-26).
+# and 0.9% nothing could be told (docs/log.md, 2026-11-26).
 MIN_PROGRESS = 0.02
 # Seconds on an idle core that planning, a closed form, a first step and the judging of a pilot take at least: measured 3.5 s
 # (digits) and 6 s (emoji) before the judging of the first of two.

@@ -145,7 +145,7 @@ class Model(Generator):
             suffix: The end of each sample, for data whose end can be given.
             stop: New text ends before this string.
             label: One of the classes, or its index in `labels`; None draws each with its share in the data or, with a prompt, by how
-                likely the prompt is of each class.
+                likely the prompt is in each class.
             condition: (item, mask) to fill in. An image is a path, the bytes of a file or a uint8 array (H, W) or
                 (H, W, C), and its mask (H, W) is true for what is kept. A clip has one more axis, (T, H, W[, C]), and its
                 mask is (T, H, W), or (T,) for whole frames. Or a `Condition` in the model's own values.
@@ -264,7 +264,7 @@ class Model(Generator):
             prompt: The beginning of each sample.
             suffix: The end of each sample, for data whose end can be given.
             label: One of the classes, or its index in `labels`; None draws each with its share in the data or, with a prompt, by how
-                likely the prompt is of each class.
+                likely the prompt is in each class.
             condition: (item, mask) to fill in, as in `sample`.
             **sampling: The family's sampling settings.
 

@@ -54,7 +54,7 @@ OTHER_PROCESS = "The first process has the report."
 TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Times that the page took, for writing it again: rather too much, as cores may be busier; chosen.
 REWRITING = 1.5
-# Seconds on an idle core from the last report to the end of the process: measured .05 to .2 s with ten busy processes.
+# Seconds on an idle core from the last report to the end of the process: measured 0.05 to 0.2 s with ten busy processes.
 ENDING_SECONDS = 0.15
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 NUM_SHOWN_IF_LATE = 12  # samples that a report shows if there was no time for more; chosen

@@ -54,7 +54,7 @@ MAX_EPOCHS_UNWATCHED = 1.5
 # Share of the usual samples that a modality is calibrated by on busy cores, and their least number. The report draws samples
 # after that: with 128 for the calibration, 5 were left for the report (docs/log.md, 2026-11-29).
 BUSY_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
-# Targets of validation documents by which drawing is calibrated. A rate of a tenth is within .0017 of it at so many (one standard
+# Targets of validation documents by which drawing is calibrated. A rate of a tenth is within 0.0017 of it at so many (one standard
 # deviation).
 DRAWING_TARGETS = 32_768
 # Without a budget, drawing is calibrated by one step for so many updates: it draws 64 tokens of eight samples at once, which takes the

@@ -21,7 +21,7 @@ TIMELAPSE_SHARE = (
 )
 FRAME_SHARE = 0.0015  # of the training time, for one frame: a short training has about ten of them
 INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chosen
-# Expected cost of the first frame, in training steps: later ones took .3 to 4.5 (docs/log.md, 2026-11-26).
+# Expected cost of the first frame, in training steps: later ones took 0.3 to 4.5 (docs/log.md, 2026-11-26).
 STEPS_A_FRAME = 2
 # Steps after which processes with sharded weights agree whether a frame is due: each agreement makes them wait.
 STEPS_BETWEEN_SYNCS = 10

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 FITTED_CLIPS = 256  # clips of the train part from which scale and spread are measured
 # The same where the budget leaves no time to read more, and where it hardly leaves any; chosen
 MIN_FITTED_CLIPS, LEAST_FITTED_CLIPS = 64, 16
-# Generated clips whose ends and levels are compared with real ones: with 48, levels were .2 dB worse
+# Generated clips whose ends and levels are compared with real ones: with 48, levels were 0.2 dB worse
 CALIBRATION_CLIPS = 96
 # Hz at which signals are compared: with as many values as a second or two of a telephone's voice, the figures of sounds fit them
 COMPARED_SIGNAL_RATE = 8_000

@@ -35,13 +35,13 @@ NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms on
 # leaves them as they are, and quarters of the bands cost a quarter (docs/log.md, 2026-11-30)
 LOUD_DB, LOUD_BANDS = 40.0, 16
 MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that begin together: half a decibel; chosen
-# Root mean squared difference of two clips, where either is loud, up to which they count as identical. Half the loudness makes .02 to .11
-# decibels, a tenth .04 to .3; sounds of six sets, if not copies of each other, differ by 2 or more, and short tones a semitone apart
+# Root mean squared difference of two clips, where either is loud, up to which they count as identical. Half the loudness makes 0.02 to 0.11
+# decibels, a tenth 0.04 to 0.3; sounds of six sets, if not copies of each other, differ by 2 or more, and short tones a semitone apart
 # mostly by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips).
 MAX_SAME_DIFFERENCE_DB = 1.0
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
-# A spectrogram takes .2 to .5 ms, and a comparison, by both distances, .6 µs (docs/log.md, 2026-11-30).
+# A spectrogram takes 0.2 to 0.5 ms, and a comparison, by both distances, 0.6 µs (docs/log.md, 2026-11-30).
 QUERY_COST = 800
 # Where time is short, spectrograms are compared at a quarter of their bands and frames: a sixth of the time. With an eighth, light
 # disturbances are seen half as often.

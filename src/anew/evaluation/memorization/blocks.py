@@ -14,7 +14,7 @@ from anew.data.types import ItemT
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
 from anew.evaluation.memorization.item_type import ItemType
 
-# Memory for what a memorization test computes of real items: with .7 GB of a process that has trained, a run without a budget stays under
+# Memory for what a memorization test computes of real items: with 0.7 GB of a process that has trained, a run without a budget stays under
 # 2 GB; chosen
 WORKING_BYTES = 1152 * 2**20
 # Queries are compared with a block of so many times fewer real items: what is computed of a block is computed again for each part of

@@ -32,7 +32,7 @@ MIN_SIGNED = 250_000
 # edited, 160 pieces of four stay
 PIECES, CANDIDATES = (4, 6, 8), 16
 # Share of its pieces that a record has in common with any other up to which an index pays, and the records from which on; chosen:
-# .6% of proteins, with four letters, and 4 to 40% of log lines and relatives
+# 0.6% of proteins, with four letters, and 4 to 40% of log lines and relatives
 MAX_SHARED_BY_CHANCE, MIN_INDEXED, MAX_SAMPLED = 0.03, 50, 500
 
 

@@ -187,7 +187,7 @@ def text_runs(text: str) -> frozenset[int]:
 # Cost of a query (shifted and mirrored variants, and preparation), in comparisons. Measured: 1,300 for grey images of 8 x 8,
 # 2,100 for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27). It grows with the size of an image.
 IMAGE_QUERY_COST = 2_000
-# The same of thumbnails. Measured: photographs, .1 s for 300 samples against 300 real ones, .9 s against 10,000
+# The same of thumbnails. Measured: photographs, 0.1 s for 300 samples against 300 real ones, 0.9 s against 10,000
 COARSE_QUERY_COST = 3_500
 # Frames of a clip that are compared, evenly spaced: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
 FRAMES = 3
@@ -240,7 +240,7 @@ RECORDS = ItemType(
 )
 # Records without fields, shorter than MIN_LONG
 SHORT_RECORDS = replace(RECORDS, working_bytes=short_record_bytes)
-# Records whose nearest one an index of pieces finds. Measured on 19,000 proteins: .5 ms a query, .1 ms for each that is indexed,
+# Records whose nearest one an index of pieces finds. Measured on 19,000 proteins: 0.5 ms a query, 0.1 ms for each that is indexed,
 # and 20 ns a pair
 INDEX_QUERY_COST = 20_000
 INDEXED_RECORDS = replace(RECORDS, query_cost=INDEX_QUERY_COST)

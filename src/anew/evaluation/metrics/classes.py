@@ -34,7 +34,7 @@ LABEL_HISTOGRAM = bounded_spec(
         clause="the class mix is {value:.0%} off (real data: {real:.0%})",
     ),
 )
-ENOUGH_TO_PASS = 500  # samples whose accuracy is known within .06 where half are recognised; chosen
+ENOUGH_TO_PASS = 500  # samples whose accuracy is known within 0.06 where half are recognised; chosen
 LABEL_ACCURACY = bounded_spec(
     "label_accuracy",
     "Label accuracy",

@@ -41,7 +41,7 @@ from anew.evaluation.score import Group, Question, Score
 COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
 # Samples are copied text if more than this share of what is new in held-out text is verbatim in them, at the better end of both
 # intervals, and their verbatim share is larger by so much; if only the latter holds, they are at best partly new. Chosen: young
-# models are at .2, one that recites is at .8 (docs/log.md, 2026-11-28).
+# models are at 0.2, one that recites is at 0.8 (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
 # Samples are at best partly new if so many more of them than of held-out records have a value that does not repeat in the data, at
 # the worse ends of both intervals; chosen.

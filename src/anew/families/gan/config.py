@@ -17,8 +17,8 @@ class GanConfig(ConvolutionSettings):
     batch_size: int = with_default("batch_size", 32)
     muon_lr: float = with_default("muon_lr", 0.03)
     adamw_lr: float = with_default("adamw_lr", 0.0015)
-    # The two networks circle around each other, which an average over more steps evens out: with .1, digits and textures are a tenth to
-    # a fifth nearer to the data than with .05, photographs may be nearer or farther, and .15 is too wide for these (docs/log.md,
+    # The two networks circle around each other, which an average over more steps evens out: with 0.1, digits and textures are a tenth to
+    # a fifth nearer to the data than with 0.05, photographs may be nearer or farther, and 0.15 is too wide for these (docs/log.md,
     # 2026-11-30).
     ema_width: float = with_default("ema_width", 0.1)
     latent_dim: int = setting(64, "size of the latent vector", low=1, high=4096)

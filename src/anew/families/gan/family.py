@@ -64,7 +64,7 @@ POSITIONS = 40  # a side, of large items
 # The probability of augmentation can rise from 0 to 1 in so many epochs: for 10,000 items, the 500,000 examples of ADA
 # (arXiv 2006.06676).
 AUGMENT_EPOCHS = 50
-# The discriminator would memorize fewer items before the controller reacts, so augmentation begins at .3; chosen.
+# The discriminator would memorize fewer items before the controller reacts, so augmentation begins at 0.3; chosen.
 FEW_ITEMS = 2000
 # Share of the run: before it, the generator's noise has little variety, which would look like a collapse; chosen.
 COLLAPSE_FROM = 0.15

@@ -40,7 +40,7 @@ SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_WEIGHT = 1.5
 USUAL_EPOCHS = 6.0  # assumed without a budget: dropout helps from 4 to 6 on (docs/log.md, 2026-11-25)
-# Passes over the data: weights are averaged from FEW on; they decay, and dropout is .1, from MANY on, .2 from VERY_MANY on. Below 4 to
+# Passes over the data: weights are averaged from FEW on; they decay, and dropout is 0.1, from MANY on, 0.2 from VERY_MANY on. Below 4 to
 # 6 dropout costs (docs/log.md, 2026-11-25); where it begins beyond that is chosen, as the others are.
 FEW_EPOCHS, MANY_EPOCHS, VERY_MANY_EPOCHS = 2, 10, 20
 # Weights x tokens a second of an ordinary machine, to estimate the epochs, on which dropout depends; sizes are timed

@@ -16,7 +16,7 @@ from anew.core.specs import Batch
 from anew.families.transformer.counts.fixed_share import FixedShare
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
-# Held-out targets to which weights, or the gate, are fitted: 16,384 cost .02 bits on clusters of proteins (docs/log.md, 2026-11-25)
+# Held-out targets to which weights, or the gate, are fitted: 16,384 cost 0.02 bits on clusters of proteins (docs/log.md, 2026-11-25)
 MAX_FITTED_TARGETS = 131_072
 LogitsOf = Callable[[Batch], Tensor]  # (B, L, V) of a batch, in fp32
 NetworkOf = Callable[[slice], Floats]  # log-probabilities of the network for some rows of a prompt

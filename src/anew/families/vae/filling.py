@@ -20,7 +20,7 @@ from anew.families.known import KnownValues
 from anew.functional.latents import latent_mask
 from anew.nets.autoencoder import VariationalAutoencoder
 
-# Sweeps of the chain, which take equally long: 12 left an error of 1.04, 30 .96, 60 .88 (docs/log.md, 2026-11-26).
+# Sweeps of the chain, which take equally long: 12 left an error of 1.04, 30 0.96, 60 0.88 (docs/log.md, 2026-11-26).
 GIBBS_SWEEPS = 30
 
 

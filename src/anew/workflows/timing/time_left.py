@@ -34,8 +34,8 @@ from anew.workflows.timing.measuring import SCORES_SHARE, look_for_copies, measu
 
 FIRST_BATCH = 32  # samples of the first batch: more than any figure needs; chosen
 MIN_SAMPLE_GROWTH = 1.5  # a further batch has at least this many times the samples of the one before; chosen
-# Seconds on an idle core that the first batch takes at least: measured .3 to .5 s for sequences and names, .7 for small images. One
-# without features: .1 s for these.
+# Seconds on an idle core that the first batch takes at least: measured 0.3 to 0.5 s for sequences and names, 0.7 for small images. One
+# without features: 0.1 s for these.
 MIN_TOKENS, MIN_GRIDS, MIN_PLAIN = 0.5, 1.0, 0.2
 
 

@@ -11,7 +11,7 @@ from anew.core.machine.threads import SlowdownMeter, stretched
 from anew.errors import BudgetError
 from anew.planning.budget import MIN_SLOWDOWN
 
-# Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
+# Share of the time, and seconds at most, for the nearest items, drawing and writing: measured 0.4 s for images, 0.9 for clips.
 WRITING_SHARE, MAX_WRITING = 0.25, 1.2
 PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
 LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
@@ -91,7 +91,7 @@ class TimeLimit:
         return self.seconds - writing_seconds(self.seconds, self.slowdown) + writing_seconds(self.seconds)
 
     def remaining(self) -> float:
-        """Seconds of `usable` that are left for measuring, .5 at least."""
+        """Seconds of `usable` that are left for measuring, 0.5 at least."""
         return max(0.5, self.usable - (time.monotonic() - self.begin))
 
 

@@ -41,9 +41,9 @@ MIN_ENDING = 8  # clips that must end before the grid does for `lag` to be learn
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
 ROUND_TRIP_CLIPS = 16  # clips by which bands are chosen: 3 s at 44.1 kHz with 32
 CLIPS_IN_TURN = 4  # clips that are compared between two looks at the clock, and at least; chosen
-# Loss of the round trip with pairs of bands, as a share of that without, up to which bands are paired: notes (.46), drums (.69) and
-# spoken names (.73) came closer with pairs, game effects (.78) and spoken digits (.90) did not (docs/log.md, 2026-11-30).
-# Between names and effects lies .75. It is .04 less, by which the loss of 16 clips differs from that of 32: in doubt, no pairs.
+# Loss of the round trip with pairs of bands, as a share of that without, up to which bands are paired: notes (0.46), drums (0.69) and
+# spoken names (0.73) came closer with pairs, game effects (0.78) and spoken digits (0.90) did not (docs/log.md, 2026-11-30).
+# Between names and effects lies 0.75. It is 0.04 less, by which the loss of 16 clips differs from that of 32: in doubt, no pairs.
 MAX_LOSS_OF_PAIRS = 0.71
 INAUDIBLE_SHARE = 1e-3  # phases of tones with a smaller share are not needed
 # Improvement of `pulse_distance` that a lower candidate must bring: without a gain from noise, tones sound better.

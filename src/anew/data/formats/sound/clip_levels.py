@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOUDEST_SECONDS = 0.1
 SILENCE_DB = -100.0  # loudness of silence
 FULL_SCALE = 1.0  # largest value in a file
-# Weight of the ridge penalty for each clip: among .001 to 1, the best or nearly so on three datasets (docs/log.md).
+# Weight of the ridge penalty for each clip: among 0.001 to 1, the best or nearly so on three datasets (docs/log.md).
 RIDGE = 0.1
 KNOTS = 17  # quantiles at which two distributions are matched: few enough for 96 samples
 APART = 1e-6  # least distance of two knots, so that the curve is a function

@@ -29,8 +29,8 @@ MIN_PLACES = 3
 MAX_SHARE_AGAINST = 0.1
 MIN_LETTER_PLACES, MIN_LEAD = 5, 0.005
 # Codecs that read all but this share of the bytes beyond ASCII alike are similar. Their scores come from texts of several languages,
-# so a few letters hardly count among them. Right for all texts of 1,000 characters in 28 languages, as is .05 from 3,000 on;
-# with .2, Czech in ISO-8859-2 was taken for Windows-1250 (docs/log.md).
+# so a few letters hardly count among them. Right for all texts of 1,000 characters in 28 languages, as is 0.05 from 3,000 on;
+# with 0.2, Czech in ISO-8859-2 was taken for Windows-1250 (docs/log.md).
 SIMILAR_SHARE = 0.1
 # Encodings as the library names them, with the codec that reads them: a codec with more characters takes the place of one that
 # it extends. Of encodings that fit alike, the first is taken. Codecs of EBCDIC, of the Macintosh and of rare scripts are not tried,

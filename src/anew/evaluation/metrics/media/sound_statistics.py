@@ -26,7 +26,7 @@ INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, s
 PLACE_TIMES, PLACE_BANDS = 4, 4
 MAX_PLACE_DB = 20.0  # of one channel over the other: more is heard on that side alone
 HEARD_DB = 40.0  # below the loudest of a clip; softer tones are hardly heard beside it, so on neither side
-MAX_DELAY = 1e-3  # seconds from one ear to the other: .7 ms at most
+MAX_DELAY = 1e-3  # seconds from one ear to the other: 0.7 ms at most
 HEARD_CORRELATION = 0.02  # steps of correlation: less is hardly heard, not even of clips that are nearly mono; chosen
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
 NOTICED = 0.2  # seconds of silence at an end of a file: less is hardly noticed, and encoders add some; chosen
@@ -99,7 +99,7 @@ def _frame_power(items: Sequence[Numbers] | Numbers, rate: int, seconds: float) 
 
 
 def stereo_width(items: Sequence[Numbers] | Numbers) -> Array:
-    """(n,) power of the difference of both channels of clips (N, 2), as a share of the whole: 0 mono, .5 unrelated channels."""
+    """(n,) power of the difference of both channels of clips (N, 2), as a share of the whole: 0 mono, 0.5 unrelated channels."""
     x = _channels(items)
     difference = np.square(x[:, :, 0] - x[:, :, 1]).sum(axis=1) / 2.0
     return np.asarray(difference / np.maximum(np.square(x).sum(axis=(1, 2)), 1e-12))

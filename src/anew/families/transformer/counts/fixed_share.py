@@ -22,7 +22,7 @@ import numpy as np
 from anew.core.arrays import Doubles, Floats, Ints
 
 # Prior weights of mixture, network and uniform distribution: these shares of the first tokens are drawn from them. For the last
-# one, .003 instead of .001 saves a record of noise 1.6 bits, and costs any record .003 (docs/log.md, 2026-11-26).
+# one, 0.003 instead of 0.001 saves a record of noise 1.6 bits, and costs any record 0.003 (docs/log.md, 2026-11-26).
 PRIOR = (0.977, 0.02, 0.003)
 # Share of the weights that returns to the prior with each token: a document of 500 tokens may switch once; chosen.
 SWITCH_RATE = 0.002

@@ -32,7 +32,7 @@ from anew.families.transformer.fitted_buffers import FittedBuffers
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.drawing import LoweredTokens
 
-COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: .2 s; chosen
+COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: 0.2 s; chosen
 # Documents are counted in pieces of so many tokens: long ones have more to repeat than a sample of the usual length
 PIECE_TOKENS = 512
 # Standard deviations, besides one place, by which samples must continue passages more or less often since a ratio was last changed, to
@@ -91,7 +91,7 @@ class OwnPassageLimit(FittedBuffers):
 
     @property
     def rates(self) -> Doubles:
-        """(K,) how often the data continues passages of its own; .5 for kinds that it does not have."""
+        """(K,) how often the data continues passages of its own; 0.5 for kinds that it does not have."""
         return _rates(self.get_buffer("tallies").cpu().numpy())
 
     @property

@@ -28,7 +28,7 @@ COUNTED_TOKENS = 1_000_000  # of the training data, in which pairs of tokens are
 # Tokens of training documents at which the grammar is asked, and of each of them; chosen
 ASKED_TOKENS, ASKED_OF_DOCUMENT = 4000, 400
 # Share of those tokens that may be refused: with more, the grammar does not fit the data, or cannot tell what may follow. Of ten
-# languages, those that fit had .0012 at most, others .006 or more (docs/log.md, 2026-11-30)
+# languages, those that fit had 0.0012 at most, others 0.006 or more (docs/log.md, 2026-11-30)
 MAX_REFUSED = 0.003
 PRIOR_COUNT = 2.0  # occurrences as which the shares of a token after any other one count; chosen
 INCONSISTENT = "the counts of tokens in code, strings and comments are inconsistent"

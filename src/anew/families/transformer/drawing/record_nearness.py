@@ -23,7 +23,7 @@ MAX_TOKENS = 96  # of each that are compared, which bounds the time
 # Share of held-out records that are no nearer to the known records than a near sample is; half of the records may be of clusters without
 # relatives; chosen.
 USUAL_QUANTILE = 0.9
-# Share of samples that may be nearer than that: 9 of 32 if .1 are expected has a chance of .004. Where .45 were, the copying test
+# Share of samples that may be nearer than that: 9 of 32 if 0.1 are expected has a chance of 0.004. Where 0.45 were, the copying test
 # found 24% copies (docs/log.md, 2026-11-28).
 MAX_NEARER = 0.25
 

@@ -13,7 +13,7 @@ from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.drawing.sampler import TokenSampler
 from anew.families.transformer.parts import TransformerParts
 
-NUM_DRAWN = 64  # samples, which tell a share of .35 from one half: more than half are known with a chance of .005
+NUM_DRAWN = 64  # samples, which tell a share of 0.35 from one half: more than half are known with a chance of 0.005
 MAX_KNOWN = 0.5  # share of samples with a known value up to which they are drawn again
 STEPS_BETWEEN = 32  # tokens of each sample after which the caller may stop; chosen: most lists have shorter records
 SEED = 2**31 - 1  # not one that users are likely to take
