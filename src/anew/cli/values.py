@@ -9,7 +9,7 @@ from typing import Any
 from anew.core import arguments as checked
 from anew.errors import ConfigError, shorten
 
-# On one machine: more than any has processors, so that a typo does not start thousands; chosen.
+# Most processes on one machine: more than any has processors, so that a typo does not start thousands; chosen.
 MAX_PROCESSES = 1024
 
 

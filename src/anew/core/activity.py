@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LINE_SECONDS = 10.0  # of silence, after which a line is logged
-# Commands of more seconds have lines less often from then on, or the log of a night would consist of them; chosen
+# Seconds of a command after which lines come less often, and the seconds between lines from then on: else the log of a night would consist
+# of them; chosen
 FREQUENT_UNTIL, LATE_LINE_SECONDS = 600.0, 60.0
 CHECKS = 5  # looks at the clock in the time of a line
 

@@ -31,15 +31,15 @@ JSON_BYTES = 64 * 2**20  # of a JSON file, at most: those of a run are far small
 JSON_MEMORY = 2**28  # bytes that its values may take, about: 64 MB of `[],` would take 1.6 GB (docs/log.md, 2026-11-27)
 MAX_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
 
-# Stay free on the disk, for checkpoints, for logs and for other programs; chosen
+# Bytes of the disk that stay free, for checkpoints, for logs and for other programs; chosen
 FREE_DISK_BYTES = 2 * 1024**3
 
-# Hold no data, with all that is in them
+# Folders that hold no data, nor does anything in them
 SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run", "/System", "/Library")
 MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
-# Hold more than data
+# Folders that hold more than data
 BROAD_FOLDERS = ("/", "/home", "/Users", "/Volumes", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")
-# Hidden folders of a home that hold data: what was dropped into a page, downloads
+# Hidden folders of a home that do hold data: what was dropped into a page, and downloads
 DATA_FOLDERS = (".anew-studio", ".cache")
 
 _VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # about what CPython takes for an object, a list, and a value in them

@@ -10,9 +10,9 @@ from anew.core.wording import listed
 from anew.data.modality import load_modality
 from anew.errors import ConfigError, closest_name, did_you_mean
 
-# Data other than that of a run may need other values of these
+# Settings that data other than that of a run may need with other values
 OF_FILES = ("text_column", "image_column", "label_column", "encoding", "header")
-# Data without a run may also need to know what one item is; a run knows it
+# Settings that data without a run may need; a run knows what one item is
 WITHOUT_RUN = (*OF_FILES, "layout", "cell")
 
 

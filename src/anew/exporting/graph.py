@@ -49,7 +49,7 @@ FORMAT = 1  # of a container
 WEB = Path(__file__).parent / "web"
 TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
 Q8_0_BLOCK = 32  # values of q8_0 that share a scale
-# Smaller tensors, such as biases, gains and variances, are stored in f32: they take little space
+# Least values of a tensor that is not stored in f32: smaller ones, such as biases, gains and variances, take little space
 MIN_ROUNDED_VALUES = 1024
 # Relative error above which a tensor is not stored in f16: only overflow or tiny values reach it
 MAX_F16_ERROR = 1e-3

@@ -22,7 +22,7 @@ from anew.runs.weights import write_weights
 from anew.sampling.model import Model
 from anew.sampling.restore import newest_weights
 
-# Copied where the run has them. report.html is not: it shows training items next to samples, and held-out items.
+# Files that are copied if the run has them. report.html is not one of them: it shows training items next to samples, and held-out items.
 COPIED_FILES = (CODEC_WEIGHTS, "tokenizer.json", OWN_FAMILY, "report/report.json")
 NOTES = (
     "report.html is left out, since it shows items of the data",

@@ -17,7 +17,7 @@ LOWEST_HZ = 30.0  # where the first mel band begins: below, speakers give hardly
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions by silence finite
 MEL_ROUNDS = 10  # with so many, bands of speech are within 0.05 dB on average (docs/log.md); exports do as many
-# Neighbours that differ by a smaller share count as equal, so that rounding, which differs between programs, makes no peaks.
+# Share by which neighbours must differ not to count as equal, so that rounding, which differs between programs, makes no peaks.
 FLAT = 1e-5
 # Bins on each side of a peak that its tone reaches under a Hann window and mel bands; 2 and 4: docs/log.md, 2026-11-28.
 LOBE = 3

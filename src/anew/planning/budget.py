@@ -15,7 +15,7 @@ from anew.runs.record import Candidate, Request
 # A finished run must be trained for at least this many times its training so far: less than a tenth more changes nothing
 # that can be seen; chosen.
 MIN_TRAINING_GROWTH = 1.1
-# Work that takes this many times longer than on idle cores is mentioned: less is everyday noise; chosen.
+# Slowdown from which on it is mentioned: less is everyday noise; chosen.
 MIN_SLOWDOWN = 1.5
 # Times the budget, or the time so far, that is advised where reading was not over: how long it takes is not known; chosen.
 READING_ADVICE_FACTOR = 3

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
 CALIBRATION_UNITS = 300_000.0  # units of validation data, at most: more hardly change what is fitted; chosen
-# Batches are halved until so many steps are planned, or they hold `Family.min_batch_size` examples (docs/log.md, 2026-11-30)
+# Planned steps up to which batches are halved, unless they hold only `Family.min_batch_size` examples (docs/log.md, 2026-11-30)
 ENOUGH_STEPS = 50
 MIN_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-# Chosen such that no request takes minutes or gigabytes on a CPU; those marked as OpenAI's are its own.
+# All chosen so that no request takes minutes or gigabytes on a CPU, but for those marked as OpenAI's.
 MAX_ROWS = 64  # samples of one request for texts or images, and of one batch
 MAX_PROMPTS = 64  # of one request: each has at least one row
 MAX_NEW_TOKENS = 32_768  # of one sample

@@ -26,7 +26,7 @@ TrainingEnd = Literal["finished", "interrupted", "stopped_early"]
 
 # Most non-finite losses in a row after which training goes back: after more, the data or the learning rate is at fault.
 MAX_RESTORES = 3
-# Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
+# The time between checkpoints is at least so many times that of writing one: the goal is under 2% (docs/log.md, 2026-11-26).
 CHECKPOINT_SHARE = 50
 
 

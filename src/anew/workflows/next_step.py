@@ -10,10 +10,10 @@ from anew.errors import command
 from anew.evaluation.memorization.thresholds import MIN_RELATIVE_LOWER_END
 from anew.runs.report_record import CopiesRecord, ReportRecord
 
-# Chosen: up to four passes over text are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264), so fewer do not
-# explain copies.
+# Passes over the data above which they may explain copies. Chosen: up to four passes over text are nearly as good as new text
+# (Muennighoff et al. 2023, arXiv 2305.16264).
 MANY_PASSES = 4.0
-# Copies that chance may explain are looked for among so many times as many samples; chosen
+# Factor of the number of samples among which copies that chance may explain are looked for once more; chosen
 CONFIRMING = 3
 
 

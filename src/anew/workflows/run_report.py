@@ -31,7 +31,7 @@ from anew.workflows.timed_sampling import TimedSampling
 EARLIER_REPORTS = "reports"  # folder of a run with reports that were replaced
 SAMPLE_NAMES = ".evaluated.json"  # in the folder of samples: the names of the files that the last evaluation wrote
 MAX_NAMES_BYTES = 2**24  # of that file: names of a million samples
-# Weights of fewer passes than this many times those of an earlier report are about as good: in the outlook of a report a loss falls
+# Factor of the passes of an earlier report below which weights are about as good: in the outlook of a report a loss falls
 # by a few percent in the whole second half of a training; chosen.
 MORE_PASSES = 1.1
 CURVE_POINTS = 1000  # points of the training curve in a report: about one for each pixel of its width

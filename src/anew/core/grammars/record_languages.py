@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from xml.parsers import expat
 
-# JSON values that are cut, at whose beginning the decoder reports an error: part of a word, or of a number
+# Parts of a JSON word or number, at whose beginning the decoder reports an error if the text is cut there
 _PART_OF_VALUE = re.compile(r"-|t|tr|tru|f|fa|fal|fals|n|nu|nul|N|Na|-?I(?:n(?:f(?:i(?:n(?:i(?:t)?)?)?)?)?)?")
 _PART_OF_NUMBER = re.compile(r"\d(?:\.|(?:\.\d+)?[eE][+-]?)")
-# Also a whole one, which the decoder refuses where the text ends
+# Part of an escape, or a whole one, which the decoder refuses if the text ends there
 _PART_OF_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,4})?")
 
 

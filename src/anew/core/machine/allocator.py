@@ -7,8 +7,8 @@ import ctypes
 
 # Numbers of glibc's mallopt(3) and what they are set to.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-# Large blocks stay with the process; fresh pages for each made large fp32 operations twice as slow (docs/log.md,
-# 2026-11-25).
+# Options of malloc with which large blocks stay with the process: fresh pages for each block made large fp32 operations twice as slow
+# (docs/log.md, 2026-11-25).
 OPTIONS = {M_MMAP_THRESHOLD: 1 << 30, M_TRIM_THRESHOLD: (1 << 31) - 1, M_TOP_PAD: 64 << 20}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Linux: nanoseconds of this thread on a core and in the queue for one, and its turns
+# The file in which Linux gives the nanoseconds of this thread on a core and in the queue for one, and its turns
 SCHEDULE = Path("/proc/thread-self/schedstat")
 
 

@@ -44,7 +44,7 @@ _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or 
 _PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 _CUT, _SILENT = "the connection was cut before the end of the file", "the server sent nothing for a minute"
 _ANSWERLESS, _UNREACHED = f"the server sent nothing for {ANSWER_S} s", f"no connection within {CONNECT_S} s"
-# Errors of clients, by type, whose own words are none or hold the names of classes.
+# Reasons for errors of clients, by type, whose own words are missing or hold the names of classes.
 _REASONS = {
     "ClientPayloadError": _CUT,
     "ContentLengthError": _CUT,

@@ -21,7 +21,7 @@ from anew.core.stores.addresses import FileSystem
 from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S
 from anew.core.stores.stored_files import StoredColumns, stamp_of_object
 
-# Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
+# Keys that `obstore` leaves as they are. It writes others in a form of its own, which could be the key of another object.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_=+,@-](?:[A-Za-z0-9_=+,@./ -]*[A-Za-z0-9_=+,@-])?")
 _AMAZON = re.compile(r"https://s3[.-][a-z0-9-]+\.amazonaws\.com/?|https://s3\.amazonaws\.com/?")
 MAX_FAILURES = 3  # in a row, where the client succeeds: then it alone reads; chosen

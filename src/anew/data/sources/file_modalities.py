@@ -25,11 +25,12 @@ from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.listing import File, FileTable
 from anew.data.types import SkippedItem
 
-# Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, Fortran: also of quotes (`debian.pl`), notes, lists
+# Suffixes of Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, and Fortran, which other texts have, too: quotes
+# (`debian.pl`), notes, lists
 SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
 MIN_SHARE = 0.1  # of the lines that are not comments: of prose and chats fewer than 2 in 100 match; chosen
 MIN_CODE_LINES = 5  # after more comments than that, fewer lines tell nothing; chosen
-# Heredocs, often of tables; Perl alone
+# What only programs have: heredocs, which often hold tables, and pragmas of Perl
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
 # Such comments may have several lines, as a licence has. Within a line, `/*` may be a part of a path
 _BLOCK_COMMENT = re.compile(r"^[ \t]*/\*.*?(?:\*/|\Z)", re.MULTILINE | re.DOTALL)

@@ -29,7 +29,7 @@ SAMPLED_ROWS = 8  # otherwise so many: pictures are alike
 BATCH_ROWS = 1024  # rows decoded at once: more gain no speed
 # Bytes of cells in one answer: large enough that the pipe costs little, small enough to be in memory twice
 ANSWER_BYTES = 8 * 1024 * 1024
-# Read ahead of a column; without a buffer the whole column of a row group would be read at once
+# Bytes of a column that are read ahead; without a buffer the whole column of a row group would be read at once
 BUFFER_BYTES = 1024 * 1024
 MAX_CURSORS = 2  # row groups that stay open: one that training reads and one that is read in order
 

@@ -47,7 +47,8 @@ _PAIRS_OF_OTHERS = tuple(first + second for first in (b"\0", b"/") for second in
 MARKS_OF_FOLDERS = ("\0\0", "/\0")  # see `numbered_containing`: an empty path, and one that ends with a slash
 MAX_STREAMS = 8  # requests at once
 MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
-# More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
+# Most folders that are listed one by one; and above FEW_FOLDERS, least objects of each on average. Each folder costs a request, and a
+# page holds 1,000 objects.
 MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100
 # Objects of a folder that make it worth a request in stores that are asked for one folder after the other, and objects without a
 # folder after which S3 is asked for all at once: a page of most stores

@@ -19,7 +19,8 @@ SHINGLE = 12  # characters: about two words, which unrelated texts seldom share
 SIGNATURE_SIZE = 64  # smallest shingle hashes kept of a document: the standard error of the similarity is about 0.06
 INDEXED_HASHES = 16  # hashes by which candidates are found: near-duplicates share one of these almost certainly
 MAX_CANDIDATES = 8  # most documents that are looked up by one hash, so that a phrase in all of them costs little
-# Shorter texts have few shingles; they are near-duplicates only if they are equal when normalized
+# Least characters of a text that is compared by shingles. Shorter texts have few; they are near-duplicates only if they are equal when
+# normalized
 MIN_SHINGLED_CHARACTERS = 200
 MIN_SIMILARITY = 0.7  # share of common shingles (Jaccard) that makes two documents near-duplicates
 MAX_DOCUMENTS = 20_000  # documents that are compared by their signatures: about 10 s of one core

@@ -28,7 +28,7 @@ from anew.families.known import KnownValues
 from anew.functional.noise import lognormal_sigmas
 from anew.nets.unet3d import UNet3d
 
-# Principal components of clips: 192 instead of 64 brought differences from 4.0 to 3.3 times the floor (docs/log.md,
+# Most principal components of clips: 192 instead of 64 brought differences from 4.0 to 3.3 times the floor (docs/log.md,
 # 2026-11-25).
 MAX_RANK = 192
 MAX_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run

@@ -22,7 +22,7 @@ from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, nearest_com
 
 SMALL_SIDE = 32  # items are shrunken to about this side: few principal components have no finer detail
 MAX_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
-# Latents found for an item are clipped at so many deviations: the generator hardly saw larger ones
+# Standard deviations at which the latents found for an item are clipped: the generator hardly saw larger ones
 MAX_DEVIATIONS = 3.0
 
 

@@ -8,7 +8,7 @@ from anew.core.registry import FamilySettings
 from anew.core.settings import setting
 from anew.families.training_settings import ConvolutionSettings, with_default
 
-# More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
+# Most clusters: more of them cover more and vary less; 128 kept both on small photographs (docs/log.md, 2026-11-25).
 MAX_CLUSTERS = 128
 
 

@@ -25,7 +25,7 @@ MAX_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and
 # Tokens for each second of training: takes about a tenth of it, and with aligned records a fifth. Up to 2,000,000 tokens whatever
 # the time, proteins took 5 s of a core, which busy cores made 25 s of a budget of 45 s (docs/log.md, 2026-11-29).
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000
-# Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
+# Largest vocabulary that is counted: counts for larger ones are too sparse, and too large; sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
 MAX_NGRAM_VOCAB = 8192
 # Largest vocabulary for context mixing, which keeps a number for every pair of tokens: 19 million numbers. Counts hold the room of a

@@ -44,7 +44,7 @@ from anew.workflows.item_inputs import held_out_size, item_inputs
 from anew.workflows.open_data import open_for_families
 from anew.workflows.timing.sample_counts import SampleCounts
 
-# Nothing is trained if each family is forecast fewer steps than this share of BARELY_TRAINED. Not 1, as the load may ease; chosen
+# Share of BARELY_TRAINED: if all families are forecast fewer steps, nothing is trained. Not 1, as the load may ease; chosen
 RANKABLE_SHARE = 0.5
 # Largest share of the time for reading and training that reading may take. With more, a training failed, as it read more slowly than had
 # been measured before it; chosen

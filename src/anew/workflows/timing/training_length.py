@@ -20,7 +20,8 @@ from anew.workflows.job import TrainingJob
 # is said at most, since several in a row are worth nothing.
 CHECKED_AT = (0.1, 0.3)
 MIN_STEPS = 3  # steps whose pace says something; chosen
-# Ratio from which on a number is corrected: validation and previews take up to a tenth of the time; chosen.
+# Ratio of an expected number of steps to the announced one from which on it is corrected: validation and previews take up to a tenth of the
+# time; chosen.
 MAX_DEVIATION = 1.25
 NUM_CHECKS = 10  # times that the slowdown is checked in a training, evenly; chosen
 MIN_GAIN = 0.1  # share of the training that it must be longer by: less changes nothing that can be seen; chosen

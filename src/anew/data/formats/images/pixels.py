@@ -32,7 +32,7 @@ GREY = 3  # largest difference of the channels of a grey pixel (JPEG rounding)
 MAX_UNREDUCED_PIXELS = 1 << 22  # images with more pixels are reduced before anything else
 COMMENT = "Comment"  # PNG's keyword of a comment
 JPEG_QUALITY = 95  # hardly visible loss at a third of the size of PNG; chosen
-# Fewer rises than this are no contour: of 653 textures of a game 277 had fewer, and 216 of these shared one with a different picture
+# Least rises of a contour: of 653 textures of a game 277 had fewer, and 216 of these shared one with a different picture
 MIN_RISES = 5
 PIXELS_AT_ONCE = 1 << 18  # whose colours are sorted at once: bounds memory
 STRIP = 1 << 22  # pixels of a deep image that are converted at once: bounds memory

@@ -16,7 +16,7 @@ from anew.data.formats.images.plain_areas import Levels
 # Samples are mottled if their pixels differ from those around them by so many times as much as real ones, and by so many levels
 # more, on average; chosen.
 MOTTLED, VISIBLE = 1.25, 2.0
-# Real images have plain areas if at least this share of their pixels, and of those in areas that are plain but for NOISE levels,
+# Least shares of plain areas in real images: of all pixels, and of those in areas that are plain but for NOISE levels,
 # lie in areas of exactly one colour. Measured (docs/log.md, 2026-11-30): flags, tiles and emoji have 0.04 to 0.30 and 0.30 to
 # 0.97; of the former digits have 0.01 and letters 0.017, of the latter photographs and textures at most 0.04.
 # MIN_PLAIN up to 0.042, and MIN_EXACT from 0.05 to 0.23, decide the same for all 14 kinds of images.

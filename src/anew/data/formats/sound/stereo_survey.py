@@ -15,7 +15,7 @@ from anew.data.formats.sound.audio import Samples
 # Stereo is learned if its side, half the difference of the channels, has at least so many decibels of their mean, in at least such a
 # share of the clips. In 839 voices of 15 speakers it was mostly what a codec had left, at -44 (docs/log.md, 2026-11-30).
 MIN_SIDE_DB, MIN_STEREO_SHARE = -30.0, 0.5
-# Nobody hears signals: two of them are different sooner; chosen
+# The same for signals, which nobody hears: two of them count as different sooner; chosen
 MIN_SIGNAL_SIDE_DB, MIN_SIGNAL_STEREO_SHARE = -43.0, 0.05
 SILENT_POWER = 1e-12  # of a channel, at which nothing is divided by zero
 

@@ -42,7 +42,7 @@ SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines th
 _CODE_ENDS = (":", "{", "}", ";", ")", "\\", "->")
 MIN_CLASS_FILES = 3  # files from which on each may hold a class of its own; chosen
 _SPEAKER_ENDS = (":", ">")
-# Reasons why a text is a document that prose and programs give
+# Reasons why a text is a document, which hold for prose and programs
 PARAGRAPHS = "blank lines divide it into paragraphs"
 INDENTED = "its lines are indented"
 CODE = "its lines end like speakers' names or program code"

@@ -18,7 +18,7 @@ from anew.families.transformer.token_mixer import RowState
 
 # The weight of a token falls by this factor with every further one: about the last 33 count (docs/log.md, 2026-11-25).
 RECENT_DECAY = 0.97
-# Means count so many extra tokens of 0: those over few tokens are near 0, as the first tokens of a record say little; chosen.
+# Extra tokens of value 0 that each mean includes: so means over few tokens are near 0, as the first tokens of a record say little; chosen.
 RECENT_PRIOR = 4.0
 # Least log-probability of a token, in nats: lower ones are clipped, so that features stay in the range of the fit.
 WORST_LOG_PROB = -8.0

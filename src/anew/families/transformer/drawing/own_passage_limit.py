@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from anew.estimators.context_mixing.drawing import LoweredTokens
 
 COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: 0.2 s; chosen
-# Documents are counted in pieces of so many tokens: long ones have more to repeat than a sample of the usual length
+# Tokens of the pieces in which documents are counted: long ones have more to repeat than a sample of the usual length
 PIECE_TOKENS = 512
 # Standard deviations, besides one place, by which samples must continue passages more or less often since a ratio was last changed, to
 # change it: one place alone tells nothing

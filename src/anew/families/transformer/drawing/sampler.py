@@ -33,7 +33,7 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 
 # Random numbers of a sample that are drawn at once: a call of PyTorch for each would take longer than the number itself.
 UNIFORMS_AT_ONCE = 64
-# Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
+# Share of the batch from which on samples that have ended leave it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
 NO_TOKEN = -1  # fills the rows of samples that end before others, where the data has no end token
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
