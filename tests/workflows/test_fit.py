@@ -208,13 +208,13 @@ def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
     )
     family: Any = SimpleNamespace(calibrate_drawing=steps)
     fit._calibrate_drawing(job, family, 1000)
-    assert len(done) == events.batches_record(tmp_path / events.NAME, "drawing") == 5
+    assert len(done) == events.batches_record(tmp_path / events.NAME, "drawing") == 7
     job.request.plan_from, job.plan.budget_s = tmp_path, None
     fit._calibrate_drawing(job, family, 8)
-    assert len(done) == 10
+    assert len(done) == 14
     job.request.plan_from = None
     fit._calibrate_drawing(job, family, 3 * fit.UPDATES_BEHIND_STEP)
-    assert len(done) == 13
+    assert len(done) == 17
 
 
 def test_calibration_reads_no_more_than_the_family_and_that_from_everywhere(tmp_path: Path) -> None:

@@ -340,7 +340,7 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
 def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> None:
     """Calibrate drawing by validation documents and by samples, for as long as there is time, or as the replayed run did.
 
-    It takes as much of the slice as latents do, which families of tokens do not have. Without a budget, its limit is a number of
+    It takes more of the slice than latents do, which families of tokens do not have. Without a budget, its limit is a number of
     updates instead of seconds, so that the same seed gives the same run.
     """
     if not job.data.part_size("validation"):
@@ -353,7 +353,7 @@ def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> No
     turns = repeat(None, max(1, num_updates // UPDATES_BEHIND_STEP)) if is_limited else repeat(None)
     # The turn first: a step that is begun has its effect, so all of them must be in the log
     steps = family.calibrate_drawing(documents, request_of)
-    for _ in zip(_within_slice(job, "drawing", turns, 0.5), steps, strict=False):
+    for _ in zip(_within_slice(job, "drawing", turns, 0.75), steps, strict=False):
         pass
 
 

@@ -74,10 +74,10 @@ class TransformerSampling:
     )
     match_error_rates: bool = setting(
         True,
-        "make errors as rare as in the data: repetition; in rows of a table, values and pairs of values that no row of the data has, "
-        "in fields whose values recur; in programs, code that does not parse; records that are not valid JSON or XML, where those of "
-        "the data are; in running text with context mixing, unknown words, new pairs of characters, unbalanced brackets, and empty or "
-        "badly indented lines within brackets",
+        "make errors as rare as in the data: repetition; records that are less probable than held-out ones; in rows of a table, values "
+        "and pairs of values that no row of the data has, in fields whose values recur; in programs, code that does not parse; records "
+        "that are not valid JSON or XML, where those of the data are; in running text with context mixing, unknown words, new pairs of "
+        "characters, unbalanced brackets, and empty or badly indented lines within brackets",
     )
     avoid_known: bool = setting(
         True,
@@ -85,6 +85,16 @@ class TransformerSampling:
         "where hardly any two share it (dates, times, amounts and row numbers do not count), or if it repeats another sample of its "
         "batch of 256 and the data never repeats",
     )
+
+    @property
+    def cuts_only_min_p(self) -> bool:
+        """Whether nothing but `min_p` changes the probabilities of tokens."""
+        return (self.temperature, self.top_k, self.top_p) == (1.0, 0, 1.0)
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether tokens are drawn by their own probabilities."""
+        return self.cuts_only_min_p and self.min_p == 0.0
 
 
 EXPORT = FamilySettings(

@@ -28,6 +28,7 @@ from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.closed_form import fit_to_records, fit_to_texts
 from anew.families.transformer.config import EXPORT as SETTINGS
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.drawing.acceptance_calibration import HeldOutRecords, calibrate_acceptance
 from anew.families.transformer.drawing.error_calibration import calibrate_samples
 from anew.families.transformer.drawing.known_records import are_documents_of
 from anew.families.transformer.drawing.own_passage_limit import COUNTED_TOKENS
@@ -59,6 +60,7 @@ class Transformer(TransformerParts):
     follows_keys: ClassVar[bool] = True
     rationale: ClassVar[str] = "texts and other sequences are learned best one symbol after another"
     no_interpolation_reason: ClassVar[str] = SETTINGS.no_interpolation_reason
+    _held_out: HeldOutRecords | None = None  # from `calibrate` to `calibrate_drawing`
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -128,6 +130,9 @@ class Transformer(TransformerParts):
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Fit the gate that mixes the network with the statistical models, and measure how often held-out text repeats passages."""
         batches = self.passages.watched(batches)
+        if self.is_of_records:
+            special = self.spec.special
+            batches = self._held_out = HeldOutRecords(batches, special.get("begin"), special.get("end"))
         if self.contexts.is_fitted:
             self.contexts.fit_joint(batches, self._fp32_logits)
         if self.mixer.is_fitted:
@@ -141,6 +146,9 @@ class Transformer(TransformerParts):
     def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
         if self.calibrates_drawing:
             yield from leave_out_recurring_keys(self, request_of)
+            if self._held_out is not None:
+                yield from calibrate_acceptance(self, self._held_out, self._fp32_logits, request_of)
+                self._held_out = None
             yield from calibrate_samples(self, documents, request_of)
 
     # -- score ----------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.own_passage_limit import OwnPassageLimit
 from anew.families.transformer.drawing.passage_limit import PassageLimit
 from anew.families.transformer.drawing.program_limit import ProgramLimit
+from anew.families.transformer.drawing.record_acceptance import RecordAcceptance
 from anew.families.transformer.drawing.record_syntax import RecordSyntax
 from anew.families.transformer.drawing.row_limit import RowLimit
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
@@ -42,6 +43,7 @@ class TransformerParts(Family[Tokens, TransformerConfig]):
         programs: How often tokens follow each other in code, strings and comments, where samples are programs of a known grammar.
         rows: Fields of rows, and the values that samples have there.
         syntax: The language of records, such as JSON, in which samples parse.
+        acceptance: How often samples are accepted that are less probable than held-out records.
     """
 
     def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
@@ -84,6 +86,7 @@ class TransformerParts(Family[Tokens, TransformerConfig]):
         record_spellings = spec.spellings if self.is_of_records else ()
         self.rows = RowLimit(record_spellings, spec.special)
         self.syntax = RecordSyntax(record_spellings, spec.special)
+        self.acceptance = RecordAcceptance()
 
     @property
     def _parts(self) -> dict[str, FittedBuffers]:

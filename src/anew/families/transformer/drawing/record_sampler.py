@@ -1,5 +1,5 @@
-"""Samples whole records: of a length that known ones have, not among them, nor like each other where the data never is, and whole in
-their language, such as JSON.
+"""Samples whole records: of a length that known ones have, not among them, nor like each other where the data never is, whole in
+their language, such as JSON, and as probable as held-out ones.
 
 Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again, l tokens of a prompt.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anew.core.arrays import Bools, Ints
+from anew.core.arrays import Bools, Doubles, Ints
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.drawing.known_records import KnownRecords
@@ -30,18 +30,22 @@ SHORTER = 0.9  # of the shortest known record, the length of a sample that is no
 
 class RecordSampler:
     """Samples as from `TokenSampler`; those that turn out to be known records, repeat what the data never does, do not parse
-    where the data does, or reach the longest length without an end, are drawn again, up to MAX_REDRAWS times, and those that are far
-    shorter than any known record up to MAX_SHORT_REDRAWS times.
+    where the data does, are improbable more often than held-out records, or reach the longest length without an end, are drawn again,
+    up to MAX_REDRAWS times, and those that are far shorter than any known record up to MAX_SHORT_REDRAWS times.
 
     A network that has seen few records loses its place in them: it begins again in the middle, and is cut, or it ends too early.
 
     Args:
         family, request, sampling, keys: See `TokenSampler`.
+        counts_bits: Whether `bits_per_token` are needed.
 
     Attributes:
         known: The records that samples must not be; None to let samples be any record.
         shortest: Tokens of the shortest known record, its end included; 0 if any length is allowed, and no end is needed.
         syntax: The language in which samples must parse; None for none.
+        acceptance: How often samples are accepted by their bits; None to accept all. It was fitted to whole records, drawn with plain
+            settings.
+        bits_per_token: (n,) of the newest draft, as `DrawnBits` counts them; zeros where nobody needs them.
 
     Iterate for drafts (n, L): all drafts of `TokenSampler`, then one after each further attempt.
     """
@@ -52,14 +56,21 @@ class RecordSampler:
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
+        *,
+        counts_bits: bool = False,
     ) -> None:
         self.family, self.request, self.sampling, self.keys = family, request, sampling, keys
         self.known = family.known if sampling.avoid_known and family.known.is_fitted else None
         self.shortest = 0 if sampling.max_tokens else family.mixer.ends.shortest
         self.syntax = family.syntax if sampling.match_error_rates and family.syntax.is_fitted else None
+        is_plain = sampling.is_unfiltered and not sampling.max_tokens and request.condition is None
+        is_accepted = is_plain and sampling.match_error_rates and family.acceptance.is_fitted
+        self.acceptance = family.acceptance if is_accepted else None
+        self.counts_bits = counts_bits or is_accepted
+        self.bits_per_token: Doubles = np.zeros(request.n)
 
     def __iter__(self) -> Iterator[Tensor]:
-        sampler = TokenSampler(self.family, self.request, self.sampling, self.keys)
+        sampler = TokenSampler(self.family, self.request, self.sampling, self.keys, counts_bits=self.counts_bits)
         draft = torch.zeros((self.request.n, 0), dtype=torch.int64)
         for draft in sampler:
             yield draft
@@ -67,17 +78,26 @@ class RecordSampler:
             return
         groups, special = key_groups(self.keys), self.family.spec.special
         redraw_rule = _RedrawRule(self.known, self.shortest, self.syntax, special, sampler.prompt, groups)
-        rows = redraw_rule.refused(draft.numpy(), np.arange(self.request.n))
+        all_rows: Ints = np.arange(self.request.n)
+        self.bits_per_token = sampler.bits.per_token
+        rows = redraw_rule.refused(draft.numpy(), all_rows, self._are_improbable(all_rows, 0))
         attempt = 0
         while len(rows):
             attempt += 1
             redrawn = self._drawn_again(rows, attempt)
             draft = with_rows(draft, rows, redrawn, sampler.pad_id)
             yield draft
-            rows = redraw_rule.refused(redrawn.numpy(), rows)
+            rows = redraw_rule.refused(redrawn.numpy(), rows, self._are_improbable(rows, attempt))
+
+    def _are_improbable(self, rows: Ints, attempt: int) -> Bools:
+        """(k,) whether these samples (k,) are drawn again since too many would be as improbable."""
+        if self.acceptance is None:
+            return np.zeros(len(rows), dtype=bool)
+        keys = [self.keys[row] for row in rows.tolist()]
+        return self.acceptance.are_refused(self.bits_per_token[rows], keys, attempt)
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
-        """(k, L) other samples for these rows (k,)."""
+        """(k, L) other samples for these rows (k,), whose bits are counted."""
         index, request = torch.from_numpy(rows), self.request
         labels = None if request.labels is None else request.labels[index]
         condition = request.condition
@@ -85,7 +105,9 @@ class RecordSampler:
             condition = replace(condition, x=condition.x.expand(request.n, -1)[index])
         part = replace(request, n=len(rows), labels=labels, condition=condition, keys=None)
         keys = [self.keys[row] for row in rows]
-        *_, last = TokenSampler(self.family, part, self.sampling, keys, attempt=attempt)
+        sampler = TokenSampler(self.family, part, self.sampling, keys, attempt=attempt, counts_bits=self.counts_bits)
+        *_, last = sampler
+        self.bits_per_token[rows] = sampler.bits.per_token
         return last
 
 
@@ -114,20 +136,27 @@ class _RedrawRule:
         self.known, self.shortest, self.syntax = known, shortest, syntax
         self.special, self.prompts, self.groups = special, prompts, groups
         n = len(groups)
-        self._is_known, self._is_broken, self._is_cut, self._is_short = np.zeros((4, n), dtype=bool)
+        self._is_known, self._is_broken, self._is_cut, self._is_short, self._is_improbable = np.zeros(
+            (5, n), dtype=bool
+        )
         # Hashes of what no other sample may have: keys, and whole records
         self._values: list[list[int]] = [[] for _ in range(n)]
-        # How often each was refused: as a repeat, for its length, for its syntax
-        self._num_refused: Ints = np.zeros((3, n), dtype=np.int64)
+        # How often each was refused: as a repeat, for its length, for its syntax, as improbable
+        self._num_refused: Ints = np.zeros((4, n), dtype=np.int64)
 
-    def refused(self, ids: Ints, rows: Ints) -> Ints:
-        """The samples that must be drawn again, after the samples `rows` (k,) were drawn with ids (k, L)."""
+    def refused(self, ids: Ints, rows: Ints, are_improbable: Bools) -> Ints:
+        """The samples that must be drawn again, after the samples `rows` (k,) were drawn with ids (k, L).
+
+        are_improbable: (k,) whether each is refused for its bits."""
         self._judge(ids, rows)
+        self._is_improbable[rows] = are_improbable
         is_repeated = self._is_known | self._repeats_others()
-        self._num_refused += np.stack((is_repeated, self._is_cut | self._is_short, self._is_broken))
-        num_repeated, num_misfits, num_broken = self._num_refused
+        is_misfit = self._is_cut | self._is_short
+        self._num_refused += np.stack((is_repeated, is_misfit, self._is_broken, self._is_improbable))
+        num_repeated, num_misfits, num_broken, num_improbable = self._num_refused
         is_refused = is_repeated & (num_repeated <= MAX_REDRAWS) | self._is_cut & (num_misfits <= MAX_REDRAWS)
         is_refused |= self._is_broken & (num_broken <= MAX_REDRAWS)
+        is_refused |= self._is_improbable & (num_improbable <= MAX_REDRAWS)
         is_refused |= self._is_short & (num_misfits <= MAX_SHORT_REDRAWS)
         return np.flatnonzero(is_refused)
 

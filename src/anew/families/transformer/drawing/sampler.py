@@ -23,6 +23,7 @@ from anew.families.transformer.contexts.context_head import ContextHead
 from anew.families.transformer.contexts.context_state import ContextState
 from anew.families.transformer.counts.mixing import softmax
 from anew.families.transformer.drawing.context_drawing import MIN_WEIGHT, DrawingLimits, draw_next
+from anew.families.transformer.drawing.drawn_bits import DrawnBits
 from anew.families.transformer.drawing.ending_limit import EndingLimit
 from anew.families.transformer.drawing.program_state import drawn_tokens
 from anew.families.transformer.drawing.whole_characters import MAX_BYTES_TO_COME, whole_characters
@@ -46,12 +47,14 @@ class TokenSampler:
         keys: (seed, index) of each sample, which determine its random numbers.
         reads_prompt: Whether each token of the prompt makes a draft too, so that `weights` before it can be read.
         keeps_weights: Whether `weights` are needed; sampling is faster without.
+        counts_bits: Whether `bits` are counted; not of running text with context mixing.
         attempt: How many times these samples were drawn before; each attempt uses other random numbers.
 
     Attributes:
         is_greedy: Whether the most probable token is always taken, as was asked for.
         weights: (n, V) proportional to the probabilities from which the last token of the newest draft was drawn, before
             temperature and cuts, and before errors are refused.
+        bits: Those of the tokens of the newest draft, if they are counted.
         state: State of the mixed models, once the prompt is read.
     """
 
@@ -66,10 +69,12 @@ class TokenSampler:
         *,
         reads_prompt: bool = False,
         keeps_weights: bool = False,
+        counts_bits: bool = False,
         attempt: int = 0,
     ) -> None:
         self.family, self.request, self.sampling = family, request, sampling
-        self.reads_prompt, self.keeps_weights = reads_prompt, keeps_weights
+        self.reads_prompt, self.keeps_weights, self.counts_bits = reads_prompt, keeps_weights, counts_bits
+        self.bits = DrawnBits(request.n)
         self.weights = np.zeros((0, 0), dtype=np.float32)
         special = family.spec.special
         self.end_id = special.get("end")
@@ -81,8 +86,7 @@ class TokenSampler:
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         self.mixer = family.token_mixer
-        self.cuts_only_min_p = (s.temperature, s.top_k, s.top_p) == (1.0, 0, 1.0)
-        self.is_unfiltered = self.cuts_only_min_p and s.min_p == 0.0
+        self.cuts_only_min_p, self.is_unfiltered = s.cuts_only_min_p, s.is_unfiltered
         self.is_greedy = s.temperature == 0.0 or s.top_k == 1
         self.matches_error_rates = s.match_error_rates and not self.is_greedy
         self.passages = None if self.is_unfiltered or self.is_greedy else family.passages.start(request.n)
@@ -135,6 +139,8 @@ class TokenSampler:
             with self._end_forbidden() if is_passage and place == num_known else self._within_limits():
                 tokens = self._next(decoder, ids[:, :place], place == first, known_ids)
             self._observe(tokens, is_known, has_ended)
+            if self.counts_bits and not is_known:
+                self.bits.count(self.weights, tokens, places, ~has_ended)
             if self.ending is not None and not is_known:
                 self.ending = self.ending.after(tokens)
                 row_ends = self._row_ends(num_known, num_hidden)

@@ -1,0 +1,102 @@
+"""How probable held-out records and samples are under the model, to which `RecordAcceptance` is fitted.
+
+Legend for shapes: B rows of a batch, L targets of a row, n samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from anew.core.arrays import Bools, Doubles
+from anew.core.specs import Batch, SampleRequest
+from anew.families.base import RequestOf
+from anew.families.transformer.config import TransformerSampling
+from anew.families.transformer.drawing.record_sampler import RecordSampler
+from anew.families.transformer.parts import TransformerParts
+from anew.families.transformer.token_mixer import LogitsOf
+
+NUM_DRAWN = 64  # samples, which tell .60 from one half; chosen
+MIN_HELD_OUT = 40  # records below which the tail is not known; chosen
+MAX_HELD_OUT = 256  # which take as long as few samples, since all their tokens are read at once; chosen
+ROWS_AT_ONCE = 32  # held-out records, after which the caller may stop; chosen
+STEPS_BETWEEN = 8  # tokens of each sample, likewise; chosen
+SEED = 2**31 - 2  # not one that users are likely to take
+
+
+class HeldOutRecords:
+    """Batches of held-out records, of which the first ones are kept while others read them.
+
+    Args:
+        batches: Those that are read.
+        begin_id: With which records begin that are read forwards; None where all are.
+    """
+
+    def __init__(self, batches: Iterable[Batch], begin_id: int | None, end_id: int | None) -> None:
+        self._batches, self._begin_id, self._end_id = batches, begin_id, end_id
+        self.kept: list[Batch] = []
+        self.num_kept = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._batches:
+            if self.num_kept < MAX_HELD_OUT:
+                self._keep(batch)
+            yield batch
+
+    def _keep(self, batch: Batch) -> None:
+        for first in range(0, len(batch), ROWS_AT_ONCE):
+            part = batch.rows(first, min(first + ROWS_AT_ONCE, len(batch)))
+            is_whole = self.are_whole(part)
+            if is_whole.any() and self.num_kept < MAX_HELD_OUT:
+                self.kept.append(part)
+                self.num_kept += int(is_whole.sum())
+
+    def are_whole(self, batch: Batch) -> Bools:
+        """(B,) whether rows are records from their beginning to their end, read forwards."""
+        ids = batch.x.cpu().numpy()
+        counted = np.ones(ids[:, 1:].shape, dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
+        has_end = ((ids[:, 1:] == self._end_id) & counted).any(1)
+        is_whole: Bools = has_end if self._begin_id is None else has_end & (ids[:, 0] == self._begin_id)
+        return is_whole
+
+
+def calibrate_acceptance(
+    family: TransformerParts, records: HeldOutRecords, logits_of: LogitsOf, request_of: RequestOf
+) -> Iterator[int]:
+    """Score held-out records, draw samples, and accept improbable ones so seldom that there are no more of them.
+
+    Args:
+        records: Those that were kept.
+        logits_of: The network's.
+        request_of: See `Family.calibrate_drawing`.
+
+    Yields:
+        Records that were scored, then tokens of each sample drawn; the caller may stop, and then all samples are accepted.
+    """
+    mixer = family.token_mixer
+    if mixer is None or records.num_kept < MIN_HELD_OUT:
+        return
+    held_out: list[Doubles] = []
+    for batch in records.kept:
+        with torch.inference_mode():
+            log_probs = (
+                mixer.log_probs_by_side(batch, logits_of)["together"].cpu().double().view(len(batch), -1).numpy()
+            )
+        counted = np.ones_like(log_probs) if batch.mask is None else batch.mask.cpu().numpy()
+        bits = -(log_probs * counted).sum(1) / counted.sum(1).clip(1) / math.log(2.0)  # (B,) per token
+        held_out.append(bits[records.are_whole(batch)])
+        yield len(held_out)
+    request = request_of(NUM_DRAWN, SEED)
+    sampler = _sampler_of(family, request)
+    for draft in sampler:
+        if draft.shape[1] % STEPS_BETWEEN == 0:
+            yield draft.shape[1]
+    family.acceptance.fit(np.concatenate(held_out), sampler.bits_per_token)
+
+
+def _sampler_of(family: TransformerParts, request: SampleRequest) -> RecordSampler:
+    sampling = request.sampling_as(TransformerSampling)
+    return RecordSampler(family, request, sampling, request.sample_keys(SEED), counts_bits=True)
