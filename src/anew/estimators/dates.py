@@ -32,7 +32,7 @@ DATES = (
     "%A, %d %B %Y",
     "%A, %B %d, %Y",
 )
-# No time follows: other numbers would be taken for these, or they have one
+# Forms of dates that no time follows: other numbers would be taken for such dates with a time, or they have a time already
 UNTIMED = ("%Y%m%d", "%Y-%m", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S")
 PATTERNS = (ISO, *TIMES, *UNTIMED, *DATES, *(f"{date} {time}" for date in DATES for time in TIMES))
 MAX_LENGTH = 64  # characters of a date: the longest one of these patterns has 41, and fractions of a second follow

@@ -24,7 +24,7 @@ from anew.core.arrays import Doubles, Floats, Int32s, Ints
 
 UNSEEN = -1  # the id of a context that was not seen
 NOT_COUNTED = -1  # the depth of a token that is not a target
-# Used if counts of counts are too few to estimate discounts; about their usual values
+# Discounts if counts of counts are too few to estimate discounts; about their usual values
 DEFAULT_DISCOUNTS = 0.0, 0.5, 0.75, 0.9
 ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")
 

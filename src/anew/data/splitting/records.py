@@ -30,15 +30,15 @@ MIN_READ = 256  # items that are read if it can be, about: fewer are hardly wort
 LEAST_READ = 32  # items that are read in any case: of fewer, next to none could be held out; chosen
 MIN_SHARDS = 8  # shards that the fewest items are from, as those of one may be of one class; chosen
 PASSES = 2  # times that each item is decoded before the first step: to be divided, and to be learned
-# Shards whose first rows are read, and thrown away, to learn how long a row takes where time is limited: of the first shard alone a
-# short budget would have far more than of others. The time of the first piece is not counted, since decoders start then. Chosen,
-# and no more pieces are read than there is time for in a share of the time.
+# Where time is limited, the first rows of some shards are read in pieces, and thrown away, to learn how long a row takes: else a short
+# budget would take far more rows of the first shard than of others. The time of the first piece is not counted, since decoders start then.
+# Pieces are read for at most TRIAL_SHARE of the time. All chosen.
 TRIAL_SHARDS, TRIAL_ROWS, TRIAL_PIECE, TRIAL_SHARE = 8, 8, 4, 0.4
 # Shards in a row that are read for that: of a row group of Parquet the first one takes as long as all. Chosen, and no more than a
 # sixteenth of all.
 LISTED_SHARDS = 3
-# Times as many rows of a later shard as of the first one, where reading is faster than it was expected to be: classes may lie in
-# shards of their own, and their shares are learned. Chosen.
+# Largest number of rows of a later shard, as a multiple of those of the first one, where reading is faster than expected: classes may be
+# in shards of their own, and their shares are learned. Chosen.
 MAX_GROWTH = 2
 MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them cannot be used
 

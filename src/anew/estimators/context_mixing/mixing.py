@@ -25,7 +25,7 @@ from anew.estimators.context_mixing.counts import NUM_KINDS, Index, Spelling, co
 LOCAL_KINDS = (0, 1, 2, 8, 10, 11)  # kinds of context that are also counted in the document alone
 NUM_SOURCES = NUM_KINDS + len(LOCAL_KINDS)  # S
 NUM_INPUTS = NUM_SOURCES + 2  # I: the sources, a match, and a constant
-# Curves by the number of tallies, and by the answer of the last symbol: 0, 1, or none as it left the path before
+# Numbers of curves: one for each number of tallies, and for each answer of the last symbol (0, 1, or none, as it left the path before)
 NUM_SIZES, NUM_SIDES = 12, 3
 NUM_KNOTS, KNOT_RANGE, KNOTS_PER_UNIT = 33, 8, 2  # knots of a curve, over log odds from -8 to 8
 NUM_SMALL = 64  # tallies, from 0, whose log odds are looked up in a table

@@ -22,8 +22,9 @@ from anew.evaluation.metrics.text.baselines import kneser_ney_bits
 ORDER = 6  # characters of context; more change no result of lists of names, molecules or messages
 FOLDS = 4  # the bits of an item are those by the items of the other folds
 MAX_CHARACTERS = 400_000  # of the items of a fold that are counted: half a second
-# Even a generator that needs only half the bits that counts need makes such an item by chance in only one of 100 memorization tests. Median
-# bits: 24 of names, 28 of receptors, 35 of names of colours, 49 of molecules, 64 of messages, 154 of rows of numbers.
+# An item counts as one that no generator makes unseen if even a generator that needs only half the bits that counts need makes it by chance
+# in only one of 100 memorization tests. Median bits: 24 of names, 28 of receptors, 35 of names of colours, 49 of molecules, 64 of messages,
+# 154 of rows of numbers.
 MODEL_ADVANTAGE = 2.0
 TESTS_PER_FALSE_ALARM = 100.0
 

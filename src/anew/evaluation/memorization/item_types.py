@@ -244,7 +244,7 @@ SHORT_RECORDS = replace(RECORDS, working_bytes=short_record_bytes)
 # and 20 ns a pair
 INDEX_QUERY_COST = 20_000
 INDEXED_RECORDS = replace(RECORDS, query_cost=INDEX_QUERY_COST)
-# Others that are longer than a word, where time is short: an index of pieces takes a tenth of the time for 25,000 proteins of 90 residues
+# Records longer than a word, where time is short: an index of pieces takes a tenth of the time for 25,000 proteins of 90 residues
 LONG_RECORDS = replace(
     RECORDS,
     coarse=CoarseType(

@@ -20,7 +20,7 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance, bounded_spec
 from anew.functional.intervals import clopper_pearson
 
 MAX_PROBE_ITEMS = 2_000  # training items, at most: the time grows with the cube
-# Relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
+# Ridge penalty, relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
 RIDGE = 0.01
 BANDWIDTH = 0.5  # as a share of the median distance: classes are finer than the whole data
 LABEL_HISTOGRAM = bounded_spec(

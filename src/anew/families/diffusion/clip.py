@@ -32,9 +32,9 @@ from anew.nets.unet3d import UNet3d
 # 2026-11-25).
 MAX_RANK = 192
 MAX_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run
-# Patches of 4 x 4 pixels of two frames are 224 values, of which few channels keep no single pixels apart, so samples were grainy. On a
-# CPU, clips of up to so many pixels a side get a finer stage. It was measured in batches of 8 clips, which alone change little
-# (docs/log.md, 2026-11-30).
+# Largest side, in pixels, at which clips get a finer stage on a CPU, and its batch size. Patches of 4 x 4 pixels of two frames are 224
+# values; few channels cannot keep their pixels apart, so samples were grainy. The stage was measured in batches of 8 clips, which alone
+# change little (docs/log.md, 2026-11-30).
 MAX_FINE_SIDE, FINE_BATCH_SIZE = 64, 8
 # The noise level that the network gets for a frame that the clip does not have, instead of an infinite one: it hides the frame completely.
 MAX_NETWORK_SIGMA = 1e3

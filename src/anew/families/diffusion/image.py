@@ -64,8 +64,9 @@ EXAMPLES_PER_DIRECTION = 8
 CPU_BATCH_SIZE = 64
 # Batch size where single pixels are seen: a short training gains more from steps than from examples (docs/log.md, 2026-11-29).
 PIXELWISE_BATCH_SIZE = 16
-# In batches of 16 instead of 64, the same number of examples is four times as many steps, so fewer examples will do. With this number,
-# the planner chooses networks whose stages below the first are as wide as those of a network that sees patches (docs/log.md, 2026-11-29).
+# Examples for each parameter where single pixels are seen: batches of 16 instead of 64 make four times as many steps of the same examples,
+# so fewer are enough. With this number, the planner chooses networks whose stages below the first are as wide as those of a network that
+# sees patches (docs/log.md, 2026-11-29).
 PIXELWISE_EXAMPLES_PER_PARAMETER = 0.06
 
 

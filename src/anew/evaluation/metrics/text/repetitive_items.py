@@ -18,8 +18,8 @@ from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import Hashes, code_points, window_hashes
 
 MAX_PERIOD = 16  # symbols that are repeated, at most; chosen: longer ones are passages, which readers see as such
-# Symbols that equal those a period before, from which on they count, and this as a multiple of the period, so that the
-# symbols stand there three times; chosen: English has `nana` and `mississippi`, proteins runs of three
+# A repetition counts if at least so many symbols, and so many periods of them, equal those one period before: then the symbols are there
+# three times; chosen: English has `nana` and `mississippi`, proteins runs of three
 MIN_EQUAL, MIN_PERIODS = 4, 2
 REAL_QUANTILE = 0.98  # share of real items that do not count as repetitive; chosen
 # Least share of a text that is repetition where it counts: real names and molecules may have none at all; chosen
