@@ -34,8 +34,8 @@ from samples import clips, prose, shapes, stereo_tones, tones
 from .conftest import TINY_CONV, train
 from .families import OWN_FAMILY
 from .interpreter import needs_node, node, run_graphs
+from .own_samples import SEED, N, values
 
-N, SEED = 5, 3
 OVERHEAD = 300_000  # bytes of a page beside its weights
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -65,13 +65,6 @@ def as_json(value: Any) -> Any:
         return value
     number_type = "f32" if value.is_floating_point() else "i32"
     return {"type": number_type, "shape": list(value.shape), "values": value.flatten().tolist()}
-
-
-def values(model: anew.Model) -> tuple[Tensor, SampleRequest]:
-    """Samples of the run (N, *shape)."""
-    request = model.request(N, SEED)
-    *_, x = model.family.sample(request, SEED)
-    return (x if model.codec is None else model.codec.decode(x)), request
 
 
 def gan_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:

@@ -20,7 +20,6 @@ from torch.nn.functional import one_hot
 
 import anew
 from anew.core.random import evenly_spread, generator, normal_rows, sample_generator
-from anew.core.specs import SampleRequest
 from anew.data.dataset import Dataset
 from anew.data.formats.sound.audio import cut_tail
 from anew.data.modalities.text import Text
@@ -32,12 +31,11 @@ from samples import clips, shapes, stereo_tones, tones
 from .conftest import TINY_CONV, train
 from .families import OWN_FAMILY
 from .network_alone import network_class_weights, strip
+from .own_samples import SEED, N, values
 
 pytest.importorskip("onnx", reason="graphs are written by onnx (pip install '.[export]')")
 pytest.importorskip("onnxscript", reason="graphs are written by onnxscript (pip install '.[export]')")
 pytest.importorskip("onnxruntime", reason="graphs are run by onnxruntime (pip install '.[dev]')")
-
-N, SEED = 5, 3
 
 
 def sampler_of(folder: Path) -> Any:
@@ -58,13 +56,6 @@ def exported(run: Path, folder: Path) -> tuple[anew.Model, Any]:
     if model.codec is not None:
         set_fp32(model.codec)  # type: ignore[arg-type]
     return model, sampler_of(anew.export(run, "onnx", folder).folder)
-
-
-def values(model: anew.Model) -> tuple[torch.Tensor, SampleRequest]:
-    """Samples of the run (N, *shape)."""
-    request = model.request(N, SEED)
-    *_, x = model.family.sample(request, SEED)
-    return (x if model.codec is None else model.codec.decode(x)), request
 
 
 def test_a_gan(tmp_path: Path) -> None:
