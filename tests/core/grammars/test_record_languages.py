@@ -8,7 +8,7 @@ import pytest
 
 from anew.core.grammars.record_languages import RECORD_LANGUAGES, RecordLanguage, language_of
 
-JSON, XML = RECORD_LANGUAGES
+JSON, XML, SMILES = RECORD_LANGUAGES
 OBJECT = json.dumps(
     {
         "a": [1, 2.5e-3, -4.25e7, True, False, None, 'é\n"q'],
@@ -60,5 +60,7 @@ def test_entities_are_not_expanded() -> None:
 def test_the_language_is_that_of_nearly_all_records() -> None:
     assert language_of([OBJECT] * 999 + ["{"], 0.001) is JSON and language_of([OBJECT] * 900 + ["{"], 0.001) is None
     assert language_of([ELEMENTS] * 10, 0.001) is XML
+    assert language_of(["CCO", "c1ccccc1", "[Na+].[Cl-]"] * 10, 0.001) is SMILES
+    assert language_of(["CCO", "c1cccc1"] * 10, 0.001) is None and language_of(["Anna", "Bo"], 0.001) is None
     assert language_of(["12", "true", '"word"'], 0.001) is None and language_of([], 0.001) is None
     assert language_of(["[" * 100_000], 0.001) is None  # deeper than can be read

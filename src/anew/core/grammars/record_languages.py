@@ -1,6 +1,7 @@
 """Languages in which each record of a list may be written: whether a text is a complete record, and whether one begins with it.
 
-Numbers and words by themselves are JSON, and any text is XML: so only objects and arrays, and elements, are meant.
+Numbers and words by themselves are JSON, and any text is XML: so only objects and arrays, and elements, are meant. Molecules are
+SMILES.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import islice
 from xml.parsers import expat
+
+from anew.core.grammars.smiles import ATOM_OPENERS, begins_molecule, is_molecule
 
 # Parts of a JSON word or number, at whose beginning the decoder reports an error if the text is cut there
 _PART_OF_VALUE = re.compile(r"-|t|tr|tru|f|fa|fal|fals|n|nu|nul|N|Na|-?I(?:n(?:f(?:i(?:n(?:i(?:t)?)?)?)?)?)?")
@@ -97,13 +101,27 @@ class XmlLanguage(RecordLanguage):
         return True
 
 
-RECORD_LANGUAGES: tuple[RecordLanguage, ...] = (JsonLanguage(), XmlLanguage())
+class SmilesLanguage(RecordLanguage):
+    """Molecules."""
+
+    name, openers = "SMILES", ATOM_OPENERS
+
+    def _parses(self, text: str) -> bool:
+        return is_molecule(text)
+
+    def _begins(self, text: str) -> bool:
+        return begins_molecule(text)
+
+
+# Runs store their numbers
+RECORD_LANGUAGES: tuple[RecordLanguage, ...] = (JsonLanguage(), XmlLanguage(), SmilesLanguage())
 
 
 def language_of(records: Sequence[str], max_broken: float) -> RecordLanguage | None:
     """The language in which records are written, except for a share of at most `max_broken`; None if there is none."""
-    for language in RECORD_LANGUAGES:
-        num_broken = sum(not language.is_whole(record) for record in records)
-        if records and num_broken <= max_broken * len(records):
+    max_num_broken = max_broken * len(records)
+    for language in RECORD_LANGUAGES if records else ():
+        broken = (None for record in records if not language.is_whole(record))
+        if sum(1 for _ in islice(broken, int(max_num_broken) + 1)) <= max_num_broken:
             return language
     return None

@@ -76,8 +76,8 @@ class TransformerSampling:
         True,
         "make errors as rare as in the data: repetition; records that are less probable than held-out ones; in rows of a table, values "
         "and pairs of values that no row of the data has, in fields whose values recur; in programs, code that does not parse; records "
-        "that are not valid JSON or XML, where those of the data are; in running text with context mixing, unknown words, new pairs of "
-        "characters, unbalanced brackets, and empty or badly indented lines within brackets",
+        "that are not valid JSON, XML or molecules, where those of the data are; in running text with context mixing, unknown words, new "
+        "pairs of characters, unbalanced brackets, and empty or badly indented lines within brackets",
     )
     avoid_known: bool = setting(
         True,

@@ -1,5 +1,5 @@
 """Samples whole records: of a length that known ones have, not among them, nor like each other where the data never is, whole in
-their language, such as JSON, and as probable as held-out ones.
+their language, such as JSON or SMILES, and as probable as held-out ones.
 
 Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again, l tokens of a prompt.
 """

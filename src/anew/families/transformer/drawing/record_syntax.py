@@ -1,4 +1,5 @@
-"""Samples of lists of JSON or XML records parse: one that does not is drawn again, which changes nothing else of their distribution.
+"""Samples of lists of JSON records, XML records or molecules parse: one that does not is drawn again, which changes nothing else of their
+distribution.
 
 Legend for shapes: n samples, L tokens of the longest, l tokens of a prompt.
 """
@@ -14,7 +15,7 @@ from anew.core.arrays import Bools, Ints, spaced_indices
 from anew.core.grammars.record_languages import RECORD_LANGUAGES, RecordLanguage, language_of
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
-MAX_ASKED = 4000  # training records that show the language, from everywhere in the data: JSON takes 10 us each; chosen
+MAX_ASKED = 4000  # training records that show the language, from everywhere in the data: JSON takes 10 us each, a molecule 100; chosen
 # Largest share of training records that may fail to parse. If more do, samples that fail are like the data and are kept; chosen
 MAX_BROKEN = 0.001
 INCONSISTENT = "the language of records is inconsistent"
