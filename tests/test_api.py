@@ -155,7 +155,7 @@ def test_what_is_misspelt_is_refused_without_pytorch(tmp_path: Path) -> None:
         "look('no/data')",
         "train('no/data', 'run')",
         "score('run', 'no/data')",
-        "loaded_together('run', False, n=0).__enter__()",
+        "loaded_together('run', False, n=0, request={}).__enter__()",
     ],
 )
 def test_a_mistyped_path_and_a_wrong_count_are_refused_without_pytorch(call: str, tmp_path: Path) -> None:

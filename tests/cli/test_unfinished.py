@@ -63,7 +63,7 @@ def load_fake(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
     """Let every run be a model that draws nothing."""
     samples = Samples(["new"] * 3, [None] * 3, Text(TextConfig()))
     monkeypatch.setattr(api, "check_files", lambda *request: None)
-    monkeypatch.setattr(api, "loaded_together", lambda *request: nullcontext((Loaded(), None)))
+    monkeypatch.setattr(api, "loaded_together", lambda *request, **more: nullcontext((Loaded(), None)))
     monkeypatch.setattr(api, "sample_together", lambda *request, **more: iter([samples]))
     monkeypatch.setattr(api, "sample_writer", lambda folder, planned, **more: Writer(folder, killed))
 

@@ -37,3 +37,17 @@ def test_two_processes_draw_and_measure_what_one_does(tmp_path: Path) -> None:
         anew(tmp_path, size, "evaluate", "run", "-n", 100)
         reports.append(json.loads((tmp_path / "run" / "report" / "report.json").read_text()))
     assert reports[0]["scores"] == reports[1]["scores"] and reports[0]["copies"] == reports[1]["copies"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "out"), [("sample", ("--out", "out")), ("evaluate", ())])
+def test_processes_that_are_to_draw_other_samples_are_refused(
+    command: str, out: tuple[str, ...], tmp_path: Path
+) -> None:
+    """One waited for batches that the other never drew, or measured half of the samples."""
+    names(tmp_path / "names.txt", 300)
+    anew(tmp_path, 1, "train", "names.txt", "--run", "run", "--steps", 2, *SMALL)
+    programs = [("-m", "anew", command, "run", "-n", n, *out) for n in ("600", "300")]
+    first, second = finish(fork(programs, [tmp_path] * 2), timeout=120)
+    assert (first.code, second.code) == (2, 2) and "in the arguments of the command (n: 300 and 600)" in first.err
+    assert not second.err and not (tmp_path / "out").exists()

@@ -415,7 +415,10 @@ def _evaluate_run(
     own_features = None if features is None else read_features(str(features))
     reporter.message("  loading the run")
     meter = SlowdownMeter()
-    with _lock_of(run, reporter, is_written=out is None), loaded_together(run, trust_code) as (model, world):
+    with (
+        _lock_of(run, reporter, is_written=out is None),
+        loaded_together(run, trust_code, request={"n": n, "seed": seed}) as (model, world),
+    ):
         if world is not None and not world.is_main:
             return help_to_evaluate(world, model, n, seed, new_path, own_features)
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded", meter)

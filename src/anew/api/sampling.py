@@ -32,6 +32,8 @@ def loaded_together(
     n: int = 1,
     label: str | None = None,
     settings: Mapping[str, SettingValue] | None = None,
+    *,
+    request: Mapping[str, object],
 ) -> Iterator[tuple[Model, World | None]]:
     """The model of a run on each of torchrun's processes, with the world that they form (None for a single process). Only the
     first process reads the run, which need not be on a shared disk.
@@ -42,6 +44,7 @@ def loaded_together(
         n: How many samples will be drawn, checked before the model is loaded.
         label: Their class, checked then too.
         settings: Their settings.
+        request: What all processes must have been given alike, as JSON values: otherwise they would wait for each other.
     """
     if n < 1:
         raise ConfigError(f"n={n} is out of range; give 1 or more", "n")
@@ -50,8 +53,10 @@ def loaded_together(
             yield load_for(run, label=label, settings=settings, trust_code=trust_code), None
             return
         from anew.sampling.model import Model
+        from anew.workflows.agreement import check_same_arguments
         from anew.workflows.run_copy import share_record, share_trained
 
+        check_same_arguments(world, request)
         folder, world = of_process(world, lambda: open_run(run)), world.on("auto")
         share_record(world, folder)
         loaded = Model(folder, str(world.device), trust_code=trust_code) if world.is_main else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anew
 from anew import api
-from anew.cli.output_folder import OutputFolder, request_of
+from anew.cli.output_folder import PRESENTATION, OutputFolder, request_of
 from anew.cli.printing import print_notes
 from anew.cli.progress import ProgressLine
 from anew.cli.terminal import write, write_json
@@ -19,6 +19,8 @@ from anew.core import arguments as checked
 from anew.core.processes.launcher import is_first_process, num_processes
 from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, shorten
+
+PLACES = ("run", "prompt_file", "suffix_file")  # arguments that may differ among machines
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -159,10 +161,9 @@ def _draw(arguments: argparse.Namespace, add: Callable[[anew.Samples], None]) ->
     settings = dict(arguments.set)
     if num_processes() == 1:  # of several, the first one alone can read the run
         api.check_files(arguments.run, arguments.format, arguments.scale)
-    with api.loaded_together(arguments.run, arguments.trust_code, arguments.n, arguments.label, settings) as (
-        model,
-        world,
-    ):
+    with api.loaded_together(
+        arguments.run, arguments.trust_code, arguments.n, arguments.label, settings, request=_common_request(arguments)
+    ) as (model, world):
         if is_first_process():
             print_notes(model)
         if world is not None:
@@ -180,6 +181,11 @@ def _draw(arguments: argparse.Namespace, add: Callable[[anew.Samples], None]) ->
             )
             for part in api.sample_together(model, world, arguments.n, draw, share=arguments.share, reporter=progress):
                 add(part)
+
+
+def _common_request(arguments: argparse.Namespace) -> dict[str, object]:
+    """The arguments that several processes must have in common. Places may differ among machines."""
+    return {name: value for name, value in vars(arguments).items() if name not in (*PRESENTATION, *PLACES)}
 
 
 def _draw_again(arguments: argparse.Namespace, add: Callable[[anew.Samples], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import torch
@@ -38,12 +39,16 @@ def precision_notes(world: World) -> list[str]:
     return [f"precision=auto is fp32, since process {have_bf16.index(False)} has no hardware for bf16, as others have"]
 
 
+def check_same_arguments(world: World, arguments: Mapping[str, object]) -> None:
+    """Refuse processes that were not started with the same arguments, given as JSON values."""
+    world.check_same("the arguments of the command", arguments, SAME_COMMAND)
+
+
 def check_same_request(world: World, request: Request, folder: RunFolder) -> None:
     """Refuse processes that were not started with the same arguments; the path of the data may differ."""
     own_file = folder.path / OWN_FAMILY
     code = hashlib.sha256(own_file.read_bytes()).hexdigest() if request.family == OWN_FAMILY else None
-    arguments = {**asdict(replace(request, data="")), OWN_FAMILY: code}
-    world.check_same("the arguments of the command", arguments, SAME_COMMAND)
+    check_same_arguments(world, {**asdict(replace(request, data="")), OWN_FAMILY: code})
 
 
 def check_same_data(world: World, data: Dataset) -> None:

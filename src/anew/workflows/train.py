@@ -52,11 +52,17 @@ from anew.sampling.restore import load_family_class
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
-from anew.workflows.agreement import check_same_data, check_same_machines, check_same_request, precision_notes
+from anew.workflows.agreement import (
+    check_same_arguments,
+    check_same_data,
+    check_same_machines,
+    check_same_request,
+    precision_notes,
+)
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
 from anew.workflows.evaluate import evaluate_run
 from anew.workflows.fit import fit, prepare
-from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
+from anew.workflows.job import TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
 from anew.workflows.run_copy import share_record, share_trained
@@ -250,7 +256,7 @@ def continue_run(
     reporter = reporter if reporter is not None and world.is_main else SilentReporter()
     folder.clear_temporary()
     record = share_record(world, folder)
-    world.check_same("the arguments of the command", {"budget": budget, "steps": steps}, SAME_COMMAND)
+    check_same_arguments(world, {"budget": budget, "steps": steps})
     family_class = load_family_class(record.family.name, folder.path, trust_code)
     is_given_more = budget is not None or steps is not None
     if budget is not None:
