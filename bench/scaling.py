@@ -49,8 +49,9 @@ def bytes_sent(strategy: str, weights: int, ranks: int) -> float:
 
 
 def messages(strategy: str, blocks: int, weights: int, ranks: int) -> float:
-    """Hops one after another that a step waits for at least: DDP sends buckets of 25 MB, FSDP2 a block at a time."""
-    count = {"ddp": 2 * max(1.0, 4 * weights / 25e6), "fsdp": 3.0 * (blocks + 1)}[strategy]
+    """Hops one after another that a step waits for at least: DDP sends buckets of 25 MB, FSDP2 a block at a time,
+    which it gathers twice, but the rest of the network once."""
+    count = {"ddp": 2 * max(1.0, 4 * weights / 25e6), "fsdp": 3.0 * blocks + 2}[strategy]
     return count * (ranks - 1)
 
 

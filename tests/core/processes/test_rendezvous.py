@@ -88,13 +88,16 @@ def test_processes_without_an_address_are_refused(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_ends_the_wait_for_others(rank: int) -> None:
-    command = [sys.executable, "-c", WAITING]
-    with subprocess.Popen(command, env=environment(rank, 2, free_port()), stdout=subprocess.PIPE, text=True) as process:
+    """PyTorch printed fifty lines of addresses every two seconds for as long as the first process was not there."""
+    command, pipe = [sys.executable, "-c", WAITING], subprocess.PIPE
+    variables = environment(rank, 2, free_port())
+    with subprocess.Popen(command, env=variables, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "begun\n"
-            time.sleep(1)  # until it waits
+            time.sleep(3)  # until it waits
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == STOPPED
+            _, error = process.communicate(timeout=20)
+            assert process.returncode == STOPPED and "frame #" not in error
         finally:
             process.kill()
 

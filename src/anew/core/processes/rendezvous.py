@@ -36,11 +36,14 @@ def connect(rank: int) -> c10d.Store:
     """
     is_keeper = rank == 0 and not launcher_keeps_store()
     deadline = time.monotonic() + FORMING.total_seconds()
+    address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     while True:
+        if not is_keeper and time.monotonic() < deadline and not _answers(address):
+            time.sleep(POLL_S)
+            continue
         try:
             store = dist.TCPStore(  # type: ignore[attr-defined]
-                os.environ["MASTER_ADDR"],
-                int(os.environ["MASTER_PORT"]),
+                *address,
                 is_master=is_keeper,
                 timeout=CONNECTING,
                 wait_for_workers=False,
@@ -53,6 +56,15 @@ def connect(rank: int) -> c10d.Store:
             time.sleep(POLL_S)
     store.set_timeout(FORMING)
     return store
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    """Whether anything listens there. PyTorch prints fifty lines for each try to connect to nothing."""
+    try:
+        with socket.create_connection(address, CONNECTING.total_seconds()):
+            return True
+    except OSError:
+        return False
 
 
 def check_environment(size: int) -> None:
