@@ -58,6 +58,15 @@ def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
     assert paths[1].read_bytes() == samples[1].tobytes()
 
 
+@pytest.mark.parametrize("index", [1000, -1001])
+def test_an_index_beyond_the_samples_says_how_many_there_are(index: int) -> None:
+    """It said "range object index out of range"."""
+    samples = thousand(Files())
+    with pytest.raises(IndexError, match=f"^there is no sample {index}: there are 1,000, numbered from 0$"):
+        samples[index]
+    assert np.array_equal(samples[-1000], samples[0]) and len(list(samples)) == 1000
+
+
 def test_a_part_of_a_share_keeps_its_numbers() -> None:
     """The first two of a share that begins with sample 256 were written as samples 0 and 1."""
     items = [np.full((4, 4), i, np.uint8) for i in range(4)]

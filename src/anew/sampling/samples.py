@@ -73,6 +73,8 @@ class Samples(Sequence[DecodedItem]):
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> DecodedItem | Samples:
         if not isinstance(index, slice):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"there is no sample {index}: there are {len(self):,}, numbered from 0")
             return self._items[index]
         places = range(*index.indices(len(self)))
         # Others than successive samples are numbered anew
