@@ -169,6 +169,20 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     )
 
 
+def test_identical_samples_are_named_where_real_items_repeat_as_often() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(780)]
+    images[400:420] = images[:20]  # held-out items that are training items, too
+    train, held_out, new = images[:400], images[400:600], images[600:]
+    result = MemorizationTest(IMAGES, [*new[5:], *train[20:25]], train, held_out).run()
+    assert not result.detected and not result.repeats_too_often and result.identical_p is not None
+    verdict = copy_verdict(result)
+    fact = "5 of 180 samples are identical to a training item"
+    assert verdict.clause.startswith(f"{fact}, which chance may explain") and "no copies" not in verdict.clause
+    p = f"{result.identical_p:.2g}"
+    assert f"identical to another. Chance may explain that (p = {p}). No copying found" in verdict.sentence
+
+
 def test_copies_are_identical_samples_beyond_chance() -> None:
     found = replace(NONE, samples=20, items=20, num_samples=350, num_train=1100, num_held_out=350, num_real=1200)
     copied, low = found.copies

@@ -25,6 +25,8 @@ ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
 # Share of the training items that were compared below which a verdict gives this as its reason.
 SMALL_COMPARED_SHARE = 0.5
 
+NONE_FOUND = "no copies found"  # with which a clause begins
+
 # Reports of samples without copies among which one says that there are some, on average
 CHANCE_REPORTS = round(1.0 / (NUM_TESTS * ALPHA))
 
@@ -124,6 +126,11 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
             f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
             f"{_proof_needs(result)}. "
         )
+    elif result.identical and result.identical_p is not None:
+        # "No copies found" alone would contradict what a reader sees beside it
+        identical += f"Chance may explain that (p = {result.identical_p:.2g}). "
+        fact = f"{_identical_to_training(result)}, which chance may explain"
+        verdict = verdict._replace(clause=verdict.clause.replace(NONE_FOUND, fact, 1))
     return verdict._replace(sentence=f"{identical}{verdict.sentence}")
 
 
@@ -217,28 +224,28 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
         is_whole = result.train >= SMALL_COMPARED_SHARE * result.n_train_total
         return CopyVerdict(
             f"{sentence}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
-            f"no copies found; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
+            f"{NONE_FOUND}; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
         )
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         compared = f"only {result.compared} were compared"
         return CopyVerdict(
             f"{sentence}, but {compared}{LIMITS[result.limited_by]}, too few to notice even "
             f"{percent(PLANTED_RATES[-1])} of copies.",
-            f"no copies found, but {compared}",
+            f"{NONE_FOUND}, but {compared}",
             has_but=True,
         )
     if all(p.caught >= DETECTION_POWER for p in result.controls) and round(PLANTED_RATES[-1] * result.samples) >= 1:
         reason = ", for lack of time" if result.shortened else ""
         return CopyVerdict(
             f"{sentence}; how few copies would have been noticed was not measured{reason}.",
-            f"no copies found; how few would have been noticed was not measured{reason}",
+            f"{NONE_FOUND}; how few would have been noticed was not measured{reason}",
         )
     if result.exact_limit is not None:
         limit = percent(result.exact_limit)
         return CopyVerdict(
             f"{sentence}; {limit} exact copies or more would have been noticed. Lightly changed copies are hardly closer to their "
             f"originals than your items are to each other: even {percent(PLANTED_RATES[-1])} of them could be missed.",
-            f"no copies found; {limit} exact copies or more would have been noticed, altered ones perhaps not",
+            f"{NONE_FOUND}; {limit} exact copies or more would have been noticed, altered ones perhaps not",
         )
     return _too_few_to_tell(result, sentence)
 
@@ -254,13 +261,13 @@ def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
     if not ways:
         return CopyVerdict(
             f"{doubt}: lightly changed copies are hardly closer to their originals than your items are to each other.",
-            f"no copies found, but the test {missed}",
+            f"{NONE_FOUND}, but the test {missed}",
             has_but=True,
         )
     compared = f"{result.held_out:,} held-out {result.units} and {result.count_phrase(result.samples)}"
     return CopyVerdict(
         f"{doubt}: {compared} are too few; about {' or '.join(ways)} are needed.",
-        f"no copies found, but the test {missed}",
+        f"{NONE_FOUND}, but the test {missed}",
         has_but=True,
         lacks_items=True,
         samples_needed=samples if samples > result.samples else 0,
