@@ -181,6 +181,10 @@ def test_identical_samples_are_named_where_real_items_repeat_as_often() -> None:
     assert verdict.clause.startswith(f"{fact}, which chance may explain") and "no copies" not in verdict.clause
     p = f"{result.identical_p:.2g}"
     assert f"identical to another. Chance may explain that (p = {p}). No copying found" in verdict.sentence
+    # A generator that meets real items, also those that it never saw
+    met = MemorizationTest(IMAGES, [*new[7:], *train[20:25], *held_out[30:32]], train, held_out).run()
+    assert copy_verdict(met).clause.startswith(f"{fact} and 2 to a held-out one, which chance may explain")
+    assert "As 2 are identical to a held-out one, chance may explain that" in copy_verdict(met).sentence
 
 
 def test_copies_are_identical_samples_beyond_chance() -> None:

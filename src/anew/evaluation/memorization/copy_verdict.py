@@ -128,8 +128,12 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
         )
     elif result.identical and result.identical_p is not None:
         # "No copies found" alone would contradict what a reader sees beside it
-        identical += f"Chance may explain that (p = {result.identical_p:.2g}). "
-        fact = f"{_identical_to_training(result)}, which chance may explain"
+        fact, chance = _identical_to_training(result), "Chance may explain that"
+        if count := result.held_out_identical:
+            fact += f" and {count:,} to a held-out one"
+            chance = f"As {count:,} {are(count)} identical to a held-out one, chance may explain that"
+        identical += f"{chance} (p = {result.identical_p:.2g}). "
+        fact += ", which chance may explain"
         verdict = verdict._replace(clause=verdict.clause.replace(NONE_FOUND, fact, 1))
     return verdict._replace(sentence=f"{identical}{verdict.sentence}")
 
