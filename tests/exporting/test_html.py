@@ -189,6 +189,7 @@ STEEP = ([0.0, 110.0, 300.0], [0.0, 0.0, 300.0])  # leaves groups of pixels on a
 PLAIN = {"step": "plain", "apart": [CURVE] * len(plain_areas.SPACINGS), "low": CURVE, "high": CURVE}
 MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
+    [{"step": "opaque_images", "shortfall": 128.0}],
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
     [PLAIN | {"rung": 9, "shares": ([0.0, 1.0], [0.3, 1.0])}],
     [PLAIN | {"rung": 2, "shares": ([0.0, 1.0], [0.2, 1.0])}],
@@ -232,6 +233,7 @@ MATCHING: list[list[dict[str, Any]]] = [
     MATCHING,
     ids=[
         "alpha and specks",
+        "opaque images",
         "flat",
         "plain areas",
         "areas that need a later rung",

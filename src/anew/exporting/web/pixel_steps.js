@@ -51,6 +51,14 @@ function alpha(x, [, height, width], { clear, opaque }) {
   return out;
 }
 
+function opaqueImages(x, [, height, width], { shortfall }) {
+  const area = height * width;
+  let missing = 0;
+  for (let i = 3 * area; i < 4 * area; i++) missing += 255 - x[i];
+  if (missing / area > shortfall) return x;
+  return x.map((level, i) => (i < 3 * area ? Math.min((level * 255) / Math.max(x[3 * area + (i % area)], 1), 255) : 255));
+}
+
 // Single pixels in the background, or holes in what is before it, get the mean of their neighbours.
 function islands(x, [channels, height, width], { dots, holes, colour, reach }) {
   const area = height * width;
@@ -289,4 +297,15 @@ function margin(x, [, height, width], { colour, sides: [top, right, bottom, left
   });
 }
 
-const STEPS = { islands, fringe, alpha, specks, few_colours: fewColours, flat, palette, margin, plain };
+const STEPS = {
+  islands,
+  fringe,
+  opaque_images: opaqueImages,
+  alpha,
+  specks,
+  few_colours: fewColours,
+  flat,
+  palette,
+  margin,
+  plain,
+};

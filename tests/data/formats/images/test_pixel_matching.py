@@ -61,6 +61,30 @@ def test_sprites_get_alpha_palette_and_no_more_specks(matching: PixelMatching) -
     assert alone[0] > 2 * alone[2] and alone[1] <= 1.5 * alone[2] + 0.002
 
 
+def test_as_many_images_are_opaque_as_in_the_data() -> None:
+    real, samples = sprites(300, 2), sprites(100, 3)
+    for images in (real, samples):
+        images[::4, 3] = 255.0
+    samples[:, 3] = np.clip(samples[:, 3] + np.random.default_rng(0).normal(0, 3, samples[:, 3].shape), 0, 255)
+
+    def opaque_share(x: np.ndarray) -> float:
+        return float((np.rint(x[:, 3]) == 255.0).all(axis=(1, 2)).mean())
+
+    matching = PixelMatching.learn(samples[:60], real)
+    assert opaque_share(real) == 0.25 and opaque_share(samples) == 0.0
+    assert opaque_share(matching(samples[60:])) == 0.25
+    assert not any(step.step == "opaque_images" for step in PixelMatching.learn(drawn(64, 1), sprites(300, 2)).steps)
+
+
+def test_images_that_are_half_clear_do_not_become_opaque() -> None:
+    """However many real images are opaque."""
+    real = sprites(60, 2)
+    real[:, 3] = 255.0
+    real[0, 3, :8] = 0.0
+    matched = PixelMatching.learn(drawn(40, 1), real)(drawn(40, 3))
+    assert (np.rint(matched[:, 3]) == 0.0).any(axis=(1, 2)).all()
+
+
 def drawings(n: int, seed: int, opaque: bool = False) -> np.ndarray:
     """(n, 4 or 3, 16, 16) discs in three colours of their own each, on a clear or white background."""
     rng, images = np.random.default_rng(seed), []

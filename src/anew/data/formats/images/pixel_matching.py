@@ -1,5 +1,5 @@
-"""Matching of samples to the values that real pixels have: clear and opaque alpha, flat colours, a palette, a margin, few specks,
-plain areas, few colours, no single pixels in the background.
+"""Matching of samples to the values that real pixels have: clear and opaque alpha, images that are opaque everywhere, flat colours, a
+palette, a margin, few specks, plain areas, few colours, no single pixels in the background.
 
 A generator of continuous values only comes near to exact values of real pixels. Once after training, histogram matching of samples
 and training images learns how near: each curve below turns a distance (to a value, to a colour, to the neighbours) into the distance
@@ -56,6 +56,10 @@ MIN_USUAL_SHARE = 0.95
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
 
+# Share of real images that are opaque in every pixel, below which it may be chance; and how far the alpha of a sample that becomes so may
+# be below 255, in levels in the mean of its pixels: one in fifty may be clear. Both chosen.
+MIN_OPAQUE, MAX_SHORTFALL = 0.02, 5.0
+
 MarginWidth = Annotated[int, Field(strict=True, ge=0, le=2**16)]
 
 
@@ -74,6 +78,22 @@ class AlphaStep(Record):
         clear = [x[:, 3][x[:, 3] < pixel_steps.HALF] for x in (samples, real)]
         opaque = [255.0 - x[:, 3][x[:, 3] >= pixel_steps.HALF] for x in (samples, real)]
         return cls(clear=curve(*clear), opaque=curve(*opaque))
+
+
+class OpaqueStep(Record):
+    """See `pixel_steps.opaque_images`: afterwards as many images are opaque in every pixel as real ones."""
+
+    step: Literal["opaque_images"] = "opaque_images"
+    shortfall: NotNegative
+
+    @classmethod
+    def learn(cls, samples: Levels, real: Levels) -> OpaqueStep | None:
+        """None where hardly any real image is opaque."""
+        share = float((np.rint(real[:, 3]) == 255.0).all(axis=(1, 2)).mean())
+        if share < MIN_OPAQUE:
+            return None
+        shortfall = (255.0 - samples[:, 3]).mean(axis=(1, 2))  # (m,)
+        return cls(shortfall=round(min(float(np.quantile(shortfall, share)), MAX_SHORTFALL), 2))
 
 
 class SpeckStep(Record):
@@ -253,6 +273,7 @@ class MarginStep(Record):
 Step = (
     IslandStep
     | FringeStep
+    | OpaqueStep
     | AlphaStep
     | SpeckStep
     | PlainStep
@@ -316,7 +337,7 @@ class PixelMatching(Record):
         colours += [colour for step in few_colours_steps for colour in step.flat]
         colours += [colour for step in few_colours_steps if isinstance(step, FewColoursStep) for colour in step.common]
         colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
-        has_alpha = any(isinstance(step, AlphaStep) for step in self.steps) or None in islands
+        has_alpha = any(isinstance(step, AlphaStep | OpaqueStep) for step in self.steps) or None in islands
         if {len(colour) for colour in colours} - {channels} or (has_alpha and channels != 4):
             raise ValueError(f"data.learned.matching is not for images of {channels} channels")
 
@@ -385,6 +406,8 @@ def _learners(
         yield partial(IslandStep.learn, colour=colour, reach=reach)
     if has_alpha:
         yield AlphaStep.learn
+    if has_alpha and not num_frames:
+        yield OpaqueStep.learn
     if has_neighbours:
         yield from (partial(SpeckStep.learn, sharpness=sharpness) for sharpness in SHARPNESS)
     if has_neighbours and not num_frames:

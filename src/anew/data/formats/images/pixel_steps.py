@@ -39,7 +39,7 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
         "flat": flat,
         "fringe": fringe,
     }
-    functions |= {"palette": palette, "margin": margin, "plain": plain}
+    functions |= {"palette": palette, "margin": margin, "plain": plain, "opaque_images": opaque_images}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
         numbers = {name: value for name, value in step.items() if name != "step"}
@@ -98,6 +98,15 @@ def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:
     scale = after / np.maximum(before, 1.0)
     colour = np.minimum(x[:, :3] * scale[:, None], after[:, None])
     return np.concatenate([colour, after[:, None]], axis=1).astype(np.float32)  # (n, 4, H, W)
+
+
+def opaque_images(x: Levels, shortfall: float) -> Levels:
+    """Make images opaque whose alpha is at most so many levels below 255 in the mean; colour keeps its ratio to alpha."""
+    alpha_of = x[:, 3:]  # (n, 1, H, W)
+    is_nearly_opaque = (255.0 - alpha_of).mean(axis=(1, 2, 3), keepdims=True) <= shortfall
+    colour = np.minimum(x[:, :3] * (255.0 / np.maximum(alpha_of, 1.0)), 255.0)
+    opaque = np.concatenate([colour, np.full_like(alpha_of, 255.0)], axis=1)
+    return np.where(is_nearly_opaque, opaque, x).astype(np.float32)
 
 
 def specks(x: Levels, sharpness: float, apart: Curve) -> Levels:
