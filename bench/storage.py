@@ -151,13 +151,13 @@ def speed_rows(options: argparse.Namespace, part: str, server: _store.Server) ->
 
 def fault_rows(options: argparse.Namespace, server: _store.Server) -> Iterator[dict[str, Any]]:
     work = options.work / "storage"
+    bucket = fresh(work / "store" / "runs")  # before the first request: the server remembers which buckets there are
     undisturbed = fresh(work / "undisturbed")
     # From the bucket, too: there large archives are read in spans, and links to one file are several objects
     extra = _store.variables(server.port) | {"ANEW_CACHE": str(undisturbed / "cache")}
     words = train_words(options, "s3://faults/", undisturbed / "run", options.fault_steps)
     pinned(words, options.cores, work, extra=extra).check()
     expected = (undisturbed / "run" / "model.safetensors").read_bytes()
-    bucket = fresh(work / "store" / "runs")
     folder = fresh(work / "run")
     relay = _store.Relay(server, 0.05)
     extra = _store.variables(relay.port) | {"ANEW_CACHE": str(folder / "cache")}
