@@ -372,13 +372,9 @@ def test_playing(address: str, browser: Any) -> None:
         go(page, "#/play/runs%2Fshapes")
         page.get_by_text("Done in").wait_for(timeout=60_000)
         assert page.locator(".items img").count() == 9
-        # A slider would not reach guidance above 2, or its own default of sigma_min.
-        assert (
-            page.get_attribute("#sampling-guidance", "type")
-            == page.get_attribute("#sampling-sigma_min", "type")
-            == "number"
-        )
-        assert page.get_attribute("#sampling-sigma_min", "placeholder") == "0.03"
+        # A slider would not reach guidance above 2.
+        assert page.get_attribute("#sampling-guidance", "type") == "number"
+        assert page.get_attribute("#sampling-guidance", "placeholder") == "as learned"
         page.fill("#number", "")
         assert not page.locator("#number").evaluate("number => number.checkValidity()")
         page.get_by_role("button", name="More of sample 1").click()

@@ -55,6 +55,27 @@ def test_noise_levels_that_do_not_fall_are_refused() -> None:
         last_draft(family, request)
 
 
+def test_the_last_noise_level_suits_the_data() -> None:
+    """Images end at a higher one than signals and latents; one that is asked for is taken."""
+    lowest = {}
+    for name, grid in {
+        "image": Grid((1, 8, 8), "CHW"),
+        "signal": Grid((1, 1, 64), "CHW"),
+        "latent": Grid((4, 8, 8), "CHW", bounded=False),
+    }.items():
+        family = Diffusion(grid, SMALL)
+        lowest[name], asked = (
+            float(family._sigmas(sampling, 4)[-2]) / grid.std
+            for sampling in (DiffusionSampling(), DiffusionSampling(sigma_min=0.2))
+        )
+        assert asked == pytest.approx(0.2)
+    assert lowest == pytest.approx({"image": 0.06, "signal": 0.03, "latent": 0.03})
+    with pytest.raises(ConfigError, match="sigma_min must be 0 or at least"):
+        last_draft(
+            Diffusion(Grid((1, 8, 8), "CHW"), SMALL), SampleRequest(1, sampling=DiffusionSampling(sigma_min=1e-6))
+        )
+
+
 def test_samples_depend_on_their_own_index_alone() -> None:
     family = trained(0, 5)
     whole = last_draft(family, SampleRequest(5))

@@ -82,7 +82,11 @@ class DiffusionSampling:
     rho: float = setting(3.0, "rho of EDM: how closely noise levels are spaced near clean samples", low=1.0, high=20.0)
     frames: int = setting(0, "clips: frames per sample; 0: as in the data", low=0, high=10_000)
     sigma_min: float = setting(
-        0.03, "noise level (sigma) of the last step, in standard deviations of the data", low=1e-4, high=0.5
+        0.0,
+        "noise level (sigma) of the last step, in standard deviations of the data; 0: as suits the data, which is 0.06 for images and "
+        "spectrograms, and 0.03 for signals, clips and latents",
+        low=0.0,
+        high=0.5,
     )
     tile: bool = setting(
         False, "seamless images: copies side by side show no edge (textures); follows no label and no guidance"

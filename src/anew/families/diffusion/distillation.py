@@ -23,6 +23,7 @@ from anew.core.specs import Batch, Grid
 from anew.errors import ConfigError
 from anew.families.diffusion.config import DiffusionSampling
 from anew.families.diffusion.denoiser import DiffusionModel
+from anew.families.diffusion.layout import SMALLEST_SIGMA
 from anew.families.phases import Loss, OptimizerConfig
 from anew.functional.noise import karras_sigmas
 
@@ -58,9 +59,7 @@ def distillation_loss(teacher: DiffusionModel, student: nn.Module, batch: Batch,
 def path_levels(teacher: DiffusionModel) -> Tensor:
     """(NUM_NOISE_LEVELS + 1,) falling noise levels, in data units."""
     sampling, std = DiffusionSampling(), teacher.spec.std
-    return karras_sigmas(NUM_NOISE_LEVELS + 1, sampling.sigma_min * std, teacher.config.sigma_max * std, sampling.rho)[
-        :-1
-    ]
+    return karras_sigmas(NUM_NOISE_LEVELS + 1, SMALLEST_SIGMA * std, teacher.config.sigma_max * std, sampling.rho)[:-1]
 
 
 def _heun_step(

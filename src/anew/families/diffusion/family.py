@@ -24,6 +24,7 @@ from anew.families.base import class_labels
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.denoiser import AUTOGUIDANCE_FROM, DiffusionModel
 from anew.families.diffusion.distillation import check_distillable, copy_weights, distillation_loss, student_optimizer
+from anew.families.diffusion.layout import SMALLEST_SIGMA
 from anew.families.diffusion.portable import diffusion_sampler
 from anew.families.diffusion.wrapping import roll_images
 from anew.families.explaining import NoiseLevel
@@ -37,6 +38,7 @@ EstimateCallback = Callable[[Tensor, Tensor], None]
 # Noise levels of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
 # 2026-11-25).
 LATENT_STEPS = 4
+LOWEST_SIGMA_MIN = 1e-4  # as in training
 # Steps of a path that is to be inverted: many, since its errors add up on the way back; chosen.
 FLOW_STEPS = 24
 
@@ -191,18 +193,21 @@ class Diffusion(DiffusionModel):
         has_student = not fills_in and self._student_for(sampling) is not None
         return sampling.steps or (1 if has_student else self._default_steps)
 
-    def _sigmas(self, sampling: DiffusionSampling, steps: int) -> Tensor:
-        """(steps + 1,) falling noise levels in data units.
+    def _sigmas(self, sampling: DiffusionSampling, steps: int, default_sigma_min: float | None = None) -> Tensor:
+        """(steps + 1,) falling noise levels in data units. default_sigma_min: None for that of samples.
 
         Raises:
-            ConfigError: They do not fall.
+            ConfigError: They do not fall, or sigma_min is too small.
         """
         std = self.spec.std
-        sigmas = karras_sigmas(steps, sampling.sigma_min * std, self.config.sigma_max * std, sampling.rho)
+        if 0.0 < sampling.sigma_min < LOWEST_SIGMA_MIN:
+            raise ConfigError(f"sigma_min must be 0 or at least {LOWEST_SIGMA_MIN:g} (got {sampling.sigma_min:g})")
+        sigma_min = sampling.sigma_min or default_sigma_min or self.layout.default_sigma_min
+        sigmas = karras_sigmas(steps, sigma_min * std, self.config.sigma_max * std, sampling.rho)
         if bool((sigmas.diff() >= 0).any()):
             raise ConfigError(
                 f"{steps} noise levels need a sigma_min well below the model's sigma_max of {self.config.sigma_max:g} "
-                f"(got {sampling.sigma_min:g}); give a smaller sigma_min"
+                f"(got {sigma_min:g}); give a smaller sigma_min"
             )
         return sigmas.to(self.device)
 
@@ -270,7 +275,7 @@ class Diffusion(DiffusionModel):
         sampling = request.sampling_as(DiffusionSampling)
         if sampling.tile:
             raise ConfigError("tile applies to samples, not to the way from one to another; leave it out")
-        sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps))
+        sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps), SMALLEST_SIGMA)
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)
         solver = SOLVERS.get(sampling.solver, multistep)  # without new noise, which would lead elsewhere each time
@@ -281,7 +286,7 @@ class Diffusion(DiffusionModel):
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, D): the probability flow, run from the items up to the noise that leads back to them."""
         component = torch.full((len(x),), self.any_component, device=self.device)
-        sigmas = self._sigmas(DiffusionSampling(), FLOW_STEPS)[:-1].flip(0)
+        sigmas = self._sigmas(DiffusionSampling(), FLOW_STEPS, SMALLEST_SIGMA)[:-1].flip(0)
         clean = x.to(self.device).float().flatten(1)
         y = encode_flow(lambda y, sigma: self.denoise(y, sigma, component), clean, sigmas)
         return self.mixture.whiten(y, sigmas[-1], component)

@@ -56,6 +56,9 @@ ROW_PATCH_SIZE, ROW_POSITIONS, ROW_BATCH_SIZE = 4, 40, 16
 # Noise levels in training, lower and spread wider than those of pictures: high frequencies of signals are faint, and show only where noise
 # is fainter still (docs/log.md, 2026-11-30)
 ROW_SIGMA_LOG_MEAN, ROW_SIGMA_LOG_STD = -0.9, 1.4
+# Of images and spectrograms. The network hardly learns to remove less noise than this in a short training, and steps below leave some:
+# with 0.03, photographs, tiles, emoji and digits had more grain (docs/log.md, 2026-12-01).
+SMALLEST_IMAGE_SIGMA = 0.06
 MAX_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
 # Least examples for each principal component: with fewer, it would be the direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
@@ -74,6 +77,11 @@ class ImageLayout(Layout):
     """Images, with one noise level for each example."""
 
     mixture_type: ClassVar[type[GaussianMixture]] = GaussianMixture
+
+    @property
+    def default_sigma_min(self) -> float:
+        # Fine detail of signals is fainter, and latents have none
+        return super().default_sigma_min if self.spec.is_row or not self.spec.bounded else SMALLEST_IMAGE_SIGMA
 
     def network(self, config: DiffusionConfig) -> nn.Module:
         channels = self.spec.shape[0]

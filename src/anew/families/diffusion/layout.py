@@ -25,6 +25,7 @@ from anew.functional.ode import STOCHASTIC
 
 MAX_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which bounds its memory to 200 MB
 MAX_FIT_EXAMPLES = 10_000  # of small items: more make the fit slow and change it little; chosen
+SMALLEST_SIGMA = 0.03  # noise level of the last step, in standard deviations of the data; chosen
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
@@ -38,6 +39,7 @@ class Layout(ABC):
         num_choices: How many random numbers `sampled_parts` needs for a sample.
         default_steps: Noise levels that a sample passes through.
         default_solver: Name of the solver that leads from one to the next.
+        default_sigma_min: Noise level of the last one, in standard deviations of the data.
     """
 
     mixture_type: ClassVar[type[GaussianMixture]]
@@ -46,6 +48,10 @@ class Layout(ABC):
     # (docs/log.md, 2026-11-27).
     default_steps: ClassVar[int] = 12
     default_solver: ClassVar[str] = STOCHASTIC
+
+    @property
+    def default_sigma_min(self) -> float:
+        return SMALLEST_SIGMA
 
     def __init__(self, spec: Grid) -> None:
         self.spec = spec
