@@ -135,7 +135,7 @@ def test_where_all_are_copies_of_held_out_items_the_refusal_says_so(
     tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = Dataset.open(pictures(tmp_path / "d", 120), cache=tmp_path / "c")
-    monkeypatch.setattr(type(data._store._split), "repeats", lambda self, record, modality: True)
+    monkeypatch.setattr(type(data._store._split), "repeats", lambda self, record: True)
     with pytest.raises(DataError, match="is also among the held-out ones, and copies count once"):
         data.fit(SIZE)
 
