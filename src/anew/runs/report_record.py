@@ -66,7 +66,8 @@ class CopiesRecord(_ExtensibleRecord):
     detection_limit: Share | None = None
     exact_limit: Share | None = None
     shortened: Flag = False
-    is_coarse: Flag = False  # unknown in reports of older versions
+    is_coarse: Flag = False  # unknown in reports of older versions, as is the next
+    only_leans: Flag = False
     limited_by: Text = ""
     reference_p: Share | None = None
     control_p: Share | None = None

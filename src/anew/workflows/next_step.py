@@ -38,7 +38,8 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     evaluate = command("anew", "evaluate", run)
     if report.copies is not None and grades[2] == "poor":
         return _against_copies(report, report.copies, evaluate)
-    if report.copies is not None and report.copies.detected and report.basis is not None:
+    may_copy = report.copies is not None and report.copies.detected and not report.copies.only_leans
+    if report.copies is not None and may_copy and report.basis is not None:
         number = [] if report.copies.is_coarse else ["-n", str(CONFIRMING * report.basis.samples)]
         return NextStep("confirm", command("anew", "evaluate", run, *number))
     if _is_hardly_trained(report) and grades[0] != "good":

@@ -82,6 +82,7 @@ def result_json(result: CopyTestResult) -> dict[str, object]:
     return asdict(result) | {
         "method": METHODS[result.method],
         "exact_limit": result.exact_limit,
+        "only_leans": result.only_leans,
         "verdict": copy_verdict(result).sentence,
     }
 
@@ -170,6 +171,8 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         )
     # Even the closest pair differs visibly, so samples are not plain copies
     if result.lacks_plain_copies:
+        if result.only_leans and not result.is_coarse:
+            return _leaning(result, items)
         if result.needs_confirmation:
             return _perhaps_found(result, amount, unknown)
         return CopyVerdict(
@@ -192,6 +195,20 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     return CopyVerdict(
         f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
         f"{amount} are copies of training {items}{unknown}{clause_fact}",
+    )
+
+
+def _leaning(result: CopyTestResult, items: str) -> CopyVerdict:
+    """The verdict on samples of which many are a little nearer to training items (`items`: their plural), and none is a copy."""
+    fact = f"samples are somewhat nearer to training {items} than real items are"
+    if result.picture is not None:
+        share, expected = result.picture.shares[-1], result.picture.expected
+        fact = f"the nearest real item of {share:.0%} of the samples is a training item (by chance: {expected:.0%})"
+    return CopyVerdict(
+        f"No copies, but {fact} (p = {result.p:.2g}): the model leans to what it was trained on, as after many passes over few items. "
+        f"The closest pair still differs by {result.closest:.0%} of the usual distance.",
+        f"no copies, but {fact}",
+        has_but=True,
     )
 
 

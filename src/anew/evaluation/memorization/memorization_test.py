@@ -274,14 +274,13 @@ class MemorizationTest(Generic[ItemT]):
                 self.skipped.append("how many samples are altered copies")
             share, low = (min(number / num_visible, 1.0) for number in largest(by_tests, repeats.copies))
             low = max(low, 1.0 / self.num_samples)  # the tests exclude that there is none
-            share = max(share, low)
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         return replace(
             self._comparison("scan", tests.nearests, scan, repeats, reference, control_p),
             detected=is_copying,
             p=p,
-            share=share,
+            share=max(share, low),
             low=low,
             detection_limit=detection_limit(planted),
             match_p=tests.match.p,
@@ -289,6 +288,7 @@ class MemorizationTest(Generic[ItemT]):
             training_distance=training_distance,
             controls=planted,
             picture=self._picture,
+            copied_distance=copied_distance(tests.nearests[scan.decisive], scan, self.is_train, low) if low else None,
         )
 
     def _comparison(
@@ -441,6 +441,13 @@ def closest_pairs(
         )
         for i in scan.order[is_train[nearest.item[scan.order]]][:CANDIDATES]
     ]
+
+
+def copied_distance(nearest: NearestReal, scan: ScanResult, is_train: NDArray[np.bool_], share: float) -> float:
+    """The distance of the farthest pair among the closest ones that make up this share of the samples, as a multiple of the usual one."""
+    order = scan.order[is_train[nearest.item[scan.order]]]
+    number = min(max(math.ceil(share * len(scan.order)), 1), len(order))
+    return float(nearest.ratio[order[number - 1]]) if number else math.inf
 
 
 def distinct_first(

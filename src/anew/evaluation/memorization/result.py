@@ -17,6 +17,7 @@ from anew.evaluation.memorization.thresholds import (
     DETECTION_POWER,
     IDENTICAL_ALPHA,
     MIN_ALTERED_DISTANCE,
+    MIN_LEANING_DISTANCE,
 )
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -136,6 +137,8 @@ class CopyTestResult:
         controls: How often planted copies were caught.
         notes: Sentences on what was left out.
         picture: The scan, sample by sample; None without a scan.
+        copied_distance: Distance of the farthest pair among as many of the closest ones as `low` says are copies, in the distances that
+            are usual there; None if no copies are found.
     """
 
     detected: bool
@@ -170,6 +173,7 @@ class CopyTestResult:
     controls: list[PlantedControl] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     picture: ScanPicture | None = None
+    copied_distance: float | None = None
 
     def scores(self) -> list[Score]:
         """The result as scores. The share of copies is the least one if copies were found, else 0 up to the detection limit."""
@@ -254,8 +258,13 @@ class CopyTestResult:
 
         All models do, and their samples are smoother than the data. For thumbnails that is enough for an alarm.
         """
-        is_doubtful = self.is_coarse or self.p > CONFIRMED_P
+        is_doubtful = self.is_coarse or self.p > CONFIRMED_P or self.only_leans
         return self.detected and self.method == "scan" and self.lacks_plain_copies and is_doubtful
+
+    @property
+    def only_leans(self) -> bool:
+        """Whether those that should be copies are hardly nearer to training items than real items are to each other."""
+        return self.copied_distance is not None and self.copied_distance >= MIN_LEANING_DISTANCE
 
     @property
     def has_too_few_samples(self) -> bool:

@@ -32,6 +32,9 @@ CONFIRMED_P = NUM_TESTS * ALPHA / 5.0
 # Pairs farther apart than this share of the usual distance are not plain copies: those with up to a fifth of their characters
 # changed are nearer in most data; chosen
 MIN_ALTERED_DISTANCE = 0.4
+# If as many pairs as are said to be copies reach this share of the usual distance, none of which is a plain copy, the model leans to its
+# data, as a model does that has seen it often: many samples are a little nearer to training items than real items are
+MIN_LEANING_DISTANCE = 0.75
 # Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.
 MATCH_RATIO = 1.0 / 3.0
 # Shares of planted copies among the samples; chosen: from hardly any to one in ten
