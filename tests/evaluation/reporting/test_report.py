@@ -521,7 +521,7 @@ def test_samples_that_lean_to_training_items_are_no_copies(tmp_path: Path) -> No
     )
     sentence = copy_verdict(leaning).sentence
     assert sentence.startswith(
-        "No copies, but the nearest real item of 93% of the samples is a training item (by chance: 88%)"
+        "No copies, but the nearest real item of 93% of the samples is a training item (by chance: 88%; p = 0.004)"
     )
     assert "copies of training" not in sentence and "differs by 54% of the usual distance" in sentence
     assert "somewhat nearer to training items" in copy_verdict(replace(leaning, picture=None)).clause

@@ -200,14 +200,15 @@ def _found(result: CopyTestResult) -> CopyVerdict:
 
 def _leaning(result: CopyTestResult, items: str) -> CopyVerdict:
     """The verdict on samples of which many are a little nearer to training items (`items`: their plural), and none is a copy."""
-    fact = f"samples are somewhat nearer to training {items} than real items are"
+    fact, by_chance = f"samples are somewhat nearer to training {items} than real items are", ""
     if result.picture is not None:
-        share, expected = result.picture.shares[-1], result.picture.expected
-        fact = f"the nearest real item of {share:.0%} of the samples is a training item (by chance: {expected:.0%})"
+        fact = f"the nearest real item of {result.picture.shares[-1]:.0%} of the samples is a training item"
+        by_chance = f"by chance: {result.picture.expected:.0%}"
+    figures = "; ".join(filter(None, (by_chance, f"p = {result.p:.2g}")))
     return CopyVerdict(
-        f"No copies, but {fact} (p = {result.p:.2g}): the model leans to what it was trained on, as after many passes over few items. "
+        f"No copies, but {fact} ({figures}): the model leans to what it was trained on, as after many passes over few items. "
         f"The closest pair still differs by {result.closest:.0%} of the usual distance.",
-        f"no copies, but {fact}",
+        f"no copies, but {fact}{f' ({by_chance})' if by_chance else ''}",
         has_but=True,
     )
 
