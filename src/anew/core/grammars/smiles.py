@@ -20,6 +20,7 @@ ELEMENTS = frozenset(
 )
 ANY_ATOM = "*"
 AROMATIC = frozenset(("b", "c", "n", "o", "p", "s", "as", "se", "te"))
+BRACKET_SYMBOLS = ELEMENTS | AROMATIC | {ANY_ATOM}
 # Elements by the electrons in their outer shell, 3 to 7: with a charge, an element bonds like the one that has as many electrons then
 _COLUMNS = (
     ("B", "C", "N", "O", "F"),
@@ -166,7 +167,7 @@ def _bracket_atom(text: str) -> _Atom | None:
     if match is None:
         return None
     symbol, hydrogens, charge = match["symbol"], match["hydrogens"], match["charge"] or ""
-    if symbol not in ELEMENTS | AROMATIC | {ANY_ATOM}:
+    if symbol not in BRACKET_SYMBOLS:
         return None
     sign = -1 if charge.startswith("-") else 1
     size = int(charge[1:]) if charge[1:].isdigit() else len(charge)

@@ -149,7 +149,8 @@ def _random_part(item: WholeText, size: int, rng: np.random.Generator) -> str:
 
 
 def cut_lengths(lengths: Integers, other_lengths: Integers) -> Indices:
-    """The lengths, in characters, to which texts are cut so that the longest is no longer than the longest of other texts, and so on.
+    """The lengths, in characters, to which texts are cut: the longest to at most that of the longest other text, the second longest to at
+    most that of the second, and so on.
 
     A long text has more in common with others by chance. Samples and the real texts that pose as samples are cut by each other's
     lengths, so both have the same distribution of lengths.

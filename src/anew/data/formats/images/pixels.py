@@ -349,14 +349,14 @@ def png(values: NDArray[np.uint8], paletted: bool = False, comment: str = "") ->
 def _colours(values: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """The colours (P, C) of an image (H, W, C), sorted; None if they are more than 256. Of a sheet of sprites all pixels at once
     would take gigabytes."""
-    found = values[:0, :0].reshape(-1, values.shape[2])
+    colours = values[:0, :0].reshape(-1, values.shape[2])
     for piece in _pieces(values):
-        pixels = np.concatenate([found, piece])
+        pixels = np.concatenate([colours, piece])
         _, first = np.unique(_colour_codes(pixels), return_index=True)
-        found = pixels[first]
-        if len(found) > 256:
+        colours = pixels[first]
+        if len(colours) > 256:
             return None
-    return found
+    return colours
 
 
 def _pieces(values: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
