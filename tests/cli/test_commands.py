@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from anew.cli import _waiting_shown, main
+from anew.cli import _waiting_shown, main, sampling
 from anew.cli.sampling import print_num_without_continuation, print_strange_prompt
 from anew.core.specs import SampleRequest
 from anew.data.formats.text.tokenizer import Characters
@@ -27,7 +27,7 @@ from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
 from commands import anew, setting_words
 from processes import Forked
-from samples import TINY, names, prose, shapes, weights_digest
+from samples import TINY, names, prose, sequences, shapes, weights_digest
 
 SMALL_TEXT = setting_words(TINY | {"evaluate_samples": 4, "precision": "fp32"})
 SMALL_IMAGES = setting_words({"width": 8, "batch_size": 16})
@@ -257,7 +257,8 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
     resumed = spoken("resume", tmp_path / "run")
     assert resumed["report"]["scores"]
     sampled = spoken("sample", run, "--out", tmp_path / "a", "-n", 2, "--set", "max_tokens=20")
-    assert sampled["samples"] == 2 and all(Path(name).is_file() for name in [*sampled["files"], sampled["sheet"]])
+    assert sampled["samples"] == sampled["num_files"] == len(sampled["files"]) == 2
+    assert all(Path(name).is_file() for name in [*sampled["files"], sampled["sheet"]])
     pictures = spoken("sample", image_run[1], "--out", tmp_path / "b", "-n", 3, "--scale", 3)
     sheet, cells = map(Path, pictures["sprite_sheet"])
     frames = json.loads(cells.read_text())["frames"]
@@ -270,6 +271,27 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
     assert written == {"name": "names", "folder": str(tmp_path / "names")}
     assert "names" in spoken("example")["examples"]
     assert {s["owner"] for s in spoken("settings", "temperature")["settings"]} == {"transformer", "vae"}
+
+
+def test_json_names_no_more_files_than_a_program_can_read_at_once(
+    image_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "MOST_NAMED", 300)
+    said = {
+        n: json.loads(anew("sample", image_run[1], "--out", tmp_path / str(n), "-n", n, "--json").stdout)
+        for n in (300, 301)
+    }
+    assert len(said[300]["files"]) == 300 and Path(said[300]["files"][-1]).name.startswith("0299")
+    assert said[301]["files"] is None and said[301]["num_files"] == said[301]["samples"] == 301
+
+
+def test_json_names_one_file_of_many_batches_once(tmp_path: Path) -> None:
+    sequences(tmp_path / "p.fasta", 60)
+    anew("train", tmp_path / "p.fasta", "--run", tmp_path / "run", "--steps", 1, *SMALL_TEXT)
+    said = json.loads(
+        anew("sample", tmp_path / "run", "--out", tmp_path / "s", "-n", 300, "--set", "max_tokens=3", "--json").stdout
+    )
+    assert said["files"] == [str(tmp_path / "s" / "samples.fasta")] and said["num_files"] == 1
 
 
 def test_a_run_ends_with_three_answers_and_two_commands(image_run: tuple[Path, Path], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,9 @@ from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, shorten
 
 PLACES = ("run", "prompt_file", "suffix_file")  # arguments that may differ among machines
+MOST_NAMED = (
+    10_000  # files that --json names one by one, 1.5 MB of paths of 150 bytes; of more, it says their number; chosen
+)
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -55,7 +58,8 @@ class _WrittenSamples:
         self._folder = folder
         self._writer: api.SampleWriter | None = None
         self._repeated: api.RepeatedSamples | None = None
-        self._files: list[str] = []  # for --json alone
+        self._files: list[str] = []  # for --json alone, as is their number; not beyond MOST_NAMED
+        self._num_files = 0
         self._num_empty = 0
         self._num_without_continuation = 0
         self._absent_characters = ""
@@ -84,9 +88,16 @@ class _WrittenSamples:
         num_planned, part = part.num_planned or arguments.n, part.enlarged(arguments.scale)
         part = part if arguments.format is None else part.in_format(arguments.format)
         part.num_planned = num_planned
-        paths = self._writer.add(part)
-        if arguments.json:
-            self._files += map(str, paths)
+        self._note_files(self._writer.add(part))
+
+    def _note_files(self, paths: Sequence[Path]) -> None:
+        """Take note of what --json says of files. Batches that go into one file have the same path."""
+        if not self._arguments.json:
+            return
+        names = [name for name in map(str, paths) if name not in self._files[:1]]
+        self._num_files += len(names)
+        if self._num_files <= MOST_NAMED:
+            self._files += names
 
     def finish(self) -> None:
         """Write what belongs to many samples."""
@@ -118,9 +129,16 @@ class _WrittenSamples:
         """Print where the files are, as JSON."""
         assert self._writer is not None
         sheet = self._writer.sheet
-        files = {"files": list(dict.fromkeys(self._files)), "sheet": None if sheet is None else str(sheet)}
-        files["sprite_sheet"] = [str(path) for path in self._writer.sprite_sheet]
-        write_json({"folder": str(self._folder.path), "samples": self.count, **files})
+        write_json(
+            {
+                "folder": str(self._folder.path),
+                "samples": self.count,
+                "num_files": self._num_files,
+                "files": self._files if self._num_files <= MOST_NAMED else None,
+                "sheet": None if sheet is None else str(sheet),
+                "sprite_sheet": [str(path) for path in self._writer.sprite_sheet],
+            }
+        )
 
     def print_places(self) -> None:
         """Print where the files are."""
