@@ -29,7 +29,7 @@ from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import division_of, evaluate_run, real_pool
+from anew.workflows.evaluate import EvaluationRequest, division_of, evaluate_run, real_pool
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.run_report import SAMPLE_NAMES, save_samples
 from anew.workflows.timing.measuring import COPIES_MISSING, measure_all
@@ -164,7 +164,7 @@ def image_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("seconds", [0.05, 0.4, 1.2, 2.5])
 def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: Path) -> None:
-    report = evaluate_run(anew.load(image_run), 400, limit=TimeLimit(time.monotonic(), seconds))
+    report = evaluate_run(anew.load(image_run), EvaluationRequest(n=400, limit=TimeLimit(time.monotonic(), seconds)))
     assert report.folder is not None
     # As it is typed in the folder that holds the run, without a home directory
     assert "anew train data --run AGAIN --plan run" in (report.folder / "report.html").read_text()
@@ -192,7 +192,7 @@ def test_time_that_is_left_after_the_page_goes_into_answers(
     monkeypatch.setattr("anew.workflows.evaluate.measure_all", cut_short)
     data = str(image_run.parent / "data")
     limit = TimeLimit(time.monotonic(), 1.0, ends_at=time.monotonic() + seconds_left)
-    report = evaluate_run(anew.load(run), 60, data=data, limit=limit)
+    report = evaluate_run(anew.load(run), EvaluationRequest(n=60, data=data, limit=limit))
     assert sum(grade != "not_measured" for grade in report.grades.values()) == num_answers
     values = json.loads((run / "report" / "report.json").read_text())
     assert values["grades"] == dict(report.grades) and (report.copies is None) == (num_answers == 0)
@@ -230,7 +230,7 @@ def test_time_that_is_left_after_the_page_goes_into_further_samples(
 
     monkeypatch.setattr(model, "sample", slowly)
     limit = TimeLimit(time.monotonic(), 1.0, ends_at=time.monotonic() + 60.0)
-    report = evaluate_run(model, 80, data=str(image_run.parent / "data"), limit=limit)
+    report = evaluate_run(model, EvaluationRequest(n=80, data=str(image_run.parent / "data"), limit=limit))
     values = json.loads((run / "report" / "report.json").read_text())
     assert sum(counts) == values["basis"]["samples"] >= 60
     assert next(score for score in report.scores if score.name == "coverage").n >= 60
@@ -284,5 +284,5 @@ def test_the_data_is_closed_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda *arguments: 1 / 0)
     model: Any = SimpleNamespace(record=SimpleNamespace(data=None), folder=SimpleNamespace(path=Path()), item_spec=None)
     with pytest.raises(ZeroDivisionError):
-        evaluate_run(model, 4, limit=None)
+        evaluate_run(model, EvaluationRequest(n=4))
     assert closed

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -340,40 +341,35 @@ def evaluate(
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and num_processes() > 1:
         raise ConfigError("samples made elsewhere are measured by one process; start the command without torchrun")
-    n, seed, values = check_int("n", n, 1, MAX_MEASURED), check_int("seed", seed), arguments.settings(settings)
-    ends_at = _end_of(budget, started)
-    modality = arguments.optional_text("modality", modality)
-    reporter = arguments.reporter(reporter) or SilentReporter()
+    options = _EvaluationOptions(
+        n=check_int("n", n, 1, MAX_MEASURED),
+        seed=check_int("seed", seed),
+        ends_at=_end_of(budget, started),
+        reporter=arguments.reporter(reporter) or SilentReporter(),
+        data=arguments.optional_path("data", data, DataError),
+        features=arguments.optional_path("features", features),
+        out=None if out is None else arguments.new_path("out", out),
+    )
+    values, modality = arguments.settings(settings), arguments.optional_text("modality", modality)
     trust_code = arguments.switch("trust_code", trust_code)
-    data_path = arguments.optional_path("data", data, DataError)
-    out_path = None if out is None else arguments.new_path("out", out)
     held_out_path = arguments.optional_path("held_out", held_out)
-    features_path = arguments.optional_path("features", features)
     if place is not None:
         _check_none_is_given({"held_out": held_out, "modality": modality, "settings": values or None})
-        return _evaluate_run(
-            place, n, seed, data_path, features_path, reporter, trust_code=trust_code, ends_at=ends_at, out=out_path
-        )
-    samples_path = arguments.path("samples", samples)
-    if data_path is None:
-        raise ConfigError("`samples` needs `data`: the real data to compare them with")
-    _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
-    from anew.sampling.request_checks import check_reading_settings
+        return _evaluate_run(place, options, trust_code)
+    return _evaluate_samples(arguments.path("samples", samples), held_out_path, modality, values, options)
 
-    check_reading_settings(values, modality)
-    load_in_time("anew.workflows.evaluate_samples", ends_at)
-    from anew.workflows.evaluate_samples import ForeignSamples, evaluate_samples, read_features
 
-    held_out_text = None if held_out_path is None else str(held_out_path)
-    return evaluate_samples(
-        ForeignSamples(
-            str(samples_path), str(data_path), held_out_text, n=n, seed=seed, modality=modality, reading=values
-        ),
-        default_report(samples_path) if out_path is None else out_path,
-        features=None if features_path is None else read_features(str(features_path)),
-        reporter=reporter,
-        ends_at=ends_at,
-    )
+@dataclass(frozen=True, kw_only=True)
+class _EvaluationOptions:
+    """Arguments of `evaluate` that a run and samples of another tool share, checked. `ends_at` is on the clock `time.monotonic`."""
+
+    n: int
+    seed: int
+    ends_at: float | None
+    reporter: Reporter
+    data: Path | None
+    features: Path | None
+    out: Path | None
 
 
 def _end_of(budget: str | float | None, started: float | None) -> float | None:
@@ -393,46 +389,65 @@ def _place_of(run: str | Path | Model | None) -> str | Path | None:
     return folder if folder is not None else cast("str | Path | None", run)
 
 
-def _evaluate_run(
-    run: str | Path,
-    n: int,
-    seed: int,
-    data: Path | None,
-    features: Path | None,
-    reporter: Reporter,
-    *,
-    trust_code: bool,
-    ends_at: float | None,
-    out: Path | None,
-) -> EvaluationReport:
-    load_in_time("anew.workflows.evaluate", ends_at)
+def _evaluate_run(run: str | Path, options: _EvaluationOptions, trust_code: bool) -> EvaluationReport:
+    load_in_time("anew.workflows.evaluate", options.ends_at)
     from anew.core.machine.threads import SlowdownMeter
-    from anew.workflows.evaluate import evaluate_run, help_to_evaluate
+    from anew.workflows.evaluate import EvaluationRequest, evaluate_run, help_to_evaluate
     from anew.workflows.evaluate_samples import read_features
     from anew.workflows.timing.time_limit import TimeLimit
 
-    new_path = None if data is None else str(data)
-    own_features = None if features is None else read_features(str(features))
+    request = EvaluationRequest(
+        n=options.n,
+        seed=options.seed,
+        data=None if options.data is None else str(options.data),
+        features=None if options.features is None else read_features(str(options.features)),
+        out=options.out,
+    )
+    reporter, meter = options.reporter, SlowdownMeter()
     reporter.message("  loading the run")
-    meter = SlowdownMeter()
     with (
-        _lock_of(run, reporter, is_written=out is None),
-        loaded_together(run, trust_code, request={"n": n, "seed": seed}) as (model, world),
+        _lock_of(run, reporter, is_written=request.out is None),
+        loaded_together(run, trust_code, request={"n": request.n, "seed": request.seed}) as (model, world),
     ):
         if world is not None and not world.is_main:
-            return help_to_evaluate(world, model, n, seed, new_path, own_features)
-        limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded", meter)
-        return evaluate_run(
-            model,
-            n,
-            seed=seed,
-            data=new_path,
-            limit=limit,
-            reporter=reporter,
-            features=own_features,
-            world=world,
-            out=out,
-        )
+            return help_to_evaluate(world, model, request)
+        if options.ends_at is not None:
+            request = replace(request, limit=TimeLimit.until(options.ends_at, "the run was loaded", meter))
+        return evaluate_run(model, request, reporter=reporter, world=world)
+
+
+def _evaluate_samples(
+    samples: Path,
+    held_out: Path | None,
+    modality: str | None,
+    reading: Mapping[str, object],
+    options: _EvaluationOptions,
+) -> EvaluationReport:
+    if options.data is None:
+        raise ConfigError("`samples` needs `data`: the real data to compare them with")
+    _check_exists({"samples": samples, "data": options.data, "held_out": held_out})
+    from anew.sampling.request_checks import check_reading_settings
+
+    check_reading_settings(reading, modality)
+    load_in_time("anew.workflows.evaluate_samples", options.ends_at)
+    from anew.workflows.evaluate_samples import ForeignSamples, evaluate_samples, read_features
+
+    compared = ForeignSamples(
+        str(samples),
+        str(options.data),
+        None if held_out is None else str(held_out),
+        n=options.n,
+        seed=options.seed,
+        modality=modality,
+        reading=reading,
+    )
+    return evaluate_samples(
+        compared,
+        options.out or default_report(samples),
+        features=None if options.features is None else read_features(str(options.features)),
+        reporter=options.reporter,
+        ends_at=options.ends_at,
+    )
 
 
 def _check_none_is_given(for_samples: Mapping[str, object]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,7 +48,7 @@ from anew.workflows.timing.sample_counts import is_running_text, sample_targets
 from anew.workflows.timing.time_left import least_seconds, measure_in_time_left, missing_samples, with_samples
 from anew.workflows.timing.time_limit import TimeLimit
 
-__all__ = ["EvaluationReport", "evaluate_run"]
+__all__ = ["EvaluationReport", "EvaluationRequest", "evaluate_run"]
 OTHER_PROCESS = "The first process has the report."
 
 TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
@@ -66,39 +66,51 @@ def num_saved_samples(model: Model) -> int:
     return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest:
+    """What is measured of a run, and where the report goes.
+
+    Attributes:
+        n: Number of samples; fewer are drawn if the time ends first.
+        seed: Seed of the samples and of all that is drawn.
+        data: Where the run's data lies now, if it was moved.
+        features: The user's own features, in place of those computed here.
+        limit: Time of the evaluation, which has begun; None for no limit.
+        out: A folder for the report outside the run, whose files stay as they are; None for one in the run.
+    """
+
+    n: int
+    seed: int = 0
+    data: str | None = None
+    features: FeatureSets | None = None
+    limit: TimeLimit | None = None
+    out: Path | None = None
+
+
 def evaluate_run(
     model: Model,
-    n: int,
+    request: EvaluationRequest,
     *,
-    seed: int = 0,
-    data: str | None = None,
-    limit: TimeLimit | None,
     reporter: Reporter | None = None,
     opened: Dataset | None = None,
-    features: FeatureSets | None = None,
-    world: World | None = None,
     pace: Pace | None = None,
-    out: Path | None = None,
+    world: World | None = None,
 ) -> EvaluationReport:
     """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
     Args:
         model: The run to measure.
-        n: Number of samples; fewer are drawn if the time ends first.
-        seed: Seed of the samples and of all that is drawn.
-        data: Where the run's data lies now, if it was moved.
-        limit: Time of the evaluation, which has begun; None for no limit.
+        request: What is measured.
         reporter: Receives the progress.
         opened: The run's data, if it is open already.
-        features: The user's own features, in place of those computed here.
+        pace: How fast samples were drawn before; None if that is not known.
         world: Processes that draw and measure the samples together; the others call `help_to_evaluate`. There is no time limit
             then.
-        pace: How fast samples were drawn before; None if that is not known.
-        out: A folder for the report outside the run, whose files stay as they are; None for one in the run.
     """
     use_threads()
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
+    limit, n, seed = request.limit, request.n, request.seed
     record, folder = model.record, model.folder.path
     if opened is None:
         reporter.message("  reading the data")
@@ -106,7 +118,7 @@ def evaluate_run(
         opened.end_training()
     return_freed_memory()  # what steps took
     with contextlib.ExitStack() as stack:
-        dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
+        dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, request.data)))
         targets = sample_targets(dataset)
         is_busy = limit is not None and limit.slowdown >= MIN_SLOWDOWN
         targets = targets.on_busy_cores() if is_busy else targets
@@ -125,24 +137,24 @@ def evaluate_run(
         remaining = None if limit is None else limit.remaining()
         remaining = STOPPED_SECONDS if sampling.is_stopped and remaining is None else remaining
         evaluation = load_evaluation(record.data.modality)(
-            evaluation_inputs(model, dataset, list(sampling.samples), remaining, seed, features=features, work=work)
+            evaluation_inputs(
+                model, dataset, list(sampling.samples), remaining, seed, features=request.features, work=work
+            )
         )
         measurements = measure_all(evaluation, reporter, limit)
         work.close()
         measurements.is_sampling_stopped = sampling.is_stopped
         if opened is None and limit is not None and left is not None:
             advise_longer(measurements, left, limit.slowdown)
-        report = _write(sampling, dataset, evaluation, measurements, reporter, limit=limit, out=out)
-        if out is not None:
+        report = _write(sampling, dataset, evaluation, measurements, reporter, limit, request.out)
+        if request.out is not None:
             return report
         with contextlib.closing(Events(folder / events_file.NAME)) as events:
             events.write("report", seconds=round(time.monotonic() - begin, 3))
         return report
 
 
-def help_to_evaluate(
-    world: World, model: Model, n: int, seed: int, data: str | None, features: FeatureSets | None
-) -> EvaluationReport:
+def help_to_evaluate(world: World, model: Model, request: EvaluationRequest) -> EvaluationReport:
     """The part of other processes than the first one in `evaluate_run`, which has the same arguments.
 
     They draw samples and, if all processes can read the data, measure the same figures, so that what takes long is shared.
@@ -158,13 +170,17 @@ def help_to_evaluate(
     )
     with contextlib.ExitStack() as stack:
         try:
-            dataset = stack.enter_context(contextlib.closing(Dataset.reopen(record.data, model.folder.path, data)))
+            dataset = stack.enter_context(
+                contextlib.closing(Dataset.reopen(record.data, model.folder.path, request.data))
+            )
         except UserError as error:
             refusal = str(error)
-        samples, work = draw_and_share(world, model, n, seed, SilentReporter(), refusal)
+        samples, work = draw_and_share(world, model, request.n, request.seed, SilentReporter(), refusal)
         if work is None:
             return report
-        inputs = evaluation_inputs(model, dataset, list(samples), None, seed, features=features, work=work)
+        inputs = evaluation_inputs(
+            model, dataset, list(samples), None, request.seed, features=request.features, work=work
+        )
         measure_all(load_evaluation(modality)(inputs), SilentReporter())
     return report
 
@@ -182,7 +198,7 @@ def _write(
 
     Args:
         sampling, data, evaluation, measurements, reporter: What the report is on.
-        limit, out: See `evaluate_run`.
+        limit, out: See `EvaluationRequest`.
     """
     model, record, folder = sampling.model, sampling.model.record, sampling.model.folder.path
     pilot_notes = [text for text in [describe_pilots(record.plan.pilots)] if text]

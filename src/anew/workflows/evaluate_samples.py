@@ -90,7 +90,8 @@ def evaluate_samples(
     Args:
         compared: The samples and the data.
         out: Where the report goes.
-        features, reporter: As in `evaluate_run`.
+        features: As in `EvaluationRequest`.
+        reporter: Receives the progress.
         ends_at: `time.monotonic()` at which the command must be over; None for no limit.
 
     Raises:

@@ -19,7 +19,8 @@ def draw_and_share(
     The batches are those of a single process without a time limit, so the samples are the same.
 
     Args:
-        world, model, n, seed, reporter: See `evaluate_run`.
+        world, model, reporter: See `evaluate_run`.
+        n, seed: See `EvaluationRequest`.
         refusal: Why this process cannot read the data; "" if it can.
 
     Returns:

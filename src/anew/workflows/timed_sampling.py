@@ -29,7 +29,8 @@ class TimedSampling:
     """The samples of a report, drawn a chunk at a time.
 
     Attributes:
-        model, n, seed: See `evaluate_run`.
+        model: The run's model.
+        n, seed: See `EvaluationRequest`.
         targets: Numbers of samples to reach.
         pace: How fast samples are drawn.
         samples: The samples so far.

@@ -60,7 +60,7 @@ from anew.workflows.agreement import (
     precision_notes,
 )
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
-from anew.workflows.evaluate import evaluate_run
+from anew.workflows.evaluate import EvaluationRequest, evaluate_run
 from anew.workflows.fit import fit, prepare
 from anew.workflows.job import TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
@@ -444,8 +444,8 @@ def _report(
         left = budget - job.context.elapsed() if longest is None else longest + reserve
         limit = TimeLimit.of_rest(left, slowdown, reserve=reserve, minimum=MIN_REPORT_SECONDS)
     n = SampleCounts.of(job.data).of_report(job.train_config.evaluate_samples)
-    reporter = job.context.reporter
-    evaluate_run(model, n, limit=limit, reporter=reporter, opened=job.data, pace=pace)
+    request = EvaluationRequest(n=n, limit=limit)
+    evaluate_run(model, request, reporter=job.context.reporter, opened=job.data, pace=pace)
     skipped_items.update(job.data)
     scan = job.data.scan
     skipped = {"refused": scan.skipped, "refusals": scan.skipped_lines()}
