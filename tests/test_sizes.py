@@ -57,6 +57,12 @@ def test_sizes() -> None:
     assert not {name: excess for name, excess in large.items() if excess}
 
 
+def test_sizes_of_javascript_and_pages() -> None:
+    files = [path for suffix in ("js", "css", "html") for path in (ROOT / "src").rglob(f"*.{suffix}")]
+    assert len(files) > 80
+    assert not [path.name for path in files if len(path.read_text().splitlines()) > 500]
+
+
 def test_what_is_too_large_is_noticed() -> None:
     body = "\n".join(f"    x = {i}" for i in range(280))
     deep = "for a in b:\n  if a:\n   while a:\n    with a:\n     pass\n".replace("\n", "\n  ")
