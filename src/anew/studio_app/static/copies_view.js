@@ -5,7 +5,8 @@ import { sourceLines } from "./explanation_panel.js";
 
 const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 44, 12, 40, 14];
 const [ALPHA, CONTROL_ALPHA, DETECTION_POWER] = [0.01, 0.001, 0.9]; // of evaluation/memorization/thresholds.py
-const [WIDE, NARROW] = [860, 240]; // width of the chart in pixels, at most and at least: it is not scaled, so that its text can be read on a phone
+// Largest and least width of the chart in pixels. It is not scaled, so that its text can be read on a phone.
+const [WIDE, NARROW] = [860, 240];
 
 /** A sentence without the backticks around commands. @param {string} sentence */
 function plain(sentence) {

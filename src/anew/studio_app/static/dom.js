@@ -229,3 +229,23 @@ export function onTheme(element, draw) {
   };
   addEventListener("theme", redraw);
 }
+
+/**
+ * Take what is dropped on an element, which is marked while something is dragged over it.
+ * @param {HTMLElement} zone
+ * @param {(dropped: DataTransfer) => unknown} take
+ */
+export function acceptDrops(zone, take) {
+  for (const name of ["dragenter", "dragover"]) {
+    zone.addEventListener(name, (event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    });
+  }
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    take(/** @type {DataTransfer} */ (event.dataTransfer));
+  });
+}

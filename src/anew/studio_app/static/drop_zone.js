@@ -1,6 +1,6 @@
 // The zone in which files and folders are dropped or chosen, with the progress of copying them.
 
-import { count, h, replaceChildren, showToast } from "./dom.js";
+import { acceptDrops, count, h, replaceChildren, showToast } from "./dom.js";
 import { fromDrop, fromInput, HAS_PICKER, pickFolder } from "./file_sources.js";
 import { Upload } from "./upload.js";
 
@@ -85,17 +85,6 @@ export function dropZone(signal, go) {
     h("button", { type: "button", onclick: chooseFolder }, "Choose a folder"),
   );
   const zone = h("div", { class: "drop" }, invitation, choices, files, folder, progress, sentence, stop, use);
-  for (const name of ["dragenter", "dragover"]) {
-    zone.addEventListener(name, (/** @type {DragEvent} */ event) => {
-      event.preventDefault();
-      zone.classList.add("over");
-    });
-  }
-  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (/** @type {DragEvent} */ event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    fromDrop(/** @type {DataTransfer} */ (event.dataTransfer)).then(take);
-  });
+  acceptDrops(zone, (dropped) => fromDrop(dropped).then(take));
   return zone;
 }

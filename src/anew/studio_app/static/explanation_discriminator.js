@@ -5,7 +5,8 @@ import { h, replaceChildren, s, short } from "./dom.js";
 import { aucSentence } from "./timelapse_map.js";
 
 const [ROW, MARGIN] = [46, 24];
-const [WIDE, NARROW] = [640, 260]; // width of the chart in pixels, at most and at least: it is not scaled, so that its text can be read on a phone
+// Largest and least width of the chart in pixels. It is not scaled, so that its text can be read on a phone.
+const [WIDE, NARROW] = [640, 260];
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function discriminatorView(play, question) {

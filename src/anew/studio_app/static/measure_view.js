@@ -1,9 +1,10 @@
 // Measuring beyond the report of a training: a run once more, or samples of another tool against the data of a run.
 
 import { get, post, Refusal } from "./api.js";
-import { busy, h, replaceChildren, showToast } from "./dom.js";
+import { busy, h, replaceChildren } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { listFolder } from "./folder_list.js";
+import { formDialog } from "./form_dialog.js";
 import { runAddress } from "./runs_view.js";
 
 const NUM_SAMPLES = 2000; // as `anew evaluate` without -n
@@ -28,50 +29,24 @@ function measureAgain(run) {
   const number = numberField("measured");
   const data = h("input", { id: "moved", autocomplete: "off" });
   const moved = h("div", { hidden: true }, h("label", { for: "moved" }, "Where the data is now, below the start folder"), data);
-  const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
-  const go = h("button", { class: "main", type: "submit" }, "Measure");
-  const close = () => {
-    dialog.close();
-    dialog.remove();
-  };
-  const dialog = h(
-    "dialog",
-    { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
-    h(
-      "form",
-      {
-        method: "dialog",
-        onsubmit: async (/** @type {Event} */ event) => {
-          event.preventDefault();
-          problem.hidden = true;
-          const body = { run: run.id, n: Number(number.value), ...(data.value.trim() ? { data: data.value.trim() } : {}) };
-          try {
-            await busy(go, "Checking...", () => post("/api/evaluate", body));
-            showToast("Queued; measuring starts after the commands before it.");
-            close();
-          } catch (error) {
-            problem.textContent = /** @type {Error} */ (error).message;
-            problem.hidden = false;
-            if (error instanceof Refusal && error.code === "data_moved") moved.hidden = false;
-          }
-        },
-      },
-      h("h2", { id: "asked" }, "Measure again"),
-      h(
-        "p",
-        {},
-        "New samples are drawn and measured, without a limit of time. More samples may settle what was left open. If you stop it, the report has what was measured by then. Of two reports the one that says more is shown; the other is kept in the run folder.",
-      ),
-      h("label", { for: "measured" }, "How many samples"),
-      number,
-      moved,
-      problem,
-      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go),
-    ),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
-  number.select();
+  formDialog({
+    title: "Measure again",
+    text:
+      "New samples are drawn and measured, without a limit of time. More samples may settle what was left open. " +
+      "If you stop it, the report has what was measured by then. " +
+      "Of two reports the one that says more is shown; the other is kept in the run folder.",
+    fields: [h("label", { for: "measured" }, "How many samples"), number, moved],
+    first: number,
+    verb: "Measure",
+    send: () => {
+      const place = data.value.trim();
+      return post("/api/evaluate", { run: run.id, n: Number(number.value), ...(place ? { data: place } : {}) });
+    },
+    done: "Queued; measuring starts after the commands before it.",
+    onRefused: (error) => {
+      if (error instanceof Refusal && error.code === "data_moved") moved.hidden = false;
+    },
+  });
 }
 
 /**

@@ -1,7 +1,7 @@
 // The zone in which to drop a file that Anew generated, to find its run, seed and settings.
 
 import { checked } from "./api.js";
-import { h, replaceChildren } from "./dom.js";
+import { acceptDrops, h, replaceChildren } from "./dom.js";
 
 /** Origins of dropped files by run, from which Play takes its first options. @type {Map<string, any>} */
 export const origins = new Map();
@@ -28,17 +28,7 @@ export function originDrop() {
     input,
     answer,
   );
-  for (const name of ["dragenter", "dragover"])
-    zone.addEventListener(name, (/** @type {DragEvent} */ event) => {
-      event.preventDefault();
-      zone.classList.add("over");
-    });
-  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (/** @type {DragEvent} */ event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    take(event.dataTransfer?.files[0]);
-  });
+  acceptDrops(zone, (dropped) => take(dropped.files[0]));
   return zone;
 }
 

@@ -3,6 +3,7 @@
 import { get, post, Refusal } from "./api.js";
 import { busy, confirmed, h, showToast } from "./dom.js";
 import { FAMILIES } from "./families.js";
+import { formDialog } from "./form_dialog.js";
 import { newAddress } from "./reading.js";
 import { ACTIVE, runAddress } from "./runs_view.js";
 
@@ -23,12 +24,14 @@ export function actions(run) {
     }
   };
   const button = (/** @type {string} */ text, /** @type {() => any} */ action, look = "") => {
-    const element = h("button", { type: "button", class: look, onclick: () => busy(element, text, action) }, text); // a second click starts nothing
+    // While it is busy, a second click starts nothing
+    const element = h("button", { type: "button", class: look, onclick: () => busy(element, text, action) }, text);
     return element;
   };
   const leave = () => {
+    // Another page may have been opened meanwhile
     if (location.hash === runAddress(id)) location.hash = "#/";
-  }; // unless another page was opened meanwhile
+  };
   const discard = async () => {
     if (
       !(await confirmed(`Discard ${run.name}?`, "The run folder is deleted with all that was learned in it. Your data stays.", "Discard"))
@@ -64,7 +67,8 @@ export function actions(run) {
   if (canPlay(run) && run.family in FAMILIES) {
     list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/explanation` }, "How it works"));
   }
-  const isMeasured = run.verb === "evaluate"; // once more: its training has ended
+  // The training of such a run has ended, and it is measured once more
+  const isMeasured = run.verb === "evaluate";
   if (isActive && isOurs && isMeasured)
     list.push(button("Stop measuring", () => ask("/api/stop", { run: id }, "It stops; the report has what was measured by then.")));
   if (isActive && isOurs && !isMeasured)
@@ -115,44 +119,15 @@ export function canPlay(run) {
 /** Ask for the additional time, and resume the run. @param {any} run */
 function moreTime(run) {
   const time = h("input", { id: "more", value: "5m", autocomplete: "off" });
-  const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
-  const go = h("button", { class: "main", type: "submit" }, "Continue");
-  const close = () => {
-    dialog.close();
-    dialog.remove();
-  };
-  const dialog = h(
-    "dialog",
-    { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
-    h(
-      "form",
-      {
-        method: "dialog",
-        onsubmit: async (/** @type {Event} */ event) => {
-          event.preventDefault();
-          try {
-            await busy(go, "Checking...", () => post("/api/resume", { run: run.id, budget: time.value }));
-            showToast("It continues.");
-            close();
-          } catch (error) {
-            problem.textContent = /** @type {Error} */ (error).message;
-            problem.hidden = false;
-          }
-        },
-      },
-      h("h2", { id: "asked" }, "More time"),
-      h(
-        "p",
-        {},
-        "Training goes on from the point before its final phase. If that does not improve it, the present weights stay. The run is then measured again.",
-      ),
-      h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"),
-      time,
-      problem,
-      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go),
-    ),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
-  time.select();
+  formDialog({
+    title: "More time",
+    text:
+      "Training goes on from the point before its final phase. If that does not improve it, the present weights stay. " +
+      "The run is then measured again.",
+    fields: [h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"), time],
+    first: time,
+    verb: "Continue",
+    send: () => post("/api/resume", { run: run.id, budget: time.value }),
+    done: "It continues.",
+  });
 }
