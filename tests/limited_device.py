@@ -2,13 +2,18 @@
 for mps, and CPU tensors among its own. Any other device would refuse the last, too.
 
 PyTorch cannot take the device back once it is there, so tests use it in a process of its own (`tests/contract/test_devices.py`).
+
+`waits` has what a GPU would make the program wait for: a value that is read, a shape that depends on values, and a copy from memory
+that is not pinned, which `anew.core.machine.device.move` avoids.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -16,15 +21,30 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from anew.core.machine.device import WITHOUT_DOUBLES
+from anew.core.machine.device import WITHOUT_DOUBLES, move
 
 NAME = "limited"
 REFUSED = (torch.float64, torch.complex64, torch.complex128)
 aten = torch.ops.aten
 # These may take tensors of two devices.
 BETWEEN_DEVICES = {aten._to_copy.default, aten.copy_.default, aten.index.Tensor, aten.index_put_.default}
+# The shapes of these depend on values, or they return one.
+READING = {
+    aten._local_scalar_dense.default,
+    aten.equal.default,
+    aten.nonzero.default,
+    aten.masked_select.default,
+    aten._unique2.default,
+    aten.unique_consecutive.default,
+    aten.unique_dim.default,
+    aten.bincount.default,
+    aten.repeat_interleave.Tensor,
+}
 # Any device computes these without a kernel for it: views, and what the wrapper does itself.
 ALIASES = {aten.alias.default, aten.detach.default}
+
+
+waits: list[str] = []  # operator, and where in Anew
 
 
 class LimitedTensor(torch.Tensor):
@@ -52,6 +72,7 @@ class LimitedTensor(torch.Tensor):
         return f"{self.raw!r} on {NAME}"
 
     def tolist(self) -> Any:
+        _note_wait("tolist")
         return self.raw.tolist()
 
     @classmethod
@@ -95,6 +116,8 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     own = [leaf for leaf in leaves if isinstance(leaf, LimitedTensor)]
     target = kwargs.get("device")
+    if (own and _reads_values(func, args)) or _is_copy_between_devices(func, args, target):
+        _note_wait(str(func))
     goes_here = bool(own) if target is None else torch.device(target).type == NAME
     if own and func not in BETWEEN_DEVICES:
         others = [leaf for leaf in leaves if not isinstance(leaf, LimitedTensor) and leaf.ndim]
@@ -118,6 +141,35 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return known[id(leaf)] if id(leaf) in known else LimitedTensor(leaf)
 
     return tree_map(placed, results)
+
+
+def _reads_values(func: Any, args: Any) -> bool:
+    if func not in (aten.index.Tensor, aten.index_put_.default):
+        return func in READING
+    return any(index is not None and index.dtype is torch.bool for index in args[1])
+
+
+def _is_copy_between_devices(func: Any, args: Any, target: Any) -> bool:
+    if func is aten._to_copy.default and target is not None:
+        return isinstance(args[0], LimitedTensor) != (torch.device(target).type == NAME)
+    # A number may be filled in without a copy
+    return (
+        func is aten.copy_.default
+        and isinstance(args[0], LimitedTensor) != isinstance(args[1], LimitedTensor)
+        and args[1].ndim > 0
+    )
+
+
+def _note_wait(what: str) -> None:
+    places = []
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code is move.__code__:
+            return
+        if "anew" in Path(frame.f_code.co_filename).parts:
+            places.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}")
+        frame = frame.f_back
+    waits.append(f"{what} in {' < '.join(places[:2])}")
 
 
 def start() -> torch.device:

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def try_battery(checks: str) -> None:
+def try_battery(checks: str, file: str = "test_families.py") -> None:
     """Run checks of the battery in a process that has the device."""
-    battery = Path(__file__).with_name("test_families.py")
+    battery = Path(__file__).with_name(file)
     tried = subprocess.run(
         [
             sys.executable,
@@ -31,7 +31,7 @@ def try_battery(checks: str) -> None:
             "no:cacheprovider",
             str(battery),
             "-k",
-            f"test_family and {checks}",
+            checks,
         ],
         env={**os.environ, VARIABLE: "limited"},
         capture_output=True,
@@ -41,10 +41,14 @@ def try_battery(checks: str) -> None:
 
 
 def test_families_compute_on_a_device_with_the_limits_of_mps() -> None:
-    try_battery("(held_out_loss or weights_come_back) and (grey or records)")
+    try_battery("test_family and (held_out_loss or weights_come_back) and (grey or records)")
+
+
+def test_families_seldom_wait_for_a_device() -> None:
+    try_battery("", "waits.py")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", available("families"))
 def test_the_battery_passes_on_a_device_with_the_limits_of_mps(family: str) -> None:
-    try_battery(family)
+    try_battery(f"test_family and {family}")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from anew.core.machine.device import move
+
 STEEPNESS = 1.6  # of the sigmoid that gives normal numbers about the same share of each level (iFSQ, arXiv 2601.17124)
 
 
@@ -44,4 +46,4 @@ def codes_to_values(codes: Tensor, levels: Sequence[int]) -> Tensor:
 
 def _per_channel(row: Sequence[float], x: Tensor) -> Tensor:
     """One number for each channel of x (B, C, ...), as (C, 1, ...)."""
-    return torch.tensor(row, device=x.device, dtype=torch.float32).view(-1, *[1] * (x.ndim - 2))
+    return move(torch.tensor(row, dtype=torch.float32), x.device).view(-1, *[1] * (x.ndim - 2))

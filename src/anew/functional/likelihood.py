@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.machine.device import move
+
 HALF_BIN = 1.0 / 255.0  # half of the distance between two levels
 LOG_SCALE_GAIN = 4.0  # scales range over several orders of magnitude, so that they must move faster than centres do
 INITIAL_LOG_SCALE = -1.5  # of an untrained network: a bin holds little of the mass, so that all pixels have a gradient
@@ -55,7 +57,7 @@ class LogisticMixture:
         logits, means, scales = torch.split(output, sizes, 1)
         shape = (output.shape[0], num_components, channels, *output.shape[2:])
         offsets = torch.linspace(-0.5, 0.5, num_components) if num_components > 1 else torch.zeros(1)
-        means = means.reshape(shape) + offsets.to(output.device)[:, None, None, None]
+        means = means.reshape(shape) + move(offsets, output.device)[:, None, None, None]
         log_scales = (LOG_SCALE_GAIN * scales.reshape(shape) + INITIAL_LOG_SCALE).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
         return cls(logits, means, log_scales)
 

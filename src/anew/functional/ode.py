@@ -2,7 +2,7 @@
 marginals, as functions of a denoiser D.
 
 Each takes noisy data y = x + sigma e at `sigmas[0]` and falling noise levels that end in 0, and yields the denoised
-estimate that each step is built on; the last one yielded is the sample.
+estimate that each step is built on; the last one yielded is the sample. No step waits for the device to say what a level is.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def euler(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
 
 def heun(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
     """Second order, two evaluations a step but one in the last (arXiv 2206.00364, algorithm 1)."""
-    for sigma, sigma_next in pairwise(sigmas):
+    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas), 1):
         denoised = denoise(y, sigma)
         yield denoised
         y_next = denoised + (sigma_next / sigma) * (y - denoised)
-        if sigma_next > 0:
+        if step < len(sigmas) - 1:
             slope = (y - denoised) / sigma
             slope_next = (y_next - denoise(y_next, sigma_next)) / sigma_next
             y_next = y + (sigma_next - sigma) * (slope + slope_next) / 2
@@ -51,17 +51,18 @@ def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor, noise: Noise | None 
     """
     eta = 0.0 if noise is None else ETA
     previous: tuple[Tensor, Tensor] | None = None  # the denoised estimate and log sigma of the step before
-    for sigma, sigma_next in pairwise(sigmas):
+    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas), 1):
+        is_last = step == len(sigmas) - 1
         denoised = denoise(y, sigma)
         yield denoised
         extrapolated = denoised
-        if previous is not None and sigma_next > 0:
+        if previous is not None and not is_last:
             previous_denoised, previous_log_sigma = previous
             ratio = (torch.log(sigma) - torch.log(sigma_next)) / (previous_log_sigma - torch.log(sigma))
             extrapolated = denoised + 0.5 * ratio * (denoised - previous_denoised)
         previous = (denoised, torch.log(sigma))
         y = extrapolated + (sigma_next / sigma) ** (1.0 + eta) * (y - extrapolated)
-        if noise is not None and sigma_next > 0:
+        if noise is not None and not is_last:
             y = y + sigma_next * (1.0 - (sigma_next / sigma) ** (2.0 * eta)).sqrt() * noise()
 
 

@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from anew.core.machine.device import move
 from anew.core.random import StepContext, evenly_spread, normal_rows, sample_generator
 from anew.core.specs import Grid, SampleRequest
 from anew.errors import ConfigError
@@ -148,7 +149,7 @@ class Diffusion(DiffusionModel):
         sigmas = self._sigmas(sampling, self._num_steps(sampling, given_values is not None))
         y, size = start + sigmas[0] * noise["noise"], self.layout.size
         solver = self.layout.default_solver if sampling.solver == "auto" else sampling.solver
-        for denoised in solve(solver, denoise, y, sigmas, lambda: normal_rows(sources, size).to(self.device)):
+        for denoised in solve(solver, denoise, y, sigmas, lambda: move(normal_rows(sources, size), self.device)):
             yield self.to_items(denoised, part_mask)
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
@@ -209,7 +210,7 @@ class Diffusion(DiffusionModel):
                 f"{steps} noise levels need a sigma_min well below the model's sigma_max of {self.config.sigma_max:g} "
                 f"(got {sigma_min:g}); give a smaller sigma_min"
             )
-        return sigmas.to(self.device)
+        return move(sigmas, self.device)
 
     def to_items(self, denoised: Tensor, part_mask: Tensor | None = None) -> Tensor:
         """Estimates (n, D) as items (n, *shape)."""
@@ -226,7 +227,7 @@ class Diffusion(DiffusionModel):
             "noise": size,
             "choices": self.layout.num_choices,
         }
-        rows = normal_rows(sources, sum(counts.values())).to(self.device)
+        rows = move(normal_rows(sources, sum(counts.values())), self.device)
         return dict(zip(counts, torch.split(rows, list(counts.values()), 1), strict=True))
 
     def _choose_component(self, request: SampleRequest, uniform: Tensor, known_values: KnownValues | None) -> Tensor:

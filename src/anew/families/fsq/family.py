@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from anew.core.deadline import UNLIMITED_TURNS
+from anew.core.machine.device import move
 from anew.core.random import StepContext, generator
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
@@ -219,8 +220,9 @@ class Fsq(Family[Grid, FsqConfig]):
         real_logits, reconstruction_logits = logits[:size], logits[size:]
         total = relativistic_loss(real_logits, reconstruction_logits).sum()
         first_frame = context.first_row * (size // len(batch))
-        rows = lazy_rows(context.step, first_frame, size, c.penalty_interval).to(x.device)
+        rows = lazy_rows(context.step, first_frame, size, c.penalty_interval)
         if len(rows) and c.gradient_penalty:
+            rows = move(rows, x.device)
             items = torch.cat([x[rows], reconstruction[rows]])
             penalty = gradient_penalty(lambda item: self.discriminator(item, None, dtype), items)
             total = total + 0.5 * c.gradient_penalty * c.penalty_interval * penalty.sum()

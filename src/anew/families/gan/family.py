@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from anew.core.deadline import UNLIMITED_TURNS
+from anew.core.machine.device import move
 from anew.core.random import StepContext, evenly_spread, normal_rows, sample_generator
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -166,15 +167,16 @@ class Gan(Family[Grid, GanConfig]):
 
     def _discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
         c, dtype, size = self.config, self.block_dtype, len(batch)
-        component = self._assign(batch)
+        component, p = self._assign(batch), float(self.augment_p)
         with torch.no_grad():
-            generated = self._augment(self._generate_like(component, context), context, "made")
-            real = self._augment(batch.x.float(), context, "real")
+            generated = self._augment(self._generate_like(component, context), p, context, "made")
+            real = self._augment(batch.x.float(), p, context, "real")
         logits = self.discriminator(torch.cat([real, generated]), torch.cat([component, component]), dtype)
         real_logits, generated_logits = logits[:size], logits[size:]
         total = relativistic_loss(real_logits, generated_logits).sum()
-        rows = lazy_rows(context.step, context.first_row, size, c.penalty_interval).to(real.device)
+        rows = lazy_rows(context.step, context.first_row, size, c.penalty_interval)
         if len(rows) and c.gradient_penalty:
+            rows = move(rows, real.device)
             items = torch.cat([real[rows], generated[rows]])
             item_component = torch.cat([component[rows], component[rows]])
             penalty = gradient_penalty(lambda x: self.discriminator(x, item_component, dtype), items)
@@ -183,11 +185,12 @@ class Gan(Family[Grid, GanConfig]):
         return Loss(total, size, {"sign_accuracy": sign_accuracy})
 
     def _generator_loss(self, batch: Batch, context: StepContext) -> Loss:
-        dtype, component = self.block_dtype, self._assign(batch)
+        dtype, component, p = self.block_dtype, self._assign(batch), float(self.augment_p)
         generated = self._generate_like(component, context)
-        generated_logits = self.discriminator(self._augment(generated, context, "made"), component, dtype)
+        generated_logits = self.discriminator(self._augment(generated, p, context, "made"), component, dtype)
         with torch.no_grad():
-            real_logits = self.discriminator(self._augment(batch.x.float(), context, "real"), component, dtype)
+            real = self._augment(batch.x.float(), p, context, "real")
+            real_logits = self.discriminator(real, component, dtype)
         logs = {"diversity": diversity_ratio(generated.detach(), batch.x), "augment_p": self.augment_p.detach()}
         return Loss(relativistic_loss(generated_logits, real_logits).sum(), len(batch), logs)
 
@@ -200,8 +203,8 @@ class Gan(Family[Grid, GanConfig]):
         z = context.normal("numbers", (len(component), self.config.latent_dim))
         return self._generate(torch.cat([z, self._one_hot(component)], 1), self.block_dtype)
 
-    def _augment(self, x: Tensor, context: StepContext, stream: str) -> Tensor:
-        p = float(self.augment_p)
+    def _augment(self, x: Tensor, p: float, context: StepContext, stream: str) -> Tensor:
+        """Items that are changed with the probability p, a number on the CPU: each read of `augment_p` waits for the device."""
         if p <= 0.0:
             return x
         return augment(
@@ -251,7 +254,7 @@ class Gan(Family[Grid, GanConfig]):
         labels = class_labels(request, self.spec.classes)
         keys = request.sample_keys(seed)
         sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
-        z = sampling.truncation * normal_rows(sources, self.config.latent_dim).to(self.device)
+        z = sampling.truncation * move(normal_rows(sources, self.config.latent_dim), self.device)
         component = self.coarse_prior.sample_components(evenly_spread(keys, "component"), labels)
         return torch.cat([z, self._one_hot(component)], 1)
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from anew.core.machine.device import move
 from anew.core.random import StepContext, evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -278,7 +279,7 @@ class Vae(Family[Grid, VaeConfig]):
         size = top_dim + math.prod(self.latent.shape)
         keys = request.sample_keys(seed)
         sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
-        noise = normal_rows(sources, size).to(self.device)
+        noise = move(normal_rows(sources, size), self.device)
         z2 = noise[:, :top_dim]
         labels = class_labels(request, self.spec.classes)
         if labels is not None and not self.config.num_clusters:
