@@ -29,8 +29,9 @@ from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import EvaluationRequest, division_of, evaluate_run, real_pool
+from anew.workflows.evaluate import EvaluationRequest, evaluate_run, real_pool
 from anew.workflows.item_inputs import item_inputs
+from anew.workflows.real_pools import division_of
 from anew.workflows.run_report import SAMPLE_NAMES, save_samples
 from anew.workflows.timing.measuring import COPIES_MISSING, measure_all
 from anew.workflows.timing.pace import Pace

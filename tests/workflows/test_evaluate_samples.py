@@ -237,7 +237,7 @@ def test_held_out_draws_may_be_in_the_data_too(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(anew.ConfigError, match="either `run`"):
+    with pytest.raises(anew.ConfigError, match="give `run`, or `samples`"):
         anew.evaluate()
     with pytest.raises(anew.ConfigError, match="`samples` needs `data`"):
         anew.evaluate(samples=place / "new")

@@ -27,6 +27,7 @@ from anew.workflows.requirements import check_requirements as check_requirements
 from anew.workflows.requirements import parse_requirements as parse_requirements
 
 if TYPE_CHECKING:
+    from anew.runs.folder import RunFolder
     from anew.sampling.interpolation import Walk
     from anew.sampling.latents import GivenItem
     from anew.sampling.model import Model
@@ -300,13 +301,14 @@ def evaluate(
 ) -> EvaluationReport:
     """Measure how close samples are to the data, how varied and how new. Writes a report.
 
-    Give either `run`, or `samples` that another tool made, with `data`. For a run, its `report/` is written. Under torchrun all
-    processes draw the samples of a run; the first one measures and returns the report, the others return an empty one.
+    Give `run`, or `samples` that another tool made, with `data`. For a run, its `report/` is written. With both, `samples` are
+    compared with the data of the run, divided as there. Under torchrun all processes draw the samples of a run; the first one
+    measures and returns the report, the others return an empty one.
 
     Args:
         run: The folder of a run, or a model, whose run is measured.
         n: How many samples.
-        samples: A folder or file of samples that another tool made.
+        samples: A folder or file of samples that another tool made; with `run`, also samples of it that you chose or changed.
         data: The real data to compare `samples` with; for a run, the new location of its data, if it was moved.
         held_out: Items of the same source that the generator of `samples` was not trained on. None takes the validation and test
             parts of `data`, if there are any.
@@ -337,8 +339,8 @@ def evaluate(
         >>> print(report.verdict, report["bits_per_character"].value)
     """
     place = _place_of(run)
-    if (run is None) == (samples is None):
-        raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
+    if run is None and samples is None:
+        raise ConfigError("give `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and num_processes() > 1:
         raise ConfigError("samples made elsewhere are measured by one process; start the command without torchrun")
     options = _EvaluationOptions(
@@ -355,8 +357,9 @@ def evaluate(
     held_out_path = arguments.optional_path("held_out", held_out)
     if place is not None:
         _check_none_is_given({"held_out": held_out, "modality": modality, "settings": values or None})
-        return _evaluate_run(place, options, trust_code)
-    return _evaluate_samples(arguments.path("samples", samples), held_out_path, modality, values, options)
+        if samples is None:
+            return _evaluate_run(place, options, trust_code)
+    return _evaluate_samples(arguments.path("samples", samples), place, held_out_path, modality, values, options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,14 +421,16 @@ def _evaluate_run(run: str | Path, options: _EvaluationOptions, trust_code: bool
 
 def _evaluate_samples(
     samples: Path,
+    run: str | Path | None,
     held_out: Path | None,
     modality: str | None,
     reading: Mapping[str, object],
     options: _EvaluationOptions,
 ) -> EvaluationReport:
-    if options.data is None:
-        raise ConfigError("`samples` needs `data`: the real data to compare them with")
+    if options.data is None and run is None:
+        raise ConfigError("`samples` needs `data`, the real data to compare them with, or a run")
     _check_exists({"samples": samples, "data": options.data, "held_out": held_out})
+    folder = None if run is None else _opened(run, options.reporter)
     from anew.sampling.request_checks import check_reading_settings
 
     check_reading_settings(reading, modality)
@@ -434,8 +439,8 @@ def _evaluate_samples(
 
     compared = ForeignSamples(
         str(samples),
-        str(options.data),
-        None if held_out is None else str(held_out),
+        *(None if path is None else str(path) for path in (options.data, held_out)),
+        run=folder,
         n=options.n,
         seed=options.seed,
         modality=modality,
@@ -466,10 +471,16 @@ def _lock_of(run: str | Path, reporter: Reporter, is_written: bool) -> AbstractC
     """The lock of a run that is written to, which only the first process takes. Notes on its folder go to the reporter first."""
     if not is_first_process():
         return nullcontext()
+    folder = _opened(run, reporter)
+    return folder.locked() if is_written else nullcontext()
+
+
+def _opened(run: str | Path, reporter: Reporter) -> RunFolder:
+    """The folder of a run; notes on it go to the reporter."""
     folder = open_run(run)
     for note in folder.notes:
         reporter.message(note)
-    return folder.locked() if is_written else nullcontext()
+    return folder
 
 
 def read_report(run: str | Path) -> dict[str, object]:

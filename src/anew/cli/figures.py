@@ -97,7 +97,8 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
     if report.folder is not None:
         print_lines([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
         # The folder is that of a copy in the cache
-        if arguments.run is not None and arguments.out is None and "://" in arguments.run:
+        is_in_run = arguments.samples is None and arguments.out is None
+        if arguments.run is not None and is_in_run and "://" in arguments.run:
             print_lines([[("kept at  ", "bold"), (f"{arguments.run.rstrip('/')}/{report.folder.name}", "")]])
     for outcome in outcomes:
         print_lines(

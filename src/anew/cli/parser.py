@@ -271,14 +271,14 @@ def _nearest(p: CommandParser) -> None:
 
 
 def _evaluate(p: CommandParser) -> None:
-    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (or give --samples)")
+    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (or give --samples and --data)")
     _integer(p, "-n", "samples to measure (default: 2000)", 2000)
     p.add_argument(
         "--budget",
         metavar="TIME",
         help="wall-clock time for everything: 90s, 10m; fewer samples are measured if it ends first (default: no limit)",
     )
-    p.add_argument("--samples", metavar="DIR", help="samples of another tool, instead of a run")
+    p.add_argument("--samples", metavar="DIR", help="samples of another tool, or of the run: those in DIR are measured")
     p.add_argument(
         "--data",
         help="the real data to compare --samples with; for a run, the new location of its data, if it was moved",

@@ -28,7 +28,6 @@ from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.evaluation.score import Division
 from anew.families.base import Family
 from anew.planning.budget import MIN_SLOWDOWN
 from anew.planning.pilots import describe_pilots
@@ -39,7 +38,7 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.workflows.evaluated_together import draw_and_share
 from anew.workflows.item_inputs import held_out_size, item_inputs, label_readers
-from anew.workflows.real_pools import real_pool
+from anew.workflows.real_pools import division_of, real_pool
 from anew.workflows.run_report import save_samples, warnings, write_run_report
 from anew.workflows.timed_sampling import STOPPED_SECONDS, TimedSampling, first_chunk
 from anew.workflows.timing.measuring import advise_longer, all_notes, measure_all
@@ -293,14 +292,6 @@ def evaluation_inputs(
         division=division_of(data),
         work=work or SharedWork(),
     )
-
-
-def division_of(data: Dataset) -> Division:
-    """How the items of a run's data were divided."""
-    _, is_drawn_one_by_one = data.held_out()
-    if "test" not in data.own_held_out_parts:
-        return Division.GIVEN
-    return Division.ITEMS if is_drawn_one_by_one and not is_running_text(data.spec) else Division.FILES
 
 
 def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:

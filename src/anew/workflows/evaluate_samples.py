@@ -1,4 +1,4 @@
-"""`evaluate` with `samples`: samples made elsewhere, measured and tested against the data that they are to be like."""
+"""`evaluate` with `samples`: samples of a folder, measured and tested against data, or the data of a run, that they are to be like."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, EvaluationInputs, Labels
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
+from anew.runs.folder import RunFolder
 from anew.workflows.evaluate import report_content
 from anew.workflows.evaluated_items import MAX_TEXT_CHARACTERS, EvaluatedItems, LabelledItems
 from anew.workflows.timing.measuring import all_notes, measure_all
@@ -59,8 +60,9 @@ class ForeignSamples:
     """Samples made elsewhere, the data that they are compared with, and how both are read.
 
     Attributes:
-        samples, data: Folders, files or addresses.
+        samples, data: Folders, files or addresses. With a run, `data` is the new place of its data, or None.
         held_out: The same, of items of the source of the data that the generator has not seen; None if there are none.
+        run: A run, with whose data samples are compared, read and divided as there; None to compare with `data`.
         n: Items of each that are compared, at most.
         seed: Seed of all that is drawn.
         modality: Modality of the data; None to find out.
@@ -68,13 +70,21 @@ class ForeignSamples:
     """
 
     samples: str
-    data: str
+    data: str | None
     held_out: str | None = None
     _: KW_ONLY
+    run: RunFolder | None = None
     n: int
     seed: int = 0
     modality: str | None = None
     reading: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The paths of all that is compared, by role."""
+        run = None if self.run is None else str(self.run.path)
+        paths = {"samples": self.samples, "run": run, "data": self.data, "held_out": self.held_out}
+        return {role: path for role, path in paths.items() if path is not None}
 
 
 def evaluate_samples(
@@ -112,15 +122,15 @@ def evaluate_samples(
             raise budget_was_over(ends_at, READING, meter.read_at_once(), report_seconds) from None
         real = items.real
         left_out = _left_out(items)
-        for sentence in (sets.summary(compared.data, compared.held_out or ""), *form.notes, *sets.warnings, *left_out):
+        paths = compared.places
+        names = {role: Path(path).name for role, path in paths.items()}
+        for sentence in (sets.summary(paths), *form.notes, *sets.warnings, *left_out):
             reporter.message(sentence)
         data_notes = [*form.notes, *sets.notes, *left_out]
         limit = None if ends_at is None else TimeLimit.until(ends_at, READING, meter, report_seconds)
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
         measurements = measure_all(evaluation, reporter, limit)
-        paths = {"samples": compared.samples, "data": compared.data, "held_out": compared.held_out}
-        names = {role: Path(path or "").name for role, path in paths.items()}
         report = EvaluationReport.of(
             measurements,
             run=names["samples"],
@@ -134,8 +144,8 @@ def evaluate_samples(
             out,
             report,
             content=report_content(evaluation, limit),
-            settings={name: value for name, value in names.items() if value} | dict(compared.reading),
-            subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
+            settings=names | dict(compared.reading),
+            subtitle=" ".join([sets.summary(names), *real.table_notes]),
         )
         return report
 
@@ -164,7 +174,9 @@ class _CommonForm:
 
 def _read(stack: contextlib.ExitStack, compared: ForeignSamples, form: _CommonForm) -> EvaluatedItems:
     """The items. stack: closes what is opened."""
-    samples, data, reading, seed = compared.samples, compared.data, compared.reading, compared.seed
+    if compared.run is not None:
+        return _read_as_run(stack, compared, compared.run)
+    samples, data, reading, seed = compared.samples, compared.data or "", compared.reading, compared.seed
 
     def settings_for(name: str) -> dict[str, object]:
         return reading_settings(reading, name, WITHOUT_RUN) | (dict(form.settings) if name == form.modality else {})
@@ -184,9 +196,29 @@ def _read(stack: contextlib.ExitStack, compared: ForeignSamples, form: _CommonFo
     if held_out_data is not None:
         stack.callback(held_out_data.close)
     items = EvaluatedItems(real, generated, held_out_data, compared.n, seed)
-    if reason := generated.modality.why_unlike():
-        raise DataError(f"{samples!r} is of another kind than the data: {reason}; give samples that are like {data!r}")
+    _check_alike(items)
     return items
+
+
+def _read_as_run(stack: contextlib.ExitStack, compared: ForeignSamples, run: RunFolder) -> EvaluatedItems:
+    """The items of `_read`, read and divided as in a run."""
+    record = run.record().data
+    real = Dataset.reopen(record, run.path, compared.data)
+    stack.callback(real.close)
+    generated = Dataset.open_like(record, run.path, compared.samples, samples=True)
+    stack.callback(generated.close)
+    items = EvaluatedItems(real, generated, None, compared.n, compared.seed, is_of_run=True)
+    _check_alike(items)
+    return items
+
+
+def _check_alike(items: EvaluatedItems) -> None:
+    """Raise DataError where samples are of another kind than the data."""
+    if reason := items.generated.modality.why_unlike():
+        raise DataError(
+            f"{items.generated.path!r} is of another kind than the data: {reason}; "
+            f"give samples that are like {items.real.path!r}"
+        )
 
 
 def _left_out(items: EvaluatedItems) -> list[str]:
@@ -201,12 +233,14 @@ def _left_out(items: EvaluatedItems) -> list[str]:
 def _common_form(compared: ForeignSamples, reporter: Reporter) -> _CommonForm:
     """Look at samples and data for the form in which both can be compared."""
     reporter.message("  reading the data")
+    if compared.run is not None:
+        return _CommonForm(compared.run.record().data.modality)
     columns = ColumnChoice.of(compared.reading, needs_tables=False)
     try:
         chosen = detect_modality(
             compared.samples, compared.modality, are_samples=True, columns=replace(columns, needed=())
         )
-        real = detect_modality(compared.data, compared.modality, columns=columns)
+        real = detect_modality(compared.data or "", compared.modality, columns=columns)
     except DataError:
         return _CommonForm()
     modality_class = load_modality(chosen.modality)
@@ -244,8 +278,8 @@ class SampleSets:
     def __init__(self, items: EvaluatedItems) -> None:
         self.items = items
         real, held_out = items.real, items.held_out
-        # The generator knew all of the data, however it would be divided here
-        other_notes = [*real.division_notes, *real.table_notes]
+        # The generator knew all of the data, however it would be divided here; not that of a run
+        other_notes = [*([] if items.is_of_run else real.division_notes), *real.table_notes]
         own_notes = [note for note in real.scan.notes if note not in other_notes]
         own_notes += [DRAWS] if real.are_draws else []
         self.notes = [*own_notes, *(f"samples: {note}" for note in items.generated.scan.notes)]
@@ -274,10 +308,10 @@ class SampleSets:
         """Whether there is one sample, a long text, of which pieces are compared."""
         return self.items.packed and len(self.items.samples) == 1
 
-    def summary(self, data: str, held_out_data: str) -> str:
-        """A sentence on which items are compared with which. data, held_out_data: how their places are called in it."""
+    def summary(self, names: Mapping[str, str]) -> str:
+        """A sentence on which items are compared with which. names: how the places of samples, run, data and held-out items are called."""
         if self.items.held_out is not None:
-            held_out = f" and with held-out items of {held_out_data!r}"
+            held_out = f" and with held-out items of {names['held_out']!r}"
         elif self.items.held_out_parts:
             held_out = f" and with its {listed(self.items.held_out_parts)} part"
         else:
@@ -289,7 +323,11 @@ class SampleSets:
         ):
             cut = f", cut into {num_samples:,} {load_evaluation(self.items.real.modality.name).noun}"
             num_samples = self.items.generated.scan.num_listed
-        compared = f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {data!r}{held_out}."
+        counted = plural(num_samples, "sample")
+        if self.items.is_of_run:
+            compared = f"{counted} of {names['samples']!r}{cut}, compared with the data of the run {names['run']!r}."
+        else:
+            compared = f"{counted} made elsewhere{cut}, compared with {names['data']!r}{held_out}."
         return f"{compared} {ONE_TEXT}" if self.is_one_text else compared
 
     def _transparency_notes(self) -> list[str]:

@@ -20,7 +20,7 @@ from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, RealPool
 from anew.evaluation.memorization.thresholds import ALPHA
 from anew.evaluation.parts_of_texts import beginnings_of_long_records
 from anew.evaluation.score import Division
-from anew.workflows.real_pools import grouped_pool, pool_limit
+from anew.workflows.real_pools import division_of, grouped_pool, pool_limit, real_pool
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 MAX_TEXT_CHARACTERS = 16_000_000
@@ -35,24 +35,45 @@ class EvaluatedItems:
     """Generated, training and held-out items. Held-out items are given by the user, or are parts of the data.
 
     Attributes:
+        is_of_run: Whether the data is that of a run, divided as there.
         textual, packed: Whether items are texts, and long ones, of which only passages are compared.
         samples, sample_classes: The generated items and the class number of each, see `LabelledItems`.
         classes: Names of the classes of the data.
     """
 
-    def __init__(self, real: Dataset, generated: Dataset, held_out: Dataset | None, n: int, seed: int) -> None:
-        """n: Generated items that are read, at most. seed: Seed of the order of items.
+    def __init__(
+        self,
+        real: Dataset,
+        generated: Dataset,
+        held_out: Dataset | None,
+        n: int,
+        seed: int,
+        *,
+        is_of_run: bool = False,
+    ) -> None:
+        """
+        Args:
+            real, generated: Data, and what is compared with it.
+            held_out: Items that the generator has not seen, if they are not parts of the data.
+            n: Generated items that are read, at most.
+            seed: Seed of the order of items.
+            is_of_run: See the class.
 
-        Raises DataError if there is no usable sample."""
+        Raises:
+            DataError: There is no usable sample.
+        """
         self.real, self.generated, self.held_out, self.seed = real, generated, held_out, seed
+        self.is_of_run = is_of_run
         self.textual = isinstance(real.spec, Tokens)
         self.packed = isinstance(real.spec, Tokens) and real.spec.packed
         parts = [part for part in NAMES if real.scan.parts.get(part)]
-        # Only parts that the data came with are held out. The generator knew nothing of parts that were split off here.
-        self.held_out_parts = (
-            [part for part in parts[1:] if part not in real.own_held_out_parts] if held_out is None else []
-        )
-        self.train_parts = [part for part in parts if part not in self.held_out_parts]
+        if is_of_run:
+            self.held_out_parts, self.train_parts = list(real.held_out()[0]), parts[:1]
+        else:
+            # Only parts that the data came with are held out. The generator knew nothing of parts that were split off here.
+            own = real.own_held_out_parts
+            self.held_out_parts = [part for part in parts[1:] if part not in own] if held_out is None else []
+            self.train_parts = [part for part in parts if part not in self.held_out_parts]
         self.classes = real.scan.labels if real.spec.classes else ()
         self.samples, self.sample_classes = self._labelled_items([(generated, "all")], n)
         if not self.samples:
@@ -78,6 +99,8 @@ class EvaluatedItems:
     @property
     def division(self) -> Division:
         """How the items of `train_and_test` were divided."""
+        if self.is_of_run:
+            return division_of(self.real)
         if self.has_held_out:
             return Division.GIVEN
         return Division.FILES if self.packed else Division.ITEMS
@@ -199,6 +222,9 @@ class EvaluatedItems:
         return sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
 
     def pool(self, n: int) -> RealPool[DecodedItem]:
+        """At most n real items for the memorization test; of a run, those of its own report."""
+        if self.is_of_run:
+            return real_pool(self.real, n, self.seed)
         n = n if self.textual else min(n, pool_limit(self.samples[:1], self.real.modality.name))
         train, held_out = self.train(n), self.held_out_items(n // 2) if self.has_held_out else []
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)

@@ -20,6 +20,7 @@ from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import MAX_POOL, RealPool
 from anew.evaluation.memorization.blocks import WORKING_BYTES
 from anew.evaluation.memorization.item_type import text_bytes
+from anew.evaluation.score import Division
 from anew.workflows.item_inputs import num_items
 from anew.workflows.timing.sample_counts import is_running_text
 
@@ -28,6 +29,14 @@ TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
 MEASURED_ITEMS = 500  # real items that say how much memory one takes; chosen
 MAX_HELD_BYTES = 256 * 1024 * 1024  # bytes of grids that are held at once; chosen
 MIN_POOL = 1_000  # real items that the memorization test takes however large they are: fewer say nothing
+
+
+def division_of(data: Dataset) -> Division:
+    """How the items of a run's data were divided."""
+    _, is_drawn_one_by_one = data.held_out()
+    if "test" not in data.own_held_out_parts:
+        return Division.GIVEN
+    return Division.ITEMS if is_drawn_one_by_one and not is_running_text(data.spec) else Division.FILES
 
 
 def real_pool(data: Dataset, n: int, seed: int) -> RealPool[DecodedItem]:
