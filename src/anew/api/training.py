@@ -142,7 +142,8 @@ def _train(
         is_address = address_of(request.data) is not None
         continuation = Continuation(request.data if elsewhere or is_address else None)
         return _continue(world, lambda: RunFolder.open(path), continuation, reporter, started)
-    if world is None:  # of several processes each may have it elsewhere
+    # Several processes may each have it elsewhere
+    if world is None:
         from anew.data.find_data import check_exists
 
         check_exists(request.data)

@@ -49,7 +49,7 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
             _print_error(with_options(str(error)), error, argv)
         return error.exit_code
     except KeyboardInterrupt:
-        if is_first_process():  # of many processes one speaks
+        if is_first_process():  # one of many processes speaks
             complain("stopped")
         return STOPPED
     except Exception as error:  # what remains is a bug, or the machine

@@ -32,7 +32,7 @@ def option_hint(option: str, options: Sequence[str], positional: Sequence[str], 
         return f"; give {argument} without an option: `anew {command} {argument}`"
     synonym = OPTION_SYNONYMS.get(option)
     meant = synonym if synonym in options else None
-    if len(option) == len("-x"):  # of one letter no other one is meant
+    if len(option) == len("-x"):  # no other option is meant by a single letter
         meant = next((name for name in options if name.startswith(f"-{option}")), None)
         if meant is None:
             return f"; see `anew {command} --help`"

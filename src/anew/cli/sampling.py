@@ -21,9 +21,8 @@ from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, shorten
 
 PLACES = ("run", "prompt_file", "suffix_file")  # arguments that may differ among machines
-MOST_NAMED = (
-    10_000  # files that --json names one by one, 1.5 MB of paths of 150 bytes; of more, it says their number; chosen
-)
+# Files that --json names one by one, 1.5 MB of paths of 150 bytes; of more, it says their number; chosen.
+MOST_NAMED = 10_000
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -177,7 +176,8 @@ def _draw(arguments: argparse.Namespace, add: Callable[[anew.Samples], None]) ->
     if arguments.run is None:
         raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
     settings = dict(arguments.set)
-    if num_processes() == 1:  # of several, the first one alone can read the run
+    # Of several processes, the first one alone can read the run
+    if num_processes() == 1:
         api.check_files(arguments.run, arguments.format, arguments.scale)
     with api.loaded_together(
         arguments.run, arguments.trust_code, arguments.n, arguments.label, settings, request=_common_request(arguments)

@@ -21,8 +21,8 @@ SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of
 SHOWN_BEFORE = 10  # characters of it before the first difference to its nearest one
 SHOWN_PASSAGE = 100  # characters of a passage that two long texts have in common: about a line
 SHOWN_TEXT = 40  # characters of a text that is shown next to its name: two of them fit a line
-STYLES = {"good": "bold green", "poor": "bold red", "not_measured": "dim"}  # of answers
-OPEN_STYLE = "bold yellow"  # of all other answers
+STYLES = {"good": "bold green", "poor": "bold red", "not_measured": "dim"}  # grades; all others are in OPEN_STYLE
+OPEN_STYLE = "bold yellow"
 
 
 # ---- look ----

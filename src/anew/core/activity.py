@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LINE_SECONDS = 10.0  # of silence, after which a line is logged
+# After so much silence a line is logged.
+LINE_SECONDS = 10.0
 # Seconds of a command after which lines come less often, and the seconds between lines from then on: else the log of a night would consist
 # of them; chosen
 FREQUENT_UNTIL, LATE_LINE_SECONDS = 600.0, 60.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-Numbers: TypeAlias = NDArray[np.number]  # of any width: stored rows, decoded pictures, features
+Numbers: TypeAlias = NDArray[np.number]  # any width: stored rows, decoded pictures, features
 Integers: TypeAlias = NDArray[np.integer]  # class numbers, lengths
 Ints: TypeAlias = NDArray[np.int64]
 Int32s: TypeAlias = NDArray[np.int32]

@@ -15,7 +15,8 @@ from anew.core.stop_signals import restore_handler
 # Seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 REPEAT_INTERVAL_S = 0.5
 
-UNLIMITED_TURNS: Iterator[object] = repeat(None)  # of work that takes a turn before each part that it could leave out
+# Work takes a turn before each part that it could leave out; of these there is no end.
+UNLIMITED_TURNS: Iterator[object] = repeat(None)
 
 _running: list[float] = []  # the seconds of the hard stop that the main thread is in
 _uninterrupted: list[int] = []  # one entry for each body that is not to be interrupted

@@ -27,7 +27,7 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 JsonObject: TypeAlias = dict[str, JsonValue]
 Stamp = tuple[int, int, int]  # see `change_stamp`
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
-JSON_BYTES = 64 * 2**20  # of a JSON file, at most: those of a run are far smaller, however many its labels; chosen
+JSON_BYTES = 64 * 2**20  # largest JSON file: those of a run are far smaller, however many its labels; chosen
 JSON_MEMORY = 2**28  # bytes that its values may take, about: 64 MB of `[],` would take 1.6 GB (docs/log.md, 2026-11-27)
 MAX_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
 

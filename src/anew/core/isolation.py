@@ -304,7 +304,7 @@ def batches(items: Iterable[X], most: int = BATCH_ITEMS) -> Iterator[list[X]]:
     size = 0
     for item in items:
         data = getattr(item, "data", b"")
-        data = getattr(data, "body", data)  # of a FileSlice
+        data = getattr(data, "body", data)  # if it is a FileSlice
         batch.append(item)
         size += len(data) if isinstance(data, bytes) else 0
         if len(batch) == most or size >= BATCH_BYTES:
@@ -346,7 +346,7 @@ def serve() -> NoReturn:
                 installment.send(answers)
     except (EOFError, BrokenPipeError):
         os._exit(0)
-    except BaseException:  # of the protocol itself: what fails about an item was answered
+    except BaseException:  # the protocol itself failed: what fails about an item was answered
         os._exit(_BROKEN)
 
 

@@ -9,8 +9,8 @@ from anew.core.files import JsonObject, JsonValue
 RUN_MARK = "config.json"  # the file that every run has from its first instant
 COMPARISON_MARK = "request.json"  # the same of a comparison
 _RUN_KEYS = frozenset({"format", "status", "request"})
-_COMPARISON_KEYS = frozenset({"data", "families", "settings"})  # of one that trains
-_COMPARED_RUNS = frozenset({"runs"})  # of one of finished runs
+_COMPARISON_KEYS = frozenset({"data", "families", "settings"})  # a comparison that trains
+_COMPARED_RUNS = frozenset({"runs"})  # a comparison of finished runs
 
 
 def is_run_config(value: JsonValue) -> TypeGuard[JsonObject]:

@@ -9,7 +9,8 @@ from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.modalities.text import Text
 from anew.data.types import Item
 
-FIRST_CHARACTERS = 8  # of a token: a beginning is read again, twice as long, where these were too few
+# So many characters are read for each token of a beginning; where they are too few, it is read again, twice as long.
+FIRST_CHARACTERS = 8
 
 
 def begins_documents(spec: Spec) -> bool:

@@ -43,7 +43,7 @@ _RECORD_OF_FILE = re.compile(r"(?!.*[:#@][^:#@]*\.[A-Za-z]\w{0,4}$)(?:(.+?\.\w+)
 def suffix_of(path: str) -> str:
     """The suffix in lower case with its dot, or ""; a suffix of compression includes the one before it: ".tar.gz"."""
     # Plain string work: a path object for each of 200,000 files would take seconds.
-    second = path.rfind("/") + 2  # of the name's characters: a dot at its start makes it hidden
+    second = path.rfind("/") + 2  # the second character of the file's name: a dot at its beginning only hides the file
     dot = path.rfind(".", second)
     if dot < 0 or dot == len(path) - 1:
         return ""

@@ -12,19 +12,19 @@ KB, MB, GB = 1 << 10, 1 << 20, 1 << 30  # bytes
 WHOLE_BYTES = 16 * MB  # text up to this size is read and kept whole
 WHOLE_ITEMS = 100_000  # if the listing has no more items: each costs 0.1 ms, however small it is
 
-FILE_BYTES = 256 * MB  # of one file that is held in memory as a whole (a picture, a short text)
-SMALL_FILES_TEXT_BYTES = 256 * MB  # of all text of a source of small files, unpacked
+FILE_BYTES = 256 * MB  # one file that is held in memory as a whole (a picture, a short text)
+SMALL_FILES_TEXT_BYTES = 256 * MB  # all text of a source of small files, unpacked
 # Bytes of a file at an address whose size the server does not state. Of other files no more is read than it states
 FETCHED_BYTES = 4 * GB
 
 GZIP_RATIO = 1032  # unpacked bytes for each packed one; the format allows no more
-GZIP_TEXT_BYTES = 64 * MB  # of a packed file of text or sequences, unpacked
+GZIP_TEXT_BYTES = 64 * MB  # a packed file of text or sequences, unpacked
 
-FASTA_RECORD_BYTES = 256 * MB  # of one sequence of a plain file (a chromosome has up to 250 MB)
+FASTA_RECORD_BYTES = 256 * MB  # one sequence of a plain file (a chromosome has up to 250 MB)
 
-IDX_IMAGE_BYTES = 256 * MB  # of one image in the format of MNIST
-IDX_LABELS_BYTES = 64 * MB  # of one file of labels
-IDX_INFLATED_BYTES = 8 * GB  # of all packed images of a source, unpacked into temporary files
+IDX_IMAGE_BYTES = 256 * MB  # one image in the format of MNIST
+IDX_LABELS_BYTES = 64 * MB  # one file of labels
+IDX_INFLATED_BYTES = 8 * GB  # all packed images of a source, unpacked into temporary files
 
 # Bytes of one row of a table in text (CSV, TSV or JSON lines), within which a quote must be closed. A longer row is a sign of damage;
 # parsed as JSON it takes twenty times as much memory
@@ -34,10 +34,10 @@ ROW_CELLS = 10_000
 # Bytes of all archives of a source up to which their members are listed; larger archives are read in spans
 TAR_LISTED_BYTES = 1 * GB
 TAR_MEMBERS = 1_000_000  # members that are listed, of all archives of a source
-TAR_MEMBER_BYTES = 256 * MB  # of a member that is read
-TAR_INFLATED_BYTES = 8 * GB  # of all packed archives of a source, unpacked into temporary files
-TAR_DESCRIPTION_BYTES = 1 * MB  # of a member that describes another one (its caption or class)
-TAR_HEADER_BYTES = 1 * MB  # of an extended header
+TAR_MEMBER_BYTES = 256 * MB  # a member that is read
+TAR_INFLATED_BYTES = 8 * GB  # all packed archives of a source, unpacked into temporary files
+TAR_DESCRIPTION_BYTES = 1 * MB  # a member that describes another one (its caption or class)
+TAR_HEADER_BYTES = 1 * MB  # an extended header
 
 # Samples for each byte of a sound file, by format: most samples of a frame divided by its fewest bytes
 AUDIO_SAMPLES_PER_BYTE = {"FLAC": 65_535 / 10, "MPEG": 1152 / 24, "MP3": 1152 / 24}
@@ -45,8 +45,8 @@ OTHER_AUDIO_SAMPLES_PER_BYTE = 4096.0  # for Ogg, whose smallest packet has two 
 AUDIO_CLIPS = 100_000  # that one part of a recording is cut into
 
 GIF_FRAMES = 10_000  # that are used; to reach a frame, all before it are decoded
-GIF_PIXELS = 1 << 34  # of these frames together
-VIDEO_PIXELS = 1 << 40  # of all frames of other videos: 100,000 frames of 4K
+GIF_PIXELS = 1 << 34  # these frames together
+VIDEO_PIXELS = 1 << 40  # all frames of other videos: 100,000 frames of 4K
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from anew.errors import ConfigError, printable, shorten
 # With fewer documents, spans are held out, since a held-out part would be only two or three documents. Samples are then passages: a model
 # would repeat the few beginnings of documents, and held-out spans have hardly any beginnings to compare them with
 FEW_DOCUMENTS = 50
-DIGESTED_BYTES = 1 << 20  # of a large file, so many bytes at the start, the middle and the end are digested
+DIGESTED_BYTES = 1 << 20  # so many bytes at the start, the middle and the end of a large file are digested
 MAX_THREADS = 16  # more threads hardly make one training run faster
 ACCELERATOR_THREADS = 100  # a GPU counts as so many CPU threads, roughly
 CELL_MARKS = ",;\t|"  # what may divide the cells of a table

@@ -42,9 +42,8 @@ NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are scored together, which bounds memory
 # Odds of classes that are tried, as powers of those that `ClassOdds` estimates, and the share of probes that they are tried on; chosen
 ODDS_POWERS, TRIED_SHARE = (0.0, 0.25, 0.5, 0.75, 1.0), 0.25
-MAX_EXCESS = (
-    0.001  # of the bits of known records, which larger odds may cost: samples are more surely of their class; chosen
-)
+# Larger odds, by which samples are more surely of their class, may cost this share of the bits of known records; chosen.
+MAX_EXCESS = 0.001
 
 
 class Prediction(NamedTuple):
@@ -248,7 +247,8 @@ class AlignmentExperts:
         total = weights.sum(1) + no_expert
         self._weights = weights / total[:, None]  # (n, E)
         trust = self._trust()  # (n, E)
-        cells = (np.arange(n)[:, None] * index.vocab_size + index.ids[self.positions]).ravel()  # of (n, V), by expert
+        # Cells of (n, V), by expert
+        cells = (np.arange(n)[:, None] * index.vocab_size + index.ids[self.positions]).ravel()
         trusted = self._sum_by_token(cells, self._weights * trust)  # (n, V)
         distrusted = self._sum_by_token(cells, self._weights - self._weights * trust)  # (n, V)
         probabilities = trusted + distrusted @ index.substitution + (no_expert / total)[:, None] * index.frequencies

@@ -11,7 +11,8 @@ import numpy as np
 
 from anew.core.arrays import Doubles, Ints
 
-ROUNDS = 100  # of expectation and maximisation, by which the odds have settled
+# Rounds of expectation and maximisation, by which the odds have settled.
+ROUNDS = 100
 # Standard errors from which on classes are not chance, and odds below which they hardly decide which record is followed; chosen
 MIN_DEVIATIONS, MIN_ODDS = 3.0, 2.0
 MAX_ODDS = 1e6  # bounds the evidence that a record of another class needs; chosen

@@ -15,7 +15,8 @@ from anew.estimators.field_pairs import MAX_PAIRS, paired_values
 from anew.estimators.field_views import ALL_DIGITS, MAX_NUMBERS, MAX_TOKENS, MAX_VALUES, closed_views
 from anew.estimators.record_fields import FieldReader
 
-MAX_VIEWS = 2 + 2 * MAX_NUMBERS  # of a field: as it is, of rounded numbers, and of one number or two
+# Views of a field: as it is, of rounded numbers, and of one number or two.
+MAX_VIEWS = 2 + 2 * MAX_NUMBERS
 INCONSISTENT = "the values of fields are inconsistent"
 
 

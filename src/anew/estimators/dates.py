@@ -36,13 +36,14 @@ DATES = (
 UNTIMED = ("%Y%m%d", "%Y-%m", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S")
 PATTERNS = (ISO, *TIMES, *UNTIMED, *DATES, *(f"{date} {time}" for date in DATES for time in TIMES))
 MAX_LENGTH = 64  # characters of a date: the longest one of these patterns has 41, and fractions of a second follow
-YEARS = range(1000, 2200)  # of digits alone that are dates: others are numbers
+YEARS = range(1000, 2200)  # numbers of digits alone are dates in these years; others are numbers
 NUM_TRIED = 40  # fields by which patterns are tried first; chosen
 # Least shares of dates among those, and among all fields (others may be frequent values: "never")
 MIN_LIKELY_SHARE, MIN_DATE_SHARE = 0.3, 0.5
 
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?")
-_FRACTION = re.compile(r"(?<=:\d\d:\d\d)[.,](\d+)")  # of a second, to any number of digits
+# Fractions of a second, to any number of digits.
+_FRACTION = re.compile(r"(?<=:\d\d:\d\d)[.,](\d+)")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _NUMBER, _WORD = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _ONE_DIGIT = re.compile(r":\d(?!\d)")  # a score such as 3:2, which is not a time of day

@@ -18,18 +18,20 @@ from numpy.typing import NDArray
 from anew.core.arrays import Bools, Int32s, Integers, Ints, spaced_indices
 from anew.estimators.record_fields import DIGIT, FieldReader, Hashes, padded_chunks, span_hashes
 
-MIN_RECORDS = 200  # of fewer, a half that has all values of the other says little; chosen
+# Half of fewer records that has all values of the other half says little; chosen.
+MIN_RECORDS = 200
 # Largest share of rows with a value that the other half of the rows lacks; chosen: with more, values are of many kinds. A part of a number
 # is nearly always one that is there
 MAX_NEW, MAX_NEW_PARTS = 0.05, 0.005
 ALL_DIGITS = 255  # more than any number has that is looked at
 LEADING = (4, 3, 2, 1, 0)  # digits of each number that a view may see, most first
-MAX_NUMBERS = 6  # of a field that are looked at: a date and time has six; more are those of a text
-MAX_VALUES = 16_384  # of a view; with more it is open, which bounds the memory of drawing
-MAX_TOKENS = 160  # of a value: longer ones are texts; chosen
+MAX_NUMBERS = 6  # so many numbers of a field are looked at: a date and time has six, and more are those of a text
+MAX_VALUES = 16_384  # a view with more values is open, which bounds the memory of drawing
+MAX_TOKENS = 160  # longer values are texts; chosen
 # Tokens of the records by which views of numbers, and pairs of values, are found: each view of so many takes 0.05 s
 VIEWED_TOKENS = 2_000_000
-COUNTED_VALUES = 200  # of a field, by which its numbers are counted; chosen
+# The numbers in a field are counted in so many of its values; chosen.
+COUNTED_VALUES = 200
 Bytes = NDArray[np.uint8]
 
 

@@ -23,11 +23,11 @@ from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.machine.memory import check_memory
 
 TINY = 1e-12  # added to variances, so that nothing is divided by zero
-LLOYD_STEPS = 25  # of k-means, which has hardly more to gain by then
+LLOYD_STEPS = 25  # steps of k-means, which has hardly more to gain by then
 ANY_CLASS = -1  # class of a component that serves all classes
 # Weight of a class that none of the fitted examples has: hardly ever drawn without its label, and its logarithm is finite.
 UNSEEN_CLASS_WEIGHT = 1e-6
-FOLDS = 4  # of the cross-fitting; chosen: each fit sees three quarters of the items
+FOLDS = 4  # folds of the cross-fitting; chosen: each fit sees three quarters of the items
 ITEMS_PER_DIRECTION = 2  # at least: with fewer, directions are those of single items
 # Items times values of one times principal components, up to which folds are fitted: a second or two.
 MAX_CROSS_FIT = 2**30
@@ -289,7 +289,7 @@ def sample_components(weights: Tensor, component_class: Tensor, uniform: Tensor,
     return component.clamp(max=len(weights) - 1).to(weights.device)
 
 
-Rotations = tuple[Tensor, Tensor, Tensor]  # of channels, rows and columns
+Rotations = tuple[Tensor, Tensor, Tensor]  # one each for channels, rows and columns
 
 
 def _no_rotation(shape: torch.Size) -> Rotations:

@@ -35,7 +35,8 @@ AMOUNT = re.compile(rf"\W*{_UNIT_BEFORE}(?P<number>{_NUMBER})\W*{_UNIT_AFTER}", 
 SEXAGESIMAL = re.compile(
     r"[-+]?(?:\d+(?::\d\d){1,2}[.,]\d+|\d{1,3} ?° ?\d{1,2}(?:[.,]\d+)? ?['′’] ?(?:\d{1,2}(?:[.,]\d+)? ?[\"″”]?)?) ?[NSEWO]?"
 )
-MIN_CODE_GROUPS = 3  # of digits, by which numbers of one length are codes, as those of telephones and firms; chosen
+# Numbers of one length are codes if their digits form so many groups, as in those of telephones and firms; chosen.
+MIN_CODE_GROUPS = 3
 _DIGIT, _DIGITS, _PADDED = re.compile(r"\d"), re.compile(r"\d+"), re.compile(r"0\d")
 # What may stand around a date: it is cut off where all values have it
 _BEFORE_DATE, _AFTER_DATE = re.compile(r".*[^\w.,:/+ -]", re.DOTALL), re.compile(r"[^\w.,:/+ -].*", re.DOTALL)
@@ -43,15 +44,16 @@ _BEFORE_DATE, _AFTER_DATE = re.compile(r".*[^\w.,:/+ -]", re.DOTALL), re.compile
 # a known one by chance. Of days without gaps it is 0.9, the share of the training part, of IATA's codes of airports 0.55, of the codes
 # of PCI devices 0.35, of random codes 0 (docs/log.md, 2026-11-30)
 MAX_USED = 0.5
-TRIMMED_SHARE = 0.05  # of the least numbers, and of the greatest ones, which may be anything; chosen
+TRIMMED_SHARE = 0.05  # this share of the least numbers, and of the greatest ones, may be anything; chosen
 NUM_PAIRS = 1_000  # pairs of values whose parts are exchanged: enough to tell MAX_USED from 0.55; chosen
 MIN_EXCHANGED = 100  # pairs at least that give another value than their own, or a place to cut says nothing; chosen
 MAX_CUT = 16  # characters from either end of a value at which it is cut: as many as a date and time of day have
 MAX_SCREENED = 2_000  # records in which fields are sought: splitting all takes a second for each million; chosen
 MAX_DATES = 200  # values by which dates are recognised: to read one takes 10 µs
-MAX_COLUMNS = 64  # of a row that are looked at; chosen
+MAX_COLUMNS = 64  # so many columns of a row are looked at; chosen
 DIGITS = "0123456789"
-MAX_DIGITS = 18  # of a whole number that 64 bits hold
+# 64 bits hold a whole number of so many digits.
+MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ LAST_TOKENS = 3
 LEADING = 4  # tokens at the beginning of another field that are elements of a context: five save nothing more
 OWN_ELEMENTS = 3 + LAST_TOKENS  # field, place in it, last tokens, field so far
 ORDER = OWN_ELEMENTS + LEADING
-NUM_ELEMENTS = 2**32  # of contexts: what a field holds so far is one number of 32 bits
+# Contexts: what a field holds so far is one number of 32 bits.
+NUM_ELEMENTS = 2**32
 # Records with more fields are not read as rows: bounds the time, and the memory that the arrays of an untrusted run can ask for
 MAX_FIELDS = 1_000
 MAX_SKIPPED = 2  # blanks and quotes before the first character of a value
@@ -37,7 +38,8 @@ COMPARED_RECORDS = 8_000  # that parents are chosen by
 COMPARED_PAIRS = 2_500_000  # pairs of fields times records, which take about a second
 COMPARED_LEADING = 2  # leading tokens of a field that another one is to tell: with three, too few records agree
 HELD_OUT = 10  # each so many-th record is held out while parents are chosen
-MIN_DEVIATIONS = 3.0  # of the mean of the bits that a parent saves, which it must exceed: many pairs are tried
+# The mean of the bits that a parent saves must exceed 0 by so many of its deviations: many pairs are tried.
+MIN_DEVIATIONS = 3.0
 CHUNK = 512  # records that are read at a time, which bounds memory
 _POWER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 _INVERSE = np.uint64(pow(int(_POWER), -1, 2**64))

@@ -15,10 +15,11 @@ import numpy as np
 
 from anew.core.arrays import Bools, Doubles, Floats, Ints
 
-EXACT_SHARE = 0.5  # of a length's probability, by its own count; the other half comes from those near it; chosen
-QUARTILES_IN_DEVIATIONS = 1.34  # of a normal distribution
+# A length has this share of its probability from its own count, and the other half from those near it; chosen.
+EXACT_SHARE = 0.5
+QUARTILES_IN_DEVIATIONS = 1.34  # the quartiles of a normal distribution are so far apart
 MAX_LOG_ODDS = 16.0  # that a record ends where every known one has ended
-NEWTON_STEPS = 20  # of the fit of two weights; it usually ends sooner
+NEWTON_STEPS = 20  # steps of the fit of two weights, which usually ends sooner
 RIDGE = 1.0  # penalty of the weights, as much as one target more or less
 ENOUGH_PROGRESS = 1e-7  # nats a target; the fit ends when a step gains less
 MIN_PROBABILITY = 1e-12  # probability of an end that counts as none, or as certain

@@ -16,7 +16,7 @@ from anew.core.arrays import Bools, Int32s, Ints
 
 DEFAULT_K = 5  # letters: 20^5 k-mers of proteins, so that unrelated sequences share few
 LETTER_BITS = 5  # bits of a letter in a k-mer: 32 letters, without case
-OWNER_BITS = 24  # of the number of a sequence: what 8 letters leave of 64 bits
+OWNER_BITS = 24  # bits for the number of a sequence: what 8 letters leave of 64
 MAX_TABLE = 1 << 26  # k-mers up to this value are numbered with a table: those of five letters fit
 PAIRS_AT_ONCE = 1 << 22  # pairs of a k-mer and a sequence that are looked up at a time, which bounds memory
 
@@ -178,7 +178,8 @@ class NearestSequences:
         kmer = by_kmer >> np.uint64(OWNER_BITS)
         starts = np.flatnonzero(np.append(True, kmer[1:] != kmer[:-1])[: len(kmer)])
         self._kmers, self._starts = kmer[starts], np.append(starts, len(kmer))
-        self._owner = (by_kmer & np.uint64((1 << OWNER_BITS) - 1)).astype(np.int32)  # of each k-mer, one after another
+        # The sequence of each k-mer, one after another
+        self._owner = (by_kmer & np.uint64((1 << OWNER_BITS) - 1)).astype(np.int32)
         self._sizes = np.bincount(owner, minlength=self.n)
 
     def candidates(self, text: str, count: int = 8) -> list[int]:

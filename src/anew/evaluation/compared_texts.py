@@ -28,8 +28,8 @@ from anew.evaluation.parts_of_texts import (
 
 # Pieces of documents of a part, and at least so many documents, that are read: more take seconds, and say little more
 MAX_BEGINNINGS = 1_000
-MIN_SAMPLE_CHARACTERS = 500  # of samples: fewer say nothing; chosen
-TextSets = tuple[list[str], list[str], list[str]]  # of samples, of held-out and of training texts
+MIN_SAMPLE_CHARACTERS = 500  # fewer say nothing; chosen
+TextSets = tuple[list[str], list[str], list[str]]  # samples, held-out texts and training texts
 
 
 class Beginnings(NamedTuple):

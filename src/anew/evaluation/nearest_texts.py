@@ -17,7 +17,7 @@ RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest 
 # Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
 MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 CHARACTERS_HELD = 1 << 27  # characters of training records that are held to be searched, at most: bounds memory
-MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
+MARKED_SHARE = 0.5  # characters that differ are marked up to this share of two records; chosen
 # Records up to this share of the length of the median training record are also compared with parts of records; chosen
 MAX_SHORT_RATIO = 0.5
 CONTEXT = 60  # characters of training text shown around a passage: about a line
@@ -63,7 +63,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     training = [str(text) for text in train(requested)]
     work = sum(map(len, samples)) * length + 1.0  # pairs of characters for each training record
     compared = _drawn(len(training), max(int(EDIT_WORK / work), MIN_SEARCHED))
-    places = {text: place for place, text in reversed(list(enumerate(training)))}  # of equal records the first
+    places = {text: place for place, text in reversed(list(enumerate(training)))}  # the first of equal records
     records = [training[place] for place in compared]
     max_short_length = MAX_SHORT_RATIO * float(np.median([len(text) for text in training])) if training else 0.0
     pairs, has_parts = [], False

@@ -244,7 +244,8 @@ class TimedMemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
                 result, compared = replace(tested, shortened=tested.shortened or is_trial), size
                 yield with_limit_reason(result, "memory" if series.is_memory_full else "time")
             assert self.item_type is not None
-            series.schedule.query_cost = self.item_type.query_cost  # of records it depends on what they are like
+            # What a query of records costs depends on what they are like
+            series.schedule.query_cost = self.item_type.query_cost
             series.add(size, seconds, num_held, controls=not is_trial)
             if series.thorough is not None and size == series.whole:
                 self.item_type = series.thorough

@@ -45,7 +45,7 @@ from torch.fx import Node
 from anew.errors import ConfigError
 from anew.families.portable import Graph
 
-FORMAT = 1  # of a container
+FORMAT = 1  # version of a container
 WEB = Path(__file__).parent / "web"
 TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
 Q8_0_BLOCK = 32  # values of q8_0 that share a scale

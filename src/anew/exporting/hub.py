@@ -32,7 +32,8 @@ NOTES = (
 SAMPLE_NAME = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}")
 IMAGE_SUFFIXES = (".png", ".gif", ".jpg")
 MAX_EXCERPT = 1000  # characters of sample texts on the card
-PIECE_BYTES = 2**24  # of a file, in memory while it is copied: weights may be larger than what is free; chosen
+# Bytes of a file that are in memory while it is copied: weights may be larger than what is free; chosen.
+PIECE_BYTES = 2**24
 MAX_FILE_BYTES = 2**34  # largest file that is copied: larger than any run writes
 USE = """
 import anew

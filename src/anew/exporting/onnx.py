@@ -19,8 +19,8 @@ from anew.exporting.sampler import class_labels, item_format, whole_sampler
 from anew.families.portable import Graph
 from anew.sampling.model import Model
 
-FORMAT = 1  # of sampler.json
-MAX_BYTES = 2**31 - 1  # of a file of protocol buffers
+FORMAT = 1  # version of sampler.json
+MAX_BYTES = 2**31 - 1  # in a file of protocol buffers
 RUNTIME = Path(__file__).parent / "runtime"
 
 

@@ -23,7 +23,8 @@ from torch import Tensor
 # reaches a few periods far. Both chosen
 BANDS = 32
 NARROWEST = 4
-MAX_GAIN_DB = 20.0  # of a band of a sample, up or down: what is further off, no filter mends; chosen
+# No band of a sample is raised or lowered by more: no filter mends what is further off; chosen.
+MAX_GAIN_DB = 20.0
 # Errors of a mean or deviation that are taken for chance. Where clips that were matched to themselves kept less, they were told from
 # themselves, as all bands of some signals vary together (docs/log.md, 2026-11-30).
 CHANCE_ERRORS = 2.0
@@ -33,7 +34,7 @@ CHANCE_SHARE = 0.01
 DIVISIONS = 299  # random ones; chosen: a tenth of a second, and two of them may differ more
 MIN_SIGNALS = 8  # with fewer, deviations are those of single signals; chosen
 TINY_DB = 0.3  # added to deviations: those of the level of steady tones are all but 0
-FAINTEST = 1e-12  # of the power of a signal; keeps logarithms finite
+FAINTEST = 1e-12  # least power of a signal, which keeps logarithms finite
 TINY = 1e-30  # keeps divisions finite
 
 Edges: TypeAlias = tuple[int, ...]  # (K + 1,) first of the F frequencies of each band, and the one after the last

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from anew.core.machine.device import move
 
-STEEPNESS = 1.6  # of the sigmoid that gives normal numbers about the same share of each level (iFSQ, arXiv 2601.17124)
+# Through a sigmoid of this steepness, normal numbers fall into each level about equally often (iFSQ, arXiv 2601.17124).
+STEEPNESS = 1.6
 
 
 def bound(x: Tensor) -> Tensor:

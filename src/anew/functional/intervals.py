@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 TINY = 1e-300  # keeps the continued fraction away from zero (Lentz's method)
-PRECISION = 1e-14  # of quantiles, relative: the cumulative function itself has no more
+PRECISION = 1e-14  # relative precision of quantiles: the cumulative function itself is no more precise
 # Largest logarithm of 1 / density in a Newton step: beyond it the step leaves [0, 1] anyway, and exp would overflow
 MAX_LOG = 600.0
 TAIL = 0.025  # on each side of an interval of 95%
-STEPS = 500  # of the continued fraction: a few dozen are enough but for counts in the millions
+STEPS = 500  # terms of the continued fraction: a few dozen are enough, except for counts in the millions
 
 
 def clopper_pearson(hits: float, n: float, alpha: float = 2.0 * TAIL) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from anew.core.machine.device import move
 
 HALF_BIN = 1.0 / 255.0  # half of the distance between two levels
 LOG_SCALE_GAIN = 4.0  # scales range over several orders of magnitude, so that they must move faster than centres do
-INITIAL_LOG_SCALE = -1.5  # of an untrained network: a bin holds little of the mass, so that all pixels have a gradient
+INITIAL_LOG_SCALE = -1.5  # in an untrained network a bin holds little of the mass, so that all pixels have a gradient
 # A level's bin holds at most 97% of the mass, so that a value costs 0.04 bits at least: little where values cost whole bits, and
 # gradients stay finite.
 MIN_LOG_SCALE = -7.0

@@ -78,7 +78,8 @@ def encode_flow(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
     return y
 
 
-SOLVERS: dict[str, Callable[[Denoiser, Tensor, Tensor], Iterator[Tensor]]] = {  # of the probability flow
+# Solvers of the probability flow, by name
+SOLVERS: dict[str, Callable[[Denoiser, Tensor, Tensor], Iterator[Tensor]]] = {
     "euler": euler,
     "heun": heun,
     "multistep": multistep,

@@ -20,7 +20,8 @@ RESOLVED_HZ = 1200.0  # up to which a spectrogram in mel bands shows single harm
 VOICED = (0.6, 0.9)
 # What is subtracted from the autocorrelation of a pitch for each octave below the highest: a sound also repeats at twice its period.
 OCTAVE_COST = 0.05
-MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
+# Least overlap of the window with itself at a lag, which keeps divisions finite.
+MIN_OVERLAP = 0.1
 
 
 def pitch(magnitude: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 LOWEST_HZ = 30.0  # where the first mel band begins: below, speakers give hardly anything and microphones rumble; chosen
-MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
+MOMENTUM = 0.99  # momentum of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions by silence finite
 MEL_ROUNDS = 10  # with so many, bands of speech are within 0.05 dB on average (docs/log.md); exports do as many
 # Share by which neighbours must differ not to count as equal, so that rounding, which differs between programs, makes no peaks.
@@ -25,7 +25,8 @@ LOBE = 3
 # Exports do as many.
 MATCHING_ROUNDS = 4
 MAX_RATIO = 10.0  # by which a round may raise a band: a band that is nearly silent would only be noise; chosen
-BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen
+# Width of the transition from tones to noise, relative to its frequency: a hard edge would be heard; chosen.
+BLEND = 0.15
 
 
 @dataclass(frozen=True, slots=True)

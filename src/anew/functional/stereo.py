@@ -49,7 +49,7 @@ def to_stereo(sound: Tensor, image: Tensor, frames: Frames, bank: Tensor) -> Ten
     balance, difference = spread @ image[:, 0], spread @ (MAX_IMAGE - image[:, 1])  # (B, F, T)
     angle = (math.pi / 2.0) * difference
     middle, side = frames.stft(sound) * angle.cos(), frames.stft(delayed) * angle.sin()
-    ratio = 10.0 ** (balance * (MAX_BALANCE_DB / (10.0 * MAX_IMAGE)))  # of powers
+    ratio = 10.0 ** (balance * (MAX_BALANCE_DB / (10.0 * MAX_IMAGE)))  # ratio of the powers
     left = (2.0 * ratio / (1.0 + ratio)).sqrt() * (middle + side)
     right = (2.0 / (1.0 + ratio)).sqrt() * (middle - side)
     return torch.stack([frames.istft(left, length), frames.istft(right, length)], 2)

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from anew.nets.autograd import SavedTensors
 
-EPSILON = 1e-6  # of RMS norm, as in Qwen3
+# In RMS norm, as in Qwen3.
+EPSILON = 1e-6
 # The number of unpadded rows is rounded up to a multiple of this where there are enough rows, since oneDNN prepares each shape anew
 # (docs/log.md, 2026-11-26).
 ROW_MULTIPLE = 64

@@ -18,7 +18,8 @@ from anew.nets import attention
 from anew.nets.attention import PositionTables, UnpaddedRows
 
 QK_GAIN = 1.44  # attention's temperature once queries and keys have unit size (1.2 each, as nanochat)
-QWEN3_NAMES = {  # of the matrices of a block
+# Names of the matrices of a block in Qwen3
+QWEN3_NAMES = {
     "query": "self_attn.q_proj",
     "key": "self_attn.k_proj",
     "value": "self_attn.v_proj",

@@ -20,7 +20,7 @@ from torch.nn import functional
 from anew.nets.autograd import SavedTensors
 from anew.nets.conv_blocks import Conv, Linear, depth_to_space, latent_sides, pad_to_multiple, space_to_depth
 
-SLOPE = 0.2  # of the activation below zero, as in StyleGAN and R3GAN
+SLOPE = 0.2  # slope of the activation below zero, as in StyleGAN and R3GAN
 ACTIVATION_GAIN = math.sqrt(2.0 / (1.0 + SLOPE**2))  # keeps the size of normal numbers through the activation
 # Standard deviation of what an untrained generator adds to the coarse item, which should still be seen; chosen.
 INITIAL_OUTPUT = 0.1

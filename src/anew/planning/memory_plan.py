@@ -26,7 +26,7 @@ SMALL_MODEL_PARAMETERS = 50_000_000  # parameters that any machine can train: 1.
 MAX_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
 # Tensors for each matrix that is orthogonalized: momentum with gradient, all stacked, scaled, a product, and the result
 MUON_COPIES = 5
-DRAWING_COPIES = 2  # of a tensor that is drawn: random numbers, and those scaled
+DRAWING_COPIES = 2  # drawing a tensor takes its memory twice: for the random numbers, and for those that are scaled
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 
 

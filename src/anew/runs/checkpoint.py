@@ -13,7 +13,8 @@ Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")
 
 
 SHARD = re.compile(r"shards/[\w.-]{1,100}\.(safetensors|json)")
-MAX_FILES = 100_000  # of a checkpoint: more than any number of processes writes; a stranger's may have any number
+# Files of a checkpoint: more than any number of processes writes; one from somebody else may have any number.
+MAX_FILES = 100_000
 
 
 class CheckpointManifest(Record):

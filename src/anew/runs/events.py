@@ -24,7 +24,7 @@ EventValue: TypeAlias = str | int | float | None
 MAX_LOG_BYTES = 2**31
 # Most bytes of a line; longer lines are skipped. Those that Anew writes have some hundreds (docs/log.md, 2026-11-27).
 MAX_LINE_BYTES = 2**16
-MAX_FIELDS = 64  # of an event; a step has one for each loss of the family, and about ten others
+MAX_FIELDS = 64  # fields of an event; a step has one for each loss of the family, and about ten others
 MAX_SHOWN_BYTES = 2**26  # bytes of a log that are read to show its course: 256 MB took 63 s (docs/log.md, 2026-11-27)
 LAST_LINES = 100_000  # the last step is searched among so many lines: only a few samples and warnings come after it
 FIRST_LINES = 1_000  # the first start is searched among so many lines: only a few events come before it

@@ -316,7 +316,7 @@ class RunFolder:
             if BUFFERS in manifest.sha256:
                 tensors |= read_tensors(folder / BUFFERS)
             return {"tensors": tensors, "meta": meta}, ""
-        except RunError as error:  # of a file in this folder, whose name suffices
+        except RunError as error:  # it is about a file in this folder, whose name suffices
             return None, str(error).replace(f"{folder}{os.sep}", "").partition(";")[0]
         except (OSError, ValueError) as error:
             return None, files.clause(error)

@@ -396,7 +396,7 @@ def _held(folder: Path, names: list[str]) -> Iterator[dict[str, Path]]:
     """Links to files that never change, by name. The training removes old checkpoints while they are sent, which may take longer than
     the next ones last."""
     place = folder.with_name(SENDING)
-    shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(place, ignore_errors=True)  # left by a process that was killed
     place.mkdir()
     held = {}
     try:

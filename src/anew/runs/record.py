@@ -19,7 +19,8 @@ from anew.errors import ConfigError, RunError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.portable import absolute_paths
 
-FORMAT = 1  # of config.json, as in `BegunRun` and `RunRecord`; incremented when older ones can no longer be read
+# Version of config.json, as in `BegunRun` and `RunRecord`; incremented when older ones can no longer be read.
+FORMAT = 1
 # Present names of settings by those in runs from before 0.2
 EARLIER_SETTINGS = {"film": "timelapse", "train.film": "train.timelapse"}
 FILE_BYTES = 64 * 2**20  # most bytes of config.json, as of any JSON file of a run
@@ -49,7 +50,7 @@ FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[
     Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json, return_type=dict[str, object])
 ]
-Settings = dict[str, object]  # of a dataclass of settings, which checks them
+Settings = dict[str, object]  # values of a dataclass of settings, which checks them
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

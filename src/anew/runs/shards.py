@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 SHARDS = "shards"  # the folder within a checkpoint
-READ_BYTES = 2**28  # of tensors that are read at once: files are opened and their headers read for each time; chosen
+READ_BYTES = 2**28  # tensors that are read at once: for each time, files are opened and their headers read; chosen
 
 
 def write_shards(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGroup) -> None:

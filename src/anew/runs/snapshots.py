@@ -21,7 +21,8 @@ from anew.runs.timelapse import StepFiles, folder_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_SNAPSHOTS = 6  # of a run: stops of a slider from the beginning to the end; chosen
+# Snapshots of a run, which are the stops of a slider from the beginning to the end; chosen.
+MAX_SNAPSHOTS = 6
 # Bytes of all snapshots together, unless the weights themselves have more: they must not make a run much larger
 MAX_BYTES = 32 * 2**20
 # The next one is kept after so many times the seconds of the last: progress goes with the logarithm of time

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = "timelapse"
 EARLIER_FOLDER = "film"  # its name in runs from before 0.2
-FORMAT = "2"  # of frames and scenes; the page refuses others (`static/timelapse_data.js`)
+FORMAT = "2"  # version of frames and scenes; the page refuses others (`static/timelapse_data.js`)
 SCENE = "scene.safetensors"  # what all frames share
 # Most frames of a run; of more, every second one is removed. So many take a few MB, and nobody steps through more; chosen.
 MAX_FRAMES = 120

@@ -16,7 +16,8 @@ from anew.runs.tensors import read_tensors, write_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_FILE_BYTES = 5 * 10**9  # of tensors in a file, as hubs and file systems take it; a single tensor may have more
+# Tensors in one file, as hubs and file systems take it; a single tensor may be larger.
+MAX_FILE_BYTES = 5 * 10**9
 
 
 def weights_path(folder: Path) -> Path:

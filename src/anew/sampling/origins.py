@@ -32,7 +32,8 @@ SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memor
 MAX_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 MAX_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
 StoredSetting = Flag | Whole | Real | Text
-_SIDE_END = "\n ]\n}"  # of JSON with one list
+# The end of JSON with one list.
+_SIDE_END = "\n ]\n}"
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
 
@@ -150,7 +151,8 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
 
     first: Index of the first sample, if the folder may hold other shares."""
     content, pieces = bytearray(), SidePieces()
-    for name, file_origins in origins.items():  # of a million samples, values for all would take 1.6 GB
+    # Each file has its own values: those of a million samples at once would take 1.6 GB
+    for name, file_origins in origins.items():
         content += pieces.piece(name, file_origins)
     return side_name(first), bytes(content) + pieces.end
 

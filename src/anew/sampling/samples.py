@@ -23,7 +23,8 @@ from anew.sampling.output_folders import check_unused, make_empty_folder, make_f
 from anew.sampling.sample_items import SampleItems
 from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 
-SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
+# Sheets are written in files with these suffixes.
+SHEET_SUFFIXES = (".png", ".txt")
 # Characters of texts from which on they have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
 TEXT_SEPARATORS = {True: "\n", False: "\n\n----\n\n"}  # between the texts of a sheet, whether each has one line

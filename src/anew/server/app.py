@@ -39,7 +39,7 @@ MAX_PATH = 200  # characters of a path
 ABORTED = 499  # nginx' status of requests whose client went away before the answer began
 TITLE = "Anew"
 TAG = "Server"
-METHODS = ("GET", "POST", "DELETE")  # of all paths
+METHODS = ("GET", "POST", "DELETE")
 EXPOSED_HEADERS = ("Retry-After", "Content-Disposition")  # what a page of another site may read besides the body
 REFUSALS = {
     404: "unknown path; /docs and /openapi.json list all of them",

@@ -189,7 +189,8 @@ class Answer:
 
     async def chunks(self, clock: RequestClock) -> AsyncIterator[Json]:
         """The answer piece by piece, then the usage if the request asks for it."""
-        offsets: dict[int, int] = {}  # of the next token of each choice that has begun
+        # For each choice that has begun, where its next token begins
+        offsets: dict[int, int] = {}
         async for piece in self.pieces(clock):
             offset = offsets.get(piece.index)
             text = piece.text if offset is not None else self._echo(piece.index) + piece.text
@@ -265,7 +266,8 @@ def completion_of(body: ChatBody) -> CompletionBody:
     maxima = (body.max_tokens, body.max_completion_tokens)
     if None not in maxima and maxima[0] != maxima[1]:
         raise bad_request("max_tokens and max_completion_tokens differ; give only one of them", "max_tokens")
-    if 0 in maxima:  # of completions, it asks for the prompt's likelihood alone
+    # In a completion, 0 asks for the prompt's likelihood alone
+    if 0 in maxima:
         name = "max_completion_tokens" if body.max_tokens is None else "max_tokens"
         raise bad_request(f"{name} must be at least 1 (got 0)", name)
     max_tokens = next((number for number in maxima if number is not None), CHAT_TOKENS)

@@ -23,7 +23,7 @@ from anew.server.errors import ApiError, bad_request
 from anew.server.limits import Limits
 
 OPEN_PATHS = ("/health", "/v1/health")  # need no key: load balancers have none
-MAX_FILES, MAX_FIELDS = 4, 40  # of a form: more than any path takes
+MAX_FILES, MAX_FIELDS = 4, 40  # in a form: more than any path takes
 # Slowest rate of a body of unlimited length, and by how many seconds it may fall behind that rate.
 MIN_BYTES_PER_SECOND, MAX_LAG_SECONDS = 2**14, 20.0
 OTHER_SITE = (

@@ -22,7 +22,7 @@ from anew.server.limits import MAX_TOKENS, MAX_VALUES, random_seed
 from anew.server.metrics import RequestClock
 from anew.server.worker import Channel
 
-LONG_TEXT_TOKENS = 500  # of a sample of running text, if no maximum is given
+LONG_TEXT_TOKENS = 500  # length of a sample of running text, if the request gives no maximum
 ANY_CLASS = ("", "any", "auto")  # instead of a class: each with its share in the data
 
 

@@ -26,8 +26,8 @@ MEANINGS = {
     "504": "the answer took too long",
 }
 COMMON_STATUSES = ("400", "401", "403")  # statuses of every path; 405 and 499 belong to none
-NOT_FOUND_STATUSES = ("404",)  # of paths that name something
-BODY_STATUSES = ("404", "408", "413", "429", "503", "504")  # of paths that take a body
+NOT_FOUND_STATUSES = ("404",)  # paths that name something
+BODY_STATUSES = ("404", "408", "413", "429", "503", "504")  # paths that take a body
 KEY = "bearerAuth"  # name of the security scheme
 NO_MODEL_SENTENCE = "None of the served models answers here."
 JSON = "application/json"

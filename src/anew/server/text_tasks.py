@@ -22,7 +22,8 @@ from anew.server.worker import Channel, Task, threads_for
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SECONDS_BETWEEN_PIECES = 0.03  # of a stream: shorter than a reader notices; each piece decodes the text again
+# Between two pieces of a stream; a reader notices no shorter pause, and each piece decodes the text again.
+SECONDS_BETWEEN_PIECES = 0.03
 FinishReason = Literal["stop", "length"]
 
 

@@ -19,7 +19,8 @@ from anew.server.server_sent_events import Json
 EXIT_SECONDS = 5.0  # in which a process should end after its last event; chosen
 # Seconds between two checks whether the page is still open: a process for which nobody waits ends soon
 SECONDS_BETWEEN_CHECKS = 0.25
-MAX_EVENT_BYTES = 1 << 28  # of one event, which holds the items of a sheet: several times the largest ones
+# Size of one event, which holds the items of a sheet: several times the largest ones.
+MAX_EVENT_BYTES = 1 << 28
 
 
 async def child_events(

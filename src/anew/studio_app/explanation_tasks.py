@@ -46,7 +46,7 @@ MAX_LABELS = 6  # with which one starting point is shown: a row has room for no 
 # Items; arrows per side; standard deviations from the centre, the middle 99% of a normal; noise levels; chosen.
 FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8
 IMAGE_SIDE = 256  # pixels: the page shows these images no larger
-MAX_CACHED_BYTES = 64 * 2**20  # of data items that stay in memory, for each number of items; chosen
+MAX_CACHED_BYTES = 64 * 2**20  # so many data items stay in memory, for each number of items; chosen
 NUM_MAPPED = 300  # items on the map of latents: enough to see clusters, few enough to point at one; chosen
 NUM_RECONSTRUCTED = 12  # held-out items next to the map: a row or two of the page; chosen
 SHARPNESS_ITEMS = 64  # real items whose sharpness the samples are compared with; chosen

@@ -9,7 +9,8 @@ from anew.sampling.samples import Samples
 
 # Pixels of the sides of an image on the page, at most and at least: smaller ones are enlarged; chosen.
 MAX_SIDE, MIN_SIDE = 512, 96
-MAX_CHARACTERS = 20_000  # of a text, ten pages of a book, so that the browser stays responsive; chosen
+# So much of a text is shown, ten pages of a book, so that the browser stays responsive; chosen.
+MAX_CHARACTERS = 20_000
 
 
 def data_url(media: str, data: bytes) -> str:

@@ -20,8 +20,8 @@ from anew.errors import RunError, printable
 
 QUEUE_LOCK, RUNNER_LOCK = "queue.lock", "runner.lock"
 LOCK_SECONDS = 10.0  # the queue is locked for moments only, so a longer wait is an error
-LOG_TAIL_BYTES = 6000  # of the end of a job's log, which says why it failed
-FILE_BYTES = 2**20  # of a job's file, which holds one command
+LOG_TAIL_BYTES = 6000  # length of the end of a job's log, which says why it failed
+FILE_BYTES = 2**20  # size of a job's file, which holds one command
 SAME_PROCESS_SECONDS = 1.0  # precision to which the start time of a process is known
 
 

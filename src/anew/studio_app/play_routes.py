@@ -51,7 +51,8 @@ from anew.studio_app.studio import Studio
 
 # Tokens of a request; frames of a walk; samples that it passes through: no more than a user waits for; chosen.
 MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
-MAX_ORIGIN_BYTES = 64 * 2**20  # of a file whose origin is looked up, which is held in memory
+# Largest file whose origin is looked up: it is held in memory.
+MAX_ORIGIN_BYTES = 64 * 2**20
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 NumSamples = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 
@@ -65,7 +66,8 @@ class SampleBody(SampleOptionsBody):
     first_index: Annotated[int, Strict(), Field(ge=0, le=MAX_INT - MAX_ROWS)] = 0
     samples: ShortText | None = None
     index: Annotated[int, Strict(), Field(ge=0)] = 0
-    mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None  # of 1024 x 1024 pixels: 174,764
+    # A mask of 1024 x 1024 pixels has 174,764 characters
+    mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None
     stretch: tuple[Share, Share] | None = None
     suffix: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
     stop: ShortText | None = None

@@ -21,7 +21,8 @@ from anew.errors import RunError, disk_is_full
 from anew.studio_app.jobs import RUNNER_LOCK, Job, JobStore
 from anew.studio_app.start_folder import STATE
 
-SECONDS_BETWEEN_CHECKS = 0.25  # of the queue: a run seems to start at once, and a check lists one folder
+# Time between two looks at the queue: a run seems to start at once, and each look lists one folder.
+SECONDS_BETWEEN_CHECKS = 0.25
 # Seconds between two attempts on a full disk: a user who frees space sees the queue continue; chosen
 FULL_DISK_RETRY_SECONDS = 2.0
 # Seconds in which the lock is tried for: a check whether there is a runner holds it for a moment, which busy cores make longer; chosen

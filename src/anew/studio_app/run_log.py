@@ -17,7 +17,7 @@ from anew.errors import RunError
 from anew.runs import events
 
 PIECE = 2**20  # bytes that are read at a time
-MAX_POINTS = 2**19  # of a curve in memory; longer ones are thinned
+MAX_POINTS = 2**19  # points of a curve in memory; longer ones are thinned
 MAX_CURVES = 64  # a log of somebody else may have any number of names (docs/log.md, 2026-11-27)
 MAX_WARNINGS = 1000  # that are kept, the last ones
 # Fields of a step without a curve

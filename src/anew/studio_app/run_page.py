@@ -16,8 +16,8 @@ from anew.studio_app.jobs import Job
 from anew.studio_app.run_log import RunLog
 
 MAX_LOGS = 12  # that stay in memory: each open page follows one; chosen
-CURVE_POINTS = 900  # of a curve at most: about one for each pixel of a wide window
-TREND_POINTS = 300  # of the smoothed curve, which has no detail to lose
+CURVE_POINTS = 900  # points of a curve at most: about one for each pixel of a wide window
+TREND_POINTS = 300  # points of the smoothed curve, which has no detail to lose
 # Sheets of samples during training, the latest ones: each is a position of the slider, which has some hundred pixels.
 MAX_SHEETS = 400
 

@@ -26,7 +26,7 @@ from anew.studio_app.jobs import Job
 
 # "stopped": its process ended unobserved; "failed": its command ended with an error
 State = Literal["queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"]
-MAX_LINES = 300  # of the log, read from its end: a list of many runs must not read whole logs
+MAX_LINES = 300  # lines of the log that are read, from its end: a list of many runs must not read whole logs
 NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
 MISSING_WEIGHTS = (
     f"Its weights ({WEIGHTS}) are missing. If the folder was copied, copy it once more, with all its files."

@@ -49,7 +49,7 @@ SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would 
 TOKEN_SETTINGS = ("temperature", "top_k", "top_p", "min_p")  # settings that change the distribution of a token
 MAX_TOP = 8  # alternatives that are shown for a token: others are hardly ever drawn; chosen
 NEAREST_SECONDS = 60.0  # limit of the search for the nearest training item, for which the user waits; chosen
-EXAMPLE_CHARACTERS = 60  # of the prompt that the page suggests: one line
+EXAMPLE_CHARACTERS = 60  # length of the prompt that the page suggests: one line
 VIEWABLE = ("image", "audio", "video")  # modalities whose items, drafts included, can be shown as images
 Json = dict[str, object]
 

@@ -22,7 +22,7 @@ from anew.workflows.inspect_run import is_run
 
 # Levels of folders below the root: `runs/`, a project, a comparison; deeper folders are mostly data.
 DEPTH = 3
-MAX_ENTRIES = 20_000  # of a folder that are read: a larger folder holds data
+MAX_ENTRIES = 20_000  # so many entries of a folder are read: a larger folder holds data
 MAX_FOLDERS = 5_000  # that are searched: a home folder has more, and the page waits for the list; chosen
 # Pages of commands that do not make a run, by the verb of their job. Queues from before 0.2 say "audit".
 PAGES = {"compare": "compare.html", "evaluate_samples": "report.html", "audit": "report.html"}

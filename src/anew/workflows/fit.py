@@ -320,7 +320,8 @@ def _better_of_both(job: TrainingJob, family: Family) -> Family:
 
 def _latent_batches(job: TrainingJob) -> Iterator[Batch]:
     """Yield training items to fit latents to: as many as there is time for, or as the replayed run read."""
-    share = 0.5  # of the seconds kept for what follows training: `calibrate` needs the rest; chosen
+    # Share of the seconds kept for what follows training; `calibrate` needs the rest; chosen
+    share = 0.5
     return _within_slice(job, "latents", latent_batches(job), share)
 
 

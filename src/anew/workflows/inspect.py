@@ -211,7 +211,8 @@ class Inspection:
             lines.append(f"classes: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
         if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
             count_of = about if self.is_estimate else "{:,}".format
-            is_pieces = not self.is_estimate and sum(self.parts.values()) > self.items  # of a few long documents
+            # Parts of a few long documents are their pieces
+            is_pieces = not self.is_estimate and sum(self.parts.values()) > self.items
             begin = "split, about: " if self.is_estimate else "split: "
             counts = {name: plural(n, "span") if is_pieces else count_of(n) for name, n in self.parts.items()}
             lines.append(begin + ", ".join(f"{name} {count}" for name, count in counts.items()))
@@ -334,7 +335,8 @@ def _is_estimate(data: Dataset) -> bool:
 def _parts_of_all(data: Dataset) -> dict[str, int]:
     """Number of items of each part, as a training divides the data that has time to read all of it."""
     parts = dict(data.scan.parts)
-    if data.share_read < 1.0:  # of the parts that were divided; the user's own were read whole
+    # The parts that were divided were read in part; the user's own were read whole
+    if data.share_read < 1.0:
         items = sum(parts[name] for name in ("train", *data.own_held_out_parts)) / data.share_read
         share = held_out_share(items, ENOUGH_ITEMS)
         parts |= dict.fromkeys(data.own_held_out_parts, round(share * items))

@@ -64,9 +64,10 @@ HALVES = 16
 # Samples on the wrong side: where none is, the error that the classifier measures is zero; chosen
 MIN_AUC_ERROR = 0.5
 REAL_SETS = 3  # sets of training items, whose median distance stands for real items: a single set may hold an outlier
-SETUP_SHARE = 0.5  # of all time; after it no further pilot is set up, so that the others still train; chosen
-MEASURING_SHARE = 0.15  # of all time, for timing model sizes: more would be lost to training; chosen
-JUDGING_SHARE = 0.2  # of a pilot's first turn, kept for judging it; later it is known what that takes; chosen
+SETUP_SHARE = 0.5  # after this share of all time no further pilot is set up, so that the others still train; chosen
+MEASURING_SHARE = 0.15  # share of all time for timing model sizes: more would be lost to training; chosen
+# Share of a pilot's first turn that is kept for judging it; later it is known what that takes; chosen.
+JUDGING_SHARE = 0.2
 
 
 @dataclass

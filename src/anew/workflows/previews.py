@@ -26,7 +26,8 @@ JUDGED_FROM = 0.35  # progress in each phase before samples are judged: earlier,
 JUDGED_STEPS = 200  # steps before samples are judged: earlier, weights have hardly moved; chosen
 # Shares of the training time: for all previews, and for one before it is given up; chosen.
 TOTAL_SHARE, MAX_SHARE = 0.01, 0.1
-MIN_VARIETY = 0.01  # of the range of values: real items that differ by less have no variety to compare with
+# Real items that differ by a smaller share of the range of values have no variety to compare with.
+MIN_VARIETY = 0.01
 
 
 class Previews:

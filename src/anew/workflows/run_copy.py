@@ -29,8 +29,9 @@ from anew.runs.weights import remove_weights, weight_files, write_weights
 
 # Files that a training may read of its run, besides config.json
 SMALL_FILES = OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS
-PREFIX, NEW = "anew-copy-", "anew-new-"  # of the names of folders: of copies, and of those that are being made
-PIECE, PIECE_BYTES = "piece", 2**26  # of a file: what is sent at once, and in memory meanwhile; chosen
+# The names of folders begin with these: of copies, and of those that are being made.
+PREFIX, NEW = "anew-copy-", "anew-new-"
+PIECE, PIECE_BYTES = "piece", 2**26  # bytes of a file that are sent at once, and are in memory meanwhile; chosen
 
 
 def folder_of_copy() -> RunFolder:

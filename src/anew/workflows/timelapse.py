@@ -16,16 +16,16 @@ from anew.workflows.job import TrainingJob
 from anew.workflows.latents import FEW_ITEMS, fitted_latents, latent_batches
 from anew.workflows.timelapse_scenes import Scene, scene_of
 
-TIMELAPSE_SHARE = (
-    0.018  # of the training time, for the timelapse: a frame may cost more than was expected, and 2% is promised
-)
-FRAME_SHARE = 0.0015  # of the training time, for one frame: a short training has about ten of them
+# Share of the training time for the timelapse: a frame may cost more than was expected, and 2% is promised.
+TIMELAPSE_SHARE = 0.018
+# One frame takes at most this share of the training time, so a short training has about ten of them.
+FRAME_SHARE = 0.0015
 INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chosen
 # Expected cost of the first frame, in training steps: later ones took 0.3 to 4.5 (docs/log.md, 2026-11-26).
 STEPS_A_FRAME = 2
 # Steps after which processes with sharded weights agree whether a frame is due: each agreement makes them wait.
 STEPS_BETWEEN_SYNCS = 10
-WEIGHTS_SHARE = 0.5  # of the timelapse's time, at most, for keeping weights: frames come first; chosen
+WEIGHTS_SHARE = 0.5  # keeping weights takes at most this share of the timelapse's time: frames come first; chosen
 BYTES_A_SECOND = 100e6  # expected speed of keeping weights, until it was measured: that of a slow disk
 MIN_SECONDS = 10.0  # shortest training that has a timelapse: a shorter one has no time for a frame
 
@@ -41,7 +41,7 @@ class Timelapse:
         self._num_steps = 0
         self._scene: Scene | None = None
         self._is_off = not job.train_config.timelapse
-        self._seconds_before = 0.0  # of training in earlier processes
+        self._seconds_before = 0.0  # spent on training by earlier processes
         self._keeping_cost, self._kept_bytes = 0.0, 0
         self._kept_at = 0.0
         if job.world.is_main and not self._is_off:

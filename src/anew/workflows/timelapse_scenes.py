@@ -187,9 +187,8 @@ def _token_text(modality: Modality, spec: Tokens, token: int) -> str:
     return modality.tokenizer.decode([token]) if isinstance(modality, Text) else str(token)
 
 
-REAL_ROWS = (
-    "film"  # draws the real items that are shown; another word would show others beside the frames of earlier runs
-)
+# Draws the real items that are shown; another word would show others beside the frames of earlier runs.
+REAL_ROWS = "film"
 # Points along a side of the discriminator's field, and its reach in standard deviations: the middle 99% of a normal.
 FIELD_SIDE, FIELD_REACH = 16, 2.5
 

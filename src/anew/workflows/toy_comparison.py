@@ -41,7 +41,7 @@ ON_CLOUD_DISTANCE = 0.02
 # ON_CLOUD_DISTANCE. Dots of real points cover 94% and more, those at random 57%.
 COVERED_DISTANCE = 0.03
 CHANCE_DRAWS = 20  # whose shares are averaged: their standard error is 1%
-EDGE = 0.22  # of the side: margin without dots, whose tails would be cut off
+EDGE = 0.22  # share of the side that is a margin without dots, whose tails would be cut off
 
 
 @dataclass(frozen=True, slots=True)

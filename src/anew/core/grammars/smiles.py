@@ -35,9 +35,10 @@ _VALENCES: tuple[tuple[tuple[int, ...], ...], ...] = (
     ((3,), (4,), (3, 5), (2, 4, 6), (1,)),
     ((3,), (2, 4), (3, 5), (2, 4, 6), (1, 3, 5)),
 )
-_ORDERS = {"-": 1, "/": 1, "\\": 1, "=": 2, "#": 3, "$": 4}  # of bonds, as OpenSMILES defines them
+_ORDERS = {"-": 1, "/": 1, "\\": 1, "=": 2, "#": 3, "$": 4}  # orders of bonds, as OpenSMILES defines them
 _AROMATIC_BOND = 0  # its order is 1 or 2, which `_has_kekule_form` decides
-MAX_TRIALS = 2_000  # of double bonds in one molecule; those that need more are accepted; chosen
+# So many ways to place the double bonds of a molecule are tried; those that need more are accepted; chosen.
+MAX_TRIALS = 2_000
 
 _TOKEN = re.compile(
     r"\[(?P<bracket>[^\[\]\s]*)\]|(?P<atom>Br|Cl|[BCNOPSFIbcnops*])|(?P<bond>[-=#$:/\\])|(?P<ring>\d|%\d\d)|(?P<other>[().])"

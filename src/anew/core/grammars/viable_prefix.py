@@ -23,9 +23,8 @@ from anew.core.grammars.lexis import lexis_of
 from anew.core.grammars.names import tree_parser
 
 INCOMPLETE = "incomplete input"
-ALLOW_INCOMPLETE = (
-    0x4000  # PyCF_ALLOW_INCOMPLETE_INPUT, with which Python's own `codeop` compiles; `ast` does not name it
-)
+# PyCF_ALLOW_INCOMPLETE_INPUT, with which Python's own `codeop` compiles; `ast` does not name it.
+ALLOW_INCOMPLETE = 0x4000
 NEVER_ENDS = " \\\n"  # a line that goes on, at which the text ends: so it is never complete, and no tree is made
 # What may follow the white space at the beginning of a line. The last five only continue an expression in brackets
 BEGINNINGS = ("x", " x", "else:", "except:", "finally:", "elif x:", "case x:", "def x", ")", "]", "}", ",", "+")
@@ -98,7 +97,7 @@ class PythonGrammar(Grammar):
             yield from BEGINNINGS
             return
         yield from super()._rests(text)
-        yield "0" if _WORD.search(text) else ""  # of a number
+        yield "0" if _WORD.search(text) else ""  # the rest of a number
 
 
 def _python_error(text: str) -> str | None:

@@ -21,7 +21,7 @@ from anew.core.machine.schedule import scheduled_seconds
 T = TypeVar("T")
 R = TypeVar("R")
 
-MEASURED_S = 0.1  # of processor time that are spent on measuring how busy cores are; chosen
+MEASURED_S = 0.1  # processor time that is spent on measuring how busy cores are; chosen
 MIN_METERED = 0.25  # seconds on a core, some 60 turns on busy ones: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 

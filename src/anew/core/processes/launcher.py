@@ -16,7 +16,8 @@ from anew.core.programs import own_command
 from anew.core.wording import plural
 from anew.errors import ConfigError
 
-STARTED = "ANEW_STARTED"  # of a launched process: time.monotonic() when the command began
+# Environment variable of a launched process: `time.monotonic()` when the command began.
+STARTED = "ANEW_STARTED"
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 GPU_FILES = "/dev/nvidia[0-9]*"  # the device files of all GPUs, as a pattern
 # The environment that torchrun sets for each process. TORCHELASTIC_RUN_ID and the error file are not among these.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
 # Seconds of silence after which a process counts as gone. A machine that swaps or pauses is silent for less; chosen.
 LIMIT_S = 60.0
-SUSPECT_S = 4.0  # of silence, eight beats, after which a broken connection is blamed on a process
+SUSPECT_S = 4.0  # after so much silence, which is eight beats, a broken connection is blamed on a process
 GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
 LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
 MEND = "repeat the command, which continues from the last checkpoint"

@@ -22,7 +22,7 @@ from anew.core.processes.launcher import is_first_on_machine, launcher_keeps_sto
 from anew.errors import ConfigError, ProcessError
 
 FORMING = timedelta(minutes=5)  # until all processes are there
-CONNECTING = timedelta(seconds=2)  # of one try to connect: no signal is heard meanwhile, so it is short; chosen
+CONNECTING = timedelta(seconds=2)  # time of one try to connect. No signal is heard meanwhile, so it is short; chosen
 POLL_S = 0.1  # between looks into the store, which a thousand processes may share; chosen
 ATTEMPT, MEMBERS = "attempt", "members"  # keys: the newest attempt; who belongs to it
 NEEDED = ("RANK", "MASTER_ADDR", "MASTER_PORT")

@@ -32,13 +32,14 @@ SCHEMES = {
     "https": ("http", "aiohttp"),
     "http": ("http", "aiohttp"),
     "hf": ("hub", "huggingface_hub"),
-    "memory": ("", ""),  # of this process: for tests
+    "memory": ("", ""),  # in this process: for tests
 }
 WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
 # A store that fails for so long is given up: what goes away by itself (a limit of requests, a restart) takes seconds;
 # chosen.
 RETRY_S = 60.0
-QUIET_S = 5.0  # of failures before that is said; chosen
+# A store may fail for so long before that is said; chosen.
+QUIET_S = 5.0
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
 _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 _PHRASES = {status.value: status.phrase for status in http.HTTPStatus}

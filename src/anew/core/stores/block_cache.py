@@ -22,7 +22,7 @@ from anew.core import files
 MAX_BYTES = 4 * 1024**3
 REMAINING_SHARE = 0.8  # share of that which stays when some go, so that not every new block looks for old ones; chosen
 SMALL_BLOCK_BYTES = 16 * 1024  # bytes; smaller blocks are kept in the database; chosen
-SMALL_SHARE = 0.25  # of the bytes that are kept, for small blocks; chosen
+SMALL_SHARE = 0.25  # share of the bytes in the cache that small blocks have; chosen
 BATCH_BLOCKS = 128  # small blocks that are written at once: a transaction takes as long as ten of them; chosen
 ASKED_NAMES = 500  # that one question names: most builds of SQLite take 999
 BUSY_S = 2.0  # seconds that a process waits for another one that writes to the database
@@ -39,7 +39,7 @@ class BlockCache:
         max_small = round(SMALL_SHARE * MAX_BYTES)
         self._small = _SmallBlocks(folder / "small.sqlite", max_small)
         self._folder, self._max_bytes = folder, MAX_BYTES - max_small
-        self._size: int | None = None  # of the files, as far as this process knows
+        self._size: int | None = None  # size of the files, as far as this process knows
         self._lock = threading.Lock()
 
     def _path(self, name: str) -> Path:

@@ -28,8 +28,8 @@ MAX_FAILURES = 3  # in a row, where the client succeeds: then it alone reads; ch
 # Seconds after which the client is asked for its credentials again, as it may have renewed them. `obstore` asks five minutes
 # before that, and those that a client renews are good for longer.
 CREDENTIALS_S = 600.0
-TIMEOUT = "60s"  # of a request with all its bytes
-MAX_RETRIES, BACKOFF = 8, timedelta(milliseconds=1)  # of a request, and the pause before the first
+TIMEOUT = "60s"  # longest time of a request with all its bytes
+MAX_RETRIES, BACKOFF = 8, timedelta(milliseconds=1)  # tries of a request, and the pause before the first
 
 PAGE = 1_000  # objects of a page of a listing: the most that S3 gives
 
@@ -74,7 +74,7 @@ class DirectStore:
             return self._system.cat_file(path, start=0, end=size + 1)
         try:
             data = self._bucket(bucket).read(key, size)
-        except Exception:  # of any kind: the client tries the same, and says what it meets
+        except Exception:  # any error: the client tries the same, and says what it meets
             data = self._system.cat_file(path, start=0, end=size + 1)
             self._count_failure()
         else:
@@ -92,7 +92,7 @@ class DirectStore:
             return None
         try:
             pages = self._bucket(bucket).pages(prefix, root)
-        except Exception:  # of any kind: the client tries the same, and says what it meets
+        except Exception:  # any error: the client tries the same, and says what it meets
             self._count_failure()
             return None
         self._failures = 0

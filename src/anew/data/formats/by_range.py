@@ -30,9 +30,8 @@ class _Folder:
     files: Mapping[str, StoredFile]
 
 
-FOUND_FILES = (
-    65_536  # whose places are kept: a file is asked for several times, and found by a search among a million names
-)
+# The places of so many files are kept: a file is asked for several times, and found by a search among a million names.
+FOUND_FILES = 65_536
 
 _folders: dict[str, _Folder] = {}
 _found: dict[str, FileInStore] = {}  # files in stores by path

@@ -11,9 +11,8 @@ from anew.core.reading_time import ReadingTime
 from anew.data.types import Item
 
 MAX_PIECE_IN_TIME = 16  # items that are looked at between two looks at the clock; chosen
-ENOUGH_IN_TIME = (
-    32  # bodies that are decoded however late it is: of fewer, channels and scale would depend on chance; chosen
-)
+# So many bodies are decoded however late it is: with fewer, channels and scale would depend on chance; chosen.
+ENOUGH_IN_TIME = 32
 
 G = TypeVar("G")
 Glimpsed = TypeVar("Glimpsed", contravariant=True)

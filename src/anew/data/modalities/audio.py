@@ -294,7 +294,7 @@ class Audio(GridModality):
         return self._decoded(x, self._scale.of_clips())
 
     def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
-        if not self._shape.is_signal:  # of a spectrogram, no value of the waveform is known
+        if not self._shape.is_signal:  # a known spectrogram gives no value of the waveform
             return items
         shape = (len(items), *self._grid.shape)  # (n, C, 1, N)
         scale, x = self._scale.of_clips(), np.broadcast_to(as_array(condition.x), shape).copy()

@@ -75,7 +75,7 @@ _KINDS = (
     frozenset({".ts", ".tsx"}),
     frozenset({".js", ".mjs", ".cjs", ".jsx"}),
 )
-MIN_KIND_SHARE = 0.1  # of the files, from which on a suffix is one of those that samples are of; chosen
+MIN_KIND_SHARE = 0.1  # samples are of the kinds of code whose suffix this share of the files has; chosen
 MIN_GAP_WINDOW = 8  # least tokens of a window with a gap: shorter ones have no context to learn from
 
 

@@ -13,7 +13,7 @@ from anew.data.formats.text.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 
-MAX_CHARACTERS = 400  # of a molecule; longer strings are large polymers or not SMILES; chosen
+MAX_CHARACTERS = 400  # longer strings are large polymers, or not SMILES; chosen
 MIN_LINES = 20  # lines that a file needs to be recognized by its content
 # Share of the lines of such a file that must open like a molecule, as a few may be damaged; share with rings, branches or bonds, and
 # the confidence then; all chosen.

@@ -56,7 +56,8 @@ DEFAULT_CONTEXT = 128  # tokens, where nothing is known of the budget; chosen
 MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text, and the tokens of one; chosen
 # Characters for each token of the context from which on a text surely has a window, so that it is not encoded to find out.
 LONG_TEXT_RATIO = 200
-MEASURED_RECORDS = 50_000  # of a list, whose lengths decide the context: bounds the time; chosen
+# The lengths of so many records of a list decide the context, which bounds the time; chosen.
+MEASURED_RECORDS = 50_000
 CELLS = "each cell of the column {!r} is a record; without text_column, layout=list learns whole rows"
 UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 
@@ -134,7 +135,7 @@ class Text(Modality):
         self._notes: list[str] = []
         self._num_classes = 0
         self._labels = RecordLabels(getattr(config, "labels", "off") != "off")
-        self._suffix_counts: Counter[str] = Counter()  # of the files of new data
+        self._suffix_counts: Counter[str] = Counter()  # suffixes of the files of new data
         self._suffix_classes = SuffixClasses()
         self._table: RowTable | None = None
         self.suffix = PLAIN_SUFFIX

@@ -17,7 +17,7 @@ _DESCRIPTION = re.compile(
     re.IGNORECASE,
 )
 _TEXT_ENDINGS = frozenset({"", ".txt", ".md", ".rst", ".html"})
-_LEFTOVERS = ("thumbs.db", "desktop.ini", "ehthumbs.db")  # of file managers; those of macOS are hidden
+_LEFTOVERS = ("thumbs.db", "desktop.ini", "ehthumbs.db")  # files of file managers; those of macOS are hidden
 _LEFTOVER_SUFFIXES = frozenset(map(suffix_of, _LEFTOVERS))
 _MAX_NAMED = 3  # files that a sentence names
 

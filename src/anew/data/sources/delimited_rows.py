@@ -95,7 +95,7 @@ class RowEnds:
                 assert match is not None
                 if unread <= 0 and not match[0].endswith(b"\n"):
                     return data[:end], False
-                if match.end() == end:  # of the file
+                if match.end() == end:  # the end of the file
                     break
             end = match.end()
         return data[:end], True

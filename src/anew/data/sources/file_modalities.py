@@ -28,7 +28,7 @@ from anew.data.types import SkippedItem
 # Suffixes of Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, and Fortran, which other texts have, too: quotes
 # (`debian.pl`), notes, lists
 SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
-MIN_SHARE = 0.1  # of the lines that are not comments: of prose and chats fewer than 2 in 100 match; chosen
+MIN_SHARE = 0.1  # share of the lines that are not comments; in prose and chats fewer than 2 in 100 match; chosen
 MIN_CODE_LINES = 5  # after more comments than that, fewer lines tell nothing; chosen
 # What only programs have: heredocs, which often hold tables, and pragmas of Perl
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
@@ -42,7 +42,7 @@ _STATEMENT = re.compile(
     r"|[a-z]\w*\(.*\)\.\s*$|\s*\(?[a-z]\w*/\d+\s*[,\]]"  # a fact of Prolog, a predicate that it exports
     r"|\s*(function|library|module|endmodule|begin|end|subroutine|program|integer|real|call|else|use|sub|package|import|@\w+)\b"
     r"[^,.!?]*[;)]?\s*$"
-    r"|\s*function\s+(\[.*\]|[\w.]+)\s*[=(]|\s*classdef\b"  # of MATLAB, with commas
+    r"|\s*function\s+(\[.*\]|[\w.]+)\s*[=(]|\s*classdef\b"  # MATLAB, with commas
     r"|\s*(PROGRAM|SUBROUTINE|FUNCTION|INTEGER|REAL|COMMON|CALL|RETURN|CONTINUE|END)\b[^.!?]*$"  # Fortran in capitals
     r"|\s*`(include|define|undef|ifn?def|elsif|else|endif|timescale|default_nettype)\b"  # directives of Verilog
     r"|\s*(local)?param(eter)?\s.*=|\s*(input|output|inout|wire|reg)\b.*[,;)]\s*$"  # its parameters and ports
@@ -58,7 +58,8 @@ _OTHER_FORMATS = {
         re.IGNORECASE,
     )
 }
-MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a sample, which bounds the time of listing
+# Up to so many files each is opened; of more only a sample, which bounds the time of listing.
+MAX_FILES_TO_OPEN_ALL = 4096
 SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
 MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
 SHOWN_SUFFIXES = 6  # suffixes that one sentence names

@@ -167,7 +167,7 @@ class FolderReader:
         self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
         self._labels = FileClasses([], Parts([]), classes)  # those of the files that were asked for last
-        self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
+        self._samples: dict[str, bytes] = {}  # samples of large text files, see `Item.sample`
         self.labels: tuple[str, ...] | None = ()
         sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files

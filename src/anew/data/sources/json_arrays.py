@@ -10,7 +10,7 @@ from anew.core.wording import plural
 from anew.data.file_names import suffix_of
 from anew.data.formats.by_range import open_file
 
-HEAD_BYTES = 4096  # of a file, within which an array of objects begins
+HEAD_BYTES = 4096  # an array of objects begins within so many bytes of a file
 MAX_CHECKED = 20  # files of a folder: with more, each is an item of its own; chosen
 _ARRAY_OF_OBJECTS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[\s*\{\s*"')
 CONVERSION = (  # works in any shell, and writes UTF-8 on any system

@@ -19,7 +19,8 @@ from anew.data.file_names import suffix_of
 from anew.data.types import SkippedItem
 from anew.errors import DataError
 
-SHOWN_CHARACTERS = 120  # of a path in a sentence
+# So much of a path is shown in a sentence.
+SHOWN_CHARACTERS = 120
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",

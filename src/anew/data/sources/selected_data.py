@@ -56,7 +56,8 @@ def content_digest(source: Source, shards: Sequence[Shard]) -> str | None:
     """A hash of names, sizes, classes and bytes of the items, as far as they are known or cheap to read: of all bytes of small
     data, of blocks from all over large data. None if the data stays in a store, where each block is a request."""
     ordered = sorted(shards, key=lambda shard: shard.name)
-    counts: list[int] = []  # of the ranges of each: those of ten million files would take gigabytes
+    # Counts alone are kept: the ranges of ten million files would take gigabytes
+    counts: list[int] = []
     for shard in ordered:
         ranges = source.ranges(shard)
         if by_range.has_stores() and any(by_range.find_stored(place.path) for place in ranges):
@@ -231,7 +232,8 @@ def _count_records(source: Source, name: str, modality: type[Modality]) -> int:
     for shard in evenly_spaced(shards, SAMPLED_SHARDS):
         num_bytes += shard.bytes
         for item in source.read(shard):
-            with contextlib.suppress(ValueError):  # of a damaged file nothing is learned
+            # A damaged file teaches nothing
+            with contextlib.suppress(ValueError):
                 num_records += 0 if isinstance(item, SkippedItem) else sum(1 for _ in splitter.split_records(item))
     return round(num_records * sum(shard.bytes for shard in shards) / max(num_bytes, 1))
 

@@ -312,7 +312,8 @@ class Source:
         for reader in self.readers:
             if reader.counts.get(modality):
                 reader_shards = reader.shards(modality)
-                if len(self.readers) > 1:  # of one reader, the names of half a million shards would be held in vain
+                # With one reader, the names of half a million shards would be held in vain
+                if len(self.readers) > 1:
                     self._reader_of_shard.update((shard.name, reader) for shard in reader_shards)
                 shards.extend(reader_shards)
         return shards

@@ -38,7 +38,7 @@ NAMES_BYTES = 1 << 32  # most bytes of the names: 40 million
 # whatever it brings: 20,000 files by 8 streams half a minute.
 MAX_COPIED_BYTES, MAX_COPIED_FILES = 1 << 30, 20_000
 FRESH_SECONDS = 600.0  # names of larger data are reused for so long: `look` and `train` after it list once
-MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
+MAX_NAME_BYTES = 240  # length of one part of a path: every file system takes 255 bytes, and temporary names are longer
 # Names that are safe without a closer look, as almost all are
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za-z0-9_. -]*")
 # The same for many names at once, joined by zero bytes: the bytes that they may contain, and the pairs of bytes that they may not
@@ -46,7 +46,7 @@ _PLAIN_BYTES = (string.ascii_letters + string.digits + "_. -/\0").encode()
 _PAIRS_OF_OTHERS = tuple(first + second for first in (b"\0", b"/") for second in (b".", b" ", b"/", b"\0"))
 MARKS_OF_FOLDERS = ("\0\0", "/\0")  # see `numbered_containing`: an empty path, and one that ends with a slash
 MAX_STREAMS = 8  # requests at once
-MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
+MAX_LEVELS = 3  # folders are looked through so deep, until there are as many as streams
 # Most folders that are listed one by one; and above FEW_FOLDERS, least objects of each on average. Each folder costs a request, and a
 # page holds 1,000 objects.
 MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100

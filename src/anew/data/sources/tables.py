@@ -41,7 +41,8 @@ from anew.data.types import Item, RowTable, SkippedItem
 from anew.errors import DataError, shorten
 
 _OpenTable: TypeAlias = tuple[File, DelimitedFile | ParquetFile, Columns]
-MAX_LISTED_TABLES = 20  # of a folder whose columns are named: its tables most often have the same ones; chosen
+# In a folder whose columns are named, so many tables are listed, which most often have the same columns; chosen.
+MAX_LISTED_TABLES = 20
 
 
 class TableReader:

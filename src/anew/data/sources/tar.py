@@ -32,7 +32,7 @@ _RECORD = 512  # bytes of a record of the format
 _END = b"\0" * _RECORD
 # A number without a sign: a member of negative size would lead back to its own record
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
-_MAX_DIGITS = 20  # of a number in a pax record: longer than any file, and short enough for `int`
+_MAX_DIGITS = 20  # digits of a number in a pax record: more than any file needs, and few enough for `int`
 _SCANNED_BYTES = 1 << 16  # bytes that are searched for the next record at a time
 
 

@@ -13,7 +13,8 @@ from anew.data.modality import Modality
 from anew.data.splitting.split import MIN_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
 from anew.estimators.sequence_clusters import SequenceClusters
 
-NEARLY_ALL = 0.995  # of the sequences: a larger share would be shown as 100%
+# A larger share of the sequences would be shown as 100%.
+NEARLY_ALL = 0.995
 
 
 def assign_parts_with_clusters(

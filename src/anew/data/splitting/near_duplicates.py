@@ -25,11 +25,13 @@ MIN_SHINGLED_CHARACTERS = 200
 MIN_SIMILARITY = 0.7  # share of common shingles (Jaccard) that makes two documents near-duplicates
 MAX_DOCUMENTS = 20_000  # documents that are compared by their signatures: about 10 s of one core
 MAX_CHARACTERS = 4_000  # characters of each of so many documents that are compared, for the same reason
-COMPARED_CHARACTERS = 8_000_000  # of fewer documents, so many characters in total are compared: about 1 s
+# If this allows fewer documents, so many characters in total are compared, in about 1 s.
+COMPARED_CHARACTERS = 8_000_000
 # Records of one schema and alleles of one gene are alike by nature. A group of more than so many is taken for that, since few texts have
 # as many edited copies; of JSON lines, held-out parts of whole groups were like train with up to 4, and not with 16.
 LARGEST_GROUP = 4
-USUAL_SHARE = 0.05  # of the items in such groups: so few can hardly make a held-out part unlike the data; chosen
+# Where fewer items are in such groups, they can hardly make a held-out part unlike the data; chosen.
+USUAL_SHARE = 0.05
 # Base of the polynomial hash of a shingle: a prime, far larger than the alphabet of most texts
 _BASE = np.uint64(1_000_003)
 

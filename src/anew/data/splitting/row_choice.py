@@ -22,9 +22,9 @@ T = TypeVar("T")
 EVERY_ROW, NO_ROW = 1, 0  # steps of a shard that is read whole, and of one that is not read
 # Rows of a shard that make it worth reading, since all of it passes through memory: an eighth of one of images; chosen
 MIN_ROWS_OF_SHARD = 32
-MIN_SECONDS = 1e-9  # of what was too quick to be measured
+MIN_SECONDS = 1e-9  # stands for what was too quick to be measured
 HASHED_PLACES = 1_024  # rows at once: one by one, a hash takes as long as reading a row
-ROUNDING = 1e-6  # of a quotient of floats that is a whole number
+ROUNDING = 1e-6  # a quotient of floats that is as near to a whole number as this is that number
 
 
 @dataclass(frozen=True, slots=True)

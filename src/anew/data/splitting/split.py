@@ -18,7 +18,7 @@ from anew.errors import DataError
 # Numbers of the parts, in the order of NAMES; runs and caches store them.
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, if items have any
-HELD_OUT_SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to MAX_SHARE
+HELD_OUT_SHARE = 0.05  # share of the items for validation, and for test; small data hold out more, up to MAX_SHARE
 MAX_SHARE = 0.10  # a larger share would cost training more than a more certain score is worth
 ENOUGH_ITEMS = 300  # the share grows until a held-out part has so many: enough for a report's answers
 ENOUGH_CHARACTERS = 80_000  # the same for running text, which is compared in pieces of 256: 300 pieces

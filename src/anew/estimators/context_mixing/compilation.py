@@ -18,7 +18,8 @@ from anew.core.machine.machine_code import machine_code_folder
 
 # 15 to 19 CPU seconds, by how busy the other half of the core is (docs/log.md, 2026-11-29)
 LOOPS = Loops("context mixing", "anew.estimators.context_mixing.compilation", 15.0)
-VOCAB, TOKENS = 8, 256  # of the text that the loops are called with: any sizes that reach every loop
+# The loops are called with a text of this size: any that reaches every loop.
+VOCAB, TOKENS = 8, 256
 
 
 def is_compiled() -> bool:

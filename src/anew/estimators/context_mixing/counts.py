@@ -52,7 +52,8 @@ OPENING, CLOSING = (40, 91, 123), (41, 93, 125)  # ([{ and )]}
 # A, Z, a, z, the first byte beyond ASCII
 FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_NON_ASCII = 65, 90, 97, 122, 128
 FIRST_DIGIT, LAST_DIGIT = 48, 57
-FIRST_LEADING = 192  # of UTF-8: a byte from FIRST_NON_ASCII to here goes on with a character
+# In UTF-8, a byte from FIRST_NON_ASCII to here goes on with a character.
+FIRST_LEADING = 192
 # Kinds of context that know the class of the document: the word alone, with the second last, and with the place in the line
 BY_CLASS = (10, 13, 15, 17, 18)
 CLASS_STEPS = tuple(

@@ -46,13 +46,14 @@ from anew.estimators.context_mixing.mixing import (
 from anew.estimators.context_mixing.words import Words, words_of
 
 # Learning rates and first weights were chosen on tiny Shakespeare (docs/log.md: "Text: context mixing beside the network").
-FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, at the beginning and the end of the train part
+# Learning rates of the weights at the beginning and at the end of the train part.
+FIRST_RATE, LAST_RATE = 0.015, 0.003
 CURVE_RATE = np.float32(0.02)
 NO_LEARNING = Rates(np.float32(0), np.float32(0), np.float32(0))
 FIRST_WEIGHT = 0.15  # initial weight of every input
-FIRST_JOINT_WEIGHT = 0.55  # of contexts and of network alike: their sum is a little above 1; chosen
-DOCUMENT_RATE = 0.008  # of the weights of contexts and network within a document
-JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # of these weights, in each pass over held-out text
+FIRST_JOINT_WEIGHT = 0.55  # of contexts and of the network alike, so their sum is a little above 1; chosen
+DOCUMENT_RATE = 0.008  # learning rate of the weights of contexts and network within a document
+JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # learning rate of these weights in each pass over held-out text
 PIECE_TOKENS = 16_384  # tokens that are read between two checks whether the table is full
 # Initial slots of the train part's table: most contexts repeat, and it grows where they do not
 SLOTS_PER_TOKEN = 0.6 * NUM_KINDS

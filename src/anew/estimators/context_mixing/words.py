@@ -25,7 +25,7 @@ from anew.estimators.context_mixing.counts import (
 )
 
 MAX_LOAD = 0.5  # share of slots in use above which the table of words grows
-FIRST_SLOTS = 4096  # of that table; a short text needs no more
+FIRST_SLOTS = 4096  # first size of that table; a short text needs no more
 
 
 class Words(NamedTuple):

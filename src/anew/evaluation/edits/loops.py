@@ -22,7 +22,7 @@ from anew.core.machine.compiled import compiled, compiled_inner
 Words = NDArray[np.uint64]
 
 BLOCK = 64  # records of a block; measured on names: 32 and 128 take a fifth more
-MAX_COUNT = 8  # of one character in a record, up to which bits tell counts apart; chosen
+MAX_COUNT = 8  # bits tell counts of a character in a record apart up to this one; chosen
 WORD = 64  # characters, of which a machine word holds a bit each
 
 

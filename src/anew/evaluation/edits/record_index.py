@@ -13,9 +13,9 @@ from anew.evaluation.edits.loops import BLOCK, MAX_COUNT, Places, nearest_record
 from anew.functional.text_hashes import code_points
 
 AT_ONCE = 65_536  # records whose characters are numbered at once: bounds memory
-NUM_BITS = 64  # of a signature
+NUM_BITS = 64  # in a signature
 MAX_SAMPLED = 2_000  # records by which the bits of signatures are chosen: more hardly change them
-NUM_CODE_POINTS = 0x110000  # of Unicode
+NUM_CODE_POINTS = 0x110000  # in Unicode
 
 
 class RecordIndex:
@@ -28,7 +28,7 @@ class RecordIndex:
         order = np.argsort(signatures, kind="stable").astype(np.int32)
         lengths = np.diff(starts)[order]
         ends = np.cumsum(lengths)
-        self._place = np.empty(len(order), dtype=np.int32)  # of each record, by its number
+        self._place = np.empty(len(order), dtype=np.int32)  # by the number of a record
         self._place[order] = np.arange(len(order), dtype=np.int32)
         signatures, edges = signatures[order], np.arange(0, len(order), BLOCK)
         self._places = Places(
@@ -94,7 +94,7 @@ def _coded(records: Sequence[str]) -> tuple[Integers, Ints, int]:
 def _signature_bits(codes: Integers, starts: Ints, num_characters: int) -> NDArray[np.uint64]:
     """The bits of signatures, (a, MAX_COUNT): those that tell most records of a sample apart, the best of them first."""
     rows = np.arange(0, len(starts) - 1, max((len(starts) - 1) // MAX_SAMPLED, 1))
-    shares = np.zeros((num_characters, MAX_COUNT))  # of records with at least so many of each character
+    shares = np.zeros((num_characters, MAX_COUNT))  # shares of records with at least so many of each character
     for row in rows.tolist():
         counts = np.bincount(codes[starts[row] : starts[row + 1]], minlength=num_characters)
         shares += counts[:, None] > np.arange(MAX_COUNT)

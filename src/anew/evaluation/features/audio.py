@@ -34,7 +34,8 @@ NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms on
 # Loud parts of a clip, at any shift in time, are compared in LOUD_BANDS: noise of a hundredth of the peak, which fills silent places,
 # leaves them as they are, and quarters of the bands cost a quarter (docs/log.md, 2026-11-30)
 LOUD_DB, LOUD_BANDS = 40.0, 16
-MAX_GREY_DIFFERENCE = 2.0  # of 255, on average, of spectrograms of clips that begin together: half a decibel; chosen
+# Mean difference, in 255ths, of spectrograms of clips that begin together: half a decibel; chosen.
+MAX_GREY_DIFFERENCE = 2.0
 # Root mean squared difference of two clips, where either is loud, up to which they count as identical. Half the loudness makes 0.02 to 0.11
 # decibels, a tenth 0.04 to 0.3; sounds of six sets, if not copies of each other, differ by 2 or more, and short tones a semitone apart
 # mostly by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips).

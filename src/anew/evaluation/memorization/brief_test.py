@@ -12,7 +12,7 @@ MAX_STAND_INS = 1_200
 STAND_INS_PER_SAMPLE = 2  # limit of stand-ins in a brief test, where they would take more time than the samples
 SEARCHES = 2  # searches for each sample or control: for its nearest item, and for that item's own nearest
 SAMPLES_PER_CHECK = 64  # samples that are searched for before the clock is checked again; chosen
-SEARCH_SHARE = 0.8  # of the time left, for searches; planted copies then reuse their results
+SEARCH_SHARE = 0.8  # searches take this share of the time that is left; planted copies then reuse their results
 
 
 def stand_ins(num_samples: int) -> int:

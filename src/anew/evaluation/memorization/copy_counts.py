@@ -18,8 +18,8 @@ from anew.evaluation.memorization.copying_test import Indices, LabelPermutations
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
 from anew.functional.intervals import TAIL
 
-NUM_ESTIMATES = 3  # of the scan, the match test and identical samples, of which the largest bound counts
-COUNT_ALPHA = TAIL / NUM_ESTIMATES  # of each bound, so that the largest one is the lower end of a 95% interval
+NUM_ESTIMATES = 3  # estimates by the scan, by the match test and by identical samples; the largest bound counts
+COUNT_ALPHA = TAIL / NUM_ESTIMATES  # level of each bound at which the largest one is the lower end of a 95% interval
 MEDIAN_P = 0.5  # a test of samples without copies has a larger p half of the time
 
 

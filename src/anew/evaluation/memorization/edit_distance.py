@@ -110,7 +110,7 @@ class EditDistance(Distance):
             table[self._group[queries][:, None] == self._group[part][None]] = np.inf
             best = table.argmin(axis=1)
             nearest = table[rows, best].astype(np.float64)
-            is_nearer = (nearest <= limit) & (nearest < distance)  # of equally near ones the first
+            is_nearer = (nearest <= limit) & (nearest < distance)  # the first of equally near ones stays
             item[is_nearer], distance[is_nearer] = part[best[is_nearer]], nearest[is_nearer]
         return item, distance
 

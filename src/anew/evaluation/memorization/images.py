@@ -27,7 +27,7 @@ FLAT_DEVIATION = 8.0  # grey levels of 255: images of less contrast are not stre
 # Size of the embedding: the smallest that recognises copies after noise and compression
 FILTERS, WINDOW, CELLS = 32, 5, 4
 CHUNK = 512  # images at once: bounds memory
-OBJECT_BYTES = 1_500  # of an image besides its pixels: the array itself, and its keys in sets; measured
+OBJECT_BYTES = 1_500  # bytes that an image takes besides its pixels: the array itself, and its keys in sets; measured
 
 
 class PixelDistance(Distance):

@@ -21,7 +21,7 @@ from anew.evaluation.metrics.text.baselines import kneser_ney_bits
 
 ORDER = 6  # characters of context; more change no result of lists of names, molecules or messages
 FOLDS = 4  # the bits of an item are those by the items of the other folds
-MAX_CHARACTERS = 400_000  # of the items of a fold that are counted: half a second
+MAX_CHARACTERS = 400_000  # so many characters of the items of a fold are counted, in half a second
 # An item counts as one that no generator makes unseen if even a generator that needs only half the bits that counts need makes it by chance
 # in only one of 100 memorization tests. Median bits: 24 of names, 28 of receptors, 35 of names of colours, 49 of molecules, 64 of messages,
 # 154 of rows of numbers.
@@ -50,9 +50,8 @@ def min_unguessable_bits(num_samples: int, num_real: int) -> float:
     return MODEL_ADVANTAGE * float(np.log2(max(num_samples * num_real, 1) * TESTS_PER_FALSE_ALARM))
 
 
-CHARACTER_BYTES = (
-    40  # memory that a test takes for a character of a text: itself, its codes and counts of its parts; chosen
-)
+# Memory that a test takes for a character of a text: itself, its codes and counts of its parts; chosen.
+CHARACTER_BYTES = 40
 
 
 # Bytes of memory that a memorization test takes for a short record, besides its characters and their codes. Measured: 168 in all for names

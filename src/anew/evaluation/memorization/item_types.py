@@ -330,7 +330,7 @@ def count_passages(texts: Sequence[str]) -> int:
 
 
 MIN_LONG = 48  # letters of records from which on an index of pieces saves time; chosen
-MIN_FIELDS = 3  # of two fields, rows that share one are nothing special
+MIN_FIELDS = 3  # rows of fewer fields that share one are nothing special
 PAIRS_AT_ONCE = 4_000_000  # pairs of rows that are compared at once: bounds memory
 SCOPE = (
     "The test sees records in which a few characters were changed, or one field, whatever its length, and JSON objects with other "

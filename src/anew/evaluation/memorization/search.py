@@ -205,7 +205,7 @@ class Search:
         order = np.argsort(self._group[pool], kind="stable")
         pool_groups, query_groups = self._group[pool][order], self._group[queries]
         first = np.searchsorted(pool_groups, query_groups)
-        count = np.searchsorted(pool_groups, query_groups, side="right") - first  # of each query
+        count = np.searchsorted(pool_groups, query_groups, side="right") - first  # for each query
         query = np.repeat(np.arange(len(queries)), count)
         rank_in_group = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         column = order[np.repeat(first, count) + rank_in_group]

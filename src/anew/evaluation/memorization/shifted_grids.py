@@ -16,8 +16,10 @@ from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.search import POOL, QUERIES
 
-MAX_SHIFT = 8  # of frames each way: of 64 frames, an eighth of a clip
-MIN_SHARE = 0.5  # of the energy of either, that the frames which both have must hold: silent ends are alike in all clips; chosen
+# In frames, either way: an eighth of a clip of 64 frames.
+MAX_SHIFT = 8
+# The frames that both have must hold this share of the energy of either: silent ends are alike in all clips; chosen.
+MIN_SHARE = 0.5
 CANDIDATES = 4  # nearest by products, which round, that are compared exactly; chosen
 FAR = 1e9  # square of the distance of what cannot be compared
 

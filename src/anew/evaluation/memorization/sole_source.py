@@ -24,7 +24,8 @@ MAX_WINDOWS = 20_000_000  # windows of all texts that are kept, drawn by their h
 # Share of a text that it may have in common with a single other one without being close to it. A match is three times that: of real
 # texts, 2% to 8% have so much in common with one other (documentation, programs), of novels none.
 USUAL_SHARE = 0.05
-LARGER_PART = 0.6  # of a planted copy that is joined from two texts, from the text that it is to be found near
+# In a planted copy that is joined from two texts, the share that comes from the text near which it is to be found.
+LARGER_PART = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class SoleSourceDistance(Distance):
         order = np.argsort(num_shared, kind="stable")
         query, source, num_shared = shared[order] // n, shared[order] % n, num_shared[order]
         largest = np.full(n, -1, dtype=np.intp)
-        largest[query] = source  # of several values for an index the last one is kept
+        largest[query] = source  # the last of several values for an index is kept
         is_source = num_shared >= USUAL_SHARE * self._size[query]
         total = np.bincount(query, np.where(is_source, num_shared, 0), minlength=n)
         with np.errstate(divide="ignore"):

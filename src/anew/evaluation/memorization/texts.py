@@ -52,7 +52,7 @@ class PassageDistance(Distance):
         # Positions in the order of their suffixes
         order = divsufsort(joined) if len(joined) else np.zeros(0, dtype=np.int32)
         self._rank = np.empty(len(order), dtype=np.int32)
-        self._rank[order] = np.arange(len(order), dtype=np.int32)  # of the suffix at each position
+        self._rank[order] = np.arange(len(order), dtype=np.int32)  # the rank of the suffix at each position
         lcp = np.zeros(len(order) + 1, dtype=np.int32)
         # Characters that a suffix shares with the one before; a last 0
         lcp[1:] = kasai(joined, order) if len(joined) else 0
@@ -187,7 +187,8 @@ class _Pool:
 
         places: (k,) indices of suffixes of the pool, rising.
         """
-        run = np.searchsorted(self.changes, places, side="right")  # of suffixes of one group
+        # The run of suffixes of one group in which each place lies
+        run = np.searchsorted(self.changes, places, side="right")
         starts = np.append(0, self.changes)[run]
         different, first, where = np.unique(run, return_index=True, return_inverse=True)
         sizes = np.append(places[first[1:] - 1], places[-1:]) - starts[first] + 1  # up to the last place in each run

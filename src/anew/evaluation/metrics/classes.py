@@ -109,7 +109,8 @@ def label_accuracy_spec(accuracy: float, naive: float) -> MetricSpec:
     tolerance = LABEL_ACCURACY.tolerance
     assert tolerance is not None
     loss = max(accuracy - naive, MIN_ACCURACY_SKILL * (1.0 - naive), 1e-9)
-    variance = accuracy * (1.0 - accuracy) / 0.25  # of one sample, as a share of that at one half
+    # The variance of one sample, as a share of that at an accuracy of one half
+    variance = accuracy * (1.0 - accuracy) / 0.25
     least_to_pass = max(tolerance.least_to_pass, math.ceil(tolerance.least_to_pass * variance / loss**2))
     small, large = loss * tolerance.small, loss * tolerance.large
     return replace(LABEL_ACCURACY, tolerance=replace(tolerance, small=small, large=large, least_to_pass=least_to_pass))
@@ -248,7 +249,8 @@ class ClassMetrics:
         rows = (predicted == self.samples.labels).astype(np.float64)
         low, high = clopper_pearson(float(rows.sum()), len(rows))
         requested, shares = (class_shares(x, len(self.names)) for x in (self.samples.labels, self.train.labels))
-        naive = float(requested @ shares)  # of a generator with the data's mix that ignores the labels
+        # The accuracy of a generator with the data's mix of classes that ignores the labels
+        naive = float(requested @ shares)
         return Score(
             label_accuracy_spec(real_accuracy, naive),
             float(rows.mean()),

@@ -30,7 +30,7 @@ KERNEL_DISTANCE = MetricSpec(
         agreement="the samples agree as a whole (kernel distance {value:.3f}; real data: {real:.3f})",
     ),
 )
-MAX_BANDWIDTH_ROWS = 1_000  # of which all pairs are compared
+MAX_BANDWIDTH_ROWS = 1_000  # all pairs of so many rows are compared
 PERMUTATIONS = 200  # random divisions for a p-value, which is 1 / 201 at the least; chosen
 Kernel = Callable[[Rows, Rows], Array]
 

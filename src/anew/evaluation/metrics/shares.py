@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anew.evaluation.score import MetricSpec, Score
 from anew.functional.intervals import TAIL, clopper_pearson
 
-Marks = Sequence[bool] | NDArray[np.bool_]  # of each item, whether it has the property
+Marks = Sequence[bool] | NDArray[np.bool_]  # whether each item has the property
 
 
 def share_score(spec: MetricSpec, samples: Marks, real: Marks, source: str, alpha: float = 2.0 * TAIL) -> Score:

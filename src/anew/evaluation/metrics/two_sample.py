@@ -34,7 +34,8 @@ TWO_SAMPLE_AUC = guessing_spec(
     sees_all=True,
 )
 MAX_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
-MIN_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
+# A classifier learns from at least this share of the rows; chosen: one that learns from fewer sees far less.
+MIN_HALF = 0.3
 # Multiples of the mean eigenvalue: from hardly any smoothing to a near constant
 RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)
 

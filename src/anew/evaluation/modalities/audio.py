@@ -63,7 +63,7 @@ from anew.functional.envelope import pulse_distance, pulses
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12
 EXACT_DB = 0.1  # a smaller difference is one of rounding
 SAME_LOUDNESS_DB = 0.5  # a smaller difference is not heard
-FILES = 300  # of samples and of real ones whose ends are measured: decoding them takes a few milliseconds each
+FILES = 300  # so many samples and real files have their ends measured: decoding each takes a few milliseconds
 MAX_SEARCHED = 4_000  # training clips that are searched for the nearest one
 
 PERIODICITY_DISTANCE = MetricSpec(

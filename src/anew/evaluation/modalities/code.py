@@ -80,8 +80,9 @@ MIN_REAL_SHARE = 0.5
 PREPROCESSED = ("c", "cpp", "objc")  # grammars that read `#if`
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 MAX_JOINED = 40  # blocks that a string may extend over: a long docstring has that many paragraphs at the left edge
-Blocks = list[tuple[int, int]]  # of each block of a program, characters of code that parse, and all of them
-Judge = Callable[[str, bool], Blocks]  # of a program, and of whether its last block is whole, too
+# For each block of a program, the number of its characters that parse, and of all its characters
+Blocks = list[tuple[int, int]]
+Judge = Callable[[str, bool], Blocks]  # from a program, and whether its last block is whole, to its blocks
 
 
 class CodeEvaluation(TextEvaluation):

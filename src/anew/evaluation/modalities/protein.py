@@ -87,7 +87,7 @@ USUAL_IDENTITY = bounded_spec(
     better="higher",
 )
 UNUSUAL = 0.05  # share of held-out sequences that count as unusual
-LENGTH_MARGIN = 0.02  # of the median length, by which a length may exceed the usual ones: few are exactly alike; chosen
+LENGTH_MARGIN = 0.02  # a length may exceed the usual ones by this share of the median: few are exactly alike; chosen
 
 
 class ProteinEvaluation(TextEvaluation):

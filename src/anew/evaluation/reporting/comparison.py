@@ -34,7 +34,7 @@ from anew.evaluation.reporting.spread import (
 )
 from anew.evaluation.score import MetricSpec, Score
 
-FORMAT = 3  # of compare.json; a larger one if a field is renamed or means something else
+FORMAT = 3  # version of compare.json, which grows when a field is renamed or means something else
 SHEET, SHEET_COLUMNS = 36, 6  # images of each run
 PATHS = 4  # interpolations of each run
 TEXTS, TEXT_LENGTH = 2, 1_200  # samples of each run, and characters of each

@@ -18,10 +18,10 @@ from anew.evaluation.reporting.charts import finite
 
 MIN_CHECKS = 5  # least validation losses that make a curve; chosen
 MIN_STEPS = 60  # least training steps if the training loss takes the place of the validation loss; chosen
-WINDOW = 0.125  # of the time, over which a noisy training loss is averaged
+WINDOW = 0.125  # a noisy training loss is averaged over this share of the time
 # Standard errors by which averages of the training loss must differ from no fall, and from one that matters
 MIN_Z = 2.0
-MIN_FALL = 0.01  # of the loss, in the second half of the training; below this, it has flattened; chosen
+MIN_FALL = 0.01  # a loss that falls by a smaller share in the second half of the training has flattened; chosen
 BEND = 1.5  # a loss levels off if it fell by this many times its present fall in the quarter before; chosen
 
 

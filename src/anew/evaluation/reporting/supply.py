@@ -12,7 +12,8 @@ from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Division
 MIN_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
 # Held-out texts, at least, to say how many would be enough: pieces of a text differ too much in number among fewer; chosen
 MIN_TEXTS_OF_LENGTH = 20
-NEARLY_ENOUGH_SHARE = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
+# The number of items that would be enough is an estimate, so this share of it is worth a try.
+NEARLY_ENOUGH_SHARE = 0.9
 
 
 class ItemNeed(Protocol):

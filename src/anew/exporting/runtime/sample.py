@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.number]
 Values = dict[str, Array]
-Step = Mapping[str, Any]  # of sampler.json
+Step = Mapping[str, Any]  # in sampler.json
 STEPS = ("normal", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # each is a method
-MIN_WEIGHT = 1e-30  # of all allowed tokens together, from which they are drawn by their own weights, as in the run
+MIN_WEIGHT = 1e-30  # where all allowed tokens together weigh less, they are drawn by their own weights, as in the run
 
 
 class Sampler:
@@ -250,7 +250,7 @@ class NextTokens:
     def __init__(self, step: Step, ids: Array) -> None:
         """ids: (n, L) so far."""
         self.is_sampled = ~np.isin(np.arange(step["vocab"]), step["never"])  # (V,)
-        self.states = np.zeros(len(ids), np.int64)  # of the bytes so far; 0 after a whole character
+        self.states = np.zeros(len(ids), np.int64)  # the state after the bytes so far; 0 after a whole character
         table = step["characters"]
         self.has_table = table is not None
         if self.has_table:

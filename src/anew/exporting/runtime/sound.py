@@ -18,7 +18,7 @@ Scale = Mapping[str, Any]  # the numbers of sampler.json
 # Constants of Anew, with which the grids were computed.
 LOWEST_HZ = 30.0  # where the first mel band begins
 MEL_ROUNDS = 10  # with so many, bands of speech are within 0.05 dB on average
-MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
+MOMENTUM = 0.99  # momentum of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions finite
 LOBE = 3  # bins on each side of a peak whose centroid is its frequency
 FLAT = 1e-5  # neighbours that differ by a smaller share count as equal: rounding makes no peaks
@@ -28,19 +28,19 @@ BLEND = 0.15  # width of the transition from tones to noise, relative to its fre
 SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
 SINC_LOBES = 16  # zeros of the sinc on each side, by which signals are resampled; chosen
-KEPT_SECONDS = 0.01  # of the silence at the end of a clip
+KEPT_SECONDS = 0.01  # so much of the silence at the end of a clip is kept
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
 DETAIL = 0.5  # factor of the differences of paired bands
 MAX_IMAGE = 0.5  # largest value of a stereo image
 MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
-DELAY_SECONDS = 0.012  # of the side signal, which makes channels differ
+DELAY_SECONDS = 0.012  # the signal that makes channels differ is the sound, this much later
 PITCH_HZ = (60.0, 400.0)  # lowest and highest pitch
 RESOLVED_HZ = 1200.0  # up to which single harmonics show
 VOICED = (0.6, 0.9)  # autocorrelation from which a frame pulses at all, and from which it has no noise
-OCTAVE_COST = 0.05  # of autocorrelation for each octave below the highest pitch
-MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
-MAX_GAIN_DB = 20.0  # of a band of a slow signal
-FAINTEST = 1e-12  # of the power of a slow signal; keeps logarithms finite
+OCTAVE_COST = 0.05  # each octave below the highest pitch must be worth this much autocorrelation
+MIN_OVERLAP = 0.1  # least overlap of the window with itself at a lag, which keeps divisions finite
+MAX_GAIN_DB = 20.0  # in a band of a slow signal
+FAINTEST = 1e-12  # least power of a slow signal, which keeps logarithms finite
 TINY_POWER = 1e-30  # keeps divisions finite
 
 

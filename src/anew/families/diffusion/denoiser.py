@@ -36,7 +36,7 @@ MAX_COMPONENTS = 256
 # better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
 MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite if the closed form leaves no error
-MAX_SIZE = 9  # of the ladder, about 500 million weights
+MAX_SIZE = 9  # last step of the ladder of sizes, about 500 million weights
 
 
 class DiffusionModel(Family[Grid, DiffusionConfig]):

@@ -32,7 +32,8 @@ DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # (docs/log.md, 2026-11-29).
 MAX_PIXELWISE_SIDE = 48
 MIN_PIXELWISE_CHANNELS = 3
-MAX_PIXELWISE_SECONDS_PER_PIXEL = 60 / 32**2  # of one thread on an idle core; pixels of an item
+# Seconds of one thread on an idle core, for each pixel of an item.
+MAX_PIXELWISE_SECONDS_PER_PIXEL = 60 / 32**2
 # Width of the stage that sees single pixels, by model size: half of CONV_WIDTHS, so that the stages below have about those
 PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.

@@ -24,7 +24,7 @@ from anew.families.known import KnownValues
 from anew.functional.ode import STOCHASTIC
 
 MAX_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which bounds its memory to 200 MB
-MAX_FIT_EXAMPLES = 10_000  # of small items: more make the fit slow and change it little; chosen
+MAX_FIT_EXAMPLES = 10_000  # so many small items are fitted: more make the fit slow and change it little; chosen
 SMALLEST_SIGMA = 0.03  # noise level of the last step, in standard deviations of the data; chosen
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 

@@ -21,7 +21,8 @@ from anew.families.transformer.token_sequences import (
 
 # Most tokens of the records that are remembered: some 700,000 short records, which take 3 s and 6 MB, and 6 MB more for each key field
 MAX_KNOWN_TOKENS = 8_000_000
-SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
+# Substitutions are counted in this share of the tokens that are counted; chosen.
+SUBSTITUTION_SHARE = 0.05
 
 
 def fit_to_records(family: TransformerParts, batches: Iterable[Batch]) -> list[Ints]:

@@ -53,7 +53,7 @@ READING_SHARE = 0.5
 # encodes nothing: it took 16 s instead of 35 for 555 photographs. Sounds and clips were not measured
 SECOND_READING_SHARE = 0.5
 MIN_RANKED = 2  # runs that a ranking needs
-MAX_SAMPLES = 1_000  # of each run, where no number is given; chosen
+MAX_SAMPLES = 1_000  # samples of each run, where no number is given; chosen
 MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
 REQUEST = COMPARISON_MARK  # the file with the request, by which the same command continues a comparison
 

@@ -25,7 +25,8 @@ SCORES_SHARE = 0.65
 FEATURE_SECONDS, PLAIN_SHARE = 5.0, 0.4
 # Seconds on an idle core in which no figure of features is reached, not even of small images: what needs no features gets all of them
 LEAST_FEATURE_SECONDS = 0.7
-SCORING_SHARE = 0.5  # of the time of a short report, for all but sampling
+# Share of the time of a short report for all but sampling.
+SCORING_SHARE = 0.5
 TIME_WAS_UP = "Time was up before everything was measured; `evaluate` without a budget takes the time it needs."
 COPIES_MISSING = out_of_time(COPIES)
 FURTHER_LIKELIHOODS = "further likelihoods, for comparison"

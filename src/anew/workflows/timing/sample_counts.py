@@ -28,7 +28,8 @@ REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
 # Samples are drawn for this many times the pieces that any figure needs: lengths of 60 documents vary by an eighth together, and
 # samples may be shorter than documents; chosen.
 SPARE_PIECES = 1.25
-MEASURED_CHARACTERS = 400_000  # of held-out text, whose documents say how long samples will be; chosen
+# So much held-out text is read: its documents say how long samples will be; chosen.
+MEASURED_CHARACTERS = 400_000
 
 
 class SampleTargets(NamedTuple):

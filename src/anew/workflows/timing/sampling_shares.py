@@ -5,7 +5,8 @@ from __future__ import annotations
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets
 
-TARGET_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
+# Share of the time for sampling; the rest is for measuring and the copying test; chosen.
+TARGET_SHARE = 0.3
 # Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
 # of a minute the copying test needs the time; chosen.
 EXTRA_SHARE = 0.15

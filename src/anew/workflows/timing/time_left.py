@@ -151,7 +151,7 @@ def missing_samples(
         return None
     further = math.ceil(MIN_SAMPLE_GROWTH * n)
     if n < required:
-        return MissingSamples(required, shortest)  # of fewer, nothing was measured that says how long it takes
+        return MissingSamples(required, shortest)  # nothing says how long measuring fewer takes
     # Half of the time is the same for any number of samples
     scoring = max((1.0 + MIN_SAMPLE_GROWTH) / 2.0 * measurements.score_seconds, shortest)
     is_open = measurements.unmeasured or measurements.too_few or measurements.supply.left_out

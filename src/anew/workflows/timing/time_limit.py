@@ -13,7 +13,7 @@ from anew.planning.budget import MIN_SLOWDOWN
 
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured 0.4 s for images, 0.9 for clips.
 WRITING_SHARE, MAX_WRITING = 0.25, 1.2
-PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
+PAGE_SECONDS = 0.6  # part of the writing time for drawing and writing alone; chosen
 LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
 SHORT_REPORT = 10.0  # seconds on idle cores of a report that says something: chosen
 # Seconds on idle cores of a report of texts that answers all three questions: measured 2.9 for 400 lines of a log, 4.1 for 1,000

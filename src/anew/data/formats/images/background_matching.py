@@ -16,7 +16,7 @@ from anew.data.formats.images import pixel_steps
 from anew.data.formats.images.plain_areas import Levels
 
 FARTHEST = 512.0  # farther than any colour is from any other: the distance of black and white, with alpha, is 510
-HALVINGS = 10  # of the thresholds that a fringe may have: to half a level
+HALVINGS = 10  # the threshold of a fringe is halved so often: it is found to half a level
 MIN_LESS = 2.0  # standard errors of the samples' mean share of background; chosen
 
 Level = Annotated[int, Field(strict=True, ge=0, le=255)]
@@ -62,7 +62,7 @@ class FringeStep(Record):
             colour: Colour of the background.
             num_frames: Frames of each clip, if samples are those of clips; else 0.
         """
-        shares = _background_shares(samples, colour).reshape(-1, max(num_frames, 1)).mean(axis=1)  # of each sample
+        shares = _background_shares(samples, colour).reshape(-1, max(num_frames, 1)).mean(axis=1)  # one for each sample
         goal = float(_background_shares(real, colour).mean())
         if goal - shares.mean() <= MIN_LESS * shares.std() / np.sqrt(len(shares)):
             return None

@@ -13,7 +13,7 @@ from anew.data.formats.images import pixel_blocks, pixels
 from anew.data.types import ItemData
 
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
-DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth and scale
+DECODED_IMAGES = 1024  # the pixels of so many of these images decide channels, depth and scale
 MIN_DECODED = 16  # so many are decoded, unless they have more than MAX_DECODED_PIXELS
 DECODED_PIXELS = 1 << 27  # after so many (about two seconds of PNG) no more images than MIN_DECODED are decoded
 MAX_DECODED_PIXELS = 1 << 28  # after so many no more are decoded, even if they are fewer than MIN_DECODED

@@ -21,9 +21,8 @@ RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting `channels`
 TRANSPARENT_SHARE = 0.1  # share of the images with transparent pixels from which on transparency is learned
-MOST_TRANSPARENT_SHARE = (
-    0.5  # share below which it is said that transparency is learned, since it may be an accident; chosen
-)
+# Where a smaller share is transparent, it is said that transparency is learned, since it may be an accident; chosen.
+MOST_TRANSPARENT_SHARE = 0.5
 
 MAX_SIDE = 1024  # pixels a side
 

@@ -23,12 +23,13 @@ MAX_REMAINDER = 1  # pixels that a sheet may have beyond whole cells: a closing 
 TRANSPARENT, ONE_COLOUR = 0.1, 0.2
 # On a background, the lines between cells cross at most this share of the drawn pixels that other lines cross
 MAX_CROSSED_RATIO = 0.2
-MAX_RATIO = 3  # of the sides of a cell where a sheet is a single row or column of them; chosen
+# In a sheet that is a single row or column of cells, one side of a cell is at most so many times the other; chosen.
+MAX_RATIO = 3
 # Without a background, colours change at least so many times as much between cells as elsewhere. Multiples of the true side have nearly
 # the ratio of the best side, so the smallest side with this share of it is taken
 MIN_CHANGE_RATIO, NEAR_BEST_SHARE = 2.0, 0.85
 MIN_LINES = 3  # lines each way, since a few may lie on edges by chance
-MAX_PIXELS = 1 << 24  # of a picture in which a grid is looked for: a second of work
+MAX_PIXELS = 1 << 24  # a grid is looked for in pictures of at most so many pixels, which takes a second
 
 Size = tuple[int, int]  # (width, height)
 
@@ -122,7 +123,7 @@ def _gutters(drawn: NDArray[np.bool_]) -> int | None:
 
     drawn: (H, W), which pixels are not transparent.
     """
-    crossed = (drawn[1:] & drawn[:-1]).mean(1)  # of the line above each row but the first
+    crossed = (drawn[1:] & drawn[:-1]).mean(1)  # the line above each row but the first
     max_crossed = MAX_CROSSED_RATIO * float(crossed.mean())
     if not max_crossed:
         return None

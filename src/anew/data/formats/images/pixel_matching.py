@@ -32,7 +32,7 @@ SHARPNESS = (4.0, 4.0)  # sharpness of each round against specks: smaller ones b
 MIN_MARGIN_IMAGES = 16  # with fewer images, a row of pixels may be empty in all of them by chance; chosen
 MIN_BACKGROUND = 0.1  # a flat colour of at least this share of all pixels is a background; chosen
 MAX_COMMON = 256  # most colours that images have in common: the time to find the nearest one grows with their number
-MIN_COMMON_SHARE = 0.001  # of the opaque pixels, for each of them; chosen
+MIN_COMMON_SHARE = 0.001  # each of them must have this share of the opaque pixels; chosen
 MIN_SHARED = 0.5  # share of the opaque pixels that they have together, without which they say little; chosen
 MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
 # An image has too many colours if it has this many times those of real images of its area; chosen.

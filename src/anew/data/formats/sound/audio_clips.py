@@ -20,7 +20,7 @@ RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000)  # Hz of common 
 # Longest and shortest hop in seconds: a window is at least four hops, to reconstruct phases
 HOP, SHORT_HOP = 0.016, 0.004
 WINDOW = 0.064  # seconds: resolves the harmonics of a voice
-MIN_SAMPLES_PER_BAND = 4  # of a window: two frequencies for each band; chosen
+MIN_SAMPLES_PER_BAND = 4  # a window has so many values for each band, which makes two frequencies for each; chosen
 FRAME_MULTIPLE = 16  # the number of frames is a multiple of this: networks halve it four times
 SECONDS = (0.25, 10.0)  # shortest and longest clip, unless the user asks for another
 MIN_CLIPS_TO_CUT = 2.0  # a file of this many clips or more is cut
@@ -32,7 +32,8 @@ MAX_SIGNAL_RATE = 4_000
 MIN_SOUND_RATE = 1_000  # Hz: whoever asks for less has no sounds
 # Rates in Hz that signals are learned at, where hardly anything lies above half of them
 SIGNAL_RATES = (50, 100, 125, 200, 250, 400, 500, 800, 1_000, 1_600, 2_000, 2_500, 3_200)
-RATE_PER_FREQUENCY = 1.9  # of the highest frequency: where files were resampled, a little lies above half of the rate
+# Times the highest frequency: where files were resampled, a little lies above half of the rate.
+RATE_PER_FREQUENCY = 1.9
 # Values of a signal that are learned, as a multiple of those of a spectrogram: a step of the network takes about as long
 SIGNAL_VALUES = 2.0
 MAX_SIGNAL_VALUES = 8_192  # unless the user asks for longer clips: more are more than one event; chosen

@@ -28,7 +28,7 @@ from anew.data.types import FileSlice
 MAX_DISK_BYTES = 4 * 1024**3
 # The worker is asked for a batch of files, then for the clips of these: twice a batch, of stereo of 44.1 kHz and 2 s; chosen
 MAX_BYTES = 1 << 27
-MAX_SHARE = 0.125  # of these bytes that one file may take: a long one would drive out the others; chosen
+MAX_SHARE = 0.125  # one file may take this share of these bytes: a long one would drive out the others; chosen
 MAX_FILES = 64  # open files of decoded recordings: a process may have 1,024 open files
 STRETCH_SAMPLES = 1 << 23  # samples that are decoded at once if the disk has no room for the recording: three minutes
 MAX_STRETCHES = 4  # stretches in memory: 64 MB of mono, 128 MB of stereo

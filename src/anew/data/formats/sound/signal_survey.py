@@ -14,7 +14,7 @@ from anew.data.formats.sound.audio_clips import FITTING_SHARE, Shape, usual_rate
 from anew.data.types import Item
 
 SURVEYED_FILES = 64  # files whose highest frequency is looked for; chosen
-SURVEYED_SECONDS = 30.0  # of a file; chosen
+SURVEYED_SECONDS = 30.0  # so much of a file is looked at; chosen
 MAX_SHARE_ABOVE = 1e-5  # share of the energy of a signal that may lie above the frequencies that are learned: 50 decibels less; chosen
 
 

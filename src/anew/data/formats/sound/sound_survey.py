@@ -41,7 +41,7 @@ LISTENING_SHARE, LISTENED_AT_ONCE, LISTENED_ROUNDS = 0.3, 4, 8
 # Seconds of listening, however late it is: enough for 60 drums on busy cores, of which four say nothing of the others
 # (docs/log.md, 2026-12-01)
 LEAST_LISTENING_S = 0.5
-LISTENED_SECONDS = 300.0  # of sound that is decoded before the data is cut, which bounds the time: 3 s of MP3
+LISTENED_SECONDS = 300.0  # so much sound is decoded before the data is cut, which bounds the time: 3 s for MP3
 SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a piano dies away within that
 # Share of the long files that are single sounds, from which on each file is listened to as it is cut; chosen: for a
 # few of them nobody waits until thousands of songs are decoded.

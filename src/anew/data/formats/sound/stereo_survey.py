@@ -17,7 +17,8 @@ from anew.data.formats.sound.audio import Samples
 MIN_SIDE_DB, MIN_STEREO_SHARE = -30.0, 0.5
 # The same for signals, which nobody hears: two of them count as different sooner; chosen
 MIN_SIGNAL_SIDE_DB, MIN_SIGNAL_STEREO_SHARE = -43.0, 0.05
-SILENT_POWER = 1e-12  # of a channel, at which nothing is divided by zero
+# A channel with less power counts as this, so that nothing is divided by zero.
+SILENT_POWER = 1e-12
 
 
 def needs_two_channels(waves: Sequence[Samples], is_signal: bool, use: str) -> tuple[bool, str]:

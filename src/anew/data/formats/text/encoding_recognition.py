@@ -21,7 +21,8 @@ SAMPLE_BYTES = 1 << 15  # bytes of lines that are kept of all of them
 GROUP_BYTES = 1 << 12  # bytes that are judged together, which takes a millisecond of one core
 # Scores above it were right in 99 of 100 texts, scores below it in 50 (docs/log.md).
 MIN_SCORE = 0.08
-SAME = 0.01  # of scores that differ by less, none is better: the encodings have most characters in common
+# Of scores that differ by less, none is better: the encodings have most characters in common.
+SAME = 0.01
 # Characters that one codec reads with more sense than another: so many tell that it is the right one, if hardly any speak for the
 # other. Of letters that both read, more are needed, and the score says whose are likelier. Right for all texts of 3,000
 # characters in mixed encodings, and most of 400 (docs/log.md).

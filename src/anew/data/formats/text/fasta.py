@@ -34,7 +34,8 @@ MIN_LISTED = 20  # lines that a list without headers needs to be recognised by i
 # It also needs so many different letters, or those of nucleotides alone, as moves, results and codes are words in capitals, too;
 # and records of this median length, as symbols and categories are; both chosen.
 MIN_LETTERS, MIN_MEDIAN = 15, 5
-LISTED_SHARE = 0.95  # of the lines of such a list, as a few may be titles or damaged; chosen
+# Share of the lines that such a list must have as entries, as a few may be titles or damaged; chosen.
+LISTED_SHARE = 0.95
 # A file with headers is FASTA if few of its lines are no residues (some may be damaged), and most letters are capitals. Where soft masking
 # made most of them small, lines must have at least so many residues on average: lines of quoted mail have fewer characters without a
 # space. All chosen.

@@ -49,7 +49,7 @@ CODE = "its lines end like speakers' names or program code"
 UNENDED = "its lines end in the middle of sentences"
 RUNNING = "its sentences run over line ends"
 RUNNING_TEXT = frozenset((PARAGRAPHS, INDENTED, CODE, UNENDED, RUNNING))
-FEW_FILES = 3  # of so few files it is said in any case why they are documents; chosen
+FEW_FILES = 3  # if there are at most so many files, it is said in any case why they are documents; chosen
 RUNNING_ON = 0.25  # share of lines in lower case at their beginning from which on sentences run over line ends; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 

@@ -18,8 +18,8 @@ from anew.data.types import Item
 # Files of a class: enough that some are held out, and that two classes are documents enough for samples
 # to begin like documents (`FEW_DOCUMENTS`). Chosen.
 MIN_FILES = 30
-MIN_SHARE = 0.1  # of all files; chosen
-PLAIN_SUFFIX = ".txt"  # of the files of samples, if the data does not say which
+MIN_SHARE = 0.1  # a class has at least this share of all files; chosen
+PLAIN_SUFFIX = ".txt"  # suffix of the files of samples, if the data does not say which
 OTHER = "other"  # the class of files with less common suffixes, where these are as common together
 
 

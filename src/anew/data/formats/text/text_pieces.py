@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-NUM_PIECES = 100  # of 20,000 characters each where two million are read; chosen
+# Where two million characters are read, each piece has 20,000; chosen.
+NUM_PIECES = 100
 
 
 def spread_pieces(texts: Sequence[str], limit: int) -> list[str]:

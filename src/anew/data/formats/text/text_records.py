@@ -28,7 +28,7 @@ _FIELD = re.compile(r"^[^\S\n]*([\[@<]\w+|\w[\w-]*(?=[^\S\n]*[:=]))", re.MULTILI
 _ENTRY = re.compile(r"@\w+[{(]")  # begins an entry of BibTeX; @anna: may begin a message
 MIN_FIELDS = 3  # fewest different fields in the first block of a record: two may be two speakers; chosen
 MAX_PARTS = 3  # blocks of a record; all records have as many
-MIN_ALIKE = 0.95  # of the records that begin alike, have as many blocks and enough fields; chosen
+MIN_ALIKE = 0.95  # share of the records that must begin alike, have as many blocks and enough fields; chosen
 MIN_HELD = 0.5  # share of all blocks that belong to such records: a few at the end of a novel divide nothing; chosen
 
 

@@ -33,7 +33,7 @@ HEX = 6  # digits of an escaped code point
 END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
 
 _PIECE_CHARACTERS = 1 << 15  # characters that the regular expression reads at a time; no other thread runs meanwhile
-_CHUNK_CHARACTERS = 10_000  # of a text that the trainer takes as one; chosen
+_CHUNK_CHARACTERS = 10_000  # the trainer takes a text in pieces of this length; chosen
 _JOINED_TEXTS = 10_000  # whose characters are counted at once, since calls take most of the time for short ones; chosen
 _CUT = re.compile(f"[^{SPACES}]\n(?=[^{SPACES}])")
 _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)

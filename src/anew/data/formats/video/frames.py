@@ -33,7 +33,7 @@ STEADY_TOLERANCE = 0.1  # largest relative difference of frame durations at a st
 MAX_FRAME_SECONDS = 10.0  # longest time that a frame is shown: damaged files have one that lasts for years
 COMMENT_WITHIN = 4096  # first bytes of a GIF in which the comment of a sample lies: only a table of colours precedes it
 HEAD_BYTES = 4096  # first bytes of a file, one block of a disk; they tell an animated WebP or PNG from a still one
-MAX_HEAD_BYTES = 1 << 20  # of a GIF, whose second frame follows the pixels of the first; chosen
+MAX_HEAD_BYTES = 1 << 20  # so much of a GIF is read, as its second frame follows the pixels of the first; chosen
 UNTIMED_RATE = 10.0  # frames a second in folders of frames, which have no times; that of many GIFs
 Data = bytes | Path  # a file; a path may be that of a folder of numbered frames
 MIN_MP4_SIDE = 128  # pixels: players show smaller clips too small
@@ -322,7 +322,8 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
 def _picture(frame: Any, min_side: int) -> Image.Image:
     ratio = min(1.0, 2.0 * min_side / min(frame.width, frame.height))
     size = max(1, round(frame.width * ratio)), max(1, round(frame.height * ratio))
-    if frame.format.name == "bgra" and size == (frame.width, frame.height):  # of GIFs: nothing to convert
+    # Frames of GIFs need no conversion
+    if frame.format.name == "bgra" and size == (frame.width, frame.height):
         mode, values = "BGRA", frame.to_ndarray()
     else:
         mode = "RGBA" if _has_alpha(frame.format.name) else "RGB"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-FORWARD_SECONDS = 2.0  # of a video that are decoded rather than skipped: a seek goes back by about as much; chosen
+# So much of a video is decoded rather than skipped: a seek goes back by about as much; chosen.
+FORWARD_SECONDS = 2.0
 
 Recording: TypeAlias = tuple[str, int, int]  # path, size, and the time of the last change in ns
 

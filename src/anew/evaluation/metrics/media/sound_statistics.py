@@ -21,17 +21,18 @@ QUIET_DB = 40.0  # decibels below the loudest frame at which a frame counts as s
 FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
 
 
-INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, so on neither side
+# A smaller share of the power of a clip is not heard beside the rest, so it is on neither side.
+INAUDIBLE = 1e-6
 # Parts of a clip in which tones have a place; chosen: as many as 300 clips can say something of
 PLACE_TIMES, PLACE_BANDS = 4, 4
-MAX_PLACE_DB = 20.0  # of one channel over the other: more is heard on that side alone
+MAX_PLACE_DB = 20.0  # if one channel is louder than the other by more, sound is heard on that side alone
 HEARD_DB = 40.0  # below the loudest of a clip; softer tones are hardly heard beside it, so on neither side
 MAX_DELAY = 1e-3  # seconds from one ear to the other: 0.7 ms at most
 HEARD_CORRELATION = 0.02  # steps of correlation: less is hardly heard, not even of clips that are nearly mono; chosen
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
 NOTICED = 0.2  # seconds of silence at an end of a file: less is hardly noticed, and encoders add some; chosen
 SHORTEST = 0.02  # seconds of a sound that is heard as one; chosen
-LENGTH_STEP = 0.05  # of the logarithm of a length; chosen
+LENGTH_STEP = 0.05  # step in which the logarithm of a length is counted; chosen
 LENGTH_MEANING = "length of the sound between silent ends, in steps of a twentieth"
 ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
 CHANNEL_CORRELATION = statistic_spec(

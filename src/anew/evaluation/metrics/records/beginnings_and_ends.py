@@ -20,7 +20,7 @@ from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Score, guessing_spec
 
 MIN_RECORDS = 50  # records of each set; chosen
-MAX_RECORDS = 600  # of each set: more take seconds
+MAX_RECORDS = 600  # in each set: more take seconds
 RECORD_ENDS_AUC = guessing_spec(
     "record_ends_auc",
     "Classifier of beginnings and ends",
@@ -30,7 +30,7 @@ RECORD_ENDS_AUC = guessing_spec(
     least=MIN_RECORDS,
     least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
-PLACES = (0, 1, 2, -1, -2, -3)  # of characters, from the beginning and from the end
+PLACES = (0, 1, 2, -1, -2, -3)  # characters from the beginning and from the end
 FREQUENT = 0.02  # share of training records with a character at a place from which on it has a flag; chosen
 
 

@@ -48,9 +48,8 @@ BROKEN_ORDER = bounded_spec(
 )
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
 MIN_ORDER_BROKEN_BY_CHANCE = 0.05
-MAX_MIXED = (
-    2_000  # records whose numbers are compared with those of other records: the error of the share is then 0.005
-)
+# Records whose numbers are compared with those of other records: the error of the share is then 0.005.
+MAX_MIXED = 2_000
 
 # Largest groups of records (a form of equation, a category) whose own relations are looked for, which bounds the time; chosen
 MAX_GROUPS = 16

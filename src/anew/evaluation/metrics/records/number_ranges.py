@@ -26,9 +26,8 @@ MIN_RECORDS_WITH_NUMBERS = 200
 # Largest share of training records that may break an order or a relation: a few records of real data are wrong
 MAX_BROKEN = 0.002
 MAX_PLACES = 40  # most frequent places of numbers; pairs grow with the square
-RANGE_MARGIN = (
-    0.1  # share of the range by which a number may exceed it: the largest of held-out records often does; chosen
-)
+# Share of the range by which a number may exceed it: the largest of held-out records often does; chosen.
+RANGE_MARGIN = 0.1
 
 NumberPlace = tuple[str | int, ...]  # where in a record a number stands
 

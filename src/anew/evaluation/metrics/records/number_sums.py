@@ -41,9 +41,10 @@ MAX_RELATIVE_SLACK = 0.1
 # Share of records farthest from a relation, which do not count where it is learned: they may be wrong
 TRIMMED_SHARE = 0.01
 ROUNDS = 3  # times that a relation is learned and the records farthest from it are left out; chosen
-DENOMINATORS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 100, 1000)  # of coefficients: sums, means, percentages, units
+# Denominators of coefficients: those of sums, means, percentages and units.
+DENOMINATORS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 100, 1000)
 DISTANCE_MARGIN = 1.5  # times the largest distance of training records, for other records
-MAX_DECIMALS = 6  # of numbers: more are those of computed ones, whose last digits differ
+MAX_DECIMALS = 6  # numbers with more decimals are computed, and their last digits differ
 
 
 @dataclass(frozen=True, slots=True)

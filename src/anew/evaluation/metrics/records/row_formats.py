@@ -34,9 +34,9 @@ USUAL_KEY = 0.99  # share of objects with a key from which on one without it is 
 # values ("", "NA")
 NUMERIC, KNOWN = 0.5, 0.95
 MIN_ROWS = 50  # training rows that columns are learned from, at least
-NULL = "null"  # of JSON; any field may have no value
+NULL = "null"  # JSON; any field may have no value
 FREQUENT_VALUES = 8  # most frequent values that have a feature each, of those that are not numbers
-MAX_DECIMALS = 6  # of a number that are told apart: more are those of a computed one; chosen
+MAX_DECIMALS = 6  # numbers are told apart up to so many decimals: those with more are computed; chosen
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 MAX_INTEGERS = 4  # within a field, as in an address of the internet; chosen: more are those of a text
 MAX_INTEGER = 1e15  # larger ones are cut to it: a float holds no larger ones

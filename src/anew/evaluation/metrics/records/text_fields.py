@@ -23,8 +23,8 @@ from anew.evaluation.metrics.records.row_formats import Column
 from anew.functional.text_hashes import code_points, ngram_cells
 
 WIDTHS = (1, 2, 3)  # characters of an n-gram: they overlap, so the evidence of all is divided by their number
-CELLS = 8_192  # of the hash table of n-grams: a few that share a cell do no harm
-MAX_CHARACTERS = 200  # of a text that are read; chosen: longer ones repeat what they say
+CELLS = 8_192  # size of the hash table of n-grams: a few that share a cell do no harm
+MAX_CHARACTERS = 200  # so much of a text is read; chosen: longer ones repeat what they say
 PRIOR_NGRAMS = 100.0  # n-grams of all classes that each class is credited with: 30 to 3,000 tell classes equally well
 MAX_LEARNED = 5_000  # rows that a prediction is learned from; chosen
 MIN_LEARNED = 200  # rows, at least; chosen: fewer tell no classes apart
@@ -32,7 +32,8 @@ CHECK_EVERY = 4  # every fourth row is not learned from, but tells whether a tex
 EVIDENCE = 4.0  # standard errors by which it must
 MAX_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot weigh more
 MIN_OF_CLASS, MAX_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
-QUARTERS = (0.25, 0.5, 0.75)  # of a column of numbers: four classes that are equally frequent; chosen
+# Quantiles that divide a column of numbers into four classes, which are equally frequent; chosen.
+QUARTERS = (0.25, 0.5, 0.75)
 MIN_DISTINCT_SHARE = 0.2  # least share of distinct values that makes a column one of texts; others are classes
 DIGITS = 2  # last digits that are told apart: cents; of more, each ending is rare
 _DIGIT = re.compile(r"\d")

@@ -31,9 +31,9 @@ WORD_ORDER = guessing_spec(
 )
 ORDER = 5  # characters of context: with 3, the order of more words is seen less (docs/log.md, 2026-11-29)
 OTHER_ORDERS = 4  # that an order is compared with: the reverse and random ones; chosen
-MAX_WORDS = 20  # of a record, the first: longer ones are texts
+MAX_WORDS = 20  # the first words of a record that are read: longer records are texts
 MAX_JUDGED = 400  # records of samples and of held-out ones: the interval is narrow enough, and more take longer
-MAX_CHARACTERS = 100_000  # of the training records that are counted: twice as many see hardly more, and take longer
+MAX_CHARACTERS = 100_000  # so much of the training records is counted: twice as much sees hardly more, and takes longer
 
 
 def word_order_scores(sets: RecordSets) -> Iterator[Score]:

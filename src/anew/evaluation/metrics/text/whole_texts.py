@@ -26,7 +26,7 @@ from anew.evaluation.score import Score, guessing_spec
 from anew.functional.text_hashes import code_points, window_hashes
 
 MIN_TEXTS = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
-MAX_TEXTS = 600  # of each set: more take seconds
+MAX_TEXTS = 600  # in each set: more take seconds
 MIN_TEXTS_TO_COUNT = 300  # texts from which on agreement counts: with fewer, intervals of real texts often are too wide
 WHOLE_TEXTS_AUC = guessing_spec(
     "whole_texts_auc",
@@ -37,7 +37,7 @@ WHOLE_TEXTS_AUC = guessing_spec(
     least=MIN_TEXTS,
     least_to_pass=MIN_TEXTS_TO_COUNT,
 )
-MAX_CHARACTERS = 20_000  # of a text that are read; chosen: its words and lines say enough by then
+MAX_CHARACTERS = 20_000  # so much of a text is read; chosen: its words and lines say enough by then
 MAX_WORDS = 400  # words of the beginning that are compared in halves; chosen
 LONG_WORD = 5  # letters from which on a word says what a text is about; chosen
 SIMILAR = 2.0  # multiple up to which typical lengths of samples and real texts count as similar; chosen
@@ -53,7 +53,8 @@ CHARACTER_TYPES = (
 # Characters in a row that a first or last line and the rest of a text have in common: a part of a name or of a version; two are
 # a word of Chinese. A heading of another text shares fewer of them (docs/log.md, 2026-11-29).
 WIDTHS = (4, 2)
-CELLS = 1 << 18  # of the hash table of characters in a row: a few that share a cell do no harm
+# Size of the hash table of characters in a row: a few that share a cell do no harm.
+CELLS = 1 << 18
 # Characters of a first or last line, and of the rest next to it, that are compared; chosen
 MAX_LINE, MAX_REST = 300, 5_000
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")

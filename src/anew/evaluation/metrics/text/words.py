@@ -128,8 +128,10 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
 _LETTER = re.compile(r"[^\W\d_]")
-JUDGED_CHARACTERS = 100_000  # of the training text, which decide; chosen
-UNSPACED_SHARE = 0.5  # of the letters, from which on text has no words to count: chosen
+# So much of the training text decides; chosen.
+JUDGED_CHARACTERS = 100_000
+# Where this share of the letters is of scripts without spaces, a text has no words to count; chosen.
+UNSPACED_SHARE = 0.5
 
 
 class Vocabulary:

@@ -19,7 +19,7 @@ from anew.families.transformer.fitted_buffers import FittedBuffers
 SHARE = "share"  # buffer: the weight or weights of these counts, relative to the counts of all records
 HELD_OUT = 10  # every tenth record is held out while the share is learned; chosen
 COMPARED_TOKENS = 200_000  # tokens of the records that it is learned from: takes a second
-ROUNDS = 200  # of expectation and maximisation: with 20, a share that should be 1 is 0.96
+ROUNDS = 200  # rounds of expectation and maximisation: with 20, a share that should be 1 is 0.96
 Fit = Callable[[Ints], KneserNey]
 Score = Callable[[KneserNey, Ints], tuple[Floats, Ints]]  # probabilities (n,) of targets, and their groups (n,)
 COUNT_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # others have float32

@@ -73,7 +73,8 @@ class RecordEnds(FittedBuffers):
 
     def check(self) -> None:
         lengths, weights = self._buffers.get(LENGTHS), self._buffers.get(WEIGHTS)
-        if lengths is None and weights is None:  # of a run whose records were not counted by length
+        # The records of such a run were not counted by length
+        if lengths is None and weights is None:
             return
         alone = self._buffers.get(WEIGHTS_ALONE, weights)
         if lengths is None or weights is None or alone is None or not weights.shape == alone.shape == (2,):

@@ -21,7 +21,8 @@ from anew.families.transformer.drawing.passage_limit import TextSurplusLimit
 from anew.families.transformer.drawing.program_state import ProgramLimitState
 from anew.functional import token_choice
 
-MIN_WEIGHT = np.float32(1e-30)  # of several tokens together, from which they are drawn by their own weights; chosen
+# Where several tokens together weigh less, they are drawn by their own weights; chosen.
+MIN_WEIGHT = np.float32(1e-30)
 
 
 class DrawingLimits(NamedTuple):

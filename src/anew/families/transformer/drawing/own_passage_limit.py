@@ -32,7 +32,8 @@ from anew.families.transformer.fitted_buffers import FittedBuffers
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.drawing import LoweredTokens
 
-COUNTED_TOKENS = 262_144  # of the training data, in which passages are counted: 0.2 s; chosen
+# Passages are counted in so many tokens of the training data, in 0.2 s; chosen.
+COUNTED_TOKENS = 262_144
 # Tokens of the pieces in which documents are counted: long ones have more to repeat than a sample of the usual length
 PIECE_TOKENS = 512
 # Standard deviations, besides one place, by which samples must continue passages more or less often since a ratio was last changed, to

@@ -69,7 +69,7 @@ class PassageLimit(FittedBuffers):
         rates = continuation_rates(index, documents)
         if rates is not None:
             self.set_buffers({"rates": rates})
-            self._index = index  # of the text, which is the same
+            self._index = index  # the index of the text, which is the same
 
     def check(self) -> None:
         rates = self._buffers.get("rates")

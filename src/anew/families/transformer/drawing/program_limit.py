@@ -24,7 +24,8 @@ from anew.errors import DataError
 from anew.families.transformer.drawing.program_state import Program, ProgramLimitState
 from anew.families.transformer.fitted_buffers import FittedBuffers
 
-COUNTED_TOKENS = 1_000_000  # of the training data, in which pairs of tokens are counted; chosen
+# Pairs of tokens are counted in so many tokens of the training data; chosen.
+COUNTED_TOKENS = 1_000_000
 # Tokens of training documents at which the grammar is asked, and of each of them; chosen
 ASKED_TOKENS, ASKED_OF_DOCUMENT = 4000, 400
 # Share of those tokens that may be refused: with more, the grammar does not fit the data, or cannot tell what may follow. Of ten

@@ -66,7 +66,7 @@ class Program:
     def __init__(self, language: Language, grammar: Grammar | None) -> None:
         self.language, self._grammar = language, grammar
         self._lexical = LexicalState(language.lexis)
-        self._text = b""  # of the part that is not complete yet, without comments
+        self._text = b""  # the part that is not complete yet, without comments
         self._token = NO_TOKEN
         # Whether the text is the beginning of a part; whether any letter may follow, and the token after which it may
         self._is_known, self._is_name, self._name_token = False, False, NO_TOKEN

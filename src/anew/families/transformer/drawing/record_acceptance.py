@@ -24,9 +24,8 @@ QUANTILES = (0.5, 0.625, 0.75, 0.875, 0.95)
 # How often a sample must have more bits than a held-out record for anything to be fitted. Rows of a table .47, names of places .50,
 # molecules .54, proteins of a family and variants of one protein .65 to .68 (docs/log.md, 2026-12-01)
 MIN_AUC = 0.55
-MIN_DEVIATIONS = (
-    2.0  # by which it must exceed one half, which chance does once in 40 fits, and then hardly anything is refused
-)
+# It must exceed one half by so many deviations, which chance does once in 40 fits; hardly anything is refused then.
+MIN_DEVIATIONS = 2.0
 # A record in each bin before any is counted: no ratio is infinite. Chosen
 PRIOR = 0.5
 INCONSISTENT = "the acceptance of records is inconsistent"

@@ -19,7 +19,7 @@ from anew.families.transformer.parts import TransformerParts
 
 NUM_DRAWN = 32  # samples, which take a second
 NUM_HELD_OUT = 64  # records that they are compared with; chosen
-MAX_TOKENS = 96  # of each that are compared, which bounds the time
+MAX_TOKENS = 96  # so many tokens of each record are compared, which bounds the time
 # Share of held-out records that are no nearer to the known records than a near sample is; half of the records may be of clusters without
 # relatives; chosen.
 USUAL_QUANTILE = 0.9

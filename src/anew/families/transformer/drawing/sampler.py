@@ -37,7 +37,7 @@ UNIFORMS_AT_ONCE = 64
 # Share of the batch from which on samples that have ended leave it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
 NO_TOKEN = -1  # fills the rows of samples that end before others, where the data has no end token
-DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
+DEFAULT_NEW_TOKENS = 500  # length of running text, if max_tokens is 0: a page, in seconds; chosen
 
 
 class TokenSampler:
