@@ -9,7 +9,7 @@ import pytest
 
 import anew
 from anew.core.settings import check_int
-from anew.errors import ConfigError, ItemError
+from anew.errors import ConfigError, ItemError, did_you_mean
 
 
 def test_an_error_says_which_argument_was_wrong(tmp_path: Path) -> None:
@@ -30,3 +30,8 @@ def test_an_error_of_an_item_keeps_its_number_between_processes() -> None:
     error = pickle.loads(pickle.dumps(ItemError(3, "it is empty; leave it out")))
     assert (error.number, error.reason) == (3, "it is empty; leave it out") and error.argument == "data"
     assert str(error) == "`data` cannot be scored: item 3: it is empty; leave it out"
+
+
+def test_a_number_is_not_taken_for_another_one_that_looks_alike() -> None:
+    assert did_you_mean("11", map(str, range(3))) == "; allowed: 0, 1, 2"
+    assert did_you_mean("catt", ("cat", "1")) == "; did you mean 'cat'?"

@@ -171,7 +171,12 @@ def about(number: float) -> str:
 
 
 def closest_name(name: str, allowed: Iterable[str]) -> str | None:
-    """The allowed name that somebody who gave this one may have meant; None if none is like it."""
+    """The allowed name that somebody who gave this one may have meant; None if none is like it.
+
+    A number is like no other: whoever asks for class 11 of ten does not mean 1.
+    """
+    if name.isdecimal():
+        return None
     cutoff = SIMILAR if len(name) > SHORT else SHORT_SIMILAR
     return next(iter(difflib.get_close_matches(name, sorted(set(allowed)), n=1, cutoff=cutoff)), None)
 

@@ -121,7 +121,7 @@ def test_the_samples_of_the_run_are_what_it_searches_for_first(lines: tuple[Path
 @pytest.mark.parametrize(
     ("items", "error", "sentence"),
     [
-        ("nowhere.txt", DataError, "does not exist; give a folder or a file, or a text in a list"),
+        ("nowhere.txt", DataError, "does not exist; give a folder or a file .from Python, also a list of texts"),
         ([], ConfigError, "at least one item"),
         ([3], ConfigError, "a list of strings .item 1 is 3"),
         (b"abc", ConfigError, "a path or a list of items"),

@@ -222,7 +222,9 @@ def nearest(
     elif isinstance(items, str | os.PathLike):
         queries = str(arguments.path("items", items, DataError))
         if not may_exist(Path(queries)):
-            raise DataError(f"`items` {queries!r} does not exist; give a folder or a file, or a text in a list, [TEXT]")
+            raise DataError(
+                f"`items` {queries!r} does not exist; give a folder or a file (from Python, also a list of texts)"
+            )
     elif isinstance(items, bytes) or not isinstance(items, Sequence):
         raise ConfigError(f"`items` must be a path or a list of items (got {shorten(items)})")
     else:
