@@ -43,7 +43,7 @@ from anew.workflows.run_report import save_samples, warnings, write_run_report
 from anew.workflows.timed_sampling import STOPPED_SECONDS, TimedSampling, first_chunk
 from anew.workflows.timing.measuring import advise_longer, all_notes, measure_all
 from anew.workflows.timing.pace import Pace
-from anew.workflows.timing.sample_counts import is_running_text, sample_targets
+from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.timing.time_left import least_seconds, measure_in_time_left, missing_samples, with_samples
 from anew.workflows.timing.time_limit import TimeLimit
 
@@ -118,12 +118,9 @@ def evaluate_run(
     return_freed_memory()  # what steps took
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, request.data)))
-        targets = sample_targets(dataset)
-        is_busy = limit is not None and limit.slowdown >= MIN_SLOWDOWN
-        targets = targets.on_busy_cores() if is_busy else targets
-        if limit is not None and limit.is_short:
-            targets = targets.in_short_report(is_busy)
-        sampling = TimedSampling(model, n, targets, seed, Pace(pace), Samples([], [], model.item_modality))
+        sampling = TimedSampling(
+            model, n, _targets_in(limit, dataset), seed, Pace(pace), Samples([], [], model.item_modality)
+        )
         left: float | None = None
         work = SharedWork()
         if world is None:
@@ -145,12 +142,22 @@ def evaluate_run(
         measurements.is_sampling_stopped = sampling.is_stopped
         if opened is None and limit is not None and left is not None:
             advise_longer(measurements, left, limit.slowdown)
-        report = _write(sampling, dataset, evaluation, measurements, reporter, limit, request.out)
+        report = _RunReport(sampling, dataset, evaluation, measurements, request, reporter).write_in_time()
         if request.out is not None:
             return report
         with contextlib.closing(Events(folder / events_file.NAME)) as events:
             events.write("report", seconds=round(time.monotonic() - begin, 3))
         return report
+
+
+def _targets_in(limit: TimeLimit | None, data: Dataset) -> SampleTargets:
+    """How many samples to reach within a time limit."""
+    targets = sample_targets(data)
+    if limit is None:
+        return targets
+    is_busy = limit.slowdown >= MIN_SLOWDOWN
+    targets = targets.on_busy_cores() if is_busy else targets
+    return targets.in_short_report(is_busy) if limit.is_short else targets
 
 
 def help_to_evaluate(world: World, model: Model, request: EvaluationRequest) -> EvaluationReport:
@@ -184,69 +191,116 @@ def help_to_evaluate(world: World, model: Model, request: EvaluationRequest) -> 
     return report
 
 
-def _write(
-    sampling: TimedSampling,
-    data: Dataset,
-    evaluation: Evaluation[DecodedItem],
-    measurements: Measurements,
-    reporter: Reporter,
-    limit: TimeLimit | None,
-    out: Path | None,
-) -> EvaluationReport:
-    """Write the report and, if time for more samples or measurements is left then, write it again with them.
+class _RunReport:
+    """The report of a run, which is written again with what the time that is left then allows.
 
-    Args:
-        sampling, data, evaluation, measurements, reporter: What the report is on.
-        limit, out: See `EvaluationRequest`.
+    Attributes:
+        sampling: The samples, of which more may be drawn.
+        evaluation, measurements: What was measured of them.
     """
-    model, record, folder = sampling.model, sampling.model.record, sampling.model.folder.path
-    pilot_notes = [text for text in [describe_pilots(record.plan.pilots)] if text]
-    data_notes = [*data.scan.notes, *describe_skipped(data.scan)]
-    run_notes = [*pilot_notes, *warnings(folder), *data_notes, *model.family.remarks()]
-    reporter.message("  drawing the report")
-    content = replace(report_content(evaluation, limit), form=data.modality.form())
 
-    def write(
-        measured: Measurements, skipped: list[Note], replaced: EvaluationReport | None = None
-    ) -> EvaluationReport:
-        made_notes = [Note(sentence) for sentence in (*run_notes, *sampling.notes)]
-        measured = replace(measured, notes=[*made_notes, *all_notes(measured, skipped)])
-        report = write_run_report(sampling, measured, content, reporter=reporter, replaced=replaced, out=out)
+    def __init__(
+        self,
+        sampling: TimedSampling,
+        data: Dataset,
+        evaluation: Evaluation[DecodedItem],
+        measurements: Measurements,
+        request: EvaluationRequest,
+        reporter: Reporter,
+    ) -> None:
+        self.sampling, self.evaluation, self.measurements = sampling, evaluation, measurements
+        self._data, self._request, self._reporter = data, request, reporter
+        model = sampling.model
+        pilots = describe_pilots(model.record.plan.pilots)
+        self._run_notes = [
+            *([pilots] if pilots else []),
+            *warnings(model.folder.path),
+            *data.scan.notes,
+            *describe_skipped(data.scan),
+            *model.family.remarks(),
+        ]
+        reporter.message("  drawing the report")
+        self._content = replace(report_content(evaluation, request.limit), form=data.modality.form())
+
+    def write_in_time(self) -> EvaluationReport:
+        """Write the report and, if time for more samples or measurements is left then, write it again with them."""
+        meter, begin = SlowdownMeter(), time.monotonic()
+        report = self._write()
+        writing_s = time.monotonic() - begin
+        limit = self._request.limit
+        if limit is None or limit.ends_at is None or self.measurements.is_stopped:
+            return report
+        slowdown = meter.read()
+        return self._write_again(report, limit.ends_at - REWRITING * writing_s - ENDING_SECONDS * slowdown, slowdown)
+
+    def _write(self, replaced: EvaluationReport | None = None) -> EvaluationReport:
+        sampling, out = self.sampling, self._request.out
+        made_notes = [Note(sentence) for sentence in (*self._run_notes, *sampling.notes)]
+        notes = [*made_notes, *all_notes(self.measurements, self.evaluation.notes)]
+        measured = replace(self.measurements, notes=notes)
+        report = write_run_report(
+            sampling, measured, self._content, reporter=self._reporter, replaced=replaced, out=out
+        )
+        folder = sampling.model.folder.path
         if out is None and report.folder == folder / REPORT:
-            save_samples(sampling.samples.head(num_saved_samples(model)), folder / "samples")
+            save_samples(sampling.samples.head(num_saved_samples(sampling.model)), folder / "samples")
         return report
 
-    meter, begin = SlowdownMeter(), time.monotonic()
-    report = write(measurements, evaluation.notes)
-    writing = time.monotonic() - begin
-    if limit is None or limit.ends_at is None or measurements.is_stopped:
-        return report
-    slowdown = meter.read()
-    until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * slowdown
-    shortest, required, is_complete = slowdown * least_seconds(evaluation), sampling.targets.required, False
-    while True:
-        n = len(sampling.samples)
+    def _write_again(self, report: EvaluationReport, until: float, slowdown: float) -> EvaluationReport:
+        """Draw and measure more, and write again, as long as there is something that the time allows.
+
+        until: `time.monotonic()` at which the last report has to be written.
+        """
+        shortest, is_complete = slowdown * least_seconds(self.evaluation), False
+        while True:
+            is_extended = self._draw_missing(report, until, shortest, is_complete)
+            if is_complete and not is_extended:
+                return report
+            supplement = measure_in_time_left(
+                self.evaluation,
+                self.measurements,
+                until,
+                slowdown,
+                self._reporter,
+                has_further_samples=is_extended,
+            )
+            is_complete = True
+            if supplement is not None:
+                self.evaluation, self.measurements = supplement.evaluation, supplement.measurements
+                if supplement.closest_pairs is not None:
+                    self._content = replace(self._content, closest_pairs=supplement.closest_pairs)
+                report = self._write(report)
+            elif is_extended:
+                return report
+
+    def _draw_missing(self, report: EvaluationReport, until: float, shortest: float, is_complete: bool) -> bool:
+        """Draw the samples that the answers miss, if there is time for them; whether there are more now.
+
+        Args:
+            report: The report so far.
+            until: See `_write_again`.
+            shortest: Seconds that measuring takes at least.
+            is_complete: Whether all that time allows was measured of the present samples.
+        """
+        sampling = self.sampling
         least = max(sampling.targets.least, *report.samples_needed.values(), 0)
-        missing = missing_samples(measurements, n, least, shortest, required=required, is_complete=is_complete)
-        is_extended = missing is not None and sampling.extend(
-            missing.worthwhile, until - time.monotonic() - missing.measuring_s, reporter
+        missing = missing_samples(
+            self.measurements,
+            len(sampling.samples),
+            least,
+            shortest,
+            required=sampling.targets.required,
+            is_complete=is_complete,
         )
-        if is_extended:
-            labels = _labels(model, data, len(sampling.samples), sampling.seed)
-            evaluation, measurements = with_samples(evaluation, measurements, list(sampling.samples), labels)
-        elif is_complete:
-            return report
-        supplement = measure_in_time_left(
-            evaluation, measurements, until, slowdown, reporter, has_further_samples=is_extended
-        )
-        is_complete = True
-        if supplement is not None:
-            evaluation, measurements = supplement.evaluation, supplement.measurements
-            if supplement.closest_pairs is not None:
-                content = replace(content, closest_pairs=supplement.closest_pairs)
-            report = write(measurements, evaluation.notes, report)
-        elif is_extended:
-            return report
+        if missing is None:
+            return False
+        seconds = until - time.monotonic() - missing.measuring_s
+        if not sampling.extend(missing.worthwhile, seconds, self._reporter):
+            return False
+        samples = list(sampling.samples)
+        labels = _labels(sampling.model, self._data, len(samples), sampling.seed)
+        self.evaluation, self.measurements = with_samples(self.evaluation, self.measurements, samples, labels)
+        return True
 
 
 def report_content(evaluation: Evaluation[DecodedItem], limit: TimeLimit | None) -> ReportContent:
