@@ -289,36 +289,50 @@ def inspect_data(
         rivals = contenders(data, prefer)
         items_name = data.modality.traits.plural
         choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=items_name)
-        scan = data.scan
-        inspection = Inspection(
-            path=data.path,
-            modality=scan.modality,
-            item_name=_item_name(data.modality),
-            items=items,
-            bytes=scan.bytes,
-            family=choice.name,
-            reason=rationale_of(choice, scan.modality),
-            tried=tuple(rival.name for rival in rivals),
-            alternatives=_alternatives(data.spec, scan.modality, choice.name),
-            labels=tuple(scan.labels),
-            parts=parts,
-            examples=round(data.train_items / data.share_read),
-            shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
-            notes=(*scan.notes, *_note_on_clips(data, size), *few_held_out(data)),
-            skipped=scan.skipped,
-            skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
-            not_taken=dict(scan.other),
-            budgets=(),
-            fingerprint=data.fingerprint,
-            is_estimate=_is_estimate(data),
-            form=data.modality.form(),
-        )
+        inspection = _describe(data, size, choice, items=items, parts=parts, tried=[rival.name for rival in rivals])
         visit(data, inspection)
         reporter.message(f"  {amount}; timing small trainings, which takes a minute on busy cores")
         estimates = _estimates(data, choice, BUDGETS if budget is None else (budget,))
         return dataclasses.replace(inspection, budgets=estimates)
     finally:
         data.close()
+
+
+def _describe(
+    data: Dataset, size: DataBudget, choice: FamilyChoice, *, items: int, parts: dict[str, int], tried: Sequence[str]
+) -> Inspection:
+    """What is known of data that was fitted, before budgets are estimated.
+
+    Args:
+        data, size: The data, and the budget that it was fitted to.
+        choice: The family that is recommended.
+        items, parts: How many items there are, and how many in each part.
+        tried: Names of the families that a training tries first.
+    """
+    scan = data.scan
+    return Inspection(
+        path=data.path,
+        modality=scan.modality,
+        item_name=_item_name(data.modality),
+        items=items,
+        bytes=scan.bytes,
+        family=choice.name,
+        reason=rationale_of(choice, scan.modality),
+        tried=tuple(tried),
+        alternatives=_alternatives(data.spec, scan.modality, choice.name),
+        labels=tuple(scan.labels),
+        parts=parts,
+        examples=round(data.train_items / data.share_read),
+        shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
+        notes=(*scan.notes, *_note_on_clips(data, size), *few_held_out(data)),
+        skipped=scan.skipped,
+        skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
+        not_taken=dict(scan.other),
+        budgets=(),
+        fingerprint=data.fingerprint,
+        is_estimate=_is_estimate(data),
+        form=data.modality.form(),
+    )
 
 
 def _note_on_clips(data: Dataset, size: DataBudget) -> list[str]:

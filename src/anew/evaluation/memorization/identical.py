@@ -241,23 +241,16 @@ def count_repeats(
         counts |= _found(real, set(), others, is_train)[1]
     held_out = different[~is_train[different]]
     is_repeated = is_train[different] & (times > 1)
-    often = [
+    often = different[is_repeated]
+    repeated_items = [
         RepeatedItem(n, max(counts[key] for key in real[i]))
-        for i, n in zip(different[is_repeated].tolist(), times[is_repeated].tolist(), strict=True)
+        for i, n in zip(often.tolist(), times[is_repeated].tolist(), strict=True)
     ]
-    frequent = np.array([item.p(len(samples), len(real)) <= COPIED_ALPHA for item in often], dtype=np.bool_)
-    if frequent.any():  # whether items are unguessable takes seconds
-        unguessable = np.zeros(len(often), dtype=np.bool_)
-        unguessable[frequent] = is_unguessable(different[is_repeated][frequent])
-        often = [replace(item, is_unguessable=bool(flag)) for item, flag in zip(often, unguessable, strict=True)]
+    is_frequent = np.array([item.p(len(samples), len(real)) <= COPIED_ALPHA for item in repeated_items], dtype=np.bool_)
     num_real_of = np.array([max((counts[key] for key in keys), default=1) for keys in real_keys])
     num_others = num_real_of[num_real_of > 1] - 1
-    counts_of_samples = Counter(
-        key
-        for keys, candidates in zip(samples, items, strict=True)
-        if not is_train[candidates].any()
-        for key in set(keys)
-    )
+    own_keys = (keys for keys, found in zip(samples, items, strict=True) if not is_train[found].any())
+    counts_of_own = Counter(key for keys in own_keys for key in set(keys))
     repeats = RepeatedItems(
         samples=int(is_train[repeated].sum()),
         items=int(is_train[different].sum()),
@@ -269,13 +262,34 @@ def count_repeats(
         num_held_out=int((~is_train).sum()),
         held_out_samples=int((~is_train[repeated]).sum()),
         unguessable=int(is_unguessable(held_out).sum()) if len(held_out) else 0,
-        repeated_items=tuple(often),
-        max_other_repeats=max(counts_of_samples.values(), default=0),
+        repeated_items=tuple(_with_unguessable(repeated_items, often, is_frequent, is_unguessable)),
+        max_other_repeats=max(counts_of_own.values(), default=0),
         real_train_share=float(np.mean(1.0 - (1.0 - is_train.mean()) ** num_others)) if len(num_others) else None,
     )
     if repeats.different_p(repeats.items) > COPIED_ALPHA:
         return repeats
     return replace(repeats, unguessable_training=int(is_unguessable(different[is_train[different]]).sum()))
+
+
+def _with_unguessable(
+    repeated_items: Sequence[RepeatedItem],
+    indices: Indices,
+    is_asked: NDArray[np.bool_],
+    is_unguessable: Callable[[Indices], NDArray[np.bool_]],
+) -> list[RepeatedItem]:
+    """Training items that samples repeat, with whether they are unguessable, which takes seconds to find out.
+
+    Args:
+        repeated_items: The items.
+        indices: (k,) their indices among the real items.
+        is_asked: (k,) whether it is found out for each.
+        is_unguessable: See `count_repeats`.
+    """
+    if not is_asked.any():
+        return list(repeated_items)
+    flags = np.zeros(len(repeated_items), dtype=np.bool_)
+    flags[is_asked] = is_unguessable(indices[is_asked])
+    return [replace(item, is_unguessable=bool(flag)) for item, flag in zip(repeated_items, flags, strict=True)]
 
 
 def _found(
