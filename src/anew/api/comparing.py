@@ -72,32 +72,54 @@ def compare(
     n, seeds = None if n is None else check_int("n", n, 20, 10_000), check_int("seeds", seeds, 1, 100)
     seed = check_int("seed", seed, 0, MAX_INT - (seeds - 1))
     run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
-    names = arguments.several("families", families)
-    not_a_name = next((name for name in names if not isinstance(name, str)), None)
-    if not_a_name is not None:
-        raise ConfigError(f"`families` must be names (got {shorten(not_a_name)})")
-    if bool(run_paths) == bool(names):
-        raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
-    if run_paths and not (data is None and budget is None and steps is None and not settings):
-        raise ConfigError("finished runs are compared as they are; leave out data, budget, steps and settings")
-    if run_paths and seeds != 1:
-        raise ConfigError("`seeds` is for families that are trained; finished runs are compared as they are")
-    if not run_paths and data is None:
-        raise ConfigError("`data` is missing; give the data to train the families on")
+    names = _family_names(families)
+    _check_either(names, run_paths, data, budget=budget, steps=steps, settings=settings, seeds=seeds)
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
     target = arguments.new_path("out", out)
     from anew.workflows.compare.subprocesses import parse_families
 
-    request, listed = None, []
+    request = None
     if data is not None:
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
-        listed = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
-    if listed:
-        parse_families(listed, target, seeds, seed)  # a wrong name need not wait for PyTorch
+        parse_families(names, target, seeds, seed)  # a wrong name need not wait for PyTorch
     note_loading("PyTorch")
     from anew.workflows.compare.run import compare_families
 
     return compare_families(
-        target, request, listed, run_paths, n=n, trust_code=trust_code, reporter=reporter, seeds=seeds
+        target, request, names, run_paths, n=n, trust_code=trust_code, reporter=reporter, seeds=seeds
     )
+
+
+def _family_names(families: str | Sequence[str]) -> list[str]:
+    """The names in one text, "vae,gan", or in several.
+
+    Raises:
+        ConfigError: One is no text.
+    """
+    values = arguments.several("families", families)
+    not_a_name = next((name for name in values if not isinstance(name, str)), None)
+    if not_a_name is not None:
+        raise ConfigError(f"`families` must be names (got {shorten(not_a_name)})")
+    return [name.strip() for name in ",".join(map(str, values)).split(",") if name.strip()]
+
+
+def _check_either(
+    names: Sequence[str],
+    runs: Sequence[Path],
+    data: str | Path | None,
+    *,
+    budget: str | float | None,
+    steps: int | None,
+    settings: Settings | None,
+    seeds: int,
+) -> None:
+    """Refuse arguments of `compare` that mix families to train with finished runs."""
+    if bool(runs) == bool(names):
+        raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
+    if runs and not (data is None and budget is None and steps is None and not settings):
+        raise ConfigError("finished runs are compared as they are; leave out data, budget, steps and settings")
+    if runs and seeds != 1:
+        raise ConfigError("`seeds` is for families that are trained; finished runs are compared as they are")
+    if not runs and data is None:
+        raise ConfigError("`data` is missing; give the data to train the families on")

@@ -249,7 +249,7 @@ def count_repeats(
     is_frequent = np.array([item.p(len(samples), len(real)) <= COPIED_ALPHA for item in repeated_items], dtype=np.bool_)
     num_real_of = np.array([max((counts[key] for key in keys), default=1) for keys in real_keys])
     num_others = num_real_of[num_real_of > 1] - 1
-    own_keys = (keys for keys, found in zip(samples, items, strict=True) if not is_train[found].any())
+    own_keys = (keys for keys, candidates in zip(samples, items, strict=True) if not is_train[candidates].any())
     counts_of_own = Counter(key for keys in own_keys for key in set(keys))
     repeats = RepeatedItems(
         samples=int(is_train[repeated].sum()),
