@@ -397,6 +397,20 @@ def test_playing(address: str, browser: Any) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_samples_that_are_asked_for_twice_can_still_be_stopped(address: str, browser: Any) -> None:
+    """The end of the first request took the button from the second one, and said that it had been stopped."""
+    with opened(browser, address) as page:
+        page.route("**/api/play/sample", lambda route: None)  # no request is answered
+        go(page, "#/play/runs%2Fnames")
+        page.get_by_text("Starting...").wait_for()
+        page.get_by_role("button", name="Generate", exact=True).click()
+        page.wait_for_function("new Promise((resolve) => setTimeout(() => resolve(true), 100))")
+        assert page.get_by_text("Starting...").is_visible()
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.get_by_text("Stopped.").wait_for()
+        assert not page.get_by_role("button", name="Stop", exact=True).is_visible()
+
+
 def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
     with opened(browser, address) as page:
         go(page, "#/play/runs%2Fnames")
