@@ -411,6 +411,19 @@ def test_samples_that_are_asked_for_twice_can_still_be_stopped(address: str, bro
         assert not page.get_by_role("button", name="Stop", exact=True).is_visible()
 
 
+def test_a_tab_whose_request_another_one_ended_says_so(address: str, browser: Any) -> None:
+    """It said "Reading..." for ever."""
+    with opened(browser, address) as page:
+        page.route("**/api/play/*", lambda route: route.continue_() if route.request.method == "GET" else None)
+        go(page, "#/play/runs%2Fnames/tokens")
+        page.get_by_role("button", name="Continue", exact=True).click()
+        page.get_by_text("Reading...").wait_for()
+        page.get_by_role("tab", name="Generate").click()
+        page.get_by_text("Starting...").wait_for()
+        page.get_by_role("tab", name="Token by token").click()
+        page.get_by_text("Stopped, since another tab of this page was used.").wait_for()
+
+
 def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
     with opened(browser, address) as page:
         go(page, "#/play/runs%2Fnames")

@@ -81,6 +81,18 @@ export async function follow(path, body, signal, take) {
   }
 }
 
+/**
+ * Say why a request of a panel of Play ended without an answer; nothing if the same panel has asked again.
+ * @param {HTMLElement} status of the panel
+ * @param {AbortSignal} signal given by `begin` for this status
+ * @param {unknown} error what `follow` threw
+ */
+export function sayEnd(status, signal, error) {
+  if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+  else if (signal.reason !== status)
+    status.textContent = signal.reason instanceof HTMLElement ? "Stopped, since another tab of this page was used." : "Stopped.";
+}
+
 /** @type {Set<(names: string[] | null) => void>} */
 const listeners = new Set();
 

@@ -1,6 +1,6 @@
 // The tab Two runs: samples of two runs side by side, with the same seed and settings.
 
-import { follow, get } from "./api.js";
+import { follow, get, sayEnd } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
 import { familyTitle } from "./families.js";
 import { shownItem } from "./items.js";
@@ -15,7 +15,7 @@ export function besidePanel(play) {
   const prompt = h("input", { id: "beside-prompt", type: "text", autocomplete: "off" });
   const make = async () => {
     if (!other.value) return;
-    const signal = play.begin();
+    const signal = play.begin(status);
     names[1].textContent = other.value;
     status.textContent = "Generating with the same seed and settings...";
     const failed = /** @type {string[]} */ ([]);
@@ -32,7 +32,7 @@ export function besidePanel(play) {
           );
         });
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) return sayEnd(status, signal, error);
         failed.push(`${run}: ${/** @type {Error} */ (error).message}`);
       }
     }

@@ -1,6 +1,6 @@
 // How a GAN works: how real the discriminator believes real and generated items to be.
 
-import { follow } from "./api.js";
+import { follow, sayEnd } from "./api.js";
 import { h, replaceChildren, s, short } from "./dom.js";
 import { aucSentence } from "./timelapse_map.js";
 
@@ -16,7 +16,7 @@ export function discriminatorView(play, question) {
   /** @type {any} */
   let answer = null;
   const load = async () => {
-    const signal = play.begin();
+    const signal = play.begin(status);
     try {
       await follow("/api/play/discriminator", { run: play.id, ...play.options() }, signal, (event) => {
         if (event.end) return;
@@ -26,7 +26,7 @@ export function discriminatorView(play, question) {
         show("generated", best());
       });
     } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+      sayEnd(status, signal, error);
     }
   };
   const best = () =>

@@ -1,6 +1,6 @@
 // How diffusion works: the noisy input of the model at each noise level, and its guess of the clean item.
 
-import { follow } from "./api.js";
+import { follow, sayEnd } from "./api.js";
 import { h, short } from "./dom.js";
 import { fieldView } from "./explanation_field.js";
 
@@ -20,7 +20,7 @@ export function noiseView(play, question) {
   const rows = h("div", {});
   const status = h("p", { class: "hint", role: "status" });
   const make = async (/** @type {Record<string, string>} */ extra, /** @type {string} */ title, eachLabel = false) => {
-    const signal = play.begin();
+    const signal = play.begin(status);
     const options = play.options();
     const levels = h("div", { class: "noise-levels", tabindex: 0, role: "group", "aria-label": title });
     const head = h("h3", {}, title);
@@ -61,7 +61,7 @@ export function noiseView(play, question) {
         },
       );
     } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+      sayEnd(status, signal, error);
     }
   };
   const labels = play.about.labels;

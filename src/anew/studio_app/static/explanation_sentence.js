@@ -1,6 +1,6 @@
 // How a Transformer works: a sentence of the user's, with next tokens, predictions of network and counts, and attention.
 
-import { follow } from "./api.js";
+import { follow, sayEnd } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
 import { headGrid, visibleToken } from "./heads.js";
 
@@ -21,7 +21,7 @@ export function sentenceView(play, question) {
   /** @type {any} */
   let read = null;
   const ask = async (/** @type {Record<string, string>} */ extra = {}) => {
-    const signal = play.begin();
+    const signal = play.begin(status);
     const options = play.options();
     if (!box.value.trim()) {
       status.textContent = "Type a sentence of your own.";
@@ -53,7 +53,7 @@ export function sentenceView(play, question) {
       );
       status.textContent = read?.was_cut ? "Only its beginning is shown." : "";
     } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+      sayEnd(status, signal, error);
     }
   };
   const later = () => {

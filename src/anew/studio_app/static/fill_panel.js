@@ -1,6 +1,6 @@
 // The tab Fill in for images: a part is painted over, and the model fills it in.
 
-import { follow } from "./api.js";
+import { follow, sayEnd } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
 import { showFilled } from "./filling.js";
 
@@ -79,7 +79,7 @@ export function fillPanel(play) {
     redraw();
   };
   const start = async () => {
-    const signal = play.begin();
+    const signal = play.begin(status);
     mask.fill(1);
     pendingRequest = signal;
     isAwaited = false;
@@ -102,7 +102,7 @@ export function fillPanel(play) {
       });
     } catch (error) {
       if (pendingRequest === signal) pendingRequest = null;
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+      sayEnd(status, signal, error);
     }
   };
   const fillIn = async () => {

@@ -1,6 +1,6 @@
 // The tab Fill in for clips and sounds: a stretch of time is filled in, and the rest stays as it is.
 
-import { follow } from "./api.js";
+import { follow, sayEnd } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
 import { showFilled } from "./filling.js";
 import { shownItem } from "./items.js";
@@ -27,7 +27,7 @@ export function stretchPanel(play) {
     say();
   };
   const start = async () => {
-    const signal = play.begin();
+    const signal = play.begin(status);
     status.textContent = `Generating a ${noun} to start from...`;
     samples = ""; // and nothing of it is left if the new one is refused
     replaceChildren(source);
@@ -40,7 +40,7 @@ export function stretchPanel(play) {
         say();
       });
     } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+      sayEnd(status, signal, error);
     }
   };
   const fillIn = async () => {

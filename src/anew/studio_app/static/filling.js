@@ -1,6 +1,6 @@
 // What both tabs Fill in do: a part of a sample is filled in several times, and the results are shown.
 
-import { follow } from "./api.js";
+import { follow, sayEnd } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
 import { itemDialog } from "./item_dialog.js";
 import { shownItem } from "./items.js";
@@ -14,7 +14,7 @@ import { shownItem } from "./items.js";
  * @param {string} done the sentence at the end
  */
 export async function showFilled(play, part, results, status, done) {
-  const signal = play.begin();
+  const signal = play.begin(status);
   replaceChildren(results);
   status.textContent = "Filling in...";
   try {
@@ -45,6 +45,6 @@ export async function showFilled(play, part, results, status, done) {
       status.textContent = event.samples ? done : `Step ${event.draft}`;
     });
   } catch (error) {
-    if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    sayEnd(status, signal, error);
   }
 }

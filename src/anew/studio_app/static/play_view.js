@@ -25,7 +25,8 @@ import { walkPanel } from "./walk_panel.js";
  * @property {Record<string, string>} texts texts of panels that the address of the page keeps
  * @property {() => void} keep keeps options and texts in the address of the page
  * @property {AbortSignal} signal aborted when the page is left
- * @property {() => AbortSignal} begin ends what is being generated; the signal of what begins now
+ * @property {(status?: HTMLElement) => AbortSignal} begin ends what is being generated, by any panel; the signal of what begins now.
+ *   status: where the panel says how far it is, by which `sayEnd` tells panels apart
  * @property {(listener: () => void, signal?: AbortSignal) => void} onOptions calls a listener whenever options change
  */
 
@@ -93,8 +94,8 @@ function draw(main, crumb, id, about, settings, signal, first, query) {
     moment: () => ({}),
     another: controls.another,
     signal,
-    begin: () => {
-      running.abort();
+    begin: (status) => {
+      running.abort(status);
       running = new AbortController();
       return running.signal;
     },

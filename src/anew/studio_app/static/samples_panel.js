@@ -1,6 +1,6 @@
 // The panel of Play that generates samples, and shows them while they form.
 
-import { address, follow } from "./api.js";
+import { address, follow, sayEnd } from "./api.js";
 import { count, h, replaceChildren } from "./dom.js";
 import { shownItem } from "./items.js";
 import { itemDialog } from "./item_dialog.js";
@@ -51,12 +51,9 @@ export function samplesPanel(play) {
   const all = h("a", { class: "button", hidden: true }, "Download all");
   const stop = h("button", { type: "button", hidden: true, onclick: () => play.begin() }, "Stop");
   const go = h("button", { type: "submit", class: "main" }, "Generate");
-  /** @type {AbortSignal | null} */
-  let latest = null;
   const make = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    const signal = play.begin();
-    latest = signal;
+    const signal = play.begin(status);
     const started = performance.now();
     stop.hidden = false;
     all.hidden = true;
@@ -96,8 +93,8 @@ export function samplesPanel(play) {
         if (event.samples) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, samples: event.samples }) });
       });
     } catch (error) {
-      if (latest !== signal) return; // what is shown is of the samples that were asked for since
-      status.textContent = signal.aborted ? "Stopped." : /** @type {Error} */ (error).message;
+      sayEnd(status, signal, error);
+      if (signal.reason === status) return; // what is shown is of the samples that were asked for since
       if (!signal.aborted) replaceChildren(result); // earlier samples do not answer this
     }
     stop.hidden = true;

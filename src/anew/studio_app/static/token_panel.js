@@ -1,6 +1,6 @@
 // The tab Token by token: the probability of each token, its alternatives, and how the text continues with one of them.
 
-import { follow } from "./api.js";
+import { follow, sayEnd } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
 
 const MAX_TOKENS = 100;
@@ -31,7 +31,7 @@ export function tokenPanel(play) {
   /** @type {any[]} */
   let tokens = [];
   const run = async (/** @type {Record<string, string>} */ extra = {}) => {
-    const signal = play.begin();
+    const signal = play.begin(status);
     const options = play.options();
     tokens = [];
     replaceChildren(text);
@@ -60,7 +60,7 @@ export function tokenPanel(play) {
       status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits per token on average. Coloured: the model was sure. Underlined: it was surprised.`;
       if (!detail.children.length) detail.append(h("p", { class: "hint" }, "Choose a token to see what else could have stood there."));
     } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+      sayEnd(status, signal, error);
     }
   };
   const show = (/** @type {number} */ index) => {

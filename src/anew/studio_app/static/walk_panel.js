@@ -1,6 +1,6 @@
 // The tab Walk: frames from sample to sample, on a slider.
 
-import { address, follow } from "./api.js";
+import { address, follow, sayEnd } from "./api.js";
 import { h } from "./dom.js";
 
 const FRAME_MS = 70;
@@ -50,7 +50,7 @@ export function walkPanel(play) {
   );
   play.signal.addEventListener("abort", () => clearInterval(timer));
   const walk = async () => {
-    const signal = play.begin();
+    const signal = play.begin(status);
     status.textContent = "Walking...";
     try {
       await follow("/api/play/walk", { run: play.id, ...play.options(), n: 48, stops: 4 }, signal, (event) => {
@@ -62,8 +62,8 @@ export function walkPanel(play) {
         draw();
       });
     } catch (error) {
+      sayEnd(status, signal, error);
       if (signal.aborted) return;
-      status.textContent = /** @type {Error} */ (error).message;
       image.removeAttribute("src");
       image.alt = "";
       for (const control of [slider, toggle]) control.disabled = true;
