@@ -13,6 +13,8 @@ import pytest
 import torch
 
 import anew
+from anew.core.exit_codes import STOPPED
+from anew.core.stores.addresses import OutageError
 from anew.errors import ChangedDataError, DataError, RunError
 from anew.runs.events import Events, last_step
 from anew.runs.folder import RunFolder
@@ -89,6 +91,24 @@ def test_data_that_changes_while_it_is_read_ends_with_what_is_saved(
         "'s3://bucket' changed while it was read: 9 of 90 files are gone; step 2 is saved; put back what was there and repeat "
         "the command, which continues the training, or begin a new run"
     )
+
+
+def test_a_store_that_fails_during_a_training_ends_with_a_code_by_which_launchers_repeat_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, run = names(tmp_path / "names.txt", 300), tmp_path / "run"
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OutageError("'s3://bucket' cannot be read (timed out); check the address and the network")
+
+    monkeypatch.setattr(train, "fit", fail)
+    with pytest.raises(DataError) as refusal:
+        anew.train(data, run, steps=2, settings=SETTINGS)
+    assert str(refusal.value) == (
+        "'s3://bucket' cannot be read (timed out); check the address and the network, then repeat the command, which continues "
+        "the training"
+    )
+    assert refusal.value.exit_code == STOPPED
 
 
 class Stopping(Lines):

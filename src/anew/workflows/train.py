@@ -11,10 +11,12 @@ from typing import Literal
 import torch
 
 from anew.core import settings as cfg
+from anew.core.exit_codes import STOPPED
 from anew.core.machine.loop_compiler import LoopCompiler
 from anew.core.machine.threads import SlowdownMeter, measure_slowdown, use_threads
 from anew.core.processes import world as world_of_processes
 from anew.core.reporter import Reporter, SilentReporter
+from anew.core.stores.addresses import OutageError
 from anew.core.wording import duration, plural
 from anew.data.dataset import Dataset
 from anew.errors import ChangedDataError, DataError, command, restoring
@@ -421,6 +423,10 @@ def _run_to_end(
         raise DataError(
             f"{error.change}{saved}; put back what was there and repeat the command, which continues the training, or begin a new run"
         ) from None
+    except OutageError as error:
+        outage = OutageError(f"{error}, then repeat the command, which continues the training")
+        outage.exit_code = STOPPED
+        raise outage from None
     finally:
         job.data.close()
 

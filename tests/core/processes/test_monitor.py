@@ -124,6 +124,34 @@ def test_a_failure_ends_the_others_and_the_main_process_says_it(pair: tuple[Moni
     leave(main, other)
 
 
+def test_the_reason_is_said_if_the_launcher_interrupts_the_process_that_was_about_to_say_it(
+    pair: tuple[Monitor, Monitor],
+) -> None:
+    main, other = pair
+    main.start()
+    other.start()
+    other.fail("there is no data")
+    assert within(5.0, lambda: fails(main))
+    error = main.reason()  # as `together` asks on the KeyboardInterrupt that has replaced the error
+    assert error is not None and str(error) == "there is no data" and not error.is_reported
+    leave(main, other)
+
+
+def test_the_reason_is_said_if_the_process_that_was_about_to_say_it_does_not_end(
+    pair: tuple[Monitor, Monitor], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main, other = pair
+    monkeypatch.setattr(module, "GRACE_S", 0.1)
+    main.start()
+    other.start()
+    other.fail("there is no data")
+    assert within(5.0, lambda: fails(main))
+    said: list[str] = []
+    assert within(5.0, lambda: bool(said.append(capsys.readouterr().err) or "".join(said)))  # type: ignore[func-returns-value]
+    assert "".join(said) == "anew: there is no data\n"
+    leave(main, other)
+
+
 def test_a_failure_of_the_main_process_is_said_by_itself_alone(pair: tuple[Monitor, Monitor]) -> None:
     main, other = pair
     main.start()

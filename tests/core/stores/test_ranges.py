@@ -188,6 +188,18 @@ def test_what_goes_wrong_is_said_to_who_reads(tmp_path: Path, fault: Exception, 
     assert reader.read(FILE, 0, 100) == BODY[:100]  # once it is back
 
 
+def test_a_store_that_fails_for_long_is_told_from_one_that_refuses(tmp_path: Path) -> None:
+    store = Store()
+    for fault, is_outage in (
+        (ConnectionResetError("connection reset"), True),
+        (PermissionError("Access Denied"), False),
+    ):
+        store.faults = [fault]
+        with pytest.raises(DataError) as caught:
+            opened(tmp_path, store).read(FILE, 0, 100)
+        assert isinstance(caught.value, addresses.OutageError) == is_outage
+
+
 def test_a_request_that_is_cancelled_leaves_nobody_waiting(tmp_path: Path) -> None:
     store = Store()
     store.faults = [CancelledError()]

@@ -146,6 +146,7 @@ class Monitor:
         self._number = self._calls = 0
         self._ending: TrainingEnd | None = None
         self._end_at = 0.0
+        self._is_speaker = False  # whether this process has to say why all end
         self._heard_at = time.monotonic()
         self._parent = os.getppid()
         self._lock = threading.Lock()
@@ -326,7 +327,8 @@ class Monitor:
             if self._ending is None:
                 self._check_silence()
             elif time.monotonic() > self._end_at:
-                if self._claim():
+                if self._claim():  # the main thread, even if it asked before, has not come to saying it
+                    self._is_speaker = False
                     sys.stderr.write(f"{ERROR_PREFIX}{printable(self._ending.sentence)}\n")
                     sys.stderr.flush()
                 notify_torchrun(self._ending.code)
@@ -363,15 +365,19 @@ class Monitor:
                 self._end_at = time.monotonic() + grace
 
     def _claim(self) -> bool:
-        """Whether this process is the one to say why all end, asked for the first time: the first process of all, or of a
-        host that does not hear of the first one."""
+        """Whether this process is the one to say why all end: the first process of all, or of a host that does not hear of the first
+        one, unless another was asked before. The answer stays yes, since an error may be replaced before it is said: by
+        the KeyboardInterrupt of a launcher that stops the others."""
         with self._lock:
             assert self._ending is not None
+            if self._is_speaker:
+                return True
             is_reporter = self._rank == 0 or (
                 self._ending.rank == 0 and self._reports_for_host() and self._has_lost_main()
             )
             if self._ending.is_said or not is_reporter:
                 return False
+            self._is_speaker = True
             self._ending = TrainingEnd(self._ending.rank, self._ending.sentence, self._ending.code, is_said=True)
             self._end_at = time.monotonic() + GRACE_S  # the main thread leaves first, then says it
             return True
