@@ -31,6 +31,20 @@ def test_many_rows_of_one_table_are_one_line() -> None:
     assert describe_skipped(scan) == lines
 
 
+def test_a_long_reason_is_said_once_and_then_only_what_differs() -> None:
+    """A folder with six tables of numbers told six times what tables of numbers need."""
+    reason = "its columns hold numbers, not text or images, and such tables are not learned as tables; learn whole rows"
+    items = [SkippedItem(f"{name}.csv", f"{reason} (columns: {name}, y)") for name in "ab"]
+    items.append(SkippedItem("c.csv", "it is empty (0 bytes)"))
+    scan = DatasetSummary("text", 0, 0, skipped=3, skipped_items=items)
+    assert describe_skipped(scan) == [
+        f"skipped a.csv: {reason} (columns: a, y)",
+        "skipped b.csv: likewise (columns: b, y)",
+        "skipped c.csv: it is empty (0 bytes)",
+    ]
+    assert name_reasons(items[:2]) == f"a.csv: {reason} (columns: a, y); b.csv: likewise (columns: b, y)"
+
+
 def test_one_file_in_many_spans_is_all_there_is() -> None:
     assert name_reasons([SkippedItem("a.txt", "it is binary") for _ in range(9)]) == "a.txt: it is binary"
     others = [SkippedItem("a.txt", "it is binary"), SkippedItem("b.txt", "it is binary")]

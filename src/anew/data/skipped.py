@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from anew.data.types import DatasetSummary, SkippedItem
@@ -12,6 +12,7 @@ from anew.data.types import DatasetSummary, SkippedItem
 MAX_KEPT = 20  # reasons, files of each, and lines in total: more than anybody reads, and little to keep in a run
 MAX_LISTED = 5  # skipped items in a list that people read
 MAX_NAMED = 3  # skipped items in a sentence
+MIN_ABRIDGED = 80  # characters of a reason that is not said twice: shorter ones are read at a glance; chosen
 
 
 class SkippedItems:
@@ -77,15 +78,30 @@ def describe_skipped(summary: DatasetSummary) -> list[str]:
     """Lines about skipped items for people, the first few by name."""
     if not summary.skipped:
         return []
-    lines = [f"skipped {item.name}: {item.reason}" for item in summary.skipped_items[:MAX_LISTED]]
+    items = summary.skipped_items[:MAX_LISTED]
+    lines = [f"skipped {line}" for line in lines_of((item.name, item.reason) for item in items)]
     named = sum(item.count for item in summary.skipped_items[:MAX_LISTED])
     return lines if summary.skipped == named else [*lines, f"skipped in all: {summary.skipped}"]
+
+
+def lines_of(items: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """`NAME: REASON` of each of some (name, reason).
+
+    Of a long reason that differs from the one before only by what it says in brackets at its end, these alone follow "likewise":
+    five tables without a text would take a page.
+    """
+    before = ""
+    for name, reason in items:
+        clause, bracket, details = reason.partition(" (")
+        is_repeated = clause == before and len(clause) >= MIN_ABRIDGED and reason.endswith(")")
+        yield f"{name}: likewise{bracket}{details}" if is_repeated else f"{name}: {reason}"
+        before = clause
 
 
 def name_reasons(items: Sequence[SkippedItem]) -> str:
     """`NAME: REASON; ...` of the first item of each reason, at most MAX_NAMED, and whether there are other items."""
     first_of_reason = {item.reason: item for item in reversed(items)}
     examples = [item for item in items if first_of_reason[item.reason] is item][:MAX_NAMED]
-    sentence = "; ".join(f"{item.name}: {item.reason}" for item in examples)
+    sentence = "; ".join(lines_of((item.name, item.reason) for item in examples))
     more = {item.name for item in items} - {item.name for item in examples}
     return f"{sentence}; and others" if more else sentence

@@ -21,6 +21,7 @@ from anew.core.specs import Spec, Tokens
 from anew.core.wording import duration, plural
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, load_modality
+from anew.data.skipped import lines_of
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.selected_data import TRAINING_ON
 from anew.data.splitting.split import CUT_FILES, ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
@@ -223,7 +224,7 @@ class Inspection:
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
             files = self.skipped_files[:SHOWN_SKIPPED]
-            lines += [f"  {file.name}: {file.reason}" for file in files]
+            lines += [f"  {line}" for line in lines_of((file.name, file.reason) for file in files)]
             num_more = self.skipped - sum(file.count for file in files)
             lines += [f"  and {plural(num_more, 'more item')}"] if num_more > 0 else []
         if trying := describe_trying(self.tried):
