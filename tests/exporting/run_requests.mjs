@@ -27,6 +27,13 @@ const sample = (id, answer = () => {}) => engine.handle({ id, task: "sample", n:
 engine.cancel(1);
 answer.made = (await sample(1)).made;
 answer.stopped = (await sample(2, () => engine.cancel(2))).made;
+let numFinished = 0;
+const stopWithinSecond = ({ index, items, isLast }) => {
+  if (isLast) numFinished += items.length;
+  if (index > 0) engine.cancel(6);
+};
+const shown = await engine.handle({ id: 6, task: "sample", n: 9, seed: 1 }, stopWithinSecond);
+answer.counted = [shown.made, numFinished];
 engine.cancel(1);
 answer.running = [...engine.running];
 
@@ -85,4 +92,26 @@ const third = latest.ask("third");
 asked[2].reject(new Error("no memory"));
 answer.results.push(await third);
 Object.assign(answer, { drafts, faults, cancelled: asked.map((request) => request.isCancelled) });
+
+// A token is drawn only once it is known what may follow the present text.
+const elements = new Map();
+const made = () => {
+  const node = { value: "", style: {}, dataset: {}, classList: { toggle() {} } };
+  for (const name of ["addEventListener", "append", "replaceChildren", "setAttribute"]) node[name] = () => {};
+  return node;
+};
+globalThis.document = {
+  body: made(),
+  createElement: made,
+  getElementById: (id) => elements.get(id) ?? elements.set(id, made()).get(id),
+};
+const { Continuation } = await load("page/continuation");
+const view = new Continuation(program, client, { label: 0, classNote: () => "" });
+view.drawOne();
+const refreshed = view.refresh();
+asked.at(-1).resolve({ tokens: [{ piece: "A", probability: 1, share: 1 }], label: 0 });
+await refreshed;
+view.drawOne();
+view.drawOne(); // what follows the "A" is not known yet
+answer.text = document.getElementById("prompt").value;
 console.log(JSON.stringify(answer));

@@ -23,6 +23,7 @@ def test_requests_of_a_page(text_run: Callable[[str], Path], tmp_path: Path) -> 
     assert answer["made"] == 3 and answer["stopped"] < 3 and answer["running"] == []
     assert answer["drawn"] == answer["classes"] and set(answer["drawn"]) == {0, 1}
     assert answer["isOfItsClass"] and answer["differs"] and answer["inside"] == 1
+    assert answer["counted"] == [1, 1]  # samples that were not finished do not count as generated
     expected = network_class_weights(anew.load(text_run("labels")), "ACDWY")
     assert answer["ofPrompt"] == pytest.approx(expected, abs=1e-4)
     assert answer["labels"].count(0) == pytest.approx(40 * expected[0], abs=8)
@@ -31,4 +32,5 @@ def test_requests_of_a_page(text_run: Callable[[str], Path], tmp_path: Path) -> 
     assert answer["hot"][2] == 0 and answer["hot"][1] / answer["hot"][0] == pytest.approx(math.exp(0.1))
     assert answer["opened"] == [False, True]  # a passage does not end before its first token
     assert answer["bom"] == 2
+    assert answer["text"] == "A"
     assert answer["impossible"] == [0, 0.5, 0.5]

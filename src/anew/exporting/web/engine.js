@@ -78,8 +78,10 @@ export class Engine {
       if (fill?.parts)
         options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
       let shownAt = 0;
+      let isFinished = false;
       for (const draft of this.sampler.sample(options)) {
         if (!this.running.has(id)) break;
+        isFinished = draft.isLast;
         const now = Date.now();
         if (draft.isLast || (!draft.isHidden && now - shownAt > 60)) {
           answer({ index: made, items: this.items(draft, fill, before), isLast: draft.isLast, progress: draft.progress });
@@ -87,6 +89,7 @@ export class Engine {
         }
         await receiveMessages();
       }
+      if (!isFinished) break; // it was cancelled
       made += count;
     }
     return { made };

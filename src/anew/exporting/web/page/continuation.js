@@ -28,11 +28,12 @@ export class Continuation {
     });
     const step = program.steps.find((each) => each.step === "tokens");
     this.settings = tokenSliders(step, $("continue-sliders"), () => this.refresh());
-    this.tokens = [];
+    this.tokens = []; // that may come next; none while the text is another one than they were asked for
     let timer = null;
     $("prompt").addEventListener("input", () => {
       clearTimeout(timer);
       this.drawnLabel = null;
+      this.tokens = [];
       timer = setTimeout(() => this.refresh(), 150);
     });
     $("suffix-field").hidden = !program.item.gap;
@@ -65,6 +66,7 @@ export class Continuation {
 
   async refresh() {
     const number = ++this.numRefreshed;
+    this.tokens = [];
     const result = await this.next.ask("next", this.request());
     if (!result) return;
     const { tokens, label } = result;
@@ -104,7 +106,9 @@ export class Continuation {
     return this.refresh();
   }
 
+  // Draw the next token, unless it is not known yet what may come next.
   drawOne() {
+    if (!this.tokens.length) return undefined;
     let rest = Math.random() * this.tokens.reduce((sum, token) => sum + token.share, 0);
     const token = this.tokens.find(({ share }) => (rest -= share) <= 0) ?? this.tokens[0];
     return this.append(token);
