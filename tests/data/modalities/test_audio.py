@@ -653,7 +653,9 @@ def test_tones_are_learned_in_pairs_of_bands_and_runs_without_pairs_load() -> No
     modality = surveyed(*files)
     bands = modality._shape.bands
     modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
-    assert modality._shape.bands == 2 * bands and any("bands, in pairs" in remark for remark in modality.remarks())
+    assert modality._shape.bands == 2 * bands and any(
+        f"bands in pairs instead of {bands} bands" in remark for remark in modality.remarks()
+    )
     state = modality.state()
     again = Audio(AudioConfig())
     again.restore(state, Path())

@@ -130,9 +130,14 @@ def sample_targets(data: Dataset) -> SampleTargets:
 
 
 def held_out_pieces(data: Dataset) -> tuple[int, int]:
-    """How many documents are held out, and about how many pieces of them samples are compared with: they are cut as samples are."""
-    num_texts = num_held_out_documents(data)
-    return num_texts, int(num_texts * SampleCounts.of(data).pieces)
+    """How many documents are held out, and about how many pieces of them samples are compared with: they are cut as samples are.
+
+    Of fewer than MIN_ITEMS, passages from anywhere are compared, see `ComparedTexts.beginnings`.
+    """
+    num_texts, counts = num_held_out_documents(data), SampleCounts.of(data)
+    if num_texts < MIN_ITEMS:
+        return data.scan.parts.get("test", 0), counts.held_out
+    return num_texts, int(num_texts * counts.pieces)
 
 
 def is_running_text(spec: Spec) -> bool:

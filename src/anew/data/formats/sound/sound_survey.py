@@ -471,4 +471,7 @@ def describe_pairs(shape: Shape) -> list[str]:
     """A sentence on pairs of bands, in a list; [] without pairs."""
     if shape.bands_per_row == 1:
         return []
-    return [f"Sounds are learned as {shape.bands} bands, in pairs: fewer would blur their tones."]
+    usual = shape.bands // shape.bands_per_row
+    return [
+        f"Sounds are learned as {shape.bands} bands in pairs instead of {usual} bands, which would blur their tones."
+    ]
