@@ -178,8 +178,13 @@ def test_identical_samples_are_named_where_real_items_repeat_as_often() -> None:
     assert not result.detected and not result.repeats_too_often and result.identical_p is not None
     verdict = copy_verdict(result)
     fact = "5 of 180 samples are identical to a training item"
-    assert verdict.clause.startswith(f"{fact}, which chance may explain") and "no copies" not in verdict.clause
+    assert verdict.clause.startswith(f"{fact}, no more than real items are to each other")
     p = f"{result.identical_p:.2g}"
+    usual = "So samples repeat training items no more often than the data repeats itself"
+    assert f"identical to another. {usual} (p = {p}). No copying found" in verdict.sentence
+    # Somewhat more often than real items repeat each other
+    verdict = copy_verdict(replace(result, real_identical=6))
+    assert verdict.clause.startswith(f"{fact}, which chance may explain") and "no copies" not in verdict.clause
     assert f"identical to another. Chance may explain that (p = {p}). No copying found" in verdict.sentence
     # A generator that meets real items, also those that it never saw
     met = MemorizationTest(IMAGES, [*new[7:], *train[20:25], *held_out[30:32]], train, held_out).run()

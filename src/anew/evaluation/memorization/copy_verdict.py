@@ -129,12 +129,15 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
         )
     elif result.identical and result.identical_p is not None:
         # "No copies found" alone would contradict what a reader sees beside it
-        fact, chance = _identical_to_training(result), "Chance may explain that"
+        fact, chance, reason = _identical_to_training(result), "Chance may explain that", "which chance may explain"
         if count := result.held_out_identical:
             fact += f" and {count:,} to a held-out one"
             chance = f"As {count:,} {are(count)} identical to a held-out one, chance may explain that"
+        elif result.identical * result.real_compared <= result.real_identical * result.samples:
+            chance = "So samples repeat training items no more often than the data repeats itself"
+            reason = "no more than real items are to each other"
         identical += f"{chance} (p = {result.identical_p:.2g}). "
-        fact += ", which chance may explain"
+        fact += f", {reason}"
         verdict = verdict._replace(clause=verdict.clause.replace(NONE_FOUND, fact, 1))
     return verdict._replace(sentence=f"{identical}{verdict.sentence}")
 
