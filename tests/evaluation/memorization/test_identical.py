@@ -65,6 +65,8 @@ def test_many_items_that_no_generator_guesses_are_copied() -> None:
     assert many.copied_p == 1.0  # a generator may reach them by itself
     assert replace(many, unguessable_training=10).copied_p < 1e-5
     assert replace(many, unguessable_training=10, unguessable=1, held_out=1, held_out_samples=1).copied_p == 1.0
+    seen = replace(many, unguessable_training=10, unguessable=3, held_out=3, held_out_samples=3)
+    assert seen.saw_held_out and seen.copied_p < 1e-5
     assert replace(many, unguessable_training=10, real=40).copied_p > 0.05
     assert replace(many, samples=4, items=4, unguessable_training=4).copied_p > 0.001
     once = replace(many, unguessable_training=10)
@@ -241,18 +243,34 @@ def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
     words = ["".join(rng.choice(list("abcdefghijklmnopqrst"), 5)) for _ in range(400)]
     texts = list({" ".join(rng.choice(words, 12)) for _ in range(400)})
     result = _made_by_a_generator_that_saw(texts[:200], texts[200:300], texts[300:])
-    assert not result.detected and result.saw_held_out and Verdict([], result).grades["novelty"] == "fair"
+    assert result.detected and result.saw_held_out and Verdict([], result).grades["novelty"] == "poor"
     assert (result.identical, result.held_out_identical) == (20, 10)
-    fact = "20 of 130 samples are identical to a training item and 10 to a held-out one"
-    assert copy_verdict(result).clause == f"{fact}: the generator has probably seen the held-out items"
-    assert copy_verdict(result).sentence.startswith(
-        f"{fact}; of 300 real items none is identical to another. So the generator has"
-    )
-    assert "misses copies" in copy_verdict(result).sentence and "No copying" not in copy_verdict(result).sentence
+    verdict = copy_verdict(result)
+    assert verdict.clause == "at least 15% of the samples are copies of training items: 20 of 130 are identical to one"
+    assert "Besides, 10 of 130 samples are identical to a held-out item: it has probably seen" in verdict.sentence
+    few = MemorizationTest(RECORDS, [*texts[300:], *texts[:2], *texts[200:210]], texts[:200], texts[200:300]).run()
+    assert not few.detected and few.saw_held_out and Verdict([], few).grades["novelty"] == "fair"
+    fact = f"2 of {few.samples} samples are identical to a training item and 10 to a held-out one"
+    assert copy_verdict(few).clause == f"{fact}: the generator has probably seen the held-out items"
+    assert copy_verdict(few).sentence.startswith(f"{fact}; of 300 real items none is identical to another. So the")
+    assert "misses copies" in copy_verdict(few).sentence and "No copying" not in copy_verdict(few).sentence
     only_held_out = MemorizationTest(RECORDS, texts[200:300], texts[:200], texts[200:300]).run()
     assert copy_verdict(only_held_out).clause.startswith(
         "100 of 100 samples are identical to a held-out item: the generator"
     )
+
+
+def test_two_clauses_on_sounds_have_a_comma_between_them() -> None:
+    seen = replace(
+        MemorizationTest(RECORDS, ["a"], ["b"], ["c"]).run(),
+        samples=130,
+        identical=2,
+        identical_p=0.2,
+        held_out_identical=10,
+        seen_p=1e-9,
+        likeness=", perhaps at another loudness or sample rate",
+    )
+    assert "sample rate, and 10 to a held-out one" in copy_verdict(seen).clause
 
 
 def test_names_are_reached_by_chance() -> None:

@@ -131,7 +131,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
         # "No copies found" alone would contradict what a reader sees beside it
         fact, chance, reason = _identical_to_training(result), "Chance may explain that", "which chance may explain"
         if count := result.held_out_identical:
-            fact += f" and {count:,} to a held-out one"
+            fact = _with_held_out(result)
             chance = f"As {count:,} {are(count)} identical to a held-out one, chance may explain that"
         elif result.identical * result.real_compared <= result.real_identical * result.samples:
             chance = "So samples repeat training items no more often than the data repeats itself"
@@ -305,7 +305,7 @@ def _identical(result: CopyTestResult) -> str:
     if result.saw_held_out and not result.identical:
         return _identical_to_held_out(result)
     if result.saw_held_out:
-        return f"{_identical_to_training(result)} and {result.held_out_identical:,} to a held-out one"
+        return _with_held_out(result)
     if not result.real_compared:
         return _identical_to_training(result)
     return f"{_identical_to_training(result)}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"
@@ -315,6 +315,11 @@ def _identical_to_training(result: CopyTestResult) -> str:
     assert result.identical is not None
     samples = f"{result.identical:,} of {result.count_phrase(result.samples)} {are(result.identical)}"
     return f"{samples} identical to a training {result.unit}{result.likeness}"
+
+
+def _with_held_out(result: CopyTestResult) -> str:
+    comma = "," if "," in result.likeness else ""
+    return f"{_identical_to_training(result)}{comma} and {result.held_out_identical:,} to a held-out one"
 
 
 def _identical_to_held_out(result: CopyTestResult) -> str:

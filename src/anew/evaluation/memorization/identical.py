@@ -13,7 +13,8 @@ held out.
 A generator that repeats held-out items as often makes real items by itself, as happens with names. Pictures and long
 records are unguessable (`min_unguessable_bits`): there it has seen the held-out items, too, so that they excuse nothing. One that is
 a training item and is repeated far more often than among real items is a copy; so are several that are each repeated once, if these are
-far more than real items repeat and samples repeat no unguessable held-out item.
+far more than real items repeat. One or two unguessable held-out items that samples repeat, too, are a doubt; so many that the generator
+has seen them are none: whoever mixes copies of all of the data into samples has taken them from all parts.
 """
 
 from __future__ import annotations
@@ -122,9 +123,9 @@ class RepeatedItems:
     @property
     def copied_p(self) -> float:
         """The p of unguessable training items: of the one that samples repeat most often, for its frequency among real items, or of how
-        many different ones they repeat, unless they repeat unguessable held-out items, too; by Bonferroni for the two."""
+        many different ones they repeat, unless they repeat a few unguessable held-out items, too; by Bonferroni for the two."""
         most_frequent_p = self._most_frequent_p([item for item in self.repeated_items if item.is_unguessable])
-        if self.unguessable:
+        if self.unguessable and not self.saw_held_out:
             return most_frequent_p
         return min(2.0 * min(most_frequent_p, self.different_p(self.unguessable_training)), 1.0)
 
