@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed.run import parse_args as torchrun_arguments
 
 from anew.cli.parser import parse
 
@@ -241,3 +242,28 @@ def test_the_client_of_the_bucket_is_installed(tmp_path: Path, bucket: str, extr
     expected = f"venv --python 3.12 {home}\npip install --python {home} .[{extra}]\n"
     assert completed.stdout == ("" if extra is None else expected)
     assert completed.returncode == (2 if extra is None else 0)
+
+
+def torchrun_commands() -> Iterator[list[str]]:
+    """The words behind `torchrun` in recipes and on pages."""
+    docs = DEPLOY.parent / "docs"
+    for path in [
+        *SCRIPTS,
+        *(page for page in docs.rglob("*.md") if page.name != "log.md"),
+        DEPLOY.parent / "README.md",
+    ]:
+        text = re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8"))
+        for line in re.findall(r"^(?:srun .*?|[A-Z_]+=\S+ )?torchrun (.*-m -- anew .*)$", text, re.MULTILINE):
+            yield shlex.split(filled(line.rstrip("& ")))
+    for document in documents(DEPLOY / "kubernetes" / "jobset.yaml"):
+        for container in containers(document):
+            yield container["args"]
+
+
+def test_options_of_torchrun_exist() -> None:
+    commands_found = list(torchrun_commands())
+    assert len(commands_found) > 5
+    for words in commands_found:
+        parsed = torchrun_arguments([re.sub(r"^9$", "1", word) for word in words])
+        assert parsed.module and parsed.training_script == "anew"
+        parse(parsed.training_script_args)
