@@ -448,7 +448,9 @@ def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
         assert page.get_attribute("#sampling-temperature", "max") == "10"
         assert page.get_attribute("#sampling-temperature", "type") == "number"
         go(page, "#/play/runs%2Fnames/make?seed%3D7%26first_index%3D300%26n%3D1%26stop%3Dx")
-        page.get_by_role("button", name="More of sample 301").wait_for(timeout=60_000)
+        page.get_by_role("button", name="More of sample 301").click(timeout=60_000)
+        page.get_by_role("dialog").get_by_role("heading", name="Sample 301").wait_for()  # it was called Sample 1
+        page.keyboard.press("Escape")
         assert page.input_value("#first") == "301" and page.input_value("#stop") == "x"
         page.get_by_text("The same in the terminal").click()
         page.get_by_text("-n 301 --seed=7 --stop=x").wait_for()

@@ -23,23 +23,12 @@ export async function showFilled(play, part, results, status, done) {
       replaceChildren(
         results,
         event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
-          const figure = shownItem(item, `Filled in ${index + 1}`);
-          return event.samples
-            ? h(
-                "div",
-                { class: "made" },
-                figure,
-                h(
-                  "div",
-                  { class: "below" },
-                  h(
-                    "button",
-                    { type: "button", onclick: () => itemDialog(play, item, event.samples, index), "aria-label": `More of ${index + 1}` },
-                    "More",
-                  ),
-                ),
-              )
-            : figure;
+          const title = `Filled in ${index + 1}`;
+          const figure = shownItem(item, title);
+          if (!event.samples) return figure;
+          const open = () => itemDialog(play, item, event.samples, index, title);
+          const more = h("button", { type: "button", onclick: open, "aria-label": `More of ${index + 1}` }, "More");
+          return h("div", { class: "made" }, figure, h("div", { class: "below" }, more));
         }),
       );
       status.textContent = event.samples ? done : `Step ${event.draft}`;

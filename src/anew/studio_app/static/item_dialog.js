@@ -28,13 +28,14 @@ function pairSide(side, title) {
  * @param {{id: string}} play
  * @param {any} item
  * @param {string} samples
- * @param {number} index
+ * @param {number} index of the item among these samples
+ * @param {string} title what the page calls the item
  * @param {boolean} isAsked whether to search for the nearest training item at once
  */
-export function itemDialog(play, item, samples, index, isAsked = false) {
+export function itemDialog(play, item, samples, index, title, isAsked = false) {
   const leaving = new AbortController();
   const result = h("div", { role: "status" });
-  const large = h("div", { class: "large" }, shownItem(item, `Sample ${index + 1}`));
+  const large = h("div", { class: "large" }, shownItem(item, title));
   const close = () => {
     leaving.abort();
     dialog.close();
@@ -78,7 +79,7 @@ export function itemDialog(play, item, samples, index, isAsked = false) {
         dialog.remove();
       },
     },
-    h("h2", { id: "sample-title" }, `Sample ${index + 1}`),
+    h("h2", { id: "sample-title" }, title),
     large,
     result,
     h(

@@ -157,9 +157,10 @@ function update(result, event, play, first) {
     result,
     event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
       const number = first + index + 1;
-      const figure = shownItem(item, `Sample ${number}`);
+      const title = `Sample ${number}`;
+      const figure = shownItem(item, title);
       if (!event.samples) return figure;
-      const open = (/** @type {boolean} */ isAsked) => itemDialog(play, item, event.samples, index, isAsked);
+      const open = (/** @type {boolean} */ isAsked) => itemDialog(play, item, event.samples, index, title, isAsked);
       return h(
         "div",
         { class: "made" },
