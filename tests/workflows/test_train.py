@@ -16,8 +16,10 @@ import anew
 from anew.core.exit_codes import STOPPED
 from anew.core.stores.addresses import OutageError
 from anew.errors import ChangedDataError, DataError, RunError
+from anew.planning.request import make_request
 from anew.runs.events import Events, last_step
 from anew.runs.folder import RunFolder
+from anew.runs.record import BegunRun
 from anew.runs.report_record import is_stopped, read_record
 from anew.workflows import train
 from anew.workflows.train import _planned_report, _rest_of_budget, _resume_message
@@ -51,6 +53,15 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
         RunError, match="already holds a run of another request \\(steps differs\\); give another folder"
     ):
         anew.train(data, run, steps=3, settings=SETTINGS)
+
+
+def test_a_run_that_lost_the_code_of_its_family_is_not_continued(tmp_path: Path) -> None:
+    """The same command again ended in a traceback: there was no file to compare with."""
+    data, own = names(tmp_path / "names.txt", 300), tmp_path / "mine.py"
+    own.write_text("EXPORT = None")
+    RunFolder.create(tmp_path / "run").write_config(BegunRun(request=make_request(data, steps=2, family=own)))
+    with pytest.raises(RunError, match=r"of another request \(the file .*mine\.py' differs\)"):
+        anew.train(data, tmp_path / "run", steps=2, family=own)
 
 
 def test_the_size_in_which_pictures_are_learned_is_said(tmp_path: Path) -> None:

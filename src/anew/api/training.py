@@ -189,8 +189,10 @@ def _continues(path: Path, request: Request, own_file: Path | None) -> bool:
         return False
     begun = RunFolder.open(path).read().request
     differing = [f.name for f in fields(begun) if getattr(begun, f.name) != getattr(request, f.name)]
-    if own_file is not None and not differing and own_file.read_bytes() != (path / OWN_FAMILY).read_bytes():
-        differing = [f"the file {str(own_file)!r}"]
+    kept_file = path / OWN_FAMILY
+    if own_file is not None and not differing:
+        is_same = kept_file.is_file() and own_file.read_bytes() == kept_file.read_bytes()
+        differing = [] if is_same else [f"the file {str(own_file)!r}"]
     if differing:
         raise RunError(
             f"{str(path)!r} already holds a run of another request ({differing[0]} differs); give another folder, "
