@@ -69,3 +69,11 @@ def test_comments_are_taken_away_and_what_has_not_ended_stays() -> None:
 def test_of_a_language_that_is_not_known_all_is_code() -> None:
     assert lexis_of("").is_empty and not lexis_of("go").is_empty
     assert LexicalState(lexis_of("")).after(b'"a # b').state == CODE
+
+
+def test_code_between_tags_is_read_after_the_tag_that_it_is_in() -> None:
+    php = lexis_of("php")
+    assert php.opening_after(b"<?php\nuse A;") == b"<?php "
+    assert php.opening_after(b"<?php f() ?>\n<p>") == php.opening_after(b"<p>") == b""
+    assert php.opening_after(b"<?php f() ?> <p> <?php g();") == b"<?php "
+    assert lexis_of("python").opening_after(b"<?php") == b""

@@ -41,12 +41,14 @@ class Lexis:
         block_comments: Beginnings and ends of other comments.
         quotes: Marks around strings that end with their line at the latest.
         long_quotes: Beginnings and ends of other strings.
+        tags: Beginning and end of a stretch of code, where files may also hold text that is none; () where all of a file is code.
     """
 
     line_comments: tuple[str, ...] = ()
     block_comments: tuple[tuple[str, str], ...] = ()
     quotes: tuple[str, ...] = ()
     long_quotes: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, str] | tuple[()] = ()
 
     @cached_property
     def _marks(self) -> list[tuple[bytes, int, bytes, re.Pattern[bytes]]]:
@@ -78,6 +80,13 @@ class Lexis:
             if end is None:
                 return
             position = end.end()
+
+    def opening_after(self, text: bytes) -> bytes:
+        """What has to precede the code that follows a text, to be read without that text: the opening tag that it ends within, or b""."""
+        if not self.tags:
+            return b""
+        opening, closing = (tag.encode() for tag in self.tags)
+        return opening + b" " if text.rfind(opening) > text.rfind(closing) else b""
 
     def without_comments(self, text: bytes) -> bytes:
         """A text that begins in code, with a blank in the place of each comment that has ended."""
@@ -150,7 +159,8 @@ _LEXES = {
     "go": _SCRIPT,
     "rust": Lexis(("//",), (("/*", "*/"),), (), (('"', '"'),)),
     "zig": Lexis(("//",), (), ('"',)),
-    "php": Lexis(("//", "#"), (("/*", "*/"),), (), (('"', '"'), ("'", "'"))),
+    # `#[` begins an attribute
+    "php": Lexis(("//", "# "), (("/*", "*/"),), (), (('"', '"'), ("'", "'")), ("<?php", "?>")),
     "css": Lexis((), (("/*", "*/"),), ('"', "'")),
     "scss": _C,
     "verilog": Lexis(("//",), (("/*", "*/"),), ('"',)),

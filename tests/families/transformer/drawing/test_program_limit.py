@@ -90,6 +90,20 @@ def test_what_cannot_go_on_is_refused() -> None:
     )
 
 
+def test_later_parts_of_php_are_code_as_the_first_is() -> None:
+    """Without the tag of the first part each later one was text between tags, in which everything can follow."""
+    pytest.importorskip("tree_sitter_language_pack")
+    texts = [
+        f"<?php\n\nnamespace A;\n\nuse {a};\n\n{a}({b}, 1);\n" for a, b in pairwise(map(str.upper, "abcdefgh" * 20))
+    ]
+    limit = fitted(texts, "php")
+    start = "<?php\n\nnamespace A;\n\nuse B;\n\n"
+    assert is_refused(limit, [END, *ids(f"{start}f(1")], "]") and not is_refused(limit, [END, *ids(f"{start}f(1")], ")")
+    assert is_refused(limit, [END, *ids(f"{start}class C")], ")")
+    assert is_refused(limit, [END, *ids(f"{start}#[A(1")], "]")  # an attribute, no comment
+    assert not is_refused(limit, [END, *ids(f"{start}f(1);\n?>\nText f(1")], "]")
+
+
 def test_after_a_prompt_that_does_not_parse_the_next_part_is_limited() -> None:
     limit = fitted(functions(200))
     state, weights = started(limit, [END, *ids("x = )")]), np.ones((1, len(SPELLINGS)))

@@ -144,7 +144,8 @@ class Program:
             return
         before = _decoded(self._text[: starts[-1]])
         if not self._is_known or self._grammar is None or self._grammar.is_complete(before):
-            self._text, self._is_known = self._text[starts[-1] :], True
+            opening = self.language.lexis.opening_after(self._text[: starts[-1]])
+            self._text, self._is_known = opening + self._text[starts[-1] :], True
 
 
 def _part_starts(text: bytes) -> list[int]:
