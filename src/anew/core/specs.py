@@ -73,6 +73,11 @@ class Grid:
         return "grid"
 
     @property
+    def is_picture(self) -> bool:
+        """Whether an example is a still image, and not a spectrogram, a signal, a clip or a latent."""
+        return self.axes == "CHW" and self.bounded and self.brightness_channels == 3 and not self.is_row
+
+    @property
     def is_row(self) -> bool:
         """Whether an example is one long row of values, as slow signals are."""
         return self.axes == "CHW" and self.shape[1] == 1 and self.shape[2] >= MIN_ROW_WIDTH

@@ -165,21 +165,26 @@ def fourier_features(x: Tensor, freqs: Tensor) -> Tensor:
 
 
 class ConditionEmbedding(nn.Module):
-    """(B,) noise levels and (B,) components -> (B, dim).
+    """(B,) noise levels, (B,) components and, if asked for, (B, num_augmentations) augmentations -> (B, dim).
 
     Args:
         num_components: Number of components (the caller keeps one of them for "any").
+        num_augmentations: Number of augmentations; an example that has none of them looks as if there were none.
     """
 
     frequencies: Tensor
 
-    def __init__(self, dim: int, num_components: int) -> None:
+    def __init__(self, dim: int, num_components: int, num_augmentations: int = 0) -> None:
         super().__init__()
         self.register_buffer("frequencies", frequencies(), persistent=False)
         self.sigma = Linear(2 * NUM_FREQUENCIES, dim)
         self.component = nn.Parameter(torch.randn(num_components, dim))
         self.mix = Linear(dim, dim)
+        self.augmentation = Linear(num_augmentations, dim, bias=False, zero_init=True) if num_augmentations else None
 
-    def forward(self, sigma: Tensor, component: Tensor) -> Tensor:
+    def forward(self, sigma: Tensor, component: Tensor, augmentations: Tensor | None = None) -> Tensor:
         features = fourier_features(sigma.log(), self.frequencies)  # (B, 2 F)
-        return functional.silu(self.mix(functional.silu(self.sigma(features) + self.component[component])))
+        hidden = self.sigma(features) + self.component[component]
+        if self.augmentation is not None and augmentations is not None:
+            hidden = hidden + self.augmentation(augmentations.to(hidden.dtype))
+        return functional.silu(self.mix(functional.silu(hidden)))

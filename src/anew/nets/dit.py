@@ -82,10 +82,12 @@ def _norm(x: Tensor) -> Tensor:
 
 
 class DiT(nn.Module):
-    """(B, in_channels, H, W) at noise levels (B,) of components (B,) -> (B, out_channels, H, W), any H and W.
+    """(B, in_channels, H, W) at noise levels (B,) of components (B,), with augmentations (B, num_augmentations) or none
+    -> (B, out_channels, H, W), any H and W.
 
     Args:
         num_components: Number of mixture components that it can be conditioned on.
+        num_augmentations: Number of augmentations that it can be told.
         hidden_size: Size of the residual stream; a multiple of 4 * num_heads.
         dropout: Share of the MLPs' hidden values that is dropped in training.
     """
@@ -96,6 +98,7 @@ class DiT(nn.Module):
         out_channels: int,
         *,
         num_components: int,
+        num_augmentations: int = 0,
         hidden_size: int,
         depth: int,
         num_heads: int,
@@ -105,7 +108,7 @@ class DiT(nn.Module):
         super().__init__()
         self.patch_size = patch_size
         self.head_dim = hidden_size // num_heads
-        self.condition = ConditionEmbedding(hidden_size, num_components)
+        self.condition = ConditionEmbedding(hidden_size, num_components, num_augmentations)
         patch_values = in_channels * patch_size**2
         bottleneck = min(BOTTLENECK, patch_values)
         self.stem = nn.Sequential(Linear(patch_values, bottleneck, bias=False), Linear(bottleneck, hidden_size))
@@ -113,12 +116,12 @@ class DiT(nn.Module):
         self.modulation = Linear(hidden_size, 2 * hidden_size, zero_init=True)
         self.out = Linear(hidden_size, out_channels * patch_size**2, zero_init=True)
 
-    def forward(self, x: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, component: Tensor, augmentations: Tensor | None = None) -> Tensor:
         height, width = x.shape[2:]
         x = space_to_depth(pad_to_multiple(x, self.patch_size), self.patch_size).permute(0, 2, 3, 1)
         batch, rows, columns, _ = x.shape  # the last: patch_size^2 * in_channels
         x = self.stem(x.reshape(batch, rows * columns, -1))  # (B, N, C)
-        condition = self.condition(sigma, component).to(x.dtype)
+        condition = self.condition(sigma, component, augmentations).to(x.dtype)
         rope = rope_2d(rows, columns, self.head_dim, x.device)
         for block in self.blocks:
             x = block(x, condition, rope)

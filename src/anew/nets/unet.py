@@ -72,10 +72,12 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """(B, in_channels, H, W) at noise levels (B,) of components (B,) -> (B, out_channels, H, W), any H and W.
+    """(B, in_channels, H, W) at noise levels (B,) of components (B,), with augmentations (B, num_augmentations) or none
+    -> (B, out_channels, H, W), any H and W.
 
     Args:
         num_components: Number of mixture components that it can be conditioned on.
+        num_augmentations: Number of augmentations that it can be told.
         channels: Channels at the largest size.
         channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
         depth: Blocks per size and side.
@@ -91,6 +93,7 @@ class UNet(nn.Module):
         out_channels: int,
         *,
         num_components: int,
+        num_augmentations: int = 0,
         channels: int,
         channel_mults: tuple[int, ...],
         depth: int,
@@ -110,7 +113,7 @@ class UNet(nn.Module):
         widths = [channels * mult for mult in channel_mults]
         condition_dim = 4 * channels
         last = len(widths) - 1
-        self.condition = ConditionEmbedding(condition_dim, num_components)
+        self.condition = ConditionEmbedding(condition_dim, num_components, num_augmentations)
         self.stem = Conv(in_channels * patch_values, channels, kernel_size)
         self.down = nn.ModuleList(
             Stage(w, depth, condition_dim, dropout, attention and i == last, kernel_size) for i, w in enumerate(widths)
@@ -123,9 +126,9 @@ class UNet(nn.Module):
         self.norm = ChannelNorm(channels)
         self.out = Conv(channels, out_channels * patch_values, kernel_size, zero_init=True)
 
-    def forward(self, x: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, component: Tensor, augmentations: Tensor | None = None) -> Tensor:
         height, width = x.shape[2:]
-        condition = self.condition(sigma, component).to(x.dtype)
+        condition = self.condition(sigma, component, augmentations).to(x.dtype)
         x = self.stem(space_to_depth(pad_to_multiple(x, self.multiples), self.patch))
         skips: list[Tensor] = []
         for i, stage in enumerate(self.down):

@@ -65,6 +65,15 @@ def weights_of(net: torch.nn.Module | None) -> torch.Tensor:
     return torch.cat([weight.detach().flatten() for weight in net.parameters()])
 
 
+def test_the_student_of_a_denoiser_that_was_told_augmentations_is_told_none() -> None:
+    family = Diffusion(SPEC, replace(SMALL, augment_p=0.5))
+    family.on_step_end({})
+    assert family.student is not None
+    denoiser, student = (dict(net.named_parameters()) for net in (family.net, family.student))
+    assert set(denoiser) - set(student) == {"condition.augmentation.weight"}
+    assert all(torch.equal(student[name], denoiser[name]) for name in student)
+
+
 def test_the_student_follows_the_denoiser_and_then_learns_alone() -> None:
     run = trainer(20)
     steps = iter(run)

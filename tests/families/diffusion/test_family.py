@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -24,14 +25,28 @@ from toys import last_draft, stripes
 SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank=8, precision="fp32")
 
 
+def rows_of(batch: Batch) -> Batch:
+    """The stripes that are rows."""
+    is_rows = (batch.x.diff(dim=3) == 0).flatten(1).all(1)
+    return Batch(batch.x[is_rows])
+
+
 @cache
-def trained(classes: int, steps: int) -> Diffusion:
+def trained(classes: int, steps: int, augment_p: float = 0.0) -> Diffusion:
+    """A model of stripes; with augmentation, of rows alone, of which the closed form knows little."""
     torch.manual_seed(0)
-    family = Diffusion(Grid((1, 8, 8), "CHW", classes, 0.8), SMALL)
-    family.fit_closed_form([stripes(512, classes)])
+    family = Diffusion(
+        Grid((1, 8, 8), "CHW", classes, 0.8), replace(SMALL, augment_p=augment_p, rank=1 if augment_p else 8)
+    )
+
+    def batch(size: int, seed: int = 0) -> Batch:
+        drawn = stripes(size, classes, seed)
+        return rows_of(drawn) if augment_p else drawn
+
+    family.fit_closed_form([batch(512)])
     optimiser = torch.optim.Adam(family.parameters(), 3e-3)
     for step in range(steps):
-        loss = family.loss(stripes(32, classes, step), StepContext(0, step))
+        loss = family.loss(batch(32, step), StepContext(0, step))
         optimiser.zero_grad()
         (loss.total / loss.count).backward()
         optimiser.step()
@@ -46,6 +61,30 @@ def test_starts_at_the_closed_form_and_learns() -> None:
         second = float(after.loss(batch, StepContext(5, 0, training=False)).total) / len(batch)
     assert first == pytest.approx(1.0, abs=0.35)
     assert second < 0.98 * first
+
+
+def test_augmentations_are_learned_and_not_drawn() -> None:
+    """A network that is shown rows as columns, too, draws rows, and denoises columns if it is told that they are such."""
+    family = trained(0, 400, augment_p=0.5)
+    rows = rows_of(stripes(256, 0, 1000))
+    drawn = last_draft(family, SampleRequest(64))
+    assert float(drawn.diff(dim=3).abs().mean()) < 0.2 * float(drawn.diff(dim=2).abs().mean())
+    x = rows.x.flatten(1)
+    y = x + StepContext(0, 0, phase="test").normal("noise", x.shape)
+    sigma, component = torch.ones(len(x), 1), family.mixture.assign(x)
+    with torch.no_grad():
+        closed_form, _ = family.mixture.posterior(y, sigma, component)
+        transposes = torch.tensor([[0.0, 0.0, 1.0]]).expand(len(x), -1)
+        as_rows, as_columns = (
+            c_skip_y + c_out * F
+            for c_skip_y, c_out, F in (
+                family.precondition(family.net, y, sigma, component, augmentations)
+                for augmentations in (None, transposes)
+            )
+        )
+    errors = [float((estimate - x).square().mean()) for estimate in (closed_form, as_rows, as_columns)]
+    assert errors[1] < 0.97 * errors[0]
+    assert errors[2] < 0.98 * errors[0]
 
 
 def test_noise_levels_that_do_not_fall_are_refused() -> None:
@@ -294,3 +333,20 @@ def test_autoguidance_is_the_default_and_can_be_turned_off() -> None:
 
 def test_the_setting_names_every_solver() -> None:
     assert settings_of(DiffusionSampling)["solver"].choices == ("auto", STOCHASTIC, *SOLVERS)
+
+
+def test_few_pictures_are_augmented_and_other_grids_are_not() -> None:
+    def augment_p(spec: Grid, items: int, seconds: float | None = 100.0) -> float:
+        return Diffusion.suggest(
+            spec, Scale(items=items, units=items * math.prod(spec.shape), seconds=seconds)
+        ).augment_p
+
+    picture = Grid((3, 16, 16), "CHW")
+    assert augment_p(picture, 300) == 0.5
+    assert augment_p(picture, 800) == pytest.approx(0.21)
+    assert augment_p(picture, 2000) == augment_p(picture, 300, seconds=None) == 0.0
+    spectrogram = Grid((1, 64, 64), "CHW", brightness_channels=1)
+    row = Grid((1, 1, 4096), "CHW")
+    latents = Grid((4, 8, 8), "CHW", bounded=False)
+    clip = Grid((3, 8, 16, 16), "CTHW")
+    assert [augment_p(spec, 300) for spec in (spectrogram, row, latents, clip)] == [0.0] * 4

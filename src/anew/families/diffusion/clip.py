@@ -158,7 +158,15 @@ class ClipLayout(Layout):
         is_given = is_given & (frame_mask > 0)
         return is_given & (is_given.sum(1, keepdim=True) < length)
 
-    def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+    def run_network(
+        self,
+        net: nn.Module,
+        c_in_y: Tensor,
+        denoised: Tensor,
+        sigma: Tensor,
+        component: Tensor,
+        augmentations: Tensor | None = None,
+    ) -> Tensor:
         frame_mask = sigma.isfinite().to(c_in_y.dtype)[:, None, :, None, None]  # (B, 1, T, 1, 1)
         frame_mask = frame_mask.expand(-1, 1, -1, *self.spec.shape[2:])
         network_sigma = sigma.float().clamp(max=MAX_NETWORK_SIGMA)

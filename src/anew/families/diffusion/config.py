@@ -22,6 +22,13 @@ class DiffusionConfig(GridTrainingSettings):
     patch_size: int = setting(2, "patch size: the network sees a square of this side as one position", low=1, high=64)
     attention: bool = setting(False, "U-Net: attention at the lowest resolution")
     dropout: float = setting(0.0, "dropout rate", low=0.0, high=0.9)
+    augment_p: float = setting(
+        0.0,
+        "images: probability that the network is shown an example flipped, and that its colours change places; it is told so, and "
+        "samples are neither",
+        low=0.0,
+        high=1.0,
+    )
     num_components: int = setting(
         128, "Gaussians of the closed-form denoiser, besides the one for all data", low=0, high=1024
     )

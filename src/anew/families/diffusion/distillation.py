@@ -88,9 +88,10 @@ def student_optimizer(optimizer: OptimizerConfig) -> OptimizerConfig:
 
 @torch.no_grad()
 def copy_weights(source: nn.Module, destination: nn.Module) -> None:
-    """Copy all weights into a network of the same kind. Sharded weights stay where they are."""
-    for weight, copied in zip(source.parameters(), destination.parameters(), strict=True):
-        copied.data.copy_(weight.data)
+    """Copy the weights into a network of the same kind, which may lack those of augmentations. Sharded weights stay where they are."""
+    weights = dict(source.named_parameters())
+    for name, copied in destination.named_parameters():
+        copied.data.copy_(weights[name].data)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class Diffusion(DiffusionModel):
         self.student: nn.Module | None = None
         if config.distillation:
             check_distillable(spec)
-            self.student = self.layout.network(replace(config, dropout=0.0))
+            self.student = self.layout.network(replace(config, dropout=0.0, augment_p=0.0))
             self.register_buffer("is_distilled", torch.tensor(False))
 
     # -- learn ----------------------------------------------------------------------------------------------------------

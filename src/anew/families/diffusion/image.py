@@ -21,6 +21,7 @@ from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout, SampleWindow
 from anew.families.diffusion.wrapping import Wrapped
 from anew.functional.noise import lognormal_sigmas
+from anew.functional.symmetries import NUM_UNIFORMS, Symmetries
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 
@@ -80,18 +81,24 @@ class ImageLayout(Layout):
     mixture_type: ClassVar[type[GaussianMixture]] = GaussianMixture
 
     @property
+    def symmetries(self) -> Symmetries:
+        return Symmetries(self.spec.shape, self.spec.brightness_channels)
+
+    @property
     def default_sigma_min(self) -> float:
         # Fine detail of signals is fainter, and latents have none
         return super().default_sigma_min if self.spec.is_row or not self.spec.bounded else SMALLEST_IMAGE_SIGMA
 
     def network(self, config: DiffusionConfig) -> nn.Module:
         channels = self.spec.shape[0]
+        num_augmentations = self.symmetries.count if config.augment_p else 0
         if config.net == "dit":
             num_heads = _num_heads(config.width)
             return DiT(
                 2 * channels,
                 channels,
                 num_components=config.num_components + 1,
+                num_augmentations=num_augmentations,
                 hidden_size=config.width,
                 depth=config.depth,
                 num_heads=num_heads,
@@ -102,6 +109,7 @@ class ImageLayout(Layout):
             2 * channels,
             channels,
             num_components=config.num_components + 1,
+            num_augmentations=num_augmentations,
             channels=config.width,
             channel_mults=config.channel_mults,
             depth=config.depth,
@@ -172,9 +180,27 @@ class ImageLayout(Layout):
         sigma = lognormal_sigmas(uniform, c.sigma_log_mean, c.sigma_log_std, c.sigma_min, c.sigma_max)
         return sigma[:, None], None
 
-    def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        output: Tensor = net(torch.cat([c_in_y, denoised], 1), sigma.float().squeeze(1), component)
-        return output
+    def draw_augmentations(self, context: StepContext, count: int, config: DiffusionConfig) -> Tensor | None:
+        if not config.augment_p:
+            return None
+        return self.symmetries.draw(context.uniform("augment", (count, NUM_UNIFORMS)), config.augment_p)
+
+    def run_network(
+        self,
+        net: nn.Module,
+        c_in_y: Tensor,
+        denoised: Tensor,
+        sigma: Tensor,
+        component: Tensor,
+        augmentations: Tensor | None = None,
+    ) -> Tensor:
+        inputs, network_sigma = [c_in_y, denoised], sigma.float().squeeze(1)
+        if augmentations is None:
+            output: Tensor = net(torch.cat(inputs, 1), network_sigma, component)
+            return output
+        moved = [self.symmetries.apply(x, augmentations) for x in inputs]
+        output = net(torch.cat(moved, 1), network_sigma, component, augmentations)
+        return self.symmetries.undo(output, augmentations)
 
     def wrapped(self, net: nn.Module) -> nn.Module:
         if not self.spec.bounded:

@@ -102,8 +102,20 @@ class Layout(ABC):
         """(B, F) noise levels in standard deviations of the data, infinite for parts that an example does not have, and (B, F) the
         weight of each part in the loss (None: all the same)."""
 
+    def draw_augmentations(self, context: StepContext, count: int, config: DiffusionConfig) -> Tensor | None:
+        """(B, num_augmentations) how `run_network` moves each of B examples for the network; None if none is moved."""
+        return None
+
     @abstractmethod
-    def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+    def run_network(
+        self,
+        net: nn.Module,
+        c_in_y: Tensor,
+        denoised: Tensor,
+        sigma: Tensor,
+        component: Tensor,
+        augmentations: Tensor | None = None,
+    ) -> Tensor:
         """The network's output (B, C, ...).
 
         Args:
@@ -112,6 +124,7 @@ class Layout(ABC):
             denoised: (B, *shape) the closed form's estimate, of about unit size.
             sigma: (B, F) noise levels in standard deviations of the data.
             component: (B,) numbers of components.
+            augmentations: The result of `draw_augmentations`. The network is shown moved examples, and its output is moved back.
         """
 
     def wrapped(self, net: nn.Module) -> nn.Module:
