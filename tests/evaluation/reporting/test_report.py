@@ -534,6 +534,33 @@ def test_samples_that_lean_to_training_items_are_no_copies(tmp_path: Path) -> No
         )
 
 
+def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> None:
+    """Of 880 samples of a model of 350 digits, 44% were called copies: one pair was at .36 of the usual distance, and the 44% that were
+    closest reached 1.00."""
+    picture = ScanPicture([4, 100, 500], [1.0, 0.96, 0.93], [1.0, 1.0, 0.95], 0.7, 400)
+    few = copies(
+        detected=True,
+        p=0.02,
+        share=0.44,
+        low=0.44,
+        pairs=[ClosestPair(0, 5, 0.36, 1.0)],
+        picture=picture,
+        copied_distance=1.0,
+    )
+    assert copy_verdict(few).clause == "some samples are copies of training items; how many is not known"
+    assert copy_verdict(few).sentence.endswith(
+        "Many others only lean to the data: the nearest real item of 93% of the samples is a training item (by chance: 70%)."
+    )
+    assert few.scores()[0].value == 0.0 and few.scores()[0].note == "how many is not known"
+    assert not few.only_leans and not few.needs_confirmation
+    identical = replace(few, identical=30, real_compared=500)
+    assert copy_verdict(identical).clause.startswith(
+        "at least 3.3% of the samples are copies of training items: 30 of 900"
+    )
+    counted = replace(few, copied_distance=0.3)
+    assert copy_verdict(counted).clause == "at least about 44% of the samples are copies of training items"
+
+
 def test_what_was_compared_is_said_with_what_would_be_noticed() -> None:
     part = copies(train=314, n_train_total=2_311)
     assert (

@@ -161,7 +161,7 @@ def _proof_needs(result: CopyTestResult) -> str:
 def _found(result: CopyTestResult) -> CopyVerdict:
     samples, items = ("sample passages", "passages") if result.unit == "passage" else ("samples", "items")
     amount, unknown = f"at least about {percent_at_least(result.low)} of the {samples}", ""
-    if result.low < MIN_RELATIVE_LOWER_END * result.share:
+    if result.low < MIN_RELATIVE_LOWER_END * result.share or (result.counts_leaning and not result.is_coarse):
         amount, unknown = f"some {samples}", "; how many is not known"
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         unknown += f" (only {result.compared} were compared)"
@@ -191,22 +191,31 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         verb = f"{are(result.identical)} identical to one{result.likeness}"
         fact = f"{result.identical:,} of {result.count_phrase(result.samples)} {verb}"
         clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
-    if (least := result.least_share) > result.low:
+    others = ""
+    if result.counts_leaning:
+        leaning, by_chance = _leaning_fact(result, items)
+        others = f" Many others only lean to the data: {leaning}{f' ({by_chance})' if by_chance else ''}."
+    if (least := result.least_share) > (0.0 if result.counts_leaning else result.low):
         amount = f"at least {percent_at_least(least)} of the {samples} are copies of training {items}"
-        return CopyVerdict(f"Copying found: {amount}: {fact} (p = {result.p:.2g}).", f"{amount}: {clause_fact}")
+        return CopyVerdict(f"Copying found: {amount}: {fact} (p = {result.p:.2g}).{others}", f"{amount}: {clause_fact}")
     fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
     return CopyVerdict(
-        f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
+        f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).{others}",
         f"{amount} are copies of training {items}{unknown}{clause_fact}",
     )
 
 
+def _leaning_fact(result: CopyTestResult, items: str) -> tuple[str, str]:
+    """How far the samples lean to training items (`items`: their plural), and how far they would by chance, if that is known."""
+    if result.picture is None:
+        return f"samples are somewhat nearer to training {items} than real items are", ""
+    fact = f"the nearest real item of {result.picture.shares[-1]:.0%} of the samples is a training item"
+    return fact, f"by chance: {result.picture.expected:.0%}"
+
+
 def _leaning(result: CopyTestResult, items: str) -> CopyVerdict:
     """The verdict on samples of which many are a little nearer to training items (`items`: their plural), and none is a copy."""
-    fact, by_chance = f"samples are somewhat nearer to training {items} than real items are", ""
-    if result.picture is not None:
-        fact = f"the nearest real item of {result.picture.shares[-1]:.0%} of the samples is a training item"
-        by_chance = f"by chance: {result.picture.expected:.0%}"
+    fact, by_chance = _leaning_fact(result, items)
     figures = "; ".join(filter(None, (by_chance, f"p = {result.p:.2g}")))
     return CopyVerdict(
         f"No copies, but {fact} ({figures}): the model leans to what it was trained on, as after many passes over few items. "

@@ -191,7 +191,7 @@ class CopyTestResult:
                 n=self.samples,
                 source=source,
                 p=self.p,
-                note="at least so many" if self.detected else "",
+                note=("at least so many" if self.least_share else "how many is not known") if self.detected else "",
             )
         ]
         if self.training_distance is not None:
@@ -240,7 +240,8 @@ class CopyTestResult:
     def least_share(self) -> float:
         """The least share of copies: identical samples are counted, unless real items are identical to each other, too."""
         counts = self.detected and self.method == "scan" and self.real_compared > 0 and not self.real_identical
-        return max(self.low, (self.identical or 0) / self.samples) if counts else self.low
+        low = 0.0 if self.counts_leaning else self.low
+        return max(low, (self.identical or 0) / self.samples) if counts else low
 
     @property
     def closest(self) -> float:
@@ -258,13 +259,18 @@ class CopyTestResult:
 
         All models do, and their samples are smoother than the data. For thumbnails that is enough for an alarm.
         """
-        is_doubtful = self.is_coarse or self.p > CONFIRMED_P or self.only_leans
+        is_doubtful = self.is_coarse or self.p > CONFIRMED_P or self.counts_leaning
         return self.detected and self.method == "scan" and self.lacks_plain_copies and is_doubtful
 
     @property
-    def only_leans(self) -> bool:
-        """Whether those that should be copies are hardly nearer to training items than real items are to each other."""
+    def counts_leaning(self) -> bool:
+        """Whether `low` is no share of copies: so many samples are hardly nearer to training items than real items are to each other."""
         return self.copied_distance is not None and self.copied_distance >= MIN_LEANING_DISTANCE
+
+    @property
+    def only_leans(self) -> bool:
+        """Whether samples are near to training items in this way only, and no pair is a plain copy."""
+        return self.counts_leaning and self.lacks_plain_copies
 
     @property
     def has_too_few_samples(self) -> bool:
