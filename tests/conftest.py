@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,14 @@ def pytest_collection_finish() -> None:
     """What was imported and collected stays, so the collector of cyclic garbage need not look at it."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def heeded_hangup() -> Iterator[None]:
+    """SIGHUP as in a terminal. If the tests run under `nohup`, it is ignored, and Anew leaves it so."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
 
 
 @pytest.fixture(autouse=True, scope="session")

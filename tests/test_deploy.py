@@ -230,6 +230,28 @@ def test_the_number_of_shares_is_given_and_checked(
 
 
 @pytest.mark.parametrize(
+    ("files", "output"),
+    [
+        (["0.png"], "is complete"),
+        (["0.png", ".unfinished.json"], "sample run"),
+        ([".unfinished.json.tmp"], "sample run"),
+        ([], "sample run"),
+    ],
+)
+def test_a_share_that_was_broken_off_is_drawn_again(tmp_path: Path, files: list[str], output: str) -> None:
+    share = tmp_path / "out" / "3"
+    share.mkdir(parents=True)
+    for name in files:
+        (share / name).touch()
+    environment = program(tmp_path, "anew", 'echo "$@"')
+    environment |= {"SLURM_ARRAY_TASK_ID": "3", "SLURM_RESTART_COUNT": "1", "SHARES": "8"}
+    environment |= {"RUN": "run", "N": "100", "OUT": str(tmp_path / "out")}
+    command = ["bash", str(DEPLOY / "slurm" / "sample.sbatch")]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert output in completed.stdout
+
+
+@pytest.mark.parametrize(
     ("bucket", "extra"),
     [("s3://my-bucket", "s3"), ("gs://my-bucket", "gcs"), ("az://my-bucket", "azure"), ("https://host/data", None)],
 )

@@ -137,6 +137,7 @@ def test_limits_have_sentences(
     assert message in output and output.count("\n") == 1 and "Traceback" not in output
 
 
+@pytest.mark.usefixtures("heeded_hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_stop_and_handlers_are_put_back(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(*_: Any, **__: Any) -> None:

@@ -205,6 +205,7 @@ def test_three_times_is_enough(tmp_path: Path) -> None:
         TrainingLoop(run, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run()
 
 
+@pytest.mark.usefixtures("heeded_hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_stops(tmp_path: Path, number: int) -> None:
     def kick(result: StepResult) -> None:
