@@ -61,6 +61,29 @@ def test_a_training_starts_once_and_says_so_at_once(tmp_path: Path, browser: Any
         page.close()
 
 
+@pytest.mark.slow
+def test_a_form_that_cannot_be_made_says_so_and_can_be_opened_again(tmp_path: Path, browser: Any) -> None:
+    names(tmp_path / "names.txt", 400)
+    with studio_process(tmp_path) as (_, address):
+        page = browser.new_page()
+        page.goto(address)
+        go(page, "#/new/names.txt")
+        page.get_by_role("button", name="Start learning").wait_for(timeout=300_000)
+        for summary in ("Change how it is read", "All settings"):
+            page.route(
+                "**/api/settings", lambda route: route.fulfill(status=500, json={"error": {"message": "not now"}})
+            )
+            page.get_by_text(summary, exact=True).click()
+            page.get_by_text("Not now.").last.wait_for()
+            page.unroute("**/api/settings")
+            page.get_by_text(summary, exact=True).click()
+            form = page.locator("details[open]").filter(has_text=summary)
+            assert not form.count()
+            page.get_by_text(summary, exact=True).click()
+            form.locator("input, select, details").first.wait_for(state="attached")
+        page.close()
+
+
 def test_a_seed_is_never_changed_in_silence(address: str, browser: Any) -> None:
     page = browser.new_page(viewport=PHONE)  # its console tells of the refusals
     page.goto(address)

@@ -172,7 +172,12 @@ async function showData(main, data, signal, reading) {
       h("div", { class: "actions" }, rows, h("a", { class: "button", href: "#/new" }, "Choose other data")),
     );
     if (!columns) return;
-    await addReadingForm(form, reading, { error: message, columns }, look);
+    try {
+      await addReadingForm(form, reading, { error: message, columns }, look);
+    } catch (error) {
+      showToast(/** @type {Error} */ (error).message);
+      return;
+    }
     form.open = form.querySelectorAll("select, input").length > 1; // more than the kind of data, which most often cannot help
   }
 }
@@ -224,7 +229,8 @@ function drawData(main, head, data, seen, reading, look) {
       class: "settings",
       open: Boolean(reading.modality) || reading.settings.size > 0,
       ontoggle: () => {
-        if (differently.children.length === 1) addReadingForm(differently, reading, seen, look);
+        if (differently.children.length > 1) return;
+        addReadingForm(differently, reading, seen, look).catch((error) => showToast(error.message));
       },
     },
     h("summary", {}, "Change how it is read"),

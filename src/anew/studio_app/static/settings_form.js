@@ -1,7 +1,7 @@
 // Forms of settings, made from the data of `anew settings`: how data is read, and what is trained.
 
 import { get } from "./api.js";
-import { h, replaceChildren } from "./dom.js";
+import { h, replaceChildren, showToast } from "./dom.js";
 
 const COLUMN = "_column"; // at the end of the name of a setting that names a column of a table
 
@@ -127,7 +127,14 @@ export function settingsForm(seen) {
       ontoggle: async () => {
         if (isLoaded) return;
         isLoaded = true;
-        const { settings } = await get("/api/settings");
+        let settings;
+        try {
+          ({ settings } = await get("/api/settings"));
+        } catch (error) {
+          isLoaded = false; // opened again, it asks again
+          showToast(/** @type {Error} */ (error).message);
+          return;
+        }
         const owners = /** @type {[string, string][]} */ ([
           ["train", "Training"],
           ...[...families].map((name) => [name, `Family: ${name}`]),
