@@ -35,7 +35,7 @@ MAX_COMPONENTS = 256
 # The noise level, in standard deviations of the data, from which on the closed form guides samples: below, it blurs what the network knows
 # better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
-# About so many small images a second does a training see. Used before the size of the network is known.
+# Roughly how many small images a training sees in a second, for use before the size of the network is known
 CPU_EXAMPLES_PER_SECOND, GPU_EXAMPLES_PER_SECOND = 500, 5000
 DROPOUT_EPOCHS = 100  # from here on, copying may begin; chosen
 # From so many epochs on, a network that also sees images flipped and in other colours denoises unseen ones better: by 1% after 50, by 2% to
