@@ -95,7 +95,7 @@ def _family_names(families: str | Sequence[str]) -> list[str]:
     """The names in one text, "vae,gan", or in several.
 
     Raises:
-        ConfigError: One is no text.
+        ConfigError: One of them is not a text.
     """
     values = arguments.several("families", families)
     not_a_name = next((name for name in values if not isinstance(name, str)), None)

@@ -15,7 +15,7 @@ from anew.core.stop_signals import restore_handler
 # Seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 REPEAT_INTERVAL_S = 0.5
 
-# Work takes a turn before each part that it could leave out; of these there is no end.
+# Work takes a turn before each part that it could leave out. This supply of turns never ends.
 UNLIMITED_TURNS: Iterator[object] = repeat(None)
 
 _running: list[float] = []  # the seconds of the hard stop that the main thread is in

@@ -12,7 +12,7 @@ from torch import Tensor
 
 NUM_FLIPS = 3  # of rows, of columns, and across the diagonal: they make any of the 8 symmetries of a square
 COLOUR_ORDERS = tuple(itertools.permutations(range(3)))[1:]  # but the one that they have
-# Random numbers that the symmetries of an image take: whether it is flipped, how, whether its colours change places, and how
+# Random numbers for one image: whether it is flipped, which flips it gets, whether its colours change places, and their new order
 NUM_UNIFORMS = 1 + NUM_FLIPS + 2
 
 

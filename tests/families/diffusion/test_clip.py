@@ -63,6 +63,11 @@ def columns(x: torch.Tensor) -> torch.Tensor:
     return x[:, 0].mean(2).argmax(2)
 
 
+def test_clips_are_not_augmented() -> None:
+    with pytest.raises(ConfigError, match="augment_p applies to images only"):
+        Diffusion(Grid((1, 4, 8, 8), "CTHW"), DiffusionConfig(augment_p=0.3))
+
+
 def test_samples_move_as_their_class_does_and_are_as_long() -> None:
     x = last_draft(trained(), SampleRequest(96, labels=torch.arange(96) % 2))
     place = columns(x)

@@ -161,7 +161,7 @@ def _proof_needs(result: CopyTestResult) -> str:
 def _found(result: CopyTestResult) -> CopyVerdict:
     samples, items = ("sample passages", "passages") if result.unit == "passage" else ("samples", "items")
     amount, unknown = f"at least about {percent_at_least(result.low)} of the {samples}", ""
-    if result.low < MIN_RELATIVE_LOWER_END * result.share or (result.counts_leaning and not result.is_coarse):
+    if result.low < MIN_RELATIVE_LOWER_END * result.share or result.counts_leaning:
         amount, unknown = f"some {samples}", "; how many is not known"
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         unknown += f" (only {result.compared} were compared)"
@@ -174,7 +174,7 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         )
     # Even the closest pair differs visibly, so samples are not plain copies
     if result.lacks_plain_copies:
-        if result.only_leans and not result.is_coarse:
+        if result.only_leans:
             return _leaning(result, items)
         if result.needs_confirmation:
             return _perhaps_found(result, amount, unknown)

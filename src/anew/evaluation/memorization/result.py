@@ -264,8 +264,9 @@ class CopyTestResult:
 
     @property
     def counts_leaning(self) -> bool:
-        """Whether `low` is no share of copies: so many samples are hardly nearer to training items than real items are to each other."""
-        return self.copied_distance is not None and self.copied_distance >= MIN_LEANING_DISTANCE
+        """Whether `low` counts samples that only lean to the data: among so many of the closest ones, some are hardly nearer to a training
+        item than real items are to each other. A coarse comparison does not tell."""
+        return not self.is_coarse and self.copied_distance is not None and self.copied_distance >= MIN_LEANING_DISTANCE
 
     @property
     def only_leans(self) -> bool:

@@ -57,6 +57,8 @@ class ClipLayout(Layout):
         return self.spec.shape[1]
 
     def network(self, config: DiffusionConfig) -> nn.Module:
+        if config.augment_p:
+            raise ConfigError(f"augment_p applies to images only (got {config.augment_p:g} for clips); leave it out")
         channels = self.spec.shape[0]
         return UNet3d(
             2 * channels + 1,
