@@ -213,7 +213,7 @@ def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
     fit._calibrate_drawing(job, family, 8)
     assert len(done) == 14
     job.request.plan_from = None
-    fit._calibrate_drawing(job, family, 3 * fit.UPDATES_BEHIND_STEP)
+    fit._calibrate_drawing(job, family, 3)
     assert len(done) == 17
 
 

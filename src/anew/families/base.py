@@ -301,7 +301,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         return False
 
     def calibrate_drawing(self, documents: Iterable[Batch], request_of: RequestOf) -> Iterator[object]:
-        """Fit, after `calibrate`, how tokens are drawn: better with each item that it yields, until the caller stops.
+        """Fit, after `calibrate`, how tokens are drawn: ever better until the caller stops, which it can after each step of drawing.
 
         Args:
             documents: Documents of the validation part, one a batch; none where the data has no running text. See `documents_of`.

@@ -57,9 +57,6 @@ BUSY_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
 # Targets of validation documents by which drawing is calibrated. A rate of a tenth is within 0.0017 of it at so many (one standard
 # deviation).
 DRAWING_TARGETS = 32_768
-# Without a budget, drawing is calibrated by one step for so many updates: it draws 64 tokens of eight samples at once, which takes the
-# network eight times or more, and so less than the training took
-UPDATES_BEHIND_STEP = 8
 MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 T = TypeVar("T")
 
@@ -341,8 +338,8 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
 def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> None:
     """Calibrate drawing by validation documents and by samples, for as long as there is time, or as the replayed run did.
 
-    It takes more of the slice than latents do, which families of tokens do not have. Without a budget, its limit is a number of
-    updates instead of seconds, so that the same seed gives the same run.
+    It takes more of the slice than latents do, which families of tokens do not have. Without a budget, it takes as many steps of
+    drawing as the training took updates, instead of seconds, so that the same seed gives the same run.
     """
     if not job.data.part_size("validation"):
         return
@@ -351,7 +348,7 @@ def _calibrate_drawing(job: TrainingJob, family: Family, num_updates: int) -> No
     is_limited = job.plan.budget_s is None and job.request.plan_from is None
     record = job.record
     request_of = Generator(family, job.data.modality, record.data.labels, record.label_shares).request
-    turns = repeat(None, max(1, num_updates // UPDATES_BEHIND_STEP)) if is_limited else repeat(None)
+    turns = repeat(None, max(1, num_updates)) if is_limited else repeat(None)
     # The turn first: a step that is begun has its effect, so all of them must be in the log
     steps = family.calibrate_drawing(documents, request_of)
     for _ in zip(_within_slice(job, "drawing", turns, 0.75), steps, strict=False):

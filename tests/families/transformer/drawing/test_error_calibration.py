@@ -15,6 +15,7 @@ from anew.data.modality import Modality
 from anew.estimators.context_mixing.error_rates import NEW_BEGINNING, UNOPENED
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing import error_calibration
+from anew.families.transformer.drawing.own_passage_limit import OddsFit
 from anew.families.transformer.drawing.sampler import TokenSampler
 from anew.families.transformer.family import Transformer
 
@@ -50,6 +51,14 @@ def plain(n: int, seed: int) -> SampleRequest:
     return SampleRequest(n)
 
 
+def calibrate(family: Transformer, text: str, updates: int = 20) -> None:
+    """Calibrate drawing by documents, and stop after so many updates."""
+    enough = updates * error_calibration.TOKENS_BETWEEN
+    for num_drawn in family.calibrate_drawing(documents(text), plain):
+        if num_drawn >= enough:  # type: ignore[operator]
+            return
+
+
 @pytest.fixture
 def family() -> Transformer:
     """A family that has seen each `ab` in brackets."""
@@ -74,7 +83,7 @@ def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(fa
     windows = torch.from_numpy(ids("ab) (ab) " * 200).astype(np.int64)).unfold(0, 17, 9)
     family.calibrate([Batch(windows)])
     assert family.contexts.accepted_errors is None
-    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain), 20))
+    calibrate(family, "ab ab ab ab ab ab\0" * 20)
     accepted = family.contexts.accepted_errors
     assert accepted is not None and accepted[UNOPENED] < 0.1
 
@@ -83,7 +92,7 @@ def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(fa
 def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_other(
     family: Transformer, cut: dict[str, float]
 ) -> None:
-    list(islice(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain), 20))
+    calibrate(family, "ab ab ab ab ab ab\0" * 20)
 
     def samples(n: int, first: int = 0, matches: bool = True) -> list[str]:
         sampling = TransformerSampling(max_tokens=40, match_error_rates=matches, **cut)  # type: ignore[arg-type]
@@ -102,14 +111,28 @@ def test_samples_have_errors_as_rarely_as_documents_and_do_not_depend_on_each_ot
 
 
 def test_kinds_that_are_not_drawn_too_often_are_accepted(family: Transformer) -> None:
-    list(islice(family.calibrate_drawing(documents("ab ba ab\0" * 100), plain), 20))
+    calibrate(family, "ab ba ab\0" * 100)
     accepted = family.contexts.accepted_errors
     assert accepted is not None and accepted[UNOPENED] < 0.5 and accepted[NEW_BEGINNING] == 1.0
 
 
 def test_no_more_tokens_are_drawn_than_allowed(family: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_calibration, "MAX_TOKENS", 4 * error_calibration.TOKENS_BETWEEN)
-    assert len(list(family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain))) == 4
+    *_, num_drawn = family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain)
+    assert 0 <= num_drawn - error_calibration.MAX_TOKENS < error_calibration.DOCUMENTS_AT_ONCE
+
+
+def test_the_caller_may_stop_after_each_token_and_then_what_follows_the_last_update_counts_for_nothing(
+    family: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could stop only between updates, each of which took seconds on busy cores."""
+    updates: list[int] = []
+    monkeypatch.setattr(OddsFit, "update", lambda fit: updates.append(fit.num_tokens))
+    steps = family.calibrate_drawing(documents("ab ab ab ab ab ab\0" * 20), plain)
+    between = error_calibration.TOKENS_BETWEEN
+    num_drawn = list(islice(steps, 2 * between // error_calibration.DOCUMENTS_AT_ONCE - 1))
+    assert max(np.diff(num_drawn)) <= error_calibration.DOCUMENTS_AT_ONCE and num_drawn[-1] < 2 * between
+    assert len(updates) == 1 and between <= updates[0] < between + error_calibration.DOCUMENTS_AT_ONCE
 
 
 def test_what_is_drawn_has_the_classes_and_the_settings_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:

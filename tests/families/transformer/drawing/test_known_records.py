@@ -309,10 +309,10 @@ def test_codes_that_most_first_draws_have_are_not_avoided(monkeypatch: pytest.Mo
     rows, prompts = np.array([[31, *code, 30, 0, 32] for code in known]), np.full((350, 1), 31)
     assert family.known.known_shares(rows, prompts) == {KeyField(" ", 0): 1.0}
     before = codes_of(family, 60)
-    next(family.calibrate_drawing([], lambda n, seed: SampleRequest(n)))
+    list(recurring_keys.leave_out_recurring_keys(family, lambda n, seed: SampleRequest(n)))
     assert family.known.key_fields and not family.remarks() and codes_of(family, 60) == before
     monkeypatch.setattr(recurring_keys, "MAX_KNOWN", 0.05)
-    next(family.calibrate_drawing([], lambda n, seed: SampleRequest(n)))
+    list(recurring_keys.leave_out_recurring_keys(family, lambda n, seed: SampleRequest(n)))
     assert not family.known.key_fields and family.known.recurring_fields == (KeyField(" ", 0),)
     assert not len(family.known.get_buffer("keys"))
     assert "in field 1, although hardly any two" in family.remarks()[0]
@@ -329,9 +329,8 @@ def test_fields_stay_where_there_is_no_time_to_draw_whole_samples(monkeypatch: p
     """All were drawn before the caller could stop, which took several seconds for long records."""
     family = coded_family(350)[0]
     monkeypatch.setattr(recurring_keys, "MAX_KNOWN", -1.0)
-    monkeypatch.setattr(recurring_keys, "STEPS_BETWEEN", 2)
     steps = recurring_keys.leave_out_recurring_keys(family, lambda n, seed: SampleRequest(n))
-    assert [next(steps), next(steps)] == [2, 4]
+    assert [next(steps), next(steps)] == [1, 2]
     assert family.known.key_fields and not family.known.recurring_fields
     list(steps)
     assert not family.known.key_fields and family.known.recurring_fields

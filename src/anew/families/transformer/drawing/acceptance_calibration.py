@@ -23,7 +23,6 @@ NUM_DRAWN = 64  # samples, which tell .60 from one half; chosen
 MIN_HELD_OUT = 40  # records below which the tail is not known; chosen
 MAX_HELD_OUT = 256  # which take as long as few samples, since all their tokens are read at once; chosen
 ROWS_AT_ONCE = 32  # held-out records, after which the caller may stop; chosen
-STEPS_BETWEEN = 8  # tokens of each sample, likewise; chosen
 SEED = 2**31 - 2  # not one that users are likely to take
 
 
@@ -92,8 +91,7 @@ def calibrate_acceptance(
     request = request_of(NUM_DRAWN, SEED)
     sampler = _sampler_of(family, request)
     for draft in sampler:
-        if draft.shape[1] % STEPS_BETWEEN == 0:
-            yield draft.shape[1]
+        yield draft.shape[1]
     family.acceptance.fit(np.concatenate(held_out), sampler.bits_per_token)
 
 

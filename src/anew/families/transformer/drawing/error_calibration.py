@@ -40,7 +40,7 @@ def calibrate_samples(family: TransformerParts, documents: Iterable[Batch], requ
         request_of: See `Family.calibrate_drawing`. Settings other than those of the samples would give other ratios.
 
     Yields:
-        The number of tokens drawn so far, after each update of the rates; the caller may stop.
+        The number of tokens drawn so far; the caller may stop, and then the tokens since the last update count for nothing.
     """
     head, limit = family.token_mixer, family.own_passages
     errors = _ErrorFit(head, documents) if isinstance(head, ContextHead) else None
@@ -59,6 +59,7 @@ def calibrate_samples(family: TransformerParts, documents: Iterable[Batch], requ
             if errors is not None:
                 errors.attach_tallies(sampler)
             if fit.num_tokens < num_fitted + TOKENS_BETWEEN:
+                yield fit.num_tokens
                 continue
             num_fitted = fit.num_tokens
             fit.update()

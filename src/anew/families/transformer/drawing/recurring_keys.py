@@ -15,7 +15,6 @@ from anew.families.transformer.parts import TransformerParts
 
 NUM_DRAWN = 64  # samples, which tell a share of 0.35 from one half: more than half are known with a chance of 0.005
 MAX_KNOWN = 0.5  # share of samples with a known value up to which they are drawn again
-STEPS_BETWEEN = 32  # tokens of each sample after which the caller may stop; chosen: most lists have shorter records
 SEED = 2**31 - 1  # not one that users are likely to take
 
 
@@ -25,7 +24,7 @@ def leave_out_recurring_keys(family: TransformerParts, request_of: RequestOf) ->
     request_of: See `Family.calibrate_drawing`.
 
     Yields:
-        The tokens of each sample drawn so far, every STEPS_BETWEEN of them; the caller may stop, and then all fields stay.
+        The tokens of each sample drawn so far; the caller may stop, and then all fields stay.
     """
     known = family.known
     if not known.key_fields:
@@ -33,7 +32,6 @@ def leave_out_recurring_keys(family: TransformerParts, request_of: RequestOf) ->
     request = request_of(NUM_DRAWN, SEED)
     sampler = TokenSampler(family, request, request.sampling_as(TransformerSampling), request.sample_keys(SEED))
     for draft in sampler:
-        if draft.shape[1] % STEPS_BETWEEN == 0:
-            yield draft.shape[1]
+        yield draft.shape[1]
     shares = known.known_shares(draft.numpy(), sampler.prompt)
     known.leave_out_fields([field for field, share in shares.items() if share > MAX_KNOWN])
