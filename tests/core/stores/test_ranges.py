@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import threading
 import time
+import weakref
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,6 +85,24 @@ def test_any_range_is_read_and_none_twice(tmp_path: Path) -> None:
     again = opened(tmp_path, store)  # another process
     assert again.read(FILE, 5, len(BODY)) == BODY[5:] and len(store.asked) == before
     assert again.read(StoredFile("bucket/a.bin", len(BODY), "v2"), 0, 9) == BODY[:9] and len(store.asked) == before + 1
+
+
+def test_a_store_that_nobody_uses_any_more_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads held it, with 64 MB of blocks, for as long as the process lived."""
+    monkeypatch.setattr(ranges, "IDLE_S", 0.1)
+    readers = [opened(tmp_path, Store())]
+    for start in (0, 20 * ranges.BLOCK):
+        assert readers[0].read(FILE, start, start + 9) == BODY[start : start + 9]
+        wait_until(lambda: readers[0]._threads == 0)  # a new one is started where all have ended
+    held = weakref.ref(readers.pop())
+    wait_until(lambda: gc.collect() >= 0 and held() is None)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_stamp_is_the_same_however_a_store_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,11 +165,15 @@ def test_data_that_vanishes_is_said(
     folder = tmp_path / "rows"
     folder.mkdir()
     rows(folder / "a.jsonl", 2000, 5)
+    rows(folder / "b.jsonl", 2000, 6)
     upload(store, folder, "/bucket/gone")
     Dataset.open("memory://bucket/gone")
     store.rm("/bucket/gone/a.jsonl")
     monkeypatch.setattr(BlockCache, "load", lambda self, name, size: None)  # the cache was emptied
-    with pytest.raises(DataError, match="changed while it was read: 1 of 1 file is gone"):
+    with pytest.raises(DataError, match="changed while it was read: 1 of 2 files is gone"):
+        Dataset.open("memory://bucket/gone")
+    store.rm("/bucket/gone/b.jsonl")
+    with pytest.raises(DataError, match="there is nothing at 'memory://bucket/gone'"):  # its names are kept
         Dataset.open("memory://bucket/gone")
 
 

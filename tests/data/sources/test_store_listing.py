@@ -14,6 +14,7 @@ from anew.core.stores.stored_files import Row, StoredColumns, StoredFile, Stored
 from anew.core.stores.text_column import ChosenTexts, TextColumn
 from anew.data.sources import store_listing
 from anew.data.sources.store_listing import MAX_NAME_BYTES, PagedStore, are_safe, is_safe, list_store
+from anew.errors import DataError
 
 A_PAGE = 10
 
@@ -105,12 +106,15 @@ def test_a_bucket_without_folders_is_listed_directly(monkeypatch: pytest.MonkeyP
 
 
 class FakeStore:
-    """A store with one bucket."""
+    """A store with one bucket. fault: raised when anything is asked; None: nothing is."""
 
     def __init__(self, keys: list[str]) -> None:
         self.call_s3 = FakeBucket(keys)
+        self.fault: Exception | None = None
 
     def info(self, path: str) -> Mapping[str, object]:
+        if self.fault is not None:
+            raise self.fault
         return {"name": "b/data", "type": "directory"}
 
     def invalidate_cache(self) -> None:
@@ -138,6 +142,16 @@ def test_names_are_kept_and_listed_again_where_they_are_damaged(
     for damaged in (data[:-200], data.replace(b"a/1.png", b"a/../pn"), b"", b"PK"):
         names.write_bytes(damaged)
         assert listed_paths() == (paths, True)
+
+
+def test_kept_names_are_for_those_who_may_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "MAX_COPIED_FILES", 1)
+    store = FakeStore(["data/a.png", "data/b.png"])
+    kept = [list_store(store, "b/data", "s3://b/data", tmp_path) for _ in range(2)]  # type: ignore[arg-type]
+    assert kept[0].age == 0 < kept[1].age
+    store.fault = PermissionError("Forbidden")
+    with pytest.raises(DataError, match=r"'s3://b/data' cannot be read \(.*; check your permissions there"):
+        list_store(store, "b/data", "s3://b/data", tmp_path)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

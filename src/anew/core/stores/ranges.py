@@ -5,6 +5,7 @@ A block lies in memory while it is new, and in the cache on the disk until other
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -34,6 +35,7 @@ MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds: one request o
 AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used: two requests for each stream
 # Share of the objects that may be gone or changed before the reading ends: one among thousands is skipped like a damaged one; chosen.
 MAX_LOST = 0.01
+IDLE_S = 30.0  # until a thread that nobody asks anything ends: the Studio opens many sets, each with its store; chosen
 # Seconds after the listing or the last look until an object is looked at, whether it is still the same: each look is a request; chosen.
 CHECK_S = 60.0
 
@@ -174,24 +176,37 @@ class RangeStore:
             threading.Thread(target=self._work, name="anew-ranges", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            blocks: Blocks | None = None
-            fault: BaseException | None = None
-            try:
-                blocks = self._fetch(job)
-            except BaseException as error:  # raised again in the threads that wait for the blocks
-                fault = error
-            with self._lock:
-                self._ahead -= job.bytes
-                for number in job.run:  # before the answer: who asks again after a fault starts anew
-                    self._pending.pop(job.names[number], None)
-            if fault is not None:
-                job.result.set_exception(fault)
-            elif blocks is not None:
-                job.result.set_result(blocks)
+        while (job := self._next_job()) is not None:
+            self._do(job)
             if self._jobs.empty():
                 self._cache.flush()
+
+    def _next_job(self) -> _BlockRequest | None:
+        """The next request; None if there was none for so long that this thread is to end, so that a store of which nobody
+        makes use any more is let go."""
+        with contextlib.suppress(queue.Empty):
+            return self._jobs.get(timeout=IDLE_S)
+        with self._lock:  # which is held where requests are added, so none counts on a thread that ends
+            with contextlib.suppress(queue.Empty):
+                return self._jobs.get_nowait()
+            self._threads -= 1
+        return None
+
+    def _do(self, job: _BlockRequest) -> None:
+        blocks: Blocks | None = None
+        fault: BaseException | None = None
+        try:
+            blocks = self._fetch(job)
+        except BaseException as error:  # raised again in the threads that wait for the blocks
+            fault = error
+        with self._lock:
+            self._ahead -= job.bytes
+            for number in job.run:  # before the answer: who asks again after a fault starts anew
+                self._pending.pop(job.names[number], None)
+        if fault is not None:
+            job.result.set_exception(fault)
+        elif blocks is not None:
+            job.result.set_result(blocks)
 
     def _fetch(self, job: _BlockRequest) -> Blocks:
         file, start = job.names.file, job.run.start * BLOCK

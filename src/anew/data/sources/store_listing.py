@@ -94,9 +94,13 @@ def list_store(system: FileSystem, path: str, address: str, folder: Path) -> Sto
         path: The address there.
         address: For sentences.
         folder: Where the names are saved.
+
+    Raises:
+        DataError: There is nothing, it may not be read, or the store fails for a minute, also where a listing is kept.
     """
     previous = _read_kept(folder / NAMES)
     if previous is not None:
+        _info(system, path, address)  # whoever has lost access is told now, not when something is not in the cache
         return previous
     listing = _list(system, path, address)
     if listing.is_large and not address.startswith("http"):  # a signed address is a secret
@@ -149,8 +153,7 @@ def _read_kept(path: Path) -> StoreListing | None:
 
 def _list(system: FileSystem, path: str, address: str) -> StoreListing:
     public_address = without_query(address)
-    system.invalidate_cache()
-    info = addresses.with_retries(lambda: system.info(path), public_address)
+    info = _info(system, path, address)
     if _is_web_page_of_folder(info):
         raise DataError(
             f"{public_address!r} is a page about a folder, and web servers do not list their files; give the address of one file"
@@ -172,6 +175,12 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
     refused = [path for path in listed if not is_safe(path)] if len(stored) < len(listed) else []
     reason = "it has a name that no file on this disk can have"
     return StoreListing(stored, refusals=[SkippedItem(name, reason) for name in refused])
+
+
+def _info(system: FileSystem, path: str, address: str) -> Info:
+    """What the store itself says of the address now."""
+    system.invalidate_cache()
+    return addresses.with_retries(lambda: system.info(path), without_query(address))
 
 
 def _is_web_page_of_folder(info: Info) -> bool:
