@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from anew.core.arrays import Floats, Ints
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.estimators.passages import MAX_PASSAGE, PassageIndex, continuation_rates
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.drawing.passage_limit import (
-    MAX_ODDS_RATIO,
-    PassageLimit,
-    TextSurplusLimit,
-)
+from anew.families.transformer.drawing.context_drawing import DrawingLimits, draw_next
+from anew.families.transformer.drawing.passage_limit import MAX_ODDS_RATIO, PassageLimit, TextSurplusLimit
+from anew.families.transformer.drawing.program_state import ProgramLimitState
 from anew.families.transformer.family import Transformer
 from anew.functional.token_choice import above_min_p, sample_tokens
 
@@ -151,6 +150,35 @@ def test_samples_go_on_with_passages_as_often_as_held_out_text(family: Transform
     assert rates is not None and real is not None
     for length in (5, 8):
         assert 0.7 < real[length] < 0.97 and rates[length] < real[length] + 0.04
+
+
+class RefusesAll(ProgramLimitState):
+    """A grammar that accepts none of the tokens that were drawn first."""
+
+    def refused(self, tokens: Ints, uniforms: Floats) -> Ints:
+        return np.arange(len(tokens))
+
+    def drawn_again(self, rows: Ints, candidates: Floats, weights: Floats, tokens: Ints, uniforms: Floats) -> Ints:
+        return candidates.argmax(1)
+
+
+def test_a_token_in_place_of_one_that_the_grammar_refuses_counts_once(family: Transformer) -> None:
+    if not family.contexts.is_fitted:
+        return
+    head, n = family.contexts, 50
+    ids = TRAIN[:20].astype(np.int64)[None].repeat(n, 0)
+    uniforms = ((np.arange(n) + 0.5) / n).astype(np.float32)
+    surpluses = []
+    for programs in (None, RefusesAll([])):
+        passages = TextSurplusLimit(family.passages.index, np.full(MAX_PASSAGE + 1, 0.5), n)
+        passages.read(ids)
+        assert passages.is_following.all()
+        state = head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 60), np.float32), adapts=False)
+        state = state.select(np.zeros(n, np.int64))
+        limits = DrawingLimits(passages=passages, programs=programs)
+        draw_next(head, np.zeros((n, 60), np.float32), state, (uniforms, uniforms), 0.1, limits)
+        surpluses.append(passages.surplus)
+    assert surpluses[0].any() and np.array_equal(*surpluses)
 
 
 def test_a_sample_depends_on_its_own_index(family: Transformer) -> None:

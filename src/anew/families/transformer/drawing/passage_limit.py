@@ -134,14 +134,17 @@ class TextSurplusLimit(SurplusLimit):
         """(n,) whether samples follow passages with several continuations."""
         return self.is_following & (self.next_tokens < 0)
 
-    def cut_apart(self, weights: Floats, rows: Ints, cut: Cut, has_left: Bools | None = None) -> Floats:
-        """Weights from which the next tokens are drawn. Counts how probable it was that passages are continued.
+    def cut_apart(
+        self, weights: Floats, rows: Ints, cut: Cut, has_left: Bools | None = None, *, is_counted: bool = True
+    ) -> Floats:
+        """Weights from which the next tokens are drawn.
 
         Args:
             weights: (k, V) in proportion to the probabilities without cuts.
-            rows: (k,) samples; each may be asked once a token.
+            rows: (k,) samples.
             cut: The cuts.
             has_left: (k,) rows that have been chosen to leave their passage; None: none.
+            is_counted: Whether the surplus grows by how probable it was that passages are continued: once for each token.
 
         Returns:
             (k, V).
@@ -153,7 +156,8 @@ class TextSurplusLimit(SurplusLimit):
         parts = [np.where(continues, lowered, zero), np.where(continues, zero, weights)]
         sums = np.stack([part.sum(1, dtype=np.float64) for part in parts])  # (2, k)
         share = sums[0] / sums.sum(0)
-        self.surplus[rows] += self.excess_of(rows, share)
+        if is_counted:
+            self.surplus[rows] += self.excess_of(rows, share)
         if has_left is not None:
             share = np.where(has_left & (sums[1] > 0.0), 0.0, share)
         # A part without tokens has no share, but cuts need weights
