@@ -52,9 +52,9 @@ def sample_generator(*parts: int | str | float) -> torch.Generator:
     words = np.frombuffer(hashlib.shake_128(_joined(parts)).digest(4 * STATE_WORDS), dtype="<u4")
     state = _fresh_state().clone()
     state.numpy()[STATE_OFFSET : STATE_OFFSET + 8 * STATE_WORDS].view(np.uint64)[:] = words
-    source = torch.Generator()
-    source.set_state(state)
-    return source
+    rng = torch.Generator()
+    rng.set_state(state)
+    return rng
 
 
 def _joined(parts: Sequence[int | str | float]) -> bytes:
@@ -67,9 +67,9 @@ def _fresh_state() -> Tensor:
     return torch.Generator().manual_seed(0).get_state()
 
 
-def normal_rows(sources: Sequence[torch.Generator], count: int) -> Tensor:
+def normal_rows(generators: Sequence[torch.Generator], count: int) -> Tensor:
     """(n, count) normal numbers, row i from the i-th of n generators."""
-    return torch.stack([torch.randn(count, generator=source) for source in sources])
+    return torch.stack([torch.randn(count, generator=rng) for rng in generators])
 
 
 def evenly_spread(sample_keys: Sequence[tuple[int, int]], stream: Literal["label", "component"]) -> Tensor:

@@ -115,8 +115,8 @@ class Diffusion(DiffusionModel):
             _check_tile(request, sampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         keys = request.sample_keys(seed)
-        sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
-        noise = self._noise(sources)
+        generators = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
+        noise = self._noise(generators)
         component = self._choose_component(request, evenly_spread(keys, "component"), given_values)
         start = self.mixture.sample(component, noise["basis_noise"], noise["residual_noise"])
         part_mask = None
@@ -149,7 +149,7 @@ class Diffusion(DiffusionModel):
         sigmas = self._sigmas(sampling, self._num_steps(sampling, given_values is not None))
         y, size = start + sigmas[0] * noise["noise"], self.layout.size
         solver = self.layout.default_solver if sampling.solver == "auto" else sampling.solver
-        for denoised in solve(solver, denoise, y, sigmas, lambda: move(normal_rows(sources, size), self.device)):
+        for denoised in solve(solver, denoise, y, sigmas, lambda: move(normal_rows(generators, size), self.device)):
             yield self.to_items(denoised, part_mask)
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
@@ -218,7 +218,7 @@ class Diffusion(DiffusionModel):
         x = x.clamp(-1, 1) if self.spec.bounded else x
         return x if part_mask is None else self.layout.hold_last_part(x, part_mask)
 
-    def _noise(self, sources: Sequence[torch.Generator]) -> dict[str, Tensor]:
+    def _noise(self, generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
         """Normal numbers by use, (n, count) each; row i comes from the i-th source."""
         size = self.layout.size
         counts = {
@@ -227,7 +227,7 @@ class Diffusion(DiffusionModel):
             "noise": size,
             "choices": self.layout.num_choices,
         }
-        rows = move(normal_rows(sources, sum(counts.values())), self.device)
+        rows = move(normal_rows(generators, sum(counts.values())), self.device)
         return dict(zip(counts, torch.split(rows, list(counts.values()), 1), strict=True))
 
     def _choose_component(self, request: SampleRequest, uniform: Tensor, known_values: KnownValues | None) -> Tensor:

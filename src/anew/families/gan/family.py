@@ -253,8 +253,8 @@ class Gan(Family[Grid, GanConfig]):
         sampling = request.sampling_as(GanSampling)
         labels = class_labels(request, self.spec.classes)
         keys = request.sample_keys(seed)
-        sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
-        z = sampling.truncation * move(normal_rows(sources, self.config.latent_dim), self.device)
+        generators = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
+        z = sampling.truncation * move(normal_rows(generators, self.config.latent_dim), self.device)
         component = self.coarse_prior.sample_components(evenly_spread(keys, "component"), labels)
         return torch.cat([z, self._one_hot(component)], 1)
 

@@ -266,10 +266,11 @@ class Transformer(TransformerParts):
         targets = batch.x[:, 1:]
         if batch.mask is None:
             return self._logits(batch, dtype).flatten(0, 1), targets.flatten()
-        counts = functional.pad(batch.mask > 0, (self.num_label_tokens, 0))  # (B, labels + L)
-        rows = UnpaddedRows.up_to_last(counts)
+        mask = batch.mask > 0
+        input_mask = functional.pad(mask, (self.num_label_tokens, 0))  # (B, labels + L)
+        rows = UnpaddedRows.up_to_last(input_mask)
         logits = self.net(self._input_ids(batch), dtype, rows)
-        return logits[rows.gather(counts.flatten()), : self.spec.vocab], targets[batch.mask > 0]
+        return logits[rows.gather(input_mask.flatten()), : self.spec.vocab], targets[mask]
 
     def _input_ids(self, batch: Batch) -> Tensor:
         """(B, labels + L) ids: that of the label, if there are classes, and those before each target."""

@@ -46,9 +46,9 @@ def fit_mixer(family: TransformerParts, batches: Iterable[Batch], logits_of: Log
     held_out: list[Ints] = []
     classes: list[int] = []
     for batch in batches:
-        batch_inputs, batch_targets, counts = batch_gate_inputs(mixer, batch, logits_of)
-        inputs.append(batch_inputs.rows(counts))
-        targets.append(batch_targets[counts])
+        batch_inputs, batch_targets, target_mask = batch_gate_inputs(mixer, batch, logits_of)
+        inputs.append(batch_inputs.rows(target_mask))
+        targets.append(batch_targets[target_mask])
         held_out += sequences_of([batch], MAX_FITTED_TARGETS, classes)
         if sum(map(len, targets)) >= _max_targets(family.spec):
             break

@@ -47,17 +47,25 @@ def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
             return
 
 
-def thinned_sequences(
-    batches: Iterable[Batch], max_tokens: int, back_id: int | None = None
-) -> tuple[list[Ints], list[int], bool]:
+class ThinnedSequences(NamedTuple):
+    """Token sequences from everywhere in a data set.
+
+    Attributes:
+        classes: The class of each sequence; -1 without.
+        are_all: Whether no sequence was left out.
+    """
+
+    sequences: list[Ints]
+    classes: list[int]
+    are_all: bool
+
+
+def thinned_sequences(batches: Iterable[Batch], max_tokens: int, back_id: int | None = None) -> ThinnedSequences:
     """Token sequences of batches, at most `max_tokens` in total, from everywhere in them.
 
     Args:
         back_id: The first id of sequences that are read backwards: a batch of them follows the same one read forwards, and both
             orders of a sequence are kept, or neither.
-
-    Returns:
-        The sequences, the class of each, -1 without, and whether they are all that there are.
     """
     kept: list[Ints] = []
     classes: list[int] = []
@@ -80,7 +88,7 @@ def thinned_sequences(
             stays = values < bound
             kept, classes, values = list(compress(kept, stays)), list(compress(classes, stays)), values[stays]
             size = sum(map(len, kept))
-    return kept, classes, bound == 1.0
+    return ThinnedSequences(kept, classes, are_all=bound == 1.0)
 
 
 def _rows_of(batch: Batch, rows: Ints) -> tuple[list[Ints], list[int]]:
@@ -129,13 +137,13 @@ def segments_of(batch: Batch) -> Iterator[Segment]:
     those before them."""
     ids = batch.x.cpu().numpy()
     length = ids.shape[1] - 1
-    counts = np.ones((len(ids), length), dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
+    target_mask = np.ones((len(ids), length), dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
     continues = np.zeros(len(ids), dtype=bool) if batch.continues is None else batch.continues.cpu().numpy()
     labels = np.full(len(ids), -1) if batch.labels is None else batch.labels.cpu().numpy()
     places: list[Ints] = []
     opening, label = 0, -1
     for row in range(len(ids)):
-        counted = np.flatnonzero(counts[row])
+        counted = np.flatnonzero(target_mask[row])
         if not len(counted):
             continue
         continues_last = bool(continues[row]) and bool(places) and labels[row] == label

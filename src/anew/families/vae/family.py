@@ -163,13 +163,13 @@ class Vae(Family[Grid, VaeConfig]):
     @torch.no_grad()
     def fit_latents(self, batches: Iterable[Batch]) -> None:
         """Fit the prior to the top latents of the batches, as the encoder draws them."""
-        source = generator(0, "latents")
+        rng = generator(0, "latents")
         vectors: list[Tensor] = []
         labels: list[Tensor] = []
         for batch in batches:
             for rows in torch.split(batch.x.to(self.device).float(), self.rows):
                 _, top = self.autoencoder.encode(rows, self.block_dtype)
-                noise = torch.randn(top.mean.shape, generator=source).to(self.device)
+                noise = torch.randn(top.mean.shape, generator=rng).to(self.device)
                 vectors.append(top.mean + top.log_scale.exp() * noise)  # (b, K)
             if batch.labels is not None:
                 labels.append(batch.labels)
@@ -278,8 +278,8 @@ class Vae(Family[Grid, VaeConfig]):
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
         keys = request.sample_keys(seed)
-        sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
-        noise = move(normal_rows(sources, size), self.device)
+        generators = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
+        noise = move(normal_rows(generators, size), self.device)
         z2 = noise[:, :top_dim]
         labels = class_labels(request, self.spec.classes)
         if labels is not None and not self.config.num_clusters:
@@ -365,15 +365,15 @@ def detail(x: Tensor) -> float:
 def item_noise(x: Tensor, stream: str, shape: torch.Size) -> Tensor:
     """Normal numbers of `shape` (rows first), a function of each row's item."""
     rows = x.contiguous().cpu().numpy()
-    sources = (generator("bits", stream, blake2b(row.tobytes(), digest_size=8).hexdigest()) for row in rows)
-    return torch.stack([torch.randn(shape[1:], generator=source) for source in sources]).to(x.device)
+    generators = (generator("bits", stream, blake2b(row.tobytes(), digest_size=8).hexdigest()) for row in rows)
+    return torch.stack([torch.randn(shape[1:], generator=rng) for rng in generators]).to(x.device)
 
 
 def pixel_uniforms(spec: Grid, keys: Sequence[tuple[int, int]]) -> Tensor:
     """(n, 1 + C, H, W) uniform numbers for `LogisticMixture.sample`; row i is a function of keys[i], a seed and an index."""
     channels, height, width = spec.shape
-    sources = (sample_generator(seed, "pixels", index) for seed, index in keys)
-    return torch.stack([torch.rand((1 + channels, height, width), generator=source) for source in sources])
+    generators = (sample_generator(seed, "pixels", index) for seed, index in keys)
+    return torch.stack([torch.rand((1 + channels, height, width), generator=rng) for rng in generators])
 
 
 EXPORT = Vae

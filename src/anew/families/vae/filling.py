@@ -57,10 +57,10 @@ def filled(
     autoencoder = family.autoencoder
     mask, values = known.mask.view_as(x), known.values.view_as(x)
     position_mask = latent_mask(mask.float(), autoencoder.sides)  # (B, 1, h, w)
-    sources = [sample_generator(row_seed, "fill", index) for row_seed, index in keys]
+    generators = [sample_generator(row_seed, "fill", index) for row_seed, index in keys]
     x = torch.where(mask, values, x)
     for number in range(GIBBS_SWEEPS):
-        noise = normal_rows(sources, autoencoder.top_dim)
+        noise = normal_rows(generators, autoencoder.top_dim)
         noise = noise.to(x) * (number < GIBBS_SWEEPS - 1)  # (B, K); the last sweep takes the mean
         parts = zip(*(torch.split(rows, family.rows) for rows in (x, position_mask, noise, deviations)), strict=True)
         bottom = torch.cat([gibbs_sweep(autoencoder, y, k, e, d, dtype) for y, k, e, d in parts])

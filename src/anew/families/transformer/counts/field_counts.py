@@ -99,7 +99,7 @@ class FieldCounts(AddedCounts):
             self.reader.check()
         super().check()
 
-    # ids begin records
+    # Rows of ids must begin where records do: the fields are counted from there.
 
     def last_contexts(self, ids: Ints, labels: Ints | None = None) -> Ints | None:
         return self._walk(ids, ids.shape[1] - 1)

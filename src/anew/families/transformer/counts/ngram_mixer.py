@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +42,8 @@ from anew.families.transformer.token_mixer import LogitsOf, NetworkOf, RowState,
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
 GATE = "gate"
-GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
+# The gate with which samples are drawn if they would come too near to the records
+GATE_ALONE = "gate_without_records"
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 
@@ -86,7 +88,7 @@ class NgramMixer(CountBuffers, TokenMixer):
         self.uniform = uniform_distribution(vocab_size, never_targets)
         self._first_gate = np.zeros((num_features(order, aligned), self.num_models))
         self._first_gate[-1] = 1 / self.num_models
-        # Without aligned records, if `fit` keeps them
+        # Those of a mixture without aligned records, where `fit` keeps the records
         self._gate_alone, self._weights_alone = self._first_gate, np.zeros(2)
 
     @property
@@ -231,13 +233,14 @@ class NgramMixer(CountBuffers, TokenMixer):
     # -- many targets at once -------------------------------------------------------------------------------------------
 
     def log_probs_by_side(self, batch: Batch, logits_of: LogitsOf) -> dict[str, Tensor]:
-        inputs, targets, counts = batch_gate_inputs(self, batch, logits_of)
-        flat, targets, counts = targets, targets.reshape(len(batch), -1), counts.reshape(len(batch), -1)
+        inputs, flat_targets, flat_mask = batch_gate_inputs(self, batch, logits_of)
+        targets = flat_targets.reshape(len(batch), -1)  # (B, L)
         network, counted = self.target_log_probs(inputs.contexts, inputs.network, targets)
         sides: dict[str, Floats | Doubles] = {"network": network, "counts": counted}
         if inputs.aligned is not None:
-            sides["records"] = inputs.aligned[np.arange(len(flat)), flat].reshape(targets.shape)
-        sides["together"] = self.joint_log_probs(inputs, targets, counts)
+            of_records = inputs.aligned[np.arange(len(flat_targets)), flat_targets]
+            sides["records"] = of_records.reshape(targets.shape)
+        sides["together"] = self.joint_log_probs(inputs, targets, flat_mask.reshape(targets.shape))
         return {name: torch.from_numpy(np.asarray(nats, dtype=np.float64)) for name, nats in sides.items()}
 
     def gate_inputs(self, ids: Ints, network: Floats, state: MixerState) -> GateInputs:
@@ -288,18 +291,18 @@ class NgramMixer(CountBuffers, TokenMixer):
             state.recent.add(*token_log_probs)
             state.begin(tokens)
 
-    def joint_log_probs(self, inputs: GateInputs, targets: Ints, counts: Bools) -> Doubles:
+    def joint_log_probs(self, inputs: GateInputs, targets: Ints, target_mask: Bools) -> Doubles:
         """Log-probabilities of targets under the mixture with its floor.
 
         Args:
             inputs: Gate inputs of B*L targets.
             targets: (B, L) ids.
-            counts: (B, L) whether a target counts. All up to the last one that does show which expert to trust.
+            target_mask: (B, L) whether a target is scored. All up to the last one that is show which expert to trust.
 
         Returns:
-            (B, L), 0 after the last target that counts.
+            (B, L), 0 after the last target that is scored.
         """
-        needed = np.logical_or.accumulate(counts[:, ::-1], 1)[:, ::-1]
+        needed = np.logical_or.accumulate(target_mask[:, ::-1], 1)[:, ::-1]
         experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed))
         return shared_log_probs(FixedShare(len(targets)), experts.reshape(*targets.shape, 3))
 
@@ -366,7 +369,7 @@ class NgramMixer(CountBuffers, TokenMixer):
         models = self._models(fitted_inputs)
         features = self._features(fitted_inputs.contexts, models, fitted_inputs.recent, fitted_inputs.log_odds)
         log_probs = [model.log_probs for model in models]
-        gate = self._gate = fit_gate(features, log_probs, fitted_targets)  # for `mix`
+        gate = self._gate = fit_gate(features, log_probs, fitted_targets)  # `mix` below uses it
         mixed = normalize(mix_log_probs(features, gate, log_probs))
         self.ends.fit(mixed, fitted_inputs.places, fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
@@ -406,12 +409,26 @@ def state_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | No
     return state
 
 
-def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> tuple[GateInputs, Ints, Bools]:
-    """Gate inputs of all targets of a batch; the targets (B*L,); and whether each counts (B*L,)."""
+class BatchGateInputs(NamedTuple):
+    """Gate inputs of all targets of a batch.
+
+    Attributes:
+        targets: (B*L,) ids.
+        target_mask: (B*L,) whether each target is scored.
+    """
+
+    inputs: GateInputs
+    targets: Ints
+    target_mask: Bools
+
+
+def batch_gate_inputs(mixer: NgramMixer, batch: Batch, logits_of: LogitsOf) -> BatchGateInputs:
+    """Gate inputs of a batch, whose rows a new state reads."""
     ids = batch.x.cpu().numpy()
     network = logits_of(batch).flatten(0, 1).log_softmax(-1).cpu().numpy()
     targets = ids[:, 1:].ravel()
-    all_count = np.ones(len(targets), dtype=bool)
-    counts = all_count if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+    target_mask = np.ones(len(targets), dtype=bool)
+    if batch.mask is not None:
+        target_mask = batch.mask.flatten().cpu().numpy() > 0
     state = mixer.new_state(len(ids), known_classes(batch.labels))
-    return mixer.gate_inputs(ids, network, state), targets, counts
+    return BatchGateInputs(mixer.gate_inputs(ids, network, state), targets, target_mask)

@@ -23,14 +23,14 @@ class DrawnBits:
         bits: Doubles = self._bits / self._num_tokens.clip(1.0)
         return bits
 
-    def count(self, weights: Floats, tokens: Ints, places: Ints, counts: Bools) -> None:
+    def count(self, weights: Floats, tokens: Ints, places: Ints, is_counted: Bools) -> None:
         """Count the tokens (k,) that were drawn from weights (k, V).
 
         Args:
             places: (k,) numbers of these samples among all n.
-            counts: (k,) whether each token counts.
+            is_counted: (k,) whether each token counts.
         """
-        rows = np.flatnonzero(counts)
+        rows = np.flatnonzero(is_counted)
         counted = weights[rows].astype(np.float64)
         probabilities = np.maximum(counted[np.arange(len(rows)), tokens[rows]], MIN_WEIGHT) / counted.sum(1)
         self._bits[places[rows]] -= np.log2(probabilities)

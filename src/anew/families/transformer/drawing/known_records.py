@@ -81,8 +81,10 @@ class KnownRecords(FittedBuffers):
     def _fit_keys(self, sequences: Sequence[Ints]) -> None:
         texts = _Texts(self._text_of, [ids for ids in sequences if self._has_text(ids)])
         fields = find_key_fields(texts)
-        keys = [_key_of(field, text) for text in (texts if fields else ()) for field in fields]
-        stored = np.unique(np.array([key for key in keys if key is not None], dtype=np.int64))
+        keys: set[int | None] = set()
+        if fields:  # else no text needs to be made
+            keys.update(_key_of(field, text) for text in texts for field in fields)
+        stored = np.array(sorted(key for key in keys if key is not None), dtype=np.int64)
         self.set_buffers({"fields": _as_rows(fields), "keys": stored})
 
     @property
@@ -217,10 +219,14 @@ class KnownRecords(FittedBuffers):
         if not self.is_fitted:
             return None
         known = set(self.among([row.astype(np.int64) for row in rows]).tolist())
-        return [
-            True if i in known else None if not self.are_all or self._begins_as_known(row, max_length) else False
-            for i, row in enumerate(rows)
-        ]
+        answers: list[bool | None] = []
+        for i, row in enumerate(rows):
+            if i in known:
+                answers.append(True)
+            else:
+                may_be_known = not self.are_all or self._begins_as_known(row, max_length)
+                answers.append(None if may_be_known else False)
+        return answers
 
     def _begins_as_known(self, row: Numbers, max_length: int) -> bool:
         content = row[int(row[0] == self.begin_id) :]
@@ -259,11 +265,9 @@ class _Texts(Sequence[str]):
     def __getitem__(self, place: slice) -> _Texts: ...
 
     def __getitem__(self, place: int | slice) -> str | _Texts:
-        return (
-            _Texts(self._text_of, self._records[place])
-            if isinstance(place, slice)
-            else self._text_of(self._records[place])
-        )
+        if isinstance(place, slice):
+            return _Texts(self._text_of, self._records[place])
+        return self._text_of(self._records[place])
 
 
 def _are_in(stored: Ints, values: Ints) -> Bools:

@@ -80,7 +80,7 @@ class Program:
         return uniform <= float(self.language.lifts(self._token)[self._lexical.state, token])
 
     def accepts(self, token: int) -> bool:
-        """Whether the grammar accepts a token next."""
+        """Whether the grammar accepts a token next: any where there is none, or where it is not known how the program begins."""
         if self._is_free or not self._is_known or self._grammar is None:
             return True
         if token == self.language.end_id:
@@ -202,10 +202,8 @@ class ProgramLimitState:
             if not weights.any():
                 break
             sums = np.cumsum(weights)
-            token, same_beginning = (
-                int(np.searchsorted(sums, draw * sums[-1], side="right")),
-                np.zeros(0, dtype=np.int64),
-            )
+            token = int(np.searchsorted(sums, draw * sums[-1], side="right"))
+            same_beginning: Ints = np.zeros(0, dtype=np.int64)
             if program.accepts(token):
                 # With a comment in the place of each refused token, samples would be comments for the most part
                 if program.is_usual(token, decisive) and not program.begins_comment(token):
@@ -241,7 +239,7 @@ def _accepts(program: Program, token: int, uniform: float) -> bool:
 
 
 def _further_uniforms(uniforms: Floats, first: int, stop: int) -> Doubles:
-    """(n, stop - first) numbers in [0, 1) that follow from others, and from which of their followers they are."""
+    """(n, stop - first) numbers in [0, 1): of the sequence that each uniform number (n,) seeds, those from `first` to `stop`."""
     bits = (uniforms.astype(np.float64) * 2.0**53).astype(np.uint64)
     hashed = splitmix64(bits[:, None] ^ splitmix64(np.arange(first, stop, dtype=np.uint64)))
     return (hashed >> np.uint64(11)).astype(np.float64) / 2.0**53

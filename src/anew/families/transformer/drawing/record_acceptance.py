@@ -83,8 +83,8 @@ class RecordAcceptance(FittedBuffers):
         """
         arrays = self.arrays()
         shares = arrays["shares"][np.searchsorted(arrays["bounds"], bits, side="right")]
-        sources = [sample_generator(seed, "accept", index, attempt) for seed, index in keys]
-        uniforms = np.array([float(torch.rand((), generator=source)) for source in sources])
+        generators = [sample_generator(seed, "accept", index, attempt) for seed, index in keys]
+        uniforms = np.array([float(torch.rand((), generator=generator)) for generator in generators])
         refused: Bools = uniforms >= shares
         return refused
 

@@ -136,13 +136,13 @@ class _RedrawRule:
         self.known, self.shortest, self.syntax = known, shortest, syntax
         self.special, self.prompts, self.groups = special, prompts, groups
         n = len(groups)
-        self._is_known, self._is_broken, self._is_cut, self._is_short, self._is_improbable = np.zeros(
-            (5, n), dtype=bool
-        )
+        # What is wrong with the newest draft of each sample
+        self._is_known, self._is_broken, self._is_improbable = np.zeros((3, n), dtype=bool)
+        self._is_cut, self._is_short = np.zeros((2, n), dtype=bool)
         # Hashes of what no other sample may have: keys, and whole records
         self._values: list[list[int]] = [[] for _ in range(n)]
-        # How often each was refused: as a repeat, for its length, for its syntax, as improbable
-        self._num_refused: Ints = np.zeros((4, n), dtype=np.int64)
+        # How often drafts of each sample had this wrong with them; misfits are cut or too short
+        self._num_repeated, self._num_misfits, self._num_broken, self._num_improbable = np.zeros((4, n), dtype=np.int64)
 
     def refused(self, ids: Ints, rows: Ints, are_improbable: Bools) -> Ints:
         """The samples that must be drawn again, after the samples `rows` (k,) were drawn with ids (k, L).
@@ -151,13 +151,15 @@ class _RedrawRule:
         self._judge(ids, rows)
         self._is_improbable[rows] = are_improbable
         is_repeated = self._is_known | self._repeats_others()
-        is_misfit = self._is_cut | self._is_short
-        self._num_refused += np.stack((is_repeated, is_misfit, self._is_broken, self._is_improbable))
-        num_repeated, num_misfits, num_broken, num_improbable = self._num_refused
-        is_refused = is_repeated & (num_repeated <= MAX_REDRAWS) | self._is_cut & (num_misfits <= MAX_REDRAWS)
-        is_refused |= self._is_broken & (num_broken <= MAX_REDRAWS)
-        is_refused |= self._is_improbable & (num_improbable <= MAX_REDRAWS)
-        is_refused |= self._is_short & (num_misfits <= MAX_SHORT_REDRAWS)
+        self._num_repeated += is_repeated
+        self._num_misfits += self._is_cut | self._is_short
+        self._num_broken += self._is_broken
+        self._num_improbable += self._is_improbable
+        is_refused = is_repeated & (self._num_repeated <= MAX_REDRAWS)
+        is_refused |= self._is_cut & (self._num_misfits <= MAX_REDRAWS)
+        is_refused |= self._is_short & (self._num_misfits <= MAX_SHORT_REDRAWS)
+        is_refused |= self._is_broken & (self._num_broken <= MAX_REDRAWS)
+        is_refused |= self._is_improbable & (self._num_improbable <= MAX_REDRAWS)
         return np.flatnonzero(is_refused)
 
     def _judge(self, ids: Ints, rows: Ints) -> None:
@@ -201,12 +203,12 @@ def record_lengths(ids: Ints, special: Mapping[str, int]) -> Ints:
 
     special: Ids of the symbols that are not part of a record's content, by name.
     """
+    if not ids.shape[1]:
+        return np.zeros(len(ids), dtype=np.int64)
     is_end = ids == special["end"]
     openings = [special[name] for name in ("begin", "back") if name in special]
-    is_hidden = np.isin(ids[:, :1], openings).any(1)  # the token that they begin with, which a prompt has
-    return (
-        np.where(is_end.any(1), is_end.argmax(1) + 1 - is_hidden, 0) if ids.shape[1] else np.zeros(len(ids), np.int64)
-    )
+    has_opening = np.isin(ids[:, 0], openings)  # only where a prompt has it: samples do not show it
+    return np.where(is_end.any(1), is_end.argmax(1) + 1 - has_opening, 0)
 
 
 def with_rows(draft: Tensor, rows: Ints, replacement: Tensor, pad_id: int) -> Tensor:

@@ -44,9 +44,9 @@ class RecordSyntax(FittedBuffers):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        return (
-            (f"the check that draws a sample again if it is not valid {self._language.name}",) if self.is_fitted else ()
-        )
+        if not self.is_fitted:
+            return ()
+        return (f"the check that draws a sample again if it is not valid {self._language.name}",)
 
     @property
     def _language(self) -> RecordLanguage:

@@ -19,10 +19,12 @@ from anew.families.transformer.drawing.value_tree import NO_NODE, NO_VALUE, Valu
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """The roles of tokens. Attributes:
-    roles: (V,) see `FieldReader`.
-    begin, end: Ids of the tokens around a record.
-    zero: The id that stands for digits which a view does not see.
+    """The roles of tokens.
+
+    Attributes:
+        roles: (V,) see `FieldReader`.
+        begin, end: Ids of the tokens around a record.
+        zero: The id that stands for digits which a view does not see.
     """
 
     roles: Roles

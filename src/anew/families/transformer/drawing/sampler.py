@@ -82,7 +82,7 @@ class TokenSampler:
         # In running text of many documents, the end token of one also begins the next.
         self.begin_id = special.get("begin", self.end_id)
         attempts = (attempt,) if attempt else ()
-        self.sources = [sample_generator(seed, "draw", index, *attempts) for seed, index in keys]
+        self.generators = [sample_generator(seed, "draw", index, *attempts) for seed, index in keys]
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         self.mixer = family.token_mixer
@@ -91,7 +91,7 @@ class TokenSampler:
         self.matches_error_rates = s.match_error_rates and not self.is_greedy
         self.passages = None if self.is_unfiltered or self.is_greedy else family.passages.start(request.n)
         self.own_passages = family.own_passages.start(request.n) if self.matches_error_rates else None
-        self.rows = family.rows.start(keys, attempt) if s.match_error_rates else None
+        self.row_limit = family.rows.start(keys, attempt) if s.match_error_rates else None
         self.prompt = prompt_ids(request)
         self.programs = family.programs.start(request.n) if self.matches_error_rates else None
         ending = None if request.condition is None else request.condition.ending
@@ -122,7 +122,8 @@ class TokenSampler:
         draft, places = torch.from_numpy(ids.copy()), np.arange(n)  # places: those of the rows of ids in the draft
         draft_ids = draft.numpy()
         has_ended = row_ends <= start.shape[1]
-        if has_ended.all():  # where the prompt was one token, and another one was drawn in its place
+        if has_ended.all():
+            # The prompt was one token, in whose place another one was drawn
             yield draft[:, num_hidden:]
             return
         decoder = make_incremental(self.family.net, n)
@@ -171,7 +172,7 @@ class TokenSampler:
 
     def _observe_contents(self, tokens: Ints) -> None:
         """Let the limits read the next tokens (n,) that follow what samples say."""
-        for limit in (self.rows, self.programs):
+        for limit in (self.row_limit, self.programs):
             if limit is not None:
                 limit.observe(tokens)
 
@@ -191,10 +192,8 @@ class TokenSampler:
         """Without the end token, which also follows the last line of a document: a passage that begins with it would be empty."""
         allowed = self.allowed
         if self.end_id is not None:
-            shape = (self.request.n, self.family.spec.vocab)
-            self.allowed = (
-                np.ones(shape, dtype=np.float32) if allowed is None else np.array(np.broadcast_to(allowed, shape))
-            )
+            others = np.float32(1.0) if allowed is None else allowed
+            self.allowed = np.array(np.broadcast_to(others, (self.request.n, self.family.spec.vocab)))
             self.allowed[:, self.end_id] = 0.0
         yield
         self.allowed = allowed
@@ -203,8 +202,8 @@ class TokenSampler:
     def _within_limits(self) -> Iterator[None]:
         """A context in which only tokens are allowed that complete the text of the prompt, and continue a row."""
         allowed = self.allowed
-        if self.rows is not None:
-            self.allowed = self.rows.allowed(allowed)
+        if self.row_limit is not None:
+            self.allowed = self.row_limit.allowed(allowed)
         if self.ending is not None:
             self.allowed = self.ending.allowed(self.allowed)
         yield
@@ -217,9 +216,9 @@ class TokenSampler:
         self.passages = None if self.passages is None else self.passages.select(rows)
         self.own_passages = None if self.own_passages is None else self.own_passages.select(rows)
         self.ending = None if self.ending is None else self.ending.select(rows)
-        self.rows = None if self.rows is None else self.rows.select(rows)
+        self.row_limit = None if self.row_limit is None else self.row_limit.select(rows)
         self.programs = None if self.programs is None else self.programs.select(rows)
-        self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
+        self.generators, self._uniforms = [self.generators[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
         self._byte_states = self._byte_states[rows]
@@ -258,7 +257,7 @@ class TokenSampler:
         """(n,) the next of each sample's own random numbers in [0, 1)."""
         place = self._num_used % UNIFORMS_AT_ONCE
         if place == 0:
-            columns = [torch.rand(UNIFORMS_AT_ONCE, generator=source).numpy() for source in self.sources]
+            columns = [torch.rand(UNIFORMS_AT_ONCE, generator=generator).numpy() for generator in self.generators]
             self._uniforms = np.stack(columns, 1)
         self._num_used += 1
         row: Floats = self._uniforms[place]
@@ -290,9 +289,8 @@ class TokenSampler:
             limits = DrawingLimits(self.allowed, self.passages, self.own_passages, programs)
             return draw_next(self.mixer, logits, self.state, (uniform, second), self.sampling.min_p, limits)
         weights = self._filtered(self.weights)
-        return drawn_tokens(
-            weights, uniform, programs, None if programs is None else only_allowed(self.weights, self.allowed)
-        )
+        allowed_weights = None if programs is None else only_allowed(self.weights, self.allowed)
+        return drawn_tokens(weights, uniform, programs, allowed_weights)
 
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights from which the next tokens are drawn; rows need not sum to 1."""
