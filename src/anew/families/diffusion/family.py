@@ -219,7 +219,7 @@ class Diffusion(DiffusionModel):
         return x if part_mask is None else self.layout.hold_last_part(x, part_mask)
 
     def _noise(self, generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Normal numbers by use, (n, count) each; row i comes from the i-th source."""
+        """Normal numbers by use, (n, count) each; row i comes from the i-th generator."""
         size = self.layout.size
         counts = {
             "residual_noise": size,

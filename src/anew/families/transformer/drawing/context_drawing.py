@@ -192,7 +192,7 @@ class _Step:
             tokens[is_ruled_out] = network[is_ruled_out].argmax(1)
             chances[is_ruled_out] = network[is_ruled_out, tokens[is_ruled_out]]
             redraw_uniforms[is_ruled_out] = -1.0
-        chances_by_expert = np.stack((chances, network[rows, tokens], head.uniform[tokens]), 1)
+        chances_by_expert: Doubles = np.stack((chances, network[rows, tokens], head.uniform[tokens]), 1)
         return DrawnTokens(tokens, chances_by_expert, redraw_uniforms)
 
     def plan_redraws(self, drawn: DrawnTokens, uniform: Floats) -> RedrawPlan:
