@@ -83,7 +83,7 @@ class RedrawPlan(NamedTuple):
     exact_above: Floats
 
 
-class NextTokens(NamedTuple):
+class Candidates(NamedTuple):
     """What the next tokens of k samples may be, each (k, V).
 
     Attributes:
@@ -125,18 +125,16 @@ def draw_next(
     plan = step.plan_redraws(drawn, uniforms[1])
     rows = np.flatnonzero(plan.is_open)
     if len(rows):
-        following = step.next_tokens(rows, plan, excluded=np.where(drawn.is_refused, tokens, NO_TOKEN))
-        tokens[rows] = step.kept_or_redrawn(rows, following.candidates, drawn, plan)
-        chances[rows] = expert_chances((following.mixed, network[rows], head.uniform), tokens[rows])
+        choice = step.candidates(rows, plan, excluded=np.where(drawn.is_refused, tokens, NO_TOKEN))
+        tokens[rows] = step.kept_or_redrawn(rows, choice.candidates, drawn, plan)
+        chances[rows] = expert_chances((choice.mixed, network[rows], head.uniform), tokens[rows])
         if state.adapts:  # from the others the weights have learned
             head.mixer.draw(state.rows, state.joint, network, uniforms[0], tokens.copy(), is_wanted=drawn.is_refused)
     if programs is not None and len(rows := programs.refused(tokens, uniforms[1])):
         exact = plan._replace(exact_above=np.zeros_like(plan.exact_above))
-        following = step.next_tokens(rows, exact, is_counted=False)
-        tokens[rows] = programs.drawn_again(
-            rows, following.candidates, following.weights, tokens[rows], uniforms[1][rows]
-        )
-        chances[rows] = expert_chances((following.mixed, network[rows], head.uniform), tokens[rows])
+        choice = step.candidates(rows, exact, is_counted=False)
+        tokens[rows] = programs.drawn_again(rows, choice.candidates, choice.weights, tokens[rows], uniforms[1][rows])
+        chances[rows] = expert_chances((choice.mixed, network[rows], head.uniform), tokens[rows])
     state.propose_drawn(chances)
     return tokens
 
@@ -214,9 +212,9 @@ class _Step:
         uniforms = np.where(drawn.is_refused, drawn.redraw_uniforms, uniform)
         return RedrawPlan(is_open | drawn.is_refused, has_left, uniforms, exact_above)
 
-    def next_tokens(
+    def candidates(
         self, rows: Ints, plan: RedrawPlan, *, excluded: Ints | None = None, is_counted: bool = True
-    ) -> NextTokens:
+    ) -> Candidates:
         """What the next tokens of samples (k,) may be.
 
         Args:
@@ -232,9 +230,9 @@ class _Step:
             weights[has_excluded] = _without(weights[has_excluded], excluded[rows][has_excluded])
         cut = partial(token_choice.above_min_p, min_p=self.min_p)
         if passages is None:
-            return NextTokens(mixed, weights, cut(weights))
+            return Candidates(mixed, weights, cut(weights))
         candidates = passages.cut_apart(weights, rows, cut, plan.has_left[rows], is_counted=is_counted)
-        return NextTokens(mixed, weights, candidates)
+        return Candidates(mixed, weights, candidates)
 
     def kept_or_redrawn(self, rows: Ints, candidates: Floats, drawn: DrawnTokens, plan: RedrawPlan) -> Ints:
         """(k,) the tokens of samples (k,): the drawn one if it is a candidate after all, otherwise another candidate."""
@@ -247,7 +245,7 @@ class _Step:
 
     def _weights(self, rows: Ints, exact_above: Floats) -> tuple[Floats, Floats]:
         """Distributions (k, V) of contexts and network together, and the weights (k, V) of the next tokens, those of errors lowered.
-        For the arguments see `next_tokens` and `RedrawPlan`."""
+        For the arguments see `candidates` and `RedrawPlan`."""
         head, network, state, allowed = self.head, self.network, self.state, self.limits.allowed
         is_wanted = np.isin(np.arange(len(network)), rows)
 
