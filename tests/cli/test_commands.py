@@ -552,8 +552,9 @@ MISTAKES = [
     (("serve", "{none}"), "does not exist; give a run that train made"),
     (("sample", "{run}", "--out", "x", "--format", "png"), "--format is for images, sounds and clips"),
     (("sample", "{run}", "--out", "x", "--scale", "3"), "text data has no pixels to enlarge"),
-    (("walk", "{run}", "--out", "x", "--stops", "1"), "stops=1 is out of range"),
-    (("walk", "{run}", "--out", "x", "-n", "3"), "n=3 is out of range; give 5 .a frame for each stop"),
+    # No number of frames would help a run without a latent space
+    (("walk", "{run}", "--out", "x", "-n", "3"), "the family 'transformer' has no continuous space to interpolate in"),
+    (("walk", "{none}", "--out", "x", "-n", "3"), "does not exist"),
     (("nearest", "{run}", "--text", " "), "--text cannot be compared: item 1: it is empty"),
     (("export", "{run}", "--to", "html", "--out", "{none}"), "--out must be a file that ends in .html"),
     (("evaluate", "--samples", "{data}", "--data", "{data}", "--set", "foo=1"), "'foo' cannot be set"),

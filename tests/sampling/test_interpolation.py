@@ -67,6 +67,11 @@ def test_mistakes_are_one_sentence(model: anew.Model, tmp_path: Path) -> None:
         model.walk(3)
     with pytest.raises(anew.ConfigError, match="2 to 1,000"):
         model.walk(3, stops=1)
+    for n in (0, 3, 10_001):
+        with pytest.raises(
+            anew.ConfigError, match=rf"n={n} is out of range; give 5 \(a frame for each stop\) to 10,000"
+        ):
+            model.walk(n, stops=5)
     with pytest.raises(anew.ConfigError, match="cannot be read"):
         model.walk(4, ends=(tmp_path / "none.png", tmp_path / "none.png"))
     (tmp_path / "odd.png").write_text("no image")
@@ -79,7 +84,7 @@ def test_mistakes_are_one_sentence(model: anew.Model, tmp_path: Path) -> None:
 def test_a_family_without_a_space_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = trained(prose(tmp_path / "book.txt", 300), tmp_path / "run", steps=2, settings=TINY)
     with pytest.raises(anew.ConfigError, match="'transformer' has no continuous space to interpolate in"):
-        text.walk()
+        text.walk(1)
     monkeypatch.setattr("anew.api.training.note_loading", lambda *_: pytest.fail("PyTorch was loaded first"))
     with pytest.raises(anew.ConfigError, match="'transformer' has no continuous space to interpolate in; it samples"):
-        anew.walk(tmp_path / "run")
+        anew.walk(tmp_path / "run", 1)

@@ -274,10 +274,10 @@ def walk(
     """
     from anew.sampling.request_checks import check_walk, frame_count
 
-    frame_count(n, 2 if ends else stops)
     seed, values = check_int("seed", seed), arguments.settings(settings)
     folder = open_run(run)
-    check_walk(folder.record())
+    check_walk(folder.record())  # before the number of frames, which matters only where there is a walk
+    frame_count(n, 2 if ends else stops)
     model = load_for(folder.path, label=label, settings=values, trust_code=trust_code)
     sampling = arguments.keywords(settings, model.walk)
     return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)

@@ -9,7 +9,7 @@ import numpy as np
 
 from anew.core import settings as cfg
 from anew.core.registry import family_settings, no_continuous_space
-from anew.core.settings import check_int
+from anew.core.settings import MAX_INT, check_int
 from anew.data.modality import ModalityTraits, load_modality
 from anew.data.reading_settings import check_reading_settings as check_reading_settings
 from anew.data.reading_settings import reading_settings as reading_settings
@@ -61,8 +61,8 @@ def check_walk(record: RunRecord) -> None:
 
 def frame_count(n: int, stops: int) -> int:
     """n, if it is a number of frames with one for each stop; raises ConfigError otherwise."""
-    stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, 1, MAX_FRAMES)
-    if n < stops:
+    stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, -MAX_INT)
+    if not stops <= n <= MAX_FRAMES:
         raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MAX_FRAMES:,}", "n")
     return n
 
