@@ -39,6 +39,10 @@ TAR_INFLATED_BYTES = 8 * GB  # all packed archives of a source, unpacked into te
 TAR_DESCRIPTION_BYTES = 1 * MB  # a member that describes another one (its caption or class)
 TAR_HEADER_BYTES = 1 * MB  # an extended header
 
+ZIP_DIRECTORY_BYTES = (
+    128 * MB
+)  # the list of an archive's members, which takes ten times as much memory: a million files
+
 # Samples for each byte of a sound file, by format: most samples of a frame divided by its fewest bytes
 AUDIO_SAMPLES_PER_BYTE = {"FLAC": 65_535 / 10, "MPEG": 1152 / 24, "MP3": 1152 / 24}
 OTHER_AUDIO_SAMPLES_PER_BYTE = 4096.0  # for Ogg, whose smallest packet has two bytes, and for all other formats

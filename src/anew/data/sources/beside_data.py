@@ -27,7 +27,8 @@ CONVERSIONS = {
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "CSV (.csv)"),
     **dict.fromkeys((".npy", ".npz", ".h5", ".hdf5", ".mat"), "PNG, WAV or text"),
 }
-PACKED = (".zip", ".7z", ".rar")  # archives that are not read
+# Archives that are not read in a folder, and what else than unpacking them is possible
+PACKED = {".zip": ", or give one of them by itself", ".7z": "", ".rar": ""}
 
 
 def drop_side_files(files: Sequence[File]) -> tuple[FileTable, list[str]]:

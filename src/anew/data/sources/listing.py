@@ -6,6 +6,7 @@ import os
 import stat
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, overload
 
@@ -187,6 +188,23 @@ class Listing(NamedTuple):
         return [
             f"{plural(self.aliases, 'link')} to files of this folder {are(self.aliases)} left out: each file counts once"
         ]
+
+
+@dataclass(slots=True)
+class LocalCopy:
+    """Copy in the cache of data that is not read in its place: it lies at an address, or in an archive.
+
+    Attributes:
+        place: The folder, or the one file.
+        note: A sentence about it.
+        listing: Its files.
+        refusals: Files that could not be copied, with reasons.
+    """
+
+    place: Path
+    note: str
+    listing: Listing
+    refusals: list[SkippedItem] = field(default_factory=list)
 
 
 def list_files(place: Path) -> Listing:

@@ -18,7 +18,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ from anew.core.stores.text_column import ChosenTexts
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range
-from anew.data.sources.listing import FileTable, Listing, list_files
+from anew.data.sources.listing import FileTable, Listing, LocalCopy, list_files
 from anew.data.sources.store_listing import (
     LOCK,
     MANIFEST,
@@ -59,23 +58,6 @@ HIDDEN_MARKS = ("\0.", "/.", "__pycache__")  # one of which the path of each hid
 ReadsByRange = Callable[[ChosenTexts], NDArray[np.bool_]]
 _log = logging.getLogger("anew.stores")  # see `core.stores.addresses`
 _STORE_STAMP = 1 << 62  # later than the time of any file, so that files on the disk never hide a change of the store
-
-
-@dataclass(slots=True)
-class LocalCopy:
-    """Local copy of remote data.
-
-    Attributes:
-        place: The folder, or the one file.
-        note: A sentence about it.
-        listing: Its files.
-        refusals: Files that could not be copied.
-    """
-
-    place: Path
-    note: str
-    listing: Listing
-    refusals: list[SkippedItem] = field(default_factory=list)
 
 
 def local_copy(address: str, reads_by_range: ReadsByRange | None = None) -> LocalCopy:

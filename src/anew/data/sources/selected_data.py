@@ -270,11 +270,7 @@ def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
         if source.counts.get(suffix):
             suffixes_by_form.setdefault(form, []).append(suffix)
     advice = [f"convert {listed(names)} files to {form}, which are read" for form, names in suffixes_by_form.items()]
-    advice += [
-        f"unpack {suffix} files, or pack what is in them as .tar, which is read"
-        for suffix in PACKED
-        if source.counts.get(suffix)
-    ]
+    advice += [f"unpack {suffix} files{more}" for suffix, more in PACKED.items() if source.counts.get(suffix)]
     return "; ".join(advice)
 
 

@@ -35,6 +35,7 @@ from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, FileTable, Listing, list_files, shorten_path
 from anew.data.sources.remote import local_copy
+from anew.data.sources.zip_copy import is_zip, unpacked
 from anew.data.types import DataListing, Item, SkippedItem
 from anew.errors import DataError, RunError
 
@@ -223,29 +224,25 @@ class Source:
             DataError: There is nothing to list.
         """
         text = os.fspath(path)
-        place = existing_place(text)
-        if place is not None:
-            return cls._open_files(
-                text, place, list_files(place), modalities, are_samples, requested, choice or ColumnChoice()
-            )
-        address = None if is_hub_name(text) else address_of(text)
-        if address is not None:
+        place, copy = existing_place(text), None
+        if place is None:
+            address = None if is_hub_name(text) else address_of(text)
+            if address is None:
+                hub = importlib.import_module("anew.data.sources.hub")
+                reader: Reader = hub.open_hub(text, modalities, choice)
+                return cls(text, [reader], tables=[reader])
+            text = without_query(address)
             copy = local_copy(address, _range_rule(modalities, requested))
-            source = cls._open_files(
-                without_query(address),
-                copy.place,
-                copy.listing,
-                modalities,
-                are_samples,
-                requested,
-                choice or ColumnChoice(),
-            )
+            place = copy.place
+        if is_zip(place):
+            copy = unpacked(place, text)
+            place = copy.place
+        listing = list_files(place) if copy is None else copy.listing
+        source = cls._open_files(text, place, listing, modalities, are_samples, requested, choice or ColumnChoice())
+        if copy is not None:
             source._refusals += copy.refusals
             source._notes.append(copy.note)
-            return source
-        hub = importlib.import_module("anew.data.sources.hub")
-        reader: Reader = hub.open_hub(text, modalities, choice)
-        return cls(text, [reader], tables=[reader])
+        return source
 
     @classmethod
     def _open_files(
