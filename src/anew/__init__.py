@@ -47,7 +47,7 @@ _HOMES = {
     "Samples": "anew.sampling.samples",
     "Scores": "anew.sampling.scores",
     "Walk": "anew.sampling.interpolation",
-}  # of what is not a verb
+}  # modules of what is not a verb
 
 __all__ = [
     "AnewError",

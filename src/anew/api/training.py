@@ -424,7 +424,7 @@ def open_run(run: str | Path, *, whole: bool = False) -> RunFolder:
 
 def folder_of_model(value: object) -> Path | None:
     """The run folder of a model; None for anything else."""
-    module = sys.modules.get("anew.sampling.model")  # without this import there can be no model
+    module = sys.modules.get("anew.sampling.model")  # no model can exist before this import
     return value.folder.path if module is not None and isinstance(value, module.Model) else None
 
 
@@ -446,7 +446,8 @@ def run_place(name: str, run: object, error: type[UserError] = RunError, *, whol
     from anew.runs.mirror import Mirror
 
     mirror = Mirror(address)
-    if is_first_process():  # of torchrun's processes only the first one touches the run
+    # Of torchrun's processes, only the first one touches the run
+    if is_first_process():
         mirror.fetch(whole=whole)
     return mirror.folder
 

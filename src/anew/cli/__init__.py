@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
             return DONE
         limit_spinning()
         quiet_transport()
-        from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
+        # Imported after parsing, so that `--help` and mistakes are answered at once
+        from anew.cli import commands
 
         keep_freed_memory()
         _end_with_parent()

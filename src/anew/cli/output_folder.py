@@ -9,7 +9,7 @@ from pathlib import Path
 from anew.errors import ConfigError
 
 UNFINISHED = ".unfinished.json"  # present while files are written; it holds the command that writes them
-_TEMPORARY = f"{UNFINISHED}.tmp"  # until it is whole: a command that is killed meanwhile can be repeated, too
+_TEMPORARY = f"{UNFINISHED}.tmp"  # its name until it is whole: a command that is killed meanwhile can be repeated, too
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
 
 

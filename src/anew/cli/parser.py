@@ -60,7 +60,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def add_argument(self, *args: Any, **keywords: Any) -> argparse.Action:
         if not args[0].startswith("-"):
-            keywords.setdefault("metavar", args[0].upper())  # as sentences and the documentation write it
+            keywords.setdefault("metavar", args[0].upper())  # the form of sentences and of the documentation
         action = super().add_argument(*args, **keywords)
         self.options += action.option_strings
         self.arguments.append(action)

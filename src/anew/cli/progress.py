@@ -18,8 +18,8 @@ from anew.errors import printable
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
-REDRAW_S = 0.2  # between two states of the bar: more often would take time from training
-ESTIMATE_S = 1.0  # of a counted task, before the time that is left is estimated: less says too little; chosen
+REDRAW_S = 0.2  # least time between two states of the bar: more of them would take time from training
+ESTIMATE_S = 1.0  # a counted task has to run so long before the time left is estimated: less says too little; chosen
 RECENT = 4  # states of a counted task by which its rate is measured: of samples, the first are drawn a few at a time
 LOG_SHARE = 0.1  # a plain line is due after a tenth of the way, or once it is time for one
 

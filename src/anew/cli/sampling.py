@@ -57,7 +57,8 @@ class _WrittenSamples:
         self._folder = folder
         self._writer: api.SampleWriter | None = None
         self._repeated: api.RepeatedSamples | None = None
-        self._files: list[str] = []  # for --json alone, as is their number; not beyond MOST_NAMED
+        # The files and their number are for --json alone; at most MOST_NAMED files are named.
+        self._files: list[str] = []
         self._num_files = 0
         self._num_empty = 0
         self._num_without_continuation = 0

@@ -89,5 +89,6 @@ def check_text_file(arguments: argparse.Namespace, name: str) -> None:
     path = checked.path(f"{name}_file", file)
     if not path.exists():
         raise ConfigError(f"--{name}-file {shorten(file)} does not exist")
-    if not (path.is_file() or path.is_dir()):  # to read a pipe or a device may never end
+    # Reading a pipe or a device may never end
+    if not (path.is_file() or path.is_dir()):
         raise ConfigError(f"--{name}-file {shorten(file)} is not an ordinary file")

@@ -36,7 +36,7 @@ FREE_DISK_BYTES = 2 * 1024**3
 
 # Folders that hold no data, nor does anything in them
 SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run", "/System", "/Library")
-MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
+MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # folders in those: discs that were plugged in, and a disc in memory
 # Folders that hold more than data
 BROAD_FOLDERS = ("/", "/home", "/Users", "/Volumes", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")
 # Hidden folders of a home that do hold data: what was dropped into a page, and downloads

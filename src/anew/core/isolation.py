@@ -46,7 +46,7 @@ WALL_TIME_FACTOR = 4  # times as many by the clock: on a busy machine nothing el
 MAX_MEMORY_BYTES = 3 << 30
 # Items, and bytes of them, that are sent at a time: 16 cost more, 256 gain nothing (docs/log.md, 2026-11-26).
 BATCH_ITEMS, BATCH_BYTES = 128, 1 << 25
-ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
+ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # the worker then sends what it has: it would be lost if it died
 # Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
 MALLOC_OPTIONS = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
 # Bytes that may wait in a pipe, where the system allows so many: each time one is full costs a context switch.
@@ -390,7 +390,7 @@ def _timed(
 def _watched(
     function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float, null: int
 ) -> Iterator[R | Exception]:
-    slack, armed = min(1.0, seconds / 4), -1e9  # to arm it for every item would cost a thread each
+    slack, armed = min(1.0, seconds / 4), -1e9  # arming it for every item would cost a thread each
     try:
         for item in items:
             if time.monotonic() > armed + slack:
@@ -431,4 +431,4 @@ def _limit_memory(max_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-_held = False  # to its share of memory
+_held = False  # whether this process is held to its share of memory

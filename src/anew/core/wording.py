@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-ERROR_PREFIX = "anew: "  # before the sentence of a command that failed, by which other programs of Anew find it
+# The beginning of the sentence of a command that failed, by which other programs of Anew find it
+ERROR_PREFIX = "anew: "
 BARELY_TRAINED = 50  # with fewer training steps, a run says little about its family; chosen
 EXTREME = 0.0001  # shares nearer to 0 or 1 are given without digits: few things are counted to one in 10,000
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing

@@ -137,7 +137,7 @@ class LatentDataset(Dataset):
         self._base, self.codec = base, codec
         self.modality = LatentModality(base.modality, codec)
         self._spec = replace(codec.latent, classes=base.spec.classes)
-        self._latents: dict[bytes, Tensor] = {}  # by the digest of the item's values
+        self._latents: dict[bytes, Tensor] = {}  # latents by the digest of the item's values
         self._cached_bytes = 0
 
     @property

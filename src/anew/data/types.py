@@ -82,7 +82,7 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 
 ItemData: TypeAlias = bytes | str | Numbers | FileSlice
-DecodedItem: TypeAlias = str | Numbers  # as `Modality.decode` returns it
+DecodedItem: TypeAlias = str | Numbers  # the result of `Modality.decode`
 ItemT = TypeVar("ItemT", bound=DecodedItem)  # the decoded items of one modality
 
 

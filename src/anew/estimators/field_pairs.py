@@ -23,7 +23,7 @@ MIN_LEFT_OUT, MIN_RATIO = 0.02, 10.0
 MAX_PARENTS = 6  # earlier views whose values go together with those of a view: more leave out little; chosen
 MAX_VALUES = 4_096  # values of a view that others limit: bounds the memory of drawing
 MAX_PAIRS = 400_000  # pairs of values that are kept, 3 MB
-PAIR_RECORDS = 16_000  # by which it is decided which fields go together
+PAIR_RECORDS = 16_000  # records that decide which fields go together
 COMPARED_PAIRS = 10_000_000  # pairs of fields times records, which take a second or two
 
 

@@ -56,7 +56,7 @@ class Level:
             ValueError: The arrays are inconsistent, or an index is out of bounds.
         """
         if not self._is_valid(vocab_size):
-            raise ValueError("the counts are inconsistent")  # before memory is allocated for them
+            raise ValueError("the counts are inconsistent")  # refused before memory is allocated for them
         context = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
         object.__setattr__(self, "pairs", context * vocab_size + self.tokens)
 
@@ -334,7 +334,7 @@ def _count_levels(
     """Counts from the longest order down (types of left extension below it), probabilities from order 0 up.
 
     depth: (n,) elements before each token, NOT_COUNTED for those that are contexts alone."""
-    pair_counts: list[tuple[Ints, Ints]] = []  # from the longest order down
+    pair_counts: list[tuple[Ints, Ints]] = []  # the longest order first
     longer_pairs: Ints | None = None
     for k in range(len(contexts) - 1, -1, -1):
         # At the beginning of a sequence there is no longer context, so that an occurrence counts as a type of its own.

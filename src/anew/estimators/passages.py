@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Doubles, Floats, Int32s, Ints
 
 MIN_MATCH = 4  # tokens that must agree, as for matches of context mixing
-LONGER = (4, 8, 16)  # by so many tokens a passage is lengthened at a time: most are short
+LONGER = (4, 8, 16)  # a passage is lengthened by so many tokens at a time: most are short
 # Tokens beyond which lengths are not told apart: some 100 characters of code, which held-out text leaves once in 50 tokens
 # (docs/log.md, 2026-11-29)
 MAX_PASSAGE = MIN_MATCH + sum(LONGER)

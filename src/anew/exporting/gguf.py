@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PRE_TOKENIZER = "gpt-2"  # llama.cpp's name of the regular expression `sub_word_rule(with_marks=False)`
 MAX_DIFFERING_SHARE = 0.001  # share of ids that llama.cpp may split differently; chosen: the network hardly notices
-MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000  # on which the share is measured: enough to see one id in a thousand
+MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000  # the share is measured on these: enough to see one id in a thousand
 SPACE = "\u2581"  # a space in a unigram vocabulary
 NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # GGUF's token types
 TENSOR_NAMES = {

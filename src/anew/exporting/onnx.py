@@ -20,7 +20,7 @@ from anew.families.portable import Graph
 from anew.sampling.model import Model
 
 FORMAT = 1  # version of sampler.json
-MAX_BYTES = 2**31 - 1  # in a file of protocol buffers
+MAX_BYTES = 2**31 - 1  # limit of a file of protocol buffers
 RUNTIME = Path(__file__).parent / "runtime"
 
 

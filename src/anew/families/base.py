@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 # The refusal of samples that are not numbers
 NOT_FINITE = "the model drew values that are not finite numbers; use other sampling settings, or train the run again"
-RequestOf = Callable[[int, int], SampleRequest]  # by the number of samples and their seed
+RequestOf = Callable[[int, int], SampleRequest]  # (number of samples, seed) -> the request
 # A family's spec of its data, and its settings. Code that takes any family leaves both open.
 SpecT = TypeVar("SpecT", bound=Spec, default=Any)
 ConfigT = TypeVar("ConfigT", bound="FamilyConfig", default=Any)

@@ -24,7 +24,7 @@ LOBE = 3
 # Rounds of `match_bands`: 8 bring drums nearer, speech and effects hardly, and take twice the time (docs/log.md, 2026-11-29).
 # Exports do as many.
 MATCHING_ROUNDS = 4
-MAX_RATIO = 10.0  # by which a round may raise a band: a band that is nearly silent would only be noise; chosen
+MAX_RATIO = 10.0  # a round raises no band by more: one that is nearly silent would only be noise; chosen
 # Width of the transition from tones to noise, relative to its frequency: a hard edge would be heard; chosen.
 BLEND = 0.15
 

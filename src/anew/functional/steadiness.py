@@ -24,7 +24,7 @@ LEVELS = (-1.0, -0.75, -0.4, 0.0, 0.5)
 # spoken digits (0.85) in some, and were further away in others (docs/log.md, 2026-11-30). Any value from 0.58 to 0.79 decides the same
 # for these four.
 MAX_FACTOR = 0.7
-NUM_LOUD = 2  # of LEVELS
+NUM_LOUD = 2  # the last two of LEVELS are loud ones
 # Clips that have a level, and values of that level, from which its fluctuation counts: one loud band of one clip says nothing
 # about the others. Chosen.
 MIN_CLIPS, MIN_VALUES = 5, 100

@@ -16,7 +16,8 @@ from anew.functional.spectrogram import Frames, power
 
 MAX_IMAGE = 0.5  # largest value of a stereo image: it varies less than the level does, which is heard first
 MAX_BALANCE_DB = 20.0  # level difference of the channels that become MAX_IMAGE: one of them is hardly heard then
-DELAY_SECONDS = 0.012  # by which the part lags that makes channels differ: neither an echo nor a tone (Lauridsen 1954)
+# The part that makes channels differ lags by so much: neither an echo nor a tone (Lauridsen 1954)
+DELAY_SECONDS = 0.012
 SMOOTHED = (3, 5)  # bands and frames that a mean is over: of fewer, any two channels are coherent
 SILENT_POWER_SHARE = 1e-7  # power, as a share of a clip's loudest, below which channels count as alike (-70 dB)
 

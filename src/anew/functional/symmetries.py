@@ -10,7 +10,7 @@ import itertools
 import torch
 from torch import Tensor
 
-NUM_FLIPS = 3  # of rows, of columns, and across the diagonal: they make any of the 8 symmetries of a square
+NUM_FLIPS = 3  # flips of rows, of columns and across the diagonal make any of the 8 symmetries of a square
 COLOUR_ORDERS = tuple(itertools.permutations(range(3)))[1:]  # but the one that they have
 # Random numbers for one image: whether it is flipped, which flips it gets, whether its colours change places, and their new order
 NUM_UNIFORMS = 1 + NUM_FLIPS + 2

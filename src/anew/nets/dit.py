@@ -49,7 +49,8 @@ class DiTBlock(nn.Module):
 
     def __init__(self, hidden_size: int, num_heads: int, condition_dim: int, dropout: float) -> None:
         super().__init__()
-        mlp_size = 8 * round(hidden_size * 8 / 3 / 8)  # as many weights as a plain MLP of four times the hidden size
+        # The gated MLP has as many weights as a plain one of four times the hidden size
+        mlp_size = 8 * round(hidden_size * 8 / 3 / 8)
         self.num_heads = num_heads
         self.modulation = Linear(condition_dim, 6 * hidden_size, zero_init=True)
         self.qkv = Linear(hidden_size, 3 * hidden_size, bias=False)

@@ -104,7 +104,8 @@ def choose_families(
     Raises:
         ConfigError: No family fits, or the one requested does not.
     """
-    if request.family is None and config.space != "latent":  # on latents, only one family was measured
+    # On latents, only one family was measured
+    if request.family is None and config.space != "latent":
         rivals = [rival for rival in contenders(data, request.prefer) if _has_settings(request, data, rival)]
         if rivals:
             return rivals

@@ -31,7 +31,7 @@ def compile_loops(task: TrainingTask[TrainingData], family: FamilyChoice, second
     )
     loops, is_ready = family_class.loops_to_compile(data.spec, with_loops), True
     if loops is not None:
-        is_needed = family_class.loops_to_compile(data.spec, without) is not None  # as a setting says
+        is_needed = family_class.loops_to_compile(data.spec, without) is not None  # a setting may say so
         limit = None if seconds is None or is_needed else COMPILING_SHARE * seconds
         wait_for(loops, context, limit)
         is_ready = limit is None or family_class.loops_to_compile(data.spec, with_loops) is None

@@ -18,7 +18,7 @@ from anew.core.reporter import RATE_STEPS, loss_steps
 from anew.errors import RunError
 
 NAME = "events.jsonl"
-FLUSH_SECONDS = 1.0  # between writes to the file, so that readers see the course of a training; chosen
+FLUSH_SECONDS = 1.0  # time between writes to the file: readers see the course of a training; chosen
 EventValue: TypeAlias = str | int | float | None
 # Most bytes of a log, which are 39 million steps (docs/log.md, 2026-11-27): a longer file is damaged or no log
 MAX_LOG_BYTES = 2**31

@@ -325,7 +325,8 @@ class RunFolder:
         """Bytes of the largest state in the run, of a checkpoint or of the final weights; 0 if there is none yet."""
         states = [weight_files(self.path)]
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
-            if not folder.is_symlink():  # in a stranger's run it could lead anywhere
+            # A link in a stranger's run could lead anywhere
+            if not folder.is_symlink():
                 states.append([*folder.glob("*.safetensors"), *folder.glob(f"{SHARDS}/*.safetensors")])
         return max(sum(path.stat().st_size for path in state if path.is_file()) for state in states)
 

@@ -69,7 +69,7 @@ def locked(folder: Path) -> Iterator[None]:
             )
         yield
     finally:
-        with contextlib.suppress(OSError):  # as above
+        with contextlib.suppress(OSError):  # best effort, as above
             # Not removed: a process that has opened it meanwhile would lock a file that others do not see
             (folder / HOLDER).write_text("")
         lock.release()

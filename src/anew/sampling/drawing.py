@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Samples of one call, of which `sample` holds texts and origins in memory; `share` divides more.
 MAX_SAMPLES = 1_000_000
 MIN_PROGRESS_S = 2.0  # drawing that takes less needs no progress; chosen
-PREVIEW_INTERVAL_S = 0.5  # between two states of it; chosen
+PREVIEW_INTERVAL_S = 0.5  # time between two states of it; chosen
 MAX_SHARES = 100_000  # more than any cluster has processes: a larger number is a slip
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Tokens of a prompt under all classes together, of which the last are scored: bounds the time for a long prompt; chosen
 MAX_SCORED_TOKENS = 262_144
-MIN_SCORED_TOKENS = 16  # in each class, however many there are; chosen
+MIN_SCORED_TOKENS = 16  # tokens scored in each class, however many classes there are; chosen
 CLASSES_AT_ONCE = 256  # rows that are scored together, which bounds memory; chosen
 
 

@@ -27,7 +27,7 @@ from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 SHEET_SUFFIXES = (".png", ".txt")
 # Characters of texts from which on they have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
-TEXT_SEPARATORS = {True: "\n", False: "\n\n----\n\n"}  # between the texts of a sheet, whether each has one line
+TEXT_SEPARATORS = {True: "\n", False: "\n\n----\n\n"}  # between the texts of a sheet, by whether each has one line
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 # Files up to which each is synced by itself: on a busy disk that takes a second; chosen
 SYNCED_ONE_BY_ONE = 64

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 # All chosen so that no request takes minutes or gigabytes on a CPU, but for those marked as OpenAI's.
 MAX_ROWS = 64  # samples of one request for texts or images, and of one batch
-MAX_PROMPTS = 64  # in one request; each has at least one row
-MAX_NEW_TOKENS = 32_768  # in one sample
-MAX_TOKENS = 262_144  # in one request: samples times the tokens of prompt and continuation
+MAX_PROMPTS = 64  # prompts of one request, each of which takes a row at least
+MAX_NEW_TOKENS = 32_768  # new tokens of one sample
+MAX_TOKENS = 262_144  # tokens of one request: samples times those of prompt and continuation
 # Values of grids in one batch: a step then ends soon enough after a client has disconnected.
 ROW_VALUES = 2**20
-MAX_VALUES = 2**25  # in one request: samples times the values of one
-MAX_SAMPLES = 1_000  # in one request for files; `first_index` gives further ones
+MAX_VALUES = 2**25  # values of one request: samples times those of one
+MAX_SAMPLES = 1_000  # samples of one request for files; `first_index` gives further ones
 MAX_PARTIAL_IMAGES = 3  # OpenAI's
 MAX_SCORED_CHARACTERS = 262_144  # characters of one request
-MAX_SCORED_ITEMS = 256  # in one request
-MAX_MESSAGES = 256  # in one chat, of which only the user's last message is used
+MAX_SCORED_ITEMS = 256  # items of one request
+MAX_MESSAGES = 256  # messages of one chat, of which only the user's last one is used
 MAX_STOPS = 4  # OpenAI's
 MAX_STOP_LENGTH = 256  # characters
 MAX_LOG_PROBS = 20  # OpenAI's

@@ -21,8 +21,8 @@ from anew.core.stop_signals import handled_stops
 from anew.errors import ConfigError
 
 BACKLOG = 2048  # connections that wait to be accepted: uvicorn's default
-HEAD_SECONDS = 20.0  # within which the head of a request must arrive
-UNREAD_SECONDS = 60.0  # in which a client reads nothing, after which its connection is closed
+HEAD_SECONDS = 20.0  # the head of a request must arrive within this time
+UNREAD_SECONDS = 60.0  # a client that reads nothing for so long is disconnected
 # Seconds between two checks for an interrupt: on some systems no signal reaches a thread that waits without a limit
 INTERRUPT_SECONDS = 0.2
 MAX_CONNECTIONS = 512  # at a time: each takes a file descriptor, of which a process has 1,024 by default

@@ -18,7 +18,7 @@ from anew.server.metrics import Metrics, RequestClock
 from anew.server.server_sent_events import ClientGoneError, Json, event_stream
 from anew.server.worker import Task
 
-DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
+DISCONNECT_POLL_SECONDS = 0.25  # time between two checks whether the client is still connected
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it
 AnswerT = TypeVar("AnswerT")
 

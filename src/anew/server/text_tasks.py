@@ -146,7 +146,8 @@ class GrowingText:
         self.prompt: list[int] = task.request.prompt.tolist()
         self.can_stream = task.request.streams and self.modality.grows_forwards(self.prompt)
         self.num_kept = task.request.condition.num_kept
-        self.num_known = len(self.prompt)  # as far as the ids tell; see `PromptEnding.num_known`
+        # Ids that have the text of the prompt, so far as is known; see `PromptEnding.num_known`
+        self.num_known = len(self.prompt)
         self.ids: list[int] = self.prompt[: self.num_kept]
         self.num_read = len(self.prompt) if not task.request.reads_prompt else 0
         self.log_probs: list[TokenLogProb] = []

@@ -27,7 +27,7 @@ from anew.server.errors import ApiError, from_config_error
 from anew.server.limits import MAX_ROWS, Limits
 
 E = TypeVar("E")
-GATHER_SECONDS = 0.004  # for which a task waits for others to be batched with: less than a step of most models
+GATHER_SECONDS = 0.004  # a task waits so long for others to be batched with: less than a step of most models
 # Weight of the newest batch in the running mean of its seconds, from which a full queue derives Retry-After; chosen
 NEWEST_WEIGHT = 0.3
 STOPPING = "the server is stopping; try again later"
@@ -179,7 +179,8 @@ class ModelWorker:
             while (group := self._next_group()) is not None:
                 if group:
                     self._run_group(group)
-        finally:  # after a bug too, since requests would wait in vain for a thread that is gone
+        # After a bug, too: requests would wait in vain for a thread that is gone
+        finally:
             with self._changed:
                 self._stop_reason = self._stop_reason or FAILED
             for task in self._pending:

@@ -41,8 +41,8 @@ MEDIA = {"png": "image/png", "txt": "text/plain; charset=utf-8"}
 # Largest files that are sent: those of Anew are smaller, but a run of somebody else may hold any.
 SHEET_BYTES, REPORT_BYTES = 32 * 2**20, 256 * 2**20
 HOST = "127.0.0.1"
-LOCK, PORT_FILE = "studio.lock", "port"  # in the folder of its state
-STOP_SECONDS = 1  # until open streams are cut off: pages never close them
+LOCK, PORT_FILE = "studio.lock", "port"  # files in the folder of its state
+STOP_SECONDS = 1  # open streams are then cut off: pages never close them
 
 
 class PlayApp:

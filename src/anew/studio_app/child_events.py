@@ -16,7 +16,7 @@ from anew.core.programs import own_command
 from anew.server.errors import bad_request
 from anew.server.server_sent_events import Json
 
-EXIT_SECONDS = 5.0  # in which a process should end after its last event; chosen
+EXIT_SECONDS = 5.0  # a process should end within this time after its last event; chosen
 # Seconds between two checks whether the page is still open: a process for which nobody waits ends soon
 SECONDS_BETWEEN_CHECKS = 0.25
 # Size of one event, which holds the items of a sheet: several times the largest ones.

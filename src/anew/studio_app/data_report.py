@@ -21,7 +21,7 @@ from anew.sampling.samples import Samples
 from anew.studio_app.item_views import item_views
 from anew.workflows.inspect import Inspection, inspect_data
 
-NUM_ITEMS = 24  # on the sheet: they fill rows of 4, 6, 8 or 12
+NUM_ITEMS = 24  # items on the sheet: they fill rows of 4, 6, 8 or 12
 NUM_SOUNDS = 9  # each has a player, and takes the space of several images; chosen
 NICENESS = 10  # leaves the processor to training runs
 

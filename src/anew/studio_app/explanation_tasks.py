@@ -42,7 +42,7 @@ LEVEL_ITEMS = 3  # samples that are shown at each noise level
 LEVEL_ERRORS = 64
 MAX_LEVELS = 24  # noise levels that are shown: a row has room for no more
 NUM_SCORED = 48  # real items, and as many generated ones: an image of each is shown; chosen
-MAX_LABELS = 6  # with which one starting point is shown: a row has room for no more
+MAX_LABELS = 6  # labels that one starting point is shown with: a row has room for no more
 # Items; arrows per side; standard deviations from the centre, the middle 99% of a normal; noise levels; chosen.
 FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8
 IMAGE_SIDE = 256  # pixels: the page shows these images no larger

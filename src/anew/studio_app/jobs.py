@@ -69,7 +69,7 @@ class JobStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "jobs"
-        self._read: dict[str, tuple[files.Stamp, Job]] = {}  # by file name
+        self._read: dict[str, tuple[files.Stamp, Job]] = {}  # jobs by file name
 
     def prepare(self) -> None:
         """Create the folder."""

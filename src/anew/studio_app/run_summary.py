@@ -27,7 +27,7 @@ from anew.studio_app.jobs import Job
 # "stopped": its process ended unobserved; "failed": its command ended with an error
 State = Literal["queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"]
 MAX_LINES = 300  # lines of the log that are read, from its end: a list of many runs must not read whole logs
-NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
+NOTE_BYTES = 2**16  # room for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
 MISSING_WEIGHTS = (
     f"Its weights ({WEIGHTS}) are missing. If the folder was copied, copy it once more, with all its files."
 )
@@ -297,7 +297,8 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
 def queued_summary(job: Job, root: Path) -> dict[str, object]:
     """The entry of a job whose run does not exist: it is queued, or could not be started. root: the start folder."""
     is_waiting = job.state == "queued"
-    is_beginning = job.state == "running" and not _disk_is_full(root)  # on a full disk its end cannot be recorded
+    # The end of a job cannot be recorded on a full disk
+    is_beginning = job.state == "running" and not _disk_is_full(root)
     state = "queued" if is_waiting else "preparing" if job.is_alive or is_beginning else "failed"
     sentences = {
         "queued": _queued_sentence(root),

@@ -14,7 +14,7 @@ from anew.studio_app.item_views import data_url
 from anew.workflows.toy_comparison import ToyReport, chance_shares, cloud, compare_on_toy_data
 
 NICENESS = 5  # training runs have priority
-NUM_IMAGES = 12  # in a report
+NUM_IMAGES = 12  # images of a report
 NUM_POINTS = 400  # so many points of the data are shown: enough to see their shape; chosen
 
 

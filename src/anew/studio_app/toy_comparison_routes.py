@@ -19,7 +19,7 @@ from anew.studio_app.child_events import child_events
 from anew.studio_app.job_bodies import LIMITS, Seed, StudioBody
 
 MAX_SECONDS = 600.0  # longest comparison, which takes one core; chosen
-ONE_COMPARISON = asyncio.Semaphore(1)  # at a time: two would share the cores, and show no family as it is
+ONE_COMPARISON = asyncio.Semaphore(1)  # one at a time: two would share the cores, and show no family as it is
 
 
 class ToyComparisonBody(StudioBody):

@@ -31,7 +31,7 @@ CHECK_BYTES = 64 * 2**20  # that are written between two checks whether the disk
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 # Devices of Windows, also with a suffix
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9]) *(\..*)?", re.IGNORECASE)
-BUNDLE_HEAD = struct.Struct("<IQ")  # before each file of a bundle: length of its path, and size
+BUNDLE_HEAD = struct.Struct("<IQ")  # what stands before each file of a bundle: length of its path, and size
 MAX_BUNDLE_PATH = 4_000  # bytes of a path in a bundle
 MAX_BUNDLE_FILE = 2**20  # bytes of a file in a bundle, which is in memory before it is written; chosen
 BUNDLE_WRITE_BYTES, BUNDLE_WRITE_FILES = 8 * 2**20, 512  # that are written at a time, which bounds memory; chosen

@@ -145,7 +145,8 @@ class CheckpointSaver:
 
     def end(self) -> None:
         """After an error, let the checkpoint that was begun be completed, without raising another error."""
-        if not self.trainer.shard:  # with shards, it would wait for the parts of processes that may be gone
+        # With shards, it would wait for the parts of processes that may be gone
+        if not self.trainer.shard:
             with contextlib.suppress(Exception):
                 self._writer.wait()
 

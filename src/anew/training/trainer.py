@@ -111,7 +111,7 @@ class Trainer:
         self.examples = 0
         self.lr_scale = 1.0  # halved after a non-finite loss
         self.overcome_at = 0  # the step from which the last non-finite loss counts as overcome
-        self.num_restores = 0  # since a non-finite loss was last overcome
+        self.num_restores = 0  # restores since a non-finite loss was last overcome
         self.early_decay: float | None = None  # progress at which the decay began earlier than planned
         self.stopping = False
         self.phases = family.phases()

@@ -97,7 +97,8 @@ class Validation:
         """Measure and return the mean loss, and keep the best weights. A loss that is not finite says nothing about them."""
         begin = time.monotonic()
         loss = self.loss()
-        if isinstance(self.trainer.progress, TimeProgress):  # by steps, equal trainings measure equally often
+        # Trainings by steps measure equally often if they are equal
+        if isinstance(self.trainer.progress, TimeProgress):
             end = time.monotonic()
             self._not_before = end + (end - begin) * (1.0 - MAX_SHARE) / MAX_SHARE
         if not math.isfinite(loss):

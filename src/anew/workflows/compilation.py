@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Shortest training in seconds, by type of device, for which a trial is made. It takes half a minute on a CPU, where compiled
 # networks were never more than 6% faster (docs/log.md, 2026-11-27); chosen.
 TRIAL_FROM = {"cuda": 600.0, "cpu": 3600.0}
-TIMED_SECONDS = 3.0  # for which steps are timed, once compiled and once not; chosen
-COMPILING_STEPS = 5  # after these all is compiled: records of several lengths are compiled up to three times
+TIMED_SECONDS = 3.0  # steps are timed for so long, once compiled and once not; chosen
+COMPILING_STEPS = 5  # all is compiled after these: records of several lengths are compiled up to three times
 # Shortest training in seconds for which compiling may be asked for, as it takes up to two minutes.
 MIN_TRAIN_SECONDS = 120.0
 MIN_GAIN = 1.05  # how many times as fast compiled steps must be; chosen: less is within the noise
@@ -116,7 +116,7 @@ def _trial(job: TrainingJob) -> tuple[bool, str, bool]:
     begin = time.monotonic()
     try:
         compiled = _step_seconds(job, TIMED_SECONDS, is_compiled=True)
-    except (ConfigError, RuntimeError) as error:  # in the backward pass PyTorch raises an error of its own
+    except (ConfigError, RuntimeError) as error:  # PyTorch has an error of its own in the backward pass
         return False, f"networks are not compiled: {clause(error)}", False
     with_graphs = _seconds_with_graphs(job)
     compile_seconds = job.world.broadcast(time.monotonic() - begin)

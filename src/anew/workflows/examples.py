@@ -14,7 +14,7 @@ from anew.core.extras import require
 from anew.core.files import clause
 from anew.errors import ConfigError, DataError, did_you_mean
 
-NEEDS_DEMO = " (needs the extra `demo`)"  # at the end of a description
+NEEDS_DEMO = " (needs the extra `demo`)"  # the end of a description
 EXAMPLES = {
     "digits": f"5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders{NEEDS_DEMO}",
     "small-digits": f"1,797 handwritten digits, 8x8 grey PNG in ten class folders{NEEDS_DEMO}",

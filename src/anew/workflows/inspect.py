@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
 TRAINING_SHARE = 0.85
-MEASURING_SECONDS = 0.8  # for timing model sizes: enough for two, and `look` stays quick (docs/log.md, 2026-11-25)
+# Timing model sizes takes so long: enough for two, and `look` stays quick (docs/log.md, 2026-11-25)
+MEASURING_SECONDS = 0.8
 # Seconds in which items are read to be divided, by far the longest part of a look at many sounds; chosen: so long a user waits
 READING_SECONDS = 20.0
 READING_LIMIT = f"in the {READING_SECONDS:.0f} s that `anew look` takes for it; counts are estimated from these"

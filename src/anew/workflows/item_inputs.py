@@ -19,7 +19,7 @@ from anew.data.types import DecodedItem
 from anew.evaluation.inputs import EvaluationInputs
 
 T = TypeVar("T")
-LabelReader = Callable[[int], tuple[list[str], NDArray[np.int64]]]  # from n to class names and (n,) class numbers
+LabelReader = Callable[[int], tuple[list[str], NDArray[np.int64]]]  # n -> class names and (n,) class numbers
 
 PARTS = ("validation", "test")
 MEASURED_SAMPLES = 500  # samples of which the longest says how far samples reach; chosen: many are as long as it

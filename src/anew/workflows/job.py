@@ -285,7 +285,8 @@ def extend_job(
             train_s=train_s,
             evaluate_s=evaluation_slice(budget, job.context.slowdown),
         )
-        if job.record.status != "training":  # by steps, a run equals one that was longer at once
+        # A run by steps that is made longer equals one that was as long at once
+        if job.record.status != "training":
             previous_weights = _previous_weights(job) if job.world.is_main else None
     record = job.record.model_copy(update={"plan": plan})
     previous_training = _previous_training(job.folder.path) if previous_weights is not None else {}

@@ -34,7 +34,7 @@ from anew.sampling.scores import natural_key
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.real_pools import MEASURED_ITEMS, pool_limit
 
-EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
+EFFORT = 4.0  # so many times the training items of a report are searched: here the user waits for nothing else; chosen
 BETWEEN = 2  # pixels between an item and its nearest one
 
 

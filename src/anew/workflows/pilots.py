@@ -64,7 +64,7 @@ HALVES = 16
 # Samples on the wrong side: where none is, the error that the classifier measures is zero; chosen
 MIN_AUC_ERROR = 0.5
 REAL_SETS = 3  # sets of training items, whose median distance stands for real items: a single set may hold an outlier
-SETUP_SHARE = 0.5  # after this share of all time no further pilot is set up, so that the others still train; chosen
+SETUP_SHARE = 0.5  # no further pilot is set up after this share of all time, so that the others still train; chosen
 MEASURING_SHARE = 0.15  # share of all time for timing model sizes: more would be lost to training; chosen
 # Share of a pilot's first turn that is kept for judging it; later it is known what that takes; chosen.
 JUDGING_SHARE = 0.2
@@ -259,7 +259,7 @@ class Pilots:
             if self.context.world.broadcast(is_late or is_short):
                 self.context.reporter.message(f"no time left to try {trial.choice.name}")
                 return
-            reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the other pilots
+            reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # the time of the other pilots
             trial.folder.path.mkdir(parents=True, exist_ok=True)
             job = begin_job(
                 trial.folder,

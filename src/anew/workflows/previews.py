@@ -91,7 +91,7 @@ class Previews:
         count = min(len(samples), trainer.batch_size)
         x = data.batch(result.step - 1, trainer.phases[0].name, 0, count, trainer.batch_size).x
         if isinstance(model.spec, Tokens):
-            x = x[:, 1:]  # without the token in front of the codes
+            x = x[:, 1:]  # the first token stands in front of the codes
         real = data.modality.decode_real(x)
         pictures = data.modality.pictures
         generated = pooled(pictures(list(samples)[:count]))

@@ -41,7 +41,7 @@ def folder_of_copy() -> RunFolder:
     if fcntl is not None:
         for abandoned in path.parent.glob(f"{PREFIX}*"):
             _remove_if_abandoned(abandoned)
-        _lock(path)  # for as long as this process lives
+        _lock(path)  # held as long as this process lives
         # It gets its final name once it is locked; without a lock, another process would take it for an abandoned copy
         path = path.rename(path.with_name(path.name.replace(NEW, PREFIX, 1)))
     atexit.register(shutil.rmtree, path, ignore_errors=True)

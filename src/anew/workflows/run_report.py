@@ -29,8 +29,8 @@ from anew.sampling.samples import Samples
 from anew.workflows.timed_sampling import TimedSampling
 
 EARLIER_REPORTS = "reports"  # folder of a run with reports that were replaced
-SAMPLE_NAMES = ".evaluated.json"  # in the folder of samples: the names of the files that the last evaluation wrote
-MAX_NAMES_BYTES = 2**24  # in that file: names of a million samples
+SAMPLE_NAMES = ".evaluated.json"  # a file in the folder of samples: names of the files that the last evaluation wrote
+MAX_NAMES_BYTES = 2**24  # size of that file: names of a million samples
 # Factor of the passes of an earlier report below which weights are about as good: in the outlook of a report a loss falls
 # by a few percent in the whole second half of a training; chosen.
 MORE_PASSES = 1.1

@@ -20,7 +20,7 @@ from anew.workflows.timelapse_scenes import Scene, scene_of
 TIMELAPSE_SHARE = 0.018
 # One frame takes at most this share of the training time, so a short training has about ten of them.
 FRAME_SHARE = 0.0015
-INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chosen
+INTERVAL_SECONDS = 2.0  # least time between frames: closer ones look alike; chosen
 # Expected cost of the first frame, in training steps: later ones took 0.3 to 4.5 (docs/log.md, 2026-11-26).
 STEPS_A_FRAME = 2
 # Steps after which processes with sharded weights agree whether a frame is due: each agreement makes them wait.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from anew.core.programs import own_command
 
 MIN_SHARE = 0.1  # share of the work from which its pace predicts how long the rest takes; chosen
-POLL_SECONDS = 0.05  # between two looks at the process: no time that anyone notices; chosen
-LOWEST_PRIORITY = 19  # in Unix, a process of this priority gets only what all others leave of the cores
+POLL_SECONDS = 0.05  # time between two looks at the process: none that anyone notices; chosen
+LOWEST_PRIORITY = 19  # a process of this priority gets only what all others leave of the cores, in Unix
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 
-CONNECTING_S = 20.0  # until all processes are there, which have found each other a moment before; chosen
+CONNECTING_S = 20.0  # all processes must be there by then; they found each other a moment before; chosen
 POLL_S = 0.5  # seconds between two checks on the other processes while this one waits; as long as their heartbeat
 LENGTH_FORMAT = struct.Struct("<q")  # bytes of a message, before it
 CREDENTIALS = struct.Struct("3i")  # pid, user and group of a socket's other end
@@ -170,7 +170,7 @@ def listen() -> tuple[socket.socket, str]:
     """Open a socket to which the other processes can connect. Called by the first one; returns the name of the socket, too."""
     name = f"anew-{uuid.uuid4().hex}"
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(f"\0{name}")  # in no folder, and gone with its socket
+    listener.bind(f"\0{name}")  # the name is in no folder, and gone with its socket
     listener.listen()
     return listener, name
 

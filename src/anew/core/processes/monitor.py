@@ -24,12 +24,13 @@ from anew.errors import ProcessError, printable
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
+BEAT_S = 0.5  # time between heartbeats: a failure is known within a second, and a beat is one small message; chosen
 # Seconds of silence after which a process counts as gone. A machine that swaps or pauses is silent for less; chosen.
 LIMIT_S = 60.0
-SUSPECT_S = 4.0  # after so much silence, which is eight beats, a broken connection is blamed on a process
-GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
-LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
+SUSPECT_S = 4.0  # a broken connection is blamed on a process after so much silence, which is eight beats
+GRACE_S = 15.0  # the main thread may take so long to end once another process failed: it may be in a long step; chosen
+# A heartbeat under way may take so long to end: longer than one takes, short enough to wait for; chosen
+LEAVING_S = 5.0
 MEND = "repeat the command, which continues from the last checkpoint"
 
 

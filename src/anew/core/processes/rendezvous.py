@@ -21,9 +21,9 @@ from anew.core.exit_codes import STOPPED
 from anew.core.processes.launcher import is_first_on_machine, launcher_keeps_store
 from anew.errors import ConfigError, ProcessError
 
-FORMING = timedelta(minutes=5)  # until all processes are there
+FORMING = timedelta(minutes=5)  # all processes must be there by then
 CONNECTING = timedelta(seconds=2)  # time of one try to connect. No signal is heard meanwhile, so it is short; chosen
-POLL_S = 0.1  # between looks into the store, which a thousand processes may share; chosen
+POLL_S = 0.1  # time between looks into the store, which a thousand processes may share; chosen
 ATTEMPT, MEMBERS = "attempt", "members"  # keys: the newest attempt; who belongs to it
 NEEDED = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 

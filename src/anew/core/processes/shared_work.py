@@ -16,7 +16,7 @@ from anew.errors import ProcessError
 
 T = TypeVar("T")
 
-DIGEST_BYTES = 16  # as in other digests: no two contents have the same by chance
+DIGEST_BYTES = 16  # the size of other digests, too: no two contents have the same by chance
 
 
 class SharedWork:

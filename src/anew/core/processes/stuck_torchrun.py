@@ -21,8 +21,9 @@ from anew.core.processes.launcher import is_first_on_machine
 from anew.core.programs import own_command
 from anew.core.wording import ERROR_PREFIX
 
-NOTICING_S = 15.0  # for torchrun to see that a process has ended, which it looks for ten times a second; chosen
-POLL_S = 0.1  # between looks, each of which costs microseconds; chosen
+# Torchrun may take so long to see that a process has ended, which it looks for ten times a second; chosen
+NOTICING_S = 15.0
+POLL_S = 0.1  # time between looks, each of which costs microseconds; chosen
 NAMES = ("RESTART_COUNT", "MAX_RESTARTS")  # variables that torchrun sets for its processes
 SENTENCE = (
     "torchrun hangs, since the store of its rendezvous does not answer, and was killed; its processes had ended before"

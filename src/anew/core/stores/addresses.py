@@ -32,7 +32,7 @@ SCHEMES = {
     "https": ("http", "aiohttp"),
     "http": ("http", "aiohttp"),
     "hf": ("hub", "huggingface_hub"),
-    "memory": ("", ""),  # in this process: for tests
+    "memory": ("", ""),  # the memory of this process: for tests
 }
 WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
 # A store that fails for so long is given up: what goes away by itself (a limit of requests, a restart) takes seconds;

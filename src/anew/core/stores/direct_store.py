@@ -24,7 +24,7 @@ from anew.core.stores.stored_files import StoredColumns, stamp_of_object
 # Keys that `obstore` leaves as they are. It writes others in a form of its own, which could be the key of another object.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_=+,@-](?:[A-Za-z0-9_=+,@./ -]*[A-Za-z0-9_=+,@-])?")
 _AMAZON = re.compile(r"https://s3[.-][a-z0-9-]+\.amazonaws\.com/?|https://s3\.amazonaws\.com/?")
-MAX_FAILURES = 3  # in a row, where the client succeeds: then it alone reads; chosen
+MAX_FAILURES = 3  # so many in a row, while the client succeeds: then it alone reads; chosen
 # Seconds after which the client is asked for its credentials again, as it may have renewed them. `obstore` asks five minutes
 # before that, and those that a client renews are good for longer.
 CREDENTIALS_S = 600.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]  # as `socket.getaddrinfo` gives it
+    AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]  # an entry of `socket.getaddrinfo`
 
 # IPv6 addresses with these prefixes end with an IPv4 address: those of NAT64 gateways (RFC 6052), and IPv4-compatible ones
 NAT64, COMPATIBLE = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")

@@ -35,12 +35,12 @@ MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds: one request o
 AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used: two requests for each stream
 # Share of the objects that may be gone or changed before the reading ends: one among thousands is skipped like a damaged one; chosen.
 MAX_LOST = 0.01
-IDLE_S = 30.0  # until a thread that nobody asks anything ends: the Studio opens many sets, each with its store; chosen
+IDLE_S = 30.0  # a thread that nobody asks anything then ends: the Studio opens many sets, each with its store; chosen
 # Seconds after the listing or the last look until an object is looked at, whether it is still the same: each look is a request; chosen.
 CHECK_S = 60.0
 
 
-Blocks = dict[str, bytes]  # by name
+Blocks = dict[str, bytes]  # bytes by the name of the block
 
 
 class LostObjectError(OSError):
@@ -78,7 +78,7 @@ class RangeStore:
         self.requests = self.bytes_read = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0  # bytes in memory
-        self._pending: dict[str, Future[Blocks]] = {}  # by block, of those that were asked for
+        self._pending: dict[str, Future[Blocks]] = {}  # those that were asked for, by block
         self._ahead = 0  # bytes that were asked for before they are used, and have not come
         self._listed = time.monotonic() - age
         self._checked: dict[str, float] = {}  # when an object was last seen to be the same, since the listing
@@ -201,7 +201,8 @@ class RangeStore:
             fault = error
         with self._lock:
             self._ahead -= job.bytes
-            for number in job.run:  # before the answer: who asks again after a fault starts anew
+            # Done before the answer: who asks again after a fault starts anew
+            for number in job.run:
                 self._pending.pop(job.names[number], None)
         if fault is not None:
             job.result.set_exception(fault)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 # tried. Computing a page of a listing takes some stores seconds; chosen.
 CONNECT_S, ANSWER_S = 5, 20
 MIN_BYTES_PER_SECOND = 2**10  # slower than any line in use; chosen
-MAX_LAG_S = 60.0  # by which a download may fall behind that; chosen
+MAX_LAG_S = 60.0  # a download may fall so far behind that; chosen
 # Methods of gcsfs that send a request, up to six times
 _GCS_REQUESTS = "_request", "_get_file_request", "_get_file_concurrent"
 

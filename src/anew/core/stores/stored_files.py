@@ -18,7 +18,7 @@ from anew.core.stores.addresses import Info
 from anew.core.stores.text_column import ChosenTexts, TextColumn, TextColumnBuilder, argsort_texts, chunked, encoded
 
 STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
-UNKNOWN_SIZE = -1  # in a column of sizes, where the store does not say
+UNKNOWN_SIZE = -1  # an entry of a column of sizes, where the store does not say
 Row = tuple[str, int | None, str]  # path below a root, bytes (None where the store does not say), stamp
 
 

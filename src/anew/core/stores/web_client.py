@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
 NOT_THERE = (404, 410)  # HTTP status codes: not found, gone
-HEAD_S = 60.0  # until the head of an answer must be here: a slow store computes listings for seconds; chosen
+HEAD_S = 60.0  # the head of an answer must be here by then: a slow store computes listings for seconds; chosen
 # Most bytes of an answer that is read into memory (a list of files, or a few blocks of one): a server may send without end.
 WHOLE_BYTES = 2**28
 

@@ -59,8 +59,8 @@ class InMemoryStore:
             repeated: The same data as a saved run keeps it, which is divided again as there.
         """
         self.modality, self.seed = modality, seed
-        self.notes: list[str] = []  # on the source's own parts
-        self.division_notes: list[str] = []  # on parts that were split off from train
+        self.notes: list[str] = []  # notes on the source's own parts
+        self.division_notes: list[str] = []  # notes on parts that were split off from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.row_steps: list[int] = []  # nothing is left out
         self.reads_all = True  # whether a pass without a limit reads all train data

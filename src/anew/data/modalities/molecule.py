@@ -18,7 +18,7 @@ MIN_LINES = 20  # lines that a file needs to be recognized by its content
 # Share of the lines of such a file that must open like a molecule, as a few may be damaged; share with rings, branches or bonds, and
 # the confidence then; all chosen.
 OPENING_SHARE, STRUCTURED_SHARE, CONFIDENCE = 0.95, 0.5, 0.9
-COMMENT = "#"  # within a molecule a triple bond, but none begins with it
+COMMENT = "#"  # a triple bond within a molecule, but none begins with it
 _SMILES = re.compile(r"(?:\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[=#$:~/\\.()+-]|%\d\d|\d)+")
 _ATOM = re.compile(r"[A-Za-z*]")
 _OPENS = re.compile(r"[\[A-Za-z*]")  # not a digit: dates, numbers and IP addresses consist of the same characters

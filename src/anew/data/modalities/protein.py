@@ -114,7 +114,7 @@ class Residues:
         self.alphabet = fasta.ALPHABETS[alphabet]
         self.letters, self.num_seen, self.size = letters, num_seen, len(letters)
         self.rare = num_seen if num_seen < len(letters) else None  # the first id that does not occur
-        self._ids = np.full(256, letters.index(self.alphabet.unknown), dtype=np.uint16)  # by ASCII code
+        self._ids = np.full(256, letters.index(self.alphabet.unknown), dtype=np.uint16)  # ids by ASCII code
         self._ids[np.frombuffer(letters.encode(), dtype=np.uint8)] = np.arange(len(letters), dtype=np.uint16)
 
     @classmethod

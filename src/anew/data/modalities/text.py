@@ -178,7 +178,7 @@ class Text(Modality):
         self._record_start, rules = text_records.division(texts)
         if rules:
             return rules
-        objections = line_records.why_documents(texts)  # for each file: why its lines are not records, None if they are
+        objections = line_records.why_documents(texts)  # why the lines of each file are not records; None if they are
         if not objections:
             return []
         if all(objection is None for objection in objections):

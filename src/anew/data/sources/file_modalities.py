@@ -29,7 +29,7 @@ from anew.data.types import SkippedItem
 # (`debian.pl`), notes, lists
 SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
 MIN_SHARE = 0.1  # share of the lines that are not comments; in prose and chats fewer than 2 in 100 match; chosen
-MIN_CODE_LINES = 5  # after more comments than that, fewer lines tell nothing; chosen
+MIN_CODE_LINES = 5  # fewer lines tell nothing if there are more comments than that; chosen
 # What only programs have: heredocs, which often hold tables, and pragmas of Perl
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
 # Such comments may have several lines, as a licence has. Within a line, `/*` may be a part of a path

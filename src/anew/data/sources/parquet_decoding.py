@@ -339,7 +339,8 @@ def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], max_bytes: int) -> l
 
 
 def _cells(column: Array) -> list[object]:
-    if _is_text_or_bytes(column.type):  # through NumPy this takes a fraction of the time
+    # NumPy takes a fraction of the time
+    if _is_text_or_bytes(column.type):
         cells: list[object] = column.to_numpy(zero_copy_only=False).tolist()
     else:
         cells = list(map(_plain, _in_microseconds(column).to_pylist()))

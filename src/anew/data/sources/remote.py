@@ -53,7 +53,7 @@ from anew.errors import DataError, RunError
 MAX_STREAMS = 8  # files that are fetched at once, which hides the latency of the requests
 SAVE_INTERVAL = 5.0  # seconds after which the manifest is saved, so that a killed copy continues from there
 RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # not https: a web server may not support ranges
-FIRST_PROGRESS_S = 5.0  # until a copy says how far it is, and again after twice as long each time; chosen
+FIRST_PROGRESS_S = 5.0  # a copy then says how far it is, and again after twice as long each time; chosen
 HIDDEN_MARKS = ("\0.", "/.", "__pycache__")  # one of which the path of each hidden file has; see `numbered_containing`
 ReadsByRange = Callable[[ChosenTexts], NDArray[np.bool_]]
 _log = logging.getLogger("anew.stores")  # see `core.stores.addresses`

@@ -27,7 +27,7 @@ def drop_duplicate_formats(
     Returns:
         The remaining files, and sentences on those left out.
     """
-    folders = {_stem(name)[0] for name in names if _SINGLE.fullmatch(_stem(name)[1])}  # with single samples
+    folders = {_stem(name)[0] for name in names if _SINGLE.fullmatch(_stem(name)[1])}  # folders of single samples
     sheets = [f for f in files if _stem(f.path)[0] in folders and _SHEET.fullmatch(_stem(f.path)[1])]
     set_aside = set(sheets)
     singles = [f for f in files if f not in set_aside]

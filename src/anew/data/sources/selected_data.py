@@ -119,7 +119,8 @@ def _block(stream: IO[bytes], place: Range, size: int, number: int | None) -> by
     return stream.read(max(0, stop - start))
 
 
-@dataclass  # without slots, since `content` is kept
+# It has no slots, since `content` is kept
+@dataclass
 class SelectedData:
     """A source, and the modality that is learned from it.
 

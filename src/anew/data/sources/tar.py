@@ -329,7 +329,7 @@ def label_of_sample(stream: IO[bytes], sample: TarSample, naming: Naming) -> str
             if (label := label_name(name, ())) is not None:
                 return label
     except (ValueError, RecursionError):
-        return None  # with a damaged description the sample only loses its class
+        return None  # a damaged description only costs the sample its class
     return label_of(sample.stem.removeprefix(naming.shared_folder), naming.has_parts)
 
 

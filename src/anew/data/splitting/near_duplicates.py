@@ -120,7 +120,7 @@ class NearDuplicateIndex:
     """Finds near-duplicate texts by the smallest hashes that they share."""
 
     def __init__(self) -> None:
-        self._documents: dict[int, list[int]] = defaultdict(list)  # by hash
+        self._documents: dict[int, list[int]] = defaultdict(list)  # documents by hash
         self._signatures: list[Signature] = []
         self._keys: list[int] = []
 
@@ -128,7 +128,7 @@ class NearDuplicateIndex:
         """The key of a near-duplicate that was added before, or None."""
         if signature is None:
             return None
-        candidates: dict[int, None] = {}  # in order
+        candidates: dict[int, None] = {}  # a set that keeps its order
         for value in signature[:INDEXED_HASHES].tolist():
             candidates.update(dict.fromkeys(self._documents.get(value, ())[:MAX_CANDIDATES]))
         for candidate in candidates:

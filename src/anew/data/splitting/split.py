@@ -29,7 +29,7 @@ NEEDED_ITEMS = 150  # least items of validation and of test: together ENOUGH_ITE
 NEEDED_SHARE = 0.15
 # A validation span is so much shorter than a test span: it fits few numbers, and its text is missing from the counts.
 VALIDATION_SPAN = 0.6
-CUT_FILES = "files were cut into clips"  # in the note on that
+CUT_FILES = "files were cut into clips"  # the beginning of the note on that
 RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such a split
 # Records of a list are draws from a distribution if fewer than this share of them differ: then copies are not an accident; chosen.
 DIFFERENT_DRAWS = 0.5
@@ -44,7 +44,7 @@ MANY_RECORDINGS = 40  # with so many or more, whole recordings are held out: eac
 # Recordings that are a larger share of the held-out items of their class stay in train, since the last one that a part takes is the
 # error of its mix of classes. At least three quarters of the recordings can be held out. Chosen.
 LARGEST_RECORDING, HELD_OUT_RECORDINGS = 0.2, 75
-MAX_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
+MAX_GROUPS = 1.25  # a held-out part may take so many times its share of the files, to have its share of the text
 # The same of the recordings of a class: with fewer, its short ones cannot make up its share of the clips
 MAX_RECORDINGS = 2.0
 # A cut moves to a line end within so many characters, at most a quarter of the way to the next cut

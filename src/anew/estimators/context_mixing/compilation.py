@@ -63,7 +63,8 @@ def compile_loops(report: Callable[[float], None] = lambda share: None) -> None:
     mixer.acceptance_of(rows, np.array([2, 3]), accepted)
     mixer.count_errors(mixer.document(TOKENS + 1), text)
     mixer.observe(rows, np.array([2, 3]))
-    with suppress(OSError):  # without the marker, all loops are called again next time
+    # Without the marker, all loops are called again next time
+    with suppress(OSError):
         _marker().parent.mkdir(parents=True, exist_ok=True)
         _marker().touch()
 

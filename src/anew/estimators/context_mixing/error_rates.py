@@ -64,7 +64,7 @@ UNOPENED, MISMATCHED, UNCLOSED = 5, 6, 7
 # begin with an opening bracket, a letter, or anything else
 OUTDENTED = 8
 NEW_REST = 14  # more letters of a word that is new already
-EMPTY_LINE = 15  # within brackets
+EMPTY_LINE = 15  # an empty line within brackets
 # A bracket that begins its line and closes one whose line is indented more, or less
 CLOSED_LEFT, CLOSED_RIGHT = 16, 17
 # A token that ends in the white space before a line within brackets where no other text of the line may begin: vocabularies have

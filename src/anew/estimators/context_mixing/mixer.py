@@ -51,7 +51,7 @@ FIRST_RATE, LAST_RATE = 0.015, 0.003
 CURVE_RATE = np.float32(0.02)
 NO_LEARNING = Rates(np.float32(0), np.float32(0), np.float32(0))
 FIRST_WEIGHT = 0.15  # initial weight of every input
-FIRST_JOINT_WEIGHT = 0.55  # of contexts and of the network alike, so their sum is a little above 1; chosen
+FIRST_JOINT_WEIGHT = 0.55  # weight of contexts and of the network alike, so their sum is a little above 1; chosen
 DOCUMENT_RATE = 0.008  # learning rate of the weights of contexts and network within a document
 JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # learning rate of these weights in each pass over held-out text
 PIECE_TOKENS = 16_384  # tokens that are read between two checks whether the table is full
@@ -176,7 +176,7 @@ class ContextMixer:
                 reading.recall(piece, memory, model, True)
                 continue
             rates = _rates(max(0.0, (first + max_learned - size) / max_learned))
-            document = make_memory(PIECE_TOKENS, self.vocab_size)  # as if each piece were a document
+            document = make_memory(PIECE_TOKENS, self.vocab_size)  # each piece is read like a document
             document.history[CLASS] = label + 1
             reading.read(piece, memory, document, model, rates, logits, orders)
         self._base = _READ_TEXTS[self._text_key()] = ReadText(memory, words_of(self.text, self.spelling))

@@ -13,9 +13,9 @@ from anew.evaluation.edits.loops import BLOCK, MAX_COUNT, Places, nearest_record
 from anew.functional.text_hashes import code_points
 
 AT_ONCE = 65_536  # records whose characters are numbered at once: bounds memory
-NUM_BITS = 64  # in a signature
+NUM_BITS = 64  # bits of a signature
 MAX_SAMPLED = 2_000  # records by which the bits of signatures are chosen: more hardly change them
-NUM_CODE_POINTS = 0x110000  # in Unicode
+NUM_CODE_POINTS = 0x110000  # code points of Unicode
 
 
 class RecordIndex:
@@ -28,7 +28,7 @@ class RecordIndex:
         order = np.argsort(signatures, kind="stable").astype(np.int32)
         lengths = np.diff(starts)[order]
         ends = np.cumsum(lengths)
-        self._place = np.empty(len(order), dtype=np.int32)  # by the number of a record
+        self._place = np.empty(len(order), dtype=np.int32)  # (n,) the place of each record
         self._place[order] = np.arange(len(order), dtype=np.int32)
         signatures, edges = signatures[order], np.arange(0, len(order), BLOCK)
         self._places = Places(

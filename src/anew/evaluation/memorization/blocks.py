@@ -60,7 +60,7 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
-        in_order = pool[np.argsort(self._places[pool], kind="stable")]  # as they lie: neighbours are made together
+        in_order = pool[np.argsort(self._places[pool], kind="stable")]  # neighbours in storage are made together
         for first in range(0, len(queries), self.at_once):
             rows = slice(first, first + self.at_once)
             query_items = taken(self._items, queries[rows])

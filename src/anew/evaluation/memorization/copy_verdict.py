@@ -25,7 +25,7 @@ ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
 # Share of the training items that were compared below which a verdict gives this as its reason.
 SMALL_COMPARED_SHARE = 0.5
 
-NONE_FOUND = "no copies found"  # with which a clause begins
+NONE_FOUND = "no copies found"  # the beginning of a clause
 
 # Reports of samples without copies among which one says that there are some, on average
 CHANCE_REPORTS = round(1.0 / (NUM_TESTS * ALPHA))

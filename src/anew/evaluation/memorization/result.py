@@ -152,7 +152,7 @@ class CopyTestResult:
     samples: int
     train: int
     held_out: int
-    n_train_total: int  # as report.json calls it
+    n_train_total: int  # the name in report.json
     reference_p: float | None = None
     control_p: float | None = None
     identical: int | None = 0

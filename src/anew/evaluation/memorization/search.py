@@ -272,7 +272,8 @@ class _NearestSoFar:
         rows = self._rows_under(tile.amin(dim=1)[rows], rows, offset, row_start)
         candidates = tile[rows] < self._upper_bound(rows, offset, row_start)[:, None]
         is_loose = candidates.sum(dim=1) * LOOSE_SHARE > tile.shape[1]
-        if is_loose.any():  # as for sharpened images: one product of all cores is cheaper than pairs
+        # Sharpened images have loose bounds: then one product on all cores is cheaper than pairs
+        if is_loose.any():
             candidates[is_loose] &= self._may_be_nearer(rows[is_loose] + row_start, pool_start, tile.shape[1])
         row, column = torch.nonzero(candidates).T
         self.compare(rows[row] + row_start, column + pool_start)

@@ -164,7 +164,8 @@ def _test_whole_texts(
     real = texts_cut_to_lengths(real_texts, sample_texts, rng)
     sample_cuts = texts_cut_to_lengths(sample_texts, real_texts, rng)
     parts = [text.text[text.start : text.stop] for text in sample_cuts]
-    num_excerpts = round(len(train_texts) / (train.share * train_share))  # as many as there are as long as these
+    # As many as the whole training part has of this length
+    num_excerpts = round(len(train_texts) / (train.share * train_share))
     result = MemorizationTest(
         WHOLE_TEXTS,
         [WholeText(part, 0, len(part), len(part)) for part in parts],

@@ -175,7 +175,7 @@ class _Pool:
         # The prefix that a suffix shares with the previous query or, if it lies between them, with the last suffix of the pool
         nearer = np.maximum(np.append(-1, rank[:-1]), np.where(last >= 0, self.ranks[last], -1))
         shared = np.minimum.reduceat(self.shared, np.stack([nearer + 1, rank + 1], axis=1).ravel())[::2]
-        shared = _running_minimum(shared, last + 1)  # with the last of the pool
+        shared = _running_minimum(shared, last + 1)  # shared with the last text of the pool
         same_group = (last >= 0) & (self.group[last] == group)
         previous, shared_with_previous = self._previous(last[same_group])
         shared[same_group] = np.minimum(shared[same_group], shared_with_previous)

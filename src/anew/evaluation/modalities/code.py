@@ -82,7 +82,7 @@ BRACKETS = {"(": ")", "[": "]", "{": "}"}
 MAX_JOINED = 40  # blocks that a string may extend over: a long docstring has that many paragraphs at the left edge
 # For each block of a program, the number of its characters that parse, and of all its characters
 Blocks = list[tuple[int, int]]
-Judge = Callable[[str, bool], Blocks]  # from a program, and whether its last block is whole, to its blocks
+Judge = Callable[[str, bool], Blocks]  # (program, whether its last block is whole) -> its blocks
 
 
 class CodeEvaluation(TextEvaluation):

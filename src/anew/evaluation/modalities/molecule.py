@@ -120,7 +120,7 @@ class MoleculeEvaluation(TextEvaluation):
         if self.item_type is not MOLECULES:
             return super().nearest(items, effort)
         samples = [str(text) for text in items]
-        training: list[str] = []  # as it is written
+        training: list[str] = []  # molecules as they are written
 
         def train(n: int) -> list[str]:
             training[:] = map(str, self.inputs.train(n))

@@ -40,7 +40,7 @@ MARKS = {
     "too_few": "?",
     "not_settled": "?",
     "not_measured": "–",
-}  # before an answer
+}  # marks before an answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from anew.core.arrays import Numbers
 
-BETWEEN = (255, 255, 255, 0)  # between images: transparent, as a page may be dark
+BETWEEN = (255, 255, 255, 0)  # colour between images: transparent, as a page may be dark
 CAPTION_COLOUR = (118, 118, 118, 255)  # readable on white and on black
 CAPTION = 14  # height of a label in pixels
 

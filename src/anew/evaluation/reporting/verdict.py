@@ -115,7 +115,8 @@ class Verdict:
         grades: dict[str, Answer] = {question: grading.answer for question, grading in self.gradings.items()}
         copies = self.copies
         if copies is not None:
-            if copies.saw_held_out:  # with which samples are compared: that those are alike says nothing
+            # Samples are compared with these items: that both are alike says nothing
+            if copies.saw_held_out:
                 grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
             is_known = self._repeated_text is not None or self._known_keys is not None
             # Samples that are unlike the data are new, too, and deserve no praise for it.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.number]
 Values = dict[str, Array]
-Step = Mapping[str, Any]  # in sampler.json
+Step = Mapping[str, Any]  # a step of sampler.json
 STEPS = ("normal", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # each is a method
 MIN_WEIGHT = 1e-30  # where all allowed tokens together weigh less, they are drawn by their own weights, as in the run
 

@@ -22,8 +22,8 @@ MOMENTUM = 0.99  # momentum of the fast Griffin-Lim algorithm (Perraudin, Balazs
 TINY = 1e-8  # keeps divisions finite
 LOBE = 3  # bins on each side of a peak whose centroid is its frequency
 FLAT = 1e-5  # neighbours that differ by a smaller share count as equal: rounding makes no peaks
-MATCHING_ROUNDS = 4  # in which the bands of a sound are brought to those of its grid
-MAX_RATIO = 10.0  # by which a round may raise a band
+MATCHING_ROUNDS = 4  # rounds that bring the bands of a sound to those of its grid
+MAX_RATIO = 10.0  # a round raises no band by more
 BLEND = 0.15  # width of the transition from tones to noise, relative to its frequency
 SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
@@ -39,7 +39,7 @@ RESOLVED_HZ = 1200.0  # up to which single harmonics show
 VOICED = (0.6, 0.9)  # autocorrelation from which a frame pulses at all, and from which it has no noise
 OCTAVE_COST = 0.05  # each octave below the highest pitch must be worth this much autocorrelation
 MIN_OVERLAP = 0.1  # least overlap of the window with itself at a lag, which keeps divisions finite
-MAX_GAIN_DB = 20.0  # in a band of a slow signal
+MAX_GAIN_DB = 20.0  # no band of a slow signal is raised or lowered by more
 FAINTEST = 1e-12  # least power of a slow signal, which keeps logarithms finite
 TINY_POWER = 1e-30  # keeps divisions finite
 
@@ -54,7 +54,7 @@ def waves(samples: Array, item: Scale) -> list[Array]:
     for grid in unpair_bands(grids) if item["bands_per_row"] == 2 else grids:  # (1 or 3, M, T)
         level = steady(grid[0], item["steadiness"])
         unit = np.where(level <= item["floor"], -1.0, level)  # (M, T)
-        audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # after the last of these frames is silence
+        audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # the last of these is the last that sounds
         unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
         magnitude = from_mel(bands, bank)
@@ -185,7 +185,7 @@ def waveform(magnitude: Array, item: Scale) -> Array:
 
 def pitched_source(magnitude: Array, noise: Array, item: Scale) -> Array:
     """(N,) pulses at the pitch of magnitudes (F, T) where they are voiced, and noise (N,) elsewhere."""
-    time = (np.arange(len(noise)) + 0.5) / item["hop"] - 0.5  # in frames
+    time = (np.arange(len(noise)) + 0.5) / item["hop"] - 0.5  # (N,) time of each sample, in frames
     hertz, voicing = (np.interp(time, np.arange(magnitude.shape[1]), values) for values in pitch(magnitude, item))
     share = np.clip((voicing - VOICED[0]) / (VOICED[1] - VOICED[0]), 0.0, 1.0)
     cycles = hertz / item["rate"]  # a sample

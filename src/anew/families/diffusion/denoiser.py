@@ -37,7 +37,7 @@ MAX_COMPONENTS = 256
 AUTOGUIDANCE_FROM = 1.0
 # Roughly how many small images a training sees in a second, for use before the size of the network is known
 CPU_EXAMPLES_PER_SECOND, GPU_EXAMPLES_PER_SECOND = 500, 5000
-DROPOUT_EPOCHS = 100  # from here on, copying may begin; chosen
+DROPOUT_EPOCHS = 100  # copying may begin from here on; chosen
 # From so many epochs on, a network that also sees images flipped and in other colours denoises unseen ones better: by 1% after 50, by up
 # to 14% after 150 and more. After 10 to 30 it gains nothing. The more often each image is seen, the higher the probability: 0.2 to 0.5 were
 # measured, and differ little (docs/log.md, 2026-12-01).

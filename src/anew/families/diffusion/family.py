@@ -39,7 +39,7 @@ EstimateCallback = Callable[[Tensor, Tensor], None]
 # Noise levels of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
 # 2026-11-25).
 LATENT_STEPS = 4
-LOWEST_SIGMA_MIN = 1e-4  # as in training
+LOWEST_SIGMA_MIN = 1e-4  # the smallest of training, too
 # Steps of a path that is to be inverted: many, since its errors add up on the way back; chosen.
 FLOW_STEPS = 24
 
@@ -168,7 +168,7 @@ class Diffusion(DiffusionModel):
     def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
         x = x.float()
         noise = StepContext(0, 0, phase="errors").normal("noise", x.shape)
-        levels = self._sigmas(DiffusionSampling(), count)[:-1].cpu()  # without the last one, which is 0
+        levels = self._sigmas(DiffusionSampling(), count)[:-1].cpu()  # the last one, 0, is left out
         estimates = [self._clean_estimates(x + sigma * noise, sigma, labels, x).cpu() for sigma in levels.tolist()]
         return levels, torch.stack([(estimate - x.cpu()).square().mean() for estimate in estimates])
 
@@ -279,7 +279,8 @@ class Diffusion(DiffusionModel):
         sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps), SMALLEST_SIGMA)
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)
-        solver = SOLVERS.get(sampling.solver, multistep)  # without new noise, which would lead elsewhere each time
+        # No solver with new noise, which would lead elsewhere each time
+        solver = SOLVERS.get(sampling.solver, multistep)
         for denoised in solver(lambda y, sigma: self.denoise(y, sigma, component), y, sigmas):
             yield self.to_items(denoised)
 

@@ -56,7 +56,7 @@ MAX_VALUES = 30_000_000  # values of their copies together: 120 MB
 FAR_AWAY = 1e6  # the centre of an empty cluster is put there, so that no item is nearest to it
 # Most clusters: 60 brought the distance of digits from 23.5 to 12.8, 100 to 6.9; more were not tried (docs/log.md, 2026-11-25).
 MAX_CLUSTERS = 100
-ITEMS_PER_CLUSTER = 40  # at least, on average: the first token must be seen often enough to be learned; chosen
+ITEMS_PER_CLUSTER = 40  # least number on average: the first token must be seen often enough to be learned; chosen
 
 
 class Fsq(Family[Grid, FsqConfig]):

@@ -60,7 +60,7 @@ class Transformer(TransformerParts):
     follows_keys: ClassVar[bool] = True
     rationale: ClassVar[str] = "texts and other sequences are learned best one symbol after another"
     no_interpolation_reason: ClassVar[str] = SETTINGS.no_interpolation_reason
-    _held_out: HeldOutRecords | None = None  # from `calibrate` to `calibrate_drawing`
+    _held_out: HeldOutRecords | None = None  # kept from `calibrate` to `calibrate_drawing`
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:

@@ -54,7 +54,7 @@ READING_SHARE = 0.5
 SECOND_READING_SHARE = 0.5
 MIN_RANKED = 2  # runs that a ranking needs
 MAX_SAMPLES = 1_000  # samples of each run, where no number is given; chosen
-MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
+MEASURING_SECONDS = 0.8  # timing a family takes so long, as in `look`
 REQUEST = COMPARISON_MARK  # the file with the request, by which the same command continues a comparison
 
 

@@ -154,7 +154,8 @@ def look_for_copies(
 ) -> bool:
     """Add the result of the largest copying test for which there is time. Returns whether all tests ended in time."""
     message = "looking for copies of training items"
-    reporter.message(message if stop_at is None else f"  {message}")  # without a limit it may take minutes
+    # Without a limit it may take minutes, so that this is more than a detail
+    reporter.message(message if stop_at is None else f"  {message}")
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             for copies in evaluation.copy_tests():

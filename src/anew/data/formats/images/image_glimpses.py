@@ -15,8 +15,8 @@ from anew.data.types import ItemData
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
 DECODED_IMAGES = 1024  # the pixels of so many of these images decide channels, depth and scale
 MIN_DECODED = 16  # so many are decoded, unless they have more than MAX_DECODED_PIXELS
-DECODED_PIXELS = 1 << 27  # after so many (about two seconds of PNG) no more images than MIN_DECODED are decoded
-MAX_DECODED_PIXELS = 1 << 28  # after so many no more are decoded, even if they are fewer than MIN_DECODED
+DECODED_PIXELS = 1 << 27  # no more images than MIN_DECODED are decoded after so many (about two seconds of PNG)
+MAX_DECODED_PIXELS = 1 << 28  # no more are decoded after so many, even if they are fewer than MIN_DECODED
 KEPT_PIXELS = 1 << 24  # most pixels of the thumbnails together: 50 MB in colour
 CHUNK = 4  # least images that the worker gets at a time; after each chunk the decoded pixels are counted
 

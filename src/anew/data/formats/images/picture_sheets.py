@@ -135,7 +135,7 @@ def _gutters(drawn: NDArray[np.bool_]) -> int | None:
 
 def _edges(values: NDArray[np.int16]) -> int | None:
     """The smallest period of lines between rows at which colours change most; None without one. values: (H, W, C)."""
-    change = np.abs(np.diff(values, axis=0)).mean((1, 2))  # at the line above each row but the first
+    change = np.abs(np.diff(values, axis=0)).mean((1, 2))  # change across the line above each row but the first
     total = float(change.sum())
     ratios: dict[int, float] = {}
     for period in range(MIN_SIDE, len(values) // (MIN_LINES + 1) + 1):

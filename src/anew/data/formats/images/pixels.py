@@ -26,7 +26,7 @@ SUFFIXES = frozenset(
 )
 PIXELS = 1 << 26  # most decoded pixels of one image: 64 megapixels, 200 MB as colour
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000", "MPO", "PCX", "SGI")
-LARGE_EXCESS = 16  # with more than this many times the kept pixels, the cropped rest is not scaled: bounds memory
+LARGE_EXCESS = 16  # a cropped rest of more than so many times the kept pixels is not scaled: bounds memory
 OPAQUE = 250  # alpha from which a pixel counts as opaque; allows for rounding
 GREY = 3  # largest difference of the channels of a grey pixel (JPEG rounding)
 MAX_UNREDUCED_PIXELS = 1 << 22  # images with more pixels are reduced before anything else

@@ -23,7 +23,7 @@ ALIKE = 64.0  # levels: neighbours that are farther than this in colour count fo
 RUNGS = tuple(2.0 * 2.0 ** (step / 2.0) for step in range(13))
 OPAQUE = 250.0  # alpha from which a pixel is opaque: samples come near to 255
 ENDS = 32.0  # levels from 0 and from 255 within which values are matched to real ones
-ROUNDS = 3  # at each rung: later ones hardly change anything
+ROUNDS = 3  # rounds at each rung: later ones hardly change anything
 MAX_GAIN = 1.5  # most by which contrast is restored; chosen: more makes what is left of mottling visible
 
 

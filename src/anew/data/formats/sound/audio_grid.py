@@ -35,7 +35,7 @@ VALUES_AT_ONCE = 1 << 22
 NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
 # Largest value that may count as silence anywhere, 3 decibels above the quietest that is kept; chosen.
 LOUDEST_FLOOR = -0.92
-ROUNDING = 1e-4  # by which silence may differ from -1 after the way to pairs of bands and back
+ROUNDING = 1e-4  # silence may differ so much from -1 after the way to pairs of bands and back
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
 MIN_ENDING = 8  # clips that must end before the grid does for `lag` to be learned; chosen
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen

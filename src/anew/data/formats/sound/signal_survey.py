@@ -39,7 +39,7 @@ class _Spectra:
         x = (x - x.mean(0)) * np.hanning(len(x))[:, None]  # the ends would have frequencies of their own
         # Each channel has its own spectrum: in their mean, what is opposite in both would be lost
         power = (np.abs(np.fft.rfft(x, axis=0)) ** 2).sum(1)  # (F,)
-        above = np.cumsum(power[::-1])[::-1]  # at each frequency and above
+        above = np.cumsum(power[::-1])[::-1]  # power at each frequency and above
         return float((above > MAX_SHARE_ABOVE * above[0]).sum()) * rate / len(x)
 
 

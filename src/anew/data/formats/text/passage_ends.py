@@ -14,7 +14,7 @@ MAX_MEAN_LINE = 120  # characters: longer lines are paragraphs, whose sentences 
 _LINE_END = re.compile(r"(?<=\S)[^\S\n]*\n")
 # The end of a sentence, with the word before it, and quotes and brackets after it. Chinese and Japanese have no blank after a sentence.
 _SENTENCE_END = re.compile(r"""(\w*)([.!?…]+["'”’»)\]]*)(?=\s|\Z)|[。！？]+["”’」』）]*""")
-_NO_LAST_WORD = re.compile(r"[A-Z][a-z]{0,2}|\d*|\w")  # before a full stop, as in Mr. Bennet, J. Smith, No. 3
+_NO_LAST_WORD = re.compile(r"[A-Z][a-z]{0,2}|\d*|\w")  # what stands before a full stop in Mr. Bennet, J. Smith, No. 3
 _LAST_WORD = re.compile(r"\s+\S*\Z")
 
 

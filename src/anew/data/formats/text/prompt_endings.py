@@ -56,7 +56,7 @@ def _sequences(tokens: SubWords, word: bytes, starts: Iterable[int]) -> set[tupl
             try:
                 ids = tokens.encode_bytes(word[:start] + piece)
             except UnicodeDecodeError:
-                continue  # within a character, the same bytes mean something else
+                continue  # the same bytes mean something else within a character
             if ids[-1] == token:  # otherwise a text has other tokens there
                 sequences.add(ids)
     return sequences

@@ -40,7 +40,7 @@ _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
 _MAX_CACHED_LENGTH = 64  # most characters of a kept word; a script without spaces has words of any length
 # (characters, sub-words): the vocabulary of texts with fewer characters than that
 VOCAB_BY_CHARACTERS = ((400_000, 512), (20_000_000, 1024), (200_000_000, 2048))
-LARGE_VOCAB = 4096  # for more text, and for scripts with many letters, which need room beside the 256 bytes
+LARGE_VOCAB = 4096  # more text has it, and scripts with many letters, which need room beside the 256 bytes
 MANY_LETTERS = 1024  # scripts with more different characters have many letters
 FEW_CHARACTERS = 100_000  # a shorter text is too short to learn sub-words from
 LONG_BUDGET = 900  # seconds; from this budget on, the context has 256 tokens

@@ -14,7 +14,7 @@ from anew.data.formats.video import frames
 
 CHUNK = 16  # clips that the worker gets at a time; after each chunk the decoded pixels are counted
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: enough for both; chosen
-KEPT_PIXELS = 1 << 26  # after so many pixels of their frames no more clips than MIN_DECODED are decoded
+KEPT_PIXELS = 1 << 26  # no more clips than MIN_DECODED are decoded after so many pixels of their frames
 MIN_DECODED = 16  # with fewer clips, channels and scale would depend on chance; chosen
 MAX_WHOLE_SIDE = 512  # frames with a longer shorter side are decoded to a smaller size at once: bounds time and memory
 

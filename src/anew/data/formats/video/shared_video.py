@@ -71,7 +71,7 @@ def frames_from(
         container, stream = stack.enter_context(open_file())
         _OPEN.stack, _OPEN.frames = stack, _numbered(container, stream, first, times)
     assert _OPEN.frames is not None
-    _OPEN.recording = None  # until this ends well
+    _OPEN.recording = None  # set again only if this ends well
     for number, frame in _OPEN.frames:
         if number + 1 < len(times):
             _OPEN.recording, _OPEN.number = recording, number + 1
@@ -82,7 +82,7 @@ def frames_from(
 def _numbered(
     container: InputContainer, stream: VideoStream, first: int, times: NDArray[np.float64]
 ) -> Iterator[tuple[int, VideoFrame]]:
-    stream.thread_type = "NONE"  # for small pictures threads cost more than they bring, and training uses the cores
+    stream.thread_type = "NONE"  # threads cost more than they bring for small pictures, and training uses the cores
     base, start = float(stream.time_base or 1 / 1000), stream.start_time or 0
     is_sought = times[first] > FORWARD_SECONDS
     if is_sought:

@@ -276,7 +276,7 @@ GREEN_RED, BLUE_YELLOW = (
     )
     for name, ends, axis in (("green_red", "green to red", 1), ("blue_yellow", "blue to yellow", 2))
 )
-STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, DIRECTION, COLOURS, WHITE, BLACK)  # for images of any kind
+STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, DIRECTION, COLOURS, WHITE, BLACK)  # images of any kind have these
 
 
 def image_statistics(channels: int) -> tuple[ItemStatistic, ...]:

@@ -26,7 +26,7 @@ INAUDIBLE = 1e-6
 # Parts of a clip in which tones have a place; chosen: as many as 300 clips can say something of
 PLACE_TIMES, PLACE_BANDS = 4, 4
 MAX_PLACE_DB = 20.0  # if one channel is louder than the other by more, sound is heard on that side alone
-HEARD_DB = 40.0  # below the loudest of a clip; softer tones are hardly heard beside it, so on neither side
+HEARD_DB = 40.0  # dB below the loudest tone of a clip; softer ones are hardly heard, and are left out of both sets
 MAX_DELAY = 1e-3  # seconds from one ear to the other: 0.7 ms at most
 HEARD_CORRELATION = 0.02  # steps of correlation: less is hardly heard, not even of clips that are nearly mono; chosen
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard

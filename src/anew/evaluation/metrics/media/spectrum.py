@@ -39,7 +39,7 @@ FINE_DETAIL = MetricSpec(
     format="ratio",
 )
 SMALL_LOUDNESS_DB = 3.0  # deviation of loudness that is hardly noticed among different sounds; chosen
-COARSE_BANDS = 8  # beside as many copies of the loudness, which is one number among many otherwise
+COARSE_BANDS = 8  # bands, with as many copies of the loudness, which would else be one number among many
 MIN_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
 
 

@@ -20,7 +20,7 @@ from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Score, guessing_spec
 
 MIN_RECORDS = 50  # records of each set; chosen
-MAX_RECORDS = 600  # in each set: more take seconds
+MAX_RECORDS = 600  # records of each set: more take seconds
 RECORD_ENDS_AUC = guessing_spec(
     "record_ends_auc",
     "Classifier of beginnings and ends",

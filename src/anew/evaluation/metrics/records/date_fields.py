@@ -15,7 +15,7 @@ import numpy as np
 from anew.estimators.dates import TIMES, DateFormat
 from anew.evaluation.metrics.distances import Array
 
-DAYS_OF_YEAR = 365.25  # with leap days
+DAYS_OF_YEAR = 365.25  # the mean, with leap days
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -26,7 +26,7 @@ from anew.evaluation.score import Score, guessing_spec
 from anew.functional.text_hashes import code_points, window_hashes
 
 MIN_TEXTS = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
-MAX_TEXTS = 600  # in each set: more take seconds
+MAX_TEXTS = 600  # texts of each set: more take seconds
 MIN_TEXTS_TO_COUNT = 300  # texts from which on agreement counts: with fewer, intervals of real texts often are too wide
 WHOLE_TEXTS_AUC = guessing_spec(
     "whole_texts_auc",

@@ -57,7 +57,8 @@ class FieldCounts(AddedCounts):
         if self._shares is None:
             by_field = self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
             fields = np.minimum(self.counts.levels[1].contexts, len(by_field) - 1)
-            self._shares = np.append(by_field[fields], by_field[-1])  # by the first context; UNSEEN is the last one
+            # The weight by the first context; UNSEEN is the last one.
+            self._shares = np.append(by_field[fields], by_field[-1])
         shares: Floats = self._shares[contexts[1]]
         return shares
 

@@ -33,7 +33,7 @@ class RecordEnds(FittedBuffers):
     def __init__(self, end_id: int | None) -> None:
         super().__init__()
         self.end_id = end_id
-        self._models: dict[str, EndModel] = {}  # by the buffer of their weights
+        self._models: dict[str, EndModel] = {}  # models by the buffer of their weights
 
     @property
     def is_counted(self) -> bool:

@@ -128,7 +128,8 @@ def draw_next(
         choice = step.candidates(rows, plan, excluded=np.where(drawn.is_refused, tokens, NO_TOKEN))
         tokens[rows] = step.kept_or_redrawn(rows, choice.candidates, drawn, plan)
         chances[rows] = expert_chances((choice.mixed, network[rows], head.uniform), tokens[rows])
-        if state.adapts:  # from the others the weights have learned
+        # The weights have learned from the others already
+        if state.adapts:
             head.mixer.draw(state.rows, state.joint, network, uniforms[0], tokens.copy(), is_wanted=drawn.is_refused)
     if programs is not None and len(rows := programs.refused(tokens, uniforms[1])):
         exact = plan._replace(exact_above=np.zeros_like(plan.exact_above))

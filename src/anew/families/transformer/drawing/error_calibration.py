@@ -26,7 +26,8 @@ DOCUMENTS_AT_ONCE = 8  # few samples, so that they become long in little time: b
 RECORDS_AT_ONCE = 32  # which are short; chosen
 TOKENS_BETWEEN = 64  # drawn before the rates are computed again
 MAX_TOKENS = 8192  # drawn in all: calibration ends with the step that reaches them; chosen
-MIN_ROUNDS = 2  # after so many rounds of samples it ends if nothing was drawn too often, as in most lists; chosen
+# Calibration ends after so many rounds of samples if nothing was drawn too often, as in most lists; chosen
+MIN_ROUNDS = 2
 MAX_ROUNDS = 64  # in case all samples end at once
 FIRST_SEED = 2**31  # not one that users are likely to take
 

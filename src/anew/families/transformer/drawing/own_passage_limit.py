@@ -196,7 +196,7 @@ class OddsFit:
     def __init__(self, rates: Doubles, odds_ratios: Floats) -> None:
         self._rates = rates
         self.odds_ratios, self.num_tokens = odds_ratios.copy(), 0
-        self._tallies = np.zeros((len(rates), 2), dtype=np.int64)  # since the ratio of a kind was changed
+        self._tallies = np.zeros((len(rates), 2), dtype=np.int64)  # tallies since the ratio of a kind was changed
         self._is_fitted = np.zeros(len(rates), dtype=bool)
 
     def count(self, kinds: Ints, continued: Bools) -> None:

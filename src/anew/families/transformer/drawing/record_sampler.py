@@ -24,7 +24,7 @@ from anew.families.transformer.drawing.sampler import TokenSampler
 from anew.families.transformer.parts import TransformerParts
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
-MAX_SHORT_REDRAWS = 3  # for samples that are far too short, a smaller error than a missing end; chosen
+MAX_SHORT_REDRAWS = 3  # those of samples that are far too short, a smaller error than a missing end; chosen
 SHORTER = 0.9  # a sample of this share of the shortest known record is not far too short; chosen
 
 

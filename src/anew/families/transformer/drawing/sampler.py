@@ -299,7 +299,7 @@ class TokenSampler:
             weights = self.state.weights_if_accepted(weights)
         if self.own_passages is not None:
             weights = self.own_passages.lower(weights, rows)
-        weights = only_allowed(weights, self.allowed)  # before the cuts, which count tokens
+        weights = only_allowed(weights, self.allowed)  # the cuts below count tokens
         if self.is_unfiltered:
             return weights
         return self._cut(weights) if self.passages is None else self.passages.cut_apart(weights, rows, self._cut)
