@@ -11,8 +11,8 @@ import numpy as np
 from anew.evaluation.memorization.memorization_test import MemorizationOptions
 from anew.evaluation.memorization.text_test import run_text_test
 
-DOCUMENTS = 650  # of a draw, at most
-TRAIN, HELD_OUT = 0.68, 0.77  # of which the first are for training, the next held out, and the others samples
+DOCUMENTS = 650  # most documents of a draw
+TRAIN, HELD_OUT = 0.68, 0.77  # ends of the shares for training and held out; the others are samples
 MIN_BYTES = 1_000
 Copy = Callable[[list[str], np.random.Generator], str]
 

@@ -17,7 +17,7 @@ from scipy.stats import binomtest, norm
 from anew.evaluation.memorization.copying_test import Distance
 
 LEVEL = 0.01
-CELLS = 10  # of Meehan's test
+CELLS = 10  # cells of Meehan's test
 LEAST = 20  # samples and held-out items that a cell needs
 
 

@@ -20,7 +20,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 TRAIN, HELD_OUT, SAMPLES = 900, 400, 300
-SUBSTITUTIONS = 8  # of a variant, at most
+SUBSTITUTIONS = 8  # most substitutions of a variant
 PICTURES, SIDE = 40, 16  # that crops are cut from: so few that crops overlap
 Source = np.random.Generator
 Draw = Callable[[int, Source], list[Any]]

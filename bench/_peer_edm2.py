@@ -21,12 +21,12 @@ from torch.nn import functional
 
 from _peer import begin, load, options, save
 
-MEAN, DEVIATION = -0.4, 1.0  # of log sigma in training
+MEAN, DEVIATION = -0.4, 1.0  # log sigma in training
 LOWEST, HIGHEST, RHO, STEPS = 0.002, 80.0, 7.0, 32  # the sampler's noise levels
 BLOCKS, HEAD = 2, 16  # blocks of a resolution; channels of a head of attention
-EXPONENT = 6.94  # of the average: a width of a tenth of the run
-WARM_UP = 0.02  # of the run
-HOLD = 0.2  # of the run, after which the rate falls
+EXPONENT = 6.94  # exponent of the average: a width of a tenth of the run
+WARM_UP = 0.02  # share of the run
+HOLD = 0.2  # share of the run after which the rate falls
 
 
 def normalised(x: Tensor, dims: tuple[int, ...]) -> Tensor:

@@ -44,7 +44,7 @@ def fitted(train: DigitalSequenceBlock, alphabet: Alphabet) -> HMM:
 def null_bits(sequence: DigitalSequence, background: Background) -> float:
     """The bits of the residues alone: the length is given, as it is to the model."""
     frequencies = list(background.residue_frequencies)
-    mean = -sum(f * math.log2(f) for f in frequencies)  # of a residue that is not one of the twenty
+    mean = -sum(f * math.log2(f) for f in frequencies)  # for a residue that is not one of the twenty
     return sum(-math.log2(frequencies[r]) if r < len(frequencies) else mean for r in sequence.sequence)
 
 

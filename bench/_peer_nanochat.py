@@ -33,9 +33,10 @@ from _peer import begin
 ASPECT, HEAD, BASE, SHARPNESS, CAP = 64, 64, 100_000.0, 1.2, 15.0
 GATE, SMEAR = 12, 24  # channels that the gates of value embeddings and of the token before look at
 MATRICES, EMBEDDING, UNEMBEDDING, SCALARS, DECAY = 0.02, 0.3, 0.008, 0.5, 0.28  # rates at the reference
-REFERENCE_BATCH, REFERENCE_PARAMETERS, REFERENCE_WIDTH = 2**19, 12 * 12 * 768**2 + 768 * 2**15, 768  # of depth 12
+# The values of depth 12
+REFERENCE_BATCH, REFERENCE_PARAMETERS, REFERENCE_WIDTH = 2**19, 12 * 12 * 768**2 + 768 * 2**15, 768
 WARM_UP, FALL, LAST = 40, 0.65, 0.05  # steps; share of the run; share of the rate at its end
-POLAR_EXPRESS = (  # of the five steps, as the paper has them with its safety factor
+POLAR_EXPRESS = (  # the five steps of the paper, with its safety factor
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
     (4.042929935166739, -2.808917465908714, 0.5000178451051316),
     (3.8916678022926607, -2.772484153217685, 0.5060648178503393),

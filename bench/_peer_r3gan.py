@@ -24,8 +24,8 @@ from _peer import begin, load, options, save, seconds_of
 
 LATENTS, BLOCKS, EXPANSION, GROUP = 64, 2, 2, 8  # numbers; blocks of a stage; their inner width; channels of a group
 COARSEST = 7  # pixels a side of the learned basis, at most
-SLOPE = 0.2  # of the leaky ReLU
-HALF_LIFE = 0.05  # of the average of weights, as a share of the images seen so far
+SLOPE = 0.2  # slope of the leaky ReLU
+HALF_LIFE = 0.05  # half-life of the average of weights, as a share of the images seen so far
 
 
 def scaled(layer: nn.Conv2d | nn.Linear, gain: float) -> nn.Conv2d | nn.Linear:

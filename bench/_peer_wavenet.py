@@ -26,13 +26,13 @@ from torch.nn import functional
 
 from _peer import begin
 
-LEVELS = 256  # of the mu-law
+LEVELS = 256  # levels of the mu-law
 SILENCE = LEVELS // 2  # the level of zero
 AFTER = 256  # samples of silence that are learned after the end of a clip
 UNCOUNTED = -100  # a target that the loss leaves out
-WARM_UP = 0.03  # of the run
+WARM_UP = 0.03  # share of the run
 MEASURED = 48  # steps of sampling that are timed before the training
-MARGIN = 1.1  # of the time that sampling is expected to take
+MARGIN = 1.1  # factor of the time that sampling is expected to take
 
 
 def encoded(x: Tensor) -> Tensor:

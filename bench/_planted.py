@@ -19,8 +19,8 @@ SOUNDS = (".wav", ".flac", ".ogg")
 QUIETER, MAX_SHIFT = (
     0.5,
     0.02,
-)  # of a near copy of a sound: factor of its amplitude, seconds that it is cut at its beginning
-CHANGED = 0.01  # of the characters of a near copy of a text: one at least
+)  # near copies of a sound: factor of its amplitude, seconds that are cut off its beginning
+CHANGED = 0.01  # share of the characters of a near copy of a text: one at least
 MAX_SECONDS = 60
 Source = np.random.Generator
 

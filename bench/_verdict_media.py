@@ -25,7 +25,7 @@ from anew.evaluation.modalities.video import VideoEvaluation
 
 SIDE, RATE, SECONDS, FRAMES = 32, 8_000, 0.5, 6
 CLIP_RATE = 10.0
-STRENGTH = 0.01  # of the regression on so many features
+STRENGTH = 0.01  # regularisation of the regression on so many features
 
 
 # ---- images ----

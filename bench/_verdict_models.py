@@ -20,8 +20,8 @@ from _verdict_sequences import STRETCH
 from anew.data.formats.sound import audio as audio_format
 from anew.evaluation.modalities.protein import ProteinEvaluation
 
-SAMPLES = 640  # of a model: the reference takes 400, and an answer that is open may ask for more
-SAMPLES_OF_PASSAGES = 170  # of which four pieces each are judged
+SAMPLES = 640  # samples of a model: the reference takes 400, and an answer that is open may ask for more
+SAMPLES_OF_PASSAGES = 170  # four pieces of each are judged
 MOST_TRAINING_ITEMS = 1_500
 
 

@@ -39,7 +39,7 @@ SPECS: dict[str, Spec] = {
     "transformer": Tokens(96, 256, {}, 0, True),
 }
 WARM_STEPS = 3
-SECONDS = 600.0  # of the training that sizes are suggested for
+SECONDS = 600.0  # seconds of the training that sizes are suggested for
 
 
 class Made:

@@ -20,7 +20,7 @@ import anew
 from _common import Table, parser
 
 ASKED = 1.15
-CHARACTERS, RECORDS = 20_000, 400  # of each row
+CHARACTERS, RECORDS = 20_000, 400  # characters and records of each row
 SHORT = (3, 7)  # symbols of short records
 
 

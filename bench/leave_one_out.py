@@ -21,7 +21,7 @@ from regret import DEFAULT
 
 # Regrets of each row, by the set of data
 Regrets = dict[str, dict[str, float]]
-MOST = 0.75  # of the other sets, on which a family was trained
+MOST = 0.75  # share of the other sets, those on which a family was trained
 SPACES = {"diffusion-pixel": "diffusion", "diffusion-latent": "diffusion"}
 
 

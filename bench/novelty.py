@@ -33,10 +33,10 @@ from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.memorization_test import MemorizationOptions, MemorizationTest
 
 SIZE = 1000
-NULL_RUNS = 13  # of each null generator of each data set: 208 in all
+NULL_RUNS = 13  # runs of each null generator on each data set: 208 in all
 POWER_RUNS = 20
-TWIN_NULL_RUNS, TWIN_RUNS = 50, 20  # of each family of near-twins
-QUICK = 0.1  # of the runs
+TWIN_NULL_RUNS, TWIN_RUNS = 50, 20  # runs of each family of near-twins
+QUICK = 0.1  # share of the runs
 METHODS = ("meehan", "dcr", "authpct")
 LOADERS = {"mnist": data.digits, "pictures": data.pictures, "books": data.books, "names": data.records}
 Make = Callable[[Data, "Draw", np.random.Generator], Sequence[Any]]

@@ -26,7 +26,7 @@ from _common import Table, fresh, parser
 from anew.functional.intervals import clopper_pearson
 from anew.workflows.evaluate_samples import ForeignSamples, evaluate_samples
 
-FEW_FILES = 20  # of fewer files, each is cut into documents
+FEW_FILES = 20  # each file is cut into documents if there are fewer
 DOCUMENT = 1_500  # characters of a document that is cut out, at least
 Write = Callable[[Path, Sequence[Any]], Path]
 

@@ -29,7 +29,7 @@ OTHERS = {
     "ngrams": ("ngrams=true", "contexts=false"),
 }
 ROWS = (DEFAULT, *SIZES, *OTHERS)
-MAX_CHARACTERS = 200_000  # of the held-out part: more take longer and settle nothing
+MAX_CHARACTERS = 200_000  # characters of the held-out part: more take longer and settle nothing
 
 
 def train(

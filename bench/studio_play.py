@@ -22,7 +22,7 @@ from _common import Table, anew_command, end_group, fresh, parser, start
 from studio import Client
 
 REPEATS = 5
-TOKENS = 100  # of text that are asked for
+TOKENS = 100  # tokens of text that are asked for
 
 
 def events(client: Client, route: str, body: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:

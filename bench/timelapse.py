@@ -17,7 +17,7 @@ from typing import Any
 
 from _common import Table, fresh, parser
 
-ALLOWED = 0.02  # of the training
+ALLOWED = 0.02  # share of the training
 
 
 class Meter:

@@ -78,7 +78,7 @@ def shapes(folder: Path, count: int = 240, size: int = 12, seed: int = 0) -> Pat
     return folder
 
 
-LEVELS = (1.0, 0.5, 0.1)  # of tones in turn
+LEVELS = (1.0, 0.5, 0.1)  # levels of tones, in turn
 
 
 def tone(seed: int, rate: int = 8000, seconds: float = 0.4) -> NDArray[np.float32]:

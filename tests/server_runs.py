@@ -19,7 +19,7 @@ from anew.server.limits import Limits
 from anew.server.listening import Server, listen
 from samples import TINY, clips, names, prose, sequences, shapes, tones
 
-SMALL: dict[str, Any] = {"width": 8, "batch_size": 8}  # of a grid
+SMALL: dict[str, Any] = {"width": 8, "batch_size": 8}  # settings of a small network of grids
 DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "book": (lambda place: prose(place / "book.txt", 500), TINY | {"tokens": "characters"}),
     "names": (lambda place: names(place / "names.txt", 400), TINY),

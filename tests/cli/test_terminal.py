@@ -162,7 +162,7 @@ def test_the_library_names_arguments_and_the_command_line_options() -> None:
         "train.py",
         "text_routes.py",
         "exit_codes.py",
-    }  # of commands, or one itself
+    }  # in the package of commands, or that itself
     for path in SRC.rglob("*.py"):
         if path.parent.name != "cli" and path.name not in writers:
             # A colour of a page

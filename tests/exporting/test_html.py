@@ -364,7 +364,7 @@ def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: P
     grids = values(model)[0]
     waves = answer(page, grids=[grid.flatten().tolist() for grid in grids])["waves"]
     for ours, theirs in zip(waves, model.modality.decode(grids), strict=True):
-        expected = np.asarray(theirs).flatten()  # of stereo both channels in turn
+        expected = np.asarray(theirs).flatten()  # both channels of stereo, in turn
         assert len(ours) == len(expected) and np.corrcoef(ours, expected)[0, 1] > 0.99
         assert np.abs(ours).max() == pytest.approx(np.abs(expected).max(), rel=1e-3)
 
@@ -694,7 +694,8 @@ def test_sounds_are_freed(browser: Any, grid_run: Callable[[str], Path], tmp_pat
     page.evaluate("delete document.body.dataset.state")
     page.click("#make")
     page.wait_for_selector("body[data-state=made]", state="attached")
-    assert page.evaluate("held") == 1 + 3 - 4  # of the four before, whose addresses were made before the count began
+    # The addresses of the four before were made before the count began
+    assert page.evaluate("held") == 1 + 3 - 4
     visit.close()
 
 

@@ -131,7 +131,8 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
     run = train(data, tmp_path / "run", settings, steps=3, family="diffusion")
     model, sampler = exported(run, tmp_path / "out")
     assert_diffusion_agrees(model, sampler)
-    with closing(Dataset.reopen(model.record.data, run)) as dataset:  # of noise, rounding would decide the phases
+    # Rounding would decide the phases of noise
+    with closing(Dataset.reopen(model.record.data, run)) as dataset:
         grids = next(iter(dataset.one_pass("train"))).x[:N].float()
     sys.path.insert(0, str(tmp_path / "out"))
     try:
@@ -256,7 +257,7 @@ def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path:
         step = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
         expected = filter_probabilities(logits.softmax(1), temperature, top_k, top_p, min_p).numpy()
         assert np.abs(sample._filter(logits.numpy(), step, np.ones((6, 30), dtype=bool)) - expected).max() < 1e-5
-        only_impossible = np.arange(30)[None] >= 28  # of these, each is drawn alike
+        only_impossible = np.arange(30)[None] >= 28  # each of these is drawn alike
         shares = sample._filter(logits.numpy(), step, only_impossible.repeat(6, 0))
         assert (shares[:, :28] == 0).all() and np.isin(shares[:, 28:], (0, 1) if temperature == 0 else (0.5,)).all()
 
@@ -283,7 +284,7 @@ def test_diffusion_of_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     output = assert_diffusion_agrees(model, sampler)
     drawn = sampler.sample(4, seed=1)
     assert drawn.shape == (4, *output.shape[1:])
-    monkeypatch.syspath_prepend(tmp_path / "out")  # of pixel_steps.py, as `python sample.py` has it
+    monkeypatch.syspath_prepend(tmp_path / "out")  # the folder of pixel_steps.py, as `python sample.py` has it
     lengths = [
         len(list(folder.iterdir())) for folder in {path.parent for path in sampler.save(drawn, tmp_path / "new")}
     ]

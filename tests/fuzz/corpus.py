@@ -13,7 +13,7 @@ from fuzz.formats import FORMATS
 
 HERE = Path(__file__).parent / "corpus"
 INDEX = HERE / "index.jsonl"
-MOST_BYTES = 20_000  # of a file that is kept
+MOST_BYTES = 20_000  # most bytes of a file that is kept
 ALIKE = 2  # files kept of one format that fail in the same way
 
 

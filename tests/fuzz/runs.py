@@ -26,7 +26,7 @@ from samples import prose, sequences, shapes
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
 LIMITS = Limits(cpu=90.0)
-LONG_TRIED = 2  # of the verbs that take long, where the altered run can be opened; where it cannot, all of them
+LONG_TRIED = 2  # verbs that take long and are tried where the altered run can be opened; elsewhere all are
 FEW = {"evaluate_samples": "8", "previews": "1"}
 TINY_TEXT = {"width": "16", "layers": "1", "heads": "1", "mlp_size": "16"}
 TINY_GRID = {"width": "8", "batch_size": "8"}

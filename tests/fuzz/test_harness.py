@@ -136,7 +136,7 @@ def test_a_failing_batch_comes_down_to_one_file(tmp_path: Path, monkeypatch: pyt
     assert len(failures) == containers.TRIES
     assert tried == containers.FEW
     entries = corpus.lines()
-    assert len(entries) == corpus.ALIKE  # of more that fail alike no file is kept
+    assert len(entries) == corpus.ALIKE  # no file is kept of more that fail alike
     for entry in entries:
         (data,) = corpus.data_of(entry)
         assert data[:1] != b"B"

@@ -21,7 +21,7 @@ from anew.studio_app.app import make_app as studio_app
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
 
-N = 20  # of samples that are measured: the fewest that can be
+N = 20  # samples that are measured: the fewest that can be
 TOKEN = "t" * 43
 Verb = Callable[[Path], None]
 

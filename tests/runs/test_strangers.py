@@ -168,7 +168,8 @@ def test_one_writer_at_a_time(gift: Path) -> None:
     assert caught.value.exit_code == STOPPED  # whoever repeats the command after that will succeed later
     other.kill()
     other.communicate()
-    with locked(gift):  # of a process that has died
+    # The lock of a process that has died
+    with locked(gift):
         assert json.loads((gift / ".lock").read_text())["pid"] == os.getpid()
     assert not (gift / ".lock").read_text()
 

@@ -88,7 +88,7 @@ def test_files_of_many_samples_are_not_kept_in_memory(tmp_path: Path, monkeypatc
     tracemalloc.start()
     begin, _ = tracemalloc.get_traced_memory()
     paths = samples.save(tmp_path)
-    assert tracemalloc.get_traced_memory()[1] - begin < 500_000  # of 4 MB
+    assert tracemalloc.get_traced_memory()[1] - begin < 500_000  # the items have 4 MB
     tracemalloc.stop()
     assert made.made == list(range(100)) and [path.read_bytes()[0] for path in paths] == list(range(100))
 

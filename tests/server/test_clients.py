@@ -80,7 +80,8 @@ def test_sound(api: openai.OpenAI) -> None:
     assert answer.content.startswith(b"RIFF")
 
 
-@pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")  # of the shape, not of this server
+# The warning is about the shape of the interface, not about this server
+@pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 def test_videos(api: openai.OpenAI) -> None:
     video = api.videos.create(model="clips", prompt="")
     deadline = time.monotonic() + 60

@@ -25,7 +25,7 @@ from held_memory import held_bytes, return_at_once
 
 torch.set_num_threads(1)
 return_at_once(1_000_000)
-NUMBERS = 2_000_000  # of each of eight tensors: 8 MB
+NUMBERS = 2_000_000  # numbers of each of eight tensors: 8 MB
 with together() as world:
     mesh = init_device_mesh("cpu", (world.size,))
     whole = torch.arange(float(NUMBERS))

@@ -83,7 +83,7 @@ from held_memory import held_bytes, return_at_once
 
 torch.set_num_threads(1)
 return_at_once(1_000_000)
-NUMBERS = 2_000_000  # of each of eight tensors: 8 MB
+NUMBERS = 2_000_000  # numbers of each of eight tensors: 8 MB
 with together() as world:
     names = [f"weights/{{i}}" for i in range(8)]
     state = {{"tensors": {{name: torch.full((NUMBERS,), float(i)) for i, name in enumerate(names)}}, "meta": {{"step": 5}}}}

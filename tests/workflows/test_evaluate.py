@@ -110,7 +110,7 @@ def test_no_naive_model_takes_time_of_the_copying_test() -> None:
 def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:
     pace = Pace()
     pace.add(16, 1.16)
-    assert pace.affordable(0.0) == 0 and pace.affordable(2.0) == 39  # of one chunk half of the time counts as fixed
+    assert pace.affordable(0.0) == 0 and pace.affordable(2.0) == 39  # half of the time of one chunk counts as fixed
     pace.add(39, 1.39)
     assert pace.affordable(2.0) == 100 and pace.affordable(1.0) == 0 and pace.affordable(100.0) == 256
 

@@ -44,7 +44,8 @@ def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Pat
     stolen = anew.evaluate(samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a")
     assert stolen.copies.detected and stolen.copies.share > 0.8 and stolen.copies.method == "scan"
     assert stolen.copies.held_out == 120 and stolen.copies.train == 120
-    assert not any("too few to confirm" in note or "learned" in note for note in stolen.notes)  # of a split of the data
+    # Notes on a split of the data
+    assert not any("too few to confirm" in note or "learned" in note for note in stolen.notes)
     clean = anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "held", out=tmp_path / "b")
     assert not clean.copies.detected and clean.grades["novelty"] != "poor"
     page = (tmp_path / "b" / "report.html").read_text()
@@ -255,7 +256,8 @@ def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Pat
 def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: Path, tmp_path: Path) -> None:
     mixed = tmp_path / "mixed"
     shutil.copytree(place / "held", mixed)
-    for number in range(12):  # of seven, which a random division repeats with p .008, draws of divisions may say either
+    # Seven would be repeated by a random division with p .008, so its draws might say either.
+    for number in range(12):
         shutil.copy(place / "data" / f"{number:03d}.png", mixed / f"again-{number}.png")
     heard = Lines()
     report = anew.evaluate(

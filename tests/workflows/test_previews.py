@@ -55,7 +55,7 @@ class Drawn(list[Any]):
     def save_sheet(self, folder: Path, stem: str, *, overwrite: bool) -> None: ...
 
 
-LATENTS = SimpleNamespace(fit_latents=lambda batches: None, collapse_advice=ADVICE)  # of a family
+LATENTS = SimpleNamespace(fit_latents=lambda batches: None, collapse_advice=ADVICE)  # what a preview needs of a family
 
 
 def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:

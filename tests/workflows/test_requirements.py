@@ -120,7 +120,7 @@ def test_every_kind_of_figure_is_known() -> None:
     names = "frechet_distance sharpness pure_white stereo_width pulse_distance known_words valid_share copied_share novelty_auc"
     bits = "bits_per_character bits_per_residue_uniform bits_per_character_experts bits_gap"
     classifiers = "areas slopes faint_patterns motion_directions motion_speeds"
-    silence = "silence_before silence_after"  # of whole files
+    silence = "silence_before silence_after"  # figures of whole files
     for name in f"{names} {bits} {classifiers} {silence}".split():
         assert parse_requirements(f"{name}<0.5")[0].name == name
 

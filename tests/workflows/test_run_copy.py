@@ -75,7 +75,7 @@ def test_the_copy_of_a_process_that_was_killed_is_removed_by_the_next(tmp_path: 
         return process, Path(process.stdout.readline().strip())
 
     processes, copies = zip(begun("first"), begun("second"), strict=True)
-    assert all(copy.is_dir() for copy in copies)  # of processes that live
+    assert all(copy.is_dir() for copy in copies)  # their processes live
     (copies[0] / "model.safetensors").write_text("weights")
     processes[0].kill()
     processes[0].communicate()

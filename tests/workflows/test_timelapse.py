@@ -143,7 +143,8 @@ def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
     sheet = Image.open(io.BytesIO(bytes(arrays["generated_sheet"].numpy())))
     assert sheet.width == facts["thumb"] * facts["columns"] and np.asarray(sheet).std() > 0
     learned = anew.load(run).family.named_parameters()
-    assert snapshots.read(run, 2).keys() == {name for name, _ in learned}  # of the generator: its codec does not change
+    # The generator's weights: its codec does not change
+    assert snapshots.read(run, 2).keys() == {name for name, _ in learned}
     assert anew.load(run).codec is not None and Model(RunFolder.open(run), step=2).codec is not None
 
 

@@ -39,7 +39,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> tuple[Monitor, Monitor]:
     monkeypatch.setattr(module, "BEAT_S", 0.02)
     monkeypatch.setattr(module, "SUSPECT_S", 0.2)
     monkeypatch.setattr(module, "LEAVING_S", 0.2)
-    monkeypatch.setattr(os, "_exit", lambda code: None)  # of the process that tests
+    monkeypatch.setattr(os, "_exit", lambda code: None)  # else it would end the process that tests
     monkeypatch.setenv("LOCAL_RANK", "0")
     shelf = Shelf()
     monitors = Monitor(shelf, 0, 2, "hosta", "namespacea"), Monitor(shelf, 1, 2, "hostb", "namespaceb")

@@ -48,7 +48,7 @@ def test_a_bug_is_no_fault_of_the_network(monkeypatch: pytest.MonkeyPatch) -> No
     action = failing(AttributeError("'NoneType' object has no attribute 'foo'"), calls)
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
     with pytest.raises(DataError, match="check the address and the network"):
-        addresses.with_retries(action, "s3://bucket/x")  # of a client, as for an answer without a body
+        addresses.with_retries(action, "s3://bucket/x")  # an error of the client, as for an answer without a body
     own: dict[str, Callable[[], None]] = {}
     exec("def action(): return None.foo", {"__name__": "anew.runs.mirror"}, own)
     with pytest.raises(AttributeError):

@@ -62,7 +62,7 @@ def test_small_blocks_are_written_together(tmp_path: Path) -> None:
 
 
 def test_the_oldest_small_blocks_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bound = 400 * len(SMALL)  # of all blocks, and a quarter of it of small ones
+    bound = 400 * len(SMALL)  # bytes of all blocks, a quarter of them of small ones
     monkeypatch.setattr(block_cache, "MAX_BYTES", bound)
     cache = BlockCache(tmp_path / "blocks")
     for number in range(3 * block_cache.BATCH_BLOCKS):

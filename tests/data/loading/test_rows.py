@@ -75,7 +75,7 @@ def test_a_beginning_is_followed_by_a_whole_window() -> None:
 
 
 def test_windows_have_the_class_of_their_document() -> None:
-    ids = documents(6, 100)  # of two classes, three documents each
+    ids = documents(6, 100)  # two classes of three documents each
     classes = DocumentClasses(np.arange(6) * 100, np.array([0, 0, 0, 1, 1, 1]))
     examples = PackedExamples(ids, LENGTH, np.ones(31, np.float32), END, beginnings_of(ids, STREAM), classes)
     numbers = np.arange(examples.count)

@@ -103,7 +103,7 @@ def test_suffixes_that_are_common_are_classes() -> None:
     )
     assert modality.traits.supports_labels
     labels = [record.label for item in files[-3:] for record in modality.split_records(item)]
-    assert labels == [".ml", ".mli", ".ml"]  # of a script the class of most files
+    assert labels == [".ml", ".mli", ".ml"]  # a script has the class of most files
     assert modality.class_suffix(".mli") == ".mli" and modality.class_suffix(None) == ""
     for config, budget in ((CodeConfig(labels="off"), None), (CodeConfig(), replace(SIZE, only_compared=True))):
         without = Code(config)

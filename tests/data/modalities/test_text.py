@@ -465,7 +465,7 @@ def test_samples_of_documents_have_the_suffix_of_most_files(
     modality.restore(data.modality.state(), tmp_path)
     assert modality.layout == "document" and modality.save_item("x").suffix == written
     state = {name: value for name, value in data.modality.state().items() if name != "suffix"}
-    modality.restore(state, tmp_path)  # of an older run
+    modality.restore(state, tmp_path)  # the state of an older run
     assert modality.save_item("x").suffix == ".txt"
 
 

@@ -435,7 +435,7 @@ def matching_video() -> Video:
 def test_samples_get_the_colours_of_the_data_and_end_where_they_stop() -> None:
     video = matching_video()
     rows = paletted(4, 3)
-    rows[:, :, 3:] = rows[:, :, 2:3]  # of three frames, the last one held
+    rows[:, :, 3:] = rows[:, :, 2:3]  # three frames, the last one held
     noise = np.random.default_rng(4).normal(size=(4, 3, 3, 8, 8))
     x = video.batch(rows, None, None).x.numpy()
     x[:, :, :3] += 0.1 * noise

@@ -201,7 +201,7 @@ def test_copies_are_identical_samples_beyond_chance() -> None:
     # Two of 350 held-out items: about six of 1,100 training items
     by_chance = replace(found, held_out=2, held_out_samples=2)
     assert by_chance.copies.copied == 12 and by_chance.copies.low < low
-    assert replace(found, real=70).copies.low == 0  # of 1,200: as often
+    assert replace(found, real=70).copies.low == 0  # 70 of 1,200 is as often
 
 
 def test_a_few_samples_that_are_all_identical_are_not_all_copies_where_real_items_repeat() -> None:

@@ -94,7 +94,7 @@ def test_speckled_images_are_compared_in_products(many: int, monkeypatch: pytest
     monkeypatch.setattr(search, "MANY_PAIRS", many)
     rng = np.random.default_rng(0)
     real = pictures(120, (32, 32, 4))
-    noise = 60.0 * rng.normal(size=(24, 32, 32, 4))  # of fine grain, which cores do not hold
+    noise = 60.0 * rng.normal(size=(24, 32, 32, 4))  # fine grain, which cores do not hold
     speckled = np.clip(pictures(24, (32, 32, 4), seed=1) + noise, 0, 255).astype(np.uint8)
     items = [*real, *speckled, *real[:3]]  # the last are copies: at a distance of 0, exactly
     queries, pool = np.arange(120, 147), np.arange(120)

@@ -286,7 +286,7 @@ def test_other_records_are_compared_by_edits_alone() -> None:
     assert records_type([f"{name},{i}" for i, name in enumerate(names)]) is SHORT_RECORDS  # only two fields
     rng = np.random.default_rng(0)
     proteins = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 200)) for _ in range(60)]
-    assert records_type(proteins) is INDEXED_RECORDS  # of which a search takes hardly longer for more pairs
+    assert records_type(proteins) is INDEXED_RECORDS  # a search among these takes hardly longer for more pairs
     assert records_type([protein[:60] for protein in proteins]) is LONG_RECORDS
 
 

@@ -33,7 +33,7 @@ def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:
     picture = outcome.picture
     assert picture is not None and not outcome.detected
     assert all(share < line for share, line in zip(picture.shares, picture.line, strict=True))
-    assert 4 <= picture.tested < len(SAMPLES)  # of those further away nobody asks
+    assert 4 <= picture.tested < len(SAMPLES)  # nobody asks about those further away
     assert picture.planted is not None and picture.planted_rate is not None
     # Lower rates: by the match test
     assert outcome.exact_limit is not None and picture.planted_rate >= outcome.exact_limit

@@ -162,7 +162,7 @@ def test_a_classifier_sees_the_detail_where_there_is_some() -> None:
     comparison = FeatureComparison.of(sets, 0, Clock(None).over)
     scores = {score.name: score for score in fidelity_scores(comparison, lambda measure, reason: None)}
     assert scores["two_sample_auc"].value > 0.95 and "detail" in scores["two_sample_auc"].source
-    assert scores["kernel_distance"].p > 0.01  # of the features, as everything else
+    assert scores["kernel_distance"].p > 0.01  # computed on the features, like everything else
     shorter = sets.head(40).detail
     assert shorter is not None and len(shorter.samples) == len(shorter.train) == 40
 

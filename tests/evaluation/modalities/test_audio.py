@@ -193,7 +193,7 @@ def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
 
 
 def test_a_later_copy_is_the_same_but_for_its_beginning() -> None:
-    hop = -(-len(tone(0)) // 64)  # of the compared spectrograms
+    hop = -(-len(tone(0)) // 64)  # hop of the compared spectrograms
     original = (tone(0) * np.hanning(len(tone(0))) ** 16).astype(np.float32)
     base = make_inputs(tones(0, 20))
     inputs = EvaluationInputs(**{**base.__dict__, "train": lambda n: [original, *tones(1000, 60)][:n]})

@@ -489,7 +489,7 @@ def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
     assert Verdict(varied).grades["variety"] == "good" and Verdict(varied).sentences()["variety"].startswith(
         "As varied as the data, by 3"
     )
-    for coverage in (0.6, 0.66):  # of drums, of shuffled words
+    for coverage in (0.6, 0.66):  # coverage of drums and of shuffled words
         half = score("coverage", coverage, coverage - 0.05, coverage + 0.05, 0.95, n=400)
         result = [varied[0], half, varied[2]]
         assert Verdict(result).grades["variety"] == "fair"

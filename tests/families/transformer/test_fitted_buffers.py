@@ -41,7 +41,7 @@ def test_a_state_is_restored_with_its_parts() -> None:
     assert isinstance(restored.part, Sums)
     restored.total = restored.part.total = 1
     restored.load_state_dict(module.state_dict())
-    assert restored.total is restored.part.total is None  # of buffers that were overwritten
+    assert restored.total is restored.part.total is None  # computed from buffers that were overwritten
     assert restored.arrays().keys() == {"values"} and np.array_equal(restored.arrays()["values"], np.arange(3))
     assert np.array_equal(restored.part.arrays()["values"], np.arange(5))
     assert restored.part.get_buffer("weights").dtype == torch.float32

@@ -149,7 +149,7 @@ def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, mon
     monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_SECONDS", 0.0)
     monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_BATCH", 80)
     monkeypatch.setattr("anew.workflows.compare.run.MAX_SAMPLES", 24)
-    name = "a #1<b>%41"  # of a folder, which may be a stranger's
+    name = "a #1<b>%41"  # a folder, which may be a stranger's
     shutil.copytree(out / "diffusion-pixel", tmp_path / name)
     output = anew.compare(out=tmp_path / "out", runs=[out / "gan", tmp_path / name]).to_json()
     assert [r["name"] for r in output["runs"]] == ["gan", name]

@@ -147,8 +147,7 @@ class MemorizationTest(Generic[ItemT]):
         items = Joined(real, samples, exact, disturbed)
         self.groups = _with_queries(group, sample_groups, self.num_samples, len(exact) + len(disturbed))
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
-        # Only several processes need it, and all searches share it
-        contents = cache(partial(_digest, items))
+        contents = cache(partial(_digest, items))  # only several processes need it; all searches share it
         search = partial(CachedDistance, progress=options.progress, work=options.work, contents=contents)
         self.distances: list[Distance] = [
             search(distance, self.groups, self.real_index) for distance in distances_of(item_type, items, self.groups)

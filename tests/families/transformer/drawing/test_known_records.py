@@ -95,7 +95,7 @@ def test_both_orders_of_a_sequence_are_one_record() -> None:
     special = {**SPECIAL, "back": 3}
     records = [np.array([4, *divmod(i, 3), *divmod(i * i % 7, 3), 5]) for i in range(9)]
     backwards = [np.array([3, *record[-2:0:-1], 5]) for record in records]
-    parts = [np.array([4, 0, 0, 0]), np.array([1, 2, 5])] * 2  # of a long sequence, which both orders have
+    parts = [np.array([4, 0, 0, 0]), np.array([1, 2, 5])] * 2  # parts of a long sequence, which both orders have
     known = KnownRecords(special)
     known.fit([*records, *parts[:2], *backwards, *parts[2:]])
     assert len(known.stored()) == len(records) + 1

@@ -7,7 +7,7 @@ import numpy as np
 from anew.estimators.closed_fields import ClosedFields
 from anew.families.transformer.drawing.value_tree import NO_NODE, NO_VALUE, ValueTree
 
-VALUES = [[(1, 2, 9), (1, 3, 9), (2, 9)], [(1, 9), (4, 4, 9)]]  # of two views
+VALUES = [[(1, 2, 9), (1, 3, 9), (2, 9)], [(1, 9), (4, 4, 9)]]  # the values of two views
 
 
 def tree() -> ValueTree:
