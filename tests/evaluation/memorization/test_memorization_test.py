@@ -266,6 +266,7 @@ def test_copies_found_without_time_to_count_them_are_the_identical_ones() -> Non
     counted = MemorizationTest(POINTS, samples, TRAIN, HELD).run()
     assert late.detected and 0.0 < late.low <= late.share and late.identical == 30
     assert late.low <= counted.low <= 30 / len(samples)
+    assert 0.0 < late.plain_low <= counted.plain_low <= counted.low
     assert "how many samples are altered copies" in late.notes[-1] and counted.notes == []
 
 

@@ -557,6 +557,12 @@ def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> N
     assert copy_verdict(identical).clause.startswith(
         "at least 3.3% of the samples are copies of training items: 30 of 900"
     )
+    # Real items are identical to each other, too, so not all of the 30 count: the tests say how many do
+    repeated = replace(identical, real_identical=2, plain_low=0.021)
+    assert copy_verdict(repeated).clause == (
+        "at least about 2.1% of the samples are copies of training items; 30 of 900 are identical to one"
+    )
+    assert "Many others only lean" in copy_verdict(repeated).sentence and repeated.scores()[0].value == 0.021
     counted = replace(few, copied_distance=0.3)
     assert copy_verdict(counted).clause == "at least about 44% of the samples are copies of training items"
 

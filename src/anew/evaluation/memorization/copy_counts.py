@@ -38,6 +38,19 @@ class CopyCount(NamedTuple):
 NO_COPIES = CopyCount(0, 0)
 
 
+class CopyCounts(NamedTuple):
+    """The number of samples that are copies, by all estimates.
+
+    Attributes:
+        copied, low: See `CopyCount`; the largest of the estimates.
+        plain_low: `low` without the scan, so that no sample counts which only leans to the data.
+    """
+
+    copied: int
+    low: int
+    plain_low: int
+
+
 def count_copies(
     p_without: Callable[[int], float], max_count: int, remaining: Callable[[], float] = lambda: math.inf
 ) -> CopyCount:
@@ -87,21 +100,28 @@ class SampleTests:
 
 
 def count_by_tests(
-    tests: SampleTests, is_scan_confirmed: bool, rng: np.random.Generator, remaining: Callable[[], float]
-) -> CopyCount:
-    """The number of copies by both tests.
+    tests: SampleTests,
+    identical: CopyCount,
+    is_scan_confirmed: bool,
+    rng: np.random.Generator,
+    remaining: Callable[[], float],
+) -> CopyCounts:
+    """The number of copies by all estimates.
 
     Args:
         tests: The tests.
+        identical: The number of copies among the samples that are identical to training items.
         is_scan_confirmed: Whether the scan found copies, and the reference test confirms it; else it does not count.
         rng: Generator of permutations, and of ties.
         remaining: See `count_copies`.
     """
     labels, rows = tests.labels, np.arange(len(tests.nearests[0].item))
     by_matches = count_by_matches(tests.match_test, tests.match, rows, labels, rng, remaining)
+    plain = largest(by_matches, identical)
     if not is_scan_confirmed:
-        return by_matches
-    return largest(by_matches, count_by_scan(tests.nearests, tests.scan, labels, rng, remaining))
+        return CopyCounts(*plain, plain.low)
+    by_scan = count_by_scan(tests.nearests, tests.scan, labels, rng, remaining)
+    return CopyCounts(*largest(plain, by_scan), plain.low)
 
 
 def count_by_scan(

@@ -160,8 +160,9 @@ def _proof_needs(result: CopyTestResult) -> str:
 
 def _found(result: CopyTestResult) -> CopyVerdict:
     samples, items = ("sample passages", "passages") if result.unit == "passage" else ("samples", "items")
-    amount, unknown = f"at least about {percent_at_least(result.low)} of the {samples}", ""
-    if result.low < MIN_RELATIVE_LOWER_END * result.share or result.counts_leaning:
+    low = result.counted_low
+    amount, unknown = f"at least about {percent_at_least(low)} of the {samples}", ""
+    if not low or (low < MIN_RELATIVE_LOWER_END * result.share and not result.counts_leaning):
         amount, unknown = f"some {samples}", "; how many is not known"
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         unknown += f" (only {result.compared} were compared)"
@@ -195,7 +196,7 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     if result.counts_leaning:
         leaning, by_chance = _leaning_fact(result, items)
         others = f" Many others only lean to the data: {leaning}{f' ({by_chance})' if by_chance else ''}."
-    if (least := result.least_share) > (0.0 if result.counts_leaning else result.low):
+    if (least := result.least_share) > low:
         amount = f"at least {percent_at_least(least)} of the {samples} are copies of training {items}"
         return CopyVerdict(f"Copying found: {amount}: {fact} (p = {result.p:.2g}).{others}", f"{amount}: {clause_fact}")
     fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))

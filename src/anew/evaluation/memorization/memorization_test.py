@@ -28,7 +28,7 @@ from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.blocks import distances_of
 from anew.evaluation.memorization.brief_test import MAX_STAND_INS, samples_in_time, stand_ins
 from anew.evaluation.memorization.controls import MAX_CONTROLS, Controls
-from anew.evaluation.memorization.copy_counts import SampleTests, count_by_tests, largest
+from anew.evaluation.memorization.copy_counts import SampleTests, count_by_tests
 from anew.evaluation.memorization.copying_test import (
     Distance,
     Indices,
@@ -266,13 +266,12 @@ class MemorizationTest(Generic[ItemT]):
         is_copying = p <= NUM_TESTS * self.level or repeats.copied_p <= COPIED_ALPHA
         is_copying = is_copying and (control_p is None or control_p > CONTROL_ALPHA)
         p = min(p, repeats.copied_p) if repeats.copied_p <= COPIED_ALPHA else p
-        num_visible = self.num_samples * self.visible_share
-        share = low = 0.0
+        share = low = plain_low = 0.0
         if is_copying:
-            by_tests = count_by_tests(tests, scan_p <= self.level, self.rng, self.options.remaining)
+            counts = count_by_tests(tests, repeats.copies, scan_p <= self.level, self.rng, self.options.remaining)
             if self.options.remaining() <= 0.0:
                 self.skipped.append("how many samples are altered copies")
-            share, low = (min(number / num_visible, 1.0) for number in largest(by_tests, repeats.copies))
+            share, low, plain_low = (min(number / self.num_samples / self.visible_share, 1.0) for number in counts)
             low = max(low, 1.0 / self.num_samples)  # the tests exclude that there is none
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
@@ -282,6 +281,7 @@ class MemorizationTest(Generic[ItemT]):
             p=p,
             share=max(share, low),
             low=low,
+            plain_low=plain_low,
             detection_limit=detection_limit(planted),
             match_p=tests.match.p,
             shortened=bool(self.skipped),

@@ -109,6 +109,7 @@ class CopyTestResult:
         p: P-value of the scan and the match test together.
         share: Estimated share of the samples that are copies which the tests see, 0 if none are found.
         low: Lower end of its 95% interval: at least so many samples are copies. Tests miss copies, so there is no upper end.
+        plain_low: The same, of the samples that are identical to training items or match them: none of these only leans to the data.
         detection_limit: Lowest planted rate that was caught, exact and disturbed; None if not even 10% was.
         method: How it was tested, see METHODS of `copy_verdict`.
         pairs: The closest pairs of a sample and a training item.
@@ -174,6 +175,7 @@ class CopyTestResult:
     notes: list[str] = field(default_factory=list)
     picture: ScanPicture | None = None
     copied_distance: float | None = None
+    plain_low: float = 0.0
 
     def scores(self) -> list[Score]:
         """The result as scores. The share of copies is the least one if copies were found, else 0 up to the detection limit."""
@@ -237,11 +239,15 @@ class CopyTestResult:
         return self.method == "scan" and self.control_p is not None and self.control_p <= CONTROL_ALPHA
 
     @property
+    def counted_low(self) -> float:
+        """The lower end of the share of copies, without samples that only lean to the data; 0 if it is not known."""
+        return self.plain_low if self.counts_leaning else self.low
+
+    @property
     def least_share(self) -> float:
-        """The least share of copies: identical samples are counted, unless real items are identical to each other, too."""
+        """The least share of copies: all identical samples are counted, unless real items are identical to each other, too."""
         counts = self.detected and self.method == "scan" and self.real_compared > 0 and not self.real_identical
-        low = 0.0 if self.counts_leaning else self.low
-        return max(low, (self.identical or 0) / self.samples) if counts else low
+        return max(self.counted_low, (self.identical or 0) / self.samples) if counts else self.counted_low
 
     @property
     def closest(self) -> float:
