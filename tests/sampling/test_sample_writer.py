@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -111,6 +112,7 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
         samples.first = first
         writer.add(samples)
         del samples
+        gc.collect()  # when it is next collected depends on the tests before
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     writer.close()

@@ -190,13 +190,30 @@ def test_a_clip_has_one_file_of_the_format_that_is_chosen(tmp_path: Path) -> Non
     assert len(list(clips.files())) == 2
     for name in ("gif", "mp4"):
         ((file, data),) = clips.in_format(name).files()
-        assert file == f"0000.{name}" and frames.read_comment(data) == "" if name == "mp4" else data[:4] == b"GIF8"
+        assert file == f"0000.{name}"
+        assert frames.read_comment(data) == "" if name == "mp4" else data[:4] == b"GIF8"
 
 
 def test_parts_and_enlarged_samples_keep_the_format() -> None:
     images = of("image", PICTURE, PICTURE).in_format("webp")
     for samples in (images[:1], images.head(1), images + images, images.enlarged(2)):
         assert samples.artifact(0).suffix == ".webp"
+
+
+def test_a_part_of_many_samples_is_numbered_as_one_of_them(tmp_path: Path) -> None:
+    """Of 20,000 samples that came in batches, enlarged ones were files 0000 to 9999 beside 10000."""
+    part = of("image", np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8))
+    part.first, part.num_planned = 300, 20_000
+    for samples in (part, part[:], part.enlarged(2), part.in_format("webp"), part.enlarged(2).in_format("png")[0:2]):
+        paths = samples.save(tmp_path, overwrite=True)
+        assert [path.stem for path in paths] == ["00300", "00301"]
+    assert [path.stem for path in part[::-1].save(tmp_path, overwrite=True)] == ["0000", "0001"]
+
+
+def test_samples_can_be_added_to_themselves() -> None:
+    samples = of("image", np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8))
+    samples += samples
+    assert [int(item[0, 0]) for item in samples if not isinstance(item, str)] == [0, 1, 0, 1]
 
 
 def test_a_format_that_is_never_written_is_refused_in_one_sentence() -> None:

@@ -85,9 +85,9 @@ class _WrittenSamples:
         self._num_without_continuation += part.num_empty_continuations
         if arguments.stop is not None:
             self._num_empty += sum(not item for item in part if isinstance(item, str))
-        num_planned, part = part.num_planned or arguments.n, part.enlarged(arguments.scale)
+        part.num_planned = part.num_planned or arguments.n
+        part = part.enlarged(arguments.scale)
         part = part if arguments.format is None else part.in_format(arguments.format)
-        part.num_planned = num_planned
         self._note_files(self._writer.add(part))
 
     def _note_files(self, paths: Sequence[Path]) -> None:

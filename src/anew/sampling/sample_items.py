@@ -96,6 +96,8 @@ class SampleItems(Sequence[DecodedItem]):
 
     def extend(self, items: Iterable[DecodedItem]) -> None:
         """Add items after these. Raises RunError if there are too many for memory and the disk is full."""
+        if items is self:  # it would grow while it is read
+            items = self[:]
         if isinstance(items, SampleItems) and items._stored:
             self._store()
             for stored in items._stored:

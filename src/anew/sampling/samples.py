@@ -64,7 +64,8 @@ class Samples(Sequence[DecodedItem]):
         self.origins = list(origins)
         self.first = first
         self.total = total
-        self.num_planned = 0  # if drawing was interrupted: files are numbered as if all samples were there
+        # Of samples that come in parts, the number of all: their files are numbered as if all were there; 0: these are all
+        self.num_planned = 0
         self._file_format = ""
         self._artifacts: dict[int, Artifact] = {}
 
@@ -82,6 +83,7 @@ class Samples(Sequence[DecodedItem]):
         first, total = (self.first + places.start, self.total) if places.step == 1 else (0, None)
         part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index], first, total)
         part._file_format = self._file_format
+        part.num_planned = self.num_planned if places.step == 1 else 0
         part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
         return part
 
@@ -317,7 +319,7 @@ class Samples(Sequence[DecodedItem]):
         items = (self.modality.enlarge(item, scale) for item in self._items)
         origins = [replace(origin, scale=scale) for origin in self.origins]
         enlarged = Samples(items, self.labels, self.modality, origins, self.first, self.total)
-        enlarged._file_format = self._file_format
+        enlarged.num_planned, enlarged._file_format = self.num_planned, self._file_format
         return enlarged
 
     def in_format(self, file_format: str) -> Samples:
@@ -341,7 +343,7 @@ class Samples(Sequence[DecodedItem]):
                 f"`format` must be {listed(formats, 'or')} for {self.modality.traits.plural} (got {shorten(file_format)})"
             )
         samples = Samples(self._items, self.labels, self.modality, self.origins, self.first, self.total)
-        samples._file_format = file_format
+        samples.num_planned, samples._file_format = self.num_planned, file_format
         return samples
 
     def _repr_html_(self) -> str:
