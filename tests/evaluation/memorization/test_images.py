@@ -89,6 +89,28 @@ def test_nearest_image_equals_all_pairs(
     np.testing.assert_allclose(table[np.arange(50), item - 20], table.min(axis=1), atol=1e-5)
 
 
+def test_no_product_of_a_search_waits_for_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside other programs, two threads that share each product took up to 18 times as long as one."""
+    distance = PixelDistance(list(pictures(90, (12, 10))), np.arange(90) // 2)
+    queries, pool, block = np.arange(0, 50), np.arange(20, 90), Search._block
+    threads: list[int] = []
+
+    def noted(self: Search, *arguments: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return block(self, *arguments)
+
+    monkeypatch.setattr(Search, "_block", noted)
+    found = []
+    for num_threads, pairs, parts in ((1, 10**9, 1), (3, 10**9, 3), (2, 700, 5)):
+        monkeypatch.setattr(search, "available_threads", lambda count=num_threads: count)
+        monkeypatch.setattr(search, "PAIRS_IN_PART", pairs)
+        threads.clear()
+        found.append((*distance.nearest(queries, pool), distance.within(queries, pool, queries[::-1])))
+        assert threads == [1] * parts
+    for other in found[1:]:
+        assert all(map(np.array_equal, found[0], other))
+
+
 @pytest.mark.parametrize("many", [1, 20, 10**6])
 def test_speckled_images_are_compared_in_products(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MANY_PAIRS", many)

@@ -18,23 +18,39 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from anew.core.arrays import Integers
+from anew.core.machine.threads import available_threads, map_in_threads, one_thread
 from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Indices
+
+R = TypeVar("R")
 
 # Number of bounds: a sixth of an item's values, within these limits
 VALUES_PER_BOUND, MIN_BOUNDS, MAX_BOUNDS = 6, 64, 256
 QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns that are searched at once: a tile of bounds stays in a cache
+# Queries and items that a thread compares without a look at the clock: about half a second of images with 18 variants; chosen
+PAIRS_IN_PART = 4_000_000
 LOOSE_SHARE = 32  # if more than one item in 32 is a candidate of a row, all cores are compared in one product
 # Pairs that are compared, and rows that are projected, at once: bounds memory, and keeps pairs in a cache.
 PAIRS_AT_ONCE, ROWS_AT_ONCE = 512, 8192
 MANY_PAIRS = 128  # pairs of a query from which on products of rows are faster; measured: 60 to 200 take the same time
 SAMPLED = 2_000  # rows to which the directions of a basis are fitted: more hardly change them
+
+
+def _in_threads(search: Callable[[slice], R], num_queries: int, num_items: int) -> list[tuple[slice, R]]:
+    """The results of a search for parts of the queries. Each part takes one thread, since many small products follow each other, and
+    threads that share one wait for each other at each of them (docs/log.md, 2026-12-01)."""
+    threads = available_threads()
+    size = max(min(PAIRS_IN_PART // num_items, -(-min(num_queries, QUERIES) // threads)), 1)
+    parts = [slice(start, start + size) for start in range(0, num_queries, size)]
+    with one_thread():
+        return list(zip(parts, map_in_threads(search, parts, min(threads, len(parts))), strict=True))
 
 
 class Variants(ABC):
@@ -146,10 +162,13 @@ class Search:
         bounds = self._bounds[torch.from_numpy(pool)]
         # The product with a query's bounding values and a last 1 is half the squared bound, less half the query's square.
         table = torch.cat([-bounds, bounds.square().sum(dim=1, keepdim=True) / 2.0], dim=1).T.contiguous()  # (b + 1, p)
-        for start in range(0, len(queries), QUERIES):
-            rows = slice(start, start + QUERIES)
+
+        def search(rows: slice) -> tuple[Indices, Array]:
             most = np.full(len(queries[rows]), np.inf) if farthest is None else farthest[rows]
-            item[rows], distance[rows] = self._block(queries[rows], pool, table, variants(queries[rows]), most)
+            return self._block(queries[rows], pool, table, variants(queries[rows]), most)
+
+        for rows, found in _in_threads(search, len(queries), len(pool)):
+            item[rows], distance[rows] = found
         return item, distance
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
@@ -160,8 +179,8 @@ class Search:
         distance = np.full(len(queries), np.inf)
         bounds = self._bounds[torch.from_numpy(pool)]
         half_squares = bounds.square().sum(dim=1) / 2.0
-        for start in range(0, len(queries), QUERIES) if len(pool) else ():
-            block = slice(start, start + QUERIES)
+
+        def bound(block: slice) -> Array:
             rows = torch.from_numpy(queries[block])
             # Half squared, less a constant a row
             table = half_squares - self._bounds[rows] @ bounds.T
@@ -171,7 +190,10 @@ class Search:
             exists = torch.isfinite(table[torch.arange(len(rows)), column])
             difference = self._rows.values[rows] - self._rows.values[torch.from_numpy(pool)[column]]
             block_distance = torch.linalg.vector_norm(difference, dim=1).double()
-            distance[block] = torch.where(exists, block_distance, float("inf")).numpy()
+            return np.asarray(torch.where(exists, block_distance, float("inf")).numpy())
+
+        for block, found in _in_threads(bound, len(queries), len(pool)) if len(pool) else ():
+            distance[block] = found
         return distance
 
     def _block(
