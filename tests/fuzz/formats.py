@@ -10,6 +10,7 @@ import json
 import random
 import struct
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +191,21 @@ def _idx(seed: int) -> bytes:
     return struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
 
 
+def _npy(seed: int) -> bytes:
+    out = io.BytesIO()
+    np.save(out, _numbers(seed))
+    return out.getvalue()
+
+
+def _npz(seed: int) -> bytes:
+    labels, out = io.BytesIO(), io.BytesIO()
+    np.save(labels, np.arange(6) % 2)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("x.npy"), _npy(seed))
+        archive.writestr(zipfile.ZipInfo("y.npy"), labels.getvalue())
+    return out.getvalue()
+
+
 def _idx_labels(path: Path, seed: int) -> None:
     body = struct.pack(">BBBBI", 0, 0, 8, 1, 6) + bytes(i % 2 for i in range(6))
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
@@ -275,6 +291,8 @@ FORMATS: dict[str, Format] = {
     "tar.gz": Format(_tar("w:gz"), "image", "{}.tar.gz"),
     "idx": Format(_idx, "image", "{}-images-idx3-ubyte", _idx_labels),
     "idx.gz": Format(lambda seed: gzip.compress(_idx(seed), mtime=0), "image", "{}-images-idx3-ubyte.gz", _idx_labels),
+    "npy": Format(_npy, "image", "{}.npy"),
+    "npz": Format(_npz, "image", "{}.npz"),
     "metadata-csv": Format(_metadata("csv"), "image", "{}/metadata.csv", _two_pictures),
     "metadata-jsonl": Format(_metadata("jsonl"), "image", "{}/metadata.jsonl", _two_pictures),
     "metadata-parquet": Format(_metadata("parquet"), "image", "{}/metadata.parquet", _two_pictures),
@@ -295,7 +313,7 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
         "metadata-jsonl",
         "metadata-parquet",
     ),
-    "archives": ("tar", "tar.gz", "idx", "idx.gz"),
+    "archives": ("tar", "tar.gz", "idx", "idx.gz", "npy", "npz"),
     "text": ("text", "text.gz", "code"),
     "sequences": ("fasta", "fasta.gz", "smiles"),
 }

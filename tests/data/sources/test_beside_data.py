@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
@@ -55,10 +54,12 @@ def test_archives_that_are_not_read_are_to_be_unpacked(tmp_path: Path) -> None:
         Dataset.open(tmp_path)
 
 
-def test_numpy_arrays_say_what_to_convert_them_to(tmp_path: Path) -> None:
-    np.save(tmp_path / "images.npy", np.zeros((10, 8, 8), np.uint8))
-    with pytest.raises(DataError, match=r"\(1 \.npy\); convert \.npy files to PNG, WAV or text, which are read"):
-        Dataset.open(tmp_path / "images.npy")
+def test_files_of_arrays_say_what_to_convert_them_to(tmp_path: Path) -> None:
+    (tmp_path / "images.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 9)
+    with pytest.raises(
+        DataError, match=r"\(1 \.h5\); convert \.h5 files to PNG, WAV, text, or images in a NumPy array"
+    ):
+        Dataset.open(tmp_path)
 
 
 def test_a_table_without_a_known_column_says_how_to_name_it(tmp_path: Path) -> None:

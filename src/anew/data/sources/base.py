@@ -1,7 +1,8 @@
 """Interface of sources. A source is a list of shards, each cheap to list without opening and read as one unit.
 
 A reader is one file here with a function `open_reader(files, root, modalities) -> Reader`: `folder` (image files, text files and
-spans of large ones), `tables` (jsonl, csv, parquet), `tar` (archives; `tar_spans` for large ones), `idx` (MNIST's files).
+spans of large ones), `tables` (jsonl, csv, parquet), `tar` (archives; `tar_spans` for large ones), `idx` (MNIST's files), `arrays`
+(NumPy's).
 `reader_of` says which of them reads a file, and `Source.open` calls them; it also gives `folder` the classes of metadata files,
 and `tables` the columns that the user names. `hub.open_hub(name, modalities, choice) -> Reader` opens Hugging Face names. `tables`
 also has `metadata(path) -> dict[str, str | None]`: the class by `file_name` in a `metadata.csv|jsonl|parquet` that describes the
@@ -31,6 +32,7 @@ SHARD_ITEMS = 256  # image files, or rows with images, of one shard: they take a
 MAX_NAMED_TABLES = 3  # damaged tables that a sentence names
 TABLE_SUFFIXES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
 _ARCHIVES = frozenset({".tar", ".tgz", ".tar.gz"})
+_ARRAYS = frozenset({".npy", ".npz"})
 _IDX = re.compile(r"[-.](idx[1-4][-.]ubyte|ubyte)(\.gz)?$|\.idx(\.gz)?$", re.IGNORECASE)
 
 
@@ -126,12 +128,14 @@ def members_digest(entries: Iterable[object]) -> str:
 
 
 def reader_of(path: str) -> str:
-    """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder."""
+    """The module of `anew.data.sources` that reads this file: tables, tar, arrays or idx, else folder."""
     suffix = suffix_of(path)
     if suffix in TABLE_SUFFIXES:
         return "tables"
     if suffix in _ARCHIVES:
         return "tar"
+    if suffix in _ARRAYS:
+        return "arrays"
     if ("ubyte" in path or "idx" in path) and _IDX.search(path[path.rfind("/") + 1 :]):
         return "idx"
     return "folder"
@@ -140,4 +144,4 @@ def reader_of(path: str) -> str:
 def is_of_folder(suffix: str) -> bool:
     """Whether `folder` reads all files of a suffix, whatever their names are."""
     may_be_idx = not suffix or suffix.endswith(".gz") or "idx" in suffix or "ubyte" in suffix
-    return suffix not in TABLE_SUFFIXES | _ARCHIVES and not may_be_idx
+    return suffix not in TABLE_SUFFIXES | _ARCHIVES | _ARRAYS and not may_be_idx

@@ -25,7 +25,7 @@ CONVERSIONS = {
     **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub", ".pages"), "plain text (.txt)"),
     **{f"{suffix}.gz": suffix for suffix in (".csv", ".tsv", ".jsonl", ".ndjson")},
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "CSV (.csv)"),
-    **dict.fromkeys((".npy", ".npz", ".h5", ".hdf5", ".mat"), "PNG, WAV or text"),
+    **dict.fromkeys((".h5", ".hdf5", ".mat"), "PNG, WAV, text, or images in a NumPy array (.npy)"),
 }
 # Archives that are not read in a folder, and what else than unpacking them is possible
 PACKED = {".zip": ", or give one of them by itself", ".7z": "", ".rar": ""}

@@ -36,7 +36,7 @@ _ENCRYPTED = 0x1  # a bit of `ZipInfo.flag_bits`
 _HIDDEN = re.compile(
     r"(^|/)(\.(?!\.(/|$))|__MACOSX/|__pycache__/)"
 )  # left out of listings of folders, too, or added by macOS
-_LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|\\|\0|(^|/)\.\.(/|$)")
+_LEADS_OUT = re.compile(r"^$|^/|^[A-Za-z]:|\\|\0|(^|/)\.\.(/|$)")
 
 
 class _Unpacked(Record):
@@ -104,7 +104,12 @@ def _unpack(archive: Path, shown: str, place: Path, info: os.stat_result) -> _Un
     """Unpack an archive into a new folder. info: of the archive."""
     place.mkdir()
     with _opened(archive, shown) as opened:
-        members = [member for member in opened.infolist() if not (member.is_dir() or _HIDDEN.search(member.filename))]
+        # Not by `is_dir`, which fails on an empty name
+        members = [
+            member
+            for member in opened.infolist()
+            if not (member.filename.endswith("/") or _HIDDEN.search(member.filename))
+        ]
         _check_size(shown, sum(member.file_size for member in members), info.st_size, place)
         size, refusals = _extract_all(opened, members, shown, place, info.st_mtime_ns)
     count = len({member.filename for member in members}) - len(refusals)
