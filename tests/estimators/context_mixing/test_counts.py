@@ -1,14 +1,15 @@
-"""What contexts know of open brackets."""
+"""What contexts know of open brackets, and of the numbers of lines."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from anew.core.arrays import Int32s
 from anew.estimators.context_mixing.counts import HEADS, MAX_OPEN, NUM_OPEN
 from anew.estimators.context_mixing.mixer import ContextMixer
 
-LETTERS = "\0\n ()[]{}:,._=1abcdefghijklmnopqrstuvwxyz"
+LETTERS = "\0\n ()[]{}:,._=123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,24 @@ def test_a_bracket_that_is_never_closed_stays_open_to_the_end_of_its_document(mi
     assert innermost(mixer, "hi :( a\n\nb\n :( c :( d\n\n")[0] == 3
     assert innermost(mixer, "hi :( a :( b\0c ") == innermost(mixer, "c ")
     assert innermost(mixer, "a) b) (c ")[0] == 1  # what was not open cannot be closed
+
+
+def test_lines_that_count_up_are_continued() -> None:
+    """Verses: by the number of the one before, which is farther away than the other contexts reach."""
+    rng = np.random.default_rng(0)
+
+    def verses(first: int) -> str:
+        words = ["".join(rng.choice(list("abcdefghij"), 12)) for _ in range(6)]
+        return "\0" + "".join(f"{first + line} {word}\n" for line, word in enumerate(words))
+
+    def tokens(text: str) -> Int32s:
+        return np.array([LETTERS.index(letter) for letter in text], dtype=np.int32)
+
+    spellings = tuple(letter.encode() for letter in LETTERS)
+    mixer = ContextMixer.fit(spellings, tokens("".join(verses(int(rng.integers(1, 5))) for _ in range(150))))
+    text = verses(2)
+    logits, orders = mixer.read(mixer.document(len(text)), tokens(text))
+    network = mixer.network_logits(np.full((len(text), len(LETTERS)), 1 / len(LETTERS), np.float32), tokens(text))
+    log_probs = mixer.log_probs(tokens(text), logits, network, orders, mixer.joint)
+    numbers = [place for place, letter in enumerate(text) if letter.isdigit()][1:]
+    assert np.exp(log_probs[numbers]).min() > 0.5, np.exp(log_probs[numbers])

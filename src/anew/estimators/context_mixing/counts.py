@@ -24,8 +24,8 @@ MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
 # a hash of the letters of the current word alone, and whether a capital begins it; white space at the beginning of this line and of
 # the last one with more, the number of open brackets, whether the innermost one still awaits its word, a hash of each open bracket
 # and its word (the one right before it, else the first one in it), and the bracket that closes it with its place; then hashes of the
-# character before this one, and of the bytes of this one so far, 0 between documents. CLASS: the class of
-# the document + 1, 0 for none.
+# character before this one, and of the bytes of this one so far, 0 between documents; hashes of the first field of this line so far, and
+# of that of the last line with one, and whether this line's has ended. CLASS: the class of the document + 1, 0 for none.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
 LETTERS, CAPITAL, CLASS = 19, 20, 21
@@ -41,7 +41,8 @@ INDENT_MASK, PLACE_MASK = 2**16 - 1, 2**32 - 1  # bits of the white space alone,
 COLUMNS_TOGETHER = np.uint64(2)
 PREVIOUS_CHARACTER = CLOSERS + MAX_OPEN
 CHARACTER = PREVIOUS_CHARACTER + 1
-HISTORY_SIZE = CHARACTER + 1
+FIELD, FIELD_ABOVE, FIELD_ENDED = range(CHARACTER + 1, CHARACTER + 4)
+HISTORY_SIZE = FIELD_ENDED + 1
 TAB_WIDTH = 8  # a power of two
 MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
 # Columns from the line's start that contexts distinguish: indentation and list marks, though not one tab from two
@@ -114,7 +115,11 @@ def context_keys(history: Keys, keys: Keys) -> None:
     keys[13] = combine_hashes(combine_hashes(word, np.uint64(5)), history[SECOND_LAST_WORD])
     keys[14] = combine_hashes(combine_hashes(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
     line = combine_hashes(history[FIRST_WORD_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
-    keys[15] = combine_hashes(combine_hashes(word, np.uint64(9)), line)
+    # Up to the end of the first field: that of the line above, which the number of a verse, a key word or a mark of a list goes on from
+    if history[FIELD_ENDED]:
+        keys[15] = combine_hashes(combine_hashes(word, np.uint64(9)), line)
+    else:
+        keys[15] = combine_hashes(combine_hashes(history[FIELD], np.uint64(27)), history[FIELD_ABOVE])
     # Outside of brackets, as in prose, a token before the last one
     inner = history[HEADS + innermost(history)] if history[NUM_OPEN] else history[TOKENS + 2]
     keys[16] = combine_hashes(combine_hashes(np.uint64(22), inner), history[TOKENS])
@@ -162,9 +167,25 @@ def read_byte(history: Keys, byte: Index) -> None:
         history[LETTERS] = np.uint64(0)
         history[WORD] = np.uint64(0) if byte == SPACE else combine_hashes(np.uint64(11), np.uint64(byte))
     history[COLUMN] = _after_column(history[COLUMN], byte)
+    _read_field(history, byte)
     if byte == NEWLINE:
         history[COLUMN] = np.uint64(0)
         history[AT_LINE_START], history[FIRST_WORD_OF_LINE] = np.uint64(1), np.uint64(1)
+
+
+@compiled_inner
+def _read_field(history: Keys, byte: Index) -> None:
+    """Follow the first field of the line, which ends at white space."""
+    if byte == NUL:
+        history[FIELD], history[FIELD_ABOVE], history[FIELD_ENDED] = np.uint64(0), np.uint64(0), np.uint64(0)
+    elif byte == NEWLINE:
+        if history[FIELD]:
+            history[FIELD_ABOVE] = history[FIELD]
+        history[FIELD], history[FIELD_ENDED] = np.uint64(0), np.uint64(0)
+    elif byte in (SPACE, TAB):
+        history[FIELD_ENDED] = np.uint64(history[FIELD] != 0)
+    elif not history[FIELD_ENDED]:
+        history[FIELD] = combine_hashes(history[FIELD], np.uint64(byte))
 
 
 @compiled_inner
