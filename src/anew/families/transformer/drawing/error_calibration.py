@@ -59,7 +59,7 @@ def calibrate_samples(family: TransformerParts, documents: Iterable[Batch], requ
             sampler.own_passages.fit, sampler.own_passages.odds_ratios = fit, fit.odds_ratios
             if errors is not None:
                 errors.attach_tallies(sampler)
-            if fit.num_tokens < num_fitted + TOKENS_BETWEEN:
+            if fit.num_tokens < min(num_fitted + TOKENS_BETWEEN, MAX_TOKENS):
                 yield fit.num_tokens
                 continue
             num_fitted = fit.num_tokens
