@@ -103,7 +103,9 @@ def score_table(report: ReportRecord) -> list[Line]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 # ---- score ----
@@ -161,11 +163,13 @@ def score_lines(scores: Scores) -> list[Line]:
             figures = f"{file.bits_per_unit:>20.4f}  {file.units:>12,.0f}  {file.log_likelihood:>16,.1f}"
             lines.append([(f"{file.file:<{width}}  {figures}", "")])
         lines.append([])
-    bound = "" if scores.bound == "exact" else f" ({scores.bound})"
     for name, value in scores.to_json().items():
+        remark = ""
+        if name.endswith("_network"):
+            remark = " (the network alone, without what was counted in the training data)"
+        elif name.startswith("bits") and scores.bound != "exact":
+            remark = f" ({scores.bound})"
         if isinstance(value, float):
-            network = " (the network alone, without what was counted in the training data)"
-            remark = network if name.endswith("_network") else bound if name.startswith("bits") else ""
             lines.append([(f"{name}: {value:.6g}{remark}", "")])
     return [*lines, *([(note, "")] for note in scores.notes)]
 

@@ -71,7 +71,9 @@ class Setting:
 
     def _range(self) -> str:
         low, high = ("" if bound is None else f"{bound:,.10g}" for bound in (self.low, self.high))
-        bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+        bounds = f"at least {low}" if low else f"at most {high}"
+        if low and high:
+            bounds = f"{low} to {high}"
         return f"{bounds} {self.unit}".rstrip()
 
 

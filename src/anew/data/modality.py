@@ -463,7 +463,10 @@ def reasons(
 
     The method gives the reason: `validate_header` or `validate_body`."""
     for item, reason in each(method, items):
-        yield item, item.reason if isinstance(item, SkippedItem) else None if reason is None else str(reason)
+        if isinstance(item, SkippedItem):
+            yield item, item.reason
+        else:
+            yield item, None if reason is None else str(reason)
 
 
 def no_prompt_error(name: str, prompt: str, suffix: str) -> ConfigError:

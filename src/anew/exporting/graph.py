@@ -356,7 +356,9 @@ def _argument(value: object, numbers: _ValueNumbers) -> object:
     if isinstance(value, torch.dtype):
         return _type_name(value)
     if isinstance(value, float) and not np.isfinite(value):
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+        if np.isnan(value):
+            return "NaN"
+        return "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise ConfigError(f"an argument of the type {type(value).__name__} cannot be exported")

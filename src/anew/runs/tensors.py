@@ -43,7 +43,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 def _system_error(error: Exception, folder: Path) -> OSError:
     """The OSError behind a SafetensorError, which gives it only in words."""
     number = re.search(r"os error (\d+)", str(error))
-    code = int(number[1]) if number else errno.EIO if folder.is_dir() else errno.ENOENT
+    code = errno.EIO if folder.is_dir() else errno.ENOENT
+    if number:
+        code = int(number[1])
     return OSError(code, os.strerror(code))
 
 

@@ -118,8 +118,9 @@ def _field(name: str, field: FieldSchema, is_required: bool) -> FieldLine:
     parts = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
     values = " or ".join(dict.fromkeys(_takes(part) for part in parts))
     default = field.get("default")
-    default_text = "required" if is_required else "none" if default in (None, "", []) else json.dumps(default)
-    return FieldLine(name, values, default_text)
+    if is_required:
+        return FieldLine(name, values, "required")
+    return FieldLine(name, values, "none" if default in (None, "", []) else json.dumps(default))
 
 
 def _takes(part: FieldSchema) -> str:

@@ -61,7 +61,9 @@ class VideoJob:
         """Status, under OpenAI's names."""
         if self.error is not None:
             return "failed"
-        return "completed" if self.clip is not None else "in_progress" if self.progress else "queued"
+        if self.clip is not None:
+            return "completed"
+        return "in_progress" if self.progress else "queued"
 
     def update(self, event: Draft | FinishedSamples) -> None:
         """Update the progress after an event."""

@@ -296,10 +296,11 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
 
 def queued_summary(job: Job, root: Path) -> dict[str, object]:
     """The entry of a job whose run does not exist: it is queued, or could not be started. root: the start folder."""
-    is_waiting = job.state == "queued"
     # The end of a job cannot be recorded on a full disk
     is_beginning = job.state == "running" and not _disk_is_full(root)
-    state = "queued" if is_waiting else "preparing" if job.is_alive or is_beginning else "failed"
+    state = "queued"
+    if job.state != "queued":
+        state = "preparing" if job.is_alive or is_beginning else "failed"
     sentences = {
         "queued": _queued_sentence(root),
         "preparing": "Starting.",

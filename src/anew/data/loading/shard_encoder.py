@@ -36,13 +36,20 @@ class ShardEncoder:
 
     def items(self, number: int, is_held_out: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
         """Train (or held-out) items of a shard with their parts, and refusals; near-duplicates of held-out items are left out."""
-        parts = self._split.parts[number]
         for index, record in enumerate(read_records(self._source, self._shards[number], self._modality)):
-            part = parts if isinstance(parts, int) else int(parts[index]) if index < len(parts) else REJECTED
-            if part == REJECTED or (part != split.TRAIN) != is_held_out:
+            part = self._part_of(number, index)
+            is_asked_for = part != split.TRAIN if is_held_out else part == split.TRAIN
+            if part == REJECTED or not is_asked_for:
                 continue
             if isinstance(record, SkippedItem) or is_held_out or not self._split.repeats(record):
                 yield record, part
+
+    def _part_of(self, number: int, index: int) -> int:
+        """The part of a record of a shard; REJECTED for one after those that were divided."""
+        parts = self._split.parts[number]
+        if isinstance(parts, int):
+            return parts
+        return int(parts[index]) if index < len(parts) else REJECTED
 
     def cached_name(self, number: int) -> str:
         """The name of what `encode` gives for this number in a cache."""

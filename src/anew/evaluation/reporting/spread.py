@@ -138,6 +138,16 @@ def _too_few_trainings(runs: Sequence[RunResult]) -> list[str]:
     return sentences
 
 
+def _unranked_families(runs: Sequence[RunResult], ranked: set[str], figure: str) -> list[str]:
+    """The families with two usable trainings or more that are not ranked, although some training has the figure."""
+    families = []
+    for family in repeated_families(runs):
+        usable = _usable_trainings(runs, family)
+        if family not in ranked and len(usable) > 1 and any(figure in run.scores for run in usable):
+            families.append(family)
+    return families
+
+
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     ranked = ranked_spreads(runs, spec.name)
     leading = leading_spreads(ranked)
@@ -146,13 +156,7 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     counts = {len(spread.scores) for spread in ranked}
     of_all = f" of {counts.pop()} trainings" if len(counts) == 1 else ""
     figures = [f"{spread.family} {spread}{'' if of_all else f' of {len(spread.scores)}'}" for spread in ranked]
-    unranked = [
-        family
-        for family in repeated_families(runs)
-        if family not in [spread.family for spread in ranked]
-        and len(usable := _usable_trainings(runs, family)) > 1
-        and any(spec.name in run.scores for run in usable)
-    ]
+    unranked = _unranked_families(runs, {spread.family for spread in ranked}, spec.name)
     figures += [f"not ranked, with fewer than two comparable trainings: {listed(unranked)}"] if unranked else []
     figures += realism_clause([run for run in runs if not run.is_hardly_trained]) if spec.name == "path_length" else []
     return f"{award}: {answer} ({within_sentence(spec.title)}, median and range{of_all}: {'; '.join(figures)})."

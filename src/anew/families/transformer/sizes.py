@@ -77,7 +77,7 @@ def suggest_config(spec: Tokens, scale: Scale) -> TransformerConfig:
         context_tokens=_within_budget(scale, COUNTED_A_SECOND),
         context_learned=_within_budget(scale, LEARNED_A_SECOND),
         aligned=is_small_vocab and not spec.packed and not on_grid,
-        ngram_order=(6 if scale.units < 5e6 else 8) if is_small_vocab else 4,
+        ngram_order=_suggest_ngram_order(scale.units, is_small_vocab),
     )
 
 
@@ -133,6 +133,13 @@ def _within_budget(scale: Scale, tokens_a_second: float) -> int:
     if scale.seconds is None:
         return MAX_COUNTED_TOKENS
     return min(MAX_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.slowdown))
+
+
+def _suggest_ngram_order(units: float, is_small_vocab: bool) -> int:
+    """Longest context that is counted: longer ones of letters than of words, and of much data."""
+    if not is_small_vocab:
+        return 4
+    return 6 if units < 5e6 else 8
 
 
 def _suggest_dropout(epochs: float) -> float:

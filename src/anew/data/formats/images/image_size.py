@@ -142,7 +142,9 @@ def size_notes(
         return [f"{plural.capitalize()} differ in size ({span}): each is {fitted}{scaled}{because}."]
     count, verb = f"{len(odd):,} of the {len(sizes):,} {plural} looked at", "is" if len(odd) == 1 else "are"
     others = "has another size" if len(odd) == 1 else "have other sizes"
-    scaled = "scaled down and " if shrunk == len(odd) else "scaled down if larger and " if shrunk else ""
+    scaled = ""
+    if shrunk:
+        scaled = "scaled down and " if shrunk == len(odd) else "scaled down if larger and "
     return [*notes, f"{count} {others} ({span}) and {verb} {scaled}{fitted}."]
 
 

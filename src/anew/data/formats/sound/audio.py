@@ -183,8 +183,15 @@ def _parse_header(data: SoundData) -> Header:
     return head
 
 
+def _path_or_bytes(data: SoundData) -> Path | bytes:
+    """Where a sound is to be read from."""
+    if not isinstance(data, FileSlice):
+        return data
+    return data.path if data.body is None else data.body
+
+
 def _first_bytes(data: SoundData) -> bytes:
-    body = (data.path if data.body is None else data.body) if isinstance(data, FileSlice) else data
+    body = _path_or_bytes(data)
     if not isinstance(body, Path):
         return bytes(body[:WAV_HEAD])
     try:
@@ -215,7 +222,7 @@ def missing_share(data: SoundData) -> float:
 
 
 def _bytes(data: SoundData) -> int:
-    body = (data.path if data.body is None else data.body) if isinstance(data, FileSlice) else data
+    body = _path_or_bytes(data)
     try:
         return body.stat().st_size if isinstance(body, Path) else len(body)
     except OSError as error:

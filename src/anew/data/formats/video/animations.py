@@ -26,7 +26,9 @@ def sniff(head: bytes) -> float:
             return 0.0
         frames = sum(name == b"ANMF" for name, _, _ in _webp_chunks(head))
         is_whole = len(head) >= 8 + int.from_bytes(head[4:8], "little")
-        return 1.0 if frames > 1 else 0.0 if is_whole else _SAYS_ANIMATED
+        if frames > 1:
+            return 1.0
+        return 0.0 if is_whole else _SAYS_ANIMATED
     if not head.startswith(PNG_SIGNATURE):
         return 0.0
     chunks = takewhile(lambda chunk: chunk[0] != b"IDAT", _png_chunks(head))  # those before the pixels

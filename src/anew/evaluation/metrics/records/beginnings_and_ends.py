@@ -43,15 +43,7 @@ def record_end_scores(sets: RecordSets) -> Iterator[Score]:
     ]
     if min(map(len, parts)) < MIN_RECORDS or sets.row_format is not None:
         return
-    known = sets.known
-    frequent = [
-        [
-            character
-            for character, count in Counter(_at(record, place) for record in known).items()
-            if count >= FREQUENT * len(known)
-        ]
-        for place in PLACES
-    ]
+    frequent = [_frequent_characters(sets.known, place) for place in PLACES]
     rows = [_flags(part, frequent) for part in parts]
     is_distinct = are_mostly_distinct(sets.training)
     features = FeatureSets.with_duplicates(rows, parts, sets.keys_of) if is_distinct else FeatureSets(*rows)
@@ -66,16 +58,20 @@ def _at(record: str, place: int) -> str:
     return record[place : place + 1 or None]
 
 
+def _frequent_characters(records: Sequence[str], place: int) -> list[str]:
+    """The characters that at least the share FREQUENT of records have at a place."""
+    counts = Counter(_at(record, place) for record in records)
+    return [character for character, count in counts.items() if count >= FREQUENT * len(records)]
+
+
 def _flags(records: Sequence[str], frequent: Sequence[Sequence[str]]) -> Array:
     """(n, d) a flag for each frequent character at each place, and for all others there."""
     rows = []
     for record in records:
-        characters = [_at(record, place) for place in PLACES]
-        rows.append(
-            [
-                flag
-                for character, usual in zip(characters, frequent, strict=True)
-                for flag in (*(character == other for other in usual), character not in usual)
-            ]
-        )
+        flags: list[bool] = []
+        for place, characters in zip(PLACES, frequent, strict=True):
+            character = _at(record, place)
+            flags += [character == other for other in characters]
+            flags.append(character not in characters)
+        rows.append(flags)
     return np.array(rows, dtype=np.float64)

@@ -209,16 +209,7 @@ class TextStatistics:
             yield Score(REPETITION_RATE, value, low=ends[0], high=ends[1], real_baseline=real, n=n, source=source)
             return
         # Each text counts once: one long table would decide about all
-        rates, real_rates = (
-            np.array(
-                [
-                    rate
-                    for text, parts in zip(texts, resampling_units(texts), strict=True)
-                    for rate in _repeated_shares(text, len(parts))
-                ]
-            )
-            for texts in ([text for text in part if len(text) >= REPEAT] for part in (self.samples, self.test))
-        )  # each (t,)
+        rates, real_rates = (_all_repeated_shares(part) for part in (self.samples, self.test))  # each (t,)
         if not len(rates) or not len(real_rates):
             return
         low, high = mean_interval(rates, self.seed)
@@ -281,6 +272,15 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
     for offset in range(width):
         key = key * len(alphabet) + ids[offset : offset + len(key)]
     return key
+
+
+def _all_repeated_shares(texts: Sequence[str]) -> NDArray[np.float64]:
+    """(t,) `_repeated_shares` of the resampling units of all texts that are long enough."""
+    long_texts = [text for text in texts if len(text) >= REPEAT]
+    shares: list[float] = []
+    for text, units in zip(long_texts, resampling_units(long_texts), strict=True):
+        shares += _repeated_shares(text, len(units))
+    return np.array(shares)
 
 
 def _repeated_shares(text: str, num_parts: int) -> list[float]:
