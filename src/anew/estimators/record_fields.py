@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,20 @@ _INVERSE = np.uint64(pow(int(_POWER), -1, 2**64))
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 Hashes = NDArray[np.uint64]
 Roles = NDArray[np.uint8]
+
+
+class FieldTargets(NamedTuple):
+    """Tokens to predict, with their contexts.
+
+    Attributes:
+        tokens: (n,) ids.
+        elements: (ORDER, n) the elements of their contexts.
+        depths: (n,) how many elements each context has.
+    """
+
+    tokens: Ints
+    elements: Ints
+    depths: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +140,8 @@ class FieldReader:
         depth = np.where(parents >= 0, ORDER, OWN_ELEMENTS)
         return elements.reshape(ORDER, -1), depth.ravel()
 
-    def targets(self, records: Sequence[Ints]) -> tuple[Ints, Ints, Ints]:
-        """All tokens but the first of each record, the elements of their contexts and how many: (n,), (ORDER, n), (n,)."""
+    def targets(self, records: Sequence[Ints]) -> FieldTargets:
+        """All tokens but the first of each record, with their contexts."""
         targets, elements, depths = [], [], []
         lengths = np.array([len(record) for record in records])
         for first, ids in zip(range(0, len(records), CHUNK), padded_chunks(records), strict=True):
@@ -135,7 +150,7 @@ class FieldReader:
             targets.append(ids[:, 1:].ravel()[is_target])
             elements.append(contexts[:, is_target])
             depths.append(depth[is_target])
-        return np.concatenate(targets), np.concatenate(elements, 1), np.concatenate(depths)
+        return FieldTargets(np.concatenate(targets), np.concatenate(elements, 1), np.concatenate(depths))
 
     # -- fields ---------------------------------------------------------------------------------------------------------
 

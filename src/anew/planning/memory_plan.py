@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
@@ -54,20 +54,29 @@ def choose_parallel(setting: str, family: Family | None, world: World) -> tuple[
     return "ddp", f"{world.size} processes, each with all weights: {sizes}"
 
 
+class BuiltFamily(NamedTuple):
+    """A family with its weights, as processes share it.
+
+    Attributes:
+        parallel, reason: See `choose_parallel`.
+    """
+
+    family: Family
+    parallel: Parallel
+    reason: str
+
+
 def built_among(
     family_class: type[Family], spec: Spec, config: FamilyConfig, seed: int, world: World, setting: str
-) -> tuple[Family, Parallel, str]:
-    """A family built as the processes share it, and the results of `choose_parallel`.
-
-    If they share its weights, no process holds all of them. setting: see `choose_parallel`.
-    """
+) -> BuiltFamily:
+    """Build a family for all processes. If they share its weights, no process holds all of them. setting: see `choose_parallel`."""
     if world.size == 1:
-        return build_family(family_class, spec, config, seed, world.device), "ddp", ""
+        return BuiltFamily(build_family(family_class, spec, config, seed, world.device), "ddp", "")
     outline = family_outline(family_class, spec, config, world.size) if setting == "auto" else None
     parallel, reason = choose_parallel(setting, outline, world)
     if parallel == "fsdp":
-        return build_shards(family_class, spec, config, seed, world), parallel, reason
-    return build_family(family_class, spec, config, seed, world.device), parallel, reason
+        return BuiltFamily(build_shards(family_class, spec, config, seed, world), parallel, reason)
+    return BuiltFamily(build_family(family_class, spec, config, seed, world.device), parallel, reason)
 
 
 def has_room(family: Family, world: World) -> bool:

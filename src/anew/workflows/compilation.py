@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -71,7 +71,9 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
                 "compile",
             )
         _check_time(job)
-        return _with_decision(job, is_compiled=True, note=f"compiled as asked: {_compiled_names(job)}")
+        return _with_decision(
+            job, CompilationDecision(is_compiled=True, note=f"compiled as asked: {_compiled_names(job)}")
+        )
     least_seconds = TRIAL_FROM.get(job.world.device.type)
     seconds = job.plan.train_s
     is_long = least_seconds is not None and seconds is not None and seconds >= least_seconds
@@ -79,8 +81,10 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
         return job
     missing = _missing_anywhere(job.world)
     if missing:
-        return _with_decision(job, is_compiled=False, note=f"networks are not compiled: {missing} is missing")
-    return _with_decision(job, *_trial(job))
+        return _with_decision(
+            job, CompilationDecision(is_compiled=False, note=f"networks are not compiled: {missing} is missing")
+        )
+    return _with_decision(job, _decision_by_trial(job))
 
 
 def apply_compilation(job: TrainingJob) -> None:
@@ -100,36 +104,47 @@ def apply_compilation(job: TrainingJob) -> None:
     compile_blocks(job.family, graphs)
 
 
-def _with_decision(job: TrainingJob, is_compiled: bool, note: str, graphs: bool = False) -> TrainingJob:
-    plan = replace(job.plan, compile=is_compiled, graphs=graphs, notes=(*job.plan.notes, note))
+class CompilationDecision(NamedTuple):
+    """Whether the networks of a training are compiled.
+
+    Attributes:
+        note: A sentence that says so, and why.
+        graphs: Whether they also run as CUDA graphs.
+    """
+
+    is_compiled: bool
+    note: str
+    graphs: bool = False
+
+
+def _with_decision(job: TrainingJob, decision: CompilationDecision) -> TrainingJob:
+    notes = (*job.plan.notes, decision.note)
+    plan = replace(job.plan, compile=decision.is_compiled, graphs=decision.graphs, notes=notes)
     decided = replace(job, record=job.record.model_copy(update={"plan": plan}))
     decided.write_status(job.record.status)
-    job.context.reporter.message(note)
+    job.context.reporter.message(decision.note)
     return decided
 
 
-def _trial(job: TrainingJob) -> tuple[bool, str, bool]:
-    """Whether compiled steps are faster, a sentence with the figures, and whether they are faster still as CUDA graphs. The
-    network of the job is not changed."""
+def _decision_by_trial(job: TrainingJob) -> CompilationDecision:
+    """Compile if that makes steps faster, and use CUDA graphs if these make them faster still. The network of the job is not changed."""
     job.context.reporter.message("compiling the networks, to see whether that makes steps faster")
     plain = _step_seconds(job, TIMED_SECONDS, is_compiled=False)
     begin = time.monotonic()
     try:
         compiled = _step_seconds(job, TIMED_SECONDS, is_compiled=True)
     except (ConfigError, RuntimeError) as error:  # PyTorch has an error of its own in the backward pass
-        return False, f"networks are not compiled: {clause(error)}", False
+        return CompilationDecision(is_compiled=False, note=f"networks are not compiled: {clause(error)}")
     with_graphs = _seconds_with_graphs(job)
     compile_seconds = job.world.broadcast(time.monotonic() - begin)
     as_graphs = f", {with_graphs:.3g} s as CUDA graphs" if math.isfinite(with_graphs) else ""
     times = f"a step took {compiled:.3g} s compiled{as_graphs} and {plain:.3g} s as it is"
     if plain < MIN_GAIN * min(compiled, with_graphs):
-        return False, f"networks are not compiled: {times}", False
+        return CompilationDecision(is_compiled=False, note=f"networks are not compiled: {times}")
     graphs = compiled >= MIN_GAIN * with_graphs
-    return (
-        True,
-        f"networks are compiled{' into CUDA graphs' if graphs else ''}: {times}; compiling took {compile_seconds:.0f} s",
-        graphs,
-    )
+    into_graphs = " into CUDA graphs" if graphs else ""
+    note = f"networks are compiled{into_graphs}: {times}; compiling took {compile_seconds:.0f} s"
+    return CompilationDecision(is_compiled=True, note=note, graphs=graphs)
 
 
 def _can_use_graphs(job: TrainingJob) -> bool:
@@ -175,7 +190,8 @@ def _check_time(job: TrainingJob) -> None:
 def _step_seconds(job: TrainingJob, seconds: float, *, is_compiled: bool, graphs: bool = False) -> float:
     """The median seconds of a step of a new network like that of the job, timed for `seconds`."""
     parallel = "ddp" if job.sharded is None else "fsdp"
-    family, _, _ = built_among(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world, parallel)
+    spec, config, seed = job.data.spec, job.family.config, job.plan.seed
+    family = built_among(job.family_class, spec, config, seed, job.world, parallel).family
     if is_compiled:
         compile_blocks(family, graphs)
     is_sharded = job.sharded is not None

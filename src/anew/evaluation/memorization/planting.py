@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Generic, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,9 +223,22 @@ def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
     return min(exact & disturbed, default=None)
 
 
+class PlantedItems(NamedTuple, Generic[ItemT]):
+    """Copies to plant.
+
+    Attributes:
+        sources: (2, count) the items that copies were made of; those of exact ones in row 0.
+        exact, disturbed: Copies of each kind.
+    """
+
+    sources: Indices
+    exact: list[ItemT]
+    disturbed: list[ItemT]
+
+
 def make_planted(
     item_type: ItemType[ItemT], real: Sequence[ItemT], train: Indices, count: int, rng: np.random.Generator
-) -> tuple[Indices, list[ItemT], list[ItemT]]:
+) -> PlantedItems[ItemT]:
     """Make copies to plant: `count` exact and as many disturbed ones, if any.
 
     Args:
@@ -232,15 +246,12 @@ def make_planted(
         train: Indices of training items.
         count: Number of copies of each kind.
         rng: Generator of all choices.
-
-    Returns:
-        The items (2, count) that copies were made of, for exact ones in row 0; exact copies; and disturbed ones.
     """
-    planted = np.stack([rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
+    sources = np.stack([rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
     exact, others = (
-        [item_type.copied(real[i], real[j], rng) for i, j in zip(row, np.roll(row, 1), strict=True)] for row in planted
+        [item_type.copied(real[i], real[j], rng) for i, j in zip(row, np.roll(row, 1), strict=True)] for row in sources
     )
-    return planted, exact, [item_type.disturb(item, rng) for item in others]
+    return PlantedItems(sources, exact, [item_type.disturb(item, rng) for item in others])
 
 
 def planted_copies(num_samples: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -35,8 +36,16 @@ def sniff(head: bytes) -> float:
     return float(any(name == b"acTL" and body[:4] > b"\0\0\0\1" for name, body, _ in chunks))
 
 
-def read_times(data: bytes) -> tuple[int, int, Stamps]:
-    """(width, height, stamps) of an animation, without decoding. Raises ValueError (one clause) if it is truncated."""
+class AnimationHead(NamedTuple):
+    """The size of an animation in pixels, and the times of its frames."""
+
+    width: int
+    height: int
+    stamps: Stamps
+
+
+def read_times(data: bytes) -> AnimationHead:
+    """Size and times of an animation, without decoding. Raises ValueError (one clause) if it is truncated."""
     if _is_webp(data):
         width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
         chunks = list(islice(_webp_chunks(data), MAX_CHUNKS))
@@ -56,7 +65,7 @@ def read_times(data: bytes) -> tuple[int, int, Stamps]:
     for duration in shown_durations:
         stamps.append((begin, duration))
         begin += duration
-    return width, height, stamps
+    return AnimationHead(width, height, stamps)
 
 
 def decode(data: bytes, numbers: Sequence[int], min_side: int) -> dict[int, Image.Image]:

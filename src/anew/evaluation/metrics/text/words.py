@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -134,6 +135,14 @@ JUDGED_CHARACTERS = 100_000
 UNSPACED_SHARE = 0.5
 
 
+class WordCounts(NamedTuple):
+    """How many words of a text are known, how many are new but made of known letter trigrams, and how many are not even that."""
+
+    num_known: int
+    num_new: int
+    num_broken: int
+
+
 class Vocabulary:
     """The words of training texts, in lower case, their letter trigrams, and which words follow each other.
 
@@ -166,8 +175,8 @@ class Vocabulary:
         is_known = [word in self._ids for text in texts for word in words(text, self.records)]
         return sum(is_known) / max(len(is_known), 1)
 
-    def counts(self, text: str) -> tuple[int, int, int]:
-        """Count the (known, new, broken) words of a text."""
+    def counts(self, text: str) -> WordCounts:
+        """Count the words of a text."""
         num_known = num_new = num_broken = 0
         for word in words(text, self.records):
             if word in self._ids:
@@ -176,7 +185,7 @@ class Vocabulary:
                 num_new += 1
             else:
                 num_broken += 1
-        return num_known, num_new, num_broken
+        return WordCounts(num_known, num_new, num_broken)
 
     def pair_counts(self, text: str) -> tuple[int, int]:
         """Count the (known, all) pairs of neighbouring words that are both known."""

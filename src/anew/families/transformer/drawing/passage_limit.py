@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -99,6 +99,20 @@ class PassageLimit(FittedBuffers):
         return TextSurplusLimit(self.index, self.get_buffer("rates").cpu().numpy().astype(np.float64), n)
 
 
+class PassageDecisions(NamedTuple):
+    """What becomes of the drawn tokens of n samples.
+
+    Attributes:
+        stays: (n,) whether the token continues a passage and stays.
+        has_left: (n,) whether the sample is to leave its passage.
+        uniforms: (n,) numbers that are uniform in [0, 1) again for all that did not stay.
+    """
+
+    stays: Bools
+    has_left: Bools
+    uniforms: Floats
+
+
 class TextSurplusLimit(SurplusLimit):
     """The limit of n samples on passages of the training text, whose classes are their lengths.
 
@@ -168,25 +182,23 @@ class TextSurplusLimit(SurplusLimit):
         mixed: Floats = (shares[0, :, None] * truncated[0] + shares[1, :, None] * truncated[1]).astype(np.float32)
         return mixed
 
-    def accept(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> tuple[Bools, Bools, Floats]:
+    def accept(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> PassageDecisions:
         """Decide which drawn tokens stay, where a passage has a single continuation.
 
         Args:
             tokens: (n,) drawn without cuts.
             probabilities: (n,) their probabilities.
             uniform: (n,) in [0, 1), which decide.
-
-        Returns:
-            (n,) samples whose token continues a passage and stays; those of which it was decided that they leave their passage; and
-            numbers that are uniform in [0, 1) again for all that did not stay.
         """
         has_single = self.next_tokens >= 0
         continues = np.flatnonzero(has_single & (tokens == self.next_tokens))
         p, ratios = probabilities[continues], self.ratios[continues]
-        kept, is_kept, renewed = ratios / (p * ratios + 1.0 - p), np.zeros(len(tokens), dtype=bool), uniform.copy()
-        is_kept[continues] = uniform[continues] < kept
+        kept_share, renewed = ratios / (p * ratios + 1.0 - p), uniform.copy()
+        is_kept: Bools = np.zeros(len(tokens), dtype=bool)
+        is_kept[continues] = uniform[continues] < kept_share
         stays = is_kept[continues]
-        self.surplus[continues[stays]] += self.excess_of(continues[stays], (p * kept)[stays])
+        self.surplus[continues[stays]] += self.excess_of(continues[stays], (p * kept_share)[stays])
         refused = continues[~stays]
-        renewed[refused] = (uniform[refused] - kept[~stays]) / (1.0 - kept[~stays])
-        return is_kept, has_single & ~is_kept, np.minimum(renewed, 1.0 - 2.0**-24).astype(np.float32)
+        renewed[refused] = (uniform[refused] - kept_share[~stays]) / (1.0 - kept_share[~stays])
+        renewed = np.minimum(renewed, 1.0 - 2.0**-24).astype(np.float32)
+        return PassageDecisions(stays=is_kept, has_left=has_single & ~is_kept, uniforms=renewed)
