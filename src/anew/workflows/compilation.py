@@ -56,9 +56,8 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
     if setting == "off":
         if not job.plan.compile:
             return job
-        return _with_decision(
-            job, is_compiled=False, note="networks are not compiled, as asked"
-        )  # a replayed plan says otherwise
+        # The plan of the replayed run says otherwise
+        return _with_decision(job, _not_compiled("networks are not compiled, as asked"))
     if setting == "auto" and job.request.plan_from is not None:
         return job
     has_blocks = bool(compilable_blocks(job.family.phases()))
@@ -71,9 +70,8 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
                 "compile",
             )
         _check_time(job)
-        return _with_decision(
-            job, CompilationDecision(is_compiled=True, note=f"compiled as asked: {_compiled_names(job)}")
-        )
+        as_asked = CompilationDecision(is_compiled=True, note=f"compiled as asked: {_compiled_names(job)}")
+        return _with_decision(job, as_asked)
     least_seconds = TRIAL_FROM.get(job.world.device.type)
     seconds = job.plan.train_s
     is_long = least_seconds is not None and seconds is not None and seconds >= least_seconds
@@ -81,9 +79,7 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
         return job
     missing = _missing_anywhere(job.world)
     if missing:
-        return _with_decision(
-            job, CompilationDecision(is_compiled=False, note=f"networks are not compiled: {missing} is missing")
-        )
+        return _with_decision(job, _not_compiled(f"networks are not compiled: {missing} is missing"))
     return _with_decision(job, _decision_by_trial(job))
 
 
@@ -117,6 +113,10 @@ class CompilationDecision(NamedTuple):
     graphs: bool = False
 
 
+def _not_compiled(note: str) -> CompilationDecision:
+    return CompilationDecision(is_compiled=False, note=note)
+
+
 def _with_decision(job: TrainingJob, decision: CompilationDecision) -> TrainingJob:
     notes = (*job.plan.notes, decision.note)
     plan = replace(job.plan, compile=decision.is_compiled, graphs=decision.graphs, notes=notes)
@@ -134,13 +134,13 @@ def _decision_by_trial(job: TrainingJob) -> CompilationDecision:
     try:
         compiled = _step_seconds(job, TIMED_SECONDS, is_compiled=True)
     except (ConfigError, RuntimeError) as error:  # PyTorch has an error of its own in the backward pass
-        return CompilationDecision(is_compiled=False, note=f"networks are not compiled: {clause(error)}")
+        return _not_compiled(f"networks are not compiled: {clause(error)}")
     with_graphs = _seconds_with_graphs(job)
     compile_seconds = job.world.broadcast(time.monotonic() - begin)
     as_graphs = f", {with_graphs:.3g} s as CUDA graphs" if math.isfinite(with_graphs) else ""
     times = f"a step took {compiled:.3g} s compiled{as_graphs} and {plain:.3g} s as it is"
     if plain < MIN_GAIN * min(compiled, with_graphs):
-        return CompilationDecision(is_compiled=False, note=f"networks are not compiled: {times}")
+        return _not_compiled(f"networks are not compiled: {times}")
     graphs = compiled >= MIN_GAIN * with_graphs
     into_graphs = " into CUDA graphs" if graphs else ""
     note = f"networks are compiled{into_graphs}: {times}; compiling took {compile_seconds:.0f} s"
