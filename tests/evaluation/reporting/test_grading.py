@@ -344,6 +344,18 @@ def test_what_the_time_was_too_short_for_is_not_settled_and_asks_for_no_data() -
     assert Verdict(told_apart, supply=supply).grades["closeness"] == "too_few"  # more time would not settle that
 
 
+def test_an_interval_that_the_time_was_too_short_for_is_named() -> None:
+    """Of 305 surnames 300 were compared, and the answer was "there was time to compare only 300 of 305 samples"."""
+    without = score("diversity", 1.01, None, None, 0.99, n=300)
+    varied = [score("coverage", 0.95, 0.93, 0.97, 0.95, n=300), score("recall", 0.95, 0.93, 0.97, 0.95, n=300)]
+    for supply in (Supply(984, compared=305, left_out=5), Supply(984, compared=300)):
+        report = Verdict([*varied, without], supply=supply)
+        assert report.grades["variety"] == "not_settled"
+        assert report.figures["variety"] == "not measured: the interval of diversity"
+    few = Verdict([replace(figure, n=40) for figure in (*varied, without)], supply=Supply(984, compared=40))
+    assert few.figures["variety"] == "40 compared; about 300 would do"  # time would not settle that
+
+
 def test_no_yes_where_real_items_are_told_apart_themselves() -> None:
     """Samples that differ as much from training as from held-out items would pass as real data."""
     log = [
@@ -503,7 +515,7 @@ def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
     assert part_of(no_baseline) is None and Verdict([no_baseline]).grades == {}
     assert Verdict([no_baseline, *CLOSE[1:]]).grades["closeness"] == "not_settled"
     no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
-    assert Verdict([no_interval, *CLOSE[1:]]).grades["closeness"] == "too_few"
+    assert Verdict([no_interval, *CLOSE[1:]]).grades["closeness"] == "not_settled"
     assert Verdict(CLOSE[1:]).grades["closeness"] == "not_settled"
     assert (
         Verdict([auc(0.35, 0.1, 400)]).grades["closeness"]

@@ -274,7 +274,7 @@ class Grading:
         counted: What n counts, singular.
         needed: Number of items that would be enough for an answer; 0 if there is an answer.
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
-        unmeasured: Names of what was not measured for lack of time, if that may make the answer worse.
+        unmeasured: Names of what was not measured for lack of time, if that may make the answer worse, or leaves it open.
         left_out: Number of items that were left out for lack of time, if so few were compared that there is no answer.
         together: The parts that show a plain difference together, though none does by itself; see `plain_together`.
     """
@@ -380,6 +380,9 @@ def grade_question(
     grade: Grade = "poor" if together else answers[0].grade
     # More time does not settle what there are too few items for
     missing = tuple(unmeasured) if grade == "fair" or (grade == "good" and n >= MIN_FOR_GOOD) else ()
+    open_parts = [part for part in answers if part.grade == "too_few"]
+    if grade == "too_few" and n >= MIN_FOR_GOOD and all(part.low is None for part in open_parts):
+        missing = tuple(f"the interval of {part.score.spec.title.lower()}" for part in open_parts)
     if grade == "good" and (missing or not decisive or n < MIN_FOR_GOOD):
         grade = "too_few"
     needed = 0
