@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -242,9 +242,20 @@ def reopen_job(
     return TrainingJob(folder, record, train_config, family, family_class, data, context, sharded)
 
 
-def extend_job(
-    job: TrainingJob, budget: float | None, steps: int | None
-) -> tuple[TrainingJob, Checkpoint | None, bool]:
+class ExtendedJob(NamedTuple):
+    """A training that is given more.
+
+    Attributes:
+        checkpoint: The state to continue from; None if none was kept.
+        is_before_decay: Whether that is the last one before the learning rate fell.
+    """
+
+    job: TrainingJob
+    checkpoint: Checkpoint | None
+    is_before_decay: bool
+
+
+def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> ExtendedJob:
     """Give a run more time or steps, and save the new plan.
 
     Args:
@@ -253,8 +264,7 @@ def extend_job(
         steps: A new total of steps instead.
 
     Returns:
-        The longer training; the checkpoint to continue from: the last one before the learning rate fell, if there is one;
-        whether it is that.
+        The longer training, which continues from the last checkpoint before the learning rate fell, if there is one.
 
     Raises:
         ConfigError: `steps` is no more than the steps already done.
@@ -294,7 +304,7 @@ def extend_job(
     if checkpoint is not None:  # first, so that a kill in between leaves a finished run
         job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
     longer.write_status("training")
-    return longer, checkpoint, is_before_decay
+    return ExtendedJob(longer, checkpoint, is_before_decay)
 
 
 def _previous_training(run: Path) -> dict[str, events_file.EventValue]:

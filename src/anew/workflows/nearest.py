@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -212,11 +213,16 @@ def nearest_of_run(
         return NearestItems(names, _places(training, nearest, record.plan.seed), nearest, notes, held_out)
 
 
-def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[DecodedItem], list[str], list[str]]:
-    """Items at a path and their names, at most n, and lines on those that cannot be used.
+class ItemsAtPath(NamedTuple):
+    """Items that were read. notes: lines on those that cannot be used."""
 
-    is_own: whether they are the samples of the run.
-    """
+    items: list[DecodedItem]
+    names: list[str]
+    notes: list[str]
+
+
+def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> ItemsAtPath:
+    """At most n items at a path. is_own: whether they are the samples of the run."""
     if is_own and not Path(place).is_dir():
         raise ConfigError(f"the run {str(run.path)!r} holds no samples; name the items to compare")
     record = run.record()
@@ -237,7 +243,7 @@ def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[De
                 f"{len(items):,} of the {data.scan.items:,} items, drawn at random; they are sorted by their names"
             )
         order = sorted(range(len(items)), key=lambda i: natural_key(names[i]))
-        return [items[i] for i in order], [names[i] for i in order], notes
+        return ItemsAtPath([items[i] for i in order], [names[i] for i in order], notes)
 
 
 def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -112,15 +112,28 @@ def new_run(
             world = world_of_processes.init()
             reporter = reporter if reporter is not None and world.is_main else SilentReporter()
             user_family = None if own_family is None else load_family_file(own_family)
-            job, checkpoint, skipped_items = _begin(folder, request, reporter, started, user_family, loop_compiler)
-            job = choose_compilation(job)
+            begun = _begin(folder, request, reporter, started, user_family, loop_compiler)
+            job = choose_compilation(begun.job)
         except Exception:  # any failure: it is raised again after the cleanup
             if cleanup != "nothing":
                 remove_begun(folder, with_folder=cleanup == "folder")
             raise
-        model = _run_to_end(job, checkpoint, skipped_items, plans_report=True)
+        model = _run_to_end(job, begun.checkpoint, begun.skipped_items, plans_report=True)
         report_compilation(job.context)
     return model
+
+
+class BegunTraining(NamedTuple):
+    """A training that is planned.
+
+    Attributes:
+        checkpoint: That of the winning pilot; None without pilots.
+        skipped_items: The report of items that could not be used.
+    """
+
+    job: TrainingJob
+    checkpoint: Checkpoint | None
+    skipped_items: SkippedItemsReport
 
 
 def _begin(
@@ -130,12 +143,8 @@ def _begin(
     started: float,
     user_family: type[Family] | None,
     loop_compiler: LoopCompiler,
-) -> tuple[TrainingJob, Checkpoint | None, SkippedItemsReport]:
-    """Read the data, choose family and codec, train the codec, and plan.
-
-    Returns:
-        The training; the checkpoint of the winning pilot, None without pilots; the report of skipped items.
-    """
+) -> BegunTraining:
+    """Read the data, choose family and codec, train the codec, and plan."""
     meter = SlowdownMeter()
     # Refuses unknown settings before any data is read; `make_request` could not do it for a family of the user's own.
     user_config = None if user_family is None else user_family.Config
@@ -150,17 +159,18 @@ def _begin(
     context = replace(context, slowdown=context.world.broadcast(meter.read()))
     check_same_data(context.world, data)
     task = TrainingTask(request, train_config, context, data)
-    choices, codec_name, seconds = _choices(task)
+    decision = _decision(task)
     skipped_items = SkippedItemsReport(reporter)
     # Only now, since a command that is refused says nothing on standard output
     form = data.modality.form()
     for note in [*([f"learned at {form}"] if form else []), *data.scan.notes, *precision_notes(context.world)]:
         reporter.message(note)
     skipped_items.update(data)
-    if seconds > 0:
-        job, checkpoint = pilots.Pilots(folder, task).run(choices, seconds)
-        return job, checkpoint, skipped_items
-    return _begin_stages(folder, task, choices[0], codec_name), None, skipped_items
+    if decision.pilot_seconds > 0:
+        job, checkpoint = pilots.Pilots(folder, task).run(decision.choices, decision.pilot_seconds)
+        return BegunTraining(job, checkpoint, skipped_items)
+    job = _begin_stages(folder, task, decision.choices[0], decision.codec_name)
+    return BegunTraining(job, None, skipped_items)
 
 
 def _context(
@@ -174,8 +184,22 @@ def _context(
     return RunContext(reporter, started, world, user_family, world.broadcast(meter.read()))
 
 
-def _choices(task: TrainingTask[Dataset]) -> tuple[list[FamilyChoice], str | None, float]:
-    """The families that are trained, the codec of a single one, and the seconds for pilots, 0 without.
+class FamilyDecision(NamedTuple):
+    """What is trained.
+
+    Attributes:
+        choices: A single family, or those that pilots try.
+        codec_name: The codec of a single family; None if it works on the data itself.
+        pilot_seconds: Time for all pilots together; 0 without.
+    """
+
+    choices: list[FamilyChoice]
+    codec_name: str | None = None
+    pilot_seconds: float = 0.0
+
+
+def _decision(task: TrainingTask[Dataset]) -> FamilyDecision:
+    """Decide which families are trained.
 
     Raises:
         UserError: They, or the settings, do not suit the data, or the budget leaves no time to train.
@@ -183,7 +207,7 @@ def _choices(task: TrainingTask[Dataset]) -> tuple[list[FamilyChoice], str | Non
     request, train_config, context, data = task.request, task.train_config, task.context, task.data
     if request.plan_from is not None:
         choice, codec_name = _replayed(request.plan_from, task)
-        return [choice], codec_name, 0.0
+        return FamilyDecision([choice], codec_name)
     choices = choose_families(data, request, train_config, context.user_family)
     left = training_seconds(request, train_config, context)
     seconds = pilots.affordable_seconds(request, train_config, data, choices)
@@ -193,10 +217,10 @@ def _choices(task: TrainingTask[Dataset]) -> tuple[list[FamilyChoice], str | Non
         reason = describe_too_short(seconds, [choice.name for choice in choices])
         context.reporter.message(f"{reason}, so only {choices[0].name} is trained")
     elif seconds > 0:
-        return choices, None, seconds
+        return FamilyDecision(choices, pilot_seconds=seconds)
     codec_name = choose_codec(data, choices[0], train_config.space)
     check_settings(request, data, choices[0], codec_name)
-    return choices, codec_name, 0.0
+    return FamilyDecision(choices[:1], codec_name)
 
 
 def _replayed(plan: str, task: TrainingTask[Dataset]) -> tuple[FamilyChoice, str | None]:
