@@ -281,8 +281,9 @@ class Dataset:
         Returns:
             Names of the parts that were split off, or else of the user's own; whether items were held out one by one at random.
         """
-        held_out = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
-        return (self.own_held_out_parts, self._store.drawn_one_by_one) if self.own_held_out_parts else (held_out, False)
+        if self.own_held_out_parts:
+            return self.own_held_out_parts, self._store.drawn_one_by_one
+        return tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name)), False
 
     @property
     def are_draws(self) -> bool:
@@ -418,9 +419,10 @@ class Dataset:
             self._opened_store.close()
 
     def _number(self, part: str) -> int:
-        if part in (names := (ALL,) if self._is_undivided else split.NAMES):
-            return split.TEST if self._is_undivided else split.NAMES.index(part)
-        raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
+        names = (ALL,) if self._is_undivided else split.NAMES
+        if part not in names:
+            raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
+        return split.TEST if self._is_undivided else split.NAMES.index(part)
 
 
 def _content_name(data: Dataset) -> list[object]:

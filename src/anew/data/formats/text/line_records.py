@@ -61,7 +61,10 @@ def why_documents(texts: Sequence[str]) -> list[str | None]:
     reasons = [why_document(text, is_one_of_many=are_classes) for text in texts]
     if None not in reasons:
         return reasons
-    return [reason and why_document(text, 1, are_classes) for reason, text in zip(reasons, texts, strict=True)]
+    return [
+        None if reason is None else why_document(text, 1, are_classes)
+        for reason, text in zip(reasons, texts, strict=True)
+    ]
 
 
 def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = False) -> str | None:
@@ -75,7 +78,10 @@ def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = F
         return f"it has {n} lines"
     if all(map(_is_object, full)):
         return None
-    return _shape(lines, full) or (None if _are_rows(full) else _beginnings(full) or _flow(full, is_one_of_many))
+    reason = _shape(lines, full)
+    if reason is not None or _are_rows(full):
+        return reason
+    return _beginnings(full) or _flow(full, is_one_of_many)
 
 
 def _lines(text: str) -> list[str]:
@@ -156,6 +162,8 @@ def _beginnings(full: list[str]) -> str | None:
 
 def _are_rows(lines: Sequence[str]) -> bool:
     """Whether 99% of lines have the same number of cells, MIN_CELLS or more, and they do not look like generated code."""
+    if not lines:
+        return False
     for mark in _CELL_ENDS:
         width, count = Counter(_num_cells(line, mark) for line in lines).most_common(1)[0]
         if width >= MIN_CELLS and count >= 0.99 * len(lines):

@@ -139,19 +139,18 @@ class TextDecoder:
     def _recognised(self, lines: bytes, scores: Mapping[str, float]) -> tuple[str, bool]:
         """The encoding of lines that are not UTF-8, and whether it is certain."""
         best = recognition.best_of(scores, lines)
-        default = self.encoding if _damage(lines, self.encoding) <= MAX_UNREAD else None
-        difference = 0.0 if best is None else best.score - scores.get(self.encoding, 0.0)
-        is_better = best is not None and (
-            difference >= MIN_SCORE_GAIN or recognition.is_distinguishable(lines, best.codec, self.encoding, difference)
-        )
-        is_better = is_better and _beyond_ascii(lines) >= FEW_BYTES
-        if (
-            best is not None
-            and best.score >= recognition.MIN_SCORE
-            and (default is None or is_better or not self.is_sure)
-        ):
-            return best.codec, True
-        return (default, self.is_sure) if default is not None else (WINDOWS, False)
+        is_readable = _damage(lines, self.encoding) <= MAX_UNREAD
+        if best is not None and best.score >= recognition.MIN_SCORE:
+            gain = best.score - scores.get(self.encoding, 0.0)
+            if not is_readable or not self.is_sure or self._is_better(best.codec, gain, lines):
+                return best.codec, True
+        return (self.encoding, self.is_sure) if is_readable else (WINDOWS, False)
+
+    def _is_better(self, codec: str, gain: float, lines: bytes) -> bool:
+        """Whether another encoding, whose score is higher by `gain`, fits lines so much better that it replaces that of the data set."""
+        if _beyond_ascii(lines) < FEW_BYTES:
+            return False
+        return gain >= MIN_SCORE_GAIN or recognition.is_distinguishable(lines, codec, self.encoding, gain)
 
     def notes(self) -> list[str]:
         """Sentences on the files read so far that are not UTF-8, or have other line ends than LF."""
