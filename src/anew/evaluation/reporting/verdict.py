@@ -113,25 +113,25 @@ class Verdict:
     def grades(self) -> dict[str, Answer]:
         """The grades of closeness, variety and novelty, if they were measured."""
         grades: dict[str, Answer] = {question: grading.answer for question, grading in self.gradings.items()}
-        copies = self.copies
-        if copies is not None:
-            # Samples are compared with these items: that both are alike says nothing
-            if copies.saw_held_out:
-                grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
-            is_known = self._repeated_text is not None or self._known_keys is not None
-            # Samples that are unlike the data are new, too, and deserve no praise for it.
-            is_confirmed = copies.detected and not copies.needs_confirmation
-            if is_confirmed or self._recited_text is not None:
-                grades["novelty"] = "poor"
-            elif copies.detected:
-                grades["novelty"] = "fair"
-            elif copy_verdict(copies).lacks_items and not is_known and not self._unmeasured_novelty:
-                grades["novelty"] = "too_few"
-            else:
-                repeats = copies.repeats_too_often or is_known
-                is_proven = copies.has_power and not repeats and not self._unmeasured_novelty
-                grades["novelty"] = "good" if is_proven and not self._is_nothing_real else "fair"
-        return grades
+        if self.copies is None:
+            return grades
+        # Samples are compared with the held-out items: that both are alike says nothing where the generator saw these
+        if self.copies.saw_held_out:
+            grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
+        return {**grades, "novelty": self._novelty_grade(self.copies)}
+
+    def _novelty_grade(self, copies: CopyTestResult) -> Answer:
+        if self._recited_text is not None or (copies.detected and not copies.needs_confirmation):
+            return "poor"
+        if copies.detected:
+            return "fair"
+        is_known = self._repeated_text is not None or self._known_keys is not None
+        if copy_verdict(copies).lacks_items and not is_known and not self._unmeasured_novelty:
+            return "too_few"
+        repeats = copies.repeats_too_often or is_known
+        is_proven = copies.has_power and not repeats and not self._unmeasured_novelty
+        # Samples that are unlike the data are new, too, and deserve no praise for it
+        return "good" if is_proven and not self._is_nothing_real else "fair"
 
     @cached_property
     def figures(self) -> dict[str, str]:
@@ -188,16 +188,17 @@ class Verdict:
         warning = short_training_warning(steps)
         closeness, variety = self._closeness, self.gradings.get("variety")
         seen = "" if self.copies is None else _seen_warning(self.copies)
-        answers = {
-            "closeness": []
-            if closeness is None
-            else [
+        of_closeness: list[str] = []
+        if closeness is not None:
+            of_closeness = [
                 _sentence("closeness", closeness, self.supply),
                 "Copying explains that." if self._is_explained_by_copies(closeness) else "",
                 warning,
                 baseline_warning(self.scores, self.supply),
                 seen,
-            ],
+            ]
+        answers = {
+            "closeness": of_closeness,
             "variety": [
                 _variety(variety, self.supply, may_collapse=not warning),
                 class_mix_warning(by_name),
