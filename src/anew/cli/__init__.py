@@ -33,7 +33,7 @@ from anew.core.processes.launcher import (
     processes_to_start,
     quiet_transport,
 )
-from anew.core.stop_signals import is_ending, restore_handler, stop_signals
+from anew.core.stop_signals import forget_stops, is_ending, is_same_stop, restore_handler, stop_signals
 
 SERVERS = ("serve", "studio")  # commands that wait for others, and need not say that they go on
 
@@ -181,7 +181,7 @@ def _signals() -> Iterator[list[int]]:
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if is_ending() and number != signal.SIGINT:
+        if (is_ending() and number != signal.SIGINT) or is_same_stop():
             return
         received.append(number)
         raise KeyboardInterrupt
@@ -189,6 +189,7 @@ def _signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield received
         return
+    forget_stops()
     previous = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         yield received

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,7 +13,12 @@ from typing import TypeAlias
 
 Handler: TypeAlias = Callable[[int, FrameType | None], object]
 
+# Seconds in which another signal says the same again. torchrun hands on within milliseconds a signal that Slurm, or the terminal, sent to
+# its processes as well, and so does `timeout`; nobody who wants to break off at once waits for longer; chosen.
+SAME_STOP_S = 2.0
+
 _ending = threading.Event()
+_heard_at = [-math.inf]  # `time.monotonic()` of the last signal that was not one before again
 
 
 def stop_signals() -> tuple[int, ...]:
@@ -29,17 +36,25 @@ def handled_stops(handler: Handler, *, once: bool = False) -> Iterator[None]:
 
     Args:
         handler: As for `signal.signal`.
-        once: Whether a second signal of the same number acts as it did before.
+        once: Whether a second signal of the same number, unless it is the first one again, acts as it did before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     # Read before any is replaced: a signal may come at once
     previous = {number: signal.getsignal(number) for number in stop_signals()}
+    handled: set[int] = set()
+    if once:
+        forget_stops()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if once:
+        if once and is_same_stop():
+            return
+        if once and number in handled:
             restore_handler(number, previous[number])
+            signal.raise_signal(number)
+            return
+        handled.add(number)
         handler(number, frame)
 
     for number in previous:
@@ -49,6 +64,20 @@ def handled_stops(handler: Handler, *, once: bool = False) -> Iterator[None]:
     finally:
         for number, before in previous.items():
             restore_handler(number, before)
+
+
+def is_same_stop() -> bool:
+    """Whether a signal to stop that came now is the one before, which came again."""
+    now = time.monotonic()
+    if now - _heard_at[0] < SAME_STOP_S:
+        return True
+    _heard_at[0] = now
+    return False
+
+
+def forget_stops() -> None:
+    """The next signal is none of those before: another piece of work begins."""
+    _heard_at[0] = -math.inf
 
 
 def restore_handler(number: int, previous: Handler | int | None) -> None:
