@@ -75,9 +75,9 @@ def open_store(
     source, shards = chosen.source, chosen.shards
     if repeated is not None:
         modality.signature_version = repeated.signature_version
-    max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
-    is_large_list = modality.layout == "list" and sum(shard.bytes for shard in shards) > max_list_bytes
-    if chosen.whole and not is_large_list:
+    # A run's data is divided as it was, also by an earlier version
+    is_whole = _fits_memory(chosen, modality) if repeated is None else chosen.whole and not repeated.rates
+    if is_whole:
         return InMemoryStore(source, shards, modality, seed, repeated=repeated)
     row_steps, balance_classes = ((), True) if repeated is None else (repeated.row_steps, repeated.balances_classes)
     signatures = SignatureCache(cache, source.path, modality)
@@ -92,3 +92,11 @@ def open_store(
     )
     signatures.save()
     return StreamingStore(source, shards, modality, seed, division)
+
+
+def _fits_memory(chosen: SelectedData, modality: Modality) -> bool:
+    """Whether the data is read whole. Of lists in files only the bytes are known, of tables also the number of rows."""
+    if not chosen.whole or modality.layout != "list" or all(shard.counts_rows for shard in chosen.shards):
+        return chosen.whole
+    max_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
+    return sum(shard.bytes for shard in chosen.shards) <= max_bytes

@@ -49,6 +49,7 @@ class Shard:
         stamp: Changes when its files change (modification times); the cache depends on it, the fingerprint does not.
         exact: Whether `items` is exact.
         continues: Whether its first item continues the text of the shard before (a span of one large document).
+        counts_rows: Whether its items are rows of a table; else each may be a file that holds many records.
         members: Hash of the listing's facts about its items (names, sizes, classes) that the name does not contain.
     """
 
@@ -60,6 +61,7 @@ class Shard:
     stamp: int = 0
     exact: bool = True
     continues: bool = False
+    counts_rows: bool = False
     members: str = ""
 
 

@@ -147,13 +147,15 @@ class TableReader:
             if isinstance(table, ParquetFile):
                 for piece in table.pieces(columns.names_for(modality), modality):
                     name, rows = f"{path}#{piece.group}:{piece.start}", piece.stop - piece.start
-                    shards.append(Shard(name, rows, piece.bytes, (path, modality, piece), part, file.stamp))
+                    shards.append(
+                        Shard(name, rows, piece.bytes, (path, modality, piece), part, file.stamp, counts_rows=True)
+                    )
                 continue
             for span in table.spans():
                 size = span.stop - span.start
                 rows = max(1, round(table.count * size / table.size))
                 where, name = (path, modality, span), f"{path}@{span.start}"
-                shards.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact))
+                shards.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact, counts_rows=True))
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
