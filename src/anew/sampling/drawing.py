@@ -12,6 +12,7 @@ from anew.core import settings as cfg
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Condition
+from anew.core.wording import plural
 from anew.data.modality import Modality
 from anew.errors import ConfigError, shorten
 from anew.sampling.conditioning import condition_from_prompt
@@ -124,7 +125,9 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
     count = check_int("share", count, 1, MAX_SHARES)
     number = check_int("share", number, 1, count)
     if count > n:
-        raise ConfigError(f"{count} shares of {n} samples are too many: some would hold none; give at most {n}")
+        raise ConfigError(
+            f"{count:,} shares of {plural(n, 'sample')} are too many: some would hold none; give at most {n}"
+        )
     unit = SAMPLE_BATCH if -(-n // SAMPLE_BATCH) >= count else 1
     num_units = -(-n // unit)
     return min(n, (number - 1) * num_units // count * unit), min(n, number * num_units // count * unit)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from anew.core.wording import are, plural
 from anew.data.types import Artifact
 from anew.server.answer_schemas import ClipError, ClipJob, ClipJobs, ClipStatus, DeletedClip
 from anew.server.bodies import parse, parse_form
@@ -118,8 +119,9 @@ class Jobs:
         """
         self._delete_expired()
         if len(self._jobs) >= self._limits.jobs:
+            n = self._limits.jobs
             message = (
-                f"{self._limits.jobs} clips are in progress or kept, which is the limit; delete one, or try again later"
+                f"{plural(n, 'clip')} {are(n)} in progress or kept, which is the limit; delete one, or try again later"
             )
             raise ApiError(429, message, code="too_many_videos", headers={"Retry-After": "30"})
         check_size(entry, body.size)

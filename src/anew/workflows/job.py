@@ -19,6 +19,7 @@ from anew.core.machine.threads import use_threads
 from anew.core.processes.world import World
 from anew.core.specs import Batch
 from anew.core.version import __version__
+from anew.core.wording import plural
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch, rows_in_memory
@@ -331,7 +332,9 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
     logged = job.world.broadcast(logged)
     done_steps = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
     if steps <= done_steps:
-        raise ConfigError(f"`steps` {steps} is not more than the {done_steps} steps already done; give a larger total")
+        raise ConfigError(
+            f"`steps` {steps} is not more than the {plural(done_steps, 'step')} already done; give a larger total"
+        )
 
 
 def _seconds_trained(job: TrainingJob) -> float:

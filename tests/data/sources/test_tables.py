@@ -151,7 +151,7 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     assert [item.data for item in records if isinstance(item, Item)] == ["good", "fine", "a"]
     reasons = {result.name: result.reason for result in records if isinstance(result, SkippedItem)}
     assert reasons == {
-        "a.csv#2": "the row has 1 cells for 2 columns",
+        "a.csv#2": "the row has 1 cell for 2 columns",
         "b.jsonl#2": "the line is not valid JSON",
         "b.jsonl#3": "the line is not a JSON object",
         "b.jsonl#4": "column 'text' is empty",

@@ -75,7 +75,9 @@ class InMemoryStore:
         self._read(source, shards)
         self.refusals.add(source.refusals)
         if not self.items:
-            raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.sentence()}")
+            n = self.refusals.count
+            verdict = "the only item cannot be used" if n == 1 else f"none of the {n:,} items can be used"
+            raise DataError(verdict + self.refusals.sentence())
         self.held_out: list[int] = []  # parts that were taken from train
         # Held-out parts are drawn item by item, or as spans that are too short to differ in kind
         self.drawn_one_by_one = True

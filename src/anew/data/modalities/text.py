@@ -16,6 +16,7 @@ from anew.core.arrays import Integers, Numbers, Values, evenly_spaced
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
+from anew.core.wording import plural
 from anew.data.formats import learned_schemas
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
@@ -425,7 +426,8 @@ def _check_amount(characters: int) -> None:
     """Raise DataError if there are too few characters to learn from."""
     if characters < MIN_LEARNED_CHARACTERS:
         raise DataError(
-            f"the text has only {characters} characters to learn from; give at least {MIN_LEARNED_CHARACTERS}, better 100,000 or more"
+            f"the text has only {plural(characters, 'character')} to learn from; give at least {MIN_LEARNED_CHARACTERS}, better "
+            "100,000 or more"
         )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from anew.core.encodings import AUTO
+from anew.core.wording import plural
 from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import by_range
@@ -335,7 +336,7 @@ class DelimitedFile:
                 if len(row) == len(self.header):
                     yield dict(zip(self.header, row, strict=True))
                 elif row:
-                    yield InvalidRow(f"the row has {len(row)} cells for {len(self.header)} columns")
+                    yield InvalidRow(f"the row has {plural(len(row), 'cell')} for {plural(len(self.header), 'column')}")
         except csv.Error as error:
             yield InvalidRow(f"the rest of its part cannot be read ({error})")
 

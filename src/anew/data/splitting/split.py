@@ -280,7 +280,7 @@ def split_notes(
             "are found to be alike are kept in the same part"
         )
     num_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
-    too_few = "can show faults of samples, but are too few to confirm that samples are as good as real"
+    too_few = "can show faults of samples, but cannot confirm that samples are as good as real"
     if not counts[TEST]:
         return notes
     if by_size and test_characters is not None and test_characters < FEW_CHARACTERS:
@@ -288,7 +288,7 @@ def split_notes(
             f"{test_characters:,.0f} held-out characters {too_few} text; that takes about {ENOUGH_CHARACTERS:,}"
         )
     elif not by_size and num_held_out < FEW_TO_JUDGE:
-        notes.append(f"{num_held_out} held-out items {too_few} items; that takes about {ENOUGH_ITEMS}")
+        notes.append(f"{plural(num_held_out, 'held-out item')} {too_few} items; that takes about {ENOUGH_ITEMS}")
     return notes
 
 

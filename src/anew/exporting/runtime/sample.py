@@ -360,7 +360,7 @@ def main() -> None:
     sampler = Sampler(Path(__file__).parent)
     samples, classes = sampler.sample_with_classes(arguments.n, arguments.seed, arguments.label)
     paths = sampler.save(samples, out, classes)
-    print(f"{len(paths)} files in {arguments.out}")
+    print(f"{len(paths)} file{'' if len(paths) == 1 else 's'} in {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from anew.core.wording import plural
 from anew.data.types import FEW_DOCUMENTS
 
 MIN_LINES = 200  # fewest lines of a list: fewer may be anything
@@ -75,7 +76,7 @@ def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = F
     full = [line for line in lines if line.strip()]
     n = len(full)
     if n < min_lines:
-        return f"it has {n} lines"
+        return f"it has {plural(n, 'line')}"
     if all(map(_is_object, full)):
         return None
     reason = _shape(lines, full)
