@@ -104,6 +104,8 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     assert lines[3] == f"better   anew resume {tmp_path} --budget 10m"
     flat = record(has_flattened=True)
     assert text(places(tmp_path, flat))[3] == "better   more data or another family; more time alone may bring little"
+    text_alone = record(has_flattened=True, modality="text")
+    assert text(places(tmp_path, text_alone))[3] == "better   more data; more time alone may bring little"
     good = record(grades={"closeness": "good"})
     assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"
 

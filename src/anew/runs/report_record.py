@@ -99,6 +99,7 @@ class ReportRecord(_ExtensibleRecord):
     notes: list[Text] = Field(default_factory=list)
     basis: BasisRecord | None = None
     has_flattened: Flag | None = None  # unknown in reports of older versions
+    modality: Text | None = None
 
     @property
     def informative_scores(self) -> list[ScoreRecord]:

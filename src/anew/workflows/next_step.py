@@ -15,6 +15,8 @@ from anew.runs.report_record import CopiesRecord, ReportRecord
 MANY_PASSES = 4.0
 # Factor of the number of samples among which copies that chance may explain are looked for once more; chosen
 CONFIRMING = 3
+# What the Transformer alone learns, so that there is no other family to advise
+OF_ONE_FAMILY = ("text", "code", "molecule", "protein")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
             return NextStep("answers", evaluate)  # New? can be settled
         return NextStep("open", "more data is needed for a yes to Close?", is_command=False)
     if report.has_flattened:
-        return NextStep("better", "more data or another family; more time alone may bring little", is_command=False)
+        changes = "more data" if report.modality in OF_ONE_FAMILY else "more data or another family"
+        return NextStep("better", f"{changes}; more time alone may bring little", is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))
 
 
