@@ -25,6 +25,8 @@ class DataRecord(Record):
             read.
         balances_classes: Whether recordings were held out so that each class has its share; not in runs of older versions, and not
             where items are held out one by one.
+        draws_records: Whether records of a list too large for a pass were held out one by one; not in runs of older versions, which held
+            out whole shards.
         splits_near_duplicates: Whether near-duplicates were held out one by one, as they are usual in this data; not in runs of older
             versions.
         signature_version: Version of the signatures by which near-duplicates were found; 1 in runs of older versions.
@@ -46,6 +48,7 @@ class DataRecord(Record):
     parts: dict[Text, Whole]
     row_steps: list[Whole] = Field(default_factory=list)
     balances_classes: Flag = False
+    draws_records: Flag = False
     splits_near_duplicates: Flag = False
     signature_version: Count = 1
     notes: list[Text]

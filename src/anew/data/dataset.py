@@ -333,6 +333,7 @@ class Dataset:
             parts=dict(self.scan.parts),
             row_steps=list(self._store.row_steps),
             balances_classes=self._store.balances_classes,
+            draws_records=self._store.draws_records,
             splits_near_duplicates=self._store.splits_near_duplicates,
             signature_version=self.modality.signature_version,
             notes=list(self.scan.notes),

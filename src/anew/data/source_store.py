@@ -79,15 +79,15 @@ def open_store(
     is_whole = _fits_memory(chosen, modality) if repeated is None else chosen.whole and not repeated.rates
     if is_whole:
         return InMemoryStore(source, shards, modality, seed, repeated=repeated)
-    row_steps, balance_classes = ((), True) if repeated is None else (repeated.row_steps, repeated.balances_classes)
     signatures = SignatureCache(cache, source.path, modality)
     division = split_source(
         source,
         shards,
         modality,
         reading,
-        row_steps=row_steps,
-        balance_classes=balance_classes,
+        row_steps=() if repeated is None else repeated.row_steps,
+        balance_classes=repeated is None or repeated.balances_classes,
+        draw_records=repeated is None or repeated.draws_records,
         known=signatures.keys,
     )
     signatures.save()

@@ -14,7 +14,8 @@ from anew.data.modalities.image import Image, ImageConfig
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.sources.base import Shard
 from anew.data.splitting import records, split, streaming_split
-from anew.data.splitting.streaming_split import SourceSplit, parts_by_name, split_source
+from anew.data.splitting.named_parts import parts_by_name
+from anew.data.splitting.streaming_split import SourceSplit, split_source
 from anew.data.types import Item
 from anew.errors import DataError
 
@@ -34,6 +35,9 @@ class ShardList:
 
     def held_out_shard(self, shard: Shard) -> Shard:
         return shard
+
+    def prefetch(self, shard: Shard) -> None:
+        pass
 
 
 def pictures(n: int, seed: int = 0) -> list[Item]:
@@ -219,3 +223,15 @@ def test_parts_that_folders_name_are_kept(named: list[str | None], held_out: lis
     assert (clause is None and not notes) or (clause is not None and clause in notes[0])
     if "train" in named:
         assert code["train"] == split.TRAIN and set(code.values()) - {split.TRAIN}
+
+
+def test_runs_of_earlier_versions_hold_out_whole_shards_of_a_large_list() -> None:
+    modality = Text(TextConfig(layout="list"))
+    items = [Item(f"{i}", f"name{i * i}") for i in range(2000)]
+    modality.inspect(items)
+    source: Any = ShardList(items, 40)
+    earlier, now = (split_source(source, source.shards, modality, draw_records=draws) for draws in (False, True))
+    assert all(isinstance(part, int) for part in earlier.parts) and not earlier.draws_records
+    assert now.draws_records and sum(isinstance(part, int) for part in now.parts) == 50 - 24
+    held_out = [now.counts(source.shards)[part] for part in ("validation", "test")]
+    assert held_out == pytest.approx([80, 80], abs=40)  # 2 of 50 shards each

@@ -268,6 +268,7 @@ def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
     def record(
         row_steps: list[int],
         balances_classes: bool = False,
+        draws_records: bool = False,
         splits_near_duplicates: bool = False,
         signature_version: int = 1,
     ) -> Any:
@@ -276,6 +277,7 @@ def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
             learned={"shape": [1, 8, 8]},
             row_steps=row_steps,
             balances_classes=balances_classes,
+            draws_records=draws_records,
             splits_near_duplicates=splits_near_duplicates,
             signature_version=signature_version,
         )
@@ -286,6 +288,8 @@ def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
         comparable({"a": record([]), "b": record([3])})
     with pytest.raises(anew.RunError, match="hold out different items of the same data"):
         comparable({"a": record([]), "b": record([], balances_classes=True)})
+    with pytest.raises(anew.RunError, match="hold out different items of the same data"):
+        comparable({"a": record([]), "b": record([], draws_records=True)})
     with pytest.raises(anew.RunError, match="hold out different items of the same data"):
         comparable({"a": record([]), "b": record([], splits_near_duplicates=True)})
     with pytest.raises(anew.RunError, match="hold out different items of the same data"):

@@ -23,8 +23,8 @@ from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
+from anew.data.splitting.named_parts import parts_by_name
 from anew.data.splitting.records import read_records
-from anew.data.splitting.streaming_split import parts_by_name
 from anew.data.types import FEW_DOCUMENTS, EncodedRecord, Item, SkippedItem
 from anew.errors import DataError
 
@@ -65,6 +65,7 @@ class InMemoryStore:
         self.row_steps: list[int] = []  # nothing is left out
         self.reads_all = True  # whether a pass without a limit reads all train data
         self.balances_classes = False  # texts are held out one by one
+        self.draws_records = False  # the list is not too large for a pass
         self.share_read = 1.0
         self.refusals = SkippedItems()
         self.items: list[Item] = []

@@ -74,6 +74,7 @@ class StreamingStore:
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
+        self.draws_records = division.draws_records
         # In lists, only exact duplicates are looked for before the division
         self.splits_near_duplicates = False
         self.held_out, self.are_draws, self.drawn_one_by_one = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
+from anew.data.splitting.named_parts import parts_by_name
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
 from anew.data.splitting.row_choice import EVERY_ROW, NO_ROW
 from anew.data.types import FEW_DOCUMENTS, Item, SkippedItem
@@ -32,45 +33,7 @@ MAX_EMPTY_RECORDS = 32_768  # records of shards without anything usable that are
 MAX_ROUNDS = 16  # rounds of drawing held-out items and reading them, if many turn out to be unusable; chosen
 PROBED_RECORDS = 16  # records of a shard that are read to see whether it holds anything usable
 REJECTED = 255  # the part of an item that was refused
-
-
-class NamedParts(NamedTuple):
-    """The parts that a source names by its folders.
-
-    Attributes:
-        numbers: Part number by the name that folders give; None for files outside named folders.
-        to_split_off: Parts that are taken from train, since the source has none of their names.
-        notes: Sentences on what that means.
-    """
-
-    numbers: dict[str | None, int]
-    to_split_off: list[int]
-    notes: list[str]
-
-
-def parts_by_name(shards: Sequence[Shard]) -> NamedParts:
-    """The parts of shards. Files outside named parts go to train. If all names are of held-out parts, with nothing to train on,
-    they are ignored."""
-    parts = {shard.part for shard in shards if shard.part is not None}
-    code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
-    held_parts = [split.VALIDATION, split.TEST]
-    if not parts - {"train"}:
-        return NamedParts(code, held_parts, [])
-    if all(shard.part not in (None, "train") for shard in shards):
-        note = f"there is only a {' and a '.join(sorted(parts))} part and none for training; all of it is split again"
-        return NamedParts(dict.fromkeys([None, *split.NAMES], split.TRAIN), held_parts, [note])
-    if parts >= {"validation", "test"}:
-        code |= {"validation": split.VALIDATION, "test": split.TEST}
-        return NamedParts(code, [], ["the source's own train, validation and test parts are kept"])
-    if "test" in parts:
-        code["test"] = split.TEST
-        note = "the source's own test part is kept; validation is split off from train"
-        return NamedParts(code, [split.VALIDATION], [note])
-    code["validation"] = split.TEST
-    note = (
-        "the source's own validation part is what gets scored (test); another validation part is split off from train"
-    )
-    return NamedParts(code, [split.VALIDATION], [note])
+KEYS = 2.0**64  # number of different keys
 
 
 @dataclass(slots=True)
@@ -93,6 +56,7 @@ class SourceSplit:
             is read. Rows that are not taken are REJECTED.
         balances_classes: Whether held-out recordings were chosen so that each class has its share.
         share_read: The share of all rows that are taken.
+        draws_records: Whether records of a list too large for a pass were held out one by one.
     """
 
     parts: list[int | NDArray[np.uint8]]
@@ -109,6 +73,7 @@ class SourceSplit:
     row_steps: list[int] = field(default_factory=list)
     balances_classes: bool = False
     share_read: float = 1.0
+    draws_records: bool = False
 
     def items(self, shard: int, listed: int, part: int) -> float:
         """Number of records of the part in a shard that lists `listed` items; an estimate if it was not read."""
@@ -148,7 +113,8 @@ class SourceSplit:
         """Whether `counts` are estimates."""
         parts_of = zip(shards, self.parts, strict=True)
         unread = [shard for shard, parts in parts_of if isinstance(parts, int) and parts != REJECTED]
-        return any(not shard.exact for shard in unread) or (bool(unread) and self.records_per_item != 1.0)
+        # How many copies of held-out records are dropped from train is not known before it is read
+        return self.draws_records or any(not b.exact for b in unread) or (bool(unread) and self.records_per_item != 1.0)
 
 
 def split_source(
@@ -159,6 +125,7 @@ def split_source(
     *,
     row_steps: Sequence[int] = (),
     balance_classes: bool = True,
+    draw_records: bool = True,
     known: dict[int, int] | None = None,
 ) -> SourceSplit:
     """Decide the parts of every shard.
@@ -169,6 +136,7 @@ def split_source(
         row_steps: Steps of an earlier run that is repeated; see `SourceSplit`.
         balance_classes: Whether of recordings, which are held out as a whole, each class has its share; not in runs of older
             versions.
+        draw_records: Whether records of large lists are held out one by one; False in runs of older versions, which held out shards.
         known: Keys of items whose bodies were read before, see `records.alike_keys`; the keys of other items are added.
 
     Raises:
@@ -208,6 +176,8 @@ def split_source(
         contents.read(source, shards, modality, train, reading, row_steps)
         _leave_out(contents, shards, train, result, BUDGET_LIMIT if reading is None else reading.limit)
         _split_by_content(source, shards, modality, result, contents, balance_classes)
+    elif is_list and draw_records:
+        _split_by_records(source, shards, modality, train, result)
     else:
         _split_by_shards(source, shards, modality, train, result)
     return result
@@ -387,8 +357,7 @@ def _split_by_shards(
     keys: list[int] = []
     listed, items = 0, sum(shards[i].items for i in train)
     for part in result.held_out:
-        n = min(max(1, round(split.HELD_OUT_SHARE * len(train))), HELD_SHARDS[part])
-        held_out_shards = _first_usable(source, shards, modality, order, n)
+        held_out_shards = _first_usable(source, shards, modality, order, _num_held(part, train))
         held_out = [source.held_out_shard(shards[number]) for number in held_out_shards]
         for place, (number, shard) in enumerate(zip(held_out_shards, held_out, strict=True)):
             for following in held_out[place + 1 : place + 2]:
@@ -406,6 +375,45 @@ def _split_by_shards(
         f"too large for a first pass: {len(train) - len(order):,} of {len(train):,} shards with {listed / items:.1%} of the items were "
         f"drawn at random for {names}; {copies}the rest is read in random order, so a short budget sees a random part of it"
     )
+    _note_draws(result, keys)
+
+
+def _split_by_records(
+    source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], result: SourceSplit
+) -> None:
+    """Hold out records of some shards by the hash of their content. Most lists are sorted: a whole shard holds the names of one letter or
+    the entries of one year, which say little of the others."""
+    numbers = _order(shards, train, modality)[: sum(HELD_SHARDS[part] for part in result.held_out)]
+    bounds = np.cumsum([_num_held(part, train) / len(numbers) for part in result.held_out])
+    keys_of: dict[int, list[int]] = {}
+    for place, number in enumerate(numbers):
+        for following in numbers[place + 1 : place + 2]:
+            source.prefetch(shards[following])
+        keys_of[number] = _keep_keys(source, shards[number], modality, result, float(bounds[-1]))
+    keys = list(itertools.chain.from_iterable(keys_of.values()))
+    items, listed = sum(shards[i].items for i in train), sum(shards[i].items for i in numbers)
+    result.records_per_item, result.draws_records = max(len(keys) / max(listed, 1), 1.0), True
+    result.are_draws = split.are_draws(keys)
+    codes = np.array([*result.held_out, split.TRAIN], dtype=np.uint8)
+    for number, own in keys_of.items():
+        uniform = np.array(split.keys_of_draws(own) if result.are_draws else own, dtype=np.uint64) / KEYS
+        result.parts[number] = codes[np.searchsorted(bounds, uniform, side="right")]
+    share = float(bounds[-1]) * listed / items
+    names = " and ".join(split.NAMES[part] for part in result.held_out)
+    copies = "" if result.are_draws else "; copies of these are dropped from train"
+    result.division_notes.append(
+        f"too large for a first pass: about {share:.1%} of the records were drawn at random for {names}, from {len(numbers):,} of "
+        f"{len(train):,} shards{copies}; the rest is read in random order, so a short budget sees a random part of it"
+    )
+    _note_draws(result, keys)
+
+
+def _num_held(part: int, train: Sequence[int]) -> int:
+    """How many shards, or as many records as these hold, are held out for a part."""
+    return min(max(1, round(split.HELD_OUT_SHARE * len(train))), HELD_SHARDS[part])
+
+
+def _note_draws(result: SourceSplit, keys: Sequence[int]) -> None:
     if result.are_draws:
         result.held_keys, result.held_texts = set(), near_duplicates.NearDuplicateIndex()
         result.division_notes.append(split.draws_note(len(keys) - len(set(keys)), len(keys)))
@@ -444,13 +452,21 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
     return places
 
 
-def _keep_keys(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> list[int]:
-    """Keep the keys by which copies of a shard's records are recognized; returns the key of each record."""
+def _keep_keys(
+    source: Source, shard: Shard, modality: Modality, result: SourceSplit, held_share: float | None = None
+) -> list[int]:
+    """Keep the keys by which copies of the held-out records of a shard are recognized; returns the key of each record.
+
+    held_share: The share of keys, from 0 on, whose records are held out. Records that cannot be used have a key, too, since parts go by
+        places. None: all that can be used are held out.
+    """
     keys: list[int] = []
     for record in read_records(source, shard, modality):
-        if isinstance(record, Item):
-            keys.append(content_key(record))
-        if isinstance(record, Item) and record.begins and record.ends:
+        if isinstance(record, SkippedItem):
+            keys += [] if held_share is None else [near_duplicates.name_hash(record.name)]
+            continue
+        keys.append(content_key(record))
+        if (held_share is None or keys[-1] / KEYS < held_share) and record.begins and record.ends:
             result.held_keys.add(keys[-1])
             if isinstance(record.data, str):
                 result.held_texts.add(keys[-1], near_duplicates.minhash(record.data))
