@@ -14,6 +14,7 @@ from PIL import Image
 
 import samples
 from anew.data.dataset import Dataset
+from anew.data.modalities import image as images
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.sources import folder as folder_source
 from anew.data.sources import selected_data
@@ -77,6 +78,22 @@ def test_classes_of_a_table_beside_the_pictures(tmp_path: Path) -> None:
     before = content_of(tmp_path)
     write(["dog", "cat"])
     assert content_of(tmp_path) != before
+
+
+def test_one_picture_of_many_outside_the_class_folders_is_not_none(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+    for path in [tmp_path / ("cat", "dog")[index % 2] / f"{index}.png" for index in range(249)] + [
+        tmp_path / "249.png"
+    ]:
+        Image.fromarray(random.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(path)
+    chosen = detect_modality(str(tmp_path), None)
+    modality = images.Image(images.ImageConfig())
+    sample, _ = selected_data.sample_of(chosen, modality)
+    classes, notes = selected_data.classes_of(chosen, modality, sample, (), 250)
+    assert not classes
+    assert notes == ["0.4% of the items lie outside the class folders, so no classes are learned"]
 
 
 def change_a_byte(path: Path) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
-from anew.core.wording import plural
+from anew.core.wording import percent, plural
 from anew.data.formats import learned_schemas
 from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.gzip_files import is_packed
@@ -65,7 +65,7 @@ class _Corrections(Counter[str]):
         num_foreign, num_read = self["foreign"], self[READ]
         if 2 * num_foreign <= num_read:
             return ""
-        return f"{num_foreign / num_read:.0%} of its sequences hold letters outside the alphabet of {alphabet}"
+        return f"{percent(num_foreign / num_read)} of its sequences hold letters outside the alphabet of {alphabet}"
 
     def remarks(self) -> list[str]:
         """A clause on each kind of correction that was made."""

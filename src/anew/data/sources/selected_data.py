@@ -19,7 +19,7 @@ import numpy as np
 from anew.core.arrays import evenly_spaced
 from anew.core.machine.garbage_collector import paused_collector
 from anew.core.registry import available
-from anew.core.wording import are, listed, plural
+from anew.core.wording import are, listed, percent, plural
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
@@ -379,7 +379,7 @@ def classes_of(
     without = 0 if modality.traits.labels_from_content else sum(item.label is None for item in sample)
     if without:
         return (), [
-            f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
+            f"{percent(without / len(sample))} of the items lie outside the class folders, so no classes are learned"
         ]
     if len(labels) > MAX_CLASSES or items < MIN_ITEMS_PER_CLASS * len(labels):
         class_source = "labels" if modality.traits.labels_from_content else "folders"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.wording import percent
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
@@ -239,9 +240,7 @@ class ClassMetrics:
         for words, sign in (("too common", 1.0), ("too rare", -1.0)):
             worst = int((sign * difference * (sign * z >= MIN_Z)).argmax())
             if sign * z[worst] >= MIN_Z:
-                figures = (
-                    f"{shares[worst]:.0%} of samples, {real_shares[worst]:.0%} of real {self.noun}{requested_clause}"
-                )
+                figures = f"{percent(shares[worst])} of samples, {percent(real_shares[worst])} of real {self.noun}{requested_clause}"
                 clauses.append(f"{self.names[worst]!r} is {words} ({figures})")
         return ", ".join(clauses)
 
@@ -344,7 +343,7 @@ class ClassAccuracy:
         shares = class_shares(self.samples, len(names))
         shares[self.label] = 0.0
         other = int(shares.argmax())
-        mistaken = f"; it takes {shares[other]:.0%} for {names[other]!r}" if shares[other] > 0.0 else ""
+        mistaken = f"; it takes {percent(shares[other])} for {names[other]!r}" if shares[other] > 0.0 else ""
         name, mistaken = (text.replace("{", "{{").replace("}", "}}") for text in (repr(names[self.label]), mistaken))
         small, large = self.real * tolerance.small, self.real * tolerance.large
         clause = tolerance.clause.format(name=name, mistaken=mistaken)

@@ -299,7 +299,7 @@ def describe_files(
         takes_beginnings: Whether only the beginnings of long files are learned.
     """
     budget = budget or DataBudget(None, 0, 0)
-    reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
+    reason = "" if budget.only_compared else f", to fit {budget.describe()}; settings: seconds, rate"
     longest = max((header.seconds for header in headers), default=0.0)
     rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
     if shape.is_signal:
@@ -345,7 +345,7 @@ def describe_missing(shares: Mapping[str, float]) -> list[str]:
         [*cut_off[:SHOWN_FILES], *([f"{len(cut_off) - SHOWN_FILES:,} more"] if cut_off[SHOWN_FILES:] else [])]
     )
     largest = max(shares.values())
-    return [f"The end of {names} is missing (up to {largest:.0%} of a file): what is there is used."]
+    return [f"The end of {names} is missing (up to {percent(largest)} of a file): what is there is used."]
 
 
 def _describe_loss(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.wording import percent
 from anew.data.formats.sound.audio import Samples
 
 # Stereo is learned if its side, half the difference of the channels, has at least so many decibels of their mean, in at least such a
@@ -31,7 +32,7 @@ def needs_two_channels(waves: Sequence[Samples], is_signal: bool, use: str) -> t
     min_side_db = MIN_SIGNAL_SIDE_DB if is_signal else MIN_SIDE_DB
     share = float((side_levels(waves) >= min_side_db).mean())
     observation = (
-        f"The channels differ by {min_side_db:.0f} dB of their mean or more in {share:.0%} of the clips sampled"
+        f"The channels differ by {min_side_db:.0f} dB of their mean or more in {percent(share)} of the clips sampled"
     )
     if share >= (MIN_SIGNAL_STEREO_SHARE if is_signal else MIN_STEREO_SHARE):
         return True, f"{observation}: both are {use} (channels=mono mixes them)."
