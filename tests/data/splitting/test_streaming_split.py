@@ -235,3 +235,14 @@ def test_runs_of_earlier_versions_hold_out_whole_shards_of_a_large_list() -> Non
     assert now.draws_records and sum(isinstance(part, int) for part in now.parts) == 50 - 24
     held_out = [now.counts(source.shards)[part] for part in ("validation", "test")]
     assert held_out == pytest.approx([80, 80], abs=40)  # 2 of 50 shards each
+
+
+def test_of_long_spans_of_a_list_the_beginnings_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records from all over them would have to be read before the first step."""
+    modality = Text(TextConfig(layout="list"))
+    items = [Item(f"{i}", f"name{i * i}") for i in range(2000)]
+    modality.inspect(items)
+    source: Any = ShardList(items, 40)
+    monkeypatch.setattr(source, "held_out_shard", replace)
+    division = split_source(source, source.shards, modality)
+    assert all(isinstance(part, int) for part in division.parts) and not division.draws_records

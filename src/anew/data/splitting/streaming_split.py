@@ -176,7 +176,8 @@ def split_source(
         contents.read(source, shards, modality, train, reading, row_steps)
         _leave_out(contents, shards, train, result, BUDGET_LIMIT if reading is None else reading.limit)
         _split_by_content(source, shards, modality, result, contents, balance_classes)
-    elif is_list and draw_records:
+    # Of the long spans of large archives only beginnings are read before training
+    elif is_list and draw_records and all(source.held_out_shard(shards[i]) is shards[i] for i in train):
         _split_by_records(source, shards, modality, train, result)
     else:
         _split_by_shards(source, shards, modality, train, result)
