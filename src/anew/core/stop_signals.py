@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 Handler: TypeAlias = Callable[[int, FrameType | None], object]
 
-# Seconds in which another signal says the same again. torchrun hands on within milliseconds a signal that Slurm, or the terminal, sent to
-# its processes as well, and so does `timeout`; nobody who wants to break off at once waits for longer; chosen.
+# Seconds in which another signal says the same again. Where Slurm stops a job step, or systemd a unit, all of its processes get the signal,
+# and torchrun, which is one of them, sends it to the others again within milliseconds. Longer than that on a busy machine; chosen.
 SAME_STOP_S = 2.0
 
 _ending = threading.Event()
