@@ -55,6 +55,13 @@ def test_no_process_holds_two_whole_tensors(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_single_number_with_any_stride_is_collected(tmp_path: Path) -> None:
+    """Counts of n-grams have such buffers, so a Transformer of lists under FSDP2 could not be kept after its training."""
+    tensors = {"a": torch.tensor(5).expand(1), "b": torch.tensor([[1.5, 2.0]], dtype=torch.bfloat16)[:, :1]}
+    gathered = gathered_on_disk(World(), tensors, tmp_path)
+    assert all(torch.equal(gathered[name], tensor) for name, tensor in tensors.items())
+
+
 def test_an_error_of_the_network_is_not_one_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(tensor: torch.Tensor) -> torch.Tensor:
         raise ConnectionResetError("the peer is gone")

@@ -27,6 +27,16 @@ def as_array(values: Values) -> Numbers:
     return values if isinstance(values, np.ndarray) else np.asarray(values.detach().float().cpu().numpy())
 
 
+def bytes_of(tensor: Tensor) -> Tensor:
+    """(n,) uint8: the bytes of a tensor on the CPU, in memory that both share if it is contiguous already."""
+    import torch  # users of arrays need not load it
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    if flat.stride() != (1,):  # a single number may be contiguous with any stride, with which it has no bytes
+        flat = flat.clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8)
+
+
 def piece_bounds(starts: Ints, stops: Ints, longest: int) -> tuple[Ints, Ints]:
     """Starts and stops (pieces,) of the pieces of stretches (n,), in order: `longest` each, but for the last of a stretch.
 

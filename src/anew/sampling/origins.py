@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import nn
 
 from anew.core import files, isolation
+from anew.core.arrays import bytes_of
 from anew.core.provenance import ORIGIN_MARK
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
@@ -240,7 +240,7 @@ def state_digest(modules: Sequence[nn.Module]) -> str:
     for module in modules:
         for name, tensor in sorted(module.state_dict().items()):
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy().tobytes())
+            digest.update(bytes_of(tensor).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from anew.core import files
+from anew.core.arrays import bytes_of
 from anew.core.processes.world import World
 from anew.errors import RunError
 from anew.training.distributed import gather_full
@@ -51,7 +52,7 @@ def through_file(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> dict[st
             with _naming_the_disk(folder):
                 file.write(bytes(-file.tell() % ALIGNMENT))
                 places.append((name, tensor.dtype, tensor.shape, file.tell()))
-                file.write(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+                file.write(bytes_of(tensor).numpy().data)
         with _naming_the_disk(folder):
             file.write(bytes(ALIGNMENT))  # a file without content cannot be mapped
             file.flush()

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
+from anew.core.arrays import bytes_of
 from anew.core.exit_codes import STOPPED
 from anew.core.files import clause
 from anew.core.machine.device import pick_device
@@ -148,7 +149,7 @@ class World:
             )
             if received.numel():
                 with self._collective():
-                    dist.broadcast(received.reshape(-1).view(torch.uint8), src=0)
+                    dist.broadcast(bytes_of(received), src=0)
             yield name, received
 
     def gather(self, value: V) -> list[V]:
