@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._dynamo.exc import BackendCompilerFailed
 
 from anew.core.random import StepContext, use_context
 from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Spec, Tokens
+from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family
 from anew.training import compilation
@@ -85,6 +87,21 @@ def test_samples_and_losses_that_are_only_measured_are_not_compiled(monkeypatch:
         family.loss(batch, StepContext(0, 0))
     family.eval().loss(batch, StepContext(0, 0, training=False))
     with pytest.raises(AssertionError, match="compiled"):
+        family.train().loss(batch, StepContext(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"), [(ValueError("a reason\nand more"), "a reason"), (ValueError(), "ValueError")]
+)
+def test_why_compiling_failed_is_said(cause: Exception, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> object:
+        raise BackendCompilerFailed(fail, cause, None)
+
+    monkeypatch.setattr(compilation.torch, "compile", lambda forward, dynamic, mode: fail)
+    family = build("transformer", WORDS, **TRANSFORMER)
+    compile_blocks(family)
+    batch = Batch(torch.zeros((2, 17), dtype=torch.long))
+    with pytest.raises(ConfigError, match=rf"\({reason}\); train them with compile=off"):
         family.train().loss(batch, StepContext(0, 0))
 
 

@@ -90,7 +90,8 @@ def _compiled_in_training(
         try:
             return compiled(*args, **kwargs)
         except TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0]
+            cause = getattr(error, "inner_exception", error)  # its own first line may name only the part that failed
+            reason = files.clause(cause)
             raise ConfigError(
                 f"torch.compile failed on these networks ({reason}); train them with compile=off"
             ) from error
