@@ -32,7 +32,7 @@ def bytes_of(tensor: Tensor) -> Tensor:
     import torch  # users of arrays need not load it
 
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    if flat.stride() != (1,):  # a single number may be contiguous with any stride, with which it has no bytes
+    if flat.stride() != (1,):  # one number, or none, is contiguous with any stride, but has no view as bytes
         flat = flat.clone(memory_format=torch.contiguous_format)
     return flat.view(torch.uint8)
 
