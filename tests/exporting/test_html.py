@@ -187,7 +187,13 @@ def test_a_walk_leads_from_one_sample_to_the_other(name: str, grid_run: Callable
 CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
 STEEP = ([0.0, 110.0, 300.0], [0.0, 0.0, 300.0])  # leaves groups of pixels on a flat background
 PLAIN = {"step": "plain", "apart": [CURVE] * len(plain_areas.SPACINGS), "low": CURVE, "high": CURVE}
+FADING = ([0.0, 10.0, 40.0, 90.0], [0.0, 4.0, 60.0, 90.0])
+DETAIL = {
+    "step": "detail",
+    "rounds": [[[CURVE, FADING, STEEP], [FADING] * 3, [STEEP, CURVE, FADING]], [[FADING] * 3] * 3],
+}
 MATCHING: list[list[dict[str, Any]]] = [
+    [DETAIL],
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
     [{"step": "opaque_images", "shortfall": 128.0}],
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
@@ -232,6 +238,7 @@ MATCHING: list[list[dict[str, Any]]] = [
     "steps",
     MATCHING,
     ids=[
+        "detail",
         "alpha and specks",
         "opaque images",
         "flat",

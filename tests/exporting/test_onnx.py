@@ -317,6 +317,7 @@ def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
     assert [path.name for path in export.files] == [
         "README.md",
         "generator.onnx",
+        "detail_bands.py",
         "pixel_steps.py",
         "plain_areas.py",
         "sample.py",

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from anew.core import files
-from anew.data.formats.images import pixel_steps, plain_areas
+from anew.data.formats.images import detail_bands, pixel_steps, plain_areas
 from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, notes_on_parts, sampler_card
@@ -46,11 +46,13 @@ class Onnx(Target):
             files.write(folder / "sound.py", (RUNTIME / "sound.py").read_bytes())
         if item.get("matching"):
             steps = Path(pixel_steps.__file__).read_text(encoding="utf-8")
-            # There both files lie next to each other, outside of any package
-            before, imported, after = steps.partition(f"from {plain_areas.__name__} import ")
-            assert imported, "pixel_steps imports from plain_areas"
-            files.write_text(folder / "pixel_steps.py", f"{before}from plain_areas import {after}")
-            files.write(folder / "plain_areas.py", Path(plain_areas.__file__).read_bytes())
+            for module in (detail_bands, plain_areas):
+                path, name = Path(str(module.__file__)), module.__name__
+                assert f"from {name} import " in steps, "pixel_steps imports from it"
+                # There the files lie next to each other, outside of any package
+                steps = steps.replace(f"from {name} import ", f"from {path.stem} import ")
+                files.write(folder / path.name, path.read_bytes())
+            files.write_text(folder / "pixel_steps.py", steps)
         card = sampler_card(model, [graph.name for graph in sampler.graphs], sampler.left_out)
         files.write_text(folder / "README.md", card)
         return notes_on_parts(model, sampler.left_out)

@@ -1,8 +1,9 @@
-// Steps that match the pixel values of samples to those of the data: single pixels, fringes, alpha, specks, plain areas, few colours, flat
+// Steps that match the pixel values of samples to those of the data: detail, single pixels, fringes, alpha, specks, plain areas, few colours, flat
 // colours, palettes, margins (as in data/formats/images/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
 // before and after.
 
 import { roundHalfToEven } from "./elementwise.js";
+import { detail } from "./detail_bands.js";
 import { blender, eachNeighbourhood, interpolated, plain, shrink } from "./plain_areas.js";
 
 const EVEN = 4; // squared distance under which neighbours count alike
@@ -308,4 +309,5 @@ const STEPS = {
   palette,
   margin,
   plain,
+  detail,
 };

@@ -1,10 +1,10 @@
 """Matching of samples to the values that real pixels have: clear and opaque alpha, images that are opaque everywhere, flat colours, a
-palette, a margin, few specks, plain areas, few colours, no single pixels in the background.
+palette, a margin, few specks, plain areas, few colours, no single pixels in the background; of photographs and textures, how strong
+their detail is.
 
 A generator of continuous values only comes near to exact values of real pixels. Once after training, histogram matching of samples
 and training images learns how near: each curve below turns a distance (to a value, to a colour, to the neighbours) into the distance
-that as many real pixels have. Distances only shrink, and only within bounds, so images without such values, such as photographs,
-stay as they are.
+that as many real pixels have. Distances only shrink, and only within bounds, so images without such values stay as they are.
 
 Legend for shapes: as in `pixel_steps`, which carries out the steps.
 """
@@ -23,11 +23,15 @@ from anew.core.arrays import Numbers
 from anew.core.schema import NotNegative, Record
 from anew.data.formats.images import palettes, pixel_steps
 from anew.data.formats.images.background_matching import Colour, FringeStep, IslandStep
+from anew.data.formats.images.detail_matching import DetailStep
 from anew.data.formats.images.pixel_steps import as_pixel, neighbourhood
 from anew.data.formats.images.plain_areas import Levels, distances
-from anew.data.formats.images.plain_matching import Curve, PlainStep, curve
+from anew.data.formats.images.plain_matching import Curve, PlainStep, curve, has_plain_areas
 
 COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from: bounds the time
+# Real pixels that curves of detail are learned from: photographs and crops came nearer with 1,000 than with 256 images of 32 x 32
+# (docs/log.md, 2026-12-01)
+DETAIL_PIXELS = 1 << 19
 SHARPNESS = (4.0, 4.0)  # sharpness of each round against specks: smaller ones blur small details, see docs/log.md
 MIN_MARGIN_IMAGES = 16  # with fewer images, a row of pixels may be empty in all of them by chance; chosen
 MIN_BACKGROUND = 0.1  # a flat colour of at least this share of all pixels is a background; chosen
@@ -271,7 +275,8 @@ class MarginStep(Record):
 
 
 Step = (
-    IslandStep
+    DetailStep
+    | IslandStep
     | FringeStep
     | OpaqueStep
     | AlphaStep
@@ -399,6 +404,9 @@ def _learners(
     colours, counts = palettes.colours_of(real)
     flat_colours = list(palettes.flat_colours(colours, counts))
     has_background = bool(flat_colours) and counts.max() >= MIN_BACKGROUND * counts.sum()
+    detailed = real[: max(8, DETAIL_PIXELS // (real.shape[2] * real.shape[3]))].astype(np.float32)
+    if not (num_frames or has_alpha or has_background or has_plain_areas(detailed)):
+        yield lambda samples, _: DetailStep.learn(samples, detailed)
     if has_neighbours and has_alpha:
         yield IslandStep.learn
     elif has_neighbours and has_background:

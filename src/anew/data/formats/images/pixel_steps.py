@@ -1,5 +1,5 @@
-"""The steps that give samples the values of real pixels; `pixel_matching` learns them. It needs only NumPy and `plain_areas`: exports
-copy both files.
+"""The steps that give samples the values of real pixels; `pixel_matching` learns them. It needs only NumPy, `plain_areas` and
+`detail_bands`: exports copy all three files.
 
 Legend for shapes: n images, C channels, H rows, W columns, P colours. Values are levels from 0 to 255, colour multiplied by
 alpha. A curve is a pair of K distances each, before and after.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data.formats.images.detail_bands import detail
 from anew.data.formats.images.plain_areas import Curve, Indices, Levels, distances, plain, shifts, shrink
 
 SOFTENING = 4.0  # neighbours within this squared distance have about the same weight
@@ -39,7 +40,13 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
         "flat": flat,
         "fringe": fringe,
     }
-    functions |= {"palette": palette, "margin": margin, "plain": plain, "opaque_images": opaque_images}
+    functions |= {
+        "palette": palette,
+        "margin": margin,
+        "plain": plain,
+        "opaque_images": opaque_images,
+        "detail": detail,
+    }
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
         numbers = {name: value for name, value in step.items() if name != "step"}
