@@ -316,8 +316,8 @@ def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
     export = anew.export(run, "onnx", tmp_path / "out")
     assert [path.name for path in export.files] == [
         "README.md",
-        "generator.onnx",
         "detail_bands.py",
+        "generator.onnx",
         "pixel_steps.py",
         "plain_areas.py",
         "sample.py",
