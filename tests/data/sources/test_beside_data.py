@@ -49,8 +49,9 @@ def test_office_documents_say_what_to_convert_them_to(tmp_path: Path) -> None:
 
 
 def test_archives_that_are_not_read_are_to_be_unpacked(tmp_path: Path) -> None:
-    (tmp_path / "faces.zip").write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
-    with pytest.raises(DataError, match=r"\(1 \.zip\); unpack \.zip files, or give one of them by itself"):
+    for name in ("faces.zip", "more.zip"):
+        (tmp_path / name).write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
+    with pytest.raises(DataError, match=r"\(2 \.zip\); unpack \.zip files, or give one of them by itself"):
         Dataset.open(tmp_path)
 
 

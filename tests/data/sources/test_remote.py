@@ -85,7 +85,7 @@ def test_a_refusal_names_the_address_whole(store: fsspec.AbstractFileSystem) -> 
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("a.txt", "This is a book.")
-    store.pipe("/bucket/zipped/a.zip", content.getvalue())
+    store.pipe("/bucket/zipped/a.docx", content.getvalue())
     with pytest.raises(DataError, match="'memory://bucket/zipped' holds nothing that can be learned"):
         Dataset.open(Path("memory://bucket/zipped"))
 

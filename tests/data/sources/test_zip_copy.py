@@ -20,7 +20,7 @@ from anew.data.modalities.text import Text
 from anew.data.sources import zip_copy
 from anew.data.sources.source import Source
 from anew.data.sources.tables import column_names
-from anew.data.sources.zip_copy import is_zip, unpacked
+from anew.data.sources.zip_copy import unpacked, zip_at
 from anew.errors import DataError
 
 WORDS = {f"songs/{n:02d}.txt": f"Song number {n} of the sea.\n" * 20 for n in range(30)}
@@ -153,7 +153,18 @@ def test_what_is_no_whole_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no files"):
         Source.open(archive(tmp_path / "c.zip", {}), {"text": Text})
     (tmp_path / "folder.zip").mkdir()
-    assert not is_zip(tmp_path / "folder.zip")
+    assert zip_at(tmp_path / "folder.zip") is None and zip_at(tmp_path) is None
+
+
+def test_the_only_archive_in_a_folder_is_the_data(tmp_path: Path) -> None:
+    folder = tmp_path / "uploads"
+    (folder / "sub").mkdir(parents=True)
+    path = archive(folder / "songs.zip", WORDS)
+    assert zip_at(folder) is None
+    (folder / "sub").rmdir()
+    (folder / ".DS_Store").write_bytes(b"x")
+    assert zip_at(folder) == zip_at(path) == path
+    assert Source.open(folder, {"text": Text}).counts["text"] == len(WORDS)
 
 
 def test_archives_made_to_fill_disk_or_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ CONVERSIONS = {
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "CSV (.csv)"),
     **dict.fromkeys((".h5", ".hdf5", ".mat"), "PNG, WAV, text, or images in a NumPy array (.npy)"),
 }
-# Archives that are not read in a folder, and what else than unpacking them is possible
+# Archives that are not read beside other files, and what else than unpacking them is possible
 PACKED = {".zip": ", or give one of them by itself", ".7z": "", ".rar": ""}
 
 

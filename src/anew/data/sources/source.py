@@ -35,7 +35,7 @@ from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, FileTable, Listing, list_files, shorten_path
 from anew.data.sources.remote import local_copy
-from anew.data.sources.zip_copy import is_zip, unpacked
+from anew.data.sources.zip_copy import unpacked, zip_at
 from anew.data.types import DataListing, Item, SkippedItem
 from anew.errors import DataError, RunError
 
@@ -234,8 +234,9 @@ class Source:
             text = without_query(address)
             copy = local_copy(address, _range_rule(modalities, requested))
             place = copy.place
-        if is_zip(place):
-            copy = unpacked(place, text)
+        archive = zip_at(place)
+        if archive is not None:
+            copy = unpacked(archive, text)
             place = copy.place
         listing = list_files(place) if copy is None else copy.listing
         source = cls._open_files(text, place, listing, modalities, are_samples, requested, choice or ColumnChoice())

@@ -37,7 +37,7 @@ from anew.data.sources.columns import (
 from anew.data.sources.delimited_rows import DelimitedFile, InvalidRow, Span, list_columns
 from anew.data.sources.listing import File, list_files
 from anew.data.sources.parquet import ParquetFile, RowRange
-from anew.data.sources.zip_copy import is_zip, unpacked
+from anew.data.sources.zip_copy import unpacked, zip_at
 from anew.data.types import Item, RowTable, SkippedItem
 from anew.errors import DataError, shorten
 
@@ -312,7 +312,8 @@ def column_names(place: Path) -> list[str]:
 
     Raises DataError if the path itself cannot be read.
     """
-    listing = unpacked(place, str(place)).listing if is_zip(place) else list_files(place)
+    archive = zip_at(place)
+    listing = list_files(place) if archive is None else unpacked(archive, str(place)).listing
     tables = [file for file in listing.files if reader_of(file.path) == "tables"]
     return TableReader(tables[:MAX_LISTED_TABLES], listing.root).columns
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import re
 import shutil
@@ -55,9 +56,13 @@ class _Unpacked(Record):
     refusals: tuple[tuple[str, str], ...] = ()
 
 
-def is_zip(place: Path) -> bool:
-    """Whether a path is that of a zip archive, by its suffix."""
-    return place.suffix.lower() == SUFFIX and place.is_file()
+def zip_at(place: Path) -> Path | None:
+    """The zip archive at a path, by its suffix: the file itself, or the only one in a folder, as of a download; None if there is none."""
+    if place.is_dir():
+        with suppress(OSError), os.scandir(place) as entries:
+            names = list(itertools.islice((entry.name for entry in entries if not entry.name.startswith(".")), 2))
+            return zip_at(place / names[0]) if len(names) == 1 and not (place / names[0]).is_dir() else None
+    return place if place.suffix.lower() == SUFFIX and place.is_file() else None
 
 
 def unpacked(archive: Path, shown: str) -> LocalCopy:
