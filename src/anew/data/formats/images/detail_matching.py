@@ -6,17 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anew.core.schema import Record
+from anew.core.schema import NotNegative, Record
 from anew.data.formats.images import detail_bands
 from anew.data.formats.images.detail_bands import Levels
-from anew.data.formats.images.plain_matching import Curve, curve
+from anew.data.formats.images.plain_matching import curve
 
 # Rounds: the second one sees what the first one did, and doubled what it gained (docs/log.md, 2026-12-01)
 ROUNDS = 2
 # Least samples: with 32 crops and photographs came nearer or stayed, with 8 photographs became worse (docs/log.md, 2026-12-01)
 MIN_SAMPLES = 24
 
-AxisCurves = Annotated[tuple[Curve, ...], Field(min_length=1, max_length=3)]
+# Quantiles of a curve: a run holds 18 curves, and with 129 quantiles each they came no nearer (docs/log.md, 2026-12-01)
+KNOTS = 33
+
+Strengths = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
+AxisCurves = Annotated[tuple[tuple[Strengths, Strengths], ...], Field(min_length=1, max_length=3)]
 BandCurves = Annotated[
     tuple[AxisCurves, ...], Field(min_length=detail_bands.NUM_BANDS, max_length=detail_bands.NUM_BANDS)
 ]
@@ -41,7 +45,7 @@ class DetailStep(Record):
         rounds: list[BandCurves] = []
         for _ in range(ROUNDS):
             curves = tuple(
-                tuple(curve(strength[:, k], real_strength[:, k]) for k in range(strength.shape[1]))
+                tuple(curve(strength[:, k], real_strength[:, k], num_knots=KNOTS) for k in range(strength.shape[1]))
                 for (_, strength), real_strength in zip(detail_bands.strengths(samples), real_strengths, strict=True)
             )
             rounds.append(curves)

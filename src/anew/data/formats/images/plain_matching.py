@@ -31,10 +31,10 @@ Curve = tuple[Distances, Distances]
 COMPARED = 64  # samples whose regions are compared with real images: bounds the time
 
 
-def curve(samples: Numbers, real: Numbers) -> Curve:
-    """The curve that gives distances of samples the distribution of real ones."""
-    at = np.linspace(0.0, 1.0, KNOTS)
-    quantiles = [np.quantile(x, at) if x.size else np.zeros(KNOTS) for x in (samples, real)]
+def curve(samples: Numbers, real: Numbers, *, num_knots: int = KNOTS) -> Curve:
+    """The curve of so many quantiles that gives distances of samples the distribution of real ones."""
+    at = np.linspace(0.0, 1.0, num_knots)
+    quantiles = [np.quantile(x, at) if x.size else np.zeros(num_knots) for x in (samples, real)]
     before, after = (tuple(np.maximum.accumulate(q).round(2).tolist()) for q in quantiles)
     return before, after
 
