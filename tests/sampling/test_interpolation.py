@@ -84,7 +84,7 @@ def test_mistakes_are_one_sentence(model: anew.Model, tmp_path: Path) -> None:
 def test_a_family_without_a_space_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = trained(prose(tmp_path / "book.txt", 300), tmp_path / "run", steps=2, settings=TINY)
     with pytest.raises(anew.ConfigError, match="'transformer' has no continuous space to interpolate in"):
-        text.walk(1)
+        text.walk()
     monkeypatch.setattr("anew.api.training.note_loading", lambda *_: pytest.fail("PyTorch was loaded first"))
     with pytest.raises(anew.ConfigError, match="'transformer' has no continuous space to interpolate in; it samples"):
         anew.walk(tmp_path / "run", 1)

@@ -136,14 +136,14 @@ def latent_walk(
     """A walk; for the arguments see `Model.walk`."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
         raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {shorten(ends)})")
-    family = generator.family
-    if type(family).generate is Family.generate:
-        # Raises the error that says why there is no latent space
-        Family.initial_latents(family, SampleRequest(1), 0)
     n = frame_count(n, 2 if ends else stops)
     stops, seed = check_int("stops", stops), check_int("seed", seed)
+    family = generator.family
     config = generator.sampling_config(sampling)
     walk_label = _walk_label(generator, seed, label, config)  # (1,)
+    if type(family).generate is Family.generate:
+        # Raises the error that says why there is no latent space
+        Family.initial_latents(family, SampleRequest(1), seed)
     if ends is None:
         labels = (
             generator.sample_labels(stops, seed, sampling=config) if walk_label is None else walk_label.expand(stops)
