@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core.wording import BARELY_TRAINED, QUESTIONS
+from anew.data.modality import load_modality
 from anew.errors import command
 from anew.evaluation.memorization.thresholds import MIN_RELATIVE_LOWER_END
 from anew.runs.report_record import CopiesRecord, ReportRecord
@@ -15,8 +16,6 @@ from anew.runs.report_record import CopiesRecord, ReportRecord
 MANY_PASSES = 4.0
 # Factor of the number of samples among which copies that chance may explain are looked for once more; chosen
 CONFIRMING = 3
-# What the Transformer alone learns, so that there is no other family to advise
-OF_ONE_FAMILY = ("text", "code", "molecule", "protein")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,9 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
             return NextStep("answers", evaluate)  # New? can be settled
         return NextStep("open", "more data is needed for a yes to Close?", is_command=False)
     if report.has_flattened:
-        changes = "more data" if report.modality in OF_ONE_FAMILY else "more data or another family"
+        # Only one family learns text; early reports do not say what the data is
+        is_text = report.modality is not None and load_modality(report.modality).traits.is_text
+        changes = "more data" if is_text else "more data or another family"
         return NextStep("better", f"{changes}; more time alone may bring little", is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))
 

@@ -137,6 +137,14 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     assert len(reader(data(tmp_path)).refusals) == 2 and not (tmp_path / "made").exists()
 
 
+def test_an_array_that_cannot_be_read_leaves_the_others_of_its_file(tmp_path: Path) -> None:
+    """All arrays after it were lost."""
+    np.savez(data(tmp_path) / "a.npz", about=np.array([{"made": 2026}]), x=IMAGES, y=LABELS)
+    opened = reader(data(tmp_path))
+    assert opened.counts == {"image": 300} and opened.labels == tuple(sorted(map(str, range(11))))
+    assert [refusal.name for refusal in opened.refusals] == ["a.npz:about"]
+
+
 def test_images_that_are_too_large_or_changed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(data(tmp_path) / "a.npy", IMAGES)
     opened = reader(data(tmp_path))

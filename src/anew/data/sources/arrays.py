@@ -150,15 +150,21 @@ class ArrayReader:
     def _arrays(self, file: File) -> Iterator[_Array]:
         """The arrays of a file; what cannot be read is refused."""
         try:
-            for name, place in self._places(file):
-                values = open_memmap(place, mode="r")
-                yield _Array(name, file, place, values.shape, values.dtype)
+            places = self._places(file)
         except DataError as error:
             self.refusals.append(SkippedItem(file.path, str(error)))
-        except _ERRORS as error:
-            is_pickled = "Python objects" in str(error)
-            reason = "objects of Python, which may be programs" if is_pickled else f"no whole array ({clause(error)})"
-            self.refusals.append(SkippedItem(file.path, f"it holds {reason}"))
+            return
+        for name, place in places:
+            try:
+                values = open_memmap(place, mode="r")
+            except _ERRORS as error:
+                is_pickled = "Python objects" in str(error)
+                reason = (
+                    "objects of Python, which may be programs" if is_pickled else f"no whole array ({clause(error)})"
+                )
+                self.refusals.append(SkippedItem(name, f"it holds {reason}"))
+            else:
+                yield _Array(name, file, place, values.shape, values.dtype)
 
     def _places(self, file: File) -> list[tuple[str, Path]]:
         """(name, `.npy` file) of each array of a file."""

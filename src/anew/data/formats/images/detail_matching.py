@@ -11,7 +11,7 @@ from anew.data.formats.images import detail_bands
 from anew.data.formats.images.detail_bands import Levels
 from anew.data.formats.images.plain_matching import curve
 
-# Rounds: the second one sees what the first one did, and doubled what it gained (docs/log.md, 2026-12-01)
+# The second round sees what the first one did; with it, grey crops came nearer again (docs/log.md, 2026-12-01)
 ROUNDS = 2
 # Least samples: with 32 crops and photographs came nearer or stayed, with 8 photographs became worse (docs/log.md, 2026-12-01)
 MIN_SAMPLES = 24
