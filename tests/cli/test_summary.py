@@ -223,7 +223,7 @@ def test_look_leads_with_amount_model_and_reason() -> None:
 def test_look_names_what_is_ignored_once() -> None:
     """A note named the kinds that are ignored, and a line "not used: 20 code, 3 text" named them again."""
     ignored = (
-        "training on images, since most items are; 1 text (a.txt) is ignored (modality=text would train on the texts)"
+        "Training on images, since most items are; 1 text (a.txt) is ignored (modality=text would train on the texts)."
     )
     inspection = replace(INSPECTION, notes=(ignored,), not_taken={"text": 1, ".zip": 2})
     lines = text(describe(inspection))
@@ -231,7 +231,7 @@ def test_look_names_what_is_ignored_once() -> None:
 
 
 def test_a_random_split_is_described_once() -> None:
-    note = "split at random by content: of 20 items 16 to train, 2 to validation, 2 to test"
+    note = "Split at random by content: of 20 items 16 to train, 2 to validation, 2 to test."
     parts = {"train": 16, "validation": 2, "test": 2}
     inspection = replace(INSPECTION, parts=parts, notes=(note,))
     assert [line for line in text(describe(inspection)) if "split" in line] == [note]

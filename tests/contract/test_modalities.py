@@ -216,6 +216,7 @@ def check_a_data_set_of_it_is_whole(name: str, tmp_path: Path) -> None:
     data.fit(SIZE)
     sizes = [data.part_size(p) for p in ("train", "validation", "test")]
     assert all(s > 0 for s in sizes)
+    assert data.scan.notes and all(note.endswith(".") and not note[0].islower() for note in data.scan.notes)
     first, second = data.batch(5, "main", 2, 3, 8), data.batch(5, "main", 0, 8, 8)
     assert torch.equal(first.x, second.x[2:5])
     again = Dataset.open(path, seed=3)

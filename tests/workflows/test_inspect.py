@@ -78,7 +78,7 @@ def test_an_inspection_begins_with_modality_amount_choice_and_reason() -> None:
     assert first == "1,797 images, 0.42 MB -> diffusion: few images"
     assert "  prefer='speed': gan (one pass)" in details
     assert any(
-        line.startswith("  with 3 min or more, diffusion and gan are tried on your data first") for line in details
+        line.startswith("  With 3 min or more, diffusion and gan are tried on your data first") for line in details
     )
     assert details[-1] == "  10 min: 4,000 parameters, about 500 steps of 32 examples, 2.5 passes over the data"
     assert "&lt;b&gt;" in inspection()._repr_html_() and "<b>)" not in inspection()._repr_html_()

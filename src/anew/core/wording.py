@@ -30,6 +30,11 @@ def answer_of(grade: str) -> str:
     return ANSWERS.get(grade, UNMEASURED)
 
 
+def sentence(clause: str) -> str:
+    """A clause, the beginning of which may be a figure or a word, as a sentence: with a capital letter and a full stop."""
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
 def plural(n: int, singular: str) -> str:
     """A number with its noun: "1 step", "2,000 steps"."""
     return f"{n:,} {singular}" if n == 1 else f"{n:,} {singular}s"

@@ -438,7 +438,7 @@ def _divide_new(data: Dataset, reading: ReadingTime | None, repeated: DataRecord
         data._divide(fresh=True, reading=reading, repeated=repeated if is_same else None)
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
-        raise DataError("; ".join([str(error), *remarks])) from None
+        raise DataError(". ".join([str(error), *(remark.removesuffix(".") for remark in remarks)])) from None
 
 
 def listed_items(data: Dataset, n: int) -> list[Item]:

@@ -120,8 +120,8 @@ def describe_trying(families: Sequence[str]) -> str:
     if len(families) < 2:
         return ""
     return (
-        f"with {MIN_BUDGET / 60:g} min or more, {' and '.join(families)} are tried on your data first, "
-        f"in {PILOT_SHARE:.0%} of the time, if other programs leave the cores free; the more promising one is trained further"
+        f"With {MIN_BUDGET / 60:g} min or more, {' and '.join(families)} are tried on your data first, "
+        f"in {PILOT_SHARE:.0%} of the time, if other programs leave the cores free. The more promising one is trained further."
     )
 
 

@@ -282,7 +282,7 @@ class SampleSets:
         other_notes = [*([] if items.is_of_run else real.division_notes), *real.table_notes]
         own_notes = [note for note in real.scan.notes if note not in other_notes]
         own_notes += [DRAWS] if real.are_draws else []
-        self.notes = [*own_notes, *(f"samples: {note}" for note in items.generated.scan.notes)]
+        self.notes = [*own_notes, *(f"Samples: {note}" for note in items.generated.scan.notes)]
         self.notes += [] if items.has_held_out else [NOT_HELD_OUT]
         self.notes += [ONE_TEXT] if self.is_one_text else []
         if items.textual and sum(map(len, items.samples)) >= MAX_TEXT_CHARACTERS:

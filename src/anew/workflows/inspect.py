@@ -341,7 +341,7 @@ def _note_on_clips(data: Dataset, size: DataBudget) -> list[str]:
     """A sentence, in a list, on why a training may have another number of items, where the budget is not known."""
     if not size.is_assumed or data.modality.layout != "items" or not any(CUT_FILES in note for note in data.scan.notes):
         return []
-    return ["another budget may give clips of another length, and so another number of them"]
+    return ["Another budget may give clips of another length, and so another number of them."]
 
 
 def _is_estimate(data: Dataset) -> bool:

@@ -43,7 +43,7 @@ def test_records_of_one_schema_are_held_out_one_by_one(repeats: int, tmp_path: P
     assert not set(train) & {record for part in held_out for record in part}
     notes = " ".join(data.scan.notes)
     assert (
-        "items are nearly the same as an earlier one: this is usual in this data" in notes
+        "items are nearly the same as an earlier one. This is usual in this data" in notes
         and "only exact copies" in notes
     )
     assert "found to be alike are kept" not in notes

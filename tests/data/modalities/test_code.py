@@ -56,7 +56,7 @@ def test_pages_are_said_to_be_learned_with_their_tags(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"{number}.html").write_text(f"<!DOCTYPE html>\n<p>{'Page ' * 30}{number}</p>\n")
     notes = Dataset.open(tmp_path).scan.notes
-    assert "pages are learned with their tags; to learn their text alone, convert .html files to .txt files" in notes
+    assert "Pages are learned with their tags; to learn their text alone, convert .html files to .txt files." in notes
     for number in range(20):
         (tmp_path / f"{number}.py").write_text(f"def f{number}():\n    return {number}\n")
     assert not any("tags" in note for note in Dataset.open(tmp_path).scan.notes)
@@ -80,16 +80,16 @@ def test_any_text_is_code_if_the_user_says_so(tmp_path: Path) -> None:
 def test_kinds_of_file_of_one_language_are_said(tmp_path: Path) -> None:
     files = [Item(f"{i}{('.ml', '.mli')[i % 2]}", b"let x = 1\n") for i in range(9)]
     modality = Code(CodeConfig())
-    (note,) = modality.inspect(files)
+    note = " ".join(modality.inspect(files))
     assert note.startswith(
-        "programs in 2 kinds of file (5 .ml, 4 .mli of those looked at); samples are written as .ml, but may mix "
+        "The programs are in 2 kinds of file (5 .ml, 4 .mli of those looked at). Samples are written as .ml, but may mix "
     )
-    assert note.endswith("; to learn .ml files alone, train on a copy of the folder without the others")
+    assert note.endswith("; to learn .ml files alone, train on a copy of the folder without the others.")
     assert modality.kinds == (".ml", ".mli")
-    (note,) = modality.inspect(
+    notes = modality.inspect(
         [*files[::2], *[Item(f"{i}.ml", b"let x = 1\n") for i in range(30)], Item("a.sh", b"ls\n")]
     )
-    assert note.endswith("samples are written as .ml") and modality.kinds == (".ml",)
+    assert notes[-1].endswith("Samples are written as .ml.") and modality.kinds == (".ml",)
 
 
 def test_suffixes_that_are_common_are_classes() -> None:
@@ -97,9 +97,9 @@ def test_suffixes_that_are_common_are_classes() -> None:
     files += [Item("run", b"#!/bin/sh\nls\n")]
     modality = Code(CodeConfig())
     modality.survey_listing(DataListing((item.name for item in files), len(files), None))
-    (note,) = modality.inspect(files)
+    note = " ".join(modality.inspect(files))
     assert note.startswith(
-        "programs in several languages (35 .ml, 35 .mli, 1 .sh of those looked at); each suffix is a class"
+        "The programs are in several languages (35 .ml, 35 .mli, 1 .sh of those looked at). Each suffix is a class"
     )
     assert modality.traits.supports_labels
     labels = [record.label for item in files[-3:] for record in modality.split_records(item)]
@@ -108,8 +108,10 @@ def test_suffixes_that_are_common_are_classes() -> None:
     for config, budget in ((CodeConfig(labels="off"), None), (CodeConfig(), replace(SIZE, only_compared=True))):
         without = Code(config)
         without.survey_listing(DataListing((item.name for item in files), len(files), None))
-        (note,) = without.inspect(files, budget)
-        assert "each suffix" not in note and not without.traits.supports_labels
+        assert (
+            not any("Each suffix" in note for note in without.inspect(files, budget))
+            and not without.traits.supports_labels
+        )
         assert [record.label for item in files[:2] for record in without.split_records(item)] == [None, None]
 
 
@@ -212,7 +214,7 @@ def test_comments_are_no_molecules(tmp_path: Path) -> None:
     data = Dataset.open(tmp_path)
     assert sum(data.scan.parts.values()) == 60
     assert [(r.name, r.reason) for r in data.scan.skipped_items] == [("b.smi", "it holds no molecule")]
-    assert "comments are ignored: 6 lines with # at the beginning" in " ".join(data.scan.notes)
+    assert "Comments are ignored: 6 lines with # at the beginning" in " ".join(data.scan.notes)
     data.close()
 
 
@@ -236,7 +238,7 @@ def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) ->
     data = Dataset.open(folder)
     reasons = [r.reason for r in data.scan.skipped_items]
     assert len(reasons) == 3 and "longer than 400" in reasons[1] and "not SMILES" in reasons[0]  # another reason first
-    assert "names after the molecule are ignored" in " ".join(data.scan.notes)
+    assert "Names after the molecule are ignored" in " ".join(data.scan.notes)
     data.close()
 
 

@@ -134,8 +134,8 @@ def test_files_of_classes_whose_lines_each_begin_alike_are_lists() -> None:
 def test_of_many_files_that_may_be_lists_it_is_said_why_they_are_documents() -> None:
     texts = [openings("1.d4")] * 5
     assert describe_documents(texts, why_documents(texts)) == [
-        "read as documents, not lists of lines: more than half of its lines begin with '1.d4' (of 5 of 5 files); "
-        "layout=list reads each line as a record"
+        "The texts are read as documents, not lists of lines: more than half of its lines begin with '1.d4' (of 5 of 5 files); "
+        "layout=list reads each line as a record."
     ]
     prose = [PROSE * 20] * 5
     assert not describe_documents(prose, why_documents(prose)) and describe_documents(
@@ -163,7 +163,7 @@ def test_line_ends_are_read_as_lf_and_a_note_says_so(data: bytes | str) -> None:
     assert modality.read(Item("plain.txt", b"a\n")) == "a\n" and not modality.remarks()
     assert modality.read(Item("x.txt:7", data)) == "a\nb\nc\n" and modality.units(Item("x.txt", data)) == 6
     (note,) = modality.remarks()
-    assert "(CRLF, CR) are read as LF" in note and note.endswith(" x.txt")
+    assert "(CRLF, CR) are read as LF" in note and note.endswith(" x.txt.")
 
 
 def test_data_of_a_part_of_windows_files_has_one_kind_of_line_end(tmp_path: Path) -> None:
@@ -485,7 +485,7 @@ def test_that_cells_of_a_column_are_records_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n".join(["name,age", *(f"{name},{i}" for i, name in enumerate(names().split()))]))
     settings = {"layout": "list", "text_column": "name"}
     data = Dataset.open(tmp_path / "a.csv", settings=settings, columns=ColumnChoice.of(settings))
-    assert "each cell of the column 'name' is a record; without text_column" in "".join(data.scan.notes)
+    assert "Each cell of the column 'name' is a record; without text_column" in "".join(data.scan.notes)
 
 
 def test_samples_of_other_lists_and_of_tables_of_several_forms_are_files_each(tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ def test_names_of_classes_and_other_arrays(tmp_path: Path) -> None:
     opened = reader(data(tmp_path))
     assert opened.labels == ("cat", "dog", "owl") and not opened.refusals
     assert opened.notes == [
-        "not read, as they are neither images nor labels of them: a.npz:ids (int64, 300), a.npz:mean (float32, one value) and "
-        "a.npz:z (int64, 9)"
+        "Arrays that are neither images nor labels of them are not read: a.npz:ids (int64, 300), a.npz:mean (float32, one value) and "
+        "a.npz:z (int64, 9)."
     ]
 
 

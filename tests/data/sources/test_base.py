@@ -80,7 +80,7 @@ def test_a_class_folder_named_test_is_a_class(tmp_path: Path) -> None:
     source = Source.open(tmp_path, KINDS)
     shards = source.shards("image")
     assert {shard.part for shard in shards} == {None} and source.labels("image") == ("cat", "test")
-    assert "the folder 'test' is read like the other files" in source.notes[-1]
+    assert "The folder 'test' is read like the other files" in source.notes[-1]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_descriptions_beside_a_document_are_not_learned(tmp_path: Path) -> None:
         (tmp_path / name).write_text("where this comes from, and what may be done with it\n")
     data = Dataset.open(tmp_path)
     assert data.scan.bytes == len(PROSE)
-    assert "LICENSE, README.md, SOURCE.txt ignored" in " ".join(data.scan.notes)
+    assert "LICENSE, README.md, SOURCE.txt are ignored" in " ".join(data.scan.notes)
 
 
 @pytest.mark.parametrize(

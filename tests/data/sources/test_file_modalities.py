@@ -78,8 +78,8 @@ def test_pictures_that_are_text_say_what_to_convert_them_to(tmp_path: Path) -> N
     listing = list_files(write(tmp_path / "d", a__xpm=icon, b__xpm=icon))
     notes = sort_files(listing.files, listing.root, KINDS).notes
     assert notes == [
-        "2 .xpm files are counted among the texts, by their content",
-        "to learn .xpm files as images, convert them to PNG or JPEG",
+        "2 .xpm files are counted among the texts, by their content.",
+        "To learn .xpm files as images, convert them to PNG or JPEG.",
     ]
 
 
@@ -96,7 +96,7 @@ def test_files_of_one_unknown_ending_are_of_one_kind(tmp_path: Path) -> None:
     listing = list_files(tmp_path)
     result = sort_files(listing.files, tmp_path, KINDS | {"code": load("data", "code")})
     assert {name: len(files) for name, files in result.files.items()} == {"code": 9, ".z": 1}
-    assert result.notes[-1] == "1 .z is not used: nothing that can be learned is recognised in its content"
+    assert result.notes[-1] == "1 .z is not used: nothing that can be learned is recognised in its content."
 
 
 def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_endings_taken_by_content_are_one_sentence(tmp_path: Path) -> None:
     listing = list_files(tmp_path)
     (note,) = sort_files(listing.files, listing.root, KINDS).notes
     assert note.startswith("52 files are counted among the texts, by their content: 10 .e0, 9 .e1, 8 .e2,")
-    assert note.endswith("5 .e5 and 7 with 2 other endings")
+    assert note.endswith("5 .e5 and 7 with 2 other endings.")
 
 
 def kinds_as_asked(folder: Path, requested: str) -> tuple[dict[str, list[str]], list[str]]:
@@ -129,18 +129,18 @@ def test_texts_are_the_programs_that_the_user_says_they_are(tmp_path: Path) -> N
     write(tmp_path, **prose, d__png=picture())
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["README", "a.q", "b.q", "c.txt"], "image": ["d.png"]}
-    assert notes == ["3 files are counted among the programs, as asked: 2 .q and 1 .txt"]
+    assert notes == ["3 files are counted among the programs, as asked: 2 .q and 1 .txt."]
 
 
 def test_beside_programs_only_a_more_frequent_ending_is_taken_for_one(tmp_path: Path) -> None:
     write(tmp_path, a__q=b"prose " * 50, b__q=b"more prose " * 50, c__txt=b"words " * 50, d__py=b"x = 1\n" * 9)
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["a.q", "b.q", "d.py"], "text": ["c.txt"]}
-    assert notes == ["2 .q files are counted among the programs, as asked"]
+    assert notes == ["2 .q files are counted among the programs, as asked."]
     write(tmp_path, e__py=b"x = 2\n" * 9, f__py=b"x = 3\n" * 9)
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["d.py", "e.py", "f.py"], "text": ["a.q", "b.q", "c.txt"]}
-    assert notes == ["2 .q files are counted among the texts, by their content"]
+    assert notes == ["2 .q files are counted among the texts, by their content."]
     assert kinds_as_asked(tmp_path, "image")[0].keys() == {"code", "text"}
 
 
@@ -154,7 +154,7 @@ def test_files_of_records_count_as_their_records(tmp_path: Path) -> None:
         (tmp_path / f"notes{number}.txt").write_text("They write about what these genes do.\n" * 20)
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.modality == "protein"
-    assert chosen.notes[0].startswith("training on sequences (40 in 2 files), since they are more and take most bytes")
+    assert chosen.notes[0].startswith("Training on sequences (40 in 2 files), since they are more and take most bytes")
     (tmp_path / "novel.txt").write_text("A novel has many pages, and is no list of names.\n" * 900)
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.modality == "text"
@@ -165,11 +165,11 @@ def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
     write(tmp_path, a__png=picture(), b__png=picture(1), c__txt=b"some words\n" * 900, d__txt=b"words\n" * 900)
     (note,) = detect_modality(str(tmp_path), None).notes
     assert note == (
-        "training on texts, since they take most bytes; 2 images (a.png and b.png) are ignored (modality=image would train on the images)"
+        "Training on texts, since they take most bytes; 2 images (a.png and b.png) are ignored (modality=image would train on the images)."
     )
     write(tmp_path, e__txt=b"more words\n" * 90)
     assert (
-        detect_modality(str(tmp_path), None).notes[0].startswith("training on texts, since most items are; 2 images (")
+        detect_modality(str(tmp_path), None).notes[0].startswith("Training on texts, since most items are; 2 images (")
     )
 
 
@@ -240,7 +240,7 @@ def test_recordings_stay_whole_or_in_runs() -> None:
     assert len(set(keys)) == 40 and "runs of 10" in notes[0]
     keys, notes = keep_groups_together(range(30), ["one"] * 30, 0.1)
     assert len(set(keys)) == 30 and notes == [
-        f"only 1 file was cut into clips, too few to hold whole ones out (that takes {MANY_RECORDINGS}): its clips are divided one by one"
+        f"Only 1 file was cut into clips, too few to hold whole ones out (that takes {MANY_RECORDINGS}): its clips are divided one by one."
     ]
     assert keep_groups_together([4, 5], [None, None], 0.1) == ([4, 5], [])
 
@@ -330,7 +330,7 @@ def test_time_series_and_translations_are_not_typescript(tmp_path: Path) -> None
         (tmp_path / name).write_text(text, encoding="utf-8")
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.source.counts == {"text": 2, "code": 1}
-    assert "2 .ts files are counted among the texts, by their content" in chosen.source.notes
+    assert "2 .ts files are counted among the texts, by their content." in chosen.source.notes
 
 
 def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_programs(tmp_path: Path) -> None:
@@ -340,4 +340,4 @@ def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_progra
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.modality == "code" and chosen.other == {"text": 1}
     assert any("; 1 text (debian.pl) is ignored (" in note for note in chosen.notes)
-    assert "debian.pl is counted among the texts, by its content" in chosen.source.notes
+    assert "debian.pl is counted among the texts, by its content." in chosen.source.notes

@@ -61,7 +61,7 @@ def test_each_file_counts_once_however_many_links_lead_to_it(tmp_path: Path) -> 
     (inside / "e.txt").symlink_to(inside / "d.txt")
     listing = list_files(inside)
     assert [f.path for f in listing.files] == ["d.txt", "sub/real.txt"]
-    assert listing.notes == ["5 links to files of this folder are left out: each file counts once"]
+    assert listing.notes == ["5 links to files of this folder are left out: each file counts once."]
     assert listing.notes[0] in Source.open(inside, KINDS).notes
 
 

@@ -216,7 +216,7 @@ def test_the_encoding_of_tables_can_be_given(tmp_path: Path) -> None:
     files = [File("a.csv", (tmp_path / "a.csv").stat().st_size, 1)]
     opened = open_reader(files, tmp_path, {}, ColumnChoice.of({"text.encoding": "koi8-r"}))
     assert texts(opened) == ["Чай"]
-    assert opened.notes[-1] == "1 file is not UTF-8; read as KOI8-R, as asked: a.csv"
+    assert opened.notes[-1] == "1 file is not UTF-8; read as KOI8-R, as asked: a.csv."
     opened = open_reader(files, tmp_path, {}, ColumnChoice.of({"encoding": "euc-jp"}))
     assert "is not EUC-JP" in opened.refusals[0].reason
     with pytest.raises(ConfigError, match="encoding='koi8-rr' is not allowed; did you mean 'koi8-r'"):

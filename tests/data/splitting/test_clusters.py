@@ -49,8 +49,8 @@ def test_without_small_clusters_single_records_are_held_out() -> None:
         SequenceClusters(sequences, 0.25), keys, 0.1, [VALIDATION, TEST]
     )
     assert not (parts == TEST_CLUSTERS).any() and np.bincount(parts).tolist() == [160, 20, 20]
-    assert note.startswith("all sequences are in clusters of relatives that are too large to be held out whole")
-    assert criterion.startswith("two sequences count as relatives if they have at least 25% of their 5-mers in common")
+    assert note.startswith("All sequences are in clusters of relatives that are too large to be held out whole")
+    assert criterion.startswith("Two sequences count as relatives if they have at least 25% of their 5-mers in common")
 
 
 def test_few_clusters_are_counted_without_the_sequences_that_they_would_hold_out() -> None:
@@ -60,5 +60,5 @@ def test_few_clusters_are_counted_without_the_sequences_that_they_would_hold_out
     keys = [int(key) for key in np.random.default_rng(0).integers(0, 1 << 62, len(sequences))]
     _, (note, _) = assign_parts_with_clusters(SequenceClusters(sequences, 0.25), keys, 0.2, [VALIDATION, TEST])
     assert re.match(
-        r"only \d clusters? of relatives could be held out whole, and at least 10 are needed, so single", note
+        r"Only \d clusters? of relatives could be held out whole, and at least 10 are needed, so single", note
     )

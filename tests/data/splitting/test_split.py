@@ -176,7 +176,7 @@ def test_spans_hold_out_their_share_at_line_ends() -> None:
 def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
     parts = np.repeat([split.TRAIN, split.VALIDATION, split.TEST], [1800, 100, 120]).astype(np.uint8)
     notes = split.split_notes(parts, 1002, False)
-    assert notes[0] == "split at random by content: of 2,020 items 1,800 to train, 100 to validation, 120 to test"
+    assert notes[0] == "Split at random by content: of 2,020 items 1,800 to train, 100 to validation, 120 to test."
     assert "of 2,020 items (3 more cannot be used) 1,800" in split.split_notes(parts, 0, False, num_refused=3)[0]
     assert (
         notes[1].startswith("1,002 of 2,020 items are the same as an earlier one, or nearly")

@@ -64,7 +64,7 @@ def test_copies_never_lie_in_two_parts(max_compared: int, monkeypatch: pytest.Mo
     assert parts[200:] == parts[:100] and len(set(parts)) == 3
     notes = " ".join(result.division_notes)
     assert "100 of 300 items are the same as an earlier one" in notes
-    assert ("near-duplicates were searched for among 50 items only" in notes) == (max_compared == 50)
+    assert ("Near-duplicates were searched for among 50 items only" in notes) == (max_compared == 50)
 
 
 def test_of_recordings_each_class_has_its_share_of_every_part() -> None:
@@ -214,7 +214,7 @@ def test_texts_that_nearly_repeat_a_held_out_one_are_dropped(monkeypatch: pytest
         (["train", "validation", "test"], [], "own train, validation and test parts are kept"),
         (["train", "test"], [split.VALIDATION], "own test part is kept; validation is split off from train"),
         (["train", "validation"], [split.VALIDATION], "own validation part is what gets scored"),
-        (["test", "test"], [split.VALIDATION, split.TEST], "there is only a test part and none for training"),
+        (["test", "test"], [split.VALIDATION, split.TEST], "There is only a test part and none for training"),
     ],
 )
 def test_parts_that_folders_name_are_kept(named: list[str | None], held_out: list[int], clause: str | None) -> None:

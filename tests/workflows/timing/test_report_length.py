@@ -93,7 +93,7 @@ def test_too_few_held_out_items_of_the_user_are_said_before_training(tmp_path: P
     data = Dataset.open(tmp_path / "data")
     data.fit(DataBudget(10.0, 0, 0, 1, "cpu"))
     assert few_held_out(data) == [
-        "a yes to Close? and Varied? needs at least 150 held-out items, usually about 300, and there are 12"
+        "A yes to Close? and Varied? needs at least 150 held-out items, usually about 300, and there are 12."
     ]
     data.close()
 
@@ -107,8 +107,8 @@ def test_short_documents_that_give_few_pieces_are_said_before_training(tmp_path:
     data.fit(DataBudget(10.0, 0, 0, 1, "cpu"))
     (sentence,) = few_held_out(data)
     data.close()
-    assert sentence.startswith("a yes to Close? and Varied? usually takes 300 held-out pieces of 256 characters")
-    assert "whatever the number of samples; about " in sentence
+    assert sentence.startswith("A yes to Close? and Varied? usually takes 300 held-out pieces of 256 characters")
+    assert "whatever the number of samples. About " in sentence
 
 
 def test_of_few_long_documents_passages_from_anywhere_count(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ class InMemoryStore:
         repeated = sum(item_key in train_keys for item_key in others)
         if repeated:
             self.notes.append(
-                f"{repeated:,} of {len(others):,} held-out items are in the training part too; the parts stay as they are"
+                f"{repeated:,} of {len(others):,} held-out items are in the training part too; the parts stay as they are."
             )
 
     def _split_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int]) -> None:
@@ -159,7 +159,9 @@ class InMemoryStore:
             f"{sum(own):,} {self.modality.unit}s in {plural(len(own), 'span')} to {split.NAMES[part]}"
             for part, own in sizes.items()
         )
-        self.division_notes.append(f"fewer than {FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}")
+        self.division_notes.append(
+            f"There are fewer than {FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}."
+        )
         self.documents = len({item.name for item, _ in pieces}) + len(held_out_items)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in held_out_items]
         self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[held_out_items]])

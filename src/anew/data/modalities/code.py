@@ -136,24 +136,23 @@ class Code(Text):
         class_notes, notes = self._inspect_suffixes(budget), []
         if 2 * sum(suffixes[suffix] for suffix in PAGES) > suffixes.total():
             notes.append(
-                f"pages are learned with their tags; to learn their text alone, convert {self.suffix} files to .txt files"
+                f"Pages are learned with their tags; to learn their text alone, convert {self.suffix} files to .txt files."
             )
         if len(suffixes) < 2:
             return notes
         counts = ", ".join(f"{count} {suffix or 'without an ending'}" for suffix, count in suffixes.most_common(6))
         are_of_one_language = any(set(suffixes) <= kinds for kinds in _KINDS)
         variety = f"{len(suffixes)} kinds of file" if are_of_one_language else "several languages"
-        written = "" if budget is not None and budget.only_compared else self._about_samples()
-        written = f"; {class_notes[0]}" if class_notes else written
-        return [f"programs in {variety} ({counts} of those looked at){written}", *notes]
+        written = [] if budget is not None and budget.only_compared else [self._about_samples()]
+        return [f"The programs are in {variety} ({counts} of those looked at).", *(class_notes or written), *notes]
 
     def _about_samples(self) -> str:
-        """Clauses on the suffix of samples and, if the data has several kinds of file that are not classes, on what to do for one alone."""
+        """A sentence on the suffix of samples and, where files of several kinds are no classes, on how to learn one kind alone."""
         mixed = (
             f", but may mix {listed(self.kinds)}; to learn {self.suffix} files alone, train on a copy of the folder without "
             "the others"
         )
-        return f"; samples are written as {self.suffix}{mixed if len(self.kinds) > 1 else ''}"
+        return f"Samples are written as {self.suffix}{mixed if len(self.kinds) > 1 else ''}."
 
     def _ending(self, item: Item) -> str:
         """The suffix of a program's file; without one, that of the language that its `#!` line names, or ""."""

@@ -101,9 +101,9 @@ class Molecule(Text):
         with_names = sum(names for names, _ in self._left_out.values())
         comments = sum(count for _, count in self._left_out.values())
         if with_names:
-            notes.append(f"names after the molecule are ignored, in {plural(with_names, 'line')}")
+            notes.append(f"Names after the molecule are ignored, in {plural(with_names, 'line')}.")
         if comments:
-            notes.append(f"comments are ignored: {plural(comments, 'line')} with {COMMENT} at the beginning")
+            notes.append(f"Comments are ignored: {plural(comments, 'line')} with {COMMENT} at the beginning.")
         return notes
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:

@@ -68,8 +68,8 @@ class _Corrections(Counter[str]):
         return f"{percent(num_foreign / num_read)} of its sequences hold letters outside the alphabet of {alphabet}"
 
     def remarks(self) -> list[str]:
-        """A clause on each kind of correction that was made."""
-        return [f"{plural(self[key], 'sequence')} {remark}" for key, remark in CORRECTIONS.items() if self[key]]
+        """A sentence on each kind of correction that was made."""
+        return [f"{plural(self[key], 'sequence')} {remark}." for key, remark in CORRECTIONS.items() if self[key]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +211,20 @@ class Protein(Text):
             self.alphabet = fasta.detect_alphabet(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
             notes.append(
-                f"the letters are {name}, judging by the letters found{'' if only_compared else ' (setting: alphabet)'}"
+                f"The letters are {name}, judging by the letters found{'' if only_compared else ' (setting: alphabet)'}."
             )
         if self.config.layout != "auto":
             self.layout = "list" if self.config.layout == "list" else "document"
         elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:
             self.layout = "document"
-            subject = "half of the sequences are" if len(sequences) > 1 else "the sequence is"
-            notes.append(f"{subject} longer than {LONG_SEQUENCE:,} residues: read as one text, not as records")
+            subject = "Half of the sequences are" if len(sequences) > 1 else "The sequence is"
+            notes.append(f"{subject} longer than {LONG_SEQUENCE:,} residues, so all are read as one text.")
         else:
             self.layout = "list"
         if self.config.labels == "off" and len({item.label for item in sample} - {None}) > 1:
-            notes.append("the classes of folders or of a table's column are not learned; labels=folder learns them")
+            notes.append("The classes of folders or of a table's column are not learned; labels=folder learns them.")
         if self.config.direction == "both" and self.layout == "document":
-            notes.append("direction=both is ignored: one long text is learned from first to last residue only")
+            notes.append("Since a long text is learned from first to last residue only, direction=both is ignored.")
         return notes
 
     @staticmethod
@@ -303,10 +303,10 @@ class Protein(Text):
         notes = self._corrected.remarks()
         if num_bare := self._corrected["no_header"]:
             files_have = "1 file has" if num_bare == 1 else f"{num_bare:,} files have"
-            notes.append(f"{files_have} no header (>), so all its lines were read as one sequence")
+            notes.append(f"{files_have} no header (>), so all its lines were read as one sequence.")
         repeated = sum(count for count in self._name_counts.values() if count > 1)
         if repeated:
-            notes.append(f"{repeated:,} records share their name with another; each is kept")
+            notes.append(f"{repeated:,} records share their name with another; each is kept.")
         return [*notes, *self._headers.remarks(has_classes=self._num_classes > 1)]
 
     # ---- parts ----
@@ -460,7 +460,7 @@ def _layout_notes(layout: fasta.FastaLayout) -> list[str]:
     if layout.width != usual.width:
         parts.append(f"lines of {layout.width} residues" if layout.width else "one line for each sequence")
     parts += ["CRLF line ends"] * layout.has_crlf + ["a final *"] * layout.has_stop
-    return [f"samples are written as most of the data: {', '.join(parts)}"] if parts else []
+    return [f"Samples are written as most of the data: {', '.join(parts)}."] if parts else []
 
 
 EXPORT = Protein

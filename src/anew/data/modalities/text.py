@@ -59,8 +59,8 @@ MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text
 LONG_TEXT_RATIO = 200
 # The lengths of so many records of a list decide the context, which bounds the time; chosen.
 MEASURED_RECORDS = 50_000
-CELLS = "each cell of the column {!r} is a record; without text_column, layout=list learns whole rows"
-UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
+CELLS = "Each cell of the column {!r} is a record; without text_column, layout=list learns whole rows."
+UNLABELLED = "The rows are joined into one text, without their classes: those of short records can be learned."
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Text(Modality):
         rows = [item.data for item in sample if isinstance(item.data, str)]
         if rows and not texts and line_records.are_short_records(rows):
             self.layout = "list"
-            return ["each row is a separate short record; layout=document joins the rows into one text"]
+            return ["Each row is a separate short record; layout=document joins the rows into one text."]
         if rows and not texts:
             has_labels = any(item.label is not None for item in sample) and self.config.labels != "off"
             return [UNLABELLED] if has_labels else []
@@ -184,7 +184,7 @@ class Text(Modality):
             return []
         if all(objection is None for objection in objections):
             self.layout = "list"
-            note = f"each line is a record ({line_records.why_list(texts)}); layout=document reads it as one text"
+            note = f"Each line is a record ({line_records.why_list(texts)}); layout=document reads it as one text."
             return [note, *header_notes(texts)]
         return line_records.describe_documents(texts, objections)
 
@@ -462,7 +462,7 @@ def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, contex
 
 
 def _notes_on_cells(config: TextConfig) -> list[str]:
-    """A clause on what a record is, where both a column and lists were asked for."""
+    """A sentence on what a record is, where both a column and lists were asked for."""
     is_of_cells = config.layout == "list" and config.text_column
     return [CELLS.format(config.text_column)] if is_of_cells else []
 

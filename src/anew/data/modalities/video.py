@@ -213,7 +213,7 @@ class Video(GridModality):
         shortest, longest = min(sample.frame_counts), max(sample.frame_counts)
         if shortest < longest:
             learns = "" if budget.only_compared else "; the model also learns their lengths"
-            self.notes.append(f"clips have {shortest} to {longest} frames{learns}")
+            self.notes.append(f"Clips have {shortest} to {longest} frames{learns}.")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         channels, keeps_transparency = image_size.channels(self.config.channels, images, "frames", budget, self.notes)
         self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency)

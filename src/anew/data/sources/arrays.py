@@ -186,7 +186,7 @@ class ArrayReader:
             else:
                 self.refusals.append(SkippedItem(array.name, _fault(array)))
         if beside:
-            self.notes.append(f"not read, as they are neither images nor labels of them: {listed(beside)}")
+            self.notes.append(f"Arrays that are neither images nor labels of them are not read: {listed(beside)}.")
 
 
 def image_axes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[int, ...] | None:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from anew.core.wording import are
 from anew.data.file_names import folder_of, suffix_of
 from anew.data.sources.listing import File, FileTable
 
@@ -48,8 +49,8 @@ def drop_side_files(files: Sequence[File]) -> tuple[FileTable, list[str]]:
         return data, []
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return described, [
-        f"{', '.join(names[:_MAX_NAMED])}{more} ignored: by its name, a description of the data (give such a file by itself to train "
-        "on it)"
+        f"{', '.join(names[:_MAX_NAMED])}{more} {are(len(names))} ignored: by its name, such a file describes the data (to train on "
+        "it, give it by itself)."
     ]
 
 

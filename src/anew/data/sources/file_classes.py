@@ -92,8 +92,8 @@ class FileClasses:
         self._are_words, self._are_folders = True, False
         path = paths[0]
         return [
-            f"the first word of every file name is taken as a class ({_first_word(path)!r} of {Path(path).name!r}), "
-            f"{len(counts)} in all, since every name ends with a number; the setting labels=off learns none"
+            f"The first word of every file name is taken as a class ({_first_word(path)!r} of {Path(path).name!r}), "
+            f"{len(counts)} in all, since every name ends with a number; the setting labels=off learns none."
         ]
 
 

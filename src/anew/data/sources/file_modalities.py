@@ -122,12 +122,12 @@ class SortedFiles:
         other_suffixes = sorted({suffix for _, _, suffix in self.other} & self.conversions.keys())
         for suffix in other_suffixes:
             plural_noun, form = self.conversions[suffix]
-            notes.append(f"to learn {suffix} files as {plural_noun}, convert them to {form}")
+            notes.append(f"To learn {suffix} files as {plural_noun}, convert them to {form}.")
         if self.unknown:
             n = sum(self.unknown.values())
             notes.append(
                 f"{_by_suffix(self.unknown)} {are(n)} not used: nothing that can be learned is recognised in "
-                f"{'its' if n == 1 else 'their'} content"
+                f"{'its' if n == 1 else 'their'} content."
             )
         return notes
 
@@ -138,11 +138,11 @@ def _counted_among(modality: str, is_requested: bool, names: Mapping[str, _Named
     counted = f"{are(n)} counted among the {modality}"  # which are not read if most files are of another kind
     reason = "as asked" if is_requested else f"by {'its' if n == 1 else 'their'} content"
     if n == 1:
-        return f"{next(iter(names.values())).first} {counted}, {reason}"
+        return f"{next(iter(names.values())).first} {counted}, {reason}."
     if len(names) == 1:
-        return f"{n:,} {next(iter(names))} files {counted}, {reason}"
+        return f"{n:,} {next(iter(names))} files {counted}, {reason}."
     counts = {suffix: named.total for suffix, named in names.items()}
-    return f"{n:,} files {counted}, {reason}: {_by_suffix(counts)}"
+    return f"{n:,} files {counted}, {reason}: {_by_suffix(counts)}."
 
 
 def _by_suffix(counts: Mapping[str, int]) -> str:
@@ -215,7 +215,7 @@ def _gather_frame_folders(
             )
             gathered.update(clip_folders)
             folders_are = f"{plural(len(clip_folders), 'folder')} of numbered pictures {are(len(clip_folders))}"
-            out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}")
+            out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}.")
     if gathered:
         return files.with_paths(lambda path: folder_of(path).removesuffix("/") not in gathered)
     if requested is None:

@@ -313,8 +313,8 @@ def _undivided_note(paths: Sequence[str], parts: Parts) -> list[str]:
         return []
     verb = "folder {} is" if len(names) == 1 else "folders {} are"
     return [
-        f"the {verb.format(listed([repr(name) for name in names[:MAX_NAMED_FOLDERS]]))} read like the other files, not as held-out data: "
-        "that takes a folder named train, too"
+        f"The {verb.format(listed([repr(name) for name in names[:MAX_NAMED_FOLDERS]]))} read like the other files, not as held-out data: "
+        "that takes a folder named train, too."
     ]
 
 

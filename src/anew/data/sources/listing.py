@@ -186,7 +186,7 @@ class Listing(NamedTuple):
         if not self.aliases:
             return []
         return [
-            f"{plural(self.aliases, 'link')} to files of this folder {are(self.aliases)} left out: each file counts once"
+            f"{plural(self.aliases, 'link')} to files of this folder {are(self.aliases)} left out: each file counts once."
         ]
 
 

@@ -117,11 +117,11 @@ def _note(shown: str, listing: StoreListing, distant: StoredFiles) -> str:
     """A sentence on how the data is read."""
     count = f"{plural(len(listing.files), 'file')}, {listing.files.bytes / 1e6:,.1f} MB"
     if not distant:
-        return f"{shown} is read from a copy in the cache ({count})"
+        return f"{shown} is read from a copy in the cache ({count})."
     others = len(listing.files) - len(distant)
     copied = f", and {others:,} of them from a copy" if others else ""
     age = f", listed {listing.age / 60:.0f} minutes ago" if listing.age else ""
-    return f"{shown} is read by range as it is used ({count}{age}){copied}; the cache keeps up to {limits.size(block_cache.MAX_BYTES)}"
+    return f"{shown} is read by range as it is used ({count}{age}){copied}; the cache keeps up to {limits.size(block_cache.MAX_BYTES)}."
 
 
 def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredFiles) -> Listing:

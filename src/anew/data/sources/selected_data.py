@@ -43,7 +43,7 @@ STRIDE, STRIDE_MODULUS = 40503, 65536
 # Bytes of the sample that is inspected, which bounds its time; shards that it is taken from, and items of each whatever their size.
 # Chosen.
 SAMPLE_BYTES, SAMPLED_SHARDS, MIN_SAMPLED = 8 * 1024 * 1024, 16, 2
-TRAINING_ON = "training on "  # the beginning of the note on what is learned, and what is ignored
+TRAINING_ON = "Training on "  # the beginning of the note on what is learned, and what is ignored
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
 # Prefix of the hash of sounds and clips. Older versions hashed only a few of them, and wrote no prefix
 SLICES = "slices:"
@@ -198,7 +198,7 @@ def detect_modality(
     left_out = {name: n for name, n in source.counts.items() if name != modality and n}
     notes = _notes(source, modality, usable, records, requested, modalities)
     if advice := _advice(source, {modality: modalities[modality]}):
-        notes.append(f"some files are left out; {advice}")
+        notes.append(f"Some files are left out; {advice}.")
     shards = source.shards(modality)
     if not shards:
         skipped = f": {name_reasons(source.refusals)}" if source.refusals else ""
@@ -299,7 +299,7 @@ def _notes(
     largest = max(left_out, key=lambda name: left_out[name])
     return [
         f"{TRAINING_ON}{modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
-        f"(modality={largest} would train on the {modalities[largest].traits.plural})"
+        f"(modality={largest} would train on the {modalities[largest].traits.plural})."
     ]
 
 

@@ -465,8 +465,8 @@ def _metadata(root: Path, files: FileTable) -> tuple[dict[str, str | None], File
     unused = set(classes)
     unused.difference_update(data_files.paths)
     missing = sorted(unused)
-    notes = [f"{error}; what it describes has no class" for error in damaged[:MAX_NAMED_TABLES]]
-    notes += [f"{len(damaged)} tables cannot be read in all"] if len(damaged) > MAX_NAMED_TABLES else []
+    notes = [f"{error}; what it describes has no class." for error in damaged[:MAX_NAMED_TABLES]]
+    notes += [f"{len(damaged)} tables cannot be read in all."] if len(damaged) > MAX_NAMED_TABLES else []
     return classes, data_files, [*notes, *([_missing_note(missing, described)] if missing else [])]
 
 
@@ -476,7 +476,7 @@ def _missing_note(names: Sequence[str], tables: Iterable[File]) -> str:
     outside = sum(name.startswith(("../", "/")) for name in names)
     lie = f", {outside} of them outside the folder" if outside else ""
     return (
-        f"{len(names)} files that {where} names are not in the folder and are left out{lie}; the first is {names[0]!r}"
+        f"{len(names)} files that {where} names are not in the folder and are left out{lie}; the first is {names[0]!r}."
     )
 
 

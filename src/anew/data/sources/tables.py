@@ -81,7 +81,7 @@ class TableReader:
             header = _header_note(table, columns, self._modalities) if self._choice.header else ""
             if not self._is_usable(file, table, columns, header):
                 continue
-            self.notes += [f"{file.path}: {header}"] if header else []
+            self.notes += [f"{file.path}: {header}."] if header else []
             self._tables[file.path] = (file, table, columns)
             label_sets.append(_labels(table, columns))
             for modality in (columns.text_modality, "image"):

@@ -75,7 +75,7 @@ class SpanReader:
         self.labels: tuple[str, ...] | None = None if survey.is_labelled else ()
         self.notes: list[str] = [
             f"{len(files):,} tar files ({limits.size(total)}) are read in spans, and how much they hold is estimated from "
-            f"{min(SAMPLED_ARCHIVES, len(files))} of them"
+            f"{min(SAMPLED_ARCHIVES, len(files))} of them."
         ]
         self.refusals: list[SkippedItem] = []
 

@@ -92,8 +92,9 @@ def unpacked(archive: Path, shown: str) -> LocalCopy:
     refusals = [SkippedItem(name, reason) for name, reason in contents.refusals]
     if refusals and not contents.count:
         raise DataError(f"nothing of {shown!r} could be unpacked; {refusals[0].name}: {refusals[0].reason}")
-    text = f"{shown} is read from an unpacked copy in the cache ({plural(contents.count, 'file')}, {limits.size(contents.size)})"
-    return LocalCopy(place, text, list_files(place), refusals)
+    amount = f"{plural(contents.count, 'file')}, {limits.size(contents.size)}"
+    sentence = f"{shown} is read from an unpacked copy in the cache ({amount})."
+    return LocalCopy(place, sentence, list_files(place), refusals)
 
 
 def _noted(note: Path) -> _Unpacked | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.splitmix import splitmix64
-from anew.core.wording import plural
+from anew.core.wording import plural, sentence
 from anew.data.modality import Modality
 from anew.data.splitting.split import MIN_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
 from anew.estimators.sequence_clusters import SequenceClusters
@@ -46,7 +46,7 @@ def assign_parts_with_clusters(
         if too_few:
             large = _share(num_in_large, relatives)
             reason = f"{large} sequences are in clusters of relatives that are too large to be held out whole"
-        note = (
+        note = sentence(
             f"{reason}, so single sequences are held out; the figures hold for new members "
             "of the families in train, not for new families"
         )
@@ -79,16 +79,16 @@ def no_clusters_note(modality: Modality) -> list[str]:
     if not modality.traits.max_cluster_bytes or modality.layout != "list":
         return []
     return [
-        "there is no part `test_clusters`: clusters of relatives are looked for in up to "
-        f"{modality.traits.max_cluster_bytes >> 20} MB of sequences; "
-        "the figures hold for new members of the families in train, not for new families"
+        "There is no part `test_clusters`: clusters of relatives are looked for in up to "
+        f"{modality.traits.max_cluster_bytes >> 20} MB of sequences. "
+        "The figures hold for new members of the families in train, not for new families."
     ]
 
 
 def _criterion(relatives: SequenceClusters) -> str:
     return (
-        f"two sequences count as relatives if they have at least {relatives.threshold:.0%} of their {relatives.k}-mers in common "
-        "(of those of the sequence with fewer)"
+        f"Two sequences count as relatives if they have at least {relatives.threshold:.0%} of their {relatives.k}-mers in common "
+        "(of those of the sequence with fewer)."
     )
 
 
@@ -105,20 +105,22 @@ def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], num_in
     if num_scored:
         subject = "figures of the part test_clusters hold"
         note = (
-            f"{num_scored:,} of them are held out as whole clusters of relatives (part `test_clusters`), and "
-            "half of the validation part is whole clusters, too"
+            f"{num_scored:,} of the items are held out as whole clusters of relatives (part `test_clusters`), and "
+            "half of the validation part is whole clusters, too."
         )
     else:
         subject = "that half holds"
         note = (
-            "half of validation is whole clusters of relatives; there is no part `test_clusters`, since the "
-            "test part is the source's own"
+            "Half of validation is whole clusters of relatives. There is no part `test_clusters`, since the "
+            "test part is the source's own."
         )
     if num_in_large <= relatives.n / 2:
         return [note, _criterion(relatives)]
     return [
         note,
         _criterion(relatives),
-        f"{_share(num_in_large, relatives)} sequences are in clusters that are too large to be held out and stay in train: "
-        f"{subject} for outlying relatives of these, not for an unrelated family",
+        sentence(
+            f"{_share(num_in_large, relatives)} sequences are in clusters that are too large to be held out and stay in train: "
+            f"{subject} for outlying relatives of these, not for an unrelated family"
+        ),
     ]

@@ -32,17 +32,19 @@ def parts_by_name(shards: Sequence[Shard]) -> NamedParts:
     if not parts - {"train"}:
         return NamedParts(code, held_parts, [])
     if all(shard.part not in (None, "train") for shard in shards):
-        note = f"there is only a {' and a '.join(sorted(parts))} part and none for training; all of it is split again"
+        note = (
+            f"There is only a {' and a '.join(sorted(parts))} part and none for training, so all of it is split again."
+        )
         return NamedParts(dict.fromkeys([None, *split.NAMES], split.TRAIN), held_parts, [note])
     if parts >= {"validation", "test"}:
         code |= {"validation": split.VALIDATION, "test": split.TEST}
-        return NamedParts(code, [], ["the source's own train, validation and test parts are kept"])
+        return NamedParts(code, [], ["The source's own train, validation and test parts are kept."])
     if "test" in parts:
         code["test"] = split.TEST
-        note = "the source's own test part is kept; validation is split off from train"
+        note = "The source's own test part is kept; validation is split off from train."
         return NamedParts(code, [split.VALIDATION], [note])
     code["validation"] = split.TEST
     note = (
-        "the source's own validation part is what gets scored (test); another validation part is split off from train"
+        "The source's own validation part is what gets scored (test); another validation part is split off from train."
     )
     return NamedParts(code, [split.VALIDATION], [note])

@@ -30,7 +30,7 @@ NEEDED_SHARE = 0.15
 # A validation span is so much shorter than a test span: it fits few numbers, and its text is missing from the counts.
 VALIDATION_SPAN = 0.6
 CUT_FILES = "files were cut into clips"  # the beginning of the note on that
-RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such a split
+RANDOM_SPLIT = "Split at random by content"  # the beginning of the note on such a split
 # Records of a list are draws from a distribution if fewer than this share of them differ: then copies are not an accident; chosen.
 DIFFERENT_DRAWS = 0.5
 # Their counts must also vary by this many times their mean (variance over mean), as those of independent draws do, which gives
@@ -86,7 +86,7 @@ def keep_groups_together(
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
         return shared, [
-            f"{len(recordings)} {CUT_FILES}, each of which is an item; all clips of a file stay in one part"
+            f"{len(recordings)} {CUT_FILES}, each of which is an item; all clips of a file stay in one part."
         ]
     if 10 * sum(num_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
@@ -94,8 +94,8 @@ def keep_groups_together(
     division = f"runs of {run_length} neighbouring clips stay in one part"
     division = f"{their} clips are divided one by one" if run_length == 1 else division
     return shared, [
-        f"only {plural(len(recordings), 'file')} {verb} cut into clips, too few to hold whole ones out (that takes {MANY_RECORDINGS}): "
-        f"{division}"
+        f"Only {plural(len(recordings), 'file')} {verb} cut into clips, too few to hold whole ones out (that takes {MANY_RECORDINGS}): "
+        f"{division}."
     ]
 
 
@@ -236,8 +236,8 @@ def check(
 def draws_note(num_copies: int, n: int) -> str:
     """A sentence on a list whose records are draws from a distribution. num_copies: how many of n repeat an earlier one."""
     return (
-        f"{num_copies:,} of {n:,} items repeat an earlier one, some of them often: items count as draws from a distribution, so copies "
-        "of one are in several parts, as a new sample of the same source would have them too"
+        f"{num_copies:,} of {n:,} items repeat an earlier one, some of them often. So items count as draws from a distribution: copies "
+        "of one are in several parts, as a new sample of the same source would have them too."
     )
 
 
@@ -266,18 +266,18 @@ def split_notes(
     by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
     refused = f" ({num_refused:,} more cannot be used)" if num_refused else ""
-    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items{refused} {shares}"]
+    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items{refused} {shares}."]
     if are_draws:
         notes.append(draws_note(num_copies, len(parts)))
     elif num_alike:
         notes.append(
-            f"{num_alike:,} of {len(parts):,} items {are(num_alike)} nearly the same as an earlier one: this is usual in this data, so "
-            "they are held out at random, like all others, and only exact copies are kept in the same part"
+            f"{num_alike:,} of {len(parts):,} items {are(num_alike)} nearly the same as an earlier one. This is usual in this data, so "
+            "they are held out at random, like all others, and only exact copies are kept in the same part."
         )
     elif num_copies:
         notes.append(
-            f"{num_copies:,} of {len(parts):,} items {are(num_copies)} the same as an earlier one, or nearly; items that "
-            "are found to be alike are kept in the same part"
+            f"{num_copies:,} of {len(parts):,} items {are(num_copies)} the same as an earlier one, or nearly. Items that "
+            "are found to be alike are kept in the same part."
         )
     num_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
     too_few = "can show faults of samples, but cannot confirm that samples are as good as real"
@@ -285,10 +285,10 @@ def split_notes(
         return notes
     if by_size and test_characters is not None and test_characters < FEW_CHARACTERS:
         notes.append(
-            f"{test_characters:,.0f} held-out characters {too_few} text; that takes about {ENOUGH_CHARACTERS:,}"
+            f"{test_characters:,.0f} held-out characters {too_few} text; that takes about {ENOUGH_CHARACTERS:,}."
         )
     elif not by_size and num_held_out < FEW_TO_JUDGE:
-        notes.append(f"{plural(num_held_out, 'held-out item')} {too_few} items; that takes about {ENOUGH_ITEMS}")
+        notes.append(f"{plural(num_held_out, 'held-out item')} {too_few} items; that takes about {ENOUGH_ITEMS}.")
     return notes
 
 

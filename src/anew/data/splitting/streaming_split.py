@@ -34,6 +34,7 @@ MAX_ROUNDS = 16  # rounds of drawing held-out items and reading them, if many tu
 PROBED_RECORDS = 16  # records of a shard that are read to see whether it holds anything usable
 REJECTED = 255  # the part of an item that was refused
 KEYS = 2.0**64  # number of different keys
+READ_IN_RANDOM_ORDER = "The rest is read in random order, so a short budget sees a random part of it."
 
 
 @dataclass(slots=True)
@@ -151,7 +152,7 @@ def split_source(
     for part in {split.VALIDATION, split.TEST} & set(base):
         if base.count(part) > OWN_SHARDS:
             notes.append(
-                f"the {split.NAMES[part]} part is large: {OWN_SHARDS} of its {base.count(part):,} shards, evenly spaced, are read"
+                f"The {split.NAMES[part]} part is large: {OWN_SHARDS} of its {base.count(part):,} shards, evenly spaced, are read."
             )
     result = SourceSplit(list(base), held_out, notes=notes)
     is_list = modality.layout == "list"
@@ -234,7 +235,7 @@ def _split_by_content(
     result.division_notes += _split_notes(usable_parts, num_copies, modality, result) + notes
     if len(contents.keys) > MAX_COMPARED:
         result.division_notes.append(
-            f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
+            f"Near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all."
         )
 
 
@@ -267,7 +268,7 @@ def _leave_out(
     result.share_read = records.num_taken / max(total, 1)
     result.division_notes.append(
         f"{records.num_taken:,} of {total:,} items are used, from all over the data: the other {total - records.num_taken:,} could not "
-        f"be read {limit}"
+        f"be read {limit}."
     )
 
 
@@ -371,10 +372,10 @@ def _split_by_shards(
     result.records_per_item = max(len(keys) / max(listed, 1), 1.0)
     result.are_draws = modality.layout == "list" and split.are_draws(keys)
     names = " and ".join(split.NAMES[part] for part in result.held_out)
-    copies = "" if result.are_draws else "copies of their items are dropped from train; "
+    copies = "" if result.are_draws else " Copies of their items are dropped from train."
     result.division_notes.append(
-        f"too large for a first pass: {len(train) - len(order):,} of {len(train):,} shards with {listed / items:.1%} of the items were "
-        f"drawn at random for {names}; {copies}the rest is read in random order, so a short budget sees a random part of it"
+        f"The data is too large for a first pass: {len(train) - len(order):,} of {len(train):,} shards with {listed / items:.1%} "
+        f"of the items were drawn at random for {names}.{copies} {READ_IN_RANDOM_ORDER}"
     )
     _note_draws(result, keys)
 
@@ -401,10 +402,10 @@ def _split_by_records(
         result.parts[number] = codes[np.searchsorted(bounds, uniform, side="right")]
     share = float(bounds[-1]) * listed / items
     names = " and ".join(split.NAMES[part] for part in result.held_out)
-    copies = "" if result.are_draws else "; copies of these are dropped from train"
+    copies = "" if result.are_draws else " Copies of these are dropped from train."
     result.division_notes.append(
-        f"too large for a first pass: about {share:.1%} of the records were drawn at random for {names}, from {len(numbers):,} of "
-        f"{len(train):,} shards{copies}; the rest is read in random order, so a short budget sees a random part of it"
+        f"The data is too large for a first pass: about {share:.1%} of the records were drawn at random for {names}, from "
+        f"{len(numbers):,} of {len(train):,} shards.{copies} {READ_IN_RANDOM_ORDER}"
     )
     _note_draws(result, keys)
 

@@ -77,8 +77,8 @@ def few_held_out(data: Dataset) -> list[str]:
     if "test" in data.own_held_out_parts or held_out >= MIN_FOR_GOOD:
         return []
     return [
-        f"a yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out items, usually about {USUALLY_ENOUGH_ITEMS}, and there "
-        f"{are(held_out)} {held_out:,}"
+        f"A yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out items, usually about {USUALLY_ENOUGH_ITEMS}, and there "
+        f"{are(held_out)} {held_out:,}."
     ]
 
 
@@ -89,9 +89,9 @@ def _few_pieces(data: Dataset) -> list[str]:
         return []
     enough = rounded_up(math.ceil(USUALLY_ENOUGH_ITEMS * num_texts / max(num_pieces, 1)))
     return [
-        f"a yes to Close? and Varied? usually takes {USUALLY_ENOUGH_ITEMS} held-out pieces of {PASSAGE} characters, and the "
-        f"{num_texts:,} held-out texts have about {num_pieces:,}: the answers may be 'too few to tell', whatever the number of samples; "
-        f"about {enough:,} held-out texts like these would do"
+        f"A yes to Close? and Varied? usually takes {USUALLY_ENOUGH_ITEMS} held-out pieces of {PASSAGE} characters, and the "
+        f"{num_texts:,} held-out texts have about {num_pieces:,}: the answers may be 'too few to tell', whatever the number of samples. "
+        f"About {enough:,} held-out texts like these would do."
     ]
 
 

@@ -109,18 +109,20 @@ def test_what_is_said() -> None:
     assert "left out" not in cut_note([(64, 64), (20, 9)], SheetCells(32, 32)) and "left out" not in cut_note(
         [(66, 33)], SheetCells(32, 32, 1)
     )
-    assert cut_note([(70, 64)], SheetCells(32, 32)).endswith("; what lies beyond whole cells is left out")
+    assert cut_note([(70, 64)], SheetCells(32, 32)).endswith(" What lies beyond whole cells is left out.")
 
 
 def test_sheets_are_learned_by_their_cells(tmp_path: Path) -> None:
     """A sheet was one item, so that two of them were too few to train on."""
     for name, seed in (("a.png", 0), ("b.png", 1)):
         Image.fromarray(sprites(6, 8, 12, 16, seed=seed)).save(tmp_path / name)
-    with pytest.raises(DataError, match=r"too few .*; 2 of 2 pictures look like sheets .* cell=12x16 makes each cell"):
+    with pytest.raises(
+        DataError, match=r"too few .*; give .*\. 2 of 2 pictures look like sheets .* cell=12x16 makes each cell"
+    ):
         Dataset.open(tmp_path)
     data = Dataset.open(tmp_path, settings={"cell": "12x16"})
     assert data.scan.items == sum(data.scan.parts.values()) == 2 * (6 * 8 - 1) and data.scan.parts["test"] >= 10
-    assert "each cell of 12x16 pixels of a picture is an item, unless it is empty" in data.scan.notes
+    assert "Each cell of 12x16 pixels of a picture is an item, unless it is empty." in data.scan.notes
     data.fit(DataBudget(None, 0, 0))
     assert data.spec.shape == (4, 16, 12)
     (item,) = data.items("test", 1)

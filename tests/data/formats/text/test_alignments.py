@@ -87,4 +87,4 @@ def test_an_alignment_is_its_sequences(name: str, write: object, tmp_path: Path)
     (tmp_path / name).write_text(write(rows))  # type: ignore[operator]
     inspection = inspect_data(str(tmp_path / name), budget=60.0)
     assert (inspection.modality, inspection.items) == ("protein", 40)
-    assert "40 sequences came from an alignment, whose gaps were removed" in inspection.notes
+    assert "40 sequences came from an alignment, whose gaps were removed." in inspection.notes

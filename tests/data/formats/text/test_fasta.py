@@ -242,7 +242,7 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     assert "test_clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
     notes = " ".join(data.scan.notes)
-    assert "all sequences are in clusters" in notes and "single sequences are held out; the figures hold" in notes
+    assert "All sequences are in clusters" in notes and "single sequences are held out; the figures hold" in notes
     assert "repeat an earlier one" not in notes
     data.close()
 
@@ -258,7 +258,7 @@ def test_few_small_clusters_are_said(tmp_path: Path) -> None:
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     notes = " ".join(data.scan.notes)
     assert "test_clusters" not in data.scan.parts and "too large" not in notes
-    assert "only 6 clusters of relatives could be held out whole, and at least 10 are needed" in notes
+    assert "Only 6 clusters of relatives could be held out whole, and at least 10 are needed" in notes
     data.close()
 
 
@@ -269,7 +269,7 @@ def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> No
     data = Dataset.open(tmp_path)
     notes = " ".join(data.scan.notes)
     assert data.scan.parts["test"] == 100 and "test_clusters" not in data.scan.parts and "0 of them" not in notes
-    assert "half of validation is whole clusters" in notes and "the test part is the source's own" in notes
+    assert "Half of validation is whole clusters" in notes and "the test part is the source's own" in notes
     data.close()
 
 
@@ -398,7 +398,7 @@ def test_digits_between_residues_are_said_but_not_line_numbers(tmp_path: Path) -
     file(tmp_path, "a.fa", b">one\nMKV1LL2\n>two\n1 MKVLLAAG 8\n9 MKV\n>three\nMKVLLA\n")
     modality, item = Protein(ProteinConfig()), Item("a.fa", (tmp_path / "a.fa").read_bytes())
     assert [record.data for record in modality.split_records(item)] == ["MKVLL", "MKVLLAAGMKV", "MKVLLA"]
-    assert modality.remarks() == ["1 sequence contained digits between letters, which were left out"]
+    assert modality.remarks() == ["1 sequence contained digits between letters, which were left out."]
 
 
 def listed(count: int, letters: str = PROTEIN) -> list[str]:

@@ -47,7 +47,7 @@ def test_every_text_has_a_class_and_samples_the_suffix_of_theirs() -> None:
     classes = SuffixClasses((".c", ".h"), OTHER)
     assert [classes.label(suffix) for suffix in (".h", ".c", ".py", "")] == [".h", ".c", OTHER, OTHER]
     assert [classes.suffix(label) for label in (".h", OTHER, None)] == [".h", "", ""]
-    assert classes.notes()[0].startswith("each suffix is a class (.c, .h and other)")
+    assert classes.notes()[0].startswith("Each suffix is a class (.c, .h and other)")
     assert SuffixClasses().label(".h") is None and SuffixClasses().notes() == []
 
 
@@ -69,4 +69,4 @@ def test_all_files_count_not_those_alone_that_are_read_first(tmp_path: Path) -> 
     for number in range(400):
         (tmp_path / f"{number}{'.md' if number % 9 else '.rst'}").write_text(f"This is text number {number}.\n" * 4)
     notes = Dataset.open(tmp_path, modality="text", settings={"layout": "document"}).scan.notes
-    assert any("each suffix is a class (.md and .rst)" in note for note in notes)
+    assert any("Each suffix is a class (.md and .rst)" in note for note in notes)

@@ -24,7 +24,7 @@ def test_one_file(text: str, encoding: str) -> None:
     texts, notes = read({"a.txt": text.encode(encoding)})
     assert texts == {"a.txt": text}
     assert len(notes) == 1 and notes[0].startswith("1 file is not UTF-8; read as ")
-    assert notes[0].endswith(", which fits best: a.txt (encoding=NAME reads it in another one)")
+    assert notes[0].endswith(", which fits best: a.txt (encoding=NAME reads it in another one).")
 
 
 def test_files_in_several_encodings() -> None:
@@ -89,7 +89,7 @@ def test_what_nothing_tells_is_windows_1252_and_said() -> None:
     assert texts == {"a.txt": "½\n", "b.txt": "¾\n"}
     assert notes == [
         "2 files are not UTF-8; read as Windows-1252, since their encoding cannot be recognised: a.txt, b.txt "
-        "(encoding=NAME reads them in another one)"
+        "(encoding=NAME reads them in another one)."
     ]
 
 
@@ -99,7 +99,7 @@ def test_lines_of_a_utf8_file_are_read_in_the_encoding_that_they_are_in() -> Non
     assert texts == {"c.txt": SPANISH * 4 + "plain\n"}
     assert notes == [
         "1 file is UTF-8 in part only; 3 lines that are not were read as Windows-1252: c.txt "
-        "(encoding=NAME reads them in another one)"
+        "(encoding=NAME reads them in another one)."
     ]
     texts, _ = read({"c.txt": RUSSIAN.encode() * 3 + RUSSIAN.encode("koi8-r")})
     assert texts == {"c.txt": RUSSIAN * 4}
@@ -121,7 +121,7 @@ def test_an_encoding_that_is_asked_for() -> None:
     files = {"a.txt": RUSSIAN.encode("koi8-r"), "b.txt": RUSSIAN.encode(), "c.txt": "ё".encode("koi8-r")}
     texts, notes = read(files, "koi8-r")
     assert texts == {"a.txt": RUSSIAN, "b.txt": RUSSIAN, "c.txt": "ё"}
-    assert notes == ["2 files are not UTF-8; read as KOI8-R, as asked: a.txt, c.txt"]
+    assert notes == ["2 files are not UTF-8; read as KOI8-R, as asked: a.txt, c.txt."]
     assert read(files, "cp1251")[0]["a.txt"] == RUSSIAN.encode("koi8-r").decode("cp1251")
 
 
@@ -142,15 +142,15 @@ def test_damaged_places_are_counted_once_for_each_span() -> None:
     for _ in range(2):
         assert decoder.decode("a.txt", data) == JAPANESE * 5 + "\N{REPLACEMENT CHARACTER}\n"
     assert decoder.notes() == [
-        "1 file is not UTF-8; read as EUC-JP, as asked: a.txt",
-        "1 place without a meaning in EUC-JP became the replacement character: a.txt",
+        "1 file is not UTF-8; read as EUC-JP, as asked: a.txt.",
+        "1 place without a meaning in EUC-JP became the replacement character: a.txt.",
     ]
 
 
 def test_without_recognition_all_is_windows_1252() -> None:
     assert read({"a.smi": RUSSIAN.encode("cp1251")}, None) == (
         {"a.smi": RUSSIAN.encode("cp1251").decode("cp1252")},
-        ["1 file is not UTF-8; read as Windows-1252: a.smi"],
+        ["1 file is not UTF-8; read as Windows-1252: a.smi."],
     )
 
 

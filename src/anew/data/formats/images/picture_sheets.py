@@ -170,5 +170,5 @@ def cut_note(sizes: Sequence[Size], cell: SheetCells) -> str:
         bool(left and top) and w - left[0] - cell.width <= cell.gap and h - top[0] - cell.height <= cell.gap
         for (w, h), (left, top) in zip(sheets, ends, strict=True)
     ]
-    beyond = "" if all(reached) else "; what lies beyond whole cells is left out"
-    return f"each cell of {cell.width}x{cell.height} pixels of a picture is an item, unless it is empty{beyond}"
+    beyond = "" if all(reached) else " What lies beyond whole cells is left out."
+    return f"Each cell of {cell.width}x{cell.height} pixels of a picture is an item, unless it is empty.{beyond}"

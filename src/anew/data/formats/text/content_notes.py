@@ -24,8 +24,8 @@ def control_notes(texts: Sequence[str]) -> list[str]:
         return []
     files_hold = "1 file holds" if count == 1 else f"{count:,} files hold"
     return [
-        f"{files_hold} control characters, such as ESC of terminal colours (of {plural(len(texts), 'file')} looked at); they are "
-        "kept, and learned like any other; remove them first if samples are to have none"
+        f"{files_hold} control characters, such as ESC of terminal colours (of {plural(len(texts), 'file')} looked at). They are "
+        "kept, and learned like any other; remove them first if samples are to have none."
     ]
 
 
@@ -35,8 +35,8 @@ def header_notes(texts: Sequence[str]) -> list[str]:
     if header is None:
         return []
     return [
-        f"the first line is unlike all others ({shorten(header)}) and is a record like them; if it names the columns of "
-        "a table, remove it"
+        f"The first line is unlike all others ({shorten(header)}) and is a record like them; if it names the columns of "
+        "a table, remove it."
     ]
 
 

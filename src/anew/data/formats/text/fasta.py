@@ -330,15 +330,17 @@ class Headers:
         setting, headers = f"labels={self.setting}", f"{self._num_searched:,} headers that were read"
         if not self.read:
             location = f"all lie in the folder {names[0]!r}" if names else "lie in no class folders"
-            return [f"{setting}: the sequences {location}, so no classes are learned"] if len(self._classes) < 2 else []
+            return (
+                [f"{setting}: the sequences {location}, so no classes are learned."] if len(self._classes) < 2 else []
+            )
         if not self._num_searched:
-            return [f"{setting}: the sequences have no headers, so no classes are learned"]
+            return [f"{setting}: the sequences have no headers, so no classes are learned."]
         if not names:
-            return [f"{setting}: none of the {headers} has {self._meaning}, so no classes are learned"]
+            return [f"{setting}: none of the {headers} has {self._meaning}, so no classes are learned."]
         if len(self._classes) < 2:
-            return [f"{setting}: each of the {headers} says {names[0]!r}, so no classes are learned"]
+            return [f"{setting}: each of the {headers} says {names[0]!r}, so no classes are learned."]
         n = sum(self._classes[name] for name in names)
-        sentence = f"{setting}: {n:,} of the {headers} have {self._meaning}; the others are of the class {OTHER!r}"
+        sentence = f"{setting}: {n:,} of the {headers} have {self._meaning}; the others are of the class {OTHER!r}."
         return [sentence] if n < self._classes.total() else []
 
 

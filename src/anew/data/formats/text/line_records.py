@@ -108,7 +108,8 @@ def describe_documents(texts: Sequence[str], objections: Sequence[str | None]) -
     reading, of_files = "one document, not a list", ""
     if n > 1:
         reading, of_files = "documents, not lists", f" (of {times:,} of {n:,} files)"
-    return [f"read as {reading} of lines: {reason}{of_files}; layout=list reads each line as a record"]
+    texts_are = "The text is" if n == 1 else "The texts are"
+    return [f"{texts_are} read as {reading} of lines: {reason}{of_files}; layout=list reads each line as a record."]
 
 
 def why_list(texts: Sequence[str]) -> str:

@@ -62,11 +62,13 @@ class SuffixClasses:
         return label if label in self.suffixes else ""
 
     def notes(self) -> list[str]:
-        """A clause on the classes; none without."""
+        """A sentence on the classes; none without."""
         if not self.suffixes:
             return []
         names = [*self.suffixes, *([OTHER] if self.rest == OTHER else [])]
-        return [f"each suffix is a class ({listed(names)}), and a sample has that of its class; labels=off learns none"]
+        return [
+            f"Each suffix is a class ({listed(names)}), and a sample has that of its class; labels=off learns none."
+        ]
 
 
 def main_suffix(counts: Counter[str]) -> str:

@@ -161,8 +161,8 @@ class TextDecoder:
         notes = [self._note(*group, names) for group, names in sorted(groups.items())] + self._damage_notes(chosen)
         if self._other_line_ends:
             notes.append(
-                "line ends of Windows or old Macs (CRLF, CR) are read as LF, which samples have too; the first file with such is "
-                f"{self._other_line_ends}"
+                "Line ends of Windows or old Macs (CRLF, CR) are read as LF, which samples have too. The first file with such is "
+                f"{self._other_line_ends}."
             )
         return notes
 
@@ -174,7 +174,8 @@ class TextDecoder:
         else:
             note = f"{_files_are(names)} not UTF-8; read as {called}{self._reason(is_sure, len(names))}: {listed}"
         them = "it" if len(names) == 1 and not is_part else "them"
-        return note + (f" (encoding=NAME reads {them} in another one)" if self.asked == AUTO else "")
+        advice = f" (encoding=NAME reads {them} in another one)" if self.asked == AUTO else ""
+        return f"{note}{advice}."
 
     def _reason(self, is_sure: bool, num_files: int) -> str:
         if self.asked is None:
@@ -192,7 +193,7 @@ class TextDecoder:
         count = sum(sum(self._damaged[name].values()) for name in names)
         called = ", ".join(dict.fromkeys(encodings.title(chosen[name].encoding) for name in names))
         where = ", ".join(names[:MAX_LISTED_FILES])
-        return [f"{plural(count, 'place')} without a meaning in {called} became the replacement character: {where}"]
+        return [f"{plural(count, 'place')} without a meaning in {called} became the replacement character: {where}."]
 
     def state(self) -> dict[str, object]:
         """JSON values for `restore`."""

@@ -16,7 +16,7 @@ from anew.data.types import Item
 MIN_DIVIDERS = 20  # fewest separators of a file of records; fewer may mean anything
 # Other lines that begin with %, as a share of the records. With more, they are comments (TeX, PostScript, Prolog)
 MAX_OTHERS = 0.02
-RULE = "each text between lines that hold % alone is a document of its own; layout=document reads them as one"
+RULE = "Each text between lines that hold % alone is a document of its own; layout=document reads them as one."
 _DIVIDER = re.compile(r"^%%?[ \t]*$\n?", re.MULTILINE)
 _OTHER = re.compile(r"^%%?[ \t]*[^%\s]", re.MULTILINE)
 # What divides blocks: empty lines, and lines of blanks alone
@@ -62,7 +62,7 @@ def division(texts: Sequence[str]) -> tuple[str, list[str]]:
     if any(len(records(text)) > 1 for text in texts):
         return "", [RULE]
     start = record_start("\n\n".join(texts))
-    rule = f"each text that begins with {start!r} after an empty line is a document of its own; layout=document reads files as they are"
+    rule = f"Each text that begins with {start!r} after an empty line is a document of its own; layout=document reads files as they are."
     return start, [rule] if start else []
 
 
@@ -120,7 +120,7 @@ class RecordLabels:
         if not self.by_file:
             return []
         return [
-            f"each list is a class ({names[0]}, {names[1]}{', ...' if len(names) > 2 else ''}); labels=off learns none"
+            f"Each list is a class ({names[0]}, {names[1]}{', ...' if len(names) > 2 else ''}); labels=off learns none."
         ]
 
     def label(self, item: Item) -> str | None:

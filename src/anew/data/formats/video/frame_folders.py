@@ -105,7 +105,7 @@ def note_on_equal_numbers(files: Mapping[str, Sequence[str]]) -> list[str]:
         return []
     return [
         f"{count:,} folders hold pictures of the same numbers ({usual[0]} to {usual[-1]}), whose content does not show motion: if "
-        "each folder is a clip, give the modality video"
+        "each folder is a clip, give the modality video."
     ]
 
 
