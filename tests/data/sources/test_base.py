@@ -263,6 +263,9 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
     }
     (note,) = source.notes
     assert "2 files that metadata.csv names are not in the folder and are left out, 1 of them outside" in note
+    (tmp_path / "c.png").write_bytes(PNG)
+    (note,) = Source.open(tmp_path, KINDS).notes
+    assert note.startswith("1 file that metadata.csv names is not in the folder and is left out, 1 of them outside")
 
 
 @pytest.mark.parametrize(

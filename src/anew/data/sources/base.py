@@ -29,6 +29,7 @@ T = TypeVar("T")
 PARTS = ("train", "validation", "test")
 SHARD_BYTES = 512 * 1024  # text, or table rows, of one shard: large enough to read in order, small enough to wait for
 SHARD_ITEMS = 256  # image files, or rows with images, of one shard: they take about as long to decode
+SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
 MAX_NAMED_TABLES = 3  # damaged tables that a sentence names
 TABLE_SUFFIXES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
 _ARCHIVES = frozenset({".tar", ".tgz", ".tar.gz"})

@@ -25,10 +25,10 @@ from anew.data.formats.by_range import Range
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import name_reasons
-from anew.data.sources.base import Shard
+from anew.data.sources.base import SAMPLE_ITEMS, Shard
 from anew.data.sources.beside_data import CONVERSIONS, PACKED
 from anew.data.sources.columns import IN_CELLS, TEXT_MODALITY, ColumnChoice
-from anew.data.sources.source import SAMPLE_ITEMS, Source
+from anew.data.sources.source import Source
 from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, did_you_mean, printable
 

@@ -1,7 +1,4 @@
-"""All readers of one path.
-
-Runs and comparisons of Anew below a data folder are left out, since samples of a model are not data.
-"""
+"""All readers of one path."""
 
 from __future__ import annotations
 
@@ -9,136 +6,37 @@ import importlib
 import itertools
 import os
 import os.path
-import posixpath
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core import files as stored
-from anew.core.files import JsonValue, clause
-from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
+from anew.core.files import clause
 from anew.core.stores.addresses import address_of, is_hub_name, without_query
 from anew.core.stores.text_column import ChosenTexts
-from anew.core.wording import are, listed, plural
+from anew.core.wording import are, plural
 from anew.data import limits
 from anew.data.file_names import is_packed, suffix_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.skipped import name_reasons
-from anew.data.sources.base import MAX_NAMED_TABLES, TABLE_SUFFIXES, Reader, Shard, is_of_folder, reader_of
+from anew.data.sources.base import Reader, Shard, is_of_folder, reader_of
 from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
+from anew.data.sources.described_files import described_files
 from anew.data.sources.listing import File, FileTable, Listing, list_files, shorten_path
+from anew.data.sources.own_folders import drop_own_folders, refuse_own_folder
 from anew.data.sources.remote import local_copy
 from anew.data.sources.zip_copy import unpacked, zip_at
 from anew.data.types import DataListing, Item, SkippedItem
-from anew.errors import DataError, RunError
+from anew.errors import DataError
 
 if TYPE_CHECKING:
     from anew.data.sources.tables import TableReader
-
-MAX_NAMED = 3  # runs that a sentence names
-SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
-MAX_NAMING_BYTES = 64 * 1024 * 1024  # size of a table that may name the image files next to it; chosen: a million names
-_MARK_SUFFIXES = frozenset(map(suffix_of, (RUN_MARK, COMPARISON_MARK)))
-_METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
-
-
-def drop_own_folders(text: str, root: Path, files: FileTable) -> tuple[FileTable, list[SkippedItem]]:
-    """The files outside of runs and comparisons below `root`, and an entry for each of those.
-
-    Args:
-        text: The path as the user gave it.
-        root: The folder that paths are relative to.
-
-    Raises:
-        DataError: There are no other files.
-    """
-    is_mark = files.ending(_MARK_SUFFIXES, lambda path: path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
-    marks = files.paths.take(is_mark)
-    noun_of = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
-    if not noun_of:
-        return files, []
-    outermost = {folder: noun for folder, noun in noun_of.items() if not _is_below(folder, noun_of)}
-    skipped = [
-        SkippedItem(folder, f"it is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
-    ]
-    others = files.with_paths(lambda path: not _is_below(path, noun_of))
-    if not others:
-        raise DataError(_own_folders_alone(text, outermost))
-    return others, skipped
-
-
-def _own_folders_alone(text: str, own: Mapping[str, str]) -> str:
-    """A sentence on a folder that holds runs and comparisons alone. own: "run" or "comparison" by folder."""
-    counts = Counter(own.values())
-    holds = listed([plural(counts[noun], noun) for noun in ("run", "comparison") if noun in counts])
-    names = [*sorted(own)[:MAX_NAMED], *(["others"] if len(own) > MAX_NAMED else [])]
-    return (
-        f"{text!r} holds no data, but {holds} that Anew made: {listed(names)}; look at one of them, or give the data that "
-        "they were made from"
-    )
-
-
-def _is_below(path: str, folders: dict[str, str]) -> bool:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        if path in folders:
-            return True
-    return False
-
-
-def _noun_of(mark: Path) -> str:
-    """The kind of folder that a file named RUN_MARK or COMPARISON_MARK marks; "" if Anew did not write it."""
-    value = _json_of(mark)
-    if mark.name == RUN_MARK:
-        return "run" if is_run_config(value) else ""
-    return "comparison" if is_comparison_request(value) else ""
-
-
-def _json_of(path: Path) -> JsonValue:
-    """The JSON value in a file; None if it cannot be read."""
-    try:
-        return stored.read_json(path)
-    except RunError:
-        return None
-
-
-def refuse_own_folder(text: str, place: Path, files: FileTable) -> None:
-    """Raise DataError if the data is itself a run or a comparison.
-
-    Args:
-        text: The path as the user gave it.
-        place: The folder, or a file.
-    """
-    if not place.is_dir():
-        return
-    marks = (RUN_MARK, COMPARISON_MARK)
-    mark_paths = files.paths.take(files.ending(_MARK_SUFFIXES, marks.__contains__))
-    nouns = [_noun_of(place / mark) for mark in mark_paths]
-    if "comparison" in nouns:
-        raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
-    if "run" in nouns:
-        data = f"the data that it was trained on{_data_phrase(place)}"
-        raise DataError(
-            f"{text!r} is a run that Anew made, not data; did you mean {data}, or samples that were drawn from it?"
-        )
-
-
-def _data_phrase(run: Path) -> str:
-    """`, 'PATH'` of the data that a run names; "" if it names none."""
-    value = _json_of(run / RUN_MARK)
-    request = value.get("request") if is_run_config(value) else None
-    data = request.get("data") if isinstance(request, dict) else None
-    if not isinstance(data, str):
-        return ""
-    # Runs name data by its place relative to their own folder.
-    return f", {os.path.normpath(run.resolve() / data) if data.startswith(('./', '../')) else data!r}"
 
 
 def names_place(text: str) -> bool:
@@ -256,37 +154,25 @@ class Source:
         requested: str | None,
         choice: ColumnChoice,
     ) -> Source:
-        root, files, hidden, refusals, _ = listing
-        refuse_own_folder(text, place, files)
-        files, own_folders = drop_own_folders(text, root, files)
-        refusals = [*refusals, *own_folders]
-        if not files:
-            left_out = f"; {plural(hidden, 'hidden file')} {are(hidden)} left out" if hidden else ""
-            left_out += f"; {name_reasons(refusals)}" if refusals else ""
-            raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
-        if not files.sizes.any():
-            sentence = f"{text!r} is empty" if len(files) == 1 else f"all files of {text!r} are empty"
-            raise DataError(f"{sentence}; give data that holds something to learn")
+        refuse_own_folder(text, place, listing.files)
+        files, own_folders = drop_own_folders(text, listing.root, listing.files)
+        refusals = [*listing.refusals, *own_folders]
+        _check_not_empty(text, files, listing.hidden, refusals)
         files, side_notes = drop_side_files(files)
-        classes, files, notes = _metadata(root, files)
-        notes = [*listing.notes, *side_notes, *notes]
-        by_reader = _by_reader(files)
+        described = described_files(listing.root, files)
+        by_reader = _by_reader(described.files)
         _take_large_archives(by_reader)
         if "tables" not in by_reader:
             choice.check(text, ())
-        readers: list[Reader] = []
-        tables: list[Reader] = []
-        for name, reader_files in sorted(by_reader.items()):
-            if name == "folder":
-                from anew.data.sources import folder
-
-                readers.append(folder.open_reader(reader_files, root, modalities, classes, are_samples, requested))
-            else:
-                more = (choice,) if name == "tables" else ()
-                module = importlib.import_module(f"anew.data.sources.{name}")
-                readers.append(module.open_reader(reader_files, root, modalities, *more))
-                tables += readers[-1:] if name == "tables" else []
-        return cls(text, readers, notes, refusals, tables)
+        readers: dict[str, Reader] = {}
+        further_arguments = {"folder": (described.classes, are_samples, requested), "tables": (choice,)}
+        for name, own_files in sorted(by_reader.items()):
+            module = importlib.import_module(f"anew.data.sources.{name}")
+            further = further_arguments.get(name, ())
+            readers[name] = module.open_reader(own_files, listing.root, modalities, *further)
+        notes = [*listing.notes, *side_notes, *described.notes]
+        tables = [readers["tables"]] if "tables" in readers else []
+        return cls(text, list(readers.values()), notes, refusals, tables)
 
     @property
     def table_notes(self) -> list[str]:
@@ -387,6 +273,17 @@ class Source:
             by_range.prefetch(ranges[:limit])
 
 
+def _check_not_empty(text: str, files: FileTable, num_hidden: int, refusals: Sequence[SkippedItem]) -> None:
+    """Raise DataError if nothing was listed, or nothing but empty files. text: the path as the user gave it."""
+    if not files:
+        hidden = f"; {plural(num_hidden, 'hidden file')} {are(num_hidden)} left out" if num_hidden else ""
+        refused = f"; {name_reasons(refusals)}" if refusals else ""
+        raise DataError(f"{text!r} holds no files{hidden}{refused}; give a folder with text, images, sound or clips")
+    if not files.sizes.any():
+        sentence = f"{text!r} is empty" if len(files) == 1 else f"all files of {text!r} are empty"
+        raise DataError(f"{sentence}; give data that holds something to learn")
+
+
 def _by_reader(files: FileTable) -> dict[str, Sequence[File]]:
     """The files by the reader of each."""
     numbers: defaultdict[str, list[int]] = defaultdict(list)
@@ -433,51 +330,6 @@ def _range_rule(
         return stay
 
     return rule
-
-
-def _metadata(root: Path, files: FileTable) -> tuple[dict[str, str | None], FileTable, list[str]]:
-    """(class by path, the files without tables that give classes, notes).
-
-    Classes come from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
-    (`labels.csv`)."""
-    listed = files.take(files.paths.named(suffix_of, TABLE_SUFFIXES.__contains__))
-    if not listed or len(listed) == len(files):
-        return {}, files, []
-    from anew.data.sources import tables
-
-    plain = [f for f in listed if suffix_of(f.path) != ".parquet" and f.bytes <= MAX_NAMING_BYTES][:SAMPLE_ITEMS]
-    described = {f for f in listed if PurePosixPath(f.path).name.lower() in _METADATA}
-    described |= {f for f in plain if f not in described and tables.names_files(root / f.path)}
-    classes: dict[str, str | None] = {}
-    damaged: list[DataError] = []
-    for file in sorted(described):
-        folder = PurePosixPath(file.path).parent
-        try:
-            rows = tables.metadata(root / file.path)
-        except DataError as error:
-            damaged.append(error)
-            continue
-        classes |= {posixpath.normpath(folder / name): label for name, label in rows.items()}
-    if damaged and len(damaged) == len(described):  # no table is left that gives classes
-        raise damaged[0]
-    described_paths = {f.path for f in described}
-    data_files = files.with_paths(lambda path: path not in described_paths)
-    unused = set(classes)
-    unused.difference_update(data_files.paths)
-    missing = sorted(unused)
-    notes = [f"{error}; what it describes has no class." for error in damaged[:MAX_NAMED_TABLES]]
-    notes += [f"{len(damaged)} tables cannot be read in all."] if len(damaged) > MAX_NAMED_TABLES else []
-    return classes, data_files, [*notes, *([_missing_note(missing, described)] if missing else [])]
-
-
-def _missing_note(names: Sequence[str], tables: Iterable[File]) -> str:
-    """A note on files that tables name but the folder does not hold; files outside the folder are never read."""
-    where = " and ".join(sorted(f.path for f in tables)[:3])
-    outside = sum(name.startswith(("../", "/")) for name in names)
-    lie = f", {outside} of them outside the folder" if outside else ""
-    return (
-        f"{len(names)} files that {where} names are not in the folder and are left out{lie}; the first is {names[0]!r}."
-    )
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
