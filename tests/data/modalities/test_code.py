@@ -82,7 +82,7 @@ def test_kinds_of_file_of_one_language_are_said(tmp_path: Path) -> None:
     modality = Code(CodeConfig())
     note = " ".join(modality.inspect(files))
     assert note.startswith(
-        "The programs are in 2 kinds of file (5 .ml, 4 .mli of those looked at). Samples are written as .ml, but may mix "
+        "The source files are in 2 kinds of file (5 .ml, 4 .mli of those looked at). Samples are written as .ml, but may mix "
     )
     assert note.endswith("; to learn .ml files alone, train on a copy of the folder without the others.")
     assert modality.kinds == (".ml", ".mli")
@@ -99,7 +99,7 @@ def test_suffixes_that_are_common_are_classes() -> None:
     modality.survey_listing(DataListing((item.name for item in files), len(files), None))
     note = " ".join(modality.inspect(files))
     assert note.startswith(
-        "The programs are in several languages (35 .ml, 35 .mli, 1 .sh of those looked at). Each suffix is a class"
+        "The source files are in several languages (35 .ml, 35 .mli, 1 .sh of those looked at). Each suffix is a class"
     )
     assert modality.traits.supports_labels
     labels = [record.label for item in files[-3:] for record in modality.split_records(item)]

@@ -129,14 +129,14 @@ def test_texts_are_the_programs_that_the_user_says_they_are(tmp_path: Path) -> N
     write(tmp_path, **prose, d__png=picture())
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["README", "a.q", "b.q", "c.txt"], "image": ["d.png"]}
-    assert notes == ["3 files are counted among the programs, as asked: 2 .q and 1 .txt."]
+    assert notes == ["3 files are counted among the source files, as asked: 2 .q and 1 .txt."]
 
 
 def test_beside_programs_only_a_more_frequent_ending_is_taken_for_one(tmp_path: Path) -> None:
     write(tmp_path, a__q=b"prose " * 50, b__q=b"more prose " * 50, c__txt=b"words " * 50, d__py=b"x = 1\n" * 9)
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["a.q", "b.q", "d.py"], "text": ["c.txt"]}
-    assert notes == ["2 .q files are counted among the programs, as asked."]
+    assert notes == ["2 .q files are counted among the source files, as asked."]
     write(tmp_path, e__py=b"x = 2\n" * 9, f__py=b"x = 3\n" * 9)
     kinds, notes = kinds_as_asked(tmp_path, "code")
     assert kinds == {"code": ["d.py", "e.py", "f.py"], "text": ["a.q", "b.q", "c.txt"]}

@@ -109,7 +109,7 @@ class Code(Text):
     Config = CodeConfig
     traits = replace(
         Text.traits,
-        singular="program",
+        singular="source file",
         default_sampling={"min_p": 0.05},  # a single wrong symbol keeps a function from parsing
     )
     only_lines = True
@@ -144,7 +144,7 @@ class Code(Text):
         are_of_one_language = any(set(suffixes) <= kinds for kinds in _KINDS)
         variety = f"{len(suffixes)} kinds of file" if are_of_one_language else "several languages"
         written = [] if budget is not None and budget.only_compared else [self._about_samples()]
-        return [f"The programs are in {variety} ({counts} of those looked at).", *(class_notes or written), *notes]
+        return [f"The source files are in {variety} ({counts} of those looked at).", *(class_notes or written), *notes]
 
     def _about_samples(self) -> str:
         """A sentence on the suffix of samples and, where files of several kinds are no classes, on how to learn one kind alone."""

@@ -88,7 +88,7 @@ Judge = Callable[[str, bool], Blocks]  # (program, whether its last block is who
 class CodeEvaluation(TextEvaluation):
     """Metrics of text, and the share of blocks that parse."""
 
-    noun = "programs"
+    noun = "source files"
 
     def text_metrics(self) -> dict[str, Measure]:
         return {"the share that parses": Measure(self._parsing), **super().text_metrics()}

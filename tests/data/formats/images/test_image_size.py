@@ -77,6 +77,11 @@ def test_how_many_sprites_shrink_and_what_keeps_them_is_said() -> None:
     assert "; all looked at are larger and scaled down" in " ".join(modality.remarks())
 
 
+def test_one_picture_that_is_scaled_down_is_not_said_in_the_plural() -> None:
+    (note,) = size_notes([(24, 24), (30, 30), (60, 80)], (32, 32), "pad", "images", "")
+    assert note.endswith("; 1 of the 3 looked at is larger and scaled down.")
+
+
 def test_real_items_take_the_size_of_smaller_samples() -> None:
     assert settings_like([(24, 24)] * 9, [(64, 64)] * 9, 32) == {"size": "24x24"}
     assert settings_like([(24, 24)] * 9, [(20, 16)] * 9, 32) == {}

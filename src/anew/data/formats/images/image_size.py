@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.core.durations import parse_duration
+from anew.core.wording import are
 from anew.data.formats.images import pixels
 from anew.data.types import DataBudget
 from anew.errors import ConfigError
@@ -138,7 +139,7 @@ def size_notes(
     if usual is None:
         because = f", {reason}" if reason else ""
         count = "all" if shrunk == len(sizes) else f"{shrunk:,} of the {len(sizes):,}"
-        scaled = f"; {count} looked at are larger and scaled down" if shrunk else ""
+        scaled = f"; {count} looked at {are(shrunk)} larger and scaled down" if shrunk else ""
         return [f"{plural.capitalize()} differ in size ({span}): each is {fitted}{scaled}{because}."]
     count, verb = f"{len(odd):,} of the {len(sizes):,} {plural} looked at", "is" if len(odd) == 1 else "are"
     others = "has another size" if len(odd) == 1 else "have other sizes"
