@@ -251,7 +251,7 @@ COMMENTS = [f"the {word} river was wide {i}" for i, word in enumerate(["old", "n
     [
         ("number", [f"{i},5 €" for i in range(300)]), ("date", [f"{i % 28 + 1:02}.12.2025" for i in range(300)]),
         ("uuid", [f"{i * 7919:016x}" for i in range(300)]), ("user", [f"user_{i}" for i in range(300)]),
-        ("place", ["NEAR BAY", "INLAND", ""] * 100),
+        ("place", ["NEAR BAY", "INLAND", ""] * 100), ("player", [f"{['ohara', 'ty'][i % 2]}{i % 40:02}" for i in range(300)]),
     ],
 )  # fmt: skip
 def test_the_only_column_that_holds_text_is_taken_and_said(tmp_path: Path, name: str, cells: list[str]) -> None:
@@ -681,7 +681,9 @@ QUOTES = "author,quote,year\n" + "".join(
 
 def test_the_suggested_column_has_most_letters_not_longest_cells(tmp_path: Path) -> None:
     names = ["Jörg E.", "Käthe A.", "Clara", "Änne K."]
-    rows = "".join(f"{names[i % 4]}{i};Bundesrepublik{i % 20};{i % 28 + 1:02}.12.2025;{i},50\n" for i in range(300))
+    rows = "".join(
+        f"{names[i % 4]}{i};Bundesrepublik {chr(65 + i % 20)};{i % 28 + 1:02}.12.2025;{i},50\n" for i in range(300)
+    )
     (tmp_path / "a.csv").write_text("Kunde;Land;Datum;Betrag\n" + rows)
     with pytest.raises(DataError, match=r"as in text_column=Kunde, or learn whole rows with the setting layout=list"):
         Dataset.open(tmp_path)

@@ -43,6 +43,7 @@ DECISIVE_SHARE = 0.9  # share of the cells of a column that decides what it hold
 MIN_SENTENCE_WORDS = 5  # words that hardly any name of a column has; chosen
 _NUMBER = re.compile(r"[-+$€£]?\s?\d[\d.,'\u00a0\u202f]*(e[-+]?\d+)?\s?[%€$£]?|[-+]?\.\d+", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ]\d.*)?|\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
+_DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _YEAR = re.compile(r"(1[5-9]|20)\d\d")
 _MISSING = frozenset({"", "-", "?", "na", "n/a", "nan", "null", "none"})
 
@@ -177,7 +178,7 @@ def choose(
 def text_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:
     """The columns that hold text, by their first rows; first those whose different cells have most letters.
 
-    Numbers, dates, identifiers (all different, and of one form) and a few categories are not text.
+    Numbers, dates, identifiers (words with digits, of one form or length) and a few categories are not text.
     """
     letters: dict[str, int] = {}
     for column in columns:
@@ -228,12 +229,16 @@ def _is_category(cells: Sequence[str]) -> bool:
 
 
 def _are_identifiers(cells: Sequence[str]) -> bool:
-    """Whether cells are all different words with digits, of one length or with the same letters (`user_17`)."""
-    if len(cells) < MIN_CELLS or len(set(cells)) < len(cells) or any(len(cell.split()) > 1 for cell in cells):
+    """Whether cells are words with digits, all of one form (`ansonca01`, `troutmi01`), or all different and of one length.
+
+    Those of one form may recur, as the key of a player does in a table of seasons.
+    """
+    if len(cells) < MIN_CELLS or any(len(cell.split()) > 1 for cell in cells):
         return False
-    forms = {re.sub(r"\d+", "0", cell) for cell in cells}
     have_digits = sum(any(map(str.isdigit, cell)) for cell in cells) >= DECISIVE_SHARE * len(cells)
-    return have_digits and (len(forms) == 1 or len(set(map(len, cells))) == 1)
+    forms = Counter(_LETTERS.sub("a", _DIGITS.sub("0", cell.strip())) for cell in cells)
+    has_one_form = max(forms.values()) >= DECISIVE_SHARE * len(cells)
+    return have_digits and (has_one_form or (len(set(cells)) == len(cells) and len(set(map(len, cells))) == 1))
 
 
 def first_cells(column: str, rows: Sequence[Mapping[str, object]]) -> list[str]:
