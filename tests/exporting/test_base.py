@@ -38,10 +38,10 @@ def test_a_command_writes_a_folder_and_says_what_stays_behind(
     run = text_run("characters")
     assert main(["export", str(run), "--to", "transformers", "--out", str(tmp_path / "deep" / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "6 files" in printed and "left out: counts of what followed many kinds of context" in printed
+    assert "6 files" in printed and "Left out: counts of what followed many kinds of context" in printed
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
     figures = "2.50 bits per character of held-out data instead of 2.00"
-    assert f"this export predicts much worse than the run, so expect worse samples: {figures}\n" in printed
+    assert f"This export predicts much worse than the run, so expect worse samples: {figures}.\n" in printed
     card = (tmp_path / "deep" / "out" / "README.md").read_text()
     assert "| the run, as `anew sample` draws from it | 2.00 |" in card and "| this export | 2.50 |" in card
     assert "value: 2.5" in card and "precision" not in card  # what was measured on samples holds for the run alone

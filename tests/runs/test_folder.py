@@ -130,8 +130,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, harm:
         target.write_bytes(b"\xff" * 64)
     checkpoint, notes = folder.latest()
     assert checkpoint is not None and checkpoint["meta"]["step"] == 1
-    assert len(notes) == 1 and notes[0].startswith("checkpoint step-00000002 is damaged (")
-    assert notes[0].endswith("); going back to the one before") and str(tmp_path) not in notes[0]
+    assert len(notes) == 1 and notes[0].startswith("Checkpoint step-00000002 is damaged (")
+    assert notes[0].endswith("); going back to the one before.") and str(tmp_path) not in notes[0]
 
 
 def test_a_kill_between_any_two_writes_leaves_a_whole_checkpoint(

@@ -216,7 +216,7 @@ def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Pat
     assert (without / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
     assert not (without / "timelapse").exists()
     model = Model(RunFolder.open(run), step=2)
-    assert model.checkpoint_step == 2 and "these are the weights of step 2," in model.notes[-1]
+    assert model.checkpoint_step == 2 and "These are the weights of step 2," in model.notes[-1]
     earlier = model.family.state_dict()
     assert torch.equal(earlier["mixture_means"], newest["mixture_means"])  # what has a closed form is the newest
     with pytest.raises(RunError, match="the weights of step 7 are not kept in this run; kept: 2, 3"):

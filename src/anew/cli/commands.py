@@ -184,9 +184,9 @@ def _export(arguments: argparse.Namespace) -> None:
         return
     size = sum(path.stat().st_size for path in export.files)
     if export.files == (export.folder,):
-        write(f"{export.folder} of {size / 1e6:,.1f} MB; open it in a browser")
+        write(f"wrote {export.folder} ({size / 1e6:,.1f} MB); open it in a browser")
     else:
-        write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
+        write(f"wrote {len(export.files)} files ({size / 1e6:,.1f} MB) to {export.folder}")
     for note in export.notes:
         write(note)
     if export.address is not None:

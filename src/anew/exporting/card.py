@@ -106,13 +106,13 @@ def notes_on_parts(model: Model, left_out: Sequence[str]) -> list[str]:
     """Sentences for the user on what an export leaves out of the run, and first what that costs, if it was measured."""
     unit, report = model.item_modality.unit, read_report(model)
     bits, network = _bits(model, report)
-    parts = [f"left out: {clause}" for clause in left_out]
+    parts = [f"Left out: {clause}." for clause in left_out]
     if not parts or bits is None or network is None:
         return parts
     figures = f"{format_number(network)} bits per {unit} of held-out data instead of {format_number(bits)}"
     if network > MUCH_WORSE * bits:
-        return [f"this export predicts much worse than the run, so expect worse samples: {figures}", *parts]
-    return [f"this export predicts about as well as the run: {figures}", *parts]
+        return [f"This export predicts much worse than the run, so expect worse samples: {figures}.", *parts]
+    return [f"This export predicts about as well as the run: {figures}.", *parts]
 
 
 def sampler_card(model: Model, graphs: Sequence[str], left_out: Sequence[str]) -> str:

@@ -260,12 +260,12 @@ def _id_spans(tokenizer: Tokenizer, text: str) -> set[tuple[int, int, int]]:
 def _gguf_notes(stock: LanguageModel, is_bytes: bool, differing: float) -> list[str]:
     notes = []
     if differing:
-        notes.append(f"llama.cpp splits words by another rule: {differing:.2%} of ids differ on samples of the run")
+        notes.append(f"llama.cpp splits words by another rule: {differing:.2%} of ids differ on samples of the run.")
     if not is_bytes:
-        notes.append("neighbouring characters outside of the vocabulary are read as a single unknown token")
+        notes.append("Neighbouring characters outside of the vocabulary are read as a single unknown token.")
     if stock.never_sampled:
         notes.append(
-            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never samples; the network gives them almost no probability"
+            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never samples; the network gives them almost no probability."
         )
     return notes
 

@@ -25,8 +25,8 @@ from anew.sampling.restore import newest_weights
 # Files that are copied if the run has them. report.html is not one of them: it shows training items next to samples, and held-out items.
 COPIED_FILES = (CODEC_WEIGHTS, "tokenizer.json", OWN_FAMILY, "report/report.json")
 NOTES = (
-    "report.html is left out, since it shows items of the data",
-    "no licence is chosen: set `license` in README.md to one that the training data allows",
+    "report.html is left out, since it shows items of the data.",
+    "No licence is chosen: set `license` in README.md to one that the training data allows.",
 )
 # Names of final samples; previews during training have others
 SAMPLE_NAME = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}")
@@ -51,8 +51,8 @@ class Hub(Target):
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         run = model.folder.path
-        weights, _, _, notes = newest_weights(model.folder, model.record.status)
-        write_weights(folder, weights)
+        newest = newest_weights(model.folder, model.record.status)
+        write_weights(folder, newest.state)
         files.write_json(folder / CONFIG, _without_paths(model.record))
         for name in (*COPIED_FILES, *_sample_files(run)):
             if (run / name).exists():
@@ -60,7 +60,7 @@ class Hub(Target):
                 with files.open_checked(run / name, MAX_FILE_BYTES) as file:
                     files.write_parts(folder / name, iter(partial(file.read, PIECE_BYTES), b""))
         files.write_text(folder / "README.md", _card(model))
-        return [*notes, *NOTES]
+        return [*newest.notes, *NOTES]
 
     @classmethod
     def push(cls, folder: Path, repository: str) -> str:

@@ -68,7 +68,7 @@ def language_model(model: Model) -> LanguageModel:
     labels = range(spec.vocab, num_ids)
     tokenizer = _tokenizer(modality, model.labels[: spec.classes] if labels else (), begin_id)
     if tokenizer.get_vocab_size() != num_ids:
-        raise ConfigError(f"the tokenizer has {tokenizer.get_vocab_size()} ids, and the network {num_ids}; train again")
+        raise ConfigError(f"The tokenizer has {tokenizer.get_vocab_size()} ids, and the network {num_ids}; train again")
     return LanguageModel(
         decoder,
         tokenizer,
@@ -111,12 +111,12 @@ def _tokenizer(modality: Text, labels: Sequence[str], begin_id: int | None) -> T
 def _tokenizer_notes(modality: Text) -> list[str]:
     if not isinstance(modality.tokenizer, Characters):
         return [
-            "a token may be a part of a character; Anew draws only whole characters, while another program may cut one, which is "
-            "then decoded as U+FFFD"
+            "A token may be a part of a character. Anew draws only whole characters, while another program may cut one, which is "
+            "then decoded as U+FFFD."
         ]
     return [
-        f"the tokenizer has {len(modality.tokenizer.letters)} characters; any other becomes the token {ESCAPE} and is decoded as "
-        "U+FFFD, where Anew keeps it"
+        f"The tokenizer has {len(modality.tokenizer.letters)} characters. Any other becomes the token {ESCAPE} and is decoded as "
+        "U+FFFD, where Anew keeps it."
     ]
 
 
@@ -126,10 +126,11 @@ def _prompt_notes(modality: Text, labels: Sequence[str], begin: str) -> list[str
     if labels:
         both = f"the token of a label and `{begin}`" if begin else "the token of a label"
         rest = "the tokenizer adds neither" if begin else "the tokenizer does not"
-        notes.append(f"begin each prompt with {both}, as in `{_label_token(0, labels[0])}{begin}`; {rest}")
+        notes.append(f"Begin each prompt with {both}, as in `{_label_token(0, labels[0])}{begin}`; {rest}.")
     if "back" in modality.spec.special:
         notes.append(
-            f"the run learned both directions; `{modality.special_names['back']}` begins a sequence that is generated from its last residue"
+            "The run learned both directions; "
+            f"`{modality.special_names['back']}` begins a sequence that is generated from its last residue."
         )
     return notes
 

@@ -275,7 +275,7 @@ class RunFolder:
             state, fault = self._read(folder)
             if state is not None:
                 return state, notes
-            notes.append(f"checkpoint {folder.name} is damaged ({fault}); going back to the one before")
+            notes.append(f"Checkpoint {folder.name} is damaged ({fault}); going back to the one before.")
         return None, notes
 
     def checkpoint(self, name: str) -> Checkpoint:

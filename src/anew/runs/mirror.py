@@ -75,13 +75,13 @@ def notes_of(folder: Path) -> list[str]:
     holder = lock.holder_elsewhere(folder)
     if holder is not None:
         notes.append(
-            f"the copy of {mirror.address!r} on this machine is used as it is, since {holder} writes it; if that process is "
-            f"gone, remove {str(folder / lock.HOLDER)!r}"
+            f"The copy of {mirror.address!r} on this machine is used as it is, since {holder} writes it; if that process is "
+            f"gone, remove {str(folder / lock.HOLDER)!r}."
         )
     state = mirror.state()
     if state is not None and state.set_aside is not None:
         notes.append(
-            f"{mirror.address!r} was written by another machine meanwhile; what was done here is kept in {state.set_aside!r}"
+            f"{mirror.address!r} was written by another machine meanwhile; what was done here is kept in {state.set_aside!r}."
         )
     return notes
 

@@ -81,7 +81,7 @@ class Model(Generator):
         if step is not None:
             weights, weights_path = earlier_weights(folder.path, step, weights)
             self.checkpoint_step = step
-            notes = [f"these are the weights of step {step:,}, which were kept during training"]
+            notes = [f"These are the weights of step {step:,}, which were kept during training."]
         # The modality's spec has the spellings of tokens, which config.json does not.
         family = restore_family(record.family, modality.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)

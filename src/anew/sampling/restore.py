@@ -113,7 +113,10 @@ class NewestWeights(NamedTuple):
     """The weights to sample from.
 
     Attributes:
-        checkpoint_step: The step of the checkpoint that it is from; None if it is the final one.
+        state: The tensors by name, as `Family.load_state_dict` takes them.
+        path: The file that they were read from.
+        checkpoint_step: The step of the checkpoint that they are from; None if they are the final ones.
+        notes: Sentences for the user on checkpoints: why one is used, and which are damaged.
     """
 
     state: dict[str, Tensor]
@@ -140,11 +143,11 @@ def newest_weights(run: RunFolder, status: Status) -> NewestWeights:
     step = int(checkpoint["meta"]["step"])
     if status == "training":
         resume = command("anew", "resume", run.path)
-        notes.append(f"training is not finished; these are the weights of step {step:,}: `{resume}` finishes it")
+        notes.append(f"Training is not finished; these are the weights of step {step:,}: `{resume}` finishes it.")
     else:
         notes.append(
-            f"{str(path)!r} is missing though training is finished: restore it; "
-            f"these are the weights of step {step:,}, the newest checkpoint, without what was chosen and fitted after training"
+            f"{str(path)!r} is missing though training is finished: restore it. "
+            f"These are the weights of step {step:,}, the newest checkpoint, without what was chosen and fitted after training."
         )
     checkpoint = whole(checkpoint)
     weights = checkpoint_weights(checkpoint)
