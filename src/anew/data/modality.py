@@ -36,6 +36,7 @@ class ModalityTraits:
 
     Attributes:
         singular: Noun for one item; its plural ends in `s`.
+        singular_of_list: Noun for one item of a list, if it is another one.
         is_text: Files are text. Shards follow their bytes, and a large file is read in spans of whole lines.
         record_start: Bytes at the start of a line where a record begins, so that spans hold whole records (empty: any line does).
         reads_file_slices: Files are given as a `FileSlice` instead of their bytes, large ones as several slices.
@@ -57,6 +58,7 @@ class ModalityTraits:
     """
 
     singular: str
+    singular_of_list: str = ""
     is_text: bool = False
     record_start: bytes = b""
     reads_file_slices: bool = False
@@ -122,6 +124,13 @@ class Modality(ABC):
     def native(self) -> bool:
         """Whether `anew.core.isolation` decodes its items in another process."""
         return self.traits.decodes_natively
+
+    @property
+    def noun(self) -> str:
+        """The noun for one item of this data; its plural ends in `s`."""
+        if self.layout == "list" and self.traits.singular_of_list:
+            return self.traits.singular_of_list
+        return self.traits.singular
 
     @property
     def base(self) -> Modality:
@@ -473,22 +482,6 @@ def no_prompt_error(name: str, prompt: str, suffix: str) -> ConfigError:
     """The ConfigError for a modality without prompts, which names the argument that was given."""
     argument = "suffix" if suffix and not prompt else "prompt"
     return ConfigError(f"{name} data takes no {argument}; leave `{argument}` out")
-
-
-def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plural: str, notes: list[str]) -> int:
-    """Number of classes that condition the generator: all or none.
-
-    Args:
-        labels_setting: "auto" or "off".
-        num_items: Number of items; fewer than two a class are too few.
-        notes: Gets a sentence if there are too many classes.
-    """
-    if labels_setting == "off" or len(labels) < 2:
-        return 0
-    if 2 * len(labels) > max(num_items, 1):
-        notes.append(f"{len(labels)} classes for {num_items} {plural} are too many: labels are not used.")
-        return 0
-    return len(labels)
 
 
 def load_modality(name: str) -> type[Modality]:

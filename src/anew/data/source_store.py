@@ -42,7 +42,7 @@ def survey_source(
     if not sample:
         refused = [*refused, *chosen.source.refusals]
         reasons = f": {name_reasons(refused)}" if refused else ""
-        raise DataError(f"{chosen.source.path!r} holds no usable {modality.traits.singular}{reasons}")
+        raise DataError(f"{chosen.source.path!r} holds no usable {modality.noun}{reasons}")
     if new_files:
         modality.survey(sample)
         modality.survey_listing(chosen.source.listing(modality.name))

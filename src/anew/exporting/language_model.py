@@ -115,7 +115,7 @@ def _tokenizer_notes(modality: Text) -> list[str]:
             "then decoded as U+FFFD."
         ]
     return [
-        f"The tokenizer has {len(modality.tokenizer.letters)} characters. Any other becomes the token {ESCAPE} and is decoded as "
+        f"The tokenizer has {len(modality.tokenizer.letters)} characters. Every other one becomes the token {ESCAPE} and is decoded as "
         "U+FFFD, where Anew keeps it."
     ]
 

@@ -183,7 +183,7 @@ def size_note(data: TrainingData, chosen: Candidate | None) -> tuple[str, ...]:
         return ()
     setting = size_setting((half[0], half[1]), max(half))
     return (
-        f"there is no time to see each {data.modality.traits.singular} once: with {setting} the model would see about four times as "
+        f"there is no time to see each {data.modality.noun} once: with {setting} the model would see about four times as "
         "many",
     )
 

@@ -61,12 +61,12 @@ def _mean_over_orderings(
     return {name: mean_bits([bits[name] for bits in orderings]) for name in orderings[0]}
 
 
-def class_notes(num_unknown: int, num_items: int, num_classes: int) -> list[str]:
-    """A sentence on how the items without a known class are scored, if there are any."""
+def class_notes(num_unknown: int, num_items: int, num_classes: int, noun: str) -> list[str]:
+    """A sentence on how the items without a known class are scored, if there are any. noun: what one item is."""
     if not num_unknown:
         return []
     has, are = ("has", "is") if num_unknown == 1 else ("have", "are")
     return [
-        f"{num_unknown:,} of {plural(num_items, 'record')} {has} no label that the model knows and {are} scored by the mean of "
+        f"{num_unknown:,} of {plural(num_items, noun)} {has} no label that the model knows and {are} scored by the mean of "
         f"all {num_classes:,} classes, weighted by their shares of the training data (a pass for each class)."
     ]

@@ -238,14 +238,14 @@ def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
     )
 
 
-def training_notes(items: Sequence[ItemScore], unit: str) -> list[str]:
-    """A sentence on how many of these records were trained on, if any are known to be."""
+def training_notes(items: Sequence[ItemScore], unit: str, noun: str) -> list[str]:
+    """A sentence on how many of these items were trained on, if any are known to be. noun: what one item is."""
     num_trained = sum(item.in_training is True for item in items)
     if not num_trained:
         return []
-    subject = f"{num_trained:,} of {plural(len(items), 'record')}"
-    noun = "is a training record" if num_trained == 1 else "are training records"
-    note = f"{subject} {noun}, whose likelihood says nothing about new data"
+    subject = f"{num_trained:,} of {plural(len(items), noun)}"
+    trained_on = f"is a training {noun}" if num_trained == 1 else f"are training {noun}s"
+    note = f"{subject} {trained_on}, whose likelihood says nothing about new data"
     new = [item for item in items if item.in_training is False]
     bits, units = sum(item.bits for item in new), sum(item.units for item in new)
     return [f"{note}; those that are not take {bits / units:.4g} bits per {unit}." if units else f"{note}."]

@@ -20,6 +20,7 @@ from anew.core.machine.threads import map_in_threads, use_threads
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.data.dataset import Dataset, is_content_of
+from anew.data.file_names import part_of
 from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
@@ -36,6 +37,7 @@ from anew.sampling.request_checks import class_index, no_classes
 from anew.sampling.scores import ItemScore, Scores, by_file, training_notes
 
 OWN_DATA = "This is the data of the run, most of which it was trained on: its likelihood says little about new data."
+PART_OF_OWN_DATA = "This is a part of the run's data: what was trained on is predicted better than new data would be."
 WHOLE_MODEL = ""  # the name of the whole model, beside those of its parts
 # Records under several classes that are scored together, so that few records fill batches, too; chosen
 SCORED_TOGETHER = 1024
@@ -100,9 +102,11 @@ def score_dataset(
         if limit is not None:
             return _score_evenly(generator, data, path, limit, reporter)
         scores = _score_records(generator, data.records(), reporter)
-        notes = training_notes(scores.items, scores.unit)
+        notes = training_notes(scores.items, scores.unit, generator.item_modality.noun)
         if not notes and is_content_of(data, record.data):
             notes = [OWN_DATA]
+        elif not notes and _is_training_data(path, record.data.path):
+            notes = [PART_OF_OWN_DATA]
         left_out = [note for note in data.scan.notes if note.startswith(LEFT_OUT)]
         notes += [*scores.notes, *data.modality.remarks(), *data.table_notes, *left_out, *describe_skipped(data.scan)]
     finally:
@@ -116,6 +120,20 @@ def score_dataset(
         skipped=data.scan.skipped,
         notes=tuple(notes),
     )
+
+
+def _is_training_data(path: str, data: str) -> bool:
+    """Whether a file or a folder lies in the data of a run, and not in a part that is held out by its name.
+
+    Args:
+        path: The file or the folder.
+        data: The data of the run, as config.json names it: without its folder in a run from a hub.
+    """
+    place, root = Path(path).expanduser().resolve(), Path(data)
+    if not root.is_absolute() or root.resolve() not in place.parents:
+        return False
+    inside = place.relative_to(root.resolve()).as_posix()
+    return part_of(f"{inside}/_" if place.is_dir() else inside) in (None, "train")
 
 
 def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float, reporter: Reporter | None) -> Scores:
@@ -137,7 +155,7 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float, 
     units = float(counts[0])
     if units <= 0:
         raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
-    notes = class_notes(num_unknown, num_examples, len(log_shares(generator)))
+    notes = class_notes(num_unknown, num_examples, len(log_shares(generator)), generator.item_modality.noun)
     return Scores(
         unit=generator.modality.unit,
         bits=bits.pop(WHOLE_MODEL),
@@ -162,7 +180,9 @@ def score_items(
     index = None if label is None else _scored_class(generator, label)
     records = [EncodedRecord("", number, "", row, index) for number, row in enumerate(rows, 1)]
     scores = _score_records(generator, records, reporter)
-    scores = replace(scores, notes=(*training_notes(scores.items, scores.unit), *scores.notes))
+    scores = replace(
+        scores, notes=(*training_notes(scores.items, scores.unit, generator.item_modality.noun), *scores.notes)
+    )
     if scores.units <= 0:
         raise DataError("`data` holds nothing to score; give items that are not empty")
     return scores
@@ -229,7 +249,7 @@ def _score_records(generator: Generator, records: Sequence[EncodedRecord], repor
             for name, values in chosen_bits.items():
                 bits.setdefault(name, np.zeros(len(records)))[index] = values
     progress.end()
-    notes = class_notes(int(is_unknown.sum()), len(records), len(shares))
+    notes = class_notes(int(is_unknown.sum()), len(records), len(shares), generator.item_modality.noun)
     return replace(_summed(generator, records, counts, bits), notes=tuple(notes))
 
 

@@ -169,6 +169,6 @@ async def score_answer(task: ScoreTask, entry: CatalogEntry) -> ScoredItems:
         unit=entry.modality.unit,
         bound="exact" if isinstance(entry.spec, Tokens) else "an upper bound",
         bits_per_unit=sum(item.bits for item in data) / units if units else None,
-        notes=class_notes(num_mixed, len(data), entry.mixed_classes),
+        notes=class_notes(num_mixed, len(data), entry.mixed_classes, entry.modality.noun),
         data=data,
     )

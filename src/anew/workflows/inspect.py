@@ -20,7 +20,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.wording import duration, plural
 from anew.data.dataset import Dataset
-from anew.data.modality import Modality, load_modality
+from anew.data.modality import load_modality
 from anew.data.skipped import lines_of
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.selected_data import TRAINING_ON
@@ -285,7 +285,7 @@ def inspect_data(
     try:
         parts = _parts_of_all(data)
         items = data.scan.items if data.share_read == 1.0 else sum(parts.values())
-        amount = _number_of(items, _item_name(data.modality), _is_estimate(data))
+        amount = _number_of(items, data.modality.noun, _is_estimate(data))
         reporter.message(f"  {amount}; choosing the form in which {'it is' if items == 1 else 'they are'} learned")
         data.fit(size)
         rivals = contenders(data, prefer)
@@ -315,7 +315,7 @@ def _describe(
     return Inspection(
         path=data.path,
         modality=scan.modality,
-        item_name=_item_name(data.modality),
+        item_name=data.modality.noun,
         items=items,
         bytes=scan.bytes,
         family=choice.name,
@@ -371,12 +371,6 @@ def _data_budget(budget: float | None) -> DataBudget:
         is_assumed=budget is None,
         reading=ReadingTime(READING_SECONDS / DIVISION_SHARE, limit=READING_LIMIT),
     )
-
-
-def _item_name(modality: Modality) -> str:
-    """The noun for one item: a text of a list is a record."""
-    is_record = modality.name == "text" and modality.layout == "list"
-    return "record" if is_record else modality.traits.singular
 
 
 def _alternatives(spec: Spec, modality: str, chosen: str) -> dict[str, Alternative]:

@@ -129,7 +129,7 @@ class InMemoryStore:
             self._split_items(base, train, held_out, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, held_out, self.modality.traits.singular, skipped=self.refusals.first)
+            split.check(self.parts, held_out, self.modality.noun, skipped=self.refusals.first)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
@@ -190,7 +190,7 @@ class InMemoryStore:
             cluster_notes = clusters.no_clusters_note(self.modality)
         else:
             parts, cluster_notes = clusters.assign_parts_with_clusters(relatives, keys, share, held_out)
-        split.check(parts, held_out, self.modality.traits.singular, len(set(own_keys)), self.refusals.first)
+        split.check(parts, held_out, self.modality.noun, len(set(own_keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
         num_copies = len(keys) - len(set(keys))

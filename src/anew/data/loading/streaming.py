@@ -179,7 +179,9 @@ class StreamingStore:
                 view, ids = examples_of(self.modality, encoded, None), sum(map(len, encoded))
                 self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
         if not self.rates:
-            raise DataError(f"none of the first {len(items)} items of {self._source.path!r} can be used")
+            raise DataError(
+                f"no {self.modality.noun} of the beginning of {self._source.path!r} can be used{self.refusals.sentence()}"
+            )
 
     def _slots(self, number: int) -> int:
         if isinstance(self.modality.spec, Grid):

@@ -34,7 +34,7 @@ from anew.data.formats.sound.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.sound.signal_grid import scale_type, signal_pictures, with_known
 from anew.data.formats.sound.stored_clips import PEAK
 from anew.data.modalities.grids import GridModality
-from anew.data.modality import ModalityTraits, class_count, each
+from anew.data.modality import ModalityTraits, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
@@ -261,7 +261,7 @@ class Audio(GridModality):
         self._scale = scale.lagging_as(grids[:CALIBRATION_CLIPS], endings)
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, _loudness(clips, shape.rate))
-        classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
+        classes = self._num_classes(self.config.labels, labels, budget.items)
         self.spec = Grid(shape.grid_shape, self.axes, classes)
         std = scale.deviation(grids)
         if std < MIN_STD:

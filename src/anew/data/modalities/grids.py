@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Batch, Grid
+from anew.core.wording import plural
 from anew.data.formats.learned_schemas import LearnedGrid
 from anew.data.modality import Modality
 from anew.data.types import Item
@@ -43,6 +45,22 @@ class GridModality(Modality):
 
     def remarks(self) -> list[str]:
         return list(self.notes)
+
+    def _num_classes(self, labels_setting: str, labels: Sequence[str], num_items: int) -> int:
+        """Number of classes that condition the generator: all or none, which a note says.
+
+        Args:
+            labels_setting: "auto" or "off".
+            labels: Names of the classes.
+            num_items: Number of items; fewer than two a class are too few.
+        """
+        if labels_setting == "off" or len(labels) < 2:
+            return 0
+        if 2 * len(labels) > max(num_items, 1):
+            counts = f"{len(labels):,} classes for {plural(num_items, self.noun)}"
+            self.notes.append(f"{counts} are too many: labels are not used.")
+            return 0
+        return len(labels)
 
     def units(self, item: Item) -> int:
         """Values of the grid, which bits are divided by."""

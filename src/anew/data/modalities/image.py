@@ -36,7 +36,7 @@ from anew.data.formats.images.palettes import palette_note
 from anew.data.formats.images.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.formats.video import animations
 from anew.data.modalities.grids import GridModality
-from anew.data.modality import CONFIDENT, ModalityTraits, class_count
+from anew.data.modality import CONFIDENT, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import DataError
 
@@ -204,7 +204,7 @@ class Image(GridModality):
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         if std < MIN_STD:
             self.notes.append("The sampled images are almost all one flat colour: there is hardly anything to learn.")
-        classes = class_count(self.config.labels, labels, budget.items, "images", self.notes)
+        classes = self._num_classes(self.config.labels, labels, budget.items)
         self.spec = Grid((channels, height, width), self.axes, classes, max(std, MIN_STD))
         return self.spec
 

@@ -47,6 +47,7 @@ class Molecule(Text):
     traits = replace(
         Text.traits,
         singular="molecule",
+        singular_of_list="",
         default_sampling={"min_p": 0.05},  # a single wrong symbol makes a molecule invalid
     )
 

@@ -175,6 +175,7 @@ class Protein(Text):
     traits = replace(
         Text.traits,
         singular="sequence",
+        singular_of_list="",
         files_hold_comments=True,
         record_start=b">",
         max_cluster_bytes=WHOLE_BYTES,  # bytes (residues, if files are packed): takes 10 s of one core, and 0.6 GB

@@ -106,18 +106,21 @@ class Text(Modality):
 
     Attributes:
         suffix: Suffix of files of samples.
+        special_names: Names of the special ids in tokenizer.json.
+        only_lines: Whether texts consist of lines, not of sentences.
+        sub_words_in_lists: Whether lists get sub-words, as documents do.
     """
 
     name = "text"
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
-    # Names of the special ids in tokenizer.json
     special_names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}
-    only_lines: ClassVar[bool] = False  # whether texts consist of lines, not of sentences
-    sub_words_in_lists: ClassVar[bool] = False  # whether lists get sub-words, as documents do
+    only_lines: ClassVar[bool] = False
+    sub_words_in_lists: ClassVar[bool] = False
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
         singular="text",
+        singular_of_list="record",
         is_text=True,
         cheap_to_encode=True,
         supports_labels=False,

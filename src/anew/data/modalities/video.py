@@ -32,7 +32,7 @@ from anew.data.formats.video.clip_glimpses import ClipGlimpse, ClipGlimpses
 from anew.data.formats.video.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.modalities.grids import GridModality
 from anew.data.modalities.image import MIN_STD
-from anew.data.modality import ModalityTraits, class_count
+from anew.data.modality import ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
@@ -226,7 +226,7 @@ class Video(GridModality):
             self.notes += palette_note(np.stack(rows), "frames", 2 * sample.num_paletted > len(sample.clips))
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
-        classes = class_count(self.config.labels, labels, budget.items, "videos", self.notes)
+        classes = self._num_classes(self.config.labels, labels, budget.items)
         self.spec = Grid(shape, self.axes, classes, max(std, MIN_STD))
         return self.spec
 

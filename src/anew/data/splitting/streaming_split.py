@@ -226,7 +226,7 @@ def _split_by_content(
     num_different = len({key for key, part in zip(contents.keys, parts.tolist(), strict=True) if part != REJECTED})
     num_copies = len(usable_parts) - num_different
     num_counted = len(usable_parts) if result.are_draws else num_different
-    _check_enough(usable_parts, result, source.refusals, modality.traits.singular, num_counted)
+    _check_enough(usable_parts, result, source.refusals, modality.noun, num_counted)
     for number in contents.lengths:
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
