@@ -181,6 +181,19 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert log._file.closed
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_disk_that_is_full_between_two_flushes_is_the_same_sentence(tmp_path: Path) -> None:
+    """Whenever the buffer of the file was full, what was said was "a bug in Anew (OSError)"."""
+    log = Events(tmp_path / "events.jsonl")
+    log._file.close()
+    log._file = open("/dev/full", "a")  # noqa: SIM115
+    log._flushed = float("inf")  # not yet due
+    with pytest.raises(RunError, match=r"cannot write events.jsonl \(No space left on device\)"):
+        for step in range(10_000):
+            log.write("step", step=step, progress=0.1)
+    log._file.close()
+
+
 def test_figures_are_those_of_the_training_that_is_sampled_from(tmp_path: Path) -> None:
     """A run that kept its earlier weights of 666 steps said 507 steps, and the loss of these."""
     log = tmp_path / NAME

@@ -321,6 +321,13 @@ def test_settings_of_the_second_stage_alone_do_not_reach_the_codec() -> None:
     assert (request.family, request.steps, request.budget) == ("vae", 5, None)
 
 
+def test_precision_is_that_of_both_stages() -> None:
+    """A run that was asked to be in fp32 had a codec in bf16."""
+    assert stage({"precision": "fp32"}).settings["precision"] == "fp32"
+    assert "precision" not in stage({"diffusion.precision": "fp32"}).settings
+    assert not {"muon_lr", "width"} & set(stage({"muon_lr": "0.01", "width": "8"}).settings)
+
+
 def test_a_codec_gets_its_share_of_the_training_time() -> None:
     share = Vae.codec_time_share
     assert float(stage({}, train_seconds=10.0).settings["train.train_seconds"]) == pytest.approx(10.0 * share)

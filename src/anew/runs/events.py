@@ -93,13 +93,18 @@ class Events:
             self._file.write("\n")  # a kill left half a line; the next event must begin a new one
 
     def write(self, event_type: str, **fields: EventValue) -> None:
-        """Append an event. A number that is not finite, for example of a gradient, becomes null, since JSON has no such numbers."""
+        """Append an event. A number that is not finite, for example of a gradient, becomes null, since JSON has no such numbers.
+
+        Raises:
+            RunError: The disk is full.
+        """
         numbers = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in fields.items()
         }
         event = {"event": event_type, "time": round(time.time(), 3), **numbers}
-        self._file.write(json.dumps(event, allow_nan=False) + "\n")
+        with _sentence_of_failure():  # a full buffer is written in between
+            self._file.write(json.dumps(event, allow_nan=False) + "\n")
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
@@ -109,19 +114,15 @@ class Events:
         Raises:
             RunError: The disk is full.
         """
-        try:
+        with _sentence_of_failure():
             self._file.flush()
-        except OSError as error:
-            reason = files.clause(error)
-            raise RunError(
-                f"cannot write {NAME} ({reason}); free some space or check the permissions, then continue with `anew resume RUN`"
-            ) from error
         self._flushed = time.monotonic()
 
     def sync(self) -> None:
         """Write all lines to the disk: events up to a checkpoint must survive a power failure."""
         self.flush()
-        os.fsync(self._file.fileno())
+        with _sentence_of_failure():
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         try:
@@ -129,6 +130,16 @@ class Events:
         finally:
             with contextlib.suppress(OSError):  # the disk is full, and closing tries to write once more
                 self._file.close()
+
+
+@contextlib.contextmanager
+def _sentence_of_failure() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"cannot write {NAME} ({files.clause(error)}); free some space or check the permissions, then continue with `anew resume RUN`"
+        ) from error
 
 
 def read(path: Path) -> Iterator[Event]:

@@ -47,6 +47,8 @@ NOT_FOR_CODEC = {
     "recompute",
     "compile",
 }
+# Settings that each family has as its own and that mean both stages: who asks for fp32 means all that is learned.
+FOR_BOTH = {"precision"}
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,9 @@ def _concerns_stage(setting: str, codec_name: str, modality: str, generator: typ
         return False
     if owner:
         return owner in (codec_name, "train", modality)
-    codec_settings = cfg.settings_of(family_by_name(codec_name).Config)
-    is_codec_alone = name in codec_settings and name not in cfg.settings_of(generator.Config)
-    return is_codec_alone or name in cfg.settings_of(TrainConfig)
+    if name not in cfg.settings_of(family_by_name(codec_name).Config):
+        return name in cfg.settings_of(TrainConfig)
+    return name in FOR_BOTH or name not in cfg.settings_of(generator.Config)
 
 
 def family_data(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
