@@ -120,8 +120,8 @@ def about_events(task: PlayTask, model: Model) -> Iterator[Json]:
     yield {
         "family": model.family_name,
         "modality": modality.name,
-        "singular": modality.traits.singular,
-        "plural": modality.traits.plural,
+        "singular": modality.noun,
+        "plural": f"{modality.noun}s",
         "labels": model.labels if model.spec.classes else [],
         "shape": shape,
         "notes": _model_notes(task.loaded.run, model),
@@ -144,12 +144,15 @@ def about_events(task: PlayTask, model: Model) -> Iterator[Json]:
 
 def _model_notes(run: Path, model: Model) -> list[str]:
     """The notes on a run and on weights that are not its final ones; without commands, which a page cannot run."""
-    notes = list(model.folder.notes)
-    if model.checkpoint_step is not None:
-        state = "training is not finished" if model.record.status == "training" else "the final weights are missing"
-        state = "still learning" if lock.is_held(run) else state
-        notes.append(f"{state}; these are the weights of step {model.checkpoint_step:,}")
-    return notes
+    if model.checkpoint_step is None:
+        return list(model.folder.notes)
+    if lock.is_held(run):
+        state = "This run is still learning"
+    elif model.record.status == "training":
+        state = "Training is not finished"
+    else:
+        state = "The final weights are missing"
+    return [*model.folder.notes, f"{state}; these are the weights of step {model.checkpoint_step:,}."]
 
 
 def _example(run: Path) -> str:

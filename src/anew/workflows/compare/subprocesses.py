@@ -75,7 +75,7 @@ def parse_families(families: str | Sequence[str], out: Path, seeds: int, seed: i
         raise ConfigError(f"{repeated!r} was given twice; name each family once. {SETTINGS_ARE_COMPARED}")
     if len(listed) < 2:
         raise ConfigError(
-            f"`families` names {len(listed)} ({','.join(listed)}); give two or more, as in vae,gan,diffusion. {SETTINGS_ARE_COMPARED}"
+            f"`families` must name two or more, as in vae,gan,diffusion (got {','.join(listed)!r}). {SETTINGS_ARE_COMPARED}"
         )
     if seeds == 1:
         return [ComparedRun(name, out / name.replace(":", "-"), name) for name in listed]
