@@ -42,15 +42,15 @@ def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path
     return Path(value)
 
 
-def new_path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:
+def new_path(name: str, value: object) -> Path:
     """The value as a path that is written to. An address is refused: it would become a folder of that name."""
-    place = path(name, value, error)
+    place = path(name, value)
     try:
         is_address = address_of(str(place)) is not None
     except DataError:
         is_address = True
     if is_address:
-        raise error(
+        raise ConfigError(
             f"`{name}` {shorten(os.fspath(place))} is an address, but this is written on this machine; "
             "give a folder here, and copy the files there"
         )

@@ -13,12 +13,12 @@ from anew.data.formats import by_range
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not be waited for
 
 
-def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
-    """The bytes of a regular file of at most `max_bytes` (default: `limits.FILE_BYTES`).
+def read_whole(path: str | Path) -> bytes:
+    """The bytes of a regular file of at most `limits.FILE_BYTES`.
 
     Raises OSError if it cannot be read, and ValueError (one clause) if it is larger, or not a regular file.
     """
-    max_bytes = limits.FILE_BYTES if max_bytes is None else max_bytes
+    max_bytes = limits.FILE_BYTES
     stored = by_range.find_stored(path)
     if stored is not None:
         size = stored.file.bytes or 0

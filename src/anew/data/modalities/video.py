@@ -252,18 +252,29 @@ class Video(GridModality):
         clip = self.frames_of(item)[:length]
         return np.stack(clip + [clip[-1]] * (length - len(clip)), axis=1)  # (C, T, H, W)
 
-    def frames_of(self, item: Item, whole_video: bool = False) -> list[NDArray[np.uint8]]:
-        """(C, H, W) of each frame that a clip keeps, or of all frames of a video at the same rate."""
-        channels, _, height, width = self._grid.shape
+    def frames_of(self, item: Item) -> list[NDArray[np.uint8]]:
+        """(C, H, W) of each frame that a clip keeps."""
         if isinstance(item.data, np.ndarray):
-            images = [pixels.open_image(frame) for frame in item.data]
-        else:
-            timing, frame_numbers = self._kept_frames(item)
-            if whole_video:  # frames without times are taken as they are, at the rate of the run's files
-                untimed = frames.is_untimed(_file_of(item))
-                frame_numbers = timing.at(timing.rate if untimed else self._source_rate or timing.rate)[:: self._stride]
-            side = max(height, width) * self._block
-            images = frames.pictures(_file_of(item), frame_numbers.tolist(), timing.times, side)
+            return self._stored_frames([pixels.open_image(frame) for frame in item.data])
+        return self._read_frames(item, *self._kept_frames(item))
+
+    def all_frames_of(self, item: Item) -> list[NDArray[np.uint8]]:
+        """(C, H, W) of all frames of a video, at the rate of the run's files; frames without times are taken as they are."""
+        file = _file_of(item)
+        timing = frames.timing(file)
+        rate = timing.rate if frames.is_untimed(file) else self._source_rate or timing.rate
+        return self._read_frames(item, timing, timing.at(rate)[:: self._stride])
+
+    def _read_frames(
+        self, item: Item, timing: frames.Timing, frame_numbers: NDArray[np.intp]
+    ) -> list[NDArray[np.uint8]]:
+        """(C, H, W) of these frames of a file."""
+        side = max(self._grid.shape[2:]) * self._block
+        return self._stored_frames(frames.pictures(_file_of(item), frame_numbers.tolist(), timing.times, side))
+
+    def _stored_frames(self, images: Sequence[Pillow.Image]) -> list[NDArray[np.uint8]]:
+        """(C, H, W) of each frame as it is stored. Raises ValueError (one clause) if there are none."""
+        channels, _, height, width = self._grid.shape
         if not images:
             raise ValueError("it has no frames")
         eight_bits = [pixels.to_eight_bits(image) for image in images]
@@ -355,7 +366,7 @@ def _file_of(item: Item) -> frames.Data:
 
 def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
     """(C, H, W) of each frame of a clip, of a folder of frames, or of a single picture."""
-    (clip,) = isolation.each(video.frames_of, [Item(path, FileSlice(Path(path)))], True)
+    (clip,) = isolation.each(video.all_frames_of, [Item(path, FileSlice(Path(path)))])
     if isinstance(clip, ValueError):
         still = isolation.call(_decode_still, None, Path(path))
         if still is not None:

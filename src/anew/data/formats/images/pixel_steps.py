@@ -6,6 +6,7 @@ alpha. A curve is a pair of K distances each, before and after.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,29 +154,47 @@ def few_colours(
         usual = float(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope)
         times = 1.0 if more is None else float(np.interp(colour_error(image, opaque, usual, flat), *more))
         if max(usual, usual * times) < MAX_FEW_COLOURS + 0.5:
-            is_free, pixels, colours = with_few_colours(image, opaque, usual * times, flat)
-            if colours is not pixels:
-                image[:, is_free] = snapped(colours, table, reach).T
+            free = _free_pixels(image, opaque, usual * times, flat)
+            if free.fewer is not None:
+                image[:, free.places] = snapped(free.fewer, table, reach).T
     return out
 
 
 def colour_error(image: Levels, opaque: NDArray[np.bool_], count: float, flat: Sequence[Sequence[int]]) -> float:
     """How far the pixels of an image (C, H, W) are from so few colours, in levels: the root of the mean square.
 
-    It is 0 for an image that has no more, and large for one that needs more. For the arguments see `with_few_colours`.
+    It is 0 for an image that has no more, and large for one that needs more. For the arguments see `_free_pixels`.
     """
     if count >= MAX_FEW_COLOURS + 0.5:
         return 0.0
-    _, pixels, colours = with_few_colours(image, opaque, count, flat)
-    return float(np.sqrt(((pixels - colours) ** 2).sum() / max(int(opaque.sum()), 1)))
+    free = _free_pixels(image, opaque, count, flat)
+    if free.fewer is None:
+        return 0.0
+    return float(np.sqrt(((free.colours - free.fewer) ** 2).sum() / max(int(opaque.sum()), 1)))
 
 
-def with_few_colours(
-    image: Levels, opaque: NDArray[np.bool_], count: float, flat: Sequence[Sequence[int]]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Which opaque pixels (H, W) of an image (C, H, W) have no flat colour, their colours (N, C), and so few instead.
+class _FreePixels(NamedTuple):
+    """The opaque pixels of an image that have no flat colour.
 
-    Both are the same array if there are no more. Flat colours that the image has are part of the count.
+    Attributes:
+        places: (H, W) which ones they are.
+        colours: (N, C) their colours.
+        fewer: (N, C) the colours that they take instead, to be as few as asked; None if they have no more.
+    """
+
+    places: NDArray[np.bool_]
+    colours: NDArray[np.float64]
+    fewer: NDArray[np.float64] | None
+
+
+def _free_pixels(image: Levels, opaque: NDArray[np.bool_], count: float, flat: Sequence[Sequence[int]]) -> _FreePixels:
+    """The pixels that may change so that an image has few colours.
+
+    Args:
+        image: (C, H, W).
+        opaque: (H, W) which pixels are opaque.
+        count: How many colours the image is to have, the flat ones that it has included.
+        flat: Colours that pixels keep.
     """
     is_free, num_flat = opaque.copy(), 0
     for colour in flat:
@@ -185,8 +204,8 @@ def with_few_colours(
     num_free = max(int(count + 0.5) - num_flat, 1)
     pixels = image[:, is_free].T.astype(np.float64)  # (N, C)
     if len(np.unique(np.rint(pixels), axis=0)) <= num_free:
-        return is_free, pixels, pixels
-    return is_free, pixels, quantised(_apart(pixels), num_free)[:, : len(image)]
+        return _FreePixels(is_free, pixels, None)
+    return _FreePixels(is_free, pixels, quantised(_apart(pixels), num_free)[:, : len(image)])
 
 
 def opaque_pixels(x: Levels) -> NDArray[np.bool_]:
