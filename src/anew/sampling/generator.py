@@ -17,6 +17,7 @@ from anew.data.modality import Modality
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import NOT_FINITE, Family, label_conflict
+from anew.sampling.drawing_in_parts import draw_in_parts, draws_in_parts
 from anew.sampling.prompt_classes import class_weights
 from anew.sampling.request_checks import class_index, no_classes, sampling_config
 from anew.sampling.samples import Samples
@@ -192,6 +193,8 @@ class Generator:
         if not isinstance(request, SampleRequest):
             value = shorten(request)
             raise ConfigError(f"`request` must be a SampleRequest (got {value}); model.sample({value}) draws new items")
+        if draws_in_parts(self.family, request):
+            return draw_in_parts(self.family, request, seed, report)
         last: Tensor | None = None
         num_drafts = self.family.num_drafts(request)
         for number, draft in enumerate(self.family.sample(request, seed), 1):

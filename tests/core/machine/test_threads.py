@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,20 @@ def test_results_come_in_order_few_ahead_and_the_threads_come_back(workers: int)
     with pytest.raises(ZeroDivisionError):
         list(map_in_threads(lambda number: 1 // number, [1, 0], workers))
     assert torch.get_num_threads() == threads
+
+
+def test_what_waits_for_a_thread_is_not_begun_once_somebody_stopped() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.05 if number else 0.0)
+        return number
+
+    results = map_in_threads(work, range(50), 2)
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]
+    assert len(begun) <= 4
 
 
 def blas_threads() -> list[int]:

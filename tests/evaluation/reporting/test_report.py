@@ -500,7 +500,13 @@ def test_altered_copies_that_chance_may_explain_are_no_no(tmp_path: Path) -> Non
     _, page, report = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=weak)
     assert report["grades"]["novelty"] == "fair" and "✗ no" not in page.text
     coarse = replace(weak, p=0.002, is_coarse=True)
-    assert "coarse comparison only (p = 0.002). A full comparison would tell." in copy_verdict(coarse).sentence
+    assert copy_verdict(coarse).sentence.startswith(
+        "No plain copies, but samples are somewhat nearer to training items"
+    )
+    assert "There was time for a coarse comparison only" in copy_verdict(coarse).sentence
+    assert copy_verdict(coarse).clause.endswith("a full comparison would tell more")
+    # How many samples are altered copies a coarse comparison cannot say
+    assert coarse.scores()[0].value == 0.0 and coarse.scores()[0].note == "how many is not known"
     assert coarse.needs_confirmation and not replace(coarse, identical=3).needs_confirmation
     strong, plain = replace(weak, p=0.004), replace(weak, pairs=[ClosestPair(0, 5, 0.3, 1.0)])
     for result in (strong, plain, replace(weak, identical=3)):

@@ -154,12 +154,17 @@ def _in_order(
 ) -> Iterator[R]:
     """Results in the order of the arguments, of which `max_ahead` are taken ahead."""
     futures: deque[Future[R]] = deque()
-    for argument in arguments:
-        futures.append(pool.submit(function, argument))
-        if len(futures) > max_ahead:
+    try:
+        for argument in arguments:
+            futures.append(pool.submit(function, argument))
+            if len(futures) > max_ahead:
+                yield futures.popleft().result()
+        while futures:
             yield futures.popleft().result()
-    while futures:
-        yield futures.popleft().result()
+    finally:
+        # Whoever was stopped waits for what has begun, but not for the rest
+        for future in futures:
+            future.cancel()
 
 
 def choose_thread_count(step_seconds: float, measure: Callable[[], float]) -> float:

@@ -11,8 +11,8 @@ Legend for shapes: n items, C channels, r read-outs, d features.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Generic
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,9 +20,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.arrays import Numbers
+from anew.core.machine.threads import available_threads, map_in_threads
 from anew.core.processes.shared_work import SharedWork
 from anew.core.random import generator
 from anew.data.types import ItemT
+
+T = TypeVar("T")
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
@@ -67,7 +70,7 @@ class Embedding:
     @torch.no_grad()
     def fit(self, x: Tensor) -> Embedding:
         """Take centre and scale from training items x (n, C, *sides); a few hundred are enough."""
-        chunks = zip(*map(self._levels, torch.split(x, CHUNK)), strict=True)
+        chunks = zip(*_of_chunks(self._levels, x), strict=True)
         levels = [torch.cat(chunk) for chunk in chunks]  # (n, filters, cells) each
         read_outs = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, r)
         self._centre = read_outs.mean(dim=0)
@@ -95,12 +98,14 @@ class Embedding:
         The read-outs are DETAIL of those that the features are made from, which say what is where, and those of whole items,
         which say how fine structure looks wherever it is.
         """
-        features, detail = [], []
-        for chunk in torch.split(x, CHUNK):
+
+        def embed(chunk: Tensor) -> tuple[Tensor, Tensor]:
             levels = self._levels(chunk)
             read_outs = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, r)
-            features.append(((read_outs - self._centre) @ self._mix - self._offset) * self._scale)
-            detail.append(torch.cat([read_outs[:, self._detail], *map(_of_whole, levels[::2], levels[1::2])], dim=1))
+            features = ((read_outs - self._centre) @ self._mix - self._offset) * self._scale  # (n, d)
+            return features, torch.cat([read_outs[:, self._detail], *map(_of_whole, levels[::2], levels[1::2])], dim=1)
+
+        features, detail = zip(*_of_chunks(embed, x), strict=True)
         return torch.cat(features).numpy(), torch.cat(detail).numpy()
 
     @property
@@ -146,6 +151,13 @@ class Embedding:
                 pooling = torch.kron(pooling, axis)
             self._cells[sides] = pooling
         return self._cells[sides]
+
+
+def _of_chunks(function: Callable[[Tensor], T], x: Tensor) -> Iterator[T]:
+    """What a function gives for each chunk of items x (n, ...): several at a time, each on one thread. Threads that share a chunk wait for
+    each other after each operation: on busy cores that takes many times as long."""
+    chunks = torch.split(x, CHUNK)
+    return map_in_threads(torch.no_grad()(function), chunks, min(available_threads(), len(chunks)))
 
 
 def _of_whole(mean: Tensor, deviation: Tensor) -> Tensor:

@@ -177,6 +177,8 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     if result.lacks_plain_copies:
         if result.only_leans:
             return _leaning(result, items)
+        if result.is_coarse:
+            return _coarsely_found(result, items)
         if result.needs_confirmation:
             return _perhaps_found(result, amount, unknown)
         return CopyVerdict(
@@ -229,14 +231,24 @@ def _leaning(result: CopyTestResult, items: str) -> CopyVerdict:
 def _perhaps_found(result: CopyTestResult, amount: str, unknown: str) -> CopyVerdict:
     """The verdict on samples that follow training items, of which none is a plain copy. amount: how many; unknown: what is not known."""
     items = "passages" if result.unit == "passage" else "items"
-    settling, doubt = "more samples would tell", f"one report in {CHANCE_REPORTS} without copies says so by chance"
-    if result.is_coarse:
-        settling, doubt = "a full comparison would tell", "there was time for a coarse comparison only"
     return CopyVerdict(
         f"Perhaps copying: {amount} seem to be altered copies of training {items}, or follow single ones closely{unknown}. None is a "
-        f"plain copy: the closest pair differs by {result.closest:.0%} of the usual distance, and {doubt} (p = {result.p:.2g}). "
-        f"{settling.capitalize()}.",
-        f"{amount} seem to be altered copies{unknown}; {settling}",
+        f"plain copy: the closest pair differs by {result.closest:.0%} of the usual distance, and one report in {CHANCE_REPORTS} "
+        f"without copies says so by chance (p = {result.p:.2g}). More samples would tell.",
+        f"{amount} seem to be altered copies{unknown}; more samples would tell",
+    )
+
+
+def _coarsely_found(result: CopyTestResult, items: str) -> CopyVerdict:
+    """The verdict on samples that were compared coarsely, of which none is a plain copy. items: the plural of the training items."""
+    fact, by_chance = _leaning_fact(result, items)
+    figures = "; ".join(filter(None, (by_chance, f"p = {result.p:.2g}")))
+    return CopyVerdict(
+        f"No plain copies, but {fact} ({figures}). There was time for a coarse comparison only: a full one would tell whether some "
+        "samples are altered copies, or the model only leans to what it was trained on. The closest pair differs by "
+        f"{result.closest:.0%} of the usual distance.",
+        f"no plain copies, but {fact}{f' ({by_chance})' if by_chance else ''}; a full comparison would tell more",
+        has_but=True,
     )
 
 

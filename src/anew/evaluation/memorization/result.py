@@ -240,8 +240,11 @@ class CopyTestResult:
 
     @property
     def counted_low(self) -> float:
-        """The lower end of the share of copies, without samples that only lean to the data; 0 if it is not known."""
-        return self.plain_low if self.counts_leaning else self.low
+        """The lower end of the share of copies, without samples that only lean to the data; 0 if it is not known.
+
+        For a coarse comparison all models lean to their data.
+        """
+        return self.plain_low if self.counts_leaning or (self.is_coarse and self.lacks_plain_copies) else self.low
 
     @property
     def least_share(self) -> float:
