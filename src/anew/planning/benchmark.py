@@ -16,12 +16,11 @@ from torch import nn
 from anew.core import random
 from anew.core.machine.device import to_device
 from anew.core.machine.memory import free_memory
-from anew.core.machine.threads import choose_thread_count
+from anew.core.machine.threads import MIN_SLOWDOWN, choose_thread_count
 from anew.core.processes.world import World
 from anew.core.specs import Spec
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale, num_parameters
-from anew.planning.budget import MIN_SLOWDOWN
 from anew.planning.build import agreed_config, build_family, family_outline
 from anew.planning.memory_plan import Parallel, built_among, has_room
 from anew.runs.record import Candidate

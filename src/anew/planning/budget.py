@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from anew.core.machine.threads import stretched
+from anew.core.machine.threads import MIN_SLOWDOWN, stretched
 from anew.core.reading_time import CLOSED_FORM_SHARE, TooSlowToRead
 from anew.errors import BudgetError
 from anew.planning.context import RunContext
@@ -15,8 +15,6 @@ from anew.runs.record import Candidate, Request
 # A finished run must be trained for at least this many times its training so far: less than a tenth more changes nothing
 # that can be seen; chosen.
 MIN_TRAINING_GROWTH = 1.1
-# Slowdown from which on it is mentioned: less is everyday noise; chosen.
-MIN_SLOWDOWN = 1.5
 # Times the budget, or the time so far, that is advised where reading was not over: how long it takes is not known; chosen.
 READING_ADVICE_FACTOR = 3
 MIN_TRAINING = 1.0  # seconds: less would be hardly one step

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from anew.core.machine.threads import MIN_SLOWDOWN
 from anew.core.specs import Grid
 from anew.core.wording import plural
 from anew.data.dataset import Dataset
@@ -16,7 +17,7 @@ from anew.errors import about
 from anew.families.base import Family, Scale, num_parameters
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
-from anew.planning.budget import MIN_SLOWDOWN, evaluation_slice, largest_affordable
+from anew.planning.budget import evaluation_slice, largest_affordable
 from anew.planning.build import agreed_config, family_outline
 from anew.planning.context import RunContext, TrainingData, TrainingTask
 from anew.planning.family_choice import FamilyChoice, settings_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.machine.allocator import return_freed_memory
-from anew.core.machine.threads import SlowdownMeter, use_threads
+from anew.core.machine.threads import MIN_SLOWDOWN, SlowdownMeter, one_thread_if_busy, use_threads
 from anew.core.processes.shared_work import SharedWork
 from anew.core.processes.world import World
 from anew.core.reporter import Reporter, SilentReporter
@@ -29,7 +29,6 @@ from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.families.base import Family
-from anew.planning.budget import MIN_SLOWDOWN
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.events import Events
@@ -106,7 +105,6 @@ def evaluate_run(
         world: Processes that draw and measure the samples together; the others call `help_to_evaluate`. There is no time limit
             then.
     """
-    use_threads()
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
     limit, n, seed = request.limit, request.n, request.seed
@@ -117,6 +115,7 @@ def evaluate_run(
         opened.end_training()
     return_freed_memory()  # what steps took
     with contextlib.ExitStack() as stack:
+        stack.enter_context(one_thread_if_busy(None if limit is None else limit.slowdown))
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, request.data)))
         sampling = TimedSampling(
             model, n, _targets_in(limit, dataset), seed, Pace(pace), Samples([], [], model.item_modality)

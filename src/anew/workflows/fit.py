@@ -16,7 +16,7 @@ from anew.core.activity import progress_lines
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.machine.allocator import return_freed_memory
 from anew.core.machine.device import seeded
-from anew.core.machine.threads import ThreadTuner, available_threads, use_threads
+from anew.core.machine.threads import MIN_SLOWDOWN, ThreadTuner, available_threads, use_threads
 from anew.core.reading_time import closed_form_seconds
 from anew.core.specs import Batch, Grid
 from anew.data.dataset import documents_of
@@ -25,7 +25,6 @@ from anew.data.modality import Modality
 from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import (
-    MIN_SLOWDOWN,
     MIN_TRAINING,
     calibration_slice,
     evaluation_slice,

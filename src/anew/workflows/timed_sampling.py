@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 
 from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.machine.threads import MIN_SLOWDOWN
 from anew.core.reporter import Reporter
 from anew.core.wording import duration, plural
-from anew.planning.budget import MIN_SLOWDOWN
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.workflows.timing.pace import FIRST_CHUNK, GROWTH, MAX_CHUNK, Pace

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -22,6 +22,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MEASURED_S = 0.1  # processor time that is spent on measuring how busy cores are; chosen
+# Slowdown from which on cores count as busy: less is everyday noise; chosen.
+MIN_SLOWDOWN = 1.5
 MIN_METERED = 0.25  # seconds on a core, some 60 turns on busy ones: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
@@ -48,6 +50,15 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         _SINGLE.leave()
+
+
+@contextmanager
+def one_thread_if_busy(slowdown: float | None) -> Iterator[None]:
+    """All threads, or one where other programs want the cores. slowdown: how many times longer work takes; None to measure it now."""
+    use_threads()
+    slowdown = measure_slowdown() if slowdown is None else slowdown
+    with one_thread() if slowdown >= MIN_SLOWDOWN else nullcontext():
+        yield
 
 
 class _SingleThread:

@@ -5,10 +5,13 @@ Legend for shapes: n items, r resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
+from anew.core.arrays import Integers
+from anew.core.machine.threads import available_threads, map_in_threads
 from anew.evaluation.metrics.distances import Array, Rows
 
 RESAMPLES = 100  # resamples for a distance between sets: each costs as much as the distance itself
@@ -26,12 +29,20 @@ def resample(
     repeats: int = RESAMPLES,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> list[float]:
-    """Values of `statistic(*sets)` with the rows of each set drawn with replacement; fewer once `out_of_time()`."""
+    """Values of `statistic(*sets)` with the rows of each set drawn with replacement; fewer once `out_of_time()`.
+
+    Several are computed at a time, each on one thread: their products are small, and threads that shared them would wait for each other.
+    """
     rng = np.random.default_rng(seed)
-    values: list[float] = []
-    while len(values) < repeats and not out_of_time():
-        values.append(statistic(*(x[rng.integers(0, len(x), len(x))] for x in sets)))
-    return values
+
+    def draws() -> Iterator[list[Integers]]:
+        while not out_of_time():
+            yield [rng.integers(0, len(x), len(x)) for x in sets]
+
+    def value_of(rows: list[Integers]) -> float:
+        return statistic(*(x[chosen] for x, chosen in zip(sets, rows, strict=True)))
+
+    return list(map_in_threads(value_of, islice(draws(), repeats), available_threads()))
 
 
 def interval(

@@ -7,9 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-from anew.core.machine.threads import SlowdownMeter, stretched
+from anew.core.machine.threads import MIN_SLOWDOWN, SlowdownMeter, stretched
 from anew.errors import BudgetError
-from anew.planning.budget import MIN_SLOWDOWN
 
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured 0.4 s for images, 0.9 for clips.
 WRITING_SHARE, MAX_WRITING = 0.25, 1.2

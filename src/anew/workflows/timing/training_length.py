@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from anew.core.machine.threads import SlowdownMeter
+from anew.core.machine.threads import MIN_SLOWDOWN, SlowdownMeter
 from anew.errors import about
-from anew.planning.budget import MIN_SLOWDOWN, remaining_training
+from anew.planning.budget import remaining_training
 from anew.training.loop import Listener
 from anew.training.progress import Progress, TimeProgress
 from anew.training.trainer import StepResult
