@@ -49,7 +49,7 @@ def test_training_items_are_copies_and_held_out_ones_are_not(images: Path, tmp_p
     sentence = "60 samples of 'copied', compared with the data of the run 'run'."
     assert sentence in html.unescape((tmp_path / "a" / "report.html").read_text())
     assert any("compared with the data of the run" in line for line in heard.lines)
-    assert any(note.startswith("split at random") for note in stolen.notes)
+    assert any(note.startswith("Split at random") for note in stolen.notes)
     real = saved(tmp_path / "real", items_of(images, "test", 60))
     honest = anew.evaluate(images, samples=real, out=tmp_path / "b")
     assert "copies of training items" not in honest.verdict and honest.copies.held_out == stolen.copies.held_out
