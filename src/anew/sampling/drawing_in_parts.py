@@ -53,13 +53,13 @@ def draw_in_parts(family: Family, request: SampleRequest, seed: int, report: Cal
         report: Called by one thread at a time with about the share of the work that is done, below 1.
     """
     parts = list(split_request(request, part_size(family), len(family.spec.shape)))
-    progress = _Progress(len(parts) * max(family.num_drafts(request), 1), report)
+    counter = _DraftCounter(len(parts) * max(family.num_drafts(request), 1), report)
 
     def draw(part: SampleRequest) -> Tensor:
         last = None
         for draft in family.sample(part, seed):
             last = draft
-            progress.add_draft()
+            counter.add_draft()
         if last is None:
             raise RunError("the family returned no samples; train the run again")
         return last
@@ -74,7 +74,7 @@ def draw_in_parts(family: Family, request: SampleRequest, seed: int, report: Cal
             return torch.cat([future.result() for future in futures])
         except BaseException:
             # The end of the pool waits for its threads, and what they draw is not wanted any more
-            progress.cancel()
+            counter.cancel()
             raise
 
 
@@ -101,7 +101,7 @@ def _rows_of(values: Tensor, num_axes: int, rows: slice) -> Tensor:
     return values if values.dim() <= num_axes else values[rows]
 
 
-class _Progress:
+class _DraftCounter:
     """Drafts that were drawn by several threads.
 
     Args:
