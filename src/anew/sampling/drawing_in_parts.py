@@ -72,10 +72,9 @@ def draw_in_parts(family: Family, request: SampleRequest, seed: int, report: Cal
         futures = [pool.submit(draw, part) for part in parts]
         try:
             return torch.cat([future.result() for future in futures])
-        except BaseException:
-            # The end of the pool waits for its threads, and what they draw is not wanted any more
+        finally:
+            # After a stop, the end of the pool waits for its threads, and what they draw is not wanted any more
             counter.cancel()
-            raise
 
 
 def split_request(request: SampleRequest, size: int, num_axes: int) -> Iterator[SampleRequest]:
