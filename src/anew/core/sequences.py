@@ -27,7 +27,7 @@ class MadeSequence(Sequence[T], ABC, Generic[T]):
 
     def places(self) -> Integers:
         """(n,) numbers that say where the items lie: those with neighbouring ones are quickly made together."""
-        return np.arange(len(self))
+        return numbers_to(len(self))
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -85,7 +85,9 @@ class Joined(MadeSequence[T]):
         return made  # type: ignore[return-value]  # every place has its item
 
     def places(self) -> Integers:
-        return np.concatenate([start + places_of(part) for start, part in zip(self._starts, self._parts, strict=False)])
+        dtype = _number_type(len(self))
+        shifted = (places_of(part) + dtype(start) for start, part in zip(self._starts, self._parts, strict=False))
+        return np.concatenate(list(shifted))
 
 
 def taken(items: Sequence[T], numbers: Integers) -> list[T]:
@@ -95,7 +97,16 @@ def taken(items: Sequence[T], numbers: Integers) -> list[T]:
 
 def places_of(items: Sequence[T]) -> Integers:
     """(n,) numbers that say where items lie, see `MadeSequence.places`."""
-    return items.places() if isinstance(items, MadeSequence) else np.arange(len(items))
+    return items.places() if isinstance(items, MadeSequence) else numbers_to(len(items))
+
+
+def numbers_to(count: int) -> Integers:
+    """The numbers from 0 on of so many items, in half the room where that suffices."""
+    return np.arange(count, dtype=_number_type(count))
+
+
+def _number_type(count: int) -> type[np.int32] | type[np.int64]:
+    return np.int32 if count < 2**31 else np.int64
 
 
 def in_chunks(items: Sequence[T]) -> Iterator[T]:

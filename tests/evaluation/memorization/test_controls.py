@@ -32,7 +32,7 @@ def test_an_alarm_is_repeated_in_time_and_counts_if_most_choices_raise_it(
     controls = Controls(unused, is_train, np.arange(4), np.random.default_rng(0))
     choices = iter(ps)
     choice = controls.set_aside(np.array([2, 3]))
-    assert controls.confirmed_p(lambda control, pool: next(choices), choice, level, lambda: remaining) == confirmed
+    assert controls.confirmed_p(lambda control: next(choices), choice, level, lambda: remaining) == confirmed
     assert next(choices, "none left") == "none left"
 
 
@@ -48,8 +48,8 @@ def test_a_control_that_is_alone_counts_once(monkeypatch: pytest.MonkeyPatch) ->
         ((0.9, 0.8), 1.0),
     ):
         values = iter(ps)
-        monkeypatch.setattr(controls, "scan_p", lambda control, pool, values=values: next(values))
-        assert controls.both_p(*choice) == p
+        monkeypatch.setattr(controls, "scan_p", lambda control, values=values: next(values))
+        assert controls.both_p(choice) == p
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_note_names_the_items_that_are_too_few(is_train: list[bool], part: s
     unused: Any = None
     controls = Controls(unused, np.array(is_train), np.arange(3), np.random.default_rng(0))
     for _ in range(2):
-        assert controls.scan_p(np.array([0]), np.array([1, 2])) is None
+        assert controls.scan_p(np.array([0])) is None
     assert controls.notes == [f"Not measured: the control with {part} items in the copying test (there are {lack})."]
 
 

@@ -15,7 +15,8 @@ from scipy.stats import kstest
 
 from anew.evaluation.memorization import copying_test, thresholds
 from anew.evaluation.memorization.copy_counts import count_by_scan
-from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, exchangeable_groups, scan
+from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, scan
+from anew.evaluation.memorization.item_groups import exchangeable_groups
 from anew.evaluation.memorization.match_test import NO_MATCHES
 from anew.evaluation.memorization.planting import unsuspicious_rows
 

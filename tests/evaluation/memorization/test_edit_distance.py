@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
@@ -109,3 +111,14 @@ def test_leaving_out_what_cannot_be_nearest_changes_nothing(monkeypatch: pytest.
     )
     item, away = distance.nearest(np.array([3, 7]), pool[:0])
     assert item.tolist() == [-1, -1] and np.isinf(away).all()
+
+
+def test_a_pool_that_was_searched_is_not_kept() -> None:
+    """The numbers of ten million records take 80 MB, and a test searches several parts of them."""
+    distance = EditDistance(["ab", "ac", "abd", "x"], np.arange(4))
+    pool = np.arange(3)
+    assert distance._are_in(pool) is distance._are_in(pool)
+    gone = weakref.ref(pool)
+    del pool
+    assert gone() is None
+    assert distance._are_in(np.arange(1)).tolist() == [True, False, False, False]

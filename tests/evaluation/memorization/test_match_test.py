@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization import item_types
+from anew.evaluation.memorization import item_types, match_test
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
 from anew.evaluation.memorization.edit_distance import EditDistance
@@ -105,6 +105,18 @@ def test_stand_ins_pose_in_groups_as_large_as_those_of_samples() -> None:
     assert all(len(members) == 1 for members in of_unit)
     single = choose_stand_ins(np.arange(500), np.arange(500), np.ones(30, dtype=int), 100, rng)
     assert len(np.unique(single.units)) == 100
+
+
+def test_stand_ins_are_the_same_however_many_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = np.arange(0, 900, 2)
+    for groups in (np.arange(900, dtype=np.int32), np.random.default_rng(1).integers(0, 200, 900).astype(np.int32)):
+        chosen = []
+        for at_once in (10_000, 77):
+            monkeypatch.setattr(match_test, "AT_ONCE", at_once)
+            rng = np.random.default_rng(0)
+            stand_ins = choose_stand_ins(pool, groups, np.array([1, 2, 5]), 60, rng)
+            chosen.append([*stand_ins.items.tolist(), *stand_ins.units.tolist(), rng.random()])
+        assert chosen[0] == chosen[1]
 
 
 def test_passages_of_one_text_count_as_one_match() -> None:

@@ -44,8 +44,8 @@ class Places(NamedTuple):
     items: Int32s
     common: Words
     any: Words
-    shortest: Ints
-    longest: Ints
+    shortest: Integers
+    longest: Integers
 
 
 @compiled_inner
@@ -58,7 +58,7 @@ def _num_bits(word: np.uint64) -> int:
 
 
 @compiled
-def signatures_of(codes: Integers, starts: Ints, bits: Words) -> Words:
+def signatures_of(codes: Integers, starts: Integers, bits: Words) -> Words:
     """The signatures of records. bits: (a, MAX_COUNT) the bit of each number of each character; 0 where none tells it."""
     signatures = np.zeros(len(starts) - 1, dtype=np.uint64)
     counts = np.zeros(len(bits), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Exact nearest records by edit distance among millions, in bounded memory: the index takes about 35 bytes a record."""
+"""Exact nearest records by edit distance among millions, in bounded memory: the index takes 20 bytes a record besides its characters."""
 
 from __future__ import annotations
 
@@ -23,17 +23,14 @@ class RecordIndex:
 
     def __init__(self, records: Sequence[str]) -> None:
         codes, starts, self._num_characters = _coded(records)
-        bits = _signature_bits(codes, starts, self._num_characters)
-        signatures = signatures_of(codes, starts, bits)
+        signatures = signatures_of(codes, starts, _signature_bits(codes, starts, self._num_characters))
         order = np.argsort(signatures, kind="stable").astype(np.int32)
-        lengths = np.diff(starts)[order]
-        ends = np.cumsum(lengths)
-        self._place = np.empty(len(order), dtype=np.int32)  # (n,) the place of each record
-        self._place[order] = np.arange(len(order), dtype=np.int32)
+        codes, starts = _reordered(codes, starts, order)
         signatures, edges = signatures[order], np.arange(0, len(order), BLOCK)
+        lengths = np.diff(starts)
         self._places = Places(
-            codes=_reordered(codes, starts, order, ends),
-            starts=np.append(0, ends).astype(np.int32 if ends[-1] < 2**31 else np.int64),
+            codes=codes,
+            starts=starts,
             signatures=signatures,
             items=order,
             common=np.bitwise_and.reduceat(signatures, edges),
@@ -41,6 +38,8 @@ class RecordIndex:
             shortest=np.minimum.reduceat(lengths, edges),
             longest=np.maximum.reduceat(lengths, edges),
         )
+        self._place = np.empty(len(order), dtype=np.int32)  # (n,) the place of each record
+        self._place[order] = np.arange(len(order), dtype=np.int32)
 
     def nearest(self, queries: Integers, is_allowed: Bools, groups: Int32s) -> tuple[NDArray[np.intp], Doubles]:
         """The nearest record of each query (q,) and its distance: edits divided by the longer length. -1 and inf where there is none.
@@ -67,11 +66,11 @@ class RecordIndex:
         return nearest_item, distance
 
 
-def _coded(records: Sequence[str]) -> tuple[Integers, Ints, int]:
+def _coded(records: Sequence[str]) -> tuple[Integers, Integers, int]:
     """The characters of records as numbers from 0 on, where each record begins, and how many different characters there are."""
     number = np.full(NUM_CODE_POINTS, -1, dtype=np.int32)
-    parts: list[Integers] = []
-    lengths: list[Ints] = []
+    coded, dtype = bytearray(), _code_type(0)
+    ends = np.empty(len(records), dtype=np.int64)
     count = 0
     for first in range(0, len(records), AT_ONCE):
         texts = records[first : first + AT_ONCE]
@@ -79,19 +78,26 @@ def _coded(records: Sequence[str]) -> tuple[Integers, Ints, int]:
         new = np.unique(points[number[points] < 0])
         number[new] = np.arange(count, count + len(new))
         count += len(new)
-        parts.append(number[points].astype(np.min_scalar_type(max(count - 1, 0))))
-        lengths.append(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
-    starts = np.concatenate([[0], *lengths])
-    np.cumsum(starts, out=starts)
-    codes = np.empty(starts[-1], dtype=np.min_scalar_type(max(count - 1, 0)))
-    end = 0
-    for part in parts:
-        codes[end : end + len(part)] = part
-        end += len(part)
-    return codes, starts, count
+        if (needed := _code_type(count)) != dtype:
+            coded, dtype = bytearray(np.frombuffer(coded, dtype=dtype).astype(needed).data), needed
+        coded += number[points].astype(dtype).data
+        ends[first : first + len(texts)] = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    np.cumsum(ends, out=ends)
+    return np.frombuffer(coded, dtype=dtype), _starts(ends), count
 
 
-def _signature_bits(codes: Integers, starts: Ints, num_characters: int) -> NDArray[np.uint64]:
+def _code_type(count: int) -> np.dtype[np.integer]:
+    """The smallest type for the numbers of so many characters."""
+    return np.dtype(np.uint8 if count <= 2**8 else np.uint16 if count <= 2**16 else np.uint32)
+
+
+def _starts(ends: Ints) -> Integers:
+    """(n + 1,) where each record begins, and the last one ends. ends: (n,) where each ends."""
+    starts = np.concatenate([[0], ends])
+    return starts.astype(np.int32) if starts[-1] < 2**31 else starts
+
+
+def _signature_bits(codes: Integers, starts: Integers, num_characters: int) -> NDArray[np.uint64]:
     """The bits of signatures, (a, MAX_COUNT): those that tell most records of a sample apart, the best of them first."""
     rows = np.arange(0, len(starts) - 1, max((len(starts) - 1) // MAX_SAMPLED, 1))
     shares = np.zeros((num_characters, MAX_COUNT))  # shares of records with at least so many of each character
@@ -105,13 +111,13 @@ def _signature_bits(codes: Integers, starts: Ints, num_characters: int) -> NDArr
     return bits.reshape(shares.shape)
 
 
-def _reordered(codes: Integers, starts: Ints, order: Int32s, ends: Ints) -> Integers:
-    """The characters of records in another order. ends: (n,) where each ends then."""
-    reordered = np.empty_like(codes)
+def _reordered(codes: Integers, starts: Integers, order: Int32s) -> tuple[Integers, Integers]:
+    """The characters of records in another order, and where each record begins then."""
+    reordered, new_starts = np.empty_like(codes), np.zeros_like(starts)
+    np.cumsum(np.diff(starts)[order], dtype=starts.dtype, out=new_starts[1:])
     for first in range(0, len(order), AT_ONCE):
         chosen = order[first : first + AT_ONCE]
-        begin, stops = ends[first - 1] if first else 0, ends[first : first + AT_ONCE]
-        sizes = starts[chosen + 1] - starts[chosen]
-        source = np.repeat(starts[chosen] - (stops - sizes), sizes) + np.arange(begin, stops[-1])
-        reordered[begin : stops[-1]] = codes[source]
-    return reordered
+        bounds = new_starts[first : first + len(chosen) + 1].astype(np.int64)
+        source = np.repeat(starts[chosen] - bounds[:-1], np.diff(bounds)) + np.arange(bounds[0], bounds[-1])
+        reordered[bounds[0] : bounds[-1]] = codes[source]
+    return reordered, new_starts

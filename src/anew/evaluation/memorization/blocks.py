@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers
 from anew.core.sequences import places_of, taken
 from anew.data.types import ItemT
-from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.item_groups import group_numbers
 from anew.evaluation.memorization.item_type import ItemType
 
 # Memory for what a memorization test computes of real items: with 0.7 GB of a process that has trained, a run without a budget stays under

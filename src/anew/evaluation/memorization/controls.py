@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Bools, Int32s
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import Distance, Indices, LabelPermutations
+from anew.evaluation.memorization.item_groups import are_in
 
 # Choices of items in all after an alarm of the control, since a single choice may raise one by chance; odd. Chosen: more would
 # hardly change the middle p
@@ -27,8 +28,8 @@ class Controls:
     def __init__(
         self,
         distances: Sequence[Distance],
-        is_train: NDArray[np.bool_],
-        groups: Indices,
+        is_train: Bools,
+        groups: Int32s,
         rng: np.random.Generator,
     ) -> None:
         """
@@ -40,18 +41,20 @@ class Controls:
         """
         self.notes: list[str] = []
         self._distances, self._is_train, self._groups, self._rng = distances, is_train, groups, rng
-        self._real_index = np.arange(len(is_train))
 
-    def set_aside(self, real: Indices) -> tuple[Indices, Indices]:
-        """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and all other real items."""
+    def set_aside(self, real: Indices) -> Indices:
+        """Choose up to half of these real items, in whole groups, to pose as samples."""
         groups, sizes = np.unique(self._groups[real], return_counts=True)
         order = self._rng.permutation(len(groups))
         max_groups = max(int((np.cumsum(sizes[order]) <= MAX_CONTROLS).sum()), 1)
-        chosen = np.isin(self._groups[self._real_index], groups[order[: min(max_groups, len(groups) // 2)]])
-        return self._real_index[chosen], self._real_index[~chosen]
+        is_chosen = are_in(self._groups[: len(self._is_train)], groups[order[: min(max_groups, len(groups) // 2)]])
+        return np.flatnonzero(is_chosen)
 
-    def scan_p(self, control: Indices, others: Indices) -> float | None:
+    def scan_p(self, control: Indices) -> float | None:
         """p of the scan with these real items, of either part, in the samples' place; None if there are too few."""
+        is_other = np.ones(len(self._is_train), dtype=np.bool_)
+        is_other[control] = False
+        others = np.flatnonzero(is_other)
         if not len(control) or self._is_train[others].all():
             # Training items cannot pose as samples either where all others are training items
             is_train = len(control) > 0 and bool(self._is_train[control].all())
@@ -64,17 +67,17 @@ class Controls:
         labels = LabelPermutations(self._is_train, self._groups, others, items, rng=self._rng)
         return copying_test.scan(nearests, labels, self._rng).p
 
-    def both_p(self, control: Indices, others: Indices) -> float | None:
+    def both_p(self, control: Indices) -> float | None:
         """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
-        train_control, train_rest = self.set_aside(self._real_index[self._is_train])
-        controls = (self.scan_p(control, others), self.scan_p(train_control, train_rest))
+        train_control = self.set_aside(np.flatnonzero(self._is_train))
+        controls = (self.scan_p(control), self.scan_p(train_control))
         ps = [p for p in controls if p is not None]
         return min(len(ps) * min(ps), 1.0) if ps else None
 
     def confirmed_p(
         self,
-        control_p: Callable[[Indices, Indices], float | None],
-        choice: tuple[Indices, Indices],
+        control_p: Callable[[Indices], float | None],
+        choice: Indices,
         level: float,
         remaining: Callable[[], float],
     ) -> float | None:
@@ -82,16 +85,16 @@ class Controls:
 
         Args:
             control_p: Measures it: `scan_p` or `both_p`.
-            choice: The first choice, of `set_aside`.
+            choice: The first choice of items, see `set_aside`.
             level: Significance level of an alarm.
             remaining: Returns the seconds left.
         """
         start = time.monotonic()
-        p = control_p(*choice)
+        p = control_p(choice)
         if p is None or p > level or remaining() < REPEATS * (time.monotonic() - start):
             return p
-        held_out = self._real_index[~self._is_train]
-        return repeated_p(p, lambda: control_p(*self.set_aside(held_out)))
+        held_out = np.flatnonzero(~self._is_train)
+        return repeated_p(p, lambda: control_p(self.set_aside(held_out)))
 
 
 def repeated_p(p: float, repeat: Callable[[], float | None]) -> float:

@@ -20,7 +20,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Int32s, Integers, Numbers
+from anew.core.arrays import Bools, Int32s, Integers, Numbers
+from anew.evaluation.memorization.item_groups import group_labels, group_numbers
 from anew.evaluation.memorization.thresholds import ALPHA
 
 Array = NDArray[np.float64]
@@ -32,8 +33,6 @@ FIRST_STEP, STEP_GROWTH = 4, 1.12
 # Steps of the scan that count as independent: neighbouring steps see nearly the same samples
 NUM_INDEPENDENT_STEPS = 10
 COUNTS_AT_ONCE = 8_000_000  # running counts of permuted labels that are held at once: bounds memory, to 32 MB; chosen
-# Share of the mixed groups of a random division of single items from which on a division counts as such; chosen: far from both
-MIN_MIXED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,32 +144,6 @@ class Distance(ABC):
         return NearestReal(item, distance, scale[where], nearest_own[where]).with_limit(self.limit)
 
 
-def group_numbers(groups: Integers) -> Int32s:
-    """(n,) numbers from 0 to 2 n that are equal for items of one group. groups: (n,) of any integers."""
-    if len(groups) and (groups.min() < 0 or groups.max() > 2 * len(groups)):
-        groups = np.unique(groups, return_inverse=True)[1]
-    return groups.astype(np.int32)
-
-
-def exchangeable_groups(groups: Integers, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:
-    """The groups (n,) within which labels do not vary, and how many held-out items are in groups that have training items, too.
-
-    A division that does not keep near-duplicates together divides single items, so each item is a group then. Splitting only the mixed
-    groups would make groups depend on labels: an item of a mixed pair that poses as a sample always finds its twin in
-    training, one of any other pair never. Only where far fewer groups are mixed than such a division gives, it kept groups
-    together, and the few exceptions are split.
-    """
-    numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
-    num_train = np.bincount(numbers, is_train, len(sizes))
-    is_mixed = (num_train > 0) & (num_train < sizes)
-    share = is_train.mean()
-    num_expected = (1.0 - share**sizes - (1.0 - share) ** sizes).sum()
-    mixed = is_mixed[numbers]
-    is_single = mixed | (is_mixed.sum() >= MIN_MIXED_SHARE * num_expected > 0.0)
-    singles = np.where(is_single, len(sizes) + np.arange(len(groups)), numbers)
-    return singles.astype(np.intp), int((mixed & ~is_train).sum())
-
-
 class LabelPermutations:
     """The true labels of the pooled items (1: train) and `repeats` permutations of them, in which groups stay together.
 
@@ -184,8 +157,8 @@ class LabelPermutations:
 
     def __init__(
         self,
-        train: NDArray[np.bool_],
-        groups: Indices,
+        train: Bools,
+        groups: Int32s,
         pool: Indices,
         items: Indices,
         *,
@@ -204,16 +177,12 @@ class LabelPermutations:
         Raises:
             ValueError: A group has both labels.
         """
-        pool_groups, first_item = np.unique(groups[pool], return_index=True)
-        group_label = train[pool[first_item]]
-        if (train[pool] != group_label[np.searchsorted(pool_groups, groups[pool])]).any():
-            raise ValueError("a group of near-duplicates has training and held-out items; leave those out first")
+        labels = group_labels(groups[pool], train[pool])
         column_groups = np.unique(groups[items])
-        num_train_groups, num_columns = int(group_label.sum()), len(column_groups)
-        num_others = len(pool_groups) - num_train_groups
-        num_train = rng.hypergeometric(num_train_groups, num_others, num_columns, size=repeats)  # (r,)
+        num_columns = len(column_groups)
+        num_train = rng.hypergeometric(labels.num_train, labels.num_held_out, num_columns, size=repeats)  # (r,)
         self.rows = np.zeros((1 + repeats, num_columns), dtype=np.uint8)  # (1 + r, groups)
-        self.rows[0] = group_label[np.searchsorted(pool_groups, column_groups)]
+        self.rows[0] = labels.is_train[column_groups]
         for row, count in enumerate(num_train.tolist(), 1):  # ranks of all at once take a gigabyte for 100,000 groups
             self.rows[row, rng.random(num_columns).argsort()[:count]] = 1
         self.share = float(train[pool].mean())
@@ -226,8 +195,9 @@ class LabelPermutations:
         """
         truth = self.rows[row].copy()
         truth[self.columns(items)] = 1
+        others = [other for other in range(1, len(self.rows)) if other != row][:repeats]
         relabelled = copy.copy(self)
-        relabelled.rows = np.concatenate([truth[None], np.delete(self.rows, [0, row], axis=0)[:repeats]])
+        relabelled.rows = np.concatenate([truth[None], self.rows[others]])
         return relabelled
 
     def columns(self, items: Indices) -> Indices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ class EditDistance(Distance):
             self._signatures = RecordIndex(records)
         self._records = records if self._signatures is not None else list(records)
         self._index = None if size is None else SequenceClusters(self._records, 1.0, size)
-        self._allowed: tuple[Indices, Bools] | None = None  # a pool, and which records are in it
+        # A pool, which is not kept alive, and which records are in it
+        self._allowed: tuple[weakref.ref[Indices], Bools] | None = None
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._index is not None and len(pool) >= MIN_INDEXED:
@@ -87,10 +89,10 @@ class EditDistance(Distance):
 
     def _are_in(self, pool: Indices) -> Bools:
         """(n,) whether each record is in a pool. The result for the last query is cached, since a search comes in parts."""
-        if self._allowed is None or self._allowed[0] is not pool:
+        if self._allowed is None or self._allowed[0]() is not pool:
             in_pool = np.zeros(len(self._records), dtype=np.bool_)
             in_pool[pool] = True
-            self._allowed = pool, in_pool
+            self._allowed = weakref.ref(pool), in_pool
         return self._allowed[1]
 
     def _nearest_within(self, limit: float, pool: Indices, queries: Indices) -> tuple[Indices, Array]:

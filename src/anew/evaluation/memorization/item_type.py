@@ -54,9 +54,9 @@ def min_unguessable_bits(num_samples: int, num_real: int) -> float:
 CHARACTER_BYTES = 40
 
 
-# Bytes of memory that a memorization test takes for a short record, besides its characters and their codes. Measured: 168 in all for names
-# of 15 characters (docs/log.md, 2026-11-30)
-RECORD_BYTES = 140
+# Bytes of memory that a memorization test takes for a short record, besides its characters and their codes. Measured: 102 in all for names
+# of 15 characters (docs/log.md, 2026-12-01)
+RECORD_BYTES = 80
 
 
 def content_keys(item: str | Numbers) -> list[Hashable]:

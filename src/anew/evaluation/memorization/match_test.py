@@ -29,6 +29,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Int32s, Integers
 from anew.evaluation.memorization.copying_test import (
     PERMUTATIONS,
     Array,
@@ -41,11 +42,13 @@ from anew.evaluation.memorization.copying_test import (
     scan_statistics,
     steps_to,
 )
+from anew.evaluation.memorization.item_groups import are_in
 from anew.evaluation.memorization.thresholds import HELD_OUT_ALPHA, LABEL_ALPHA, MATCH_RATIO
 from anew.functional.intervals import beta_cumulative
 
 # Folds of stand-ins that are left out together: one fold made single variants look isolated; more take longer
 STAND_IN_FOLDS = 16
+AT_ONCE = 65_536  # real items from which stand-ins are chosen at once: bounds memory
 Flags = NDArray[np.bool_]
 
 
@@ -87,7 +90,7 @@ class StandIns:
         return StandIns(self.items[order], self.units[order])
 
 
-def choose_stand_ins(pool: Indices, groups: Indices, sizes: Indices, count: int, rng: np.random.Generator) -> StandIns:
+def choose_stand_ins(pool: Indices, groups: Int32s, sizes: Indices, count: int, rng: np.random.Generator) -> StandIns:
     """Choose real items that pose as samples, in random order: of one group as many as samples have in one of theirs.
 
     Args:
@@ -97,19 +100,45 @@ def choose_stand_ins(pool: Indices, groups: Indices, sizes: Indices, count: int,
         count: Number of stand-ins.
         rng: Generator of the choice.
     """
-    # Passages of a text in random order: where samples are shorter texts, those of a run would look too much alike
-    items = pool[np.lexsort((rng.random(len(pool)), groups[pool]))]
-    ends = np.cumsum(rng.choice(sizes, len(items)))
-    is_new = np.diff(groups[items], prepend=-1) != 0
-    is_new[ends[ends < len(items)]] = True
-    units = np.cumsum(is_new, dtype=np.int32) - 1
-    rank = rng.permutation(int(units[-1]) + 1).astype(np.int32)[units]
-    early = np.flatnonzero(rank < count)  # each unit has an item, so the first ones are among these
-    order = early[np.argsort(rank[early], kind="stable")[:count]]
+    items, is_new = _by_group(pool, groups[pool], rng)
+    end = 0
+    for part in _parts(len(is_new)):  # stretches of random ones of the sizes
+        ends = end + np.cumsum(rng.choice(sizes, part.stop - part.start))
+        is_new[ends[ends < len(is_new)]] = True
+        end = int(ends[-1])
+    units = np.cumsum(is_new, dtype=np.int32)
+    units -= 1
+    rank = np.arange(int(units[-1]) + 1, dtype=np.int32)
+    rng.shuffle(rank)
+    # Each unit has an item, so the first ones are among these
+    early = np.concatenate([part.start + np.flatnonzero(rank[units[part]] < count) for part in _parts(len(units))])
+    order = early[np.argsort(rank[units[early]], kind="stable")[:count]]
     return StandIns(items[order], units[order].astype(np.intp))
 
 
-def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, groups: Indices) -> NearestReal:
+def _by_group(pool: Indices, groups: Int32s, rng: np.random.Generator) -> tuple[Indices, Flags]:
+    """The items of one group after those of another, in random order within each, and whether each is the first of its group. Passages
+    of a text are in random order, since those of a run would look too much alike where samples are shorter texts.
+
+    groups: (n,) the group of each item of the pool.
+    """
+    is_new = np.ones(len(pool), dtype=np.bool_)
+    if (groups[1:] > groups[:-1]).all():
+        for part in _parts(len(pool)):  # so that all that is drawn later does not depend on this
+            rng.random(part.stop - part.start)
+        return pool, is_new
+    order = np.lexsort((rng.random(len(pool)), groups))
+    groups = groups[order]
+    is_new[1:] = groups[1:] != groups[:-1]
+    return pool[order], is_new
+
+
+def _parts(count: int) -> list[slice]:
+    """Parts of so many items, one after another."""
+    return [slice(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]
+
+
+def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, groups: Int32s) -> NearestReal:
     """The nearest other real item of each stand-in, with the scale of that item when the group of the stand-in is left out.
 
     Where the ratio is below 1, the scale is exact. Elsewhere it may be an upper bound, which is at most the distance.
@@ -132,14 +161,14 @@ def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, 
     queries = close[(exact.nearest_own >= 0) & (groups[exact.nearest_own] == groups[stand_ins[close]])]
     fold = np.unique(groups[stand_ins[queries]], return_inverse=True)[1] % STAND_IN_FOLDS
     for rows in (queries[fold == number] for number in range(STAND_IN_FOLDS)):
-        other_rows = pool[~np.isin(groups[pool], groups[stand_ins[rows]])]
+        other_rows = pool[~are_in(groups[pool], groups[stand_ins[rows]])]
         if len(rows) and len(other_rows):
             nearest_own[rows], scale[rows] = distance.nearest(item[rows], other_rows)
     return result
 
 
 def nearests_of_stand_ins(
-    distances: Sequence[Distance], stand_ins: StandIns, pool: Indices, groups: Indices
+    distances: Sequence[Distance], stand_ins: StandIns, pool: Indices, groups: Int32s
 ) -> list[NearestReal]:
     """`nearest_of_stand_ins` by each distance, which gets its `limit` from these. The stand-ins are taken by rising index."""
     nearests = []
@@ -167,8 +196,8 @@ class MatchTest:
     """
 
     nearests: Sequence[NearestReal]
-    groups: Indices
-    item_groups: Indices
+    groups: Int32s
+    item_groups: Int32s
     stand_ins: StandIns
     real: Sequence[NearestReal]
     resolutions: Sequence[float]
@@ -306,7 +335,7 @@ def _ratio(nearest: NearestReal, resolution: float) -> Array:
     return (nearest.distance + resolution / 2.0) / (nearest.scale + resolution / 2.0)
 
 
-def _independent_matches(nearest: NearestReal, groups: Indices, item_groups: Indices) -> tuple[Indices, int]:
+def _independent_matches(nearest: NearestReal, groups: Integers, item_groups: Int32s) -> tuple[Indices, int]:
     """Rows of matches without those that others explain: the closest of each query's group and of each item's group.
 
     Args:

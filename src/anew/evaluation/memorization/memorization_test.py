@@ -19,7 +19,7 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Integers
+from anew.core.arrays import Int32s, Integers
 from anew.core.processes.shared_work import SharedWork
 from anew.core.sequences import Joined, Rearranged, by_place
 from anew.core.wording import listed
@@ -37,10 +37,9 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
     bonferroni_p,
-    exchangeable_groups,
-    group_numbers,
 )
 from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats, keys_of_same
+from anew.evaluation.memorization.item_groups import exchangeable_groups, group_labels, group_numbers
 from anew.evaluation.memorization.item_type import FOLDS, MAX_CHARACTERS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
@@ -130,7 +129,7 @@ class MemorizationTest(Generic[ItemT]):
         self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.num_real, self.num_samples = len(train) + len(held_out), len(samples)
-        group: Integers = np.arange(self.num_real) if groups is None else group_numbers(groups)
+        group = np.arange(self.num_real, dtype=np.int32) if groups is None else group_numbers(groups)
         # Real items are shuffled: the first of several equally near items is taken, which must not depend on its label.
         # index of each real item in train + held_out
         self.original_index: Integers = self.rng.permutation(self.num_real).astype(np.int32)
@@ -145,14 +144,14 @@ class MemorizationTest(Generic[ItemT]):
         count = planted_copies(self.num_samples) if options.controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = Joined(real, samples, exact, disturbed)
-        self.groups = _with_queries(group, sample_groups, self.num_samples, len(exact) + len(disturbed))
+        self.groups = group = _with_queries(group, sample_groups, self.num_samples, len(exact) + len(disturbed))
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
         contents = cache(partial(_digest, items))  # only several processes need it; all searches share it
         search = partial(CachedDistance, progress=options.progress, work=options.work, contents=contents)
         self.distances: list[Distance] = [
             search(distance, self.groups, self.real_index) for distance in distances_of(item_type, items, self.groups)
         ]
-        self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
+        self._match_groups = np.arange(len(items), dtype=np.int32) if item_type.whole else self.groups
         self._match_distances = (
             [d.with_groups(self._match_groups) for d in self.distances] if item_type.whole else self.distances
         )
@@ -161,7 +160,7 @@ class MemorizationTest(Generic[ItemT]):
         self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
 
-    def _exchangeable_groups(self, groups: Integers) -> Indices:
+    def _exchangeable_groups(self, groups: Integers) -> Int32s:
         """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""
         groups, num_held_out = exchangeable_groups(groups, self.is_train)
         if num_held_out:
@@ -334,7 +333,6 @@ class MemorizationTest(Generic[ItemT]):
             real: The nearest items of the stand-ins.
         """
         pairs = zip(self._match_distances, nearests, strict=True)
-        first = np.unique(self.groups[: self.num_real], return_index=True)[1]
         return MatchTest(
             nearests=[d.with_scale(n.item, n.distance, self.real_index) for d, n in pairs],
             groups=self._match_groups[queries],
@@ -344,7 +342,7 @@ class MemorizationTest(Generic[ItemT]):
             resolutions=[distance.resolution for distance in self.distances],
             num_pool=self.num_real,
             num_held_out=int((~self.is_train).sum()),
-            group_share=float(self.is_train[first].mean()),
+            group_share=group_labels(self.groups[: self.num_real], self.is_train).train_share,
             label_level=self.label_level,
         )
 
@@ -360,7 +358,8 @@ class MemorizationTest(Generic[ItemT]):
         """For each of some real items, whether no generator makes it unseen. They are shuffled, so their numbers make random folds."""
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
-            others = Rearranged(self._real_items, np.flatnonzero(self.real_index % FOLDS != fold)[:MAX_CHARACTERS])
+            first = self.real_index[: 2 * MAX_CHARACTERS]  # no fold has half of them
+            others = Rearranged(self._real_items, first[first % FOLDS != fold][:MAX_CHARACTERS])
             in_fold = items % FOLDS == fold
             bits[in_fold] = self._item_type.bits([self._real_items[i] for i in items[in_fold]], others)
         return bits >= min_unguessable_bits(self.num_samples, self.num_real)
@@ -421,11 +420,11 @@ def _digest(items: Sequence[object]) -> bytes:
     return digest.digest()
 
 
-def _with_queries(groups: Indices, sample_groups: Integers | None, num_samples: int, num_planted: int) -> Indices:
+def _with_queries(groups: Int32s, sample_groups: Integers | None, num_samples: int, num_planted: int) -> Int32s:
     """The groups of real items, then those of samples; planted copies have one of their own each."""
     samples = np.arange(num_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
     samples = groups.max() + 1 + samples
-    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(num_planted)])
+    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(num_planted)], dtype=np.int32)
 
 
 def closest_pairs(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
 from anew.core.processes.shared_work import SharedWork
-from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.item_groups import are_alone, group_numbers
 
 SearchProgress: TypeAlias = Callable[[str, int, int], None]  # what is searched, queries that are found, all queries
 
@@ -55,8 +56,7 @@ class CachedDistance(Distance):
         self._known = np.zeros(0, dtype=np.intp)
         self._item, self._distance = np.zeros(0, dtype=np.intp), np.zeros(0)
         self._num_items = len(groups)
-        numbers = group_numbers(groups)
-        self._is_alone = np.bincount(numbers)[numbers] == 1
+        self._is_alone = are_alone(group_numbers(groups))
 
     def limit_of(self, real: Array) -> float:
         return self._inner.limit_of(real)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anew.core.arrays import Integers
-from anew.evaluation.memorization.copying_test import Indices, bonferroni_p, exchangeable_groups
+from anew.core.arrays import Int32s, Integers
+from anew.evaluation.memorization.copying_test import Indices, bonferroni_p
+from anew.evaluation.memorization.item_groups import exchangeable_groups
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
 from anew.evaluation.memorization.memorization_test import DEFAULTS, MemorizationOptions, MemorizationTest
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
@@ -228,13 +229,13 @@ def _in_texts(pair: ClosestPair, samples: _Chosen, train: _Chosen) -> ClosestPai
     )
 
 
-def _groups_of_parts(groups: Integers, num_train: int) -> tuple[Indices, Indices]:
+def _groups_of_parts(groups: Integers, num_train: int) -> tuple[Int32s, Int32s]:
     """The groups of training and of held-out texts."""
-    group_numbers = exchangeable_groups(np.asarray(groups), np.arange(len(groups)) < num_train)[0]
-    return group_numbers[:num_train], group_numbers[num_train:]
+    numbers = exchangeable_groups(np.asarray(groups), np.arange(len(groups)) < num_train)[0]
+    return numbers[:num_train], numbers[num_train:]
 
 
-def _with_groups(passages: Passages, groups: Indices) -> Passages:
+def _with_groups(passages: Passages, groups: Integers) -> Passages:
     """The passages of texts in these groups, one group after the other."""
     order = np.argsort(groups[passages.owner], kind="stable")
     numbers = np.unique(groups[passages.owner][order], return_inverse=True)[1]

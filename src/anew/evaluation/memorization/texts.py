@@ -17,7 +17,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.arrays import Integers
-from anew.evaluation.memorization.copying_test import Array, Distance, Indices, group_numbers
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.item_groups import group_numbers
 from anew.functional.text_hashes import CodePoints, Hashes, code_points, window_hashes
 
 MIN_MATCH = 8  # characters of a passage in common that is shown; chosen: more than a common word
