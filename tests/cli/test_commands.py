@@ -230,7 +230,7 @@ def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
     whole = anew("score", run, tmp_path / "in")
     assert [line.split()[0] for line in whole.stdout.splitlines()[:3]] == ["file", "0.txt", "1.txt"]
     assert (
-        "log_likelihood: -" in whole.stdout
+        "\nlog-likelihood  " in whole.stdout
         and "scoring tokens: " in whole.stderr
         and "scoring tokens: " not in whole.stdout
     )

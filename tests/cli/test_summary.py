@@ -234,7 +234,7 @@ def test_a_random_split_is_described_once() -> None:
     note = "Split at random by content: of 20 items 16 to train, 2 to validation, 2 to test."
     parts = {"train": 16, "validation": 2, "test": 2}
     inspection = replace(INSPECTION, parts=parts, notes=(note,))
-    assert [line for line in text(describe(inspection)) if "split" in line] == [note]
+    assert [line for line in text(describe(inspection)) if "split" in line.lower()] == [note]
 
 
 def test_settings_stand_under_their_groups() -> None:
@@ -251,6 +251,21 @@ def test_how_many_items_could_be_scored_comes_first() -> None:
     scores = Scores("character", 4.0, 2.0, {}, "exact", skipped=599, notes=("skipped in all: 599",), files=files)
     assert text(score_lines(scores))[0] == "1 of 600 items could be scored"
     assert "could be scored" not in "".join(text(score_lines(replace(scores, skipped=0))))
+
+
+def test_figures_of_scores_are_written_for_people() -> None:
+    """They were `bits: 1.58269e+06`."""
+    scores = Scores("character", 1_582_690.4, 883_028.0, {"network": 2.15362}, "exact")
+    assert text(score_lines(scores)) == [
+        "bits per character    1.7923",
+        "by the network alone  2.1536, without what was counted in the training data",
+        "characters            883,028",
+        "bits                  1,582,690.4",
+        "log-likelihood        -1,097,037.4 nats",
+    ]
+    bound = Scores("dimension", 8.0, 4.0, {}, "an upper bound")
+    assert text(score_lines(bound))[0] == "bits per dimension  2.0000 (an upper bound)"
+    assert text(score_lines(bound))[-1] == "log-likelihood      -5.5 nats (a lower bound)"
 
 
 def test_rows_are_shown_where_they_differ() -> None:

@@ -163,15 +163,22 @@ def score_lines(scores: Scores) -> list[Line]:
             figures = f"{file.bits_per_unit:>20.4f}  {file.units:>12,.0f}  {file.log_likelihood:>16,.1f}"
             lines.append([(f"{file.file:<{width}}  {figures}", "")])
         lines.append([])
-    for name, value in scores.to_json().items():
-        remark = ""
-        if name.endswith("_network"):
-            remark = " (the network alone, without what was counted in the training data)"
-        elif name.startswith("bits") and scores.bound != "exact":
-            remark = f" ({scores.bound})"
-        if isinstance(value, float):
-            lines.append([(f"{name}: {value:.6g}{remark}", "")])
+    figures_of_all = list(_score_figures(scores))
+    width = max(len(name) for name, _ in figures_of_all)
+    lines += [[(f"{name:<{width}}  ", "bold"), (figure, "")] for name, figure in figures_of_all]
     return [*lines, *([(note, "")] for note in scores.notes)]
+
+
+def _score_figures(scores: Scores) -> Iterator[tuple[str, str]]:
+    """The figures of all the data, each with its name."""
+    upper, lower = ("", "") if scores.bound == "exact" else (" (an upper bound)", " (a lower bound)")
+    yield f"bits per {scores.unit}", f"{scores.bits_per_unit:.4f}{upper}"
+    for part, bits_per_unit in scores.bits_per_unit_by_part.items():
+        without = ", without what was counted in the training data" if part == "network" else ""
+        yield f"by the {part} alone", f"{bits_per_unit:.4f}{without}"
+    yield f"{scores.unit}s", f"{scores.units:,.0f}"
+    yield "bits", f"{scores.bits:,.1f}{upper}"
+    yield "log-likelihood", f"{scores.log_likelihood:,.1f} nats{lower}"
 
 
 # ---- settings ----
