@@ -24,7 +24,7 @@ def write_small_report(model: anew.Model, *arguments: Any, **keywords: Any) -> N
     named = {f"bits_per_{unit}": 2.0, f"bits_per_{unit}_network": 2.5, "precision": 0.75}
     scores = [{"name": name, "title": name.capitalize(), "value": value} for name, value in named.items()]
     scores[-1] |= {"real_baseline": 0.9, "naive_baseline": 0.1}
-    verdict = {"closeness": "The samples are close.", "novelty": "No copying found."}
+    verdict = {"closeness": "The samples are close.", "novelty": "No copies found."}
     (model.folder.path / "report").mkdir()
     report = {"run": "run", "scores": scores, "verdict": verdict, "notes": []}
     (model.folder.path / "report" / "report.json").write_text(json.dumps(report))

@@ -484,7 +484,7 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "Left out: counts of what followed many kinds of context" in text and "No copying found." in text
+    assert "Left out: counts of what followed many kinds of context" in text and "No copies found." in text
     assert "This export holds only the run's network" in text and "2.50 by the network, 2.00 by the whole run." in text
 
 
@@ -621,7 +621,7 @@ def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str],
     visit.page.wait_for_selector("body[data-looked]", state="attached")
     assert visit.page.locator("#panel-look .words button").count() > 2
     visit.page.click("#tab-about")
-    assert "New? No copying found." in visit.page.inner_text("#panel-about")
+    assert "New? No copies found." in visit.page.inner_text("#panel-about")
     assert "2.50 by the network, 2.00 by the whole run" in visit.page.inner_text("header")
     visit.close()
 

@@ -105,7 +105,7 @@ def test_the_folder_is_a_run_that_samples_alike(
     metrics = {metric["type"]: metric for metric in head["model-index"][0]["results"][0]["metrics"]}
     assert metrics["precision"]["value"] == 0.75
     assert metrics["precision"]["args"] == {"real_baseline": 0.9, "naive_baseline": 0.1}
-    assert "- **New?** No copying found." in card and "    anbelcor\n" in card and "training records themselves" in card
+    assert "- **New?** No copies found." in card and "    anbelcor\n" in card and "training records themselves" in card
 
 
 def test_files_are_copied_piece_by_piece(

@@ -118,7 +118,7 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
         "expected": 0.5,
         "tested": 50,
     }
-    copies = {"has_report": True, "verdict": "No copying found; `anew evaluate` looks longer.", "picture": picture}
+    copies = {"has_report": True, "verdict": "No copies found; `anew evaluate` looks longer.", "picture": picture}
     with (
         studio_process(tmp_path) as (_, address),
         opened(browser, address, viewport={"width": 390, "height": 800}) as page,
@@ -127,7 +127,7 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
         page.route("**/api/report*", lambda route: route.fulfill(body="", content_type="text/html"))
         go(page, "#/report/runs%2Fshapes")
         page.locator(".copies-chart").wait_for()
-        page.get_by_text("No copying found; anew evaluate looks longer.").wait_for()
+        page.get_by_text("No copies found; anew evaluate looks longer.").wait_for()
         heights = page.locator(".copies-chart text").evaluate_all(
             "all => all.map((text) => text.getBoundingClientRect().height)"
         )
@@ -144,7 +144,7 @@ def test_a_curve_above_the_line_is_explained_where_nothing_was_found(root: Path,
     controls = [{"variant": "exact", "rate": 0.01, "caught": 1.0}]
     copies = {
         "has_report": True,
-        "verdict": "No copying found.",
+        "verdict": "No copies found.",
         "picture": picture,
         "detected": False,
         "reference_p": 0.07,

@@ -256,7 +256,7 @@ def test_how_real_items_were_divided_decides_why_they_may_differ(tmp_path: Path)
 
 
 def test_text_that_memory_does_not_hold_counts_as_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that recited the rest got: no copying found, 5% would have been noticed."""
+    """A model that recited the rest got: no copies found, 5% would have been noticed."""
     for number in range(60):
         prose(tmp_path / f"{number}.txt", 60, seed=number)
     monkeypatch.setattr("anew.data.dataset.DEFAULT_TEXT_LIMIT", 60_000)

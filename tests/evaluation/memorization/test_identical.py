@@ -183,11 +183,11 @@ def test_identical_samples_are_named_where_real_items_repeat_as_often() -> None:
     assert verdict.clause.startswith(f"{fact}, no more than real items are to each other")
     p = f"{result.identical_p:.2g}"
     usual = "So samples repeat training items no more often than the data repeats itself"
-    assert f"identical to another. {usual} (p = {p}). No copying found" in verdict.sentence
+    assert f"identical to another. {usual} (p = {p}). No copies found" in verdict.sentence
     # Somewhat more often than real items repeat each other
     verdict = copy_verdict(replace(result, real_identical=6))
     assert verdict.clause.startswith(f"{fact}, which chance may explain") and "no copies" not in verdict.clause
-    assert f"identical to another. Chance may explain that (p = {p}). No copying found" in verdict.sentence
+    assert f"identical to another. Chance may explain that (p = {p}). No copies found" in verdict.sentence
     # A generator that meets real items, also those that it never saw
     met = MemorizationTest(IMAGES, [*new[7:], *train[20:25], *held_out[30:32]], train, held_out).run()
     assert copy_verdict(met).clause.startswith(f"{fact} and 2 to a held-out one, which chance may explain")
@@ -253,7 +253,7 @@ def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
     fact = f"2 of {few.samples} samples are identical to a training item and 10 to a held-out one"
     assert copy_verdict(few).clause == f"{fact}: the generator has probably seen the held-out items"
     assert copy_verdict(few).sentence.startswith(f"{fact}; of 300 real items none is identical to another. So the")
-    assert "misses copies" in copy_verdict(few).sentence and "No copying" not in copy_verdict(few).sentence
+    assert "misses copies" in copy_verdict(few).sentence and "No copies found" not in copy_verdict(few).sentence
     only_held_out = MemorizationTest(RECORDS, texts[200:300], texts[:200], texts[200:300]).run()
     assert copy_verdict(only_held_out).clause.startswith(
         "100 of 100 samples are identical to a held-out item: the generator"

@@ -64,7 +64,7 @@ def test_nothing_is_found_where_nothing_is_copied() -> None:
     assert outcome.reference_p is None  # the scan found nothing that it could confirm
     assert (
         copy_verdict(outcome).sentence
-        == f"No copying found; {100 * outcome.detection_limit:.0f}% copies or more would have been noticed."
+        == f"No copies found; {100 * outcome.detection_limit:.0f}% copies or more would have been noticed."
     )
     assert {p.variant for p in outcome.controls} == {"exact", "disturbed"}
 

@@ -418,7 +418,7 @@ def test_the_table_of_the_copying_test_breaks_no_word_on_a_phone(tmp_path: Path)
 
 
 def test_pairs_that_are_close_are_red_only_if_copies_were_found(tmp_path: Path) -> None:
-    """A page said "No copying found" and had a sample in red below."""
+    """A page said "No copies found" and had a sample in red below."""
     content = replace(image_content(), closest_pairs=image_content().pairs)
     clean, _, _ = written(tmp_path, scores=[], content=content, copies=copies())
     accused, _, _ = written(tmp_path, scores=[], content=content, copies=copies(detected=True, share=0.1, low=0.05))
@@ -645,7 +645,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert result["figures"]["variety"] == "80% of real items have a sample close by (real data: 95%)"
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
-    assert "No copying found; 2% copies or more would have been noticed." in page.text and "✓ yes" in page.text
+    assert "No copies found; 2% copies or more would have been noticed." in page.text and "✓ yes" in page.text
     assert "40%" in page.text and "noticed" in page.text
     stolen = copies(detected=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
@@ -737,7 +737,7 @@ def test_text_that_is_verbatim_far_above_held_out_text_is_copied() -> None:
     assert sentence.startswith(
         "The text is copied: 97.0% of the generated text appears word for word, in passages of 32 characters or more"
     )
-    assert "No copying found" not in sentence
+    assert "No copies found" not in sentence
     proven = copies(detected=True, share=0.15, low=0.06)
     assert verdict.Verdict([recited()], proven).figures["novelty"] == f"{clause}; {copy_verdict(proven).clause}"
     assert verdict.Verdict([recited()], proven).sentences()["novelty"].endswith(copy_verdict(proven).sentence)

@@ -253,7 +253,7 @@ def _coarsely_found(result: CopyTestResult, items: str) -> CopyVerdict:
 
 
 def _not_found(result: CopyTestResult) -> CopyVerdict:
-    sentence = "No further copying found" if result.repeats_too_often else "No copying found"
+    sentence = "No further copies found" if result.repeats_too_often else "No copies found"
     if result.method == "reference":
         needed = max(round(ADVISED_SHARE * result.train), MIN_ADVISED)
         return CopyVerdict(

@@ -27,7 +27,7 @@ def test_samples_with_known_codes_are_at_best_partly_new() -> None:
     assert verdict.grades["novelty"] == "fair"
     sentence = "50% of the samples have a value of field 1 that the data has already (held-out records: 0%)"
     assert verdict.figures["novelty"].startswith(f"{sentence}; no copies found")
-    assert verdict.sentences()["novelty"].startswith(f"{sentence}, where it hardly ever repeats. No copying found")
+    assert verdict.sentences()["novelty"].startswith(f"{sentence}, where it hardly ever repeats. No copies found")
     (few,) = key_scores(records(range(4_990, 5_190), "Chip"), held_out, known, known)
     assert few.value == 0.0 and Verdict([few], nothing).grades["novelty"] != "poor"
     assert "field 1" not in Verdict([few], nothing).figures["novelty"]
