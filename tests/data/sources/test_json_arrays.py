@@ -34,6 +34,17 @@ def test_an_array_of_objects_is_noticed_and_can_be_converted(tmp_path: Path, ind
     assert [json.loads(line) for line in lines] == FILMS
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="such names are not allowed there")
+def test_a_name_is_never_carried_out(tmp_path: Path) -> None:
+    """Names come from strangers, and the command in the note is there to be pasted."""
+    name = '$(touch made) `touch made`"; touch made; ".json'
+    (tmp_path / name).write_text(json.dumps(FILMS))
+    (note,) = json_array_notes(chosen([name]), tmp_path)
+    command = f"{shlex.quote(sys.executable)}{note[note.index('python ') + len('python') :]}"
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}l"])
+
+
 def test_other_files_and_many_files_are_items(tmp_path: Path) -> None:
     for name, text in {"a.json": '{"a": [{"b": 1}]}', "b.json": "[1, 2]", "c.json": "", "d.txt": '[{"a": 1}]'}.items():
         (tmp_path / name).write_text(text)
