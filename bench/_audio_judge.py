@@ -87,10 +87,12 @@ def load_or_train(path: Path, clips: Sequence[NDArray[np.float32]], labels: NDAr
 class Subject:
     """Clips that were held out, and what samples are measured by, beside what as many training clips get."""
 
-    def __init__(self, judge: Judge, train: Sequence[NDArray[np.float32]], held: Sequence[NDArray[np.float32]]) -> None:
-        self.judge, self.train, self.held = judge, train, held
-        self._features, _ = self.features_and_chances(held)
-        self._periodic = periodicity(held, RATE)
+    def __init__(
+        self, judge: Judge, train: Sequence[NDArray[np.float32]], held_out: Sequence[NDArray[np.float32]]
+    ) -> None:
+        self.judge, self.train, self.held_out = judge, train, held_out
+        self._features, _ = self.features_and_chances(held_out)
+        self._periodic = periodicity(held_out, RATE)
 
     @torch.no_grad()
     def features_and_chances(

@@ -56,8 +56,8 @@ def pictures(folder: Path, count: int, side: int = 32, seed: int = 0) -> Path:
         place = folder / "images" / f"{number // IN_FOLDER:04d}"
         if number % IN_FOLDER == 0:
             place.mkdir(parents=True, exist_ok=True)
-        held = io.BytesIO()
-        picture(rng, side).save(held, "PNG", compress_level=1)
-        (place / f"{number:07d}.png").write_bytes(held.getvalue())
+        buffer = io.BytesIO()
+        picture(rng, side).save(buffer, "PNG", compress_level=1)
+        (place / f"{number:07d}.png").write_bytes(buffer.getvalue())
     marker.touch()
     return folder / "images"

@@ -77,17 +77,17 @@ class Subject:
     """Held-out clips with judges that were trained on the others. folder: where judges are kept."""
 
     def __init__(
-        self, clips: Clips, labels: NDArray[Any], held: Clips, held_labels: NDArray[Any], folder: Path
+        self, clips: Clips, labels: NDArray[Any], held_out: Clips, held_labels: NDArray[Any], folder: Path
     ) -> None:
-        self.clips, self.held = clips, held
+        self.clips, self.held_out = clips, held_out
         classes = int(labels.max()) + 1
         y = torch.from_numpy(labels.astype(np.int64))
         self.frame = self._judge(folder / "frame.pt", frames_of(clips), y.repeat_interleave(clips.shape[1]), classes, 6)
         self.change = self._judge(folder / "change.pt", differences_of(clips), y, classes, 30)
         with torch.inference_mode():
             self.accuracy = {
-                "frame": _right(self.frame, frames_of(held), held_labels.repeat(held.shape[1])),
-                "change": _right(self.change, differences_of(held), held_labels),
+                "frame": _right(self.frame, frames_of(held_out), held_labels.repeat(held_out.shape[1])),
+                "change": _right(self.change, differences_of(held_out), held_labels),
             }
 
     @staticmethod
@@ -106,14 +106,14 @@ class Subject:
         share = votes.mean(0)
         return {
             "distance_frame": frechet(
-                _features(self.frame, frames_of(generated)), _features(self.frame, frames_of(self.held))
+                _features(self.frame, frames_of(generated)), _features(self.frame, frames_of(self.held_out))
             ),
             "distance_change": frechet(
-                _features(self.change, differences_of(generated)), _features(self.change, differences_of(self.held))
+                _features(self.change, differences_of(generated)), _features(self.change, differences_of(self.held_out))
             ),
             "confident": float((votes.amax(1) > 0.9).float().mean()),
             "entropy": float(-(share * share.clamp(min=1e-9).log()).sum() / np.log(len(share))),
-            "motion": motion(generated) / motion(self.held),
+            "motion": motion(generated) / motion(self.held_out),
             "samples": len(generated),
         }
 

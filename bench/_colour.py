@@ -48,19 +48,19 @@ def read_folder(folder: Path, side: int) -> Pixels:
 
 
 class Colour:
-    """train, held: (N, side, side, 3); folder: `train` and `test` as PNG."""
+    """train, held_out: (N, side, side, 3); folder: `train` and `test` as PNG."""
 
     def __init__(self, source: Path, work: Path, side: int) -> None:
         images = read_folder(source, side)
-        held = round(len(images) * HELD)
-        self.held, self.train = images[:held], images[held:]
+        num_held_out = round(len(images) * HELD)
+        self.held_out, self.train = images[:num_held_out], images[num_held_out:]
         self.folder = work / f"colour-{source.resolve().name}-{side}"
         if not (self.folder / "test").exists():
             write_png(self.folder / "train", self.train)
-            write_png(self.folder / "part", self.held)
+            write_png(self.folder / "part", self.held_out)
             (self.folder / "part").rename(self.folder / "test")
         self.embedding = Embedding(3, 2).fit(tensor(self.train[:FITTED]))
-        self.held_features = self.features(self.held)
+        self.held_features = self.features(self.held_out)
 
     def features(self, images: Pixels) -> NDArray[np.float64]:
         return self.embedding(tensor(images)).astype(np.float64)

@@ -258,16 +258,16 @@ def median(values: Sequence[float]) -> float | None:
 
 
 class Table:
-    """Collects the rows of one benchmark: each is recorded as it comes (if `kept`), all are printed at the end."""
+    """Collects the rows of one benchmark: each is recorded as it comes (if `is_recorded`), all are printed at the end."""
 
-    def __init__(self, name: str, kept: bool = True) -> None:
-        self.name, self.kept = name, kept
+    def __init__(self, name: str, is_recorded: bool = True) -> None:
+        self.name, self.is_recorded = name, is_recorded
         self.rows: list[dict[str, Any]] = []
         self.facts = machine()
 
     def add(self, **row: Any) -> dict[str, Any]:
         self.rows.append(row)
-        if self.kept:
+        if self.is_recorded:
             record(self.name, row, self.facts)
         print("  " + "  ".join(f"{key}: {shown(value)}" for key, value in row.items() if value is not None), flush=True)
         return row
@@ -280,8 +280,8 @@ class Table:
 def setting_words(settings: Sequence[str], defaults: Sequence[str] = ()) -> list[str]:
     """`--set` before each setting, and before the defaults whose names are not among them."""
     names = {setting.partition("=")[0] for setting in settings}
-    kept = [default for default in defaults if default.partition("=")[0] not in names]
-    return [word for setting in (*kept, *settings) for word in ("--set", setting)]
+    other_defaults = [default for default in defaults if default.partition("=")[0] not in names]
+    return [word for setting in (*other_defaults, *settings) for word in ("--set", setting)]
 
 
 def core_list(text: str) -> list[int]:

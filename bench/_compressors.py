@@ -53,7 +53,7 @@ def main() -> None:
     train, test = (Path(path).read_bytes() for path in paths)
     total = len(train) + len(test)
     added = COMPRESSORS[name](train + test, total) - COMPRESSORS[name](train, total)
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [resource.getrusage(processes) for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     characters = len(test.decode())
     nats = added * 8 * math.log(2) / characters
     print(json.dumps({"nats": nats, "characters": characters, "cpu": sum(usage.ru_utime for usage in used)}))

@@ -18,10 +18,10 @@ MOST = 2000  # items of figures that compare all pairs
 
 
 class Subject(Protocol):
-    """Data with its split and its judge. train, held: (N, H, W) or (N, H, W, 3); folder: what Anew is given."""
+    """Data with its split and its judge. train, held_out: (N, H, W) or (N, H, W, 3); folder: what Anew is given."""
 
     train: Pixels
-    held: Pixels
+    held_out: Pixels
     folder: Path
 
     def judged(self, generated: Pixels) -> dict[str, float]: ...
@@ -32,16 +32,16 @@ def apart(x: NDArray[np.float64]) -> float:
     return float(np.sqrt(squared_distances(x, x)).sum() / (len(x) * (len(x) - 1)))
 
 
-def beside(generated: NDArray[np.float64], held: NDArray[np.float64]) -> dict[str, float]:
+def beside(generated: NDArray[np.float64], held_out: NDArray[np.float64]) -> dict[str, float]:
     """Precision, recall and coverage with five neighbours; variety as a share of held-out items', at equal number:
     `variety` by the effective number of different items, `spread` by the mean distance between two."""
-    generated, held = generated[:MOST], held[:MOST]
-    around = neighbourhood(held, generated, NEIGHBOURS)
-    n = min(len(generated), len(held))
+    generated, held_out = generated[:MOST], held_out[:MOST]
+    around = neighbourhood(held_out, generated, NEIGHBOURS)
+    n = min(len(generated), len(held_out))
     return {
         "precision": float(around.precision.mean()),
         "recall": float(around.recall.mean()),
         "coverage": float(around.coverage.mean()),
-        "variety": vendi_score(generated[:n]) / vendi_score(held[:n]),
-        "spread": apart(generated[:n]) / apart(held[:n]),
+        "variety": vendi_score(generated[:n]) / vendi_score(held_out[:n]),
+        "spread": apart(generated[:n]) / apart(held_out[:n]),
     }

@@ -129,14 +129,14 @@ def give_up(hosts: Sequence[Host], fault: str) -> NoReturn:
     raise SystemExit(f"{fault}\n" + "\n".join(f"--- {host.place.name}\n{host.output[-TAIL:]}" for host in hosts))
 
 
-def wait_for(hosts: Sequence[Host], is_there: Callable[[], bool], what: str) -> None:
-    """Wait until something has come of running hosts; end the benchmark where one of them ends before, or after LIMIT_S."""
+def wait_for(hosts: Sequence[Host], has_come: Callable[[], bool], event: str) -> None:
+    """Wait for an event of running hosts; end the benchmark where one of them ends before, or after LIMIT_S."""
     deadline = time.monotonic() + LIMIT_S
-    while not is_there():
+    while not has_come():
         if any(host.process.poll() is not None for host in hosts):
-            give_up(hosts, f"a host ended before {what}")
+            give_up(hosts, f"a host ended before {event}")
         if time.monotonic() > deadline:
-            give_up(hosts, f"{what} did not come within {LIMIT_S:.0f} s")
+            give_up(hosts, f"{event} did not come within {LIMIT_S:.0f} s")
         time.sleep(0.1)
 
 

@@ -109,9 +109,9 @@ class DigitSubject:
     """MNIST with its judge. folder: `train` and `test` as PNG."""
 
     def __init__(self, data: Digits, judge: Judge, folder: Path) -> None:
-        self.train, self.held, self.folder, self.judge = data.train, data.held, folder, judge
-        self.held_features = features(judge, data.held)
-        self.held_clean = features(judge, data.held, clean=True)
+        self.train, self.held_out, self.folder, self.judge = data.train, data.held_out, folder, judge
+        self.held_features = features(judge, data.held_out)
+        self.held_clean = features(judge, data.held_out, clean=True)
 
     def judged(self, generated: Pixels) -> dict[str, float]:
         """`distance_clean` has faint pixels set to zero on both sides."""

@@ -34,20 +34,20 @@ class Digits:
 
     train: Pixels
     train_labels: Pixels
-    held: Pixels
+    held_out: Pixels
     held_labels: Pixels
     rest: Pixels
     rest_labels: Pixels
 
 
-def digits(folder: Path, train: int = 8000, held: int = 2000, seed: int = 0) -> Digits:
+def digits(folder: Path, train: int = 8000, held_out: int = 2000, seed: int = 0) -> Digits:
     """The same random split of the 60,000 training digits at every call with the same seed."""
     images, labels = (
         read_idx(find(folder, "train-images-idx3-ubyte")),
         read_idx(find(folder, "train-labels-idx1-ubyte")),
     )
     order = np.random.default_rng(seed).permutation(len(images))
-    first, second, third = order[:train], order[train : train + held], order[train + held :]
+    first, second, third = order[:train], order[train : train + held_out], order[train + held_out :]
     return Digits(images[first], labels[first], images[second], labels[second], images[third], labels[third])
 
 
@@ -81,6 +81,6 @@ def export(data: Digits, folder: Path, labels: bool = False) -> Path:
     """`folder`/train and `folder`/test of PNG files, written once."""
     if not (folder / "test").exists():
         write_png(folder / "train", data.train, data.train_labels if labels else None)
-        write_png(folder / "part", data.held, data.held_labels if labels else None)
+        write_png(folder / "part", data.held_out, data.held_labels if labels else None)
         (folder / "part").rename(folder / "test")
     return folder

@@ -31,11 +31,11 @@ class Rivals:
     alarms: dict[str, bool]
 
 
-def rivals(distance: Distance, train: int, held: int, samples: int, rng: np.random.Generator) -> Rivals:
+def rivals(distance: Distance, train: int, held_out: int, samples: int, rng: np.random.Generator) -> Rivals:
     """Items of the distance are train, held-out, samples, in this order."""
     ours = np.arange(train)
-    theirs = np.arange(train, train + held)
-    generated = np.arange(train + held, train + held + samples)
+    theirs = np.arange(train, train + held_out)
+    generated = np.arange(train + held_out, train + held_out + samples)
     near, to_train = distance.nearest(generated, ours)
     to_held = distance.nearest(generated, theirs)[1]
     held_near, held_to_train = distance.nearest(theirs, ours)
@@ -47,13 +47,13 @@ def rivals(distance: Distance, train: int, held: int, samples: int, rng: np.rand
     ties = int((to_train == to_held).sum())
     score = min(2.0 * (1.0 - closer), 1.0)
     wins = int((to_train < to_held).sum())
-    expected = train / (train + held)
+    expected = train / (train + held_out)
     binomial = binomtest(wins, max(samples - ties, 1), expected, alternative="greater").pvalue
 
     # Alaa et al. 2022: a sample is authentic if it is farther from its training item than that is from any other.
     authentic, usual = float((to_train > own[near]).mean()), float((held_to_train > own[held_near]).mean())
-    pooled = (authentic * samples + usual * held) / (samples + held)
-    spread = np.sqrt(max(pooled * (1.0 - pooled), 1e-12) * (1.0 / samples + 1.0 / held))
+    pooled = (authentic * samples + usual * held_out) / (samples + held_out)
+    spread = np.sqrt(max(pooled * (1.0 - pooled), 1e-12) * (1.0 / samples + 1.0 / held_out))
     alarms = {
         "meehan": bool(z < norm.ppf(LEVEL)),
         "dcr": bool(binomial <= LEVEL),
@@ -81,7 +81,7 @@ def cells(
 
 def meehan(
     samples: NDArray[np.float64],
-    held: NDArray[np.float64],
+    held_out: NDArray[np.float64],
     partition: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]],
 ) -> float:
     """C_T (Meehan, Chaudhuri, Dasgupta 2020): Mann-Whitney's Z of distances to train, samples against held-out, in each
@@ -89,17 +89,17 @@ def meehan(
     sample_cell, held_cell, share = partition
     total = weight = 0.0
     for cell in range(CELLS):
-        a, b = samples[sample_cell == cell], held[held_cell == cell]
+        a, b = samples[sample_cell == cell], held_out[held_cell == cell]
         if len(a) < LEAST or len(b) < LEAST:
             continue
         total += share[cell] * z_score(a, b)
         weight += share[cell]
-    return total / weight if weight else z_score(samples, held)
+    return total / weight if weight else z_score(samples, held_out)
 
 
-def z_score(samples: NDArray[np.float64], held: NDArray[np.float64]) -> float:
+def z_score(samples: NDArray[np.float64], held_out: NDArray[np.float64]) -> float:
     """Standardised count of pairs in which the sample is farther than the held-out item."""
-    m, n = len(samples), len(held)
-    ordered = np.sort(held)
+    m, n = len(samples), len(held_out)
+    ordered = np.sort(held_out)
     wins = np.searchsorted(ordered, samples) + np.searchsorted(ordered, samples, side="right")
     return float((wins.sum() / 2.0 - m * n / 2.0) / np.sqrt(m * n * (m + n + 1) / 12.0))

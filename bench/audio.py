@@ -55,31 +55,31 @@ def divided(data: Path) -> tuple[list[Path], list[Path]]:
     return sorted(order[HELD:]), sorted(order[:HELD])
 
 
-def folder(place: Path, train: list[Path], held: list[Path]) -> Path:
+def folder(place: Path, train: list[Path], held_out: list[Path]) -> Path:
     """What Anew is given: links to the recordings, in `train/` and `test/`."""
     folder = fresh(place / "data")
-    for part, files in (("train", train), ("test", held)):
+    for part, files in (("train", train), ("test", held_out)):
         (folder / part).mkdir()
         for path in files:
             (folder / part / path.name).symlink_to(path)
     return folder
 
 
-def round_trip(options: argparse.Namespace, held: list[Path], subject: Subject) -> dict[str, Any]:
+def round_trip(options: argparse.Namespace, held_out: list[Path], subject: Subject) -> dict[str, Any]:
     """Held-out clips as Anew sees them in 300 s on one thread, and back: what the form costs before any model."""
     settings = dict(word.split("=") for word in options.set)
     modality = audio.Audio(
         configs.from_json(audio.AudioConfig, configs.route_settings(settings, {"a": audio.AudioConfig})["a"])
     )
-    held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: options.samples]]
-    items = [Item(path.name, FileSlice(path)) for path in held]
+    held_out = [held_out[i] for i in np.random.default_rng(1).permutation(len(held_out))[: options.samples]]
+    items = [Item(path.name, FileSlice(path)) for path in held_out]
     budget = DataBudget(300.0, 0, 0)
     modality.inspect(items, budget)
     modality.fit(items, budget, ())
     begun = time.process_time()
     generated = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
     spent = time.process_time() - begun
-    digits = [int(path.name[0]) for path in held]
+    digits = [int(path.name[0]) for path in held_out]
     return {
         **subject.judged([clip(x, modality.rate) for x in generated], digits),
         "sample_ms": 1000 * spent / len(generated),
@@ -157,22 +157,22 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     torch.set_num_threads(1)
-    rows = Table("audio", kept=not options.trial)
-    train, held = divided(options.data)
-    expected, apart = [load(p) for p in train], [load(p) for p in held]
+    rows = Table("audio", is_recorded=not options.trial)
+    train, held_out = divided(options.data)
+    expected, apart = [load(p) for p in train], [load(p) for p in held_out]
     labels = np.array([int(p.name[0]) for p in train])
     judge = load_or_train(options.work / "audio" / "judge.pt", expected, labels)
     subject = Subject(judge, expected, apart)
-    digits = [int(p.name[0]) for p in held]
+    digits = [int(p.name[0]) for p in held_out]
     subset = np.random.default_rng(0).permutation(len(expected))[: options.samples]
     rows.add(row="floor", **subject.judged([expected[i] for i in subset], labels[subset].tolist()))
     rows.add(row="held-out", recognised=subject.judged(apart, digits)["recognised"])
-    data = folder(options.work / "audio", train, held)
+    data = folder(options.work / "audio", train, held_out)
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         whole = options.seconds  # what `anew` took for both of its commands, where it ran before
         for name in options.only:
             if name == "round-trip":
-                rows.add(row=name, settings=" ".join(options.set), **round_trip(options, held, subject))
+                rows.add(row=name, settings=" ".join(options.set), **round_trip(options, held_out, subject))
             elif name == PEER:
                 row = run_peer(options, (expected, labels), subject, whole, seed)
                 rows.add(row=name, seconds=whole, seed=seed, **row)

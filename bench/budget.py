@@ -60,14 +60,19 @@ def main() -> None:
         with busy_processes(busy, options.cores):
             completed = pinned(anew_command("train", data, *words), options.cores, place)
         allowed = seconds_of(budget)
-        kept = completed.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
+        is_in_time = completed.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
         if completed.code == REFUSED and "leaves no time" in completed.err:
             rows.add(
-                data=data.stem, budget_s=allowed, busy=busy, wall=round(completed.wall, 2), refused=True, passes=kept
+                data=data.stem,
+                budget_s=allowed,
+                busy=busy,
+                wall=round(completed.wall, 2),
+                refused=True,
+                passes=is_in_time,
             )
             continue
         completed.check()
-        early = "stopped early" in completed.out + completed.err
+        ended_early = "stopped early" in completed.out + completed.err
         trained, steps = train_seconds(place / "run")
         rows.add(
             data=data.stem,
@@ -78,8 +83,8 @@ def main() -> None:
             used=round(completed.wall / allowed, 3),
             training_share=None if trained is None else round(trained / allowed, 3),
             steps=steps,
-            ended_early=early,
-            passes=kept and (early or busy > 0 or completed.wall >= LEAST * allowed),
+            ended_early=ended_early,
+            passes=is_in_time and (ended_early or busy > 0 or completed.wall >= LEAST * allowed),
         )
     rows.show()
     print(f"\n{sum(row['passes'] for row in rows.rows)} of {len(rows.rows)} runs kept their budget")

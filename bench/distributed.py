@@ -125,20 +125,23 @@ def hosts_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone
 def verbs_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
     """Samples and a report by several hosts, and by one process."""
     folders = places(arguments, hosts)
-    one = fresh(arguments.work / "distributed" / "one")
-    for place in (one, folders[0]):
+    place_of_one = fresh(arguments.work / "distributed" / "one")
+    for place in (place_of_one, folders[0]):
         shutil.copytree(alone, place / "run")
     sample = ["sample", "run", "-n", str(arguments.n), "--out", "new"]
     evaluate = ["evaluate", "run", "-n", str(arguments.n), "--out", "measured"]
     for words in (sample, evaluate):
-        pinned(anew_command(*words), arguments.cores[:1], one, cwd=one).check()
+        pinned(anew_command(*words), arguments.cores[:1], place_of_one, cwd=place_of_one).check()
     row: dict[str, Any] = {"part": "verbs", "hosts": hosts, "rate": rate, "delay_ms": arguments.delay, "n": arguments.n}
     with network(hosts, rate, arguments.delay):
         for words in (sample, evaluate):
             codes, seconds = run_hosts(arguments, folders, words)
             row |= {f"{words[0]}_codes": codes, f"{words[0]}_s": round(seconds, 1)}
-    files = [contents(place / "new") for place in (one, folders[0])]
-    return row | {"same_bytes": files[0] == files[1], "figures_difference": figures_difference(one, folders[0])}
+    files = [contents(place / "new") for place in (place_of_one, folders[0])]
+    return row | {
+        "same_bytes": files[0] == files[1],
+        "figures_difference": figures_difference(place_of_one, folders[0]),
+    }
 
 
 def figures_difference(place: Path, other: Path) -> float:

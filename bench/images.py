@@ -65,7 +65,7 @@ print(json.dumps({"cpu": time.process_time() - begun, "wall": time.perf_counter(
 class Setting(NamedTuple):
     """What every row of one command shares."""
 
-    given: argparse.Namespace
+    options: argparse.Namespace
     subject: Subject
     place: Path
     core: list[int]
@@ -77,7 +77,7 @@ class Setting(NamedTuple):
 
 def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     """A row for each file of samples that the peer writes: `ddpm` has two averages, `pythae` two samplers."""
-    options, place = setting.given, setting.place
+    options, place = setting.options, setting.place
     package, script, own = PEERS[name]
     python = environment(package, [package], options.work) if package else sys.executable
     np.save(place / "train.npy", setting.subject.train)
@@ -102,21 +102,21 @@ def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
 
 
 def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
-    given, core = setting.given, setting.core
+    options, core = setting.options, setting.core
     family, form = name.rsplit("-", 1)
-    seconds = f"{given.seconds:g}"
-    options = ["--budget", f"{seconds}s"] if form == "whole" else ["--set", f"train_seconds={seconds}"]
+    seconds = f"{options.seconds:g}"
+    time_words = ["--budget", f"{seconds}s"] if form == "whole" else ["--set", f"train_seconds={seconds}"]
     place = fresh(setting.place / f"{name}-{seed}")
     run, out = place / "run", place / "samples"
-    words = ["--run", run, "--seed", seed, *FAMILIES[family][0], *options, *setting_words(given.set)]
-    trained = anew("train", setting.subject.folder, *words, cores=core, scratch=given.work)
-    words = ["--out", out, "-n", given.samples, "--seed", seed]
-    sampled = anew("sample", run, *words, cores=core, scratch=given.work)
+    words = ["--run", run, "--seed", seed, *FAMILIES[family][0], *time_words, *setting_words(options.set)]
+    trained = anew("train", setting.subject.folder, *words, cores=core, scratch=options.work)
+    words = ["--out", out, "-n", options.samples, "--seed", seed]
+    sampled = anew("sample", run, *words, cores=core, scratch=options.work)
     generated = read_png(out, setting.mode)
     write_sheet(place.with_suffix(".png"), generated)
-    timed = pinned([sys.executable, "-c", TIMED, str(run), "1000"], core, given.work).check().json()
-    if len(generated) != given.samples:
-        raise SystemExit(f"anew sample wrote {len(generated)} images where {given.samples} were asked for")
+    timed = pinned([sys.executable, "-c", TIMED, str(run), "1000"], core, options.work).check().json()
+    if len(generated) != options.samples:
+        raise SystemExit(f"anew sample wrote {len(generated)} images where {options.samples} were asked for")
     row = {
         "row": name,
         **setting.subject.judged(generated),
@@ -152,7 +152,7 @@ def digit_subject(options: argparse.Namespace, rows: Table) -> Subject:
     folder = export(data, place / ("digits-by-label" if options.labels else "digits"), options.labels)
     images, labels = (data.rest, data.rest_labels) if options.judge == "rest" else (data.train, data.train_labels)
     judge = load_or_train(place / f"judge-{options.judge}.pt", images, labels)
-    right = accuracy(judge, data.held, data.held_labels)
+    right = accuracy(judge, data.held_out, data.held_labels)
     rows.add(row=f"judge, trained on {len(images):,} digits", data="mnist", accuracy=right)
     return DigitSubject(data, judge, folder)
 
@@ -167,7 +167,7 @@ def prepare(options: argparse.Namespace, rows: Table) -> Setting:
         subject = Colour(options.colour, place, options.side)
         place = place / options.name
         place.mkdir(exist_ok=True)
-    split = f"{len(subject.train):,} / {len(subject.held):,}"
+    split = f"{len(subject.train):,} / {len(subject.held_out):,}"
     rows.add(
         row="floor: training images", data=options.name, split=split, **subject.judged(subject.train[: options.samples])
     )
@@ -221,7 +221,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     torch.set_num_threads(1)
-    rows = Table("images", kept=not options.trial)
+    rows = Table("images", is_recorded=not options.trial)
     setting = prepare(options, rows)
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for name in options.only:

@@ -84,7 +84,7 @@ def worst_and_median(values: Iterable[float]) -> dict[str, float]:
 
 def main() -> None:
     options = arguments()
-    table = Table("leave-one-out", kept=not options.trial)
+    table = Table("leave-one-out", is_recorded=not options.trial)
     for budget, regrets in read().items():
         chosen: dict[str, float] = {}
         for data in regrets:

@@ -105,7 +105,7 @@ def main() -> None:
     build.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts of it")
     build.add_argument("--share", type=float, default=1.0, help="of all sizes")
     options = build.parse_args()
-    rows = Table("listings", kept=options.share == 1.0)
+    rows = Table("listings", is_recorded=options.share == 1.0)
     for name in options.only:
         measure(options, name, rows)
     rows.show()

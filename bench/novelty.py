@@ -53,7 +53,7 @@ class Draw:
             mode = self.random.choice(source.mode[remaining])
             remaining = remaining[source.mode[remaining] == mode]
         remaining = remaining if len(remaining) >= SIZE else self.random.choice(remaining, SIZE)
-        self.train, self.held, self.further = (
+        self.train, self.held_out, self.further = (
             [source.items[i] for i in part] for part in (first[:SIZE], first[SIZE:], remaining[:SIZE])
         )
 
@@ -91,7 +91,7 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
         draw = Draw(source, 1000 * run + 17, one_mode)
         samples = list(make(source, draw, draw.random))
         test = MemorizationTest(
-            source.item_type, samples, draw.train, draw.held, options=MemorizationOptions(seed=run, controls=False)
+            source.item_type, samples, draw.train, draw.held_out, options=MemorizationOptions(seed=run, controls=False)
         )
         result = test.run()
         alarms["anew"] += result.detected

@@ -99,7 +99,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    rows = Table("regret", kept=not options.trial)
+    rows = Table("regret", is_recorded=not options.trial)
     for data in options.data:
         for budget in options.budget:
             compare(options, data, budget, rows)

@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    rows = Table("regret-sequences", kept=not options.trial)
+    rows = Table("regret-sequences", is_recorded=not options.trial)
     for data in options.data:
         for budget in options.budget:
             compare(options, data, budget, rows)

@@ -89,15 +89,19 @@ def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     model = decoder(arguments)
     weights, blocks = sum(p.numel() for p in model.parameters()), len(model.blocks)
     for ranks in arguments.ranks:
-        memory = memory_a_rank(arguments, ranks)
+        sharded_memory = memory_a_rank(arguments, ranks)
         for strategy in ("ddp", "fsdp"):
             compute, exchange = step_seconds(strategy, weights, blocks, ranks, arguments)
-            held = {"in_parts_gb": 4 * (1 + STATES) * weights / GB, "whole_gb": 0.0} if strategy == "ddp" else memory
+            memory = (
+                {"in_parts_gb": 4 * (1 + STATES) * weights / GB, "whole_gb": 0.0}
+                if strategy == "ddp"
+                else sharded_memory
+            )
             yield {
                 "strategy": strategy,
                 "ranks": ranks,
                 "weights": weights,
-                **{name: round(value, 2) for name, value in held.items()},
+                **{name: round(value, 2) for name, value in memory.items()},
                 "sent_gb": round(bytes_sent(strategy, weights, ranks) / GB, 2),
                 "compute_s": round(compute, 3),
                 "exchange_s": round(exchange, 3),

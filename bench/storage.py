@@ -178,7 +178,7 @@ def fault_rows(options: argparse.Namespace, server: _store.Server) -> Iterator[d
         raise SystemExit("the training ended before the store went away; give more --fault-steps")
     weights = [path for path in (folder / "cache").rglob("model.safetensors")]
     stored = json.loads((bucket / "one" / "anew-run.json").read_text()) if process.returncode == 0 else {}
-    said = (work / "faults.err").read_text() + (work / "faults.out").read_text()
+    output = (work / "faults.err").read_text() + (work / "faults.out").read_text()
     yield {
         "part": "faults",
         "code": process.returncode,
@@ -188,18 +188,18 @@ def fault_rows(options: argparse.Namespace, server: _store.Server) -> Iterator[d
         "wall_s": time.monotonic() - begun,
         "same_bytes": bool(weights) and weights[0].read_bytes() == expected,
         "in_the_bucket": "model.safetensors" in json.dumps(stored),
-        "says": [line.strip() for line in said.splitlines() if "s3://" in line][:6],
+        "says": [line.strip() for line in output.splitlines() if "s3://" in line][:6],
     }
 
 
 def leaks(work: Path) -> list[str]:
     """Files below `work` that hold the secret key."""
-    found = subprocess.run(
+    completed = subprocess.run(
         ["grep", "-rlF", "--exclude-dir=objects", "--exclude-dir=shards", _store.SECRET, str(work)],
         capture_output=True,
         text=True,
     )
-    return found.stdout.split()
+    return completed.stdout.split()
 
 
 def main() -> None:

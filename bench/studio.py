@@ -145,21 +145,23 @@ def keep_open(options: argparse.Namespace, place: Path, client: Client, pid: int
     try:
         port = open_pages(profile / "DevToolsActivePort", pages)
         step = let_learn(place, options.steps, options.warm_up)
-        kept = [without_garbage(port, browser.pid)]
+        collected_sizes = [without_garbage(port, browser.pid)]
         sizes = [(tree_memory(pid), tree_memory(browser.pid))]
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
             step = let_learn(place, step, min(options.seconds, 10.0))
             sizes.append((tree_memory(pid), tree_memory(browser.pid)))
-        kept.append(without_garbage(port, browser.pid))
+        collected_sizes.append(without_garbage(port, browser.pid))
     finally:
         end_group(browser)
-    what = f"{options.pages} pages and {options.pages} streams for {options.seconds:.0f} s"
-    for whose, values in zip(("Studio", "browser"), zip(*sizes, strict=True), strict=True):
+    load = f"{options.pages} pages and {options.pages} streams for {options.seconds:.0f} s"
+    for program, values in zip(("Studio", "browser"), zip(*sizes, strict=True), strict=True):
         part = [value / 1e6 for value in values]
         quarters = {f"quarter_{n}_mb": part[n * (len(part) - 1) // 4] for n in range(5)}
-        rows.add(what=f"{what}: {whose}", steps=step - options.steps, **quarters, peak_mb=max(part))
-    rows.add(what=f"{what}: browser, garbage collected", first_mb=kept[0] / 1e6, last_mb=kept[1] / 1e6)
+        rows.add(what=f"{load}: {program}", steps=step - options.steps, **quarters, peak_mb=max(part))
+    rows.add(
+        what=f"{load}: browser, garbage collected", first_mb=collected_sizes[0] / 1e6, last_mb=collected_sizes[1] / 1e6
+    )
 
 
 def without_garbage(port: int, pid: int) -> int:

@@ -65,19 +65,19 @@ def copy(browser: Any, client: Client, folder: Path, count: int, way: str, pid: 
     else:
         drop(page, folder)
     page.get_by_text(re.compile("^Copied")).wait_for()
-    told = time.perf_counter() - begun
+    first_count_s = time.perf_counter() - begun
     page.wait_for_url(lambda url: "#/new/" in url)
     seconds = time.perf_counter() - begun
-    seen = page.evaluate("window.seen")
+    measured = page.evaluate("window.seen")
     upload = page.evaluate("decodeURIComponent(location.hash.slice(6))")
     page.close()
     return {
         "upload": upload,
         "seconds": seconds,
-        "first_count_s": told,
+        "first_count_s": first_count_s,
         "files_a_second": count / seconds,
-        "longest_pause_ms": seen["gap"],
-        "page_heap_mb": seen["heap"] / 1e6,
+        "longest_pause_ms": measured["gap"],
+        "page_heap_mb": measured["heap"] / 1e6,
         "studio_peak_mb": peak_of(pid) / 1e6,
     }
 
@@ -108,15 +108,15 @@ def main() -> None:
             for way in options.ways:
                 copied = copy(browser, client, many, options.files, way, process.pid)
                 upload = copied.pop("upload")
-                found = sum(1 for _ in (place / "start" / upload).rglob("*.txt"))
-                rows.add(what=f"{options.files:,} small files, {way} as a folder", arrived=found, **copied)
+                num_arrived = sum(1 for _ in (place / "start" / upload).rglob("*.txt"))
+                rows.add(what=f"{options.files:,} small files, {way} as a folder", arrived=num_arrived, **copied)
             browser.close()
         begun = time.perf_counter()
         answer = client.post("/api/look", json.dumps({"data": upload}), {"Content-Type": "application/json"}).decode()
         events = [json.loads(part.removeprefix("data: ")) for part in answer.split("\n\n") if part]
-        seen: dict[str, Any] = next((event["seen"] for event in events if "seen" in event), {})
+        inspection: dict[str, Any] = next((event["seen"] for event in events if "seen" in event), {})
         seconds = time.perf_counter() - begun
-        rows.add(what=f"a look at {options.files:,} small files", items=seen.get("items"), seconds=seconds)
+        rows.add(what=f"a look at {options.files:,} small files", items=inspection.get("items"), seconds=seconds)
     finally:
         end_group(process)
     rows.show()

@@ -48,8 +48,8 @@ def played(client: Client, run: str) -> dict[str, Any]:
     route, sizes = ("tokens", {"max_tokens": TOKENS}) if is_text else ("sample", {"n": 9})
     answers, drafts, rates = [], [], []
     for seed in range(REPEATS + 1):
-        one = {"max_tokens": 1} if is_text else {"n": 1}
-        (*_, (answer, _)) = events(client, route, {"run": run, "seed": seed, **one})
+        smallest = {"max_tokens": 1} if is_text else {"n": 1}
+        (*_, (answer, _)) = events(client, route, {"run": run, "seed": seed, **smallest})
         times = [
             at for at, event in events(client, route, {"run": run, "seed": 100 + seed, **sizes}) if "end" not in event
         ]

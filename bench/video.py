@@ -131,8 +131,8 @@ def main() -> None:
     judges = place / f"judges-{arguments.data.name}-{arguments.frames}-{arguments.side}"
     subject = Subject(clips["train"], labels["train"], clips["test"], labels["test"], judges)
     print(f"{len(clips['train'])} clips to train on, {len(clips['test'])} held out; judges {subject.accuracy}")
-    sheet(subject.held, place / "held.png")
-    rows = Table("video", kept=not arguments.trial)
+    sheet(subject.held_out, place / "held.png")
+    rows = Table("video", is_recorded=not arguments.trial)
     for row in arguments.only:
         if row in NAIVE:
             rows.add(row=row, **subject.judged(naive(subject, row, arguments.samples)))
