@@ -16,7 +16,7 @@ from torch import nn
 from anew.core import random
 from anew.core.machine.device import to_device
 from anew.core.machine.memory import free_memory
-from anew.core.machine.threads import MIN_SLOWDOWN, choose_thread_count
+from anew.core.machine.threads import MIN_SLOWDOWN, choose_thread_count, use_threads
 from anew.core.processes.world import World
 from anew.core.specs import Spec
 from anew.errors import ConfigError
@@ -36,6 +36,8 @@ UNENDING = 10**6  # planned steps of a training that is only timed: its schedule
 MIN_SHARE_S = 0.2
 # Share of the training from which on a first step is timed alone on busy cores: it may take five times as long as others; chosen
 BUSY_SHARE = 0.1
+# Seconds of a step on one thread from which on others may help on busy cores, too: its operations are longer than they wait; chosen
+LONG_STEP_S = 2.0
 MAX_TIMED_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
 # Share of the free memory for saved activations: gradients, the optimizer and other processes take the rest
 MEMORY_SHARE = 1 / 3
@@ -86,11 +88,14 @@ def measure_candidates(
         else:
             family, chosen, _ = built_among(family_class, spec, config, 0, world, parallel)
         shard = chosen == "fsdp"
-        most_seconds = math.inf
-        if scale.slowdown >= MIN_SLOWDOWN and scale.seconds is not None:
+        is_busy, most_seconds = scale.slowdown >= MIN_SLOWDOWN, math.inf
+        if is_busy and scale.seconds is not None:
             most_seconds = BUSY_SHARE * scale.seconds
+        chooses_threads = number == 0 and world.size == 1 and world.device.type == "cpu"
+        if chooses_threads and is_busy:
+            use_threads(1)  # a step with all of them may take 70 times as long
         step_s = median_step_seconds(family, config, data, world, share, shard=shard, most_seconds=most_seconds)
-        if number == 0 and world.size == 1 and world.device.type == "cpu":
+        if chooses_threads and not (is_busy and step_s < LONG_STEP_S):
             family = build_family(family_class, spec, config, 0, world.device)
             measure_again = partial(
                 median_step_seconds, family, config, data, world, share / 2, most_seconds=most_seconds

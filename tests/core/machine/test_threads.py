@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info
 from anew.core.machine import schedule
 from anew.core.machine import threads as threads_module
 from anew.core.machine.threads import (
+    SHARED_CORES,
     SlowdownMeter,
     ThreadTuner,
     choose_thread_count,
@@ -23,8 +24,20 @@ from anew.core.machine.threads import (
 )
 
 
+class Meter:
+    """What a tuner reads of other programs, in place of a `SlowdownMeter`."""
+
+    slowdown = 1.0
+
+    def read(self) -> float:
+        return self.slowdown
+
+
 @pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two threads on cores that nobody else uses."""
+    monkeypatch.setattr(threads_module, "available_threads", lambda: 2)
+    monkeypatch.setattr(threads_module, "SlowdownMeter", Meter)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -78,6 +91,19 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
     assert torch.get_num_threads() == 2
     assert choose_thread_count(1.0, lambda: 0.1) == 0.1
     assert torch.get_num_threads() == 1
+    # From one thread on, all are tried
+    assert choose_thread_count(1.0, lambda: 0.9) == 1.0 and torch.get_num_threads() == 1
+    assert choose_thread_count(1.0, lambda: 0.1) == 0.1 and torch.get_num_threads() == 2
+
+
+def test_all_threads_are_not_tried_while_the_one_thread_waits_for_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Meter, "slowdown", 3.0)
+    torch.set_num_threads(1)
+    messages: list[str] = []
+    tuner = ThreadTuner(messages.append, 2)
+    assert set(run(tuner, 300, {1: 0.1, 2: 4.0})) == {1} and messages == [SHARED_CORES]
+    monkeypatch.setattr(Meter, "slowdown", 1.1)
+    assert run(tuner, 100, {1: 0.1, 2: 0.07})[-1] == 2 and len(messages) == 2
 
 
 def test_slowdown_is_at_least_one() -> None:

@@ -179,23 +179,23 @@ def _in_order(
 
 
 def choose_thread_count(step_seconds: float, measure: Callable[[], float]) -> float:
-    """Keep all threads for small steps, or one where that is faster.
+    """Keep the number of threads, all or one, or change to the other where that is faster.
 
     Args:
-        step_seconds: Seconds of a step with all threads.
+        step_seconds: Seconds of a step with the present number.
         measure: Measures the seconds of a step again.
 
     Returns:
         Seconds of a step with the threads that are kept.
     """
-    threads = torch.get_num_threads()
-    if threads == 1:
+    present, all_threads = torch.get_num_threads(), available_threads()
+    if all_threads == 1:
         return step_seconds
-    torch.set_num_threads(1)
-    alone = measure()
-    if alone * ThreadTuner.MIN_SPEEDUP < step_seconds:
-        return alone
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1 if present > 1 else all_threads)
+    other_seconds = measure()
+    if other_seconds * ThreadTuner.MIN_SPEEDUP < step_seconds:
+        return other_seconds
+    torch.set_num_threads(present)
     return step_seconds
 
 
@@ -205,7 +205,8 @@ class ThreadTuner:
     Some oneDNN kernels (gradients of convolution weights in bf16) wait for their other threads in a loop, and lose a time
     slice of the scheduler wherever one of those is not running: two trainings on the same two cores fell to a twentieth
     of their rate. One thread waits for nobody. Turns to it after three steps that took more than twice as long as usual,
-    if it is faster then, and tries all threads again from time to time: soon at first, as most programs of others are short.
+    if it is faster then, and tries all threads again from time to time: soon at first, as most programs of others are short,
+    and not while the one thread itself waits for a core, since a single step with all of them may take as long as 70 with one.
 
     Args:
         say: Shows the user a sentence, where one thread works for longer.
@@ -229,6 +230,7 @@ class ThreadTuner:
         self.waited_s = 0.0
         self.retry_s = self.FIRST_RETRY_S
         self.has_said = False  # that one thread works
+        self.meter = SlowdownMeter()  # since the last trial
 
     def record_step(self, seconds: float) -> None:
         """A step took that long; the next may have another number of threads."""
@@ -244,11 +246,19 @@ class ThreadTuner:
             self._end_trial(fastest, self.before_trial_s)
         elif torch.get_num_threads() == 1:
             if self.waited_s > self.retry_s:
-                self._start_trial(self.num_threads, fastest)
+                self._retry(fastest)
         elif fastest > self.SUSPECT_SLOWDOWN * self.usual_s and self.waited_s > self.MIN_WAIT_S:
             self._start_trial(1, fastest)
         else:
             self.usual_s = min(self.usual_s, sorted(self.recent_s)[1])
+
+    def _retry(self, seconds: float) -> None:
+        """Try all threads again, unless other programs still keep the one thread waiting. seconds: those of its steps."""
+        if self.meter.read() < MIN_SLOWDOWN:
+            self._start_trial(self.num_threads, seconds)
+            return
+        self._say_shared()
+        self._wait()
 
     def _start_trial(self, threads: int, seconds: float) -> None:
         torch.set_num_threads(threads)
@@ -266,9 +276,18 @@ class ThreadTuner:
         if not is_faster:
             torch.set_num_threads(self.num_threads if num_threads == 1 else 1)
             self.usual_s = before if num_threads == 1 else self.usual_s
-            if num_threads > 1 and self.retry_s >= self.WORTH_SAYING_S and not self.has_said:
-                self.say(SHARED_CORES)
-                self.has_said = True
+            if num_threads > 1 and self.retry_s >= self.WORTH_SAYING_S:
+                self._say_shared()
         self.before_trial_s = None
+        self._wait()
+
+    def _wait(self) -> None:
+        """Wait for `retry_s` from now on."""
         self.recent_s = []
         self.waited_s = 0.0
+        self.meter = SlowdownMeter()
+
+    def _say_shared(self) -> None:
+        if not self.has_said:
+            self.say(SHARED_CORES)
+            self.has_said = True

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Doubles, Floats, Ints
+from anew.core.machine.threads import one_thread
 
 RIDGE = 1e-4  # weight of the penalty of the squared gate
 MAX_NEWTON_STEPS = 12  # the fit usually ends sooner; otherwise this bounds its time
@@ -56,6 +57,7 @@ def softmax(logits: Floats) -> tuple[Floats, Floats]:
     return probs, log_probs
 
 
+@one_thread()
 def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints) -> Doubles:
     """The gate that maximizes mean log-likelihood minus RIDGE |gate|^2, by damped Newton steps from equal weights.
 
