@@ -169,6 +169,8 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     assert Verdict([], few).figures["novelty"] == fact and copy_verdict(few).sentence.startswith(
         f"{fact} identical to another. "
     )
+    met = copy_verdict(replace(few, held_out_identical=1, seen_p=1.0))
+    assert met.clause == fact.replace(";", " and 1 to a held-out one;")
 
 
 def test_identical_samples_are_named_where_real_items_repeat_as_often() -> None:

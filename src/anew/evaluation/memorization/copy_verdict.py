@@ -328,9 +328,10 @@ def _identical(result: CopyTestResult) -> str:
         return _identical_to_held_out(result)
     if result.saw_held_out:
         return _with_held_out(result)
+    fact = _with_held_out(result) if result.held_out_identical else _identical_to_training(result)
     if not result.real_compared:
-        return _identical_to_training(result)
-    return f"{_identical_to_training(result)}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"
+        return fact
+    return f"{fact}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"
 
 
 def _identical_to_training(result: CopyTestResult) -> str:
