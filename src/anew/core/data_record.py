@@ -29,6 +29,8 @@ class DataRecord(Record):
             out whole shards.
         splits_near_duplicates: Whether near-duplicates were held out one by one, as they are usual in this data; not in runs of older
             versions.
+        validates_at_random: Whether validation sequences were drawn at random beside whole clusters of relatives; not in runs of older
+            versions, which drew half of them.
         signature_version: Version of the signatures by which near-duplicates were found; 1 in runs of older versions.
         refused: Number of items that could not be used.
         refusals: The first of them, with reasons.
@@ -50,6 +52,7 @@ class DataRecord(Record):
     balances_classes: Flag = False
     draws_records: Flag = False
     splits_near_duplicates: Flag = False
+    validates_at_random: Flag = False
     signature_version: Count = 1
     notes: list[Text]
     refused: Whole

@@ -335,6 +335,7 @@ class Dataset:
             balances_classes=self._store.balances_classes,
             draws_records=self._store.draws_records,
             splits_near_duplicates=self._store.splits_near_duplicates,
+            validates_at_random=self._store.validates_at_random,
             signature_version=self.modality.signature_version,
             notes=list(self.scan.notes),
             refused=self.scan.skipped,

@@ -27,11 +27,30 @@ def families(count: int, size: int) -> tuple[list[str], np.ndarray]:
     return made, np.repeat(np.arange(count), size)
 
 
-@pytest.mark.parametrize("held_out", [[VALIDATION, TEST], [VALIDATION]])
-def test_no_relative_of_a_held_out_cluster_is_trained_on(held_out: list[int]) -> None:
+def test_validation_sequences_are_drawn_at_random() -> None:
+    """Where half of them were outlying relatives, 39% of the samples of a family were like none of it."""
     sequences, family = families(250, 4)
     keys = [int(key) for key in np.random.default_rng(0).integers(0, 1 << 62, len(sequences))]
-    parts, notes = assign_parts_with_clusters(SequenceClusters(sequences, 0.25), keys, 0.1, held_out)
+    relatives = SequenceClusters(sequences, 0.25)
+    parts, notes = assign_parts_with_clusters(relatives, keys, 0.1, [VALIDATION, TEST])
+    clusters = family[parts == TEST_CLUSTERS]
+    assert len(clusters) == pytest.approx(100, abs=10) and not np.isin(family[parts != TEST_CLUSTERS], clusters).any()
+    for part in (VALIDATION, TEST):
+        assert (parts == part).sum() == pytest.approx(90, abs=30)
+        assert np.isin(family[parts == part], family[parts == TRAIN]).mean() > 0.9
+    assert (
+        notes[0] == f"{len(clusters)} of the items are held out as whole clusters of relatives (part `test_clusters`)."
+    )
+    parts, notes = assign_parts_with_clusters(relatives, keys, 0.1, [VALIDATION])
+    assert np.bincount(parts).tolist() == [900, 100] and not notes
+
+
+@pytest.mark.parametrize("held_out", [[VALIDATION, TEST], [VALIDATION]])
+def test_no_relative_of_a_held_out_cluster_is_trained_on_in_older_runs(held_out: list[int]) -> None:
+    sequences, family = families(250, 4)
+    keys = [int(key) for key in np.random.default_rng(0).integers(0, 1 << 62, len(sequences))]
+    relatives = SequenceClusters(sequences, 0.25)
+    parts, notes = assign_parts_with_clusters(relatives, keys, 0.1, held_out, validates_clusters=True)
     clusters = family[parts == TEST_CLUSTERS]
     assert not np.isin(family[parts == TRAIN], clusters).any()
     assert (len(clusters) > 0) == (TEST in held_out) == bool((parts == TEST).any())

@@ -270,6 +270,7 @@ def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
         balances_classes: bool = False,
         draws_records: bool = False,
         splits_near_duplicates: bool = False,
+        validates_at_random: bool = False,
         signature_version: int = 1,
     ) -> Any:
         data = SimpleNamespace(
@@ -279,6 +280,7 @@ def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
             balances_classes=balances_classes,
             draws_records=draws_records,
             splits_near_duplicates=splits_near_duplicates,
+            validates_at_random=validates_at_random,
             signature_version=signature_version,
         )
         return SimpleNamespace(status="finished", data=data)
@@ -292,6 +294,8 @@ def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
         comparable({"a": record([]), "b": record([], draws_records=True)})
     with pytest.raises(anew.RunError, match="hold out different items of the same data"):
         comparable({"a": record([]), "b": record([], splits_near_duplicates=True)})
+    with pytest.raises(anew.RunError, match="hold out different items of the same data"):
+        comparable({"a": record([]), "b": record([], validates_at_random=True)})
     with pytest.raises(anew.RunError, match="hold out different items of the same data"):
         comparable({"a": record([]), "b": record([], signature_version=2)})
 

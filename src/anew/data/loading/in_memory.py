@@ -64,8 +64,8 @@ class InMemoryStore:
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.row_steps: list[int] = []  # nothing is left out
         self.reads_all = True  # whether a pass without a limit reads all train data
-        self.balances_classes = False  # texts are held out one by one
-        self.draws_records = False  # the list is not too large for a pass
+        # Texts are held out one by one, and a list is not too large for a pass
+        self.balances_classes = self.draws_records = False
         self.share_read = 1.0
         self.refusals = SkippedItems()
         self.items: list[Item] = []
@@ -76,16 +76,15 @@ class InMemoryStore:
         self._read(source, shards)
         self.refusals.add(source.refusals)
         if not self.items:
-            n = self.refusals.count
-            verdict = "the only item cannot be used" if n == 1 else f"none of the {n:,} items can be used"
-            raise DataError(verdict + self.refusals.sentence())
+            raise _no_item(self.refusals)
         self.held_out: list[int] = []  # parts that were taken from train
         # Held-out parts are drawn item by item, or as spans that are too short to differ in kind
         self.drawn_one_by_one = True
         self.are_draws = False  # whether copies are draws from a distribution, see `split.are_draws`
         self._divides_usual = repeated is None or repeated.splits_near_duplicates
-        # Whether only exact duplicates were kept together, see `near_duplicates.are_usual`
-        self.splits_near_duplicates = False
+        self._validates_clusters = repeated is not None and not repeated.validates_at_random
+        # Only exact duplicates were kept together, see `near_duplicates.are_usual`; whole clusters were none of validation
+        self.splits_near_duplicates = self.validates_at_random = False
         self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
@@ -189,15 +188,17 @@ class InMemoryStore:
             parts = split.assign_parts(own_keys, sizes, share, held_out)
             cluster_notes = clusters.no_clusters_note(self.modality)
         else:
-            parts, cluster_notes = clusters.assign_parts_with_clusters(relatives, keys, share, held_out)
+            parts, cluster_notes = clusters.assign_parts_with_clusters(
+                relatives, keys, share, held_out, validates_clusters=self._validates_clusters
+            )
+            self.validates_at_random = not self._validates_clusters
         split.check(parts, held_out, self.modality.noun, len(set(own_keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        num_copies = len(keys) - len(set(keys))
         test_characters = float(np.asarray(sizes)[parts == split.TEST].sum()) if by_size else None
         self.division_notes += split.split_notes(
             parts,
-            num_copies,
+            len(keys) - len(set(keys)),
             by_size,
             are_draws=self.are_draws,
             test_characters=test_characters,
@@ -348,3 +349,10 @@ class InMemoryStore:
     def label_counts(self) -> Counter[int]:
         """Train items by class number."""
         return self._rows[split.TRAIN].class_counts()
+
+
+def _no_item(refusals: SkippedItems) -> DataError:
+    """That none of the items can be used."""
+    n = refusals.count
+    verdict = "the only item cannot be used" if n == 1 else f"none of the {n:,} items can be used"
+    return DataError(verdict + refusals.sentence())

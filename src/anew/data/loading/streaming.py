@@ -76,7 +76,7 @@ class StreamingStore:
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
         self.draws_records = division.draws_records
         # In lists, only exact duplicates are looked for before the division
-        self.splits_near_duplicates = False
+        self.splits_near_duplicates = self.validates_at_random = False
         self.held_out, self.are_draws, self.drawn_one_by_one = (
             division.held_out,
             division.are_draws,

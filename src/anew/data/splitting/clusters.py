@@ -18,16 +18,24 @@ NEARLY_ALL = 0.995
 
 
 def assign_parts_with_clusters(
-    relatives: SequenceClusters, keys: Sequence[int], share: float, held_out: Sequence[int]
+    relatives: SequenceClusters,
+    keys: Sequence[int],
+    share: float,
+    held_out: Sequence[int],
+    *,
+    validates_clusters: bool = False,
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """Whole clusters go to TEST_CLUSTERS (if TEST is held out) and to half of VALIDATION; random other records go to TEST and to
-    the other half.
+    """Whole clusters go to TEST_CLUSTERS, random other records to TEST and VALIDATION; without TEST, all are random.
+
+    Validation is random, since the gate between counts and network is fitted to it: fitted to outlying records, it draws samples that are
+    none of the family (docs/log.md, 2026-12-01).
 
     Args:
         relatives: Clusters of related records.
         keys: The key of each record; records with one key stay together.
         share: The share of each held-out part.
         held_out: The parts to fill.
+        validates_clusters: Whether half of VALIDATION is whole clusters, too, and all of that half without TEST, as in older runs.
 
     Returns:
         (n,) part numbers, and sentences on the clusters.
@@ -35,7 +43,11 @@ def assign_parts_with_clusters(
     n = len(keys)
     hashes = np.array(keys, dtype=np.uint64)
     target = share * n
-    num_requested = (target if TEST in held_out else 0.0) + (target / 2 if VALIDATION in held_out else 0.0)
+    num_requested = target if TEST in held_out else 0.0
+    if validates_clusters and VALIDATION in held_out:
+        num_requested += target / 2
+    if not num_requested:
+        return assign_parts(keys, [1] * n, share, held_out), []
     at_random = np.argsort(splitmix64(hashes), kind="stable")
     # (n,) number of each record's cluster, -1 if it is not held out
     cluster, num_in_large = relatives.hold_out(at_random, round(num_requested), max(target / 2, 1.0))
@@ -54,6 +66,9 @@ def assign_parts_with_clusters(
     parts = np.full(n, TRAIN, dtype=np.uint8)
     unclustered = np.flatnonzero(cluster < 0)
     parts[unclustered] = assign_parts(hashes[unclustered].tolist(), [1] * len(unclustered), share, held_out)
+    if not validates_clusters:
+        parts[cluster >= 0] = TEST_CLUSTERS
+        return parts, _cluster_notes(relatives, parts, num_in_large, validates_clusters)
     # Half of validation is random records, the other half clusters.
     parts[(parts == VALIDATION) & (splitmix64(hashes + np.uint64(1)) % 2 == 0)] = TRAIN
     in_clusters = np.flatnonzero(cluster >= 0)
@@ -61,7 +76,7 @@ def assign_parts_with_clusters(
     num_scored = _num_scored(cluster[in_clusters], num_clusters, target, held_out)
     parts[in_clusters[:num_scored]] = TEST_CLUSTERS
     parts[in_clusters[num_scored:]] = VALIDATION
-    return parts, _cluster_notes(relatives, parts, num_in_large)
+    return parts, _cluster_notes(relatives, parts, num_in_large, validates_clusters)
 
 
 def _num_scored(cluster: NDArray[np.int64], num_clusters: int, target: float, held_out: Sequence[int]) -> int:
@@ -99,15 +114,15 @@ def _share(n: int, relatives: SequenceClusters) -> str:
     return "nearly all" if n > NEARLY_ALL * relatives.n else f"at least {n / relatives.n:.0%} of the"
 
 
-def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], num_in_large: int) -> list[str]:
+def _cluster_notes(
+    relatives: SequenceClusters, parts: NDArray[np.uint8], num_in_large: int, validates_clusters: bool
+) -> list[str]:
     """Sentences on clusters that are held out. num_in_large: sequences in clusters that are too large for that."""
     num_scored = int((parts == TEST_CLUSTERS).sum())
     if num_scored:
         subject = "figures of the part test_clusters hold"
-        note = (
-            f"{num_scored:,} of the items are held out as whole clusters of relatives (part `test_clusters`), and "
-            "half of the validation part is whole clusters, too."
-        )
+        too = ", and half of the validation part is whole clusters, too" if validates_clusters else ""
+        note = f"{num_scored:,} of the items are held out as whole clusters of relatives (part `test_clusters`){too}."
     else:
         subject = "that half holds"
         note = (

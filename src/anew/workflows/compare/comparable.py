@@ -51,9 +51,15 @@ def comparable(read: Mapping[str, BegunRun | RunRecord]) -> dict[str, RunRecord]
     return records
 
 
-def _division(data: DataRecord) -> tuple[bool, bool, bool, int]:
+def _division(data: DataRecord) -> tuple[bool, bool, bool, bool, int]:
     """What decides, besides the data itself, which items are held out."""
-    return data.balances_classes, data.draws_records, data.splits_near_duplicates, data.signature_version
+    return (
+        data.balances_classes,
+        data.draws_records,
+        data.splits_near_duplicates,
+        data.validates_at_random,
+        data.signature_version,
+    )
 
 
 def differing_settings(records: Mapping[str, RunRecord]) -> dict[str, dict[str, str]]:

@@ -258,7 +258,7 @@ def test_few_small_clusters_are_said(tmp_path: Path) -> None:
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     notes = " ".join(data.scan.notes)
     assert "test_clusters" not in data.scan.parts and "too large" not in notes
-    assert "Only 6 clusters of relatives could be held out whole, and at least 10 are needed" in notes
+    assert "Only 4 clusters of relatives could be held out whole, and at least 10 are needed" in notes
     data.close()
 
 
@@ -269,7 +269,18 @@ def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> No
     data = Dataset.open(tmp_path)
     notes = " ".join(data.scan.notes)
     assert data.scan.parts["test"] == 100 and "test_clusters" not in data.scan.parts and "0 of them" not in notes
-    assert "Half of validation is whole clusters" in notes and "the test part is the source's own" in notes
+    assert "clusters" not in notes and data.scan.parts["validation"] == pytest.approx(90, abs=20)
+    data.close()
+
+
+def test_older_runs_keep_the_clusters_of_their_validation_part(tmp_path: Path) -> None:
+    data = Dataset.open(sequences(tmp_path / "a.fasta", 600))
+    data.fit(SIZE)
+    state = data.state()
+    assert state.validates_at_random
+    assert Dataset.reopen(state, tmp_path).text("validation") == data.text("validation")
+    older = Dataset.reopen(state.model_copy(update={"validates_at_random": False, "parts": {}}), tmp_path)
+    assert older.text("validation") != data.text("validation") and not older.state().validates_at_random
     data.close()
 
 
