@@ -21,7 +21,7 @@ from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.errors import UserError
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.inputs import EvaluationInputs, Labels
+from anew.evaluation.inputs import EvaluationInputs, Labels, RealPool
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.notes import Note
@@ -328,6 +328,10 @@ def evaluation_inputs(
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
+
+    def read_pool(n: int) -> RealPool[DecodedItem]:
+        return real_pool(data, n, seed)
+
     return replace(
         item_inputs(data, samples, seed),
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
@@ -335,8 +339,8 @@ def evaluation_inputs(
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,
-        # A report that measures again in the time left needs the same pool
-        pool=lru_cache(maxsize=1)(lambda n: real_pool(data, n, seed)),
+        # A report that measures again in the time left needs the same pool; without a limit it is used once, and may have a gigabyte
+        pool=read_pool if seconds is None else lru_cache(maxsize=1)(read_pool),
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
