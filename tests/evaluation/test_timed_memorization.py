@@ -249,7 +249,15 @@ def test_all_are_compared_thoroughly_if_there_is_time_however_many_they_are() ->
     assert smaller is not None and smaller != series.whole
     assert series.next(2.0 * seconds) == series.whole
     schedule.size = FIRST_SIZE
-    assert series.next(1.05 * seconds) is None
+    # The first time is mostly fixed, so a second test in a quarter of the time tells
+    trial = series.next(1.05 * seconds)
+    assert trial is not None and FIRST_SIZE < trial < series.whole
+    assert schedule.seconds(trial) <= 0.26 * seconds
+    slow, fast = copy.deepcopy(series), copy.deepcopy(series)
+    slow.add(trial, schedule.seconds(trial), 5_000, controls=True)
+    assert slow.next(0.8 * seconds) is None
+    fast.add(trial, 0.3 * schedule.seconds(trial), 5_000, controls=True)
+    assert fast.next(0.8 * seconds) == series.whole
 
 
 def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(

@@ -97,6 +97,16 @@ class SizeSchedule:
         self.size = size
         return size
 
+    def second_trial(self, seconds: float, available: RealItems, max_real: int) -> ComparisonSize | None:
+        """The size of a test that tells how long a larger one takes, in a share of these seconds; None if two tests did.
+
+        The time of the first test is mostly fixed, so it overrates larger ones: threefold for digits. For the arguments see `next`.
+        """
+        if len(self._times) > 1:
+            return None
+        size = self._best(MIDDLE_SHARE * seconds, available, max_real)
+        return size if comparisons(*size) > comparisons(*self.size) else None
+
     def affords(self, size: ComparisonSize, seconds: float) -> bool:
         """Whether a test of this size ends in so many seconds, as far as the measured times tell."""
         return self.seconds(size) <= CAUTION * seconds
