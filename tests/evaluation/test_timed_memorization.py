@@ -15,7 +15,7 @@ from anew.evaluation.inputs import EvaluationInputs, RealItems, RealPool
 from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.memorization_schedule import FIRST_SIZE, ComparisonSize, SizeSchedule, comparisons
+from anew.evaluation.memorization_schedule import FIRST_SIZE, MIDDLE_SHARE, ComparisonSize, SizeSchedule, comparisons
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
 from anew.evaluation.timed_memorization import MemorizationSeries
@@ -252,7 +252,7 @@ def test_all_are_compared_thoroughly_if_there_is_time_however_many_they_are() ->
     # The first time is mostly fixed, so a second test in a quarter of the time tells
     trial = series.next(1.05 * seconds)
     assert trial is not None and FIRST_SIZE < trial < series.whole
-    assert schedule.seconds(trial) <= 0.26 * seconds
+    assert schedule.seconds(trial) <= MIDDLE_SHARE * 1.05 * seconds
     slow, fast = copy.deepcopy(series), copy.deepcopy(series)
     slow.add(trial, schedule.seconds(trial), 5_000, controls=True)
     assert slow.next(0.8 * seconds) is None
