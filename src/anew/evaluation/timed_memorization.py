@@ -72,14 +72,15 @@ class MemorizationSeries(Generic[ItemT]):
 
     def next(self, seconds: float) -> ComparisonSize | None:
         """The size of the test that follows those that ended; None if time is too short for one that proves more."""
-        first_size = self.schedule.size
+        latest_size = self.schedule.size
         size = self.schedule.next(max(seconds, 0.0), self.available, self.max_real)
         if not self.num_coarse or size is None or size == self.whole:
             return size
         # A smaller test only tells how long it takes; one of all that does not end in time leaves the coarse result
         if self.schedule.affords(self.whole, seconds):
             return self.whole
-        self.schedule.size = first_size
+        # `SizeSchedule.next` has taken a size that is not compared
+        self.schedule.size = latest_size
         return self.schedule.second_trial(seconds, self.available, self.max_real)
 
     def add(self, size: ComparisonSize, seconds: float, num_held: int, *, controls: bool) -> None:
