@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch._dynamo.exc import BackendCompilerFailed
@@ -103,6 +105,33 @@ def test_why_compiling_failed_is_said(cause: Exception, reason: str, monkeypatch
     batch = Batch(torch.zeros((2, 17), dtype=torch.long))
     with pytest.raises(ConfigError, match=rf"\({reason}\); train them with compile=off"):
         family.train().loss(batch, StepContext(0, 0))
+
+
+def test_libraries_that_an_interrupted_compilation_left_are_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    libraries = [tmp_path / "op" / name for name in ("first.so", "second.so")]
+    for library in libraries:
+        library.parent.mkdir(exist_ok=True)
+        library.touch()
+
+    def load(x: torch.Tensor) -> torch.Tensor:
+        for library in libraries:
+            if library.exists():
+                error = ImportError(f"{library}: file too short", path=str(library))
+                raise BackendCompilerFailed(load, error, None)
+        return 2 * x
+
+    monkeypatch.setattr(compilation.torch, "compile", lambda forward, dynamic, mode: load)
+    compiled = compilation._compiled_in_training(torch.nn.Identity(), torch.neg, None, None)
+    assert compiled(torch.ones(())) == 2.0
+    library = tmp_path.parent / "elsewhere.so"
+    library.touch()
+    libraries.append(library)
+    with pytest.raises(ConfigError, match=r"elsewhere\.so: file too short"):
+        compiled(torch.ones(()))
+    assert library.exists()
 
 
 def test_graphs_are_for_cuda_and_inputs_of_one_shape() -> None:

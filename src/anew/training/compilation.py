@@ -7,6 +7,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -83,17 +84,33 @@ def _compiled_in_training(
     from torch._dynamo.exc import TorchDynamoException
 
     compiled = torch.compile(forward, dynamic=is_dynamic, mode=mode)
+    removed: set[Path] = set()
 
     def compiled_in_training(*args: object, **kwargs: object) -> object:
         if not block.training or not torch.is_grad_enabled():
             return forward(*args, **kwargs)
-        try:
-            return compiled(*args, **kwargs)
-        except TorchDynamoException as error:
-            cause = getattr(error, "inner_exception", error)  # its own first line may name only the part that failed
-            reason = files.clause(cause)
-            raise ConfigError(
-                f"torch.compile failed on these networks ({reason}); train them with compile=off"
-            ) from error
+        while True:
+            try:
+                return compiled(*args, **kwargs)
+            except TorchDynamoException as error:
+                # The first line of the error itself may name only the part that failed
+                cause = getattr(error, "inner_exception", error)
+                library = _unreadable_library(cause)
+                if library is None or library in removed:
+                    raise ConfigError(
+                        f"torch.compile failed on these networks ({files.clause(cause)}); train them with compile=off"
+                    ) from error
+            removed.add(library)
+            library.unlink(missing_ok=True)
 
     return compiled_in_training
+
+
+def _unreadable_library(cause: BaseException) -> Path | None:
+    """The library in the compiler's cache that could not be loaded; None if something else failed.
+
+    A program that ends while the compiler writes leaves a part of the library, which no later one replaces (seen with PyTorch 2.13).
+    """
+    path = Path(getattr(cause, "path", None) or "")
+    cache = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).resolve()
+    return path if isinstance(cause, ImportError) and cache in path.resolve().parents else None
