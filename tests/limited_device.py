@@ -57,7 +57,7 @@ class LimitedTensor(torch.Tensor):
         if raw.dtype in REFUSED:
             raise TypeError(f"the device has no {raw.dtype}")
         with torch.inference_mode(False):  # views of such tensors cannot be made by a mode
-            made = torch.Tensor._make_wrapper_subclass(
+            wrapper = torch.Tensor._make_wrapper_subclass(
                 cls,
                 raw.size(),
                 strides=raw.stride(),
@@ -65,8 +65,8 @@ class LimitedTensor(torch.Tensor):
                 dtype=raw.dtype,
                 device=torch.device(NAME, 0),
             )
-        made.raw = raw
-        return made
+        wrapper.raw = raw
+        return wrapper
 
     def __repr__(self, **_: object) -> str:
         return f"{self.raw!r} on {NAME}"

@@ -18,8 +18,8 @@ def catalogue() -> dict[str, MetricSpec]:
     """Every metric by its name."""
     modules = [result]
     for package in (metrics, modalities):
-        found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-        modules += [importlib.import_module(module.name) for module in found]
+        infos = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        modules += [importlib.import_module(module.name) for module in infos]
     specs = {value for module in modules for value in vars(module).values() if isinstance(value, MetricSpec)}
     specs |= {bits_spec(unit, reference) for unit in UNITS for reference in ("", *REFERENCES)}
     by_name = {spec.name: spec for spec in specs}

@@ -74,8 +74,8 @@ def test_a_setting_of_the_command_line_replaces_a_default(monkeypatch: pytest.Mo
 def test_figures_that_are_read_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(BENCH), *sys.path])
     regret, sequences = (runpy.run_path(str(BENCH / name)) for name in ("regret.py", "sequences.py"))
-    read = {regret["DISTANCE"], regret["AUC"], *sequences["SHOWN"]}
-    assert read | {text for text in texts() if re.fullmatch(r"bits_per_[a-z_]*[a-z]", text)} <= TITLES.keys()
+    names = {regret["DISTANCE"], regret["AUC"], *sequences["SHOWN"]}
+    assert names | {text for text in texts() if re.fullmatch(r"bits_per_[a-z_]*[a-z]", text)} <= TITLES.keys()
 
 
 def test_routes_of_the_studio_and_the_server_are_there() -> None:

@@ -119,10 +119,10 @@ def test_samples_that_the_run_shows_already_are_counted(
     _, run = request.getfixturevalue(run_fixture)
     count = len({path.stem for path in (run / "samples").glob("0*")})
     assert 0 < count < 40
-    said = (
+    note = (
         f"{f'the first {count} are' if count > 1 else 'the first is'} also in {run / 'samples'}; --seed 1 gives others"
     )
-    assert said in anew("sample", run, "--out", tmp_path / "same", "-n", count + 1).stderr
+    assert note in anew("sample", run, "--out", tmp_path / "same", "-n", count + 1).stderr
     assert "also in" not in anew("sample", run, "--out", tmp_path / "new", "-n", 2, "--seed", 1).stderr
     setting = "max_tokens=9" if run_fixture == "text_run" else "steps=2"
     other = ["sample", run, "--out", tmp_path / "other", "-n", 2, "--set", setting]
@@ -277,21 +277,21 @@ def test_json_names_no_more_files_than_a_program_can_read_at_once(
     image_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling, "MOST_NAMED", 300)
-    said = {
+    answers = {
         n: json.loads(anew("sample", image_run[1], "--out", tmp_path / str(n), "-n", n, "--json").stdout)
         for n in (300, 301)
     }
-    assert len(said[300]["files"]) == 300 and Path(said[300]["files"][-1]).name.startswith("0299")
-    assert said[301]["files"] is None and said[301]["num_files"] == said[301]["samples"] == 301
+    assert len(answers[300]["files"]) == 300 and Path(answers[300]["files"][-1]).name.startswith("0299")
+    assert answers[301]["files"] is None and answers[301]["num_files"] == answers[301]["samples"] == 301
 
 
 def test_json_names_one_file_of_many_batches_once(tmp_path: Path) -> None:
     sequences(tmp_path / "p.fasta", 60)
     anew("train", tmp_path / "p.fasta", "--run", tmp_path / "run", "--steps", 1, *SMALL_TEXT)
-    said = json.loads(
+    answer = json.loads(
         anew("sample", tmp_path / "run", "--out", tmp_path / "s", "-n", 300, "--set", "max_tokens=3", "--json").stdout
     )
-    assert said["files"] == [str(tmp_path / "s" / "samples.fasta")] and said["num_files"] == 1
+    assert answer["files"] == [str(tmp_path / "s" / "samples.fasta")] and answer["num_files"] == 1
 
 
 def test_a_run_ends_with_three_answers_and_two_commands(image_run: tuple[Path, Path], tmp_path: Path) -> None:

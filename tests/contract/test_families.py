@@ -182,11 +182,11 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
-    taken = family_with_weights(type(family), spec, family.config, stored, torch.device("cpu"))
-    assert all(tensor.data_ptr() == stored[name].data_ptr() for name, tensor in taken.state_dict().items())
-    taken = to_device(taken, DEVICE)
+    shared = family_with_weights(type(family), spec, family.config, stored, torch.device("cpu"))
+    assert all(tensor.data_ptr() == stored[name].data_ptr() for name, tensor in shared.state_dict().items())
+    shared = to_device(shared, DEVICE)
     first, *others = (
-        last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again, taken)
+        last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again, shared)
     )
     assert all(torch.equal(first, other) for other in others)
 

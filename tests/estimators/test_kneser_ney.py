@@ -32,13 +32,13 @@ def _slow(
                 counts[k - 1][context[1:]][token] += 1
     result: dict[tuple[int, ...], np.ndarray] = {}
     for k in range(order + 1):
-        taken = discounts(np.array([c for tokens in counts[k].values() for c in tokens.values()], dtype=np.int64))
+        discount = discounts(np.array([c for tokens in counts[k].values() for c in tokens.values()], dtype=np.int64))
         for context, tokens in counts[k].items():
             below = result[context[1:]] if k else np.full(vocab, 1.0 / vocab)
-            total, kept = sum(tokens.values()), np.zeros(vocab)
+            total, discounted = sum(tokens.values()), np.zeros(vocab)
             for token, count in tokens.items():
-                kept[token] = (count - taken[min(count, 3)]) / total
-            result[context] = kept + (1.0 - kept.sum()) * below
+                discounted[token] = (count - discount[min(count, 3)]) / total
+            result[context] = discounted + (1.0 - discounted.sum()) * below
     return result or {(): np.full(vocab, 1.0 / vocab)}
 
 

@@ -19,11 +19,11 @@ def picker(items: list[Any], seed: int) -> Callable[[int], list[Any]]:
 
 def reader(texts: list[str]) -> Callable[[int | None], list[str]]:
     def read(limit: int | None) -> list[str]:
-        kept: list[str] = []
+        texts_so_far: list[str] = []
         for text in texts:
-            left = len(text) if limit is None else limit - sum(map(len, kept))
-            kept += [text[:left]] if left > 0 else []
-        return kept
+            left = len(text) if limit is None else limit - sum(map(len, texts_so_far))
+            texts_so_far += [text[:left]] if left > 0 else []
+        return texts_so_far
 
     return read
 

@@ -44,8 +44,8 @@ def test_no_memorization_test_takes_more_than_the_time_left(seconds: float, fixe
     for pace in (1e-7, 5e-7, 2.5e-6):
         sizes = planned(seconds, fixed, pace)
         assert sizes[0] == FIRST_SIZE
-        seen = [evidence(size, AVAILABLE) for size in sizes]
-        assert all(later > earlier for earlier, later in pairwise(seen))
+        evidences = [evidence(size, AVAILABLE) for size in sizes]
+        assert all(later > earlier for earlier, later in pairwise(evidences))
 
 
 def test_of_sizes_that_can_prove_anything_the_one_with_most_training_items_is_taken() -> None:

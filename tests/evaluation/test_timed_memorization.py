@@ -181,7 +181,8 @@ def test_memorization_tests_go_on_where_those_of_a_shorter_time_ended(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the time that was left after a report, the first small memorization test was run once more, and the items were read again."""
-    clock, tried, read, run_memorization_test = [0.0], list[tuple[int, int]](), list[int](), IMAGE.run_memorization_test
+    clock, tried, read_counts = [0.0], list[tuple[int, int]](), list[int]()
+    run_memorization_test = IMAGE.run_memorization_test
 
     def timed_test(self: Any, pool: RealPool, max_items: int | None, num_samples: int, **more: bool) -> CopyTestResult:
         result = run_memorization_test(self, pool, max_items, num_samples, **more)
@@ -190,7 +191,7 @@ def test_memorization_tests_go_on_where_those_of_a_shorter_time_ended(
         return result
 
     def pool(n: int) -> RealPool:
-        read.append(n)
+        read_counts.append(n)
         return pool_of(train, held_out)(n)
 
     monkeypatch.setattr(IMAGE, "run_memorization_test", timed_test)
@@ -199,11 +200,11 @@ def test_memorization_tests_go_on_where_those_of_a_shorter_time_ended(
     inputs = make_inputs(train, held_out, pictures(100, 5), pool=pool, seconds=0.6)
     first = IMAGE(inputs)
     assert len(list(first.copy_tests())) > 1
-    num_tried, num_read = len(tried), len(read)
+    num_tried, num_read = len(tried), len(read_counts)
     further = IMAGE(replace(inputs, seconds=6.0))
     further.continue_tests(first)
     results = list(further.copy_tests())
-    assert tried[num_tried] > max(tried[:num_tried]) and len(read) == num_read
+    assert tried[num_tried] > max(tried[:num_tried]) and len(read_counts) == num_read
     # Once all are compared as thumbnails, they are compared thoroughly, and a first memorization test says how long that takes.
     assert tried[num_tried:] == [(100, 1600), (64, 128), (100, 1600)] and "thumbnails" not in results[-1].scope
     assert not further.may_compare_thoroughly
@@ -272,8 +273,8 @@ def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
 
     monkeypatch.setattr(IMAGE, "run_memorization_test", slow_test)
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
-    train, held = pictures(60, 3), pictures(40, 4)
-    evaluation = IMAGE(make_inputs(train, held, pictures(200, 5), pool=pool_of(train, held), seconds=6.0))
+    train, held_out = pictures(60, 3), pictures(40, 4)
+    evaluation = IMAGE(make_inputs(train, held_out, pictures(200, 5), pool=pool_of(train, held_out), seconds=6.0))
     assert len(list(evaluation.copy_tests())) == 1
     (note,) = [note.sentence for note in evaluation.notes]
     assert note == "Not measured: copies among the other samples (there was time to compare only 64 of 200 samples)."

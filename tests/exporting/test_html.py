@@ -300,8 +300,8 @@ def test_files_are_ordinary_ones(colours: int, tmp_path: Path) -> None:
             assert np.abs(pixels - frame[..., :3]).max() <= (26 if colours == 3 else 0)
     with wave_file.open(str(tmp_path / "made.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (8000, 1, 800)
-        read = np.frombuffer(file.readframes(800), "<i2") / 32767
-    assert np.abs(read - wave).max() < 1e-4
+        samples = np.frombuffer(file.readframes(800), "<i2") / 32767
+    assert np.abs(samples - wave).max() < 1e-4
 
 
 @needs_node
@@ -334,10 +334,10 @@ def test_pictures_are_filled_in_as_by_the_run(name: str, grid_run: Callable[[str
     own = in_family_space(model, Condition(x[0], mask[0]))
     codec: Any = model.codec or model.family
     assert np.abs(np.array(filled["latents"]) - codec.encode(x).flatten().numpy()).max() < 1e-3
-    kept = latent_mask(mask, codec.autoencoder.sides)
-    assert filled["kept"] == kept.flatten().tolist() and 0 < sum(filled["kept"]) < kept.numel()
+    is_kept = latent_mask(mask, codec.autoencoder.sides)
+    assert filled["kept"] == is_kept.flatten().tolist() and 0 < sum(filled["kept"]) < is_kept.numel()
     if name == "latents":
-        assert own.mask is not None and torch.equal(own.mask, kept.expand(own.x.shape))
+        assert own.mask is not None and torch.equal(own.mask, is_kept.expand(own.x.shape))
     is_given = mask.bool().flatten().numpy()
     assert all(np.array_equal(np.array(draft)[is_given], x.flatten().numpy()[is_given]) for draft in filled["drafts"])
 
@@ -596,10 +596,10 @@ def test_pictures_in_a_browser(width: int, browser: Any, grid_run: Callable[[str
     visit.page.click("#fill-go")
     visit.page.wait_for_selector("body[data-filled]", state="attached")
     left_half = ".getContext('2d').getImageData(0, 0, 6, 12).data"
-    kept, generated = (
+    given_half, generated_half = (
         visit.page.evaluate(f"[...document.getElementById('{name}'){left_half}]") for name in ("paint", "filled")
     )
-    assert kept == generated  # the left half is as it was given
+    assert given_half == generated_half  # the left half is as it was given
     visit.close()
 
 

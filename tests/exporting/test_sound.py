@@ -158,7 +158,7 @@ def test_pages_keep_what_was_given_of_a_signal(signal_modality: Audio) -> None:
     files = [(WEB / name).as_uri() for name in ("engine.js", "tensor.js")]
     command = [str(NODE), "--input-type=module", "-e", FILLED_IN_NODE, *files]
     answer = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=120)
-    drawn, filled = (np.array(made["curve"]).reshape(grids.shape[1:]) for made in json.loads(answer.stdout))
+    drawn, filled = (np.array(signal["curve"]).reshape(grids.shape[1:]) for signal in json.loads(answer.stdout))
     known = grids[0].double().numpy()
     assert np.abs(drawn - known)[..., :100].max() > 1e-3
     np.testing.assert_array_equal(filled[..., :100], known[..., :100])
@@ -217,8 +217,8 @@ def test_the_program_beside_graphs_ends_clips_as_the_run_does(
     for trim, expected in ((True, lengths), (False, whole), (None, whole)):  # None: an older export
         item = {"kind": "sound", **modality.sound_scale(), "trim": trim}
         sampler.program = {"item": item}
-        read = [len(soundfile.read(path)[0]) for path in sampler.save(grids.numpy(), tmp_path / str(trim))]
-        assert np.abs(np.subtract(read, expected)).max() <= 2  # rounding: silence may begin a value earlier
+        file_lengths = [len(soundfile.read(path)[0]) for path in sampler.save(grids.numpy(), tmp_path / str(trim))]
+        assert np.abs(np.subtract(file_lengths, expected)).max() <= 2  # rounding: silence may begin a value earlier
 
 
 @needs_node

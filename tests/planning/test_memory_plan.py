@@ -49,8 +49,8 @@ def transformer() -> Family:
 def test_weights_are_shared_where_copies_do_not_fit(free: Callable[[float], None]) -> None:
     family, pair = build_family(Toy, POINT, ToyConfig(), 0, torch.device("cpu")), Pair(0, 2)
     needed = copied_bytes(family, World())
-    kept = needed - memory_plan._temporary_bytes(family.phases()[0], 1)
-    assert 3 * 4 * num_parameters(family) <= kept <= 5 * 4 * num_parameters(family)
+    persistent_bytes = needed - memory_plan._temporary_bytes(family.phases()[0], 1)
+    assert 3 * 4 * num_parameters(family) <= persistent_bytes <= 5 * 4 * num_parameters(family)
     free(1.6 * needed)
     assert choose_parallel("auto", family, pair)[0] == "ddp"
     free(1.4 * needed)
@@ -119,8 +119,8 @@ def test_what_is_planned_is_what_training_takes(size: int) -> None:
     """By two processes a third more was taken than planned, for Muon's matrices of one shape."""
     for process in together(MEASURED, size):
         assert process.code == 0, process
-        planned, taken = json.loads(process.out)
-        assert 0.8 * taken < planned < 1.2 * taken, (planned, taken)
+        planned, measured = json.loads(process.out)
+        assert 0.8 * measured < planned < 1.2 * measured, (planned, measured)
 
 
 def test_sizes_end_where_memory_does(free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +158,9 @@ def test_activations_computed_again_give_the_same_gradients() -> None:
         with use_context(context):
             family.loss(Batch(rows), context).total.backward()
         gradients.append([p.grad for p in family.parameters()])
-    for kept, computed in zip(*gradients, strict=True):
-        assert kept is not None and computed is not None
-        assert torch.equal(kept, computed)
+    for stored, recomputed in zip(*gradients, strict=True):
+        assert stored is not None and recomputed is not None
+        assert torch.equal(stored, recomputed)
 
 
 def test_a_network_that_is_differentiated_twice_keeps_its_activations() -> None:

@@ -113,8 +113,8 @@ def test_a_killed_run_goes_on_from_an_empty_machine_with_the_same_bytes(
     assert "there is no run" in finish(
         ["sample", RUN + "x", "--out", str(tmp_path / "y")], tmp_path / "4", variables, 2
     )
-    kept = [path for folder in ("first", "second", "third", "store") for path in (tmp_path / folder).rglob("*")]
-    assert not [path for path in kept if path.is_file() and SECRET.encode() in path.read_bytes()]
+    paths = [path for folder in ("first", "second", "third", "store") for path in (tmp_path / folder).rglob("*")]
+    assert not [path for path in paths if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize(
@@ -177,5 +177,5 @@ def test_data_in_a_bucket_is_read_by_range(variables: dict[str, str], tmp_path: 
         _, count, requests, size = map(int, completed.stdout.split())
         total = sum(path.stat().st_size for path in folder.iterdir())
         assert count == 1200 and (requests, size) == ((0, 0) if again else (1200, total))
-    kept = [path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    assert not any(SECRET.encode() in body for body in kept)
+    cached = [path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in body for body in cached)

@@ -70,19 +70,19 @@ def test_buffers_of_earlier_checkpoints_are_read_only_if_their_manifests_say_tha
     folder = RunFolder.create(tmp_path / "run")
     for step, counts in ((1, 1.0), (2, 2.0)):
         folder.save(f"step-{step:08d}", with_buffers(step, counts))
-    read: list[str] = []
+    read_names: list[str] = []
     file_digest = hashlib.file_digest
 
     def watched(file: Any, algorithm: str) -> Any:
-        read.append(Path(file.name).name)
+        read_names.append(Path(file.name).name)
         return file_digest(file, algorithm)
 
     monkeypatch.setattr(hashlib, "file_digest", watched)
     folder.save("step-00000003", with_buffers(3, 3.0))
-    assert read.count("buffers.safetensors") == 1
-    read.clear()
+    assert read_names.count("buffers.safetensors") == 1
+    read_names.clear()
     folder.save("step-00000004", with_buffers(4, 3.0))
-    assert read.count("buffers.safetensors") == 2
+    assert read_names.count("buffers.safetensors") == 2
 
 
 def test_damaged_buffers_are_not_shared(tmp_path: Path) -> None:

@@ -118,8 +118,8 @@ def test_another_machine_gets_what_was_written_and_goes_on(
     Mirror(ADDRESS).fetch(whole=True)
     assert contents(local.folder) == expected | {"events.jsonl": "3\n"}
     (note,) = mirror.notes_of(local.folder)
-    (kept,) = local.folder.parent.glob("names-kept-*")
-    assert str(kept) in note and contents(kept)["model"] == "mine"
+    (copy,) = local.folder.parent.glob("names-kept-*")
+    assert str(copy) in note and contents(copy)["model"] == "mine"
     Mirror(ADDRESS).fetch(whole=True)
     assert mirror.notes_of(local.folder) == []  # it is named once
 
@@ -144,8 +144,8 @@ def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
             mirror_thread.note_change(local.folder)
             time.sleep(0.05)
         pytest.fail("it goes on")
-    (kept,) = local.folder.parent.glob("names-kept-*")
-    assert str(kept) in str(refusal.value) and contents(kept)["model"] == "mine" and not local.folder.exists()
+    (copy,) = local.folder.parent.glob("names-kept-*")
+    assert str(copy) in str(refusal.value) and contents(copy)["model"] == "mine" and not local.folder.exists()
     assert contents(winner.folder)["model"] == "theirs"
 
 
@@ -393,9 +393,9 @@ def test_what_was_learned_is_said_where_the_store_fails_at_the_end(
     monkeypatch.setattr(Mirror, "push", fail)
     data = samples.names(tmp_path / "names.txt", 300)
     options = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
-    said = printed("train", data, "--run", ADDRESS, "--steps", 2, *options, code=2)
-    assert "\nnew? " in said.stdout.lower() and str(place_of(ADDRESS)) in said.stdout
-    assert "cannot be written (gone); the run lies in" in said.stderr
+    output = printed("train", data, "--run", ADDRESS, "--steps", 2, *options, code=2)
+    assert "\nnew? " in output.stdout.lower() and str(place_of(ADDRESS)) in output.stdout
+    assert "cannot be written (gone); the run lies in" in output.stderr
 
 
 def test_a_new_run_needs_an_address_of_its_own(store: fsspec.AbstractFileSystem) -> None:
@@ -571,11 +571,11 @@ def test_files_of_weights_that_are_replaced_while_their_index_is_sent(
 ) -> None:
     """The index says the same of both, so it must not be sent with the files of the first."""
     part, index = "model-00001-of-00001.safetensors", "model.safetensors.index.json"
-    local, real, done = begun({part: "one", index: "{}"}), type(store).put_file, []
+    local, real, replaced = begun({part: "one", index: "{}"}), type(store).put_file, []
 
     def slow(self: object, lpath: str, rpath: str, **more: Any) -> object:
-        if Path(lpath).name == index and not done:
-            done.append(lpath)
+        if Path(lpath).name == index and not replaced:
+            replaced.append(lpath)
             write(local, part, "another")
         return real(self, lpath, rpath, **more)
 

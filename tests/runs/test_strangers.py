@@ -58,11 +58,11 @@ def begun(config: dict[str, Any], family: str) -> None:
 @pytest.mark.parametrize("name", ["gift/family.py", "family.py"])
 def test_code_in_a_run_is_not_run(name: str, gift: Path) -> None:
     def refused(change: Callable[[dict[str, Any]], Any], call: Callable[[], Any]) -> None:
-        kept = (gift / "config.json").read_bytes()
+        original = (gift / "config.json").read_bytes()
         edit(gift, change)
         with pytest.raises(RunError):
             call()
-        (gift / "config.json").write_bytes(kept)
+        (gift / "config.json").write_bytes(original)
         assert not (gift.parent / "PWNED").exists()
 
     data = str(gift / json.loads((gift / "config.json").read_text())["data"]["path"])
@@ -108,13 +108,13 @@ def test_samples_stay_in_their_folder(name: str, tmp_path: Path) -> None:
 )
 def test_links_and_pipes_are_refused(name: str, gift: Path) -> None:
     path = gift / name
-    kept = gift.parent / "kept"
-    path.rename(kept)
-    os.symlink(kept, path)
+    original = gift.parent / "kept"
+    path.rename(original)
+    os.symlink(original, path)
     with pytest.raises(RunError, match="is a link"):
         anew.evaluate(gift, 8)
     path.unlink()
-    if kept.is_file():
+    if original.is_file():
         os.mkfifo(path)
         with pytest.raises(RunError, match="not an ordinary file"):
             anew.evaluate(gift, 8)
@@ -227,8 +227,8 @@ def test_a_run_with_any_value_is_used_or_refused(part: int, gift: Path) -> None:
     before = {p.name for p in outside.iterdir()}
     for number in range(50 * part, 50 * part + 50):
         source = random.Random(number)
-        kept = (gift / "config.json").read_text()
-        config = json.loads(kept)
+        original = (gift / "config.json").read_text()
+        config = json.loads(original)
         for _ in range(source.randint(1, 2)):
             mutated(config, source)
         (gift / "config.json").write_text(json.dumps(config))
@@ -238,7 +238,7 @@ def test_a_run_with_any_value_is_used_or_refused(part: int, gift: Path) -> None:
             pass
         except Exception as error:
             raise AssertionError(f"case {number}: {type(error).__name__}: {error}") from error
-        (gift / "config.json").write_text(kept)
+        (gift / "config.json").write_text(original)
     assert {p.name for p in outside.iterdir()} == before
 
 

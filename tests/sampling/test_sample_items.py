@@ -62,14 +62,14 @@ def test_many_pictures_are_not_in_memory_and_have_the_same_files(
         samples = Samples([], [], modality)
         for start in range(0, 600, 100):
             samples += Samples((picture.copy() for picture in pictures[start : start + 100]), [None] * 100, modality)
-        held = tracemalloc.get_traced_memory()[0]
+        num_bytes = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         folder = tmp_path / str(most_bytes)
         samples.save(folder)
         samples.save_sheet(folder)
         samples.save_sprite_sheet(folder)
         contents[most_bytes] = {path.name: path.read_bytes() for path in folder.iterdir()}
-        assert (held < 200_000) == (most_bytes < 10**9)
+        assert (num_bytes < 200_000) == (most_bytes < 10**9)
     assert contents[10**9] == contents[50_000] and len(contents[50_000]) >= 602
 
 

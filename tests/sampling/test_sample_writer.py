@@ -103,7 +103,7 @@ def test_files_of_many_samples_have_no_name_before_the_end(case: str, tmp_path: 
 def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
     """Of a million pictures, items, origins, labels and paths would take more than 2 GB."""
     modality, pictures = images(200)
-    held = []
+    traced_bytes = []
     tracemalloc.start()
     writer = SampleWriter(tmp_path, 10_000, has_sheets=False)
     for first in range(0, 4000, 200):
@@ -111,11 +111,11 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
         samples.first = first
         writer.add(samples)
         del samples
-        held.append(tracemalloc.get_traced_memory()[0])
+        traced_bytes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     writer.close()
     # Without the largest step: by chance Python's table of interned names doubles here, as it holds parts of paths
-    growth = sum(sorted(np.diff(held))[:-1])
+    growth = sum(sorted(np.diff(traced_bytes))[:-1])
     assert len(list(tmp_path.iterdir())) == 4000 and growth < 400_000  # 0.1 MB of it are free lists
 
 

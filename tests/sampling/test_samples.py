@@ -83,14 +83,14 @@ def test_a_part_of_a_share_keeps_its_numbers() -> None:
 def test_files_of_many_samples_are_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million names took 1 GB more."""
     monkeypatch.setattr("anew.sampling.samples.MAX_KEPT_FILES", 99)
-    made = Files()
-    samples = Samples([np.full((200, 200), i, np.uint8) for i in range(100)], [None] * 100, made)  # type: ignore[arg-type]
+    modality = Files()
+    samples = Samples([np.full((200, 200), i, np.uint8) for i in range(100)], [None] * 100, modality)  # type: ignore[arg-type]
     tracemalloc.start()
     begin, _ = tracemalloc.get_traced_memory()
     paths = samples.save(tmp_path)
     assert tracemalloc.get_traced_memory()[1] - begin < 500_000  # the items have 4 MB
     tracemalloc.stop()
-    assert made.made == list(range(100)) and [path.read_bytes()[0] for path in paths] == list(range(100))
+    assert modality.made == list(range(100)) and [path.read_bytes()[0] for path in paths] == list(range(100))
 
 
 def test_many_files_are_synced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

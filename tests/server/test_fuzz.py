@@ -152,8 +152,8 @@ def test_a_body_that_stays_away_is_given_up(media: str, address: tuple[str, int]
     path = "/v1/completions" if "json" in media else "/v1/images/edits"
     with socket.create_connection(address, timeout=10) as client:
         client.sendall(head(path, 1000, media) + b'{"model": ')
-        begun = time.monotonic()
-        assert client.recv(100).startswith(b"HTTP/1.1 408") and time.monotonic() - begun < 5
+        begin = time.monotonic()
+        assert client.recv(100).startswith(b"HTTP/1.1 408") and time.monotonic() - begin < 5
     assert is_alive(address)
 
 

@@ -192,8 +192,8 @@ def test_without_allowed_sites_nothing_is_shared(client: TestClient) -> None:
 
 
 def test_origins_are_written_as_browsers_send_them() -> None:
-    given = ["HTTP://LocalHost:3000", "https://example.org:443/", "http://[::1]:80", "*"]
-    assert _origins(given) == ["http://localhost:3000", "https://example.org", "http://[::1]", "*"]
+    origins = ["HTTP://LocalHost:3000", "https://example.org:443/", "http://[::1]:80", "*"]
+    assert _origins(origins) == ["http://localhost:3000", "https://example.org", "http://[::1]", "*"]
     assert _origins(None) == [] and _origins("https://example.org") == ["https://example.org"]
 
 

@@ -69,10 +69,10 @@ def test_a_client_that_goes_away_frees_its_place(streams: bool, address: str) ->
         else:
             with pytest.raises(httpx.TimeoutException):
                 client.post("/v1/completions", json=LONG, timeout=0.5)
-        begun = time.monotonic()
+        begin = time.monotonic()
         body = {"model": "book", "prompt": "a different length", "max_tokens": 1}
         assert client.post("/v1/completions", json=body).status_code == 200
-        assert time.monotonic() - begun < 1.5  # a second, and a slow machine
+        assert time.monotonic() - begin < 1.5  # a second, and a slow machine
 
 
 def test_a_request_that_never_ends_hinders_nobody(address: str) -> None:
@@ -123,10 +123,10 @@ def test_who_reads_nothing_is_given_up_and_who_reads_slowly_is_not(monkeypatch: 
             assert ended.wait(10)
         with socket.create_connection(address, 10) as slow:
             slow.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            begun, num_bytes = time.monotonic(), 0
+            begin, num_bytes = time.monotonic(), 0
             while piece := slow.recv(2**20):
                 num_bytes += len(piece)
-                if time.monotonic() - begun < 2.0:
+                if time.monotonic() - begin < 2.0:
                     time.sleep(0.1)
             assert num_bytes > size
 
@@ -203,8 +203,8 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 
 
 def test_a_port_in_use(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         assert f"--port {port} is in use; give another" in refused(capsys, runs["names"], "--port", port)
 
 

@@ -95,8 +95,8 @@ def test_chats_are_as_described(runs: dict[str, Path]) -> None:
 
 
 def test_clips_are_as_described(client: TestClient) -> None:
-    begun = client.post("/v1/videos", json={"model": "clips", "settings": {"steps": 1}}).content
-    job = answer_schemas.ClipJob.model_validate_json(begun)
+    answer = client.post("/v1/videos", json={"model": "clips", "settings": {"steps": 1}}).content
+    job = answer_schemas.ClipJob.model_validate_json(answer)
     deadline = time.monotonic() + 60
     while job.status in ("queued", "in_progress") and time.monotonic() < deadline:
         time.sleep(0.05)

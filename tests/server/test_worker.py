@@ -226,9 +226,9 @@ def test_an_answer_that_takes_too_long(runs: dict[str, Path]) -> None:
         assert client.post("/v1/completions", json=body).status_code == 504
         events = client.post("/v1/completions", json=body | {"stream": True}).text
         assert '"code": "timeout"' in events and events.endswith("data: [DONE]\n\n")
-        begun = time.monotonic()  # and the place is free again
+        begin = time.monotonic()  # and the place is free again
         assert client.post("/v1/completions", json=body | {"max_tokens": 1}).status_code == 200
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begin < 1.0
 
 
 def test_a_full_queue_through_the_server(runs: dict[str, Path]) -> None:

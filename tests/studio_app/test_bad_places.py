@@ -32,10 +32,10 @@ def refused(folder: Path, *words: str) -> str:
 
 @pytest.mark.slow
 def test_a_port_in_use(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         assert (
             refused(tmp_path, "--port", str(port))
             == f"anew: --port {port} is in use; give another, or 0 for a free one"

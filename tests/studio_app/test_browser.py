@@ -203,22 +203,22 @@ def test_a_hidden_page_asks_nothing_until_it_is_seen(root: Path, tmp_path: Path,
         Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
-    asked: list[str] = []
+    urls: list[str] = []
     with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
         go(page, "#/run/runs%2Flong")
         page.locator("[data-figure=step]").wait_for()
         page.wait_for_timeout(1500)
         page.evaluate(hide, True)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: urls.append(request.url))
         for step in (51, 52):
             fields = {"step": step, "progress": 1.0, "rate": 1.0, "examples": 8, "loss": 1.0, "grad_norm": 1.0}
             with open(run / "events.jsonl", "a") as log:
                 log.write(json.dumps({"event": "step", "time": 1.7e9, **fields, "seconds": 9.0}) + "\n")
             page.wait_for_timeout(1500)
-        assert asked == [] and page.locator("[data-figure=step]").inner_text() == "50"
+        assert urls == [] and page.locator("[data-figure=step]").inner_text() == "50"
         page.evaluate(hide, False)
         page.get_by_text("52", exact=True).wait_for()
-        assert asked
+        assert urls
 
 
 def test_only_tiles_of_runs_that_changed_are_drawn_again(root: Path, tmp_path: Path, browser: Any) -> None:
@@ -334,8 +334,8 @@ def test_buttons_of_runs_without_a_plan_or_a_readable_record(root: Path, tmp_pat
             shutil.rmtree(run / "checkpoints")
             (run / "model.safetensors").unlink()
         record = json.loads((source / "config.json").read_text())
-        begun = {key: record[key] for key in ("format", "request")} | {"status": status}
-        (run / "config.json").write_text(json.dumps(begun))
+        begun_record = {key: record[key] for key in ("format", "request")} | {"status": status}
+        (run / "config.json").write_text(json.dumps(begun_record))
     with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
         for name, buttons in (("begun", ["Resume", "Discard"]), ("damaged", ["Discard"])):
             go(page, f"#/run/runs%2F{name}")
@@ -360,10 +360,10 @@ def test_a_column_that_an_error_asks_for_can_be_chosen(tmp_path: Path, browser: 
         page.reload()
         page.get_by_text("What Anew sees").wait_for(timeout=60_000)
         assert page.get_by_label("text_column").input_value() == "remark"
-        with page.expect_request("**/api/train") as asked:
+        with page.expect_request("**/api/train") as request:
             page.route("**/api/train", lambda route: route.fulfill(json={"id": "none", "job": 1}))
             page.get_by_role("button", name="Start learning").click()
-        assert asked.value.post_data_json["settings"] == {"text.text_column": "remark"}
+        assert request.value.post_data_json["settings"] == {"text.text_column": "remark"}
         page.close()
 
 
@@ -490,8 +490,8 @@ def test_weights_of_the_time_that_the_timelapse_shows(tmp_path: Path, browser: A
     with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
         settings = {**TINY, "previews": 0}
         with_timelapse(names(tmp_path / "names.txt", 400), tmp_path / "run", steps=6, settings=settings)
-    kept = [snapshot.step for snapshot in snapshots.snapshots(tmp_path / "run")]
-    assert kept[-1] == 6 and len(kept) > 3
+    steps = [snapshot.step for snapshot in snapshots.snapshots(tmp_path / "run")]
+    assert steps[-1] == 6 and len(steps) > 3
     with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
         go(page, "#/play/run/explanation")
         costs = page.get_by_text("Tokens for which each came closer")
@@ -508,13 +508,13 @@ def test_weights_of_the_time_that_the_timelapse_shows(tmp_path: Path, browser: A
         costs.filter(has_not_text=late).wait_for()
         assert re.fullmatch(r"Answers come from weights after .* s, step 4\.", said(page))
         assert page.locator("#sentence").input_value() == "anna"
-        assert page.locator("#moment").input_value() == str(kept.index(4))
+        assert page.locator("#moment").input_value() == str(steps.index(4))
         page.keyboard.press("End")
         page.get_by_text("Answers come from the finished model.").wait_for()
         costs.filter(has_text=late).wait_for()
         play = page.get_by_role("button", name="Play", exact=True)
         slider.press("Home")
-        page.get_by_text(f"step {kept[0]}.").wait_for()
+        page.get_by_text(f"step {steps[0]}.").wait_for()
         play.click()
         play.wait_for()  # it has come to its end
         page.get_by_text("Answers come from the finished model.").wait_for()

@@ -46,14 +46,14 @@ def test_a_training_starts_once_and_says_so_at_once(tmp_path: Path, browser: Any
             page.get_by_role("alert").get_by_text("A seed is a whole number").wait_for()
             start.click()
         page.fill("#seed", "7")
-        asked: list[Any] = []
-        page.route("**/api/train", lambda route: asked.append(route))
+        routes: list[Any] = []
+        page.route("**/api/train", lambda route: routes.append(route))
         start.click()
         page.get_by_role("button", name="Starting...").wait_for()
         page.get_by_role("status").get_by_role("progressbar").wait_for()
         page.locator("#seed").press("Enter")
         page.wait_for_timeout(300)
-        (request,) = asked
+        (request,) = routes
         assert request.request.post_data_json["seed"] == 7
         request.fulfill(status=400, json={"error": {"message": "the disk is full"}})
         page.get_by_role("alert").get_by_text("The disk is full.").wait_for()

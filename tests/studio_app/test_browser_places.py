@@ -31,9 +31,15 @@ def test_a_phone_shows_that_the_studio_is_away(address: str, browser: Any) -> No
 def test_validation_is_inside_the_chart(address: str, browser: Any) -> None:
     """It was above the range where all its points were among the largest 2% of all points."""
     loss = {"name": "loss", "label": "loss", "style": "raw", "steps": list(range(300)), "values": [0.9] * 299 + [9.0]}
-    held = {"name": "validation", "label": "validation", "style": "held", "steps": [100, 200], "values": [1.13, 1.08]}
+    validation = {
+        "name": "validation",
+        "label": "validation",
+        "style": "held",
+        "steps": [100, 200],
+        "values": [1.13, 1.08],
+    }
     with opened(browser, address) as page:
-        page.evaluate(ADD_CHART, [loss, held])
+        page.evaluate(ADD_CHART, [loss, validation])
         points = page.locator("polyline.held").get_attribute("points").split()
         assert all(8 <= float(point.split(",")[1]) <= 220 for point in points)
         assert page.get_by_text("1 point is above the range.").is_visible()
@@ -90,16 +96,16 @@ def test_a_prompt_in_the_address_is_there_in_both_tabs(address: str, browser: An
 def test_a_table_without_text_is_one_click_from_its_rows(address: str, browser: Any) -> None:
     """The refusal names a setting, which had to be found in a form. What was seen is said as what it is: an estimate."""
     error = {"message": "learn whole rows with the setting layout=list, or one column with the setting text_column"}
-    seen = {"modality": "text", "items": 3002, "item_name": "record", "is_estimate": True, "bytes": 2_000_000, "labels": [], "notes": [],
+    report = {"modality": "text", "items": 3002, "item_name": "record", "is_estimate": True, "bytes": 2_000_000, "labels": [], "notes": [],
             "skipped": 0, "not_taken": {}, "sheet": [], "family": "diffusion", "reason": "a reason", "alternatives": {}, "columns": ["a"],
             "tried": {"families": ["diffusion", "gan"], "reason": "with 3 min or more, diffusion and gan are tried"}}  # fmt: skip
-    asked: list[dict[str, Any]] = []
+    requested_settings: list[dict[str, Any]] = []
 
     def answer(route: Any) -> None:
-        asked.append(route.request.post_data_json["settings"])
+        requested_settings.append(route.request.post_data_json["settings"])
         events: list[dict[str, Any]] = [{"error": error, "columns": ["a"]}]
-        if asked[-1]:
-            events = [{"seen": seen}, {"budgets": [], "end": True}]
+        if requested_settings[-1]:
+            events = [{"seen": report}, {"budgets": [], "end": True}]
         route.fulfill(
             body="".join(f"data: {json.dumps(event)}\n\n" for event in events), content_type="text/event-stream"
         )
@@ -110,7 +116,7 @@ def test_a_table_without_text_is_one_click_from_its_rows(address: str, browser: 
         page.get_by_role("button", name="Learn whole rows").click()
         page.get_by_text("about 3,000 records").wait_for()
         page.get_by_text("Diffusion and GAN are tried").wait_for()
-    assert asked == [{}, {"layout": "list"}]
+    assert requested_settings == [{}, {"layout": "list"}]
 
 
 def test_a_bar_agrees_with_the_time_left(address: str, browser: Any) -> None:

@@ -135,14 +135,14 @@ def test_buttons_beside_the_report(start: Path, browser: Any) -> None:
         go(page, "#/run/runs%2Fold")
         page.get_by_role("button", name="Measure", exact=True).click()
         dialog = page.get_by_role("dialog")
-        asked: list[Any] = []
-        page.route("**/api/evaluate", lambda route: asked.append(route))
+        routes: list[Any] = []
+        page.route("**/api/evaluate", lambda route: routes.append(route))
         page.fill("#measured", "0")
         dialog.get_by_role("button", name="Measure").click()
         page.fill("#measured", "300")
         dialog.get_by_role("button", name="Measure").click()
         dialog.get_by_role("button", name="Checking...").wait_for()
-        (request,) = asked
+        (request,) = routes
         assert request.request.post_data_json == {"run": RUN, "n": 300}
         request.fulfill(status=400, json={"error": {"message": "it is elsewhere", "code": "data_moved"}})
         dialog.get_by_label("Where the data is now").wait_for()

@@ -179,10 +179,10 @@ def look_at(data: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def test_what_anew_sees(tmp_path: Path) -> None:
-    seen, budgets = look_at(shapes(tmp_path / "shapes", 60))
-    assert seen["items"] == 60 and seen["labels"] == ["bar", "disc"]
-    assert seen["budgets"] == [] and [budget["seconds"] for budget in budgets] == [60, 600, 3600]
-    items = seen["sheet"]
+    inspection, budgets = look_at(shapes(tmp_path / "shapes", 60))
+    assert inspection["items"] == 60 and inspection["labels"] == ["bar", "disc"]
+    assert inspection["budgets"] == [] and [budget["seconds"] for budget in budgets] == [60, 600, 3600]
+    items = inspection["sheet"]
     assert isinstance(items, list) and 0 < len(items) <= 24
     assert items[0]["type"] == "picture" and items[0]["src"].startswith("data:image/png;base64,")
     assert {item["label"] for item in items} == {"bar", "disc"}
@@ -199,13 +199,15 @@ def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: P
         assert "the setting text_column" in refusal["error"]["message"]
         *_, wrong = events(client.post("/api/look", json=look | {"settings": {"text_column": "remarks"}}))
         assert "did you mean 'remark'" in wrong["error"]["message"]
-        doing, *_, last = made = events(client.post("/api/look", json=look | {"settings": {"text_column": "remark"}}))
+        doing, *_, last = look_events = events(
+            client.post("/api/look", json=look | {"settings": {"text_column": "remark"}})
+        )
     assert (
         doing["doing"] == "listing the data, and reading a sample of it" and last["end"] and len(last["budgets"]) == 3
     )
-    (seen,) = [event["seen"] for event in made if "seen" in event]
-    assert seen["items"] == 60 and seen["columns"] == ["writer", "remark"]
-    assert seen["sheet"][0]["text"].startswith("note ")
+    (inspection,) = [event["seen"] for event in look_events if "seen" in event]
+    assert inspection["items"] == 60 and inspection["columns"] == ["writer", "remark"]
+    assert inspection["sheet"][0]["text"].startswith("note ")
 
 
 def test_a_process_that_looks_ends_by_itself_and_may_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,8 +271,10 @@ def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pyt
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
         pieces = (whole[place : place + 7] for place in range(0, len(whole), 7))
         assert client.post("/api/bundle", params={"to": upload}, content=pieces).json() == {"files": 11}
-    found = {str(path.relative_to(tmp_path / upload)): path.read_bytes() for path in (tmp_path / upload).rglob("*.txt")}
-    assert found == dict(entries)
+    contents = {
+        str(path.relative_to(tmp_path / upload)): path.read_bytes() for path in (tmp_path / upload).rglob("*.txt")
+    }
+    assert contents == dict(entries)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +311,7 @@ def test_a_drop_of_which_nothing_arrives_leaves_no_folder(tmp_path: Path) -> Non
 
 
 def test_an_extra_is_named_only_where_it_is_missing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"sklearn"}
-    monkeypatch.setattr("anew.studio_app.data_routes.find_spec", lambda name: name in found or name == "anew")
+    installed = {"sklearn"}
+    monkeypatch.setattr("anew.studio_app.data_routes.find_spec", lambda name: name in installed or name == "anew")
     texts = {example["name"]: example["text"] for example in client.get("/api/examples").json()["examples"]}
     assert "needs the extra" not in texts["small-digits"] + texts["names"] and "needs the extra" in texts["digits"]

@@ -41,10 +41,13 @@ def test_whose_weights_answer_is_known(root: Path, tmp_path: Path) -> None:
         root / "runs" / "shapes", runs / "begun", ignore=shutil.ignore_patterns("model.safetensors", "timelapse")
     )
     with client_of(tmp_path) as client:
-        done = client.get("/api/play/about", params={"run": "runs/done"}).json()
-        begun = client.get("/api/play/about", params={"run": "runs/begun"}).json()
-    assert not done["unfinished"] and done["has_timelapse"] == (root / "runs" / "shapes" / "timelapse").is_dir()
-    assert begun["unfinished"] and not begun["has_timelapse"]
+        about_done = client.get("/api/play/about", params={"run": "runs/done"}).json()
+        about_begun = client.get("/api/play/about", params={"run": "runs/begun"}).json()
+    assert (
+        not about_done["unfinished"]
+        and about_done["has_timelapse"] == (root / "runs" / "shapes" / "timelapse").is_dir()
+    )
+    assert about_begun["unfinished"] and not about_begun["has_timelapse"]
 
 
 def with_early_weights(run: Path, step: int = 3) -> None:
@@ -117,17 +120,17 @@ def test_the_field_leads_to_the_data(client: TestClient) -> None:
 
 
 def test_a_sentence_of_ones_own(client: TestClient, root: Path) -> None:
-    read, looks, following, _ = play_events(
+    sentence, looks, following, _ = play_events(
         client, "sentence", run="runs/names", prompt="anna", settings={"top_k": "3"}
     )
-    assert "".join(read["tokens"]) == "anna" and set(read["sides"]) >= {"network", "counts", "together"}
-    assert all(len(bits) == len(read["tokens"]) - 1 for bits in read["sides"].values())
-    assert len(base64.b64decode(looks["attention"])) == looks["shown"] * len(read["tokens"]) ** 2
+    assert "".join(sentence["tokens"]) == "anna" and set(sentence["sides"]) >= {"network", "counts", "together"}
+    assert all(len(bits) == len(sentence["tokens"]) - 1 for bits in sentence["sides"].values())
+    assert len(base64.b64decode(looks["attention"])) == looks["shown"] * len(sentence["tokens"]) ** 2
     token = following["next"]
     assert token["left"] == 3 and sum(other["drawn_p"] > 0 for other in token["top"]) == 3
     assert token["cut_p"] == pytest.approx(1 - sum(other["p"] for other in token["top"][:3]), abs=1e-5)
     model = anew.load(root / "runs" / "names")
-    assert sum(read["sides"]["together"]) == pytest.approx(
+    assert sum(sentence["sides"]["together"]) == pytest.approx(
         float(model.family.bits(Batch(condition_of(model, "anna")))[0]), rel=1e-5
     )
 

@@ -142,13 +142,13 @@ def test_what_is_dropped(script: str, tmp_path: Path, browser: Any) -> None:
 def test_copying_is_stopped(tmp_path: Path, browser: Any) -> None:
     with new_run(browser, tmp_path, ENDLESS) as page:
         page.get_by_role("button", name="Choose a folder").click()
-        said = page.locator(".drop [role=status]")
-        said.get_by_text(re.compile(r"^Copied [1-9][0-9,]* of [0-9,]+ found so far")).wait_for()
+        status = page.locator(".drop [role=status]")
+        status.get_by_text(re.compile(r"^Copied [1-9][0-9,]* of [0-9,]+ found so far")).wait_for()
         drop(page, tmp_path)
         page.get_by_text("Files are being copied already").wait_for()
         page.get_by_role("button", name="Stop").click()
-        said.get_by_text(re.compile(r"^Stopped\. [0-9,]+ files are in uploads/endless\.$")).wait_for()
-        count = int(said.inner_text().split()[1].replace(",", ""))
+        status.get_by_text(re.compile(r"^Stopped\. [0-9,]+ files are in uploads/endless\.$")).wait_for()
+        count = int(status.inner_text().split()[1].replace(",", ""))
         assert page.get_by_role("button", name="Choose a folder").is_visible()
         page.get_by_role("button", name="Use what is there").click()
         assert copied(page) == "uploads/endless"

@@ -251,8 +251,8 @@ def test_what_stays_of_a_discarded_run_is_named(start: Path, monkeypatch: pytest
     with client_of(start) as client:
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", mock.Mock(side_effect=refusal))
-            kept = client.post("/api/discard", json={"run": "runs/old"})
-        assert kept.status_code == 400 and "old' cannot be deleted (Permission denied)" in kept.text
+            first = client.post("/api/discard", json={"run": "runs/old"})
+        assert first.status_code == 400 and "old' cannot be deleted (Permission denied)" in first.text
         assert client.get("/api/run", params={"run": "runs/old"}).status_code == 200
         monkeypatch.setattr(commands.shutil, "rmtree", mock.Mock(side_effect=refusal))
         answer = client.post("/api/discard", json={"run": "runs/old"})

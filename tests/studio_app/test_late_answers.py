@@ -22,11 +22,11 @@ def test_the_text_of_an_earlier_step_does_not_replace_that_of_a_later(root: Path
     (run / "samples").mkdir()
     for step in (100, 200):
         (run / "samples" / f"step-{step:08d}.txt").write_text(f"a sample of step {step}")
-    held: list[Any] = []
+    routes: list[Any] = []
     with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
         go(page, "#/run/runs%2Flive")
         page.get_by_text("a sample of step 200").wait_for()
-        page.route("**/api/sheet*00000100*", lambda route: held.append(route))
+        page.route("**/api/sheet*00000100*", lambda route: routes.append(route))
         slider = page.get_by_label("Time in training")
         slider.focus()
         with page.expect_request("**/api/sheet*00000100*"):
@@ -34,19 +34,19 @@ def test_the_text_of_an_earlier_step_does_not_replace_that_of_a_later(root: Path
         with page.expect_response("**/api/sheet*00000200*"):
             page.keyboard.press("ArrowRight")
         with page.expect_response("**/api/sheet*00000100*"):
-            held[0].continue_()
+            routes[0].continue_()
         page.wait_for_timeout(200)
         assert page.locator("pre.text").inner_text() == "a sample of step 200"
 
 
 def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> None:
-    made = {"samples": "samples-1", "items": [{"src": PIXEL}]}
+    event = {"samples": "samples-1", "items": [{"src": PIXEL}]}
     masks: list[str] = []
 
     def answer(route: Any) -> None:
         body = route.request.post_data_json
         masks.extend([body["mask"]] if "mask" in body else [])
-        route.fulfill(body=f"data: {json.dumps(made)}\n\n{END}", content_type="text/event-stream")
+        route.fulfill(body=f"data: {json.dumps(event)}\n\n{END}", content_type="text/event-stream")
 
     with opened(browser, address) as page:
         page.route("**/api/play/sample", answer)
@@ -69,10 +69,10 @@ def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> 
 
 def test_fill_in_waits_for_the_image(address: str, browser: Any) -> None:
     """Pressed before the image was there, it did nothing, without a word."""
-    held: list[Any] = []
-    made = f"data: {json.dumps({'samples': 'samples-1', 'items': [{'src': PIXEL}]})}\n\n{END}"
+    routes: list[Any] = []
+    body = f"data: {json.dumps({'samples': 'samples-1', 'items': [{'src': PIXEL}]})}\n\n{END}"
     with opened(browser, address) as page:
-        page.route("**/api/play/sample", lambda route: held.append(route))
+        page.route("**/api/play/sample", lambda route: routes.append(route))
         page.evaluate(
             """async () => {
                 const { fillPanel } = await import("/static/fill_panel.js");
@@ -84,7 +84,7 @@ def test_fill_in_waits_for_the_image(address: str, browser: Any) -> None:
         page.get_by_role("button", name="Fill in").click()
         page.get_by_text("Generating an image to start from; then it is filled in").wait_for()
         with page.expect_request("**/api/play/sample") as request:
-            held[0].fulfill(body=made, content_type="text/event-stream")
+            routes[0].fulfill(body=body, content_type="text/event-stream")
         assert "mask" in request.value.post_data_json
         page.get_by_text("Filling in").wait_for()
         page.unroute_all(behavior="ignoreErrors")
@@ -92,9 +92,9 @@ def test_fill_in_waits_for_the_image(address: str, browser: Any) -> None:
 
 def test_a_refused_image_leaves_nothing_of_the_one_before(address: str, browser: Any) -> None:
     """The image, and what was filled in, stayed beside the refusal."""
-    made = {"samples": "samples-1", "items": [{"src": PIXEL}]}
+    event = {"samples": "samples-1", "items": [{"src": PIXEL}]}
     refusal = {"error": {"message": "the seed is too large"}}
-    answers = [made, made, refusal]
+    answers = [event, event, refusal]
 
     def answer(route: Any) -> None:
         route.fulfill(body=f"data: {json.dumps(answers.pop(0))}\n\n{END}", content_type="text/event-stream")

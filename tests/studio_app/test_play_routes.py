@@ -280,12 +280,12 @@ def test_what_is_kept_of_a_slow_signal_is_what_was_shown(tmp_path: Path) -> None
     with client_of(tmp_path) as client:
         name = made(client, run="run", n=1, seed=1)["samples"]
         filled = made(client, run="run", n=1, seed=2, samples=name, stretch=[0.5, 1.0])["samples"]
-        shown, kept = (
+        shown, refilled = (
             soundfile.read(
                 io.BytesIO(client.get("/api/play/file", params={"run": "run", "samples": of, "index": "0"}).content)
             )[0]
             for of in (name, filled)
         )
     half = slice(0, len(shown) // 2 - 100)  # written at another rate, so the join is smooth
-    factor = np.abs(kept[half]).max() / np.abs(shown[half]).max()
-    np.testing.assert_allclose(kept[half], shown[half] * factor, atol=0.02 * np.abs(kept[half]).max())
+    factor = np.abs(refilled[half]).max() / np.abs(shown[half]).max()
+    np.testing.assert_allclose(refilled[half], shown[half] * factor, atol=0.02 * np.abs(refilled[half]).max())

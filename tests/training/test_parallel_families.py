@@ -114,8 +114,8 @@ def test_weights_of_blocks_are_sent_in_bf16_and_kept_in_fp32() -> None:
     """Losses cast them to bf16 anyway, so the curves are those of copies."""
     ended = together(MIXED)
     assert [process.code for process in ended] == [0, 0], ended
-    curves, seen, kept = json.loads(ended[0].out)
-    assert seen == ["torch.bfloat16"] and kept == ["torch.float32"]
+    curves, sent_dtypes, stored_dtypes = json.loads(ended[0].out)
+    assert sent_dtypes == ["torch.bfloat16"] and stored_dtypes == ["torch.float32"]
     # One bit of bf16; in fp32 nothing is cast, and the limits of the other tests hold.
     assert all(_distance(shared, copied) < 2.0**-7 for copied, shared in curves)
 

@@ -89,9 +89,11 @@ def test_parts_are_read_whole_a_few_tensors_at_a_time(tmp_path: Path, monkeypatc
     tensors = {name: torch.full((size,), float(size)) for name, size in (("a", 3), ("b", 100), ("c", 4), ("d", 5))}
     save_file({name: tensors[name] for name in "ac"}, tmp_path / "first.safetensors")
     save_file({name: tensors[name] for name in "bd"}, tmp_path / "second.safetensors")
-    read, sizes = shards._read, []  # private names: how much is read at once is only seen there
+    real_read, sizes = shards._read, []  # private names: how much is read at once is only seen there
     monkeypatch.setattr(shards, "READ_BYTES", 64)
-    monkeypatch.setattr(shards, "_read", lambda folder, outlines: sizes.append(len(outlines)) or read(folder, outlines))
+    monkeypatch.setattr(
+        shards, "_read", lambda folder, outlines: sizes.append(len(outlines)) or real_read(folder, outlines)
+    )
     in_turn = list(shards.read_in_turn(tmp_path))
     assert [name for name, _ in in_turn] == ["a", "b", "c", "d"] and sizes == [1, 1, 2]
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in in_turn)

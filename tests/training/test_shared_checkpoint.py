@@ -100,8 +100,8 @@ with together() as world:
 def test_a_sharded_training_without_a_shared_disk_goes_on(tmp_path: Path) -> None:
     ended = together(TRAINING.format(folder=str(tmp_path)))
     assert [process.code for process in ended] == [0, 0], ended
-    (losses, expected, said, written), (*_, written_elsewhere) = (json.loads(process.out) for process in ended)
-    assert said.count("the machines share no disk, so the first process collects whole checkpoints") == 2
+    (losses, expected, messages, written), (*_, written_elsewhere) = (json.loads(process.out) for process in ended)
+    assert messages.count("the machines share no disk, so the first process collects whole checkpoints") == 2
     assert "state.safetensors" in written and not written_elsewhere
     assert len(losses) == len(expected) == 16
     assert all(abs(a - b) <= 1e-4 * abs(b) for a, b in zip(losses, expected, strict=True))

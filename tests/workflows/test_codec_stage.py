@@ -149,10 +149,10 @@ def test_a_run_holds_its_codec_and_gives_items(run: Path) -> None:
     real = anew.load(run).modality.base.spec
     assert generated[0].shape[:2] == tuple(real.shape[1:])
     assert np.array_equal(generated[2], model.sample(1, seed=1, first_index=2)[0])
-    kept = np.zeros(generated[0].shape[:2], bool)
-    kept[: len(kept) // 2] = True
-    filled = model.sample(1, seed=4, condition=(generated[0], kept))[0]
-    assert np.array_equal(filled[kept], generated[0][kept]) and not np.array_equal(filled, generated[0])
+    mask = np.zeros(generated[0].shape[:2], bool)
+    mask[: len(mask) // 2] = True
+    filled = model.sample(1, seed=4, condition=(generated[0], mask))[0]
+    assert np.array_equal(filled[mask], generated[0][mask]) and not np.array_equal(filled, generated[0])
 
 
 def test_images_go_into_latents_and_back(run: Path, folder: Path) -> None:

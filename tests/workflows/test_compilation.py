@@ -182,8 +182,8 @@ def test_a_replayed_plan_is_followed_unless_off_is_asked_for(begun: TrainingJob)
     record = begun.record.model_copy(update={"plan": plan, "request": request})
     replayed = replace(begun, record=record)
     assert choose_compilation(replayed).plan.compile
-    asked = replace(replayed, train_config=replace(begun.train_config, compile="off"))
-    assert not choose_compilation(asked).plan.compile
+    turned_off = replace(replayed, train_config=replace(begun.train_config, compile="off"))
+    assert not choose_compilation(turned_off).plan.compile
 
 
 def test_a_budget_that_compiling_would_eat_is_refused(begun: TrainingJob) -> None:

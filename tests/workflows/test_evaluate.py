@@ -100,7 +100,7 @@ def test_no_naive_model_takes_time_of_the_copying_test() -> None:
     reporter = Lines()
     measured = measure_all(evaluation, reporter)  # type: ignore[arg-type]
     assert [s.name for s in measured.scores] == ["coverage", "bits_per_character_xz"]
-    assert [said.split(":")[0].strip() for said in reporter.lines[-3:]] == [
+    assert [line.split(":")[0].strip() for line in reporter.lines[-3:]] == [
         "looking for copies of training items",
         "copies",
         "bits_per_character_xz",

@@ -92,7 +92,7 @@ def test_a_report_on_one_long_text_says_so_at_its_head_and_in_its_answers(tmp_pa
         samples=tmp_path / "made", data=tmp_path / "data", held_out=tmp_path / "held", out=out, reporter=heard
     )
     sentence = "All figures are of pieces of this one text: another one may differ."
-    assert sentence in report.notes and any(said.startswith("1 sample made elsewhere") for said in heard.lines)
+    assert sentence in report.notes and any(line.startswith("1 sample made elsewhere") for line in heard.lines)
     head = (out / "report.html").read_text().partition("Are the samples close")[0]
     assert sentence in head
     assert "of one text" in report.verdict["variety"]
@@ -167,10 +167,10 @@ def test_samples_of_another_kind_are_refused_and_single_ones_counted(
         code = main(["evaluate", *places, "--out", str(tmp_path / "out"), "--budget", "40s"])
         return code, "".join(capsys.readouterr())
 
-    code, said = evaluated("words.fasta")
-    assert code == 2 and "is of another kind than the data: 100% of its sequences hold letters outside the" in said
-    code, said = evaluated("made.fasta")
-    assert code == 0 and "2 samples cannot be read as sequences and are left out." in said
+    code, output = evaluated("words.fasta")
+    assert code == 2 and "is of another kind than the data: 100% of its sequences hold letters outside the" in output
+    code, output = evaluated("made.fasta")
+    assert code == 0 and "2 samples cannot be read as sequences and are left out." in output
 
 
 def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,11 +32,11 @@ def notes_and_items(folder: Path, held_out: list[str], data: list[str] | None = 
         real.fit(ONLY_COMPARED)
         (folder / "form").mkdir()
         real.modality.save(folder / "form")
-        generated, held = (
+        generated, real_held_out = (
             Dataset.open_like(real.state(), folder / "form", str(folder / f"{name}.txt")) for name in ("new", "held")
         )
-        items = EvaluatedItems(real, generated, held, 60, 0)
-        notes = items.leave_out_training_items(held)
+        items = EvaluatedItems(real, generated, real_held_out, 60, 0)
+        notes = items.leave_out_training_items(real_held_out)
         return notes, list(map(str, items.held_out_items(1_000)))
 
 

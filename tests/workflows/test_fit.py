@@ -152,11 +152,11 @@ def test_closed_forms_are_worked_on_until_a_third_of_the_budget_and_a_replay_as_
     """Fitting that of clips took 75 of 180 s on busy cores, and left one step."""
     now = [0.0]
     monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    taken: list[int] = []
+    num_turns: list[int] = []
 
     def fit_closed_form(batches: Iterable[Batch], turns: Iterator[object]) -> None:
         now[0] += 20.0  # reading
-        taken.append(sum(1 for number, _ in zip(range(24), turns, strict=False) if advance(4.0)))
+        num_turns.append(sum(1 for number, _ in zip(range(24), turns, strict=False) if advance(4.0)))
 
     def advance(seconds: float) -> bool:
         now[0] += seconds
@@ -179,18 +179,18 @@ def test_closed_forms_are_worked_on_until_a_third_of_the_budget_and_a_replay_as_
     fit.prepare(job, None)
     job.request.plan_from = None
     fit.prepare(job, None)
-    assert taken == [11, 11, 24]  # up to 64 s: a turn that was begun is ended
+    assert num_turns == [11, 11, 24]  # up to 64 s: a turn that was begun is ended
 
 
 def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, done = [0.0], []
+    now, numbers = [0.0], []
 
     def steps(documents: Iterator[Batch], request_of: Callable[[int, int], SampleRequest]) -> Iterator[int]:
         for number in range(40):
             now[0] += 1.0
-            done.append(number)
+            numbers.append(number)
             yield number
 
     monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -208,13 +208,13 @@ def test_each_step_that_calibrates_drawing_is_logged_and_a_replay_takes_as_many(
     )
     family: Any = SimpleNamespace(calibrate_drawing=steps)
     fit._calibrate_drawing(job, family, 1000)
-    assert len(done) == events.batches_record(tmp_path / events.NAME, "drawing") == 7
+    assert len(numbers) == events.batches_record(tmp_path / events.NAME, "drawing") == 7
     job.request.plan_from, job.plan.budget_s = tmp_path, None
     fit._calibrate_drawing(job, family, 8)
-    assert len(done) == 14
+    assert len(numbers) == 14
     job.request.plan_from = None
     fit._calibrate_drawing(job, family, 3)
-    assert len(done) == 17
+    assert len(numbers) == 17
 
 
 def test_calibration_reads_no_more_than_the_family_and_that_from_everywhere(tmp_path: Path) -> None:
@@ -242,11 +242,11 @@ def test_calibration_reads_no_more_than_the_family_and_that_from_everywhere(tmp_
 def test_busy_cores_end_a_calibration_that_the_report_has_no_time_for(
     slowdown: float, is_calibrated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard, done = Lines(), []
+    heard, calls = Lines(), []
 
     def calibrate(*_: object) -> None:
         time.sleep(0.8)
-        done.append(True)
+        calls.append(True)
 
     monkeypatch.setattr(fit, "calibrate_modality", calibrate)
     context = RunContext(heard, time.monotonic() - 59.0, World(), slowdown=slowdown)
@@ -254,7 +254,7 @@ def test_busy_cores_end_a_calibration_that_the_report_has_no_time_for(
         plan=SimpleNamespace(budget_s=60.0), context=context, data=SimpleNamespace(modality=None)
     )
     fit._calibrate_in_time(job, None)  # type: ignore[arg-type]
-    assert bool(done) == is_calibrated and ("no time was left" in "".join(heard.lines)) != is_calibrated
+    assert bool(calls) == is_calibrated and ("no time was left" in "".join(heard.lines)) != is_calibrated
 
 
 @pytest.mark.parametrize(("loss", "kept"), [(2.3, True), (2.1, False)])

@@ -38,11 +38,11 @@ def test_memorization_tests_of_foreign_samples_read_no_more_real_items_than_fit(
             Image.fromarray(image).save(tmp_path / part / f"{number}.png")
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / part / "same.png")
     most: list[int] = []
-    read = Dataset.items
+    real_items = Dataset.items
 
     def items(data: Dataset, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         most.append(n)
-        return read(data, part, n, seed)
+        return real_items(data, part, n, seed)
 
     monkeypatch.setattr(evaluated_items, "pool_limit", lambda items, modality: 30)
     monkeypatch.setattr(Dataset, "items", items)
@@ -111,8 +111,8 @@ def test_documents_have_the_classes_of_their_suffixes(tmp_path: Path) -> None:
     assert data.scan.labels == (".md", ".rst") and data.spec.classes == 2 and sum(data.label_shares()) == 1.0
     inputs, readers = item_inputs(data, ["# Title\n" * 50], 3), label_readers(data, 3)
     assert inputs.beginnings is not None and readers is not None
-    for part, read in zip(("train", "test"), readers, strict=True):
-        heads, (labels, numbers) = inputs.beginnings(part, 50), read(50)
+    for part, reader in zip(("train", "test"), readers, strict=True):
+        heads, (labels, numbers) = inputs.beginnings(part, 50), reader(50)
         assert [labels[number] for number in numbers] == [".md" if head[0] == "#" else ".rst" for head in heads]
     assert set(data.batch(0, "main", 0, 8, 8).labels.tolist()) <= {0, 1}
 

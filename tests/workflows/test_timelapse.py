@@ -204,8 +204,8 @@ def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Pat
     """A few sets in half precision, the last of them the weights of the last step; the training is the same without."""
     with mock.patch.multiple(timelapse, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
         run = with_timelapse(gan.parent / "shapes", tmp_path / "run", steps=3, family="diffusion", settings=SMALL)
-    kept = snapshots.snapshots(run)
-    assert [snapshot.step for snapshot in kept] == [2, 3] and 0 < kept[0].seconds < kept[1].seconds
+    weights = snapshots.snapshots(run)
+    assert [snapshot.step for snapshot in weights] == [2, 3] and 0 < weights[0].seconds < weights[1].seconds
     newest, last = anew.load(run).family.state_dict(), snapshots.read(run, 3)
     learned = dict(anew.load(run).family.named_parameters())
     assert last.keys() == learned.keys() and all(tensor.dtype == torch.float16 for tensor in last.values())
@@ -251,9 +251,9 @@ def test_a_resumed_training_forgets_later_weights_and_goes_on_with_its_clock(gan
             mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
         ):
             anew.resume(run, steps=6)
-    kept = snapshots.snapshots(run)
-    assert kept[0].step == 2 and kept[0].seconds < 10 and kept[-1].step == 6
-    seconds = [snapshot.seconds for snapshot in kept]
+    weights = snapshots.snapshots(run)
+    assert weights[0].step == 2 and weights[0].seconds < 10 and weights[-1].step == 6
+    seconds = [snapshot.seconds for snapshot in weights]
     assert seconds == sorted(seconds) and seconds[1] >= 100
 
 
@@ -262,12 +262,12 @@ def test_old_weights_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     weights = {"a": torch.full((100,), 1 / 3), "b": torch.tensor([1e6])}
     for step in range(1, 31):
         snapshots.keep(tmp_path, weights, step, 2.0 * 1.3**step)
-    kept = snapshots.snapshots(tmp_path)
-    assert len(kept) == snapshots.MAX_SNAPSHOTS and kept[0].step == 1 and kept[-1].step == 30
-    gaps = np.diff([math.log(snapshot.seconds) for snapshot in kept])
+    stored = snapshots.snapshots(tmp_path)
+    assert len(stored) == snapshots.MAX_SNAPSHOTS and stored[0].step == 1 and stored[-1].step == 30
+    gaps = np.diff([math.log(snapshot.seconds) for snapshot in stored])
     assert gaps.max() <= 4 * gaps.min()
-    read = snapshots.read(tmp_path, 30)
-    assert read["a"].dtype == torch.float16 and read["b"].dtype == torch.bfloat16  # no infinity
+    last_weights = snapshots.read(tmp_path, 30)
+    assert last_weights["a"].dtype == torch.float16 and last_weights["b"].dtype == torch.bfloat16  # no infinity
     monkeypatch.setattr(snapshots, "MAX_BYTES", 0)
     snapshots.keep(tmp_path, weights, 31, 1e6)
     assert [snapshot.step for snapshot in snapshots.snapshots(tmp_path)] == [1, 31]  # as many bytes as the weights have

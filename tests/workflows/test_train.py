@@ -238,8 +238,8 @@ def test_processes_compare_data_and_not_sentences_about_it(tmp_path: Path) -> No
     (tmp_path / "stray" / "notes.docx").write_bytes(b"PK")
     (tmp_path / "run" / "own").mkdir()
     shutil.copy(tmp_path / "0" / "01.txt", tmp_path / "run" / "own" / "sample.txt")
-    begun = {"format": 1, "status": "begun", "request": {"data": ".."}}
-    (tmp_path / "run" / "own" / "config.json").write_text(json.dumps(begun))
+    begun_record = {"format": 1, "status": "begun", "request": {"data": ".."}}
+    (tmp_path / "run" / "own" / "config.json").write_text(json.dumps(begun_record))
     ended = together(COMPARED.replace("FOLDER", str(tmp_path)))
     assert [process.code for process in ended] == [0, 0], ended
     first, second = (json.loads(process.out) for process in ended)

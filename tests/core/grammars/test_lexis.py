@@ -19,11 +19,11 @@ PROGRAMS = {
 
 def states(name: str, text: bytes, bounds: list[int]) -> list[int]:
     """What a text is in where each of its pieces ends."""
-    state, found = LexicalState(lexis_of(name)), []
+    state, states_after = LexicalState(lexis_of(name)), []
     for start, stop in zip([0, *bounds], bounds, strict=False):
         state = state.after(text[start:stop])
-        found.append(state.state)
-    return found
+        states_after.append(state.state)
+    return states_after
 
 
 def test_marks_within_strings_and_comments_are_none() -> None:

@@ -85,53 +85,55 @@ def grammar(name: str) -> Grammar:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_beginning_of_a_program_can_go_on(name: str) -> None:
-    text, asked = PROGRAMS[name], grammar(name)
+    text, checker = PROGRAMS[name], grammar(name)
     strings = [(m.start(), m.end()) for m in re.finditer(r'"""[^"]*"""|"[^"\n]*"|\'[^\'\n]*\'|`[^`]*`', text)]
     for stop in range(1, len(text) + 1):
         # White space and marks are drawn as one token, as most vocabularies have them
         is_split = text[stop - 1 : stop + 1] in ("  ", "\n ", "..")
         if not is_split and not any(start < stop < end for start, end in strings):
-            assert asked.rest_of(text[:stop]) is not None, text[:stop]
-    assert asked.is_complete(text)
+            assert checker.rest_of(text[:stop]) is not None, text[:stop]
+    assert checker.is_complete(text)
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BROKEN.items() for text in texts])
 def test_a_text_with_which_no_program_begins_cannot(name: str, text: str) -> None:
-    asked = grammar(name)
-    assert asked.rest_of(text) is None and not asked.is_complete(text)
+    checker = grammar(name)
+    assert checker.rest_of(text) is None and not checker.is_complete(text)
 
 
 @pytest.mark.parametrize("name", ["python", "javascript", "json"])
 def test_texts_that_cannot_go_on_never_parse_as_a_whole(name: str) -> None:
     """Tokens of programs in random order: whatever is refused is refused with all that follows it."""
-    asked, rng = grammar(name), random.Random(0)
+    checker, rng = grammar(name), random.Random(0)
     tokens = re.findall(r'"[^"\n]*"|\w+|\n *|[^\w\s]', PROGRAMS[name].replace('"""', '"'))
     refused = 0
     for _ in range(60):
         chosen = rng.choices(tokens, k=rng.randrange(1, 8))
         for number in range(1, len(chosen) + 1):
-            if chosen[0].strip() and asked.rest_of(" ".join(chosen[:number])) is None:
+            if chosen[0].strip() and checker.rest_of(" ".join(chosen[:number])) is None:
                 refused += 1
-                assert not asked.is_complete(" ".join(chosen))
+                assert not checker.is_complete(" ".join(chosen))
                 break
     assert refused > 10
 
 
 def test_words_may_be_beginnings_of_others() -> None:
-    asked = grammar("python")
+    checker = grammar("python")
     assert (
-        asked.rest_of("for x i") == "n" and asked.rest_of("for x in") == "" and asked.rest_of("x = inde") == NAME_REST
+        checker.rest_of("for x i") == "n"
+        and checker.rest_of("for x in") == ""
+        and checker.rest_of("x = inde") == NAME_REST
     )
-    assert asked.rest_of("x = 0x") == "0" and asked.rest_of("a !") == "=" and asked.rest_of("x = 'ab", "'") == "'"
+    assert checker.rest_of("x = 0x") == "0" and checker.rest_of("a !") == "=" and checker.rest_of("x = 'ab", "'") == "'"
     # Where a token spells the whole mark, no other one begins it
     assert grammar_of("python", [b" !="]).rest_of("a !") is None
 
 
 def test_a_tree_that_is_kept_changes_no_answer() -> None:
-    kept, text = grammar("javascript"), PROGRAMS["javascript"]
+    reused, text = grammar("javascript"), PROGRAMS["javascript"]
     for stop in range(1, len(text)):
         for beginning in (text[:stop], f"{text[:stop]})", text[: stop // 2]):
-            assert kept.rest_of(beginning) == grammar("javascript").rest_of(beginning)
+            assert reused.rest_of(beginning) == grammar("javascript").rest_of(beginning)
 
 
 @pytest.mark.skipif(not can_stop(), reason="no SIGALRM")

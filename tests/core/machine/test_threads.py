@@ -150,17 +150,17 @@ def test_results_come_in_order_few_ahead_and_the_threads_come_back(workers: int)
 
 
 def test_what_waits_for_a_thread_is_not_begun_once_somebody_stopped() -> None:
-    begun: list[int] = []
+    started: list[int] = []
 
     def work(number: int) -> int:
-        begun.append(number)
+        started.append(number)
         time.sleep(0.05 if number else 0.0)
         return number
 
     results = map_in_threads(work, range(50), 2)
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
-    assert len(begun) <= 4
+    assert len(started) <= 4
 
 
 def blas_threads() -> list[int]:

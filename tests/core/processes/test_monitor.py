@@ -146,9 +146,9 @@ def test_the_reason_is_said_if_the_process_that_was_about_to_say_it_does_not_end
     other.start()
     other.fail("there is no data")
     assert within(5.0, lambda: fails(main))
-    said: list[str] = []
-    assert within(5.0, lambda: bool(said.append(capsys.readouterr().err) or "".join(said)))  # type: ignore[func-returns-value]
-    assert "".join(said) == "anew: there is no data\n"
+    outputs: list[str] = []
+    assert within(5.0, lambda: bool(outputs.append(capsys.readouterr().err) or "".join(outputs)))  # type: ignore[func-returns-value]
+    assert "".join(outputs) == "anew: there is no data\n"
     leave(main, other)
 
 

@@ -67,13 +67,13 @@ def test_the_oldest_small_blocks_go_first(tmp_path: Path, monkeypatch: pytest.Mo
     cache = BlockCache(tmp_path / "blocks")
     for number in range(3 * block_cache.BATCH_BLOCKS):
         cache.store(f"ab-{number}", SMALL)
-    kept = [
+    remaining = [
         number
         for number in range(3 * block_cache.BATCH_BLOCKS)
         if stored(BlockCache(tmp_path / "blocks"), f"ab-{number}", SMALL)
     ]
-    assert 0 < len(kept) * len(SMALL) <= block_cache.SMALL_SHARE * bound
-    assert kept == list(range(kept[0], 3 * block_cache.BATCH_BLOCKS))
+    assert 0 < len(remaining) * len(SMALL) <= block_cache.SMALL_SHARE * bound
+    assert remaining == list(range(remaining[0], 3 * block_cache.BATCH_BLOCKS))
 
 
 def test_several_processes_share_the_small_blocks(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_a_database_that_another_process_writes_is_tried_again(tmp_path: Path, m
         other.execute("ROLLBACK")
     cache.store("ab-2", SMALL)
     cache.flush()
-    kept = BlockCache(tmp_path / "blocks")
-    assert stored(kept, "ab-0", SMALL) and stored(kept, "ab-2", SMALL)
+    reopened = BlockCache(tmp_path / "blocks")
+    assert stored(reopened, "ab-0", SMALL) and stored(reopened, "ab-2", SMALL)
 
 
 def test_what_cannot_be_kept_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,8 +94,8 @@ def test_a_store_that_nobody_uses_any_more_is_let_go(tmp_path: Path, monkeypatch
     for start in (0, 20 * ranges.BLOCK):
         assert readers[0].read(FILE, start, start + 9) == BODY[start : start + 9]
         wait_until(lambda: readers[0]._threads == 0)  # a new one is started where all have ended
-    held = weakref.ref(readers.pop())
-    wait_until(lambda: gc.collect() >= 0 and held() is None)
+    reference = weakref.ref(readers.pop())
+    wait_until(lambda: gc.collect() >= 0 and reference() is None)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -57,17 +57,20 @@ def test_what_follows_from_texts_is_that_of_each(monkeypatch: pytest.MonkeyPatch
     texts = [f"{'abc'[i % 3]}{i}" for i in range(20)] + ["", "é"]
     chosen = np.array([21, 0, 20, 1, 4])
     column = TextColumn.of(texts)
-    for taken, expected in ((ChosenTexts(column), texts), (ChosenTexts(column, chosen), [texts[i] for i in chosen])):
-        assert list(taken) == expected and taken[1] == expected[1] and taken[1:3] == expected[1:3]
-        names, codes = taken.coded(initial)
+    for column_texts, expected in (
+        (ChosenTexts(column), texts),
+        (ChosenTexts(column, chosen), [texts[i] for i in chosen]),
+    ):
+        assert list(column_texts) == expected and column_texts[1] == expected[1] and column_texts[1:3] == expected[1:3]
+        names, codes = column_texts.coded(initial)
         assert [names[code] for code in codes] == [text[:1] for text in expected]
         assert (
-            sorted(different(taken, initial))
+            sorted(different(column_texts, initial))
             == sorted(different(expected, initial))
             == sorted(set(map(initial, expected)))
         )
-        numbers = taken.named(initial, ("b", "é").__contains__)
-        assert taken.take(numbers) == [text for text in expected if text[:1] in ("b", "é")]
+        numbers = column_texts.named(initial, ("b", "é").__contains__)
+        assert column_texts.take(numbers) == [text for text in expected if text[:1] in ("b", "é")]
 
 
 @pytest.mark.parametrize("searched", [1, 3, 1000])
@@ -77,10 +80,10 @@ def test_texts_that_hold_a_word_are_among_those_found(searched: int, monkeypatch
     words = {"test": {1}, "\0.": {2}, "/.": {3}, "\0\0": {4}, "/\0": {5}, "kind": {6}, "nothing": set()}
     for word, expected in words.items():
         column, chosen = TextColumn.of(texts), np.arange(len(texts))[::-1]
-        found = dict(ChosenTexts(column).numbered_containing((word,)))
-        assert expected <= found.keys() and all(texts[number] == text for number, text in found.items())
+        candidates = dict(ChosenTexts(column).numbered_containing((word,)))
+        assert expected <= candidates.keys() and all(texts[number] == text for number, text in candidates.items())
         in_others = dict(ChosenTexts(column, chosen).numbered_containing((word,)))
-        assert {texts.index(text) for text in in_others.values()} == found.keys()
+        assert {texts.index(text) for text in in_others.values()} == candidates.keys()
         assert expected <= dict(numbered_containing(iter(texts), (word,))).keys()
         if searched == 1:  # names beyond ASCII are near any word
-            assert found.keys() == expected | {6, 7}
+            assert candidates.keys() == expected | {6, 7}

@@ -233,8 +233,8 @@ def test_files_are_found_where_they_were_registered_last(tmp_path: Path, store: 
         reader = ranges.RangeStore(store, "memory://", BlockCache(tmp_path / "blocks"))
         by_range.register(tmp_path / "data", reader, {"a.png": StoredFile(key, 1, "s")})
         for _ in range(2):
-            found = by_range.find_stored(path)
-            assert found is not None and found.file.key == key and found.store is reader
+            stored = by_range.find_stored(path)
+            assert stored is not None and stored.file.key == key and stored.store is reader
     assert by_range.find_stored(f"{tmp_path}/data/b.png") is None
     by_range.unregister(tmp_path / "data")
     assert by_range.find_stored(path) is None

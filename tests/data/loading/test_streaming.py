@@ -270,12 +270,12 @@ def test_sources_of_the_next_shards_are_fetched_meanwhile(tmp_path: Path) -> Non
     disk, fetched = DiskCache(tmp_path, "x"), list[int]()
     disk.store("4", shard(4))
     shards = ShardCache(str, shard, disk, fetch=fetched.append)
-    seen = []
+    ahead = []
     for number in shards.fetching_ahead(range(7)):
         shards.get(number)
-        seen.append((number, list(fetched)))
+        ahead.append((number, list(fetched)))
         fetched.clear()
-    assert seen == [(0, [1, 2]), (1, [3]), (2, []), (3, [5]), (4, [6]), (5, []), (6, [])]  # 4 is on the disk
+    assert ahead == [(0, [1, 2]), (1, [3]), (2, []), (3, [5]), (4, [6]), (5, []), (6, [])]  # 4 is on the disk
 
 
 def test_what_the_disk_holds_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,8 +295,8 @@ def test_what_the_disk_holds_is_let_go(tmp_path: Path, monkeypatch: pytest.Monke
             for number in range(6):
                 assert shards.get(number).values[0, 0] == number
             shards.evict()
-        kept = [number for number in range(6) if number in shards._kept]
-        assert kept == ([4, 5] if num_made else list(range(6)))
+        in_memory = [number for number in range(6) if number in shards._kept]
+        assert in_memory == ([4, 5] if num_made else list(range(6)))
     assert encoded == [*range(6), *range(6)]
 
 
@@ -331,11 +331,11 @@ def test_damaged_cache_file_and_full_disk_only_cost_time(tmp_path: Path, monkeyp
 
 
 def test_a_shard_that_is_read_once_is_not_encoded_twice_at_once(tmp_path: Path) -> None:
-    made: list[int] = []
+    encoded_numbers: list[int] = []
     has_begun = threading.Event()
 
     def make(number: int) -> EncodedShard:
-        made.append(number)
+        encoded_numbers.append(number)
         has_begun.set()
         time.sleep(0.2)
         return shard(number)
@@ -343,7 +343,7 @@ def test_a_shard_that_is_read_once_is_not_encoded_twice_at_once(tmp_path: Path) 
     shards = ShardCache(str, make, DiskCache(tmp_path, "x"))
     shards.prefetch([0])
     assert has_begun.wait(10.0)
-    assert shards.get_once(0) is shards.get(0) and made == [0]
+    assert shards.get_once(0) is shards.get(0) and encoded_numbers == [0]
     shards.close()
 
 

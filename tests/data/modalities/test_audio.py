@@ -99,7 +99,7 @@ def test_files_whose_end_is_missing_are_named() -> None:
 
 def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
     modality = surveyed(encoded(tone(0)))
-    kept: dict[str, int] = {}  # samples that are there
+    lengths: dict[str, int] = {}  # samples that are there
     for form in ("WAV", "FLAC", "OGG", "MP3"):
         whole = encoded(tone(0), form=form)
         (row,) = modality.encode_many([Item("x", whole[: len(whole) // 2])])
@@ -107,9 +107,9 @@ def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
             continue
         assert row.shape == (modality._shape.length + 1,)
         cut, sound = (modality.waveform(Item("x", data)) for data in (whole[: len(whole) // 2], whole))
-        kept[form] = int(np.flatnonzero(np.abs(cut) > 1e-3)[-1])
-        assert np.corrcoef(cut[: kept[form]], sound[: kept[form]])[0, 1] > 0.99
-    assert kept["WAV"] > 0.45 * len(tone(0))
+        lengths[form] = int(np.flatnonzero(np.abs(cut) > 1e-3)[-1])
+        assert np.corrcoef(cut[: lengths[form]], sound[: lengths[form]])[0, 1] > 0.99
+    assert lengths["WAV"] > 0.45 * len(tone(0))
 
 
 def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
@@ -415,11 +415,11 @@ def test_samples_are_as_loud_as_the_data_and_sound_alike_at_any_level() -> None:
     modality.calibrate(grids, grids)
     again = Audio(AudioConfig())
     again.restore(modality.state(), Path())
-    made = again.decode(grids)
-    loud, quiet = (np.median([np.abs(x).max() for x in made[start::2]]) for start in (0, 1))
+    waves = again.decode(grids)
+    loud, quiet = (np.median([np.abs(x).max() for x in waves[start::2]]) for start in (0, 1))
     assert loud == pytest.approx(0.5, rel=0.3) and quiet == pytest.approx(0.035, rel=0.5)
-    assert np.array_equal(again.decode(grids[3:4])[0], made[3])  # a sample's level is its own
-    assert len(again.save_item(made[0] * 0.35).data) == len(again.save_item(made[0]).data)  # and cuts no more off it
+    assert np.array_equal(again.decode(grids[3:4])[0], waves[3])  # a sample's level is its own
+    assert len(again.save_item(waves[0] * 0.35).data) == len(again.save_item(waves[0]).data)  # and cuts no more off it
 
 
 def test_where_all_clips_have_one_peak_samples_have_it_too() -> None:
@@ -427,8 +427,8 @@ def test_where_all_clips_have_one_peak_samples_have_it_too() -> None:
     modality = surveyed(*files)
     modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
     rows = np.stack([modality.encode(Item("x", data)) for data in files])
-    made = modality.decode(modality.batch(rows, None, None).x)
-    assert [np.abs(x).max() for x in made] == pytest.approx([1.0] * 12, abs=0.06)  # but for the fade
+    waves = modality.decode(modality.batch(rows, None, None).x)
+    assert [np.abs(x).max() for x in waves] == pytest.approx([1.0] * 12, abs=0.06)  # but for the fade
 
 
 @pytest.mark.parametrize("field", ["weights", "sums", "decibels"])
@@ -591,8 +591,8 @@ def test_short_sounds_come_back_as_short() -> None:
     modality = surveyed(encoded(np.pad(clips[0], (0, 2000 - len(clips[0])))))
     items = [Item(str(i), encoded(np.pad(clip, (0, 2000 - len(clip))))) for i, clip in enumerate(clips)]
     modality.fit(items, SIZE, ())
-    made = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
-    lengths = np.array([audio.end_of(wave) for wave in made]) / 8000
+    waves = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
+    lengths = np.array([audio.end_of(wave) for wave in waves]) / 8000
     assert abs(np.mean(lengths) - np.mean([len(clip) for clip in clips]) / 8000) < 0.005
     steady = torch.full((8, *modality.spec.shape), -1.0)
     steady[:, :, ::4] = 0.6
@@ -726,13 +726,13 @@ def test_what_a_mask_keeps_of_a_signal_comes_back_as_it_was_given(tmp_path: Path
     modality.calibrate(noisy, grids)
     mask = torch.zeros(1, 1, grids.shape[3])
     mask[..., :100] = 1.0
-    given = modality.decode_real(grids[:1])[0]
+    original = modality.decode_real(grids[:1])[0]
     samples = noisy[:3].clone()
     samples[..., :100] = grids[0, ..., :100]
     decoded = modality.decode(samples)
-    assert max(np.abs(wave - given)[:100].max() for wave in decoded) > 1e-3
+    assert max(np.abs(wave - original)[:100].max() for wave in decoded) > 1e-3
     for wave, sample in zip(modality.keep_known(decoded, Condition(grids[0], mask)), decoded, strict=True):
-        np.testing.assert_array_equal(wave[:100], given[:100])
+        np.testing.assert_array_equal(wave[:100], original[:100])
         assert np.corrcoef(wave[100:].ravel(), sample[100:].ravel())[0, 1] > 0.9999  # one factor
         assert wave.shape == sample.shape and np.abs(wave).max() <= 1.0
     sound = Audio(AudioConfig())

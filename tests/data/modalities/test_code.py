@@ -139,11 +139,11 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
     changed = [row for row in range(4) if out[row, 0] == special[GAP_MARKS[0]]]
     assert changed
     for row in changed:
-        own, kept = out[row].tolist(), ids[row, :61].tolist()
+        own, original = out[row].tolist(), ids[row, :61].tolist()
         middle = own.index(special[GAP_MARKS[2]])
         suffix = own.index(special[GAP_MARKS[1]])
         whole = own[1:suffix] + own[middle + 1 : -1] + own[suffix + 1 : middle]
-        assert whole == kept and own[-1] == special["end"] and len(own) == 65
+        assert whole == original and own[-1] == special["end"] and len(own) == 65
     plain = Code(replace(modality.config, fim=0.0))
     plain.tokenizer, plain.layout = modality.tokenizer, "document"
     plain._set_spec(64, True)

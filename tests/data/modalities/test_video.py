@@ -453,9 +453,9 @@ def test_samples_get_the_colours_of_the_data_and_end_where_they_stop() -> None:
 def test_pictures_of_clips_of_any_length_have_one_shape() -> None:
     video = matching_video()
     clips = [np.random.default_rng(6).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8) for n in (5, 3)]
-    whole, held = video.pictures(clips)
-    assert whole.shape == held.shape and np.array_equal(whole, video.picture(clips[0]))
-    assert np.array_equal(held[:, :24], video.picture(clips[1])) and np.array_equal(held[:, 24:32], clips[1][2])
+    whole, padded = video.pictures(clips)
+    assert whole.shape == padded.shape and np.array_equal(whole, video.picture(clips[0]))
+    assert np.array_equal(padded[:, :24], video.picture(clips[1])) and np.array_equal(padded[:, 24:32], clips[1][2])
 
 
 def test_given_frames_stay_as_they_are() -> None:
@@ -464,8 +464,8 @@ def test_given_frames_stay_as_they_are() -> None:
     values = torch.from_numpy(frames_given.astype(np.float32) / 127.5 - 1)
     clip = np.full((5, 8, 8, 3), 40, np.uint8)
     mask = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
-    (kept,) = video.keep_known([clip], Condition(values, mask))
-    assert np.array_equal(kept[0], frames_given[:, 0].transpose(1, 2, 0)) and np.array_equal(kept[1:], clip[1:])
+    (filled,) = video.keep_known([clip], Condition(values, mask))
+    assert np.array_equal(filled[0], frames_given[:, 0].transpose(1, 2, 0)) and np.array_equal(filled[1:], clip[1:])
 
 
 def test_what_was_matched_is_kept_in_the_run(tmp_path: Path) -> None:

@@ -27,14 +27,14 @@ def test_rows_are_whole_and_stray_quotes_letters_wherever_reading_stops(
     rows: list[tuple[tuple[str, str], tuple[str, str]]], span: int
 ) -> None:
     data = "".join(f"{a[1]},{b[1]}\n" for a, b in rows).encode()
-    ends, quotes, position, read = RowEnds(","), StrayQuotes(","), 0, []
+    ends, quotes, position, parsed_rows = RowEnds(","), StrayQuotes(","), 0, []
     for stop in range(span, len(data) + span, span):
         if position < stop:
             block, is_whole = ends.read(io.BytesIO(data), position, min(stop, len(data)))
             assert is_whole
             position += len(block)
-            read += list(csv.reader(io.StringIO(quotes.quoted(block.decode()), newline="")))
-    assert position == len(data) and read == [[a[0], b[0]] for a, b in rows]
+            parsed_rows += list(csv.reader(io.StringIO(quotes.quoted(block.decode()), newline="")))
+    assert position == len(data) and parsed_rows == [[a[0], b[0]] for a, b in rows]
 
 
 @pytest.mark.parametrize(

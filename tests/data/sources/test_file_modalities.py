@@ -193,8 +193,8 @@ def test_packed_text_is_read_like_plain_text(tmp_path: Path) -> None:
     listing = list_files(tmp_path / "d")
     names = ("text", "image", "code", "protein", "molecule")
     files = sort_files(listing.files, listing.root, {name: load("data", name) for name in names}).files
-    found = {kind: [f.path for f in own] for kind, own in files.items()}
-    assert found == {"text": ["a.gz", "b.3.gz"], "code": ["c.py.gz"], ".gz": ["d.gz", "e.gz"]}
+    paths_by_kind = {kind: [f.path for f in own] for kind, own in files.items()}
+    assert paths_by_kind == {"text": ["a.gz", "b.3.gz"], "code": ["c.py.gz"], ".gz": ["d.gz", "e.gz"]}
     data = Dataset.open(tmp_path / "d")
     data.fit(DataBudget(None, 0, 0))
     assert "naïve and long.\n" in "".join(data.text("train"))

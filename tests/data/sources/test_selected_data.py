@@ -56,11 +56,11 @@ def test_a_byte_or_a_name_in_an_archive(tmp_path: Path) -> None:
     before = content_of(path)
     os.utime(path, (1, 1))
     assert content_of(path) == before
-    seen = {before}
+    contents = {before}
     for change in ({"changed": 0}, {"changed": 23}, {"changed": 39}, {"swapped": True}, {"renamed": True}):
         write_archive(path, **change)  # type: ignore[arg-type]
-        seen.add(content_of(path))
-    assert len(seen) == 6
+        contents.add(content_of(path))
+    assert len(contents) == 6
 
 
 def test_classes_of_a_table_beside_the_pictures(tmp_path: Path) -> None:
@@ -113,12 +113,12 @@ def test_a_byte_of_any_sound_or_frame(tmp_path: Path, monkeypatch: pytest.Monkey
             picture = np.random.default_rng(clip * 6 + number).integers(0, 255, (16, 16, 3), dtype=np.uint8)
             Image.fromarray(picture).save(frames / f"clip{clip}" / f"{number:03}.bmp")
     for folder, suffix in ((sounds, "wav"), (frames, "bmp")):
-        seen = {content_of(folder)}
+        contents = {content_of(folder)}
         files = sorted(folder.rglob(f"*.{suffix}"))
         for path in files[:: len(files) // 6]:
             change_a_byte(path)
-            seen.add(content_of(folder))
-        assert len(seen) == 1 + len(files[:: len(files) // 6]), folder
+            contents.add(content_of(folder))
+        assert len(contents) == 1 + len(files[:: len(files) // 6]), folder
 
 
 def test_a_byte_of_a_long_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ class FakeBucket:
         names = [key for key in self.keys if key.startswith(prefix)]
         entries: list[str] = []
         for key in names:
-            head, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
-            entries.append(f"{prefix}{head}/" if found else key)
+            head, separator, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+            entries.append(f"{prefix}{head}/" if separator else key)
         entries = [entry for entry, _ in itertools.groupby(entries)]
         start = int(request.get("ContinuationToken", 0))
         page = entries[start : start + A_PAGE]
@@ -147,8 +147,8 @@ def test_names_are_kept_and_listed_again_where_they_are_damaged(
 def test_kept_names_are_for_those_who_may_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_listing, "MAX_COPIED_FILES", 1)
     store = FakeStore(["data/a.png", "data/b.png"])
-    kept = [list_store(store, "b/data", "s3://b/data", tmp_path) for _ in range(2)]  # type: ignore[arg-type]
-    assert kept[0].age == 0 < kept[1].age
+    listings = [list_store(store, "b/data", "s3://b/data", tmp_path) for _ in range(2)]  # type: ignore[arg-type]
+    assert listings[0].age == 0 < listings[1].age
     store.fault = PermissionError("Forbidden")
     with pytest.raises(DataError, match=r"'s3://b/data' cannot be read \(.*; check your permissions there"):
         list_store(store, "b/data", "s3://b/data", tmp_path)  # type: ignore[arg-type]
@@ -178,11 +178,11 @@ def test_other_stores_are_listed_folder_by_folder(
     monkeypatch.setattr(type(system), "find", count)
     try:
         listing = list_store(system, root, f"memory:/{root}", tmp_path)
-        asked = set(searched)
+        listed_folders = set(searched)
     finally:
         system.rm(root, recursive=True)
     assert list(listing.files) == sorted(names) and listing.files["zz.txt"].key == f"{root}/zz.txt"
-    assert len(asked) == num_folders if by_folder else root in asked or not num_folders
+    assert len(listed_folders) == num_folders if by_folder else root in listed_folders or not num_folders
 
 
 @pytest.mark.parametrize("searched", [1, 2, 1000])

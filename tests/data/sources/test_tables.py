@@ -563,10 +563,10 @@ def test_a_stray_quote_is_a_letter_and_loses_no_row(
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     cells = ["good", stray, *(f"more {i}" for i in range(1500)), 'a "quoted" one, of two\nlines', "last"]
     lines = [f"{cell},1\n" if cell != cells[-2] else '"a ""quoted"" one, of two\nlines",1\n' for cell in cells]
-    read = texts(reader(tmp_path, {"a.csv": f"text,n\n{''.join(lines)}".encode()}))
-    assert read == cells
+    csv_texts = texts(reader(tmp_path, {"a.csv": f"text,n\n{''.join(lines)}".encode()}))
+    assert csv_texts == cells
     tabs = "".join(line.replace(",1\n", "\t1\n") for line in lines)
-    assert texts(reader(tmp_path, {"a.tsv": f"text\tn\n{tabs}".encode()})) == read
+    assert texts(reader(tmp_path, {"a.tsv": f"text\tn\n{tabs}".encode()})) == csv_texts
 
 
 def test_a_row_that_is_too_long_is_refused_and_the_others_are_read(

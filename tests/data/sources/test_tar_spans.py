@@ -53,15 +53,15 @@ def test_every_sample_is_in_one_span(count: int, spans: int, form: int, seed: in
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tar_spans, "SEARCH_BYTES", 2048)
         stream = io.BytesIO(body)
-        read = [
+        samples_of_spans = [
             (sample.stem, sample.places)
             for start, stop in itertools.pairwise(bounds)
             for sample in tar_spans.samples_in(stream, start, stop, OWNERS)
         ]
     whole = [(sample.stem, sample.places) for sample in tar_spans.samples_in(io.BytesIO(body), 0, len(body), OWNERS)]
-    assert read == whole and len(whole) == count
+    assert samples_of_spans == whole and len(whole) == count
     listed = {name: place for name, place in tar.members(io.BytesIO(body)) if not name.endswith(".pyd")}
-    assert {f"{stem}{ending}": place for stem, places in read for ending, place in places.items()} == listed
+    assert {f"{stem}{ending}": place for stem, places in samples_of_spans for ending, place in places.items()} == listed
 
 
 def test_an_archive_in_an_archive_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,11 +81,11 @@ def test_it_is_unpacked_again_only_if_it_changed(tmp_path: Path, monkeypatch: py
 
 def test_an_interrupted_unpacking_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = archive(tmp_path / "a.zip", WORDS)
-    extract, done = zip_copy._extract, []
+    extract, calls = zip_copy._extract, []
 
     def interrupted(*arguments: object) -> str | None:
-        done.append(arguments)
-        if len(done) == 5:
+        calls.append(arguments)
+        if len(calls) == 5:
             raise KeyboardInterrupt
         return extract(*arguments)  # type: ignore[arg-type]
 

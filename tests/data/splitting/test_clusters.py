@@ -18,13 +18,13 @@ LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 def families(count: int, size: int) -> tuple[list[str], np.ndarray]:
     """Sequences of families that each vary one ancestor, and the family of each."""
     source = random.Random(0)
-    made = []
+    sequences = []
     for _ in range(count):
         ancestor = source.choices(LETTERS, k=60)
-        made += [
+        sequences += [
             "".join(source.choice(LETTERS) if source.random() < 0.05 else x for x in ancestor) for _ in range(size)
         ]
-    return made, np.repeat(np.arange(count), size)
+    return sequences, np.repeat(np.arange(count), size)
 
 
 def test_validation_sequences_are_drawn_at_random() -> None:

@@ -139,8 +139,8 @@ def test_rows_from_all_shards_are_read_in_time_and_again_in_a_run_that_goes_on(m
 def test_shards_that_take_long_to_read_are_evenly_spaced() -> None:
     source, reading = slow_source(pictures(1_600), 32, 0.0225)
     result = split_source(source, source.shards, IMAGE, reading)
-    read = [number for number, step in enumerate(result.row_steps) if step]
-    assert 12 <= len(read) <= 20 and read[0] == 0 and read[-1] == 49 and max(np.diff(read)) <= 6
+    shards = [number for number, step in enumerate(result.row_steps) if step]
+    assert 12 <= len(shards) <= 20 and shards[0] == 0 and shards[-1] == 49 and max(np.diff(shards)) <= 6
     assert 11.0 < reading.elapsed <= 15.0
 
 

@@ -80,16 +80,16 @@ def test_pieces_are_those_that_records_hardly_share() -> None:
 
 def test_edit_distances_are_computed_in_threads_that_python_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where memory was limited, a thread of rapidfuzz could not start, and the process waited for it for ever."""
-    asked: list[object] = []
+    worker_counts: list[object] = []
 
     def cdist(*arguments: object, workers: int, **options: object) -> object:
-        asked.append(workers)
+        worker_counts.append(workers)
         return compute(*arguments, workers=workers, **options)
 
     compute = edit_distance.process.cdist
     monkeypatch.setattr(edit_distance.process, "cdist", cdist)
     EditDistance(["ab", "ac", "abd", "x"], np.arange(4)).nearest(np.arange(4), np.arange(4))
-    assert asked and set(asked) == {1}
+    assert worker_counts and set(worker_counts) == {1}
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -65,8 +65,8 @@ def test_many_items_that_no_generator_guesses_are_copied() -> None:
     assert many.copied_p == 1.0  # a generator may reach them by itself
     assert replace(many, unguessable_training=10).copied_p < 1e-5
     assert replace(many, unguessable_training=10, unguessable=1, held_out=1, held_out_samples=1).copied_p == 1.0
-    seen = replace(many, unguessable_training=10, unguessable=3, held_out=3, held_out_samples=3)
-    assert seen.saw_held_out and seen.copied_p < 1e-5
+    with_held_out = replace(many, unguessable_training=10, unguessable=3, held_out=3, held_out_samples=3)
+    assert with_held_out.saw_held_out and with_held_out.copied_p < 1e-5
     assert replace(many, unguessable_training=10, real=40).copied_p > 0.05
     assert replace(many, samples=4, items=4, unguessable_training=4).copied_p > 0.001
     once = replace(many, unguessable_training=10)
@@ -197,13 +197,13 @@ def test_identical_samples_are_named_where_real_items_repeat_as_often() -> None:
 
 
 def test_copies_are_identical_samples_beyond_chance() -> None:
-    found = replace(NONE, samples=20, items=20, num_samples=350, num_train=1100, num_held_out=350, num_real=1200)
-    copied, low = found.copies
+    repeats = replace(NONE, samples=20, items=20, num_samples=350, num_train=1100, num_held_out=350, num_real=1200)
+    copied, low = repeats.copies
     assert copied == 20 and 15 < low < 20
     # Two of 350 held-out items: about six of 1,100 training items
-    by_chance = replace(found, held_out=2, held_out_samples=2)
+    by_chance = replace(repeats, held_out=2, held_out_samples=2)
     assert by_chance.copies.copied == 12 and by_chance.copies.low < low
-    assert replace(found, real=70).copies.low == 0  # 70 of 1,200 is as often
+    assert replace(repeats, real=70).copies.low == 0  # 70 of 1,200 is as often
 
 
 def test_a_few_samples_that_are_all_identical_are_not_all_copies_where_real_items_repeat() -> None:
@@ -263,7 +263,7 @@ def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
 
 
 def test_two_clauses_on_sounds_have_a_comma_between_them() -> None:
-    seen = replace(
+    copying = replace(
         MemorizationTest(RECORDS, ["a"], ["b"], ["c"]).run(),
         samples=130,
         identical=2,
@@ -272,7 +272,7 @@ def test_two_clauses_on_sounds_have_a_comma_between_them() -> None:
         seen_p=1e-9,
         likeness=", perhaps at another loudness or sample rate",
     )
-    assert "sample rate, and 10 to a held-out one" in copy_verdict(seen).clause
+    assert "sample rate, and 10 to a held-out one" in copy_verdict(copying).clause
 
 
 def test_names_are_reached_by_chance() -> None:
@@ -284,18 +284,18 @@ def test_names_are_reached_by_chance() -> None:
 
 
 def test_a_comparison_with_items_that_were_seen_is_doubted() -> None:
-    seen = replace(
+    copying = replace(
         MemorizationTest(RECORDS, ["a"], ["b"], ["c"]).run(), samples=130, held_out_identical=10, seen_p=1e-9
     )
     measured = [score("coverage", 0.8, 0.77, 0.83, 0.95, n=1000, source="x")]
-    assert Verdict(measured, seen).figures["variety"].endswith("; but 10 of 130 samples are held-out items")
+    assert Verdict(measured, copying).figures["variety"].endswith("; but 10 of 130 samples are held-out items")
     alike = [score("coverage", 0.95, 0.92, 0.97, 0.95, n=1000, source="x")]
     assert (
-        Verdict(alike, seen).grades["variety"] == "fair"
-        and Verdict(alike, replace(seen, seen_p=1.0)).grades["variety"] == "good"
+        Verdict(alike, copying).grades["variety"] == "fair"
+        and Verdict(alike, replace(copying, seen_p=1.0)).grades["variety"] == "good"
     )
-    assert "But 10 of 130 samples are held-out items" in Verdict(measured, seen).sentences()["variety"]
-    clean = replace(seen, seen_p=1.0)
+    assert "But 10 of 130 samples are held-out items" in Verdict(measured, copying).sentences()["variety"]
+    clean = replace(copying, seen_p=1.0)
     assert "held-out items" not in Verdict(measured, clean).figures["variety"]
 
 

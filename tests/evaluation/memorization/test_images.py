@@ -100,15 +100,15 @@ def test_no_product_of_a_search_waits_for_another_thread(monkeypatch: pytest.Mon
         return block(self, *arguments)
 
     monkeypatch.setattr(Search, "_block", noted)
-    found = []
+    results = []
     for num_threads, pairs, parts in ((1, 10**9, 1), (3, 10**9, 3), (2, 700, 5)):
         monkeypatch.setattr(search, "available_threads", lambda count=num_threads: count)
         monkeypatch.setattr(search, "PAIRS_IN_PART", pairs)
         threads.clear()
-        found.append((*distance.nearest(queries, pool), distance.within(queries, pool, queries[::-1])))
+        results.append((*distance.nearest(queries, pool), distance.within(queries, pool, queries[::-1])))
         assert threads == [1] * parts
-    for other in found[1:]:
-        assert all(map(np.array_equal, found[0], other))
+    for other in results[1:]:
+        assert all(map(np.array_equal, results[0], other))
 
 
 @pytest.mark.parametrize("many", [1, 20, 10**6])
@@ -199,9 +199,9 @@ def test_a_darkened_image_is_near_although_its_alpha_is_unchanged() -> None:
     dark = items[:10].copy()
     dark[..., :3] = (0.75 * dark[..., :3]).astype(np.uint8)
     for distance in (PixelDistance, EmbeddingDistance):
-        found, away = distance([*items, *dark], np.arange(50)).nearest(np.arange(40, 50), np.arange(40))
+        nearest, distances = distance([*items, *dark], np.arange(50)).nearest(np.arange(40, 50), np.arange(40))
         usual = distance(list(items), np.arange(40)).nearest(np.arange(40), np.arange(40))[1]
-        assert found.tolist() == list(range(10)) and away.max() < 0.05 * usual.min()
+        assert nearest.tolist() == list(range(10)) and distances.max() < 0.05 * usual.min()
 
 
 def test_a_copy_without_its_transparency_is_near_by_pixels() -> None:

@@ -333,15 +333,15 @@ def test_closest_pairs_of_one_passage_come_after_those_of_others() -> None:
 
 def test_each_text_of_the_closest_pairs_is_read_once() -> None:
     """Whole texts were compared pair by pair, character by character: 17 s for 14 pairs of 400,000 characters."""
-    read: list[int] = []
+    read_items: list[int] = []
 
     def runs(item: int) -> frozenset[int]:
-        read.append(item)
+        read_items.append(item)
         return frozenset({item % 5})
 
     pairs = [ClosestPair(i, i % 40, 0.004, 0.07) for i in range(120)]
     assert [pair.train for pair in distinct_first(pairs, range(40), runs)[:6]] == [0, 1, 2, 3, 4, 5]
-    assert read == list(range(40))
+    assert read_items == list(range(40))
     long = "".join(np.random.default_rng(0).choice(list("abcdefgh "), 200_000))
     assert 5_000 < len(text_runs(long)) <= MAX_RUNS and text_runs("short") == frozenset()
     assert not text_runs(f"x{long[90_000:92_000]}").isdisjoint(text_runs(long))

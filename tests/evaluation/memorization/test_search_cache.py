@@ -24,25 +24,27 @@ GROUPS, POOL, SAMPLES = np.arange(70), np.arange(40), np.arange(40, 70)
 
 def test_a_search_in_parts_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EditDistance, "at_once", 12)
-    seen: list[tuple[str, int, int]] = []
-    distance = CachedDistance(EditDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event))
+    progress: list[tuple[str, int, int]] = []
+    distance = CachedDistance(
+        EditDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: progress.append(event)
+    )
     item, away = distance.nearest(SAMPLES, POOL)
     expected_item, expected = EditDistance(RECORDS, GROUPS).nearest(SAMPLES, POOL)
     assert np.array_equal(item, expected_item) and np.array_equal(away, expected)
     samples = "finding the nearest real items"
-    assert seen == [(samples, 0, 30), (samples, 12, 30), (samples, 24, 30), (samples, 30, 30)]
+    assert progress == [(samples, 0, 30), (samples, 12, 30), (samples, 24, 30), (samples, 30, 30)]
     distance.nearest(SAMPLES[:9], POOL)  # known already
     distance.nearest(POOL[:5], POOL)
-    assert seen[4:] == [("comparing real items with each other", 0, 5)]
+    assert progress[4:] == [("comparing real items with each other", 0, 5)]
 
 
 def test_a_search_that_cannot_be_cut_is_named_once() -> None:
-    seen: list[tuple[str, int, int]] = []
+    progress: list[tuple[str, int, int]] = []
     distance = CachedDistance(
-        PassageDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event)
+        PassageDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: progress.append(event)
     )
     distance.nearest(SAMPLES, POOL)
-    assert seen == [("finding the nearest real items", 0, 30)]
+    assert progress == [("finding the nearest real items", 0, 30)]
 
 
 def test_a_search_of_several_processes_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

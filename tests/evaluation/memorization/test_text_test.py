@@ -167,9 +167,9 @@ def test_a_sentence_counts_one_unit() -> None:
         f"only {excerpts.train} of {excerpts.n_train_total} training excerpts of texts"
         in copy_verdict(excerpts).sentence
     )
-    found = replace(excerpts, detected=True, p=0.001, low=0.1, share=0.1, unit="passage")
-    assert copy_verdict(found).clause.startswith("at least about 10% of the sample passages are ")
-    assert "copies of training passages" in copy_verdict(found).clause
+    copying = replace(excerpts, detected=True, p=0.001, low=0.1, share=0.1, unit="passage")
+    assert copy_verdict(copying).clause.startswith("at least about 10% of the sample passages are ")
+    assert "copies of training passages" in copy_verdict(copying).clause
     whole = run_text_test(samples, train, held_out, options=MemorizationOptions(controls=False))
     assert (whole.unit, whole.compared) == ("item", f"{N_TRAIN} of {N_TRAIN} training items")
 

@@ -142,9 +142,9 @@ def twenty_scores(asked: Any, generated: Any, is_requested: bool = True) -> dict
 
 def test_one_class_of_twenty_that_is_another_is_found_and_named() -> None:
     """Two folders that were exchanged cost a tenth of all labels, which alone would pass."""
-    asked = twenty(600, 5)
-    generated = np.where(asked == 0, 7, np.where(asked == 7, 0, asked))
-    worst = part_of(twenty_scores(asked, generated)["worst_class_accuracy"])
+    requested = twenty(600, 5)
+    generated = np.where(requested == 0, 7, np.where(requested == 7, 0, requested))
+    worst = part_of(twenty_scores(requested, generated)["worst_class_accuracy"])
     assert worst is not None and worst.grade in ("fair", "poor")
     assert worst.clause.startswith(
         ("of the samples that should be '{a}', a classifier", "of the samples that should be 'class 7'")

@@ -212,8 +212,8 @@ def test_comments_above_shuffled_tokens_do_not_parse(suffix: str, text: str, com
 
 def test_guards_that_do_not_end_are_taken_away() -> None:
     text = "#ifndef A\n#define A\n#if B\nint b;\n#else\nint c;\n#endif\n# ifdef C\nint d;\n#elif D\nint e;"
-    kept = "\n#define A\n#if B\nint b;\n#else\nint c;\n#endif\n\nint d;\n\nint e;"
-    assert without_open_guards(text) == kept
+    expected = "\n#define A\n#if B\nint b;\n#else\nint c;\n#endif\n\nint d;\n\nint e;"
+    assert without_open_guards(text) == expected
 
 
 def test_what_is_measured_before_the_features_is_not_measured_again() -> None:

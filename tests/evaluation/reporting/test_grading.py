@@ -678,9 +678,9 @@ def test_what_would_do_is_what_real_data_needs_where_hardly_any_real_item_has_a_
 
     def part(count: int, total: int) -> Part:
         low, high = clopper_pearson(count, total)
-        made = part_of(score("malformed_rows", count / total, low, high, real_baseline=real, n=total))
-        assert made is not None
-        return made
+        graded = part_of(score("malformed_rows", count / total, low, high, real_baseline=real, n=total))
+        assert graded is not None
+        return graded
 
     few = part(faults, n)
     needed = int(few.times_needed * n)

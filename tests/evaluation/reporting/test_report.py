@@ -321,7 +321,7 @@ def test_verdict_words() -> None:
 def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     gap = score("bits_gap", -0.03, -0.11, 0.05, n=400)
     clean, copied = (
-        verdict.Verdict([gap], copies(detected=found)).sentences()["prediction"] for found in (False, True)
+        verdict.Verdict([gap], copies(detected=detected)).sentences()["prediction"] for detected in (False, True)
     )
     assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
@@ -369,7 +369,7 @@ def test_a_clause_with_a_but_says_so() -> None:
         copies(detected=True, share=0.4, low=0.2),
     ]
     verdicts = [copy_verdict(result) for result in results]
-    assert [said.has_but for said in verdicts] == [", but " in said.clause for said in verdicts]
+    assert [copying.has_but for copying in verdicts] == [", but " in copying.clause for copying in verdicts]
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
@@ -806,8 +806,8 @@ def test_compressors_that_need_fewer_bits_are_named() -> None:
         Score(bits_spec("residue", name), value) for name, value in (("xz", 1.83), ("ppmd", 2.24), ("unigram", 4.1))
     ]
     scores += [Score(bits_spec("residue"), 2.24), Score(bits_spec("residue", "kneser_ney"), 2.29)]
-    said = verdict.Verdict(scores).sentences()["prediction"]
-    assert said == (
+    sentence = verdict.Verdict(scores).sentences()["prediction"]
+    assert sentence == (
         "The model needs 2.24 bits per residue of held-out sequences, 2% fewer than n-gram counts (2.29). But xz compression (1.83) "
         "needs fewer."
     )
@@ -819,19 +819,20 @@ def test_copying_explains_that_pairs_of_words_are_known() -> None:
         score("pairs_beyond_real", 0.29, 0.25, 0.33, 0.0, n=1000, source="x"),
         spec=replace(PAIRS_BEYOND_REAL, tolerance=tolerance),
     )
-    found = copies(detected=True, p=0.002, share=1.0, low=0.98, samples=1000, identical=1000, real_compared=900)
-    assert copy_verdict(found).clause == "all 1,000 samples are identical to a training item"
+    copying = copies(detected=True, p=0.002, share=1.0, low=0.98, samples=1000, identical=1000, real_compared=900)
+    assert copy_verdict(copying).clause == "all 1,000 samples are identical to a training item"
     assert (
-        copy_verdict(found).sentence == "Copying found: all 1,000 samples are identical to a training item (p = 0.002)."
+        copy_verdict(copying).sentence
+        == "Copying found: all 1,000 samples are identical to a training item (p = 0.002)."
     )
     assert (
-        verdict.Verdict([known], found)
+        verdict.Verdict([known], copying)
         .sentences()["closeness"]
         .endswith("larger than that of real text by 29% of all pairs. Copying explains that.")
     )
-    assert verdict.Verdict([known], found).figures["closeness"].endswith("; copying explains that")
+    assert verdict.Verdict([known], copying).figures["closeness"].endswith("; copying explains that")
     far = score("kernel_distance", 0.3, 0.29, 0.31, 0.0001, n=1000, source="x")
-    for scores_, result in (([known, far], found), ([known], copies())):
+    for scores_, result in (([known, far], copying), ([known], copies())):
         assert "explains" not in verdict.Verdict(scores_, result).sentences()["closeness"]
 
 

@@ -81,10 +81,10 @@ def test_goes_on_from_a_beginning_and_fills_between() -> None:
     truth = bars(32, 77)
     assert truth.labels is not None
     truth = Batch(truth.x[truth.labels == 0], truth.labels[truth.labels == 0])
-    for kept in ([1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]):
-        mask = torch.tensor(kept, dtype=torch.float).view(1, FRAMES, 1, 1)
+    for given_frames in ([1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]):
+        mask = torch.tensor(given_frames, dtype=torch.float).view(1, FRAMES, 1, 1)
         x = last_draft(trained(), SampleRequest(len(truth), labels=truth.labels, condition=Condition(truth.x, mask)))
-        keep = torch.tensor(kept, dtype=torch.bool)
+        keep = torch.tensor(given_frames, dtype=torch.bool)
         assert torch.equal(x[:, :, keep], truth.x[:, :, keep])
         assert (columns(x) == columns(truth.x)).float().mean() > 0.8
 

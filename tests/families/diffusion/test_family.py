@@ -103,11 +103,11 @@ def test_the_last_noise_level_suits_the_data() -> None:
         "latent": Grid((4, 8, 8), "CHW", bounded=False),
     }.items():
         family = Diffusion(grid, SMALL)
-        lowest[name], asked = (
+        lowest[name], requested = (
             float(family._sigmas(sampling, 4)[-2]) / grid.std
             for sampling in (DiffusionSampling(), DiffusionSampling(sigma_min=0.2))
         )
-        assert asked == pytest.approx(0.2)
+        assert requested == pytest.approx(0.2)
     assert lowest == pytest.approx({"image": 0.06, "signal": 0.03, "latent": 0.03})
     with pytest.raises(ConfigError, match="sigma_min must be 0 or at least"):
         last_draft(

@@ -45,9 +45,9 @@ def test_records_are_left_out_everywhere() -> None:
         for number in range(10):
             yield Batch(torch.full((100, 4), number), labels=torch.full((100,), number), mask=torch.ones(100, 3))
 
-    kept, classes, are_all = thinned_sequences(batches(), 4 * 300)
-    assert not are_all and 225 <= len(kept) <= 300
-    assert [int(ids[0]) for ids in kept] == classes and classes == sorted(classes)
+    sequences, classes, are_all = thinned_sequences(batches(), 4 * 300)
+    assert not are_all and 225 <= len(sequences) <= 300
+    assert [int(ids[0]) for ids in sequences] == classes and classes == sorted(classes)
     assert min(np.bincount(classes)) >= 20 and max(np.bincount(classes)) <= 32
     everything, _, are_all = thinned_sequences(batches(), 4000)
     assert are_all and len(everything) == 1000
@@ -60,8 +60,8 @@ def test_both_orders_of_a_sequence_are_kept_or_neither() -> None:
             yield Batch(torch.cat((torch.full((50, 1), BEGIN), x), 1))
             yield Batch(torch.cat((torch.full((50, 1), END + 1), x), 1))
 
-    kept, _, are_all = thinned_sequences(batches(), 2 * 400, back_id=END + 1)
-    orders = [{int(ids[1]) for ids in kept if ids[0] == first} for first in (BEGIN, END + 1)]
+    sequences, _, are_all = thinned_sequences(batches(), 2 * 400, back_id=END + 1)
+    orders = [{int(ids[1]) for ids in sequences if ids[0] == first} for first in (BEGIN, END + 1)]
     assert not are_all and orders[0] == orders[1] and 150 <= len(orders[0]) <= 200
 
 

@@ -156,12 +156,12 @@ def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, mon
     page = (tmp_path / "out" / "compare.html").read_text()
     assert 'href="../a%20%231%3Cb%3E%2541/report/report.html"' in page and "#1<b>" not in page
     assert output["n"] == 20 and any("20 samples of each run instead of 24" in note for note in output["notes"])
-    asked = anew.compare(out=tmp_path / "asked", runs=[out / "gan", tmp_path / name], n=24).to_json()
-    assert asked["n"] == 24, "a number that is given does not depend on the clock"
-    environment = asked["environment"]
-    provenance = asked["provenance"]
+    comparison = anew.compare(out=tmp_path / "asked", runs=[out / "gan", tmp_path / name], n=24).to_json()
+    assert comparison["n"] == 24, "a number that is given does not depend on the clock"
+    environment = comparison["environment"]
+    provenance = comparison["provenance"]
     assert isinstance(provenance, dict) and {"version", "date", "machine", "command", "seed", "data"} <= set(provenance)
-    assert asked["data"] == duel[0].name and all(len(run["weights"]) == 64 for run in asked["runs"])
+    assert comparison["data"] == duel[0].name and all(len(run["weights"]) == 64 for run in comparison["runs"])
     assert isinstance(environment, dict) and {"anew", "torch", "python", "threads"} == set(environment)
 
 

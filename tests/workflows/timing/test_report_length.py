@@ -26,10 +26,10 @@ from samples import clips, shapes, tones
 
 def pace(seconds: float) -> Pace:
     """Of samples that take so long each."""
-    made = Pace()
-    made.add(1, seconds)
-    made.add(8, 8 * seconds)
-    return made
+    measured = Pace()
+    measured.add(1, seconds)
+    measured.add(8, 8 * seconds)
+    return measured
 
 
 COSTS = ReportCosts(300, pace(0.002), 1e-4)

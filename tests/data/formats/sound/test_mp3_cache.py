@@ -57,16 +57,16 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
     monkeypatch.setattr(mp3_cache, "MAX_DISK_BYTES", disk)
     path = mp3(tmp_path / "a.mp3")
     whole = soundfile.read(path, dtype="float32")[0]
-    kept, name = Recordings(), recording_of(FileSlice(path))
-    assert kept.read(name, 0, 10) is None
+    recordings, name = Recordings(), recording_of(FileSlice(path))
+    assert recordings.read(name, 0, 10) is None
     for start in (95_000, 300_000, 470_000, 20_000, 99_999):
         with soundfile.SoundFile(path) as file:
-            records = kept.read(name, start, start + 20_000, file)
+            records = recordings.read(name, start, start + 20_000, file)
         assert records is not None
         expected = whole[start : start + 20_000]
         assert len(records[0]) == len(expected) and np.abs(records[0][:, 0] - expected).max() < 1e-3
-    assert len(kept._decoded) == (disk > 0) and len(kept._stretches) <= mp3_cache.MAX_STRETCHES
-    kept.close()
+    assert len(recordings._decoded) == (disk > 0) and len(recordings._stretches) <= mp3_cache.MAX_STRETCHES
+    recordings.close()
 
 
 def test_what_was_given_up_is_decoded_again_from_the_start(tmp_path: Path) -> None:
@@ -93,13 +93,13 @@ def test_clips_are_the_same_in_any_order(tmp_path: Path, form: str) -> None:
 
 def test_the_disk_holds_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mp3_cache, "MAX_DISK_BYTES", 5 * 160_000)
-    kept, paths = Recordings(), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
+    recordings, paths = Recordings(), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
     for path in paths:
         with soundfile.SoundFile(path) as file:
-            kept.read(recording_of(FileSlice(path)), 0, 100, file)
-    assert list(kept._decoded) == [recording_of(FileSlice(path)) for path in paths[-len(kept._decoded) :]]
-    assert 3 <= len(kept._decoded) <= 5
-    kept.close()
+            recordings.read(recording_of(FileSlice(path)), 0, 100, file)
+    assert list(recordings._decoded) == [recording_of(FileSlice(path)) for path in paths[-len(recordings._decoded) :]]
+    assert 3 <= len(recordings._decoded) <= 5
+    recordings.close()
 
 
 def test_only_the_chatter_of_the_decoder_is_kept_back(capfd: pytest.CaptureFixture[str]) -> None:

@@ -182,15 +182,15 @@ def test_of_files_that_lose_much_it_is_told_what_learns_whole_ones() -> None:
     shape = Shape(RATE, 128, 512, 48, 48)
     usual = 1.9 * shape.seconds
     headers = [Header(RATE, 1, round(usual * RATE))] * 3
-    kept = f"seconds={usual:.2g} learns whole files"
+    advice = f"seconds={usual:.2g} learns whole files"
     plain, trimmed = (describe_files(headers, shape, None, trims=trims)[-1] for trims in (False, True))
     assert plain == (
         f"Files of about {usual:.2g} s are longer than a clip: their loudest {shape.seconds:.2f} s are learned, and the rest is left "
-        f"out (3 of the 3 files that were looked at); {kept}."
+        f"out (3 of the 3 files that were looked at); {advice}."
     )
     assert trimmed == (
         f"Files of about {usual:.2g} s are longer than a clip: unless they are shorter without the silence at both ends, their loudest "
-        f"{shape.seconds:.2f} s are learned, and the rest is left out; {kept}."
+        f"{shape.seconds:.2f} s are learned, and the rest is left out; {advice}."
     )
 
 

@@ -55,8 +55,8 @@ def test_rows_are_read_whatever_the_blocks(rows: dict[str, str], block: int, end
         clustal(rows, block, "MUSCLE (3.8)"),
     ):
         assert alignments.looks_like(text)
-        found = [(record.name, record.sequence) for record in fasta.parse(text.replace("\n", end))]
-        assert found == list(rows.items()) * (1 + text.count("STOCKHOLM", 20))
+        records = [(record.name, record.sequence) for record in fasta.parse(text.replace("\n", end))]
+        assert records == list(rows.items()) * (1 + text.count("STOCKHOLM", 20))
 
 
 def test_a_damaged_row_is_refused_and_the_others_stay() -> None:

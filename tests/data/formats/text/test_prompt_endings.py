@@ -22,13 +22,13 @@ def test_every_ending_keeps_the_text_of_the_prompt(prompt: str) -> None:
     ending = prompt_ending(TOKENS, ids)
     if ending is None:
         return
-    kept, given_up = ids[: -len(ending.replaced)], ids[-len(ending.replaced) :]
-    cut = b"".join(TOKENS.pieces[token] for token in given_up)
-    assert tuple(given_up) == ending.replaced and ending.replaced in ending.sequences and len(set(ending.sequences)) > 1
+    remaining, replaced = ids[: -len(ending.replaced)], ids[-len(ending.replaced) :]
+    cut = b"".join(TOKENS.pieces[token] for token in replaced)
+    assert tuple(replaced) == ending.replaced and ending.replaced in ending.sequences and len(set(ending.sequences)) > 1
     for sequence in ending.sequences:
         spelt = b"".join(TOKENS.pieces[token] for token in sequence)
         assert spelt.startswith(cut) and len(spelt) - len(TOKENS.pieces[sequence[-1]]) < len(cut)
-    assert TOKENS.decode(kept + given_up) == TOKENS.decode(ids)
+    assert TOKENS.decode(remaining + replaced) == TOKENS.decode(ids)
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def test_records_that_begin_alike_after_an_empty_line_are_documents(parts: list[
     assert record_start(text) == start and [part.strip() for part in records(text, start)] == [
         part.strip() for part in parts
     ]
-    found, (rule,) = division([text, text])
-    assert found == start and repr(start) in rule and "layout=document" in rule
+    beginning, (rule,) = division([text, text])
+    assert beginning == start and repr(start) in rule and "layout=document" in rule
 
 
 @pytest.mark.parametrize(

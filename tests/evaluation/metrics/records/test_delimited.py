@@ -100,13 +100,13 @@ def test_malformed_rows_are_counted() -> None:
 
 def objects(records: list[str]) -> list[str]:
     """The same rows as JSON objects, one field nested and another left out where it is missing."""
-    made = []
+    lines = []
     for record in records:
         radius, perimeter, colour, weight = split(record, ",")
         size = {"radius": float(radius), "perimeter": float(perimeter)}
         rest = {} if weight == "NA" else {"weight": float(weight)}
-        made.append(json.dumps({"size": size, "colour": colour, **rest}))
-    return made
+        lines.append(json.dumps({"size": size, "colour": colour, **rest}))
+    return lines
 
 
 def test_columns_of_json_objects_are_told_apart_as_well_as_those_of_rows() -> None:

@@ -33,11 +33,11 @@ def test_the_format_of_rows_is_found_once() -> None:
     """Rows with dates take a second of it; a report found it five times."""
     rows = [f"{i};{i * 7 % 90};{i * i % 13 / 4}" for i in range(600)]
     statistics = TextStatistics(rows[:100], rows[100:200], rows[200:300], rows[:100], lambda: rows, True, 0)
-    with mock.patch.object(record_sets, "row_format", wraps=record_sets.row_format) as found:
+    with mock.patch.object(record_sets, "row_format", wraps=record_sets.row_format) as row_format:
         list(statistics.words(rows))
         for measure in [*statistics.measures().values(), *statistics.measures().values()]:
             list(measure.compute())
-    assert found.call_count == 1
+    assert row_format.call_count == 1
 
 
 @pytest.mark.parametrize("num_texts", [1, 2, 3, 5])

@@ -113,9 +113,9 @@ def test_records_are_whole_so_their_first_and_last_words_count() -> None:
 
 @given(st.lists(st.text("ab c", max_size=12), max_size=6), st.text("abc d", max_size=20))
 def test_pairs_are_counted_as_in_a_set(train: list[str], text: str) -> None:
-    known, seen = {word for piece in train for word in words(piece, True)}, words(text, True)
+    known, text_words = {word for piece in train for word in words(piece, True)}, words(text, True)
     pairs = {pair for piece in train for pair in pairwise(words(piece, True))}
-    both_known = [pair for pair in pairwise(seen) if set(pair) <= known]
+    both_known = [pair for pair in pairwise(text_words) if set(pair) <= known]
     counted = Vocabulary(train, True).pair_counts(text)
     assert counted == (sum(pair in pairs for pair in both_known), len(both_known))
 
@@ -123,8 +123,8 @@ def test_pairs_are_counted_as_in_a_set(train: list[str], text: str) -> None:
 def invented(texts: list[str], share: float, seed: int) -> list[str]:
     """Texts, this share of whose words are replaced by ones that do not exist."""
     rng = np.random.default_rng(seed)
-    made = ("".join(rng.choice(SYLLABLES, 5)) for _ in iter(int, 1))
-    return [" ".join(next(made) if rng.random() < share else word for word in text.split()) for text in texts]
+    new_words = ("".join(rng.choice(SYLLABLES, 5)) for _ in iter(int, 1))
+    return [" ".join(next(new_words) if rng.random() < share else word for word in text.split()) for text in texts]
 
 
 def test_a_few_unknown_words_in_each_passage_are_told_where_real_text_has_hardly_any() -> None:
@@ -208,8 +208,8 @@ def test_a_few_wrong_characters_are_told(records: bool) -> None:
     """Nothing looked at single words of such text: with each seventh character wrong nothing was said."""
     train, held_out, samples = unspaced_prose(400, 0), unspaced_prose(200, 1), unspaced_prose(200, 2)
     same, wrong = (
-        {score.name: part_of(score) for score in pair_scores(made, held_out, train, records, 0)}
-        for made in (samples, disturbed(samples, 0.15))
+        {score.name: part_of(score) for score in pair_scores(generated, held_out, train, records, 0)}
+        for generated in (samples, disturbed(samples, 0.15))
     )
     assert all(part is not None and part.grade == "good" for part in same.values())
     assert len(wrong) == 2 - records

@@ -136,10 +136,10 @@ def test_odds_are_multiplied_in_the_mixture_of_contexts_and_network() -> None:
     uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
     drawn = draw_next(head, logits, start, (uniform, uniform), limits=DrawingLimits(own_passages=passages))
     expected = weights / weights.sum()
-    kept = expected[token] * odds / (expected[token] * odds + 1.0 - expected[token])
-    assert expected[token] > 0.2 and np.mean(drawn == token) == pytest.approx(kept, abs=0.015)
+    lowered_probability = expected[token] * odds / (expected[token] * odds + 1.0 - expected[token])
+    assert expected[token] > 0.2 and np.mean(drawn == token) == pytest.approx(lowered_probability, abs=0.015)
     # Tokens that were refused are not tallied, nor are those that came in their place
-    assert start.tallies[:, 1].sum() == pytest.approx(n * (1.0 - expected[token] + kept), rel=0.02)
+    assert start.tallies[:, 1].sum() == pytest.approx(n * (1.0 - expected[token] + lowered_probability), rel=0.02)
 
 
 @pytest.mark.parametrize("min_p", [0.02, 0.3, 1.0])

@@ -41,8 +41,8 @@ def test_a_sample_that_repeats_itself_more_than_nearly_all_data_is_made_to_leave
         ids = np.concatenate((ids, [[1], [6]]), 1)
         limit.read(ids)
     assert ratios[:5] == [1.0] * 5 and ratios[6] == pytest.approx(np.exp(-1.0)) and ratios[8] < ratios[6]
-    kept = limit.select(np.array([0]))
-    assert float(kept.ratios[0]) == pytest.approx(np.exp(-3.0))
+    selected = limit.select(np.array([0]))
+    assert float(selected.ratios[0]) == pytest.approx(np.exp(-3.0))
 
 
 def test_odds_are_fitted_so_that_samples_go_on_as_often_as_data() -> None:

@@ -49,9 +49,9 @@ def test_all_tokens_that_continue_a_passage_are_lowered_by_the_samples_own_surpl
     lowered = limit.lower(weights, np.arange(2))
     assert np.allclose(lowered[:, [5, 6]].T, [0.1 * np.exp(-1.0), 0.1 / MAX_ODDS_RATIO])
     assert np.allclose(np.delete(lowered, [5, 6], 1), 0.1) and (weights == np.float32(0.1)).all()
-    kept = limit.select(np.array([1]))
-    kept.read(np.array([[0, 1, 2, 3, 4, 5]]))
-    assert np.allclose(kept.ratios, 1.0 / MAX_ODDS_RATIO)
+    selected = limit.select(np.array([1]))
+    selected.read(np.array([[0, 1, 2, 3, 4, 5]]))
+    assert np.allclose(selected.ratios, 1.0 / MAX_ODDS_RATIO)
 
 
 def shares_of(passages: TextSurplusLimit, masses: Sequence[float]) -> list[float]:

@@ -29,12 +29,12 @@ SPEC = Tokens(len(SPELLINGS), 64, SPECIAL, spellings=SPELLINGS, grammar="python"
 
 def ids(text: str) -> list[int]:
     """The longest token first."""
-    found = []
+    tokens = []
     while text:
         letter = max((letter for letter in LETTERS if text.startswith(letter)), key=len)
-        found.append(LETTERS.index(letter))
+        tokens.append(LETTERS.index(letter))
         text = text[len(letter) :]
-    return found
+    return tokens
 
 
 def spelt(tokens: Ints) -> str:

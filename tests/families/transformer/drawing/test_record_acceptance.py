@@ -66,10 +66,10 @@ def test_improbable_samples_become_as_rare_as_records() -> None:
     shares = acceptance.arrays()["shares"]
     assert shares[0] == 1.0 and (np.diff(shares) <= 0).all() and 0 < shares[-1] < 0.2
     more = rng.gamma(4.0, 0.15, 8000)
-    kept = more[~acceptance.are_refused(more, keys(8000), 0)]
+    accepted = more[~acceptance.are_refused(more, keys(8000), 0)]
     for share in QUANTILES:
         bound = np.quantile(held_out, share)
-        assert (kept > bound).mean() == pytest.approx(1.0 - share, abs=0.04)
+        assert (accepted > bound).mean() == pytest.approx(1.0 - share, abs=0.04)
         assert (more > bound).mean() > 1.0 - share + 0.1
 
 

@@ -120,14 +120,14 @@ def test_the_end_of_a_prompt_is_drawn_again_as_one_of_its_sequences(
     condition = Condition(torch.tensor(prompt), ending=ending)
     request = SampleRequest(40, condition=condition, sampling=TransformerSampling(max_tokens=max_tokens))
     drafts = list(family.sample(request, 0))
-    kept = len(prompt) - 1
+    num_kept = len(prompt) - 1
     rows = drafts[0].numpy()
-    assert (rows[:, :kept] == prompt[:kept]).all()
-    drawn = {next(s for s in ending.sequences if tuple(row[kept:])[: len(s)] == s) for row in rows.tolist()}
+    assert (rows[:, :num_kept] == prompt[:num_kept]).all()
+    drawn = {next(s for s in ending.sequences if tuple(row[num_kept:])[: len(s)] == s) for row in rows.tolist()}
     assert len(drawn) > 2
-    assert condition.num_kept == kept
+    assert condition.num_kept == num_kept
     for row in drafts[-1].tolist():
-        num_known = kept + ending.num_known(row[kept:])
+        num_known = num_kept + ending.num_known(row[num_kept:])
         num_new = sum(token not in (spec.special.get("end"), sampler.NO_TOKEN) for token in row[num_known:])
         assert num_new == max_tokens or (num_new < max_tokens and "end" in spec.special)
 
