@@ -101,7 +101,7 @@ def test_signals_reach_a_training_in_a_container(tmp_path: Path, name: str) -> N
 
 def jobset_command() -> list[str]:
     (container,) = [
-        each for document in documents(DEPLOY / "kubernetes" / "jobset.yaml") for each in containers(document)
+        container for document in documents(DEPLOY / "kubernetes" / "jobset.yaml") for container in containers(document)
     ]
     return [str(word) for word in container["command"]]
 

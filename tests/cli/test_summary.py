@@ -225,7 +225,7 @@ def test_look_names_what_is_ignored_once() -> None:
     ignored = (
         "Training on images, since most items are; 1 text (a.txt) is ignored (modality=text would train on the texts)."
     )
-    inspection = replace(INSPECTION, notes=(ignored,), not_taken={"text": 1, ".zip": 2})
+    inspection = replace(INSPECTION, notes=(ignored,), not_taken={"text": 1, ".zip": 2}, noted_kinds=("text",))
     lines = text(describe(inspection))
     assert ignored in lines and [line for line in lines if line.startswith("not used")] == ["not used: 2 .zip"]
 
@@ -233,7 +233,7 @@ def test_look_names_what_is_ignored_once() -> None:
 def test_a_random_split_is_described_once() -> None:
     note = "Split at random by content: of 20 items 16 to train, 2 to validation, 2 to test."
     parts = {"train": 16, "validation": 2, "test": 2}
-    inspection = replace(INSPECTION, parts=parts, notes=(note,))
+    inspection = replace(INSPECTION, parts=parts, notes=(note,), is_split_noted=True)
     assert [line for line in text(describe(inspection)) if "split" in line.lower()] == [note]
 
 

@@ -97,7 +97,8 @@ def test_a_table_without_text_is_one_click_from_its_rows(address: str, browser: 
     """The refusal names a setting, which had to be found in a form. What was seen is said as what it is: an estimate."""
     error = {"message": "learn whole rows with the setting layout=list, or one column with the setting text_column"}
     report = {"modality": "text", "items": 3002, "item_name": "record", "is_estimate": True, "bytes": 2_000_000, "labels": [], "notes": [],
-            "skipped": 0, "not_taken": {}, "sheet": [], "family": "diffusion", "reason": "a reason", "alternatives": {}, "columns": ["a"],
+            "skipped": 0, "not_taken": {"code": 2, ".zip": 1}, "noted_kinds": ["code"], "sheet": [],
+            "family": "diffusion", "reason": "a reason", "alternatives": {}, "columns": ["a"],
             "tried": {"families": ["diffusion", "gan"], "reason": "with 3 min or more, diffusion and gan are tried"}}  # fmt: skip
     requested_settings: list[dict[str, Any]] = []
 
@@ -116,6 +117,7 @@ def test_a_table_without_text_is_one_click_from_its_rows(address: str, browser: 
         page.get_by_role("button", name="Learn whole rows").click()
         page.get_by_text("about 3,000 records").wait_for()
         page.get_by_text("Diffusion and GAN are tried").wait_for()
+        page.get_by_text("Not used: 1 .zip.", exact=True).wait_for()  # a note names the others
     assert requested_settings == [{}, {"layout": "list"}]
 
 

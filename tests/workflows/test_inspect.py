@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from PIL import Image
 
@@ -52,6 +53,26 @@ def test_the_size_and_the_colours_in_which_items_are_learned_are_said(tmp_path: 
     look = inspect_data(str(tmp_path), budget=60.0)
     assert look.details()[0] == "learned at 12x16 pixels, in colour with transparency"
     assert look.to_json()["form"] == look.form
+
+
+def test_what_a_note_says_is_known_by_a_field(tmp_path: Path) -> None:
+    data = shapes(tmp_path / "data", 40)
+    (data / "bar" / "read me.txt").write_text("what this is\n" * 100)
+    (data / "bar" / "old.xyz").write_bytes(b"\0\1\2")
+    look = inspect_data(str(data), budget=60.0)
+    assert set(look.not_taken) == {"text", ".xyz"} and look.noted_kinds == ("text",) and look.is_split_noted
+    assert [line for line in look.details() if line.startswith("not used")] == ["not used: 1 .xyz"]
+    assert not [line for line in look.details() if line.startswith("split:")]
+    assert look.to_json()["noted_kinds"] == ["text"]
+
+
+def test_a_single_recording_gives_another_number_of_clips_with_another_budget(tmp_path: Path) -> None:
+    """The sentence was left out, since the note said "file was", not "files were cut into clips"."""
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "long.wav", rng.normal(size=8000 * 60) * rng.uniform(0.1, 0.2, 8000 * 60), 8000)
+    notes = inspect_data(str(tmp_path)).notes
+    assert any(note.startswith("Only 1 file was cut into clips") for note in notes)
+    assert any(note.startswith("Another budget may give clips of another length") for note in notes)
 
 
 def test_counting_parameters_takes_no_chance() -> None:

@@ -106,6 +106,7 @@ class Dataset:
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
+        self.scan.is_split_noted, self.scan.cuts_recordings = store.is_split_noted, store.cuts_recordings
         if fresh:
             self.scan.labels, more = classes_of(chosen, modality, self._sample, store.classes, self.scan.items)
             self._add_notes(more)
@@ -116,6 +117,11 @@ class Dataset:
     def table_notes(self) -> list[str]:
         """The notes on which columns of tables are read; none without tables."""
         return list(map(printable, self._chosen.source.table_notes))
+
+    @property
+    def left_out_notes(self) -> list[str]:
+        """The notes on files that are left out, since others hold the same samples."""
+        return list(map(printable, self._chosen.source.left_out_notes))
 
     @property
     def base(self) -> Dataset:
@@ -323,7 +329,7 @@ class Dataset:
             path=str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
             seed=self.seed,
             modality=self.modality.name,
-            asked=self._chosen.asked,
+            asked=self._chosen.is_requested,
             config=configs.to_json(self.modality.config),
             learned=self.modality.state(),
             labels=list(self.scan.labels),

@@ -50,7 +50,7 @@ def survey_source(
     budget = None if budget is None else replace(budget, items=items, bytes=size)
     notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(sample, budget) if fresh else [])]
     summary = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
-    summary.field_names = chosen.source.field_names
+    summary.field_names, summary.noted_kinds = chosen.source.field_names, chosen.noted_kinds
     return sample, summary
 
 

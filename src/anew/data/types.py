@@ -328,6 +328,9 @@ class DatasetSummary:
         skipped: Number of items that cannot be used.
         other: Items that are not of this modality, by modality or suffix.
         notes: Sentences for `anew look`.
+        noted_kinds: The modalities in `other` that a note names.
+        is_split_noted: Whether a note says how many items each part has.
+        cuts_recordings: Whether files are cut into clips, and enough of them for a note.
         field_names: Names of the fields of rows that are learned whole; () where they have none, or tables have different ones.
     """
 
@@ -343,6 +346,9 @@ class DatasetSummary:
     is_estimate: bool = False
     num_listed: int = 0
     field_names: tuple[str, ...] = ()
+    noted_kinds: tuple[str, ...] = ()
+    is_split_noted: bool = False
+    cuts_recordings: bool = False
 
     def skipped_lines(self) -> list[str]:
         """Some of the items refused so far, each with its reason."""

@@ -25,7 +25,6 @@ from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
-from anew.data.sources.sample_files import LEFT_OUT
 from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, ItemError, shorten
 from anew.families.base import Family, families_that
@@ -107,8 +106,8 @@ def score_dataset(
             notes = [OWN_DATA]
         elif not notes and _is_training_data(path, record.data.path):
             notes = [PART_OF_OWN_DATA]
-        left_out = [note for note in data.scan.notes if note.startswith(LEFT_OUT)]
-        notes += [*scores.notes, *data.modality.remarks(), *data.table_notes, *left_out, *describe_skipped(data.scan)]
+        notes += [*scores.notes, *data.modality.remarks(), *data.table_notes, *data.left_out_notes]
+        notes += describe_skipped(data.scan)
     finally:
         data.close()
     if scores.units <= 0:

@@ -23,8 +23,7 @@ from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.skipped import lines_of
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.selected_data import TRAINING_ON
-from anew.data.splitting.split import CUT_FILES, ENOUGH_ITEMS, RANDOM_SPLIT, held_out_share
+from anew.data.splitting.split import ENOUGH_ITEMS, held_out_share
 from anew.data.types import DataBudget
 from anew.errors import about
 from anew.families.base import num_parameters
@@ -136,6 +135,8 @@ class Inspection:
         fingerprint: A digest of the data.
         is_estimate: Whether the numbers of items are estimates, since not all of the data was read.
         form: The size in which items are learned, and their channels, in words; empty if they have none.
+        noted_kinds: The modalities in `not_taken` that a note names.
+        is_split_noted: Whether a note says how many items each part has.
     """
 
     path: str
@@ -159,6 +160,8 @@ class Inspection:
     fingerprint: str
     is_estimate: bool = False
     form: str = ""
+    noted_kinds: tuple[str, ...] = ()
+    is_split_noted: bool = False
 
     def to_json(self) -> dict[str, object]:
         """As JSON values: what `anew look` prints as JSON."""
@@ -185,6 +188,7 @@ class Inspection:
             "skipped": self.skipped,
             "skipped_files": [{"name": file.name, "reason": file.reason} for file in self.skipped_files],
             "not_taken": dict(self.not_taken),
+            "noted_kinds": list(self.noted_kinds),
             "budgets": [dataclasses.asdict(estimate) for estimate in self.budgets],
         }
 
@@ -211,7 +215,7 @@ class Inspection:
         if self.labels:
             more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
             lines.append(f"classes: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
-        if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
+        if self.parts and not self.is_split_noted:
             count_of = about if self.is_estimate else "{:,}".format
             # Parts of a few long documents are their pieces
             is_pieces = not self.is_estimate and sum(self.parts.values()) > self.items
@@ -219,8 +223,7 @@ class Inspection:
             counts = {name: plural(n, "span") if is_pieces else count_of(n) for name, n in self.parts.items()}
             lines.append(begin + ", ".join(f"{name} {count}" for name, count in counts.items()))
         lines += self.notes
-        are_kinds_named = any(note.startswith(TRAINING_ON) for note in self.notes)
-        if unnamed := {k: n for k, n in self.not_taken.items() if k.startswith(".") or not are_kinds_named}:
+        if unnamed := {kind: n for kind, n in self.not_taken.items() if kind not in self.noted_kinds}:
             lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in unnamed.items()))
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
@@ -334,12 +337,14 @@ def _describe(
         fingerprint=data.fingerprint,
         is_estimate=_is_estimate(data),
         form=data.modality.form(),
+        noted_kinds=scan.noted_kinds,
+        is_split_noted=scan.is_split_noted,
     )
 
 
 def _note_on_clips(data: Dataset, size: DataBudget) -> list[str]:
     """A sentence, in a list, on why a training may have another number of items, where the budget is not known."""
-    if not size.is_assumed or data.modality.layout != "items" or not any(CUT_FILES in note for note in data.scan.notes):
+    if not size.is_assumed or data.modality.layout != "items" or not data.scan.cuts_recordings:
         return []
     return ["Another budget may give clips of another length, and so another number of them."]
 

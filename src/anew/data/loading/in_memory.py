@@ -66,6 +66,7 @@ class InMemoryStore:
         self.reads_all = True  # whether a pass without a limit reads all train data
         # Texts are held out one by one, and a list is not too large for a pass
         self.balances_classes = self.draws_records = False
+        self.is_split_noted = self.cuts_recordings = False  # recordings are never kept here
         self.share_read = 1.0
         self.refusals = SkippedItems()
         self.items: list[Item] = []
@@ -195,13 +196,13 @@ class InMemoryStore:
         split.check(parts, held_out, self.modality.noun, len(set(own_keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        test_characters = float(np.asarray(sizes)[parts == split.TEST].sum()) if by_size else None
+        self.is_split_noted = True
         self.division_notes += split.split_notes(
             parts,
             len(keys) - len(set(keys)),
             by_size,
             are_draws=self.are_draws,
-            test_characters=test_characters,
+            test_characters=float(np.asarray(sizes)[parts == split.TEST].sum()) if by_size else None,
             num_refused=self.refusals.count,
             num_alike=len(keys) - num_groups if self.splits_near_duplicates else 0,
         )

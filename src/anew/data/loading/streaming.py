@@ -75,6 +75,7 @@ class StreamingStore:
         self.notes, self.division_notes, self.row_steps = division.notes, division.division_notes, division.row_steps
         self.balances_classes, self.share_read = division.balances_classes, division.share_read
         self.draws_records = division.draws_records
+        self.is_split_noted, self.cuts_recordings = division.is_noted, division.cuts_recordings
         # In lists, only exact duplicates are looked for before the division
         self.splits_near_duplicates = self.validates_at_random = False
         self.held_out, self.are_draws, self.drawn_one_by_one = (

@@ -106,6 +106,16 @@ class Reader(Protocol):
         ...
 
 
+class SampleReader(Reader, Protocol):
+    """A reader of folders, which may hold samples in several formats.
+
+    Attributes:
+        left_out_notes: Sentences on files that are left out, since others hold the same samples; among `notes`, too.
+    """
+
+    left_out_notes: list[str]
+
+
 class OpenReader(Protocol):
     """A reader module's entry point. `folder` and `tables` take further arguments, all with defaults."""
 

@@ -172,6 +172,7 @@ class FolderReader:
         sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files
         self.notes: list[str] = sorted_files.notes
+        self.left_out_notes: list[str] = []  # see `SampleReader`
         self.refusals: list[SkippedItem] = sorted_files.refusals
         if are_samples:
             for name in self._files.keys() & modalities.keys():
@@ -179,7 +180,8 @@ class FolderReader:
                     self._files[name], modalities[name], FileTable.of(files).paths
                 )
                 self._files[name] = FileTable.of(remaining)
-                self.notes = [*self.notes, *notes]
+                self.left_out_notes += notes
+            self.notes = [*self.notes, *self.left_out_notes]
         for name in [name for name in self._files if name in modalities]:
             own = self._files[name]
             self.refusals += [SkippedItem(path, "it is empty") for path in own.where(own.sizes == 0).paths]

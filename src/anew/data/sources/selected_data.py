@@ -43,7 +43,6 @@ STRIDE, STRIDE_MODULUS = 40503, 65536
 # Bytes of the sample that is inspected, which bounds its time; shards that it is taken from, and items of each whatever their size.
 # Chosen.
 SAMPLE_BYTES, SAMPLED_SHARDS, MIN_SAMPLED = 8 * 1024 * 1024, 16, 2
-TRAINING_ON = "Training on "  # the beginning of the note on what is learned, and what is ignored
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
 # Prefix of the hash of sounds and clips. Older versions hashed only a few of them, and wrote no prefix
 SLICES = "slices:"
@@ -130,7 +129,8 @@ class SelectedData:
         other: Items that are left out, by modality or suffix.
         notes: Sentences for the user.
         fingerprint: Hash by which a run recognizes its data.
-        asked: Whether the user named the modality.
+        is_requested: Whether the user named the modality.
+        noted_kinds: The modalities in `other` that a note names.
     """
 
     source: Source
@@ -140,7 +140,8 @@ class SelectedData:
     other: dict[str, int]
     notes: list[str]
     fingerprint: str
-    asked: bool = False
+    is_requested: bool = False
+    noted_kinds: tuple[str, ...] = ()
 
     @functools.cached_property
     def content(self) -> str | None:
@@ -205,9 +206,9 @@ def detect_modality(
         raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{skipped}")
     is_small = sum(shard.bytes for shard in shards) <= WHOLE_BYTES and usable[modality] <= WHOLE_ITEMS
     fits_memory = modalities[modality].traits.cheap_to_encode and is_small
-    return SelectedData(
-        source, modality, shards, fits_memory, left_out, notes, _fingerprint(modality, shards, source), is_requested
-    )
+    fingerprint = _fingerprint(modality, shards, source)
+    noted_kinds = tuple(name for name in usable if name != modality)
+    return SelectedData(source, modality, shards, fits_memory, left_out, notes, fingerprint, is_requested, noted_kinds)
 
 
 def _records_in_files(
@@ -298,7 +299,7 @@ def _notes(
         in_files = f" ({records[modality]:,} in {plural(num_files, 'file')})"
     largest = max(left_out, key=lambda name: left_out[name])
     return [
-        f"{TRAINING_ON}{modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
+        f"Training on {modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
         f"(modality={largest} would train on the {modalities[largest].traits.plural})."
     ]
 

@@ -9,7 +9,7 @@ import os.path
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.skipped import name_reasons
-from anew.data.sources.base import Reader, Shard, is_of_folder, reader_of
+from anew.data.sources.base import Reader, SampleReader, Shard, is_of_folder, reader_of
 from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.described_files import described_files
@@ -89,10 +89,18 @@ class Source:
         notes: Sequence[str] = (),
         refusals: Sequence[SkippedItem] = (),
         tables: Sequence[Reader] = (),
+        folder: SampleReader | None = None,
     ) -> None:
-        """notes, refusals: of the listing itself; the readers have their own; tables: the readers that read columns."""
+        """
+        Args:
+            path: The path as the user gave it.
+            readers: All readers.
+            notes, refusals: Those of the listing itself; the readers have their own.
+            tables: The readers that read columns.
+            folder: The one that reads folders of files; None without it.
+        """
         self.path = path
-        self._tables = list(tables)
+        self._tables, self._folder = list(tables), folder
         self.readers = list(readers)
         self._notes = list(notes)
         self._refusals = list(refusals)
@@ -172,12 +180,18 @@ class Source:
             readers[name] = module.open_reader(own_files, listing.root, modalities, *further)
         notes = [*listing.notes, *side_notes, *described.notes]
         tables = [readers["tables"]] if "tables" in readers else []
-        return cls(text, list(readers.values()), notes, refusals, tables)
+        folder = cast(SampleReader | None, readers.get("folder"))
+        return cls(text, list(readers.values()), notes, refusals, tables, folder)
 
     @property
     def table_notes(self) -> list[str]:
         """Sentences on the columns that are read."""
         return [note for reader in self._tables for note in reader.notes]
+
+    @property
+    def left_out_notes(self) -> list[str]:
+        """Sentences on files that are left out, since others hold the same samples."""
+        return [] if self._folder is None else self._folder.left_out_notes
 
     @property
     def notes(self) -> list[str]:

@@ -29,8 +29,6 @@ NEEDED_ITEMS = 150  # least items of validation and of test: together ENOUGH_ITE
 NEEDED_SHARE = 0.15
 # A validation span is so much shorter than a test span: it fits few numbers, and its text is missing from the counts.
 VALIDATION_SPAN = 0.6
-CUT_FILES = "files were cut into clips"  # the beginning of the note on that
-RANDOM_SPLIT = "Split at random by content"  # the beginning of the note on such a split
 # Records of a list are draws from a distribution if fewer than this share of them differ: then copies are not an accident; chosen.
 DIFFERENT_DRAWS = 0.5
 # Their counts must also vary by this many times their mean (variance over mean), as those of independent draws do, which gives
@@ -86,7 +84,7 @@ def keep_groups_together(
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
         return shared, [
-            f"{len(recordings)} {CUT_FILES}, each of which is an item; all clips of a file stay in one part."
+            f"{len(recordings)} files were cut into clips, each of which is an item; all clips of a file stay in one part."
         ]
     if 10 * sum(num_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
@@ -266,7 +264,7 @@ def split_notes(
     by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
     refused = f" ({num_refused:,} more cannot be used)" if num_refused else ""
-    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items{refused} {shares}."]
+    notes = [f"Split at random by content{by_length}: of {len(parts):,} items{refused} {shares}."]
     if are_draws:
         notes.append(draws_note(num_copies, len(parts)))
     elif num_alike:

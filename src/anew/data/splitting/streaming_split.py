@@ -58,6 +58,8 @@ class SourceSplit:
         balances_classes: Whether held-out recordings were chosen so that each class has its share.
         share_read: The share of all rows that are taken.
         draws_records: Whether records of a list too large for a pass were held out one by one.
+        is_noted: Whether one of the notes says how many items each part has.
+        cuts_recordings: Whether files are cut into clips, and enough of them for a note.
     """
 
     parts: list[int | NDArray[np.uint8]]
@@ -75,6 +77,8 @@ class SourceSplit:
     balances_classes: bool = False
     share_read: float = 1.0
     draws_records: bool = False
+    is_noted: bool = False
+    cuts_recordings: bool = False
 
     def items(self, shard: int, listed: int, part: int) -> float:
         """Number of records of the part in a shard that lists `listed` items; an estimate if it was not read."""
@@ -204,7 +208,8 @@ def _split_by_content(
     keys = [contents.keys[i] for i in usable]
     result.are_draws = modality.layout == "list" and split.are_draws(keys)
     keys = split.keys_of_draws(keys) if result.are_draws else keys
-    runs, notes = split.keep_groups_together(keys, recordings, share)
+    runs, recording_notes = split.keep_groups_together(keys, recordings, share)
+    result.cuts_recordings = bool(recording_notes)
     result.drawn_one_by_one = 10 * sum(name is not None for name in recordings) < len(recordings)
     run_of = dict(zip(usable.tolist(), runs, strict=True))
     # The mix of classes among items that are drawn one by one is off by chance alone, which intervals know of
@@ -232,7 +237,8 @@ def _split_by_content(
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
     result.classes = _class_counts(contents, parts)
-    result.division_notes += _split_notes(usable_parts, num_copies, modality, result) + notes
+    result.division_notes += _split_notes(usable_parts, num_copies, modality, result) + recording_notes
+    result.is_noted = True
     if len(contents.keys) > MAX_COMPARED:
         result.division_notes.append(
             f"Near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all."

@@ -219,8 +219,7 @@ function drawData(main, head, data, seen, reading, look) {
         ),
       ]
     : null;
-  const areKindsNamed = seen.notes.some((/** @type {string} */ note) => note.startsWith("training on "));
-  const unnamed = Object.entries(seen.not_taken ?? {}).filter(([name]) => name.startsWith(".") || !areKindsNamed);
+  const unnamed = Object.entries(seen.not_taken ?? {}).filter(([name]) => !seen.noted_kinds?.includes(name));
   const other = unnamed.map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
   const { form, estimates } = trainForm(data, seen, reading);
   const differently = h(
