@@ -62,18 +62,14 @@ class TimedSampling:
             KeyboardInterrupt: A signal stopped it with too few samples for metrics.
         """
         targets = targets or self.targets
-        begin = time.monotonic()
-        is_late, is_announced, was_known = False, False, self.pace.is_known
+        # Further ones are drawn only as far as there is time
+        progress = _SamplingProgress(reporter, self.n if seconds is None else min(self.n, targets.least))
+        progress.show(len(self.samples))
+        begin, was_known, is_late = time.monotonic(), self.pace.is_known, False
         chunk = min(first_chunk, self.n - len(self.samples))
-        num_announced = self.n if seconds is None else min(self.n, targets.least)  # more only as far as there is time
-        reporter.progress("sampling", min(len(self.samples), num_announced), num_announced)
         while chunk >= 1:
-            chunk_begin = time.monotonic()
-            share = MIN_GRADED_SHARE if len(self.samples) < targets.required else GRADED_SHARE
-            latest = None if seconds is None or not self.samples else HARD_STOP_FACTOR * share * seconds
             try:
-                with hard_stop(None if latest is None else begin + latest - time.monotonic()):
-                    more = self.model.sample(chunk, seed=self.seed, first_index=len(self.samples))
+                self._draw_chunk(chunk, targets, begin, seconds)
             except TimeIsUp:
                 is_late = True
                 break
@@ -82,21 +78,46 @@ class TimedSampling:
                     raise
                 self.is_stopped = True
                 break
-            self.samples += more
-            if len(self.samples) - chunk < num_announced:
-                reporter.progress("sampling", min(len(self.samples), num_announced), num_announced)
-            self.pace.add(chunk, time.monotonic() - chunk_begin)
+            progress.show(len(self.samples))
+            spent = time.monotonic() - begin
             # Chunks of two sizes tell what each sample takes
-            if seconds is None and not is_announced and len(self.samples) > chunk:
-                all_seconds = time.monotonic() - begin + self.pace.seconds(self.n - len(self.samples))
-                is_announced = _announce(all_seconds, self.n, reporter)
-            most = max(GROWTH * chunk, targets.required) if was_known else GROWTH * chunk
-            chunk = min(MAX_CHUNK, most, self.n - len(self.samples))
-            if seconds is not None:
-                chunk = next_chunk(self.pace, targets, len(self.samples), seconds, time.monotonic() - begin, chunk)
-        if len(self.samples) > num_announced:
-            reporter.message(f"{plural(len(self.samples) - num_announced, 'further sample')}, as there was time")
-        self.notes = self._shortfall(num_announced, targets, is_late, seconds is None)
+            if seconds is None and len(self.samples) > chunk:
+                progress.announce(spent + self.pace.seconds(self.n - len(self.samples)))
+            chunk = self._next_chunk(chunk, targets, spent, seconds, was_known=was_known)
+        if len(self.samples) > progress.total:
+            reporter.message(f"{plural(len(self.samples) - progress.total, 'further sample')}, as there was time")
+        self.notes = self._shortfall(progress.total, targets, is_late, seconds is None)
+
+    def _draw_chunk(self, n: int, targets: SampleTargets, begin: float, seconds: float | None) -> None:
+        """Draw n further samples. begin: When `draw` was called; seconds: as of `draw`.
+
+        Raises:
+            TimeIsUp: They take so long that too little time would be left to measure the samples so far.
+        """
+        chunk_begin = time.monotonic()
+        share = MIN_GRADED_SHARE if len(self.samples) < targets.required else GRADED_SHARE
+        limit = None
+        if seconds is not None and self.samples:
+            limit = begin + HARD_STOP_FACTOR * share * seconds - chunk_begin
+        with hard_stop(limit):
+            chunk = self.model.sample(n, seed=self.seed, first_index=len(self.samples))
+        self.samples += chunk
+        self.pace.add(n, time.monotonic() - chunk_begin)
+
+    def _next_chunk(
+        self, chunk: int, targets: SampleTargets, spent: float, seconds: float | None, *, was_known: bool
+    ) -> int:
+        """How many samples to draw next; 0 for no more.
+
+        Args:
+            chunk: How many were drawn last.
+            spent: Seconds of drawing so far.
+            seconds: As of `draw`.
+            was_known: Whether the pace was known before, so that the first chunks need not be small.
+        """
+        most = max(GROWTH * chunk, targets.required) if was_known else GROWTH * chunk
+        most = min(MAX_CHUNK, most, self.n - len(self.samples))
+        return most if seconds is None else next_chunk(self.pace, targets, len(self.samples), seconds, spent, most)
 
     def _shortfall(self, num_announced: int, targets: SampleTargets, is_late: bool, is_unlimited: bool) -> list[str]:
         """A sentence on why there are fewer than n samples, or nothing."""
@@ -124,14 +145,34 @@ class TimedSampling:
         return not self.is_stopped and len(self.samples) >= worthwhile
 
 
-def _announce(seconds: float, n: int, reporter: Reporter) -> bool:
-    """Say what drawing n samples takes, if it is long. Returns True: it is known now."""
-    if seconds >= LONG_SAMPLING:
-        about = duration(float(f"{seconds:.1g}") if seconds < 60 else 60 * round(seconds / 60))
-        reporter.message(
-            f"drawing {n:,} samples takes about {about}, and measuring them takes further time; a budget limits both"
-        )
-    return True
+class _SamplingProgress:
+    """Shows how many samples are drawn, of as many as are drawn in any case.
+
+    Attributes:
+        total: Their number.
+    """
+
+    def __init__(self, reporter: Reporter, total: int) -> None:
+        self.total = total
+        self._reporter = reporter
+        self._count: int | None = None
+        self._is_announced = False
+
+    def show(self, drawn: int) -> None:
+        """Show that so many samples are drawn; nothing where all were before."""
+        count = min(drawn, self.total)
+        if count != self._count:
+            self._count = count
+            self._reporter.progress("sampling", count, self.total)
+
+    def announce(self, seconds: float) -> None:
+        """Say what drawing all samples takes, if that is long. Only the first call does."""
+        if seconds >= LONG_SAMPLING and not self._is_announced:
+            about = duration(float(f"{seconds:.1g}") if seconds < 60 else 60 * round(seconds / 60))
+            self._reporter.message(
+                f"drawing {self.total:,} samples takes about {about}, and measuring them takes further time; a budget limits both"
+            )
+        self._is_announced = True
 
 
 def first_chunk(limit: TimeLimit | None, pace: Pace | None, are_tokens: bool) -> int:
