@@ -17,9 +17,29 @@ from anew.core.machine.compiled import compiled_inner
 
 NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
 NUM_KINDS = 19  # C
+# The others: the last bytes; the current word, alone and with those before it; words with the one before skipped, and tokens with the last
+# one skipped; the beginning of the line; the word of the innermost bracket, how deep brackets are nested, and the place in the line, each
+# of these three with the last token
+(
+    TWO_BYTES,
+    THREE_BYTES,
+    FOUR_BYTES,
+    ONE_WORD,
+    TWO_WORDS,
+    THREE_WORDS,
+    SKIPPED_WORD,
+    SKIPPED_TOKEN,
+    LINE_BEGINNING,
+    BRACKET_WORD,
+    NESTING,
+    LINE_PLACE,
+) = range(NUM_TOKEN_ORDERS, NUM_KINDS)
 # Columns of `Counts.heads`: check bits of the key, the first entry or the one tally, their number and capacity, and the newest symbol.
 CHECK, FIRST, SIZES, NEWEST = range(4)
-MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
+# An entry holds a symbol in its lower 16 bits, and the tally of that in the upper ones
+SYMBOL_MASK, TALLY_SHIFT, ONE_TALLY, MAX_TALLY = np.uint32(0xFFFF), np.uint32(16), np.uint32(1 << 16), 0xFFFF
+# SIZES holds the number of entries in its lower 16 bits, and their capacity in the upper ones
+SIZE_MASK, CAPACITY_SHIFT, ONE_CAPACITY = 0xFFFF, 16, 1 << 16
 # Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line;
 # a hash of the letters of the current word alone, and whether a capital begins it; white space at the beginning of this line and of
 # the last one with more, the number of open brackets, whether the innermost one still awaits its word, a hash of each open bracket
@@ -55,11 +75,9 @@ FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_NON_ASCII = 65, 90, 97, 
 FIRST_DIGIT, LAST_DIGIT = 48, 57
 # In UTF-8, a byte from FIRST_NON_ASCII to here goes on with a character.
 FIRST_LEADING = 192
-# Kinds of context that know the class of the document: the word alone, with the second last, and with the place in the line
-BY_CLASS = (10, 13, 15, 17, 18)
-CLASS_STEPS = tuple(
-    NUM_KINDS if kind in BY_CLASS else 0 for kind in range(NUM_KINDS)
-)  # what a class adds to the number of a kind
+# Kinds of context that know the class of the document, and what a class adds to the number of each kind
+BY_CLASS = (ONE_WORD, SKIPPED_WORD, LINE_BEGINNING, NESTING, LINE_PLACE)
+CLASS_STEPS = tuple(NUM_KINDS if kind in BY_CLASS else 0 for kind in range(NUM_KINDS))
 Index = int | np.int64
 Keys = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
@@ -105,32 +123,32 @@ def context_keys(history: Keys, keys: Keys) -> None:
         key = combine_hashes(key, history[TOKENS + i])
         keys[1 + i] = key
     key = combine_hashes(combine_hashes(np.uint64(7), history[BYTES]), history[BYTES + 1])
-    keys[7] = key
-    keys[8] = combine_hashes(keys[7], history[BYTES + 2])
-    keys[9] = combine_hashes(keys[8], history[BYTES + 3])
+    keys[TWO_BYTES] = key
+    keys[THREE_BYTES] = combine_hashes(keys[TWO_BYTES], history[BYTES + 2])
+    keys[FOUR_BYTES] = combine_hashes(keys[THREE_BYTES], history[BYTES + 3])
     word = history[WORD]
-    keys[10] = word
-    keys[11] = combine_hashes(word, history[PREVIOUS_WORD])
-    keys[12] = combine_hashes(keys[11], history[SECOND_LAST_WORD])
-    keys[13] = combine_hashes(combine_hashes(word, np.uint64(5)), history[SECOND_LAST_WORD])
-    keys[14] = combine_hashes(combine_hashes(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
+    keys[ONE_WORD] = word
+    keys[TWO_WORDS] = combine_hashes(word, history[PREVIOUS_WORD])
+    keys[THREE_WORDS] = combine_hashes(keys[TWO_WORDS], history[SECOND_LAST_WORD])
+    keys[SKIPPED_WORD] = combine_hashes(combine_hashes(word, np.uint64(5)), history[SECOND_LAST_WORD])
+    keys[SKIPPED_TOKEN] = combine_hashes(combine_hashes(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
     line = combine_hashes(history[FIRST_WORD_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
     # Up to the end of the first field: that of the line above, which the number of a verse, a key word or a mark of a list goes on from
     if history[FIELD_ENDED]:
-        keys[15] = combine_hashes(combine_hashes(word, np.uint64(9)), line)
+        keys[LINE_BEGINNING] = combine_hashes(combine_hashes(word, np.uint64(9)), line)
     else:
-        keys[15] = combine_hashes(combine_hashes(history[FIELD], np.uint64(27)), history[FIELD_ABOVE])
+        keys[LINE_BEGINNING] = combine_hashes(combine_hashes(history[FIELD], np.uint64(27)), history[FIELD_ABOVE])
     # Outside of brackets, as in prose, a token before the last one
     inner = history[HEADS + innermost(history)] if history[NUM_OPEN] else history[TOKENS + 2]
-    keys[16] = combine_hashes(combine_hashes(np.uint64(22), inner), history[TOKENS])
+    keys[BRACKET_WORD] = combine_hashes(combine_hashes(np.uint64(22), inner), history[TOKENS])
     nesting = combine_hashes(min(history[NUM_OPEN], np.uint64(MAX_DEPTH)), history[INDENT_ABOVE])
-    keys[17] = combine_hashes(combine_hashes(np.uint64(23), nesting), history[TOKENS])
+    keys[NESTING] = combine_hashes(combine_hashes(np.uint64(23), nesting), history[TOKENS])
     # Where the innermost bracket was opened, which says how far the next line is indented; else how long this line is already
     if history[NUM_OPEN]:
         place = (history[CLOSERS + innermost(history)] >> np.uint64(INDENT_SHIFT)) & np.uint64(PLACE_MASK)
     else:
         place = history[COLUMN] >> COLUMNS_TOGETHER
-    keys[18] = combine_hashes(combine_hashes(np.uint64(24), place), history[TOKENS])
+    keys[LINE_PLACE] = combine_hashes(combine_hashes(np.uint64(24), place), history[TOKENS])
     for i in range(NUM_KINDS):
         keys[i] = combine_hashes(keys[i], np.uint64(i + 1) + history[CLASS] * np.uint64(CLASS_STEPS[i]))
 
@@ -320,7 +338,7 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, tallies: 
     location[0], location[1] = slot, -1
     if slot < 0:
         return -1
-    first, size = counts.heads[slot, FIRST], counts.heads[slot, SIZES] & 65535
+    first, size = counts.heads[slot, FIRST], counts.heads[slot, SIZES] & SIZE_MASK
     recent = np.int64(shared[counts.heads[slot, NEWEST]])
     if size == 1:
         tallies[recent] += first
@@ -329,8 +347,8 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, tallies: 
         return recent
     for j in range(first, first + size):
         entry = counts.entries[j]
-        num_shared = np.int64(shared[entry & np.uint32(65535)])
-        tallies[num_shared] += np.int64(entry >> np.uint32(16))
+        num_shared = np.int64(shared[entry & SYMBOL_MASK])
+        tallies[num_shared] += np.int64(entry >> TALLY_SHIFT)
         if num_shared == depth:
             location[1] = j
     return recent
@@ -345,16 +363,16 @@ def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index
         slot = -1 - slot
         counts.used[1] += 1
         counts.heads[slot, CHECK] = np.int32(np.uint32(key) | np.uint32(1))
-        counts.heads[slot, FIRST], counts.heads[slot, SIZES], counts.heads[slot, NEWEST] = 1, 1 + 65536, symbol
+        counts.heads[slot, FIRST], counts.heads[slot, SIZES], counts.heads[slot, NEWEST] = 1, 1 + ONE_CAPACITY, symbol
         return
-    size, capacity = counts.heads[slot, SIZES] & 65535, counts.heads[slot, SIZES] >> 16
+    size, capacity = counts.heads[slot, SIZES] & SIZE_MASK, counts.heads[slot, SIZES] >> CAPACITY_SHIFT
     if entry < 0:
         entry = _entry_of(counts, slot, size, symbol)
     if entry >= 0 and size == 1:
         counts.heads[slot, FIRST] = min(counts.heads[slot, FIRST] + 1, MAX_TALLY)
     elif entry >= 0:
-        if counts.entries[entry] >> np.uint32(16) < MAX_TALLY:
-            counts.entries[entry] += np.uint32(65536)
+        if counts.entries[entry] >> TALLY_SHIFT < MAX_TALLY:
+            counts.entries[entry] += ONE_TALLY
     else:
         _append(counts, slot, size, capacity, symbol)
     counts.heads[slot, NEWEST] = symbol
@@ -367,7 +385,7 @@ def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
         return 0 if counts.heads[slot, NEWEST] == symbol else -1
     first = counts.heads[slot, FIRST]
     for j in range(first, first + size):
-        if counts.entries[j] & np.uint32(65535) == symbol:
+        if counts.entries[j] & SYMBOL_MASK == symbol:
             return j
     return -1
 
@@ -381,9 +399,9 @@ def _append(counts: Counts, slot: Index, size: Index, capacity: Index, symbol: I
         old, new = heads[slot, FIRST], counts.used[0]
         counts.used[0] += capacity
         if size == 1:
-            entries[new] = np.uint32(heads[slot, NEWEST]) | (np.uint32(old) << np.uint32(16))
+            entries[new] = np.uint32(heads[slot, NEWEST]) | (np.uint32(old) << TALLY_SHIFT)
         for j in range(size if size > 1 else 0):
             entries[new + j] = entries[old + j]
         heads[slot, FIRST] = new
-    entries[heads[slot, FIRST] + size] = np.uint32(symbol) | np.uint32(65536)
-    heads[slot, SIZES] = size + 1 + 65536 * capacity
+    entries[heads[slot, FIRST] + size] = np.uint32(symbol) | ONE_TALLY
+    heads[slot, SIZES] = size + 1 + ONE_CAPACITY * capacity

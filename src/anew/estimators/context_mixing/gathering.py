@@ -16,7 +16,10 @@ from anew.estimators.context_mixing.counts import (
     NEWEST,
     NUM_KINDS,
     NUM_TOKEN_ORDERS,
+    SIZE_MASK,
     SIZES,
+    SYMBOL_MASK,
+    TALLY_SHIFT,
     Counts,
     Index,
     Keys,
@@ -25,10 +28,13 @@ from anew.estimators.context_mixing.counts import (
 )
 from anew.estimators.context_mixing.mixing import (
     EXACT_MATCHES,
+    IN_BASE,
     LOCAL_KINDS,
     MATCH_STEP,
+    MATCHED,
     NUM_MATCH_CLASSES,
     NUM_SOURCES,
+    PREDICTED,
     Memory,
     Statistics,
 )
@@ -198,11 +204,11 @@ def _add_paths(memory: Memory, key: np.uint64, tree: CodeTree, zeros: Int32s, on
     slot = find(heads, key)
     if slot < 0:
         return 0
-    first, size = heads[slot, FIRST], heads[slot, SIZES] & 65535
+    first, size = heads[slot, FIRST], heads[slot, SIZES] & SIZE_MASK
     for j in range(size):
         entry = memory.entries[first + j] if size > 1 else np.uint32(heads[slot, NEWEST])
-        symbol = np.int64(entry & np.uint32(65535))
-        weight = np.int64(entry >> np.uint32(16)) if size > 1 else np.int64(first)
+        symbol = np.int64(entry & SYMBOL_MASK)
+        weight = np.int64(entry >> TALLY_SHIFT) if size > 1 else np.int64(first)
         for d in range(tree.depth[symbol]):
             side = ones if tree.bits[symbol, d] else zeros
             side[tree.nodes[symbol, d]] += weight
@@ -212,10 +218,11 @@ def _add_paths(memory: Memory, key: np.uint64, tree: CodeTree, zeros: Int32s, on
 @compiled_inner
 def current_match(memory: Memory, base: Memory) -> tuple[Index, Index]:
     """The token that the current match predicts, -1 without a match, and the class of the match's length."""
-    length = memory.match_state[2]
+    length = memory.match_state[MATCHED]
     if length == 0:
         return -1, 0
-    expected = base.text[memory.match_state[1]] if memory.match_state[3] else memory.text[memory.match_state[1]]
+    position = memory.match_state[PREDICTED]
+    expected = base.text[position] if memory.match_state[IN_BASE] else memory.text[position]
     if length < EXACT_MATCHES:
         return np.int64(expected), length
     return np.int64(expected), min(EXACT_MATCHES + (length - EXACT_MATCHES) // MATCH_STEP, NUM_MATCH_CLASSES - 1)

@@ -20,7 +20,16 @@ from anew.estimators.context_mixing.counts import (
     combine_hashes,
 )
 from anew.estimators.context_mixing.gathering import current_match
-from anew.estimators.context_mixing.mixing import LOCAL_KINDS, MAX_MATCH, MIN_MATCH, Memory
+from anew.estimators.context_mixing.mixing import (
+    IN_BASE,
+    LENGTH,
+    LOCAL_KINDS,
+    MATCHED,
+    MAX_MATCH,
+    MIN_MATCH,
+    PREDICTED,
+    Memory,
+)
 from anew.estimators.context_mixing.words import Words, add_token
 
 
@@ -64,33 +73,35 @@ def _append_and_match(memory: Memory, base: Memory, token: Index, is_kept: Index
     """Append a token to the text, and extend the match or find a new one. is_kept: whether later text can match this place."""
     match_state, text = memory.match_state, memory.text
     expected, _ = current_match(memory, base)
-    text[match_state[0]] = token
-    match_state[0] += 1
+    text[match_state[LENGTH]] = token
+    match_state[LENGTH] += 1
     if expected == token:
-        match_state[1] += 1
-        match_state[2] += 1
+        match_state[PREDICTED] += 1
+        match_state[MATCHED] += 1
     else:
-        match_state[2] = 0
-    if match_state[2] and match_state[1] >= (base.match_state[0] if match_state[3] else match_state[0]):
-        match_state[2] = 0  # the text ends there
+        match_state[MATCHED] = 0
+    end = base.match_state[LENGTH] if match_state[IN_BASE] else match_state[LENGTH]
+    if match_state[MATCHED] and match_state[PREDICTED] >= end:
+        match_state[MATCHED] = 0  # the text ends there
     key = np.uint64(1)
     for i in range(MIN_MATCH):
         key = combine_hashes(key, memory.history[TOKENS + i])
     slot = np.int64(key >> np.uint64(30))
     own_slot = slot & (len(memory.match_table) - 1)
-    if match_state[2] == 0:
+    if match_state[MATCHED] == 0:
         _start_match(memory, memory.text, memory.match_table[own_slot], np.int64(0))
-    if match_state[2] == 0:
+    if match_state[MATCHED] == 0:
         _start_match(memory, base.text, base.match_table[slot & (len(base.match_table) - 1)], np.int64(1))
     if is_kept:
-        memory.match_table[own_slot] = match_state[0]
+        memory.match_table[own_slot] = match_state[LENGTH]
 
 
 @compiled_inner
 def _start_match(memory: Memory, text: Int32s, position: Index, is_base: Index) -> None:
     """Start a match at a position of a text if the tokens before it equal the last ones read."""
-    length, end = 0, memory.match_state[0]
+    length, end = 0, memory.match_state[LENGTH]
     while length < min(MAX_MATCH, position, end) and text[position - 1 - length] == memory.text[end - 1 - length]:
         length += 1
     if length >= MIN_MATCH:
-        memory.match_state[1], memory.match_state[2], memory.match_state[3] = position, length, is_base
+        memory.match_state[PREDICTED], memory.match_state[MATCHED] = position, length
+        memory.match_state[IN_BASE] = is_base

@@ -260,7 +260,7 @@ class ContextMixer:
         Args:
             num_counted: Number of the first tokens that were counted; None: all.
         """
-        used = int(rows.match_state[0, 0])
+        used = rows.num_tokens
         first = 0 if used < capacity else used - capacity // 2
         counted = used if num_counted is None else max(first, min(num_counted, used))
         grown = self.rows(len(rows.text), capacity)
@@ -326,8 +326,22 @@ class ContextMixer:
         if lowered is None:
             lowered = drawing.LoweredTokens(np.full(n, -1), np.ones(n, dtype=np.float32), np.ones(n), np.zeros(n))
         refused = np.full(n, -1.0) if refused is None else refused
-        step = (np.float32(rate), accepted, is_wanted, lowered, tokens, token_probabilities, tallies, refused)
-        drawing.draw_tokens(rows, self.model, self.words, joint, probabilities, uniform, *step)
+        drawing.draw_tokens(
+            rows,
+            self.model,
+            self.words,
+            joint,
+            probabilities,
+            uniform,
+            np.float32(rate),
+            accepted,
+            is_wanted,
+            lowered,
+            tokens,
+            token_probabilities,
+            tallies,
+            refused,
+        )
         return token_probabilities
 
     def weights_if_accepted(
@@ -337,8 +351,7 @@ class ContextMixer:
         `error_rates.multiply_by_acceptance`."""
         min_p = np.zeros(len(weights), dtype=np.float32) if min_p is None else min_p.astype(np.float32)
         multiplied, own_words = weights.astype(np.float32), Words(rows.words, rows.num_words)
-        model = (self.spelling, self.words, accepted)
-        multiply_by_acceptance(rows.history, own_words, places, *model, min_p, multiplied)
+        multiply_by_acceptance(rows.history, own_words, places, self.spelling, self.words, accepted, min_p, multiplied)
         return multiplied
 
     def acceptance_of(self, rows: Memory, tokens: Ints, accepted: Floats) -> Floats:

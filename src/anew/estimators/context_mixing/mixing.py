@@ -19,10 +19,19 @@ from numpy.typing import NDArray
 from anew.core.arrays import Floats, Int32s, Ints
 from anew.core.machine.compiled import compiled_inner, compiled_sum
 from anew.estimators.context_mixing.code_tree import CodeTree
-from anew.estimators.context_mixing.counts import NUM_KINDS, Index, Spelling, combine_hashes
+from anew.estimators.context_mixing.counts import (
+    NUM_KINDS,
+    ONE_WORD,
+    THREE_BYTES,
+    TWO_WORDS,
+    Index,
+    Spelling,
+    combine_hashes,
+)
 
 # Numbers without another reason were chosen on tiny Shakespeare (docs/log.md: "Text: context mixing beside the network").
-LOCAL_KINDS = (0, 1, 2, 8, 10, 11)  # kinds of context that are also counted in the document alone
+# Kinds of context that are also counted in the document alone: the last 0 to 2 tokens, and some others
+LOCAL_KINDS = (0, 1, 2, THREE_BYTES, ONE_WORD, TWO_WORDS)
 NUM_SOURCES = NUM_KINDS + len(LOCAL_KINDS)  # S
 NUM_INPUTS = NUM_SOURCES + 2  # I: the sources, a match, and a constant
 # Numbers of curves: one for each number of tallies, and for each answer of the last symbol (0, 1, or none, as it left the path before)
@@ -43,6 +52,9 @@ FINAL_RATE, HIT_RATE = np.float32(0.002), np.float32(0.02)
 # The table of the sigmoid covers log odds from -12 to 12, with 128 entries for each unit
 SIGMOID_RANGE, SIGMOID_STEPS_PER_UNIT = 12, 128
 ONE = np.float32(1)
+# Places in `Memory.match_state`: the number of tokens in the text; of the current match, the position of the token that it predicts, how
+# many tokens agree (0 without a match), and whether it is in the base memory
+LENGTH, PREDICTED, MATCHED, IN_BASE = range(4)
 Keys = NDArray[np.uint64]
 
 
@@ -54,8 +66,7 @@ class Memory(NamedTuple):
         node_tallies: (V, 2) int32, tallies of both answers of each question; the last row holds the last token + 1.
         text: (N,) int32 tokens.
         match_table: (M,) int32, M a power of two: by the hash of MIN_MATCH tokens, the position after their latest occurrence.
-        match_state: (4,) number of tokens in the text; position of the token that the match predicts, length of the match, and
-            whether it is in the base memory.
+        match_state: (4,) int64, see LENGTH, PREDICTED, MATCHED and IN_BASE.
         history: (HISTORY_SIZE,) the last tokens, bytes and words, from which contexts are made.
         words, num_words: Of a document, see `Words`.
     """
@@ -70,6 +81,11 @@ class Memory(NamedTuple):
     history: Keys
     words: Keys
     num_words: Ints
+
+    @property
+    def num_tokens(self) -> int:
+        """The number of tokens that were read; of several documents, which all have as many, that of each."""
+        return int(self.match_state[..., LENGTH].flat[0])
 
 
 class Parameters(NamedTuple):

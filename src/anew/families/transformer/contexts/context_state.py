@@ -62,7 +62,7 @@ class ContextState(RowState):
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
         """Read a token of each sample. ids: (n,), of the prompt or drawn."""
-        used, capacity = int(self.rows.match_state[0, 0]), self.rows.text.shape[1] - 1
+        used, capacity = self.rows.num_tokens, self.rows.text.shape[1] - 1
         if used >= capacity:
             num_counted = None if self.adapts else self._num_counted
             self.rows = self.mixer.resized(self.rows, min(2 * capacity, MAX_DOCUMENT_TOKENS), num_counted)
@@ -73,7 +73,7 @@ class ContextState(RowState):
 
     def mark_counted(self) -> None:
         """Count all tokens that were read so far as part of the document."""
-        self._num_counted = int(self.rows.match_state[0, 0])
+        self._num_counted = self.rows.num_tokens
 
     def learn(self, network: Floats, tokens: Ints) -> None:
         """Let the weights of contexts and network learn from the next tokens (n,). network: (n, V) probabilities."""
