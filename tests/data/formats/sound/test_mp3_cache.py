@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from anew.data.dataset import Dataset
+from anew.data.formats.recording_id import RecordingId
 from anew.data.formats.sound import audio, mp3_cache
-from anew.data.formats.sound.mp3_cache import DecodedFiles, Recordings, quiet, recording_of
+from anew.data.formats.sound.mp3_cache import DecodedFiles, Recordings, quiet
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.types import DataBudget, FileSlice, Item
 from samples import tone
@@ -57,11 +58,11 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
     monkeypatch.setattr(mp3_cache, "MAX_DISK_BYTES", disk)
     path = mp3(tmp_path / "a.mp3")
     whole = soundfile.read(path, dtype="float32")[0]
-    recordings, name = Recordings(), recording_of(FileSlice(path))
-    assert recordings.read(name, 0, 10) is None
+    recordings, recording = Recordings(), RecordingId.of_slice(FileSlice(path))
+    assert recordings.read(recording, 0, 10) is None
     for start in (95_000, 300_000, 470_000, 20_000, 99_999):
         with soundfile.SoundFile(path) as file:
-            records = recordings.read(name, start, start + 20_000, file)
+            records = recordings.read(recording, start, start + 20_000, file)
         assert records is not None
         expected = whole[start : start + 20_000]
         assert len(records[0]) == len(expected) and np.abs(records[0][:, 0] - expected).max() < 1e-3
@@ -96,8 +97,10 @@ def test_the_disk_holds_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     recordings, paths = Recordings(), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
     for path in paths:
         with soundfile.SoundFile(path) as file:
-            recordings.read(recording_of(FileSlice(path)), 0, 100, file)
-    assert list(recordings._decoded) == [recording_of(FileSlice(path)) for path in paths[-len(recordings._decoded) :]]
+            recordings.read(RecordingId.of_slice(FileSlice(path)), 0, 100, file)
+    assert list(recordings._decoded) == [
+        RecordingId.of_slice(FileSlice(path)) for path in paths[-len(recordings._decoded) :]
+    ]
     assert 3 <= len(recordings._decoded) <= 5
     recordings.close()
 

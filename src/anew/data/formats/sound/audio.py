@@ -22,7 +22,8 @@ from anew.core.deadline import uninterrupted
 from anew.core.extras import require
 from anew.core.files import clause
 from anew.data.formats.by_range import open_file
-from anew.data.formats.sound.mp3_cache import DecodedFiles, OpenSound, Recording, Recordings, quiet, recording_of
+from anew.data.formats.recording_id import RecordingId
+from anew.data.formats.sound.mp3_cache import DecodedFiles, OpenSound, Recordings, quiet
 from anew.data.limits import AUDIO_SAMPLES_PER_BYTE, OTHER_AUDIO_SAMPLES_PER_BYTE
 from anew.data.types import FileSlice
 
@@ -67,7 +68,7 @@ class Header:
 class _SharedFile(threading.local):
     """The recording that this thread read last, which stays open: the next clip is usually the one after it."""
 
-    clip: Recording | None = None
+    recording: RecordingId | None = None
     file: OpenSound | None = None
 
 
@@ -79,7 +80,7 @@ def _close_shared() -> None:
     """Close this thread's file: soundfile complains of one that is still open when Python ends."""
     if _OPEN.file is not None:
         _OPEN.file.close()
-        _OPEN.clip = _OPEN.file = None
+        _OPEN.recording = _OPEN.file = None
 
 
 # libsndfile's error for bytes without a header, too, although no file is missing
@@ -87,19 +88,19 @@ NOT_REGULAR = "File does not exist or is not a regular file"
 
 
 @contextmanager
-def _open_shared(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
-    """Like `_open_file`, but the file stays open until this thread reads another recording. clip: identity of the recording."""
-    if _OPEN.clip != clip:
+def _open_shared(data: SoundData, recording: RecordingId) -> Iterator[OpenSound]:
+    """Like `_open_file`, but the file stays open until this thread reads another recording."""
+    if _OPEN.recording != recording:
         _close_shared()
         with _readable_errors():
             _OPEN.file = _soundfile(data)
-        _OPEN.clip = clip
+        _OPEN.recording = recording
     try:
         with _readable_errors():
             assert _OPEN.file is not None
             yield _OPEN.file
     except ValueError:
-        _OPEN.clip = None  # its position is unknown now
+        _OPEN.recording = None  # its position is unknown now
         raise
 
 
@@ -145,14 +146,14 @@ def _clause(error: BaseException) -> str:
 
 def read_header(data: SoundData) -> Header:
     """The header of an encoded file. Raises ValueError (one clause) if the file cannot be used."""
-    recording = recording_of(data) if isinstance(data, FileSlice) and data.body is None else None
+    recording = RecordingId.of_slice(data) if isinstance(data, FileSlice) and data.body is None else None
     return _parse_header(data) if recording is None else _header_of(recording)
 
 
 @lru_cache(maxsize=4096)
-def _header_of(recording: Recording) -> Header:
+def _header_of(recording: RecordingId) -> Header:
     """The header of a file, which several passes over the data ask for."""
-    return _parse_header(FileSlice(Path(recording[0])))
+    return _parse_header(FileSlice(Path(recording.path)))
 
 
 def _parse_header(data: SoundData) -> Header:
@@ -243,7 +244,7 @@ def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Sam
     Raises:
         ValueError: It cannot be read, or holds values that are not finite (one clause).
     """
-    recording = recording_of(data) if isinstance(data, FileSlice) else None
+    recording = RecordingId.of_slice(data) if isinstance(data, FileSlice) else None
     is_clip = isinstance(data, FileSlice) and data.at is not None
     if recording is None or is_clip:
         return _read_checked(data, start, stop, channels, recording if is_clip else None)
@@ -255,10 +256,12 @@ def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Sam
     return decoded
 
 
-def _read_checked(data: SoundData, start: int, stop: int, channels: int, clip: Recording | None) -> tuple[Samples, int]:
-    """Decode what `read` reads. clip: identity of the recording of a clip, or None."""
-    decoded = None if clip is None else _IN_ORDER.read(clip, start, stop)
-    values, rate = decoded or _read(data, start, stop, clip)
+def _read_checked(
+    data: SoundData, start: int, stop: int, channels: int, recording: RecordingId | None
+) -> tuple[Samples, int]:
+    """Decode what `read` reads. recording: that of a clip; None for whole files."""
+    decoded = None if recording is None else _IN_ORDER.read(recording, start, stop)
+    values, rate = decoded or _read(data, start, stop, recording)
     if not len(values):
         raise ValueError("it contains no samples, or is truncated")
     if not np.isfinite(values).all():
@@ -280,13 +283,13 @@ def with_channels(x: Samples, channels: int) -> Samples:
     return np.ascontiguousarray(x if channels == 1 else np.stack([x, x], axis=1))
 
 
-def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tuple[Samples, int]:
-    """Read as `read` does, with the file's own channels (N, C), unchecked. clip: identity of the recording of a clip, or None."""
-    with _open_shared(data, clip) if clip else _open_file(data) as file:
+def _read(data: SoundData, start: int, stop: int, recording: RecordingId | None) -> tuple[Samples, int]:
+    """Read as `read` does, with the file's own channels (N, C), unchecked. recording: that of a clip; None for whole files."""
+    with _open_shared(data, recording) if recording else _open_file(data) as file:
         if (stop - start) * file.channels > MAX_DECODED_VALUES:
             raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
         mpeg = str(file.subtype).startswith("MPEG")
-        if clip and mpeg and (decoded := _IN_ORDER.read(clip, start, stop, file)):
+        if recording and mpeg and (decoded := _IN_ORDER.read(recording, start, stop, file)):
             return decoded
         if start != file.tell():
             file.seek(min(start, max(int(file.frames) - 1, 0)))

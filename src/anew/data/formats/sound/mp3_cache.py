@@ -15,14 +15,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, TypeAlias
+from typing import IO, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.extras import require
 from anew.core.files import FREE_DISK_BYTES, cache_root
-from anew.data.types import FileSlice
+from anew.data.formats.recording_id import RecordingId
 
 # Size of decoded recordings on the disk: 12 hours at 44,100 Hz; least recently used ones go first
 MAX_DISK_BYTES = 4 * 1024**3
@@ -37,8 +37,6 @@ MAX_VALUE = 60_000.0  # about the largest value of float16; full scale is 1
 # Beginnings of lines that the decoder prints about frames that it repairs.
 _CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")
 _decoding = threading.Lock()
-
-Recording: TypeAlias = tuple[str, int, int]  # path, size, and a number that changes with the content
 
 
 class _DecodedRecording(NamedTuple):
@@ -80,62 +78,52 @@ class _Stretch(NamedTuple):
     rate: int
 
 
-def recording_of(file_slice: FileSlice) -> Recording | None:
-    """The identity of the recording of a slice; None if the file is gone."""
-    if file_slice.body is not None:
-        return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
-    try:
-        stat = file_slice.path.stat()
-    except OSError:
-        return None
-    return str(file_slice.path), stat.st_size, stat.st_mtime_ns
-
-
 class Recordings:
     """Cache of decoded recordings. It is thread-safe, since shards are encoded in the background."""
 
     def __init__(self) -> None:
-        self._decoded: OrderedDict[Recording, _DecodedRecording] = OrderedDict()
-        self._stretches: OrderedDict[tuple[Recording, int], _Stretch] = OrderedDict()
+        self._decoded: OrderedDict[RecordingId, _DecodedRecording] = OrderedDict()
+        self._stretches: OrderedDict[tuple[RecordingId, int], _Stretch] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(
-        self, name: Recording, start: int, stop: int, file: OpenSound | None = None
+        self, recording: RecordingId, start: int, stop: int, file: OpenSound | None = None
     ) -> tuple[NDArray[np.float32], int] | None:
         """The samples (N, C) from `start` to `stop` of a recording, and their rate.
 
         Returns None if the recording is not decoded yet and `file`, the open recording, is not given.
         """
         with self._lock:
-            if file is not None and name not in self._decoded:
-                self._keep(name, file)
-            decoded = self._decoded.get(name)
+            if file is not None and recording not in self._decoded:
+                self._keep(recording, file)
+            decoded = self._decoded.get(recording)
             if decoded is not None:
-                self._decoded.move_to_end(name)
-                frame = 2 * decoded.channels
-                decoded.file.seek(frame * start)
-                samples = np.frombuffer(decoded.file.read(frame * (stop - start)), dtype=np.float16)
+                self._decoded.move_to_end(recording)
+                frame_bytes = np.dtype(np.float16).itemsize * decoded.channels
+                decoded.file.seek(frame_bytes * start)
+                samples = np.frombuffer(decoded.file.read(frame_bytes * (stop - start)), dtype=np.float16)
                 return samples.astype(np.float32).reshape(-1, decoded.channels), decoded.rate
             numbers = range(start // STRETCH_SAMPLES, (stop - 1) // STRETCH_SAMPLES + 1)
-            if file is None and any((name, number) not in self._stretches for number in numbers):
+            if file is None and any((recording, number) not in self._stretches for number in numbers):
                 return None
-            stretches = [self._stretch(name, number, file) for number in numbers]
+            stretches = [self._stretch(recording, number, file) for number in numbers]
             pieces = [stretch.samples[max(start - stretch.first, 0) : stop - stretch.first] for stretch in stretches]
             return np.concatenate(pieces).astype(np.float32), stretches[0].rate
 
-    def _keep(self, name: Recording, file: OpenSound) -> None:
+    def _keep(self, recording: RecordingId, file: OpenSound) -> None:
         """Decode a whole recording onto the disk, if there is room."""
-        size = 2 * _stored_channels(file) * int(file.frames)
+        size = np.dtype(np.float16).itemsize * _stored_channels(file) * int(file.frames)
         folder = cache_root(None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if size > MAX_DISK_BYTES or shutil.disk_usage(folder).free < FREE_DISK_BYTES + size:
                 return
             while self._decoded and (
-                sum(w.bytes for w in self._decoded.values()) + size > MAX_DISK_BYTES or len(self._decoded) >= MAX_FILES
+                sum(other.bytes for other in self._decoded.values()) + size > MAX_DISK_BYTES
+                or len(self._decoded) >= MAX_FILES
             ):
                 self._decoded.popitem(last=False)[1].file.close()
-            self._decoded[name] = _decode_to_file(file, folder)
+            self._decoded[recording] = _decode_to_file(file, folder)
         except OSError:  # no room after all: the recording is read in stretches
             return
 
@@ -146,8 +134,8 @@ class Recordings:
                 self._decoded.popitem()[1].file.close()
             self._stretches.clear()
 
-    def _stretch(self, name: Recording, number: int, file: OpenSound | None) -> _Stretch:
-        stretch = self._stretches.get((name, number))
+    def _stretch(self, recording: RecordingId, number: int, file: OpenSound | None) -> _Stretch:
+        stretch = self._stretches.get((recording, number))
         if stretch is None:
             assert file is not None, "without a file, `read` returns None unless all stretches are there"
             with quiet():
@@ -156,7 +144,9 @@ class Recordings:
                 samples = np.concatenate([empty, *_pieces(file, STRETCH_SAMPLES)])
             while len(self._stretches) >= MAX_STRETCHES:
                 self._stretches.popitem(last=False)
-            stretch = self._stretches[name, number] = _Stretch(samples, number * STRETCH_SAMPLES, int(file.samplerate))
+            stretch = self._stretches[recording, number] = _Stretch(
+                samples, number * STRETCH_SAMPLES, int(file.samplerate)
+            )
         return stretch
 
 

@@ -19,6 +19,7 @@ from anew.core import isolation
 from anew.core.reading_time import ReadingTime
 from anew.core.wording import are, duration, listed, percent, plural
 from anew.data.formats.images.image_size import keeping_clause
+from anew.data.formats.recording_id import RecordingId
 from anew.data.formats.sound.audio import (
     SILENCE_RATIO,
     Header,
@@ -30,7 +31,6 @@ from anew.data.formats.sound.audio import (
     with_channels,
 )
 from anew.data.formats.sound.audio_clips import FITTING_SHARE, MIN_CLIPS_TO_CUT, RATES, Shape, choose
-from anew.data.formats.sound.mp3_cache import Recording, recording_of
 from anew.data.formats.sound.signal_survey import describe_rate
 from anew.data.types import DataBudget, FileSlice, Item
 
@@ -159,14 +159,14 @@ def contents_of(data: SoundData, shape: Shape, trims: bool) -> Contents:
 
 def extent_of(data: SoundData, shape: Shape, trims: bool) -> Extent:
     """The range of a file of at most SINGLE_SECONDS that is cut into clips. Raises ValueError (one clause). trims: see `contents_of`."""
-    recording = recording_of(data) if isinstance(data, FileSlice) and data.body is None else None
+    recording = RecordingId.of_slice(data) if isinstance(data, FileSlice) and data.body is None else None
     return _decoded_extent(data, shape, trims) if recording is None else _extent_of_file(recording, shape, trims)
 
 
 @lru_cache(maxsize=1 << 16)
-def _extent_of_file(recording: Recording, shape: Shape, trims: bool) -> Extent:
+def _extent_of_file(recording: RecordingId, shape: Shape, trims: bool) -> Extent:
     """`extent_of` a file, which each pass over the data asks for."""
-    return _decoded_extent(FileSlice(Path(recording[0])), shape, trims)
+    return _decoded_extent(FileSlice(Path(recording.path)), shape, trims)
 
 
 def _decoded_extent(data: SoundData, shape: Shape, trims: bool) -> Extent:

@@ -24,8 +24,9 @@ from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
 from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.images import pixels
+from anew.data.formats.recording_id import RecordingId
 from anew.data.formats.video import animations, frame_folders
-from anew.data.formats.video.shared_video import frames_from, recording_of
+from anew.data.formats.video.shared_video import frames_from
 
 MAX_FRAME_PIXELS = 1 << 25  # most pixels of a frame: 8K
 MAX_FRAMES = 100_000  # frames of one file that are used: an hour at 25 a second
@@ -303,7 +304,7 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
         return [decoded[number] for number in requested]
     by_index: dict[int, Image.Image] = {}
     try:
-        recording = recording_of(data) if isinstance(data, Path) else None
+        recording = RecordingId.of_file(data) if isinstance(data, Path) else None
     except OSError as error:
         raise ValueError(f"it cannot be read ({clause(error)})") from None
     with _readable_errors():

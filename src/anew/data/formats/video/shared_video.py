@@ -8,11 +8,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from anew.data.formats.recording_id import RecordingId
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
@@ -21,16 +22,13 @@ if TYPE_CHECKING:
 # So much of a video is decoded rather than skipped: a seek goes back by about as much; chosen.
 FORWARD_SECONDS = 2.0
 
-Recording: TypeAlias = tuple[str, int, int]  # path, size, and the time of the last change in ns
-
-
 OpenFile: TypeAlias = "Callable[[], AbstractContextManager[tuple[InputContainer, VideoStream]]]"
 
 
 class _OpenVideo(threading.local):
     """An open video. number: number of the next frame."""
 
-    recording: Recording | None = None
+    recording: RecordingId | None = None
     frames: Iterator[tuple[int, VideoFrame]] | None = None
     number: int = 0
     stack: contextlib.ExitStack | None = None
@@ -45,14 +43,8 @@ _OPEN = _OpenVideo()
 atexit.register(_OPEN.close)  # while PyAV is still there
 
 
-def recording_of(path: Path) -> Recording:
-    """The identity of a file. Raises OSError."""
-    stat = path.stat()
-    return str(path), stat.st_size, stat.st_mtime_ns
-
-
 def frames_from(
-    first: int, times: NDArray[np.float64], open_file: OpenFile, recording: Recording | None
+    first: int, times: NDArray[np.float64], open_file: OpenFile, recording: RecordingId | None
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Frames with their numbers, from number `first` or an earlier one on.
 
