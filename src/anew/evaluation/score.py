@@ -143,6 +143,12 @@ class MetricSpec:
         is_guessing = self.tolerance is not None and self.tolerance.exact_baseline == GUESSING
         return max(value, GUESSING) if is_guessing else value
 
+    @property
+    def title_in_sentence(self) -> str:
+        """The title as it is written within a sentence: names keep their capital."""
+        first = self.title.partition(" ")[0]
+        return self.title if first.isupper() or first == "Fréchet" else f"{self.title[0].lower()}{self.title[1:]}"
+
     def format_value(self, value: float) -> str:
         """The value as readers see it, as text within a sentence."""
         value = self.shown(value)

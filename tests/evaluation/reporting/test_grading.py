@@ -244,6 +244,14 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
     assert "5,993" not in sentence
 
 
+def test_names_of_figures_keep_their_capitals() -> None:
+    """A sentence began "Not measured: fréchet distance": `str.capitalize` makes all other letters small."""
+    parts = [score("two_sample_auc", 0.55, 0.5, 0.6, 0.5, n=1000)]
+    missing = {"Fréchet distance": ("closeness",), "PNG sizes": ("closeness",)}
+    sentence = Verdict(parts, unmeasured=missing).sentences()["closeness"]
+    assert "Not measured: Fréchet distance and PNG sizes; the notes say why." in sentence
+
+
 def test_items_behind_a_figure_that_counts_words_are_all_that_were_compared() -> None:
     words = replace(score("x", 0.70, 0.66, 0.73, 0.71, n=80_000), spec=KNOWN_PAIRS)
     scores = [replace(figure, counted="text piece") for figure in (auc(0.5, 0.04, 1_000), *CLOSE[1:])]

@@ -382,7 +382,7 @@ def grade_question(
     missing = tuple(unmeasured) if grade == "fair" or (grade == "good" and n >= MIN_FOR_GOOD) else ()
     open_parts = [part for part in answers if part.grade == "too_few"]
     if grade == "too_few" and n >= MIN_FOR_GOOD and all(part.low is None for part in open_parts):
-        missing = tuple(f"the interval of {part.score.spec.title.lower()}" for part in open_parts)
+        missing = tuple(f"the interval of {part.score.spec.title_in_sentence}" for part in open_parts)
     if grade == "good" and (missing or not decisive or n < MIN_FOR_GOOD):
         grade = "too_few"
     needed = 0

@@ -254,7 +254,7 @@ def _better_nevertheless(runs: Sequence[RunResult]) -> str:
     )
     return (
         f" The samples of {candidate.name} are nevertheless harder to tell from real ones than all others "
-        f"({within_sentence(spec.title)}: {figures})."
+        f"({spec.title_in_sentence}: {figures})."
     )
 
 
@@ -274,7 +274,7 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     def value(run: RunResult) -> str:
         return spec.format_value(run.scores[spec.name].value)
 
-    clauses = [f"{within_sentence(spec.title)} {listed([value(run) for run in winners])}"]
+    clauses = [f"{spec.title_in_sentence} {listed([value(run) for run in winners])}"]
     compared = [f"{run.name} {value(run)}" for run in losers]
     real = winners[0].scores[spec.name].real_baseline
     compared += [] if real is None else [f"real data {spec.format_value(real)}"]
@@ -282,12 +282,6 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     clauses += realism_clause([run for run in runs if not run.is_hardly_trained]) if spec.name == "path_length" else []
     tie = ", too close to call" if len(winners) > 1 else ""
     return f"{award}: {listed([run.name for run in winners])}{tie} ({'; '.join(clauses)})."
-
-
-def within_sentence(title: str) -> str:
-    """A metric's title as it is written within a sentence."""
-    first = title.partition(" ")[0]
-    return title if first.isupper() or first == "Fréchet" else title[0].lower() + title[1:]
 
 
 def realism_clause(runs: Sequence[RunResult]) -> list[str]:
@@ -385,7 +379,7 @@ def _all_better(
     trained = [run for run in (*left, *right) if not run.is_hardly_trained]
     for name in names:
         scores = {run.name: run.scores[name] for run in trained if name in run.scores}
-        title = within_sentence(next(iter(scores.values())).spec.title)
+        title = next(iter(scores.values())).spec.title_in_sentence
         clauses.append(f"{title}: {', '.join(f'{run} {score.value:.3g}' for run, score in scores.items())}")
     if "path_length" in names:
         clauses += realism_clause(trained)

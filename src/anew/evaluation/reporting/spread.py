@@ -17,7 +17,6 @@ from anew.evaluation.reporting.ranking import (
     has_figure,
     ranked_metrics,
     realism_clause,
-    within_sentence,
 )
 from anew.evaluation.score import MetricSpec, Score
 
@@ -159,4 +158,4 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     unranked = _unranked_families(runs, {spread.family for spread in ranked}, spec.name)
     figures += [f"not ranked, with fewer than two comparable trainings: {listed(unranked)}"] if unranked else []
     figures += realism_clause([run for run in runs if not run.is_hardly_trained]) if spec.name == "path_length" else []
-    return f"{award}: {answer} ({within_sentence(spec.title)}, median and range{of_all}: {'; '.join(figures)})."
+    return f"{award}: {answer} ({spec.title_in_sentence}, median and range{of_all}: {'; '.join(figures)})."

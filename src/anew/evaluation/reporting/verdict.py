@@ -14,6 +14,7 @@ from anew.core.wording import (
     first_listed,
     listed,
     plural,
+    sentence,
     short_training_warning,
     unsigned_zero,
 )
@@ -191,7 +192,7 @@ class Verdict:
         of_closeness: list[str] = []
         if closeness is not None:
             of_closeness = [
-                _sentence("closeness", closeness, self.supply),
+                _answer("closeness", closeness, self.supply),
                 "Copying explains that." if self._is_explained_by_copies(closeness) else "",
                 warning,
                 baseline_warning(self.scores, self.supply),
@@ -287,7 +288,7 @@ class Verdict:
             keys = self._known_keys
             known = "" if keys is None else f"{_keys_clause(keys)}, where it hardly ever repeats."
             missing = self._unmeasured_novelty
-            missing = f"{missing.capitalize()}; the notes say why." if missing and not copies.detected else ""
+            missing = sentence(f"{missing}; the notes say why") if missing and not copies.detected else ""
             return [repeated, known, copy_verdict(copies).sentence, missing, self._novelty_caveat(copies)]
         others = "The copying test, which compares whole passages, does not prove it by itself."
         return [f"The text is copied: {verbatim}", copy_verdict(copies).sentence if copies.detected else others]
@@ -366,10 +367,11 @@ def _verbatim_clause(score: Score, further: str) -> str:
 # ---- closeness and variety ----
 
 
-def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
+def _answer(question: Question, grading: Grading, supply: Supply) -> str:
     """The answer of a grading in words, with the figures that decide it."""
     if grading.grade == "too_few" and not grading.is_settled:
-        return f"Not settled. {grading.count(supply).capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
+        reason = sentence(f"{grading.count(supply)}; the notes say why")
+        return f"Not settled. {reason} So far: {_preliminary_clause(grading.weakest)}."
     if grading.has_weak_reference:  # `baseline_warning` says how weak, and why
         return f"Too few to tell. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
@@ -384,7 +386,7 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
     summary = SUMMARIES[question][grading.grade]
     if grading.is_at_best_fair:
         differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
-        return f"Not settled, but at best partly: {differences}. {_missing(grading).capitalize()}; the notes say why."
+        return f"Not settled, but at best partly: {differences}. {sentence(f'{_missing(grading)}; the notes say why')}"
     if grading.is_perhaps_poor:
         summary = f"{summary}, or clearly different ({_too_few(grading)} to tell which)"
     if grading.grade == "good":
@@ -433,7 +435,7 @@ def _preliminary_clause(part: Part) -> str:
     unit = f" {part.score.spec.unit}" if part.score.spec.unit and not part.is_percent else ""
     value, real = (unsigned_zero(f"{format(number, part.number_format)}{unit}") for number in values)
     interval = f", 95% interval {part.interval}" if part.interval else ""
-    return f"{part.score.spec.title.lower()} {value} (real data: {real}){interval}"
+    return f"{part.score.spec.title_in_sentence} {value} (real data: {real}){interval}"
 
 
 def _variety(grading: Grading | None, supply: Supply, may_collapse: bool) -> str:
@@ -442,7 +444,7 @@ def _variety(grading: Grading | None, supply: Supply, may_collapse: bool) -> str
     diversity = next((part for part in grading.parts if part.score.name == "diversity"), None)
     if may_collapse and diversity is not None and diversity.excess > COLLAPSE_EXCESS and diversity.grade == "poor":
         return f"The generator has collapsed: {diversity.clause}."
-    return _sentence("variety", grading, supply)
+    return _answer("variety", grading, supply)
 
 
 # ---- prediction ----
@@ -453,19 +455,19 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
     if unit is None:
         return ""
     model = scores[f"bits_per_{unit}"]
-    sentence = f"The model needs {model.value:.2f} bits per {unit} of {HELD_OUT[unit]}"
+    comparison = f"The model needs {model.value:.2f} bits per {unit} of {HELD_OUT[unit]}"
     counts = scores.get(f"bits_per_{unit}_kneser_ney")
     if counts is not None:
         saved = (counts.value - model.value) / counts.value
         word = "fewer" if saved > 0 else "more"
         difference = "about as many as" if abs(saved) < EQUAL_BITS else f"{abs(saved):.0%} {word} than"
-        sentence = f"{sentence}, {difference} n-gram counts ({counts.value:.2f})"
+        comparison = f"{comparison}, {difference} n-gram counts ({counts.value:.2f})"
     rivals = [scores.get(f"bits_per_{unit}_{name}") for name in SIMPLER]
     better = [score for score in rivals if score is not None and score.value < (1.0 - EQUAL_BITS) * model.value]
     if not better:
-        return f"{sentence}."
+        return f"{comparison}."
     names = listed([f"{score.spec.title.removeprefix('… ')} ({score.value:.2f})" for score in better])
-    return f"{sentence}. But {names} {'needs' if len(better) == 1 else 'need'} fewer."
+    return f"{comparison}. But {names} {'needs' if len(better) == 1 else 'need'} fewer."
 
 
 def _why_not_overfitted(outlook: Outlook) -> str:
