@@ -9,14 +9,15 @@ import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 import torch
 
-from anew.errors import RunError
+from anew.errors import ConfigError, RunError
 from anew.runs import snapshots
 from anew.studio_app import data_routes, queue_runner, run_summary
+from anew.studio_app.app import shared_parent
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.start_folder import STATE
 from studio_runs import client_of, studio_process, write_run
@@ -191,3 +192,11 @@ def test_a_full_disk_is_said_of_what_waits_and_of_what_ended(
         assert full["runs/new"] == ("queued", "The disk is full. It starts once you free some space.")
         assert full["runs/old"][0] == "stopped" and "the disk is full. Free some space" in full["runs/old"][1]
         assert full["runs/none"][0] == "failed"
+
+
+def test_runs_on_several_drives_have_no_common_folder() -> None:
+    """The search for one did not end."""
+    same = [PureWindowsPath("C:/runs/a"), PureWindowsPath("C:/other/b")]
+    assert shared_parent(same) == PureWindowsPath("C:/")
+    with pytest.raises(ConfigError, match=r"several drives \(C: and D:\); open those of one"):
+        shared_parent([same[0], PureWindowsPath("D:/runs/b")])

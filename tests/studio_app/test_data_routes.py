@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -153,6 +155,24 @@ def test_folders_are_listed(root: Path, client: TestClient) -> None:
     assert client.get("/api/folder", params={"path": "runs/shapes"}).json()["is_run"]
     assert client.get("/api/folder", params={"path": ".."}).status_code == 403
     assert client.get("/api/folder", params={"path": "names.txt"}).status_code == 400
+
+
+def test_entries_that_no_page_can_name_hide_no_others(tmp_path: Path, root: Path) -> None:
+    """A link to itself, and a name of bytes that are not UTF-8, were each answered by "this is a bug in Anew"."""
+    (tmp_path / "names.txt").write_text("Anna")
+    (tmp_path / "loop").symlink_to("loop")
+    shutil.copytree(root / "runs" / "shapes", tmp_path / "runs" / "shapes")
+    for name in (b"caf\xe9", b"runs/caf\xe9"):
+        shutil.copytree(root / "runs" / "shapes", os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+    with client_of(tmp_path) as client:
+        listing = client.get("/api/folder").json()
+        runs = client.get("/api/runs").json()["runs"]
+    entries = [
+        {"name": "runs", "is_folder": True},
+        *({"name": name, "is_folder": False} for name in ("loop", "names.txt")),
+    ]
+    assert listing["entries"] == entries and listing["count"] == 4
+    assert [run["id"] for run in runs] == ["runs/shapes"]
 
 
 def test_examples(tmp_path: Path) -> None:

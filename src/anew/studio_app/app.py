@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from fastapi import FastAPI
 from filelock import FileLock, Timeout
@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anew.core import files
 from anew.core.version import __version__
-from anew.errors import ConfigError, RunError
+from anew.core.wording import listed
+from anew.errors import ConfigError, RunError, printable
 from anew.server.errors import ApiError, bad_request
 from anew.server.listening import Server, listen
 from anew.studio_app.data_routes import add_data
@@ -120,7 +121,7 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
     def runs() -> Response:
         values = studio.summaries()
         comparisons = studio.comparisons()
-        folder = studio.folder.root.name
+        folder = printable(studio.folder.root.name)
         return JSONResponse({"folder": folder, "first": studio.first, "runs": values, "comparisons": comparisons})
 
     @app.get("/api/comparison")
@@ -247,7 +248,14 @@ def start_folder(runs: Sequence[Path], folder: Path | None) -> Path:
     current = Path.cwd().resolve()
     if all(path.is_relative_to(current) for path in paths):
         return current
-    shared = paths[0].parent
-    while not all(path.is_relative_to(shared) for path in paths):
-        shared = shared.parent
-    return shared
+    return Path(shared_parent(paths))
+
+
+def shared_parent(paths: Sequence[PurePath]) -> PurePath:
+    """The deepest folder that holds all paths. Raises ConfigError where they are on several drives."""
+    for folder in paths[0].parents:
+        if all(path.is_relative_to(folder) for path in paths):
+            return folder
+    raise ConfigError(
+        f"these runs are on several drives ({listed(list(dict.fromkeys(path.drive for path in paths)))}); open those of one"
+    )

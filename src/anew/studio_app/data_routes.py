@@ -26,6 +26,7 @@ from anew.server.server_sent_events import Json, event_stream
 from anew.studio_app import uploads
 from anew.studio_app.child_events import child_events
 from anew.studio_app.job_bodies import LIMITS, Settings, ShortText, StudioBody
+from anew.studio_app.start_folder import can_be_named
 from anew.studio_app.studio import Studio
 from anew.studio_app.uploads import receive_bundle
 from anew.workflows.examples import EXAMPLES, NEEDS_DEMO, write_example
@@ -156,13 +157,23 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(f"{shorten(name or '.')} cannot be opened ({clause(error).lower()})") from None
-    count = len(visible)
-    inspected = visible[: 20 * MAX_ENTRIES]
-    folders = [entry.name for entry in inspected if entry.is_dir()]
-    names = [entry.name for entry in inspected if not entry.is_dir()]
-    listed = [{"name": entry, "is_folder": True} for entry in sorted(folders)]
-    listed += [{"name": entry, "is_folder": False} for entry in sorted(names)]
-    return {"path": studio.folder.name(path), "entries": listed[:MAX_ENTRIES], "count": count, "is_run": is_run(path)}
+    # Folders first
+    listed = sorted(
+        (not _is_folder(entry), entry.name) for entry in visible[: 20 * MAX_ENTRIES] if can_be_named(entry.name)
+    )
+    return {
+        "path": studio.folder.name(path),
+        "entries": [{"name": name, "is_folder": not is_file} for is_file, name in listed[:MAX_ENTRIES]],
+        "count": len(visible),
+        "is_run": is_run(path),
+    }
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 async def _inspection_events(
@@ -187,4 +198,6 @@ async def _inspection_events(
     )
     async with inspections, contextlib.aclosing(events):
         async for event in events:
-            yield bad_request(str(event["error"])).body() | {"columns": event["columns"]} if "error" in event else event
+            if "error" in event:
+                event = bad_request(str(event["error"])).body() | {"columns": event["columns"]}
+            yield event

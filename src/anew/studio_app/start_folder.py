@@ -20,6 +20,11 @@ TOKEN_BYTES = 32  # 256 random bits, which nobody guesses
 MAX_NAME = 1000  # characters of a path in the start folder
 
 
+def can_be_named(name: str) -> bool:
+    """Whether the page can name a file or folder: JSON holds no bytes that are not UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 class StartFolder:
     """A start folder, and the names of paths below it.
 

@@ -16,7 +16,7 @@ from anew.server.errors import ApiError
 from anew.studio_app import queue_runner, run_summary
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.run_page import RunLogs, detail
-from anew.studio_app.start_folder import StartFolder
+from anew.studio_app.start_folder import StartFolder, can_be_named
 from anew.studio_app.watcher import Signature, Watcher, signature
 from anew.workflows.inspect_run import is_run
 
@@ -73,7 +73,8 @@ class RunFinder:
                 return cached
             with os.scandir(folder) as entries:
                 first = list(itertools.islice(entries, MAX_ENTRIES))
-            folders = [e.name for e in first if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+            visible = [entry for entry in first if not entry.name.startswith(".") and can_be_named(entry.name)]
+            folders = [entry.name for entry in visible if entry.is_dir(follow_symlinks=False)]
             return _FolderContents(stamp, folders, any(entry.name == CONFIG for entry in first))
         except OSError:
             return None

@@ -34,7 +34,7 @@ export async function listFolder(container, path, go) {
       listing.is_run ? h("p", { class: "hint" }, "This folder is a run, not data.") : null,
       entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "It is empty."),
       listing.count > entries.length
-        ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`)
+        ? h("p", { class: "hint" }, `${count(listing.count)} in all, of which ${count(entries.length)} are shown.`)
         : null,
     );
   } catch (error) {
