@@ -114,6 +114,15 @@ def test_a_part_that_the_model_lacks_is_refused(records: anew.Model) -> None:
         records.bits(batches, part="netwrok")
 
 
+def test_a_part_of_a_model_that_is_no_mixture_is_refused(records: anew.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was scored as the whole model, without a word."""
+    with contextlib.closing(Dataset.reopen(records.record.data, records.folder.path)) as data:
+        batches = list(data.scoring("test"))
+    monkeypatch.setattr(type(records.family), "has_counts", False)
+    with pytest.raises(anew.ConfigError, match="no part 'network'; it is no mixture, so leave `part` out"):
+        records.bits(batches, part="network")
+
+
 @pytest.mark.parametrize(
     ("items", "message"), [([], "at least one item"), (["a", 5], "item 2 is 5"), ([b"a"], "list of strings")]
 )

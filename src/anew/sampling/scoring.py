@@ -19,6 +19,7 @@ from anew.core.arrays import Numbers
 from anew.core.machine.threads import map_in_threads, use_threads
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
+from anew.core.wording import listed
 from anew.data.dataset import Dataset, is_content_of
 from anew.data.file_names import part_of
 from anew.data.formats.file_bytes import with_line_feeds
@@ -312,13 +313,18 @@ def _all_bits(family: Family, batch: Batch) -> dict[str, Tensor]:
 
 
 def _bits_of_part(family: Family, part: str | None, batch: Batch) -> dict[str, Tensor]:
-    """(B,) bits under the model or, if it is a mixture, under this part alone. Raises ConfigError if there is no such part."""
-    parts = {} if part is None else family.bits_by_part(batch)
-    if parts and part not in parts:
-        raise ConfigError(f"this model has no part {shorten(part)}; expected {' or '.join(map(repr, parts))}")
-    bits = parts[part] if part in parts else family.bits(batch)
-    assert bits is not None, "`check_has_likelihood` comes first"
-    return {WHOLE_MODEL: bits}
+    """(B,) bits under the model, or under one part of a mixture alone. Raises ConfigError if there is no such part."""
+    if part is None:
+        bits = family.bits(batch)
+        assert bits is not None, "`check_has_likelihood` comes first"
+        return {WHOLE_MODEL: bits}
+    parts = family.bits_by_part(batch)
+    if part not in parts:
+        advice = (
+            f"expected {listed(list(map(repr, parts)), 'or')}" if parts else "it is no mixture, so leave `part` out"
+        )
+        raise ConfigError(f"this model has no part {shorten(part)}; {advice}")
+    return {WHOLE_MODEL: parts[part]}
 
 
 def _summed(

@@ -376,4 +376,4 @@ def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:
 
     For a mixture with counts this is the network alone: the counts have read the training items letter by letter.
     """
-    return model.bits(batches, part="network")
+    return model.bits(batches, part="network" if model.family.has_counts else None)

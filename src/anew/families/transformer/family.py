@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -153,9 +153,9 @@ class Transformer(TransformerParts):
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
-    def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
-        """(B,) exact bits of the counted targets. part: the whole model, or its network alone."""
-        return self._network_bits(batch) if part == "network" else self.bits_and_parts(batch)[0]
+    def bits(self, batch: Batch) -> Tensor:
+        """(B,) exact bits of the counted targets."""
+        return self.bits_and_parts(batch)[0]
 
     def remarks(self) -> tuple[str, ...]:
         return record_remarks(self.mixer, self.known)
