@@ -74,16 +74,15 @@ class Announcements:
         self._largest: dict[str, int] = {}  # items of the largest search that was shown
         self._is_shown = False
 
-    def measuring(self, what: str) -> None:
-        """Say in passing what is measured next, where it may take seconds."""
-        self.reporter.message(f"  {what}")
+    def measuring(self, figures: str) -> None:
+        """Say in passing which figures are measured next, where it may take seconds."""
+        self.reporter.message(f"  {figures}")
 
     def searching(self, task: str, count: int, total: int) -> None:
         """Show that `count` of `total` items are found in a search of the copying test; 0: it begins, and is named once.
 
-        The first long search is announced with the time that it takes, as soon as its pace is known. One that is not long, nor much larger
-        than
-        an earlier one of this task, is not shown: a memorization test searches the same items several times.
+        The first long search is announced with the time that it takes, as soon as its pace is known. One that is not long, nor much
+        larger than an earlier one of this task, is not shown: a memorization test searches the same items several times.
         """
         if self._in_limited_time:
             return

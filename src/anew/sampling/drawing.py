@@ -153,23 +153,22 @@ def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
     """
     if not origins:
         raise ConfigError("`origins` must hold the origin of at least one sample (got none)")
-    samples = Samples([], [], generator.item_modality)
-    last: tuple[Origin, Samples] | None = None
-    drawn = sum(common.batch[1] for common, _ in itertools.groupby(map(_in_common, origins)))
-    if drawn > MAX_SAMPLES:
+    num_drawn = sum(common.batch[1] for common, _ in itertools.groupby(map(_in_common, origins)))
+    if num_drawn > MAX_SAMPLES:
         raise ConfigError(
-            f"the file asks for {drawn:,} samples to be drawn again, and {MAX_SAMPLES:,} are the most; cut it"
+            f"the file asks for {num_drawn:,} samples to be drawn again, and {MAX_SAMPLES:,} are the most; cut it"
         )
-    for origin in origins:
-        if origin.is_given:
-            raise ConfigError(
-                "the file was made from a given prompt, pixels or frames that it does not hold; repeat the command instead"
-            )
-        common = _in_common(origin)
-        if last is None or last[0] != common:
-            last = common, _batch_of(generator, origin)
-        place = origin.index - origin.batch[0]
-        samples += last[1][place : place + 1].enlarged(origin.scale or 1)
+    if any(origin.is_given for origin in origins):
+        raise ConfigError(
+            "the file was made from a given prompt, pixels or frames that it does not hold; repeat the command instead"
+        )
+    samples = Samples([], [], generator.item_modality)
+    for _, group in itertools.groupby(origins, _in_common):
+        batch_origins = list(group)
+        batch = _batch_of(generator, batch_origins[0])
+        for origin in batch_origins:
+            place = origin.index - origin.batch[0]
+            samples += batch[place : place + 1].enlarged(origin.scale or 1)
     if [origin.index for origin in origins] == list(range(origins[0].index, origins[0].index + len(origins))):
         samples.first = origins[0].index
     return samples

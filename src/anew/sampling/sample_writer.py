@@ -14,9 +14,10 @@ from anew.data.types import Artifact
 from anew.errors import RunError
 from anew.sampling.origins import SidePieces, side_name
 from anew.sampling.samples import (
+    LINE_SEPARATOR,
+    PASSAGE_SEPARATOR,
     SHEET_SIZE,
     SYNCED_ONE_BY_ONE,
-    TEXT_SEPARATORS,
     Samples,
     bare,
     fits_one_line,
@@ -165,10 +166,10 @@ class _TextSheet:
             self._file.seek(0)
         except OSError as error:
             raise _no_space(error) from None
-        separator = ""
-        for line in self._file:
-            yield (separator + json.loads(line)).encode("utf-8", "replace")
-            separator = TEXT_SEPARATORS[self._fit_lines]
+        separator = LINE_SEPARATOR if self._fit_lines else PASSAGE_SEPARATOR
+        for number, line in enumerate(self._file):
+            text = json.loads(line)
+            yield (f"{separator}{text}" if number else text).encode("utf-8", "replace")
         yield b"\n"
 
     def close(self) -> None:

@@ -27,7 +27,8 @@ from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 SHEET_SUFFIXES = (".png", ".txt")
 # Characters of texts from which on they have a line of hyphens between them in one file; records of a list have one line each
 MAX_UNDIVIDED_LENGTH = 200
-TEXT_SEPARATORS = {True: "\n", False: "\n\n----\n\n"}  # between the texts of a sheet, by whether each has one line
+# Between the texts of a sheet: where each has one line, and else
+LINE_SEPARATOR, PASSAGE_SEPARATOR = "\n", "\n\n----\n\n"
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 # Files up to which each is synced by itself: on a busy disk that takes a second; chosen
 SYNCED_ONE_BY_ONE = 64
@@ -79,13 +80,19 @@ class Samples(Sequence[DecodedItem]):
                 raise IndexError(f"there is no sample {index}: there are {len(self):,}, numbered from 0")
             return self._items[index]
         places = range(*index.indices(len(self)))
-        # Others than successive samples are numbered anew
-        first, total = (self.first + places.start, self.total) if places.step == 1 else (0, None)
-        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index], first, total)
-        part._file_format = self._file_format
-        part.num_planned = self.num_planned if places.step == 1 else 0
+        part = self._with(self._items[index], self.labels[index], self.origins[index])
+        if places.step == 1:
+            part.first = self.first + places.start
+        else:  # others than successive samples are numbered anew
+            part.first, part.total, part.num_planned = 0, None, 0
         part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
         return part
+
+    def _with(self, items: Iterable[DecodedItem], labels: Sequence[str | None], origins: Sequence[Origin]) -> Samples:
+        """Samples of these items, which are numbered and written as those here."""
+        samples = Samples(items, labels, self.modality, origins, self.first, self.total)
+        samples.num_planned, samples._file_format = self.num_planned, self._file_format
+        return samples
 
     def __len__(self) -> int:
         return len(self._items)
@@ -269,7 +276,8 @@ class Samples(Sequence[DecodedItem]):
             place, data = target / f"{stem}.png", sheet(pictures)
         else:
             texts = list(map(str, self._items))
-            separator = TEXT_SEPARATORS[all(fits_one_line(text, self.modality) for text in texts)]
+            fit_lines = all(fits_one_line(text, self.modality) for text in texts)
+            separator = LINE_SEPARATOR if fit_lines else PASSAGE_SEPARATOR
             place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode("utf-8", "replace")
         check_unused([place], overwrite)
         files.write(place, data)
@@ -318,9 +326,7 @@ class Samples(Sequence[DecodedItem]):
             raise ConfigError(f"the samples are enlarged {before} times already; leave `scale` out")
         items = (self.modality.enlarge(item, scale) for item in self._items)
         origins = [replace(origin, scale=scale) for origin in self.origins]
-        enlarged = Samples(items, self.labels, self.modality, origins, self.first, self.total)
-        enlarged.num_planned, enlarged._file_format = self.num_planned, self._file_format
-        return enlarged
+        return self._with(items, self.labels, origins)
 
     def in_format(self, file_format: str) -> Samples:
         """The same samples, whose files have another format.
@@ -342,8 +348,8 @@ class Samples(Sequence[DecodedItem]):
             raise ConfigError(
                 f"`format` must be {listed(formats, 'or')} for {self.modality.traits.plural} (got {shorten(file_format)})"
             )
-        samples = Samples(self._items, self.labels, self.modality, self.origins, self.first, self.total)
-        samples.num_planned, samples._file_format = self.num_planned, file_format
+        samples = self._with(self._items, self.labels, self.origins)
+        samples._file_format = file_format
         return samples
 
     def _repr_html_(self) -> str:
@@ -382,9 +388,7 @@ def _artifacts_in_turn(samples: Samples) -> Sequence[Artifact]:
 
 def bare(samples: Samples, n: int) -> Samples:
     """The first n samples, or all if there are fewer, without their origins and without files that were made."""
-    part = Samples(samples._items[:n], samples.labels[:n], samples.modality, (), samples.first, samples.total)
-    part.num_planned, part._file_format = samples.num_planned, samples._file_format
-    return part
+    return samples._with(samples._items[:n], samples.labels[:n], ())
 
 
 def fits_one_line(text: str, modality: Modality) -> bool:

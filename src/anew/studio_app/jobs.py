@@ -85,9 +85,10 @@ class JobStore:
         for entry in entries:
             try:
                 stamp = files.change_stamp(entry.stat(follow_symlinks=False))
-                before = self._read.get(entry.name)
-                is_known = before is not None and before[0] == stamp
-                jobs[entry.name] = before if is_known and before else (stamp, self._load(Path(entry.path)))
+                known_stamp, job = self._read.get(entry.name, (None, None))
+                if job is None or known_stamp != stamp:
+                    job = self._load(Path(entry.path))
+                jobs[entry.name] = stamp, job
             except (OSError, RunError, ValueError):
                 continue
         self._read = jobs

@@ -193,14 +193,14 @@ def sampling_events(
     task: PlayTask,
     model: Model,
     options: SampleOptions,
-    kept: Callable[[Model], tuple[Numbers, NDArray[np.bool_]] | Condition] | None,
+    given_part: Callable[[Model], tuple[Numbers, NDArray[np.bool_]] | Condition] | None,
 ) -> Iterator[Json]:
-    """Samples, with their drafts. kept: returns the part of an item that is kept; None keeps nothing."""
+    """Samples, with their drafts. given_part: returns the part of an item that is kept; None keeps nothing."""
     condition = condition_from_prompt(model.modality, options.prompt, options.suffix)
-    if kept is not None:
+    if given_part is not None:
         if condition is not None:
             raise ConfigError("filling in takes no prompt; leave `prompt` and `suffix` out")
-        condition = condition_from_mask(model, kept(model))
+        condition = condition_from_mask(model, given_part(model))
     sampling, stop = model.sampling_config(options.settings), check_stop(model.modality, options.stop)
     first_index = options.first_index
     request = model.request(
@@ -220,7 +220,7 @@ def sampling_events(
             shown_at = time.monotonic()
     assert last is not None
     samples = _samples(model, last, request, labels, stop)
-    samples.origins = _origins(model, options, sampling, is_given=kept is not None)
+    samples.origins = _origins(model, options, sampling, is_given=given_part is not None)
     yield {
         "items": item_views(samples),
         "samples": task.loaded.keep(samples, last.cpu()),

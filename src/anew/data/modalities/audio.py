@@ -253,7 +253,7 @@ class Audio(GridModality):
             if not is_stereo:
                 self.clip_shape, rows = replace(self._shape, channels=1), _stored_mono(waves, self.config.level)
         shape = self._shape
-        clips, levels = stored_clips.parts(rows, self._keeps_levels)
+        clips, levels = stored_clips.split_levels(rows, self._keeps_levels)
         scale, grids = scale_type(shape).of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
         self.clip_shape = shape = scale.shape
@@ -280,7 +280,7 @@ class Audio(GridModality):
     # ---- samples and spectrograms ----
 
     def _values(self, rows: Numbers) -> Tensor:
-        return self._scale.grid(stored_clips.parts(rows, self._keeps_levels)[0])
+        return self._scale.grid(stored_clips.split_levels(rows, self._keeps_levels)[0])
 
     def to_items(self, rows: Numbers) -> list[audio.Samples]:
         return stored_clips.waveforms(rows, self._keeps_levels)

@@ -104,7 +104,9 @@ def with_known(
         mask: (n, C, 1, N) which values are known.
     """
     masks = mask[:, :, 0].swapaxes(1, 2)  # (n, N, C)
-    return [_with_known(*parts) for parts in zip(samples, signals, masks, strict=True)]
+    return [
+        _with_known(sample, signal, is_known) for sample, signal, is_known in zip(samples, signals, masks, strict=True)
+    ]
 
 
 def _with_known(sample: DecodedItem, signal: audio.Samples, is_known: NDArray[np.bool_]) -> audio.Samples:
@@ -112,8 +114,8 @@ def _with_known(sample: DecodedItem, signal: audio.Samples, is_known: NDArray[np
     wave, is_known = np.asarray(sample, np.float32), is_known.reshape(signal.shape)
     power, given_power = (float(np.square(x[is_known], dtype=np.float64).sum()) for x in (wave, signal))
     factor = np.sqrt(given_power / power) if power and given_power else 1.0
-    kept = np.where(is_known, signal, wave * np.float32(factor))
-    return np.asarray(kept / max(float(np.abs(kept).max()) / FULL_SCALE, 1.0), np.float32)
+    filled = np.where(is_known, signal, wave * np.float32(factor))
+    return np.asarray(filled / max(float(np.abs(filled).max()) / FULL_SCALE, 1.0), np.float32)
 
 
 def signal_pictures(x: Tensor) -> Tensor:

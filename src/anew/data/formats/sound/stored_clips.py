@@ -33,7 +33,7 @@ def with_level(x: audio.Samples) -> Rows:
     return np.concatenate([clip, np.full_like(clip[:1], round(20.0 * math.log10(peak / PEAK) / LEVEL_STEP))])
 
 
-def parts(rows: Numbers, have_levels: bool) -> tuple[Numbers, NDArray[np.float64]]:
+def split_levels(rows: Numbers, have_levels: bool) -> tuple[Numbers, NDArray[np.float64]]:
     """Split stored rows into clips, and the level (n,) of each relative to PEAK in decibels; zeros if rows have no levels."""
     if not have_levels:
         return rows, np.zeros(len(rows))
@@ -42,6 +42,6 @@ def parts(rows: Numbers, have_levels: bool) -> tuple[Numbers, NDArray[np.float64
 
 def waveforms(rows: Numbers, have_levels: bool) -> list[audio.Samples]:
     """The clips of stored rows, each at its own level."""
-    clips, levels = parts(rows, have_levels)
+    clips, levels = split_levels(rows, have_levels)
     gains = (10.0 ** (levels / 20.0) / STORED_SCALE).astype(np.float32)  # (n,)
     return [np.asarray(clip, np.float32) * gain for clip, gain in zip(clips, gains, strict=True)]
