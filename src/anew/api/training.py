@@ -187,8 +187,8 @@ def _continues(path: Path, request: Request, own_file: Path | None) -> bool:
     """
     if not (path / CONFIG).exists():
         return False
-    begun = RunFolder.open(path).read().request
-    differing = [f.name for f in fields(begun) if getattr(begun, f.name) != getattr(request, f.name)]
+    earlier = RunFolder.open(path).read().request
+    differing = [f.name for f in fields(earlier) if getattr(earlier, f.name) != getattr(request, f.name)]
     kept_file = path / OWN_FAMILY
     if own_file is not None and not differing:
         is_same = kept_file.is_file() and own_file.read_bytes() == kept_file.read_bytes()

@@ -39,16 +39,16 @@ def paired_values(codes: Sequence[Ints], fields: Sequence[int]) -> Ints:
     rows = spaced_indices(len(codes[0]), min(PAIR_RECORDS, COMPARED_PAIRS // num_pairs))
     sampled = {view: np.unique(codes[view][rows], return_inverse=True)[1] for view in varied}
     num_values = max(int(values.max()) for values in codes) + 1
-    kept: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    found_pairs: list[Ints] = [np.zeros(0, dtype=np.int64)]
     for view in varied:
         if int(sampled[view].max()) >= MAX_VALUES:
             continue
         before = {other: sampled[other] for other in varied if fields[other] < fields[view]}
         for parent in _parents(sampled[view], before):
             pairs = np.unique(codes[parent] * num_values + codes[view])
-            if sum(map(len, kept)) + len(pairs) <= MAX_PAIRS:
-                kept.append(pairs)
-    return np.stack(np.divmod(np.sort(np.concatenate(kept)), num_values), 1)
+            if sum(map(len, found_pairs)) + len(pairs) <= MAX_PAIRS:
+                found_pairs.append(pairs)
+    return np.stack(np.divmod(np.sort(np.concatenate(found_pairs)), num_values), 1)
 
 
 def related_columns(codes: Mapping[int, Ints]) -> list[tuple[int, int]]:

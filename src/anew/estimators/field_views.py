@@ -198,17 +198,17 @@ def _chunks(records: Sequence[Ints], reader: FieldReader, end: int) -> Iterator[
         rows = np.flatnonzero((ids[:, -1] == end) & has_all)
         starts = first_places[rows, :width]
         is_digit = (reader.roles[ids[rows]] & DIGIT) > 0
-        places, begun = digit_places(is_digit)
+        places, num_begun = digit_places(is_digit)
         # The field after a delimiter begins with the next token
         field_starts = np.pad(cells.starts[rows, :-1], ((0, 0), (1, 0)), constant_values=1)
-        begun_before = np.take_along_axis(np.pad(begun, ((0, 0), (1, 0))), field_starts, 1)
+        num_begun_before = np.take_along_axis(np.pad(num_begun, ((0, 0), (1, 0))), field_starts, 1)
         yield _Chunk(
             ids[rows].astype(np.int32),
             starts.astype(np.int32),
             np.append(first_places[rows, 1:width], lengths[rows, None], axis=1).astype(np.int32),
             is_digit,
             np.clip(places, 0, ALL_DIGITS - 1).astype(np.uint8),
-            np.clip(begun - begun_before - 1, 0, ALL_DIGITS - 1).astype(np.uint8),
+            np.clip(num_begun - num_begun_before - 1, 0, ALL_DIGITS - 1).astype(np.uint8),
         )
 
 

@@ -157,10 +157,10 @@ class ComparedTexts:
     def beginnings(self) -> Beginnings | None:
         """Beginnings of documents, which are compared where samples begin documents; None where they do not, or too few documents
         are held out."""
-        samples, read = [str(text) for text in self._inputs.samples if text], self._inputs.beginnings
-        if read is None or not samples:
+        samples, read_beginnings = [str(text) for text in self._inputs.samples if text], self._inputs.beginnings
+        if read_beginnings is None or not samples:
             return None
-        test, train = (read(part, self._num_read) for part in ("test", "train"))
+        test, train = (read_beginnings(part, self._num_read) for part in ("test", "train"))
         if min(len(test), len(train)) < min(len(samples), MIN_ITEMS):
             few, part = (len(test), "held out") if len(test) <= len(train) else (len(train), "in the train part")
             sentence = (

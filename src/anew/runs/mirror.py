@@ -273,8 +273,8 @@ class Mirror:
 
     def _upload_files(self, present: set[str]) -> dict[str, Stored]:
         names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
-        with _held(self.folder, [name for name in names if "checkpoints/" in name]) as held:
-            sent = {name: self._upload(name, held.get(name, self.folder / name), present) for name in names}
+        with _held(self.folder, [name for name in names if "checkpoints/" in name]) as links:
+            sent = {name: self._upload(name, links.get(name, self.folder / name), present) for name in names}
         # The index of weights says nothing of what is in its files, which may have been replaced since they were sent.
         for name in names:
             if WEIGHT_FILE.fullmatch(name.rpartition("/")[2]) and self._stored(name) != sent[name]:
@@ -398,14 +398,14 @@ def _held(folder: Path, names: list[str]) -> Iterator[dict[str, Path]]:
     place = folder.with_name(SENDING)
     shutil.rmtree(place, ignore_errors=True)  # left by a process that was killed
     place.mkdir()
-    held = {}
+    links = {}
     try:
         for number, name in enumerate(names):
             link = place / f"{number}-{name.rpartition('/')[2]}"
             with contextlib.suppress(OSError):  # where it is gone, or links are not possible, the file itself is tried
                 os.link(folder / name, link)
-                held[name] = link
-        yield held
+                links[name] = link
+        yield links
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -131,7 +131,7 @@ class Timelapse:
 
     def _keep_weights(self, family: Family, result: StepResult, now: float) -> None:
         """Keep a snapshot of the weights, if there is time for it."""
-        begun = time.monotonic()
+        begin = time.monotonic()
         elapsed = now - self._started
         buffers = {name for name, _ in family.named_buffers(remove_duplicate=False)}
         weights = {name: tensor for name, tensor in family.state_dict().items() if name not in buffers}
@@ -140,10 +140,10 @@ class Timelapse:
         expected = num_bytes * seconds_a_byte
         allowed = self._allowed(result.progress, elapsed)
         is_costly = self._keeping_cost + expected > WEIGHTS_SHARE * allowed
-        if is_costly or self.cost + (begun - now) + expected > allowed:
+        if is_costly or self.cost + (begin - now) + expected > allowed:
             return
         self._kept_at = self._seconds_before + elapsed
         with fitted_latents(family, latent_batches(self.job, FEW_ITEMS)) as fitted:
             snapshots.keep(self.job.folder.path, weights | fitted, result.step, self._kept_at)
-        self._keeping_cost += time.monotonic() - begun
+        self._keeping_cost += time.monotonic() - begin
         self._kept_bytes += num_bytes

@@ -82,10 +82,10 @@ def thumbnails(x: Tensor) -> NDArray[np.uint8]:
 
 def decoded(z: Tensor, modality: LatentModality, seconds: float) -> Tensor:
     """Decode latents z (m, *latent) into items (n, *shape): the first ones, as many as there is time for, one chunk at least."""
-    begun, parts = time.monotonic(), []
+    begin, parts = time.monotonic(), []
     for chunk in torch.split(z, DECODED_AT_ONCE):
         parts.append(modality.decode_latents(chunk).float())
-        if time.monotonic() - begun > seconds:
+        if time.monotonic() - begin > seconds:
             break
     return torch.cat(parts)
 
@@ -172,12 +172,12 @@ class CodeScene:
 
     def _make(self, family: Family) -> torch.Tensor:
         """NUM_CODE_SAMPLES samples (NUM_CODE_SAMPLES, *shape). If this takes too long, later frames have none."""
-        begun = time.monotonic()
+        begin = time.monotonic()
         sampling = sampling_config(type(family).Sampling, self.modality.traits)
         labels = None if self.labels is None else self.labels.repeat(NUM_CODE_SAMPLES)
         *_, codes = family.sample(SampleRequest(NUM_CODE_SAMPLES, labels, sampling=sampling), self.job.plan.seed)
         items = decoded(codes.cpu(), self.modality, math.inf)
-        self.makes_items = time.monotonic() - begun <= self.seconds
+        self.makes_items = time.monotonic() - begin <= self.seconds
         return items
 
 
@@ -257,12 +257,12 @@ class MapScene:
         return arrays, facts
 
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
-        begun = time.monotonic()
+        begin = time.monotonic()
         with fitted_latents(family, [Batch(self.real, self.labels).to(family.device)]):
             generated, labels = self._make(family, self.num_generated or MIN_GENERATED)
         pictures = self._visible_part(generated)
         if not self.num_generated:  # how long the first few took says how many the next frames have time for
-            affordable = MIN_GENERATED * self.seconds / max(time.monotonic() - begun, 1e-6)
+            affordable = MIN_GENERATED * self.seconds / max(time.monotonic() - begin, 1e-6)
             self.num_generated = int(max(MIN_GENERATED, min(MAX_REAL, affordable // MIN_GENERATED * MIN_GENERATED)))
         arrays: Arrays = {"generated": float32(self.plane.places(pooled(generated)))}
         facts: dict[str, object] = {"generated": len(generated), "shown": 0 if pictures is None else len(pictures)}

@@ -182,9 +182,9 @@ class _Training:
         """Take steps for a slice of time. Returns a report now and then and at the end, else None."""
         stop = time.monotonic() + SLICE_SECONDS
         while time.monotonic() < stop and not self.is_over:
-            begun = time.monotonic()
+            begin = time.monotonic()
             self.is_over = next(self._steps, None) is None
-            self.progress.used += time.monotonic() - begun
+            self.progress.used += time.monotonic() - begin
         is_due = self.progress.used - self._reported_at >= SECONDS_BETWEEN_REPORTS or not self._reported_at
         if not is_due and not self.is_over:
             return None

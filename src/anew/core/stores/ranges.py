@@ -111,10 +111,10 @@ class RangeStore:
                 names = _BlockNames(file)
                 blocks = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
                 requests.append((names, [number for number in blocks if not self._is_here(names[number])]))
-        held = self._cache.held({names[n]: names.bytes_of(n) for names, numbers in requests for n in numbers})
+        stored = self._cache.held({names[n]: names.bytes_of(n) for names, numbers in requests for n in numbers})
         with self._lock:
             absent = (
-                (names, [n for n in numbers if names[n] not in held and not self._is_here(names[n])])
+                (names, [n for n in numbers if names[n] not in stored and not self._is_here(names[n])])
                 for names, numbers in requests
             )
             for names, run in [(names, run) for names, numbers in absent for run in _runs(numbers)]:

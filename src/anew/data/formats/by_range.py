@@ -54,9 +54,9 @@ def find_stored(path: str | Path) -> FileInStore | None:
     if not _folders:
         return None
     text = os.fspath(path)
-    kept = _found.get(text)
-    if kept is not None:
-        return kept
+    stored = _found.get(text)
+    if stored is not None:
+        return stored
     for root, folder in _folders.items():
         if text.startswith(root):
             file = folder.files.get(text[len(root) :].replace(os.sep, "/"))

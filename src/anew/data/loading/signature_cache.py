@@ -55,6 +55,6 @@ class SignatureCache:
         """Keep what was added."""
         if self._disk is None or len(self.keys) == self._num_stored:
             return
-        kept = list(self.keys.items())[-MAX_KEPT:]
-        contents, keys = np.array(kept, dtype=np.uint64).T
+        entries = list(self.keys.items())[-MAX_KEPT:]
+        contents, keys = np.array(entries, dtype=np.uint64).T
         self._disk.store_arrays(NAME, {"contents": contents, "keys": keys})

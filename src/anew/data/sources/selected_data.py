@@ -67,8 +67,8 @@ def content_digest(source: Source, shards: Sequence[Shard]) -> str | None:
         digest.update(f"{shard.name}\0{shard.members}\n".encode("utf-8", "surrogateescape"))
     total = sum(shard.bytes for shard in ordered)
     is_small = total <= DIGESTED_BYTES and sum(counts) <= DIGESTED_RANGES
-    read = ordered if is_small else evenly_spaced(ordered, SAMPLED_SHARDS)
-    all_places = [source.ranges(shard) for shard in read]
+    digested = ordered if is_small else evenly_spaced(ordered, SAMPLED_SHARDS)
+    all_places = [source.ranges(shard) for shard in digested]
     places = all_places if is_small else [evenly_spaced(ranges, SAMPLED_RANGES) for ranges in all_places]
     for block in _blocks(itertools.chain.from_iterable(places), are_whole=is_small):
         digest.update(block)

@@ -137,9 +137,9 @@ def _refusal(lowered: LoweredTokens, row: Index, token: Index, joint: np.float64
     if token != lowered.tokens[row] or ratio >= 1:
         return np.float64(-1)
     probability = lowered.shares[row] * joint + lowered.remainders[row]
-    kept = ratio / (probability * ratio + ONE - probability)
+    kept_share = ratio / (probability * ratio + ONE - probability)
     uniform = another_uniform(number, 2 * MAX_TRIES)
-    return np.float64(-1) if uniform < kept else np.float64((uniform - kept) / (ONE - kept))
+    return np.float64(-1) if uniform < kept_share else np.float64((uniform - kept_share) / (ONE - kept_share))
 
 
 @compiled_inner

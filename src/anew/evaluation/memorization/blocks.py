@@ -96,10 +96,10 @@ class BlockwiseDistance(Distance, Generic[ItemT]):
         return distance
 
     def _search(
-        self, asked: Sequence[ItemT], queries: Indices, block: Indices, farthest: Array
+        self, items: Sequence[ItemT], queries: Indices, block: Indices, farthest: Array
     ) -> tuple[Indices, Array]:
-        """The nearest items of a block. asked: the items of the queries; farthest: see `Distance`."""
-        inner = self._distance_of([*taken(self._items, block), *asked], np.concatenate([block, queries]))
+        """The nearest items of a block. items: those of the queries; farthest: see `Distance`."""
+        inner = self._distance_of([*taken(self._items, block), *items], np.concatenate([block, queries]))
         inner.farthest = farthest
         place, distance = inner.nearest(len(block) + np.arange(len(queries)), np.arange(len(block)))
         return np.where(place < 0, -1, block[place]), distance

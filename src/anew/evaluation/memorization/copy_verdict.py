@@ -107,13 +107,13 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
             samples_needed=MIN_SAMPLES,
         )
     if result.saw_held_out and not result.detected:
-        seen = "the generator has probably seen the held-out items"
+        suspicion = "the generator has probably seen the held-out items"
         fact = _identical(result)
         real = f"; of {plural(result.real_compared, 'real item')} {_real_identical(result)} identical to another"
         return CopyVerdict(
-            f"{fact}{real}. So {seen} (p = {result.seen_p:.2g}), and the test, which compares with them, misses copies. "
+            f"{fact}{real}. So {suspicion} (p = {result.seen_p:.2g}), and the test, which compares with them, misses copies. "
             "Hold out items that it was not trained on.",
-            f"{fact}: {seen}",
+            f"{fact}: {suspicion}",
         )
     if result.detected:
         sentence, clause, *_ = _found(result)

@@ -167,8 +167,8 @@ class Search:
             most = np.full(len(queries[rows]), np.inf) if farthest is None else farthest[rows]
             return self._block(queries[rows], pool, table, variants(queries[rows]), most)
 
-        for rows, found in _in_threads(search, len(queries), len(pool)):
-            item[rows], distance[rows] = found
+        for rows, nearest in _in_threads(search, len(queries), len(pool)):
+            item[rows], distance[rows] = nearest
         return item, distance
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
@@ -192,8 +192,8 @@ class Search:
             block_distance = torch.linalg.vector_norm(difference, dim=1).double()
             return np.asarray(torch.where(exists, block_distance, float("inf")).numpy())
 
-        for block, found in _in_threads(bound, len(queries), len(pool)) if len(pool) else ():
-            distance[block] = found
+        for block, bounded in _in_threads(bound, len(queries), len(pool)) if len(pool) else ():
+            distance[block] = bounded
         return distance
 
     def _block(

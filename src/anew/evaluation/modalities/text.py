@@ -315,11 +315,11 @@ class TextEvaluation(Evaluation[str]):
         """Texts of a part, or pieces from all over it, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
-            read = self.inputs.train_text if part == "train" else self.inputs.test_text
+            read_text = self.inputs.train_text if part == "train" else self.inputs.test_text
             if longer:
                 self._texts[part, max_characters] = _drawn(longer[0], max_characters, self.inputs.seed)
             else:
-                self._texts[part, max_characters] = [] if read is None else read(max_characters)
+                self._texts[part, max_characters] = [] if read_text is None else read_text(max_characters)
         return self._texts[part, max_characters]
 
     @cached_property

@@ -188,7 +188,7 @@ class Verdict:
         by_name = {score.name: score for score in self.scores}
         warning = short_training_warning(steps)
         closeness, variety = self._closeness, self.gradings.get("variety")
-        seen = "" if self.copies is None else _seen_warning(self.copies)
+        seen_warning = "" if self.copies is None else _seen_warning(self.copies)
         of_closeness: list[str] = []
         if closeness is not None:
             of_closeness = [
@@ -196,14 +196,14 @@ class Verdict:
                 "Copying explains that." if self._is_explained_by_copies(closeness) else "",
                 warning,
                 baseline_warning(self.scores, self.supply),
-                seen,
+                seen_warning,
             ]
         answers = {
             "closeness": of_closeness,
             "variety": [
                 _variety(variety, self.supply, may_collapse=not warning),
                 class_mix_warning(by_name),
-                "" if variety is None else seen,
+                "" if variety is None else seen_warning,
             ],
             "novelty": [] if self.copies is None else self._novelty(self.copies),
             # A few steps say nothing of what many would bring

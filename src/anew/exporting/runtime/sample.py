@@ -170,23 +170,24 @@ class Sampler:
         label = np.zeros((n, 0), np.int64)
         if step["label_base"] is not None:
             label = step["label_base"] + values["classes"][:, None]
-        read, num_kept, has_ended = None, step["window"], np.zeros(n, bool)
+        cached, num_kept, has_ended = None, step["window"], np.zeros(n, bool)
         following, most = NextTokens(step, ids), step["new"]
         if not step["packed"]:
             most = max(1, min(most, step["window"] + 1 - ids.shape[1]))
         for num_after in reversed(range(most)):
-            if read is None or read.shape[1] >= step["context"]:  # start again from the second half of a full window
-                inputs, read = np.concatenate([label, ids[:, -num_kept:]], 1), label[:, :0]
+            # A full window starts again from its second half
+            if cached is None or cached.shape[1] >= step["context"]:
+                inputs, cached = np.concatenate([label, ids[:, -num_kept:]], 1), label[:, :0]
                 num_kept = max(1, step["window"] // 2)
                 layers, heads, size = step["cache"]
                 cache = [np.zeros((layers, n, heads, 0, size), np.float32)] * 2
             else:
-                inputs = np.concatenate([read, ids[:, -1:]], 1)
-            positions = np.arange(read.shape[1], inputs.shape[1])
+                inputs = np.concatenate([cached, ids[:, -1:]], 1)
+            positions = np.arange(cached.shape[1], inputs.shape[1])
             indices = [self._neighbour(positions, offset, step["prefix"]) for offset in step["offsets"]]
             neighbours = [np.stack([inputs[:, index] for index in indices], 1)] if indices else []
             logits, *cache = self.run(step["graph"], inputs[:, positions], positions, *cache, *neighbours)
-            read = inputs
+            cached = inputs
             allowed = following.allowed(num_after)
             if num_after == most - 1 and hidden is step["opening"] and step["end"] is not None:
                 allowed = allowed & (np.arange(step["vocab"]) != step["end"])  # no sample is empty

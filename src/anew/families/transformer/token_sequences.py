@@ -67,7 +67,7 @@ def thinned_sequences(batches: Iterable[Batch], max_tokens: int, back_id: int | 
         back_id: The first id of sequences that are read backwards: a batch of them follows the same one read forwards, and both
             orders of a sequence are kept, or neither.
     """
-    kept: list[Ints] = []
+    sequences: list[Ints] = []
     classes: list[int] = []
     # Those with the largest values are left out: the others are evenly spread over the batches, whatever the bound
     values: Doubles = np.zeros(0)
@@ -79,16 +79,16 @@ def thinned_sequences(batches: Iterable[Batch], max_tokens: int, back_id: int | 
             num_read += len(batch)
         rows = np.flatnonzero(batch_values < bound)
         batch_rows, batch_classes = _rows_of(batch, rows)
-        kept += batch_rows
+        sequences += batch_rows
         classes += batch_classes
         size += sum(map(len, batch_rows))
         values = np.append(values, batch_values[rows])
-        while size > max_tokens and len(kept) > 1:
+        while size > max_tokens and len(sequences) > 1:
             bound *= min(KEPT_SHARE, max_tokens / size)
             stays = values < bound
-            kept, classes, values = list(compress(kept, stays)), list(compress(classes, stays)), values[stays]
-            size = sum(map(len, kept))
-    return ThinnedSequences(kept, classes, are_all=bound == 1.0)
+            sequences, classes, values = list(compress(sequences, stays)), list(compress(classes, stays)), values[stays]
+            size = sum(map(len, sequences))
+    return ThinnedSequences(sequences, classes, are_all=bound == 1.0)
 
 
 def _rows_of(batch: Batch, rows: Ints) -> tuple[list[Ints], list[int]]:

@@ -225,10 +225,10 @@ class ClipColoursStep(Record):
             return None
         real_share = _held_share(real, num_frames)
         for hold in HOLDS:
-            held = step.model_copy(update={"hold": hold})
-            if _held_share(after(samples, held, num_frames), num_frames) > real_share:
+            holding = step.model_copy(update={"hold": hold})
+            if _held_share(after(samples, holding, num_frames), num_frames) > real_share:
                 break
-            step = held
+            step = holding
         return step
 
 

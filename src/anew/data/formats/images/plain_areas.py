@@ -186,8 +186,8 @@ class Regions:
         # Colours that are equal when rounded differ by less than one level in each channel
         near = self.ends[:, self.gaps < len(self.sums)]
         inside = self._count - np.bincount(self.image[self.ends[0]], minlength=len(self))
-        equal, seen = self._others
-        return np.asarray((equal + inside + self._equal_pairs(near)) / np.maximum(seen, 1))
+        equal, counted = self._others
+        return np.asarray((equal + inside + self._equal_pairs(near)) / np.maximum(counted, 1))
 
     def _means(self) -> list[NDArray[np.float64]]:
         return [channel / self.sizes for channel in self.sums]
@@ -296,8 +296,8 @@ def pure(x: Levels, low: Curve, high: Curve) -> Levels:
 
 def equal_share(x: Levels) -> NDArray[np.float64]:
     """(n,) share of the neighbours, in rows and columns, that have one colour, of all that are not both clear."""
-    equal, seen = _equal_and_seen(x)
-    return np.asarray(equal / np.maximum(seen, 1))
+    equal, counted = _equal_and_seen(x)
+    return np.asarray(equal / np.maximum(counted, 1))
 
 
 def _equal_and_seen(x: Levels) -> NDArray[np.intp]:

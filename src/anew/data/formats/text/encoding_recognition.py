@@ -185,10 +185,10 @@ def _best_similar(codec: str, codecs: Iterable[str], sample: bytes) -> str:
 
     def fit(name: str) -> tuple[int, float]:
         characters = _upper_half(name)
-        read = characters.encode(codec, "replace")
-        pairs = zip(counts, characters, read.decode(codec), strict=True)
+        encoded = characters.encode(codec, "replace")
+        pairs = zip(counts, characters, encoded.decode(codec), strict=True)
         strange = sum(n for n, meant, seen in pairs if meant != seen or "\x7f" <= meant < "\xa0")
-        return -strange, scores(sample.translate(bytes(range(128)) + read)).get(codec, 0.0)
+        return -strange, scores(sample.translate(bytes(range(128)) + encoded)).get(codec, 0.0)
 
     return max([codec, *similar_codecs], key=fit)  # the first of equal ones
 

@@ -83,11 +83,11 @@ def numbers_of(record: str, form: RowFormat | None) -> dict[NumberPlace, float]:
         return _numbers(fields, numbers, [(i,) for i in range(len(fields))])
     words = record.split()
     shapes = [_NUMBER.sub("0", word) for word in words]
-    seen: Counter[str] = Counter()
+    num_before: Counter[str] = Counter()
     places: list[NumberPlace] = []
     for shape in shapes:
-        places.append((shape, seen[shape]))
-        seen[shape] += 1
+        places.append((shape, num_before[shape]))
+        num_before[shape] += 1
     return _numbers(words, list(map(number, words)), places)
 
 

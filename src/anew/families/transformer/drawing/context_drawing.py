@@ -203,8 +203,8 @@ class _Step:
         is_open, has_left = probabilities < self.min_p, np.zeros(num_samples, dtype=np.bool_)
         exact_above = np.full(num_samples, self.min_p, dtype=np.float32)
         if passages is not None:
-            kept = np.where(drawn.is_refused, NO_TOKEN, drawn.tokens)
-            stays, has_left, uniform = passages.accept(kept, probabilities, uniform)
+            accepted = np.where(drawn.is_refused, NO_TOKEN, drawn.tokens)
+            stays, has_left, uniform = passages.accept(accepted, probabilities, uniform)
             is_open = np.where(passages.is_following, ~stays, is_open)
             # Tokens that leave a passage are compared only with each other: down to min_p of the best one, which may itself have min_p
             exact_above[passages.is_following] *= self.min_p

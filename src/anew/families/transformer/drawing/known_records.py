@@ -110,13 +110,13 @@ class KnownRecords(FittedBuffers):
     def leave_out_fields(self, fields: Sequence[KeyField]) -> None:
         """Let samples have known values in these key fields."""
         if fields:
-            kept = [field for field in self.key_fields if field not in fields]
+            remaining = [field for field in self.key_fields if field not in fields]
             keys = self.get_buffer("keys").cpu().numpy()
             self.set_buffers(
                 {
-                    "fields": _as_rows(kept),
+                    "fields": _as_rows(remaining),
                     "recurring": _as_rows([*self.recurring_fields, *fields]),
-                    "keys": keys[np.isin(keys % MAX_COLUMNS, [field.column for field in kept])],
+                    "keys": keys[np.isin(keys % MAX_COLUMNS, [field.column for field in remaining])],
                 }
             )
 

@@ -90,5 +90,5 @@ class RecordSyntax(FittedBuffers):
         """The text of a record's ids, up to its end."""
         content = ids.tolist()
         stop = content.index(self.end_id) if self.end_id in content else None
-        kept = (token for token in content[:stop] if token not in (self.begin_id, self.pad_id))
-        return b"".join([self.spellings[token] for token in kept]).decode("utf-8", "replace")
+        tokens = (token for token in content[:stop] if token not in (self.begin_id, self.pad_id))
+        return b"".join([self.spellings[token] for token in tokens]).decode("utf-8", "replace")

@@ -200,8 +200,8 @@ class RowLimitState:
         nodes = self._nodes.copy()
         for place in range(nodes.shape[1]):
             is_seen, is_implied = self._next_digit(all_rows, place)
-            seen = np.where(is_seen | ~is_digit, tokens, self._symbols.zero)
-            after = self._rows.tree.after(nodes[:, place], seen)
+            masked = np.where(is_seen | ~is_digit, tokens, self._symbols.zero)
+            after = self._rows.tree.after(nodes[:, place], masked)
             nodes[:, place] = np.where(is_content & ~(is_digit & is_implied), after, nodes[:, place])
         self._is_quoted ^= ((roles & QUOTE) > 0) & ~self._is_escaped
         self._is_escaped = (roles & ESCAPE) > 0
