@@ -76,13 +76,13 @@ class Joined(MadeSequence[T]):
         part = np.searchsorted(self._starts, numbers, side="right") - 1
         if len(numbers) and (part == part[0]).all():
             return taken(self._parts[part[0]], numbers - self._starts[part[0]])
-        made: list[T | None] = [None] * len(numbers)
+        items: list[T | None] = [None] * len(numbers)
         for number in np.unique(part).tolist():
             places = np.flatnonzero(part == number)
-            items = taken(self._parts[number], numbers[places] - self._starts[number])
-            for place, item in zip(places.tolist(), items, strict=True):
-                made[place] = item
-        return made  # type: ignore[return-value]  # every place has its item
+            items_of_part = taken(self._parts[number], numbers[places] - self._starts[number])
+            for place, item in zip(places.tolist(), items_of_part, strict=True):
+                items[place] = item
+        return items  # type: ignore[return-value]  # every place has its item
 
     def places(self) -> Integers:
         dtype = _number_type(len(self))

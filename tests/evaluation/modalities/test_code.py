@@ -33,6 +33,15 @@ def test_blocks_are_judged_by_the_parser() -> None:
     assert judge_python("# License\n\n# of lines\n\ndef f(:\n    x\nz", False)[-1] == (0, 7)
 
 
+@pytest.mark.parametrize(
+    "text", ["try:\n    a()\nexcept(ValueError, KeyError):\n    pass\n", "if a:\n    b()\nelse:c()\n"]
+)
+def test_clauses_belong_to_the_statement_before_without_a_blank_after_their_word(text: str) -> None:
+    """`except(ValueError):` and `else:x` began blocks of their own, so that real programs did not parse."""
+    size = len("".join(text.split()))
+    assert judge_python(text, True) == [(size, size)]
+
+
 def test_programs_of_one_function_are_judged_if_they_are_whole() -> None:
     """Of 400 files with one function each, "3 text pieces" were compared: the last block of each was left out."""
     real = [f"def f{i}(x):\n    return {{\n        {i}: x,\n    }}\n" for i in range(60)]

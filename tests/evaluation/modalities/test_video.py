@@ -11,7 +11,7 @@ from PIL import Image
 
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_types import CLIPS
-from anew.evaluation.modalities.video import EXPORT, energy, speeds, stack_clips, strip
+from anew.evaluation.modalities.video import EXPORT, clip_tensor, energy, speeds, stack_clips, strip
 
 
 def dots(n: int, seed: int, pace: int = 1) -> list[np.ndarray[Any, Any]]:
@@ -91,3 +91,9 @@ def test_figures_of_motion() -> None:
     assert speeds(still[:1]).sum() == 0.0
     assert stack_clips([still, still[:2]], 4).shape == (2, 4, 8, 8)
     assert strip(blinking, 4).shape == (8, 32)
+
+
+def test_narrow_grey_clips_are_grey() -> None:
+    """The last axis of clips 4 pixels wide was taken for colours."""
+    assert clip_tensor(np.zeros((2, 5, 8, 4), np.uint8)).shape == (2, 1, 5, 8, 4)
+    assert clip_tensor(np.zeros((2, 5, 8, 4, 3), np.uint8)).shape == (2, 3, 5, 8, 4)

@@ -50,7 +50,7 @@ class Kmers:
         return np.asarray((self._read(texts) - self._centre) / self._scale)
 
     def _read(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        rows = [np.concatenate([*(_cells(t, width) for width in WIDTHS)]) for t in texts]
+        rows = [np.concatenate([_cells(t, width) for width in WIDTHS]) for t in texts]
         return np.concatenate([np.stack(rows) @ self._mix, np.array([_plain_statistics(t) for t in texts])], axis=1)
 
 

@@ -79,6 +79,7 @@ BRACKET_SHARE = bounded_spec(
 MIN_REAL_SHARE = 0.5
 PREPROCESSED = ("c", "cpp", "objc")  # grammars that read `#if`
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_CLAUSE = re.compile(r"(?:else|elif|except|finally)\b")  # of Python: continues the statement before
 MAX_JOINED = 40  # blocks that a string may extend over: a long docstring has that many paragraphs at the left edge
 # For each block of a program, the number of its characters that parse, and of all its characters
 Blocks = list[tuple[int, int]]
@@ -259,9 +260,7 @@ def python_blocks(text: str) -> list[str]:
     blocks: list[list[str]] = []
     for line in text.split("\n"):
         # A closing bracket, `else` and the like continue the statement before; the parser decides whether they fit it.
-        is_continuation = (
-            not line.strip() or line[0] in " \t)]}#" or _word(line) in ("else", "elif", "except", "finally")
-        )
+        is_continuation = not line.strip() or line[0] in " \t)]}#" or _CLAUSE.match(line) is not None
         follows_decorator = bool(blocks) and blocks[-1][-1].startswith("@")
         if blocks and (is_continuation or follows_decorator):
             blocks[-1].append(line)
@@ -282,10 +281,6 @@ def _rejoin(blocks: Sequence[str]) -> list[str]:
         rejoined.append("\n".join(blocks[start:stop]))
         start = stop
     return rejoined
-
-
-def _word(line: str) -> str:
-    return line.split(None, 1)[0].rstrip(":") if line.strip() else ""
 
 
 def _parses(block: str) -> bool:

@@ -180,9 +180,9 @@ def stack_clips(clips: Sequence[Clip], frames: int) -> Clip:
 
 
 def clip_tensor(clips: Numbers) -> Tensor:
-    """Turn uint8 (n, ..., H, W[, C]) into (n, C, ..., H, W) in [-1, 1]. A last axis of at most 4 values is colour."""
+    """Turn uint8 (n, T, H, W[, C]) into (n, C, T, H, W) in [-1, 1]."""
     x = torch.from_numpy(np.ascontiguousarray(clips)).float() / 127.5 - 1.0
-    return x[:, None] if x.shape[-1] > 4 else x.movedim(-1, 1).contiguous()
+    return x[:, None] if x.dim() == 4 else x.movedim(-1, 1).contiguous()
 
 
 def spread_frames(clips: Sequence[Clip]) -> Clip:

@@ -99,6 +99,11 @@ export function count(value) {
   return Number(value).toLocaleString("en-US");
 }
 
+/** "1 step", "2,000 steps". @param {number} number @param {string} noun */
+export function plural(number, noun) {
+  return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 /** A number with as many digits as a reader needs. @param {number} value */
 export function short(value) {
   if (!Number.isFinite(value)) return "-";

@@ -123,8 +123,13 @@ export function mapView(play, question) {
     replaceChildren(strips, stripViews(map.directions), map.softness ? softnessView(play) : null);
     replaceChildren(
       pairs,
-      map.pairs.map((/** @type {string[]} */ [one, other]) =>
-        h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "Its reconstruction" })),
+      map.pairs.map((/** @type {string[]} */ [item, reconstruction]) =>
+        h(
+          "figure",
+          { class: "item both" },
+          h("img", { src: item, alt: "An item" }),
+          h("img", { src: reconstruction, alt: "Its reconstruction" }),
+        ),
       ),
     );
   }).catch((error) => {

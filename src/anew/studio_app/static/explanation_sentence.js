@@ -2,15 +2,11 @@
 
 import { follow, sayEnd } from "./api.js";
 import { h, replaceChildren } from "./dom.js";
-import { headGrid, visibleToken } from "./heads.js";
+import { headGrid, readToken } from "./heads.js";
+import { percent, visibleToken } from "./token_text.js";
 
 const PAUSE_MS = 250; // after the last key press
 const NAMES = { network: "network", counts: "counts", records: "known records", together: "both together" };
-
-/** @param {number} share */
-function percent(share) {
-  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "<0.1%";
-}
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function sentenceView(play, question) {
@@ -109,12 +105,12 @@ function sidesView(event) {
   }
   const detail = h("p", { class: "hint", "aria-live": "polite" }, "Choose a token to see how likely it was under each of them.");
   const best = event.sides[names[0]].map((/** @type {number} */ _, /** @type {number} */ index) =>
-    names.reduce((one, other) => (event.sides[other][index] < event.sides[one][index] ? other : one), names[0]),
+    names.reduce((closest, name) => (event.sides[name][index] < event.sides[closest][index] ? name : closest), names[0]),
   );
   const line = h(
     "div",
     { class: "tokens sides", role: "group", "aria-label": "Under which of them each token was more likely" },
-    h("span", { class: "token given" }, visibleToken(event.tokens[0])),
+    h("span", { class: "token given" }, readToken(event.tokens[0])),
     best.map((/** @type {string} */ name, /** @type {number} */ index) => {
       const columns = names.map((side) => {
         const column = h("i", { class: side });
@@ -126,16 +122,16 @@ function sidesView(event) {
         {
           type: "button",
           class: `token column ${name}`,
-          "aria-label": `${visibleToken(event.tokens[index + 1])}: ${NAMES[/** @type {keyof typeof NAMES} */ (name)]} came closer`,
+          "aria-label": `${readToken(event.tokens[index + 1])}: ${NAMES[/** @type {keyof typeof NAMES} */ (name)]} came closer`,
           onclick: () => {
             const parts = Object.entries(event.sides).map(
               ([side, bits]) => `${NAMES[/** @type {keyof typeof NAMES} */ (side)]} ${percent(2 ** -bits[index])}`,
             );
-            detail.textContent = `${visibleToken(event.tokens[index + 1])}: ${parts.join(", ")}.`;
+            detail.textContent = `${readToken(event.tokens[index + 1])}: ${parts.join(", ")}.`;
           },
         },
         h("span", { class: "columns", "aria-hidden": "true" }, columns),
-        visibleToken(event.tokens[index + 1]),
+        readToken(event.tokens[index + 1]),
       );
       return token;
     }),
@@ -212,7 +208,7 @@ function nextView(next, remark) {
         h(
           "li",
           { class: "bar-row" },
-          h("span", { class: "bar-text" }, other.is_end ? "(end)" : visibleToken(other.text)),
+          h("span", { class: "bar-text" }, visibleToken(other)),
           h("span", { class: "meter double", "aria-hidden": "true" }, bar(other.p, "pale"), bar(other.drawn_p, "")),
           h("span", { class: "bar-share" }, percent(other.p)),
           h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"),

@@ -1,7 +1,7 @@
 // The page Compare families: four families learn the same cloud of points side by side, live.
 
 import { follow } from "./api.js";
-import { clock, count, h, onTheme, replaceChildren } from "./dom.js";
+import { clock, h, onTheme, plural, replaceChildren } from "./dom.js";
 import { FAMILIES, FAMILY_TITLES } from "./families.js";
 import { seedField } from "./seed_field.js";
 
@@ -123,7 +123,7 @@ class Card {
   report(report) {
     this.last = report;
     this.draw(report.points);
-    const steps = `${count(report.step)} ${report.step === 1 ? "step" : "steps"} in ${clock(report.seconds)}`;
+    const steps = `${plural(report.step, "step")} in ${clock(report.seconds)}`;
     const places = `${share(report.inside)} of its dots are on the moons, and they cover ${share(report.covered)} of them`;
     this.facts.textContent = `${steps}: ${places}.${report.is_last ? " Done." : ""}`;
     this.canvas.setAttribute("aria-label", `Points of ${this.name}: ${this.facts.textContent}`);

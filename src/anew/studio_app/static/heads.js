@@ -1,12 +1,13 @@
 // Attention of all heads as small images, and of a chosen head token by token.
 
 import { h, onTheme, replaceChildren } from "./dom.js";
+import { visibleText } from "./token_text.js";
 
 const CELL = 96; // pixels of a head's image
 
-/** The text of a token with spaces and line ends made visible. @param {string} text */
-export function visibleToken(text) {
-  return text === "" ? "\u25a0" : text.replaceAll("\n", "\u21b5").replaceAll(" ", "\u00b7");
+/** The token of a text that a model has read; "" stands before a text. @param {string} text */
+export function readToken(text) {
+  return visibleText(text) || "\u25a0";
 }
 
 /**
@@ -61,13 +62,13 @@ export function headGrid(tokens) {
             type: "button",
             class: "token",
             "aria-pressed": String(index === row),
-            "aria-label": `${visibleToken(text)}, ${Math.round(100 * share)}%`,
+            "aria-label": `${readToken(text)}, ${Math.round(100 * share)}%`,
             onclick: () => {
               row = index;
               draw();
             },
           },
-          visibleToken(text),
+          readToken(text),
         );
         token.style.setProperty("--sure", String(Math.round(100 * Math.min(1, 1.5 * share))));
         return token;

@@ -3,7 +3,20 @@
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Timelapse } from "./timelapse_view.js";
-import { asSentence, clock, count, drawWithOutput, h, keepFocus, outputOf, replaceChildren, reportFrame, short, words } from "./dom.js";
+import {
+  asSentence,
+  clock,
+  count,
+  drawWithOutput,
+  h,
+  keepFocus,
+  outputOf,
+  plural,
+  replaceChildren,
+  reportFrame,
+  short,
+  words,
+} from "./dom.js";
 import { familyTitle } from "./families.js";
 import { copiesView } from "./copies_view.js";
 import { measureButtons } from "./measure_view.js";
@@ -294,7 +307,7 @@ class Curves {
         ? h(
             "details",
             {},
-            h("summary", {}, `${others.length} more curves`),
+            h("summary", {}, plural(others.length, "more curve")),
             others.map((/** @type {any} */ curve) => h("div", {}, h("h3", {}, words(curve.name)), chart(curve.name, "chart small"))),
           )
         : null,

@@ -1,7 +1,7 @@
 // The panel of Play that generates samples, and shows them while they form.
 
 import { address, follow, sayEnd } from "./api.js";
-import { count, h, replaceChildren } from "./dom.js";
+import { count, h, plural, replaceChildren } from "./dom.js";
 import { shownItem } from "./items.js";
 import { itemDialog } from "./item_dialog.js";
 
@@ -84,7 +84,7 @@ export function samplesPanel(play) {
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
         const unit = about.prompts ? "token" : "step";
         status.textContent = event.samples
-          ? [`Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? unit : `${unit}s`}.`, ...(event.notes ?? [])].join(" ")
+          ? [`Done in ${seconds} s, ${plural(event.drafts, unit)}.`, ...(event.notes ?? [])].join(" ")
           : `${about.prompts ? "Token" : "Step"} ${count(event.draft)}, ${seconds} s`;
         if (event.samples) {
           terminal.hidden = false;

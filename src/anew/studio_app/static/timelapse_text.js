@@ -1,7 +1,7 @@
 // The timelapse of a model of text: how likely each token of one held-out text was, and where each head looked.
 
 import { h, replaceChildren } from "./dom.js";
-import { headGrid, visibleToken } from "./heads.js";
+import { headGrid, readToken } from "./heads.js";
 
 export class TextTimelapse {
   /** @param {import("./timelapse_data.js").Frame} scene */
@@ -29,13 +29,13 @@ export class TextTimelapse {
     this.text.setAttribute("aria-label", `${this.tokens.join("")}: ${this.caption.textContent}`);
     replaceChildren(
       this.text,
-      h("span", { class: "token given" }, visibleToken(this.tokens[0])),
+      h("span", { class: "token given" }, readToken(this.tokens[0])),
       [...bits].map((cost, index) => {
         const share = 2 ** -cost;
         const token = h(
           "span",
           { class: `token${share < 0.05 ? " rare" : ""}`, title: `${cost.toFixed(1)} bits` },
-          visibleToken(this.tokens[index + 1]),
+          readToken(this.tokens[index + 1]),
         );
         token.style.setProperty("--sure", String(Math.round(100 * share)));
         return token;

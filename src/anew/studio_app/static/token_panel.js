@@ -1,19 +1,16 @@
 // The tab Token by token: the probability of each token, its alternatives, and how the text continues with one of them.
 
 import { follow, sayEnd } from "./api.js";
-import { h, replaceChildren } from "./dom.js";
+import { count, h, plural, replaceChildren } from "./dom.js";
+import { percent, visibleToken } from "./token_text.js";
 
 const MAX_TOKENS = 100;
 
-/** @param {number} share */
-function percent(share) {
-  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "<0.1%";
-}
-
-/** The text of a token with spaces and line ends made visible. @param {any} token */
-function visible(token) {
-  if (token.is_end) return "(end)";
-  return token.text === "" ? "(part of a character)" : token.text.replaceAll("\n", "\u21b5").replaceAll(" ", "\u00b7");
+/** How unsure a model was, a clause. @param {number} entropy in bits */
+function doubt(entropy) {
+  const equallyLikely = Math.round(2 ** entropy);
+  if (equallyLikely <= 1) return "the model was almost sure of what comes here";
+  return `the model was as unsure as if ${count(equallyLikely)} tokens were equally likely`;
 }
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
@@ -57,7 +54,7 @@ export function tokenPanel(play) {
       );
       const drawn = tokens.filter((token) => !token.given);
       const bits = tokens.reduce((sum, token) => sum + token.bits, 0) / Math.max(1, tokens.length);
-      status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits per token on average. Coloured: the model was sure. Underlined: it was surprised.`;
+      status.textContent = `${plural(tokens.length, "token")}, ${count(drawn.length)} of them new; ${bits.toFixed(2)} bits per token on average. Coloured: the model was sure. Underlined: it was surprised.`;
       if (!detail.children.length) detail.append(h("p", { class: "hint" }, "Choose a token to see what else could have stood there."));
     } catch (error) {
       sayEnd(status, signal, error);
@@ -74,12 +71,8 @@ export function tokenPanel(play) {
     const highest = token.top[0]?.p ?? 1;
     replaceChildren(
       detail,
-      h("h3", {}, `${visible(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
-      h(
-        "p",
-        { class: "hint" },
-        `${token.bits.toFixed(1)} bits; the model was as unsure as if ${Math.max(1, Math.round(2 ** token.entropy))} tokens were equally likely. Choose another token to continue with it.`,
-      ),
+      h("h3", {}, `${visibleToken(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
+      h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; ${doubt(token.entropy)}. Choose another token to continue with it.`),
       h(
         "p",
         { class: "hint" },
@@ -103,7 +96,7 @@ export function tokenPanel(play) {
                   run();
                 },
               },
-              h("span", { class: "bar-text" }, visible(other)),
+              h("span", { class: "bar-text" }, visibleToken(other)),
               meter(other.p / highest),
               h("span", { class: "bar-share" }, percent(other.p)),
               h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"),
@@ -169,10 +162,10 @@ function button(token, onclick) {
     {
       type: "button",
       class: `token${token.given ? " given" : ""}${token.p < 0.05 ? " rare" : ""}`,
-      "aria-label": `${visible(token)}, ${percent(token.p)}`,
+      "aria-label": `${visibleToken(token)}, ${percent(token.p)}`,
       onclick,
     },
-    token.is_end ? "\u25a0" : token.text.includes("\n") ? visible(token) : token.text || "\u25e6",
+    token.is_end ? "\u25a0" : token.text.includes("\n") ? visibleToken(token) : token.text || "\u25e6",
   ); // a line break would make the button as high as several lines
   element.style.setProperty("--sure", String(Math.round(100 * token.p)));
   return element;

@@ -135,13 +135,13 @@ export class Upload {
       if (!next.length || this.signal.aborted) return;
       const opened = (await Promise.all(next.map((entry) => this.open(entry)))).filter((file) => file !== null);
       if (opened.length) this.id ||= (await post("/api/uploads", { name: this.source.name })).id;
-      yield* opened.filter(({ file }) => file.size > SMALL_BYTES).map((one) => [one]);
+      yield* opened.filter(({ file }) => file.size > SMALL_BYTES).map((large) => [large]);
       /** @type {Opened[]} */
       let bundle = [];
       let size = 0;
-      for (const one of opened.filter(({ file }) => file.size <= SMALL_BYTES)) {
-        bundle.push(one);
-        size += one.file.size;
+      for (const small of opened.filter(({ file }) => file.size <= SMALL_BYTES)) {
+        bundle.push(small);
+        size += small.file.size;
         if (size < BUNDLE_BYTES) continue;
         yield bundle;
         [bundle, size] = [[], 0];

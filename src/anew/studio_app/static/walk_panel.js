@@ -16,6 +16,11 @@ export function walkPanel(play) {
   /** @type {number[]} */
   let stops = [];
   let timer = 0;
+  const pause = () => {
+    clearInterval(timer);
+    timer = 0;
+    toggle.textContent = "Play";
+  };
   const draw = () => {
     const index = Number(slider.value);
     if (!frames.length) return;
@@ -34,9 +39,7 @@ export function walkPanel(play) {
       disabled: true,
       onclick: () => {
         if (timer) {
-          clearInterval(timer);
-          timer = 0;
-          toggle.textContent = "Play";
+          pause();
           return;
         }
         toggle.textContent = "Pause";
@@ -64,6 +67,7 @@ export function walkPanel(play) {
     } catch (error) {
       sayEnd(status, signal, error);
       if (signal.aborted) return;
+      pause(); // it would go on with the frames of the walk before
       image.removeAttribute("src");
       image.alt = "";
       for (const control of [slider, toggle]) control.disabled = true;
