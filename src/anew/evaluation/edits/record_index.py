@@ -1,4 +1,4 @@
-"""Exact nearest records by edit distance among millions, in bounded memory: the index takes 20 bytes a record besides its characters."""
+"""Exact nearest records by edit distance among millions, in bounded memory: the index takes 16 bytes a record besides its characters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Bools, Doubles, Int32s, Integers, Ints
 from anew.core.machine.threads import available_threads, map_in_threads
-from anew.evaluation.edits.loops import BLOCK, MAX_COUNT, Places, nearest_records, signatures_of
+from anew.core.sequences import taken
+from anew.evaluation.edits.loops import BLOCK, MAX_COUNT, Places, nearest_records, signatures_of, sort_by_bits
 from anew.functional.text_hashes import code_points
 
 AT_ONCE = 65_536  # records whose characters are numbered at once: bounds memory
@@ -19,27 +20,38 @@ NUM_CODE_POINTS = 0x110000  # code points of Unicode
 
 
 class RecordIndex:
-    """Records in the order of their signatures."""
+    """Records in an order in which those that follow each other have similar signatures."""
 
     def __init__(self, records: Sequence[str]) -> None:
-        codes, starts, self._num_characters = _coded(records)
-        signatures = signatures_of(codes, starts, _signature_bits(codes, starts, self._num_characters))
-        order = np.argsort(signatures, kind="stable").astype(np.int32)
-        codes, starts = _reordered(codes, starts, order)
-        signatures, edges = signatures[order], np.arange(0, len(order), BLOCK)
-        lengths = np.diff(starts)
+        numbers, sampled = _CharacterNumbers(), records[:: max(len(records) // MAX_SAMPLED, 1)]
+        bits = _signature_bits(*numbers.coded(sampled), numbers.size)
+        lengths, signatures = np.empty(len(records), dtype=np.int32), np.empty(len(records), dtype=np.uint64)
+        for first in range(0, len(records), AT_ONCE):
+            codes, starts = numbers.coded(records[first : first + AT_ONCE])
+            # Those that the sample has not have no bit
+            bits = np.concatenate([bits, np.zeros((numbers.size - len(bits), MAX_COUNT), dtype=np.uint64)])
+            lengths[first : first + AT_ONCE] = np.diff(starts)
+            signatures[first : first + AT_ONCE] = signatures_of(codes, starts, bits)
+        items = np.arange(len(records), dtype=np.int32)
+        sort_by_bits(signatures, items)
+        lengths, edges = lengths[items], np.arange(0, len(items), BLOCK)
+        starts = _starts(lengths)
+        # The characters are made a second time: in both orders at once they would take as much memory as all else
+        codes = np.empty(int(starts[-1]), dtype=numbers.code_type)
+        for first in range(0, len(items), AT_ONCE):
+            part = numbers.coded(taken(records, items[first : first + AT_ONCE]))[0]
+            codes[starts[first] : starts[first] + len(part)] = part
+        self._num_characters = numbers.size
         self._places = Places(
             codes=codes,
             starts=starts,
             signatures=signatures,
-            items=order,
+            items=items,
             common=np.bitwise_and.reduceat(signatures, edges),
             any=np.bitwise_or.reduceat(signatures, edges),
-            shortest=np.minimum.reduceat(lengths, edges),
-            longest=np.maximum.reduceat(lengths, edges),
+            shortest=np.minimum.reduceat(lengths, edges).astype(np.int64),
+            longest=np.maximum.reduceat(lengths, edges).astype(np.int64),
         )
-        self._place = np.empty(len(order), dtype=np.int32)  # (n,) the place of each record
-        self._place[order] = np.arange(len(order), dtype=np.int32)
 
     def nearest(self, queries: Integers, is_allowed: Bools, groups: Int32s) -> tuple[NDArray[np.intp], Doubles]:
         """The nearest record of each query (q,) and its distance: edits divided by the longer length. -1 and inf where there is none.
@@ -49,52 +61,63 @@ class RecordIndex:
             is_allowed: (n,) whether each record may be the nearest one.
             groups: (n,) the group of each record; records of one group are never each other's nearest.
         """
-        rows = self._place[queries].astype(np.int64)
+        places, row_of = self._places_of(queries)
         # Neighbours are searched for one after another: they look at the same blocks
-        order = np.argsort(rows)
-        parts = np.array_split(rows[order], min(available_threads(), max(len(rows), 1)))
+        parts = np.array_split(places, min(available_threads(), max(len(places), 1)))
 
         def search(part: Ints) -> tuple[Ints, Ints, Ints]:
             return nearest_records(self._places, part, is_allowed, groups, self._num_characters)
 
         results = list(map_in_threads(search, parts, len(parts)))
         item, edits, size = (np.concatenate(column) for column in zip(*results, strict=True))
-        nearest_item, distance = np.empty(len(rows), dtype=np.intp), np.empty(len(rows))
         with np.errstate(divide="ignore"):
             # As float32, like the distances of other searches for records
-            nearest_item[order], distance[order] = item, (edits / size).astype(np.float32)
-        return nearest_item, distance
+            distance = (edits / size).astype(np.float32)
+        return item[row_of].astype(np.intp), distance[row_of].astype(np.float64)
+
+    def _places_of(self, queries: Integers) -> tuple[Ints, Ints]:
+        """(different,) the places of records, rising, and (q,) which of these each query has. A table of all places would take 4 bytes
+        a record, and few are asked for."""
+        is_asked = np.zeros(len(self._places.items), dtype=np.bool_)
+        is_asked[queries] = True
+        places = np.flatnonzero(is_asked[self._places.items])
+        items = self._places.items[places]
+        order = np.argsort(items)
+        return places, order[np.searchsorted(items, queries, sorter=order)]
 
 
-def _coded(records: Sequence[str]) -> tuple[Integers, Integers, int]:
-    """The characters of records as numbers from 0 on, where each record begins, and how many different characters there are."""
-    number = np.full(NUM_CODE_POINTS, -1, dtype=np.int32)
-    coded, dtype = bytearray(), _code_type(0)
-    ends = np.empty(len(records), dtype=np.int64)
-    count = 0
-    for first in range(0, len(records), AT_ONCE):
-        texts = records[first : first + AT_ONCE]
-        points = code_points("".join(texts))
-        new = np.unique(points[number[points] < 0])
-        number[new] = np.arange(count, count + len(new))
-        count += len(new)
-        if (needed := _code_type(count)) != dtype:
-            coded, dtype = bytearray(np.frombuffer(coded, dtype=dtype).astype(needed).data), needed
-        coded += number[points].astype(dtype).data
-        ends[first : first + len(texts)] = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    np.cumsum(ends, out=ends)
-    return np.frombuffer(coded, dtype=dtype), _starts(ends), count
+class _CharacterNumbers:
+    """The characters of records, numbered from 0 on in the order in which they come.
+
+    Attributes:
+        size: How many there are.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._number = np.full(NUM_CODE_POINTS, -1, dtype=np.int32)
+
+    @property
+    def code_type(self) -> np.dtype[np.integer]:
+        """The smallest type for their numbers."""
+        return np.dtype(np.uint8 if self.size <= 2**8 else np.uint16 if self.size <= 2**16 else np.uint32)
+
+    def coded(self, records: Sequence[str]) -> tuple[Int32s, Integers]:
+        """The numbers of all characters of records, of which new ones get one, and where each record begins."""
+        points = code_points("".join(records))
+        new = np.unique(points[self._number[points] < 0])
+        self._number[new] = np.arange(self.size, self.size + len(new))
+        self.size += len(new)
+        return self._number[points], _starts(np.fromiter(map(len, records), dtype=np.int32, count=len(records)))
 
 
-def _code_type(count: int) -> np.dtype[np.integer]:
-    """The smallest type for the numbers of so many characters."""
-    return np.dtype(np.uint8 if count <= 2**8 else np.uint16 if count <= 2**16 else np.uint32)
-
-
-def _starts(ends: Ints) -> Integers:
-    """(n + 1,) where each record begins, and the last one ends. ends: (n,) where each ends."""
-    starts = np.concatenate([[0], ends])
-    return starts.astype(np.int32) if starts[-1] < 2**31 else starts
+def _starts(lengths: Int32s) -> Integers:
+    """(n + 1,) where each record begins, and the last one ends. lengths: (n,) of each."""
+    total = int(lengths.sum(dtype=np.int64))
+    dtype: type[np.int32 | np.int64] = np.int32 if total < 2**31 else np.int64
+    starts: Integers = np.zeros(len(lengths) + 1, dtype=dtype)
+    np.cumsum(lengths, dtype=dtype, out=starts[1:])
+    return starts
 
 
 def _signature_bits(codes: Integers, starts: Integers, num_characters: int) -> NDArray[np.uint64]:
@@ -109,15 +132,3 @@ def _signature_bits(codes: Integers, starts: Integers, num_characters: int) -> N
     bits = np.zeros(shares.size, dtype=np.uint64)
     bits[best] = np.uint64(1) << np.arange(NUM_BITS - 1, NUM_BITS - 1 - len(best), -1).astype(np.uint64)
     return bits.reshape(shares.shape)
-
-
-def _reordered(codes: Integers, starts: Integers, order: Int32s) -> tuple[Integers, Integers]:
-    """The characters of records in another order, and where each record begins then."""
-    reordered, new_starts = np.empty_like(codes), np.zeros_like(starts)
-    np.cumsum(np.diff(starts)[order], dtype=starts.dtype, out=new_starts[1:])
-    for first in range(0, len(order), AT_ONCE):
-        chosen = order[first : first + AT_ONCE]
-        bounds = new_starts[first : first + len(chosen) + 1].astype(np.int64)
-        source = np.repeat(starts[chosen] - bounds[:-1], np.diff(bounds)) + np.arange(bounds[0], bounds[-1])
-        reordered[bounds[0] : bounds[-1]] = codes[source]
-    return reordered, new_starts

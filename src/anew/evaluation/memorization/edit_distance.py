@@ -32,6 +32,7 @@ MIN_SIGNED = 250_000
 # Letters of the pieces by which an index finds candidates, and how many these are; chosen: of 400 residues with a fifth of them
 # edited, 160 pieces of four stay
 PIECES, CANDIDATES = (4, 6, 8), 16
+MAX_MEASURED = 100_000  # records of which the median length is taken: of millions, all take ten seconds
 # Share of its pieces that a record has in common with any other up to which an index pays, and the records from which on; chosen:
 # 0.6% of proteins, with four letters, and 4 to 40% of log lines and relatives
 MAX_SHARED_BY_CHANCE, MIN_INDEXED, MAX_SAMPLED = 0.03, 50, 500
@@ -51,9 +52,7 @@ class EditDistance(Distance):
     def __init__(self, records: Sequence[str], groups: Integers, indexed: bool = False) -> None:
         """groups: (n,) of any integers; indexed: whether to compare those alone that share the most pieces, whatever records are like."""
         self.set_groups(groups)
-        lengths = np.fromiter(map(len, records), dtype=np.int64, count=len(records))
-        self.resolution = 1.0 / max(float(np.median(lengths)) if len(lengths) else 1.0, 1.0)
-        self._limits = (FIRST_LIMIT, 1.0) if lengths.max(initial=1) > MACHINE_WORD else (1.0,)
+        self.resolution = 1.0 / max(median_length(records) if len(records) else 1.0, 1.0)
         size = rare_piece_size(records)
         if size is None and indexed:
             size = _shortest_rare_pieces(records) or PIECES[-1]
@@ -63,6 +62,8 @@ class EditDistance(Distance):
 
             self._signatures = RecordIndex(records)
         self._records = records if self._signatures is not None else list(records)
+        has_long = self._signatures is None and max(map(len, self._records), default=0) > MACHINE_WORD
+        self._limits = (FIRST_LIMIT, 1.0) if has_long else (1.0,)
         self._index = None if size is None else SequenceClusters(self._records, 1.0, size)
         # A pool, which is not kept alive, and which records are in it
         self._allowed: tuple[weakref.ref[Indices], Bools] | None = None
@@ -133,8 +134,9 @@ class EditDistance(Distance):
 
 
 def median_length(records: Sequence[str]) -> float:
-    """The median number of characters of records."""
-    return float(np.median(np.fromiter(map(len, records), dtype=np.int64, count=len(records))))
+    """The median number of characters of records; of more than MAX_MEASURED, that of some from everywhere."""
+    measured = records[:: max(len(records) // MAX_MEASURED, 1)]
+    return float(np.median(np.fromiter(map(len, measured), dtype=np.int32, count=len(measured))))
 
 
 def rare_piece_size(records: Sequence[str]) -> int | None:
