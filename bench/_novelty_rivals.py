@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Distance
 
 LEVEL = 0.01
@@ -65,8 +66,8 @@ def rivals(distance: Distance, train: int, held_out: int, samples: int, rng: np.
 def cells(
     distance: Distance,
     train: NDArray[np.intp],
-    near: NDArray[np.intp],
-    held_near: NDArray[np.intp],
+    near: Integers,
+    held_near: Integers,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Cells of samples and of held-out items, and the share of train in each: those of random training items as centres,

@@ -19,7 +19,14 @@ AT_ONCE = 4096  # items that are made at once by who goes through a sequence; ch
 
 
 class MadeSequence(Sequence[T], ABC, Generic[T]):
-    """A sequence whose items are made when they are asked for, best many at once."""
+    """A sequence whose items are made when they are asked for, best many at once.
+
+    Attributes:
+        is_stored: Whether they are read for that from where they are stored, so that those which lie beside each other are quickly made
+            together. In memory, all are as near.
+    """
+
+    is_stored: bool = True
 
     @abstractmethod
     def take(self, numbers: Integers) -> list[T]:
@@ -51,6 +58,7 @@ class Rearranged(MadeSequence[T]):
     def __init__(self, items: Sequence[T], numbers: Integers) -> None:
         """numbers: (n,) numbers of items."""
         self._items, self._numbers = items, numbers
+        self.is_stored = _are_stored(items)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -68,6 +76,7 @@ class Joined(MadeSequence[T]):
     def __init__(self, *parts: Sequence[T]) -> None:
         self._parts = parts
         self._starts = np.cumsum([0, *map(len, parts)])
+        self.is_stored = any(map(_are_stored, parts))
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -95,6 +104,11 @@ def taken(items: Sequence[T], numbers: Integers) -> list[T]:
     return items.take(numbers) if isinstance(items, MadeSequence) else [items[number] for number in numbers.tolist()]
 
 
+def _are_stored(items: Sequence[T]) -> bool:
+    """See `MadeSequence.is_stored`."""
+    return isinstance(items, MadeSequence) and items.is_stored
+
+
 def places_of(items: Sequence[T]) -> Integers:
     """(n,) numbers that say where items lie, see `MadeSequence.places`."""
     return items.places() if isinstance(items, MadeSequence) else numbers_to(len(items))
@@ -116,7 +130,12 @@ def in_chunks(items: Sequence[T]) -> Iterator[T]:
 
 
 def by_place(items: Sequence[T]) -> Iterator[tuple[int, T]]:
-    """All items with their numbers, in the order in which they lie: in another one, all that is stored would be read for each chunk."""
+    """All items with their numbers, in the order in which they lie: in another one, all that is stored would be read for each chunk.
+
+    Items in memory come in their own order: to sort ten million places takes 200 MB."""
+    if not _are_stored(items):
+        yield from enumerate(in_chunks(items))
+        return
     order = np.argsort(places_of(items), kind="stable")
     for first in range(0, len(order), AT_ONCE):
         numbers = order[first : first + AT_ONCE]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
+from anew.core.machine.allocator import return_freed_memory
 from anew.data.types import ItemT
 from anew.evaluation.inputs import MAX_POOL, MAX_SAMPLES, POOL_PER_SAMPLE, Clock, EvaluationInputs, RealItems, RealPool
 from anew.evaluation.memorization.item_type import ItemType
@@ -147,11 +148,21 @@ class TimedMemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
             self.notes += [] if note in self.notes else [note]  # tried again in the time that is left
             return
         if self.total_clock.limit is None:
-            pool = self.inputs.pool(max(MAX_POOL, POOL_PER_SAMPLE * num_all))
-            if pool.train:
-                yield with_limit_reason(self.run_memorization_test(pool, None, num_all), "memory")
+            self.let_go_of_texts()
+            result = self._tested_once(self.inputs.pool(max(MAX_POOL, POOL_PER_SAMPLE * num_all)), num_all)
+            return_freed_memory()  # the real items and what was computed of them
+            if result is not None:
+                yield result
             return
         yield from self._tests_in_time(self.inputs.pool, min(num_all, MAX_SAMPLES))
+
+    def _tested_once(self, pool: RealPool[ItemT], num_all: int) -> CopyTestResult | None:
+        """The result of a test of all samples and real items; None without training items."""
+        return with_limit_reason(self.run_memorization_test(pool, None, num_all), "memory") if pool.train else None
+
+    def let_go_of_texts(self) -> None:
+        """Let go of texts that were read for figures: the test may need the memory, and they can be read again. There are none by
+        default."""
 
     def compared_samples(self) -> Sequence[ItemT]:
         """The samples that hold something to compare: all, unless a modality says otherwise."""

@@ -124,7 +124,7 @@ def _compact_items(data: Dataset, part: str, n: int, seed: int = 0) -> Sequence[
     builder = TextColumnBuilder()
     for rows in store.stored(number, n).records():
         builder.extend([str(base.modality.decode(row[None].astype(np.int64))[0]) for row in rows])
-    return _drawn(builder.column(), n, seed)
+    return _drawn(builder.column().narrow(), n, seed)
 
 
 def _drawn(items: Sequence[DecodedItem], n: int, seed: int) -> Sequence[DecodedItem]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -54,6 +56,21 @@ POINTS = ItemType(
     "The test sees points.",
 )
 TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)
+
+
+def test_nothing_is_held_after_a_test() -> None:
+    """What a search told held the index of ten million records until Python looked for cycles, beside what was computed next."""
+    rng = np.random.default_rng(0)
+    names = ["".join(rng.choice(list("abcdefg"), 8)) for _ in range(120)]
+    test = MemorizationTest(item_types.RECORDS, names[:40], names[40:90], names[90:])
+    held = [weakref.ref(part) for part in (test, *test.distances)]
+    gc.disable()
+    try:
+        test.run()
+        del test
+        assert all(part() is None for part in held)
+    finally:
+        gc.enable()
 
 
 def test_nothing_is_found_where_nothing_is_copied() -> None:

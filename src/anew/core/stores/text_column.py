@@ -31,7 +31,9 @@ class TextColumn(MadeSequence[str]):
         bounds: (n + 1,) where each begins in `text`, and the end of the last.
     """
 
-    def __init__(self, text: bytearray | memoryview, bounds: NDArray[np.int64]) -> None:
+    is_stored = False
+
+    def __init__(self, text: bytearray | memoryview, bounds: Integers) -> None:
         self.text, self.bounds = text, bounds
         # Cached, as it is needed several times and each pass over a million texts takes a third of a second
         self._codes: dict[Callable[[str], str], tuple[list[str], NDArray[np.int32]]] = {}
@@ -57,6 +59,10 @@ class TextColumn(MadeSequence[str]):
         while chunk := list(itertools.islice(remaining, CHUNK)):
             builder.extend(chunk)
         return builder.column()
+
+    def narrow(self) -> TextColumn:
+        """The same column with bounds in half the room, where that suffices."""
+        return TextColumn(self.text, self.bounds.astype(np.int32)) if len(self.text) < 2**31 else self
 
     def __len__(self) -> int:
         return len(self.bounds) - 1

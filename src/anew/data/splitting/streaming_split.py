@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
+from anew.data.splitting.key_set import KeySet
 from anew.data.splitting.named_parts import parts_by_name
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
 from anew.data.splitting.row_choice import EVERY_ROW, NO_ROW
@@ -66,7 +68,7 @@ class SourceSplit:
     held_out: list[int] = field(default_factory=list)
     drawn_one_by_one: bool = True
     are_draws: bool = False
-    held_keys: set[int] = field(default_factory=set)
+    held_keys: KeySet = field(default_factory=KeySet)
     held_texts: near_duplicates.NearDuplicateIndex = field(default_factory=near_duplicates.NearDuplicateIndex)
     classes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -423,7 +425,7 @@ def _num_held(part: int, train: Sequence[int]) -> int:
 
 def _note_draws(result: SourceSplit, keys: Sequence[int]) -> None:
     if result.are_draws:
-        result.held_keys, result.held_texts = set(), near_duplicates.NearDuplicateIndex()
+        result.held_keys, result.held_texts = KeySet(), near_duplicates.NearDuplicateIndex()
         result.division_notes.append(split.draws_note(len(keys) - len(set(keys)), len(keys)))
 
 
@@ -468,14 +470,15 @@ def _keep_keys(
     held_share: The share of keys, from 0 on, whose records are held out. Records that cannot be used have a key, too, since parts go by
         places. None: all that can be used are held out.
     """
-    keys: list[int] = []
+    keys, held = list[int](), array("Q")
     for record in read_records(source, shard, modality):
         if isinstance(record, SkippedItem):
             keys += [] if held_share is None else [near_duplicates.name_hash(record.name)]
             continue
         keys.append(content_key(record))
         if (held_share is None or keys[-1] / KEYS < held_share) and record.begins and record.ends:
-            result.held_keys.add(keys[-1])
+            held.append(keys[-1])
             if isinstance(record.data, str):
                 result.held_texts.add(keys[-1], near_duplicates.minhash(record.data))
+    result.held_keys.add_all(held)
     return keys

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from anew.core.arrays import Bools, Int32s
+from anew.core.sequences import numbers_to
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import Distance, Indices, LabelPermutations
 from anew.evaluation.memorization.item_groups import are_in
@@ -54,7 +55,7 @@ class Controls:
         """p of the scan with these real items, of either part, in the samples' place; None if there are too few."""
         is_other = np.ones(len(self._is_train), dtype=np.bool_)
         is_other[control] = False
-        others = np.flatnonzero(is_other)
+        others = numbers_to(len(is_other))[is_other]
         if not len(control) or self._is_train[others].all():
             # Training items cannot pose as samples either where all others are training items
             is_train = len(control) > 0 and bool(self._is_train[control].all())

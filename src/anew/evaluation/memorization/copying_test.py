@@ -25,7 +25,7 @@ from anew.evaluation.memorization.item_groups import group_labels, group_numbers
 from anew.evaluation.memorization.thresholds import ALPHA
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
+Indices = Integers  # of any width: those of ten million items take 40 MB
 
 PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
 # The scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small.

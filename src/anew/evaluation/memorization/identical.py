@@ -331,6 +331,7 @@ class ItemKeys(MadeSequence[Sequence[Hashable]], Generic[ItemT]):
             first: The index of the first of the items.
         """
         self._keys_of, self._items, self._further, self._first = keys_of, items, further, first
+        self.is_stored = isinstance(items, MadeSequence) and items.is_stored
 
     def __len__(self) -> int:
         return len(self._items)

@@ -14,6 +14,7 @@ from anew.core.arrays import Bools, Int32s, Integers
 
 # Share of the mixed groups of a random division of single items from which on a division counts as such; chosen: far from both
 MIN_MIXED_SHARE = 0.5
+AT_ONCE = 65_536  # items whose groups are sorted at once: bounds memory
 
 
 def group_numbers(groups: Integers) -> Int32s:
@@ -101,11 +102,12 @@ def are_in(groups: Int32s, chosen: Integers) -> Bools:
 
 def are_alone(groups: Int32s) -> Bools:
     """(n,) whether no other item is in the group of each."""
-    place, last = np.arange(len(groups), dtype=np.int32), np.empty(int(groups.max(initial=-1)) + 1, dtype=np.int32)
-    last[groups] = place
-    is_last = last[groups] == place
-    last[groups[::-1]] = place[::-1]  # now the first item of each
-    return np.asarray(is_last & (last[groups] == place))
+    exists, has_several = (np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.bool_) for _ in range(2))
+    for first in range(0, len(groups), AT_ONCE):
+        part, counts = np.unique(groups[first : first + AT_ONCE], return_counts=True)
+        has_several[part[exists[part] | (counts > 1)]] = True
+        exists[part] = True
+    return np.asarray(~has_several[groups])
 
 
 def _dense(groups: Int32s) -> Int32s:

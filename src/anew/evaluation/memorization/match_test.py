@@ -113,7 +113,7 @@ def choose_stand_ins(pool: Indices, groups: Int32s, sizes: Indices, count: int, 
     # Each unit has an item, so the first ones are among these
     early = np.concatenate([part.start + np.flatnonzero(rank[units[part]] < count) for part in _parts(len(units))])
     order = early[np.argsort(rank[units[early]], kind="stable")[:count]]
-    return StandIns(items[order], units[order].astype(np.intp))
+    return StandIns(items[order].astype(np.intp), units[order].astype(np.intp))
 
 
 def _by_group(pool: Indices, groups: Int32s, rng: np.random.Generator) -> tuple[Indices, Flags]:

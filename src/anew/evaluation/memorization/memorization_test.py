@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Int32s, Integers
+from anew.core.machine.allocator import return_freed_memory
 from anew.core.processes.shared_work import SharedWork
-from anew.core.sequences import Joined, Rearranged, by_place
+from anew.core.sequences import Joined, Rearranged, by_place, numbers_to
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
@@ -87,6 +88,10 @@ class MemorizationOptions:
     progress: SearchProgress = no_progress
     work: SharedWork | None = None
 
+    def num_stand_ins(self, num_samples: int) -> int:
+        """How many real items pose as samples, if there are as many."""
+        return stand_ins(num_samples) if self.brief else MAX_STAND_INS
+
 
 DEFAULTS = MemorizationOptions()
 
@@ -130,34 +135,34 @@ class MemorizationTest(Generic[ItemT]):
         self.skipped: list[str] = []  # controls that there was no time for
         self.num_real, self.num_samples = len(train) + len(held_out), len(samples)
         group = np.arange(self.num_real, dtype=np.int32) if groups is None else group_numbers(groups)
-        # Real items are shuffled: the first of several equally near items is taken, which must not depend on its label.
-        # index of each real item in train + held_out
+        # Index of each real item in train + held_out, shuffled: of equally near items the first is taken, whatever its label
         self.original_index: Integers = self.rng.permutation(self.num_real).astype(np.int32)
         real = Rearranged(Joined(train, held_out), self.original_index)
-        group = group[self.original_index]
         self.is_train = self.original_index < len(train)
         self.num_train_total = max(num_train_total or len(train), len(train))
         self.visible_share = len(train) / self.num_train_total  # share of copies that can be seen
-        self.real_index = np.arange(self.num_real)  # indices of the real items
-        group = self._exchangeable_groups(group)
+        self.real_index = numbers_to(self.num_real)  # indices of the real items
+        group = self._exchangeable_groups(group[self.original_index])
         self.level, self.label_level = item_type.level, item_type.label_level
         count = planted_copies(self.num_samples) if options.controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = Joined(real, samples, exact, disturbed)
         self.groups = group = _with_queries(group, sample_groups, self.num_samples, len(exact) + len(disturbed))
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
+        self._match_groups = np.arange(len(items), dtype=np.int32) if item_type.whole else self.groups
+        # Before the distances, beside which there is less memory
+        sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
+        count = options.num_stand_ins(self.num_samples)
+        self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
         contents = cache(partial(_digest, items))  # only several processes need it; all searches share it
         search = partial(CachedDistance, progress=options.progress, work=options.work, contents=contents)
         self.distances: list[Distance] = [
             search(distance, self.groups, self.real_index) for distance in distances_of(item_type, items, self.groups)
         ]
-        self._match_groups = np.arange(len(items), dtype=np.int32) if item_type.whole else self.groups
+        return_freed_memory()  # what only their making took
         self._match_distances = (
             [d.with_groups(self._match_groups) for d in self.distances] if item_type.whole else self.distances
         )
-        sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
-        count = stand_ins(self.num_samples) if options.brief else MAX_STAND_INS
-        self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
 
     def _exchangeable_groups(self, groups: Integers) -> Int32s:

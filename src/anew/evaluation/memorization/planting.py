@@ -10,7 +10,6 @@ from functools import partial
 from typing import Generic, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.core.wording import percent
 from anew.data.types import ItemT
@@ -88,7 +87,7 @@ class Planting:
     labels: LabelPermutations
     base: Indices
     match_test: MatchTest
-    planted: NDArray[np.intp]
+    planted: Indices
     num_samples: int
     level: float = ALPHA
 

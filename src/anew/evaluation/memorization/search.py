@@ -159,6 +159,7 @@ class Search:
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
         if not len(pool):
             return item, distance
+        pool = pool.astype(np.intp, copy=False)  # PyTorch takes no others as indices everywhere
         bounds = self._bounds[torch.from_numpy(pool)]
         # The product with a query's bounding values and a last 1 is half the squared bound, less half the query's square.
         table = torch.cat([-bounds, bounds.square().sum(dim=1, keepdim=True) / 2.0], dim=1).T.contiguous()  # (b + 1, p)
@@ -176,7 +177,7 @@ class Search:
 
         Items of the query's group and of the group of `without`, (q,), do not count. The distance is inf if none is left.
         """
-        distance = np.full(len(queries), np.inf)
+        distance, pool = np.full(len(queries), np.inf), pool.astype(np.intp, copy=False)
         bounds = self._bounds[torch.from_numpy(pool)]
         half_squares = bounds.square().sum(dim=1) / 2.0
 

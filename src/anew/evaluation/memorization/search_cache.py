@@ -116,7 +116,11 @@ class CachedDistance(Distance):
             self._progress(task, max(num_found + int(share * num_queries), 1), len(queries))
 
         self._inner.tell = tell
-        item, distance = self._searched(queries, self._pool, advance)
+        try:
+            item, distance = self._searched(queries, self._pool, advance)
+        finally:
+            # It refers to this distance, which would then live until Python looks for cycles, with a gigabyte of records
+            del self._inner.tell
         known = np.concatenate([self._known, queries])
         order = np.argsort(known)
         self._known = known[order]

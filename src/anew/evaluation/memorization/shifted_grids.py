@@ -77,7 +77,7 @@ class ShiftedGridDistance(Distance):
         """(q, p) the least squared difference at any of the shifts, up to rounding."""
         parts = []
         for start in range(0, len(pool), POOL):
-            items = torch.from_numpy(pool[start : start + POOL])
+            items = torch.from_numpy(pool[start : start + POOL].astype(np.intp, copy=False))
             least = torch.full((len(queries), len(items)), FAR)
             for shift in shifts:
                 frames, rest, share = self._part(torch.from_numpy(queries), -shift)

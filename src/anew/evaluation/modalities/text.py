@@ -107,6 +107,10 @@ class TextEvaluation(Evaluation[str]):
             self.inputs, lambda: self._held_out, lambda: self._train, lambda note: self.notes.append(note)
         )
 
+    def let_go_of_texts(self) -> None:
+        _ = self._train, self._held_out  # a quarter of all, which simple models are fitted to after the test
+        self._texts.clear()
+
     def compared_samples(self) -> Sequence[str]:
         samples = [str(text) for text in self.inputs.samples]
         return samples if self.records else [text for text in samples if text]
@@ -260,11 +264,10 @@ class TextEvaluation(Evaluation[str]):
         if not examples:
             self.note_not_measured(f"bits per {self.unit}", "no test text could be scored in the time left")
             return
-        total = sum(self._units(text) for text in self._held_out)
+        units_of_all = self.inputs.test_units
+        total = sum(self._units(text) for text in self._held_out) if units_of_all is None else round(units_of_all())
         n = round(sum(units for _, units in examples))
-        scored = "whole test part"
-        if n < 0.99 * total < MAX_TEST_CHARACTERS:
-            scored = f"{n:,} of {total:,} {self.unit}s of the test part"
+        scored = f"{n:,} of {total:,} {self.unit}s of the test part" if n < 0.99 * total else "whole test part"
         condition = "" if self.inputs.labels is None else ", given the class of each"
         source = f"{scored}, each {self.unit} counted once{condition}"
         yield bits_score(bits_spec(self.unit), examples, source, self.inputs.seed)
