@@ -155,6 +155,27 @@ def test_a_training_in_slurm_that_fails_without_a_mistake_is_queued_again(
     assert not (tmp_path / "anew-7.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("preempted", "mode", "is_queued"),
+    [("2026-12-01T21:18:49", "REQUEUE", False), ("2026-12-01T21:18:49", "CANCEL", True), ("None", "REQUEUE", True)],
+)
+def test_a_training_that_slurm_queues_again_is_not_queued_twice(
+    tmp_path: Path, preempted: str, mode: str, is_queued: bool
+) -> None:
+    """It ran once more after it was done."""
+    program(tmp_path, "srun", "exit 143")
+    script = (
+        f'case "$1 $2" in "requeue 7") touch {tmp_path}/queued ;; '
+        f'"show job") echo "   PreemptEligibleTime=2026-12-01T21:18:43 PreemptTime={preempted}" ;; '
+        f'"show partition") echo "   OverTimeLimit=NONE PreemptMode={mode}" ;; *) echo host ;; esac'
+    )
+    environment = program(tmp_path, "scontrol", script)
+    environment |= SLURM | {"SLURM_JOB_PARTITION": "low", "TMPDIR": str(tmp_path)}
+    command = ["bash", str(DEPLOY / "slurm" / "train.sbatch")]
+    completed = subprocess.run(command, env=environment, timeout=60, check=False)
+    assert completed.returncode == 143 and (tmp_path / "queued").exists() == is_queued
+
+
 @pytest.mark.parametrize("name", ["DATA", "RUN"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_training_in_slurm_without_its_names_is_not_queued_again(
