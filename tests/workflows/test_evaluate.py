@@ -17,6 +17,7 @@ import pytest
 import anew
 from anew.core.deadline import TimeIsUp
 from anew.core.reporter import SilentReporter
+from anew.core.specs import Grid, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.item_sets import ItemSets
@@ -29,7 +30,7 @@ from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import EvaluationRequest, evaluate_run, real_pool
+from anew.workflows.evaluate import EvaluationRequest, _bits_in_time, evaluate_run, real_pool
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.real_pools import division_of
 from anew.workflows.run_report import SAMPLE_NAMES, save_samples
@@ -287,3 +288,21 @@ def test_the_data_is_closed_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ZeroDivisionError):
         evaluate_run(model, EvaluationRequest(n=4))
     assert closed
+
+
+def test_of_millions_of_records_as_many_are_scored_as_their_bits_need() -> None:
+    """All 760,000 held-out names took a quarter of an hour. Windows of running text need those before them, so all are scored."""
+
+    def limit(spec: Spec, units: float, count: int) -> object:
+        data = SimpleNamespace(
+            spec=spec,
+            part_units=lambda part: units,
+            part_size=lambda part: count,
+            scoring=lambda part, limit: limit,
+        )
+        return _bits_in_time(SimpleNamespace(bits=lambda scored: scored), data, None, "test")  # type: ignore[arg-type]
+
+    assert limit(Tokens(30, 64, packed=False), 1.2e7, 760_000) == 1_000_000
+    assert limit(Tokens(30, 64, packed=False), 3e7, 10_000) == 5_000 * 3_000
+    assert limit(Tokens(30, 64), 1e9, 10**6) is None
+    assert limit(Grid((1, 8, 8), "CHW", 0, 1.0), 1e9, 10**6) is None

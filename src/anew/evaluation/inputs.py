@@ -112,7 +112,8 @@ class EvaluationInputs(Generic[ItemT]):
         beginnings: Function from a part ("train" or "test") and n to n random documents of it, or all, cut to the length of samples;
             None if samples do not begin documents.
         bits: Function that returns (bits, units) of each scored example of the test part, in order; its argument is the
-            seconds it may take.
+            seconds it may take, None for no limit.
+        test_units: Function that returns the units of all examples of the test part; None: those of its text.
         seconds: Time limit of the evaluation, including writing the report; None for no limit.
         seed: Seed of all draws.
         features: The user's own features of samples, train and held-out items, in place of those computed here.
@@ -146,6 +147,7 @@ class EvaluationInputs(Generic[ItemT]):
     seconds: float | None
     seed: int
     features: FeatureSets | None = None
+    test_units: Callable[[], float] | None = None
     gradient_bits: Callable[[str, float], list[BitsAndUnits]] | None = None
     has_counts: bool = False
     pool: Callable[[int], RealPool[ItemT]] | None = None

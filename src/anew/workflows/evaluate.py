@@ -50,6 +50,9 @@ __all__ = ["EvaluationReport", "EvaluationRequest", "evaluate_run"]
 OTHER_PROCESS = "The first process has the report."
 
 TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
+# Of more, so many units of records are scored where there is no budget, and records: as many characters as simple models are given, and
+# far more than their bits need (docs/log.md, 2026-12-01)
+MAX_SCORED_UNITS, MIN_SCORED_RECORDS = 1_000_000, 5_000
 # Times that the page took, for writing it again: rather too much, as cores may be busier; chosen.
 REWRITING = 1.5
 # Seconds on an idle core from the last report to the end of the process: measured 0.05 to 0.2 s with ten busy processes.
@@ -337,6 +340,7 @@ def evaluation_inputs(
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
         features=features,
+        test_units=(lambda: data.part_units("test")) if text else None,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,
         # A report that measures again in the time left needs the same pool; without a limit it is used once, and may have a gigabyte
@@ -363,12 +367,20 @@ def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str)
     The scored items are spread evenly over the part, since its beginning may be easier than the rest.
     """
     if allowed is None:
-        return model.bits(data.scoring(part))
+        return model.bits(data.scoring(part, limit=_units_enough(data, part)))
     begin = time.monotonic()
     probe = model.bits(data.scoring(part, limit=TIMED_UNITS))
     seconds = time.monotonic() - begin
     max_units = 0.7 * (allowed - seconds) / max(seconds, 1e-6) * sum(units for _, units in probe)
     return probe if max_units <= TIMED_UNITS else model.bits(data.scoring(part, limit=max_units), allowed - seconds)
+
+
+def _units_enough(data: Dataset, part: str) -> float | None:
+    """Units of a part of records that say as much as all of it; None for all. Windows of running text need those before them."""
+    if not isinstance(data.spec, Tokens) or data.spec.packed:
+        return None
+    units_each = data.part_units(part) / max(data.part_size(part), 1)
+    return max(MAX_SCORED_UNITS, MIN_SCORED_RECORDS * units_each)
 
 
 def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:

@@ -42,6 +42,18 @@ def test_bits_per_character_is_the_ratio_of_sums(make_inputs: Callable[..., Eval
     assert result.real_baseline is None and result.better == "lower"
 
 
+def test_a_report_says_how_much_of_the_test_part_was_scored(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    rows = [(100.0, 50.0)] * 40
+    sources = [
+        by_name(make_inputs(TRAIN, TEST, ["x"], bits=lambda seconds: rows, test_units=units))[
+            "bits_per_character"
+        ].source
+        for units in (lambda: 2_010.0, lambda: 5_000_000.0)
+    ]
+    assert sources[0].startswith("whole test part, ")
+    assert sources[1].startswith("2,000 of 5,000,000 characters of the test part, ")
+
+
 def test_naive_rows_read_the_whole_test_part(make_inputs: Callable[..., EvaluationInputs]) -> None:
     result = by_name(make_inputs(TRAIN, TEST, ["x"]))
     rows = [result[f"bits_per_character_{n}"] for n in ("kneser_ney", "xz", "bz2", "ppmd")]
