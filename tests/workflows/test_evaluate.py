@@ -296,7 +296,7 @@ def test_of_millions_of_records_as_many_are_scored_as_their_bits_need() -> None:
     def limit(spec: Spec, units: float, count: int) -> object:
         data = SimpleNamespace(
             spec=spec,
-            part_units=lambda part: units,
+            opened_part=lambda part: (SimpleNamespace(rows=lambda number: SimpleNamespace(units=units)), 0),
             part_size=lambda part: count,
             scoring=lambda part, limit: limit,
         )

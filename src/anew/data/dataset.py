@@ -315,10 +315,6 @@ class Dataset:
         """The number of examples in a part; an estimate of train data of which a pass reads only some."""
         return self._ready().size(self._number(part))
 
-    def part_units(self, part: str) -> float:
-        """The units of a part, see `scoring`; of train data of which a pass reads only some, those of a pass."""
-        return self._ready().rows(self._number(part)).units
-
     def label_shares(self) -> list[float]:
         """The share of each class in the train part; empty without classes."""
         counts = self._ready().label_counts()

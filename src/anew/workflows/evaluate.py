@@ -36,7 +36,7 @@ from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.workflows.evaluated_together import draw_and_share
-from anew.workflows.item_inputs import held_out_size, item_inputs, label_readers
+from anew.workflows.item_inputs import held_out_size, item_inputs, label_readers, part_units
 from anew.workflows.real_pools import division_of, real_pool
 from anew.workflows.run_report import save_samples, warnings, write_run_report
 from anew.workflows.timed_sampling import STOPPED_SECONDS, TimedSampling, first_chunk
@@ -340,7 +340,7 @@ def evaluation_inputs(
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
         features=features,
-        test_units=(lambda: data.part_units("test")) if text else None,
+        test_units=(lambda: part_units(data, "test")) if text else None,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,
         # A report that measures again in the time left needs the same pool; without a limit it is used once, and may have a gigabyte
@@ -379,7 +379,7 @@ def _units_enough(data: Dataset, part: str) -> float | None:
     """Units of a part of records that say as much as all of it; None for all. Windows of running text need those before them."""
     if not isinstance(data.spec, Tokens) or data.spec.packed:
         return None
-    units_each = data.part_units(part) / max(data.part_size(part), 1)
+    units_each = part_units(data, part) / max(data.part_size(part), 1)
     return max(MAX_SCORED_UNITS, MIN_SCORED_RECORDS * units_each)
 
 

@@ -52,6 +52,12 @@ def num_items(data: Dataset, part: str) -> int:
     return size if is_packed else min(size, data.scan.parts.get(part, size))
 
 
+def part_units(data: Dataset, part: str) -> float:
+    """The units of a held-out part, see `Dataset.scoring`."""
+    store, number = data.opened_part(part)
+    return store.rows(number).units
+
+
 def num_held_out_documents(data: Dataset) -> int:
     """How many documents `EvaluationInputs.beginnings` gives of "test" at most."""
     return sum(data.scan.parts.get(part, 0) for part in (PARTS if _are_one_draw(data) else ("test",)))

@@ -15,7 +15,8 @@ from anew.core.machine.threads import available_threads, map_in_threads
 from anew.evaluation.metrics.distances import Array, Rows
 
 RESAMPLES = 100  # resamples for a distance between sets: each costs as much as the distance itself
-RATIO_RESAMPLES = 400  # resamples for a ratio of sums, which is computed for all of them at once
+RATIO_RESAMPLES = 400  # resamples for a ratio of sums, which is computed for many of them at once
+WEIGHTS_AT_ONCE = 4_000_000  # weights of rows in resamples that are held at once: bounds memory, to 64 MB; chosen
 MIN_RESAMPLES = 20  # with fewer, the ends of an interval would be noise
 
 Interval = tuple[float | None, float | None]
@@ -84,6 +85,10 @@ def ratio_interval(numerator: Rows, denominator: Rows, seed: int) -> Interval:
     n = len(numerator)
     if n < 2:
         return None, None
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=RATIO_RESAMPLES)  # (r, n)
-    ratios = (weights @ numerator) / (weights @ denominator)
+    rng, shares, parts = np.random.default_rng(seed), np.full(n, 1.0 / n), []
+    at_once = max(WEIGHTS_AT_ONCE // n, 1)
+    for first in range(0, RATIO_RESAMPLES, at_once):
+        weights = rng.multinomial(n, shares, size=min(at_once, RATIO_RESAMPLES - first))  # (r, n)
+        parts.append((weights @ numerator) / (weights @ denominator))
+    ratios = np.concatenate(parts)
     return float(np.quantile(ratios, 0.025)), float(np.quantile(ratios, 0.975))
