@@ -15,6 +15,8 @@ from anew.families.training_settings import GridTrainingSettings
 T = TypeVar("T")
 
 CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 704)  # by model size: each about doubles the cost of a step
+# Width of the stage of a U-Net that sees single pixels, by model size: half of CONV_WIDTHS, so that the stages below have about those
+PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Examples that go through a network at a time. This bounds memory; results depend on it, since rounding depends on the batch.
 ROWS = 128
 ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen

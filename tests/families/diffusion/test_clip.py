@@ -11,6 +11,7 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
+from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.denoiser import add_noise
 from anew.families.diffusion.family import Diffusion
@@ -134,20 +135,28 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "device", "width", "channel_mults", "patch_size", "batch_size"),
+    ("side", "device", "width", "channel_mults", "patch_size", "frame_group", "batch_size"),
     [
-        (32, "cpu", 48, (1, 2), 2, 32),
-        (48, "cpu", 24, (1, 2, 4), 2, 8),
-        (64, "cpu", 24, (1, 2, 4), 2, 8),
-        (96, "cpu", 48, (1, 2, 2), 4, 32),
-        (64, "cuda", 48, (1, 2), 4, 64),
+        (12, "cpu", 24, (1, 2), 1, 1, 4),
+        (32, "cpu", 24, (1, 2, 4), 1, 1, 4),
+        (64, "cpu", 24, (1, 2, 4, 8), 1, 1, 4),
+        (96, "cpu", 48, (1, 2, 2), 4, 2, 32),
+        (64, "cuda", 48, (1, 2), 4, 2, 64),
     ],
 )
-def test_clips_that_had_patches_of_four_pixels_get_a_finer_stage_on_a_cpu(
-    side: int, device: str, width: int, channel_mults: tuple[int, ...], patch_size: int, batch_size: int
+def test_networks_on_a_cpu_see_single_pixels_of_single_frames(
+    side: int,
+    device: str,
+    width: int,
+    channel_mults: tuple[int, ...],
+    patch_size: int,
+    frame_group: int,
+    batch_size: int,
 ) -> None:
-    """Sprites of 64 x 64 were grainy."""
-    scale = Scale(1000, 1000.0, 600.0, model_size=1, device=device)
-    config = Diffusion.suggest(Grid((3, 8, side, side), "CTHW", 0, 0.5), scale)
+    """In patches, sprites were grainy."""
+    spec = Grid((3, 8, side, side), "CTHW", 0, 0.5)
+    config = Diffusion.suggest(spec, Scale(1000, 1000.0, 600.0, model_size=1, device=device))
     assert (config.width, config.channel_mults) == (width, channel_mults)
-    assert (config.patch_size, config.batch_size) == (patch_size, batch_size)
+    assert (config.patch_size, config.frame_group, config.batch_size) == (patch_size, frame_group, batch_size)
+    # Few clips a step make more steps of as many examples, so fewer are enough
+    assert ClipLayout(spec).examples_per_parameter(config) == (0.06 if device == "cpu" and side <= 64 else 0.15)

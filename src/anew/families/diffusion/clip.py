@@ -20,10 +20,10 @@ from anew.core.specs import Batch, Condition, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.clip_mixture import ClipMixture, empty_clip_mixture, fit_clip_mixture
 from anew.estimators.gaussian_mixture import GaussianMixture
-from anew.families._sizes import at_side, conv_depth, conv_width
+from anew.families._sizes import PIXELWISE_WIDTHS, at_side, at_size, conv_depth, conv_width
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
-from anew.families.diffusion.layout import Layout, SampleWindow
+from anew.families.diffusion.layout import PIXELWISE_EXAMPLES_PER_PARAMETER, Layout, SampleWindow
 from anew.families.known import KnownValues
 from anew.functional.noise import lognormal_sigmas
 from anew.nets.unet3d import UNet3d
@@ -32,10 +32,10 @@ from anew.nets.unet3d import UNet3d
 # 2026-11-25).
 MAX_RANK = 192
 MAX_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run
-# Largest side, in pixels, at which clips get a finer stage on a CPU, and its batch size. Patches of 4 x 4 pixels of two frames are 224
-# values; few channels cannot keep their pixels apart, so samples were grainy. The stage was measured in batches of 8 clips, which alone
-# change little (docs/log.md, 2026-11-30).
-MAX_FINE_SIDE, FINE_BATCH_SIZE = 64, 8
+# Largest side, in pixels, at which a network on a CPU sees single pixels of single frames, and its batch size. Patches of 2 x 2 pixels of
+# two frames are 56 values; few channels cannot keep their pixels apart, and samples were grainy. With single pixels, and more steps of
+# fewer clips, unseen clips were denoised with a quarter to two fifths less error in equal time (docs/log.md, 2026-12-01).
+MAX_PIXELWISE_SIDE, PIXELWISE_BATCH_SIZE = 64, 4
 # The noise level that the network gets for a frame that the clip does not have, instead of an infinite one: it hides the frame completely.
 MAX_NETWORK_SIGMA = 1e3
 # Shares of the examples with given frames in which the first frames, or both ends, are given, as users ask for; in the
@@ -74,7 +74,9 @@ class ClipLayout(Layout):
 
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
         side = max(self.spec.shape[2:])
-        patch_size = at_side(side, {12: 1, 40: 2}, 4)  # where patches become larger is chosen
+        is_pixelwise = scale.device == "cpu" and side <= MAX_PIXELWISE_SIDE
+        # Where patches become larger is chosen
+        patch_size = 1 if is_pixelwise else at_side(side, {12: 1, 40: 2}, 4)
         positions = side / patch_size
         halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0  # down to 8 or fewer
         config = replace(
@@ -88,8 +90,21 @@ class ClipLayout(Layout):
             batch_size=32 if scale.device == "cpu" else 64,
             rank=max(1, min(MAX_RANK, MAX_BASIS_VALUES // self.size, max(16, scale.items // 4))),
         )
-        is_fine = scale.device == "cpu" and patch_size == 4 and side <= MAX_FINE_SIDE
-        return _with_finer_stage(config) if is_fine else config
+        if not is_pixelwise:
+            return config
+        return replace(
+            config,
+            width=at_size(PIXELWISE_WIDTHS, scale.model_size),
+            channel_mults=tuple(2**halving for halving in range(halvings + 1)),
+            frame_group=1,
+            batch_size=PIXELWISE_BATCH_SIZE,
+        )
+
+    def examples_per_parameter(self, config: DiffusionConfig) -> float:
+        # A GPU's batches of single pixels were not measured
+        if config.patch_size == config.frame_group == 1 and config.batch_size <= PIXELWISE_BATCH_SIZE:
+            return PIXELWISE_EXAMPLES_PER_PARAMETER
+        return super().examples_per_parameter(config)
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_clip_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
@@ -245,17 +260,6 @@ class ClipLayout(Layout):
             raise ConfigError(f"known values must have the shape {shape}, with any number of frames (got {x_shape})")
         mask = torch.ones_like(x) if condition.mask is None else condition.mask.to(x).expand(x.shape)
         return Condition(x, mask)
-
-
-def _with_finer_stage(config: DiffusionConfig) -> DiffusionConfig:
-    """The config with patches of half the side, and a stage of half the width for them above the others."""
-    return replace(
-        config,
-        width=config.width // 2,
-        channel_mults=(1, *(2 * mult for mult in config.channel_mults)),
-        patch_size=config.patch_size // 2,
-        batch_size=FINE_BATCH_SIZE,
-    )
 
 
 def _mask_of(condition: Condition) -> Tensor:

@@ -15,10 +15,10 @@ from anew.core.random import StepContext, generator
 from anew.core.specs import Batch, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture, empty_mixture, fit_mixture
-from anew.families._sizes import CONV_WIDTHS, at_size, conv_depth, suggest_patch_size
+from anew.families._sizes import CONV_WIDTHS, PIXELWISE_WIDTHS, at_size, conv_depth, suggest_patch_size
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
-from anew.families.diffusion.layout import Layout, SampleWindow
+from anew.families.diffusion.layout import PIXELWISE_EXAMPLES_PER_PARAMETER, Layout, SampleWindow
 from anew.families.diffusion.wrapping import Wrapped
 from anew.functional.noise import lognormal_sigmas
 from anew.functional.symmetries import NUM_UNIFORMS, Symmetries
@@ -35,8 +35,6 @@ MAX_PIXELWISE_SIDE = 48
 MIN_PIXELWISE_CHANNELS = 3
 # Seconds of one thread on an idle core, for each pixel of an item.
 MAX_PIXELWISE_SECONDS_PER_PIXEL = 60 / 32**2
-# Width of the stage that sees single pixels, by model size: half of CONV_WIDTHS, so that the stages below have about those
-PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
 DIT_SIZES = (
     (64, 4),
@@ -69,10 +67,6 @@ EXAMPLES_PER_DIRECTION = 8
 CPU_BATCH_SIZE = 64
 # Batch size where single pixels are seen: a short training gains more from steps than from examples (docs/log.md, 2026-11-29).
 PIXELWISE_BATCH_SIZE = 16
-# Examples for each parameter where single pixels are seen: batches of 16 instead of 64 make four times as many steps of the same examples,
-# so fewer are enough. With this number, the planner chooses networks whose stages below the first are as wide as those of a network that
-# sees patches (docs/log.md, 2026-11-29).
-PIXELWISE_EXAMPLES_PER_PARAMETER = 0.06
 
 
 class ImageLayout(Layout):

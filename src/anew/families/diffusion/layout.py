@@ -27,6 +27,10 @@ MAX_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which 
 MAX_FIT_EXAMPLES = 10_000  # so many small items are fitted: more make the fit slow and change it little; chosen
 SMALLEST_SIGMA = 0.03  # noise level of the last step, in standard deviations of the data; chosen
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
+# Examples for each parameter where single pixels are seen: batches of 16 instead of 64 make four times as many steps of the same examples,
+# so fewer are enough. With this number, the planner chooses networks whose stages below the first are as wide as those of a network that
+# sees patches (docs/log.md, 2026-11-29).
+PIXELWISE_EXAMPLES_PER_PARAMETER = 0.06
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
 
