@@ -158,6 +158,8 @@ def test_processes_that_differ_are_refused(tmp_path: Path) -> None:
     (folders[1] / "names.txt").unlink()
     ended = train(folders)
     assert [process.code for process in ended] == [2, 2]
-    assert ended[0].err.startswith("anew: 'names.txt' does not exist; give a folder, a file, an address or a hub name")
+    assert ended[0].err.startswith(
+        "anew: 'names.txt' does not exist; give a folder, a file, an address, or a hub dataset"
+    )
     assert "(process 1 on " in ended[0].err and ended[0].err.count("\n") == 1
     assert not (folders[0] / "run").exists()

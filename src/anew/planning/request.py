@@ -14,7 +14,7 @@ from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.registry import available, check_name, codecs, family_settings
 from anew.core.settings import SettingValue, as_text, check_int, route_settings
-from anew.core.stores.addresses import address_of, is_hub_name, without_query
+from anew.core.stores.addresses import GIVE_A_PLACE, address_of, is_hub_name, without_query
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
@@ -121,7 +121,7 @@ def resolve_data(data: str | Path) -> str:
     if not is_hub_name(name) and (address := address_of(name)) is not None:
         return without_query(address)
     if not is_hub_name(name):
-        raise DataError(f"{name!r} does not exist; give a folder, a file, an address or a hub name like owner/name")
+        raise DataError(f"{name!r} does not exist; {GIVE_A_PLACE}")
     return name
 
 

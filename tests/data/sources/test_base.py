@@ -288,6 +288,16 @@ def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: s
     assert "\n" not in str(refusal.value)
 
 
+def test_a_single_file_that_cannot_be_learned_is_named_once(tmp_path: Path) -> None:
+    """It was "'t.csv' cannot be learned as it is (1 .csv): t.csv: its columns hold ..."."""
+    from anew.data.sources.selected_data import detect_modality
+
+    path = tmp_path / "t.csv"
+    path.write_text("age,size\n" + "".join(f"{i % 80},{i % 7}\n" for i in range(300)))
+    with pytest.raises(DataError, match=f"^'{path}' cannot be learned as it is: its columns hold numbers"):
+        detect_modality(str(path), None)
+
+
 def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
     for index in range(3):
         (tmp_path / f"{index}.txt").write_bytes(PNG + bytes(40))

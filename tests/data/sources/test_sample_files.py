@@ -24,7 +24,7 @@ def listed(modality: str, *names: str) -> tuple[list[str], list[str]]:
 
 def test_a_clip_in_two_formats_is_one_sample() -> None:
     files, notes = listed("video", *(f"{i:04}.{end}" for i in range(3) for end in ("mp4", "gif")))
-    assert files == ["0000.gif", "0001.gif", "0002.gif"] and "only in their extension" in notes[0]
+    assert files == ["0000.gif", "0001.gif", "0002.gif"] and "only in the suffix" in notes[0]
     assert listed("video", "talk.mp4", "talk.gif")[0] == ["talk.mp4"]
     assert listed("audio", "a.wav", "a.flac", "b.flac")[0] == ["a.flac", "b.flac"]  # the larger file
     assert listed("image", "cat/1.png", "dog/1.jpg")[0] == ["cat/1.png", "dog/1.jpg"]  # two folders, two samples

@@ -35,6 +35,7 @@ SCHEMES = {
     "memory": ("", ""),  # the memory of this process: for tests
 }
 WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
+GIVE_A_PLACE = "give a folder, a file, an address, or a hub dataset as owner/name"  # what the place of data may be
 # A store that fails for so long is given up: what goes away by itself (a limit of requests, a restart) takes seconds;
 # chosen.
 RETRY_S = 60.0

@@ -30,7 +30,7 @@ def drop_duplicate_formats(
     sheets = [f for f in files if _stem(f.path)[0] in folders and _SHEET.fullmatch(_stem(f.path)[1])]
     set_aside = set(sheets)
     singles = [f for f in files if f not in set_aside]
-    notes = [f"Left out: {_name_files(sheets)}, sheets of the samples beside them."] if sheets else []
+    notes = [f"Left out, since each sample is also a file of its own: {_name_files(sheets)}."] if sheets else []
     if modality.traits.is_text:  # `list.c` and `list.h` are two samples
         return singles, notes
     by_stem: dict[tuple[str, str], list[File]] = defaultdict(list)
@@ -45,7 +45,7 @@ def drop_duplicate_formats(
     best = {max(copies, key=preference) for copies in by_stem.values()}
     duplicates = [f for f in singles if f not in best]
     if duplicates:
-        notes.append(f"Left out: {_name_files(duplicates)}, which differ from another sample only in their extension.")
+        notes.append(f"Left out, since another sample differs only in the suffix: {_name_files(duplicates)}.")
     return [f for f in singles if f in best], notes
 
 

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,14 +182,7 @@ def detect_modality(
     path = source.path  # an address that was given as a Path has lost a slash
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
-        counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
-        counted = f" ({counts or 'nothing'})" if counts or not source.refusals else ""
-        skipped = f": {name_reasons(source.refusals)}" if source.refusals else ""
-        refused = "cannot be learned as it is" if source.counts and skipped else "holds nothing that can be learned"
-        sentence = f"{path!r} {refused}{counted}{skipped}"
-        # A refusal says what to change
-        advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)
-        raise DataError("; ".join(filter(None, [sentence, advice])))
+        raise _nothing_usable(source, modalities)
     if requested is not None and requested not in usable:
         kinds = listed([modalities[name].traits.plural for name in sorted(usable)])
         sentence = f"{path!r} holds no {modalities[requested].traits.plural}; it holds {kinds}"
@@ -209,6 +203,23 @@ def detect_modality(
     fingerprint = _fingerprint(modality, shards, source)
     noted_kinds = tuple(name for name in usable if name != modality)
     return SelectedData(source, modality, shards, fits_memory, left_out, notes, fingerprint, is_requested, noted_kinds)
+
+
+def _nothing_usable(source: Source, modalities: Mapping[str, type[Modality]]) -> DataError:
+    """The error of data of which nothing can be learned: what it holds, why that is left out, and what to change."""
+    name = os.path.basename(source.path)
+    if [item.name for item in source.refusals] == [name] and sum(source.counts.values()) == 1:
+        holds = f": {source.refusals[0].reason}"  # its name stands before already
+    else:
+        counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
+        holds = f" ({counts or 'nothing'})" if counts or not source.refusals else ""
+        holds += f": {name_reasons(source.refusals)}" if source.refusals else ""
+    is_known = bool(source.counts and source.refusals)
+    sentence = (
+        f"{source.path!r} {'cannot be learned as it is' if is_known else 'holds nothing that can be learned'}{holds}"
+    )
+    advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)  # a refusal says what to change
+    return DataError("; ".join(filter(None, [sentence, advice])))
 
 
 def _records_in_files(

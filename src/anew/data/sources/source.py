@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.files import clause
-from anew.core.stores.addresses import address_of, is_hub_name, without_query
+from anew.core.stores.addresses import GIVE_A_PLACE, address_of, is_hub_name, without_query
 from anew.core.stores.text_column import ChosenTexts
 from anew.core.wording import are, plural
 from anew.data import limits
@@ -51,9 +51,7 @@ def existing_place(text: str) -> Path | None:
         DataError: It is none of these.
     """
     if not text:
-        raise DataError(
-            "the path of the data is empty; give a folder, a file, an address, or a hub dataset as owner/name"
-        )
+        raise DataError(f"the path of the data is empty; {GIVE_A_PLACE}")
     try:
         place = Path(text).expanduser()
         exists = place.exists()
@@ -70,7 +68,7 @@ def existing_place(text: str) -> Path | None:
         raise DataError(f"{text!r} does not exist in the folder {str(parent_folder)!r}; give a folder or a file")
     if is_hub_name(text):
         return None
-    raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub dataset as owner/name")
+    raise DataError(f"{text!r} does not exist; {GIVE_A_PLACE}")
 
 
 class Source:
