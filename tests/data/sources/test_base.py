@@ -125,8 +125,12 @@ def test_an_empty_file_is_named_as_it_was_given(tmp_path: Path) -> None:
     place = tmp_path / "bad" / "empty.csv"
     place.parent.mkdir()
     place.touch()
-    with pytest.raises(DataError, match=rf"'{re.escape(str(place))}' is empty"):
+    # Not "to learn": other commands read data, too
+    with pytest.raises(DataError, match=rf"^'{re.escape(str(place))}' is empty; give a file with something in it$"):
         Source.open(place, KINDS)
+    (place.parent / "too.csv").touch()
+    with pytest.raises(DataError, match=r"^all files of '.*bad' are empty; give files with something in them$"):
+        Source.open(place.parent, KINDS)
 
 
 def test_unreadable_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,8 +292,9 @@ def _check_not_empty(text: str, files: FileTable, num_hidden: int, refusals: Seq
         refused = f"; {name_reasons(refusals)}" if refusals else ""
         raise DataError(f"{text!r} holds no files{hidden}{refused}; give a folder with text, images, sound or clips")
     if not files.sizes.any():
-        sentence = f"{text!r} is empty" if len(files) == 1 else f"all files of {text!r} are empty"
-        raise DataError(f"{sentence}; give data that holds something to learn")
+        if len(files) == 1:
+            raise DataError(f"{text!r} is empty; give a file with something in it")
+        raise DataError(f"all files of {text!r} are empty; give files with something in them")
 
 
 def _by_reader(files: FileTable) -> dict[str, Sequence[File]]:
