@@ -93,7 +93,29 @@ def test_one_picture_of_many_outside_the_class_folders_is_not_none(tmp_path: Pat
     sample, _ = selected_data.sample_of(chosen, modality)
     classes, notes = selected_data.classes_of(chosen, modality, sample, (), 250)
     assert not classes
-    assert notes == ["0.4% of the items lie outside the class folders, so no classes are learned"]
+    assert notes == ["0.4% of the items lie outside the class folders, so no classes are learned."]
+
+
+@pytest.mark.parametrize(
+    ("num_folders", "items", "note"),
+    [
+        (2, 10, None),
+        (2, 9, "9 items are too few to learn 2 folders as classes, so no classes are learned."),
+        (1001, 9000, "1,001 folders are more than the 1,000 classes that are learned, so no classes are learned."),
+    ],
+)
+def test_folders_with_few_of_the_items_that_are_used_are_no_classes(
+    tmp_path: Path, num_folders: int, items: int, note: str | None
+) -> None:
+    """A training that had time for half of the items said that 715 folders held these alone."""
+    for number in range(num_folders):
+        (tmp_path / str(number)).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / str(number) / "a.png")
+    chosen = detect_modality(str(tmp_path), None)
+    modality = images.Image(images.ImageConfig())
+    sample, _ = selected_data.sample_of(chosen, modality)
+    classes, notes = selected_data.classes_of(chosen, modality, sample, (), items)
+    assert (len(classes), notes) == ((num_folders, []) if note is None else (0, [note]))
 
 
 def change_a_byte(path: Path) -> None:

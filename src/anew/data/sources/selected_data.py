@@ -48,8 +48,8 @@ NOTHING_READ = "give a folder or a file with text, code, sequences, images, soun
 # Prefix of the hash of sounds and clips. Older versions hashed only a few of them, and wrote no prefix
 SLICES = "slices:"
 SHOWN_NAMES = 3  # items of other kinds that a sentence names
-MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
-MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
+MAX_CLASSES = 1000  # as many as ImageNet has; more folders are a numbering
+MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are a numbering, or too many to learn
 
 
 def content_digest(source: Source, shards: Sequence[Shard]) -> str | None:
@@ -382,7 +382,7 @@ def classes_of(
 ) -> tuple[tuple[str, ...], list[str]]:
     """(class names, notes). Folders are classes if every item lies in one and each holds several items.
 
-    class_names: those found by reading, if the listing does not know them; items: how many there are."""
+    class_names: those found by reading, if the listing does not know them; items: how many are used."""
     labels = None if modality.traits.labels_from_content else chosen.source.labels(chosen.modality)
     if labels is None:
         labels = tuple(class_names) or tuple(sorted({item.label for item in sample if item.label is not None}))
@@ -391,9 +391,14 @@ def classes_of(
     without = 0 if modality.traits.labels_from_content else sum(item.label is None for item in sample)
     if without:
         return (), [
-            f"{percent(without / len(sample))} of the items lie outside the class folders, so no classes are learned"
+            f"{percent(without / len(sample))} of the items lie outside the class folders, so no classes are learned."
         ]
-    if len(labels) > MAX_CLASSES or items < MIN_ITEMS_PER_CLASS * len(labels):
-        class_source = "labels" if modality.traits.labels_from_content else "folders"
-        return (), [f"{len(labels)} {class_source} for {items} items are taken as a numbering, not as classes"]
+    class_source = f"{len(labels):,} {'labels' if modality.traits.labels_from_content else 'folders'}"
+    if len(labels) > MAX_CLASSES:
+        return (), [
+            f"{class_source} are more than the {MAX_CLASSES:,} classes that are learned, so no classes are learned."
+        ]
+    if items < MIN_ITEMS_PER_CLASS * len(labels):
+        # Not "the items": where time is short, there are more that are not used, and a longer budget learns the classes
+        return (), [f"{items:,} items are too few to learn {class_source} as classes, so no classes are learned."]
     return labels, []
