@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 import anew
+from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.families.diffusion.family import Diffusion
 from anew.families.gan.family import Gan
-from anew.planning.planner import describe_plan, planned_batch, scale_of, size_note
+from anew.planning.planner import calibration_units, describe_plan, planned_batch, scale_of, size_note
 from anew.runs.record import Candidate, Plan
 from samples import clips, shapes
 
@@ -74,6 +75,19 @@ def test_batches_are_smaller_where_few_steps_are_planned(
     candidate = Candidate(model_size=0, parameters=9, batch=64, step_s=1.0, examples=9.0, target_examples=9.0)
     assert planned_batch(Diffusion, candidate, seconds, device, is_set) == expected
     assert planned_batch(Gan, candidate, seconds, device) == (64, int(seconds))  # not measured
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_step", "packed", "num_items"),
+    [(1.5, True, 15), (1.5, False, 46), (0.75, False, 64), (0.1, False, 230), (0.1, True, 230)],
+)
+def test_records_get_the_time_to_read_enough_of_them(seconds_a_step: float, packed: bool, num_items: int) -> None:
+    """29 proteins of 80 were read in two minutes on busy cores, and 40 are needed to compare samples with them."""
+    candidate = Candidate(
+        model_size=0, parameters=9, batch=29, step_s=seconds_a_step, examples=9.0, target_examples=9.0
+    )
+    data = SimpleNamespace(train_units=400 * 266.0, train_items=400, spec=Tokens(vocab=30, length=300, packed=packed))
+    assert calibration_units(120.0, candidate, data) == pytest.approx(266 * num_items, rel=0.05)  # type: ignore[arg-type]
 
 
 def test_half_the_size_is_named_where_the_model_cannot_see_each_image_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from anew.core.machine.threads import MIN_SLOWDOWN
-from anew.core.specs import Grid
+from anew.core.specs import Grid, Tokens
 from anew.core.wording import plural
 from anew.data.dataset import Dataset
 from anew.data.formats.images.image_size import RUNGS, size_setting
@@ -33,6 +33,8 @@ CALIBRATION_UNITS = 300_000.0  # units of validation data, at most: more hardly 
 # Planned steps up to which batches are halved, unless they hold only `Family.min_batch_size` examples (docs/log.md, 2026-11-30)
 ENOUGH_STEPS = 50
 MIN_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
+# Held-out records with which samples can be compared, and the share of the budget that reading so many may take; chosen
+CALIBRATION_RECORDS, RECORDS_SHARE = 64, 0.06
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
@@ -102,7 +104,7 @@ def make_plan(
         train_s=seconds,
         evaluate_s=None if request.budget is None else evaluation_slice(request.budget, context.slowdown),
         expected_steps=expected_steps,
-        calibration_units=_calibration_units(request.budget, chosen, data),
+        calibration_units=calibration_units(request.budget, chosen, data),
         epochs=_epochs(expected_steps, family_config.batch_size, data),
         candidates=tuple(candidates),
         notes=(*family_class.plan_notes(data.spec, scale, family_config), *size_note(data, chosen)),
@@ -161,15 +163,18 @@ def _epochs(steps: int | None, batch_size: int, data: TrainingData) -> float | N
     return None if steps is None else round(steps * batch_size / max(1, data.train_items), 3)
 
 
-def _calibration_units(budget: float | None, chosen: Candidate | None, data: TrainingData) -> float:
-    """The units of validation data that calibration may read in a fiftieth of the budget.
+def calibration_units(budget: float | None, chosen: Candidate | None, data: TrainingData) -> float:
+    """The units of validation data that calibration may read in a fiftieth of the budget, and more of it for the least of records.
 
     Its rate is taken to be a third of the training rate: a forward pass in full precision, and the counts.
     """
     if budget is None or chosen is None:
         return CALIBRATION_UNITS
-    units_per_item = data.train_units / max(1, data.train_items)
-    affordable = 0.02 * budget * chosen.batch / chosen.step_s * units_per_item / 3
+    items_per_second = chosen.batch / chosen.step_s / 3
+    items = 0.02 * budget * items_per_second
+    if isinstance(data.spec, Tokens) and not data.spec.packed:
+        items = max(items, min(CALIBRATION_RECORDS, RECORDS_SHARE * budget * items_per_second))
+    affordable = items * data.train_units / max(1, data.train_items)
     return float(round(min(CALIBRATION_UNITS, max(MIN_CALIBRATION_UNITS, affordable))))
 
 
