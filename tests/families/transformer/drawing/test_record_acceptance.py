@@ -130,7 +130,8 @@ def test_samples_differ_from_records_in_as_many_places(family: Transformer) -> N
             pass
         return float((sampler.bits_per_token > family.acceptance.arrays()["bounds"][-1]).mean())
 
-    assert improbable() < 0.12 < 0.2 < improbable(match_error_rates=False)
+    share = improbable()
+    assert share < 0.12 and 2 * share < improbable(match_error_rates=False)
 
 
 def test_a_sample_is_the_same_whatever_is_drawn_with_it(family: Transformer) -> None:

@@ -1,14 +1,17 @@
 """The gate that mixes several log-probabilities of the same targets into one.
 
 log p = sum of w_i log p_i - log Z, where the weights w = features . gate are fitted to held-out targets. The likelihood is concave
-in the gate, so that Newton's method finds its only optimum in a few steps.
+in the gate, so that Newton's method finds its only optimum in a few steps. Elsewhere weights stay within the bounds that nearly all
+of those of held-out targets have: on text unlike theirs, they would else be so far below zero that the most improbable token of all
+became nearly certain, again and again (docs/log.md, 2026-12-01).
 
 Legend for shapes: n targets, V vocabulary, F features, S models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +23,60 @@ RIDGE = 1e-4  # weight of the penalty of the squared gate
 MAX_NEWTON_STEPS = 12  # the fit usually ends sooner; otherwise this bounds its time
 MIN_STEP = 1e-3  # a direction is given up below this share of a Newton step: the loss is flat to its last digits
 ENOUGH_PROGRESS = 1e-6  # nats a target; the fit ends when a step gains less: a hundredth of what any report shows
+# Share of the held-out targets whose weights are below the bounds, and above: at 0 single targets decide them (docs/log.md, 2026-12-01)
+OUTSIDE = 0.01
 
 
-def mix_log_probs(features: Doubles, gate: Doubles, log_probs: Sequence[Floats]) -> Floats:
+class Gate(NamedTuple):
+    """What makes weights of features.
+
+    Attributes:
+        matrix: (F, S).
+        bounds: (2, S) least and largest weight of each model; None where there are none.
+    """
+
+    matrix: Doubles
+    bounds: Doubles | None = None
+
+    def weights(self, features: Doubles) -> Doubles:
+        """(n, S) of features (n, F)."""
+        weights: Doubles = features @ self.matrix
+        return weights if self.bounds is None else weights.clip(self.bounds[0], self.bounds[1])
+
+    def bounded_by(self, features: Doubles) -> Gate:
+        """The same, with weights like those of nearly all of these features (n, F)."""
+        return Gate(self.matrix, np.quantile(features @ self.matrix, (OUTSIDE, 1.0 - OUTSIDE), axis=0))
+
+    def arrays(self, name: str, name_of_bounds: str) -> dict[str, NDArray[np.generic]]:
+        """What a run keeps, by these names. Gates that were not fitted have no bounds, nor have those of older runs."""
+        return {name: self.matrix} if self.bounds is None else {name: self.matrix, name_of_bounds: self.bounds}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[np.generic]], name: str, name_of_bounds: str) -> Gate:
+        """The gate that `arrays` holds."""
+        bounds = arrays.get(name_of_bounds)
+        return cls(arrays[name].astype(np.float64), None if bounds is None else bounds.astype(np.float64))
+
+    def check(self) -> None:
+        """Raise ValueError if the bounds, if there are any, do not fit the matrix."""
+        if self.bounds is None:
+            return
+        fits = self.bounds.shape == (2, self.matrix.shape[-1]) and np.isfinite(self.bounds).all()
+        if not fits or (self.bounds[0] > self.bounds[1]).any():
+            raise ValueError("the bounds of the gate are inconsistent")
+
+
+def mix_log_probs(features: Doubles, gate: Gate, log_probs: Sequence[Floats]) -> Floats:
     """Joint log-probabilities up to each row's constant, at most 0.
 
     Args:
         features: (n, F).
-        gate: (F, S).
         log_probs: S of (n, V).
 
     Returns:
         (n, V).
     """
-    weights = (features @ gate).astype(np.float32)  # (n, S)
+    weights = gate.weights(features).astype(np.float32)  # (n, S)
     mixed: Floats = weights[:, :1] * log_probs[0]
     for i, model in enumerate(log_probs[1:], 1):
         mixed += weights[:, i : i + 1] * model
@@ -58,17 +101,19 @@ def softmax(logits: Floats) -> tuple[Floats, Floats]:
 
 
 @one_thread()
-def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints) -> Doubles:
-    """The gate that maximizes mean log-likelihood minus RIDGE |gate|^2, by damped Newton steps from equal weights.
+def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints) -> Gate:
+    """The gate that maximizes mean log-likelihood minus RIDGE |gate|^2, by damped Newton steps from equal weights, with bounds.
 
     Args:
         features: (n, F); the last one is 1.
         log_probs: S of (n, V).
         targets: (n,).
-
-    Returns:
-        (F, S).
     """
+    return Gate(_fit_matrix(features, log_probs, targets)).bounded_by(features)
+
+
+def _fit_matrix(features: Doubles, log_probs: Sequence[Floats], targets: Ints) -> Doubles:
+    """(F, S) the matrix of `fit_gate`."""
     n, rows = len(targets), np.arange(len(targets))
     target_log_probs = np.stack([model[rows, targets] for model in log_probs], 1).astype(np.float64)  # (n, S)
     gate = np.zeros((features.shape[1], len(log_probs)))
@@ -76,7 +121,7 @@ def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints) -> D
 
     def evaluate(gate: Doubles) -> tuple[float, Floats]:
         """The loss, and the joint log-probabilities (n, V)."""
-        mixed = normalize(mix_log_probs(features, gate, log_probs))
+        mixed = normalize(mix_log_probs(features, Gate(gate), log_probs))
         return float(RIDGE * (gate**2).sum() - mixed[rows, targets].mean(dtype=np.float64)), mixed
 
     loss, mixed = evaluate(gate)

@@ -34,7 +34,7 @@ from anew.families.transformer.counts.field_counts import FieldCounts
 from anew.families.transformer.counts.fixed_share import FixedShare, log_of, shared_log_probs, uniform_distribution
 from anew.families.transformer.counts.gate_features import Distribution, GateInputs, gate_features, num_features
 from anew.families.transformer.counts.mixer_state import MixerState
-from anew.families.transformer.counts.mixing import fit_gate, mix_log_probs, normalize, softmax
+from anew.families.transformer.counts.mixing import Gate, fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.counts.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
 from anew.families.transformer.token_mixer import LogitsOf, NetworkOf, RowState, TokenMixer
 
@@ -44,6 +44,8 @@ MIN_GAIN = 0.005
 GATE = "gate"
 # The gate with which samples are drawn if they would come too near to the records
 GATE_ALONE = "gate_without_records"
+# Their bounds, which gates of older runs lack
+BOUNDS, BOUNDS_ALONE = "gate_bounds", "gate_bounds_without_records"
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 
@@ -79,17 +81,19 @@ class NgramMixer(CountBuffers, TokenMixer):
             **RECORD_DTYPES,
             GATE: torch.float64,
             GATE_ALONE: torch.float64,
+            BOUNDS: torch.float64,
+            BOUNDS_ALONE: torch.float64,
         }
         self.aligned = aligned
         self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
         self.by_field = FieldCounts(vocab_size, order, spellings)
         self._records: AlignmentIndex | None = None
-        self._gate: Doubles | None = None
+        self._gate: Gate | None = None
         self.uniform = uniform_distribution(vocab_size, never_targets)
         self._first_gate = np.zeros((num_features(order, aligned), self.num_models))
         self._first_gate[-1] = 1 / self.num_models
         # Those of a mixture without aligned records, where `fit` keeps the records
-        self._gate_alone, self._weights_alone = self._first_gate, np.zeros(2)
+        self._gate_alone, self._weights_alone = Gate(self._first_gate), np.zeros(2)
 
     @property
     def num_models(self) -> int:
@@ -132,6 +136,7 @@ class NgramMixer(CountBuffers, TokenMixer):
         classes: of the first sequences, -1 without; () for none. first_is_given: see `KneserNey.fit`."""
         counts = KneserNey.fit(sequences, self.vocab_size, self.order, first_is_given=first_is_given)
         arrays = {**counts.arrays(), GATE: self._first_gate}
+        self.drop_buffers(BOUNDS)
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens, classes)
             self.drop_buffers(*RECORD_DTYPES)
@@ -156,16 +161,18 @@ class NgramMixer(CountBuffers, TokenMixer):
         self.by_field.check()
         if self.aligned:
             check_records(self.arrays(), self.vocab_size, self.by_class.num_classes)
+        self.fitted_gate.check()
+        self.drawing().fitted_gate.check()
 
     def clear_cache(self) -> None:
         super().clear_cache()
         self._records = self._gate = None
 
     @property
-    def gate_weights(self) -> Doubles:
-        """(F, S) the gate, on the CPU."""
+    def fitted_gate(self) -> Gate:
+        """The gate, on the CPU."""
         if self._gate is None:
-            self._gate = self.gate.cpu().numpy()
+            self._gate = Gate.restore(self.arrays(), GATE, BOUNDS)
         return self._gate
 
     @property
@@ -191,12 +198,12 @@ class NgramMixer(CountBuffers, TokenMixer):
             return self
         alone = copy(self)  # shares all buffers
         alone._counts, alone.aligned = self.counts, False
-        alone._gate = self.get_buffer(GATE_ALONE).cpu().numpy()
+        alone._gate = Gate.restore(self.arrays(), GATE_ALONE, BOUNDS_ALONE)
         return alone
 
     def leave_records_out(self) -> None:
         """From now on, draw samples without the aligned records; after `fit`."""
-        self.set_buffers({GATE_ALONE: self._gate_alone})
+        self.set_buffers(self._gate_alone.arrays(GATE_ALONE, BOUNDS_ALONE))
         self.ends.set_weights(WEIGHTS_ALONE, self._weights_alone)
 
     # -- one step -------------------------------------------------------------------------------------------------------
@@ -339,13 +346,13 @@ class NgramMixer(CountBuffers, TokenMixer):
     ) -> Floats:
         """(n, V) joint log-probabilities up to each row's constant."""
         features = self._features(contexts, models, recent, log_odds)
-        return mix_log_probs(features, self.gate_weights, [model.log_probs for model in models])
+        return mix_log_probs(features, self.fitted_gate, [model.log_probs for model in models])
 
     # -- the gate -------------------------------------------------------------------------------------------------------
 
     def fit(self, inputs: GateInputs, targets: Ints) -> None:
         """Fit the gate to held-out targets (n,). Aligned records are kept if they save MIN_GAIN of the bits."""
-        self.drop_buffers(GATE_ALONE)
+        self.drop_buffers(GATE_ALONE, BOUNDS_ALONE)
         self.ends.drop_weights_alone()
         without_records = replace(inputs, recent=inputs.recent[:, :2], aligned=None, log_odds=None, is_near=None)
         gate, loss = self._fit_gate(without_records, targets)
@@ -356,10 +363,10 @@ class NgramMixer(CountBuffers, TokenMixer):
                 self._gate_alone, gate, weights = gate, aligned_gate, self.ends.fitted_weights
             else:
                 self._drop_records()
-        self.set_buffers({GATE: gate})
+        self.set_buffers(gate.arrays(GATE, BOUNDS))
         self.ends.set_weights(WEIGHTS, weights)
 
-    def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Doubles, float]:
+    def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Gate, float]:
         """A gate and its mean nats. Places where a record is nearly a copy of a known one are left out, since they would teach it
         to draw copies, unless most are like that: then near relatives are what the data consists of."""
         fitted_inputs, fitted_targets = inputs, targets
