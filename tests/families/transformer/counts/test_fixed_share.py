@@ -73,7 +73,7 @@ def test_no_text_costs_much_more_than_under_network_or_uniform(aligned: bool, ga
     random_rows = slice(2, None)
     assert (bits[random_rows] <= 1.15 * better[random_rows]).all()
     assert torch.allclose(bits, family.bits(Batch(rows))) and torch.equal(
-        parts["network"], family.bits(Batch(rows), "network")
+        parts["network"], family.bits_by_part(Batch(rows))["network"]
     )
 
 
