@@ -501,6 +501,7 @@ MISTAKES = [
     (("train", "{data}", "--set", "width=64", "--set", "width=32"), "--set width was given twice .*give one"),
     (("train", "{data}", "--bugdet", "1m"), "unknown option '--bugdet'; did you mean '--budget'"),
     (("train", "{data}", "{data}", "--steps", "3"), "unexpected argument .*give the folder that holds them"),
+    (("compare", "{run}", "{run}", "--out", "{none}"), "unexpected argument .*; runs stand after --runs"),
     (("train", "{data}", "--steps", "x"), "--steps must be an integer"),
     (("train", "{data}", "--prefer", "sped"), "--prefer must be one of quality, speed, latent"),
     (("settings", "widht"), "unknown setting 'widht'; did you mean 'width'"),

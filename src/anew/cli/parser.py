@@ -98,6 +98,7 @@ class CommandParser(argparse.ArgumentParser):
         if option is None:
             has_data = any(action.dest == "data" and not action.option_strings for action in self.arguments)
             advice = ONE_PATH if has_data else ""
+            advice += "; runs stand after --runs" if "--runs" in self.options else ""
             self.error(f"unexpected argument {shorten(leftover[0])}{advice}")
         if option in self.options:  # it was found before the command
             raise ConfigError(f"{option} must stand after `{self.prog}`")
