@@ -9,11 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 import anew
-from anew.core.specs import Tokens
+from anew.core.specs import Grid, Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
+from anew.families.base import Scale
 from anew.families.diffusion.family import Diffusion
 from anew.families.gan.family import Gan
+from anew.planning.build import agreed_config
 from anew.planning.planner import calibration_units, describe_plan, planned_batch, scale_of, size_note
 from anew.runs.record import Candidate, Plan
 from samples import clips, shapes
@@ -73,8 +75,19 @@ def test_batches_are_smaller_where_few_steps_are_planned(
 ) -> None:
     """Sounds had 9 steps of 64 examples in 40 s, and images 275 of 16."""
     candidate = Candidate(model_size=0, parameters=9, batch=64, step_s=1.0, examples=9.0, target_examples=9.0)
-    assert planned_batch(Diffusion, candidate, seconds, device, is_set) == expected
+    assert planned_batch(Diffusion, candidate, seconds, device, is_set=is_set) == expected
     assert planned_batch(Gan, candidate, seconds, device) == (64, int(seconds))  # not measured
+    most, _ = planned_batch(Diffusion, candidate, seconds, device, is_set=is_set, num_processes=40)
+    assert most == 64  # half of them are too few for 40 processes
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({}, 6), ({"batch_size": 2}, 2)])
+def test_suggested_batches_have_an_example_for_each_process(settings: dict[str, object], expected: int) -> None:
+    """Networks of clips see 4 clips a step."""
+    world = SimpleNamespace(size=6, broadcast=lambda value: value)
+    spec = Grid((3, 4, 12, 12), "CTHW", 0, 0.5)
+    config = agreed_config(Diffusion, spec, Scale(100, 100.0), settings, world)  # type: ignore[arg-type]
+    assert config.batch_size == expected  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

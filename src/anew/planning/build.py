@@ -169,9 +169,14 @@ def suggest_config(
 def agreed_config(
     family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object], world: World
 ) -> FamilyConfig:
-    """The Config that is suggested on the main process, on all processes: suggestions may differ by machine."""
+    """The Config that is suggested on the main process, on all processes: suggestions may differ by machine.
+
+    Its batches have an example for each process, unless the user set `batch_size`.
+    """
     config = suggest_config(family_class, spec, scale, overrides)
     if world.size == 1:
         return config
+    if "batch_size" not in overrides:
+        config = dataclasses.replace(config, batch_size=max(config.batch_size, world.size))
     agreed: FamilyConfig = cfg.from_json(family_class.Config, world.broadcast(cfg.to_json(config)))
     return agreed

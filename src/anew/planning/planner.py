@@ -88,7 +88,9 @@ def make_plan(
     expected_steps = request.steps
     if chosen is not None and seconds is not None:
         is_set = "batch_size" in overrides
-        batch, expected_steps = planned_batch(family_class, chosen, seconds, scale.device, is_set)
+        batch, expected_steps = planned_batch(
+            family_class, chosen, seconds, scale.device, is_set=is_set, num_processes=context.world.size
+        )
         overrides = overrides if batch == chosen.batch else {**overrides, "batch_size": batch}
     family_config = agreed_config(family_class, data.spec, scale, overrides, context.world)
     network = family_outline(family_class, data.spec, family_config, context.world.size)
@@ -113,7 +115,13 @@ def make_plan(
 
 
 def planned_batch(
-    family_class: type[Family], candidate: Candidate, seconds: float, device: str, is_set: bool = False
+    family_class: type[Family],
+    candidate: Candidate,
+    seconds: float,
+    device: str,
+    *,
+    is_set: bool = False,
+    num_processes: int = 1,
 ) -> tuple[int, int]:
     """The examples of a step and the number of steps in these seconds: smaller batches where there would be few steps.
 
@@ -122,10 +130,11 @@ def planned_batch(
         seconds: Seconds of training.
         device: Type of the device. Only on a CPU, half the examples take about half the time.
         is_set: Whether the user set the batch, which is kept then.
+        num_processes: Processes that share a batch: each needs an example.
     """
     batch, steps, least = candidate.batch, seconds / candidate.step_s, family_class.min_batch_size
     if least is not None and device == "cpu" and not is_set:
-        while steps < ENOUGH_STEPS and batch // 2 >= least:
+        while steps < ENOUGH_STEPS and batch // 2 >= max(least, num_processes):
             steps *= batch / (batch // 2)
             batch //= 2
     return batch, int(steps)
