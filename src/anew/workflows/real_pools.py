@@ -87,6 +87,7 @@ def grouped_pool(
     rng = np.random.default_rng(seed)
     train, held_out = (Rearranged(part, rng.permutation(len(part)).astype(np.int32)) for part in (train, held_out))
     groups = np.unique(data.near_duplicate_groups(Joined(train, held_out)), return_inverse=True)[1].astype(np.int32)
+    return_freed_memory()  # keys of all items, and what sorted them
     total = max(num_train_total, len(train))
     return RealPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
 

@@ -32,7 +32,7 @@ PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
 FIRST_STEP, STEP_GROWTH = 4, 1.12
 # Steps of the scan that count as independent: neighbouring steps see nearly the same samples
 NUM_INDEPENDENT_STEPS = 10
-COUNTS_AT_ONCE = 8_000_000  # running counts of permuted labels that are held at once: bounds memory, to 32 MB; chosen
+COUNTS_AT_ONCE = 4_000_000  # running counts of permuted labels that are held at once: bounds memory, to 16 MB; chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,10 @@ class LabelPermutations:
         """
         truth = self.rows[row].copy()
         truth[self.columns(items)] = 1
-        others = [other for other in range(1, len(self.rows)) if other != row][:repeats]
         relabelled = copy.copy(self)
-        relabelled.rows = np.concatenate([truth[None], self.rows[others]])
+        # Slices, since an index would copy them once more
+        others = self.rows[1 : min(row, repeats + 1)], self.rows[row + 1 : max(repeats + 2, row + 1)]
+        relabelled.rows = np.concatenate([truth[None], *others])
         return relabelled
 
     def columns(self, items: Indices) -> Indices:

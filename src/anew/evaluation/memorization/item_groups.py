@@ -37,7 +37,10 @@ def exchangeable_groups(groups: Integers, is_train: Bools) -> tuple[Int32s, int]
     sizes, num_train = np.bincount(numbers), np.bincount(numbers[is_train], minlength=int(numbers.max(initial=-1)) + 1)
     is_mixed = (num_train > 0) & (num_train < sizes)
     share = is_train.mean()
-    num_expected = (1.0 - share**sizes - (1.0 - share) ** sizes).sum()
+    # Of each size once: of millions of groups, fractions would take 300 MB
+    num_of_size = np.bincount(sizes)
+    size = np.arange(len(num_of_size))
+    num_expected = (num_of_size * (1.0 - share**size - (1.0 - share) ** size))[1:].sum()
     mixed = is_mixed[numbers]
     num_held_out = int((mixed & ~is_train).sum())
     if is_mixed.sum() >= MIN_MIXED_SHARE * num_expected > 0.0:

@@ -110,6 +110,7 @@ class TextEvaluation(Evaluation[str]):
     def let_go_of_texts(self) -> None:
         _ = self._train, self._held_out  # a quarter of all, which simple models are fitted to after the test
         self._texts.clear()
+        self.__dict__.pop("_statistics", None)  # its figures are measured, and it holds three texts for each sample
 
     def compared_samples(self) -> Sequence[str]:
         samples = [str(text) for text in self.inputs.samples]
