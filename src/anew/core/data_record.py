@@ -19,7 +19,7 @@ class DataRecord(Record):
         rates: Figures from which numbers of examples and units are estimated where data streams; {} where it is read whole.
         fingerprint: Of the listing: other data has another.
         content: Digest of the contents, as far as it is cheap to compute; None in runs of older versions, and where the data stays
-            in a store.
+            in a store that does not say whether files changed.
         parts: Number of items of each part.
         row_steps: For each shard the n of "one row in n is read"; 0 if none is, since the budget left no time for more. [] if all rows are
             read.

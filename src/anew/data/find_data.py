@@ -13,7 +13,7 @@ from anew.core.stores.addresses import address_of, is_hub_name
 from anew.data.modality import Modality, load_modality
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.remote import is_known
-from anew.data.sources.selected_data import SLICES, SelectedData, detect_modality
+from anew.data.sources.selected_data import SelectedData, are_comparable, detect_modality
 from anew.data.sources.source import existing_place
 from anew.errors import DataError, MovedDataError, restoring
 
@@ -43,7 +43,7 @@ def check_exists(path: str | os.PathLike[str]) -> None:
 
 def _check_content(path: str, content: str | None, content_now: str | None) -> None:
     """Raise DataError if files of the same names and sizes hold something else than in the run, where that is known of both."""
-    if content is None or content_now is None or content.startswith(SLICES) != content_now.startswith(SLICES):
+    if content is None or content_now is None or not are_comparable(content, content_now):
         return
     if content != content_now:
         raise DataError(

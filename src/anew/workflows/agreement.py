@@ -13,6 +13,7 @@ from anew.core.processes.world import World
 from anew.core.specs import spec_to_json
 from anew.core.version import __version__
 from anew.data.dataset import Dataset
+from anew.data.sources.selected_data import are_comparable
 from anew.runs.folder import RunFolder
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import Request
@@ -64,7 +65,9 @@ def check_same_data(world: World, data: Dataset) -> None:
             digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
     record = data.state()
     contents = world.gather(record.content)
-    content = None if None in contents else record.content  # where one reads a store and the other a copy of it
+    # One may read a store and the other a copy of it
+    is_comparable = all(content is not None and are_comparable(content, record.content or "") for content in contents)
+    content = record.content if is_comparable else None
     world.check_same("the data", [digest.hexdigest(), content], "give all processes the same files")
     # Sentences for the user and counts of what is left out depend on the machine: a listing's age, a run below the data.
     state = record.model_dump(exclude={"path", "content", "notes", "refused", "refusals"})

@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from PIL import Image
 
 import samples
 from anew.data.dataset import Dataset
+from anew.data.formats import by_range
 from anew.data.modalities import image as images
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.sources import folder as folder_source
 from anew.data.sources import selected_data
-from anew.data.sources.selected_data import detect_modality
+from anew.data.sources.selected_data import are_comparable, content_digest, detect_modality
 from anew.data.types import DataBudget
 from anew.errors import DataError
 
@@ -207,3 +209,29 @@ def test_large_rows_of_a_sorted_table_are_sampled_to_its_end(tmp_path: Path, mon
     sample, _ = selected_data.sample_of(chosen, Text(TextConfig()))
     assert {item.label for item in sample} == {f"class {i}" for i in range(6)}
     assert sum(item.size for item in sample) < 60_000
+
+
+@pytest.mark.parametrize("stamp", ["0" * 32, "0" * 40, "0" * 64, "5f3c-1a2b", "1764620000", ""])
+def test_changed_files_of_a_store_are_noticed_where_it_hashes_them(
+    stamp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards that were replaced by others of the same size were trained on without a word."""
+    for index in range(3):
+        write_archive(tmp_path / f"{index}.tar")
+    stamps = {tmp_path / f"{index}.tar": stamp for index in range(3)}
+    chosen = detect_modality(str(tmp_path), None)
+    monkeypatch.setattr(by_range, "has_stores", lambda: True)
+    monkeypatch.setattr(
+        by_range, "find_stored", lambda path: SimpleNamespace(file=SimpleNamespace(stamp=stamps[Path(path)]))
+    )
+    before, again = (content_digest(chosen.source, chosen.shards) for _ in range(2))
+    if len(stamp) < 32:  # it changes when the same file is written again
+        assert before is None
+        return
+    assert before is not None and before == again
+    stamps[tmp_path / "1.tar"] = "1" * len(stamp)
+    after = content_digest(chosen.source, chosen.shards)
+    assert after is not None and after != before and are_comparable(before, after)
+    monkeypatch.undo()
+    on_disk = content_digest(chosen.source, chosen.shards)
+    assert on_disk is not None and not are_comparable(before, on_disk)  # a copy of the store, which is not refused

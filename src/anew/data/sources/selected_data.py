@@ -10,6 +10,7 @@ import functools
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,10 @@ SAMPLE_BYTES, SAMPLED_SHARDS, MIN_SAMPLED = 8 * 1024 * 1024, 16, 2
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
 # Prefix of the hash of sounds and clips. Older versions hashed only a few of them, and wrote no prefix
 SLICES = "slices:"
+# Prefix of the hash of what a store says of its files, shards that are asked for, and stamps that depend on the content alone: MD5, SHA-1
+# and SHA-256. Other ones change when the same file is written again.
+STAMPS, STAMPED_SHARDS = "stamps:", 1024
+CONTENT_STAMP = re.compile("[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}")
 SHOWN_NAMES = 3  # items of other kinds that a sentence names
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are a numbering
 MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are a numbering, or too many to learn
@@ -54,14 +59,14 @@ MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are a numbering, 
 
 def content_digest(source: Source, shards: Sequence[Shard]) -> str | None:
     """A hash of names, sizes, classes and bytes of the items, as far as they are known or cheap to read: of all bytes of small
-    data, of blocks from all over large data. None if the data stays in a store, where each block is a request."""
+    data, of blocks from all over large data. Of data that stays in a store, where each block is a request, see `_stamps_digest`."""
     ordered = sorted(shards, key=lambda shard: shard.name)
     # Counts alone are kept: the ranges of ten million files would take gigabytes
     counts: list[int] = []
     for shard in ordered:
         ranges = source.ranges(shard)
         if by_range.has_stores() and any(by_range.find_stored(place.path) for place in ranges):
-            return None
+            return _stamps_digest(source, ordered)
         counts.append(len(ranges))
     digest = hashlib.blake2b(digest_size=16)
     for shard in ordered:
@@ -80,6 +85,26 @@ def content_digest(source: Source, shards: Sequence[Shard]) -> str | None:
             digest.update(item_bytes(item))
             digest.update(repr(None if isinstance(item, SkippedItem) else item.label).encode("utf-8", "replace"))
     return digest.hexdigest()
+
+
+def _stamps_digest(source: Source, shards: Sequence[Shard]) -> str | None:
+    """A hash of the names of shards from all over the data, and of what a store says of their content; None if it says nothing."""
+    digest = hashlib.blake2b(digest_size=16)
+    for shard in evenly_spaced(shards, STAMPED_SHARDS):
+        digest.update(f"{shard.name}\0{shard.members}\n".encode("utf-8", "surrogateescape"))
+        for path, _ in itertools.groupby(source.ranges(shard), lambda place: place.path):
+            stored = by_range.find_stored(path)
+            if stored is None:  # a copy of it is read
+                continue
+            if not CONTENT_STAMP.fullmatch(stored.file.stamp):
+                return None
+            digest.update(stored.file.stamp.encode())
+    return STAMPS + digest.hexdigest()
+
+
+def are_comparable(content: str, other: str) -> bool:
+    """Whether two results of `SelectedData.content` were made in one way, so that they differ only if the data does."""
+    return content.rpartition(":")[0] == other.rpartition(":")[0]
 
 
 def item_bytes(item: Item | SkippedItem) -> bytes:
@@ -146,10 +171,10 @@ class SelectedData:
 
     @functools.cached_property
     def content(self) -> str | None:
-        """Hash of what the data holds, see `content_digest`; None where it stays in a store."""
+        """Hash of what the data holds, see `content_digest`; None where it stays in a store that does not say."""
         digest = content_digest(self.source, self.shards)
         is_sliced = load_modality(self.modality).traits.reads_file_slices
-        return digest if digest is None or not is_sliced else SLICES + digest
+        return digest if digest is None or digest.startswith(STAMPS) or not is_sliced else SLICES + digest
 
 
 @paused_collector()
