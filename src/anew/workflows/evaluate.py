@@ -50,8 +50,8 @@ __all__ = ["EvaluationReport", "EvaluationRequest", "evaluate_run"]
 OTHER_PROCESS = "The first process has the report."
 
 TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
-# Of more, so many units of records are scored where there is no budget, and records: as many characters as simple models are given, and
-# far more than their bits need (docs/log.md, 2026-12-01)
+# Without a budget, at most this many characters or residues of held-out records are scored, or this many records if those are more. That
+# settles the bits of a model to a few thousandths; all records of a large list took a quarter of an hour (docs/log.md, 2026-12-01)
 MAX_SCORED_UNITS, MIN_SCORED_RECORDS = 1_000_000, 5_000
 # Times that the page took, for writing it again: rather too much, as cores may be busier; chosen.
 REWRITING = 1.5
