@@ -141,7 +141,7 @@ def count_by_scan(
         remaining: See `count_copies`.
     """
     nearest = nearests[result.decisive].take(result.order)
-    is_hit = labels.rows[0, labels.columns(nearest.item)].astype(bool) & (nearest.ratio < 1.0)
+    is_hit = labels.are_train(nearest.item) & (nearest.ratio < 1.0)
     hits = result.order[is_hit]
 
     def p_without(count: int) -> float:

@@ -15,12 +15,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Bools, Int32s, Integers, Numbers
+from anew.evaluation.memorization.bit_rows import BitRows
 from anew.evaluation.memorization.item_groups import group_labels, group_numbers
 from anew.evaluation.memorization.thresholds import ALPHA
 
@@ -32,7 +34,6 @@ PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
 FIRST_STEP, STEP_GROWTH = 4, 1.12
 # Steps of the scan that count as independent: neighbouring steps see nearly the same samples
 NUM_INDEPENDENT_STEPS = 10
-COUNTS_AT_ONCE = 4_000_000  # running counts of permuted labels that are held at once: bounds memory, to 16 MB; chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class LabelPermutations:
     their order is random.
 
     Attributes:
-        rows: (1 + r, columns) uint8 labels of those groups, the true ones first.
+        rows: (1 + r, columns) labels of those groups, the true ones first.
         share: Share of the pooled items that are training items.
     """
 
@@ -181,10 +182,9 @@ class LabelPermutations:
         column_groups = np.unique(groups[items])
         num_columns = len(column_groups)
         num_train = rng.hypergeometric(labels.num_train, labels.num_held_out, num_columns, size=repeats)  # (r,)
-        self.rows = np.zeros((1 + repeats, num_columns), dtype=np.uint8)  # (1 + r, groups)
-        self.rows[0] = labels.is_train[column_groups]
-        for row, count in enumerate(num_train.tolist(), 1):  # ranks of all at once take a gigabyte for 100,000 groups
-            self.rows[row, rng.random(num_columns).argsort()[:count]] = 1
+        # Ranks of all permutations at once would take a gigabyte for 100,000 groups
+        permuted = (_is_chosen(rng.random(num_columns).argsort()[:count], num_columns) for count in num_train.tolist())
+        self.rows = BitRows(chain([labels.is_train[column_groups]], permuted))  # (1 + r, groups)
         self.share = float(train[pool].mean())
         self._groups, self._column_groups = groups, column_groups
 
@@ -193,17 +193,26 @@ class LabelPermutations:
 
         The samples are independent of these labels, so only planted copies can be found. `repeats` other permutations are kept.
         """
-        truth = self.rows[row].copy()
+        truth = self.rows.row(row)
         truth[self.columns(items)] = 1
         relabelled = copy.copy(self)
-        # Slices, since an index would copy them once more
-        others = self.rows[1 : min(row, repeats + 1)], self.rows[row + 1 : max(repeats + 2, row + 1)]
-        relabelled.rows = np.concatenate([truth[None], *others])
+        relabelled.rows = self.rows.with_first(truth, without=row, count=repeats)
         return relabelled
+
+    def are_train(self, items: Indices) -> Bools:
+        """(k,) whether each item is a training item, by the true labels."""
+        return self.rows.first(self.columns(items))
 
     def columns(self, items: Indices) -> Indices:
         """(k,) the column of `rows` that holds the label of each item."""
         return np.asarray(np.searchsorted(self._column_groups, self._groups[items]), dtype=np.intp)
+
+
+def _is_chosen(chosen: Indices, count: int) -> Bools:
+    """(count,) whether each of so many entries is among the chosen ones."""
+    flags = np.zeros(count, dtype=np.bool_)
+    flags[chosen] = True
+    return flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +266,13 @@ def scan(
     every_step = np.arange(FIRST_STEP, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
         return ScanResult(p, 0, 0, 0.0, decisive, order, alarm)
-    k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
-    hits = int(labels.rows[0, columns[:k]].sum())
+    truth = labels.rows.first(columns)
+    k = int(
+        every_step[
+            int(scan_statistics(BitRows([truth]), np.arange(len(columns)), every_step, labels.share)[0].argmax())
+        ]
+    )
+    hits = int(truth[:k].sum())
     return ScanResult(
         p=p,
         k=k,
@@ -292,7 +306,7 @@ def steps_to(last_step: int) -> Indices:
     return np.unique(np.append(np.round(FIRST_STEP * STEP_GROWTH ** np.arange(count)), last_step).astype(np.intp))
 
 
-def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:
+def scan_statistics(rows: BitRows, columns: Indices, steps: Indices, share: float) -> Array:
     """The signed root of the binomial deviance of the share of train labels at each step, (1 + r, g).
 
     It is a standardised count whose tails also hold for shares near 0 and 1: with 9 training items to 1 held-out item, the
@@ -301,9 +315,8 @@ def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, s
     if not len(steps):
         return np.zeros((len(rows), 0))
     columns = columns[: steps[-1]]
-    at_once = max(COUNTS_AT_ONCE // len(columns), 1)
-    parts = (rows[first : first + at_once, columns] for first in range(0, len(rows), at_once))
-    hits = np.concatenate([np.cumsum(part, axis=1, dtype=np.int32)[:, steps - 1] for part in parts])  # (1 + r, g)
+    running_counts = (np.cumsum(part, axis=1, dtype=np.int32) for part in rows.parts(columns))
+    hits = np.concatenate([counts[:, steps - 1] for counts in running_counts])  # (1 + r, g)
     square = np.cumsum(2 * count_earlier(columns) + 1)[steps - 1]  # sum of squared numbers of samples at one group
     hit_share = hits / steps
     effective = steps.astype(np.float64) ** 2 / square
@@ -370,8 +383,8 @@ def reference_test(
     columns = np.concatenate([np.arange(len(samples)), len(samples) + pair])[order]
     unit = np.arange(len(samples) + int(pair.max(initial=-1)) + 1)
     # This number keeps the expected share of samples among the ratios
-    permuted = (unit < round(share * len(unit))).astype(np.uint8)
-    rows = np.stack([unit < len(samples), *(rng.permutation(permuted) for _ in range(repeats))]).astype(np.uint8)
+    permuted = unit < round(share * len(unit))
+    rows = BitRows(chain([unit < len(samples)], (rng.permutation(permuted) for _ in range(repeats))))
     table = scan_statistics(rows, columns, steps, share)  # (1 + r, g)
     k = int(steps[int(table[0].argmax())])
     hits = int((columns[:k] < len(samples)).sum())

@@ -25,11 +25,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Int32s, Integers
+from anew.evaluation.memorization.bit_rows import BitRows
 from anew.evaluation.memorization.copying_test import (
     PERMUTATIONS,
     Array,
@@ -249,7 +251,7 @@ class MatchTest:
     ) -> float:
         """p by one of the distances."""
         samples, real, resolution = self.nearests[distance].take(rows), self.real[distance], self.resolutions[distance]
-        is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
+        is_train = labels.are_train(samples.item)
         sample_rows, num_repeated = _independent_matches(samples, self.groups[rows], self.item_groups)
         real_rows = _independent_matches(real, self.stand_ins.units, self.item_groups)[0]
         train_rows = sample_rows[is_train[sample_rows]]
@@ -284,7 +286,7 @@ class MatchTest:
         They do not if samples match held-out items more often than real items match each other.
         """
         column = labels.columns(items)
-        is_train = labels.rows[0, column].astype(bool)
+        is_train = labels.rows.first(column)
         num_train, num_held_out = (len(np.unique(column[members])) for members in (is_train, ~is_train))
         p = binomial_tail(num_train, num_train + num_held_out, self.group_share)
         pairs, real_pairs = num_samples * self.num_held_out, num_real * self.num_pool
@@ -295,7 +297,7 @@ class MatchTest:
     def _matches(self, distance: int, rows: Indices, labels: LabelPermutations) -> Indices:
         """The queries that match training items, the closest ones first."""
         samples = self.nearests[distance].take(rows)
-        is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
+        is_train = labels.are_train(samples.item)
         matched = np.flatnonzero(_is_match(samples) & is_train)
         ratio = _ratio(samples.take(matched), self.resolutions[distance])
         return rows[matched[np.argsort(ratio, kind="stable")]]
@@ -357,10 +359,9 @@ def _is_match(nearest: NearestReal) -> Flags:
     return nearest.ratio <= MATCH_RATIO * (1.0 + 1e-6)  # allows for the rounding of float32
 
 
-def _permute(is_sample: Flags, share: float, repeats: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _permute(is_sample: Flags, share: float, repeats: int, rng: np.random.Generator) -> BitRows:
     """Whether each match belongs to a sample, (1 + r, c): the true row, then random ones with probability `share`."""
-    permuted = rng.random((repeats, len(is_sample))) < share
-    return np.concatenate([is_sample[None], permuted]).astype(np.uint8)
+    return BitRows(chain([is_sample], (rng.random(len(is_sample)) < share for _ in range(repeats))))
 
 
 def binomial_tail(hits: float, n: float, share: float) -> float:

@@ -40,7 +40,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
 )
 from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats, keys_of_same
-from anew.evaluation.memorization.item_groups import exchangeable_groups, group_labels, group_numbers
+from anew.evaluation.memorization.item_groups import are_alone, exchangeable_groups, group_labels, group_numbers
 from anew.evaluation.memorization.item_type import FOLDS, MAX_CHARACTERS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
@@ -134,7 +134,6 @@ class MemorizationTest(Generic[ItemT]):
         self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.num_real, self.num_samples = len(train) + len(held_out), len(samples)
-        group = np.arange(self.num_real, dtype=np.int32) if groups is None else group_numbers(groups)
         # Index of each real item in train + held_out, shuffled: of equally near items the first is taken, whatever its label
         self.original_index: Integers = self.rng.permutation(self.num_real).astype(np.int32)
         real = Rearranged(Joined(train, held_out), self.original_index)
@@ -142,14 +141,17 @@ class MemorizationTest(Generic[ItemT]):
         self.num_train_total = max(num_train_total or len(train), len(train))
         self.visible_share = len(train) / self.num_train_total  # share of copies that can be seen
         self.real_index = numbers_to(self.num_real)  # indices of the real items
-        group = self._exchangeable_groups(group[self.original_index])
         self.level, self.label_level = item_type.level, item_type.label_level
         count = planted_copies(self.num_samples) if options.controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = Joined(real, samples, exact, disturbed)
-        self.groups = group = _with_queries(group, sample_groups, self.num_samples, len(exact) + len(disturbed))
+        self.groups = _with_queries(
+            self._real_groups(groups), sample_groups, self.num_samples, len(exact) + len(disturbed)
+        )
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
         self._match_groups = np.arange(len(items), dtype=np.int32) if item_type.whole else self.groups
+        if item_type.whole and are_alone(self.groups).all():
+            self.groups = self._match_groups  # the same division, held once
         # Before the distances, beside which there is less memory
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
         count = options.num_stand_ins(self.num_samples)
@@ -165,16 +167,17 @@ class MemorizationTest(Generic[ItemT]):
         )
         self._first_planted = self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
 
-    def _exchangeable_groups(self, groups: Integers) -> Int32s:
+    def _real_groups(self, groups: Integers | None) -> Int32s:
         """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""
-        groups, num_held_out = exchangeable_groups(groups, self.is_train)
+        numbers = np.arange(self.num_real, dtype=np.int32) if groups is None else group_numbers(groups)
+        exchangeable, num_held_out = exchangeable_groups(numbers[self.original_index], self.is_train)
         if num_held_out:
             verb = "has" if num_held_out == 1 else "have"
             self.notes.append(
                 f"Copying test: {num_held_out:,} of {int((~self.is_train).sum()):,} held-out items {verb} near-duplicates among "
                 "the training items; each item was compared by itself."
             )
-        return groups
+        return exchangeable
 
     def run(self) -> CopyTestResult:
         """Run the tests, then the controls for which there is time."""

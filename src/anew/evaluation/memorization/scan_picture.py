@@ -103,7 +103,7 @@ def ranks_to_show(count: int) -> Indices:
 
 def hit_shares(columns: Indices, ranks: Indices, labels: LabelPermutations) -> Array:
     """(g,) share of the first samples that lie nearest to a training item, by the true labels."""
-    hits = np.cumsum(labels.rows[0, columns], dtype=np.int64)[ranks - 1]
+    hits = np.cumsum(labels.rows.first(columns), dtype=np.int64)[ranks - 1]
     return np.asarray(hits / ranks, dtype=np.float64)
 
 
