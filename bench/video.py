@@ -1,4 +1,4 @@
-"""Video: distances of single frames and of their differences, and motion, after 300 seconds on one core.
+"""Video: distances of single frames and of their differences, and motion, after 300 seconds on one core (`--seconds`, `--threads`).
 
     python bench/video.py --data FOLDER-OF-CLASSES [--seeds 3] [--only anew-train]
 
@@ -66,7 +66,7 @@ def naive(subject: Subject, row: str, n: int) -> Clips:
 
 
 def run(arguments: argparse.Namespace, subject: Subject, place: Path, row: str, seed: int) -> dict[str, Any]:
-    core = arguments.cores[:1]
+    cores = arguments.cores[: arguments.threads]
     folder = fresh(place / f"{row}-{seed}")
     time = {
         "budget": ["--budget", f"{arguments.seconds:g}s"],
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace, subject: Subject, place: Path, row: str, 
     }
     options = [*time[FORMS[row]], "--set", f"size={arguments.side}", *setting_words(arguments.set)]
     trained = anew(
-        "train", place / "clips", "--run", folder / "run", "--seed", seed, *options, cores=core, scratch=arguments.work
+        "train", place / "clips", "--run", folder / "run", "--seed", seed, *options, cores=cores, scratch=arguments.work
     )
     drawn = anew(
         "sample",
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, subject: Subject, place: Path, row: str, 
         folder / "samples",
         "-n",
         arguments.samples,
-        cores=core,
+        cores=cores,
         scratch=arguments.work,
     )
     generated = np.stack(
@@ -116,6 +116,7 @@ def main() -> None:
     build.add_argument("--frames", type=int, default=6)
     build.add_argument("--side", type=int, default=32)
     build.add_argument("--seeds", type=int, default=1)
+    build.add_argument("--threads", type=int, default=1, help="cores that a run takes")
     build.add_argument("--first-seed", type=int, default=0)
     build.add_argument("--only", nargs="*", choices=(*FORMS, *NAIVE), default=[*NAIVE, *FORMS])
     build.add_argument("--trial", action="store_true", help="rows are shown, not recorded")
@@ -138,7 +139,13 @@ def main() -> None:
             rows.add(row=row, **subject.judged(naive(subject, row, arguments.samples)))
             continue
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            rows.add(row=row, seed=seed, seconds=arguments.seconds, **run(arguments, subject, place, row, seed))
+            rows.add(
+                row=row,
+                seed=seed,
+                seconds=arguments.seconds,
+                threads=arguments.threads,
+                **run(arguments, subject, place, row, seed),
+            )
     rows.show(["row", "seed", *FIGURES, "samples", "steps"])
     floor = next((r for r in rows.rows if r["row"] == "floor"), None)
     if floor is not None:

@@ -145,13 +145,10 @@ class MemorizationTest(Generic[ItemT]):
         count = planted_copies(self.num_samples) if options.controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = Joined(real, samples, exact, disturbed)
-        self.groups = _with_queries(
-            self._real_groups(groups), sample_groups, self.num_samples, len(exact) + len(disturbed)
-        )
+        num_planted = len(exact) + len(disturbed)
+        division = _with_queries(self._real_groups(groups), sample_groups, self.num_samples, num_planted)
+        self.groups, self._match_groups = _with_match_groups(division, item_type.whole)
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
-        self._match_groups = np.arange(len(items), dtype=np.int32) if item_type.whole else self.groups
-        if item_type.whole and are_alone(self.groups).all():
-            self.groups = self._match_groups  # the same division, held once
         # Before the distances, beside which there is less memory
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
         count = options.num_stand_ins(self.num_samples)
@@ -433,6 +430,14 @@ def _with_queries(groups: Int32s, sample_groups: Integers | None, num_samples: i
     samples = np.arange(num_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
     samples = groups.max() + 1 + samples
     return np.concatenate([groups, samples, samples.max() + 1 + np.arange(num_planted)], dtype=np.int32)
+
+
+def _with_match_groups(groups: Int32s, whole: bool) -> tuple[Int32s, Int32s]:
+    """Groups, and those of the match test, in which a whole item is alone. Where both are the same division, they are one array."""
+    if not whole:
+        return groups, groups
+    single = np.arange(len(groups), dtype=np.int32)
+    return (single if are_alone(groups).all() else groups), single
 
 
 def closest_pairs(
