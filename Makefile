@@ -5,6 +5,8 @@ PYTEST := $(BIN)/python -m pytest --durations=10
 # Two workers of one thread each: small tests gain nothing from threads.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
+# What one process compiled of the modules that it imports, hundreds of others need not.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test types suite check slow fuzz docs
 
