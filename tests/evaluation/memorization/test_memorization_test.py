@@ -20,7 +20,13 @@ from anew.evaluation.memorization.copy_verdict import METHODS, copy_verdict, res
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import IMAGES, MAX_RUNS, PASSAGES, text_runs
-from anew.evaluation.memorization.memorization_test import PAIRS, MemorizationOptions, MemorizationTest, distinct_first
+from anew.evaluation.memorization.memorization_test import (
+    PAIRS,
+    PLANTING,
+    MemorizationOptions,
+    MemorizationTest,
+    distinct_first,
+)
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
 from anew.evaluation.memorization.search_cache import CachedDistance
@@ -56,6 +62,13 @@ POINTS = ItemType(
     "The test sees points.",
 )
 TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)
+
+
+def test_planting_is_named_after_the_search() -> None:
+    tasks: list[str] = []
+    options = MemorizationOptions(progress=lambda task, count, total: tasks.append(task))
+    MemorizationTest(POINTS, SAMPLES, TRAIN, HELD, options=options).run()
+    assert list(dict.fromkeys(tasks))[-2:] == ["finding the nearest real items", PLANTING]
 
 
 def test_nothing_is_held_after_a_test() -> None:

@@ -113,6 +113,21 @@ def are_alone(groups: Int32s) -> Bools:
     return np.asarray(~has_several[groups])
 
 
+def with_queries(groups: Int32s, sample_groups: Integers | None, num_samples: int, num_planted: int) -> Int32s:
+    """The groups of real items, then those of samples; planted copies have one of their own each."""
+    samples = np.arange(num_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
+    samples = groups.max() + 1 + samples
+    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(num_planted)], dtype=np.int32)
+
+
+def with_match_groups(groups: Int32s, whole: bool) -> tuple[Int32s, Int32s]:
+    """Groups, and those of the match test, in which a whole item is alone. Where both are the same division, they are one array."""
+    if not whole:
+        return groups, groups
+    single = np.arange(len(groups), dtype=np.int32)
+    return (single if are_alone(groups).all() else groups), single
+
+
 def _dense(groups: Int32s) -> Int32s:
     """The same groups in the same order, numbered from 0 on without gaps."""
     exists = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.bool_)

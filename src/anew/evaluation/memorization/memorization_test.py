@@ -40,7 +40,13 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
 )
 from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats, keys_of_same
-from anew.evaluation.memorization.item_groups import are_alone, exchangeable_groups, group_labels, group_numbers
+from anew.evaluation.memorization.item_groups import (
+    exchangeable_groups,
+    group_labels,
+    group_numbers,
+    with_match_groups,
+    with_queries,
+)
 from anew.evaluation.memorization.item_type import FOLDS, MAX_CHARACTERS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.planting import (
@@ -55,12 +61,13 @@ from anew.evaluation.memorization.planting import (
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, Method, PlantedControl, TrainingDistance
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.search_cache import CachedDistance, SearchProgress, no_progress
-from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, COPIED_ALPHA, NUM_TESTS
+from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, COPIED_ALPHA, NUM_TESTS, PLANTED_RATES
 from anew.evaluation.metrics.two_sample import auc
 from anew.functional.intervals import clopper_pearson
 
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief test compares; chosen
 MAX_DISTANCES = 10_000  # the same of any test: the interval of the share is within a point by then
+PLANTING = "planting copies, to see which ones are noticed"
 PAIRS = 12  # closest pairs in a report: they fill a page
 CANDIDATES = 10 * PAIRS  # pairs that they are chosen from, since many samples may copy the same thing
 
@@ -146,8 +153,8 @@ class MemorizationTest(Generic[ItemT]):
         self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = Joined(real, samples, exact, disturbed)
         num_planted = len(exact) + len(disturbed)
-        division = _with_queries(self._real_groups(groups), sample_groups, self.num_samples, num_planted)
-        self.groups, self._match_groups = _with_match_groups(division, item_type.whole)
+        division = with_queries(self._real_groups(groups), sample_groups, self.num_samples, num_planted)
+        self.groups, self._match_groups = with_match_groups(division, item_type.whole)
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
         # Before the distances, beside which there is less memory
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
@@ -169,11 +176,7 @@ class MemorizationTest(Generic[ItemT]):
         numbers = np.arange(self.num_real, dtype=np.int32) if groups is None else group_numbers(groups)
         exchangeable, num_held_out = exchangeable_groups(numbers[self.original_index], self.is_train)
         if num_held_out:
-            verb = "has" if num_held_out == 1 else "have"
-            self.notes.append(
-                f"Copying test: {num_held_out:,} of {int((~self.is_train).sum()):,} held-out items {verb} near-duplicates among "
-                "the training items; each item was compared by itself."
-            )
+            self.notes.append(_near_duplicates_note(num_held_out, int((~self.is_train).sum())))
         return exchangeable
 
     def run(self) -> CopyTestResult:
@@ -218,6 +221,7 @@ class MemorizationTest(Generic[ItemT]):
             base = unsuspicious_rows(scan, match, self.num_samples)
             planting = Planting(nearests, labels, base, match_test, self.planted, self.num_samples, self.level)
             num_visible = self.num_samples * self.visible_share
+            self.options.progress(PLANTING, 0, len(PLANTED_RATES))
             planted = planting.run(self.rng, num_visible, self.options.remaining, self.skipped)
             self._picture = planting.picture(scan, planted, num_visible)
         if self._affords("the distance from training data"):
@@ -425,19 +429,13 @@ def _digest(items: Sequence[object]) -> bytes:
     return digest.digest()
 
 
-def _with_queries(groups: Int32s, sample_groups: Integers | None, num_samples: int, num_planted: int) -> Int32s:
-    """The groups of real items, then those of samples; planted copies have one of their own each."""
-    samples = np.arange(num_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
-    samples = groups.max() + 1 + samples
-    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(num_planted)], dtype=np.int32)
-
-
-def _with_match_groups(groups: Int32s, whole: bool) -> tuple[Int32s, Int32s]:
-    """Groups, and those of the match test, in which a whole item is alone. Where both are the same division, they are one array."""
-    if not whole:
-        return groups, groups
-    single = np.arange(len(groups), dtype=np.int32)
-    return (single if are_alone(groups).all() else groups), single
+def _near_duplicates_note(num_mixed: int, num_held_out: int) -> str:
+    """What to say of held-out items that have near-duplicates among the training items."""
+    verb = "has" if num_mixed == 1 else "have"
+    return (
+        f"Copying test: {num_mixed:,} of {num_held_out:,} held-out items {verb} near-duplicates among the training items; each "
+        "item was compared by itself."
+    )
 
 
 def closest_pairs(
