@@ -93,11 +93,9 @@ def heeded_hangup() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def short_measuring() -> Iterator[None]:
-    """Each of a thousand small trainings would spend 0.1 s on how busy the cores are."""
-    from anew.core.machine.threads import measure_slowdown
-
+    """Each of a thousand small trainings would spend 0.1 s or more on how busy the cores are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure_slowdown, "__defaults__", (0.01,))
+        patch.setattr("anew.core.machine.threads.MEASURED_S", 0.01)
         yield
 
 

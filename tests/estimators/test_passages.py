@@ -11,13 +11,15 @@ from anew.estimators.passages import MAX_PASSAGE, MIN_MATCH, NO_PASSAGE, Passage
 
 
 def searched(text: NDArray[np.int32], ids: NDArray[np.int64]) -> tuple[int, list[int]]:
-    """Length and places of the longest passage, by trying all lengths and places."""
-    for length in range(min(MAX_PASSAGE, len(ids)), MIN_MATCH - 1, -1):
-        ends = range(length, len(text))
-        places = [end for end in ends if (text[end - length : end] == ids[len(ids) - length :]).all()]
-        if places:
-            return length, places
-    return 0, []
+    """Length and places of the longest passage, by a look at every place, token by token backwards."""
+    longest: tuple[int, list[int]] = (0, [])
+    ends = np.arange(1, len(text))
+    for length in range(1, min(MAX_PASSAGE, len(ids)) + 1):
+        ends = ends[ends >= length]
+        ends = ends[text[ends - length] == ids[len(ids) - length]]
+        if len(ends) and length >= MIN_MATCH:
+            longest = length, ends.tolist()
+    return longest
 
 
 @pytest.mark.parametrize("many", [3, 20, 1024], ids="sorted above {}".format)
