@@ -51,6 +51,8 @@ LONGEST = (
 )
 
 SHARING_FOLDERS = ("exporting", "server", "studio_app")  # their tests share small runs
+# They share `modules.parsed`
+RULES = ("tests/test_style.py", "tests/test_layers.py", "tests/test_sizes.py", "tests/test_docstrings.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -66,11 +68,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker runs a file, or a folder whose files share what takes long to make."""
+    """One worker runs a file, or files that share what takes long to make."""
     from xdist.scheduler import LoadFileScheduling
 
     class FolderScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(RULES):
+                return "rules"
             folder = nodeid.removeprefix("tests/").partition("/")[0]
             return folder if folder in SHARING_FOLDERS else super()._split_scope(nodeid)
 

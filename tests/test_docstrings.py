@@ -7,12 +7,12 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import anew
+from modules import parsed
 
 CLASSES = (anew.Model, anew.Samples, anew.Scores, anew.Walk)
 VERBS = [name for name in anew.__all__ if inspect.isfunction(getattr(anew, name))]
@@ -97,8 +97,8 @@ def functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 
 def test_arguments_that_are_described_exist() -> None:
     stale = []
-    for path in sorted(Path(anew.__file__).parent.rglob("*.py")):
-        for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, tree in parsed().items():
+        for function in functions(tree):
             parameters = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
             names = set(described_names(ast.get_docstring(function) or "")) - parameters
             stale += [f"{path.name}:{function.lineno} {function.name}: {name}" for name in names]
@@ -107,8 +107,8 @@ def test_arguments_that_are_described_exist() -> None:
 
 def test_results_are_noun_phrases() -> None:
     verbal = []
-    for path in sorted(Path(anew.__file__).parent.rglob("*.py")):
-        for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, tree in parsed().items():
+        for function in functions(tree):
             if re.match(r"Returns?\b", ast.get_docstring(function) or ""):
                 verbal.append(f"{path.name}:{function.lineno} {function.name}")
     assert not verbal

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[1] / "src" / "anew"
+from modules import SRC, nodes, parsed
 
 # Each layer and what it may import besides itself. A module belongs to the layer with the longest matching name, and a
 # layer may import the layers that are named, with all that lies below their names.
@@ -114,10 +115,10 @@ def layer_of(module: str) -> str:
     return max(layers, key=len)
 
 
-def imports(source: str) -> set[str]:
-    """Modules below `anew` that a source text imports, local and type-only imports included."""
+def imports(statements: Iterable[ast.AST]) -> set[str]:
+    """Modules below `anew` that statements import; of all nodes of a module, local and type-only imports included."""
     targets: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in statements:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             base = (node.module or "").split(".")
@@ -130,12 +131,12 @@ def imports(source: str) -> set[str]:
     return targets
 
 
-def violations(module: str, source: str) -> list[str]:
-    """Imports of a module that its layer does not allow."""
+def violations(module: str, statements: Iterable[ast.AST]) -> list[str]:
+    """Imports of a module, by its nodes, that its layer does not allow."""
     layer = layer_of(module)
     allowed = (layer, *LAYERS[layer])
     wrong = []
-    for target in imports(source):
+    for target in imports(statements):
         inside = layer_of(target) == layer
         if not inside and not any(target == name or target.startswith(f"{name}.") for name in allowed[1:]):
             wrong.append(f"{module} may not import {target}")
@@ -144,7 +145,7 @@ def violations(module: str, source: str) -> list[str]:
 
 def test_imports_go_downwards() -> None:
     assert len(MODULES) > 500
-    assert not [wrong for module, path in MODULES.items() for wrong in violations(module, path.read_text())]
+    assert not [wrong for module, path in MODULES.items() for wrong in violations(module, nodes(parsed()[path]))]
 
 
 ABOVE = {"cli": "__main__", "__main__": "api"}  # what a layer may not import; `cli` for all others
@@ -153,15 +154,15 @@ ABOVE = {"cli": "__main__", "__main__": "api"}  # what a layer may not import; `
 def test_an_upward_import_in_any_file_is_noticed() -> None:
     for module, path in MODULES.items():
         above = ABOVE.get(layer_of(module), "cli")
-        late = f"\n\ndef late() -> None:\n    from anew.{above} import main\n"
-        assert violations(module, path.read_text() + late) == [f"{module} may not import {above}"]
+        late = ast.walk(ast.parse(f"def late() -> None:\n    from anew.{above} import main\n"))
+        assert violations(module, (*nodes(parsed()[path]), *late)) == [f"{module} may not import {above}"]
 
 
 def test_no_circles() -> None:
     graph = {}
     for name, path in MODULES.items():
         packages = [name.rsplit(".", up)[0] for up in range(1, name.count(".") + 1)]
-        graph[name] = {t for t in imports(path.read_text()) if t != name and t not in packages}
+        graph[name] = {t for t in imports(nodes(parsed()[path])) if t != name and t not in packages}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -194,10 +195,7 @@ def test_the_compiler_of_loops_is_imported_where_it_is_used() -> None:
     """Numba takes a second to import: no module brings it along but those that it compiles."""
     at_load = {}
     for name, path in MODULES.items():
-        statements = [
-            node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
-        ]
-        at_load[name] = imports("\n".join(map(ast.unparse, statements)))
+        at_load[name] = imports(parsed()[path].body)
     with_numba = {"core.machine.compiled"}
     while more := {name for name, targets in at_load.items() if targets & with_numba} - with_numba:
         with_numba |= more

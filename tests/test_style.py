@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-SRC, TESTS = ROOT / "src" / "anew", ROOT / "tests"
+from modules import SRC, nodes, parsed
+
+TESTS = Path(__file__).parent
 SAY_NOTHING = {"came", "each", "given", "how", "it", "one", "some", "stuff", "thing", "told", "which", "why"}
 ANY = {  # public, with `Any` in its signature, and why
     "cli/parser.py: CommandParser.__init__": "the signature of argparse",
@@ -27,12 +27,6 @@ POSITIONAL = {"setting", "getattr", "get", "append", "fill_diagonal", "each", "r
 BY_NAME = ("Sampler._",)  # methods that a file says by name: `exporting/runtime/sample.py`
 
 
-@functools.cache
-def parsed() -> dict[Path, ast.Module]:
-    """Every module of the package. Once for all tests, and not when they are collected, which each worker does."""
-    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SRC.rglob("*.py"))}
-
-
 def by_module(faults_of: Callable[[Path, ast.Module], Iterable[object]]) -> dict[str, list[object]]:
     """The modules in which there is something at fault, and what."""
     faults = {str(path.relative_to(SRC)): list(faults_of(path, tree)) for path, tree in parsed().items()}
@@ -40,9 +34,9 @@ def by_module(faults_of: Callable[[Path, ast.Module], Iterable[object]]) -> dict
     return {name: of_module for name, of_module in faults.items() if of_module}
 
 
-def assigned(tree: ast.AST) -> Iterator[str]:
+def assigned(all_nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Variables and parameters."""
-    for node in ast.walk(tree):
+    for node in all_nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.arg):
@@ -65,19 +59,21 @@ def defined(tree: ast.Module) -> Iterator[str]:
 def test_a_class_name_stands_for_one_class() -> None:
     places = defaultdict(list)
     for path, tree in parsed().items():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ClassDef):
                 places[node.name.lstrip("_")].append(f"{path.relative_to(SRC)}:{node.lineno}")
     assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
 def test_a_variable_says_what_it_holds() -> None:
-    assert not by_module(lambda path, tree: {name.lstrip("_") for name in assigned(tree)} & SAY_NOTHING)
+    assert not by_module(lambda path, tree: {name.lstrip("_") for name in assigned(nodes(tree))} & SAY_NOTHING)
 
 
 def test_variables_of_tests_say_what_they_hold() -> None:
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(TESTS.rglob("*.py"))}
-    vague = {path.name: {name.lstrip("_") for name in assigned(tree)} & SAY_NOTHING for path, tree in trees.items()}
+    vague = {}
+    for path in sorted(TESTS.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        vague[path.name] = {name.lstrip("_") for name in assigned(ast.walk(tree))} & SAY_NOTHING
     assert not {name: names for name, names in vague.items() if names}
 
 
@@ -96,11 +92,11 @@ def test_nothing_is_there_for_tests_alone() -> None:
 def private_names_of_others(path: Path, tree: ast.Module) -> list[str]:
     modules: set[str] = set()
     wrong: list[str] = []
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anew"):
             wrong += [alias.name for alias in node.names if re.match(r"_(?!_)", alias.name)]
             modules |= {alias.asname or alias.name for alias in node.names if alias.name.islower()}
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
             wrong += [f"{node.value.id}.{node.attr}"] if re.match(r"_(?!_)", node.attr) else []
     return wrong
@@ -114,7 +110,7 @@ def broad_handlers_without_a_reason(path: Path, tree: ast.Module) -> list[int]:
     lines = path.read_text(encoding="utf-8").splitlines()
     broad = [
         node
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException"))
     ]
@@ -126,7 +122,7 @@ def test_a_handler_of_any_error_says_why() -> None:
 
 
 def questions_for_attributes(path: Path, tree: ast.Module) -> list[int]:
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
+    calls = [node for node in nodes(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
     of_self = [call for call in calls if isinstance(call.args[0], ast.Name) and call.args[0].id == "self"]
     return [call.lineno for call in of_self if getattr(call.func, "id", "") == "hasattr"]
 
@@ -201,7 +197,7 @@ def test_a_numeric_constant_says_why() -> None:
 def tables_of_conditions(path: Path, tree: ast.Module) -> list[int]:
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.IfExp)
         and isinstance(node.orelse, ast.IfExp)
         and isinstance(node.orelse.orelse, ast.IfExp)
@@ -214,7 +210,7 @@ def test_no_table_hides_in_conditional_expressions() -> None:
 
 def unnamed_switches(path: Path, tree: ast.Module) -> list[str]:
     """Calls with several arguments, of which a literal True or False is passed by its place."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
+    calls = [node for node in nodes(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
     return [
         ast.unparse(call)
         for call in calls
@@ -230,7 +226,7 @@ def test_a_literal_switch_is_passed_by_its_name() -> None:
 
 def unnamed_arguments(path: Path, tree: ast.Module) -> Iterator[str]:
     """Sentences of ConfigError that begin with `name=`, without the name beside them."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "ConfigError" and len(node.args) == 1:
             begin = ast.unparse(node.args[0]).lstrip("f'\"")
             if re.match(r"(\w+|{name})=", begin) and not node.keywords:
