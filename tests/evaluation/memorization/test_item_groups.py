@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.item_groups import are_alone, are_in, group_labels, group_numbers
+from anew.evaluation.memorization.item_groups import are_alone, are_in, group_labels, group_numbers, with_match_groups
 
 
 def test_what_tables_say_of_groups_is_what_sorting_says() -> None:
@@ -31,3 +31,14 @@ def test_numbers_of_any_integers() -> None:
     assert group_numbers(np.array([-5, 10**12, -5])).tolist() == [0, 1, 0]
     numbers = np.array([3, 0, 3], dtype=np.int32)
     assert group_numbers(numbers) is numbers
+
+
+def test_match_groups_of_whole_items_are_single_ones() -> None:
+    shuffled, paired = np.array([2, 0, 1], dtype=np.int32), np.array([0, 1, 0], dtype=np.int32)
+    single, match = with_match_groups(shuffled, whole=True)
+    assert single is match
+    assert match.tolist() == [0, 1, 2]
+    kept, match = with_match_groups(paired, whole=True)
+    assert kept is paired
+    assert match.tolist() == [0, 1, 2]
+    assert all(groups is paired for groups in with_match_groups(paired, whole=False))
