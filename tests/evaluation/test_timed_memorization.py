@@ -19,6 +19,7 @@ from anew.evaluation.memorization_schedule import FIRST_SIZE, MIDDLE_SHARE, Comp
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
 from anew.evaluation.timed_memorization import MemorizationSeries
+from reporters import Lines
 from small_pools import HELD, KEPT, PROSE, TRAIN, pictures, pool_of
 
 
@@ -41,8 +42,10 @@ def test_a_copycat_of_images_fails_and_another_generator_passes(
 def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., EvaluationInputs], copied: bool) -> None:
     samples = PROSE if copied else bigrams(PROSE, 100, np.random.default_rng(0))
     evaluation = TEXT(make_inputs(PROSE, KEPT, samples, pool=pool_of(PROSE, KEPT)))
+    evaluation.announcements.reporter = lines = Lines()
     (result,) = evaluation.copy_tests()
     assert result.detected == copied and result.share == pytest.approx(float(copied), abs=0.1)
+    assert lines.lines[0] == "  reading the real items that samples are compared with"
 
 
 def test_empty_samples_are_not_looked_at(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -149,6 +149,7 @@ class TimedMemorizationTests(MeasuringRecord, ABC, Generic[ItemT]):
             return
         if self.total_clock.limit is None:
             self.let_go_of_texts()
+            self.announcements.measuring("reading the real items that samples are compared with")
             result = self._tested_once(self.inputs.pool(max(MAX_POOL, POOL_PER_SAMPLE * num_all)), num_all)
             return_freed_memory()  # the real items and what was computed of them
             if result is not None:
