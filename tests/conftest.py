@@ -84,6 +84,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_finish() -> None:
     """What was imported and collected stays, so the collector of cyclic garbage need not look at it."""
     gc.freeze()
+    gc.set_threshold(10_000)  # every 700 new objects it would look at the thousands of a graph that is traced
     gc.enable()
 
 

@@ -214,6 +214,7 @@ def test_samples_in_slurm_need_their_names(tmp_path: Path, name: str) -> None:
 
 def test_a_pod_waits_for_the_first_one(tmp_path: Path) -> None:
     environment = program(tmp_path, "torchrun", f"echo begun > {tmp_path}/begun")
+    program(tmp_path, "sleep", "exec /bin/sleep 0.1")  # not the 5 s between two attempts
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -9,6 +9,7 @@ import pytest
 
 from anew.cli import main
 from anew.cli.parser import COMMANDS, TAGLINE, parse
+from anew.workflows import examples
 from commands import setting_words
 from pages import blocks, commands, links, shortened
 from samples import TINY, prose, shapes
@@ -39,6 +40,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_commands_run_in_order(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anew.server.app.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
+    write_all = examples._image_files
+    monkeypatch.setattr(examples, "_image_files", lambda images, labels: write_all(images[::10], labels[::10]))
     steps = itertools.count(4, 3)  # a resumed run takes more than it had
     for words in COMMANDS_SHOWN:
         words = shortened(words, steps) + small_networks(words)

@@ -429,23 +429,12 @@ def test_a_run_without_a_name_is_named_where_it_stops(
 @pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Path, parallel: str) -> None:
     data, run = text_run
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "--",
-        "anew",
-    ]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "anew"]
     settings = [*SMALL_TEXT, "--set", f"parallel={parallel}"]
     command = [*launcher, "train", str(data), "--run", str(tmp_path / "two"), "--steps", "12", *settings]
-    completed = subprocess.run(
-        command, capture_output=True, text=True, timeout=900, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
-    )
-    assert completed.returncode == 0, completed.stderr[-2000:]
+    process = Forked(command, {**ENV, "OMP_NUM_THREADS": "1"})
+    _, error = process.communicate(timeout=900)
+    assert process.returncode == 0, error[-2000:]
     events = [read_events(folder / "events.jsonl") for folder in (run, tmp_path / "two")]
     curves = [[event["loss"] for event in of_run if event["event"] == "step"] for of_run in events]
     assert len(curves[0]) == len(curves[1]) == 12

@@ -119,7 +119,8 @@ def test_a_body_that_comes_to_a_halt_is_cut_off(
     (tmp_path / "uploads" / "u").mkdir(parents=True)
     app = make_app(Studio(StartFolder(tmp_path), []), "127.0.0.1", 8686, TOKEN)
     with answering(app) as address, socket.create_connection(address, 30) as slow:
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nX-Anew-Studio: 1\r\n{framing}\r\n\r\n"
+        own = f"Authorization: Bearer {TOKEN}\r\nX-Anew-Studio: 1"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{own}\r\n{framing}\r\n\r\n"
         slow.sendall(head.encode() + b"5\r\nabcde\r\n")
         answer = b"".join(iter(lambda: slow.recv(2**16), b""))
         assert answer.startswith(b"HTTP/1.1 408 ") and b"behind the slowest rate" in answer

@@ -205,7 +205,7 @@ def test_samples_are_beginnings_of_programs(family: Transformer, cut: dict[str, 
     assert family.programs.is_fitted
     limited, free = drawn(family, **cut), drawn(family, match_error_rates=False, **cut)
     assert share_that_goes_on(limited) > 0.9 > 0.5 > share_that_goes_on(free)
-    assert limited == drawn(family, **cut)
+    assert limited[:4] == drawn(family, 4, **cut)
 
 
 def test_a_prompt_is_gone_on_with(family: Transformer) -> None:
