@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -45,6 +46,20 @@ def test_a_search_that_cannot_be_cut_is_named_once() -> None:
     )
     distance.nearest(SAMPLES, POOL)
     assert progress == [("finding the nearest real items", 0, 30)]
+
+
+def test_after_its_end_a_search_holds_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index of ten million records takes 330 MB, which what comes after the searches needed, too."""
+    monkeypatch.setattr("anew.evaluation.memorization.edit_distance.MIN_SIGNED", 10)
+    inner = EditDistance(RECORDS, GROUPS)
+    distance = CachedDistance(inner, GROUPS, POOL)
+    index = weakref.ref(inner._signatures)
+    item, away = distance.nearest(SAMPLES, POOL)
+    distance.end_search()
+    assert index() is None
+    assert all(np.array_equal(*pair) for pair in zip(distance.nearest(SAMPLES, POOL), (item, away), strict=True))
+    with pytest.raises(RuntimeError, match="the search has ended"):
+        distance.nearest(POOL[:5], POOL)
 
 
 def test_a_search_of_several_processes_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,10 @@ class Distance(ABC):
         """The `limit` for data in which real items have these distances (h,) to their nearest ones."""
         return np.inf
 
+    def end_search(self) -> None:
+        """Let go of what searches hold, once there will be no more."""
+        self.farthest = None
+
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         """An upper bound (m,) of the distance of each query to the pool, which is cheaper than the distance itself.
 

@@ -88,6 +88,9 @@ class EditDistance(Distance):
             rows = rows[item[rows] < 0]
         return item, distance
 
+    def end_search(self) -> None:
+        self._signatures = self._allowed = None
+
     def _are_in(self, pool: Indices) -> Bools:
         """(n,) whether each record is in a pool. The result for the last query is cached, since a search comes in parts."""
         if self._allowed is None or self._allowed[0]() is not pool:

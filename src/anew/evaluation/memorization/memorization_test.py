@@ -230,6 +230,9 @@ class MemorizationTest(Generic[ItemT]):
             control_p = control.confirmed_p(control.scan_p, choice, CONTROL_ALPHA, self.options.remaining)
             self.notes += control.notes
         tests = SampleTests(sample_nearests, labels, scan, match_test, match)
+        for distance in (*self.distances, *self._match_distances):
+            distance.end_search()  # what follows takes memory, too
+        return_freed_memory()
         return self._result(tests, reference, planted, control_p, training_distance)
 
     @property

@@ -57,6 +57,7 @@ class CachedDistance(Distance):
         self._item, self._distance = np.zeros(0, dtype=np.intp), np.zeros(0)
         self._num_items = len(groups)
         self._is_alone = are_alone(group_numbers(groups))
+        self._has_ended = False
 
     def limit_of(self, real: Array) -> float:
         return self._inner.limit_of(real)
@@ -128,7 +129,13 @@ class CachedDistance(Distance):
         self._distance = np.concatenate([self._distance, distance])[order]
 
     def _searched(self, queries: Indices, pool: Indices, advance: Callable[[int], None]) -> tuple[Indices, Array]:
-        """The nearest items of queries, of which there are some. advance: see `SharedWork.map`."""
+        """The nearest items of queries, of which there are some. advance: see `SharedWork.map`.
+
+        Raises:
+            RuntimeError: The search has ended.
+        """
+        if self._has_ended:
+            raise RuntimeError("the search has ended; only the nearest items of earlier queries are known")
         size = self.at_once or len(queries)
         blocks = [queries[start : start + size] for start in range(0, len(queries), size)]
         results = self._work.map(
@@ -139,6 +146,11 @@ class CachedDistance(Distance):
         )
         item, distance = zip(*results, strict=True)
         return np.concatenate(item), np.concatenate(distance)
+
+    def end_search(self) -> None:
+        """Let go of what searches hold. The nearest items of earlier queries stay known."""
+        self._inner.end_search()
+        self._has_ended = True
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         return self._inner.within(queries, pool, without)
