@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
 from anew.cli import main
+from anew.core.exit_codes import STOPPED
 from anew.core.processes import launcher
 from anew.core.processes.launcher import count_gpus, processes_to_start, quiet_transport
 from anew.errors import ConfigError
@@ -111,6 +113,35 @@ def test_a_training_starts_its_processes(tmp_path: Path) -> None:
     assert refused.returncode == 2
     lines = [line for line in refused.stderr.splitlines() if not line.endswith("so far)")]
     assert [line.partition(" ")[0] for line in lines] == ["starting", "anew:"], refused.stderr
+
+
+def test_a_process_that_was_killed_may_be_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ended with 247, the signal as a negative number, which no launcher repeats."""
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(launcher, "own_command", lambda *words: [sys.executable, "-c", kill])
+    monkeypatch.setenv(launcher.STARTED, "")  # unset again after the test, as what `launch` sets
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert launcher.launch(1, [], 0.0) == STOPPED
+
+
+def test_a_launcher_that_is_stopped_says_nothing() -> None:
+    """PyTorch's launcher logged "Received 15 death signal" beside the sentence of the first process."""
+    program = """
+        import sys
+        from anew.core.processes import launcher
+        sleep = "import time; print('ready', flush=True); time.sleep(60)"
+        launcher.own_command = lambda *words: [sys.executable, "-c", sleep]
+        sys.exit(launcher.launch(1, [], 0.0))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    environment = {**os.environ, "PYTHONPATH": SOURCES}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.terminate()
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out, errors) == (STOPPED, "", "")
 
 
 def test_who_starts_processes_does_not_speak_for_them(

@@ -121,7 +121,7 @@ def quiet_transport() -> None:
 
 
 def launch(processes: int, words: Sequence[str], started: float) -> int:
-    """Run a command in several processes, to its exit code.
+    """Run a command in several processes, to its exit code: that of the process that failed first, or STOPPED where a signal ended it.
 
     Args:
         words: The command line without its first word.
@@ -131,18 +131,22 @@ def launch(processes: int, words: Sequence[str], started: float) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL + 1)  # the first process says what is wrong
     os.environ[STARTED] = str(started)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // processes)))
     # One host, a free port, and no restarts; for those, use torchrun.
     config = LaunchConfig(
         1, 1, processes, run_id=f"anew-{os.getpid()}", rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
     )
+    # The first process says what is wrong. Each logger of the launcher sets a level of its own, so that of their parent has no effect.
+    logging.disable(logging.CRITICAL)
     try:
         python, *arguments = own_command("anew", *words)
         elastic_launch(config, python)(*arguments)
     except ChildFailedError as error:
-        return int(error.get_first_failure()[1].exitcode)
+        code = int(error.get_first_failure()[1].exitcode)
+        return code if code > 0 else STOPPED  # a signal is a negative number
     except (SignalException, KeyboardInterrupt):
         return STOPPED
+    finally:
+        logging.disable(logging.NOTSET)
     return 0
