@@ -333,10 +333,11 @@ def _notes(
     in_files = ""
     if records.get(modality, num_files) > num_files:
         in_files = f" ({records[modality]:,} in {plural(num_files, 'file')})"
-    largest = max(left_out, key=lambda name: left_out[name])
+    others = sorted(left_out, key=lambda name: -left_out[name])
+    these = f"the {modalities[others[0]].traits.plural}" if len(others) == 1 else "those"
     return [
         f"Training on {modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
-        f"(modality={largest} would train on the {modalities[largest].traits.plural})."
+        f"(modality={listed(others, 'or')} would train on {these})."
     ]
 
 
