@@ -22,7 +22,7 @@ from anew.core.stores import addresses
 from anew.core.stores.addresses import run_address
 from anew.errors import ConfigError, DataError, RunError
 from anew.planning.replay import replayed_run
-from anew.runs import lock, manifest, mirror, mirror_thread
+from anew.runs import events, lock, manifest, mirror, mirror_thread
 from anew.runs.folder import RunFolder
 from anew.runs.manifest import MANIFEST, Stored
 from anew.runs.mirror import Mirror, place_of
@@ -382,6 +382,27 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
         write(local, "model", "y")
     monkeypatch.undo()
     assert contents(local.folder)["model"] == "y"
+
+
+def test_every_upload_has_a_limit_of_time(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that took nothing of a checkpoint kept the training waiting at its end."""
+    limits: dict[str, float] = {}
+    put_file, pipe_file = type(store).put_file, type(store).pipe_file
+
+    def put(self: fsspec.AbstractFileSystem, path: str, key: str, timeout: float = 0.0) -> None:
+        limits[key.rpartition("/")[2]] = timeout
+        put_file(self, path, key)
+
+    def pipe(self: fsspec.AbstractFileSystem, key: str, data: bytes, timeout: float = 0.0) -> None:
+        limits[key.rpartition("/")[2]] = timeout
+        pipe_file(self, key, data)
+
+    monkeypatch.setattr(type(store), "async_impl", True)
+    monkeypatch.setattr(type(store), "put_file", put)
+    monkeypatch.setattr(type(store), "pipe_file", pipe)
+    begun({"model": "x" * 1_000_000, events.NAME: "{}"}).push()
+    assert set(limits) == {"config.json", "model", events.NAME, MANIFEST}
+    assert min(limits.values()) > 60.0 and limits["model"] > limits["config.json"] + 7.0
 
 
 def test_what_was_learned_is_said_where_the_store_fails_at_the_end(

@@ -18,6 +18,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -25,6 +26,7 @@ from filelock import FileLock
 from anew.core import files
 from anew.core.stores import addresses
 from anew.core.stores.addresses import FileSystem
+from anew.core.stores.store_attempts import upload
 from anew.errors import RunError
 from anew.runs import events, lock, snapshots, timelapse
 from anew.runs.manifest import (
@@ -248,7 +250,7 @@ class Mirror:
         self._write_state(state.model_copy(update={"known": present, "pending": manifest}))
         system, root = self._store()
         text = json.dumps(manifest.model_dump(), indent=1).encode()
-        self._with_store_errors(lambda: system.pipe_file(f"{root}/{MANIFEST}", text), "written")
+        self._with_store_errors(lambda: _put_bytes(system, text, f"{root}/{MANIFEST}"), "written")
         self._write_state(state.model_copy(update={"known": manifest, "pending": None}))
         self._remove_unnamed(present, manifest)
 
@@ -285,7 +287,7 @@ class Mirror:
         if name.rpartition("/")[2] == events.NAME:  # lines are appended meanwhile, so a copy in memory is sent
             data = files.read(path, events.MAX_LOG_BYTES)
             entry = Stored(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-            self._put(name, entry, present, lambda system, key: system.pipe_file(key, data))
+            self._put(name, entry, present, lambda system, key: _put_bytes(system, data, key))
             return entry
         stored = self._stored(name, path)
         if stored is None:
@@ -410,10 +412,14 @@ def _held(folder: Path, names: list[str]) -> Iterator[dict[str, Path]]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def _put_bytes(system: FileSystem, data: bytes, key: str) -> None:
+    upload(system, partial(system.pipe_file, key, data), len(data))
+
+
 def _put_object(system: FileSystem, path: Path, key: str) -> FileNotFoundError | None:
     """Send a file; returns an error where the file is gone. Where the bucket is, such an error is raised."""
     try:
-        system.put_file(str(path), key)
+        upload(system, partial(system.put_file, str(path), key), path.stat().st_size)
     except FileNotFoundError as error:
         if path.is_file():
             raise

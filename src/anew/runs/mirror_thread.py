@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anew.core.activity import CurrentWork, progress_lines
 from anew.errors import RunError, UnsentError, shorten
 from anew.runs.manifest import OBJECTS
 from anew.runs.mirror import PROBE_FILE, ConflictingWrite, Mirror, of_folder
@@ -44,9 +45,10 @@ class MirrorThread:
         """Stop the background thread and write once more. is_done: whether the work on the run has ended as it should."""
         self._is_over = True
         self._wake.set()
-        self._thread.join()
         try:
-            self.mirror.push()
+            with progress_lines(CurrentWork(f"sending the run to {self.mirror.address}")):
+                self._thread.join()
+                self.mirror.push()
         except ConflictingWrite as error:
             raise RunError(f"{error}; what was done here is kept in {str(self.mirror.set_aside())!r}") from None
         except RunError as error:

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fsspec.asyn import AsyncFileSystem
+from fsspec.exceptions import FSTimeoutError
 
 from anew.core.stores import addresses, store_attempts
 from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S, bound_attempts
@@ -114,3 +116,29 @@ def test_downloads_that_fall_behind_are_given_up() -> None:
     store_attempts.check_pace(11 * store_attempts.MIN_BYTES_PER_SECOND, begin)
     with pytest.raises(ValueError, match="it sends fewer than 1,024 bytes a second"):
         store_attempts.check_pace(9 * store_attempts.MIN_BYTES_PER_SECOND, begin)
+
+
+class StuckStore(AsyncFileSystem):  # type: ignore[misc]
+    """Takes nothing of what is sent."""
+
+    async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: object) -> None:
+        await asyncio.sleep(30.0)
+
+
+def test_uploads_that_fall_behind_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They waited without end: the clients' own limits begin once everything is sent."""
+    monkeypatch.setattr(store_attempts, "MAX_LAG_S", 0.5)
+    system = StuckStore()
+    size = store_attempts.MIN_UPLOAD_BYTES_PER_SECOND // 2
+    begin = time.monotonic()
+    with pytest.raises(ValueError, match="it takes fewer than 131,072 bytes a second"):
+        store_attempts.upload(system, functools.partial(system.pipe_file, "x", bytes(size)), size)
+    assert 1.0 < time.monotonic() - begin < 20.0
+
+
+def test_a_limit_of_the_client_itself_keeps_its_reason() -> None:
+    def fail(timeout: float) -> None:
+        raise FSTimeoutError
+
+    with pytest.raises(FSTimeoutError):
+        store_attempts.upload(StuckStore(), fail, 1)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 # tried. Computing a page of a listing takes some stores seconds; chosen.
 CONNECT_S, ANSWER_S = 5, 20
 MIN_BYTES_PER_SECOND = 2**10  # slower than any line in use; chosen
-MAX_LAG_S = 60.0  # a download may fall so far behind that; chosen
+MAX_LAG_S = 60.0  # a transfer may fall so far behind that; chosen
+# The same for uploads, which are given up as a whole: at that speed no run could be kept up to date; chosen
+MIN_UPLOAD_BYTES_PER_SECOND = 2**17
 # Methods of gcsfs that send a request, up to six times
 _GCS_REQUESTS = "_request", "_get_file_request", "_get_file_concurrent"
 
@@ -59,3 +61,28 @@ def check_pace(size: int, begin: float) -> None:
     """ValueError if `size` bytes are too few for the time since `begin`, a `time.monotonic()`."""
     if time.monotonic() - begin > MAX_LAG_S + size / MIN_BYTES_PER_SECOND:
         raise ValueError(f"it sends fewer than {MIN_BYTES_PER_SECOND:,} bytes a second")
+
+
+def upload(system: object, send: Callable[..., object], size: int) -> None:
+    """Send `size` bytes to a store within a bounded time. Clients bound the time until an answer begins, but only once everything is
+    sent, so they wait without end for a server that takes nothing.
+
+    Args:
+        system: The client.
+        send: One of its methods with all arguments; that of a client which runs in a thread of its own is given `timeout`, too.
+
+    Raises:
+        ValueError: It took longer.
+    """
+    if not getattr(system, "async_impl", False):
+        send()
+        return
+    from fsspec.exceptions import FSTimeoutError
+
+    limit, begin = MAX_LAG_S + size / MIN_UPLOAD_BYTES_PER_SECOND, time.monotonic()
+    try:
+        send(timeout=limit)
+    except FSTimeoutError:
+        if time.monotonic() - begin < limit:  # a shorter one, within the client
+            raise
+        raise ValueError(f"it takes fewer than {MIN_UPLOAD_BYTES_PER_SECOND:,} bytes a second") from None
