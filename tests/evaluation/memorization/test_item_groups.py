@@ -18,12 +18,23 @@ def test_what_tables_say_of_groups_is_what_sorting_says() -> None:
 
 def test_labels_of_groups() -> None:
     groups = np.array([4, 0, 4, 2], dtype=np.int32)
-    labels = group_labels(groups, np.array([True, False, True, False]))
+    items = np.arange(4)
+    labels = group_labels(groups, np.array([True, False, True, False]), items)
     assert labels.exists.tolist() == [True, False, True, False, True]
     assert labels.is_train.tolist() == [False, False, False, False, True]
     assert (labels.num_train, labels.num_held_out, labels.train_share) == (1, 2, 1 / 3)
     with pytest.raises(ValueError, match="has training and held-out items"):
-        group_labels(groups, np.array([True, False, False, False]))
+        group_labels(groups, np.array([True, False, False, False]), items)
+
+
+def test_labels_of_the_groups_of_some_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are looked at, though in parts; a group that none of them is in does not exist."""
+    monkeypatch.setattr("anew.evaluation.memorization.item_groups.AT_ONCE", 3)
+    groups = np.arange(20, dtype=np.int32)[::-1].copy()
+    labels = group_labels(groups, np.arange(20) % 4 > 0, np.arange(2, 17))
+    assert (labels.num_train, labels.num_held_out) == (11, 4)
+    assert np.flatnonzero(labels.exists).tolist() == list(range(3, 18))
+    assert np.flatnonzero(labels.is_train).tolist() == [g for g in range(3, 18) if (19 - g) % 4]
 
 
 def test_numbers_of_any_integers() -> None:

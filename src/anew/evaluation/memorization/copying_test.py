@@ -182,7 +182,7 @@ class LabelPermutations:
         Raises:
             ValueError: A group has both labels.
         """
-        labels = group_labels(groups[pool], train[pool])
+        labels = group_labels(groups, train, pool)
         column_groups = np.unique(groups[items])
         num_columns = len(column_groups)
         num_train = rng.hypergeometric(labels.num_train, labels.num_held_out, num_columns, size=repeats)  # (r,)

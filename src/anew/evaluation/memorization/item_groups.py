@@ -77,21 +77,24 @@ class GroupLabels(NamedTuple):
         return self.num_train / (self.num_train + self.num_held_out)
 
 
-def group_labels(groups: Int32s, is_train: Bools) -> GroupLabels:
-    """The labels of the groups of items.
+def group_labels(groups: Int32s, is_train: Bools, items: Integers) -> GroupLabels:
+    """The labels of the groups of some items.
 
     Args:
         groups: (n,) the group of each item.
-        is_train: (n,) whether each is a training item.
+        is_train: (n,) or longer, whether each is a training item.
+        items: (k,) those that count. They are looked at in parts: the groups of ten million take 40 MB.
 
     Raises:
         ValueError: A group has both labels.
     """
-    size = int(groups.max(initial=-1)) + 1
+    parts = [items[first : first + AT_ONCE] for first in range(0, len(items), AT_ONCE)]
+    size = max((int(groups[part].max()) for part in parts), default=-1) + 1
     labels = GroupLabels(np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_))
-    labels.exists[groups] = True
-    labels.is_train[groups[is_train]] = True
-    if (labels.is_train[groups] != is_train).any():
+    for part in parts:
+        labels.exists[groups[part]] = True
+        labels.is_train[groups[part[is_train[part]]]] = True
+    if any((labels.is_train[groups[part]] != is_train[part]).any() for part in parts):
         raise ValueError("a group of near-duplicates has training and held-out items; leave those out first")
     return labels
 

@@ -354,7 +354,7 @@ class MemorizationTest(Generic[ItemT]):
             resolutions=[distance.resolution for distance in self.distances],
             num_pool=self.num_real,
             num_held_out=int((~self.is_train).sum()),
-            group_share=group_labels(self.groups[: self.num_real], self.is_train).train_share,
+            group_share=group_labels(self.groups, self.is_train, self.real_index).train_share,
             label_level=self.label_level,
         )
 
