@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 
 import anew
+from anew.core.exit_codes import STOPPED
+from anew.core.stores import addresses
+from anew.core.stores.addresses import with_retries
+from anew.errors import DataError
 from samples import TINY, names, trained
 
 
@@ -34,6 +38,22 @@ def test_a_run_that_has_only_begun_checks_its_steps(steps: int, tmp_path: Path) 
     with pytest.raises(anew.ConfigError, match=r"steps=-?\d is out of range; give 1 to"):
         anew.resume(run, steps=steps)
     assert (run / "config.json").read_bytes() == before and not (run / "model.safetensors").exists()
+
+
+def test_a_store_that_fails_while_a_run_is_continued_may_be_back_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher that starts a training again took it for a mistake (exit code 2), and gave up."""
+
+    def fail(*words: object) -> None:
+        with_retries(lambda: (_ for _ in ()).throw(ConnectionResetError()), "s3://bucket/names")
+
+    run = begun(tmp_path, names(tmp_path / "names.txt"))
+    monkeypatch.setattr(addresses, "RETRY_S", 0.0)
+    monkeypatch.setattr("anew.workflows.train.new_run", fail)
+    with pytest.raises(DataError, match="'s3://bucket/names' cannot be read") as caught:
+        anew.resume(run)
+    assert caught.value.exit_code == STOPPED
 
 
 def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:

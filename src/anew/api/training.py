@@ -16,9 +16,10 @@ from anew.api.loading import load_in_time, note_loading
 from anew.core import arguments, files
 from anew.core.activity import COMMAND
 from anew.core.durations import parse_duration
+from anew.core.exit_codes import STOPPED
 from anew.core.processes.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter
-from anew.core.stores.addresses import WRITABLE, address_of, run_address
+from anew.core.stores.addresses import WRITABLE, OutageError, address_of, run_address
 from anew.errors import BudgetError, ConfigError, RunError, UserError, command
 from anew.planning.request import (
     DEFAULT_BUDGET,
@@ -315,7 +316,7 @@ def _continue(
     if reporter is not None:
         for note in folder.notes:
             reporter.message(note)
-    with folder.locked():
+    with folder.locked(), _repeatable_after_outage():
         record = folder.read() if world is None else _shared(world, folder)
         if record.status == "begun":
             request = record.request
@@ -343,6 +344,17 @@ def _continue(
             started=started,
             trust_code=trust_code,
         )
+
+
+@contextmanager
+def _repeatable_after_outage() -> Iterator[None]:
+    """Give the exit code of a stopped training to a store that fails while a run is continued: its data was read there before, so a
+    launcher may repeat the command, which would find a mistake in that of a new run."""
+    try:
+        yield
+    except OutageError as error:
+        error.exit_code = STOPPED
+        raise
 
 
 def _shared(world: World, folder: RunFolder) -> BegunRun | RunRecord:

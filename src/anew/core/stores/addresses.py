@@ -201,15 +201,13 @@ def with_retries(
     address: str,
     error_type: type[UserError] = DataError,
     verb: str = "read",
-    outage_type: type[UserError] | None = None,
 ) -> R:
     """Run an action on a store and return its result. It is tried again for RETRY_S.
 
     Args:
         address: The address, for sentences.
-        error_type: Type of the errors that are raised.
+        error_type: Type of the errors that are raised. Instead of DataError, it is OutageError where the store failed for so long.
         verb: The action, as in "cannot be read": "read" or "written".
-        outage_type: Type of the error where it failed for so long; None: `error_type`.
 
     Raises:
         UserError: The store failed for so long, nothing is there, or access is denied.
@@ -236,7 +234,7 @@ def with_retries(
                 ) from None
             is_settled = _is_settled(error)
             if is_settled or time.monotonic() - begin + pause > RETRY_S:
-                final_type = error_type if is_settled else outage_type or error_type
+                final_type = OutageError if error_type is DataError and not is_settled else error_type
                 raise final_type(f"{address!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
             if not is_logged and time.monotonic() - begin > QUIET_S:
                 is_logged = True

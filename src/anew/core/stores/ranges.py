@@ -228,7 +228,7 @@ class RangeStore:
                     raise
                 return None
 
-        data = addresses.with_retries(fetch, place, outage_type=addresses.OutageError)
+        data = addresses.with_retries(fetch, place)
         if data is None:
             self._checked[file.key] = -math.inf  # if it comes back it may be another one
             raise self._loss(file, "it was removed after the data was listed")
@@ -276,7 +276,7 @@ class RangeStore:
                     raise
                 return None
 
-        is_same = addresses.with_retries(look, address, outage_type=addresses.OutageError) == file
+        is_same = addresses.with_retries(look, address) == file
         if is_same:
             self._checked[file.key] = now
         return is_same

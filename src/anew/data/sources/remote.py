@@ -298,7 +298,7 @@ class _Copy:
 
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            if not addresses.with_retries(fetch, f"{self.shown}: {name}", outage_type=OutageError):
+            if not addresses.with_retries(fetch, f"{self.shown}: {name}"):
                 return "it was removed after it was listed"
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
                 return f"it has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
