@@ -8,7 +8,7 @@ AnewError              one sentence; the command line ends with exit code 2, unl
 │   ├── BudgetError    the time given cannot do what was asked
 │   └── RunError       a run folder: exists, missing, damaged, does not fit
 │       ├── InUseError   another process writes the run; exit code 75
-│       └── UnsentError  a run is finished, and could not be written to its address
+│       └── UnsentError  a run is finished, and could not be written to its address; exit code 75 after an outage of the store
 ├── TrainingError      training could not go on (a loss that stays non-finite)
 └── ProcessError       another of several processes failed or is gone; exit code 2 or 75
 """

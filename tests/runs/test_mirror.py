@@ -18,6 +18,7 @@ from filelock import FileLock
 import anew
 import samples
 from anew import api
+from anew.core.exit_codes import STOPPED, USER_ERROR
 from anew.core.stores import addresses
 from anew.core.stores.addresses import run_address
 from anew.errors import ConfigError, DataError, RunError
@@ -375,13 +376,29 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
     local = begun({"model": "x"})
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
     with (
-        pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"),
+        pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in") as caught,
         mirror_thread.mirrored(local.folder),
     ):
         monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
         write(local, "model", "y")
     monkeypatch.undo()
     assert contents(local.folder)["model"] == "y"
+    assert caught.value.exit_code == STOPPED
+
+
+@pytest.mark.parametrize(("error", "code"), [(ConnectionError("gone"), STOPPED), (PermissionError("no"), USER_ERROR)])
+def test_a_run_whose_store_is_out_is_opened_later(
+    error: OSError, code: int, store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher repeats a command that ended with 75, and no other: one that began during an outage ended with 2."""
+    begun({"model": "x"}).push()
+    shutil.rmtree(place_of(ADDRESS))
+    monkeypatch.setattr(addresses, "RETRY_S", 0.0)
+    for name in ("cat_file", "get_file", "info", "exists", "ls"):
+        monkeypatch.setattr(type(store), name, lambda *a, **m: (_ for _ in ()).throw(error))
+    with pytest.raises(RunError, match="cannot be read") as caught:
+        api.load(ADDRESS)
+    assert caught.value.exit_code == code
 
 
 def test_every_upload_has_a_limit_of_time(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,6 @@ MEANINGS = {
     USER_ERROR: "a wrong argument, unusable data or a limit of the machine; the message says what to change",
     FAILED_CHECK: "a condition of `anew evaluate --fail-on` holds, was not measured, or could not have been noticed, or a run of "
     "`anew compare` failed",
-    STOPPED: "stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or since the store of the data failed during a training or "
-    "the run is in use; the same command, or `resume`, continues",
+    STOPPED: "stopped by Ctrl-C, SIGTERM, a closed terminal or another process; or the store of a run, or of its data, failed for a "
+    "minute; or the run is in use. The same command, or `resume`, continues",
 }

@@ -53,7 +53,9 @@ class MirrorThread:
             raise RunError(f"{error}; what was done here is kept in {str(self.mirror.set_aside())!r}") from None
         except RunError as error:
             sentence = f"{error}; the run lies in {str(self.mirror.folder)!r}, and `anew resume` writes it again"
-            raise (UnsentError(sentence, self.mirror.folder) if is_done else RunError(sentence)) from None
+            failure = UnsentError(sentence, self.mirror.folder) if is_done else RunError(sentence)
+            failure.exit_code = error.exit_code
+            raise failure from None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from anew.core import files
+from anew.core.exit_codes import STOPPED
 from anew.core.extras import require
 from anew.core.stores.internal_hosts import internal_cause
 from anew.core.stores.store_attempts import ANSWER_S, CONNECT_S, bound_attempts, check_pace
@@ -193,7 +194,17 @@ def _check_endpoint(error_type: type[UserError]) -> None:
 
 
 class OutageError(DataError):
-    """A store failed for RETRY_S, although trying again could have helped."""
+    """A store of data failed for RETRY_S, although trying again could have helped."""
+
+
+class RunOutageError(RunError):
+    """The same of the store of a run."""
+
+    exit_code = STOPPED
+
+
+# What an error is where trying again could have helped
+OUTAGES: Mapping[type[UserError], type[UserError]] = {DataError: OutageError, RunError: RunOutageError}
 
 
 def with_retries(
@@ -206,7 +217,7 @@ def with_retries(
 
     Args:
         address: The address, for sentences.
-        error_type: Type of the errors that are raised. Instead of DataError, it is OutageError where the store failed for so long.
+        error_type: Type of the errors that are raised, but for those in OUTAGES where the store failed for so long.
         verb: The action, as in "cannot be read": "read" or "written".
 
     Raises:
@@ -234,7 +245,7 @@ def with_retries(
                 ) from None
             is_settled = _is_settled(error)
             if is_settled or time.monotonic() - begin + pause > RETRY_S:
-                final_type = OutageError if error_type is DataError and not is_settled else error_type
+                final_type = error_type if is_settled else OUTAGES.get(error_type, error_type)
                 raise final_type(f"{address!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
             if not is_logged and time.monotonic() - begin > QUIET_S:
                 is_logged = True
