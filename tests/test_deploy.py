@@ -283,7 +283,7 @@ def test_the_client_of_the_bucket_is_installed(tmp_path: Path, bucket: str, extr
     command = ["bash", "-c", document["setup"]]
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     home = tmp_path / "anew-env"
-    expected = f"venv --python 3.12 {home}\npip install --python {home} .[{extra}]\n"
+    expected = f"venv --python 3.12 {home}\npip install --python {home} .[audio,video,code,tables,molecules,{extra}]\n"
     assert completed.stdout == ("" if extra is None else expected)
     assert completed.returncode == (2 if extra is None else 0)
 
