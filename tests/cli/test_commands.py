@@ -493,6 +493,7 @@ MISTAKES = [
     (("compare", "{run}", "{run}", "--out", "{none}"), "unexpected argument .*; runs stand after --runs"),
     (("train", "{data}", "--steps", "x"), "--steps must be an integer"),
     (("train", "{data}", "--prefer", "sped"), "--prefer must be one of quality, speed, latent"),
+    (("train", "{data}", "--set", "modality=image"), "unknown setting 'modality'; give it by itself, as --modality"),
     (("settings", "widht"), "unknown setting 'widht'; did you mean 'width'"),
     (("trian", "{data}"), "did you mean 'train'"),
     (("train", "{data}", "--steps", "3", "--set", "widht=3"), "did you mean 'width'"),

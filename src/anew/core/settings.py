@@ -232,6 +232,10 @@ def as_text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
+# What a training is given besides its settings
+ARGUMENTS = ("budget", "family", "modality", "prefer", "processes", "seed", "steps")
+
+
 def route_settings(settings: Mapping[str, object], owners: Mapping[str, type]) -> dict[str, dict[str, object]]:
     """Settings sorted by the dataclass that has them: {"width": "64"} -> {"family": {"width": 64}}.
 
@@ -268,7 +272,9 @@ def _without_none(hint: object) -> object:
 def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
     candidates = sorted(set(names))
     hint = did_you_mean(name, candidates)
-    if len(candidates) > MAX_LISTED and closest_name(name, candidates) is None:
+    if name in ARGUMENTS:
+        hint = f"; give it by itself, as `{name}`"
+    elif len(candidates) > MAX_LISTED and closest_name(name, candidates) is None:
         hint = "; `anew settings` lists all, and `anew settings NAME` those of a family or a kind of data"
     return ConfigError(f"unknown setting {full_name!r}{hint}")
 
