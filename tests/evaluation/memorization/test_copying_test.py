@@ -126,6 +126,17 @@ def test_whole_groups_are_permuted() -> None:
         LabelPermutations(index < 50, index // 100, index, near.item, rng=rng)
 
 
+def test_samples_at_one_item_count_as_one_where_the_scan_is_largest() -> None:
+    """Twelve samples at different training items say more than sixty at one, which come after them."""
+    rng = np.random.default_rng(2)
+    index = np.arange(200)
+    item = np.concatenate([np.arange(12), np.full(60, 12)])
+    near = NearestReal(item, np.linspace(0.1, 0.5, 72), np.ones(72), item)
+    labels = LabelPermutations(index < 100, index, index, item, rng=rng)
+    result = scan([near], labels, rng)
+    assert (result.k, result.hits) == (13, 13)
+
+
 def test_permuted_labels_have_the_moments_of_real_permutations() -> None:
     rng = np.random.default_rng(0)
     index = np.arange(60)

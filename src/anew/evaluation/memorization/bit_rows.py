@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Bools, Integers
 
-BITS_AT_ONCE = (
-    4_000_000  # bits that are unpacked at once: bounds memory, to 4 MB and running counts of them to 16; chosen
-)
+# Bits that are unpacked at once: bounds memory, to 4 MB and running counts of them to 16; chosen
+BITS_AT_ONCE = 4_000_000
 
 
 class BitRows:

@@ -270,13 +270,9 @@ def scan(
     every_step = np.arange(FIRST_STEP, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
         return ScanResult(p, 0, 0, 0.0, decisive, order, alarm)
-    truth = labels.rows.first(columns)
-    k = int(
-        every_step[
-            int(scan_statistics(BitRows([truth]), np.arange(len(columns)), every_step, labels.share)[0].argmax())
-        ]
-    )
-    hits = int(truth[:k].sum())
+    by_step = scan_statistics(BitRows([labels.rows.row(0)]), columns, every_step, labels.share)[0]
+    k = int(every_step[by_step.argmax()])
+    hits = int(labels.rows.first(columns[:k]).sum())
     return ScanResult(
         p=p,
         k=k,
