@@ -222,7 +222,9 @@ def test_look_leads_with_amount_model_and_reason() -> None:
 
 def test_look_names_what_is_ignored_once() -> None:
     """A note named the kinds that are ignored, and a line "not used: 20 code, 3 text" named them again."""
-    ignored = "Training on images, since most items are; 1 text (a.txt) is ignored (--modality=text would train on the texts)."
+    ignored = (
+        "Training on images, since most items are; 1 text (a.txt) is ignored (modality=text would train on the texts)."
+    )
     inspection = replace(INSPECTION, notes=(ignored,), not_taken={"text": 1, ".zip": 2}, noted_kinds=("text",))
     lines = text(describe(inspection))
     assert ignored in lines and [line for line in lines if line.startswith("not used")] == ["not used: 2 .zip"]

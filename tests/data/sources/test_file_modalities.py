@@ -166,11 +166,11 @@ def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
     (note,) = detect_modality(str(tmp_path), None).notes
     assert note == (
         "Training on texts, since they take most bytes; 2 images (a.png and b.png) are ignored "
-        "(--modality=image would train on the images)."
+        "(modality=image would train on the images)."
     )
     write(tmp_path, c__py=b"def f():\n    return 1\n" * 9)
     (note,) = detect_modality(str(tmp_path), None).notes
-    assert note.endswith("(--modality=image or code would train on those).")
+    assert note.endswith("(modality=image or code would train on those).")
     (tmp_path / "c.py").unlink()
     write(tmp_path, e__txt=b"more words\n" * 90)
     assert (

@@ -403,7 +403,7 @@ def test_a_column_of_smiles_holds_molecules(tmp_path: Path, suffix: str) -> None
     data = Dataset.open(path)
     assert data.modality.name == "molecule" and data.scan.items == 60
     assert any(
-        "column 'structure' as molecules (--modality=text would take it as text)" in note for note in data.scan.notes
+        "column 'structure' as molecules (modality=text would take it as text)" in note for note in data.scan.notes
     )
     as_text = Dataset.open(path, modality="text")
     assert as_text.modality.name == "text" and not any("molecule" in note for note in as_text.scan.notes)

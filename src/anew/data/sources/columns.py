@@ -382,7 +382,7 @@ def describe_columns(
     text_noun: what the cells of the text column are; classes: columns that could be classes, see `class_columns`.
     """
     if columns.text_modality not in (TEXT_MODALITY, choice.text_modality):
-        text_noun += f" (--modality={TEXT_MODALITY} would take it as text)"
+        text_noun += f" (modality={TEXT_MODALITY} would take it as text)"
     roles = [f"{shorten(c)} as {role}" for role, c in ((text_noun, columns.text), ("image", columns.image)) if c]
     label = "" if columns.label is None else f", {shorten(columns.label)} as class"
     is_file = path.lower().endswith((".csv", ".tsv"))

@@ -337,7 +337,7 @@ def _notes(
     these = f"the {modalities[others[0]].traits.plural}" if len(others) == 1 else "those"
     return [
         f"Training on {modalities[modality].traits.plural}{in_files}, {reason}; {listed(counted)} {verb} ignored "
-        f"(--modality={listed(others, 'or')} would train on {these})."
+        f"(modality={listed(others, 'or')} would train on {these})."
     ]
 
 
