@@ -232,8 +232,8 @@ def as_text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-# What a training is given besides its settings
-ARGUMENTS = ("budget", "family", "modality", "prefer", "processes", "seed", "steps")
+# What `train` takes besides settings
+TRAIN_ARGUMENTS = ("budget", "family", "modality", "prefer", "seed", "steps")
 
 
 def route_settings(settings: Mapping[str, object], owners: Mapping[str, type]) -> dict[str, dict[str, object]]:
@@ -272,7 +272,7 @@ def _without_none(hint: object) -> object:
 def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
     candidates = sorted(set(names))
     hint = did_you_mean(name, candidates)
-    if name in ARGUMENTS:
+    if name in TRAIN_ARGUMENTS:
         hint = f"; give it by itself, as `{name}`"
     elif len(candidates) > MAX_LISTED and closest_name(name, candidates) is None:
         hint = "; `anew settings` lists all, and `anew settings NAME` those of a family or a kind of data"

@@ -53,9 +53,7 @@ class Controls:
 
     def scan_p(self, control: Indices) -> float | None:
         """p of the scan with these real items, of either part, in the samples' place; None if there are too few."""
-        is_other = np.ones(len(self._is_train), dtype=np.bool_)
-        is_other[control] = False
-        others = numbers_to(len(is_other))[is_other]
+        others = _all_but(control, len(self._is_train))
         if not len(control) or self._is_train[others].all():
             # Training items cannot pose as samples either where all others are training items
             is_train = len(control) > 0 and bool(self._is_train[control].all())
@@ -96,6 +94,13 @@ class Controls:
             return p
         held_out = np.flatnonzero(~self._is_train)
         return repeated_p(p, lambda: control_p(self.set_aside(held_out)))
+
+
+def _all_but(chosen: Indices, count: int) -> Indices:
+    """The numbers of `count` items without the chosen ones, rising."""
+    is_other = np.ones(count, dtype=np.bool_)
+    is_other[chosen] = False
+    return numbers_to(count)[is_other]
 
 
 def repeated_p(p: float, repeat: Callable[[], float | None]) -> float:

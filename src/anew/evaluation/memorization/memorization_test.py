@@ -166,9 +166,9 @@ class MemorizationTest(Generic[ItemT]):
             search(distance, self.groups, self.real_index) for distance in distances_of(item_type, items, self.groups)
         ]
         return_freed_memory()  # what only their making took
-        self._match_distances = (
-            [d.with_groups(self._match_groups) for d in self.distances] if item_type.whole else self.distances
-        )
+        self._match_distances = self.distances
+        if self._match_groups is not self.groups:
+            self._match_distances = [distance.with_groups(self._match_groups) for distance in self.distances]
         self._first_planted = self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
 
     def _real_groups(self, groups: Integers | None) -> Int32s:
