@@ -163,8 +163,15 @@ class Discriminator(nn.Module):
             if i:
                 x = self.downsample[i - 1](functional.avg_pool2d(x, 2))
             x = stage(x)
-        features = torch.einsum("bchw,kchw->bkc", _activate(x).float(), self.pooling).flatten(1)  # (B, 2C)
+        features = self._pool(_activate(x).float())  # (B, 2C)
         logits: Tensor = self.head(features).squeeze(1)
         if self.cluster_embedding is not None and component is not None:
             logits = logits + (features * self.cluster_embedding[component]).sum(1)
         return logits
+
+    def _pool(self, x: Tensor) -> Tensor:
+        """(B, 2C) two weighted sums over the places of each channel of x (B, C, h, w). As products of matrices they would be one for
+        each channel, in another memory format: nine times as slow with their gradients."""
+        places = x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, C)
+        weights = self.pooling.permute(0, 2, 3, 1).flatten(1, 2).contiguous()  # (2, h w, C)
+        return torch.cat([(places * weight).sum(1) for weight in weights], 1)
