@@ -14,12 +14,26 @@ from anew.nets.attention import UnpaddedRows
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 50), st.integers(1, 40), st.integers(0, 39), st.integers(0, 5))
-def test_rows_do_not_depend_on_their_batch(first: int, count: int, cut: int, step: int) -> None:
+@given(
+    st.integers(0, 50), st.integers(1, 40), st.integers(0, 39), st.integers(0, 5), st.sampled_from([3, random.LONG_ROW])
+)
+def test_rows_do_not_depend_on_their_batch(first: int, count: int, cut: int, step: int, size: int) -> None:
     cut = min(cut, count - 1)
-    whole = StepContext(1, step, first_row=first).normal("noise", (count, 3))
-    part = StepContext(1, step, first_row=first + cut).normal("noise", (count - cut, 3))
+    whole = StepContext(1, step, first_row=first).normal("noise", (count, size))
+    part = StepContext(1, step, first_row=first + cut).normal("noise", (count - cut, size))
     assert torch.equal(whole[cut:], part)
+
+
+def test_only_long_rows_that_a_batch_has_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def fill(numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        drawn.append(numbers.numel())
+        return numbers.uniform_(generator=generator)
+
+    monkeypatch.setattr(torch.Tensor, "normal_", fill)
+    StepContext(1, 0, first_row=6).normal("noise", (3, random.LONG_ROW))
+    assert drawn == [random.LONG_ROW] * 3
 
 
 def test_seed_step_phase_and_use_matter() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,9 @@ from anew.core.machine.device import move
 # Positions of a row whose numbers are drawn together, whatever the length of the row: its last draw wastes at most 15; chosen.
 POSITIONS_PER_STREAM = 16
 ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, enough to keep seeding cheap
+# A row of so many numbers has a generator of its own: to draw it takes longer than seeding, so that nothing is gained by drawing rows that a
+# small batch does not have; chosen.
+LONG_ROW = 4096
 # Multiples of the two, modulo 1, cover the unit square evenly: 1/g and 1/g**3 with g**4 = g + 1 (M. Roberts, "The
 # Unreasonable Effectiveness of Quasirandom Sequences", 2018, in three dimensions; in two, ten samples of ten even classes
 # would have five of them).
@@ -138,14 +142,15 @@ class StepContext:
 
     def _numbers(self, stream: str, shape: tuple[int, ...], fill_: Callable[..., Tensor]) -> Tensor:
         num_rows, row_shape = shape[0], shape[1:]
-        first_chunk = self.first_row // ROWS_PER_GENERATOR
-        last_chunk = (self.first_row + num_rows - 1) // ROWS_PER_GENERATOR
+        chunk_rows = 1 if math.prod(row_shape) >= LONG_ROW else ROWS_PER_GENERATOR
+        first_chunk = self.first_row // chunk_rows
+        last_chunk = (self.first_row + num_rows - 1) // chunk_rows
         chunks = []
         for chunk in range(first_chunk, last_chunk + 1):
             rng = generator(self.seed, self.step, self.phase, stream, chunk)
-            chunks.append(fill_(torch.empty((ROWS_PER_GENERATOR, *row_shape)), generator=rng))
+            chunks.append(fill_(torch.empty((chunk_rows, *row_shape)), generator=rng))
         rows = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
-        start = self.first_row - first_chunk * ROWS_PER_GENERATOR
+        start = self.first_row - first_chunk * chunk_rows
         return move(rows[start : start + num_rows], self.device)
 
 

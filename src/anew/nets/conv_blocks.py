@@ -88,7 +88,8 @@ def space_to_depth(x: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
     if p == q == 1:
         return x.contiguous(memory_format=torch.channels_last)
     b, c, h, w = x.shape
-    x = x.permute(0, 2, 3, 1).reshape(b, h // p, p, w // q, q, c).transpose(2, 3)  # (B, H/P, W/Q, P, Q, C)
+    # Q and C as one dimension: copies go along the last one
+    x = x.permute(0, 2, 3, 1).reshape(b, h // p, p, w // q, q * c).transpose(2, 3)  # (B, H/P, W/Q, P, Q * C)
     return x.reshape(b, h // p, w // q, p * q * c).permute(0, 3, 1, 2)
 
 
@@ -98,7 +99,7 @@ def depth_to_space(x: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
     if p == q == 1:
         return x
     b, c, h, w = x.shape
-    x = x.permute(0, 2, 3, 1).reshape(b, h, w, p, q, c // (p * q)).transpose(2, 3)  # (B, H, P, W, Q, C)
+    x = x.permute(0, 2, 3, 1).reshape(b, h, w, p, c // p).transpose(2, 3)  # (B, H, P, W, Q * C)
     return x.reshape(b, h * p, w * q, c // (p * q)).permute(0, 3, 1, 2)
 
 
