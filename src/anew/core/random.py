@@ -24,8 +24,8 @@ from anew.core.machine.device import move
 # Positions of a row whose numbers are drawn together, whatever the length of the row: its last draw wastes at most 15; chosen.
 POSITIONS_PER_STREAM = 16
 ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, enough to keep seeding cheap
-# A row of so many numbers has a generator of its own: to draw it takes longer than seeding, so that nothing is gained by drawing rows that a
-# small batch does not have; chosen.
+# A row of so many numbers has a generator of its own: to draw it takes longer than seeding, and a small batch should not draw rows that
+# it does not have; chosen.
 LONG_ROW = 4096
 # Multiples of the two, modulo 1, cover the unit square evenly: 1/g and 1/g**3 with g**4 = g + 1 (M. Roberts, "The
 # Unreasonable Effectiveness of Quasirandom Sequences", 2018, in three dimensions; in two, ten samples of ten even classes
