@@ -12,7 +12,7 @@ const COLOUR_AXES = [
 const [MIN_GAIN, MAX_GAIN] = [0.5, 1.15];
 const FAINT = 1e-3;
 
-// Levels (C, H, W) whose detail is as strong as in real images. rounds: for each round, band and axis of colour a curve.
+// Levels (C, H, W) whose detail is as strong as in real images. rounds: for each round, band and axis of colour a curve; null: it stays.
 export function detail(x, [channels, height, width], { rounds }) {
   return rounds.reduce((levels, curves) => withStrengths(levels, [channels, height, width], curves), x);
 }
@@ -22,17 +22,19 @@ function withStrengths(x, [channels, height, width], curves) {
   const out = x.slice();
   const axes = channels < 3 ? [[1]] : COLOUR_AXES;
   axes.forEach((axis, k) => {
+    if (curves.every((bandCurves) => bandCurves[k] === null)) return;
     let plane = new Float32Array(area);
     axis.forEach((weight, c) => plane.forEach((_, i) => (plane[i] += weight * x[c * area + i])));
     for (let number = 0; number < NUM_BANDS; number++) {
       const spacing = 2 ** number;
+      const curve = curves[number][k];
       const blurred = blur(plane, height, width, spacing);
       const band = plane.map((value, i) => value - blurred[i]);
       const squares = band.map((value) => value * value);
       const power = blur(blur(squares, height, width, spacing), height, width, spacing);
-      for (let i = 0; i < area; i++) {
+      for (let i = 0; i < area && curve !== null; i++) {
         const strength = Math.sqrt(power[i]);
-        const gain = interpolated(strength, curves[number][k]) / Math.max(strength, FAINT);
+        const gain = interpolated(strength, curve) / Math.max(strength, FAINT);
         const change = (Math.min(Math.max(gain, MIN_GAIN), MAX_GAIN) - 1) * band[i];
         axis.forEach((weight, c) => (out[c * area + i] += weight * change));
       }

@@ -64,10 +64,18 @@ def test_what_is_learned_fits_a_run_and_comes_back() -> None:
     matching.check(3)
 
 
-def test_few_samples_drawings_and_transparent_images_are_left_out() -> None:
-    real = photographs(60, 9)
+def test_few_samples_grey_drawings_and_clips_are_left_out() -> None:
+    real, noisy = photographs(60, 9), photographs(40, 11, noise=5.0)
     assert DetailStep.learn(photographs(detail_matching.MIN_SAMPLES - 1, 10, noise=5.0), real) is None
-    noisy = photographs(40, 11, noise=5.0)
+    on_white = photographs(60, 9, channels=1)
+    on_white[:, :, :8] = 255.0  # a background
+    grey = PixelMatching.learn(photographs(40, 11, noise=5.0, channels=1), on_white)
+    clips = PixelMatching.learn(noisy, real, num_frames=4)
+    assert "detail" not in {step.step for step in (*grey.steps, *clips.steps)}
+
+
+def test_drawings_keep_their_brightness_and_lose_noise_of_colours() -> None:
+    real, noisy = photographs(60, 9), photographs(40, 11, noise=12.0)
     on_white, plain = real.copy(), real.copy()
     on_white[:, :, :8] = 255.0  # a background
     plain[:, :, :, ::2] = plain[:, :, :, 1::2] = 128.0
@@ -76,9 +84,17 @@ def test_few_samples_drawings_and_transparent_images_are_left_out() -> None:
     transparent = np.concatenate([real[:40], alpha], axis=1)
     for others in (on_white, plain, transparent):
         samples = noisy if others.shape[1] == 3 else np.concatenate([noisy, alpha], axis=1)
-        assert "detail" not in {step.step for step in PixelMatching.learn(samples, others).steps}
-    clips = PixelMatching.learn(noisy, real, num_frames=4)
-    assert "detail" not in {step.step for step in clips.steps}
+        step = PixelMatching.learn(samples, others).steps[0]
+        assert isinstance(step, DetailStep)
+        assert all(curves[0] is None and None not in curves[1:] for bands in step.rounds for curves in bands)
+        x = samples[
+            (samples > 20).all(axis=(1, 2, 3)) & (samples[:, :3] < 235).all(axis=(1, 2, 3))
+        ]  # nothing is cut off
+        x = 128.0 + 0.5 * (samples - 128.0) if not len(x) else x
+        after = detail(x, step.rounds)
+        np.testing.assert_allclose(after[:, :3].mean(axis=1), x[:, :3].mean(axis=1), atol=0.01)
+        (_, before_fine), (_, after_fine) = next(strengths(x)), next(strengths(after))
+        assert np.median(after_fine[:, 1:]) < 0.8 * np.median(before_fine[:, 1:])
 
 
 @settings(max_examples=40, deadline=None)

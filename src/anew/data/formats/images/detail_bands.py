@@ -27,12 +27,12 @@ MIN_GAIN, MAX_GAIN = 0.5, 1.15
 FAINT = 1e-3  # levels: fainter detail has no strength to be compared
 
 
-def detail(x: Levels, rounds: Sequence[Sequence[Sequence[Curve]]]) -> Levels:
+def detail(x: Levels, rounds: Sequence[Sequence[Sequence[Curve | None]]]) -> Levels:
     """Make detail as strong as in real images.
 
     Args:
         x: Levels (n, C, H, W); of four channels the last is alpha, which stays.
-        rounds: For each round, band and axis of colour a curve from the strength of detail to the one that it gets.
+        rounds: For each round, band and axis of colour a curve from the strength of detail to the one that it gets; None: it stays.
     """
     out = x
     for curves in rounds:
@@ -40,13 +40,15 @@ def detail(x: Levels, rounds: Sequence[Sequence[Sequence[Curve]]]) -> Levels:
     return out
 
 
-def with_strengths(x: Levels, curves: Sequence[Sequence[Curve]]) -> Levels:
+def with_strengths(x: Levels, curves: Sequence[Sequence[Curve | None]]) -> Levels:
     """Levels after one round; see `detail`."""
     axes = colour_axes(x)
     changes = np.zeros((len(x), len(axes), *x.shape[2:]), dtype=np.float32)
     for (band, strength), band_curves in zip(strengths(x), curves, strict=True):
-        for k, (before, after) in enumerate(band_curves):
-            goal = np.interp(strength[:, k], before, after)
+        for k, curve in enumerate(band_curves):
+            if curve is None:
+                continue
+            goal = np.interp(strength[:, k], *curve)
             gain = np.clip(goal / np.maximum(strength[:, k], FAINT), MIN_GAIN, MAX_GAIN)
             changes[:, k] += (gain - 1.0) * band[:, k]
     num_colours = axes.shape[1]

@@ -20,7 +20,7 @@ MIN_SAMPLES = 24
 KNOTS = 33
 
 Strengths = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
-AxisCurves = Annotated[tuple[tuple[Strengths, Strengths], ...], Field(min_length=1, max_length=3)]
+AxisCurves = Annotated[tuple[tuple[Strengths, Strengths] | None, ...], Field(min_length=1, max_length=3)]
 BandCurves = Annotated[
     tuple[AxisCurves, ...], Field(min_length=detail_bands.NUM_BANDS, max_length=detail_bands.NUM_BANDS)
 ]
@@ -37,15 +37,18 @@ class DetailStep(Record):
     rounds: Annotated[tuple[BandCurves, ...], Field(min_length=1, max_length=8)]
 
     @classmethod
-    def learn(cls, samples: Levels, real: Levels) -> DetailStep | None:
-        """None where there are too few samples (m, C, H, W)."""
+    def learn(cls, samples: Levels, real: Levels, *, keeps_brightness: bool = False) -> DetailStep | None:
+        """None where there are too few samples (m, C, H, W). keeps_brightness: whether only detail of colours changes."""
         if len(samples) < MIN_SAMPLES or min(samples.shape[2:]) < 2:
             return None
         real_strengths = [strength for _, strength in detail_bands.strengths(real)]
         rounds: list[BandCurves] = []
         for _ in range(ROUNDS):
             curves = tuple(
-                tuple(curve(strength[:, k], real_strength[:, k], num_knots=KNOTS) for k in range(strength.shape[1]))
+                tuple(
+                    None if keeps_brightness and k == 0 else curve(strength[:, k], real_strength[:, k], num_knots=KNOTS)
+                    for k in range(strength.shape[1])
+                )
                 for (_, strength), real_strength in zip(detail_bands.strengths(samples), real_strengths, strict=True)
             )
             rounds.append(curves)

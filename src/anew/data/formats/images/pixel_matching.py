@@ -1,6 +1,6 @@
 """Matching of samples to the values that real pixels have: clear and opaque alpha, images that are opaque everywhere, flat colours, a
-palette, a margin, few specks, plain areas, few colours, no single pixels in the background; of photographs and textures, how strong
-their detail is.
+palette, a margin, few specks, plain areas, few colours, no single pixels in the background; how strong detail is, of drawings that of
+colours alone.
 
 A generator of continuous values only comes near to exact values of real pixels. Once after training, histogram matching of samples
 and training images learns how near: each curve below turns a distance (to a value, to a colour, to the neighbours) into the distance
@@ -405,8 +405,10 @@ def _learners(
     flat_colours = list(palettes.flat_colours(colours, counts))
     has_background = bool(flat_colours) and counts.max() >= MIN_BACKGROUND * counts.sum()
     detailed = real[: max(8, DETAIL_PIXELS // (real.shape[2] * real.shape[3]))].astype(np.float32)
-    if not (num_frames or has_alpha or has_background or has_plain_areas(detailed)):
-        yield lambda samples, _: DetailStep.learn(samples, detailed)
+    # Matching detail of brightness, too, took drawings farther from the data (docs/log.md, 2026-12-01 and 2026-12-02)
+    is_drawing = has_alpha or has_background or has_plain_areas(detailed)
+    if not num_frames and (real.shape[1] >= 3 or not is_drawing):
+        yield lambda samples, _: DetailStep.learn(samples, detailed, keeps_brightness=is_drawing)
     if has_neighbours and has_alpha:
         yield IslandStep.learn
     elif has_neighbours and has_background:
