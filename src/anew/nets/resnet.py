@@ -171,7 +171,7 @@ class Discriminator(nn.Module):
 
     def _pool(self, x: Tensor) -> Tensor:
         """(B, 2C) two weighted sums over the places of each channel of x (B, C, h, w). As products of matrices they would be one for
-        each channel, in another memory format: nine times as slow with their gradients."""
+        each channel, several times as slow on CPUs (docs/log.md, 2026-12-02)."""
         places = x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, C)
         weights = self.pooling.permute(0, 2, 3, 1).flatten(1, 2).contiguous()  # (2, h w, C)
         return torch.cat([(places * weight).sum(1) for weight in weights], 1)

@@ -103,7 +103,7 @@ class CoarsePrior(nn.Module):
         return torch.cat(items), torch.cat(labels) if self.classes else None
 
     def _shrink(self, x: Tensor) -> Tensor:
-        if self.small_sides == tuple(x.shape[2:]):
+        if self.small_sides == self.shape[1:]:
             return x.float()
         return functional.adaptive_avg_pool2d(x.float(), self.small_sides)
 
