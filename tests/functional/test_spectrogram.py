@@ -77,7 +77,7 @@ def test_more_rounds_come_nearer() -> None:
 
 def test_shaped_has_the_spectrogram_and_no_pulses() -> None:
     magnitude = torch.ones(1, FRAMES.size // 2 + 1, 60) * torch.linspace(1.0, 0.1, 60)
-    noise = torch.randn(60 * FRAMES.hop, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, 60 * FRAMES.hop, generator=torch.Generator().manual_seed(0))
     sound = filter_source(magnitude, FRAMES, noise)
     levels = FRAMES.stft(sound).abs().mean(1)[0]  # (T,)
     assert float(torch.corrcoef(torch.stack([levels, magnitude[0, 0]]))[0, 1]) > 0.9
@@ -91,7 +91,7 @@ def test_bands_are_matched_and_what_is_finer_stays() -> None:
     noise = torch.randn(1, 60 * FRAMES.hop, generator=torch.Generator().manual_seed(0))
     hit = noise * torch.cat([torch.zeros(20 * FRAMES.hop), torch.linspace(1.0, 0.0, 40 * FRAMES.hop)])  # sudden
     mel = bank @ FRAMES.stft(hit).abs()
-    source = torch.randn(60 * FRAMES.hop, generator=torch.Generator().manual_seed(1))
+    source = torch.randn(1, 60 * FRAMES.hop, generator=torch.Generator().manual_seed(1))
     first = filter_source(from_mel(mel, bank), FRAMES, source)
     matched = match_bands(first, mel, FRAMES, bank)
 

@@ -41,6 +41,7 @@ def test_settings_become_text(tmp_path: Path) -> None:
         ({"family": "difusion"}, "did you mean 'diffusion'"),
         ({"modality": "imag"}, "did you mean 'image'"),
         ({"prefer": "best"}, "`prefer` must be one of quality, speed, latent"),
+        ({"settings": {"tile": True}}, "'tile' is a setting of sampling, and a training does not take it"),
         ({"family": "mine.py"}, "the family file 'mine.py' does not exist"),
     ],
 )

@@ -50,7 +50,7 @@ def pitch(magnitude: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
 
 
 def pitched_source(magnitude: Tensor, frames: Frames, noise: Tensor) -> Tensor:
-    """(B, N) a source for clips with magnitudes (B, F, T): pulses at their pitch where they are voiced, else noise (N,).
+    """(B, N) a source for clips with magnitudes (B, F, T): pulses at their pitch where they are voiced, else noise (B, N).
 
     Both have a power of one.
     """

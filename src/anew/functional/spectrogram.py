@@ -150,12 +150,21 @@ def noise_share(frames: Frames, noise_from: float) -> Tensor:
 
 
 def filter_source(magnitude: Tensor, frames: Frames, source: Tensor) -> Tensor:
-    """(B, N) a source (N,) or (B, N), such as white noise, with the spectrogram (B, F, T): a filter that changes with time.
+    """(B, N) a source (B, N), such as white noise, with the spectrogram (B, F, T): a filter that changes with time.
 
     A spectrogram in bands is smooth, and any phase that is made up for a smooth one gathers each frame's energy in a pulse.
     The spectrogram of real noise is not smooth, and has a phase that fits it."""
-    spectrum = frames.stft(source if source.ndim == 2 else source[None])  # (B or 1, F, T)
+    spectrum = frames.stft(source)  # (B, F, T)
     return frames.istft(magnitude * spectrum / spectrum.abs().mean(1, keepdim=True).clamp_min(TINY), source.shape[-1])
+
+
+def noise_seeds(magnitude: Tensor) -> list[int]:
+    """A seed for the noise of each clip with magnitudes (B, F, T): its mean level in hundredths of a decibel, above the lowest one.
+
+    So clips do not share a noise, which would add up where they sound together, and none depends on its neighbours.
+    """
+    level = 20.0 * torch.log10(magnitude.double().mean((1, 2)).nan_to_num().clamp_min(TINY) / TINY)  # (B,)
+    return [round(100.0 * decibels) for decibels in level.tolist()]
 
 
 def match_bands(sound: Tensor, mel: Tensor, frames: Frames, bank: Tensor, rounds: int = MATCHING_ROUNDS) -> Tensor:

@@ -6,14 +6,14 @@ Imports neither PyTorch nor NumPy.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.registry import available, check_name, codecs, family_settings
-from anew.core.settings import SettingValue, as_text, check_int, route_settings
+from anew.core.settings import SettingValue, as_text, check_int, route_settings, settings_of
 from anew.core.stores.addresses import GIVE_A_PLACE, address_of, is_hub_name, without_query
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig
@@ -66,8 +66,22 @@ def make_request(
     if modality is not None:
         check_name("data", modality)
     if texts and request["family"] != OWN_FAMILY:
-        route_settings(texts, setting_owners(family_name, modality))
+        owners = setting_owners(family_name, modality)
+        _refuse_sampling_settings(texts, owners)
+        route_settings(texts, owners)
     return check_request(requested(request))
+
+
+def _refuse_sampling_settings(names: Iterable[str], owners: Mapping[str, type]) -> None:
+    """Raise ConfigError for a setting that only samples have. owners: dataclasses of the settings of training."""
+    of_training = {name for owner in owners.values() for name in settings_of(owner)}
+    of_sampling = {name for family in available("families") for name in settings_of(family_settings(family).sampling)}
+    for full_name in names:
+        name = full_name.rpartition(".")[2]
+        if name in of_sampling - of_training:
+            raise ConfigError(
+                f"{full_name!r} is a setting of sampling, and a training does not take it; give it when you sample"
+            )
 
 
 def check_request(request: Request) -> Request:

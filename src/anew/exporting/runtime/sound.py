@@ -178,7 +178,9 @@ def waveform(magnitude: Array, item: Scale) -> Array:
     bins = int((share < 1.0 - INAUDIBLE_SHARE).sum())
     tonal = (magnitude * (1.0 - share))[:bins]
     tones = griffin_lim(tonal, steady_phase(tonal, item["window"], item["hop"]), item)
-    noise = np.random.default_rng(0).standard_normal((item["length"],))
+    # A noise of its own for each clip, by its mean level in hundredths of a decibel
+    seed = round(2000.0 * float(np.log10(max(float(magnitude.mean()), TINY) / TINY)))
+    noise = np.random.default_rng(seed).standard_normal((item["length"],), dtype=np.float32).astype(np.float64)
     source = stft(pitched_source(magnitude, noise, item) if item["pitched"] else noise, item)
     return tones + istft(magnitude * share * source / np.maximum(np.abs(source).mean(0), TINY), item)
 

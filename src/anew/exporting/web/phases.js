@@ -30,7 +30,9 @@ export function waveform(magnitude, item, frames) {
   phase.set(steadyPhase(tonal.subarray(0, bins * frames), item, frames, bins));
   const tones = griffinLim(tonal, phase, item, frames);
   if (edge === null) return tones;
-  const random = new Random(0);
+  // A noise of its own for each clip, by its mean level in hundredths of a decibel
+  const level = magnitude.reduce((sum, value) => sum + value, 0) / magnitude.length;
+  const random = new Random(Math.round(2000 * Math.log10(Math.max(level, TINY) / TINY)));
   const transform = new Fourier(window);
   const noise = Float64Array.from({ length }, () => random.normal());
   const source = item.pitched ? pitchedSource(magnitude, noise, item, frames, transform) : noise;

@@ -104,3 +104,12 @@ def test_pairs_of_stereo_keep_their_place() -> None:
         power = np.square(wave).mean(0)
         assert 10 * np.log10(power[0] / power[1]) == pytest.approx(12.0, abs=1.5)
     assert scale.deviation(grids) > float(grids[:, 1].std())
+
+
+def test_clips_do_not_share_their_noise() -> None:
+    scale = replace(SCALE, noise_from=500.0)
+    levels = torch.stack([torch.full((1, 32, 32), level) for level in (0.5, 0.4, 0.5)])
+    first, second, again = scale.waves(levels, rounds=0)
+    assert abs(float(np.corrcoef(first, second)[0, 1])) < 0.2
+    assert np.array_equal(first, again)  # a clip does not depend on those beside it
+    assert np.allclose(first, scale.waves(levels[:1], rounds=0)[0], atol=1e-5)

@@ -343,15 +343,16 @@ class SoundScale:
     def _filtered(self, magnitude: Tensor, wanted: Tensor) -> Tensor:
         """Noise, or pulses at the pitch of clips with magnitudes (B, F, T), filtered to the magnitudes wanted (B, F, T): (B, N).
 
-        The noise is the same for every clip, so that a sample does not depend on its neighbours, and drawn by NumPy, as in exports.
+        The noise is drawn by NumPy, as in exports.
         """
         import torch
 
         from anew.functional.pitch import pitched_source
-        from anew.functional.spectrogram import filter_source
+        from anew.functional.spectrogram import filter_source, noise_seeds
 
-        noise = np.random.default_rng(0).standard_normal(self.shape.length).astype(np.float32)
-        source = torch.from_numpy(noise)
+        rngs = [np.random.default_rng(seed) for seed in noise_seeds(magnitude)]
+        noise = np.stack([rng.standard_normal(self.shape.length, dtype=np.float32) for rng in rngs])
+        source = torch.from_numpy(noise)  # (B, N)
         return filter_source(
             wanted, self.frames, pitched_source(magnitude, self.frames, source) if self.pitched else source
         )
