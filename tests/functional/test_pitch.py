@@ -43,7 +43,9 @@ def test_the_high_tones_of_a_voice_pulse_at_its_pitch() -> None:
     source = pitched_source(magnitude, FRAMES, NOISE[None])
     assert float(source[:, 400:-400].square().mean()) == pytest.approx(1.0, rel=0.1)
     lag = round((1.0 / 123.0 - 0.004) * 2000)  # place among the lags of the envelope, which begin at 4 ms
-    with_pitch, without = (pulses(filter_source(flat, FRAMES, x).numpy(), FRAMES.rate)[0, lag] for x in (source, NOISE[None]))
+    with_pitch, without = (
+        pulses(filter_source(flat, FRAMES, x).numpy(), FRAMES.rate)[0, lag] for x in (source, NOISE[None])
+    )
     assert with_pitch > 0.7 and abs(without) < 0.2
 
 
