@@ -34,7 +34,7 @@ class GanConfig(ConvolutionSettings):
         0.6, "augment more while the discriminator separates real from generated better than this", low=0.0, high=1.0
     )
     augment_examples: int = setting(100_000, "examples in which the probability may rise from 0 to 1; 0: fixed", low=0)
-    # From 0.8 to 0.4, digits, small photographs and emoji came a sixth to a third nearer in as many steps, and grey crops stayed level;
+    # From 0.8 to 0.4, digits, small photographs and emoji came a tenth to a third nearer in as many steps, and grey crops stayed level;
     # 0 and 0.2 are no better (docs/log.md, 2026-12-02).
     momentum: float = setting(
         0.4, "momentum of Muon; low, since the opponent changes and old gradients mislead", low=0.0, high=0.99
