@@ -41,7 +41,8 @@ def test_settings_become_text(tmp_path: Path) -> None:
         ({"family": "difusion"}, "did you mean 'diffusion'"),
         ({"modality": "imag"}, "did you mean 'image'"),
         ({"prefer": "best"}, "`prefer` must be one of quality, speed, latent"),
-        ({"settings": {"tile": True}}, "'tile' is a setting of sampling, and a training does not take it"),
+        ({"settings": {"tile": True}}, "'tile' is a setting of sampling, not of training"),
+        ({"settings": {"steps": 3}}, "unknown setting 'steps'; give it by itself"),
         ({"family": "mine.py"}, "the family file 'mine.py' does not exist"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.registry import available, check_name, codecs, family_settings
-from anew.core.settings import SettingValue, as_text, check_int, route_settings, settings_of
+from anew.core.settings import TRAIN_ARGUMENTS, SettingValue, as_text, check_int, route_settings, settings_of
 from anew.core.stores.addresses import GIVE_A_PLACE, address_of, is_hub_name, without_query
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig
@@ -78,10 +78,8 @@ def _refuse_sampling_settings(names: Iterable[str], owners: Mapping[str, type]) 
     of_sampling = {name for family in available("families") for name in settings_of(family_settings(family).sampling)}
     for full_name in names:
         name = full_name.rpartition(".")[2]
-        if name in of_sampling - of_training:
-            raise ConfigError(
-                f"{full_name!r} is a setting of sampling, and a training does not take it; give it when you sample"
-            )
+        if name in of_sampling - of_training and name not in TRAIN_ARGUMENTS:
+            raise ConfigError(f"{full_name!r} is a setting of sampling, not of training; give it to `anew sample`")
 
 
 def check_request(request: Request) -> Request:
