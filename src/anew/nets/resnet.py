@@ -79,9 +79,9 @@ def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
 
 
 class ResNetGenerator(nn.Module):
-    """Latents (B, Z), weights of components (B, K) and coarse items (B, *shape) -> items (B, *shape).
+    """Latents (B, Z), weights of components (B, K), coarse items (B, *shape) and a matrix (C, C) -> items (B, *shape).
 
-    The coarse item is seen at each size, and what comes out is added to it.
+    The coarse item is seen at each size. What comes out is added to it, after the matrix has mixed its channels.
 
     Args:
         shape: (C, H, W) of an item.
@@ -110,7 +110,9 @@ class ResNetGenerator(nn.Module):
         with torch.no_grad():
             self.out.weight.mul_(INITIAL_OUTPUT * ACTIVATION_GAIN)
 
-    def forward(self, z: Tensor, component_weights: Tensor, coarse: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(
+        self, z: Tensor, component_weights: Tensor, coarse: Tensor, mixing: Tensor, dtype: torch.dtype
+    ) -> Tensor:
         pyramid = self._pyramid(coarse.to(dtype))
         z = torch.cat([z, component_weights @ self.cluster_embedding], 1)  # (B, 2 Z)
         x = self.start(z.to(dtype)).view(z.shape[0], *self.sides, -1).permute(0, 3, 1, 2)  # channels_last
@@ -119,7 +121,8 @@ class ResNetGenerator(nn.Module):
             x = functional.interpolate(self.upsample[i](x), scale_factor=2, mode="nearest")
             x = self.stages[i](x + self.from_coarse[i](pyramid[i]))
         x = depth_to_space(self.out(_activate(x)), self.patch_size)
-        return coarse + x[:, :, : self.shape[1], : self.shape[2]].float().contiguous()
+        detail = x[:, :, : self.shape[1], : self.shape[2]].float()
+        return coarse + torch.einsum("bchw,dc->bdhw", detail, mixing).contiguous()
 
     def _pyramid(self, coarse: Tensor) -> list[Tensor]:
         """The coarse item in patches at each size, the largest first."""

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from anew.core.specs import Batch
-from anew.families.gan.coarse_prior import CoarsePrior
+from anew.families.gan.coarse_prior import CoarsePrior, detail_mixing
 
 
 def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,3 +105,26 @@ def test_clusters_that_never_occur_are_not_drawn() -> None:
     prior.fit([Batch(x)])
     ends = torch.tensor([0.0, 1.0 - 2.0**-53], dtype=torch.float64)
     assert bool((prior.weights[prior.sample_components(ends, None)] > 0).all())
+
+
+def test_mixed_channels_vary_together_as_differences_of_neighbours_do() -> None:
+    rng = torch.Generator().manual_seed(2)
+    mixed = torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.3, 0.0], [0.8, 0.0, 0.4]])
+    levels = 5.0 * torch.randn(300, 3, 1, 1, generator=rng)  # tones of whole images say nothing about detail
+    images = torch.einsum("dc,bchw->bdhw", mixed, torch.randn(300, 3, 9, 7, generator=rng)) + levels
+    mixing = detail_mixing(images)
+    covariance = mixed @ mixed.T
+    torch.testing.assert_close(mixing @ mixing.T, 3 * covariance / covariance.trace(), atol=0.03, rtol=0)
+    assert float(mixing.square().sum()) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("images", [torch.full((4, 3, 5, 5), 0.3), torch.rand(4, 3, 1, 1)])
+def test_channels_without_detail_are_not_mixed(images: torch.Tensor) -> None:
+    assert torch.equal(detail_mixing(images), torch.eye(3))
+
+
+def test_a_channel_that_never_changes_can_still_be_learned() -> None:
+    images = torch.rand(50, 2, 8, 8, generator=torch.Generator().manual_seed(3))
+    images[:, 1] = 1.0
+    mixing = detail_mixing(images)
+    assert 0.0 < float(mixing[1, 1]) < 0.1 < float(mixing[0, 0])

@@ -1,7 +1,7 @@
 """The coarse part of an item in closed form: a mixture of Gaussians over a few principal components of shrunken items.
 
 A generator that starts from it has the tones, positions and clusters of the data from its first step on, as often as they occur
-in the data, and only has to add fine detail.
+in the data, and only has to add fine detail, whose channels vary together as those of the data do.
 
 Legend for shapes: B items, D values of a shrunken item, R principal components, K components of the mixture.
 """
@@ -24,6 +24,25 @@ SMALL_SIDE = 32  # items are shrunken to about this side: few principal componen
 MAX_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
 # Standard deviations at which the latents found for an item are clipped: the generator hardly saw larger ones
 MAX_DEVIATIONS = 3.0
+MIXED_ITEMS = 1024  # items whose channels are compared: thousands of pixels of each are plenty
+MIN_VARIANCE = 1e-3  # least variance of a direction of the channels, as a share of the largest: any detail can still be learned; chosen
+
+
+def detail_mixing(images: Tensor) -> Tensor:
+    """(C, C) matrix by which independent channels come to vary together as differences of neighbours in images (B, C, H, W) do.
+
+    It is the symmetric root of their covariance, scaled so that the variance of all channels together stays the same. Without it, the
+    colours of photographs vary as much as their brightness at first, and an image dithers in colour until that is unlearned.
+    """
+    channels = images.shape[1]
+    across, down = images.diff(dim=3), images.diff(dim=2)
+    rows = torch.cat([x.transpose(0, 1).reshape(channels, -1) for x in (across, down)], 1).double()
+    variances, directions = torch.linalg.eigh(rows @ rows.T / max(1, rows.shape[1]))
+    if not variances[-1] > 0.0:
+        return torch.eye(channels)
+    variances = variances.clamp(min=MIN_VARIANCE * float(variances[-1]))
+    root: Tensor = directions @ torch.diag((variances / variances.mean()).sqrt()) @ directions.T
+    return root.float()
 
 
 class CoarsePrior(nn.Module):
@@ -39,6 +58,7 @@ class CoarsePrior(nn.Module):
 
     Attributes:
         num_components: K, one more than the clusters.
+        mixing: (C, C) how the channels of detail vary together; see `detail_mixing`.
         weights: (K,) how common each component is.
         component_class: (K,) class of each component; ANY_CLASS for all.
     """
@@ -47,6 +67,7 @@ class CoarsePrior(nn.Module):
     basis: Tensor  # (D, R)
     means: Tensor  # (K, R)
     axes: Tensor  # (K, R, R), columns as long as the deviations
+    mixing: Tensor
     weights: Tensor
     component_class: Tensor
 
@@ -62,6 +83,7 @@ class CoarsePrior(nn.Module):
         self.register_buffer("basis", torch.zeros(size, self.rank))
         self.register_buffer("means", torch.zeros(self.num_components, self.rank))
         self.register_buffer("axes", torch.zeros(self.num_components, self.rank, self.rank))
+        self.register_buffer("mixing", torch.eye(shape[0]))
         self.register_buffer("weights", torch.full((self.num_components,), 1.0 / self.num_components))
         by_turns = torch.arange(self.num_components) % max(1, classes)
         component_class = by_turns if classes else torch.full((self.num_components,), ANY_CLASS)
@@ -84,6 +106,8 @@ class CoarsePrior(nn.Module):
         for name in ("centre", "basis", "means", "weights", "component_class"):
             getattr(self, name).copy_(getattr(mixture, name))
         self.axes.copy_(mixture.eigenvectors * mixture.variances.sqrt()[:, None])
+        examples = small[:: -(-len(small) // MIXED_ITEMS)]
+        self.mixing.copy_(detail_mixing(examples.view(-1, self.shape[0], *self.small_sides)))
 
     def _subsample(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
         """Shrunken items and their labels. Of many, every second, fourth, ... is taken, as items may be ordered by class."""

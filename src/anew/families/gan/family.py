@@ -271,7 +271,8 @@ class Gan(Family[Grid, GanConfig]):
 
     def _generate(self, latents: Tensor, dtype: torch.dtype) -> Tensor:
         z, component_weights = latents[:, : self.config.latent_dim], latents[:, self.config.latent_dim :]
-        x: Tensor = self.generator(z, component_weights, self.coarse_prior(z, component_weights), dtype)
+        prior = self.coarse_prior
+        x: Tensor = self.generator(z, component_weights, prior(z, component_weights), prior.mixing, dtype)
         return soft_clamp(x) if self.spec.bounded else x
 
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -25,7 +25,7 @@ def gan_sampler(
 
         handles = [stage.register_forward_hook(keep) for stage in generator.stages]
         coarse = prior(z, weights)
-        x: Tensor = generator(z, weights, coarse, torch.float32)
+        x: Tensor = generator(z, weights, coarse, prior.mixing, torch.float32)
         for handle in handles:
             handle.remove()
         return (coarse, *magnitudes, x.clamp(-1.0, 1.0) if is_bounded else x)
