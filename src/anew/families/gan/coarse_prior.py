@@ -3,7 +3,8 @@
 A generator that starts from it has the tones, positions and clusters of the data from its first step on, as often as they occur
 in the data, and only has to add fine detail, whose channels vary together as those of the data do.
 
-Legend for shapes: B items, D values of a shrunken item, R principal components, K components of the mixture.
+Legend for shapes: B items, C channels, D values of a shrunken item, N differences of neighbours, R principal components, K components
+of the mixture.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def detail_mixing(images: Tensor) -> Tensor:
     """
     channels = images.shape[1]
     across, down = images.diff(dim=3), images.diff(dim=2)
-    rows = torch.cat([x.transpose(0, 1).reshape(channels, -1) for x in (across, down)], 1).double()
+    rows = torch.cat([x.transpose(0, 1).reshape(channels, -1) for x in (across, down)], 1).double()  # (C, N)
     variances, directions = torch.linalg.eigh(rows @ rows.T / max(1, rows.shape[1]))
     if not variances[-1] > 0.0:
         return torch.eye(channels)
@@ -67,7 +68,7 @@ class CoarsePrior(nn.Module):
     basis: Tensor  # (D, R)
     means: Tensor  # (K, R)
     axes: Tensor  # (K, R, R), columns as long as the deviations
-    mixing: Tensor
+    mixing: Tensor  # (C, C)
     weights: Tensor
     component_class: Tensor
 
