@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from anew.families.transformer.counts import ngram_mixer
+from anew.families.transformer.counts.fixed_share import FixedShare
 from anew.families.transformer.counts.mixer_state import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 from anew.families.transformer.counts.mixing import softmax
 from anew.families.transformer.counts.ngram_mixer import (
@@ -67,17 +68,23 @@ def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool, end_id: int | 
     recent = inputs.recent.reshape(3, 11, mixer.num_models)
     mixed = np.exp(mixer.mix(inputs)).reshape(3, 11, 7)
     joint = np.exp(mixer.joint_log_probs(inputs, ids[:, 1:], np.ones((3, 11), dtype=bool)))
-    state = mixer.new_state(3)
+    state, scored = mixer.new_state(3), FixedShare(3, mixer.noise.prior)
     state.begin(ids[:, 0])
     for place in range(11):
+        targets, rows = ids[:, place + 1], np.arange(3)
         np.testing.assert_allclose(recent[:, place], state.recent.means, rtol=1e-5, atol=1e-7)
         weights = state.share.weights
         chance = mixer.step(mixer.combined.last_contexts(ids[:, : place + 1]), logits[:, place], state)
         floor = weights[:, 1:2] * softmax(logits[:, place])[0] + weights[:, 2:] / 7
         np.testing.assert_allclose(weights[:, :1] * mixed[:, place] + floor, chance, rtol=1e-4)
         np.testing.assert_allclose(chance.sum(1), 1.0, rtol=1e-5)
-        np.testing.assert_allclose(joint[:, place], chance[np.arange(3), ids[:, place + 1]], rtol=1e-4)
-        state.observe(ids[:, place + 1])
+        network = softmax(logits[:, place])[1]
+        noise = mixer.noise.log_probs(targets, np.full(3, place + 1))
+        experts = np.stack((np.log(mixed[rows, place, targets]), network[rows, targets], noise), 1)
+        np.testing.assert_allclose(joint[:, place], np.exp(scored.observe(experts)), rtol=1e-4)
+        if end_id is None:
+            np.testing.assert_allclose(joint[:, place], chance[rows, targets], rtol=1e-4)
+        state.observe(targets)
 
 
 @pytest.mark.parametrize("aligned", [False, True])

@@ -5,10 +5,8 @@ A gate that was fitted to held-out text of the same source may be very wrong on 
 "Tracking the best expert", Machine Learning 32, 1998) gives each expert the weight that it has earned on the tokens before, and
 with each token returns a little weight to the prior, so that the best expert may change. Compared with any expert i, L tokens
 cost at most log2(1 / PRIOR[i]) + (L - 1) log2(1 / (1 - SWITCH_RATE)) bits more: 0.03 for the mixture, 6 for the network and 8
-for the uniform distribution, and 0.003 a token.
-
-No model can do much better on short noise: to give every string of 8 of 27 symbols at least uniform ** 1.15, 2% of its samples
-have to be noise, and 14% for strings of 4.
+for the uniform distribution, and 0.003 a token. In a record of a few symbols 8 bits are much: `record_noise` takes the place of the
+uniform distribution where records are scored.
 
 Legend for shapes: n rows, B records, L targets of a record, V vocabulary, E experts.
 """
@@ -32,12 +30,16 @@ MIN_PROBABILITY = 1e-37  # its logarithm is used for a probability that fp32 rou
 class FixedShare:
     """Weights of the experts in n rows that grow together.
 
+    Args:
+        prior: (E,) prior weights, which sum to 1.
+
     Attributes:
         weights: (n, E), rows sum to 1.
     """
 
-    def __init__(self, n: int) -> None:
-        self.weights: Doubles = np.tile(np.array(PRIOR), (n, 1))
+    def __init__(self, n: int, prior: Sequence[float] | Doubles = PRIOR) -> None:
+        self._prior: Doubles = np.array(prior)
+        self.weights: Doubles = np.tile(self._prior, (n, 1))
 
     def mix(self, probabilities: Sequence[Floats]) -> Floats:
         """(n, V) probabilities of all experts together, from E of (n, V) or (V,)."""
@@ -53,13 +55,13 @@ class FixedShare:
         largest = log_probs.max(1, keepdims=True)  # (n, 1)
         joint = self.weights * np.exp(log_probs - largest)  # (n, E)
         total = joint.sum(1, keepdims=True)  # (n, 1)
-        self.weights = (1.0 - SWITCH_RATE) * (joint / total) + SWITCH_RATE * np.array(PRIOR)
+        self.weights = (1.0 - SWITCH_RATE) * (joint / total) + SWITCH_RATE * self._prior
         token_log_probs: Doubles = (np.log(total) + largest)[:, 0]
         return token_log_probs
 
     def select(self, rows: Ints) -> FixedShare:
         """Rows (k,) of these, by their numbers; a row may be taken several times."""
-        selected = FixedShare(len(rows))
+        selected = FixedShare(len(rows), self._prior)
         selected.weights[:] = self.weights[rows]
         return selected
 
@@ -69,8 +71,8 @@ class FixedShare:
         It would fill a sample with noise after a prompt that is unlike anything in the data; the other experts continue with words of the
         data.
         """
-        self.weights[:, :-1] *= (1.0 - PRIOR[-1]) / self.weights[:, :-1].sum(1, keepdims=True)
-        self.weights[:, -1] = PRIOR[-1]
+        self.weights[:, :-1] *= (1.0 - self._prior[-1]) / self.weights[:, :-1].sum(1, keepdims=True)
+        self.weights[:, -1] = self._prior[-1]
 
 
 def uniform_distribution(vocab_size: int, never_targets: Collection[int]) -> Floats:

@@ -1,7 +1,7 @@
 """The counting head of the Transformer: Kneser-Ney probabilities, of all records, of those of a class and of the fields of rows,
 and, in records of a small alphabet, those of known records that are aligned with the new one. A gate mixes them with the network's;
 it sees how sure each model is and how well it did on the tokens before. How likely a record is to end follows from its length, too.
-If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution.
+If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution, and `record_noise` in scoring.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -31,11 +31,12 @@ from anew.families.transformer.counts.aligned_records import (
 )
 from anew.families.transformer.counts.class_counts import ClassCounts, known_classes
 from anew.families.transformer.counts.field_counts import FieldCounts
-from anew.families.transformer.counts.fixed_share import FixedShare, log_of, shared_log_probs, uniform_distribution
+from anew.families.transformer.counts.fixed_share import FixedShare, shared_log_probs, uniform_distribution
 from anew.families.transformer.counts.gate_features import Distribution, GateInputs, gate_features, num_features
 from anew.families.transformer.counts.mixer_state import MixerState
 from anew.families.transformer.counts.mixing import Gate, fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.counts.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
+from anew.families.transformer.counts.record_noise import RecordNoise
 from anew.families.transformer.token_mixer import LogitsOf, NetworkOf, RowState, TokenMixer
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
@@ -90,6 +91,7 @@ class NgramMixer(CountBuffers, TokenMixer):
         self._records: AlignmentIndex | None = None
         self._gate: Gate | None = None
         self.uniform = uniform_distribution(vocab_size, never_targets)
+        self.noise = RecordNoise(self.uniform, end_id)
         self._first_gate = np.zeros((num_features(order, aligned), self.num_models))
         self._first_gate[-1] = 1 / self.num_models
         # Those of a mixture without aligned records, where `fit` keeps the records
@@ -311,15 +313,15 @@ class NgramMixer(CountBuffers, TokenMixer):
         """
         needed = np.logical_or.accumulate(target_mask[:, ::-1], 1)[:, ::-1]
         experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed))
-        return shared_log_probs(FixedShare(len(targets)), experts.reshape(*targets.shape, 3))
+        return shared_log_probs(FixedShare(len(targets), self.noise.prior), experts.reshape(*targets.shape, 3))
 
     def expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints) -> Doubles:
-        """(n, 3) log-probabilities of targets (n,) under mixture, network and uniform distribution; 0 for all but `needed`."""
+        """(n, 3) log-probabilities of targets (n,) under mixture, network and noise; 0 for all but `needed`."""
         experts = np.zeros((len(targets), 3))
         for rows in np.array_split(needed, 1 + needed.size * self.vocab_size // VALUES_AT_ONCE):
             experts[rows, 0] = self.mix(inputs.rows(rows))[np.arange(len(rows)), targets[rows]]
         experts[needed, 1] = inputs.network[needed, targets[needed]]
-        experts[needed, 2] = log_of(self.uniform)[targets[needed]]
+        experts[needed, 2] = self.noise.log_probs(targets[needed], inputs.places[needed])
         return experts
 
     def mix(self, inputs: GateInputs) -> Floats:

@@ -1,0 +1,75 @@
+"""Records of random symbols, the expert of `fixed_share` that bounds what a record costs which is unlike all data.
+
+A record of n of V - 1 symbols and its end cost (n + 1) log2(V) bits under the uniform distribution. All records of n symbols together
+need the probability (V - 1)^n V^(-c (n + 1)), so that none costs more than c times that: with c = 1.15 and V = 28, 0.4% for records
+of 3 symbols and 1% for all of 3 and more. Under the uniform distribution, records of n symbols have hardly more than one V-th of
+its prior weight, which long records can do with: there a few bits are a small part.
+
+So short records have the probability that they need, and the others what the uniform distribution gives them. Both together are one
+expert: random symbols whose end comes early at first. Samples are drawn with the uniform distribution in its place, since one in a
+hundred would be noise.
+
+Legend for shapes: n targets, V tokens that can follow others.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from anew.core.arrays import Doubles, Floats, Ints
+from anew.families.transformer.counts.fixed_share import PRIOR, log_of
+
+# Bits of a record of noise, as a multiple of those under the uniform distribution.
+COST_LIMIT = 1.15
+# Records of fewer symbols may cost more: there are few of them, and those that are not in the data say little.
+FEWEST_SYMBOLS = 3
+# Probability of all short records at most, which costs other records up to 0.037 bits: so "short" begins with 3 symbols where V is 20
+# or more, and with 7 where it is 5.
+MAX_SHARE = 0.025
+
+
+class RecordNoise:
+    """Random symbols, and an end that comes early at first.
+
+    Args:
+        uniform: (vocabulary,) the uniform distribution over tokens that can follow others.
+        end_id: The last id of a record; None if there is none, so that this is the uniform distribution.
+
+    Attributes:
+        prior: (E,) prior weights of mixture, network and this.
+    """
+
+    def __init__(self, uniform: Floats, end_id: int | None) -> None:
+        self._uniform, self._end_id = log_of(uniform), end_id
+        self._vocab = max(2, int(np.count_nonzero(uniform)))
+        decay = (
+            self._vocab - 1
+        ) / self._vocab**COST_LIMIT  # of what the records of a length need, with each further symbol
+        of_all = self._vocab**-COST_LIMIT / (1.0 - decay)  # what records of all lengths need together
+        self._fewest = max(FEWEST_SYMBOLS, math.ceil(math.log(MAX_SHARE / of_all) / math.log(decay)))
+        self._share, self._ending = of_all * decay**self._fewest, 1.0 - decay
+        mixture, network, noise = PRIOR
+        added = 0.0 if end_id is None else self._share
+        self.prior: Doubles = np.array((mixture - added, network, noise + added))
+
+    def log_probs(self, targets: Ints, places: Ints) -> Doubles:
+        """(n,) nats of targets (n,). places: (n,) the number of each in its record, from 1."""
+        of_uniform: Doubles = self._uniform[targets]  # (n,)
+        if self._end_id is None:
+            return of_uniform
+        ends = self._end_rate(places - 1)  # (n,)
+        others = np.log1p(-ends) - math.log1p(-1.0 / self._vocab) + of_uniform  # (n,)
+        return np.where(targets == self._end_id, np.log(ends), others)
+
+    def _end_rate(self, symbols: Ints) -> Doubles:
+        """(n,) probability that a record ends after so many symbols (n,) if it has not ended before."""
+        beyond = np.maximum(symbols - self._fewest, 0)  # (n,)
+        # Short records as a multiple of those of the uniform distribution, among records of so many symbols and more; the multiple, since
+        # both become 0 in long records
+        multiple = self._share / PRIOR[-1] * (1.0 - 1.0 / self._vocab) ** -np.minimum(symbols, self._fewest)
+        multiple = multiple * self._vocab ** ((1.0 - COST_LIMIT) * beyond)  # (n,)
+        ending = np.where(symbols >= self._fewest, self._ending, 0.0)  # (n,) share of the short ones that ends here
+        rates: Doubles = (1.0 / self._vocab + multiple * ending) / (1.0 + multiple)
+        return rates
