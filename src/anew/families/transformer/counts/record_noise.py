@@ -2,11 +2,11 @@
 
 A record of n of V - 1 symbols and its end cost (n + 1) log2(V) bits under the uniform distribution. All records of n symbols together
 need the probability (V - 1)^n V^(-c (n + 1)), so that none costs more than c times that: with c = 1.15 and V = 28, 0.4% for records
-of 3 symbols and 1% for all of 3 and more. Under the uniform distribution, records of n symbols have hardly more than one V-th of
+of 3 symbols and 1.8% for all of 2 and more. Under the uniform distribution, records of n symbols have hardly more than one V-th of
 its prior weight, which long records can do with: there a few bits are a small part.
 
 So short records have the probability that they need, and the others what the uniform distribution gives them. Both together are one
-expert: random symbols whose end comes early at first. Samples are drawn with the uniform distribution in its place, since one in a
+expert: random symbols whose end comes early at first. Samples are drawn with the uniform distribution in its place, since two in a
 hundred would be noise.
 
 Legend for shapes: n targets, V tokens that can follow others.
@@ -24,10 +24,10 @@ from anew.families.transformer.counts.fixed_share import PRIOR, log_of
 # Bits of a record of noise, as a multiple of those under the uniform distribution.
 COST_LIMIT = 1.15
 # Records of fewer symbols may cost more: there are few of them, and those that are not in the data say little.
-FEWEST_SYMBOLS = 3
-# Probability of all short records at most, which costs other records up to 0.037 bits: so "short" begins with 3 symbols where V is 20
-# or more, and with 7 where it is 5.
-MAX_SHARE = 0.025
+FEWEST_SYMBOLS = 2
+# Probability of all short records at most, which costs other records up to 0.045 bits: it is enough for records of 2 symbols where V
+# is 20 or more, of 3 where it is 15, of 6 where it is 5.
+MAX_SHARE = 0.03
 
 
 class RecordNoise:
