@@ -323,6 +323,31 @@ def test_autoguidance_moves_estimates_away_from_the_closed_form_at_high_noise_al
     assert torch.equal(family.autoguide(denoised, y, sigma, 1.0), denoised)
 
 
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(0, 1.2), (1_000, 1.2), (2_450, 1.1), (6_000, 1.0), (50_000, 1.0), (None, 1.2)]
+)
+def test_the_longer_the_training_the_less_autoguidance(steps: int | None, expected: float) -> None:
+    family = trained(0, 1)
+    family.num_steps = None if steps is None else torch.tensor(steps)
+    assert family.autoguidance_weight() == pytest.approx(expected, abs=1e-3)
+    assert family.autoguidance_weight(1.5) == 1.5
+    with pytest.raises(ConfigError, match=r"autoguidance must be 0 or at least 1 \(got 0\.5\)"):
+        family.autoguidance_weight(0.5)
+
+
+def test_steps_are_counted_and_a_run_that_did_not_count_them_loads() -> None:
+    family = trained(0, 3)
+    for _ in range(3):
+        family.on_step_end({})
+    assert family.num_steps is not None and int(family.num_steps) == 3
+    weights = {name: tensor for name, tensor in family.state_dict().items() if name != "num_steps"}
+    older = trained(0, 1)
+    older.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
+    older.load_state_dict(weights)
+    older.on_step_end({})
+    assert older.num_steps is None and "num_steps" not in older.state_dict()
+
+
 def test_autoguidance_is_the_default_and_can_be_turned_off() -> None:
     family = trained(0, 20)
     plain = last_draft(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.0)))

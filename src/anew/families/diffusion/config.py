@@ -81,9 +81,10 @@ class DiffusionSampling:
         high=20.0,
     )
     autoguidance: float = setting(
-        1.2,
-        "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none",
-        low=1.0,
+        0.0,
+        "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none; 0: as suits "
+        "the training: 1.2 up to 1,000 steps, less after more, 1 from 6,000 on",
+        low=0.0,
         high=3.0,
     )
     rho: float = setting(3.0, "rho of EDM: how closely noise levels are spaced near clean samples", low=1.0, high=20.0)

@@ -9,7 +9,8 @@ Legend for shapes: B examples, F parts of an example with a noise level each, D 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid
+from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import ROWS, conv_candidate_sizes, muon_and_adamw, suggest_num_clusters, weights_within
 from anew.families.base import Family, Scale, check_axes, check_clusters, num_parameters_of
@@ -35,6 +37,11 @@ MAX_COMPONENTS = 256
 # The noise level, in standard deviations of the data, from which on the closed form guides samples: below, it blurs what the network knows
 # better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
+# The weight of that guidance after a short training, and the steps between which it falls to 1, in their logarithm. By a classifier of
+# digits 1.3 is best after 1,100 steps, 1.2 after 2,750, and none after 6,900; by one of CIFAR-10 1.1 after 1,100 steps, and 1 to 1.1 after
+# 2,900 (docs/log.md, 2026-12-02).
+MAX_AUTOGUIDANCE = 1.2
+FIRST_STEPS, LAST_STEPS = 1_000, 6_000
 # Roughly how many small images a training sees in a second, for use before the size of the network is known
 CPU_EXAMPLES_PER_SECOND, GPU_EXAMPLES_PER_SECOND = 500, 5000
 DROPOUT_EPOCHS = 100  # copying may begin from here on; chosen
@@ -60,6 +67,9 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     mixture_means: Tensor
     mixture_weights: Tensor
     mixture_component_class: Tensor
+    num_steps: (
+        Tensor | None
+    )  # () int64: steps that trained the network; None for a run of a version that did not count them
 
     def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
         super().__init__(spec, config)
@@ -70,7 +80,12 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         empty = self.layout.empty_mixture(min(config.rank, self.layout.size), config.num_components + 1)
         for field in fields(empty):
             self.register_buffer(f"mixture_{field.name}", getattr(empty, field.name))
+        self.register_buffer("num_steps", torch.zeros((), dtype=torch.long))
         self.net = self.layout.network(config)
+
+    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
+        if "num_steps" not in shapes:
+            self.num_steps = None
 
     @property
     def mixture(self) -> GaussianMixture:
@@ -157,6 +172,20 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         """(B, D) denoised estimate of y (B, D) at levels (B, F), of components (B,)."""
         c_skip_y, c_out, F = self.precondition(net or self.net, y, sigma, component)
         return c_skip_y + c_out * F
+
+    def autoguidance_weight(self, weight: float = 0.0) -> float:
+        """The weight of autoguidance in sampling. weight: That of `DiffusionSampling`, of which 0 is what suits the length of the training.
+
+        Raises:
+            ConfigError: It is between 0 and 1.
+        """
+        if 0.0 < weight < 1.0:
+            raise ConfigError(f"autoguidance must be 0 or at least 1 (got {weight:g})")
+        if weight:
+            return weight
+        steps = FIRST_STEPS if self.num_steps is None else max(FIRST_STEPS, int(self.num_steps))
+        share = math.log(LAST_STEPS / steps) / math.log(LAST_STEPS / FIRST_STEPS)
+        return 1.0 + (MAX_AUTOGUIDANCE - 1.0) * max(0.0, share)
 
     def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor:
         """(n, D) denoised estimates of y (n, D) at levels (n, F), moved away from those of a weaker model (autoguidance, arXiv

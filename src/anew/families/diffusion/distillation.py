@@ -70,7 +70,7 @@ def _heun_step(
 
     def estimate(y: Tensor, sigma: Tensor) -> Tensor:
         c_skip_y, c_out, F = teacher.precondition(teacher.net, y, sigma, component)
-        return teacher.autoguide(c_skip_y + c_out * F, y, sigma, DiffusionSampling().autoguidance)
+        return teacher.autoguide(c_skip_y + c_out * F, y, sigma, teacher.autoguidance_weight())
 
     slope = (y - estimate(y, sigma)) / sigma
     y_euler = y + (sigma_next - sigma) * slope

@@ -88,9 +88,11 @@ class Diffusion(DiffusionModel):
 
     def on_step_end(self, logs: Mapping[str, float]) -> None:
         """Until it learns, the student follows the denoiser, from whose last weights it then starts."""
+        learns = "student_error" in logs
+        if self.num_steps is not None and not learns:
+            self.num_steps += 1
         if self.student is None:
             return
-        learns = "student_error" in logs
         self.is_distilled.fill_(learns)
         if not learns:
             copy_weights(self.net, self.student)
@@ -251,9 +253,10 @@ class Diffusion(DiffusionModel):
         if sampling.guidance != 1.0:
             unconditional = self.denoise(y, sigma, torch.full_like(component, self.any_component))
             denoised = unconditional + sampling.guidance * (denoised - unconditional)
-        if sampling.autoguidance == 1.0 or not bool((sigma >= AUTOGUIDANCE_FROM * self.spec.std).any()):
+        weight = self.autoguidance_weight(sampling.autoguidance)
+        if weight == 1.0 or not bool((sigma >= AUTOGUIDANCE_FROM * self.spec.std).any()):
             return denoised
-        return self.autoguide(denoised, y, sigma, sampling.autoguidance)
+        return self.autoguide(denoised, y, sigma, weight)
 
     def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
         """Denoised estimate of images that wrap around, at the noise level of this number. Shifted images fit no component."""
@@ -295,11 +298,11 @@ class Diffusion(DiffusionModel):
 
     def portable_sampler(self) -> PortableSampler:
         sampling = DiffusionSampling()
-        student = self._student_for(sampling)
+        student, weight = self._student_for(sampling), self.autoguidance_weight()
 
         def estimate(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
             denoised = self.denoise_at_once(y, sigma, component, student)
-            return denoised if student is not None else self.autoguide(denoised, y, sigma, sampling.autoguidance)
+            return denoised if student is not None else self.autoguide(denoised, y, sigma, weight)
 
         return diffusion_sampler(self, self._sigmas(sampling, self._num_steps(sampling)), estimate)
 
@@ -308,7 +311,7 @@ def _check_tile(request: SampleRequest, sampling: DiffusionSampling) -> None:
     """Raise ConfigError for what images that wrap around cannot follow."""
     if request.labels is not None:
         raise ConfigError("tile follows no label; leave one of them out")
-    if sampling.guidance != 1.0 or sampling.autoguidance not in (1.0, DiffusionSampling().autoguidance):
+    if sampling.guidance != 1.0 or sampling.autoguidance not in (0.0, 1.0):
         raise ConfigError("tile follows neither guidance nor autoguidance; leave them out, or tile")
 
 
