@@ -67,9 +67,8 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     mixture_means: Tensor
     mixture_weights: Tensor
     mixture_component_class: Tensor
-    num_steps: (
-        Tensor | None
-    )  # () int64: steps that trained the network; None for a run of a version that did not count them
+    # () int64: steps that trained the network; None for a run of a version that did not count them
+    num_steps: Tensor | None
 
     def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
         super().__init__(spec, config)

@@ -1,4 +1,4 @@
-"""Records of random symbols, the expert of `fixed_share` that bounds what a record costs which is unlike all data.
+"""Records of random symbols: the expert of `fixed_share` that bounds the cost of a record unlike any in the data.
 
 A record of n of V - 1 symbols and its end cost (n + 1) log2(V) bits under the uniform distribution. All records of n symbols together
 need the probability (V - 1)^n V^(-c (n + 1)), so that none costs more than c times that: with c = 1.15 and V = 28, 0.4% for records
@@ -44,9 +44,8 @@ class RecordNoise:
     def __init__(self, uniform: Floats, end_id: int | None) -> None:
         self._uniform, self._end_id = log_of(uniform), end_id
         self._vocab = max(2, int(np.count_nonzero(uniform)))
-        decay = (
-            self._vocab - 1
-        ) / self._vocab**COST_LIMIT  # of what the records of a length need, with each further symbol
+        # Of what the records of a length need, with each further symbol
+        decay = (self._vocab - 1) / self._vocab**COST_LIMIT
         of_all = self._vocab**-COST_LIMIT / (1.0 - decay)  # what records of all lengths need together
         self._fewest = max(FEWEST_SYMBOLS, math.ceil(math.log(MAX_SHARE / of_all) / math.log(decay)))
         self._share, self._ending = of_all * decay**self._fewest, 1.0 - decay
