@@ -14,6 +14,8 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.families.base import Family, Scale
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
+from anew.families.transformer.counts.record_noise import RecordNoise
+from anew.families.transformer.family import Transformer
 
 
 class Points:
@@ -118,6 +120,12 @@ def last_draft(family: Family, request: SampleRequest, seed: int = 0) -> Tensor:
     """The samples that a family draws."""
     *_, samples = family.sample(request, seed)
     return samples
+
+
+def score_as_drawn(family: Family) -> None:
+    """From now on, score records with the uniform distribution with which samples are drawn, not with `RecordNoise`."""
+    assert isinstance(family, Transformer)
+    family.mixer.noise = RecordNoise(family.mixer.uniform, None)
 
 
 def stripes(n: int, classes: int, seed: int = 0) -> Batch:

@@ -18,6 +18,7 @@ from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.prompt_classes import class_weights
 from samples import TINY, trained
 from server_runs import serving
+from toys import score_as_drawn
 
 LETTERS = {"a": "abcd", "e": "efgh", "h": "hijk"}
 COUNTS = (300, 200, 100)
@@ -35,13 +36,15 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "data.csv").write_text("\n".join(["text,label", *rows]))
     # Aligned records could be left out of drawing, but not of scoring
     settings = {"text_column": "text", "evaluate_samples": 1, "previews": 0, "context": 16, "tokens": request.param}
-    return trained(
+    model = trained(
         folder / "data.csv",
         folder / "run",
         modality="text",
         steps=30,
         settings={**TINY, **settings, "aligned": "false"},
     )
+    score_as_drawn(model.family)
+    return model
 
 
 def weights(model: anew.Model, prompt: str) -> list[float]:

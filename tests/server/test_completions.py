@@ -23,6 +23,7 @@ from anew.server.completions import Answer
 from anew.server.limits import MAX_TOKENS
 from anew.server.text_tasks import TextPiece, TokenLogProb
 from server_runs import serving
+from toys import score_as_drawn
 
 TEXTS = ("book", "names", "words", "proteins", "programs")
 
@@ -136,6 +137,7 @@ def test_log_probs_of_a_prompt_are_the_bits_of_the_model(client: TestClient, run
     log_probs = body["choices"][0]["logprobs"]
     assert log_probs["tokens"] == list("corbel") and log_probs["text_offset"] == list(range(6))
     model = anew.load(runs["names"], "cpu")
+    score_as_drawn(model.family)
     ids: Any = model.modality.condition_from_prompt("corbel")
     ((bits, _),) = model.bits([Batch(torch.as_tensor(ids)[None], units=torch.ones(1))])
     assert -sum(log_probs["token_logprobs"]) / math.log(2) == pytest.approx(bits, rel=1e-3)

@@ -130,6 +130,8 @@ class Diffusion(DiffusionModel):
 
         level = itertools.count()
         student = None if given_values is not None else self._student_for(sampling)
+        # Once, since each read of the number of steps waits for the device
+        guided = replace(sampling, autoguidance=self.autoguidance_weight(sampling.autoguidance))
 
         def denoise(y: Tensor, sigma: Tensor) -> Tensor:
             part_sigma = sigma.expand(request.n, self.layout.num_parts)
@@ -145,7 +147,7 @@ class Diffusion(DiffusionModel):
             elif sampling.tile:
                 denoised = self._denoise_wrapped(y, part_sigma, next(level))
             else:
-                denoised = self._denoise_guided(y, part_sigma, component, sampling)
+                denoised = self._denoise_guided(y, part_sigma, component, guided)
             return denoised if given_values is None else torch.where(given_values.mask, given_values.values, denoised)
 
         sigmas = self._sigmas(sampling, self._num_steps(sampling, given_values is not None))
@@ -253,10 +255,9 @@ class Diffusion(DiffusionModel):
         if sampling.guidance != 1.0:
             unconditional = self.denoise(y, sigma, torch.full_like(component, self.any_component))
             denoised = unconditional + sampling.guidance * (denoised - unconditional)
-        weight = self.autoguidance_weight(sampling.autoguidance)
-        if weight == 1.0 or not bool((sigma >= AUTOGUIDANCE_FROM * self.spec.std).any()):
+        if sampling.autoguidance == 1.0 or not bool((sigma >= AUTOGUIDANCE_FROM * self.spec.std).any()):
             return denoised
-        return self.autoguide(denoised, y, sigma, weight)
+        return self.autoguide(denoised, y, sigma, sampling.autoguidance)
 
     def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
         """Denoised estimate of images that wrap around, at the noise level of this number. Shifted images fit no component."""

@@ -21,6 +21,7 @@ from anew.families.transformer.drawing.record_acceptance import QUANTILES, Recor
 from anew.families.transformer.drawing.record_sampler import RecordSampler
 from anew.families.transformer.drawing.sampler import TokenSampler
 from anew.families.transformer.family import Transformer
+from toys import score_as_drawn
 
 LENGTH = 20
 BEGIN, END = 10, 11
@@ -108,7 +109,9 @@ def test_damaged_ones_are_refused(bounds: list[float], shares: list[float]) -> N
         acceptance.check()
 
 
-def test_the_bits_of_samples_are_those_of_scores(family: Transformer) -> None:
+def test_the_bits_of_samples_are_those_of_scores(family: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family.mixer, "noise", family.mixer.noise)  # restored afterwards
+    score_as_drawn(family)
     sampler = TokenSampler(
         family, SampleRequest(12), TransformerSampling(match_error_rates=False), keys(12), counts_bits=True
     )
