@@ -38,8 +38,8 @@ MAX_COMPONENTS = 256
 # better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
 # The weight of that guidance after a short training, and the steps between which it falls to 1, in their logarithm. By a classifier of
-# digits 1.3 is best after 1,100 steps, 1.2 after 2,750, and none after 6,900; by one of CIFAR-10 1.1 after 1,100 steps, and 1 to 1.1 after
-# 2,900 (docs/log.md, 2026-12-02).
+# digits 1.3 is best after 1,100 steps, 1.2 after 2,750, and none after 8,000; by a random network, of CIFAR-10, 1.1 after 1,100 steps,
+# and 1 to 1.1 after 3,100 (docs/log.md, 2026-12-02).
 MAX_AUTOGUIDANCE = 1.2
 FIRST_STEPS, LAST_STEPS = 1_000, 6_000
 # Roughly how many small images a training sees in a second, for use before the size of the network is known
