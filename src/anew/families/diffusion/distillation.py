@@ -68,9 +68,11 @@ def _heun_step(
     """A step of the probability flow (arXiv 2206.00364, algorithm 1), and the denoised estimate at its end, both (B, D). The estimate
     is that of the first-order step, which is known already."""
 
+    weight = teacher.autoguidance_weight()
+
     def estimate(y: Tensor, sigma: Tensor) -> Tensor:
         c_skip_y, c_out, F = teacher.precondition(teacher.net, y, sigma, component)
-        return teacher.autoguide(c_skip_y + c_out * F, y, sigma, teacher.autoguidance_weight())
+        return teacher.autoguide(c_skip_y + c_out * F, y, sigma, weight)
 
     slope = (y - estimate(y, sigma)) / sigma
     y_euler = y + (sigma_next - sigma) * slope
