@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from anew.functional.likelihood import HALF_BIN, LogisticMixture
+from anew.functional.likelihood import HALF_BIN, LogisticMixture, bits_with_noise
 
 LEVELS = torch.arange(256) * 2 * HALF_BIN - 1.0
 
@@ -86,3 +86,21 @@ def test_channels_share_the_component() -> None:
     drawn = LogisticMixture.from_network(raw.expand(64, -1, 1, 1), 2, 3).sample(uniform)
     assert ((drawn > 0).sum((1, 2, 3)) % 3 == 0).all()
     assert 10 < int((drawn[:, 0] > 0).sum()) < 54
+
+
+@pytest.mark.parametrize("num_values", [1, 64, 100_000])
+def test_an_item_costs_at_most_what_noise_costs_and_8_bits(num_values: int) -> None:
+    uniform = 8.0 * num_values
+    bits = torch.tensor([0.0, 0.5 * uniform, uniform, 10.0 * uniform, torch.inf], dtype=torch.float64)
+    mixed = bits_with_noise(bits, num_values)
+    assert mixed.dtype == torch.float64
+    assert (mixed <= bits + 0.006).all()
+    assert (mixed <= uniform + 8.0 + 1e-6).all()
+    assert mixed[-1] == pytest.approx(uniform + 8.0)
+
+
+def test_masses_of_a_model_and_noise_sum_to_one() -> None:
+    levels = mixture(components=1, channels=1)
+    pixel = LogisticMixture(levels.logits[..., :1, :1], levels.means[..., :1, :1], levels.log_scales[..., :1, :1])
+    bits = -pixel.log_prob(LEVELS.view(-1, 1, 1, 1)) / torch.log(torch.tensor(2.0))
+    assert float((-bits_with_noise(bits, 1)).exp2().sum()) == pytest.approx(1.0, abs=1e-4)

@@ -19,6 +19,9 @@ from torch.nn import functional
 from anew.core.machine.device import move
 
 HALF_BIN = 1.0 / 255.0  # half of the distance between two levels
+BITS_PER_LEVEL = 8.0  # of a value under the uniform distribution of the levels
+# One item in so many is taken for noise: 0.006 bits for an item like the data, 8 above the uniform distribution for any other; chosen.
+ITEMS_PER_NOISE = 256
 LOG_SCALE_GAIN = 4.0  # scales range over several orders of magnitude, so that they must move faster than centres do
 INITIAL_LOG_SCALE = -1.5  # in an untrained network a bin holds little of the mass, so that all pixels have a gradient
 # A level's bin holds at most 97% of the mass, so that a value costs 0.04 bits at least: little where values cost whole bits, and
@@ -103,3 +106,11 @@ def mean_bits(codings: Sequence[Tensor]) -> Tensor:
         return codings[0].cpu().double()
     log_probs = torch.stack([bits.cpu().double() for bits in codings]) * -math.log(2.0)  # (codings, B)
     return -(log_probs.logsumexp(0) - math.log(len(codings))) / math.log(2.0)
+
+
+def bits_with_noise(bits: Tensor, num_values: int) -> Tensor:
+    """(B,) bits of items of num_values values that cost `bits` (B,) under a model, if one item in `ITEMS_PER_NOISE` may be noise
+    on the levels: at most 8 bits a value, and 8 bits more."""
+    by_model = bits.cpu().double() * -math.log(2.0) + math.log1p(-1.0 / ITEMS_PER_NOISE)  # (B,) nats
+    by_noise = torch.full_like(by_model, -math.log(2.0) * BITS_PER_LEVEL * num_values - math.log(ITEMS_PER_NOISE))
+    return torch.logaddexp(by_model, by_noise) / -math.log(2.0)

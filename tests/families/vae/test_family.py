@@ -91,6 +91,13 @@ def test_bits_are_a_bound_that_training_lowers() -> None:
     assert after > 5 / 64  # an image holds five random bits: no bound is below its entropy
 
 
+def test_noise_costs_hardly_more_than_under_the_uniform_distribution() -> None:
+    levels = torch.randint(256, (16, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    bits = trained().bits(Batch(levels / 127.5 - 1.0))
+    assert (bits <= 8 * 64 + 8).all()
+    assert float(bits.mean()) > 8 * 64
+
+
 def test_bits_depend_on_the_item_alone() -> None:
     family, batch = trained(), stripes(6, 0, 5000)
     together = family.bits(batch)
