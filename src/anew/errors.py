@@ -177,8 +177,12 @@ def closest_name(name: str, allowed: Iterable[str]) -> str | None:
     """
     if name.isdecimal():
         return None
+    names = sorted(set(allowed))
+    longer = [full_name for full_name in names if name and full_name.startswith(f"{name}_")]
+    if len(longer) == 1:  # who gives "text" for a column means text_column, not context
+        return longer[0]
     cutoff = SIMILAR if len(name) > SHORT else SHORT_SIMILAR
-    return next(iter(difflib.get_close_matches(name, sorted(set(allowed)), n=1, cutoff=cutoff)), None)
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -59,6 +59,15 @@ def test_three_answers_with_one_figure_each() -> None:
     ]
 
 
+def test_what_more_training_would_bring_is_said_at_the_end() -> None:
+    learning = (
+        "The model is still learning: its validation loss fell by 13% in the second half of the training, to 1.20."
+    )
+    assert text(closing(record(verdict={"outlook": learning})))[3] == f"More training?       {learning}"
+    basis = {"answers": 0, "measured": 0, "samples": 1, "weights": "", "time": "", "steps": 9}
+    assert "The model was hardly trained (9 steps)" in text(closing(record(basis=basis)))[3]
+
+
 def test_too_few_items_are_said_with_the_number_that_would_do() -> None:
     grades = {"closeness": "too_few", "variety": "poor", "novelty": "good"}
     figures = {"closeness": "40 compared; about 280 would do", "variety": "x"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -100,7 +101,9 @@ def test_a_report_on_one_long_text_says_so_at_its_head_and_in_its_answers(tmp_pa
 
 def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path: Path) -> None:
     report = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
-    assert "not assumption-free" in report.to_json()["copies"]["method"] and "Suspicion" in report.verdict["novelty"]
+    assert (
+        "not assumption-free" in report.to_json()["copies"]["method"] and "Copying found" in report.verdict["novelty"]
+    )
     assert any("perfect there" in note for note in report.notes)
     assert report.figures["variety"].startswith("60 compared, as many as half of the data holds; about ")
 
@@ -348,6 +351,21 @@ def test_without_held_out_items_no_share_of_half_the_data_is_given(tmp_path: Pat
     assert report.copies is not None and report.copies.identical == 30
     assert "verbatim_share" not in {score.name for score in report.scores}
     assert any("Not measured: verbatim passages" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("name", ["texts", "pictures"])
+def test_without_held_out_items_the_nearest_is_sought_among_all_of_the_data(
+    name: str, place: Path, tmp_path: Path
+) -> None:
+    """It was sought in one half of it: beside "all are identical to a training item" stood pairs that differ."""
+    source = place / "data"
+    if name == "texts":
+        rng, source = np.random.default_rng(0), tmp_path / "data.txt"
+        source.write_text("\n".join(sorted({"".join(rng.choice(list("aeklmnst"), 9)) for _ in range(300)})))
+    anew.evaluate(samples=source, data=source, out=tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    captions = {"texts": (">identical", r"\d edits?<"), "pictures": ("exact copy<", r"difference \d+<")}[name]
+    assert page.count(captions[0]) >= 6 and re.search(captions[1], page) is None
 
 
 def test_that_one_sample_is_no_copy_says_nothing(place: Path, tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def test_the_size_and_the_colours_in_which_items_are_learned_are_said(tmp_path: 
     assert look.to_json()["form"] == look.form
 
 
+def test_families_that_a_training_would_not_try_are_not_promised(tmp_path: Path) -> None:
+    assert inspect_data(str(shapes(tmp_path / "few", 200)), budget=300.0).tried == ()  # 20 validation images
+    assert len(inspect_data(str(shapes(tmp_path / "many", 800)), budget=300.0).tried) > 1
+
+
 def test_what_a_note_says_is_known_by_a_field(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data", 40)
     (data / "bar" / "read me.txt").write_text("what this is\n" * 100)

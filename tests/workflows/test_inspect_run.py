@@ -63,6 +63,20 @@ def test_a_longer_training_that_was_not_kept_is_said(run: Path, tmp_path: Path) 
     assert so_far.startswith("666 steps in 33 s, ") and "(a longer training of 6 steps in " in so_far
 
 
+def test_answers_of_earlier_weights_are_said_to_be_such(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "report" / "report.json"
+    report = json.loads(path.read_text())
+    steps = report["basis"]["steps"]
+    assert not any("the answers are those" in note for note in inspect_run(tmp_path / "run").notes)
+    report["basis"]["steps"] = steps - 1
+    path.write_text(json.dumps(report))
+    assert (
+        f"the answers are those of the weights after {steps - 1:,} step"
+        in inspect_run(tmp_path / "run").facts()["note"]
+    )
+
+
 @pytest.mark.parametrize("status", ["begun", "training", "trained"])
 def test_a_run_that_stopped_names_the_command_that_goes_on(run: Path, tmp_path: Path, status: str) -> None:
     copy = with_status(run, tmp_path / "copy", status)

@@ -22,7 +22,9 @@ def test_names_owners_and_groups_select() -> None:
     assert {s.owner for s in list_settings("gan")} == {"gan"}
     assert {s.group for s in list_settings("sampling")} == {"sampling"}
     assert [s.values for s in list_settings("train.space")] == ["auto, pixel, latent"]
-    with pytest.raises(ConfigError, match="unknown setting 'tempratur'; did you mean 'temperature'"):
+    with pytest.raises(
+        ConfigError, match="no setting, family or kind of data is called 'tempratur'; did you mean 'temperature'"
+    ):
         list_settings("tempratur")
 
 

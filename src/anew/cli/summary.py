@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api import as_record, next_step
 from anew.cli.terminal import Span
-from anew.core.wording import QUESTIONS, answer_of, plural
+from anew.core.wording import QUESTIONS, answer_of, plural, short_training_warning
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _details(inspection: Inspection) -> Iterator[str]:
 
 
 def closing(report: ReportRecord) -> list[Line]:
-    """The three answers of a report, each with the figure that carries it."""
+    """The three answers of a report, each with the figure that carries it, and what more training would bring, if that is known."""
     width = max(map(len, QUESTIONS.values())) + 2
     grades = [report.grades[question] for question in QUESTIONS]
     column = max(len(answer_of(grade)) for grade in grades) + 2
@@ -74,6 +74,9 @@ def closing(report: ReportRecord) -> list[Line]:
         figure = report.figures.get(question, "")
         answer = f"{answer_of(grade):<{column}}" if figure else answer_of(grade)
         lines.append([(f"{title:<{width}}", ""), (answer, STYLES.get(grade, OPEN_STYLE)), (figure, "")])
+    steps = None if report.basis is None else report.basis.steps
+    if outlook := short_training_warning(steps) or report.verdict.get("outlook"):
+        lines.append([(f"{'More training?':<{width}}", ""), (outlook, "")])
     return lines
 
 

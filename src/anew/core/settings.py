@@ -10,7 +10,7 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, SupportsIndex, TypeAlias, TypeVar, cast
 
@@ -234,14 +234,19 @@ def as_text(value: object) -> str:
 
 # What `train` takes besides settings
 TRAIN_ARGUMENTS = ("budget", "family", "modality", "prefer", "seed", "steps")
+# The same of `sample`
+SAMPLE_ARGUMENTS = ("label", "prompt", "seed", "stop", "suffix")
 
 
-def route_settings(settings: Mapping[str, object], owners: Mapping[str, type]) -> dict[str, dict[str, object]]:
+def route_settings(
+    settings: Mapping[str, object], owners: Mapping[str, type], arguments: Collection[str] = ()
+) -> dict[str, dict[str, object]]:
     """Settings sorted by the dataclass that has them: {"width": "64"} -> {"family": {"width": 64}}.
 
     Args:
         settings: Values, or the texts that stand for them, by name. A name may say its owner ("transformer.width"). Where
             several owners have it, those that do not allow the value are left out, unless none does.
+        arguments: What the caller takes besides settings, which a refusal calls so.
 
     Raises:
         ConfigError: No owner has the setting, or none allows the value.
@@ -252,7 +257,7 @@ def route_settings(settings: Mapping[str, object], owners: Mapping[str, type]) -
         candidates = [owner for owner, cls in owners.items() if name in settings_of(cls) and prefix in ("", owner)]
         if not candidates:
             names = {field_name for cls in owners.values() for field_name in settings_of(cls)}
-            raise _unknown_setting(full_name, name, names)
+            raise _unknown_setting(full_name, name, names, arguments)
         text = value if isinstance(value, str) else as_text(value)
         error: ConfigError | None = None
         for owner in candidates:
@@ -269,10 +274,10 @@ def _without_none(hint: object) -> object:
     return next(option for option in typing.get_args(hint) if option is not type(None))
 
 
-def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
+def _unknown_setting(full_name: str, name: str, names: Iterable[str], arguments: Collection[str] = ()) -> ConfigError:
     candidates = sorted(set(names))
     hint = did_you_mean(name, candidates)
-    if name in TRAIN_ARGUMENTS:
+    if name in arguments:
         hint = f"; give it by itself, as `{name}`"
     elif len(candidates) > MAX_LISTED and closest_name(name, candidates) is None:
         hint = "; `anew settings` lists all, and `anew settings NAME` those of a family or a kind of data"

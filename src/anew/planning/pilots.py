@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from anew.families.base import Family
@@ -27,6 +27,8 @@ MIN_PROGRESS = 0.02
 # Seconds on an idle core that planning, a closed form, a first step and the judging of a pilot take at least: measured 3.5 s
 # (digits) and 6 s (emoji) before the judging of the first of two.
 OVERHEAD_SECONDS = 4.0
+# Least validation items, and training items, by which pilots are judged (docs/log.md, 2026-11-26).
+MIN_ITEMS = 50
 # Standard errors by which the best pilot must be ahead of the next to be chosen for it: 95% of differences between equal
 # ones are smaller.
 MIN_Z = 2.0
@@ -38,6 +40,11 @@ Criterion = Literal["distance", "classifier", "none"]
 def pilot_seconds(budget: float) -> float:
     """The seconds of a budget for all pilots together; 0 if it is too small for pilots."""
     return min(MAX_SECONDS, PILOT_SHARE * budget) if budget >= MIN_BUDGET else 0.0
+
+
+def can_judge(parts: Mapping[str, int]) -> bool:
+    """Whether a division of the data, the number of items of each part, has enough of them to compare pilots."""
+    return min(parts.get("validation", 0), parts.get("train", 0)) >= MIN_ITEMS
 
 
 def can_tell(seconds: float, count: int, training_seconds: float, slowdown: float) -> bool:

@@ -67,15 +67,17 @@ def make_request(
         check_name("data", modality)
     if texts and request["family"] != OWN_FAMILY:
         owners = setting_owners(family_name, modality)
-        _refuse_sampling_settings(texts, owners)
-        route_settings(texts, owners)
+        _refuse_sampling_settings(texts, family_name)
+        route_settings(texts, owners, TRAIN_ARGUMENTS)
     return check_request(requested(request))
 
 
-def _refuse_sampling_settings(names: Iterable[str], owners: Mapping[str, type]) -> None:
-    """Raise ConfigError for a setting that only samples have. owners: dataclasses of the settings of training."""
-    of_training = {name for owner in owners.values() for name in settings_of(owner)}
-    of_sampling = {name for family in available("families") for name in settings_of(family_settings(family).sampling)}
+def _refuse_sampling_settings(names: Iterable[str], family_name: str | None) -> None:
+    """Raise ConfigError for a setting that only samples have. family_name: the family that was requested, if any."""
+    # Of all families and kinds of data: what one of them learns with is no setting of sampling
+    of_training = {name for owner in setting_owners(None, None).values() for name in settings_of(owner)}
+    families = available("families") if family_name is None else [family_name]
+    of_sampling = {name for family in families for name in settings_of(family_settings(family).sampling)}
     for full_name in names:
         name = full_name.rpartition(".")[2]
         if name in of_sampling - of_training and name not in TRAIN_ARGUMENTS:

@@ -85,7 +85,7 @@ def sampling_config(
             )
     if unfit := sorted(traits.unfit_sampling & values.keys() & cfg.settings_of(owner).keys()):
         raise ConfigError(f"the setting {unfit[0]!r} does not fit {traits.plural}; leave it out")
-    return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
+    return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner}, cfg.SAMPLE_ARGUMENTS)["sampling"])
 
 
 def class_index(names: list[str], label: object) -> int:

@@ -32,7 +32,7 @@ from anew.planning.budget import largest_affordable
 from anew.planning.build import family_outline
 from anew.planning.context import RunContext
 from anew.planning.family_choice import FamilyChoice, choose_family, contenders, rationale_of
-from anew.planning.pilots import describe_trying
+from anew.planning.pilots import can_judge, describe_trying
 from anew.planning.planner import planned_batch, scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import Candidate
@@ -294,7 +294,8 @@ def inspect_data(
         rivals = contenders(data, prefer)
         items_name = data.modality.traits.plural
         choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=items_name)
-        inspection = _describe(data, size, choice, items=items, parts=parts, tried=[rival.name for rival in rivals])
+        tried = [rival.name for rival in rivals] if can_judge(parts) else []
+        inspection = _describe(data, size, choice, items=items, parts=parts, tried=tried)
         visit(data, inspection)
         reporter.message(f"  {amount}; timing small trainings, which takes a minute on busy cores")
         estimates = _estimates(data, choice, BUDGETS if budget is None else (budget,))

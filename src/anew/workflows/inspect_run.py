@@ -191,6 +191,7 @@ def inspect_run(path: Path) -> RunInspection:
     first_start, last_start = events.starts(path)
     discarded = events.discarded_step(path)
     examples = float(last.get("examples", 0))
+    steps = int(last.get("step", 0))
     return RunInspection(
         path=run,
         folder=path,
@@ -203,7 +204,7 @@ def inspect_run(path: Path) -> RunInspection:
         family=record.described_family,
         parameters=plan.parameters,
         shape=(spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape),
-        steps=int(last.get("step", 0)),
+        steps=steps,
         seconds=float(last.get("seconds") or 0.0),
         passes=plan.passes(examples) or 0.0,
         loss=events.recent_losses(path),
@@ -215,8 +216,18 @@ def inspect_run(path: Path) -> RunInspection:
         report=report,
         commands=_commands(run, record.status, report),
         advice=_advice(run, report),
-        notes=tuple(folder.notes),
+        notes=(*folder.notes, *_note_on_age(report, steps)),
     )
+
+
+def _note_on_age(report: Mapping[str, object] | None, steps: int) -> list[str]:
+    """A note if the report measured the weights of fewer steps than were trained. It is kept if it says more than a newer one."""
+    basis = None if report is None else as_record(report).basis
+    if basis is None or basis.steps is None or basis.steps == steps:
+        return []
+    return [
+        f"the answers are those of the weights after {basis.steps:,} steps; newer reports, which say less, are in reports/"
+    ]
 
 
 def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dict[str, str]:

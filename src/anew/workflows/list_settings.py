@@ -118,7 +118,7 @@ def list_settings(name: str | None = None) -> SettingList:
         names = {key for s in settings for key in (s.name, s.owner, s.group)}
         hint = did_you_mean(name, names)
         hint = hint if hint.endswith("?") else f"; `anew settings` lists all {len(settings)}"
-        raise ConfigError(f"unknown setting {shorten(name)}{hint}")
+        raise ConfigError(f"no setting, family or kind of data is called {shorten(name)}{hint}")
     return matches
 
 

@@ -32,6 +32,8 @@ from anew.planning.budget import MIN_TRAINING, time_to_train
 from anew.planning.context import RunContext, TrainingTask
 from anew.planning.family_choice import FamilyChoice
 from anew.planning.pilots import (
+    MIN_ITEMS,
+    can_judge,
     describe_pilots,
     expected_distance,
     is_long_enough,
@@ -55,9 +57,9 @@ from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen
 from anew.workflows.latents import FEW_ITEMS, latent_batches
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
-# Least and most validation items and samples that pilots are judged by; samples are drawn in chunks of MIN_ITEMS. With 100
-# items, the floor of the distance hides late differences (docs/log.md, 2026-11-26).
-MIN_ITEMS, MAX_ITEMS = 50, 250
+# Most validation items and samples that pilots are judged by; samples are drawn in chunks of MIN_ITEMS. With 100 items, the floor of
+# the distance hides late differences (docs/log.md, 2026-11-26).
+MAX_ITEMS = 250
 # Random halves of the samples, whose distances spread as those of other samples would: as measured, or up to a half more;
 # drawn with replacement they spread twice as much (docs/log.md, 2026-11-28).
 HALVES = 16
@@ -364,8 +366,8 @@ def affordable_seconds(
     """The seconds for pilots: 0 for a single family, no budget or a small one, or too few items to judge by."""
     if request.budget is None or train_config.train_seconds or len(choices) < 2:
         return 0.0
-    can_judge = min(data.part_size("validation"), data.part_size("train")) >= MIN_ITEMS
-    return pilot_seconds(request.budget) if can_judge else 0.0
+    sizes = {part: data.part_size(part) for part in ("train", "validation")}
+    return pilot_seconds(request.budget) if can_judge(sizes) else 0.0
 
 
 def clear(folder: RunFolder) -> None:

@@ -148,7 +148,9 @@ def _begin(
     meter = SlowdownMeter()
     # Refuses unknown settings before any data is read; `make_request` could not do it for a family of the user's own.
     user_config = None if user_family is None else user_family.Config
-    cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_config))
+    cfg.route_settings(
+        request.settings, setting_owners(request.family, request.modality, user_config), cfg.TRAIN_ARGUMENTS
+    )
     train_config = train_config_of(request)
     check_tensorboard(train_config)
     context = replace(_context(train_config, reporter, started, user_family), loop_compiler=loop_compiler)

@@ -228,7 +228,7 @@ def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
     outcome = MemorizationTest(POINTS, TRAIN, TRAIN, []).run()
     assert outcome.detected and outcome.method == "reference" and outcome.held_out == 0 and outcome.share > 0.3
     assert outcome.share >= outcome.identical / outcome.samples and "by chance" not in copy_verdict(outcome).sentence
-    assert "not proof" in copy_verdict(outcome).sentence
+    assert "Copying found" in copy_verdict(outcome).sentence
     clean = MemorizationTest(POINTS, SAMPLES, TRAIN, []).run()
     assert (
         not clean.detected

@@ -617,7 +617,7 @@ def test_a_ratio_says_what_it_is_compared_with() -> None:
     """Samples may be as varied as held-out items where training items happen to be more so."""
     varied = [score("coverage", 0.95, 0.93, 0.97, 0.96, n=400), score("diversity", 1.08, 0.93, 1.2, 1.16, n=310)]
     assert (
-        "the variety of the samples is 1.08 of that of held-out items (training items: 1.16), 95% interval 0.93 to 1.20"
+        "the variety of the samples is 1.08 of that of real items (other real items: 1.16), 95% interval 0.93 to 1.20"
         in (Verdict(varied).sentences()["variety"])
     )
 

@@ -311,7 +311,7 @@ def test_verdict_words() -> None:
     )
     collapsed = verdict.Verdict([score("diversity", 0.03, 0.02, 0.04, 1.0, n=400)]).sentences()
     assert collapsed == {
-        "variety": "The generator has collapsed: the variety of the samples is 0.03 of that of held-out items (training items: 1.00)."
+        "variety": "The generator has collapsed: the variety of the samples is 0.03 of that of real items (other real items: 1.00)."
     }
     worse = verdict.Verdict([score("bits_per_character", 2.5), score("bits_per_character_kneser_ney", 2.0)]).sentences()
     assert "25% more" in worse["prediction"]
@@ -325,6 +325,20 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     )
     assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
+
+
+def test_a_wide_interval_of_the_gap_settles_nothing() -> None:
+    figures = [score("bits_per_character", 2.0, n=400), score("bits_gap", 0.6, -0.02, 1.22, n=40)]
+    assert (
+        verdict.Verdict(figures)
+        .sentences()["prediction"]
+        .endswith(
+            "Training items are predicted better than held-out ones by 0.60 bits per character, 95% interval -0.02 to 1.22: "
+            "too few to tell whether this is overfitting."
+        )
+    )
+    narrow = [figures[0], score("bits_gap", 0.05, -0.02, 0.12, n=400)]
+    assert verdict.Verdict(narrow).sentences()["prediction"].endswith("no sign of overfitting.")
 
 
 def test_known_records_are_no_share_of_text_and_two_zeros_say_nothing() -> None:
@@ -343,7 +357,7 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     still = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "validation"))
     assert "More training is likely to help" in still["outlook"]
     assert still["prediction"].endswith(
-        "predicted 0.53 bits better than held-out ones, a sign of overfitting, although the validation loss still fell."
+        "predicted 0.53 bits per character better than held-out ones, a sign of overfitting, although the validation loss still fell."
     )
     once = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 1.0))
     assert once["prediction"].endswith("held-out ones, a sign of overfitting, although each was seen only about once.")
@@ -467,9 +481,11 @@ def test_identical_samples_are_named_as_such_without_held_out_items() -> None:
     )
     assert (
         copy_verdict(data).clause
-        == "suspicion: 900 of 900 samples are identical to a training item; of 600 real items none is"
+        == "copies found: 900 of 900 samples are identical to a training item; of 600 real items none is"
     )
+    assert "not proof" not in copy_verdict(data).sentence and verdict.Verdict([], data).grades["novelty"] == "poor"
     near = replace(data, identical=0, identical_p=1.0)
+    assert "not proof" in copy_verdict(near).sentence and verdict.Verdict([], near).grades["novelty"] == "fair"
     assert copy_verdict(near).clause.startswith(
         "suspicion: at least about 100% of the samples are nearer to one of your items"
     )

@@ -331,8 +331,8 @@ def test_the_longer_the_training_the_less_autoguidance(steps: int | None, expect
     family.num_steps = None if steps is None else torch.tensor(steps)
     assert family.autoguidance_weight() == pytest.approx(expected, abs=1e-3)
     assert family.autoguidance_weight(1.5) == 1.5
-    with pytest.raises(ConfigError, match=r"autoguidance must be 0 or at least 1 \(got 0\.5\)"):
-        family.autoguidance_weight(0.5)
+    with pytest.raises(ConfigError, match=r"autoguidance=0\.5 is not allowed; give 0, or 1 to 3"):
+        DiffusionSampling(autoguidance=0.5)
 
 
 def test_steps_are_counted_and_a_run_that_did_not_count_them_loads() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -105,6 +106,17 @@ def test_latents_lead_to_the_samples_and_back() -> None:
     assert torch.equal(inverted, family.encode_to_latents(x))
     middle = family.interpolate(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(middle[[0, 2]], latents[:2], atol=1e-5, rtol=0)
+
+
+def test_a_run_whose_channels_of_detail_vary_alone_loads() -> None:
+    family = trained(0, 1)
+    older = deepcopy(family)
+    weights = {name: tensor for name, tensor in family.state_dict().items() if name != "coarse_prior.mixing"}
+    older.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
+    older.load_state_dict(weights)
+    assert torch.equal(older.coarse_prior.mixing, torch.eye(len(older.coarse_prior.mixing)))
+    assert older.state_dict().keys() == weights.keys()
+    assert family.state_dict().keys() - weights.keys() == {"coarse_prior.mixing"}
 
 
 def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:

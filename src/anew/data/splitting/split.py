@@ -286,7 +286,10 @@ def split_notes(
             f"{test_characters:,.0f} held-out characters {too_few} text; that takes about {ENOUGH_CHARACTERS:,}."
         )
     elif not by_size and num_held_out < FEW_TO_JUDGE:
-        notes.append(f"{plural(num_held_out, 'held-out item')} {too_few} items; that takes about {ENOUGH_ITEMS}.")
+        notes.append(
+            f"{plural(num_held_out, 'held-out item')} {too_few} items; that takes at least {FEW_TO_JUDGE}, "
+            f"usually about {ENOUGH_ITEMS}, and about {round(ENOUGH_ITEMS / (2.0 * NEEDED_SHARE)):,} items would give them."
+        )
     return notes
 
 

@@ -167,12 +167,7 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         unknown += f" (only {result.compared} were compared)"
     if result.method != "scan":
-        clause = f"{amount} are nearer to one of your items than real items usually are{unknown}"
-        return CopyVerdict(
-            f"Suspicion of copying: {amount} are nearer to one of your items than your items are to their nearest ones{unknown}. "
-            "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same.",
-            f"suspicion: {_identical(result) if result.repeats_too_often else clause}",
-        )
+        return _found_without_random_items(result, amount, unknown)
     # Even the closest pair differs visibly, so samples are not plain copies
     if result.lacks_plain_copies:
         if result.only_leans:
@@ -205,6 +200,21 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     return CopyVerdict(
         f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).{others}",
         f"{amount} are copies of training {items}{unknown}{clause_fact}",
+    )
+
+
+def _found_without_random_items(result: CopyTestResult, amount: str, unknown: str) -> CopyVerdict:
+    """The verdict where no held-out items were drawn at random, so that only identical items are proof."""
+    nearer = f"{amount} are nearer to one of your items than your items are to their nearest ones{unknown}"
+    if result.is_suspicion:
+        return CopyVerdict(
+            f"Suspicion of copying: {nearer}. Without held-out items drawn at random this is not proof: a generator that is sharper than "
+            "its data looks the same.",
+            f"suspicion: {amount} are nearer to one of your items than real items usually are{unknown}",
+        )
+    return CopyVerdict(
+        f"Copying found: {nearer}, and chance does not explain so many identical ones (p = {result.identical_p:.2g}).",
+        f"copies found: {_identical(result)}",
     )
 
 

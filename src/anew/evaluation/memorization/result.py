@@ -272,6 +272,12 @@ class CopyTestResult:
         return self.detected and self.method == "scan" and self.lacks_plain_copies and is_doubtful
 
     @property
+    def is_suspicion(self) -> bool:
+        """Whether copying was found without held-out items that were drawn at random, by distances alone: a generator that is sharper
+        than its data looks the same. Identical items beyond chance are proof without them."""
+        return self.detected and self.method != "scan" and not self.repeats_too_often
+
+    @property
     def counts_leaning(self) -> bool:
         """Whether `low` counts samples that only lean to the data: among so many of the closest ones, some are hardly nearer to a training
         item than real items are to each other. A coarse comparison does not tell."""

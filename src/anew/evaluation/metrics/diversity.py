@@ -25,7 +25,7 @@ DIVERSITY = MetricSpec(
         "variety",
         0.2,
         0.6,
-        "the variety of the samples is {value:.2f} of that of held-out items (training items: {real:.2f})",
+        "the variety of the samples is {value:.2f} of that of real items (other real items: {real:.2f})",
         relative=True,
     ),
 )

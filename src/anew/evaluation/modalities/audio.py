@@ -252,9 +252,9 @@ class AudioEvaluation(Evaluation[Samples]):
     def nearest(self, items: Sequence[Samples], effort: float = 1.0) -> NearestPairs:
         """Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have."""
         requested = int(MAX_SEARCHED * effort)
-        training, held_out = self.inputs.train(requested), self.held_out_items(SHEET)
-        index, distances = audio.nearest_clips([*items, *held_out], training, self.rate)
-        typical = float(np.median(distances[len(items) :])) if held_out else 0.0
+        (training, compared), held_out = self.searched_items(requested), self.held_out_items(SHEET)
+        index, distances = audio.nearest_clips(items, training, self.rate)
+        typical = float(np.median(audio.nearest_clips(held_out, compared, self.rate)[1])) if held_out else 0.0
         pictured = "Curves" if self._are_signals else "Spectrograms: time from left to right, low tones at the bottom"
         explanation = nearest_explanation(
             f"{pictured}. Nearest by spectrogram, among "
@@ -262,13 +262,14 @@ class AudioEvaluation(Evaluation[Samples]):
             "clip",
             f"{typical:.1f} dB" if held_out else None,
             len(held_out),
+            self.inputs.are_halves,
         )
         pairs = nearest_pairs(
             self.report_item,
             items,
             training,
-            index[: len(items)],
-            distances[: len(items)],
+            index,
+            distances,
             typical,
             exact=EXACT_DB,
             form="difference {:.1f} dB",

@@ -110,7 +110,8 @@ class ImageEvaluation(Evaluation[Numbers]):
         """Distances are root mean squared differences of values of 0 to 255, next to those that held-out images usually have."""
         values = int(np.prod(items[0].shape))
         requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
-        training, held_out = stack(self.inputs.train(requested)), self.held_out_items(SHEET)
+        searched, compared = self.searched_items(requested)
+        training, held_out = stack(searched), self.held_out_items(SHEET)
         stacked = stack(items)
         (plain, plain_distances), (mirrored, mirrored_distances) = (
             nearest_pixels(view, training) for view in (stacked, stacked[:, :, ::-1])
@@ -118,13 +119,15 @@ class ImageEvaluation(Evaluation[Numbers]):
         is_mirrored = mirrored_distances < MIRRORED * plain_distances
         index = np.where(is_mirrored, mirrored, plain)
         distances = np.where(is_mirrored, mirrored_distances, plain_distances)
-        typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
+        usual = training[: len(compared)]
+        typical = float(np.median(nearest_pixels(stack(held_out), usual)[1])) if held_out else 0.0
         explanation = nearest_explanation(
             f"Nearest by pixels, among {len(training):,} training images. The number is the difference of their values "
             "(0 = exact copy, 255 = the most possible)",
             "image",
             f"{typical:.0f}" if held_out else None,
             len(held_out),
+            self.inputs.are_halves,
         )
         pairs = nearest_pairs(self.report_item, items, list(training), index, distances, typical, exact=0.5)
         pairs = [

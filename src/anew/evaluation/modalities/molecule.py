@@ -123,7 +123,7 @@ class MoleculeEvaluation(TextEvaluation):
         training: list[str] = []  # molecules as they are written
 
         def train(n: int) -> list[str]:
-            training[:] = map(str, self.inputs.train(n))
+            training[:] = map(str, self.searched_items(n)[0])
             return list(map(canonical_or_text, training))
 
         nearest = nearest_records(list(map(canonical_or_text, samples)), train, effort)

@@ -242,9 +242,12 @@ class TextEvaluation(Evaluation[str]):
         """The nearest record is the one with the fewest edits, the nearest text that with the longest passage in common."""
         texts = [str(text) for text in items]
         if self.records:
-            return nearest_records(texts, self.inputs.train, effort)
+            return nearest_records(texts, lambda n: self.searched_items(n)[0], effort)
         max_characters = int(MAX_SEARCHED_CHARACTERS * effort)
-        return nearest_passages(texts, self._part("train", max_characters), max_characters)
+        training = self._part("train", max_characters)
+        if self.inputs.are_halves:  # see `searched_items`
+            training = [*training, *self._part("test", max_characters)]
+        return nearest_passages(texts, training, max_characters)
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float, measure: str) -> SamplePair:
         """Show records with the number of edits between them and how near that is, passages with their longest common part marked."""

@@ -154,17 +154,19 @@ class VideoEvaluation(Evaluation[Clip]):
         frames = max(len(clip) for clip in [*items, *held_out])
         values = int(np.prod(items[0].shape[1:])) * frames
         requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
-        training = self.inputs.train(requested)
+        training, compared = self.searched_items(requested)
         frames = max(frames, *(len(clip) for clip in training))
         stacked = stack_clips(training, frames)
         index, distances = nearest_pixels(stack_clips(items, frames), stacked)
-        typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), stacked)[1])) if held_out else 0.0
+        usual = stacked[: len(compared)]
+        typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), usual)[1])) if held_out else 0.0
         explanation = nearest_explanation(
             f"Nearest by the pixels of all frames, among {len(training):,} training clips. The number is the difference of "
             "their values (0 = exact copy, 255 = the most possible)",
             "clip",
             f"{typical:.0f}" if held_out else None,
             len(held_out),
+            self.inputs.are_halves,
         )
         pairs = nearest_pairs(self.report_item, items, training, index, distances, typical, exact=0.5)
         return NearestPairs(pairs, explanation, requested)

@@ -119,12 +119,14 @@ class ReportContent:
         return "rows" if all(len(text) < 120 and "\n" not in text for text in texts) else "texts"
 
 
-def nearest_explanation(start: str, noun: str, typical: str | None, num_held_out: int) -> str:
-    """How to read the distances of pairs. typical: the median of that many held-out items; None if there are none."""
+def nearest_explanation(start: str, noun: str, typical: str | None, num_held_out: int, are_halves: bool) -> str:
+    """How to read the distances of pairs. typical: the median of that many held-out items, or of those of one half to the other;
+    None if there are none."""
     counted = f"the median of {num_held_out:,}" if num_held_out > 1 else "one was looked at"
-    rest = (
-        f"; from a held-out {noun} to the nearest of the same training {noun}s, it is typically {typical} ({counted})"
-    )
+    compared = f"a held-out {noun} to the nearest of the same training {noun}s"
+    if are_halves:
+        compared = f"a{'n' if noun[0] in 'aeiou' else ''} {noun} of one half of these to the nearest of the other half"
+    rest = f"; from {compared}, it is typically {typical} ({counted})"
     return f"{start}{'' if typical is None else rest}."
 
 

@@ -159,7 +159,7 @@ class EvaluationReport:
             | answers.figures
             | dict.fromkeys(open_answers, too_few),
             samples_needed=answers.samples_needed | dict.fromkeys(open_answers, supply.samples_of_few()),
-            needs_data=() if too_few else answers.needs_data,
+            needs_data=tuple(open_answers) if too_few and not supply.samples_of_few() else answers.needs_data,
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,

@@ -47,6 +47,7 @@ RECITED, FAR_ABOVE = 0.5, 0.2
 # Samples are at best partly new if so many more of them than of held-out records have a value that does not repeat in the data, at
 # the worse ends of both intervals; chosen.
 MANY_KNOWN_KEYS = 0.05
+LARGE_GAP = 0.1  # share of the bits by which training items are predicted better, from which on this is a sign of overfitting; chosen
 MAX_SINGLE_PASS = 0.9  # passes over the data below which many items were not seen at all; chosen
 MIN_SHOWN_SHARE = 0.0005  # a smaller share would be shown as 0.0%
 EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not worth a word: it would be shown as 0%
@@ -122,7 +123,9 @@ class Verdict:
         return {**grades, "novelty": self._novelty_grade(self.copies)}
 
     def _novelty_grade(self, copies: CopyTestResult) -> Answer:
-        if self._recited_text is not None or (copies.detected and not copies.needs_confirmation):
+        if self._recited_text is not None or (
+            copies.detected and not copies.needs_confirmation and not copies.is_suspicion
+        ):
             return "poor"
         if copies.detected:
             return "fair"
@@ -311,18 +314,23 @@ class Verdict:
         subject = "Training items are predicted"
         if gap.spec == network_gap():
             subject = "The network alone, without the counts that have read the training items, predicts training items"
+        model = next((s for s in self.scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"), None)
+        large_gap = math.inf if model is None else LARGE_GAP * model.value
+        unit = "bits" if model is None else f"bits {model.spec.title.removeprefix('Bits ')}"
+        if gap.low <= 0.0 and gap.high is not None and gap.high > large_gap:
+            interval = f"by {gap.value:.2f} {unit}, 95% interval {gap.low:.2f} to {gap.high:.2f}"
+            return f"{subject} better than held-out ones {interval}: too few to tell whether this is overfitting."
         if gap.low <= 0.0:
             # Data that a family keeps, such as counts, can be copied although the network does not overfit.
             has_copied = self._recited_text is not None or (self.copies is not None and self.copies.detected)
             conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
             return f"{subject} no better than held-out ones{conclusion}."
-        bits = [s.value for s in self.scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]
-        if bits and gap.value > 0.1 * bits[0]:
+        if gap.value > large_gap:
             conclusion = "a sign of overfitting"
             if outlook is not None and outlook.is_learning:
                 conclusion = f"{conclusion}, although {_why_not_overfitted(outlook)}"
-            return f"{subject} {gap.value:.2f} bits better than held-out ones, {conclusion}."
-        return f"{subject} a little better than held-out ones ({gap.value:.2g} bits)."
+            return f"{subject} {gap.value:.2f} {unit} better than held-out ones, {conclusion}."
+        return f"{subject} a little better than held-out ones ({gap.value:.2g} {unit})."
 
 
 def _held_out_samples(copies: CopyTestResult) -> str:

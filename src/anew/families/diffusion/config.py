@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from anew.core.registry import FamilySettings
 from anew.core.settings import setting
+from anew.errors import ConfigError
 from anew.families.training_settings import GridTrainingSettings, with_default
+
+HIGHEST_AUTOGUIDANCE = 3.0  # bound of the setting; chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,10 @@ class DiffusionSampling:
     )
     autoguidance: float = setting(
         0.0,
-        "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none; 0: as suits "
-        "the training: 1.2 up to 1,000 steps, less after more, 1 from 6,000 on",
+        "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none; more: "
+        "stronger; 0: as suits the training: 1.2 up to 1,000 steps, less after more, 1 from 6,000 on; nothing between 0 and 1",
         low=0.0,
-        high=3.0,
+        high=HIGHEST_AUTOGUIDANCE,
     )
     rho: float = setting(3.0, "rho of EDM: how closely noise levels are spaced near clean samples", low=1.0, high=20.0)
     frames: int = setting(0, "clips: frames per sample; 0: as in the data", low=0, high=10_000)
@@ -99,6 +102,13 @@ class DiffusionSampling:
     tile: bool = setting(
         False, "seamless images: copies side by side show no edge (textures); follows no label and no guidance"
     )
+
+    def __post_init__(self) -> None:
+        if 0.0 < self.autoguidance < 1.0:
+            raise ConfigError(
+                f"autoguidance={self.autoguidance:g} is not allowed; give 0, or 1 to {HIGHEST_AUTOGUIDANCE:g}",
+                "autoguidance",
+            )
 
     @property
     def label_conflict(self) -> str:

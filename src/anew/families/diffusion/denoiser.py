@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from anew.core.deadline import UNLIMITED_TURNS
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid
-from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import ROWS, conv_candidate_sizes, muon_and_adamw, suggest_num_clusters, weights_within
 from anew.families.base import Family, Scale, check_axes, check_clusters, num_parameters_of
@@ -173,13 +172,8 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         return c_skip_y + c_out * F
 
     def autoguidance_weight(self, weight: float = 0.0) -> float:
-        """The weight of autoguidance in sampling. weight: That of `DiffusionSampling`, of which 0 is what suits the length of the training.
-
-        Raises:
-            ConfigError: It is between 0 and 1.
-        """
-        if 0.0 < weight < 1.0:
-            raise ConfigError(f"autoguidance must be 0 or at least 1 (got {weight:g})")
+        """The weight of autoguidance in sampling. weight: That of `DiffusionSampling`, of which 0 is what suits the length of the
+        training."""
         if weight:
             return weight
         steps = FIRST_STEPS if self.num_steps is None else max(FIRST_STEPS, int(self.num_steps))
@@ -194,6 +188,8 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         Args:
             weight: 1 for none.
         """
+        if weight == 1.0:
+            return denoised
         is_guided = (sigma >= AUTOGUIDANCE_FROM * self.spec.std) & ~sigma.isinf()
         any_component = torch.full_like(sigma[:, 0], self.any_component, dtype=torch.long)
         closed_form, _ = self.mixture.posterior(y, sigma, any_component)

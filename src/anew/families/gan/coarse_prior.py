@@ -110,6 +110,10 @@ class CoarsePrior(nn.Module):
         examples = small[:: -(-len(small) // MIXED_ITEMS)]
         self.mixing.copy_(detail_mixing(examples.view(-1, self.shape[0], *self.small_sides)))
 
+    def leave_channels_alone(self) -> None:
+        """Let channels of detail vary alone, as in runs of older versions, whose weights do not have `mixing`."""
+        self.register_buffer("mixing", torch.eye(self.shape[0]), persistent=False)
+
     def _subsample(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
         """Shrunken items and their labels. Of many, every second, fourth, ... is taken, as items may be ordered by class."""
         items: list[Tensor] = []

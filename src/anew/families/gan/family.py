@@ -113,6 +113,10 @@ class Gan(Family[Grid, GanConfig]):
         self.register_buffer("sign_accuracy", torch.zeros(()))
         self.register_buffer("diversity", torch.ones(()))
 
+    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
+        if "coarse_prior.mixing" not in shapes:
+            self.coarse_prior.leave_channels_alone()
+
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> GanConfig:
         side = max(spec.shape[1:])

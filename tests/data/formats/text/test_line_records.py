@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anew.data.formats.text.line_records import MIN_LINES, why_documents, why_list
+from anew.data.formats.text.line_records import MIN_LINES, describe_documents, why_documents, why_list
 
 
 def test_empty_lines_before_json_beside_another_list() -> None:
@@ -11,3 +11,13 @@ def test_empty_lines_before_json_beside_another_list() -> None:
     assert why_documents(texts) == [None, None]
     assert why_list(texts) == "the lines are short, and none continues in the next"
     assert why_list(texts[:1]) == "the lines are JSON objects"
+
+
+def test_a_few_short_lines_are_read_as_one_text_and_that_is_said() -> None:
+    names = "\n".join(f"name{i}" for i in range(120))
+    (objection,) = why_documents([names])
+    assert describe_documents([names], [objection]) == [
+        "The text is read as one document, not a list of lines: it has 120 lines, fewer than 200; layout=list reads each line as a record."
+    ]
+    prose = "It was a long day, and nobody\nhad seen the cat for hours, so\nwe went out.\n\n" * 20
+    assert describe_documents([prose], why_documents([prose])) == []

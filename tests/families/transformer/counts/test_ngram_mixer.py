@@ -258,3 +258,19 @@ def test_lengths_are_saved_and_a_head_without_them_is_loaded_as_it_was() -> None
     again.ends.register_buffer("lengths", -torch.ones(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="lengths"):
         again.check()
+
+
+def test_a_prompt_that_is_read_at_once_earns_the_weights_of_one_that_is_drawn() -> None:
+    """Both with the uniform distribution as third expert, also where records end."""
+    mixer, source = head(end_id=6)
+    ids = source.integers(0, 6, (3, 9))
+    network = np.log(source.dirichlet(np.ones(7), (3, 8))).astype(np.float32)
+    state = mixer.new_state(3)
+    state.begin(ids[:, 0])
+    for place in range(8):
+        contexts = mixer.combined.last_contexts(ids[:, : place + 1])
+        mixer.step(contexts, network[:, place], state)
+        state.observe(ids[:, place + 1])
+    at_once = mixer.read_prompt(ids, 9, lambda rows: network[rows].reshape(-1, 7))
+    state.share.restore_uniform()
+    np.testing.assert_allclose(at_once.share.weights, state.share.weights, rtol=1e-4)

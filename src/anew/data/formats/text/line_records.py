@@ -30,6 +30,7 @@ from anew.core.wording import plural
 from anew.data.types import FEW_DOCUMENTS
 
 MIN_LINES = 200  # fewest lines of a list: fewer may be anything
+MIN_DOUBTFUL_LINES = 20  # from so many on they may be a list, which is said; chosen
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
@@ -76,7 +77,7 @@ def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = F
     full = [line for line in lines if line.strip()]
     n = len(full)
     if n < min_lines:
-        return f"it has {plural(n, 'line')}"
+        return f"it has {plural(n, 'line')}, fewer than {min_lines}"
     if all(map(_is_object, full)):
         return None
     reason = _shape(lines, full)
@@ -98,6 +99,10 @@ def describe_documents(texts: Sequence[str], objections: Sequence[str | None]) -
     each text.
 
     Many files whose lines are those of prose or programs are not lists, and need no sentence."""
+    if len(texts) == 1 and has_too_few_lines(texts[0]):
+        return [
+            f"The text is read as one document, not a list of lines: {objections[0]}; layout=list reads each line as a record."
+        ]
     of_long = [objections[i] for i, text in enumerate(texts) if text.count("\n") >= MIN_LINES]
     reasons = Counter(objection for objection in of_long if objection is not None)
     if not reasons or 2 * len(of_long) < len(texts):
@@ -110,6 +115,12 @@ def describe_documents(texts: Sequence[str], objections: Sequence[str | None]) -
         reading, of_files = "documents, not lists", f" (of {times:,} of {n:,} files)"
     texts_are = "The text is" if n == 1 else "The texts are"
     return [f"{texts_are} read as {reading} of lines: {reason}{of_files}; layout=list reads each line as a record."]
+
+
+def has_too_few_lines(text: str) -> bool:
+    """Whether a text would be a list if that took fewer lines."""
+    lines = _lines(text)
+    return MIN_DOUBTFUL_LINES <= len(lines) < MIN_LINES and why_document(text, MIN_DOUBTFUL_LINES) is None
 
 
 def why_list(texts: Sequence[str]) -> str:

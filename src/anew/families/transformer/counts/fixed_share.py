@@ -6,7 +6,7 @@ A gate that was fitted to held-out text of the same source may be very wrong on 
 with each token returns a little weight to the prior, so that the best expert may change. Compared with any expert i, L tokens
 cost at most log2(1 / PRIOR[i]) + (L - 1) log2(1 / (1 - SWITCH_RATE)) bits more: 0.03 for the mixture, 6 for the network and 8
 for the uniform distribution, and 0.003 a token. In a record of a few symbols 8 bits are much: `record_noise` takes the place of the
-uniform distribution where records are scored.
+uniform distribution where records are scored, which costs the mixture up to 0.045 bits more.
 
 Legend for shapes: n rows, B records, L targets of a record, V vocabulary, E experts.
 """

@@ -1,7 +1,7 @@
 """The counting head of the Transformer: Kneser-Ney probabilities, of all records, of those of a class and of the fields of rows,
 and, in records of a small alphabet, those of known records that are aligned with the new one. A gate mixes them with the network's;
 it sees how sure each model is and how well it did on the tokens before. How likely a record is to end follows from its length, too.
-If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution, and `record_noise` in scoring.
+If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution or, in scoring, to `record_noise`.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -92,6 +92,7 @@ class NgramMixer(CountBuffers, TokenMixer):
         self._gate: Gate | None = None
         self.uniform = uniform_distribution(vocab_size, never_targets)
         self.noise = RecordNoise(self.uniform, end_id)
+        self.drawn_noise = RecordNoise(self.uniform, None)  # samples are drawn with the uniform distribution
         self._first_gate = np.zeros((num_features(order, aligned), self.num_models))
         self._first_gate[-1] = 1 / self.num_models
         # Those of a mixture without aligned records, where `fit` keeps the records
@@ -312,16 +313,16 @@ class NgramMixer(CountBuffers, TokenMixer):
             (B, L), 0 after the last target that is scored.
         """
         needed = np.logical_or.accumulate(target_mask[:, ::-1], 1)[:, ::-1]
-        experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed))
+        experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed), self.noise)
         return shared_log_probs(FixedShare(len(targets), self.noise.prior), experts.reshape(*targets.shape, 3))
 
-    def expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints) -> Doubles:
+    def expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints, noise: RecordNoise) -> Doubles:
         """(n, 3) log-probabilities of targets (n,) under mixture, network and noise; 0 for all but `needed`."""
         experts = np.zeros((len(targets), 3))
         for rows in np.array_split(needed, 1 + needed.size * self.vocab_size // VALUES_AT_ONCE):
             experts[rows, 0] = self.mix(inputs.rows(rows))[np.arange(len(rows)), targets[rows]]
         experts[needed, 1] = inputs.network[needed, targets[needed]]
-        experts[needed, 2] = self.noise.log_probs(targets[needed], inputs.places[needed])
+        experts[needed, 2] = noise.log_probs(targets[needed], inputs.places[needed])
         return experts
 
     def mix(self, inputs: GateInputs) -> Floats:
@@ -412,7 +413,7 @@ def state_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | No
     """State after reading prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:], labels: (n,)."""
     state, targets = mixer.new_state(len(ids), labels), ids[:, 1:]
     inputs = mixer.gate_inputs(ids, network, state)
-    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size))
+    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size), mixer.drawn_noise)
     shared_log_probs(state.share, experts.reshape(*targets.shape, 3))
     state.share.restore_uniform()
     return state

@@ -42,15 +42,17 @@ class RecordNoise:
     """
 
     def __init__(self, uniform: Floats, end_id: int | None) -> None:
-        self._uniform, self._end_id = log_of(uniform), end_id
-        self._vocab = max(2, int(np.count_nonzero(uniform)))
+        num_tokens = int(np.count_nonzero(uniform))
+        # Records without symbols always end
+        self._uniform, self._end_id = log_of(uniform), end_id if num_tokens > 1 else None
+        self._vocab = max(2, num_tokens)
         # Of what the records of a length need, with each further symbol
         decay = (self._vocab - 1) / self._vocab**COST_LIMIT
         of_all = self._vocab**-COST_LIMIT / (1.0 - decay)  # what records of all lengths need together
         self._fewest = max(FEWEST_SYMBOLS, math.ceil(math.log(MAX_SHARE / of_all) / math.log(decay)))
         self._share, self._ending = of_all * decay**self._fewest, 1.0 - decay
         mixture, network, noise = PRIOR
-        added = 0.0 if end_id is None else self._share
+        added = 0.0 if self._end_id is None else self._share
         self.prior: Doubles = np.array((mixture - added, network, noise + added))
 
     def log_probs(self, targets: Ints, places: Ints) -> Doubles:
