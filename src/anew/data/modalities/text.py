@@ -251,7 +251,7 @@ class Text(Modality):
         characters = sum(map(len, texts))
         _check_amount(characters)
         sample = spread_pieces(texts, TOKENIZER_CHARACTERS)
-        self._notes = content_notes(sample, characters, self.layout)
+        self._notes = [] if budget.only_compared else content_notes(sample, characters, self.layout)
         num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
         choice = choose_tokens(total, num_distinct, budget.seconds, self.layout, self.sub_words_in_lists)
         self.tokenizer = _fitted_tokenizer(self._token_settings, choice, texts, sample)
