@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -28,6 +31,25 @@ def normal_kl(mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_sca
     log_ratio = log_scale - prior_log_scale
     distance = (mean - prior_mean) * torch.exp(-prior_log_scale)
     return 0.5 * (torch.exp(2 * log_ratio) + distance.square() - 1.0) - log_ratio
+
+
+def kl_from_wider_normals(
+    mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_scale: Tensor, factors: Mapping[float, float]
+) -> Tensor:
+    """(B,) bounds on the divergence of all values of an item together from a mixture of priors that are wider by a factor.
+
+    KL(q || sum_k w_k p_k) <= -log sum_k w_k exp(-KL(q || p_k)), by Jensen's inequality.
+
+    Args:
+        mean, log_scale, prior_mean, prior_log_scale: (B, ...), see `normal_kl`.
+        factors: The weight w_k of each factor.
+    """
+    bounds = [
+        math.log(weight)
+        - normal_kl(mean, log_scale, prior_mean, prior_log_scale + math.log(factor)).flatten(1).sum(1).cpu().double()
+        for factor, weight in factors.items()
+    ]
+    return -torch.stack(bounds).logsumexp(0)
 
 
 def sum_with_free_bits(kl: Tensor, free_nats: float) -> Tensor:
