@@ -1,13 +1,15 @@
-"""What text costs that a model was not made for: beside its network alone, and beside the uniform distribution.
+"""What data costs that a model was not made for: text beside its network alone, and all beside the uniform distribution.
 
     python bench/floors.py RUN --real PATH [--other PATH ...]
 
 Items of --real (of the run's own kind) as they are, in small pieces, and shuffled; noise of their symbols, short and long, random
 bytes and printable characters; and other files. `ratio`: bits beside the better of network and uniform distribution, 1.15 at most asked.
+Of a VAE on images: items as they are, mirrored, inverted, blurred, and noise, beside 8 bits a value.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import string
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageFilter, ImageOps
 
 import anew
 from _common import Table, parser
@@ -22,6 +25,9 @@ from _common import Table, parser
 ASKED = 1.15
 CHARACTERS, RECORDS = 20_000, 400  # characters and records of each row
 SHORT = (3, 7)  # symbols of short records
+IMAGES = 200  # images of each row
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+BITS_A_VALUE = 8.0  # of 256 levels that are equally likely
 
 
 def read_items(path: Path) -> list[str]:
@@ -68,14 +74,40 @@ def text_cases(real: list[str], rng: np.random.Generator) -> Iterator[tuple[str,
     yield "one letter", ["z" * 2_000]
 
 
+def image_cases(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, list[Any]]]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = []
+    for i in rng.permutation(len(paths))[:IMAGES]:
+        with Image.open(paths[i]) as image:
+            images.append(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+    yield "as they are", images
+    yield "mirrored", list(map(ImageOps.mirror, images))
+    yield "inverted", list(map(ImageOps.invert, images))
+    yield "blurred", [image.filter(ImageFilter.BoxBlur(1)) for image in images]
+    yield "noise", [Image.fromarray(rng.integers(0, 256, np.asarray(image).shape, dtype=np.uint8)) for image in images]
+
+
+def score_images(model: Any, options: argparse.Namespace, rows: Table, rng: np.random.Generator) -> None:
+    for name, images in image_cases(options.real, rng):
+        score = model.score(list(map(np.asarray, images)))
+        ratio = score.bits_per_unit / BITS_A_VALUE
+        worst = max(item.bits_per_unit for item in score.items) / BITS_A_VALUE
+        figures = {"bits": score.bits_per_unit, "uniform": BITS_A_VALUE, "ratio": ratio, "worst_record": worst}
+        rows.add(run=options.run.parent.name, text=name, **figures, passes=ratio <= ASKED)
+
+
 def main() -> None:
     build = parser(__doc__)
-    build.add_argument("run", type=Path, help="of a Transformer on text or records")
+    build.add_argument("run", type=Path, help="of a Transformer on text or records, or of a VAE on images")
     build.add_argument("--real", type=Path, required=True, help="data of its kind")
     build.add_argument("--other", type=Path, nargs="*", default=[], help="files of other kinds")
     options = build.parse_args()
     rows, rng = Table("floors"), np.random.default_rng(0)
     model = anew.load(options.run)
+    if model.item_modality.name == "image":
+        score_images(model, options, rows, rng)
+        rows.show()
+        return
     head: Any = model.family.token_mixer
     uniform = math.log2(np.count_nonzero(head.uniform))
     is_text = model.spec.packed  # type: ignore[union-attr]
