@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 import anew
 from _common import Table, parser
@@ -74,22 +75,32 @@ def text_cases(real: list[str], rng: np.random.Generator) -> Iterator[tuple[str,
     yield "one letter", ["z" * 2_000]
 
 
-def image_cases(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, list[Any]]]:
+def image_cases(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, list[NDArray[np.uint8]]]]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     images = []
     for i in rng.permutation(len(paths))[:IMAGES]:
         with Image.open(paths[i]) as image:
-            images.append(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+            mode = "L" if image.mode in ("1", "L") else "RGBA" if image.has_transparency_data else "RGB"
+            images.append(np.asarray(image.convert(mode)))
     yield "as they are", images
-    yield "mirrored", list(map(ImageOps.mirror, images))
-    yield "inverted", list(map(ImageOps.invert, images))
-    yield "blurred", [image.filter(ImageFilter.BoxBlur(1)) for image in images]
-    yield "noise", [Image.fromarray(rng.integers(0, 256, np.asarray(image).shape, dtype=np.uint8)) for image in images]
+    yield "mirrored", [image[:, ::-1] for image in images]
+    yield "inverted", [inverted(image) for image in images]
+    blur = ImageFilter.BoxBlur(1)
+    yield "blurred", [np.asarray(Image.fromarray(image).filter(blur)) for image in images]
+    yield "noise", [rng.integers(0, 256, image.shape, dtype=np.uint8) for image in images]
+
+
+def inverted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image in opposite colours, as transparent as before."""
+    opposite = 255 - image
+    if image.shape[2:] == (4,):
+        opposite[..., 3] = image[..., 3]
+    return opposite
 
 
 def score_images(model: Any, options: argparse.Namespace, rows: Table, rng: np.random.Generator) -> None:
     for name, images in image_cases(options.real, rng):
-        score = model.score(list(map(np.asarray, images)))
+        score = model.score(images)
         ratio = score.bits_per_unit / BITS_A_VALUE
         worst = max(item.bits_per_unit for item in score.items) / BITS_A_VALUE
         figures = {"bits": score.bits_per_unit, "uniform": BITS_A_VALUE, "ratio": ratio, "worst_record": worst}

@@ -35,3 +35,5 @@ def test_an_error_of_an_item_keeps_its_number_between_processes() -> None:
 def test_a_number_is_not_taken_for_another_one_that_looks_alike() -> None:
     assert did_you_mean("11", map(str, range(3))) == "; allowed: 0, 1, 2"
     assert did_you_mean("catt", ("cat", "1")) == "; did you mean 'cat'?"
+    assert did_you_mean("text", ("context", "text_column")) == "; did you mean 'text_column'?"
+    assert did_you_mean("ngram", ("ngrams", "ngram_order")) == "; did you mean 'ngrams'?"

@@ -28,6 +28,7 @@ from pathlib import Path
 MAX_LISTED = 60  # names in a sentence
 # Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is 0.62 like 'dropout'.
 SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
+NEARLY_SAME = 0.85  # similarity of a name with a letter too many or too few
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _QUERY = re.compile(r"(https?:/{1,2}[^\s?#]*)[?#]\S*")  # a signed address carries its key there
 _SECRET_OPTION = "--api-key"
@@ -178,11 +179,13 @@ def closest_name(name: str, allowed: Iterable[str]) -> str | None:
     if name.isdecimal():
         return None
     names = sorted(set(allowed))
+    # Who gives "ngram" means ngrams, not ngram_order; who gives "text" for a column means text_column, not context
+    misspelled = difflib.get_close_matches(name, names, n=1, cutoff=NEARLY_SAME)
     longer = [full_name for full_name in names if name and full_name.startswith(f"{name}_")]
-    if len(longer) == 1:  # who gives "text" for a column means text_column, not context
+    if not misspelled and len(longer) == 1:
         return longer[0]
     cutoff = SIMILAR if len(name) > SHORT else SHORT_SIMILAR
-    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
+    return next(iter(misspelled or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api import as_record, next_step
 from anew.cli.terminal import Span
-from anew.core.wording import QUESTIONS, answer_of, plural, short_training_warning
+from anew.core.wording import QUESTIONS, answer_of, plural
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def closing(report: ReportRecord) -> list[Line]:
         figure = report.figures.get(question, "")
         answer = f"{answer_of(grade):<{column}}" if figure else answer_of(grade)
         lines.append([(f"{title:<{width}}", ""), (answer, STYLES.get(grade, OPEN_STYLE)), (figure, "")])
-    steps = None if report.basis is None else report.basis.steps
-    if outlook := short_training_warning(steps) or report.verdict.get("outlook"):
+    outlook = report.verdict.get("outlook")
+    if outlook and report.grades["novelty"] != "poor":  # where samples are copies, more passes make more of them
         lines.append([(f"{'More training?':<{width}}", ""), (outlook, "")])
     return lines
 

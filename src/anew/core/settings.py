@@ -234,8 +234,9 @@ def as_text(value: object) -> str:
 
 # What `train` takes besides settings
 TRAIN_ARGUMENTS = ("budget", "family", "modality", "prefer", "seed", "steps")
-# The same of `sample`
-SAMPLE_ARGUMENTS = ("label", "prompt", "seed", "stop", "suffix")
+# The same of `sample` and of `look`
+SAMPLE_ARGUMENTS = ("label", "n", "prompt", "seed", "stop", "suffix")
+LOOK_ARGUMENTS = ("budget", "modality", "prefer", "seed")
 
 
 def route_settings(

@@ -115,16 +115,15 @@ class Evaluation(TimedMemorizationTests[ItemT]):
         return [items[i] for i in order]  # the data may be sorted, and metrics take the first ones
 
     def searched_items(self, n: int) -> tuple[list[ItemT], list[ItemT]]:
-        """About n items among which the nearest are looked for, and those of them that held-out items are compared with.
+        """n items among which the nearest are looked for, and those of them that held-out items are compared with.
 
         Both are training items. Where nothing is held out, all of the data may have been trained on, so both halves are searched.
         """
         if not self.inputs.are_halves:
             train = self.inputs.train(n)
             return train, train
-        half = -(-n // 2)
-        train = self.inputs.train(half)
-        return [*train, *self.inputs.test(half)], train
+        train = self.inputs.train(-(-n // 2))
+        return [*train, *self.inputs.test(n // 2)], train
 
     def held_out_items(self, n: int) -> list[ItemT]:
         """n held-out items, or all if there are fewer: the first of those that samples are compared with, if any are."""

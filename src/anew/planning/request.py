@@ -13,7 +13,15 @@ from typing import TypeAlias
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.registry import available, check_name, codecs, family_settings
-from anew.core.settings import TRAIN_ARGUMENTS, SettingValue, as_text, check_int, route_settings, settings_of
+from anew.core.settings import (
+    LOOK_ARGUMENTS,
+    TRAIN_ARGUMENTS,
+    SettingValue,
+    as_text,
+    check_int,
+    route_settings,
+    settings_of,
+)
 from anew.core.stores.addresses import GIVE_A_PLACE, address_of, is_hub_name, without_query
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig
@@ -157,8 +165,8 @@ def setting_owners(family: str | None, modality: str | None, user_config: type |
 
 
 def check_data_settings(settings: Mapping[str, object], modality: str | None) -> None:
-    """Raise ConfigError for a setting that this modality, or every modality if it is None, does not have."""
-    route_settings(settings, _modality_configs(modality))
+    """Raise ConfigError for a setting of `look` that this modality, or every modality if it is None, does not have."""
+    route_settings(settings, _modality_configs(modality), LOOK_ARGUMENTS)
 
 
 def _modality_configs(modality: str | None) -> dict[str, type]:

@@ -49,8 +49,9 @@ READING = "the data was read"
 NUM_PEEKED = 300  # items in which transparency is looked for; chosen
 NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
-    "trained on: one that copies them looks perfect there. One half of the data is called held-out below, and the other one "
-    "training. Give held-out items, or data with train/ and test/ folders."
+    "trained on: one that copies them looks perfect there. For these two, one half of the data is called held-out below, and the "
+    "other one training; copies and nearest items are sought in all of it. Give held-out items, or data with train/ and test/ "
+    "folders."
 )
 ONE_TEXT = "All figures are of pieces of this one text: another one may differ."
 DRAWS = "Most items of the data repeat another: they count as draws from a distribution, which samples may repeat, too."

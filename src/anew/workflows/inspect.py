@@ -279,7 +279,7 @@ def inspect_data(
     reporter = reporter or SilentReporter()
 
     def modality_settings(name: str) -> dict[str, object]:
-        return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
+        return cfg.route_settings(settings or {}, {name: load_modality(name).Config}, cfg.LOOK_ARGUMENTS)[name]
 
     size = _data_budget(budget)
     columns = ColumnChoice.of(settings or {})

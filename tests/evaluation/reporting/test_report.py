@@ -333,8 +333,8 @@ def test_a_wide_interval_of_the_gap_settles_nothing() -> None:
         verdict.Verdict(figures)
         .sentences()["prediction"]
         .endswith(
-            "Training items are predicted better than held-out ones by 0.60 bits per character, 95% interval -0.02 to 1.22: "
-            "too few to tell whether this is overfitting."
+            "Training items are predicted neither clearly better than held-out ones nor clearly as well: the difference is 0.6 bits per "
+            "character, 95% interval -0.02 to 1.2."
         )
     )
     narrow = [figures[0], score("bits_gap", 0.05, -0.02, 0.12, n=400)]
@@ -479,12 +479,17 @@ def test_identical_samples_are_named_as_such_without_held_out_items() -> None:
     data = copies(
         detected=True, method="reference", share=1.0, low=1.0, identical=900, real_compared=600, identical_p=1e-9
     )
+    assert copy_verdict(data).clause.startswith(
+        "suspicion: 900 of 900 samples are identical"
+    )  # such as codes of four digits
+    assert verdict.Verdict([], data).grades["novelty"] == "fair"
+    data = replace(data, has_proven_copies=True)
     assert (
         copy_verdict(data).clause
         == "copies found: 900 of 900 samples are identical to a training item; of 600 real items none is"
     )
     assert "not proof" not in copy_verdict(data).sentence and verdict.Verdict([], data).grades["novelty"] == "poor"
-    near = replace(data, identical=0, identical_p=1.0)
+    near = replace(data, identical=0, identical_p=1.0, has_proven_copies=False)
     assert "not proof" in copy_verdict(near).sentence and verdict.Verdict([], near).grades["novelty"] == "fair"
     assert copy_verdict(near).clause.startswith(
         "suspicion: at least about 100% of the samples are nearer to one of your items"

@@ -207,13 +207,14 @@ def _found_without_random_items(result: CopyTestResult, amount: str, unknown: st
     """The verdict where no held-out items were drawn at random, so that only identical items are proof."""
     nearer = f"{amount} are nearer to one of your items than your items are to their nearest ones{unknown}"
     if result.is_suspicion:
+        clause = f"{amount} are nearer to one of your items than real items usually are{unknown}"
         return CopyVerdict(
             f"Suspicion of copying: {nearer}. Without held-out items drawn at random this is not proof: a generator that is sharper than "
             "its data looks the same.",
-            f"suspicion: {amount} are nearer to one of your items than real items usually are{unknown}",
+            f"suspicion: {_identical(result) if result.repeats_too_often else clause}",
         )
     return CopyVerdict(
-        f"Copying found: {nearer}, and chance does not explain so many identical ones (p = {result.identical_p:.2g}).",
+        f"Copying found: {nearer}, and no generator makes so many identical ones unseen.",
         f"copies found: {_identical(result)}",
     )
 

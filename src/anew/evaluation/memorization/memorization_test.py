@@ -333,6 +333,7 @@ class MemorizationTest(Generic[ItemT]):
             identical_p=repeats.p,
             held_out_identical=repeats.held_out_samples,
             seen_p=repeats.seen_p,
+            has_proven_copies=repeats.copied_p <= COPIED_ALPHA,
             notes=self.notes,
         )
 

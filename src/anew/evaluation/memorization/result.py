@@ -128,6 +128,7 @@ class CopyTestResult:
             items are draws.
         held_out_identical: Number of samples that are identical to a held-out item, and to no training item; None if items are draws.
         seen_p: p-value of so many of those that are unguessable: pictures and long records; None if items are draws.
+        has_proven_copies: Whether samples are identical to training items that no generator makes unseen (`RepeatedItems.copied_p`).
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
         is_coarse: Whether items were compared coarsely, see `ItemType`.
@@ -162,6 +163,7 @@ class CopyTestResult:
     identical_p: float | None = None
     held_out_identical: int | None = 0
     seen_p: float | None = None
+    has_proven_copies: bool = False
     match_p: float | None = None
     held_out_together: bool = False
     is_coarse: bool = False
@@ -273,9 +275,9 @@ class CopyTestResult:
 
     @property
     def is_suspicion(self) -> bool:
-        """Whether copying was found without held-out items that were drawn at random, by distances alone: a generator that is sharper
-        than its data looks the same. Identical items beyond chance are proof without them."""
-        return self.detected and self.method != "scan" and not self.repeats_too_often
+        """Whether copying was found without held-out items that were drawn at random, and by no item that is surely copied: a generator
+        that is sharper than its data, or one that reaches most of short records by itself, looks the same."""
+        return self.detected and self.method != "scan" and not self.has_proven_copies
 
     @property
     def counts_leaning(self) -> bool:

@@ -253,8 +253,13 @@ class AudioEvaluation(Evaluation[Samples]):
         """Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have."""
         requested = int(MAX_SEARCHED * effort)
         (training, compared), held_out = self.searched_items(requested), self.held_out_items(SHEET)
-        index, distances = audio.nearest_clips(items, training, self.rate)
-        typical = float(np.median(audio.nearest_clips(held_out, compared, self.rate)[1])) if held_out else 0.0
+        index, distances = audio.nearest_clips([*items, *held_out], compared, self.rate)
+        typical = float(np.median(distances[len(items) :])) if held_out else 0.0
+        index, distances = index[: len(items)], distances[: len(items)]
+        if others := training[len(compared) :]:  # not for held-out items, which are among them
+            other_index, other_distances = audio.nearest_clips(items, others, self.rate)
+            index = np.where(other_distances < distances, len(compared) + other_index, index)
+            distances = np.minimum(distances, other_distances)
         pictured = "Curves" if self._are_signals else "Spectrograms: time from left to right, low tones at the bottom"
         explanation = nearest_explanation(
             f"{pictured}. Nearest by spectrogram, among "

@@ -244,10 +244,10 @@ class TextEvaluation(Evaluation[str]):
         if self.records:
             return nearest_records(texts, lambda n: self.searched_items(n)[0], effort)
         max_characters = int(MAX_SEARCHED_CHARACTERS * effort)
-        training = self._part("train", max_characters)
-        if self.inputs.are_halves:  # see `searched_items`
-            training = [*training, *self._part("test", max_characters)]
-        return nearest_passages(texts, training, max_characters)
+        if not self.inputs.are_halves:
+            return nearest_passages(texts, self._part("train", max_characters), max_characters)
+        halves = (self._part(part, max_characters // 2) for part in ("train", "test"))  # see `searched_items`
+        return nearest_passages(texts, [text for half in halves for text in half], max_characters)
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float, measure: str) -> SamplePair:
         """Show records with the number of edits between them and how near that is, passages with their longest common part marked."""

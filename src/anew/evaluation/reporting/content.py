@@ -74,8 +74,8 @@ class NearestPairs:
     Attributes:
         pairs: One for each item, in their order.
         explanation: Sentences on how the nearest items were searched and how to read the pairs.
-        requested: The n of `EvaluationInputs.train(n)`, of which the indices `SamplePair.train` are; None if they are of
-            `EvaluationInputs.train_text`.
+        requested: The n of `EvaluationInputs.train(n)`, of which the indices `SamplePair.train` are, unless nothing is held out
+            (`Evaluation.searched_items`); None if they are of `EvaluationInputs.train_text`.
         marking: A sentence on what a page marks in the pairs; empty if it marks nothing.
     """
 

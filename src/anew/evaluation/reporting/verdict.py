@@ -318,8 +318,8 @@ class Verdict:
         large_gap = math.inf if model is None else LARGE_GAP * model.value
         unit = "bits" if model is None else f"bits {model.spec.title.removeprefix('Bits ')}"
         if gap.low <= 0.0 and gap.high is not None and gap.high > large_gap:
-            interval = f"by {gap.value:.2f} {unit}, 95% interval {gap.low:.2f} to {gap.high:.2f}"
-            return f"{subject} better than held-out ones {interval}: too few to tell whether this is overfitting."
+            difference = f"the difference is {gap.value:.2g} {unit}, 95% interval {gap.low:.2g} to {gap.high:.2g}"
+            return f"{subject} neither clearly better than held-out ones nor clearly as well: {difference}."
         if gap.low <= 0.0:
             # Data that a family keeps, such as counts, can be copied although the network does not overfit.
             has_copied = self._recited_text is not None or (self.copies is not None and self.copies.detected)

@@ -112,7 +112,7 @@ class CoarsePrior(nn.Module):
 
     def leave_channels_alone(self) -> None:
         """Let channels of detail vary alone, as in runs of older versions, whose weights do not have `mixing`."""
-        self.register_buffer("mixing", torch.eye(self.shape[0]), persistent=False)
+        self.register_buffer("mixing", torch.eye(self.shape[0], device=self.means.device), persistent=False)
 
     def _subsample(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
         """Shrunken items and their labels. Of many, every second, fourth, ... is taken, as items may be ordered by class."""
