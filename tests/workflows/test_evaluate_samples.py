@@ -368,6 +368,15 @@ def test_without_held_out_items_the_nearest_is_sought_among_all_of_the_data(
     assert page.count(captions[0]) >= 6 and re.search(captions[1], page) is None
 
 
+def test_codes_that_any_generator_reaches_are_no_proof_without_held_out_items(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "codes.txt").write_text("\n".join(f"{code:04}" for code in rng.permutation(10_000)[:1_000]))
+    (tmp_path / "made.txt").write_text("\n".join(f"{code:04}" for code in rng.integers(0, 10_000, 600)))
+    report = anew.evaluate(samples=tmp_path / "made.txt", data=tmp_path / "codes.txt", out=tmp_path / "out")
+    assert report.copies is not None and report.copies.identical and not report.copies.has_proven_copies
+    assert report.grades["novelty"] == "fair"
+
+
 def test_that_one_sample_is_no_copy_says_nothing(place: Path, tmp_path: Path) -> None:
     pictures(tmp_path / "one", 1, 99)
     report = anew.evaluate(samples=tmp_path / "one", data=place / "data", out=tmp_path / "out")
