@@ -4,7 +4,9 @@
 
 Each row is a whole command, all on the same split. `anew compare --runs` then draws as many samples of each and measures
 them against the same held-out items. `regret` is the distance of a row (of clips: of their frames) as a multiple of the best row's:
-that of the default is what the choice costs, and 1 is the best that it can do. A family that does not take the data has no row.
+that of the default is what the choice costs, and 1 is the best that it can do. `regret_from_real` is the same where no distance counts
+as less than that of training items: with few items, samples that vary too little come nearer than real ones. A family that does not
+take the data has no row.
 """
 
 from __future__ import annotations
@@ -72,6 +74,7 @@ def compare(options: argparse.Namespace, data: Path, budget: str, rows: Table) -
             runs[name], facts[name] = place / name, finished
     figures = judged(options, runs, place / "compared")
     best = min(figures, key=lambda name: figures[name]["distance"])
+    floored = {name: max(scores["distance"], scores["real_distance"]) for name, scores in figures.items()}
     for name in runs:
         regret = figures[name]["distance"] / figures[best]["distance"]
         rows.add(
@@ -81,6 +84,7 @@ def compare(options: argparse.Namespace, data: Path, budget: str, rows: Table) -
             seed=options.seed,
             **figures[name],
             regret=regret,
+            regret_from_real=floored[name] / min(floored.values()),
             best=best,
             **facts[name],
         )
@@ -103,7 +107,21 @@ def main() -> None:
     for data in options.data:
         for budget in options.budget:
             compare(options, data, budget, rows)
-    rows.show(["row", "data", "budget", "distance", "two_sample_auc", "regret", "best", "family", "steps", "wall"])
+    rows.show(
+        [
+            "row",
+            "data",
+            "budget",
+            "distance",
+            "two_sample_auc",
+            "regret",
+            "regret_from_real",
+            "best",
+            "family",
+            "steps",
+            "wall",
+        ]
+    )
 
 
 if __name__ == "__main__":
