@@ -117,9 +117,9 @@ class Evaluation(TimedMemorizationTests[ItemT]):
     def searched_items(self, n: int) -> tuple[list[ItemT], list[ItemT]]:
         """n items among which the nearest are looked for, and those of them that held-out items are compared with.
 
-        Both are training items. Where nothing is held out, all of the data may have been trained on, so both halves are searched.
+        Both are training items. Where nothing is held out, both halves are searched (`EvaluationInputs.searched_part`).
         """
-        if not self.inputs.are_halves:
+        if self.inputs.searched_part == "train":
             train = self.inputs.train(n)
             return train, train
         train = self.inputs.train(-(-n // 2))

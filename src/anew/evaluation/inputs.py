@@ -164,6 +164,23 @@ class EvaluationInputs(Generic[ItemT]):
     files: Callable[[str, int], list[Item]] | None = None
     work: SharedWork = field(default_factory=SharedWork)
 
+    @property
+    def searched_part(self) -> str:
+        """The part in which nearest items are looked for: "train", or "all" where nothing is held out and all may be trained on."""
+        return "all" if self.are_halves else "train"
+
+    def text_reader(self, part: str) -> Callable[[int | None], list[str]] | None:
+        """`train_text`, `test_text`, or what reads half as much of either for "all"."""
+        train_text, test_text = self.train_text, self.test_text
+        if part != "all" or train_text is None or test_text is None:
+            return test_text if part == "test" else train_text
+
+        def read(limit: int | None) -> list[str]:
+            half = None if limit is None else limit // 2
+            return [*train_text(half), *test_text(half)]
+
+        return read
+
 
 class Clock:
     """Time since it was made, against a limit in seconds (None: no limit)."""

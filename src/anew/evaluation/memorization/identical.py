@@ -34,6 +34,7 @@ from anew.data.types import ItemT
 from anew.evaluation.memorization.copy_counts import NO_COPIES, CopyCount, count_copies
 from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.match_test import binomial_tail
+from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
 
 
@@ -344,3 +345,17 @@ class ItemKeys(MadeSequence[Sequence[Hashable]], Generic[ItemT]):
 
     def _keys(self, place: int, item: ItemT) -> list[Hashable]:
         return [*self._keys_of(item), *self._further.get(self._first + place, ())]
+
+
+def with_repeats(result: CopyTestResult, repeats: RepeatedItems) -> CopyTestResult:
+    """The result with the numbers of identical items."""
+    return replace(
+        result,
+        identical=repeats.samples,
+        real_compared=repeats.num_real,
+        real_identical=repeats.real,
+        identical_p=repeats.p,
+        held_out_identical=repeats.held_out_samples,
+        seen_p=repeats.seen_p,
+        has_proven_copies=repeats.copied_p <= COPIED_ALPHA,
+    )

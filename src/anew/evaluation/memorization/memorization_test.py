@@ -39,7 +39,7 @@ from anew.evaluation.memorization.copying_test import (
     ScanResult,
     bonferroni_p,
 )
-from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats, keys_of_same
+from anew.evaluation.memorization.identical import ItemKeys, RepeatedItems, count_repeats, keys_of_same, with_repeats
 from anew.evaluation.memorization.item_groups import (
     exchangeable_groups,
     group_labels,
@@ -312,7 +312,7 @@ class MemorizationTest(Generic[ItemT]):
         control_p: float | None,
     ) -> CopyTestResult:
         """A result that finds nothing, with the numbers of compared and of identical items."""
-        return CopyTestResult(
+        result = CopyTestResult(
             detected=False,
             p=1.0,
             share=0.0,
@@ -327,15 +327,9 @@ class MemorizationTest(Generic[ItemT]):
             n_train_total=self.num_train_total,
             reference_p=None if reference is None else reference.p,
             control_p=control_p,
-            identical=repeats.samples,
-            real_compared=repeats.num_real,
-            real_identical=repeats.real,
-            identical_p=repeats.p,
-            held_out_identical=repeats.held_out_samples,
-            seen_p=repeats.seen_p,
-            has_proven_copies=repeats.copied_p <= COPIED_ALPHA,
             notes=self.notes,
         )
+        return with_repeats(result, repeats)
 
     def _match_test(self, queries: Indices, nearests: Sequence[NearestReal], real: Sequence[NearestReal]) -> MatchTest:
         """Prepare the match test of samples and planted copies, which compares near-duplicates with each other, too.

@@ -244,10 +244,7 @@ class TextEvaluation(Evaluation[str]):
         if self.records:
             return nearest_records(texts, lambda n: self.searched_items(n)[0], effort)
         max_characters = int(MAX_SEARCHED_CHARACTERS * effort)
-        if not self.inputs.are_halves:
-            return nearest_passages(texts, self._part("train", max_characters), max_characters)
-        halves = (self._part(part, max_characters // 2) for part in ("train", "test"))  # see `searched_items`
-        return nearest_passages(texts, [text for half in halves for text in half], max_characters)
+        return nearest_passages(texts, self._part(self.inputs.searched_part, max_characters), max_characters)
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float, measure: str) -> SamplePair:
         """Show records with the number of edits between them and how near that is, passages with their longest common part marked."""
@@ -322,7 +319,7 @@ class TextEvaluation(Evaluation[str]):
         """Texts of a part, or pieces from all over it, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
-            read_text = self.inputs.train_text if part == "train" else self.inputs.test_text
+            read_text = self.inputs.text_reader(part)
             if longer:
                 self._texts[part, max_characters] = _drawn(longer[0], max_characters, self.inputs.seed)
             else:

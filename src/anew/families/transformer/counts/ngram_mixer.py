@@ -92,7 +92,6 @@ class NgramMixer(CountBuffers, TokenMixer):
         self._gate: Gate | None = None
         self.uniform = uniform_distribution(vocab_size, never_targets)
         self.noise = RecordNoise(self.uniform, end_id)
-        self.drawn_noise = RecordNoise(self.uniform, None)  # samples are drawn with the uniform distribution
         self._first_gate = np.zeros((num_features(order, aligned), self.num_models))
         self._first_gate[-1] = 1 / self.num_models
         # Those of a mixture without aligned records, where `fit` keeps the records
@@ -412,8 +411,9 @@ def read_prompt(
 def state_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | None = None) -> MixerState:
     """State after reading prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:], labels: (n,)."""
     state, targets = mixer.new_state(len(ids), labels), ids[:, 1:]
+    drawn_noise = RecordNoise(mixer.uniform, None)  # samples are drawn with the uniform distribution
     inputs = mixer.gate_inputs(ids, network, state)
-    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size), mixer.drawn_noise)
+    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size), drawn_noise)
     shared_log_probs(state.share, experts.reshape(*targets.shape, 3))
     state.share.restore_uniform()
     return state
