@@ -82,7 +82,7 @@ def make_request(
 
 def _refuse_sampling_settings(names: Iterable[str], family_name: str | None) -> None:
     """Raise ConfigError for a setting that only samples have. family_name: the family that was requested, if any."""
-    # Of all families and kinds of data: what one of them learns with is no setting of sampling
+    # Settings of training of any family or kind of data are not called settings of sampling
     of_training = {name for owner in setting_owners(None, None).values() for name in settings_of(owner)}
     families = available("families") if family_name is None else [family_name]
     of_sampling = {name for family in families for name in settings_of(family_settings(family).sampling)}
