@@ -43,14 +43,10 @@ def test_settings_become_text(tmp_path: Path) -> None:
         ({"prefer": "best"}, "`prefer` must be one of quality, speed, latent"),
         ({"settings": {"tile": True}}, "'tile' is a setting of sampling, not of training"),
         ({"settings": {"steps": 3}}, "unknown setting 'steps'; give it by itself"),
-        (
-            {"family": "gan", "settings": {"sigma_min": 0.1}},
-            "^unknown setting 'sigma_min'",
-        ),  # diffusion is trained with it
-        (
-            {"family": "gan", "settings": {"temperature": 0.9}},
-            "^unknown setting 'temperature'",
-        ),  # samples of a GAN have none
+        # Diffusion is trained with it
+        ({"family": "gan", "settings": {"sigma_min": 0.1}}, "^unknown setting 'sigma_min'"),
+        # Samples of a GAN have none
+        ({"family": "gan", "settings": {"temperature": 0.9}}, "^unknown setting 'temperature'"),
         ({"settings": {"text": "quote"}}, "unknown setting 'text'; did you mean 'text_column'?"),
         ({"family": "mine.py"}, "the family file 'mine.py' does not exist"),
     ],

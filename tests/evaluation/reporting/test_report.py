@@ -479,9 +479,8 @@ def test_identical_samples_are_named_as_such_without_held_out_items() -> None:
     data = copies(
         detected=True, method="reference", share=1.0, low=1.0, identical=900, real_compared=600, identical_p=1e-9
     )
-    assert copy_verdict(data).clause.startswith(
-        "suspicion: 900 of 900 samples are identical"
-    )  # such as codes of four digits
+    # Such as codes of four digits
+    assert copy_verdict(data).clause.startswith("suspicion: 900 of 900 samples are identical")
     assert verdict.Verdict([], data).grades["novelty"] == "fair"
     data = replace(data, has_proven_copies=True)
     assert (
