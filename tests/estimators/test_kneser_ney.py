@@ -69,6 +69,9 @@ def test_distributions_sum_to_one_and_agree_with_single_probabilities(sequences:
     for i in range(len(row)):
         assert model.tail(row[:i].tolist()) == result[:, i].tolist()
         assert np.allclose(model.distribution(result[:, i : i + 1])[0], full[i], rtol=1e-5)
+        for num_rows in (1, 9):  # few rows are walked one by one
+            rows = np.tile(row[:i], (num_rows, 1))
+            assert model.last_contexts(rows).T.tolist() == [result[:, i].tolist()] * num_rows
 
 
 def test_each_class_has_counts_of_its_own() -> None:
@@ -82,6 +85,9 @@ def test_each_class_has_counts_of_its_own() -> None:
         assert np.allclose(full.sum(1), 1.0, atol=1e-5)
         assert np.allclose(full[np.arange(len(ids)), ids], model.probability(contexts, ids), rtol=1e-4)
         assert all(model.tail(row[:i], label) == contexts[:, i].tolist() for i in range(len(row)))
+        for num_rows in (1, 9):
+            last = model.last_contexts(np.tile(ids[:-1], (num_rows, 1)), np.full(num_rows, label))
+            assert last.T.tolist() == [contexts[:, -1].tolist()] * num_rows
     after_zero = [model.distribution(np.array([model.tail([0], label)]).T)[0] for label in (0, 6)]
     assert after_zero[0].argmax() == 1 and after_zero[1].argmax() == 3
     assert model.tail([0, 1], 5)[1:] == [-1, -1, -1]  # a class that was not seen

@@ -45,6 +45,12 @@ ODDS_POWERS, TRIED_SHARE = (0.0, 0.25, 0.5, 0.75, 1.0), 0.25
 # Larger odds, by which samples are more surely of their class, may cost this share of the bits of known records; chosen.
 MAX_EXCESS = 0.001
 
+PLACES = np.arange(LOOK_BACK)  # (B,) of the tokens that are looked back at, the newest last
+# (B, 3) weights of these tokens in scores, hits and matches
+WINDOW_WEIGHTS = np.stack([decay ** PLACES[::-1] for decay in (SCORE_DECAY, HIT_DECAY, 1.0)], 1).astype(np.float32)
+# (B + 1, 3) their sums over the newest tokens, by how many these are
+WINDOW_SUMS = np.concatenate((np.zeros((1, 3)), np.cumsum(WINDOW_WEIGHTS[::-1], 0))).astype(np.float32)
+
 
 class Prediction(NamedTuple):
     """Predictions of the next token for n rows.
@@ -75,6 +81,8 @@ class AlignmentIndex:
         record: (N,) record of each token.
         depth: (N,) tokens before it in its record.
         frequencies: (V,) frequency of each token.
+        gains: (V + 1, V + 1), see `_gains`.
+        windows: (N + 1, B) the tokens before each one, whichever record they are of; -1 before the first.
         context_length: Number of last tokens that a proposed place shares.
     """
 
@@ -99,8 +107,9 @@ class AlignmentIndex:
         if substitution is None:
             substitution = _substitution_rows(np.zeros((vocab_size, vocab_size)), self.frequencies)
         self.substitution = substitution
-        self.log_frequencies = np.log(self.frequencies)
-        self.log_substitution = np.log(np.maximum(self.substitution, 1e-9))
+        self.gains = self._gains()
+        before = np.concatenate((np.full(LOOK_BACK, -1, dtype=ids.dtype), ids))
+        self.windows = np.lib.stride_tricks.sliding_window_view(before, LOOK_BACK)
         self.context_length = suggest_context_length(len(ids), self.frequencies, self.num_groups)
         self.keys, self.positions = self._index()
 
@@ -147,6 +156,15 @@ class AlignmentIndex:
         step = round(1 / TRIED_SHARE)
         index.class_odds = _likeliest_odds(index, probes[::step], rows[::step])
         return index if index.class_odds > 1.0 else cls(ids, lengths, vocab_size, substitution)
+
+    def _gains(self) -> Floats:
+        """(V + 1, V + 1) nats by which the column's token is likelier than its frequency says where the row's token was predicted, less
+        those of trust. The last row and column stand for missing tokens."""
+        log_substitution = np.log(np.maximum(self.substitution, 1e-9))
+        np.fill_diagonal(log_substitution, 0.0)
+        gains = np.zeros((self.vocab_size + 1, self.vocab_size + 1), dtype=np.float32)
+        gains[:-1, :-1] = log_substitution - np.log(self.frequencies)
+        return gains
 
     def _index(self) -> tuple[Ints, Int32s]:
         """The contexts of all positions with `context_length` tokens before them.
@@ -266,7 +284,9 @@ class AlignmentExperts:
         index, is_live = self.index, self.scores > NO_EXPERT / 2
         predicted, token = index.ids[self.positions], tokens[:, None]
         is_hit = predicted == token
-        gain = _log_gain(is_hit, predicted, token, self._trust(), index)
+        # Nats by which experts predicted the token better than its frequency does
+        trust = self._trust()
+        gain = np.log(np.where(is_hit, trust, 1.0 - trust)) + index.gains[predicted, token]
         self.scores = np.where(is_live, SCORE_DECAY * self.scores + gain, NO_EXPERT).astype(np.float32)
         self.hits = HIT_DECAY * self.hits + is_hit
         self.tries = HIT_DECAY * self.tries + 1.0
@@ -307,17 +327,20 @@ class AlignmentExperts:
         index, history = self.index, self.history[rows]
         classes = None if self.classes is None else self.classes[rows]
         positions, is_good = self._matching_positions(history, classes)  # (n, P)
-        is_good &= ~(positions[:, :, None] == self.positions[rows, None, :]).any(2)  # followed already
+        is_good &= ~(self.positions[rows, :, None] == positions[:, None, :]).any(1)  # followed already
         if self.excluded is not None:
             is_good &= index.record[positions] != self.excluded[rows, None]
         scores, hits, tries, matches = self._first_scores(history, positions, is_good)  # each (n, P)
         all_scores = np.concatenate((self.scores[rows], scores), 1)  # (n, E + P)
         all_scores = all_scores - self._handicap(np.concatenate((self.positions[rows], positions), 1), rows)
-        best = np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS]
+        is_best = np.zeros(all_scores.shape, dtype=bool)  # (n, E + P)
+        np.put_along_axis(is_best, np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS], True, 1)
+        # A row has as many new ones as slots that become free, so that the two are in the same order
+        row, slot = np.nonzero(~is_best[:, :EXPERTS])
+        new = np.nonzero(is_best[:, EXPERTS:])
         proposals = {"scores": scores, "hits": hits, "tries": tries, "matches": matches, "positions": positions}
         for name, proposed in proposals.items():
-            slots = getattr(self, name)
-            slots[rows] = np.take_along_axis(np.concatenate((slots[rows], proposed), 1), best, 1)
+            getattr(self, name)[rows][row, slot] = proposed[new]
 
     def _first_scores(self, history: Ints, positions: Int32s, is_good: Bools) -> tuple[Floats, ...]:
         """Scores, hits, tries and matches (n, P) of proposals, from the tokens before them; NO_EXPERT for proposals that are not good."""
@@ -326,17 +349,22 @@ class AlignmentExperts:
         hits, tries, matches = np.zeros_like(scores), np.zeros_like(scores), np.zeros_like(scores)
         row, column = np.nonzero(is_good)  # K good proposals
         position = positions[row, column]  # (K,)
-        distance = np.arange(1, LOOK_BACK + 1)  # (B,)
-        previous = index.ids[np.maximum(position[:, None] - distance, 0)]  # (K, B)
-        recent = history[:, ::-1][row]  # (K, B), the newest first as in `previous`
-        exists = (index.depth[position][:, None] >= distance) & (recent >= 0)  # (K, B)
-        is_hit = (previous == recent) & exists
-        hit_weights = (HIT_DECAY ** (distance - 1.0)).astype(np.float32)  # (B,)
-        hits[row, column], tries[row, column] = is_hit @ hit_weights, exists @ hit_weights
-        matches[row, column] = is_hit.sum(1)
-        trust = _trust(hits[row, column], tries[row, column])[:, None]
-        gain = _log_gain(is_hit, previous, recent, trust, index) * exists
-        scores[row, column] = gain @ (SCORE_DECAY ** (distance - 1.0)).astype(np.float32)
+        # Tokens that both a row and the record have before the place
+        num_shared = np.minimum(index.depth[position], (history >= 0).sum(1)[row])  # (K,)
+        before, recent = index.windows[position], history[row]  # (K, B), the newest last
+        # (K, B), one index of each pair: two are slower. Missing tokens are -1, so theirs count from the end
+        gain = index.gains.ravel().take(before * np.int64(len(index.gains)) + recent)
+        is_hit = before == recent
+        if num_shared.min(initial=LOOK_BACK) < LOOK_BACK:
+            exists = PLACES >= LOOK_BACK - num_shared[:, None]  # (K, B)
+            is_hit &= exists
+            gain *= exists
+        shared_hits = is_hit.astype(np.float32) @ WINDOW_WEIGHTS  # (K, 3)
+        scored, tried, _ = WINDOW_SUMS[num_shared].T  # each (K,)
+        hits[row, column], tries[row, column], matches[row, column] = shared_hits[:, 1], tried, shared_hits[:, 2]
+        trust = _trust(shared_hits[:, 1], tried)
+        gain_of_trust = shared_hits[:, 0] * np.log(trust) + (scored - shared_hits[:, 0]) * np.log1p(-trust)
+        scores[row, column] = gain @ WINDOW_WEIGHTS[:, 0] + gain_of_trust
         return scores, hits, tries, matches
 
     def _matching_positions(self, history: Ints, classes: Ints | None) -> tuple[Int32s, Bools]:
@@ -406,14 +434,6 @@ def _trust(hits: Floats, tries: Floats) -> Floats:
     prior_hits, prior_tries = np.float32(PRIOR_HIT_RATE * PRIOR_TRIES), np.float32(PRIOR_TRIES)
     trust: Floats = np.minimum((hits + prior_hits) / (tries + prior_tries), np.float32(MAX_TRUST))
     return trust
-
-
-def _log_gain(is_hit: Bools, predicted: Int32s, observed: Ints, trust: Floats, index: AlignmentIndex) -> Floats:
-    """Nats by which experts predicted the observed token better than its frequency does."""
-    log_hit = np.log(trust)
-    log_miss = np.log1p(-trust) + index.log_substitution[predicted, observed]
-    gain: Floats = np.where(is_hit, log_hit, log_miss) - index.log_frequencies[observed]
-    return gain
 
 
 def _substitution_rows(counts: Doubles, frequencies: Floats) -> Floats:

@@ -26,6 +26,7 @@ UNSEEN = -1  # the id of a context that was not seen
 NOT_COUNTED = -1  # the depth of a token that is not a target
 # Discounts if counts of counts are too few to estimate discounts; about their usual values
 DEFAULT_DISCOUNTS = 0.0, 0.5, 0.75, 0.9
+FEW_ROWS = 8  # up to so many, plain numbers are faster than arrays; measured
 ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")
 
 
@@ -195,6 +196,18 @@ class KneserNey:
                 context = index if index < len(keys) and keys[index] == key else UNSEEN
             contexts.append(context)
         return contexts
+
+    def last_contexts(self, ids: Ints, classes: Ints | None = None) -> Ints:
+        """Contexts (order+1, n) of the token that follows each row of ids (n, L). classes: (n,); None without."""
+        recent = ids[:, max(0, ids.shape[1] - self.order) :]  # no more are read
+        if len(ids) <= FEW_ROWS:
+            labels = [None] * len(ids) if classes is None else classes.tolist()
+            columns = [self.tail(row, label) for row, label in zip(recent.tolist(), labels, strict=True)]
+            return np.array(columns, dtype=np.int64).T
+        known = recent.T[::-1] if classes is None else np.concatenate((classes[None], recent.T[::-1]))
+        elements = np.zeros((max(self.order, len(known)), len(ids)), dtype=np.int64)
+        elements[: len(known)] = known
+        return self.walk_elements(elements, np.full(len(ids), len(known)))
 
     # -- probabilities --------------------------------------------------------------------------------------------------
 

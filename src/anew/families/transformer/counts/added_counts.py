@@ -172,8 +172,7 @@ class CombinedCounts(NamedTuple):
 
     def last_contexts(self, ids: Ints, labels: Ints | None = None) -> CountContexts:
         """Contexts of the token that follows each row of ids (n, L). labels: (n,) classes; None where no class is known."""
-        recent = ids[:, max(0, ids.shape[1] - self.of_all.order) :].tolist()
-        of_all = np.array([self.of_all.tail(row) for row in recent], dtype=np.int64).T
+        of_all = self.of_all.last_contexts(ids)
         return CountContexts(of_all, tuple(counts.last_contexts(ids, labels) for counts in self.added))
 
     def contexts(self, ids: Ints, labels: Ints | None = None) -> CountContexts:

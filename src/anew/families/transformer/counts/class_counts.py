@@ -45,9 +45,7 @@ class ClassCounts(AddedCounts):
     def last_contexts(self, ids: Ints, labels: Ints | None) -> Ints | None:
         if not self.is_counted or labels is None:
             return None
-        recent = ids[:, max(0, ids.shape[1] - self.order) :].tolist()
-        rows = [self.counts.tail(row, label) for row, label in zip(recent, labels.tolist(), strict=True)]
-        return np.array(rows, dtype=np.int64).T
+        return self.counts.last_contexts(ids, labels)
 
     def contexts(self, ids: Ints, labels: Ints | None) -> Ints | None:
         return None if not self.is_counted or labels is None else self.counts.walk_rows(ids, labels)
