@@ -356,7 +356,7 @@ class AlignmentExperts:
         gain = index.gains.ravel().take(before * np.int64(len(index.gains)) + recent)
         is_hit = before == recent
         if num_shared.min(initial=LOOK_BACK) < LOOK_BACK:
-            exists = PLACES >= LOOK_BACK - num_shared[:, None]  # (K, B)
+            exists = LOOK_BACK - num_shared[:, None] <= PLACES  # (K, B)
             is_hit &= exists
             gain *= exists
         shared_hits = is_hit.astype(np.float32) @ WINDOW_WEIGHTS  # (K, 3)

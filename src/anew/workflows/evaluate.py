@@ -44,7 +44,7 @@ from anew.workflows.timing.measuring import advise_longer, all_notes, measure_al
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.timing.time_left import least_seconds, measure_in_time_left, missing_samples, with_samples
-from anew.workflows.timing.time_limit import TimeLimit
+from anew.workflows.timing.time_limit import LONG_REPORT, TimeLimit
 
 __all__ = ["EvaluationReport", "EvaluationRequest", "evaluate_run"]
 OTHER_PROCESS = "The first process has the report."
@@ -158,7 +158,9 @@ def _targets_in(limit: TimeLimit | None, data: Dataset) -> SampleTargets:
     if limit is None:
         return targets
     is_busy = limit.slowdown >= MIN_SLOWDOWN
-    targets = targets.on_busy_cores() if is_busy else targets
+    # How long figures of tokens take is not known before, and there may be dozens of them
+    are_unknown = isinstance(data.base.spec, Tokens) and limit.seconds < LONG_REPORT * limit.slowdown
+    targets = targets.measured_first() if is_busy or are_unknown else targets
     return targets.in_short_report(is_busy) if limit.is_short else targets
 
 

@@ -50,6 +50,15 @@ def test_the_report_gets_more_time_only_if_it_answers_more() -> None:
     assert report_seconds(too_slow, 60.0) == evaluation_slice(60.0)
 
 
+def test_figures_of_text_take_their_time() -> None:
+    passages = ReportCosts(80, pace(0.1), 1e-4, text_seconds=5.0, pieces=4.0)
+    assert passages.fewest == 38  # 150 pieces
+    assert passages.num_compared(11.0) == 48  # of 11 s, 1.2 are for the page and 5 for figures
+    assert replace(passages, text_seconds=0.0).num_compared(11.0) == 55
+    assert passages.num_compared(5.0) == 0
+    assert 11.0 < report_seconds(passages, 120.0) < 30.0
+
+
 def test_slow_features_count_as_slow_samples_do() -> None:
     slow = replace(COSTS, feature_seconds=0.02)
     assert slow.num_compared(11.0) < 300 == slow.num_compared(200.0)

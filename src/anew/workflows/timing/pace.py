@@ -46,6 +46,13 @@ class Pace:
         fixed, per_sample = self._costs()
         return int(max(seconds, 0.0) / (per_sample + fixed / MAX_CHUNK))
 
+    def times(self, fixed: float, per_sample: float) -> Pace:
+        """The pace of chunks that take so many times the fixed seconds, and so many times those of each sample."""
+        pace, (fixed_seconds, sample_seconds) = Pace(), self._costs()
+        for n in (1, MAX_CHUNK):
+            pace.add(n, fixed * fixed_seconds + n * per_sample * sample_seconds)
+        return pace
+
     def _costs(self) -> tuple[float, float]:
         """The fixed seconds of a chunk, and the seconds of each sample.
 

@@ -22,18 +22,19 @@ from anew.evaluation.reporting.supply import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.planning.budget import MIN_TRAINING, SHORT_OF_TIME, evaluation_slice, is_short_of_time, time_to_train
 from anew.runs.state import Checkpoint
-from anew.sampling.generator import Generator
 from anew.sampling.restore import checkpoint_weights
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.job import TrainingJob
-from anew.workflows.timing.pace import FIRST_CHUNK, Pace
+from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.sample_counts import SampleCounts, held_out_pieces
 from anew.workflows.timing.sampling_shares import GRADED_SHARE, TARGET_SHARE
+from anew.workflows.timing.sampling_trial import trial_sampling
 
 TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the two trials; chosen
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
 MAX_REPORT = 0.25  # share of a budget that the report gets at most; chosen
 MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition to its usual slice; chosen
+TEXT_SECONDS = 5.0  # seconds on an idle core of the figures of text: measured 5.1 for 300 proteins
 LENGTH_RATIO = 1.15  # ratio of the lengths that are considered; chosen
 
 
@@ -45,16 +46,26 @@ class ReportCosts:
         enough: Number of samples by which closeness and variety can usually be told.
         pace: How fast samples are drawn.
         feature_seconds: Seconds that the features of an item take, which most scores need.
+        text_seconds: Seconds that the figures of text take, which need no features; 0 for other data.
+        pieces: Pieces of a sample that are compared, see `SampleCounts`.
     """
 
     enough: int
     pace: Pace
     feature_seconds: float
+    text_seconds: float = 0.0
+    pieces: float = 1.0
+
+    @property
+    def fewest(self) -> int:
+        """The number of samples without which there is no yes."""
+        return math.ceil(MIN_FOR_GOOD / self.pieces)
 
     def num_compared(self, seconds: float) -> int:
         """How many samples a report of `seconds` can draw and measure, at most `enough`."""
         is_fast = self.pace.samples_within(TARGET_SHARE * seconds) >= self.enough
         sampling = (TARGET_SHARE if is_fast else GRADED_SHARE) * seconds
+        sampling = min(sampling, max(seconds - REPORT_SECONDS - self.text_seconds, 0.0))
         measuring = METRICS_SHARE * max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
         measured = num_affordable_items(measuring, self.feature_seconds)
         return int(min(self.enough, self.pace.samples_within(sampling), measured))
@@ -64,7 +75,7 @@ class ReportCosts:
         lengths = [usual]
         while lengths[-1] < most:
             lengths.append(min(LENGTH_RATIO * lengths[-1], most))
-        answers = (MIN_FOR_GOOD, USUALLY_ENOUGH_ITEMS)
+        answers = (self.fewest, self.enough)
         return max(lengths, key=lambda seconds: bisect(answers, self.num_compared(seconds)))  # the first of equal ones
 
 
@@ -113,8 +124,6 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
     message = job.context.reporter.message
     for sentence in few_held_out(job.data):
         message(sentence)
-    if isinstance(job.data.spec, Tokens):
-        return job, None
     left = time_to_train(budget, job.context, MIN_TRAINING)
     if is_short_of_time(budget, left, job.context):
         message(f"{SHORT_OF_TIME}, so the speed of sampling is not measured")
@@ -124,7 +133,7 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
     # A training time that was asked for is not cut short
     extra_seconds = 0.0 if job.train_config.train_seconds else MAX_TAKEN * left
     seconds = costs.report_seconds(usual, min(MAX_REPORT * budget, usual + extra_seconds))
-    if (compared := costs.num_compared(seconds)) < MIN_FOR_GOOD <= costs.enough:
+    if (compared := costs.num_compared(seconds)) < costs.fewest <= costs.enough:
         message(
             f"a yes to Close? and Varied? needs about {costs.enough:,} samples, and at the present load there is time for about "
             f"{compared:,}; give a longer budget, or run `anew evaluate RUN` afterwards, which has no time limit unless you give "
@@ -140,10 +149,13 @@ def _measured_costs(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportCo
     """The costs by short trials with the weights that the training begins with, closed forms included."""
     assert job.plan.budget_s is not None
     seconds = min(TRIAL_SHARE * job.plan.budget_s, MAX_TRIAL)
+    counts = SampleCounts.of(job.data)
     return ReportCosts(
-        SampleCounts.of(job.data).enough(),
+        counts.enough(),
         trial_sampling(job, weights, seconds),
         trial_features(job.data, job.plan.seed, seconds),
+        TEXT_SECONDS * job.context.slowdown if isinstance(job.data.spec, Tokens) else 0.0,
+        counts.pieces,
     )
 
 
@@ -155,25 +167,6 @@ def _with_longer_report(job: TrainingJob, extra: float, seconds: float) -> Train
     job = replace(job, record=record, context=replace(job.context, report_extra=extra))
     job.write_status("training")
     return job
-
-
-def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: float) -> Pace:
-    """The pace of sampling with these weights, from the first samples.
-
-    Samples that are not drawn within `seconds` are taken to need that long.
-    """
-    pace, count, begin = Pace(), 1, time.monotonic()
-    try:
-        with hard_stop(seconds):
-            family, record = job.rebuilt(weights), job.record
-            generator = Generator(family, job.data.modality, record.data.labels, record.label_shares)
-            for count in (1, FIRST_CHUNK):
-                begin = time.monotonic()
-                generator.generate_samples(generator.request(count, job.plan.seed), job.plan.seed)
-                pace.add(count, time.monotonic() - begin)
-    except TimeIsUp:
-        pace.add(count, time.monotonic() - begin)
-    return pace
 
 
 def trial_features(data: Dataset, seed: int, seconds: float) -> float:

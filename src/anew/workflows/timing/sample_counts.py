@@ -57,9 +57,9 @@ class SampleTargets(NamedTuple):
 
         is_busy: Whether cores are so busy that drawing these may leave no time to measure any.
         """
-        return self.on_busy_cores()._replace(ample=min(self.least, self.ample), few_first=is_busy)
+        return self.measured_first()._replace(ample=min(self.least, self.ample), few_first=is_busy)
 
-    def on_busy_cores(self) -> SampleTargets:
+    def measured_first(self) -> SampleTargets:
         """The same where the figures that the answers need may take long: more samples are drawn once these are measured."""
         return self._replace(most=max(self.least, self.required))
 

@@ -59,6 +59,20 @@ def family() -> Transformer:
     return family
 
 
+def test_attempts_that_are_drawn_together_give_the_same_samples(
+    family: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, passes = [], []
+    for attempts in (1, 4):
+        monkeypatch.setattr("anew.families.transformer.drawing.record_sampler.ATTEMPTS_AT_ONCE", attempts)
+        sampler = RecordSampler(family, plain(12, 0), TransformerSampling(), keys(12))
+        drafts = list(sampler)
+        samples.append([row[row < END].tolist() for row in drafts[-1].numpy()])
+        passes.append(len(sampler._attempts))
+    assert samples[0] == samples[1]
+    assert passes[0] == 1 < passes[1]  # some were drawn again
+
+
 def test_improbable_samples_become_as_rare_as_records() -> None:
     rng = np.random.default_rng(1)
     held_out, drawn = rng.gamma(4.0, 0.1, 2000), rng.gamma(4.0, 0.15, 2000)

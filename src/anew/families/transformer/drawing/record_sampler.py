@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional
 from anew.core.arrays import Bools, Doubles, Ints
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
+from anew.families.transformer.contexts.context_head import ContextHead
 from anew.families.transformer.drawing.known_records import KnownRecords
 from anew.families.transformer.drawing.record_syntax import RecordSyntax
 from anew.families.transformer.drawing.sampler import TokenSampler
@@ -25,6 +27,8 @@ from anew.families.transformer.parts import TransformerParts
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 MAX_SHORT_REDRAWS = 3  # those of samples that are far too short, a smaller error than a missing end; chosen
+# Few samples are drawn again with further attempts beside, which take hardly longer: up to so many rows, and so many attempts; chosen
+ROWS_AT_ONCE, ATTEMPTS_AT_ONCE = 16, 4
 SHORTER = 0.9  # a sample of this share of the shortest known record is not far too short; chosen
 
 
@@ -68,6 +72,7 @@ class RecordSampler:
         self.acceptance = family.acceptance if is_accepted else None
         self.counts_bits = counts_bits or is_accepted
         self.bits_per_token: Doubles = np.zeros(request.n)
+        self._attempts: dict[int, _Attempt] = {}  # by their number, the newest and those drawn with it
 
     def __iter__(self) -> Iterator[Tensor]:
         sampler = TokenSampler(self.family, self.request, self.sampling, self.keys, counts_bits=self.counts_bits)
@@ -98,17 +103,43 @@ class RecordSampler:
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
         """(k, L) other samples for these rows (k,), whose bits are counted."""
-        index, request = torch.from_numpy(rows), self.request
+        attempts = self._attempts.get(attempt)
+        if attempts is None or not np.isin(rows, attempts.rows).all():
+            attempts = self._attempts[attempt] = self._drawn_together(rows, attempt)
+        places = np.searchsorted(attempts.rows, rows)
+        self.bits_per_token[rows] = attempts.bits_per_token[places]
+        return attempts.draft[torch.from_numpy(places)]
+
+    def _drawn_together(self, rows: Ints, attempt: int) -> _Attempt:
+        """Other samples for these rows (k,), rising; those of the next attempts are kept where it takes hardly longer to draw them, too."""
+        num_attempts = max(1, min(ATTEMPTS_AT_ONCE, ROWS_AT_ONCE // len(rows)))
+        if isinstance(self.family.token_mixer, ContextHead):  # each row takes as long as another
+            num_attempts = 1
+        all_rows = np.tile(rows, num_attempts)
+        numbers = np.repeat(np.arange(attempt, attempt + num_attempts), len(rows))
+        index, request = torch.from_numpy(all_rows), self.request
         labels = None if request.labels is None else request.labels[index]
         condition = request.condition
         if condition is not None and condition.x.ndim == 2:
             condition = replace(condition, x=condition.x.expand(request.n, -1)[index])
-        part = replace(request, n=len(rows), labels=labels, condition=condition, keys=None)
-        keys = [self.keys[row] for row in rows]
-        sampler = TokenSampler(self.family, part, self.sampling, keys, attempt=attempt, counts_bits=self.counts_bits)
+        part = replace(request, n=len(all_rows), labels=labels, condition=condition, keys=None)
+        keys = [self.keys[row] for row in all_rows]
+        sampler = TokenSampler(
+            self.family, part, self.sampling, keys, attempts=numbers.tolist(), counts_bits=self.counts_bits
+        )
         *_, last = sampler
-        self.bits_per_token[rows] = sampler.bits.per_token
-        return last
+        drafts, bits = torch.split(last, len(rows)), np.split(sampler.bits.per_token, num_attempts)
+        drawn = [_Attempt(rows, *values) for values in zip(drafts, bits, strict=True)]
+        self._attempts = dict(enumerate(drawn, attempt))
+        return drawn[0]
+
+
+class _Attempt(NamedTuple):
+    """Drafts (k, L) of an attempt at rows (k,), rising, and their bits (k,)."""
+
+    rows: Ints
+    draft: Tensor
+    bits_per_token: Doubles
 
 
 class _RedrawRule:

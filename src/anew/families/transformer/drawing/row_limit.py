@@ -107,17 +107,16 @@ class RowLimit(FittedBuffers):
     def clear_cache(self) -> None:
         self._rows = None
 
-    def start(self, keys: Sequence[tuple[int, int]], attempt: int = 0) -> RowLimitState | None:
-        """The limit of samples of which nothing has been read; None where samples are not limited. For the arguments see `TokenSampler`."""
+    def start(self, keys: Sequence[tuple[int, ...]]) -> RowLimitState | None:
+        """The limit of samples of which nothing has been read; None where samples are not limited. keys: see `keys_of_attempts`."""
         if not self.is_fitted:
             return None
         if self._rows is None:
             roles, width = self.get_buffer("roles").cpu().numpy(), int(self.get_buffer("width"))
             symbols = Symbols(roles, self.begin_id, self.end_id, self._zero or 0)
             self._rows = RowValues.of(self._values(), width, symbols)
-        attempts, num_views = (attempt,) if attempt else (), len(self._rows.closed.views)
+        num_views = len(self._rows.closed.views)
         uniforms = [
-            torch.rand(num_views, generator=sample_generator(seed, "rows", index, *attempts)).numpy()
-            for seed, index in keys
+            torch.rand(num_views, generator=sample_generator(seed, "rows", *numbers)).numpy() for seed, *numbers in keys
         ]
         return RowLimitState(self._rows, np.stack(uniforms))

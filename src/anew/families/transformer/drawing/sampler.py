@@ -48,7 +48,7 @@ class TokenSampler:
         reads_prompt: Whether each token of the prompt makes a draft too, so that `weights` before it can be read.
         keeps_weights: Whether `weights` are needed; sampling is faster without.
         counts_bits: Whether `bits` are counted; not of running text with context mixing.
-        attempt: How many times these samples were drawn before; each attempt uses other random numbers.
+        attempts: How many times each of these samples was drawn before, () for never; each attempt uses other random numbers.
 
     Attributes:
         is_greedy: Whether the most probable token is always taken, as was asked for.
@@ -70,7 +70,7 @@ class TokenSampler:
         reads_prompt: bool = False,
         keeps_weights: bool = False,
         counts_bits: bool = False,
-        attempt: int = 0,
+        attempts: Sequence[int] = (),
     ) -> None:
         self.family, self.request, self.sampling = family, request, sampling
         self.reads_prompt, self.keeps_weights, self.counts_bits = reads_prompt, keeps_weights, counts_bits
@@ -81,8 +81,8 @@ class TokenSampler:
         self.pad_id = special.get("pad", NO_TOKEN if self.end_id is None else self.end_id)
         # In running text of many documents, the end token of one also begins the next.
         self.begin_id = special.get("begin", self.end_id)
-        attempts = (attempt,) if attempt else ()
-        self.generators = [sample_generator(seed, "draw", index, *attempts) for seed, index in keys]
+        drawn_keys = keys_of_attempts(keys, attempts)
+        self.generators = [sample_generator(seed, "draw", *numbers) for seed, *numbers in drawn_keys]
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         self.mixer = family.token_mixer
@@ -91,7 +91,7 @@ class TokenSampler:
         self.matches_error_rates = s.match_error_rates and not self.is_greedy
         self.passages = None if self.is_unfiltered or self.is_greedy else family.passages.start(request.n)
         self.own_passages = family.own_passages.start(request.n) if self.matches_error_rates else None
-        self.row_limit = family.rows.start(keys, attempt) if s.match_error_rates else None
+        self.row_limit = family.rows.start(drawn_keys) if s.match_error_rates else None
         self.prompt = prompt_ids(request)
         self.programs = family.programs.start(request.n) if self.matches_error_rates else None
         ending = None if request.condition is None else request.condition.ending
@@ -347,6 +347,12 @@ class TokenSampler:
         unread = ids[:, -window:]
         decoder.reset()
         return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
+
+
+def keys_of_attempts(keys: Sequence[tuple[int, int]], attempts: Sequence[int]) -> list[tuple[int, ...]]:
+    """The keys of samples, followed by the number of the attempt where that is not 0. attempts: of each sample, () for 0."""
+    numbers = attempts or [0] * len(keys)
+    return [(*key, attempt) if attempt else key for key, attempt in zip(keys, numbers, strict=True)]
 
 
 def unigram_weights(mixer: TokenMixer | None, n: int, vocab_size: int) -> Floats:
