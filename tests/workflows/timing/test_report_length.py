@@ -59,6 +59,14 @@ def test_figures_of_text_take_their_time() -> None:
     assert 11.0 < report_seconds(passages, 120.0) < 30.0
 
 
+def test_samples_for_novelty_are_an_answer_of_their_own() -> None:
+    costs = replace(COSTS, pace=pace(0.01), for_novelty=700)
+    assert "a yes to New? needs about 700 samples" in costs.shortfall(11.0)
+    assert costs.shortfall(20.0) == ""
+    assert costs.report_seconds(11.0, 18.0) > 14.0
+    assert "Close? and Varied?" in replace(costs, pace=pace(0.2)).shortfall(11.0)
+
+
 def test_slow_features_count_as_slow_samples_do() -> None:
     slow = replace(COSTS, feature_seconds=0.02)
     assert slow.num_compared(11.0) < 300 == slow.num_compared(200.0)

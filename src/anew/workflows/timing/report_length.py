@@ -26,7 +26,7 @@ from anew.sampling.restore import checkpoint_weights
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.job import TrainingJob
 from anew.workflows.timing.pace import Pace
-from anew.workflows.timing.sample_counts import SampleCounts, held_out_pieces
+from anew.workflows.timing.sample_counts import SampleCounts, held_out_pieces, samples_for_novelty
 from anew.workflows.timing.sampling_shares import GRADED_SHARE, TARGET_SHARE
 from anew.workflows.timing.sampling_trial import trial_sampling
 
@@ -48,6 +48,8 @@ class ReportCosts:
         feature_seconds: Seconds that the features of an item take, which most scores need.
         text_seconds: Seconds that the figures of text take, which need no features; 0 for other data.
         pieces: Pieces of a sample that are compared, see `SampleCounts`.
+        for_novelty: Number of samples that the copying test needs, see `samples_for_novelty`; 0 if that is not known, or if a report
+            draws fewer however long it takes.
     """
 
     enough: int
@@ -55,28 +57,52 @@ class ReportCosts:
     feature_seconds: float
     text_seconds: float = 0.0
     pieces: float = 1.0
+    for_novelty: int = 0
 
     @property
     def fewest(self) -> int:
         """The number of samples without which there is no yes."""
         return math.ceil(MIN_FOR_GOOD / self.pieces)
 
+    def num_drawn(self, share: float, seconds: float) -> int:
+        """How many samples can be drawn in this share of a report of `seconds`, or in what figures of text leave of it."""
+        return self.pace.samples_within(min(share * seconds, seconds - REPORT_SECONDS - self.text_seconds))
+
     def num_compared(self, seconds: float) -> int:
         """How many samples a report of `seconds` can draw and measure, at most `enough`."""
-        is_fast = self.pace.samples_within(TARGET_SHARE * seconds) >= self.enough
-        sampling = (TARGET_SHARE if is_fast else GRADED_SHARE) * seconds
-        sampling = min(sampling, max(seconds - REPORT_SECONDS - self.text_seconds, 0.0))
+        is_fast = self.num_drawn(TARGET_SHARE, seconds) >= self.enough
+        share = TARGET_SHARE if is_fast else GRADED_SHARE
+        sampling = share * seconds
         measuring = METRICS_SHARE * max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
         measured = num_affordable_items(measuring, self.feature_seconds)
-        return int(min(self.enough, self.pace.samples_within(sampling), measured))
+        return int(min(self.enough, self.num_drawn(share, seconds), measured))
+
+    def shortfall(self, seconds: float) -> str:
+        """What a report of `seconds` draws too few samples for, a sentence; "" if it draws enough."""
+        compared, drawn = self.num_compared(seconds), self.num_drawn(GRADED_SHARE, seconds)
+        if compared < self.fewest <= self.enough:
+            answers, needed, affordable = "Close? and Varied?", self.enough, compared
+        elif drawn < self.for_novelty:
+            answers, needed, affordable = "New?", self.for_novelty, drawn
+        else:
+            return ""
+        return (
+            f"a yes to {answers} needs about {needed:,} samples, and at the present load there is time for about "
+            f"{affordable:,}; give a longer budget, or run `anew evaluate RUN` afterwards, which has no time limit unless you give "
+            "it a budget"
+        )
 
     def report_seconds(self, usual: float, most: float) -> float:
         """The seconds that the report gets: the usual ones or, if it answers more then, up to `most`."""
         lengths = [usual]
         while lengths[-1] < most:
             lengths.append(min(LENGTH_RATIO * lengths[-1], most))
-        answers = (self.fewest, self.enough)
-        return max(lengths, key=lambda seconds: bisect(answers, self.num_compared(seconds)))  # the first of equal ones
+        return max(lengths, key=self._num_answers)  # the first of equal ones
+
+    def _num_answers(self, seconds: float) -> int:
+        """A number that rises with the answers that a report of `seconds` has samples for."""
+        has_novelty = self.num_drawn(GRADED_SHARE, seconds) >= self.for_novelty
+        return bisect((self.fewest, self.enough), self.num_compared(seconds)) + has_novelty
 
 
 def few_held_out(data: Dataset) -> list[str]:
@@ -133,12 +159,8 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
     # A training time that was asked for is not cut short
     extra_seconds = 0.0 if job.train_config.train_seconds else MAX_TAKEN * left
     seconds = costs.report_seconds(usual, min(MAX_REPORT * budget, usual + extra_seconds))
-    if (compared := costs.num_compared(seconds)) < costs.fewest <= costs.enough:
-        message(
-            f"a yes to Close? and Varied? needs about {costs.enough:,} samples, and at the present load there is time for about "
-            f"{compared:,}; give a longer budget, or run `anew evaluate RUN` afterwards, which has no time limit unless you give "
-            "it a budget"
-        )
+    if shortfall := costs.shortfall(seconds):
+        message(shortfall)
     if seconds > usual:
         message(f"the report gets {seconds:.0f} s of the budget instead of {usual:.0f} s, so that it can answer more")
         job = _with_longer_report(job, seconds - usual, seconds)
@@ -149,13 +171,14 @@ def _measured_costs(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportCo
     """The costs by short trials with the weights that the training begins with, closed forms included."""
     assert job.plan.budget_s is not None
     seconds = min(TRIAL_SHARE * job.plan.budget_s, MAX_TRIAL)
-    counts = SampleCounts.of(job.data)
+    counts, for_novelty = SampleCounts.of(job.data), samples_for_novelty(job.data)
     return ReportCosts(
         counts.enough(),
         trial_sampling(job, weights, seconds),
         trial_features(job.data, job.plan.seed, seconds),
         TEXT_SECONDS * job.context.slowdown if isinstance(job.data.spec, Tokens) else 0.0,
         counts.pieces,
+        for_novelty if for_novelty <= job.train_config.evaluate_samples else 0,
     )
 
 

@@ -123,10 +123,16 @@ def sample_targets(data: Dataset) -> SampleTargets:
     counts = SampleCounts.of(data)
     if counts.is_text:
         return SampleTargets(counts.enough(), MAX_SAMPLES, required=counts.required())
-    num_held_out = sum(num_items(data, part) for part in data.held_out()[0])
-    needed = samples_needed(RealItems(num_items(data, "train"), num_held_out))
-    ample = max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed)
+    ample = max(USUALLY_ENOUGH_ITEMS, counts.held_out, samples_for_novelty(data))
     return SampleTargets(counts.enough(), ample, counts.held_out)
+
+
+def samples_for_novelty(data: Dataset) -> int:
+    """How many samples the copying test needs, usually, to be sure of a rate of copies; 0 if that is not known, as for running text."""
+    if is_running_text(data.base.spec):
+        return 0
+    num_held_out = sum(num_items(data, part) for part in data.held_out()[0])
+    return samples_needed(RealItems(num_items(data, "train"), num_held_out))
 
 
 def held_out_pieces(data: Dataset) -> tuple[int, int]:
