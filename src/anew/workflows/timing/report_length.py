@@ -83,7 +83,7 @@ class ReportCosts:
         if compared < self.fewest <= self.enough:
             answers, needed, affordable = "Close? and Varied?", self.enough, compared
         elif drawn < self.for_novelty:
-            answers, needed, affordable = "New?", self.for_novelty, drawn
+            answers, needed, affordable = "New?", rounded_up(self.for_novelty), drawn
         else:
             return ""
         return (

@@ -16,8 +16,9 @@ from anew.workflows.job import TrainingJob
 from anew.workflows.timing.pace import FIRST_CHUNK, Pace
 from anew.workflows.timing.sample_counts import is_running_text
 
-# Samples of tokens that are drawn together, one after the other: a step takes nearly as long for one of them as for eight
-TOKEN_CHUNKS = (1, 8, 32)
+# Samples of tokens that are drawn together, one chunk after the other. The first one loads what drawing needs, and where the last one is
+# cut short, the two before it tell the pace.
+TOKEN_CHUNKS = (1, 1, 8, 32)
 TRIAL_TOKENS = 24  # of each sample; all of them would take too long; chosen
 LENGTH_RECORDS = 64  # records whose lengths are read; chosen
 # How many times longer whole samples took in reports than the first tokens promised: they come in smaller chunks, from colder caches
@@ -70,7 +71,7 @@ def measured_pace(draw: Callable[[int], None], counts: tuple[int, ...], seconds:
                 draw(count)
         except TimeIsUp:
             # Two numbers of samples tell more than how long a third one takes at least
-            if number < 2:
+            if len(set(counts[:number])) < 2:
                 pace.add(count, time.monotonic() - chunk_begin)
             break
         pace.add(count, time.monotonic() - chunk_begin)
