@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from anew.estimators.alignment_experts import (
     EXPERTS,
+    HIT_DECAY,
     LOOK_BACK,
+    MAX_TRUST,
+    PRIOR_HIT_RATE,
+    PRIOR_TRIES,
+    SCORE_DECAY,
     AlignmentExperts,
     AlignmentIndex,
     Prediction,
@@ -45,6 +50,37 @@ def test_distant_relatives_are_predicted_where_counts_of_contexts_fail() -> None
     strangers = rng.integers(0, VOCAB, (40, 200))
     assert bits(index, related, 40) < np.log2(VOCAB) - 1.0
     assert bits(index, strangers, 40) < np.log2(VOCAB) + 0.1  # nobody is followed for long
+
+
+def test_first_scores_are_those_of_the_tokens_before() -> None:
+    """Against a plain loop, for places near the beginning of records, and rows shorter and longer than what is looked back at."""
+    rng = np.random.default_rng(3)
+    index = AlignmentIndex.fit([rng.integers(0, VOCAB, length) for length in (5, 40, 70, 20)], VOCAB)
+    positions = np.array([[0, 3, 30, 44], [60, 100, 114, 134]], dtype=np.int32)
+    for length in (0, 7, 50):
+        experts = index.experts(2)
+        for tokens in rng.integers(0, VOCAB, (length, 2)):
+            experts.observe(tokens)
+        computed = experts._first_scores(experts.history, positions, np.ones((2, 4), dtype=bool))
+        for row, column in np.ndindex(positions.shape):
+            expected = _plain_first_scores(index, experts.history[row], int(positions[row, column]))
+            assert [array[row, column] for array in computed] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def _plain_first_scores(index: AlignmentIndex, history: np.ndarray, position: int) -> list[float]:
+    """Score, hits, tries and matches of a proposal."""
+    places = [d for d in range(1, LOOK_BACK + 1) if index.depth[position] >= d and history[-d] >= 0]
+    is_hit = {d: index.ids[position - d] == history[-d] for d in places}
+    hits = sum(HIT_DECAY ** (d - 1) * is_hit[d] for d in places)
+    tries = sum(HIT_DECAY ** (d - 1) for d in places)
+    trust = min((hits + PRIOR_HIT_RATE * PRIOR_TRIES) / (tries + PRIOR_TRIES), MAX_TRUST)
+    score = 0.0
+    for d in places:
+        observed = history[-d]
+        substituted = max(index.substitution[index.ids[position - d], observed], 1e-9)
+        gain = np.log(trust) if is_hit[d] else np.log1p(-trust) + np.log(substituted)
+        score += SCORE_DECAY ** (d - 1) * (gain - np.log(index.frequencies[observed]))
+    return [score, hits, tries, sum(is_hit.values())]
 
 
 def test_evidence_tells_relatives_from_strangers() -> None:

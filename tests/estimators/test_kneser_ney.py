@@ -74,6 +74,14 @@ def test_distributions_sum_to_one_and_agree_with_single_probabilities(sequences:
             assert model.last_contexts(rows).T.tolist() == [result[:, i].tolist()] * num_rows
 
 
+def test_last_contexts_are_those_of_each_row() -> None:
+    rows = np.random.default_rng(0).integers(0, 5, (30, 12))
+    model = KneserNey.fit(rows, 5, 4)
+    for length in (0, 1, 3, 12):
+        expected = [model.tail(row[:length].tolist()) for row in rows]
+        assert model.last_contexts(rows[:, :length]).T.tolist() == expected
+
+
 def test_each_class_has_counts_of_its_own() -> None:
     rows = [[0, 1, 0, 1, 0], [2, 3, 2], [0, 3, 0, 3], [1, 2]]
     classes = np.array([0, 0, 6, 6])  # more classes than tokens

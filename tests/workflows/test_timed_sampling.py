@@ -126,7 +126,7 @@ def test_in_a_short_report_on_busy_cores_few_samples_are_measured_before_more_ar
 def test_samples_beyond_those_that_answers_need_wait_until_these_are_measured() -> None:
     """88 further samples were drawn "as there was time", and then time was up before two answers."""
     targets = SampleTargets(300, 2_000)
-    for few, most in ((targets.measured_first(), 300), (targets.in_short_report(False), 300), (targets, 5_000)):
+    for few, most in ((targets.with_figures_first(), 300), (targets.in_short_report(False), 300), (targets, 5_000)):
         samples, _, _ = sampled(Drawn(10**6), 5_000, few, 60.0, SilentReporter())
         assert len(samples) == most
 
@@ -282,5 +282,5 @@ def test_the_first_samples_are_fewer_where_they_may_take_too_long() -> None:
     assert first_chunk(busy, None, True) == 8
     # Where the pace is known, the first chunk takes a fifth of the time at most
     assert first_chunk(busy, fast, True) == 64
-    assert 8 < first_chunk(half_minute, fast.times(1.0, 5.0), True) <= 0.2 * 30.0 / 0.25
+    assert 8 < first_chunk(half_minute, fast.scaled(1.0, 5.0), True) <= 0.2 * 30.0 / 0.25
     assert first_chunk(TimeLimit(0.0, 3.0, slowdown=2.0), slow, True) == 1

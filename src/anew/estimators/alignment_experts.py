@@ -337,10 +337,10 @@ class AlignmentExperts:
         np.put_along_axis(is_best, np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS], True, 1)
         # A row has as many new ones as slots that become free, so that the two are in the same order
         row, slot = np.nonzero(~is_best[:, :EXPERTS])
-        new = np.nonzero(is_best[:, EXPERTS:])
+        replacements = np.nonzero(is_best[:, EXPERTS:])
         proposals = {"scores": scores, "hits": hits, "tries": tries, "matches": matches, "positions": positions}
         for name, proposed in proposals.items():
-            getattr(self, name)[rows][row, slot] = proposed[new]
+            getattr(self, name)[rows][row, slot] = proposed[replacements]
 
     def _first_scores(self, history: Ints, positions: Int32s, is_good: Bools) -> tuple[Floats, ...]:
         """Scores, hits, tries and matches (n, P) of proposals, from the tokens before them; NO_EXPERT for proposals that are not good."""

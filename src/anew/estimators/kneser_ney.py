@@ -204,10 +204,11 @@ class KneserNey:
             labels = [None] * len(ids) if classes is None else classes.tolist()
             columns = [self.tail(row, label) for row, label in zip(recent.tolist(), labels, strict=True)]
             return np.array(columns, dtype=np.int64).T
-        known = recent.T[::-1] if classes is None else np.concatenate((classes[None], recent.T[::-1]))
-        elements = np.zeros((max(self.order, len(known)), len(ids)), dtype=np.int64)
-        elements[: len(known)] = known
-        return self.walk_elements(elements, np.full(len(ids), len(known)))
+        nearest_elements = recent.T[::-1] if classes is None else np.concatenate((classes[None], recent.T[::-1]))
+        depth = len(nearest_elements)
+        elements = np.zeros((max(self.order, depth), len(ids)), dtype=np.int64)
+        elements[:depth] = nearest_elements
+        return self.walk_elements(elements, np.full(len(ids), depth))
 
     # -- probabilities --------------------------------------------------------------------------------------------------
 

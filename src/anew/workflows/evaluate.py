@@ -158,9 +158,9 @@ def _targets_in(limit: TimeLimit | None, data: Dataset) -> SampleTargets:
     if limit is None:
         return targets
     is_busy = limit.slowdown >= MIN_SLOWDOWN
-    # How long figures of tokens take is not known before, and there may be dozens of them
-    are_unknown = isinstance(data.base.spec, Tokens) and limit.seconds < LONG_REPORT * limit.slowdown
-    targets = targets.measured_first() if is_busy or are_unknown else targets
+    # How long the figures of text take is known only once they are measured, and there are dozens of them
+    has_slow_figures = isinstance(data.base.spec, Tokens) and limit.seconds < LONG_REPORT * limit.slowdown
+    targets = targets.with_figures_first() if is_busy or has_slow_figures else targets
     return targets.in_short_report(is_busy) if limit.is_short else targets
 
 

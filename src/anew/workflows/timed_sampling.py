@@ -179,17 +179,18 @@ class _SamplingProgress:
 
 
 def first_chunk(limit: TimeLimit | None, pace: Pace | None, are_tokens: bool) -> int:
-    """The number of samples that are drawn whatever it takes: fewer where they may take too long for the report.
+    """The number of samples that are drawn whatever it takes: fewer than FIRST_CHUNK where they may take too long for the report.
 
-    are_tokens: Whether they are drawn token by token, which takes nearly as long for one of them as for FIRST_CHUNK.
+    are_tokens: Whether they are drawn token by token, which takes nearly as long for one of them as for FIRST_CHUNK. They are more where
+        it is known that a report has the time.
     """
     if limit is None:
         return FIRST_CHUNK
     if pace is None:
         return 1 if limit.slowdown >= MIN_SLOWDOWN and not are_tokens else FIRST_CHUNK
+    if limit.slowdown >= MIN_SLOWDOWN and not are_tokens:
+        return 1
+    most = FIRST_CHUNK
     if are_tokens:
-        most = max(FIRST_CHUNK, min(FIRST_TOKEN_CHUNK, pace.affordable(FIRST_SHARE * limit.usable)))
-        return max(1, min(most, pace.affordable(GRADED_SHARE * limit.usable)))
-    return (
-        1 if limit.slowdown >= MIN_SLOWDOWN else max(1, min(FIRST_CHUNK, pace.affordable(GRADED_SHARE * limit.usable)))
-    )
+        most = max(most, min(FIRST_TOKEN_CHUNK, pace.affordable(FIRST_SHARE * limit.usable)))
+    return max(1, min(most, pace.affordable(GRADED_SHARE * limit.usable)))

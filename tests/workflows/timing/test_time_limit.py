@@ -40,7 +40,7 @@ def test_a_report_is_short_by_the_time_that_idle_cores_would_need() -> None:
     ]
     assert [limit.is_short for limit in limits] == [True, False, True, False]
     assert SampleTargets(300, 1_000).in_short_report(is_busy=False) == SampleTargets(300, 300, most=300)
-    assert SampleTargets(5, 1_000).measured_first() == SampleTargets(5, 1_000, most=20)
+    assert SampleTargets(5, 1_000).with_figures_first() == SampleTargets(5, 1_000, most=20)
 
 
 def test_a_budget_that_is_over_is_refused_and_another_is_kept() -> None:

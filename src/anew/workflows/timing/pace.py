@@ -46,7 +46,7 @@ class Pace:
         fixed, per_sample = self._costs()
         return int(max(seconds, 0.0) / (per_sample + fixed / MAX_CHUNK))
 
-    def times(self, fixed: float, per_sample: float) -> Pace:
+    def scaled(self, fixed: float, per_sample: float) -> Pace:
         """The pace of chunks that take so many times the fixed seconds, and so many times those of each sample."""
         pace, (fixed_seconds, sample_seconds) = Pace(), self._costs()
         for n in (1, MAX_CHUNK):

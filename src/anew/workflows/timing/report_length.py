@@ -34,7 +34,9 @@ TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, 
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
 MAX_REPORT = 0.25  # share of a budget that the report gets at most; chosen
 MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition to its usual slice; chosen
-TEXT_SECONDS = 5.0  # seconds on an idle core of the figures of text: measured 5.1 for 300 proteins
+# Seconds on an idle core of the figures of text, and share of a report that they have at most: measured 5.1 for 300 proteins; a shorter
+# report leaves figures out, not samples. The share is chosen.
+TEXT_SECONDS, TEXT_SHARE = 5.0, 0.45
 LENGTH_RATIO = 1.15  # ratio of the lengths that are considered; chosen
 
 
@@ -66,7 +68,10 @@ class ReportCosts:
 
     def num_drawn(self, share: float, seconds: float) -> int:
         """How many samples can be drawn in this share of a report of `seconds`, or in what figures of text leave of it."""
-        return self.pace.samples_within(min(share * seconds, seconds - REPORT_SECONDS - self.text_seconds))
+        sampling = share * seconds
+        if self.text_seconds:
+            sampling = min(sampling, seconds - REPORT_SECONDS - min(self.text_seconds, TEXT_SHARE * seconds))
+        return self.pace.samples_within(sampling)
 
     def num_compared(self, seconds: float) -> int:
         """How many samples a report of `seconds` can draw and measure, at most `enough`."""
@@ -155,6 +160,8 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
         message(f"{SHORT_OF_TIME}, so the speed of sampling is not measured")
         return job, None
     costs = _measured_costs(job, job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint))
+    if costs is None:
+        return job, None
     usual = evaluation_slice(budget, job.context.slowdown)
     # A training time that was asked for is not cut short
     extra_seconds = 0.0 if job.train_config.train_seconds else MAX_TAKEN * left
@@ -167,14 +174,16 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
     return job, costs.pace
 
 
-def _measured_costs(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportCosts:
-    """The costs by short trials with the weights that the training begins with, closed forms included."""
+def _measured_costs(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportCosts | None:
+    """The costs by short trials with the weights that the training begins with, closed forms included; None if they were not over."""
     assert job.plan.budget_s is not None
     seconds = min(TRIAL_SHARE * job.plan.budget_s, MAX_TRIAL)
     counts, for_novelty = SampleCounts.of(job.data), samples_for_novelty(job.data)
+    if (pace := trial_sampling(job, weights, seconds)) is None:
+        return None
     return ReportCosts(
         counts.enough(),
-        trial_sampling(job, weights, seconds),
+        pace,
         trial_features(job.data, job.plan.seed, seconds),
         TEXT_SECONDS * job.context.slowdown if isinstance(job.data.spec, Tokens) else 0.0,
         counts.pieces,

@@ -57,9 +57,9 @@ class SampleTargets(NamedTuple):
 
         is_busy: Whether cores are so busy that drawing these may leave no time to measure any.
         """
-        return self.measured_first()._replace(ample=min(self.least, self.ample), few_first=is_busy)
+        return self.with_figures_first()._replace(ample=min(self.least, self.ample), few_first=is_busy)
 
-    def measured_first(self) -> SampleTargets:
+    def with_figures_first(self) -> SampleTargets:
         """The same where the figures that the answers need may take long: more samples are drawn once these are measured."""
         return self._replace(most=max(self.least, self.required))
 
@@ -67,7 +67,7 @@ class SampleTargets(NamedTuple):
         """Why n samples were drawn and no more, if nothing stopped the sampling; a clause."""
         if n == self.held_out:
             return "as many as there are held-out items to compare them with"
-        return "as many as the answers usually need" if n == self.ample else WITHIN_TIME
+        return "as many as the answers usually need" if n in (self.least, self.ample) else WITHIN_TIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ PAGE_SECONDS = 0.6  # part of the writing time for drawing and writing alone; ch
 LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
 SHORT_REPORT = 10.0  # seconds on idle cores of a report that says something: chosen
 # Seconds on idle cores of a report that measures more samples than answers need, of whatever kind: those of 1,000 molecules were not
-# over in 10 s, so two answers of three stayed open.
+# measured within 10 s, so two answers of three stayed open.
 LONG_REPORT = 20.0
 # Seconds on idle cores of a report of texts that answers all three questions: measured 2.9 for 400 lines of a log, 4.1 for 1,000
 # names. In as many, other kinds have their first figures.

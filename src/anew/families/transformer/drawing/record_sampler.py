@@ -27,7 +27,7 @@ from anew.families.transformer.parts import TransformerParts
 
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 MAX_SHORT_REDRAWS = 3  # those of samples that are far too short, a smaller error than a missing end; chosen
-# Few samples are drawn again with further attempts beside, which take hardly longer: up to so many rows, and so many attempts; chosen
+# Few samples are drawn again together with their next attempts, which hardly takes longer: up to so many rows and attempts; chosen
 ROWS_AT_ONCE, ATTEMPTS_AT_ONCE = 16, 4
 SHORTER = 0.9  # a sample of this share of the shortest known record is not far too short; chosen
 
@@ -103,20 +103,21 @@ class RecordSampler:
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
         """(k, L) other samples for these rows (k,), whose bits are counted."""
-        attempts = self._attempts.get(attempt)
-        if attempts is None or not np.isin(rows, attempts.rows).all():
-            attempts = self._attempts[attempt] = self._drawn_together(rows, attempt)
-        places = np.searchsorted(attempts.rows, rows)
-        self.bits_per_token[rows] = attempts.bits_per_token[places]
-        return attempts.draft[torch.from_numpy(places)]
+        drawn = self._attempts.get(attempt)
+        if drawn is None or not np.isin(rows, drawn.rows).all():
+            drawn = self._drawn_together(rows, attempt)
+        places = np.searchsorted(drawn.rows, rows)
+        self.bits_per_token[rows] = drawn.bits_per_token[places]
+        return drawn.draft[torch.from_numpy(places)]
 
     def _drawn_together(self, rows: Ints, attempt: int) -> _Attempt:
         """Other samples for these rows (k,), rising; those of the next attempts are kept where it takes hardly longer to draw them, too."""
-        num_attempts = max(1, min(ATTEMPTS_AT_ONCE, ROWS_AT_ONCE // len(rows)))
+        num_left = MAX_REDRAWS + 1 - attempt
+        num_attempts = max(1, min(ATTEMPTS_AT_ONCE, ROWS_AT_ONCE // len(rows), num_left))
         if isinstance(self.family.token_mixer, ContextHead):  # each row takes as long as another
             num_attempts = 1
         all_rows = np.tile(rows, num_attempts)
-        numbers = np.repeat(np.arange(attempt, attempt + num_attempts), len(rows))
+        attempt_numbers = np.repeat(np.arange(attempt, attempt + num_attempts), len(rows))
         index, request = torch.from_numpy(all_rows), self.request
         labels = None if request.labels is None else request.labels[index]
         condition = request.condition
@@ -125,7 +126,7 @@ class RecordSampler:
         part = replace(request, n=len(all_rows), labels=labels, condition=condition, keys=None)
         keys = [self.keys[row] for row in all_rows]
         sampler = TokenSampler(
-            self.family, part, self.sampling, keys, attempts=numbers.tolist(), counts_bits=self.counts_bits
+            self.family, part, self.sampling, keys, attempts=attempt_numbers.tolist(), counts_bits=self.counts_bits
         )
         *_, last = sampler
         drafts, bits = torch.split(last, len(rows)), np.split(sampler.bits.per_token, num_attempts)
