@@ -66,10 +66,11 @@ def test_attempts_that_are_drawn_together_give_the_same_samples(
     for limit in (1, 4):
         monkeypatch.setattr("anew.families.transformer.drawing.record_sampler.ATTEMPTS_AT_ONCE", limit)
         sampler = RecordSampler(family, plain(12, 0), TransformerSampling(), keys(12))
-        most_kept, draft = 0, torch.zeros(0, 0)
+        drafts, most_kept = [], 0
         for draft in sampler:
+            drafts.append(draft)
             most_kept = max(most_kept, len(sampler._attempts))
-        samples.append([row[row < END].tolist() for row in draft.numpy()])
+        samples.append([row[row < END].tolist() for row in drafts[-1].numpy()])
         numbers_kept.append(most_kept)
     assert samples[0] == samples[1]
     assert numbers_kept[0] == 1 < numbers_kept[1]  # some were drawn again
