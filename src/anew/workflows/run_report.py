@@ -34,6 +34,8 @@ MAX_NAMES_BYTES = 2**24  # size of that file: names of a million samples
 # Factor of the passes of an earlier report below which weights are about as good: in the outlook of a report a loss falls
 # by a few percent in the whole second half of a training; chosen.
 MORE_PASSES = 1.1
+# Factor of the same from which passes are the same: data that is read again may give a few examples more or less; chosen
+SAME_PASSES = 0.99
 CURVE_POINTS = 1000  # points of the training curve in a report: about one for each pixel of its width
 
 
@@ -77,7 +79,7 @@ def _has_same_weights(earlier: Basis, basis: Basis) -> bool:
 def _is_trained_little_more(earlier: Basis, basis: Basis) -> bool:
     if earlier.passes is None or basis.passes is None:
         return False
-    return earlier.passes <= basis.passes < MORE_PASSES * earlier.passes
+    return SAME_PASSES * earlier.passes <= basis.passes < MORE_PASSES * earlier.passes
 
 
 def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:

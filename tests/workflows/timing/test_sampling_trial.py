@@ -54,8 +54,8 @@ def test_a_pace_is_scaled_by_its_parts() -> None:
 def test_passages_that_take_too_long_are_said_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words, rng = [f"w{i}" for i in range(300)], random.Random(0)
     (tmp_path / "data").mkdir()
-    for i in range(60):
-        (tmp_path / "data" / f"{i}.txt").write_text(" ".join(rng.choices(words, k=900)))
+    for i in range(200):
+        (tmp_path / "data" / f"{i}.txt").write_text(" ".join(rng.choices(words, k=2_000)))
     reporter = Lines()
     # As of samples a thousand times as long
     monkeypatch.setattr("anew.workflows.timing.sampling_trial.WHOLE_SAMPLES", 1000.0)

@@ -26,7 +26,7 @@ from anew.sampling.restore import checkpoint_weights
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.job import TrainingJob
 from anew.workflows.timing.pace import Pace
-from anew.workflows.timing.sample_counts import SampleCounts, held_out_pieces, samples_for_novelty
+from anew.workflows.timing.sample_counts import SampleCounts, held_out_pieces, is_running_text, samples_for_novelty
 from anew.workflows.timing.sampling_shares import GRADED_SHARE, TARGET_SHARE
 from anew.workflows.timing.sampling_trial import trial_sampling
 
@@ -115,12 +115,25 @@ def few_held_out(data: Dataset) -> list[str]:
     parts that Anew divides, the split says it."""
     if begins_documents(data.base.spec):
         return _few_pieces(data)
+    if is_running_text(data.base.spec):
+        return _few_passages(data)
     held_out = SampleCounts.of(data).held_out
     if "test" in data.own_held_out_parts or held_out >= MIN_FOR_GOOD:
         return []
     return [
         f"A yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out items, usually about {USUALLY_ENOUGH_ITEMS}, and there "
         f"{are(held_out)} {held_out:,}."
+    ]
+
+
+def _few_passages(data: Dataset) -> list[str]:
+    """A sentence if the held-out part of a text has too few pieces for a yes."""
+    _, num_pieces = held_out_pieces(data)
+    if num_pieces >= MIN_FOR_GOOD:
+        return []
+    return [
+        f"A yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out pieces of {PASSAGE} characters, and the held-out text has "
+        f"about {num_pieces:,}; more text is needed for a yes."
     ]
 
 
@@ -181,8 +194,10 @@ def _measured_costs(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportCo
     counts, for_novelty = SampleCounts.of(job.data), samples_for_novelty(job.data)
     if (pace := trial_sampling(job, weights, seconds)) is None:
         return None
+    # However many samples there are, a text with few held-out pieces gets no yes
+    has_yes = not counts.is_text or held_out_pieces(job.data)[1] >= MIN_FOR_GOOD
     return ReportCosts(
-        counts.enough(),
+        counts.enough() if has_yes else 0,
         pace,
         trial_features(job.data, job.plan.seed, seconds),
         TEXT_SECONDS * job.context.slowdown if isinstance(job.data.spec, Tokens) else 0.0,

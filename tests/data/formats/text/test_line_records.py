@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from anew.data.formats.text.line_records import MIN_LINES, describe_documents, why_documents, why_list
+import random
+
+from anew.data.formats.text.line_records import (
+    MIN_LINES,
+    RUNNING,
+    describe_documents,
+    why_document,
+    why_documents,
+    why_list,
+)
 
 
 def test_empty_lines_before_json_beside_another_list() -> None:
@@ -21,3 +30,15 @@ def test_a_few_short_lines_are_read_as_one_text_and_that_is_said() -> None:
     ]
     prose = "It was a long day, and nobody\nhad seen the cat for hours, so\nwe went out.\n\n" * 20
     assert describe_documents([prose], why_documents([prose])) == []
+
+
+def test_titles_in_lower_case_are_a_list() -> None:
+    """900 subjects of commits, 78% of them in lower case, were read as prose whose sentences run over line ends."""
+    rng = random.Random(0)
+    words = ["fix", "add", "remove", "test", "docs", "the", "of", "a", "parser", "cache", "report", "budget", "speed"]
+    subjects = [
+        f"{rng.choice(('data', 'cli', 'Merge', 'docs'))}: {' '.join(rng.choices(words, k=7))}" for _ in range(900)
+    ]
+    assert why_document("\n".join(subjects)) is None
+    prose = "\n".join(line + ("." if i % 8 == 0 else "") for i, line in enumerate(subjects))
+    assert why_document(prose) == RUNNING

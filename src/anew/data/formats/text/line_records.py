@@ -54,6 +54,9 @@ RUNNING_TEXT = frozenset((PARAGRAPHS, INDENTED, CODE, UNENDED, RUNNING))
 FEW_FILES = 3  # if there are at most so many files, it is said in any case why they are documents; chosen
 RUNNING_ON = 0.25  # share of lines in lower case at their beginning from which on sentences run over line ends; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
+MIN_SENTENCE_ENDS = (
+    0.01  # share of the lines of prose that end a sentence, at least: 5 to 15% of wrapped ones do; chosen
+)
 
 
 def why_documents(texts: Sequence[str]) -> list[str | None]:
@@ -222,7 +225,9 @@ def _flow(full: list[str], is_one_of_many: bool) -> str | None:
         line[0].islower() and not before.rstrip().endswith((".", "!", "?", '"', "'", ")", "”", "…"))
         for before, line in itertools.pairwise(full)
     )
-    if _share(full, lambda line: line[0].islower()) < 0.95 and runs / len(full) > 0.10:
+    # Where hardly a line ends a sentence, lines in lower case do not continue one: they are titles, or messages of commits
+    has_sentences = _share(full, lambda line: line.rstrip().endswith((".", "!", "?"))) > MIN_SENTENCE_ENDS
+    if has_sentences and _share(full, lambda line: line[0].islower()) < 0.95 and runs / len(full) > 0.10:
         return RUNNING
     word = _beginning_alike(full)
     if word and (not is_one_of_many or word.endswith(_SPEAKER_ENDS)):
