@@ -334,7 +334,8 @@ class AlignmentExperts:
         all_scores = np.concatenate((self.scores[rows], scores), 1)  # (n, E + P)
         all_scores = all_scores - self._handicap(np.concatenate((self.positions[rows], positions), 1), rows)
         is_best = np.zeros(all_scores.shape, dtype=bool)  # (n, E + P)
-        np.put_along_axis(is_best, np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS], True, 1)
+        best = np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS]
+        np.put_along_axis(is_best, best, values=True, axis=1)
         # A row has as many new ones as slots that become free, so that the two are in the same order
         row, slot = np.nonzero(~is_best[:, :EXPERTS])
         replacements = np.nonzero(is_best[:, EXPERTS:])
