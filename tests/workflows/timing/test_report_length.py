@@ -55,9 +55,8 @@ def test_figures_of_text_take_their_time() -> None:
     assert passages.fewest == 38  # 150 pieces
     assert passages.num_compared(11.0) == 48  # of 11 s, 1.2 are for the page and 5 for figures
     assert replace(passages, text_seconds=0.0).num_compared(11.0) == 55
-    assert (
-        passages.num_compared(5.0) == 15
-    )  # figures have less than half of the time: those that do not fit are left out
+    # Figures have less than half of the time: those that do not fit are left out
+    assert passages.num_compared(5.0) == 15
     assert 11.0 < report_seconds(passages, 120.0) < 30.0
 
 

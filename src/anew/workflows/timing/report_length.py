@@ -63,7 +63,7 @@ class ReportCosts:
 
     @property
     def fewest(self) -> int:
-        """The number of samples without which there is no yes."""
+        """The fewest samples with which Close? and Varied? can be answered with yes."""
         return math.ceil(MIN_FOR_GOOD / self.pieces)
 
     def num_drawn(self, share: float, seconds: float) -> int:

@@ -13,7 +13,7 @@ from anew.evaluation.metrics.text.text_statistics import TextStatistics
 from anew.evaluation.reporting.grading import part_of
 
 
-def test_what_costs_next_to_nothing_is_with_figures_first() -> None:
+def test_what_costs_next_to_nothing_is_measured_first() -> None:
     """Variety stayed open for want of the repetition of 388 rows, which is the size of a set."""
     rows = [f"{i};{i * 7 % 90};{i * i % 13 / 4}" for i in range(300)]
     statistics = TextStatistics(rows[:50], rows[50:100], rows[100:150], rows[:50], lambda: rows[100:], True, 0)

@@ -54,9 +54,8 @@ RUNNING_TEXT = frozenset((PARAGRAPHS, INDENTED, CODE, UNENDED, RUNNING))
 FEW_FILES = 3  # if there are at most so many files, it is said in any case why they are documents; chosen
 RUNNING_ON = 0.25  # share of lines in lower case at their beginning from which on sentences run over line ends; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
-MIN_SENTENCE_ENDS = (
-    0.01  # share of the lines of prose that end a sentence, at least: 5 to 15% of wrapped ones do; chosen
-)
+# Share of the lines of prose that end a sentence, at least: 5 to 15% of wrapped ones do; chosen
+MIN_SENTENCE_ENDS = 0.01
 
 
 def why_documents(texts: Sequence[str]) -> list[str | None]:

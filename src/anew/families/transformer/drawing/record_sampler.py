@@ -28,7 +28,7 @@ from anew.families.transformer.parts import TransformerParts
 MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
 MAX_SHORT_REDRAWS = 3  # those of samples that are far too short, a smaller error than a missing end; chosen
 # Few samples are drawn again together with their next attempts, which hardly takes longer: up to so many rows and attempts; chosen
-ROWS_AT_ONCE, ATTEMPTS_AT_ONCE = 16, 4
+REDRAWN_ROWS_AT_ONCE, ATTEMPTS_AT_ONCE = 16, 4
 SHORTER = 0.9  # a sample of this share of the shortest known record is not far too short; chosen
 
 
@@ -113,7 +113,7 @@ class RecordSampler:
     def _drawn_together(self, rows: Ints, attempt: int) -> _Attempt:
         """Other samples for these rows (k,), rising; those of the next attempts are kept where it takes hardly longer to draw them, too."""
         num_left = MAX_REDRAWS + 1 - attempt
-        num_attempts = max(1, min(ATTEMPTS_AT_ONCE, ROWS_AT_ONCE // len(rows), num_left))
+        num_attempts = max(1, min(ATTEMPTS_AT_ONCE, REDRAWN_ROWS_AT_ONCE // len(rows), num_left))
         if isinstance(self.family.token_mixer, ContextHead):  # each row takes as long as another
             num_attempts = 1
         all_rows = np.tile(rows, num_attempts)
