@@ -12,7 +12,7 @@ from types import FrameType
 
 from anew.core.stop_signals import restore_handler
 
-# Seconds until it is raised once more: Python drops what is raised in a destructor or a callback
+# Seconds until it is raised once more: Python drops what is raised in a callback, and some code is left to end first
 REPEAT_INTERVAL_S = 0.5
 
 # Work takes a turn before each part that it could leave out. This supply of turns never ends.
@@ -36,8 +36,8 @@ def can_stop() -> bool:
 def hard_stop(
     seconds: float | None, *, during_imports: bool = False, goes_on: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first, and so does an
-    import.
+    """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first, and so do
+    an import and a destructor.
 
     Only the main thread of a system with SIGALRM can be stopped so; elsewhere the body has to watch the clock by itself.
 
@@ -58,7 +58,7 @@ def hard_stop(
     body = sys._getframe(2)  # above are this function and `contextlib`
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if not during_imports and _is_importing(frame, body):
+        if _has_to_end_first(frame, body, during_imports=during_imports):
             return  # it is raised again soon
         if goes_on():
             return
@@ -67,9 +67,9 @@ def hard_stop(
         _missed.append(number)
 
     previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), REPEAT_INTERVAL_S)
     try:
         _running.append(seconds)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), REPEAT_INTERVAL_S)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -78,14 +78,15 @@ def hard_stop(
         restore_handler(signal.SIGALRM, previous)
 
 
-def _is_importing(frame: FrameType | None, body: FrameType) -> bool:
-    """Whether a module is being imported at this frame, by what was called from the frame `body`.
+def _has_to_end_first(frame: FrameType | None, body: FrameType, *, during_imports: bool) -> bool:
+    """Whether a destructor is running at this frame, or a module is being imported, by what was called from the frame `body`.
 
-    A package whose import is broken off is imported anew, but modules of it that were loaded keep the types of the first time:
-    PyAV then refuses its own frames (docs/log.md, 2026-11-29).
+    Python drops what a destructor raises and prints a line about it. A package whose import is broken off is imported anew, but
+    modules of it that were loaded keep the types of the first time: PyAV then refuses its own frames (docs/log.md, 2026-11-29).
     """
     while frame is not None and frame is not body:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        is_import = frame.f_code.co_filename.startswith("<frozen importlib")
+        if frame.f_code.co_name == "__del__" or (is_import and not during_imports):
             return True
         frame = frame.f_back
     return False
