@@ -10,6 +10,7 @@ from anew import api
 from anew.cli.summary import (
     Line,
     _from_difference,
+    after_evaluation,
     closing,
     describe,
     places,
@@ -115,7 +116,14 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     assert text(places(tmp_path, flat))[3] == "better   more data or another family; more time alone may bring little"
     text_alone = record(has_flattened=True, modality="text")
     assert text(places(tmp_path, text_alone))[3] == "better   more data; more time alone may bring little"
-    good = record(grades={"closeness": "good"})
+    not_measured = record(grades={"closeness": "good"})
+    assert text(places(tmp_path, not_measured))[3] == f"answers  anew evaluate {tmp_path}"
+    few = {"closeness": "good", "variety": "good", "novelty": "too_few"}
+    open_novelty = record(grades=few, samples_needed={"novelty": 760})
+    assert text(places(tmp_path, open_novelty))[3] == f"answers  anew evaluate {tmp_path} -n 760"
+    assert text(after_evaluation(str(tmp_path), open_novelty)) == text(places(tmp_path, open_novelty))[3:]
+    good = record(grades=few | {"novelty": "good"})
+    assert after_evaluation(str(tmp_path), good) == []  # the same command once more
     assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"
 
 

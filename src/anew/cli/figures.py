@@ -9,7 +9,7 @@ from pathlib import Path
 from anew import api
 from anew.cli.printing import print_lines, print_notes, progress_of
 from anew.cli.progress import ProgressLine
-from anew.cli.summary import closing, nearest_lines, score_lines, score_table
+from anew.cli.summary import after_evaluation, closing, nearest_lines, score_lines, score_table
 from anew.cli.terminal import write, write_json
 from anew.core.exit_codes import DONE, FAILED_CHECK
 from anew.core.processes.launcher import is_first_process
@@ -100,6 +100,8 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
         is_in_run = arguments.samples is None and arguments.out is None
         if arguments.run is not None and is_in_run and "://" in arguments.run:
             print_lines([[("kept at  ", "bold"), (f"{arguments.run.rstrip('/')}/{report.folder.name}", "")]])
+        if arguments.run is not None and is_in_run:
+            print_lines(after_evaluation(arguments.run, record))
     for outcome in outcomes:
         print_lines(
             [

@@ -94,6 +94,14 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
 
 
+def after_evaluation(run: str, report: ReportRecord) -> list[Line]:
+    """What to try after `anew evaluate`; nothing where that would be the same command once more."""
+    further = next_step(run, report)
+    if further.text == command("anew", "evaluate", run):
+        return []
+    return [[(f"{further.purpose:<9}", "bold"), (further.text, "")]]
+
+
 def score_table(report: ReportRecord) -> list[Line]:
     """All scores compared with what real data gets in the samples' place."""
     scores = report.scores

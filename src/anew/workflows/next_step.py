@@ -47,15 +47,17 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
         return NextStep(
             "better", command("anew", "resume", run, "--budget", "10m")
         )  # what it cannot yet do needs no report
-    if grades[0] == "good":
-        return NextStep("confirm", evaluate)
     if "not_measured" in grades or "not_settled" in grades:
         return NextStep("answers", evaluate)  # it takes the time that they need
-    if report.samples_needed.get("closeness") is not None:  # more training would not tell
+    is_close, is_open = grades[0] == "good", report.samples_needed.get("closeness") is not None
+    if is_close or is_open:  # more training would not tell
         settling = (n or 0 for question, n in report.samples_needed.items() if question not in report.needs_data)
         n = max(settling, default=0)  # one report settles all
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
+    if is_close:
+        return NextStep("confirm", evaluate)
+    if is_open:
         if _lacked_time(report):
             return NextStep("answers", evaluate)  # New? can be settled
         return NextStep("open", "more data is needed for a yes to Close?", is_command=False)

@@ -152,6 +152,7 @@ def write_run_report(
     steps = sampled.get("step")
     passes = record.plan.passes(float(sampled.get("examples") or 0))
     course = _Course()
+    curve = outlook(course.watched(run), passes)
     report = EvaluationReport.of(
         measurements,
         run=run.name,
@@ -159,7 +160,7 @@ def write_run_report(
         modality=record.data.modality,
         notes=[note.sentence for note in measurements.notes] + _discarded_note(discarded),
         steps=steps,
-        outlook=outlook(course.watched(run), passes),
+        outlook=replace(curve, is_discarded=bool(discarded)) if curve is not None else None,
     )
     basis = basis_of(run, report, len(sampling.samples), measurements.is_stopped, passes, steps)
     if out is not None:

@@ -74,7 +74,7 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
         == f"40 compared, all that are held out; about {needed} would do"
     )
     sentence = Verdict([small], supply=few).sentences()["closeness"]
-    assert " But only 40 are held out, so more data is needed for a yes. So far:" in sentence
+    assert " But only 40 are held out, so a yes probably needs more data. So far:" in sentence
     assert "more data" not in Verdict([small], supply=enough).sentences()["closeness"]
     assert (
         "compared with as many of the 2,000 held-out ones" in Verdict([small], supply=enough).sentences()["closeness"]
@@ -85,7 +85,7 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
         == f"40 compared; about {needed} would do, but only 60 are held out"
     )
     assert (
-        "so more data is needed for a yes. More samples can show"
+        "so a yes probably needs more data. More samples can show"
         in Verdict([small], supply=scarce).sentences()["closeness"]
     )
     assert (
@@ -106,7 +106,7 @@ def test_how_many_texts_give_enough_pieces_is_said() -> None:
     needed = Verdict([small], supply=Supply()).samples_needed["closeness"]
     sentence = Verdict([small], supply=supply).sentences()["closeness"]
     texts = rounded_up(3 * needed)
-    assert f"so more data is needed for a yes: about {texts:,} held-out texts instead of 120. So far:" in sentence
+    assert f"so a yes probably needs more data: about {texts:,} held-out texts instead of 120. So far:" in sentence
     assert "held-out texts" not in Verdict([small], supply=replace(supply, num_texts=1)).sentences()["closeness"]
     assert "held-out texts" not in Verdict([small], supply=replace(supply, held_out=2_000)).sentences()["closeness"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,21 @@ def test_a_curve_that_bends_downwards_shows_no_end() -> None:
     """As at the end of a falling learning rate."""
     curve = [{"event": "validation", "step": 10 * i, "loss": 5.0 - 0.2 * i} for i in range(1, 11)]
     assert of(curve).sentence().endswith("More training is likely to help; the curve cannot show how much.")
+
+
+def test_a_loss_that_fell_only_in_the_third_quarter_has_flattened() -> None:
+    """It was called "still learning" for its fall before."""
+    losses = [4.0, 3.5, 3.2, 3.1, 3.0, 2.9, 2.85, 2.8, 2.8, 2.8, 2.8, 2.8]
+    flat = of([{"event": "validation", "step": 100 * i, "loss": loss} for i, loss in enumerate(losses, 1)])
+    assert not flat.is_learning and flat.has_flattened
+    assert "has flattened at 2.80: it hardly fell in the last quarter of the training" in flat.sentence()
+
+
+def test_a_longer_training_that_did_no_better_is_said() -> None:
+    """The curve of the weights that were not kept promised much."""
+    discarded = replace(of(checks(-0.2)), is_discarded=True)
+    assert not discarded.is_learning and discarded.has_flattened
+    assert discarded.sentence() == "A longer training did no better, so more time alone may bring little."
 
 
 def test_what_no_longer_falls_promises_nothing() -> None:

@@ -791,12 +791,23 @@ def test_text_of_which_much_is_verbatim_is_at_best_partly_new() -> None:
         (recited(low=0.63), copies()),  # less than a fifth above held-out text
         (recited(low=0.97, real_high=0.9), copies()),  # text of set phrases
         (replace(recited(), real_high=None), copies()),  # a few samples
-        (recited(), copies(method="shifted")),  # the end of a log is unlike its beginning
     ],
 )
 def test_verbatim_text_as_such_is_no_copying(text: Score, test: CopyTestResult) -> None:
     assert verdict.Verdict([text], test).grades["novelty"] != "poor"
     assert verdict.Verdict([text], test).figures["novelty"] == copy_verdict(test).clause
+
+
+def test_verbatim_text_is_told_where_it_does_not_count_against_samples() -> None:
+    """The end of a log is unlike its beginning."""
+    text, test = verdict.Verdict([recited()], copies(method="shifted")), copy_verdict(copies(method="shifted"))
+    clause = f"97% of the text is word for word in the training data (held-out text: 31%); {test.clause}"
+    assert text.grades["novelty"] == "fair" and text.figures["novelty"] == clause
+
+
+def test_records_that_exist_are_not_called_text() -> None:
+    known = verdict.Verdict([replace(recited(), spec=known_records())], copies())
+    assert known.figures["novelty"].startswith("97% of the samples are training records (held-out records: 31%)")
 
 
 def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> None:

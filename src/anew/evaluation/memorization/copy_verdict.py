@@ -325,7 +325,7 @@ def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
     compared = f"{result.held_out:,} held-out {result.units} and {result.count_phrase(result.samples)}"
     return CopyVerdict(
         f"{doubt}: {compared} are too few; about {' or '.join(ways)} are needed.",
-        f"{NONE_FOUND}, but the test {missed}",
+        f"{NONE_FOUND}, but the test {missed}: about {' or '.join(ways)} are needed",
         has_but=True,
         lacks_items=True,
         samples_needed=samples if samples > result.samples else 0,

@@ -22,6 +22,9 @@ WINDOW = 0.125  # a noisy training loss is averaged over this share of the time
 # Standard errors by which averages of the training loss must differ from no fall, and from one that matters
 MIN_Z = 2.0
 MIN_FALL = 0.01  # a loss that falls by a smaller share in the second half of the training has flattened; chosen
+# Share of the fall in the second half that lies in its second half, below which the loss has flattened by then; chosen. It is 0.4 of a
+# power law, and more where the learning rate falls to the end.
+MIN_LATE_SHARE = 0.15
 BEND = 1.5  # a loss levels off if it fell by this many times its present fall in the quarter before; chosen
 
 
@@ -36,6 +39,8 @@ class Outlook:
         measured_on: Data on which the loss is measured: "validation" or "training".
         passes: Passes over the data; None if they are not known.
         first: The loss at the beginning of the curve; None if it is not known.
+        late: The loss after three quarters; None if it is not known, or too noisy.
+        is_discarded: Whether the curve is that of a longer training that did no better, so that its weights were not kept.
     """
 
     now: float
@@ -44,6 +49,8 @@ class Outlook:
     measured_on: str
     passes: float | None = None
     first: float | None = None
+    late: float | None = None
+    is_discarded: bool = False
 
     @property
     def fall(self) -> float:
@@ -53,16 +60,23 @@ class Outlook:
     @property
     def is_learning(self) -> bool:
         """Whether the loss still falls."""
-        return self.fall >= MIN_FALL
+        return self.fall >= MIN_FALL and not self._ends_flat and not self.is_discarded
+
+    @property
+    def _ends_flat(self) -> bool:
+        """Whether the loss hardly fell in the last quarter of the training."""
+        return self.late is not None and 1.0 - self.now / self.late < MIN_LATE_SHARE * self.fall
 
     @property
     def has_flattened(self) -> bool:
         """Whether the loss fell at first and does not any more, or rises."""
-        has_fallen = self.first is None or 1.0 - self.half / self.first >= MIN_FALL
-        return self.fall <= -MIN_FALL or (not self.is_learning and has_fallen)
+        has_fallen = self.first is None or 1.0 - self.now / self.first >= MIN_FALL
+        return self.fall <= -MIN_FALL or self.is_discarded or (not self.is_learning and has_fallen)
 
     def sentence(self) -> str:
         """The outlook as a sentence for the report."""
+        if self.is_discarded:
+            return "A longer training did no better, so more time alone may bring little."
         if self.fall <= -MIN_FALL:
             return (
                 f"More time alone is unlikely to help: the {self.measured_on} loss rose by {-self.fall:.0%} in the second half of "
@@ -74,8 +88,9 @@ class Outlook:
                 "end), so it does not show whether more time would help."
             )
         if not self.is_learning:
+            part = "last quarter" if self.fall >= MIN_FALL else "second half"
             return (
-                f"The {self.measured_on} loss has flattened at {self.now:.2f}: it hardly fell in the second half of the training, "
+                f"The {self.measured_on} loss has flattened at {self.now:.2f}: it hardly fell in the {part} of the training, "
                 "so more time alone may bring little."
             )
         fact = (
@@ -125,11 +140,13 @@ def _of_checks(checks: NDArray[np.float64], passes: float | None) -> Outlook | N
     """The outlook of validation losses (n, 2) at steps; None if they begin after half of the training."""
     steps, losses = checks.T
     last = steps[-1]
-    half, quarter = np.exp(np.interp(np.log([last / 2.0, last / 4.0]), np.log(steps), np.log(losses)))
+    times = np.array([0.25, 0.5, 0.75]) * last
+    quarter, half, late = np.exp(np.interp(np.log(times), np.log(steps), np.log(losses)))
     if steps[0] > last / 2.0:
         return None
     known_quarter = float(quarter) if steps[0] <= last / 4.0 else None
-    return Outlook(float(losses[-1]), float(half), known_quarter, "validation", passes, float(losses[0]))
+    now, first = float(losses[-1]), float(losses[0])
+    return Outlook(now, float(half), known_quarter, "validation", passes, first, float(late))
 
 
 def _of_steps(points: NDArray[np.float64], passes: float) -> Outlook | None:

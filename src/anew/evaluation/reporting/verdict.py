@@ -23,8 +23,7 @@ from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
-from anew.evaluation.metrics.records.known_keys import KNOWN_KEYS
-from anew.evaluation.metrics.text.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
+from anew.evaluation.metrics.text.text_statistics import VERBATIM_SHARE
 from anew.evaluation.metrics.text.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting.grading import (
     Answer,
@@ -36,20 +35,20 @@ from anew.evaluation.reporting.grading import (
     looks_like_nothing_real,
 )
 from anew.evaluation.reporting.outlook import Outlook
+from anew.evaluation.reporting.repeats import (
+    is_recited,
+    keys_clause,
+    repeated_keys,
+    repeated_text,
+    verbatim_clause,
+    verbatim_sentence,
+)
 from anew.evaluation.reporting.supply import UNLIMITED, Supply
 from anew.evaluation.score import Group, Question, Score
 
 COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
-# Samples are copied text if more than this share of what is new in held-out text is verbatim in them, at the better end of both
-# intervals, and their verbatim share is larger by so much; if only the latter holds, they are at best partly new. Chosen: young
-# models are at 0.2, one that recites is at 0.8 (docs/log.md, 2026-11-28).
-RECITED, FAR_ABOVE = 0.5, 0.2
-# Samples are at best partly new if so many more of them than of held-out records have a value that does not repeat in the data, at
-# the worse ends of both intervals; chosen.
-MANY_KNOWN_KEYS = 0.05
 LARGE_GAP = 0.1  # share of the bits by which training items are predicted better, from which on this is a sign of overfitting; chosen
 MAX_SINGLE_PASS = 0.9  # passes over the data below which many items were not seen at all; chosen
-MIN_SHOWN_SHARE = 0.0005  # a smaller share would be shown as 0.0%
 EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not worth a word: it would be shown as 0%
 # Reference rows that are named if they need fewer bits than the model
 SIMPLER = ("unigram", "profile", "xz", "bz2", "ppmd")
@@ -212,7 +211,7 @@ class Verdict:
             # A few steps say nothing of what many would bring
             "outlook": [] if warning else [_outlook(closeness, outlook)],
             "prediction": [_likelihood(by_name), self._overfitting(outlook)],
-            "verbatim": [_verbatim(by_name.get(VERBATIM_SHARE.name))],
+            "verbatim": [verbatim_sentence(by_name.get(VERBATIM_SHARE.name))],
         }
         joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
         return {question: answer for question, answer in joined.items() if answer}
@@ -233,20 +232,21 @@ class Verdict:
         return copies is not None and copies.detected and copies.method == "scan" and names == {PAIRS_BEYOND_REAL.name}
 
     @cached_property
-    def _repeated_text(self) -> Score | None:
-        """The verbatim share of samples of running text, if it is far above that of held-out text; else None.
+    def _verbatim_text(self) -> Score | None:
+        """The verbatim share of samples, if it is far above that of held-out items; else None."""
+        return repeated_text(self.scores)
 
-        Held-out text must be a random draw: the end of a log repeats less of its beginning than its beginning does itself.
-        """
-        score = next((score for score in self.scores if score.name == VERBATIM_SHARE.name), None)
+    @property
+    def _repeated_text(self) -> Score | None:
+        """The same, where it counts against samples: held-out text must be a random draw. The end of a log repeats less of its beginning
+        than its beginning does itself."""
         is_random = self.copies is not None and self.copies.method == "scan" and not self.copies.invalid
-        return score if is_random and score is not None and _beyond_held_out(score) > FAR_ABOVE else None
+        return self._verbatim_text if is_random else None
 
     @cached_property
     def _known_keys(self) -> Score | None:
         """The share of samples with a value that never repeats in the data and stands there already, if it is plain; else None."""
-        score = next((score for score in self.scores if score.name == KNOWN_KEYS.name), None)
-        return score if score is not None and _beyond_held_out(score) > MANY_KNOWN_KEYS else None
+        return repeated_keys(self.scores)
 
     @cached_property
     def _unmeasured_novelty(self) -> str:
@@ -258,22 +258,20 @@ class Verdict:
     def _recited_text(self) -> Score | None:
         """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied."""
         score = self._repeated_text
-        if score is None or score.real_high is None:
-            return None
-        return score if _beyond_held_out(score) > RECITED * (1.0 - score.real_high) else None
+        return score if score is not None and is_recited(score) else None
 
     # ---- novelty and overfitting ----
 
     def _novelty_clause(self, copies: CopyTestResult) -> str:
         copying = copy_verdict(copies)
         if self._recited_text is not None:
-            return _verbatim_clause(self._recited_text, copying.clause if copies.detected else "")
-        repeated = self._repeated_text
-        clause = copying.clause if repeated is None else _verbatim_clause(repeated, copying.clause)
+            return verbatim_clause(self._recited_text, copying.clause if copies.detected else "")
+        repeated = self._verbatim_text
+        clause = copying.clause if repeated is None else verbatim_clause(repeated, copying.clause)
         if copies.detected:
             return clause
         keys = self._known_keys
-        clause = clause if keys is None else f"{_keys_clause(keys)}; {clause}"
+        clause = clause if keys is None else f"{keys_clause(keys)}; {clause}"
         if self._unmeasured_novelty:
             clause = f"at best partly: {clause}; {self._unmeasured_novelty}"
         conjunction = "and" if copying.has_but else "but"
@@ -285,11 +283,11 @@ class Verdict:
 
     def _novelty(self, copies: CopyTestResult) -> list[str]:
         """The sentences on whether samples are new."""
-        verbatim = _verbatim(self._repeated_text)
+        verbatim = verbatim_sentence(self._repeated_text)
         if self._recited_text is None:
             repeated = "" if self._repeated_text is None else f"Much of the text repeats training data: {verbatim}"
             keys = self._known_keys
-            known = "" if keys is None else f"{_keys_clause(keys)}, where it hardly ever repeats."
+            known = "" if keys is None else f"{keys_clause(keys)}, where it hardly ever repeats."
             missing = self._unmeasured_novelty
             missing = sentence(f"{missing}; the notes say why") if missing and not copies.detected else ""
             return [repeated, known, copy_verdict(copies).sentence, missing, self._novelty_caveat(copies)]
@@ -355,23 +353,6 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
     return outlook.sentence()
 
 
-def _beyond_held_out(score: Score) -> float:
-    """How far a share is above that of held-out text, at the nearer ends of both intervals; -inf if one has none."""
-    return -math.inf if score.low is None or score.real_high is None else score.low - score.real_high
-
-
-def _keys_clause(score: Score) -> str:
-    """The share of samples with a value that exists already, as a clause. score: of `KNOWN_KEYS`."""
-    real = f"held-out records: {score.real_baseline or 0.0:.0%}"
-    return f"{score.value:.0%} of the samples have a value of {score.note} that the data has already ({real})"
-
-
-def _verbatim_clause(score: Score, further: str) -> str:
-    """The verbatim share as a clause, and a further clause."""
-    clause = f"{score.value:.0%} of the text is word for word in the training data (held-out text: {score.real_baseline:.0%})"
-    return f"{clause}; {further}" if further else clause
-
-
 # ---- closeness and variety ----
 
 
@@ -428,7 +409,7 @@ def _yes_needs(grading: Grading, supply: Supply) -> str:
     more = " More samples can show a difference, though." if supply.samples_for(grading) else ""
     texts = supply.texts_for(grading)
     pieces = f": about {texts:,} held-out texts instead of {supply.num_texts:,}" if texts else ""
-    return f" But {supply.held_out_clause()}, so more data is needed for a yes{pieces}.{more}"
+    return f" But {supply.held_out_clause()}, so a yes probably needs more data{pieces}.{more}"
 
 
 def _with_interval(part: Part) -> str:
@@ -485,15 +466,3 @@ def _why_not_overfitted(outlook: Outlook) -> str:
     if outlook.passes < MAX_SINGLE_PASS:
         return f"the training made only {outlook.passes:.2g} of a pass over the data"
     return "each was seen only about once"
-
-
-def _verbatim(score: Score | None) -> str:
-    """The verbatim share in a sentence; "" if it was not measured, or is as good as 0."""
-    if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < MIN_SHOWN_SHARE:
-        return ""
-    if score.spec == known_records():
-        return f"{score.value:.1%} of the samples are one of the training records (held-out records: {score.real_baseline:.1%})."
-    return (
-        f"{score.value:.1%} of the generated text appears word for word, in passages of {PASSAGE} characters or more, in the "
-        f"training data (held-out text: {score.real_baseline:.1%})."
-    )

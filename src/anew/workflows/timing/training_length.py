@@ -19,7 +19,7 @@ from anew.workflows.job import TrainingJob
 # Shares of a training after which its pace is looked at: the first steps of a training are slow by themselves; chosen. One correction
 # is said at most, since several in a row are worth nothing.
 CHECKED_AT = (0.1, 0.3)
-MIN_STEPS = 3  # steps whose pace says something; chosen
+MIN_STEPS = 8  # steps whose pace says something: the first ones are slow; chosen
 # Ratio of an expected number of steps to the announced one from which on it is corrected: validation and previews take up to a tenth of the
 # time; chosen.
 MAX_DEVIATION = 1.25
