@@ -65,6 +65,7 @@ class CopiesRecord(_ExtensibleRecord):
     held_out: Whole
     detection_limit: Share | None = None
     exact_limit: Share | None = None
+    near_share: Share | None = None  # unknown in reports of older versions
     shortened: Flag = False
     is_coarse: Flag = False  # unknown in reports of older versions, as is the next
     only_leans: Flag = False
@@ -73,6 +74,11 @@ class CopiesRecord(_ExtensibleRecord):
     control_p: Share | None = None
     controls: list[ControlRecord] = Field(default_factory=list)
     picture: PictureRecord | None = None
+
+    @property
+    def limit(self) -> float | None:
+        """The largest share of copies that may have been missed; None if that is not known."""
+        return self.near_share if self.detection_limit is None else self.detection_limit
 
 
 class BasisRecord(_ExtensibleRecord):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from anew.core.wording import rounded_up
+from anew.core.wording import percent, rounded_up
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.controls import Controls
 from anew.evaluation.memorization.copy_verdict import METHODS, copy_verdict, result_json
@@ -253,14 +253,25 @@ def test_repeats_by_chance_are_no_copies_without_held_out_items_either() -> None
 
 
 def test_too_few_held_out_items_say_what_is_needed() -> None:
-    outcome = MemorizationTest(POINTS, SAMPLES[:100], TRAIN, HELD[:6]).run()
-    assert outcome.detection_limit is None
+    outcome = MemorizationTest(POINTS, SAMPLES[:30], TRAIN, HELD[:6]).run()
+    assert outcome.limit is None
     held_out, samples = outcome.needed(PLANTED_RATES[-1])
-    assert held_out > 6 and samples > 100
+    assert held_out > 6 and samples > 30
     samples, held_out = rounded_up(samples), rounded_up(held_out)
     is_reachable = held_out <= len(TRAIN) + 6  # many times the data is no advice where more samples would do
     ways = f"{samples:,} samples" + f" or {held_out:,} held-out items" * is_reachable
     assert f"about {ways} are needed" in copy_verdict(outcome).sentence
+
+
+def test_samples_far_from_all_items_are_no_copies_however_little_the_tests_can_prove() -> None:
+    outcome = MemorizationTest(POINTS, SAMPLES[:100], TRAIN, HELD[:6]).run()
+    assert outcome.detection_limit is None and outcome.near_share is not None and outcome.near_share < 0.1
+    assert outcome.has_power and outcome.scores()[0].high == outcome.limit == outcome.near_share
+    assert copy_verdict(outcome).clause == (
+        f"no copies found: at most {percent(outcome.near_share)} of the samples are as near to a real item as copies are"
+    )
+    copied = MemorizationTest(POINTS, [*TRAIN[:8], *SAMPLES[8:100]], TRAIN, HELD[:6]).run()
+    assert copied.detected or copied.near_share is None or copied.near_share > 0.08
 
 
 def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
@@ -307,7 +318,9 @@ def test_planted_copies_end_with_the_time() -> None:
     ).run()
     assert outcome.controls == [] and outcome.detection_limit is None
     assert "exact planted copies of " in outcome.notes[0] and "for lack of time" in outcome.notes[0]
-    assert outcome.shortened and "was not measured, for lack of time" in copy_verdict(outcome).sentence
+    assert outcome.shortened and outcome.near_share is not None
+    without = replace(outcome, near_share=None)
+    assert "was not measured, for lack of time" in copy_verdict(without).sentence
 
 
 def test_json_has_the_fixed_names() -> None:

@@ -461,7 +461,9 @@ def test_where_copies_cannot_be_told_the_answer_is_too_few_to_tell() -> None:
     result = copies(samples=25, train=250, n_train_total=250, held_out=112, **few)
     answers = verdict.Verdict([], result)
     assert answers.grades["novelty"] == "too_few"
-    assert answers.figures["novelty"].startswith("no copies found, but the test could miss even 10% copies")
+    assert answers.figures["novelty"] == (
+        f"no copies found, but the test could miss even 10% altered copies: about {answers.samples_needed['novelty']} samples are needed"
+    )
     assert (
         f"112 held-out items and 25 samples are too few; about {answers.samples_needed['novelty']} samples"
         in answers.sentences()["novelty"]

@@ -284,6 +284,9 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
             f"{sentence}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
             f"{NONE_FOUND}; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
         )
+    if result.near_share is not None:
+        bound = f"at most {percent(result.near_share)} of the samples are as near to a real item as copies are"
+        return CopyVerdict(f"{sentence}: {bound}, exact or lightly changed.", f"{NONE_FOUND}: {bound}")
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         compared = f"only {result.compared} were compared"
         return CopyVerdict(
@@ -314,7 +317,7 @@ def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
     # Where more samples would do, nobody collects many times the data
     reachable = result.n_train_total + result.held_out if ways else MAX_REACHABLE_ITEMS
     ways += [f"{held_out:,} held-out {result.units}"] if result.held_out < held_out <= reachable else []
-    missed = f"could miss even {percent(PLANTED_RATES[-1])} copies"
+    missed = f"could miss even {percent(PLANTED_RATES[-1])} {_unseen(result)}"
     doubt = f"{sentence}, but this test {missed}"
     if not ways:
         return CopyVerdict(
@@ -330,6 +333,12 @@ def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
         lacks_items=True,
         samples_needed=samples if samples > result.samples else 0,
     )
+
+
+def _unseen(result: CopyTestResult) -> str:
+    """What a test without power misses: identical samples are counted, and are few where they are not said to be copies."""
+    is_counted = result.identical is not None and result.identical < PLANTED_RATES[-1] / 2.0 * result.samples
+    return "altered copies" if is_counted else "copies"
 
 
 def _identical(result: CopyTestResult) -> str:

@@ -111,6 +111,8 @@ class CopyTestResult:
         low: Lower end of its 95% interval: at least so many samples are copies. Tests miss copies, so there is no upper end.
         plain_low: The same, of the samples that are identical to training items or match them: none of these only leans to the data.
         detection_limit: Lowest planted rate that was caught, exact and disturbed; None if not even 10% was.
+        near_share: At most so many samples are as near to a real item as copies are, the upper end of a 95% interval, see
+            `near_share`; None if that is no bound.
         method: How it was tested, see METHODS of `copy_verdict`.
         pairs: The closest pairs of a sample and a training item.
         distance: Name of the distance that decided.
@@ -178,18 +180,19 @@ class CopyTestResult:
     picture: ScanPicture | None = None
     copied_distance: float | None = None
     plain_low: float = 0.0
+    near_share: float | None = None
 
     def scores(self) -> list[Score]:
         """The result as scores. The share of copies is the least one if copies were found, else 0 up to the detection limit."""
         items = f"{self.train:,} training and {self.held_out:,} held-out {self.units}"
         source = f"{self.count_phrase(self.samples)}, {items}, by {self.distance}"
-        has_limit = not self.detected and self.detection_limit is not None
+        has_limit = not self.detected and self.limit is not None
         scores = [
             Score(
                 COPIED_SHARE,
                 self.least_share,
                 low=0.0 if has_limit else None,
-                high=self.detection_limit if has_limit else None,
+                high=self.limit if has_limit else None,
                 real_baseline=0.0,
                 naive_baseline=1.0,
                 n=self.samples,
@@ -234,6 +237,11 @@ class CopyTestResult:
         return min(
             (p.rate for p in self.controls if p.variant == "exact" and p.caught >= DETECTION_POWER), default=None
         )
+
+    @property
+    def limit(self) -> float | None:
+        """The largest share of copies that may have been missed; None if that is not known."""
+        return self.near_share if self.detection_limit is None else self.detection_limit
 
     @property
     def invalid(self) -> bool:
@@ -299,7 +307,7 @@ class CopyTestResult:
     def has_power(self) -> bool:
         """Whether copies would have been noticed: the test is valid, and its limit was measured."""
         is_valid = self.method == "scan" and not (self.invalid or self.has_too_few_samples or self.saw_held_out)
-        return is_valid and self.detection_limit is not None
+        return is_valid and self.limit is not None
 
     @property
     def repeats_too_often(self) -> bool:

@@ -284,9 +284,7 @@ def _copies(folder: Path) -> CopyingSummary | None:
     copies = None if report is None else report.copies
     if copies is None:
         return None
-    return CopyingSummary(
-        copies.detected, copies.p, copies.share, copies.detection_limit, copies.samples, copies.verdict
-    )
+    return CopyingSummary(copies.detected, copies.p, copies.share, copies.limit, copies.samples, copies.verdict)
 
 
 def _fewer_samples(data: Dataset, n: int) -> list[str]:

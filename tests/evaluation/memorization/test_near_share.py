@@ -1,0 +1,57 @@
+"""How many samples are as near to real items as copies are, which bounds the number of copies whatever the tests see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
+from anew.evaluation.memorization.memorization_test import MemorizationOptions
+from anew.evaluation.memorization.near_share import near_share
+from anew.functional.intervals import clopper_pearson
+
+TRAIN, HELD_OUT, PLANTED = 180, 20, 10
+
+
+def bound(distances: list[float], items: list[int], visible_share: float = 1.0) -> float | None:
+    """The bound for samples at these distances from these real items, where changed copies are at a distance of 1."""
+    index = np.arange(TRAIN + HELD_OUT)
+    item = np.array([*items, *range(2 * PLANTED)], dtype=np.intp)
+    distance = np.array([*distances, *[0.0] * PLANTED, *[1.0] * PLANTED])
+    nearest = NearestReal(item, distance, np.full(len(item), 10.0), np.full(len(item), -1, dtype=np.intp))
+    labels = LabelPermutations(index < TRAIN, index, index, item, repeats=9, rng=np.random.default_rng(0))
+    return near_share([nearest], labels, len(items), PLANTED, TRAIN / len(index), visible_share)
+
+
+def test_copies_are_at_most_the_samples_that_are_near() -> None:
+    items = list(range(100))
+    assert bound([5.0] * 100, items) == pytest.approx(clopper_pearson(0, 100)[1] / 0.9)
+    assert bound([1.0, 0.0, *[5.0] * 98], items) == pytest.approx(clopper_pearson(2, 100)[1] / 0.9)
+
+
+def test_many_near_samples_are_no_bound() -> None:
+    """In a family of variants real items are as near."""
+    near, far = [0.5] * 20, [5.0] * 80
+    # In proportion: 18 training and 2 held-out items
+    assert bound(near + far, [*range(18), TRAIN, TRAIN + 1, *range(20, 100)]) is None
+
+
+def test_few_samples_or_few_compared_items_are_no_bound() -> None:
+    assert bound([5.0] * 30, list(range(30))) is None  # 0 of 30 may be 12%
+    assert bound([5.0] * 100, list(range(100)), visible_share=0.3) is None
+
+
+def test_near_samples_that_lean_to_training_items_may_be_copies() -> None:
+    near, far = [0.5] * 16, [5.0] * 484
+    rest = [number % TRAIN for number in range(484)]
+    assert bound(near + far, [*range(16), *rest]) is None  # .9^16 = .19
+    both = [*range(14), TRAIN, TRAIN + 1, *rest]
+    assert bound(near + far, both) == pytest.approx(clopper_pearson(16, 500)[1] / 0.9)
+
+
+def test_without_planted_copies_nothing_says_how_near_copies_are() -> None:
+    assert not MemorizationOptions(controls=False).controls
+    index = np.arange(4)
+    nearest = NearestReal(index, np.ones(4), np.ones(4), np.full(4, -1, dtype=np.intp))
+    labels = LabelPermutations(index < 2, index, index, index, repeats=9, rng=np.random.default_rng(0))
+    assert near_share([nearest], labels, 4, 0, 0.5, 1.0) is None
