@@ -51,6 +51,12 @@ class PictureRecord(_ExtensibleRecord):
     tested: Whole | None = None  # unknown in reports of older versions
 
 
+class NearRecord(_ExtensibleRecord):
+    samples: Share
+    real: Share
+    bound: Share | None = None
+
+
 class CopiesRecord(_ExtensibleRecord):
     detected: Flag
     p: Share
@@ -65,7 +71,7 @@ class CopiesRecord(_ExtensibleRecord):
     held_out: Whole
     detection_limit: Share | None = None
     exact_limit: Share | None = None
-    near_share: Share | None = None  # unknown in reports of older versions
+    near: NearRecord | None = None  # unknown in reports of older versions
     shortened: Flag = False
     is_coarse: Flag = False  # unknown in reports of older versions, as is the next
     only_leans: Flag = False
@@ -78,7 +84,8 @@ class CopiesRecord(_ExtensibleRecord):
     @property
     def limit(self) -> float | None:
         """The largest share of copies that may have been missed; None if that is not known."""
-        return self.near_share if self.detection_limit is None else self.detection_limit
+        bound = None if self.near is None else self.near.bound
+        return bound if self.detection_limit is None else self.detection_limit
 
 
 class BasisRecord(_ExtensibleRecord):

@@ -265,13 +265,13 @@ def test_too_few_held_out_items_say_what_is_needed() -> None:
 
 def test_samples_far_from_all_items_are_no_copies_however_little_the_tests_can_prove() -> None:
     outcome = MemorizationTest(POINTS, SAMPLES[:100], TRAIN, HELD[:6]).run()
-    assert outcome.detection_limit is None and outcome.near_share is not None and outcome.near_share < 0.1
-    assert outcome.has_power and outcome.scores()[0].high == outcome.limit == outcome.near_share
+    assert outcome.detection_limit is None and outcome.near is not None and outcome.near.bound is not None
+    assert outcome.has_power and outcome.scores()[0].high == outcome.limit == outcome.near.bound
     assert copy_verdict(outcome).clause == (
-        f"no copies found: at most {percent(outcome.near_share)} of the samples are as near to a real item as copies are"
+        f"no copies found: at most {percent(outcome.near.bound)} of the samples are as near to a real item as copies are"
     )
     copied = MemorizationTest(POINTS, [*TRAIN[:8], *SAMPLES[8:100]], TRAIN, HELD[:6]).run()
-    assert copied.detected or copied.near_share is None or copied.near_share > 0.08
+    assert copied.detected or copied.limit is None or copied.limit > 0.08
 
 
 def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
@@ -318,8 +318,8 @@ def test_planted_copies_end_with_the_time() -> None:
     ).run()
     assert outcome.controls == [] and outcome.detection_limit is None
     assert "exact planted copies of " in outcome.notes[0] and "for lack of time" in outcome.notes[0]
-    assert outcome.shortened and outcome.near_share is not None
-    without = replace(outcome, near_share=None)
+    assert outcome.shortened and outcome.limit is not None
+    without = replace(outcome, near=None)
     assert "was not measured, for lack of time" in copy_verdict(without).sentence
 
 

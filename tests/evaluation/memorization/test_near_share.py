@@ -7,20 +7,28 @@ import pytest
 
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
 from anew.evaluation.memorization.memorization_test import MemorizationOptions
-from anew.evaluation.memorization.near_share import near_share
+from anew.evaluation.memorization.near_share import NearShares, near_shares
 from anew.functional.intervals import clopper_pearson
 
 TRAIN, HELD_OUT, PLANTED = 180, 20, 10
 
 
-def bound(distances: list[float], items: list[int], visible_share: float = 1.0) -> float | None:
-    """The bound for samples at these distances from these real items, where changed copies are at a distance of 1."""
+def shares(distances: list[float], items: list[int], visible_share: float = 1.0) -> NearShares:
+    """The shares for samples at these distances from these real items, where changed copies are at a distance of 1, and one real item of
+    four is as near to another."""
     index = np.arange(TRAIN + HELD_OUT)
     item = np.array([*items, *range(2 * PLANTED)], dtype=np.intp)
     distance = np.array([*distances, *[0.0] * PLANTED, *[1.0] * PLANTED])
     nearest = NearestReal(item, distance, np.full(len(item), 10.0), np.full(len(item), -1, dtype=np.intp))
     labels = LabelPermutations(index < TRAIN, index, index, item, repeats=9, rng=np.random.default_rng(0))
-    return near_share([nearest], labels, len(items), PLANTED, TRAIN / len(index), visible_share)
+    real = NearestReal(index[:4], np.array([1.0, 5.0, 5.0, 5.0]), np.ones(4), index[:4])
+    result = near_shares([nearest], [real], labels, len(items), PLANTED, TRAIN / len(index), visible_share)
+    assert result is not None and result.real == 0.25
+    return result
+
+
+def bound(distances: list[float], items: list[int], visible_share: float = 1.0) -> float | None:
+    return shares(distances, items, visible_share).bound
 
 
 def test_copies_are_at_most_the_samples_that_are_near() -> None:
@@ -33,7 +41,8 @@ def test_many_near_samples_are_no_bound() -> None:
     """In a family of variants real items are as near."""
     near, far = [0.5] * 20, [5.0] * 80
     # In proportion: 18 training and 2 held-out items
-    assert bound(near + far, [*range(18), TRAIN, TRAIN + 1, *range(20, 100)]) is None
+    result = shares(near + far, [*range(18), TRAIN, TRAIN + 1, *range(20, 100)])
+    assert result.bound is None and result.samples == 0.2
 
 
 def test_few_samples_or_few_compared_items_are_no_bound() -> None:
@@ -54,4 +63,4 @@ def test_without_planted_copies_nothing_says_how_near_copies_are() -> None:
     index = np.arange(4)
     nearest = NearestReal(index, np.ones(4), np.ones(4), np.full(4, -1, dtype=np.intp))
     labels = LabelPermutations(index < 2, index, index, index, repeats=9, rng=np.random.default_rng(0))
-    assert near_share([nearest], labels, 4, 0, 0.5, 1.0) is None
+    assert near_shares([nearest], [nearest], labels, 4, 0, 0.5, 1.0) is None

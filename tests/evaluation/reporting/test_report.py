@@ -15,6 +15,7 @@ import pytest
 from anew.core.provenance import Provenance
 from anew.evaluation.measure import CLOSENESS
 from anew.evaluation.memorization.copy_verdict import copy_verdict
+from anew.evaluation.memorization.near_share import NearShares
 from anew.evaluation.memorization.result import VARIANTS, ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import PLANTED_RATES
@@ -475,6 +476,28 @@ def test_where_copies_cannot_be_told_the_answer_is_too_few_to_tell() -> None:
     for other in (alike, repeats, part):
         assert verdict.Verdict([], other).grades["novelty"] == "fair"
     assert verdict.Verdict([recited(low=0.7)], result).grades["novelty"] == "fair"
+
+
+def test_how_many_samples_are_as_near_as_copies_is_said_where_these_cannot_be_told() -> None:
+    """In a family of variants "the test could miss even 10% copies" said nothing of the reason."""
+    few: dict[str, Any] = {"detection_limit": None, "controls": [PlantedControl("exact", 0.1, 0.0)]}
+    result = copies(samples=300, train=9_000, n_train_total=9_000, held_out=1_000, **few)
+    near = replace(result, near=NearShares(0.26, 0.24, None))
+    fact = "26% of the samples are as near to a real item as copies are (real items: 24%)"
+    assert (
+        copy_verdict(near).clause
+        == f"no copies found, but {fact}: about 660 samples or 2,400 held-out items are needed"
+    )
+    assert (
+        f"this test could miss even 10% altered copies, as {fact}: 1,000 held-out items and 300 samples are too few"
+        in (copy_verdict(near).sentence)
+    )
+    alike = replace(near, samples=10**6, train=10**6, n_train_total=10**6, held_out=10**5)
+    assert copy_verdict(alike).clause == f"no copies found, but {fact}"
+    assert (
+        "could miss even 10% altered copies: about"
+        in copy_verdict(replace(near, near=NearShares(0.01, 0.2, None))).clause
+    )
 
 
 def test_identical_samples_are_named_as_such_without_held_out_items() -> None:

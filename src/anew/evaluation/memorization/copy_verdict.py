@@ -25,6 +25,7 @@ ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
 # Share of the training items that were compared below which a verdict gives this as its reason.
 SMALL_COMPARED_SHARE = 0.5
 
+MANY_NEAR = PLANTED_RATES[-1] / 2.0  # share of samples near to real items that is worth saying; chosen
 NONE_FOUND = "no copies found"  # the beginning of a clause
 
 # Reports of samples without copies among which one says that there are some, on average
@@ -284,8 +285,8 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
             f"{sentence}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
             f"{NONE_FOUND}; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
         )
-    if result.near_share is not None:
-        bound = f"at most {percent(result.near_share)} of the samples are as near to a real item as copies are"
+    if result.near is not None and result.near.bound is not None:
+        bound = f"at most {percent(result.near.bound)} of the samples are as near to a real item as copies are"
         return CopyVerdict(f"{sentence}: {bound}, exact or lightly changed.", f"{NONE_FOUND}: {bound}")
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         compared = f"only {result.compared} were compared"
@@ -318,21 +319,32 @@ def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
     reachable = result.n_train_total + result.held_out if ways else MAX_REACHABLE_ITEMS
     ways += [f"{held_out:,} held-out {result.units}"] if result.held_out < held_out <= reachable else []
     missed = f"could miss even {percent(PLANTED_RATES[-1])} {_unseen(result)}"
-    doubt = f"{sentence}, but this test {missed}"
+    near = _near(result)
+    doubt = f"{sentence}, but this test {missed}{f', as {near}' if near else ''}"
+    missed = near or f"the test {missed}"
     if not ways:
         return CopyVerdict(
             f"{doubt}: lightly changed copies are hardly closer to their originals than your items are to each other.",
-            f"{NONE_FOUND}, but the test {missed}",
+            f"{NONE_FOUND}, but {missed}",
             has_but=True,
         )
     compared = f"{result.held_out:,} held-out {result.units} and {result.count_phrase(result.samples)}"
     return CopyVerdict(
         f"{doubt}: {compared} are too few; about {' or '.join(ways)} are needed.",
-        f"{NONE_FOUND}, but the test {missed}: about {' or '.join(ways)} are needed",
+        f"{NONE_FOUND}, but {missed}: about {' or '.join(ways)} are needed",
         has_but=True,
         lacks_items=True,
         samples_needed=samples if samples > result.samples else 0,
     )
+
+
+def _near(result: CopyTestResult) -> str:
+    """How many samples and real items are as near to real ones as copies are, so that copies are not noticed among them; "" if few are."""
+    near = result.near
+    if near is None or near.samples < MANY_NEAR:
+        return ""
+    samples = f"{percent(near.samples)} of the samples are as near to a real item as copies are"
+    return f"{samples} (real items: {percent(near.real)})"
 
 
 def _unseen(result: CopyTestResult) -> str:

@@ -49,7 +49,7 @@ from anew.evaluation.memorization.item_groups import (
 )
 from anew.evaluation.memorization.item_type import FOLDS, MAX_CHARACTERS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
-from anew.evaluation.memorization.near_share import near_share
+from anew.evaluation.memorization.near_share import NearShares, near_shares
 from anew.evaluation.memorization.planting import (
     Planting,
     combined_p,
@@ -140,7 +140,7 @@ class MemorizationTest(Generic[ItemT]):
         self.rng = np.random.default_rng(options.seed)
         self.notes: list[str] = []
         self._picture: ScanPicture | None = None
-        self._near_share: float | None = None
+        self._near: NearShares | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.num_real, self.num_samples = len(train) + len(held_out), len(samples)
         # Index of each real item in train + held_out, shuffled: of equally near items the first is taken, whatever its label
@@ -218,7 +218,7 @@ class MemorizationTest(Generic[ItemT]):
         match = match_test.run(np.arange(self.num_samples), labels, self.rng)
         if len(np.unique(self._match_groups[self.sample_queries])) == self.num_samples:
             counts = self.num_samples, self.planted.shape[1]
-            self._near_share = near_share(nearests, labels, *counts, match_test.group_share, self.visible_share)
+            self._near = near_shares(nearests, real, labels, *counts, match_test.group_share, self.visible_share)
         planted: list[PlantedControl] = []
         reference = self._reference(match_test) if scan.p <= self.level else None
         training_distance = None
@@ -299,7 +299,7 @@ class MemorizationTest(Generic[ItemT]):
             low=low,
             plain_low=plain_low,
             detection_limit=detection_limit(planted),
-            near_share=self._near_share,
+            near=self._near,
             match_p=tests.match.p,
             shortened=bool(self.skipped),
             training_distance=training_distance,

@@ -9,6 +9,7 @@ import numpy as np
 
 from anew.core.wording import plural
 from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.near_share import NearShares
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import (
     ALPHA,
@@ -111,8 +112,7 @@ class CopyTestResult:
         low: Lower end of its 95% interval: at least so many samples are copies. Tests miss copies, so there is no upper end.
         plain_low: The same, of the samples that are identical to training items or match them: none of these only leans to the data.
         detection_limit: Lowest planted rate that was caught, exact and disturbed; None if not even 10% was.
-        near_share: At most so many samples are as near to a real item as copies are, the upper end of a 95% interval, see
-            `near_share`; None if that is no bound.
+        near: Shares of items that are as near to a real item as copies are; None if they were not counted.
         method: How it was tested, see METHODS of `copy_verdict`.
         pairs: The closest pairs of a sample and a training item.
         distance: Name of the distance that decided.
@@ -180,7 +180,7 @@ class CopyTestResult:
     picture: ScanPicture | None = None
     copied_distance: float | None = None
     plain_low: float = 0.0
-    near_share: float | None = None
+    near: NearShares | None = None
 
     def scores(self) -> list[Score]:
         """The result as scores. The share of copies is the least one if copies were found, else 0 up to the detection limit."""
@@ -241,7 +241,8 @@ class CopyTestResult:
     @property
     def limit(self) -> float | None:
         """The largest share of copies that may have been missed; None if that is not known."""
-        return self.near_share if self.detection_limit is None else self.detection_limit
+        bound = None if self.near is None else self.near.bound
+        return bound if self.detection_limit is None else self.detection_limit
 
     @property
     def invalid(self) -> bool:

@@ -208,7 +208,7 @@ def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTest
         decisive,
         p=p,
         detection_limit=measured.detection_limit,
-        near_share=measured.near_share,
+        near=measured.near,
         controls=measured.controls,
         control_p=measured.control_p if decisive.control_p is None else decisive.control_p,
         training_distance=measured.training_distance,
