@@ -208,6 +208,15 @@ def test_time_after_the_page_brings_the_samples_that_any_figure_needs(
     assert len(sampling.samples) == (20 if is_extended else 16) and clock[0] <= 0.8 * seconds
 
 
+def test_more_further_samples_than_a_chunk_holds_are_drawn_after_the_page() -> None:
+    """Where New? needed 360 more words and there were 10 s for them, none were drawn, as a chunk has at most 256."""
+    pace, model = Pace(), Drawn(10**6)
+    pace.add(64, 0.064)
+    pace.add(256, 0.256)
+    sampling = TimedSampling(model, 1_000, SampleTargets(300, 660), 0, pace, model.sample(300, 0, 0))  # type: ignore[arg-type]
+    assert sampling.extend(660, 10.0, SilentReporter()) and len(sampling.samples) >= 660
+
+
 def test_where_several_samples_make_a_piece_so_many_more_are_drawn_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """24 aphorisms were drawn and measured: "7 text pieces are too few; at least 20 are needed"."""
     clock = [0.0]

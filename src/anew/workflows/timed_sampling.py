@@ -140,7 +140,7 @@ class TimedSampling:
         drawn = len(self.samples)
         required = self.targets.required
         share = REQUIRED_SHARE if drawn < required else GRADED_SHARE
-        if worthwhile > self.n or drawn + self.pace.affordable(share * seconds) < worthwhile:
+        if worthwhile > self.n or drawn + self.pace.samples_within(share * seconds) < worthwhile:
             return False
         first = required - drawn if drawn < required else max(1, self.pace.affordable(share * seconds / 2.0))
         targets = self.targets._replace(least=max(self.targets.least, worthwhile), few_first=False, most=sys.maxsize)

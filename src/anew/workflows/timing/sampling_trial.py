@@ -11,10 +11,11 @@ from anew.core import settings as cfg
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
+from anew.data.document_heads import begins_documents
 from anew.sampling.generator import Generator
 from anew.workflows.job import TrainingJob
 from anew.workflows.timing.pace import FIRST_CHUNK, Pace
-from anew.workflows.timing.sample_counts import is_running_text
+from anew.workflows.timing.sample_counts import PIECES, SampleCounts, is_running_text
 
 # Samples of tokens that are drawn together, one chunk after the other: where the last one is cut short, the two before it tell the pace
 TOKEN_CHUNKS = (1, 8, 32)
@@ -57,7 +58,9 @@ def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: flo
     longest = generator.family.num_drafts(generator.request(1, seed))
     if is_text:
         ratio = WHOLE_SAMPLES * longest / TRIAL_TOKENS
-        return pace.scaled(ratio, ratio)
+        # The longest document of a chunk holds up the others, which take no time once they have ended
+        share = min(SampleCounts.of(job.data).pieces / PIECES, 1.0) if begins_documents(job.data.base.spec) else 1.0
+        return pace.scaled(ratio, ratio * share)
     ratio = WHOLE_SAMPLES * _mean_length(job.data, longest) / TRIAL_TOKENS
     return pace.scaled(ratio * BATCHES_OF_RECORDS, ratio * DRAWS_OF_RECORD)
 
