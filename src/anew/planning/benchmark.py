@@ -79,7 +79,9 @@ def measure_candidates(
         size_scale = dataclasses.replace(scale, model_size=model_size)
         config = agreed_config(family_class, spec, size_scale, overrides, world)
         remaining = seconds - (time.monotonic() - begin)
-        share = world.broadcast(max(MIN_SHARE_S, remaining / (len(sizes) - number)))
+        # The first steps of a process take twice as long as later ones, so the first size has more time
+        num_shares = len(sizes) - number if number else min(2, len(sizes))
+        share = world.broadcast(max(MIN_SHARE_S, remaining / num_shares))
         if candidates:
             larger = _built_if_it_fits(family_class, spec, config, world, parallel)
             if larger is None:
