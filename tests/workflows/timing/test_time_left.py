@@ -284,6 +284,10 @@ def test_a_copying_test_that_misses_copies_lacks_samples() -> None:
     seeing = replace(blind, detection_limit=0.1, controls=controls)
     assert missing_samples(replace(measured, copies=seeing), 100, 75, 0.5) == (150, 6.0)
     assert missing_samples(replace(measured, copies=replace(seeing, detected=True)), 100, 75, 0.5) == (150, 6.0)
+    # What is compared with further held-out items takes time, too: an answer was "not settled" for 187 samples that New? needed
+    for num_held_out, seconds in ((100, 6.0), (600, 16.0)):
+        supply = replace(measured.supply, held_out=num_held_out, compared=100)
+        assert missing_samples(replace(measured, copies=seeing, supply=supply), 100, 75, 0.5) == (150, seconds)
     doubtful = replace(seeing, detected=True, p=0.002, is_coarse=True, pairs=[ClosestPair(0, 5, 0.6, 1.0)])
     assert missing_samples(replace(measured, copies=doubtful), 100, 75, 0.5) is None
     sharp = replace(seeing, controls=[PlantedControl("exact", 0.005, 1.0)])

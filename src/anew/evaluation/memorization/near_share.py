@@ -69,7 +69,7 @@ def near_shares(
         is_bound = high <= MAX_SHARE and not _leans(nearest.item[near], labels, group_share)
         real_share = float((real_nearest.distance <= farthest).mean()) if len(real_nearest.distance) else 0.0
         shares.append(NearShares(len(near) / num_samples, real_share, high if is_bound else None))
-    return min(shares, key=lambda share: (share.bound is None, share.bound or share.samples))
+    return min(shares, key=lambda share: (share.bound is None, share.samples))
 
 
 def _leans(items: Indices, labels: LabelPermutations, group_share: float) -> bool:

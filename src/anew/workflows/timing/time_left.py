@@ -167,7 +167,15 @@ def missing_samples(
     # The test may compare several passages of each sample of text, so its number is converted to samples
     needed = math.ceil(copies.needed(PLANTED_RATES[-1])[1] * n / max(copies.samples, 1))
     is_blind = not copies.detected and copies.limit is None and needed > n
-    return MissingSamples(needed if is_blind else further, 2.0 * measurements.copies_seconds)
+    worthwhile, measuring, supply = (
+        needed if is_blind else further,
+        2.0 * measurements.copies_seconds,
+        measurements.supply,
+    )
+    # Figures compare further samples with further held-out items, and an answer that lacks that is not settled
+    if supply.held_out is not None and supply.compared < supply.held_out:
+        measuring += max((1.0 + worthwhile / n) / 2.0 * measurements.score_seconds, shortest)
+    return MissingSamples(worthwhile, measuring)
 
 
 def with_samples(
