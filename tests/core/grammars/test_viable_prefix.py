@@ -57,6 +57,16 @@ function t.f(x, ...)
   repeat x = #x - 1 until x <= 0
 end
 """,
+    "perl": """use strict; # a
+my %seen = map { $_ => 1 } qw(a b c);
+sub count {
+  my ($self, @items) = @_;
+  foreach my $item (@items) { $self->{n} += $#items if $item =~ /^x/ or not $seen{$item}; }
+  return unless defined $self->{n};
+  print STDERR 'none' . $self->{name} . "b", 1 <=> 2;
+}
+1;
+""",
     "json": '{"a": [1, -2.5e3, true, null], "b": {"c": "d\\n"}}\n',
 }
 BROKEN = {
@@ -73,6 +83,7 @@ BROKEN = {
     ],
     "javascript": ["foo(a b", "x = }", "var a b", "while (1) { foo) ", 'x = "a\nb'],
     "lua": ["x = = 1", "for i in do x", "local function 1"],
+    "perl": ["foo(a]", "my $x = }", "sub { ) ", "if (1) 2"],
     "json": ['{"a" 1', "[1,,", '{"a": [}', "[1] ]"],
 }
 
@@ -162,6 +173,14 @@ def test_parsing_can_be_stopped_at_any_time(stop: type[BaseException]) -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.mark.parametrize("end", ["foo#", "foo##", "q##", "foo #x", "s/a/#", "<<E;\nfoo#"])
+def test_a_text_that_ends_in_a_comment_is_parsed(end: str) -> None:
+    """The scanner of Perl looks for the end of the line for ever, where nothing can stop it."""
+    checker, text = grammar("perl"), f"my $x = 1;\n{end}"
+    assert checker.rest_of(text) == grammar("perl").rest_of(text)
+    assert checker.is_complete(text) == checker.is_complete(f"{text}\n")
 
 
 def test_a_grammar_that_is_not_there_is_named() -> None:

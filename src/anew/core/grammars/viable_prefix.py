@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from anew.core.deadline import uninterrupted
 from anew.core.grammars.lexis import lexis_of
-from anew.core.grammars.names import tree_parser
+from anew.core.grammars.names import tree_parser, with_line_end
 
 INCOMPLETE = "incomplete input"
 # PyCF_ALLOW_INCOMPLETE_INPUT, with which Python's own `codeop` compiles; `ast` does not name it.
@@ -129,14 +129,17 @@ class TreeGrammar(Grammar):
         kinds = {language.node_kind_for_id(number) or "" for number in range(language.node_kind_count)}
         words = (kind for kind in kinds if kind.isidentifier())
         super().__init__(name, words, filter(_MARKS.fullmatch, kinds), spellings)
+        self._name = name
         self._last: tuple[bytes, Any] | None = None  # a text, and the tree of it and its rest
 
     def is_complete(self, text: str) -> bool:
-        return not self._parser.parse(text.encode("utf-8", "replace")).root_node.has_error
+        program = with_line_end(self._name, text.encode("utf-8", "replace"))
+        return not self._parser.parse(program).root_node.has_error
 
     def _is_viable(self, text: str, rest: str) -> bool:
         known, both = (part.encode("utf-8", "replace") for part in (text, text + rest))
         log = _ErrorLog(both)
+        both = with_line_end(self._name, both)
         tree = self._logged_tree(both, log)
         if log.is_at_end:
             self._last = known, (tree, both)

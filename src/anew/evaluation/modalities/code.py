@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from anew.core.arrays import Numbers
-from anew.core.grammars.names import grammar_of_suffix, tree_parser
+from anew.core.grammars.names import grammar_of_suffix, tree_parser, with_line_end
 from anew.core.wording import listed
 from anew.data.formats.text.passage_ends import passage_end
 from anew.errors import DataError
@@ -198,9 +198,12 @@ def _judge_by(name: str) -> Judge:
     if name == "python":
         return judge_python
     parser: Any = tree_parser(name)
-    return lambda text, is_whole: judge_tree(
-        parser, without_open_guards(text) if name in PREPROCESSED else text, is_whole
-    )
+
+    def judge(text: str, is_whole: bool) -> Blocks:
+        program = without_open_guards(text) if name in PREPROCESSED else text
+        return judge_tree(parser, with_line_end(name, program.encode("utf-8", "replace")), is_whole)
+
+    return judge
 
 
 def _whole_lines(text: str) -> str:
@@ -293,13 +296,12 @@ def _parses(block: str) -> bool:
     return True
 
 
-def judge_tree(parser: Any, text: str, is_whole: bool) -> Blocks:
+def judge_tree(parser: Any, program: bytes, is_whole: bool) -> Blocks:
     """The same as `judge_python` for nodes at the outermost level by a tree-sitter grammar.
 
     Neighbours of an error do not count as parsing either: from broken code, a grammar recovers pieces that nobody meant.
     """
-    encoded = text.encode("utf-8", "replace")
-    children = parser.parse(encoded).root_node.children
+    children = parser.parse(program).root_node.children
     nodes = [node for node in children if node.is_error or node.is_missing or not node.is_extra]  # no comments
     nodes = nodes if is_whole else nodes[:-1]
     is_error = [False, *(node.is_error or node.is_missing for node in nodes), False]
@@ -308,7 +310,7 @@ def judge_tree(parser: Any, text: str, is_whole: bool) -> Blocks:
         # Loose tokens, as `{` and the name of a block that was cut off, are not statements.
         is_statement = node.is_named and node.child_count > 0
         if node.is_error or is_statement:
-            size = len(b"".join(encoded[node.start_byte : node.end_byte].split()))
+            size = len(b"".join(program[node.start_byte : node.end_byte].split()))
             blocks.append((0 if node.has_error or any(is_error[index : index + 3]) else size, size))
     return blocks
 
