@@ -63,7 +63,7 @@ def test_copies_among_near_twins_are_found(changed: bool) -> None:
     assert outcome.detected and outcome.match_p is not None and outcome.match_p <= 0.005
     assert outcome.train == N_TRAIN and outcome.held_out == N_HELD_OUT
     assert 0.05 < outcome.low <= 0.2 and outcome.share == pytest.approx(0.2, abs=0.06)
-    assert ("identical to one" in copy_verdict(outcome).sentence) != changed
+    assert ("identical to a training item" in copy_verdict(outcome).sentence) != changed
 
 
 def test_few_copies_among_near_twins_are_found_where_the_scan_sees_none() -> None:

@@ -396,7 +396,7 @@ def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
     extent = "how many is not known (only 281 of 46,943 training items were compared)"
     few = copy_verdict(replace(vague, train=281, n_train_total=46_943))
     assert extent in few.sentence and extent in few.clause
-    known = copies(detected=True, share=0.4, low=0.2)
+    known = copies(detected=True, p=0.002, share=0.4, low=0.2)
     assert copy_verdict(known).clause.startswith("at least about 20% of the samples are copies")
     score = known.scores()[0]
     assert (score.value, score.interval, score.note) == (0.2, None, "at least so many")
@@ -411,7 +411,7 @@ def test_as_many_are_copies_as_are_identical_where_real_items_never_are() -> Non
     assert "at least 2% of the samples are copies" in copy_verdict(result).sentence and result.scores()[0].value == 0.02
     common = replace(result, real_identical=9)
     assert copy_verdict(common).clause == (
-        "at least about 0.79% of the samples are copies of training items; 10 of 500 are identical to one"
+        "10 of 500 samples are identical to a training item; at least about 0.79% of the samples are more than chance gives"
     )
 
 
@@ -436,7 +436,9 @@ def test_pairs_that_are_close_are_red_only_if_copies_were_found(tmp_path: Path) 
     """A page said "No copies found" and had a sample in red below."""
     content = replace(image_content(), closest_pairs=image_content().pairs)
     clean, _, _ = written(tmp_path, scores=[], content=content, copies=copies())
-    accused, _, _ = written(tmp_path, scores=[], content=content, copies=copies(detected=True, share=0.1, low=0.05))
+    accused, _, _ = written(
+        tmp_path, scores=[], content=content, copies=copies(detected=True, p=0.002, share=0.1, low=0.05)
+    )
     assert clean.count("<b>exact copy</b>") == accused.count("<b>exact copy</b>") == 2
     assert 'class="pair close"' not in clean and accused.count('class="pair close"') == 2
 
@@ -553,8 +555,11 @@ def test_altered_copies_that_chance_may_explain_are_no_no(tmp_path: Path) -> Non
     # How many samples are altered copies a coarse comparison cannot say
     assert coarse.scores()[0].value == 0.0 and coarse.scores()[0].note == "how many is not known"
     assert coarse.needs_confirmation and not replace(coarse, identical=3).needs_confirmation
-    strong, plain = replace(weak, p=0.004), replace(weak, pairs=[ClosestPair(0, 5, 0.3, 1.0)])
-    for result in (strong, plain, replace(weak, identical=3)):
+    # In families of near-twins, pairs are as close by chance
+    close = replace(weak, pairs=[ClosestPair(0, 5, 0.3, 1.0)])
+    assert "None is identical to one: the closest pair differs by 30%" in copy_verdict(close).sentence
+    assert verdict.Verdict([], close).grades["novelty"] == "fair"
+    for result in (replace(weak, p=0.004), replace(close, p=0.004), replace(weak, identical=3)):
         assert not result.needs_confirmation and verdict.Verdict([], result).grades["novelty"] == "poor"
 
 
@@ -591,7 +596,7 @@ def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> N
     picture = ScanPicture([4, 100, 500], [1.0, 0.96, 0.93], [1.0, 1.0, 0.95], 0.7, 400)
     few = copies(
         detected=True,
-        p=0.02,
+        p=0.004,
         share=0.44,
         low=0.44,
         pairs=[ClosestPair(0, 5, 0.36, 1.0)],
@@ -604,6 +609,15 @@ def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> N
     )
     assert few.scores()[0].value == 0.0 and few.scores()[0].note == "how many is not known"
     assert not few.only_leans and not few.needs_confirmation
+    # Crops of photographs with 2% exact copies: 8% were said to be copies
+    distant = replace(few, copied_distance=0.7, plain_low=0.01, identical=18, real_compared=500, real_identical=9)
+    assert "at least about 1% of the samples are more than chance gives" in copy_verdict(distant).sentence
+    assert (
+        "Others may be altered copies, or only lean to the data: the nearest real item"
+        in copy_verdict(distant).sentence
+    )
+    # But altered copies are counted where all that are said to be copies are near
+    assert replace(distant, copied_distance=0.4).counted_low == 0.44
     identical = replace(few, identical=30, real_compared=500)
     assert copy_verdict(identical).clause.startswith(
         "at least 3.3% of the samples are copies of training items: 30 of 900"
@@ -611,7 +625,7 @@ def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> N
     # Real items are identical to each other, too, so not all of the 30 count: the tests say how many do
     repeated = replace(identical, real_identical=2, plain_low=0.021)
     assert copy_verdict(repeated).clause == (
-        "at least about 2.1% of the samples are copies of training items; 30 of 900 are identical to one"
+        "30 of 900 samples are identical to a training item; at least about 2.1% of the samples are more than chance gives"
     )
     assert "Many others only lean" in copy_verdict(repeated).sentence and repeated.scores()[0].value == 0.021
     counted = replace(few, copied_distance=0.3)

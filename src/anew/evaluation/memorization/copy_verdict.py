@@ -163,7 +163,7 @@ def _found(result: CopyTestResult) -> CopyVerdict:
     samples, items = ("sample passages", "passages") if result.unit == "passage" else ("samples", "items")
     low = result.counted_low
     amount, unknown = f"at least about {percent_at_least(low)} of the {samples}", ""
-    if not low or (low < MIN_RELATIVE_LOWER_END * result.share and not result.counts_leaning):
+    if not low or (low < MIN_RELATIVE_LOWER_END * result.share and not result.counts_distant):
         amount, unknown = f"some {samples}", "; how many is not known"
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         unknown += f" (only {result.compared} were compared)"
@@ -182,26 +182,57 @@ def _found(result: CopyTestResult) -> CopyVerdict:
             f"pair still differs by {result.closest:.0%} of the usual distance (p = {result.p:.2g}).",
             f"{amount} are altered copies of training {items}{unknown}",
         )
-    fact = clause_fact = ""
+    if result.may_be_chance:
+        return _perhaps_found(result, amount, unknown)
+    if result.identical:
+        return _identical_found(result, items, samples, amount, unknown)
+    return CopyVerdict(
+        f"Copying found: {amount} are copies of training {items}, or nearly so{unknown} (p = {result.p:.2g})."
+        f"{_others_lean(result, items)}",
+        f"{amount} are copies of training {items}{unknown}",
+    )
+
+
+def _identical_found(result: CopyTestResult, items: str, samples: str, amount: str, unknown: str) -> CopyVerdict:
+    """The verdict where samples are identical to training items.
+
+    Args:
+        items, samples: Plurals of both.
+        amount: How many samples are copies.
+        unknown: What is not known of that.
+    """
+    assert result.identical
     if result.identical == result.samples:
         clause = f"all {result.count_phrase(result.samples)} are identical to a training {result.unit}{result.likeness}"
         return CopyVerdict(f"Copying found: {clause} (p = {result.p:.2g}).", clause)
-    if result.identical:
-        verb = f"{are(result.identical)} identical to one{result.likeness}"
-        fact = f"{result.identical:,} of {result.count_phrase(result.samples)} {verb}"
-        clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
-    others = ""
-    if result.counts_leaning:
-        leaning, by_chance = _leaning_fact(result, items)
-        others = f" Many others only lean to the data: {leaning}{f' ({by_chance})' if by_chance else ''}."
-    if (least := result.least_share) > low:
-        amount = f"at least {percent_at_least(least)} of the {samples} are copies of training {items}"
+    verb = f"{are(result.identical)} identical to one{result.likeness}"
+    fact = f"{result.identical:,} of {result.count_phrase(result.samples)} {verb}"
+    clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
+    others = _others_lean(result, items)
+    if result.least_share > result.counted_low:
+        amount = f"at least {percent_at_least(result.least_share)} of the {samples} are copies of training {items}"
         return CopyVerdict(f"Copying found: {amount}: {fact} (p = {result.p:.2g}).{others}", f"{amount}: {clause_fact}")
-    fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
+    if (
+        result.identical > result.counted_low * result.samples
+    ):  # "at least 0.7%" beside 2% would read as a contradiction
+        clause = f"{_identical_to_training(result)}; {amount} are more than chance gives{unknown}"
+        return CopyVerdict(f"Copying found: {clause} (p = {result.p:.2g}).{others}", clause)
     return CopyVerdict(
-        f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}{fact} (p = {result.p:.2g}).{others}",
-        f"{amount} are copies of training {items}{unknown}{clause_fact}",
+        f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}; {fact} (p = {result.p:.2g}).{others}",
+        f"{amount} are copies of training {items}{unknown}; {clause_fact}",
     )
+
+
+def _others_lean(result: CopyTestResult, items: str) -> str:
+    """A sentence, after a space, on samples that are not counted since they may only lean to training items (`items`: their plural); or
+    ""."""
+    if not result.counts_distant:
+        return ""
+    fact, by_chance = _leaning_fact(result, items)
+    fact = f"{fact}{f' ({by_chance})' if by_chance else ''}"
+    if result.counts_leaning:
+        return f" Many others only lean to the data: {fact}."
+    return f" Others may be altered copies, or only lean to the data: {fact}."
 
 
 def _found_without_random_items(result: CopyTestResult, amount: str, unknown: str) -> CopyVerdict:
@@ -241,11 +272,12 @@ def _leaning(result: CopyTestResult, items: str) -> CopyVerdict:
 
 
 def _perhaps_found(result: CopyTestResult, amount: str, unknown: str) -> CopyVerdict:
-    """The verdict on samples that follow training items, of which none is a plain copy. amount: how many; unknown: what is not known."""
+    """The verdict on samples that follow training items, perhaps by chance. amount: how many; unknown: what is not known."""
     items = "passages" if result.unit == "passage" else "items"
+    none = "None is a plain copy" if result.lacks_plain_copies else "None is identical to one"
     return CopyVerdict(
-        f"Perhaps copying: {amount} seem to be altered copies of training {items}, or follow single ones closely{unknown}. None is a "
-        f"plain copy: the closest pair differs by {result.closest:.0%} of the usual distance, and one report in {CHANCE_REPORTS} "
+        f"Perhaps copying: {amount} seem to be altered copies of training {items}, or follow single ones closely{unknown}. {none}: "
+        f"the closest pair differs by {result.closest:.0%} of the usual distance, and one report in {CHANCE_REPORTS} "
         f"without copies says so by chance (p = {result.p:.2g}). More samples would tell.",
         f"{amount} seem to be altered copies{unknown}; more samples would tell",
     )

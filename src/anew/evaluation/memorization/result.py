@@ -17,6 +17,7 @@ from anew.evaluation.memorization.thresholds import (
     CONTROL_ALPHA,
     DETECTION_POWER,
     IDENTICAL_ALPHA,
+    MAX_COUNTED_DISTANCE,
     MIN_ALTERED_DISTANCE,
     MIN_LEANING_DISTANCE,
 )
@@ -251,11 +252,12 @@ class CopyTestResult:
 
     @property
     def counted_low(self) -> float:
-        """The lower end of the share of copies, without samples that only lean to the data; 0 if it is not known.
+        """The lower end of the share of copies, without samples that may only lean to the data; 0 if it is not known.
 
         For a coarse comparison all models lean to their data.
         """
-        return self.plain_low if self.counts_leaning or (self.is_coarse and self.lacks_plain_copies) else self.low
+        is_doubtful = self.counts_distant or (self.is_coarse and self.lacks_plain_copies)
+        return self.plain_low if is_doubtful else self.low
 
     @property
     def least_share(self) -> float:
@@ -275,12 +277,19 @@ class CopyTestResult:
 
     @property
     def needs_confirmation(self) -> bool:
-        """Whether no pair shows a copy, and chance may explain the alarm, or a model that leans to its data.
+        """Whether no sample is identical to a training item, and chance may explain the alarm; or no pair shows a copy, and a model may
+        explain it that leans to its data.
 
         All models do, and their samples are smoother than the data. For thumbnails that is enough for an alarm.
         """
-        is_doubtful = self.is_coarse or self.p > CONFIRMED_P or self.counts_leaning
-        return self.detected and self.method == "scan" and self.lacks_plain_copies and is_doubtful
+        may_lean = self.lacks_plain_copies and (self.is_coarse or self.counts_leaning)
+        return self.detected and self.method == "scan" and (may_lean or self.may_be_chance)
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether p is barely small enough, and no sample is identical to a training item. In families of near-twins, pairs are close by
+        chance."""
+        return not self.identical and self.p > CONFIRMED_P
 
     @property
     def is_suspicion(self) -> bool:
@@ -293,6 +302,13 @@ class CopyTestResult:
         """Whether `low` counts samples that only lean to the data: among so many of the closest ones, some are hardly nearer to a training
         item than real items are to each other. A coarse comparison does not tell."""
         return not self.is_coarse and self.copied_distance is not None and self.copied_distance >= MIN_LEANING_DISTANCE
+
+    @property
+    def counts_distant(self) -> bool:
+        """Whether `low` counts samples that may only lean to the data: among so many of the closest ones, some are not near enough for
+        plain copies, although others are."""
+        is_distant = self.copied_distance is not None and self.copied_distance >= MAX_COUNTED_DISTANCE
+        return self.counts_leaning or (is_distant and not self.lacks_plain_copies)
 
     @property
     def only_leans(self) -> bool:

@@ -35,6 +35,11 @@ MIN_ALTERED_DISTANCE = 0.4
 # If as many pairs as are said to be copies reach this share of the usual distance, none of which is a plain copy, the model leans to its
 # data, as a model does that has seen it often: many samples are a little nearer to training items than real items are
 MIN_LEANING_DISTANCE = 0.75
+# If as many pairs as the scan says are copies reach this share of the usual distance, although some are plain copies, only the plain ones
+# are counted: the others may be altered copies, or come from a model that leans to its data. Chosen: of crops and glyphs with 2% to 10%
+# exact copies, 5% to 15% were said to be copies, and the farthest of these were at .66 to .82; of 10% altered ones, at .40 (docs/log.md,
+# 2026-12-03).
+MAX_COUNTED_DISTANCE = 0.5
 # Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.
 MATCH_RATIO = 1.0 / 3.0
 # Shares of planted copies among the samples; chosen: from hardly any to one in ten
