@@ -65,7 +65,7 @@ def test_copied_passages_are_found_in_place() -> None:
     brief = run_text_test(
         samples, train, held_out, max_samples=10, options=MemorizationOptions(controls=False, brief=True)
     )
-    assert brief.real_compared == 20
+    assert brief.samples == 10 and brief.real_compared == 200  # whole texts are compared, which takes no time
 
 
 def test_spans_of_few_documents_are_permuted_as_one() -> None:

@@ -53,6 +53,27 @@ def test_samples_joined_from_halves_of_training_texts_are_found(copied: int) -> 
             assert train[pair.train][pair.train_start :].startswith(passage)
 
 
+SAYING_WORDS = ["".join(np.random.default_rng(n).choice(list("aeioubcdlmnrst"), 5)) for n in range(400)]
+
+
+def sayings(seed: int, count: int) -> list[str]:
+    """Short documents of common words, of which none is like another."""
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(SAYING_WORDS, 16)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("copied", [0, 3, 12])
+def test_samples_that_are_a_whole_training_text_are_counted(copied: int) -> None:
+    """20 of 400 sayings were word for word in the data, and the report said "no copies found"."""
+    train, held_out, samples = sayings(1, 1500), sayings(2, 150), sayings(3, 200)
+    samples[:copied] = [f"{text}\n" for text in train[:copied]]
+    result = run_text_test(samples, train, held_out, options=MemorizationOptions(controls=False))
+    assert result.identical == copied and result.real_identical == 0 and result.repeats_too_often == (copied > 0)
+    assert result.detected == result.has_proven_copies == (copied == 12)  # three are a doubt
+    assert copied < 12 or 0.0 < result.low <= copied / 200
+    assert not copied or f"{copied} of 200 samples are identical to" in copy_verdict(result).sentence
+
+
 def spans_of_words(seed: int, count: int) -> list[str]:
     """Spans of 1,016 characters of words, some of which are far more common than others, with set phrases of one to three words."""
     rng = np.random.default_rng(seed)

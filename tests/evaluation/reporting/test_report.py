@@ -411,7 +411,7 @@ def test_as_many_are_copies_as_are_identical_where_real_items_never_are() -> Non
     assert "at least 2% of the samples are copies" in copy_verdict(result).sentence and result.scores()[0].value == 0.02
     common = replace(result, real_identical=9)
     assert copy_verdict(common).clause == (
-        "10 of 500 samples are identical to a training item; at least about 0.79% of the samples are more than chance gives"
+        "10 of 500 samples are identical to a training item; at least about 0.79% of the samples are copies beyond what chance gives"
     )
 
 
@@ -611,7 +611,7 @@ def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> N
     assert not few.only_leans and not few.needs_confirmation
     # Crops of photographs with 2% exact copies: 8% were said to be copies
     distant = replace(few, copied_distance=0.7, plain_low=0.01, identical=18, real_compared=500, real_identical=9)
-    assert "at least about 1% of the samples are more than chance gives" in copy_verdict(distant).sentence
+    assert "at least about 1% of the samples are copies beyond what chance gives" in copy_verdict(distant).sentence
     assert (
         "Others may be altered copies, or only lean to the data: the nearest real item"
         in copy_verdict(distant).sentence
@@ -625,7 +625,7 @@ def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> N
     # Real items are identical to each other, too, so not all of the 30 count: the tests say how many do
     repeated = replace(identical, real_identical=2, plain_low=0.021)
     assert copy_verdict(repeated).clause == (
-        "30 of 900 samples are identical to a training item; at least about 2.1% of the samples are more than chance gives"
+        "30 of 900 samples are identical to a training item; at least about 2.1% of the samples are copies beyond what chance gives"
     )
     assert "Many others only lean" in copy_verdict(repeated).sentence and repeated.scores()[0].value == 0.021
     counted = replace(few, copied_distance=0.3)
@@ -852,13 +852,13 @@ def test_records_that_exist_are_not_called_text() -> None:
 def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> None:
     names = {"identical": 20, "samples": 400, "real_compared": 1200, "train": 8175, "detection_limit": None}
     few = copies(**names, held_out=400, identical_p=1e-12)
-    assert (
-        "too little to prove copying with 400 held-out items; about 900 would settle it. No further"
-        in copy_verdict(few).sentence
-    )
+    too_few = "400 held-out items are too few to tell, about 900 would settle it. No further"
+    assert f"but items are so short that a generator may reach some by itself; {too_few}" in copy_verdict(few).sentence
+    some_held_out = replace(few, held_out_identical=2, identical_p=1e-4)
+    assert f"although it is too little to prove copying; {too_few}" in copy_verdict(some_held_out).sentence
     for other in ({"identical_p": 0.03}, {"held_out": 1500}, {"method": "shifted"}):
         result = copies(**names | {"held_out": 400, "identical_p": 1e-12} | other)
-        assert "too little to prove copying. No " in copy_verdict(result).sentence
+        assert "would settle it" not in copy_verdict(result).sentence
 
 
 def test_overfitting_of_a_network_is_not_said_of_a_model_with_counts() -> None:

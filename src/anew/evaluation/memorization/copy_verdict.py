@@ -12,6 +12,7 @@ from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.result import MIN_SAMPLES, CopyTestResult
 from anew.evaluation.memorization.thresholds import (
     ALPHA,
+    COPIED_ALPHA,
     DETECTION_POWER,
     LABEL_ALPHA,
     MIN_RELATIVE_LOWER_END,
@@ -124,10 +125,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
     verdict = _not_found(result)
     if result.repeats_too_often:
         verdict = CopyVerdict(verdict.sentence, _identical(result))
-        identical += (
-            f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
-            f"{_proof_needs(result)}. "
-        )
+        identical += f"Chance hardly explains that (p = {result.identical_p:.2g}), {_doubt(result)}. "
     elif result.identical and result.identical_p is not None:
         # "No copies found" alone would contradict what a reader sees beside it
         fact, chance, reason = _identical_to_training(result), "Chance may explain that", "which chance may explain"
@@ -143,6 +141,14 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
     return verdict._replace(sentence=f"{identical}{verdict.sentence}")
 
 
+def _doubt(result: CopyTestResult) -> str:
+    """Why identical samples that chance hardly explains are no proof of copying, and what would be one; a clause."""
+    assert result.identical_p is not None
+    if result.identical_p <= COPIED_ALPHA and not result.held_out_identical:
+        return f"but {result.units} are so short that a generator may reach some by itself{_proof_needs(result)}"
+    return f"although it is too little to prove copying{_proof_needs(result)}"
+
+
 def _proof_needs(result: CopyTestResult) -> str:
     """How many held-out items would let the labels confirm the identical samples; a clause, or ""."""
     assert result.identical is not None and result.identical_p is not None
@@ -156,7 +162,7 @@ def _proof_needs(result: CopyTestResult) -> str:
         or not result.held_out < needed <= MAX_REACHABLE_ITEMS
     ):
         return ""
-    return f" with {result.held_out:,} held-out {result.units}; about {rounded_up(needed):,} would settle it"
+    return f"; {result.held_out:,} held-out {result.units} are too few to tell, about {rounded_up(needed):,} would settle it"
 
 
 def _found(result: CopyTestResult) -> CopyVerdict:
@@ -203,7 +209,7 @@ def _identical_found(result: CopyTestResult, items: str, samples: str, amount: s
     """
     assert result.identical
     if result.identical == result.samples:
-        clause = f"all {result.count_phrase(result.samples)} are identical to a training {result.unit}{result.likeness}"
+        clause = f"all {result.count_phrase(result.samples)} are identical to a training {result.identical_unit}{result.likeness}"
         return CopyVerdict(f"Copying found: {clause} (p = {result.p:.2g}).", clause)
     verb = f"{are(result.identical)} identical to one{result.likeness}"
     fact = f"{result.identical:,} of {result.count_phrase(result.samples)} {verb}"
@@ -215,7 +221,7 @@ def _identical_found(result: CopyTestResult, items: str, samples: str, amount: s
     if (
         result.identical > result.counted_low * result.samples
     ):  # "at least 0.7%" beside 2% would read as a contradiction
-        clause = f"{_identical_to_training(result)}; {amount} are more than chance gives{unknown}"
+        clause = f"{_identical_to_training(result)}; {amount} are copies beyond what chance gives{unknown}"
         return CopyVerdict(f"Copying found: {clause} (p = {result.p:.2g}).{others}", clause)
     return CopyVerdict(
         f"Copying found: {amount} are copies of training {items}, or nearly so{unknown}; {fact} (p = {result.p:.2g}).{others}",
@@ -401,7 +407,7 @@ def _identical(result: CopyTestResult) -> str:
 def _identical_to_training(result: CopyTestResult) -> str:
     assert result.identical is not None
     samples = f"{result.identical:,} of {result.count_phrase(result.samples)} {are(result.identical)}"
-    return f"{samples} identical to a training {result.unit}{result.likeness}"
+    return f"{samples} identical to a training {result.identical_unit}{result.likeness}"
 
 
 def _with_held_out(result: CopyTestResult) -> str:
@@ -412,7 +418,7 @@ def _with_held_out(result: CopyTestResult) -> str:
 def _identical_to_held_out(result: CopyTestResult) -> str:
     assert result.held_out_identical is not None
     samples = f"{result.held_out_identical:,} of {result.count_phrase(result.samples)} {are(result.held_out_identical)}"
-    return f"{samples} identical to a held-out {result.unit}{result.likeness}"
+    return f"{samples} identical to a held-out {result.identical_unit}{result.likeness}"
 
 
 def _real_identical(result: CopyTestResult) -> str:

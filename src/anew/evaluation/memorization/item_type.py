@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
+from anew.core.sequences import Rearranged
 from anew.data.types import ItemT
-from anew.evaluation.memorization.copying_test import Distance
+from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.thresholds import ALPHA, LABEL_ALPHA
 from anew.evaluation.metrics.text.baselines import kneser_ney_bits
 
@@ -48,6 +49,29 @@ def _array_bits(item: Numbers) -> float:
 def min_unguessable_bits(num_samples: int, num_real: int) -> float:
     """Bits of an item from which on a generator that has not seen it is not expected to make it."""
     return MODEL_ADVANTAGE * float(np.log2(max(num_samples * num_real, 1) * TESTS_PER_FALSE_ALARM))
+
+
+def are_unguessable(
+    items: Indices,
+    real: Sequence[ItemT],
+    bits: Callable[[Sequence[ItemT], Sequence[ItemT]], NDArray[np.float64]],
+    num_samples: int,
+) -> NDArray[np.bool_]:
+    """Whether no generator makes each of some real items unseen.
+
+    Args:
+        items: Their indices among the real ones.
+        real: All real items, in random order, so that their numbers make random folds.
+        bits: See `ItemType`.
+        num_samples: Number of samples that may repeat one.
+    """
+    bits_of = np.empty(len(items))
+    first = np.arange(min(len(real), 2 * MAX_CHARACTERS), dtype=np.int32)  # no fold has half of them
+    for fold in np.unique(items % FOLDS):
+        others = Rearranged(real, first[first % FOLDS != fold][:MAX_CHARACTERS])
+        in_fold = items % FOLDS == fold
+        bits_of[in_fold] = bits([real[i] for i in items[in_fold]], others)
+    return bits_of >= min_unguessable_bits(num_samples, len(real))
 
 
 # Memory that a test takes for a character of a text: itself, its codes and counts of its parts; chosen.

@@ -47,7 +47,7 @@ from anew.evaluation.memorization.item_groups import (
     with_match_groups,
     with_queries,
 )
-from anew.evaluation.memorization.item_type import FOLDS, MAX_CHARACTERS, ItemType, min_unguessable_bits
+from anew.evaluation.memorization.item_type import ItemType, are_unguessable
 from anew.evaluation.memorization.match_test import MatchTest, choose_stand_ins, nearests_of_stand_ins
 from anew.evaluation.memorization.near_share import NearShares, near_shares
 from anew.evaluation.memorization.planting import (
@@ -365,17 +365,8 @@ class MemorizationTest(Generic[ItemT]):
         same = keys_of_same((self.distances, self._match_distances), queries, self.real_index)
         samples = list(ItemKeys(self._item_type.keys, self._samples[: self.num_samples], same, self.num_real))
         real = ItemKeys(self._item_type.keys, self._real_items, same)
-        return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_unguessable)
-
-    def _are_unguessable(self, items: Indices) -> NDArray[np.bool_]:
-        """For each of some real items, whether no generator makes it unseen. They are shuffled, so their numbers make random folds."""
-        bits = np.empty(len(items))
-        for fold in np.unique(items % FOLDS):
-            first = self.real_index[: 2 * MAX_CHARACTERS]  # no fold has half of them
-            others = Rearranged(self._real_items, first[first % FOLDS != fold][:MAX_CHARACTERS])
-            in_fold = items % FOLDS == fold
-            bits[in_fold] = self._item_type.bits([self._real_items[i] for i in items[in_fold]], others)
-        return bits >= min_unguessable_bits(self.num_samples, self.num_real)
+        asked = partial(are_unguessable, real=self._real_items, bits=self._item_type.bits, num_samples=self.num_samples)
+        return count_repeats(samples, real, self._stand_ins.items, self.is_train, asked)
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""

@@ -224,6 +224,11 @@ class CopyTestResult:
         return f"{self.train:,} of {self.n_train_total:,} training {self.units}"
 
     @property
+    def identical_unit(self) -> str:
+        """What samples are identical to: also where excerpts are compared, whole texts are."""
+        return "text" if self.unit == "excerpt" else self.unit
+
+    @property
     def units(self) -> str:
         """The plural of `unit`."""
         return UNITS[self.unit]

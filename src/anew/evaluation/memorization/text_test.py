@@ -19,6 +19,7 @@ from anew.evaluation.memorization.copying_test import Indices, bonferroni_p
 from anew.evaluation.memorization.item_groups import exchangeable_groups
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
 from anew.evaluation.memorization.memorization_test import DEFAULTS, MemorizationOptions, MemorizationTest
+from anew.evaluation.memorization.repeated_texts import proves_copies, repeated_texts, with_repeated_texts
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
 from anew.evaluation.memorization.sole_source import WINDOW, WholeText, texts_cut_to_lengths
 from anew.evaluation.memorization.texts import longest_matches
@@ -125,7 +126,10 @@ def run_text_test(
         whole_samples, chosen_train, chosen_held_out, train_share, bare if is_cut else options, rng
     )
     passages = _test_passages(chosen_samples, chosen_train, chosen_held_out, train_share, options if is_cut else bare)
-    return combined(passages, whole, passages if is_cut else whole)
+    tested = [samples[i] for i in np.unique(whole_samples.passages.owner[whole_samples.rows])[: whole.samples]]
+    repeats = repeated_texts(tested, train, held_out, rng)
+    result = combined(passages, whole, passages if is_cut else whole, prefers_whole=proves_copies(repeats))
+    return result if result.unit == "passage" else with_repeated_texts(result, repeats)
 
 
 def _test_passages(
@@ -191,12 +195,15 @@ def _test_whole_texts(
     return replace(result, pairs=pairs, n_train_total=round(len(np.unique(train.passages.group)) / train_share))
 
 
-def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTestResult) -> CopyTestResult:
+def combined(
+    passages: CopyTestResult, whole: CopyTestResult, measured: CopyTestResult, *, prefers_whole: bool = False
+) -> CopyTestResult:
     """The result of the test that found copies with the smaller p-value, if any, with the p-value of both together.
 
     Args:
         passages, whole: The results of both tests.
         measured: The one with controls, which stand for both; the result if neither found copies.
+        prefers_whole: Whether that of whole texts is given, whichever found copies.
     """
     p = bonferroni_p(passages.p, whole.p)
     results = (passages, whole)
@@ -204,6 +211,7 @@ def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTest
     if doubtful:
         return replace(doubtful[0], p=p)
     decisive = min((result for result in results if result.detected), key=lambda result: result.p, default=measured)
+    decisive = whole if prefers_whole else decisive
     return replace(
         decisive,
         p=p,
