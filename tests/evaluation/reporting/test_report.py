@@ -849,6 +849,16 @@ def test_records_that_exist_are_not_called_text() -> None:
     assert known.figures["novelty"].startswith("97% of the samples are training records (held-out records: 31%)")
 
 
+def test_samples_that_lean_without_being_near_are_said_to() -> None:
+    """After 160 passes over icons, the nearest real item of 90% of the samples was a training item, and the answer was a plain yes."""
+    result = copies(reference_p=0.4, picture=ScanPicture([4, 100], [1.0, 0.9], [1.0, 0.9], 0.7, 400))
+    fact = "but the nearest real item of 90% of the samples is a training item (by chance: 70%)"
+    assert verdict.Verdict([], result).grades["novelty"] == "good"
+    assert copy_verdict(result).clause == f"{copy_verdict(copies()).clause}; {fact}"
+    assert "the model leans to what it was trained on" in copy_verdict(result).sentence
+    assert "leans" not in copy_verdict(replace(result, reference_p=None)).sentence
+
+
 def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> None:
     names = {"identical": 20, "samples": 400, "real_compared": 1200, "train": 8175, "detection_limit": None}
     few = copies(**names, held_out=400, identical_p=1e-12)

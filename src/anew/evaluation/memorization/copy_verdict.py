@@ -122,7 +122,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
         if result.saw_held_out:
             sentence += f" Besides, {_identical_to_held_out(result)}: it has probably seen the held-out items, too."
         return CopyVerdict(sentence if result.method == "scan" else f"{identical}{sentence}", clause)
-    verdict = _not_found(result)
+    verdict = _with_leaning(result, _not_found(result))
     if result.repeats_too_often:
         verdict = CopyVerdict(verdict.sentence, _identical(result))
         identical += f"Chance hardly explains that (p = {result.identical_p:.2g}), {_doubt(result)}. "
@@ -348,6 +348,18 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
             f"{NONE_FOUND}; {limit} exact copies or more would have been noticed, altered ones perhaps not",
         )
     return _too_few_to_tell(result, sentence)
+
+
+def _with_leaning(result: CopyTestResult, verdict: CopyVerdict) -> CopyVerdict:
+    """The verdict with the fact that samples lean to training items, although they are no nearer to them than real items to each other."""
+    if result.reference_p is None or result.picture is None or result.method != "scan":
+        return verdict
+    fact, by_chance = _leaning_fact(result, "items")
+    return verdict._replace(
+        sentence=f"{verdict.sentence} But {fact} ({by_chance}): the model leans to what it was trained on.",
+        clause=f"{verdict.clause}; {'and' if verdict.has_but else 'but'} {fact} ({by_chance})",
+        has_but=True,
+    )
 
 
 def _too_few_to_tell(result: CopyTestResult, sentence: str) -> CopyVerdict:
