@@ -20,6 +20,7 @@ from anew.evaluation.reporting.supply import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 from anew.workflows.timing.time_left import (
+    Supplement,
     _affordable,
     _latest,
     _says_more,
@@ -140,6 +141,31 @@ def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: l
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
     assert supplement is not None and [*supplement.measurements.unmeasured] == missing and Slow.pieces == []
     assert supplement.evaluation.notes == [Note("A note."), *map(out_of_time, missing)]
+
+
+def test_what_was_measured_on_fewer_samples_is_not_said_to_be_missing() -> None:
+    """After further samples, thirteen figures that stood in the report were "not measured (out of time)", and an answer was not settled."""
+
+    class Late(Slow):
+        def answer_scores(self) -> Iterator[Score]:
+            yield from super().answer_scores()
+            self.unmeasured = {"lengths": BOTH, "formats": BOTH}
+            self.notes += map(out_of_time, self.unmeasured)
+
+    evaluation: Any = Late(Inputs(list(range(100))))
+    measured = Measurements(supply=Supply(compared=100, left_out=60), scores=[score("coverage", 0.5, n=40)])
+    assert (supplement := later(evaluation, measured)) is not None and not supplement.measurements.unmeasured
+    assert [note.sentence for note in supplement.evaluation.notes] == [
+        "Measured on fewer samples than other figures, for lack of time: lengths and formats."
+    ]
+    # What no batch had time for stays missing
+    supplement = later(evaluation, replace(measured, unmeasured={"formats": BOTH}))
+    assert supplement is not None and supplement.measurements.unmeasured == {"formats": BOTH}
+    assert out_of_time("formats") in supplement.evaluation.notes
+
+
+def later(evaluation: Any, measured: Measurements) -> Supplement | None:
+    return measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
 
 
 def test_what_is_still_missing_has_the_last_reason_alone() -> None:

@@ -11,21 +11,23 @@ import copy
 import math
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.core.specs import Tokens
+from anew.core.wording import listed
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import MIN_ITEMS, Clock, Labels
 from anew.evaluation.items_in_time import WITHIN_TIME, compared_sentence
-from anew.evaluation.measure import without
+from anew.evaluation.measure import Unmeasured, without
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
-from anew.evaluation.notes import COPIES, NUM_COMPARED, Note
+from anew.evaluation.notes import COPIES, FURTHER_FIGURES, NUM_COMPARED, Note
 from anew.evaluation.reporting.content import SamplePair
 from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.supply import Supply
@@ -34,6 +36,7 @@ from anew.workflows.timing.measuring import SCORES_SHARE, look_for_copies, measu
 
 FIRST_BATCH = 32  # samples of the first batch: more than any figure needs; chosen
 MIN_SAMPLE_GROWTH = 1.5  # a further batch has at least this many times the samples of the one before; chosen
+FEWER = "figures of fewer samples"  # subject of the note on them
 # Seconds on an idle core that the first batch takes at least: measured 0.3 to 0.5 s for sequences and names, 0.7 for small images. One
 # without features: 0.1 s for these.
 MIN_TOKENS, MIN_GRIDS, MIN_PLAIN = 0.5, 1.0, 0.2
@@ -261,16 +264,32 @@ def _with_scores(
         # Items are counted as compared with the first figure of features
         if is_measured or (batch.sets and _measured(batch.sets.supply) > _measured(measurements.supply)):
             supply = _supply(measurements.supply, batch.sets.supply, len(evaluation.inputs.samples) / n)
-            notes = _notes(evaluation, batch, supply)
+            missing = without(batch.unmeasured, measured)
+            late = _never_measured(measurements, missing)
+            notes = _with_fewer(_notes(evaluation, batch, supply), without(missing, late))
             measurements = replace(measurements, supply=supply)
-        if is_measured:
-            measurements = replace(measurements, unmeasured=without(batch.unmeasured, measured))
+            measurements = replace(measurements, unmeasured=late) if is_measured else measurements
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, num_all)
         if not is_measured or n == num_all or following < min(MIN_SAMPLE_GROWTH * n, num_all):
             break
         n, needed = following, spent
     return measurements, [note for note in notes if note.subject not in measured]
+
+
+def _never_measured(earlier: Measurements, late: Unmeasured) -> Unmeasured:
+    """Of what a batch had no time for, what was not measured on fewer samples before, either."""
+    if FURTHER_FIGURES in earlier.unmeasured or _measured(earlier.supply) < MIN_ITEMS:
+        return late
+    return {name: questions for name, questions in late.items() if name in earlier.unmeasured}
+
+
+def _with_fewer(notes: list[Note], names: Iterable[str]) -> list[Note]:
+    """The notes with one that names figures for which a batch had no time, but which were measured on fewer samples before."""
+    fewer = [name for name in names if name != FURTHER_FIGURES]
+    notes = [note for note in notes if note.subject != FEWER and not (note.is_out_of_time and note.subject in fewer)]
+    sentence = f"Measured on fewer samples than other figures, for lack of time: {listed(fewer)}."
+    return [*notes, Note(sentence, FEWER)] if fewer else notes
 
 
 def _with_further(measurements: Measurements, scores: list[Score], measured: set[str]) -> Measurements:
