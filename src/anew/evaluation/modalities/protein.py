@@ -16,9 +16,9 @@ from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.measure import Measure
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
-from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.distances import Rows, jensen_shannon
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
-from anew.evaluation.metrics.shares import share_score
+from anew.evaluation.metrics.shares import Marks, share_score, with_unsure_limits
 from anew.evaluation.metrics.text import baselines
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
@@ -177,12 +177,11 @@ class ProteinEvaluation(TextEvaluation):
 
     def _lengths(self, sets: Sets) -> Iterator[Score]:
         samples, test, train = (np.array([len(text) for text in part]) for part in sets)
-        low, middle, high = np.quantile(test, (UNUSUAL / 2, 0.5, 1.0 - UNUSUAL / 2))
-        margin = LENGTH_MARGIN * middle
-        usual, real_usual = ((part >= low - margin) & (part <= high + margin) for part in (samples, train))
+        low, high = _usual_range(test)
         means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
-        source = f"from {low - margin:.0f} to {high + margin:.0f} residues ({means}); real: training sequences"
-        yield share_score(USUAL_LENGTHS, usual, real_usual, source)
+        source = f"from {low:.0f} to {high:.0f} residues ({means}); real: training sequences"
+        score = share_score(USUAL_LENGTHS, _are_usual_lengths(samples, test), _are_usual_lengths(train, test), source)
+        yield with_unsure_limits(score, samples, test, _are_usual_lengths, self.inputs.seed)
 
     def _composition(self, sets: Sets) -> Iterator[Score]:
         letters = sorted(set("".join([text for part in sets for text in part])))
@@ -219,12 +218,25 @@ class ProteinEvaluation(TextEvaluation):
         )
         least = float(np.quantile(test, UNUSUAL))
         source = f"identity of at least {least:.2f} with one of {len(training):,} training sequences; real: held-out"
-        yield share_score(USUAL_IDENTITY, samples >= least, test >= least, source)
+        score = share_score(USUAL_IDENTITY, samples >= least, test >= least, source)
+        yield with_unsure_limits(score, samples, test, lambda s, t: s >= np.quantile(t, UNUSUAL), self.inputs.seed)
 
     def _median_interval(self, values: Floats) -> tuple[float, float]:
         rng = np.random.default_rng(self.inputs.seed)
         medians = np.median(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
         return float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975))
+
+
+def _usual_range(lengths: Rows) -> tuple[float, float]:
+    """The shortest and longest of usual lengths, given those of held-out sequences (n,)."""
+    low, middle, high = np.quantile(lengths, (UNUSUAL / 2, 0.5, 1.0 - UNUSUAL / 2)).tolist()
+    return low - LENGTH_MARGIN * middle, high + LENGTH_MARGIN * middle
+
+
+def _are_usual_lengths(lengths: Rows, test: Rows) -> Marks:
+    """Whether each length (n,) is usual, given those of held-out sequences (m,)."""
+    low, high = _usual_range(test)
+    return np.asarray((lengths >= low) & (lengths <= high))
 
 
 def profile_length(train: Sequence[str]) -> int:
