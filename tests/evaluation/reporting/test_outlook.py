@@ -72,8 +72,17 @@ def test_what_no_longer_falls_promises_nothing() -> None:
     assert (
         not rising.is_learning
         and rising.has_flattened
-        and "unlikely to help: the validation loss rose by 7%" in rising.sentence()
+        and "unlikely to help: the validation loss was lowest, 4.00, after 8% of the training, and rose to 5.13"
+        in rising.sentence()
     )
+
+
+def test_a_loss_that_rose_again_is_told_with_its_lowest() -> None:
+    """The outlook quoted the loss at the end, and the weights that were kept had another one."""
+    losses = [4.0, 3.8, 3.6, 3.4, 3.3, 3.25, 3.2, 3.22, 3.24, 3.29]
+    risen = of([{"event": "validation", "step": 100 * i, "loss": loss} for i, loss in enumerate(losses, 1)])
+    assert risen.fall > 0.0 and not risen.is_learning and risen.has_flattened
+    assert risen.sentence().endswith("loss was lowest, 3.20, after 70% of the training, and rose to 3.29 by its end.")
 
 
 def test_a_loss_that_never_fell_has_not_flattened() -> None:
@@ -86,10 +95,11 @@ def test_a_loss_that_never_fell_has_not_flattened() -> None:
     assert barely.sentence().endswith("so it does not show whether more time would help.")
 
 
-def test_training_losses_stand_in_where_no_item_was_seen_twice() -> None:
+def test_training_losses_stand_in_where_items_were_seen_once_or_twice() -> None:
     learning = of(steps(-0.15, noise=0.1), 0.4)
     assert learning.measured_on == "training" and learning.fall == pytest.approx(1.0 - 2**-0.15, abs=0.04)
     falling = steps(-0.15, noise=0.1)
+    assert of(falling, 1.45).measured_on == "training"
     assert outlook(falling, 3.0) is None and outlook(falling, None) is None and outlook(falling[:20], 0.1) is None
     assert outlook([{"event": "step", "step": i, "loss": -1.0} for i in range(400)], 0.4) is None
     assert outlook([{"event": "step", "step": i, "loss_d": 1.0} for i in range(400)], 0.4) is None

@@ -358,13 +358,13 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     still = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "validation"))
     assert "More training is likely to help" in still["outlook"]
     assert still["prediction"].endswith(
-        "predicted 0.53 bits per character better than held-out ones, a sign of overfitting, although the validation loss still fell."
+        "predicted 0.53 bits per character better than held-out ones, which is no overfitting yet: the validation loss still fell."
     )
     once = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 1.0))
-    assert once["prediction"].endswith("held-out ones, a sign of overfitting, although each was seen only about once.")
+    assert once["prediction"].endswith("held-out ones, which is no overfitting yet: each was seen only about once.")
     half = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 0.53))
     assert half["prediction"].endswith(
-        "a sign of overfitting, although the training made only 0.53 of a pass over the data."
+        "which is no overfitting yet: the training made only 0.53 of a pass over the data."
     )
     for end in (Outlook(2.6, 2.4, None, "validation"), None):
         over = verdict.Verdict(figures).sentences(outlook=end)

@@ -25,6 +25,9 @@ MIN_FALL = 0.01  # a loss that falls by a smaller share in the second half of th
 # Share of the fall in the second half that lies in its second half, below which the loss has flattened by then; chosen. It is 0.4 of a
 # power law, and more where the learning rate falls to the end.
 MIN_LATE_SHARE = 0.15
+MAX_PASSES = (
+    2.0  # passes up to which the training loss says as much: seen a second time, items are hardly known better; chosen
+)
 BEND = 1.5  # a loss levels off if it fell by this many times its present fall in the quarter before; chosen
 
 
@@ -40,6 +43,8 @@ class Outlook:
         passes: Passes over the data; None if they are not known.
         first: The loss at the beginning of the curve; None if it is not known.
         late: The loss after three quarters; None if it is not known, or too noisy.
+        lowest: The lowest loss of the curve; None if the loss is too noisy.
+        lowest_at: When it was, as a share of the training.
         is_discarded: Whether the curve is that of a longer training that did no better, so that its weights were not kept.
     """
 
@@ -50,6 +55,8 @@ class Outlook:
     passes: float | None = None
     first: float | None = None
     late: float | None = None
+    lowest: float | None = None
+    lowest_at: float = 1.0
     is_discarded: bool = False
 
     @property
@@ -60,7 +67,12 @@ class Outlook:
     @property
     def is_learning(self) -> bool:
         """Whether the loss still falls."""
-        return self.fall >= MIN_FALL and not self._ends_flat and not self.is_discarded
+        return self.fall >= MIN_FALL and not (self._ends_flat or self._has_risen or self.is_discarded)
+
+    @property
+    def _has_risen(self) -> bool:
+        """Whether the loss was lower before the end, by a share that matters; the weights of then are kept."""
+        return self.lowest is not None and self.now / self.lowest - 1.0 >= MIN_FALL
 
     @property
     def _ends_flat(self) -> bool:
@@ -71,12 +83,17 @@ class Outlook:
     def has_flattened(self) -> bool:
         """Whether the loss fell at first and does not any more, or rises."""
         has_fallen = self.first is None or 1.0 - self.now / self.first >= MIN_FALL
-        return self.fall <= -MIN_FALL or self.is_discarded or (not self.is_learning and has_fallen)
+        return self.fall <= -MIN_FALL or self._has_risen or self.is_discarded or (not self.is_learning and has_fallen)
 
     def sentence(self) -> str:
         """The outlook as a sentence for the report."""
         if self.is_discarded:
             return "A longer training did no better, so more time alone may bring little."
+        if self._has_risen:
+            return (
+                f"More time alone is unlikely to help: the {self.measured_on} loss was lowest, {self.lowest:.2f}, after "
+                f"{self.lowest_at:.0%} of the training, and rose to {self.now:.2f} by its end."
+            )
         if self.fall <= -MIN_FALL:
             return (
                 f"More time alone is unlikely to help: the {self.measured_on} loss rose by {-self.fall:.0%} in the second half of "
@@ -112,13 +129,13 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
 
     Args:
         history: Events "validation" (step, loss) and "step" (step, loss, perhaps seconds), in order.
-        epochs: Passes over the data. Up to one, the training loss is that of unseen items, so it can replace validation.
+        epochs: Passes over the data. Up to MAX_PASSES, the training loss can replace that of validation.
     """
     curves = _curves(history, ("validation", "step"))
     checks, points = (np.array(curves[name], dtype=np.float64).reshape(-1, 2) for name in ("validation", "step"))
     if len(checks) >= MIN_CHECKS:
         return _of_checks(checks, epochs)
-    if len(points) < MIN_STEPS or epochs is None or epochs > 1.0:
+    if len(points) < MIN_STEPS or epochs is None or epochs > MAX_PASSES:
         return None
     return _of_steps(points, epochs)
 
@@ -146,7 +163,8 @@ def _of_checks(checks: NDArray[np.float64], passes: float | None) -> Outlook | N
         return None
     known_quarter = float(quarter) if steps[0] <= last / 4.0 else None
     now, first = float(losses[-1]), float(losses[0])
-    return Outlook(now, float(half), known_quarter, "validation", passes, first, float(late))
+    lowest, lowest_at = float(losses.min()), float(steps[losses.argmin()] / last)
+    return Outlook(now, float(half), known_quarter, "validation", passes, first, float(late), lowest, lowest_at)
 
 
 def _of_steps(points: NDArray[np.float64], passes: float) -> Outlook | None:

@@ -146,7 +146,7 @@ class Verdict:
             if grading.together:
                 clauses[question] = "; ".join(part.clause for part in grading.together)
             if grading.is_perhaps_poor:
-                clauses[question] = f"{_too_few(grading)} to rule out a no; {grading.weakest.clause}"
+                clauses[question] = f"{_too_few(grading, self.supply)} to rule out a no; {grading.weakest.clause}"
             if grading.is_at_best_fair:
                 clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
             if self._is_explained_by_copies(grading):
@@ -324,10 +324,10 @@ class Verdict:
             conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
             return f"{subject} no better than held-out ones{conclusion}."
         if gap.value > large_gap:
-            conclusion = "a sign of overfitting"
+            fact = f"{subject} {gap.value:.2f} {unit} better than held-out ones"
             if outlook is not None and outlook.is_learning:
-                conclusion = f"{conclusion}, although {_why_not_overfitted(outlook)}"
-            return f"{subject} {gap.value:.2f} {unit} better than held-out ones, {conclusion}."
+                return f"{fact}, which is no overfitting yet: {_why_not_overfitted(outlook)}."
+            return f"{fact}, a sign of overfitting."
         return f"{subject} a little better than held-out ones ({gap.value:.2g} {unit})."
 
 
@@ -377,7 +377,7 @@ def _answer(question: Question, grading: Grading, supply: Supply) -> str:
         differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
         return f"Not settled, but at best partly: {differences}. {sentence(f'{_missing(grading)}; the notes say why')}"
     if grading.is_perhaps_poor:
-        summary = f"{summary}, or clearly different ({_too_few(grading)} to tell which)"
+        summary = f"{summary}, or clearly different ({_too_few(grading, supply)} to tell which)"
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {_items(grading, supply)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
@@ -392,9 +392,11 @@ def _items(grading: Grading, supply: Supply) -> str:
     return f"{count} of one text" if supply.num_samples == 1 else f"{count} cut from {supply.num_samples:,} samples"
 
 
-def _too_few(grading: Grading) -> str:
-    """That there are too few items to tell a partly from a no, the beginning of a clause."""
+def _too_few(grading: Grading, supply: Supply) -> str:
+    """That there are too few items to tell a partly from a no, the beginning of a clause: held-out ones where all are compared."""
     n = min(grading.weakest.score.n, grading.n)  # figures of words count these
+    if supply.held_out is not None and grading.n >= supply.held_out and not supply.are_halves:
+        return f"the {supply.held_out:,} held-out items are too few"
     return f"{plural(n, grading.counted)} {are(n)} too few"
 
 
