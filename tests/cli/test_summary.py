@@ -105,6 +105,18 @@ def test_what_was_not_measured_is_said() -> None:
     assert text(closing(copied))[2].endswith("about 20% of the samples are copies")
 
 
+def test_what_is_open_beside_samples_that_could_be_better_has_its_command_too(tmp_path: Path) -> None:
+    """Answers that were "too few to tell" had `anew sample` and `anew resume` below them."""
+    grades = {"closeness": "fair", "variety": "too_few", "novelty": "too_few"}
+    open_record = record(grades=grades, samples_needed={"variety": 340, "novelty": 760}, needs_data=("variety",))
+    assert text(places(tmp_path, open_record))[3:] == [
+        f"better   anew resume {tmp_path} --budget 10m",
+        f"answers  anew evaluate {tmp_path} -n 760",
+    ]
+    only_data = record(grades=grades, samples_needed={"variety": 340}, needs_data=("variety",))
+    assert len(text(places(tmp_path, only_data))) == 4
+
+
 def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "final.png").touch()

@@ -37,7 +37,7 @@ from anew.planning.request import default_report, default_run
 from anew.runs.report_record import CopiesRecord, ReportRecord, as_record
 from anew.sampling.scores import new_csv_file
 from anew.workflows.inspect_run import RunInspection
-from anew.workflows.next_step import next_step
+from anew.workflows.next_step import next_steps
 from anew.workflows.requirements import CheckResult
 
 if TYPE_CHECKING:  # they need PyTorch
@@ -79,7 +79,7 @@ __all__ = [
     "nearest",
     "new_csv_file",
     "new_picture_file",
-    "next_step",
+    "next_steps",
     "parse_requirements",
     "read_report",
     "repeated_samples",

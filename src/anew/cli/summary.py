@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anew.api import as_record, next_step
+from anew.api import as_record, next_steps
 from anew.cli.terminal import Span
 from anew.core.wording import QUESTIONS, answer_of, plural
 from anew.errors import command
@@ -89,17 +89,14 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
         rows.append(("kept at", address))
     # With the usual seed, 0, the first ones would be those that lie in the run
     sample = command("anew", "sample", run, "--out", "DIR", "-n", "100", "--seed", "1")
-    further = next_step(run, report)
-    rows += [("more", sample), (further.purpose, further.text)]
+    rows += [("more", sample), *((step.purpose, step.text) for step in next_steps(run, report))]
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
 
 
 def after_evaluation(run: str, report: ReportRecord) -> list[Line]:
     """What to try after `anew evaluate`; nothing where that would be the same command once more."""
-    further = next_step(run, report)
-    if further.text == command("anew", "evaluate", run):
-        return []
-    return [[(f"{further.purpose:<9}", "bold"), (further.text, "")]]
+    steps = [step for step in next_steps(run, report) if step.text != command("anew", "evaluate", run)]
+    return [[(f"{step.purpose:<9}", "bold"), (step.text, "")] for step in steps]
 
 
 def score_table(report: ReportRecord) -> list[Line]:

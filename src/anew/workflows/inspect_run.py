@@ -18,7 +18,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.runs.record import BegunRun
 from anew.runs.report_record import as_record, report_or_none
-from anew.workflows.next_step import next_step
+from anew.workflows.next_step import next_step, next_steps
 
 STATUS = {
     "begun": "stopped before training began",
@@ -238,8 +238,7 @@ def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dic
     commands = {"more": command("anew", "sample", run, "--out", "DIR", "-n", "100")}
     if report is None:
         return commands | {"measure": command("anew", "evaluate", run)}
-    step = next_step(run, as_record(report))
-    return commands | ({step.purpose: step.text} if step.is_command else {})
+    return commands | {step.purpose: step.text for step in next_steps(run, as_record(report)) if step.is_command}
 
 
 def _advice(run: str, report: Mapping[str, object] | None) -> str:

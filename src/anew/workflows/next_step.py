@@ -50,11 +50,9 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     if "not_measured" in grades or "not_settled" in grades:
         return NextStep("answers", evaluate)  # it takes the time that they need
     is_close, is_open = grades[0] == "good", report.samples_needed.get("closeness") is not None
-    if is_close or is_open:  # more training would not tell
-        settling = (n or 0 for question, n in report.samples_needed.items() if question not in report.needs_data)
-        n = max(settling, default=0)  # one report settles all
-        if n:
-            return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
+    settling = settling_step(run, report)
+    if settling is not None and (is_close or is_open):  # more training would not tell
+        return settling
     if is_close:
         return NextStep("confirm", evaluate)
     if is_open:
@@ -67,6 +65,19 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
         changes = "more data" if is_text else "more data or another family"
         return NextStep("better", f"{changes}; more time alone may bring little", is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))
+
+
+def settling_step(run: Path | str, report: ReportRecord) -> NextStep | None:
+    """A report of as many samples as the open questions need; None if there are none that more samples would answer."""
+    settling = (n or 0 for question, n in report.samples_needed.items() if question not in report.needs_data)
+    n = max(settling, default=0)  # one report settles all
+    return NextStep("answers", command("anew", "evaluate", run, "-n", str(n))) if n else None
+
+
+def next_steps(run: Path | str, report: ReportRecord) -> list[NextStep]:
+    """The step that helps most and, where that makes the samples better, the one that answers what is open."""
+    first, settling = next_step(run, report), settling_step(run, report)
+    return [first, settling] if settling is not None and first.purpose in ("better", "open") else [first]
 
 
 def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -> NextStep:
