@@ -129,6 +129,17 @@ def test_short_documents_that_give_few_pieces_are_said_before_training(tmp_path:
     assert "whatever the number of samples. About " in sentence
 
 
+def test_where_lines_could_be_items_the_setting_that_reads_them_so_is_named(tmp_path: Path) -> None:
+    """A list of 3,000 lines was read as one text of 84 held-out pieces, and more text was asked for."""
+    lines = [f"-- word{i * i % 97} word{i * 7 % 89}: {i % 13}" for i in range(1500)]
+    (tmp_path / "lines.log").write_text("\n".join(lines))
+    data = Dataset.open(tmp_path / "lines.log")
+    data.fit(DataBudget(10.0, 0, 0, 1, "cpu"))
+    (sentence,) = few_held_out(data)
+    data.close()
+    assert sentence.endswith("more text is needed for a yes; or layout=list, if each line is an item.")
+
+
 def test_of_few_long_documents_passages_from_anywhere_count(tmp_path: Path) -> None:
     """A Bible of 66 books, of which 16 were held out, was said to give 64 pieces; the report compared 323 of 2,358."""
     (tmp_path / "data").mkdir()

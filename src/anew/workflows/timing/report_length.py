@@ -37,6 +37,7 @@ MAX_TAKEN = 0.2  # share of the time to train that the report may take in additi
 # Seconds on an idle core of the figures of text, and share of a report that they have at most: measured 5.1 for 300 proteins; a shorter
 # report leaves figures out, not samples. The share is chosen.
 TEXT_SECONDS, TEXT_SHARE = 5.0, 0.45
+LIST = "layout=list"  # the setting that reads each line of a text as an item
 LENGTH_RATIO = 1.15  # ratio of the lengths that are considered; chosen
 
 
@@ -131,9 +132,11 @@ def _few_passages(data: Dataset) -> list[str]:
     _, num_pieces = held_out_pieces(data)
     if num_pieces >= MIN_FOR_GOOD:
         return []
+    # Where lines could be records, the notes say so
+    lines = "; or layout=list, if each line is an item" if any(LIST in note for note in data.scan.notes) else ""
     return [
         f"A yes to Close? and Varied? needs at least {MIN_FOR_GOOD} held-out pieces of {PASSAGE} characters, and the held-out text has "
-        f"about {num_pieces:,}; more text is needed for a yes."
+        f"about {num_pieces:,}; more text is needed for a yes{lines}."
     ]
 
 
