@@ -308,7 +308,7 @@ def _better_of_both(job: TrainingJob, family: Family) -> Family:
         return family
     if job.previous_training:
         _log(job, "kept_previous", **job.previous_training)
-    job.context.reporter.message("kept the previous weights: the additional training did not improve validation loss")
+    job.context.reporter.message("went back to the weights before this training, which did not improve validation loss")
     return previous
 
 

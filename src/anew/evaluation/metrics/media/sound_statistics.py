@@ -33,7 +33,7 @@ ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is 
 NOTICED = 0.2  # seconds of silence at an end of a file: less is hardly noticed, and encoders add some; chosen
 SHORTEST = 0.02  # seconds of a sound that is heard as one; chosen
 LENGTH_STEP = 0.05  # step in which the logarithm of a length is counted; chosen
-LENGTH_MEANING = "length of the sound between silent ends, in steps of a twentieth"
+LENGTH_MEANING = "seconds of sound between silent ends, in steps of a twentieth"
 ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
 CHANNEL_CORRELATION = statistic_spec(
     "channel_correlation", "Correlation of left and right", "correlation of left and right"
@@ -196,13 +196,13 @@ def pulse_spec(samples: Numbers, real: Numbers) -> MetricSpec:
 
 
 def length(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
-    """(n,) length of clips (N,) up to the last frame that can be heard, as `rounded_length` has it."""
+    """(n,) seconds of clips (N,) up to the last frame that can be heard, as `rounded_length` has them."""
     return rounded_length(np.array([end_of(np.asarray(item, dtype=np.float32)) for item in items]) / rate)
 
 
 def rounded_length(seconds: Array) -> Array:
-    """Logarithms (n,) of lengths in steps of a twentieth: smaller differences are hardly heard."""
-    return np.asarray(np.round(np.log(np.maximum(seconds, SHORTEST)) / LENGTH_STEP))
+    """Lengths (n,) in seconds, rounded in steps of a twentieth: smaller differences are hardly heard."""
+    return np.asarray(np.exp(LENGTH_STEP * np.round(np.log(np.maximum(seconds, SHORTEST)) / LENGTH_STEP)))
 
 
 def file_statistics() -> tuple[ItemStatistic, ...]:
