@@ -63,6 +63,12 @@ def test_a_longer_training_that_was_not_kept_is_said(run: Path, tmp_path: Path) 
     assert so_far.startswith("666 steps in 33 s, ") and "(a longer training of 6 steps in " in so_far
 
 
+def test_data_that_is_gone_is_said(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")  # the path of the data is relative to the run
+    assert not any("its data" in note for note in inspect_run(run).notes)
+    assert any("its data cannot be read at that place now" in note for note in inspect_run(tmp_path / "run").notes)
+
+
 def test_answers_of_earlier_weights_are_said_to_be_such(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "report" / "report.json"

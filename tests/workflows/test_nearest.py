@@ -89,7 +89,9 @@ def test_sounds_are_drawn_too(tmp_path: Path) -> None:
 def test_the_command_prints_a_row_for_each_item(images: tuple[Path, Path], tmp_path: Path) -> None:
     data, run = images
     printed = command("nearest", run, data / "bar", "-n", 5, "--out", tmp_path / "pairs.png").stdout
-    assert re.search(r"^These are 5 of the \d+ items, drawn at random and sorted by name; a larger `n` compares more\.$", printed, re.M)
+    assert re.search(
+        r"^These are 5 of the \d+ items, drawn at random and sorted by name; a larger `n` shows more\.$", printed, re.M
+    )
     assert len(re.findall(r"^\d+[.]png +\S+[.]png  ", printed, re.M)) == 5 and "Nearest by pixels, among" in printed
     with Image.open(tmp_path / "pairs.png") as picture:
         assert picture.width > 2 * 56

@@ -12,7 +12,8 @@ from anew.core.own_folders import is_run_config
 from anew.core.settings import to_json
 from anew.core.specs import Tokens
 from anew.core.wording import answer_of, discarded_training, plural
-from anew.errors import RunError, about, command
+from anew.data.find_data import check_present
+from anew.errors import MovedDataError, RunError, about, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
@@ -216,8 +217,17 @@ def inspect_run(path: Path) -> RunInspection:
         report=report,
         commands=_commands(run, record.status, report),
         advice=_advice(run, report),
-        notes=(*folder.notes, *_note_on_age(report, steps)),
+        notes=(*folder.notes, *_note_on_data(record.data.path), *_note_on_age(report, steps)),
     )
+
+
+def _note_on_data(path: str) -> list[str]:
+    """A note if the data of a run cannot be found at its recorded place."""
+    try:
+        check_present(path)
+    except MovedDataError:
+        return ["its data cannot be read at that place now; samples need none, other commands its new place as `data`"]
+    return []
 
 
 def _note_on_age(report: Mapping[str, object] | None, steps: int) -> list[str]:

@@ -240,7 +240,7 @@ def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> ItemsAtPath:
             raise DataError(f"{place!r} holds nothing to compare")
         if data.scan.items > len(items):
             notes.append(
-                f"These are {len(items):,} of the {data.scan.items:,} items, drawn at random and sorted by name; a larger `n` compares more."
+                f"These are {len(items):,} of the {data.scan.items:,} items, drawn at random and sorted by name; a larger `n` shows more."
             )
         order = sorted(range(len(items)), key=lambda i: natural_key(names[i]))
         return ItemsAtPath([items[i] for i in order], [names[i] for i in order], notes)
