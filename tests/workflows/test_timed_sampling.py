@@ -217,6 +217,20 @@ def test_more_further_samples_than_a_chunk_holds_are_drawn_after_the_page() -> N
     assert sampling.extend(660, 10.0, SilentReporter()) and len(sampling.samples) >= 660
 
 
+@pytest.mark.parametrize(("most", "drawn"), [(0, 1_000), (4_000, 1_500)])
+def test_more_samples_than_were_asked_for_are_drawn_only_in_time_that_is_left(most: int, drawn: int) -> None:
+    """Reports of small pictures ended with 8 s of 60 unused, and noticed 10% copies."""
+    pace, model = Pace(), Drawn(10**6)
+    pace.add(64, 0.064)
+    pace.add(256, 0.256)
+    targets = SampleTargets(300, 660)
+    sampling = TimedSampling(model, 1_000, targets, 0, pace, model.sample(1_000, 0, 0), most=most)  # type: ignore[arg-type]
+    sampling.draw(10.0, SilentReporter(), 8)
+    assert len(sampling.samples) == 1_000
+    assert sampling.extend(1_500, 10.0, SilentReporter()) is (most > 0)
+    assert drawn <= len(sampling.samples) <= max(most, 1_000) and not sampling.notes
+
+
 def test_where_several_samples_make_a_piece_so_many_more_are_drawn_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """24 aphorisms were drawn and measured: "7 text pieces are too few; at least 20 are needed"."""
     clock = [0.0]

@@ -65,5 +65,7 @@ class TrainConfig:
         low=0.0,
     )
     validation: bool = setting(True, "let held-out validation data choose the weights and begin the decay early")
-    evaluate_samples: int = setting(1000, "samples that the report measures", low=1, high=1_000_000)
+    evaluate_samples: int = setting(
+        1000, "samples that the report measures; up to four times as many if time is left", low=1, high=1_000_000
+    )
     tensorboard: bool = setting(False, "write TensorBoard files into the run (needs the extra `track`)")

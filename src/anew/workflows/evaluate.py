@@ -73,6 +73,7 @@ class EvaluationRequest:
 
     Attributes:
         n: Number of samples; fewer are drawn if the time ends first.
+        most: Up to so many are drawn if time is left once these are measured; no more than n where this is less.
         seed: Seed of the samples and of all that is drawn.
         data: Where the run's data lies now, if it was moved.
         features: The user's own features, in place of those computed here.
@@ -81,6 +82,7 @@ class EvaluationRequest:
     """
 
     n: int
+    most: int = 0
     seed: int = 0
     data: str | None = None
     features: FeatureSets | None = None
@@ -121,7 +123,13 @@ def evaluate_run(
         stack.enter_context(one_thread_if_busy(None if limit is None else limit.slowdown))
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, request.data)))
         sampling = TimedSampling(
-            model, n, _targets_in(limit, dataset), seed, Pace(pace), Samples([], [], model.item_modality)
+            model,
+            n,
+            _targets_in(limit, dataset),
+            seed,
+            Pace(pace),
+            Samples([], [], model.item_modality),
+            most=request.most,
         )
         left: float | None = None
         work = SharedWork()

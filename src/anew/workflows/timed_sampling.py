@@ -33,12 +33,13 @@ class TimedSampling:
 
     Attributes:
         model: The run's model.
-        n, seed: See `EvaluationRequest`.
+        n, most, seed: See `EvaluationRequest`.
         targets: Numbers of samples to reach.
         pace: How fast samples are drawn.
         samples: The samples so far.
         notes: A sentence if there are fewer than n.
         is_stopped: Whether a signal stopped it.
+        limit: The number of samples to draw at most: n, or `most` once they were extended.
     """
 
     model: Model
@@ -49,6 +50,11 @@ class TimedSampling:
     samples: Samples
     notes: list[str] = field(default_factory=list)
     is_stopped: bool = False
+    most: int = 0
+    limit: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limit = self.n
 
     def draw(
         self, seconds: float | None, reporter: Reporter, first_chunk: int, targets: SampleTargets | None = None
@@ -66,10 +72,10 @@ class TimedSampling:
         """
         targets = targets or self.targets
         # Further ones are drawn only as far as there is time
-        progress = _SamplingProgress(reporter, self.n if seconds is None else min(self.n, targets.least))
+        progress = _SamplingProgress(reporter, self.limit if seconds is None else min(self.limit, targets.least))
         progress.show(len(self.samples))
         begin, was_known, is_late = time.monotonic(), self.pace.is_known, False
-        chunk = min(first_chunk, self.n - len(self.samples))
+        chunk = min(first_chunk, self.limit - len(self.samples))
         while chunk >= 1:
             try:
                 self._draw_chunk(chunk, targets, begin, seconds)
@@ -85,7 +91,7 @@ class TimedSampling:
             spent = time.monotonic() - begin
             # Chunks of two sizes tell what each sample takes
             if seconds is None and len(self.samples) > chunk:
-                progress.announce(spent + self.pace.seconds(self.n - len(self.samples)))
+                progress.announce(spent + self.pace.seconds(self.limit - len(self.samples)))
             chunk = self._next_chunk(chunk, targets, spent, seconds, was_known=was_known)
         if len(self.samples) > progress.total:
             reporter.message(f"{plural(len(self.samples) - progress.total, 'further sample')}, as there was time")
@@ -119,7 +125,7 @@ class TimedSampling:
             was_known: Whether the pace was known before, so that the first chunks need not be small.
         """
         most = max(GROWTH * chunk, targets.required) if was_known else GROWTH * chunk
-        most = min(MAX_CHUNK, most, self.n - len(self.samples))
+        most = min(MAX_CHUNK, most, self.limit - len(self.samples))
         return most if seconds is None else next_chunk(self.pace, targets, len(self.samples), seconds, spent, most)
 
     def _shortfall(self, num_announced: int, targets: SampleTargets, is_late: bool, is_unlimited: bool) -> list[str]:
@@ -140,8 +146,10 @@ class TimedSampling:
         drawn = len(self.samples)
         required = self.targets.required
         share = REQUIRED_SHARE if drawn < required else GRADED_SHARE
-        if worthwhile > self.n or drawn + self.pace.samples_within(share * seconds) < worthwhile:
+        most = max(self.n, self.most)
+        if worthwhile > most or drawn + self.pace.samples_within(share * seconds) < worthwhile:
             return False
+        self.limit = most
         first = required - drawn if drawn < required else max(1, self.pace.affordable(share * seconds / 2.0))
         targets = self.targets._replace(least=max(self.targets.least, worthwhile), few_first=False, most=sys.maxsize)
         self.draw(seconds, reporter, first, targets)

@@ -72,7 +72,7 @@ from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 from anew.workflows.timelapse import Timelapse
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.report_length import plan_report
-from anew.workflows.timing.sample_counts import SampleCounts
+from anew.workflows.timing.sample_counts import MAX_FURTHER, SampleCounts
 from anew.workflows.timing.time_limit import MIN_REPORT_SECONDS, TimeLimit
 
 Cleanup = Literal["nothing", "files", "folder"]
@@ -476,7 +476,7 @@ def _report(
         left = budget - job.context.elapsed() if longest is None else longest + reserve
         limit = TimeLimit.of_rest(left, slowdown, reserve=reserve, minimum=MIN_REPORT_SECONDS)
     n = SampleCounts.of(job.data).of_report(job.train_config.evaluate_samples)
-    request = EvaluationRequest(n=n, limit=limit)
+    request = EvaluationRequest(n=n, most=MAX_FURTHER * n, limit=limit)
     evaluate_run(model, request, reporter=job.context.reporter, opened=job.data, pace=pace)
     skipped_items.update(job.data)
     scan = job.data.scan

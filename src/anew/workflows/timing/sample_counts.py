@@ -28,6 +28,8 @@ REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
 # Samples are drawn for this many times the pieces that any figure needs: lengths of 60 documents vary by an eighth together, and
 # samples may be shorter than documents; chosen.
 SPARE_PIECES = 1.25
+# Up to so many times the number of samples are drawn in time that is left over: the copying test then notices fewer copies; chosen
+MAX_FURTHER = 4
 # So much held-out text is read: its documents say how long samples will be; chosen.
 MEASURED_CHARACTERS = 400_000
 

@@ -95,6 +95,18 @@ def test_a_passage_is_not_empty_however_probable_its_end(
     assert counted or (ids.shape == (6, 2) and is_over[:, 1].all())
 
 
+def test_a_passage_of_white_space_alone_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 400 sayings was a line end, and its file was empty."""
+    spellings = (b"a", b"b", b"c", b"d", b" ", b"\n", b"\n\n", b"f", b"")
+    spec = Tokens(vocab=9, length=12, special={"end": 8}, opening=(7,), spellings=spellings)
+    family = make_family(spec, False)
+    logits = np.where(np.arange(9) == 8, 60.0, np.where(np.isin(np.arange(9), (4, 5, 6)), 1.0, 0.0)).astype(np.float32)
+    monkeypatch.setattr(NumpyDecoder, "feed", lambda decoder, ids: np.tile(logits, (len(ids), 1)))
+    *_, ids = family.sample(SampleRequest(20, sampling=TransformerSampling(max_tokens=30)), 0)
+    texts = [b"".join(spellings[token] for token in row if token != 8) for row in ids.tolist()]
+    assert all(text.strip() for text in texts) and any(text != text.strip() for text in texts)
+
+
 def test_a_decoder_goes_on_with_some_of_its_sequences() -> None:
     net = make_family(DOCUMENTS, False).net
     ids = np.random.default_rng(0).integers(0, 8, (5, 7))

@@ -106,6 +106,9 @@ class TokenSampler:
         self.allowed = allowed_tokens(unsampled, family.spec.vocab, request.n)
         self.characters = whole_characters(family.spec.spellings, unsampled)
         self._byte_states: Ints = np.zeros(request.n, dtype=np.int64)  # see `WholeCharacters`
+        spellings = family.spec.spellings or (b"?",) * family.spec.vocab
+        self._is_blank: Bools = np.array([not spelling.strip() for spelling in spellings], dtype=np.bool_)
+        self._has_text: Bools = np.zeros(request.n, dtype=np.bool_)
 
     def __iter__(self) -> Iterator[Tensor]:
         is_small = self.family.net.token_embedding.device.type == "cpu"
@@ -137,8 +140,9 @@ class TokenSampler:
             if not is_known:
                 self._limit_bytes(ids[:, :place], place == num_known, row_ends - 1 - place)
             known_ids = ids[:, place] if is_known else None
-            with self._end_forbidden() if is_passage and place == num_known else self._within_limits():
+            with self._within_limits(), self._end_forbidden() if is_passage else contextlib.nullcontext():
                 tokens = self._next(decoder, ids[:, :place], place == first, known_ids)
+            self._has_text |= ~self._is_blank[tokens]
             self._observe(tokens, is_known, has_ended)
             if self.counts_bits and not is_known:
                 self.bits.count(self.weights, tokens, places, ~has_ended)
@@ -189,12 +193,13 @@ class TokenSampler:
 
     @contextlib.contextmanager
     def _end_forbidden(self) -> Iterator[None]:
-        """Without the end token, which also follows the last line of a document: a passage that begins with it would be empty."""
+        """Without the end token for samples that have only white space so far. The token also follows the last line of a document: a
+        passage that begins with it would be empty."""
         allowed = self.allowed
-        if self.end_id is not None:
+        if self.end_id is not None and not self._has_text.all():
             others = np.float32(1.0) if allowed is None else allowed
-            self.allowed = np.array(np.broadcast_to(others, (self.request.n, self.family.spec.vocab)))
-            self.allowed[:, self.end_id] = 0.0
+            self.allowed = np.array(np.broadcast_to(others, (len(self._has_text), self.family.spec.vocab)))
+            self.allowed[~self._has_text, self.end_id] = 0.0
         yield
         self.allowed = allowed
 
@@ -221,7 +226,7 @@ class TokenSampler:
         self.generators, self._uniforms = [self.generators[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
-        self._byte_states = self._byte_states[rows]
+        self._byte_states, self._has_text = self._byte_states[rows], self._has_text[rows]
 
     def _limit_bytes(self, ids: Ints, is_first: bool, num_after: Ints) -> None:
         """Allow only tokens that go on with whole characters. ids: (n, t) so far; num_after: (n,) tokens that can follow the next."""
