@@ -21,8 +21,8 @@ def test_the_interval_of_a_share_allows_for_limits_that_few_items_give() -> None
     rng = np.random.default_rng(0)
     samples, reference = rng.normal(-1.5, 1.0, 95), rng.normal(0.0, 1.0, 95)
 
-    def are_usual(values: Rows, given: Rows) -> Marks:
-        return np.asarray(values >= np.quantile(given, 0.05))
+    def are_usual(values: Rows, others: Rows) -> Marks:
+        return np.asarray(values >= np.quantile(others, 0.05))
 
     fixed = share_score(MetricSpec("usual", "Usual"), are_usual(samples, reference), [True] * 95, "some items")
     score = with_unsure_limits(fixed, samples, reference, are_usual, seed=0)

@@ -142,6 +142,15 @@ def test_about_as_many_held_out_items_as_would_do_are_compared() -> None:
     assert all_compared == f"160 compared, all that are held out; about {grading.needed} would do"
 
 
+def test_a_figure_of_fewer_items_for_lack_of_time_leaves_its_answer_unsettled() -> None:
+    """Repetition was measured on 107 of 300 samples: "107 compared; about 730 would do, but only 300 are held out"."""
+    parts = [auc(0.53, 0.15, 107)]
+    late = Supply(held_out=300, compared=300, partly=("closeness",))
+    assert Verdict(parts, supply=replace(late, partly=())).grades["closeness"] == "too_few"
+    assert Verdict(parts, supply=late).grades["closeness"] == "not_settled"
+    assert Verdict(parts, supply=late).figures["closeness"] == "there was time to compare only 107 of 300 samples"
+
+
 def test_two_plain_differences_of_two_kinds_are_a_no_together() -> None:
     """A classifier at 92% and unknown words at 83% were "partly": each interval began below what is obvious."""
     whole, words = auc(0.92, 0.087, 52), score("unknown_words", 0.83, 0.72, 0.94, 0.5, n=28)

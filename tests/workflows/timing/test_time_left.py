@@ -164,6 +164,26 @@ def test_what_was_measured_on_fewer_samples_is_not_said_to_be_missing() -> None:
     assert out_of_time("formats") in supplement.evaluation.notes
 
 
+def test_what_only_a_smaller_batch_measured_is_said_to_be_of_fewer_samples() -> None:
+    """Repetition of 107 samples was "too few", as if 300 were not there."""
+
+    class OfFew(Slow):
+        def answer_scores(self) -> Iterator[Score]:
+            yield from super().answer_scores()
+            if len(self.inputs.samples) == 32:
+                self.measured.add("repetition")
+            else:
+                self.unmeasured = {"repetition": BOTH}
+                self.notes.append(out_of_time("repetition"))
+
+    evaluation: Any = OfFew(Inputs(list(range(1_000))))
+    supplement = later(evaluation, Measurements(unmeasured=FURTHER))
+    assert supplement is not None and not supplement.measurements.unmeasured
+    assert supplement.measurements.supply.partly == BOTH
+    last = supplement.evaluation.notes[-1].sentence
+    assert last == "Measured on fewer samples than other figures, for lack of time: repetition."
+
+
 def later(evaluation: Any, measured: Measurements) -> Supplement | None:
     return measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
 

@@ -394,6 +394,8 @@ def grade_question(
     # Real items that differ among themselves do so in any number
     is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
     left_out = supply.left_out if is_hurried else 0
+    if is_hurried and question in supply.partly:  # the open figure may be one of fewer items
+        left_out = max(left_out, supply.compared - n)
     return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted, left_out, together)
 
 

@@ -39,6 +39,7 @@ class Supply:
         are_halves: Whether one half of the data stands in for held-out items, since there are none.
         compared: Number of items that could be compared.
         left_out: How many of these were not, for lack of time.
+        partly: Questions to whose answers some figures belong that were measured on fewer items than the others, for lack of time.
         division: How real items were divided.
         num_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
         num_samples: Number of samples that items are pieces of; 0 if items are whole.
@@ -49,6 +50,7 @@ class Supply:
     are_halves: bool = False
     compared: int = 0
     left_out: int = 0
+    partly: tuple[str, ...] = ()
     division: Division = Division.GIVEN
     num_texts: int = 0
     num_samples: int = 0

@@ -264,10 +264,11 @@ def _with_scores(
         # Items are counted as compared with the first figure of features
         if is_measured or (batch.sets and _measured(batch.sets.supply) > _measured(measurements.supply)):
             supply = _supply(measurements.supply, batch.sets.supply, len(evaluation.inputs.samples) / n)
-            missing = without(batch.unmeasured, measured)
-            late = _never_measured(measurements, missing)
-            notes = _with_fewer(_notes(evaluation, batch, supply), without(missing, late))
-            measurements = replace(measurements, supply=supply)
+            missing = without(batch.unmeasured, batch.measured)
+            late = without(_never_measured(measurements, missing), measured)
+            fewer = without(missing, late)
+            notes = _with_fewer(_notes(evaluation, batch, supply), fewer)
+            measurements = replace(measurements, supply=replace(supply, partly=_questions(fewer)))
             measurements = replace(measurements, unmeasured=late) if is_measured else measurements
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, num_all)
@@ -282,6 +283,11 @@ def _never_measured(earlier: Measurements, late: Unmeasured) -> Unmeasured:
     if FURTHER_FIGURES in earlier.unmeasured or _measured(earlier.supply) < MIN_ITEMS:
         return late
     return {name: questions for name, questions in late.items() if name in earlier.unmeasured}
+
+
+def _questions(unmeasured: Unmeasured) -> tuple[str, ...]:
+    """The questions that some figures help to answer, each once."""
+    return tuple(dict.fromkeys(question for questions in unmeasured.values() for question in questions))
 
 
 def _with_fewer(notes: list[Note], names: Iterable[str]) -> list[Note]:
