@@ -283,7 +283,7 @@ def split_notes(
         return notes
     if by_size and test_characters is not None and test_characters < FEW_CHARACTERS:
         notes.append(
-            f"{test_characters:,.0f} held-out characters {too_few} text; that takes about {ENOUGH_CHARACTERS:,}."
+            f"{test_characters:,.0f} characters in the test part {too_few} text; that takes about {ENOUGH_CHARACTERS:,}."
         )
     elif not by_size and num_held_out < FEW_TO_JUDGE:
         notes.append(
