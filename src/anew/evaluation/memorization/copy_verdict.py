@@ -218,9 +218,8 @@ def _identical_found(result: CopyTestResult, items: str, samples: str, amount: s
     if result.least_share > result.counted_low:
         amount = f"at least {percent_at_least(result.least_share)} of the {samples} are copies of training {items}"
         return CopyVerdict(f"Copying found: {amount}: {fact} (p = {result.p:.2g}).{others}", f"{amount}: {clause_fact}")
-    if (
-        result.identical > result.counted_low * result.samples
-    ):  # "at least 0.7%" beside 2% would read as a contradiction
+    # "At least 0.7%" beside 2% would read as a contradiction
+    if result.identical > result.counted_low * result.samples:
         clause = f"{_identical_to_training(result)}; {amount} are copies beyond what chance gives{unknown}"
         return CopyVerdict(f"Copying found: {clause} (p = {result.p:.2g}).{others}", clause)
     return CopyVerdict(
