@@ -25,9 +25,8 @@ MIN_FALL = 0.01  # a loss that falls by a smaller share in the second half of th
 # Share of the fall in the second half that lies in its second half, below which the loss has flattened by then; chosen. It is 0.4 of a
 # power law, and more where the learning rate falls to the end.
 MIN_LATE_SHARE = 0.15
-MAX_PASSES = (
-    2.0  # passes up to which the training loss says as much: seen a second time, items are hardly known better; chosen
-)
+# Passes up to which no validation steers a training, and its own loss says as much: few items were seen twice; chosen
+MAX_PASSES = 1.5
 BEND = 1.5  # a loss levels off if it fell by this many times its present fall in the quarter before; chosen
 
 
