@@ -198,7 +198,9 @@ def test_a_test_part_that_can_only_show_faults_is_said() -> None:
     assert "24 held-out items can show faults" in split.split_notes(small, 0, False)[-1]
     assert not any("held-out items can" in note for note in split.split_notes(large, 0, False))
     short, long = (split.split_notes(small, 0, True, test_characters=count) for count in (20_000, 60_000))
-    assert short[-1].startswith("20,000 characters in the test part can show faults") and "takes about 80,000" in short[-1]
+    assert (
+        short[-1].startswith("20,000 characters in the test part can show faults") and "takes about 80,000" in short[-1]
+    )
     # 24 documents are long enough, or their length is not known
     assert len(long) == len(split.split_notes(small, 0, True)) == 1
 

@@ -57,8 +57,7 @@ def mono(items: Sequence[Samples]) -> NDArray[np.float32]:
 def spectrograms(items: Sequence[Samples], rate: int) -> Tensor:
     """(n, M, T) decibels below the loudest value of each clip, from -FLOOR_DB to 0."""
     length = len(items[0])
-    hop = max(1, -(-length // FRAMES))
-    size = 2 ** int(np.ceil(np.log2(max(WINDOW * rate, 2 * hop, 2 * BANDS))))
+    hop, size = _framing(length, rate)
     frames, bank = Frames(rate, size, hop), mel_bank(rate, size, BANDS)
     parts = []
     for start in range(0, len(items), CHUNK):
@@ -67,6 +66,18 @@ def spectrograms(items: Sequence[Samples], rate: int) -> Tensor:
         level = 20.0 * (bank @ frames.stft(x).abs()).clamp_min(1e-7).log10()  # (n, M, T)
         parts.append((level - level.amax((1, 2), keepdim=True)).clamp_min(-FLOOR_DB))
     return torch.cat(parts)
+
+
+def _framing(length: int, rate: int) -> tuple[int, int]:
+    """Samples from a frame of a clip to the next, and of a window."""
+    hop = max(1, -(-length // FRAMES))
+    return hop, 2 ** int(np.ceil(np.log2(max(WINDOW * rate, 2 * hop, 2 * BANDS))))
+
+
+def _shifted_distance(grids: Tensor, groups: Integers, length: int, rate: int) -> ShiftedGridDistance:
+    """The distance at the best shift. grids: spectrograms of clips of `length` samples."""
+    hop, size = _framing(length, rate)
+    return ShiftedGridDistance(grids, groups, smeared=-(-size // hop))
 
 
 def pictures(items: Sequence[Samples], rate: int = NOMINAL_RATE) -> NDArray[np.uint8]:
@@ -139,7 +150,7 @@ def nearest_clips(items: Sequence[Samples], training: Sequence[Samples], rate: i
     index, distance = np.zeros(n, dtype=np.intp), np.full(n, np.inf)
     for start in range(0, len(training), SEARCHED_AT_ONCE):
         grids = torch.cat([own, loud_parts(pictures(training[start : start + SEARCHED_AT_ONCE], rate))])
-        shifted = ShiftedGridDistance(grids, np.arange(len(grids)))
+        shifted = _shifted_distance(grids, np.arange(len(grids)), len(items[0]), rate)
         nearest, value = shifted.nearest(np.arange(n), np.arange(n, len(grids)))
         index = np.where(value < distance, nearest - n + start, index)
         distance = np.minimum(distance, value)
@@ -155,7 +166,7 @@ def begin_together(clip: Samples, other: Samples) -> bool:
 def _distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
     images = pictures(items)
     bands = torch.nn.functional.avg_pool2d(loud_parts(images), (BANDS // LOUD_BANDS, 1))
-    return [SpectrogramDistance(images, groups), ShiftedGridDistance(bands, groups)]
+    return [SpectrogramDistance(images, groups), _shifted_distance(bands, groups, len(items[0]), NOMINAL_RATE)]
 
 
 def _coarse_distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
