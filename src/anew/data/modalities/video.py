@@ -223,7 +223,8 @@ class Video(GridModality):
         images = sample.drawings(self._block)
         rows = [pixels.to_stored_size(image, width, height, self._framing, channels) for image in images]
         if self.config.match_pixels and not budget.only_compared:
-            self.notes += palette_note(np.stack(rows), "frames", 2 * sample.num_paletted > len(sample.clips))
+            owners = np.repeat(np.arange(len(sample.clips)), [len(clip) for clip in sample.clips])
+            self.notes += palette_note(np.stack(rows), "frames", 2 * sample.num_paletted > len(sample.clips), owners)
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
         classes = self._num_classes(self.config.labels, labels, budget.items)

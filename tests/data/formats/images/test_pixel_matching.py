@@ -236,7 +236,7 @@ def unchanged(frames: np.ndarray) -> float:
 def test_clips_get_few_colours_each_that_do_not_flicker(opaque: bool) -> None:
     real, clean = moving(60, 1, opaque), moving(30, 1, opaque)
     matching = PixelMatching.learn(noisy(moving(16, 4, opaque), 5, 0.0), real, num_frames=4)
-    assert "clip_colours" in {step.step for step in matching.steps} and matching.is_paletted
+    assert "clip_colours" in {step.step for step in matching.steps} and not matching.is_paletted  # each has its own
     samples = noisy(clean, 3, 0.0)
     matched = np.concatenate([matching(clip) for clip in np.split(samples, 30)])
     whole = matched.reshape(30, 4, -1, 16, 16).swapaxes(1, 2).reshape(30, matched.shape[1], -1, 16)
@@ -363,6 +363,18 @@ def test_few_colours_are_a_palette_even_where_most_are_rare() -> None:
     assert {tuple(pixel) for pixel in np.moveaxis(matching(samples), 1, -1).reshape(-1, 3)} <= known
     expected = f"The data has a palette ({len(known)} colours in the 600 images looked at)"
     assert palette_note(real, "images", files_have_palettes=True)[0].startswith(expected)
+
+
+def test_colours_that_each_item_has_of_its_own_are_no_palette() -> None:
+    """Clips of two random colours each had "a palette of 384 colours", which forbade new clips the colours that they need."""
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 256, (60, 2, 3))
+    frames = np.stack([table[clip][rng.integers(0, 2, (12, 12))] for clip in range(60) for _ in range(4)])
+    images = frames.transpose(0, 3, 1, 2).astype(np.float32)
+    assert palette_of(images, np.arange(240) // 4) is None and palette_of(images[::4]) is None
+    shared = np.stack([table[0][rng.integers(0, 2, (12, 12))] for _ in range(240)]).transpose(0, 3, 1, 2)
+    found = palette_of(shared.astype(np.float32), np.arange(240) // 4)
+    assert found is not None and len(found) == 2
 
 
 def test_few_colours_of_few_pixels_are_no_palette() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.arrays import Numbers
+from anew.core.arrays import Integers, Numbers
 
 MIN_FLAT_SHARE = 0.01  # a colour of at least this share of all pixels counts as flat; chosen
 MAX_FLAT_COLOURS = 16  # most flat colours: each takes a pass over all pixels
@@ -21,8 +21,10 @@ MAX_GREYS = 64  # most greys of a palette: with more, rounding to a level does t
 FEW_COLOURS = 256  # so few colours in all are a palette: a paletted file has no more
 PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colours because there are few pixels; chosen
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
-# Where there are more colours, the least share of the pixels of one half of the images whose colours the other half has, too.
-MIN_KNOWN_SHARE = 0.998
+# Least share of the pixels of one half of the images whose colours the other half has, too; the same of FEW_COLOURS, of which the rare
+# ones may be in one half alone. Clips of two random colours each had 384 in 768 frames, and held-out ones none of these (docs/log.md,
+# 2026-12-03).
+MIN_KNOWN_SHARE, MIN_KNOWN_SHARE_OF_FEW = 0.998, 0.9
 
 
 def colours_of(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -54,10 +56,12 @@ def flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Itera
         yield tuple(map(int, colour)), round(min([MAX_REACH, *(distance / 2.0).tolist()]), 2)
 
 
-def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
+def palette_of(real: Numbers, owners: Integers | None = None) -> NDArray[np.uint8] | None:
     """The palette (P, C) of images (n, C, H, W), which are levels from 0 to 255; None if they have none.
 
-    A palette has few colours, and either many pixels have each of them or both halves of the images have the same colours.
+    A palette has few colours, and both halves of the images have the same ones, but for a few where many pixels have each.
+
+    owners: (n,) number of the clip that each image is a frame of; None if each is an item of its own.
     """
     max_colours = MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS
     if len(real) < 2 or min(real.shape[2:]) < 2 or len(np.unique(codes(real[:FIRST_IMAGES]))) > max_colours:
@@ -65,22 +69,28 @@ def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
     colours, counts = colours_of(real)
     if len(colours) > max_colours:
         return None
-    if len(colours) <= FEW_COLOURS and counts.sum() >= PIXELS_PER_COLOUR * len(colours):
-        return colours
-    halves = [codes(real[start::2]) for start in (0, 1)]
+    are_common = len(colours) <= FEW_COLOURS and counts.sum() >= PIXELS_PER_COLOUR * len(colours)
+    # Frames of one clip have the same colours anyway
+    halves_of = np.arange(len(real)) if owners is None or len(np.unique(owners)) < 2 else np.asarray(owners)
+    halves = [codes(real[halves_of % 2 == half]) for half in (0, 1)]
+    if not all(map(len, halves)):
+        return None
     shares = [float(np.isin(a, np.unique(b)).mean()) for a, b in (halves, halves[::-1])]
-    return colours if min(shares) >= MIN_KNOWN_SHARE else None
+    return colours if min(shares) >= (MIN_KNOWN_SHARE_OF_FEW if are_common else MIN_KNOWN_SHARE) else None
 
 
-def palette_note(images: Numbers, plural: str, files_have_palettes: bool = False) -> list[str]:
+def palette_note(
+    images: Numbers, plural: str, files_have_palettes: bool = False, owners: Integers | None = None
+) -> list[str]:
     """A sentence on the palette of images (n, C, H, W), in a list; [] if neither they nor their files have one.
 
     Args:
         images: Some images, as levels from 0 to 255, in the size in which they are learned.
         plural: Noun for them.
         files_have_palettes: Whether the files that they were read from have palettes.
+        owners: See `palette_of`.
     """
-    palette = palette_of(images)
+    palette = palette_of(images, owners)
     if palette is not None:
         colours = "levels of grey" if images.shape[1] == 1 else "colours"
         count = f"{len(palette):,} {colours} in the {len(images):,} {plural} looked at"

@@ -426,7 +426,10 @@ def _learners(
         yield AlphaStep.learn
     has_fringes = has_neighbours and has_background and not has_alpha
     yield from _flat_learners(flat_colours, num_frames, has_fringes=has_fringes)
-    flat, palette = tuple(colour for colour, _ in flat_colours), palettes.palette_of(real)
+    flat = tuple(colour for colour, _ in flat_colours)
+    palette = (
+        palettes.palette_of(clips, np.arange(len(clips)) // num_frames) if num_frames else palettes.palette_of(real)
+    )
     if real.shape[1] > 1 and num_frames > 1:
         yield lambda samples, _: ClipColoursStep.learn(samples, clips, num_frames, flat, palette)
     elif real.shape[1] > 1:
