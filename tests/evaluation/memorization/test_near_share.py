@@ -16,15 +16,21 @@ TRAIN, HELD_OUT, PLANTED = 180, 20, 10
 def shares(distances: list[float], items: list[int], visible_share: float = 1.0) -> NearShares:
     """The shares for samples at these distances from these real items, where changed copies are at a distance of 1, and one real item of
     four is as near to another."""
+    result = shares_of(distances, items, visible_share)
+    assert result is not None and result.real == 0.25
+    return result
+
+
+def shares_of(
+    distances: list[float], items: list[int], visible_share: float = 1.0, changed: float = 1.0
+) -> NearShares | None:
     index = np.arange(TRAIN + HELD_OUT)
     item = np.array([*items, *range(2 * PLANTED)], dtype=np.intp)
-    distance = np.array([*distances, *[0.0] * PLANTED, *[1.0] * PLANTED])
+    distance = np.array([*distances, *[0.0] * PLANTED, *[changed] * PLANTED])
     nearest = NearestReal(item, distance, np.full(len(item), 10.0), np.full(len(item), -1, dtype=np.intp))
     labels = LabelPermutations(index < TRAIN, index, index, item, repeats=9, rng=np.random.default_rng(0))
     real = NearestReal(index[:4], np.array([1.0, 5.0, 5.0, 5.0]), np.ones(4), index[:4])
-    result = near_shares([nearest], [real], labels, len(items), PLANTED, TRAIN / len(index), visible_share)
-    assert result is not None and result.real == 0.25
-    return result
+    return near_shares([nearest], [real], labels, len(items), PLANTED, TRAIN / len(index), visible_share)
 
 
 def bound(distances: list[float], items: list[int], visible_share: float = 1.0) -> float | None:
@@ -44,6 +50,11 @@ def test_many_near_samples_are_no_bound() -> None:
     # In proportion: 18 training and 2 held-out items
     result = shares(near + far, [*range(18), TRAIN, TRAIN + 1, *range(20, 100)])
     assert result.bound is None and result.samples == 0.2
+
+
+def test_a_distance_by_which_copies_are_not_near_says_nothing() -> None:
+    """Of headers "100% of the samples are as near to a real item as copies are (real items: 100%)"."""
+    assert shares_of([5.0] * 300, [number % TRAIN for number in range(300)], changed=np.inf) is None
 
 
 def test_few_samples_or_few_compared_items_are_no_bound() -> None:

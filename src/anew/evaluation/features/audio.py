@@ -209,7 +209,7 @@ CLIPS = ItemType(
         "In the time given, spectrograms were compared in 16 bands and 16 stretches of time. The test sees sounds that are the same, "
         "louder or softer, or a little noisier. Others, such as those that begin earlier or later, may be missed.",
     ),
-    likeness=", perhaps at another loudness or sample rate",
+    likeness=", perhaps at another loudness or sample rate, or with faint noise",
     is_blockwise=True,
     # A copy of the sound is made for its spectrogram.
     working_bytes=lambda item: 2 * item.nbytes + working_bytes(np.zeros((BANDS, FRAMES), np.uint8)),

@@ -27,6 +27,7 @@ ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
 SMALL_COMPARED_SHARE = 0.5
 
 MANY_NEAR = PLANTED_RATES[-1] / 2.0  # share of samples near to real items that is worth saying; chosen
+HARDLY = 0.02  # a distance, as a share of the usual one, below which a pair hardly differs; chosen
 NONE_FOUND = "no copies found"  # the beginning of a clause
 
 # Reports of samples without copies among which one says that there are some, on average
@@ -280,10 +281,11 @@ def _perhaps_found(result: CopyTestResult, amount: str, unknown: str) -> CopyVer
     """The verdict on samples that follow training items, perhaps by chance. amount: how many; unknown: what is not known."""
     items = "passages" if result.unit == "passage" else "items"
     none = "None is a plain copy" if result.lacks_plain_copies else "None is identical to one"
+    differs = f"differs by {result.closest:.0%} of the usual distance" if result.closest >= HARDLY else "hardly differs"
     return CopyVerdict(
         f"Perhaps copying: {amount} seem to be altered copies of training {items}, or follow single ones closely{unknown}. {none}: "
-        f"the closest pair differs by {result.closest:.0%} of the usual distance, and one report in {CHANCE_REPORTS} "
-        f"without copies says so by chance (p = {result.p:.2g}). More samples would tell.",
+        f"the closest pair {differs}, and one report in {CHANCE_REPORTS} without copies says so by chance (p = {result.p:.2g}). "
+        "More samples would tell.",
         f"{amount} seem to be altered copies{unknown}; more samples would tell",
     )
 

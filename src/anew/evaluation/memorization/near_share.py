@@ -47,7 +47,8 @@ def near_shares(
     group_share: float,
     visible_share: float,
 ) -> NearShares | None:
-    """The shares by the distance by which the bound is lowest; None without planted copies, which say how near copies are.
+    """The shares by the distance by which the bound is lowest; None without planted copies, which say how near copies are, or if by no
+    distance they are near.
 
     Args:
         nearests: Nearest items of samples, then exact, then changed copies, by each distance.
@@ -64,12 +65,14 @@ def near_shares(
     for nearest, real_nearest in zip(nearests, real, strict=True):
         copies = nearest.distance[num_samples + num_planted :]
         farthest = np.quantile(copies, DETECTION_POWER, method="higher")
+        if not np.isfinite(farthest):
+            continue  # copies have nothing in common with one item alone, as where most passages of a text are in others, too
         near = np.flatnonzero(nearest.distance[:num_samples] <= farthest)
         high = clopper_pearson(len(near), num_samples, LEVEL / len(nearests))[1] / DETECTION_POWER / visible_share
         is_bound = high <= MAX_SHARE and not _leans(nearest.item[near], labels, group_share)
         real_share = float((real_nearest.distance <= farthest).mean()) if len(real_nearest.distance) else 0.0
         shares.append(NearShares(len(near) / num_samples, real_share, high if is_bound else None))
-    return min(shares, key=lambda share: (share.bound is None, share.samples))
+    return min(shares, key=lambda share: (share.bound is None, share.samples), default=None)
 
 
 def _leans(items: Indices, labels: LabelPermutations, group_share: float) -> bool:
