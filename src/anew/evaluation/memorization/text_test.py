@@ -126,9 +126,11 @@ def run_text_test(
         whole_samples, chosen_train, chosen_held_out, train_share, bare if is_cut else options, rng
     )
     passages = _test_passages(chosen_samples, chosen_train, chosen_held_out, train_share, options if is_cut else bare)
+    if is_cut:  # no sample is a whole text
+        return combined(passages, whole, passages)
     tested = [samples[i] for i in np.unique(whole_samples.passages.owner[whole_samples.rows])[: whole.samples]]
     repeats = repeated_texts(tested, train, held_out, rng)
-    result = combined(passages, whole, passages if is_cut else whole, prefers_whole=proves_copies(repeats))
+    result = combined(passages, whole, whole, prefers_whole=proves_copies(repeats))
     return result if result.unit == "passage" else with_repeated_texts(result, repeats)
 
 
