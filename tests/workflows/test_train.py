@@ -163,6 +163,11 @@ def test_a_run_given_more_time_says_how_much_of_it_is_training(tmp_path: Path) -
     job: Any = SimpleNamespace(folder=RunFolder(tmp_path), plan=plan)
     sentence = _resume_message(job, 160, is_given_more=True, is_before_decay=True)
     assert sentence.endswith("69 s of training in all, 1 s more than before, are about 311 steps")
+    report = {"modality": "text", "verdict": {}, "grades": {}, "figures": {}, "scores": [], "has_flattened": True}
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.json").write_text(json.dumps(report))
+    sentence = _resume_message(job, 160, is_given_more=True, is_before_decay=True)
+    assert sentence.endswith("are about 311 steps; by the report of the run, more time alone may bring little")
 
 
 def test_a_stopped_run_goes_on_with_the_rest_of_its_budget(tmp_path: Path) -> None:

@@ -233,6 +233,7 @@ class Score:
         p: P-value of the test that samples and real items have the same distribution, if there is one.
         note: A remark for readers; "" for none.
         counted: What n counts, singular: a sample, or a piece of one.
+        among: Number of samples among which the n counted ones are, if only some are counted, such as valid ones; 0 if all are.
         real_high: Upper end of the 95% interval of the real baseline, where samples are accused of exceeding it.
     """
 
@@ -248,6 +249,7 @@ class Score:
     p: float | None = None
     note: str = ""
     counted: str = "sample"
+    among: int = 0
     real_high: float | None = None
 
     @property

@@ -47,7 +47,7 @@ from anew.runs import events as events_file
 from anew.runs.folder import RunFolder, remove_begun
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
-from anew.runs.report_record import is_stopped
+from anew.runs.report_record import as_record, is_stopped, report_or_none
 from anew.runs.state import Checkpoint
 from anew.sampling.model import LateModel, Model
 from anew.sampling.restore import load_family_class
@@ -369,7 +369,9 @@ def _resume_message(job: TrainingJob, step: int, is_given_more: bool, is_before_
     if job.plan.train_s is not None:
         text += f"; {job.plan.train_s:.0f} s of training in all, {job.plan.train_s - seconds:.0f} s more than before, are about "
         text += f"{job.plan.expected_steps or 0:,} steps"
-    return text
+    report = report_or_none(job.folder.path)
+    is_flat = report is not None and as_record(report).has_flattened
+    return f"{text}; by the report of the run, more time alone may bring little" if is_flat else text
 
 
 def _reopen(

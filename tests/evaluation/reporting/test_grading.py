@@ -151,6 +151,16 @@ def test_a_figure_of_fewer_items_for_lack_of_time_leaves_its_answer_unsettled() 
     assert Verdict(parts, supply=late).figures["closeness"] == "there was time to compare only 107 of 300 samples"
 
 
+def test_items_of_which_only_some_count_are_counted_as_items() -> None:
+    """Of 240 molecules 65 were valid: "65 compared; about 300 would do, but only 240 are held out"."""
+    alone = auc(0.53, 0.15, 65)
+    verdicts = [Verdict([replace(alone, among=among)], supply=Supply(held_out=240, compared=240)) for among in (0, 240)]
+    assert "65 compared; about 320 would do" in verdicts[0].figures["closeness"]
+    assert verdicts[1].figures["closeness"].startswith("240 compared, all that are held out; about ")
+    needed = [verdict.gradings["closeness"].needed for verdict in verdicts]
+    assert needed[1] > 2 * needed[0]
+
+
 def test_two_plain_differences_of_two_kinds_are_a_no_together() -> None:
     """A classifier at 92% and unknown words at 83% were "partly": each interval began below what is obvious."""
     whole, words = auc(0.92, 0.087, 52), score("unknown_words", 0.83, 0.72, 0.94, 0.5, n=28)

@@ -180,7 +180,8 @@ class MoleculeEvaluation(TextEvaluation):
         n = min(len(valid), len(real))  # the more molecules, the more repeat an earlier one
         if n:
             source = f"different canonical SMILES among {n:,} valid samples; real: among as many held-out molecules"
-            yield share_score(UNIQUE_SHARE, _is_first(valid[:n]), _is_first(real[:n]), source)
+            score = share_score(UNIQUE_SHARE, _is_first(valid[:n]), _is_first(real[:n]), source)
+            yield replace(score, among=len(parsed))
 
     def _novelty(self) -> Iterator[Score]:
         valid, real = self._valid

@@ -389,7 +389,7 @@ def grade_question(
     if grade == "too_few":
         # Figures that count words or characters are measured on all items
         max_items = max(supply.compared - supply.left_out, n)
-        n = min(answers[0].score.n, max_items) if answers[0].grade == "too_few" else n
+        n = _num_items(answers[0], max_items) if answers[0].grade == "too_few" else n
         needed = _items_needed(answers, waiting, n, max_items)
     # Real items that differ among themselves do so in any number
     is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
@@ -429,7 +429,7 @@ def _items_needed(answers: Iterable[Part], waiting: Iterable[Part], n: int, most
     """
 
     def needed_by(part: Part) -> float:
-        return part.times_needed * min(part.score.n, most)
+        return part.times_needed * _num_items(part, most)
 
     needed = max([0.0, *map(needed_by, answers)])
     needed = max(needed if needed > n else 2.0 * n, USUALLY_ENOUGH_ITEMS)
@@ -437,6 +437,11 @@ def _items_needed(answers: Iterable[Part], waiting: Iterable[Part], n: int, most
         if needed >= counts_from:
             needed = max(needed, needed_by(part))
     return rounded_up(math.ceil(min(needed, MAX_NEEDED)))
+
+
+def _num_items(part: Part, most: int) -> int:
+    """The number of items that a part compares, also where it counts only some of them. most: number of all that are compared."""
+    return min(part.score.among or part.score.n, most)
 
 
 def _counts_from(part: Part, most: int) -> float:
