@@ -590,6 +590,19 @@ def test_samples_that_lean_to_training_items_are_no_copies(tmp_path: Path) -> No
         )
 
 
+def test_of_many_samples_that_lean_some_are_close() -> None:
+    """Crops of photographs without copies: "no, some samples are copies", as one pair of 636 samples was at .34 of the usual distance."""
+    picture = ScanPicture([4, 636], [1.0, 0.74], [1.0, 0.74], 0.7, 636)
+    many: dict[str, Any] = {"samples": 636, "share": 0.1, "low": 0.07, "picture": picture}
+    leaning = copies(
+        detected=True, p=0.004, pairs=[ClosestPair(0, 5, 0.34, 1.0)], copied_distance=0.83, match_p=1.0, **many
+    )
+    assert leaning.only_leans and verdict.Verdict([], leaning).grades["novelty"] == "fair"
+    assert copy_verdict(leaning).clause.startswith("no copies, but the nearest real item of 74% of the samples")
+    matching = replace(leaning, plain_low=0.02, match_p=0.002)
+    assert not matching.only_leans and verdict.Verdict([], matching).grades["novelty"] == "poor"
+
+
 def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> None:
     """Of 880 samples of a model of 350 digits, 44% were called copies: one pair was at .36 of the usual distance, and the 44% that were
     closest reached 1.00."""

@@ -347,6 +347,15 @@ def test_a_copying_test_that_misses_copies_lacks_samples() -> None:
     assert missing_samples(cut_off, 100, 200, 0.5, is_complete=True) == (150, 10.0)
 
 
+def test_a_copying_test_of_more_samples_that_notices_less_replaces_none() -> None:
+    """Of 1,000 Spanish words 10% copies would have been noticed, of 3,334 not: *New?* went from yes to partly."""
+    fewer = replace(copies(train=100, limited_by=""), detection_limit=0.1)
+    more = replace(fewer, detection_limit=None, samples=10_000)
+    assert not _says_more(more, fewer) and _says_more(replace(more, detection_limit=0.05), fewer)
+    assert _says_more(replace(more, detected=True, p=0.001), fewer)
+    assert _says_more(more, replace(fewer, limited_by="time"))
+
+
 def test_a_coarse_copying_test_replaces_no_full_one_that_knows_better() -> None:
     """Of 300 digits the full test found no copies; of 622 a coarse one, with an alarm that leaning to the data explains, was reported."""
     full = replace(copies(train=1_454, limited_by=""), samples=300)

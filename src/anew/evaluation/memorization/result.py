@@ -277,8 +277,10 @@ class CopyTestResult:
 
     @property
     def lacks_plain_copies(self) -> bool:
-        """Whether no sample is identical to a training item, and even the closest pair differs visibly."""
-        return not self.identical and self.closest >= MIN_ALTERED_DISTANCE
+        """Whether no sample is identical to a training item, and even the closest pair differs visibly, or samples match training items no
+        more often than chance has it: of thousands of samples some come close."""
+        has_matches = self.plain_low > 0.0 or self.match_p is None
+        return not self.identical and (self.closest >= MIN_ALTERED_DISTANCE or not has_matches)
 
     @property
     def needs_confirmation(self) -> bool:

@@ -213,7 +213,17 @@ def _says_more(copies: CopyTestResult, earlier: CopyTestResult | None) -> bool:
     is_coarser = copies.is_coarse and not earlier.is_coarse
     if is_coarser and (earlier.detected or copies.needs_confirmation):
         return False
-    return _compared(copies) >= _compared(earlier)
+    return _compared(copies) >= _compared(earlier) and not _notices_less(copies, earlier)
+
+
+def _notices_less(copies: CopyTestResult, earlier: CopyTestResult) -> bool:
+    """Whether a test of more samples notices fewer copies, as where a generator reaches held-out items by itself; neither found any.
+
+    What the earlier one says of its samples holds.
+    """
+    if copies.detected or earlier.detected or earlier.limit is None or earlier.limited_by:
+        return False
+    return copies.limit is None or copies.limit > earlier.limit
 
 
 def _compared(copies: CopyTestResult) -> int:
