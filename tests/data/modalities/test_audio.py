@@ -585,6 +585,21 @@ def test_samples_end_as_clips_do_and_their_files_are_cut_there() -> None:
     assert seconds[1] < seconds[0] and abs(seconds[1] - mean) < 0.06
 
 
+def test_samples_are_no_longer_than_files_of_one_length() -> None:
+    """Files of 3,200 values are learned in clips of 3,456: samples of up to 3,456 were told by their length 93% of the time."""
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(0, 0.2, 3200) for _ in range(12)]
+    modality = surveyed(encoded(clips[0]))
+    modality.fit([Item(str(i), encoded(clip)) for i, clip in enumerate(clips)], SIZE, ())
+    rows = np.stack([modality.encode(Item("x", encoded(clip))) for clip in clips])
+    assert modality.clip_shape is not None and modality.clip_shape.length > 3200
+    noisy = modality.batch(rows, None, None).x.clamp_min(-0.5)
+    assert all(3100 < audio.end_of(wave) <= 3200 for wave in modality.decode(noisy))
+    again = Audio(AudioConfig())
+    again.restore(json.loads(json.dumps(modality.state())), Path())
+    assert again.sound_scale() == modality.sound_scale() and again.sound_scale()["longest"] <= 3200
+
+
 def test_short_sounds_come_back_as_short() -> None:
     rng = np.random.default_rng(0)
     clips = [rng.normal(0, 0.2, round(8000 * rng.uniform(0.06, 0.12))) for _ in range(30)]

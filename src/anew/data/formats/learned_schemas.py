@@ -98,6 +98,7 @@ class LearnedAudio(LearnedGrid):
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
     steadiness: Annotated[tuple[SteadyStage, ...], Field(max_length=9)] = ()  # older runs have samples as they come
     band_levels: LearnedBandLevels | None = None  # older runs have samples of signals as they come
+    longest: Count | None = None  # older runs have samples as long as the grid
     levels: ClipLevels | None = None
     written_rate: Count | None = None  # older runs write the rate that they learn
     singles: Flag = False  # older runs cut every long file

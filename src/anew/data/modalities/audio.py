@@ -52,7 +52,7 @@ FADE_SECONDS = 0.004  # the fade at both ends of a clip
 SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so much of it, which bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 # Fields of `SoundScale` that a run keeps
-LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness", "band_levels")
+LEARNED_SCALE = ("top", "gain", "noise_from", "pitched", "floor", "tail", "lag", "steadiness", "band_levels", "longest")
 
 SUFFIXES = frozenset(
     [".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"]
@@ -370,8 +370,8 @@ class Audio(GridModality):
         record = learned_schemas.read(learned_schemas.LearnedAudio, state)
         self._restore_grid(record, brightness_channels=1)
         self.clip_shape = _restored_shape(record)
-        scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
-        self._scale = scale_type(self.clip_shape)(self.clip_shape, *scale, record.steadiness, record.band_levels)
+        scale = {name: getattr(record, name) for name in LEARNED_SCALE}
+        self._scale = scale_type(self.clip_shape)(self.clip_shape, **scale)
         self._written_rate = record.written_rate
         self._levels = record.levels
         self._has_singles = record.singles

@@ -63,13 +63,18 @@ def waves(samples: Array, item: Scale) -> list[Array]:
             sound = to_stereo(sound, grid[1:], bank, item)
         peak = item["peak"] if item.get("levels") is None else peak_level(unit, item["levels"], item["peak"])
         heard = audible[-1] + 1 if len(audible) else 0  # frames
-        if item["lag"] is not None and heard < unit.shape[1]:
-            end = max(heard * item["hop"] + item["lag"], 2 * item["fade"])
-            sound[:end], sound[end:] = fade_ends(sound[:end], item["fade"]), 0.0
-        else:
-            sound = fade_ends(sound, item["fade"])
+        end = max(end_of(heard, unit.shape[1], len(sound), item), 2 * item["fade"])
+        sound[:end], sound[end:] = fade_ends(sound[:end], item["fade"]), 0.0
         sounds.append(at_peak(sound, peak))
     return sounds
+
+
+def end_of(heard: int, frames: int, length: int, item: Scale) -> int:
+    """Where a sound of `length` samples ends, of whose frames the first `heard` are not silent."""
+    longest = item.get("longest") or length
+    if item["lag"] is None or heard == frames:
+        return int(longest)
+    return int(min(max(heard * item["hop"] + item["lag"], 0), longest))
 
 
 def at_peak(sound: Array, peak: float | None) -> Array:
@@ -89,8 +94,7 @@ def signal(values: Array, item: Scale) -> Array:
     heard = audible[-1] + 1 if len(audible) else 0  # frames
     unit[heard:] = -1.0
     sound = (matched.T if len(matched) == 2 else matched[0]) / item["gain"]
-    if item["lag"] is not None and heard < len(unit):
-        sound[max(heard * item["hop"] + item["lag"], 0) :] = 0.0
+    sound[end_of(heard, len(unit), len(sound), item) :] = 0.0
     levels, peak = item.get("levels"), item["peak"]
     return at_peak(sound, peak if levels is None else peak_level(unit[None], levels, peak))
 

@@ -67,6 +67,8 @@ class SoundScale:
         tail: Value of a grid up to which the end of a sample is silence.
         lag: Samples of the waveform from the end of the last audible frame to the end of the sound, mostly below 0, since the
             window of that frame may begin just before the end; None if clips do not end before the grid does.
+        longest: Samples of the waveform after which no clip sounds: fewer than the grid holds, as where files of one length are shorter;
+            None if a clip sounds to its end.
         steadiness: Stages of `anew.functional.steadiness` that levels of samples go through; none for clips, see `of_clips`.
         band_levels: How levels of bands of samples of slow signals become those of clips; None for clips, and for sounds.
     """
@@ -81,6 +83,7 @@ class SoundScale:
     lag: int | None = None
     steadiness: Stages = ()
     band_levels: BandLevels | None = None
+    longest: int | None = None
 
     @classmethod
     def of(
@@ -144,7 +147,7 @@ class SoundScale:
         }
         levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
         sources = {"noise_from": self.noise_from, "pitched": self.pitched}
-        endings = {"floor": self.floor, "tail": self.tail, "lag": self.lag}
+        endings = {"floor": self.floor, "tail": self.tail, "lag": self.lag, "longest": self.longest}
         calibration = {"steadiness": self.steadiness, "band_levels": self.band_levels}
         return {**sizes, **levels, **sources, **endings, **calibration}
 
@@ -271,18 +274,26 @@ class SoundScale:
         return steady(self._raw_levels(x).nan_to_num().clamp(-1.0, 1.0), self.steadiness)
 
     def lagging_as(self, grids: Values, lengths: Sequence[int]) -> SoundScale:
-        """The scale with the mean `lag` of clips, whose grids are (n, C, R, T) and whose sounds end after these lengths."""
+        """The scale with the mean `lag`, and `longest`, of clips, whose grids are (n, C, R, T) and whose sounds end after these lengths."""
         frames = _num_audible_frames(self.levels(grids))
         lags = [
             n - count * self.shape.hop for n, count in zip(lengths, frames, strict=True) if count < self.shape.frames
         ]
-        return replace(self, lag=round(float(np.mean(lags))) if len(lags) >= MIN_ENDING else None)
+        longest = max(lengths, default=0)
+        return replace(
+            self,
+            lag=round(float(np.mean(lags))) if len(lags) >= MIN_ENDING else None,
+            longest=int(longest) if len(lengths) >= MIN_ENDING and 0 < longest < self.shape.length else None,
+        )
 
     def ends(self, x: Values) -> list[int]:
         """The length of the sound of each grid (n, C, R, T), in samples of the waveform; silence follows."""
         shape, lag = self.shape, self.lag
+        longest = shape.length if self.longest is None else self.longest
         frames = _num_audible_frames(self.levels(x))
-        return [shape.length if lag is None or n == shape.frames else max(0, n * shape.hop + lag) for n in frames]
+        return [
+            longest if lag is None or n == shape.frames else min(max(0, n * shape.hop + lag), longest) for n in frames
+        ]
 
     def as_steady_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with the `steadiness` that makes samples (n, C, R, T) fluctuate no more than real clips (m, C, R, T)."""
