@@ -240,7 +240,8 @@ class ClassMetrics:
         for words, sign in (("too common", 1.0), ("too rare", -1.0)):
             worst = int((sign * difference * (sign * z >= MIN_Z)).argmax())
             if sign * z[worst] >= MIN_Z:
-                figures = f"{percent(shares[worst])} of samples, {percent(real_shares[worst])} of real {self.noun}{requested_clause}"
+                share = f"{percent(shares[worst])} of samples look like it to a classifier"
+                figures = f"{share}, {percent(real_shares[worst])} of real {self.noun}{requested_clause}"
                 clauses.append(f"{self.names[worst]!r} is {words} ({figures})")
         return ", ".join(clauses)
 
