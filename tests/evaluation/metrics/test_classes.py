@@ -83,7 +83,8 @@ def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
     assert mix.value == pytest.approx(0.25, abs=0.08) and mix.low is not None and mix.low > mix.real_baseline
     assert (
         "'cat' is too common (5" in mix.note
-        and "'owl' is too rare (0.8% of samples, 31% of real items of the classes asked for)" in mix.note
+        and "'owl' is too rare (0.8% of samples look like it to a classifier, 31% of real items of the classes asked for)"
+        in mix.note
         and "dog" not in mix.note
     )
     assert scores["label_accuracy"].value < 0.5 and mix.to_json()["note"] == mix.note
