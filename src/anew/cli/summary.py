@@ -81,7 +81,7 @@ def closing(report: ReportRecord) -> list[Line]:
 
 
 def places(folder: Path, report: ReportRecord, address: str | None = None) -> list[Line]:
-    """Where the files of a finished run are, and two commands to try next. address: where it is kept besides."""
+    """Where the files of a finished run are, and commands to try next. address: where it is kept besides."""
     run = address or folder
     samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
     rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]

@@ -77,6 +77,8 @@ def settling_step(run: Path | str, report: ReportRecord) -> NextStep | None:
 def next_steps(run: Path | str, report: ReportRecord) -> list[NextStep]:
     """The step that helps most and, where that makes the samples better, the one that answers what is open."""
     first, settling = next_step(run, report), settling_step(run, report)
+    if _is_hardly_trained(report):
+        return [first]
     if settling is None and _lacked_time(report):
         settling = NextStep("answers", command("anew", "evaluate", run))
     return [first, settling] if settling is not None and first.purpose in ("better", "open") else [first]
