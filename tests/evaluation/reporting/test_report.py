@@ -358,13 +358,13 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     still = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "validation"))
     assert "More training is likely to help" in still["outlook"]
     assert still["prediction"].endswith(
-        "predicted 0.53 bits per character better than held-out ones, which is no overfitting yet: the validation loss still fell."
+        "predicted 0.53 bits per character better than held-out ones, not yet a sign of overfitting: the validation loss still fell."
     )
     once = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 1.0))
-    assert once["prediction"].endswith("held-out ones, which is no overfitting yet: each was seen only about once.")
+    assert once["prediction"].endswith("held-out ones, not yet a sign of overfitting: each was seen only about once.")
     half = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 0.53))
     assert half["prediction"].endswith(
-        "which is no overfitting yet: the training made only 0.53 of a pass over the data."
+        "not yet a sign of overfitting: the training made only 0.53 of a pass over the data."
     )
     for end in (Outlook(2.6, 2.4, None, "validation"), None):
         over = verdict.Verdict(figures).sentences(outlook=end)
@@ -876,7 +876,9 @@ def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> Non
     names = {"identical": 20, "samples": 400, "real_compared": 1200, "train": 8175, "detection_limit": None}
     few = copies(**names, held_out=400, identical_p=1e-12)
     too_few = "400 held-out items are too few to tell, about 900 would settle it. No further"
-    assert f"but items are so short that a generator may reach some by itself; {too_few}" in copy_verdict(few).sentence
+    assert (
+        f"but items may be so simple that a generator reaches some by itself; {too_few}" in copy_verdict(few).sentence
+    )
     some_held_out = replace(few, held_out_identical=2, identical_p=1e-4)
     assert f"although it is too little to prove copying; {too_few}" in copy_verdict(some_held_out).sentence
     for other in ({"identical_p": 0.03}, {"held_out": 1500}, {"method": "shifted"}):

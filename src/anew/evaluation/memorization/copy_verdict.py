@@ -146,7 +146,7 @@ def _doubt(result: CopyTestResult) -> str:
     """Why identical samples that chance hardly explains are no proof of copying, and what would be one; a clause."""
     assert result.identical_p is not None
     if result.identical_p <= COPIED_ALPHA and not result.held_out_identical:
-        return f"but {result.units} are so short that a generator may reach some by itself{_proof_needs(result)}"
+        return f"but {result.units} may be so simple that a generator reaches some by itself{_proof_needs(result)}"
     return f"although it is too little to prove copying{_proof_needs(result)}"
 
 

@@ -326,7 +326,7 @@ class Verdict:
         if gap.value > large_gap:
             fact = f"{subject} {gap.value:.2f} {unit} better than held-out ones"
             if outlook is not None and outlook.is_learning:
-                return f"{fact}, which is no overfitting yet: {_why_not_overfitted(outlook)}."
+                return f"{fact}, not yet a sign of overfitting: {_why_not_overfitted(outlook)}."
             return f"{fact}, a sign of overfitting."
         return f"{subject} a little better than held-out ones ({gap.value:.2g} {unit})."
 
