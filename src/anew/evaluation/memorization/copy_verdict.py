@@ -9,7 +9,7 @@ import numpy as np
 
 from anew.core.wording import are, percent, percent_at_least, plural, rounded_up
 from anew.evaluation.memorization import copying_test
-from anew.evaluation.memorization.result import MIN_SAMPLES, CopyTestResult
+from anew.evaluation.memorization.result import MANY_NEAR, MIN_SAMPLES, CopyTestResult
 from anew.evaluation.memorization.thresholds import (
     ALPHA,
     COPIED_ALPHA,
@@ -26,7 +26,6 @@ ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
 # Share of the training items that were compared below which a verdict gives this as its reason.
 SMALL_COMPARED_SHARE = 0.5
 
-MANY_NEAR = PLANTED_RATES[-1] / 2.0  # share of samples near to real items that is worth saying; chosen
 HARDLY = 0.02  # a distance, as a share of the usual one, below which a pair hardly differs; chosen
 NONE_FOUND = "no copies found"  # the beginning of a clause
 
@@ -348,7 +347,22 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
             f"originals than your items are to each other: even {percent(PLANTED_RATES[-1])} of them could be missed.",
             f"{NONE_FOUND}; {limit} exact copies or more would have been noticed, altered ones perhaps not",
         )
+    if result.is_among_relatives:
+        return _told_by_identity(result, sentence)
     return _too_few_to_tell(result, sentence)
+
+
+def _told_by_identity(result: CopyTestResult, sentence: str) -> CopyVerdict:
+    """The verdict on items that have so many relatives that only identical samples tell copies. sentence: that none were found."""
+    assert result.exact_bound is not None
+    limit, missed = percent(result.exact_bound), f"altered ones could be missed, as {_near(result)}"
+    if result.identical:
+        fact = f"{sentence}: at most {limit} of the samples are exact copies"
+        return CopyVerdict(f"{fact}. But {missed}.", f"{NONE_FOUND}, but {missed}", has_but=True)
+    none = f"none of {result.count_phrase(result.samples)} is identical to a training {result.identical_unit}{result.likeness}"
+    return CopyVerdict(
+        f"{sentence}: {none}, so at most {limit} are exact copies. But {missed}.", f"{none}, but {missed}", has_but=True
+    )
 
 
 def _with_leaning(result: CopyTestResult, verdict: CopyVerdict) -> CopyVerdict:

@@ -20,9 +20,12 @@ from anew.evaluation.memorization.thresholds import (
     MAX_COUNTED_DISTANCE,
     MIN_ALTERED_DISTANCE,
     MIN_LEANING_DISTANCE,
+    PLANTED_RATES,
 )
 from anew.evaluation.score import Group, MetricSpec, Score
+from anew.functional.intervals import clopper_pearson
 
+MANY_NEAR = PLANTED_RATES[-1] / 2.0  # share of samples near to real items that is worth saying; chosen
 MIN_SAMPLES = 20  # with fewer, one copy is already more than 5%, so finding none proves nothing; chosen
 
 COPIED_SHARE = MetricSpec(
@@ -243,6 +246,24 @@ class CopyTestResult:
         return min(
             (p.rate for p in self.controls if p.variant == "exact" and p.caught >= DETECTION_POWER), default=None
         )
+
+    @property
+    def exact_bound(self) -> float | None:
+        """The upper end of the 95% interval of the share of samples that are identical to a training item, for which no test is needed.
+
+        None if items are draws or parts of texts.
+        """
+        if self.identical is None or self.unit != "item":
+            return None
+        visible_share = self.train / self.n_train_total
+        return min(clopper_pearson(self.identical, self.samples)[1] / visible_share, 1.0)
+
+    @property
+    def is_among_relatives(self) -> bool:
+        """Whether only altered copies could be missed, since many samples are as near to a real item as these are: then real items are
+        near to each other, too, and the numbers of items in `needed`, which know of no relatives, are far too low."""
+        is_near = self.near is not None and self.near.samples >= MANY_NEAR
+        return is_near and self.exact_bound is not None and self.exact_bound <= PLANTED_RATES[-1]
 
     @property
     def limit(self) -> float | None:

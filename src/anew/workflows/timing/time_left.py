@@ -169,7 +169,7 @@ def missing_samples(
         return None  # a full comparison says more than further samples
     # The test may compare several passages of each sample of text, so its number is converted to samples
     needed = math.ceil(copies.needed(PLANTED_RATES[-1])[1] * n / max(copies.samples, 1))
-    is_blind = not copies.detected and copies.limit is None and needed > n
+    is_blind = not copies.detected and copies.limit is None and not copies.is_among_relatives and needed > n
     worthwhile, measuring, supply = (
         needed if is_blind else further,
         2.0 * measurements.copies_seconds,
