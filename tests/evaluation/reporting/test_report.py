@@ -493,12 +493,12 @@ def test_how_many_samples_are_as_near_as_copies_is_said_where_these_cannot_be_to
         f"No copies found: {none}, so at most 1.2% are exact copies. But altered ones could be missed, as {fact}."
     )
     assert verdict.Verdict([], near).grades["novelty"] == "fair"
-    some = replace(near, identical=5, real_compared=600, real_identical=100, identical_p=1.0)
-    assert copy_verdict(some).clause == (
+    repeating = replace(near, identical=5, real_compared=600, real_identical=100, identical_p=1.0)
+    assert copy_verdict(repeating).clause == (
         "5 of 300 samples are identical to a training item, no more than real items are to each other, but altered ones could be "
         f"missed, as {fact}"
     )
-    assert "No copies found: at most 3.8% of the samples are exact copies. But" in copy_verdict(some).sentence
+    assert "No copies found: at most 3.8% of the samples are exact copies. But" in copy_verdict(repeating).sentence
     # Few samples, or draws and parts of texts, of which identity says nothing
     for other in (replace(near, samples=25), replace(near, identical=None), replace(near, unit="passage")):
         assert f"no copies found, but {fact}: about " in copy_verdict(other).clause
