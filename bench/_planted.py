@@ -60,7 +60,8 @@ def near_file(path: Path, source: Source) -> tuple[bytes, str]:
     if suffix in PICTURES:
         image = Image.open(path)
         mode = image.mode if image.mode in ("L", "RGB", "RGBA") else "RGBA"
-        Image.fromarray(item_types.disturb_image(np.asarray(image.convert(mode)), source)).save(out, "PNG")
+        alter = item_types.IMAGES.alterations[source.integers(len(item_types.IMAGES.alterations))]
+        Image.fromarray(alter(np.asarray(image.convert(mode)), source)).save(out, "PNG")
         return out.getvalue(), ".png"
     if suffix in SOUNDS:
         rate = soundfile.info(path).samplerate

@@ -39,7 +39,7 @@ from anew.runs.record import Candidate
 from anew.workflows.timing.report_length import few_held_out
 
 if TYPE_CHECKING:
-    from anew.families.base import FamilyConfig
+    from anew.families.base import FamilyConfig, Scale
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Seconds before the first step: starting, reading and timing sizes. Measured 5 to 6 s for proteins, molecules, sounds and clips.
@@ -392,11 +392,17 @@ def _alternatives(spec: Spec, modality: str, chosen: str) -> dict[str, Alternati
 
 
 def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
-    """Estimate what budgets would buy, from less than a second of measuring."""
-    candidates, unbuilt = _candidates(data, choice, max(*BUDGETS, *budgets))
+    """Estimate what budgets would buy, from less than a second of measuring for each whose networks are others."""
+    context = RunContext(SilentReporter(), 0.0, World(), slowdown=measure_slowdown())
+    measured: list[tuple[list[FamilyConfig], tuple[list[Candidate], dict[int, FamilyConfig]]]] = []
     estimates = []
     for budget in budgets:
         seconds = _seconds_of_steps(budget)
+        scale = scale_of(data, context, seconds, 0)
+        configs = _suggested(data, choice, scale)
+        known = [result for others, result in measured if others == configs]
+        candidates, unbuilt = known[0] if known else _candidates(data, choice, scale)
+        measured.append((configs, (candidates, unbuilt)))
         affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
         best = largest_affordable(affordable)
         batch, steps = planned_batch(choice.family_class, best, seconds, World().device.type)
@@ -423,15 +429,21 @@ def _num_parameters(data: Dataset, choice: FamilyChoice, config: FamilyConfig) -
     return num_parameters(family_outline(choice.family_class, data.spec, config))
 
 
-def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> tuple[list[Candidate], dict[int, FamilyConfig]]:
-    """All model sizes that there may be time to train in these seconds, and the settings of those whose parameters were not counted,
+def _suggested(data: Dataset, choice: FamilyChoice, scale: Scale) -> list[FamilyConfig]:
+    """The settings of all model sizes of a scale."""
+    family = choice.family_class
+    sizes = family.candidate_sizes(data.spec, scale)
+    return [family.suggest(data.spec, dataclasses.replace(scale, model_size=size)) for size in sizes]
+
+
+def _candidates(data: Dataset, choice: FamilyChoice, scale: Scale) -> tuple[list[Candidate], dict[int, FamilyConfig]]:
+    """All model sizes that there may be time to train at this scale, and the settings of those whose parameters were not counted,
     as large networks take long to build.
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """
-    family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World(), slowdown=measure_slowdown())
-    scale = scale_of(data, context, seconds, 0)
-    candidates = measure_candidates(family, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS)
+    family = choice.family_class
+    candidates = measure_candidates(family, data.spec, scale, {}, data, World(), seconds=MEASURING_SECONDS)
     unbuilt: dict[int, FamilyConfig] = {}
     largest_measured = candidates[-1].model_size
     for model_size in [size for size in family.candidate_sizes(data.spec, scale) if size > largest_measured]:

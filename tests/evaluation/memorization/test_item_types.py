@@ -87,11 +87,11 @@ def test_copied_records_are_found() -> None:
 
 
 @pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (12, 12, 3), (12, 12, 4)])
-def test_disturbed_images_keep_their_form(shape: tuple[int, ...]) -> None:
+def test_altered_images_keep_their_form(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, shape).astype(np.uint8)
-    for _ in range(12):
-        other = item_types.disturb_image(image, rng)
+    for alter in IMAGES.alterations:
+        other = alter(image, rng)
         assert other.shape == shape and other.dtype == np.uint8
     moved = item_types.shift_image(image, 0, 1)
     assert (moved[:, 1:] == image[:, :-1]).all() and (moved[:, 0] == image[:, 0]).all()
@@ -103,7 +103,7 @@ def test_copied_images_are_found() -> None:
     images = list(np.clip(128 + 50 * np.kron(small, np.ones((1, 4, 4))), 0, 255).astype(np.uint8))
     train, held_out, samples = images[:200], images[200:400], images[400:]
     assert not MemorizationTest(IMAGES, samples, train, held_out).run().detected
-    copies = [item_types.disturb_image(t, rng) for t in train[:25]]
+    copies = [IMAGES.alterations[i % len(IMAGES.alterations)](image, rng) for i, image in enumerate(train[:25])]
     result = MemorizationTest(IMAGES, [*copies, *samples[25:]], train, held_out).run()
     assert result.detected and {p.sample for p in result.pairs} <= set(range(25))
 

@@ -58,7 +58,7 @@ class PointDistance(Distance):
 POINTS = ItemType(
     "points",
     lambda items, groups: [PointDistance(items, groups)],
-    lambda item, source: np.asarray(item) + source.normal(0.0, 0.1, np.shape(item)),
+    (lambda item, source: np.asarray(item) + source.normal(0.0, 0.1, np.shape(item)),),
     "The test sees points.",
 )
 TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)

@@ -79,8 +79,9 @@ def test_a_copied_frame_is_enough_for_a_copy() -> None:
     distance = CLIPS.distances(items, np.arange(len(items)))[0]
     item, value = distance.nearest(np.array([0]), np.arange(1, len(items)))
     assert item[0] == 8 and value[0] == pytest.approx(0.0, abs=1e-3)
-    disturbed = CLIPS.disturb(train[0], np.random.default_rng(0))
-    assert disturbed.shape == train[0].shape and not np.array_equal(disturbed, train[0])
+    for alter in CLIPS.alterations:
+        altered = alter(train[0], np.random.default_rng(0))
+        assert altered.shape == train[0].shape and not np.array_equal(altered, train[0])
 
 
 def test_figures_of_motion() -> None:

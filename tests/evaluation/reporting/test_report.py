@@ -654,6 +654,29 @@ def test_samples_that_lean_are_not_counted_as_copies_beside_some_that_are() -> N
     assert copy_verdict(counted).clause == "at least about 44% of the samples are copies of training items"
 
 
+def test_one_identical_sample_that_chance_explains_makes_no_copies_of_samples_that_lean() -> None:
+    """Charts of bars: "no, at least 0.58% are copies: 1 of 171 is identical to one", as 8 of 3,000 real items are to another."""
+    chance: dict[str, Any] = {"identical": 1, "identical_p": 0.3, "real_compared": 3_000, "real_identical": 8}
+    bars = copies(
+        detected=True, p=0.004, samples=171, share=0.3, low=0.25, copied_distance=0.715, match_p=1.0, **chance
+    )
+    assert verdict.Verdict([], bars).grades["novelty"] == "fair"
+    assert copy_verdict(bars).clause == (
+        "some samples seem to be altered copies; how many is not known; more samples would tell"
+    )
+    assert (
+        "1 of 171 samples is identical to a training item, which chance may explain (p = 0.3)."
+        in copy_verdict(bars).sentence
+    )
+    for result in (
+        replace(bars, identical_p=0.01),
+        replace(bars, has_proven_copies=True),
+        replace(bars, plain_low=0.01, match_p=0.001),
+        replace(bars, copied_distance=0.3),
+    ):
+        assert verdict.Verdict([], result).grades["novelty"] == "poor"
+
+
 def test_what_was_compared_is_said_with_what_would_be_noticed() -> None:
     part = copies(train=314, n_train_total=2_311)
     assert (

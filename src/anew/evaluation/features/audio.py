@@ -173,24 +173,23 @@ def _coarse_distances(items: Sequence[Samples], groups: Integers) -> list[Distan
     return [SpectrogramDistance(pictures(items), groups, shift=0, side=COARSE_SIDE)]
 
 
-def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
-    """Shift a clip a little, add noise, or change the levels of high and low tones.
-
-    Args:
-        item: (N,) or (N, 2) float32; two channels are mixed.
-        rng: Generator of the disturbance.
-
-    Returns:
-        (N,) float32.
-    """
+def shifted(item: Samples, rng: np.random.Generator) -> Samples:
+    """Shift a clip (N,) or (N, 2) a little, as one channel (N,)."""
     x = with_channels(np.asarray(item, dtype=np.float32), 1)
-    alteration = rng.integers(3)
-    if alteration == 0:
-        max_shift = max(1, round(SHIFT * len(x)))
-        return np.roll(x, int(rng.integers(-max_shift, max_shift + 1)))
-    if alteration == 1:
-        noise = rng.normal(0.0, NOISE * float(np.abs(x).max()), len(x))
-        return (x + noise).astype(np.float32)
+    max_shift = max(1, round(SHIFT * len(x)))
+    return np.roll(x, int(rng.integers(-max_shift, max_shift + 1)))
+
+
+def noisy(item: Samples, rng: np.random.Generator) -> Samples:
+    """Add noise to a clip (N,) or (N, 2), as one channel (N,)."""
+    x = with_channels(np.asarray(item, dtype=np.float32), 1)
+    noise = rng.normal(0.0, NOISE * float(np.abs(x).max()), len(x))
+    return (x + noise).astype(np.float32)
+
+
+def tilted(item: Samples, rng: np.random.Generator) -> Samples:
+    """Change the levels of high and low tones of a clip (N,) or (N, 2), as one channel (N,)."""
+    x = with_channels(np.asarray(item, dtype=np.float32), 1)
     spectrum = np.fft.rfft(x)
     tilt = np.linspace(1.0, float(rng.uniform(0.5, 2.0)), len(spectrum))
     return np.fft.irfft(spectrum * tilt, len(x)).astype(np.float32)
@@ -199,12 +198,13 @@ def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
 CLIPS = ItemType(
     "clips",
     _distances,
-    disturb_clip,
+    (shifted, noisy, tilted),
     "The test sees sounds that are the same, louder or softer, resampled, up to a tenth of a clip earlier or later, or a little faster "
     "(2%). It does not see those that were played backwards, or at another pitch or tempo (5% or more), or that lack their loudest part.",
     query_cost=QUERY_COST,
     coarse=CoarseType(
         _coarse_distances,
+        (noisy,),
         COARSE_QUERY_COST,
         "In the time given, spectrograms were compared in 16 bands and 16 stretches of time. The test sees sounds that are the same, "
         "louder or softer, or a little noisier. Others, such as those that begin earlier or later, may be missed.",

@@ -20,7 +20,9 @@ def stand_ins(num_samples: int) -> int:
     return min(MAX_STAND_INS, STAND_INS_PER_SAMPLE * num_samples)
 
 
-def samples_in_time(search: Callable[[slice], None], num_samples: int, num_controls: int, seconds: float) -> int:
+def samples_in_time(
+    search: Callable[[slice], None], num_samples: int, num_controls: int, seconds: float, num_kinds: int
+) -> int:
     """Search for samples, some at a time, as long as there is time for more of them and all other searches.
 
     Args:
@@ -28,6 +30,7 @@ def samples_in_time(search: Callable[[slice], None], num_samples: int, num_contr
         num_samples: Number of samples.
         num_controls: Number of controls, which does not depend on the number of samples; 0 without controls.
         seconds: Time for the whole memorization test.
+        num_kinds: Number of kinds of planted copies.
 
     Returns:
         The number of samples that were searched for.
@@ -37,7 +40,7 @@ def samples_in_time(search: Callable[[slice], None], num_samples: int, num_contr
         rows = slice(searched, min(searched + SAMPLES_PER_CHECK, num_samples))
         search(rows)
         searched, following = rows.stop, min(rows.stop + SAMPLES_PER_CHECK, num_samples)
-        num_planted = 2 * planted_copies(following) if num_controls else 0
+        num_planted = num_kinds * planted_copies(following) if num_controls else 0
         num_other_searches = stand_ins(following) + SEARCHES * (num_controls + num_planted)
         pace = (time.monotonic() - begin) / (SEARCHES * searched)
         if pace * (SEARCHES * following + num_other_searches) > SEARCH_SHARE * seconds:

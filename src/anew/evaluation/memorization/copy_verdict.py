@@ -279,6 +279,13 @@ def _leaning(result: CopyTestResult, items: str) -> CopyVerdict:
 def _perhaps_found(result: CopyTestResult, amount: str, unknown: str) -> CopyVerdict:
     """The verdict on samples that follow training items, perhaps by chance. amount: how many; unknown: what is not known."""
     items = "passages" if result.unit == "passage" else "items"
+    if result.identical:
+        return CopyVerdict(
+            f"Perhaps copying: {amount} seem to be altered copies of training {items}, or follow single ones closely{unknown} "
+            f"(p = {result.p:.2g}). {_identical_to_training(result)}, which chance may explain (p = {result.identical_p:.2g}). More "
+            "samples would tell.",
+            f"{amount} seem to be altered copies{unknown}; more samples would tell",
+        )
     none = "None is a plain copy" if result.lacks_plain_copies else "None is identical to one"
     differs = f"differs by {result.closest:.0%} of the usual distance" if result.closest >= HARDLY else "hardly differs"
     return CopyVerdict(

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import Generic, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,11 +101,15 @@ def short_record_bytes(record: str) -> int:
     return RECORD_BYTES + 2 * len(str(record))
 
 
+Alteration: TypeAlias = Callable[[ItemT, np.random.Generator], ItemT]
+
+
 @dataclass(frozen=True, slots=True)
 class CoarseType(Generic[ItemT]):
     """A comparison of items that takes a fraction of the time, and sees fewer kinds of copies. For the attributes see `ItemType`."""
 
     distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
+    alterations: tuple[Alteration[ItemT], ...]
     query_cost: int
     scope: str
 
@@ -117,7 +121,7 @@ class ItemType(Generic[ItemT]):
     Attributes:
         name: Name of the type.
         distances: Function from all items and their groups (n,) to distances.
-        disturb: Makes a lightly altered copy of an item.
+        alterations: Functions that make lightly altered copies of an item; copies altered in each way are planted.
         scope: Sentences on which copies the test can detect (measured: docs/log.md, 2026-11-28).
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
@@ -140,7 +144,7 @@ class ItemType(Generic[ItemT]):
 
     name: str
     distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
-    disturb: Callable[[ItemT, np.random.Generator], ItemT]
+    alterations: tuple[Alteration[ItemT], ...]
     scope: str
     whole: bool = True
     query_cost: int = 0
@@ -164,6 +168,7 @@ class ItemType(Generic[ItemT]):
         return replace(
             self,
             distances=self.coarse.distances,
+            alterations=self.coarse.alterations,
             query_cost=self.coarse.query_cost,
             scope=self.coarse.scope,
             coarse=None,

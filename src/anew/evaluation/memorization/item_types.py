@@ -20,6 +20,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.edit_distance import MIN_INDEXED, EditDistance, median_length, rare_piece_size
 from anew.evaluation.memorization.item_type import (
+    Alteration,
     CoarseType,
     ItemType,
     content_bits,
@@ -75,14 +76,9 @@ def _clip_bytes(clip: NDArray[np.uint8]) -> int:
     return working_bytes(clip, FRAMES)
 
 
-def disturb_image(image: Numbers, rng: np.random.Generator) -> Numbers:
-    """Shift an image by a pixel, add noise to it, or compress it as JPEG. image: (H, W) or (H, W, C) uint8."""
-    alteration = rng.integers(3)
-    if alteration == 0:
-        return shift_image(image, *SHIFTS[rng.integers(len(SHIFTS))])
-    if alteration == 1:
-        return add_noise(image, rng)
-    return jpeg_round_trip(image)
+def shifted_by_a_pixel(image: Numbers, rng: np.random.Generator) -> Numbers:
+    """Shift an image (H, W, ...) by a pixel, in a random direction."""
+    return shift_image(image, *SHIFTS[rng.integers(len(SHIFTS))])
 
 
 def image_keys(image: Numbers) -> list[Hashable]:
@@ -116,11 +112,15 @@ def _coarse_clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers)
     return [ClipDistance(items, groups, FRAMES, shift=0, side=COARSE_SIDE)]
 
 
-def disturb_clip(clip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Disturb all frames of a clip in the same way. clip: (T, H, W) or (T, H, W, C) uint8."""
-    seed = rng.integers(1 << 30)
-    frames = [disturb_image(frame, np.random.default_rng(seed)) for frame in clip]
-    return np.stack(frames).astype(np.uint8, copy=False)
+def _of_all_frames(alteration: Alteration[Numbers]) -> Alteration[NDArray[np.uint8]]:
+    """The alteration of all frames of a clip (T, H, W) or (T, H, W, C) uint8 in the same way."""
+
+    def alter(clip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        seed = rng.integers(1 << 30)
+        frames = [alteration(frame, np.random.default_rng(seed)) for frame in clip]
+        return np.stack(frames).astype(np.uint8, copy=False)
+
+    return alter
 
 
 def shift_image(image: Numbers, down: int, right: int) -> Numbers:
@@ -192,10 +192,13 @@ COARSE_QUERY_COST = 3_500
 # Frames of a clip that are compared, evenly spaced: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
 FRAMES = 3
 
+# Alterations that thumbnails still see
+UNSHIFTED: tuple[Alteration[Numbers], ...] = (add_noise, lambda image, *_: jpeg_round_trip(image))
+
 IMAGES = ItemType(
     "images",
     _image_distances,
-    disturb_image,
+    (shifted_by_a_pixel, *UNSHIFTED),
     "The test sees images that are the same, mirrored, shifted by one pixel, brighter, of another contrast, noisy, compressed or laid on "
     "white. It does not see those that were turned, scaled, cropped, shifted further, made negative, joined from parts of two images, "
     "mixed from two, laid on another colour or, if they are colourful, given other colours.",
@@ -207,6 +210,7 @@ IMAGES = ItemType(
     kind=is_transparent,
     coarse=CoarseType(
         _coarse_image_distances,
+        UNSHIFTED,
         COARSE_QUERY_COST,
         "In the time given, images were compared as thumbnails of 8 x 8 pixels. The test sees those that are the same, mirrored, brighter, "
         "of another contrast, noisy or compressed. Others, such as those that were shifted by a pixel, may be missed.",
@@ -215,7 +219,7 @@ IMAGES = ItemType(
 CLIPS = ItemType(
     "clips",
     _clip_distances,
-    disturb_clip,
+    tuple(map(_of_all_frames, (shifted_by_a_pixel, *UNSHIFTED))),
     "The test sees clips with a frame that is the same, or nearly so, in whichever order frames are. It does not see clips that were "
     "turned, scaled, shifted by several pixels or given other colours.",
     query_cost=IMAGE_QUERY_COST // FRAMES,
@@ -226,6 +230,7 @@ CLIPS = ItemType(
     is_blockwise=True,
     coarse=CoarseType(
         _coarse_clip_distances,
+        tuple(map(_of_all_frames, UNSHIFTED)),
         COARSE_QUERY_COST // FRAMES,
         "In the time given, frames were compared as thumbnails of 8 x 8 pixels. The test sees clips with a frame that is the same, "
         "mirrored, noisy or compressed. Others, such as those that were shifted by a pixel, may be missed.",
@@ -234,7 +239,7 @@ CLIPS = ItemType(
 RECORDS = ItemType(
     "records",
     lambda items, groups: [EditDistance(items, groups)],
-    edit_text,
+    (edit_text,),
     "The test sees records in which a few characters were changed, added or left out. It does not see those in other letter case, "
     "backwards, with their parts in another order, or joined from two records.",
 )
@@ -249,6 +254,7 @@ LONG_RECORDS = replace(
     RECORDS,
     coarse=CoarseType(
         lambda items, groups: [EditDistance(items, groups, indexed=True)],
+        (edit_text,),
         INDEX_QUERY_COST,
         f"{RECORDS.scope} In the time given, each sample was compared with the records that share the most pieces with it.",
     ),
@@ -256,7 +262,7 @@ LONG_RECORDS = replace(
 PASSAGES = ItemType(
     "passages",
     lambda items, groups: [PassageDistance(items, groups)],
-    edit_text,
+    (edit_text,),
     "The test sees passages that are the same word for word, also with a word changed now and then. It does not see those with every "
     "fifth word changed, all identifiers renamed, or another letter case.",
     whole=False,
@@ -269,7 +275,7 @@ PASSAGES = ItemType(
 WHOLE_TEXTS = ItemType(
     "whole texts",
     lambda items, groups: [SoleSourceDistance(items, groups)],
-    edited_part,
+    (edited_part,),
     PASSAGES.scope,
     keys=lambda item: [],
     runs=lambda item: text_runs(item.text),

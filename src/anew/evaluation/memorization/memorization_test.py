@@ -152,9 +152,9 @@ class MemorizationTest(Generic[ItemT]):
         self.real_index = numbers_to(self.num_real)  # indices of the real items
         self.level, self.label_level = item_type.level, item_type.label_level
         count = planted_copies(self.num_samples) if options.controls else 0
-        self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
-        items = Joined(real, samples, exact, disturbed)
-        num_planted = len(exact) + len(disturbed)
+        self.planted, exact, altered = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
+        items = Joined(real, samples, exact, altered)
+        num_planted = len(exact) + len(altered)
         division = with_queries(self._real_groups(groups), sample_groups, self.num_samples, num_planted)
         self.groups, self._match_groups = with_match_groups(division, item_type.whole)
         self._real_items, self._samples, self._train, self._item_type = real, samples, train, item_type
@@ -171,7 +171,8 @@ class MemorizationTest(Generic[ItemT]):
         self._match_distances = self.distances
         if self._match_groups is not self.groups:
             self._match_distances = [distance.with_groups(self._match_groups) for distance in self.distances]
-        self._first_planted = self.num_real + self.num_samples + np.array([[0], [self.planted.shape[1]]])
+        num_kinds, count = self.planted.shape
+        self._first_planted = self.num_real + self.num_samples + count * np.arange(num_kinds)[:, None]
 
     def _real_groups(self, groups: Integers | None) -> Int32s:
         """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""
@@ -253,7 +254,9 @@ class MemorizationTest(Generic[ItemT]):
                 distance.nearest_real(self.sample_queries[rows], self.real_index)
 
         num_controls = min(MAX_CONTROLS, int((~self.is_train).sum()) // 2) if self.options.controls else 0
-        self.num_samples = samples_in_time(search, self.num_samples, num_controls, self.options.remaining())
+        self.num_samples = samples_in_time(
+            search, self.num_samples, num_controls, self.options.remaining(), len(self.planted)
+        )
         self.planted = self.planted[:, : planted_copies(self.num_samples)]
         self._stand_ins = self._stand_ins.head(stand_ins(self.num_samples))
 

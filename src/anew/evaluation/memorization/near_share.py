@@ -51,11 +51,11 @@ def near_shares(
     distance they are near.
 
     Args:
-        nearests: Nearest items of samples, then exact, then changed copies, by each distance.
+        nearests: Nearest items of samples, then exact copies, then those of each alteration, by each distance.
         real: Nearest items of real ones, by each distance.
         labels: Labels of the real items.
         num_samples: Number of samples, each of which is independent of the others.
-        num_planted: Number of copies of each kind.
+        num_planted: Number of exact copies, and of those of each alteration.
         group_share: Share of the real items (in groups) that are training items.
         visible_share: Share of the training items that were compared.
     """
@@ -63,8 +63,8 @@ def near_shares(
         return None
     shares = []
     for nearest, real_nearest in zip(nearests, real, strict=True):
-        copies = nearest.distance[num_samples + num_planted :]
-        farthest = np.quantile(copies, DETECTION_POWER, method="higher")
+        copies = nearest.distance[num_samples + num_planted :].reshape(-1, num_planted)
+        farthest = np.quantile(copies, DETECTION_POWER, axis=1, method="higher").max()
         if not np.isfinite(farthest):
             continue  # copies have nothing in common with one item alone, as where most passages of a text are in others, too
         near = np.flatnonzero(nearest.distance[:num_samples] <= farthest)

@@ -23,7 +23,7 @@ from anew.evaluation.memorization.copying_test import (
 )
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
-from anew.evaluation.memorization.result import VARIANTS, PlantedControl
+from anew.evaluation.memorization.result import VARIANTS, PlantedControl, Variant
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_curve
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, PLANTED_RATES
 
@@ -74,11 +74,11 @@ class Planting:
     """Planted copies of one memorization test.
 
     Attributes:
-        nearests: Nearest items of samples, then exact, then disturbed copies, by each distance.
+        nearests: Nearest items of samples, then exact copies, then those of each alteration, by each distance.
         labels: Labels of the real items.
         base: Samples that are not suspicious.
         match_test: Match test of the same queries.
-        planted: (2, e) training items that exact and disturbed copies are made of.
+        planted: (1 + a, e) training items that exact copies and those of each of a alterations are made of.
         num_samples: Number of samples.
         level: Significance level of each test.
     """
@@ -105,12 +105,13 @@ class Planting:
             skipped: Receives the names of what there was no time for.
         """
         controls: list[PlantedControl] = []
-        for planted_row, variant in enumerate(VARIANTS):
+        rows_of: dict[Variant, Sequence[int]] = {"exact": (0,), "disturbed": range(1, len(self.planted))}
+        for variant in VARIANTS:
             for rate in reversed(PLANTED_RATES):
                 count = round(rate * num_visible)
                 if count < 1:
                     break
-                caught = detect(partial(self._is_found, rng, planted_row, count), remaining)
+                caught = self._least_caught(rng, rows_of[variant], count, remaining)
                 if caught is None:
                     skipped.append(f"{variant} planted copies of {percent(rate)} of the samples or fewer")
                     break
@@ -118,6 +119,23 @@ class Planting:
                 if caught < DETECTION_POWER:
                     break
         return controls
+
+    def _least_caught(
+        self, rng: np.random.Generator, planted_rows: Sequence[int], count: int, remaining: Callable[[], float]
+    ) -> float | None:
+        """The share of draws in which copies of the row that is hardest to notice are caught; None if time is too short.
+
+        A mixture of them would be caught for those that are easy, and says nothing of copies that are all of one alteration.
+        """
+        least = 1.0
+        for row in planted_rows:
+            caught = detect(partial(self._is_found, rng, row, count), remaining)
+            if caught is None:
+                return None
+            least = min(least, caught)
+            if least < DETECTION_POWER:
+                break
+        return least
 
     def picture(self, scan: ScanResult, controls: Sequence[PlantedControl], num_visible: float) -> ScanPicture | None:
         """The picture of the scan, with exact copies planted at the lowest rate that was caught and at which this curve crosses
@@ -141,7 +159,7 @@ class Planting:
 
         Args:
             rng: Generator of the draw.
-            planted_row: 0 for exact, 1 for disturbed copies.
+            planted_row: The row of `planted`.
             count: Number of copies.
             truth_row: The permutation of the labels that takes the place of the true labels.
         """
@@ -226,19 +244,20 @@ class PlantedItems(NamedTuple, Generic[ItemT]):
     """Copies to plant.
 
     Attributes:
-        sources: (2, count) the items that copies were made of; those of exact ones in row 0.
-        exact, disturbed: Copies of each kind.
+        sources: (1 + a, count) the items that copies were made of; those of exact ones in row 0, then those of each of a alterations.
+        exact: Exact copies.
+        altered: Altered copies, those of one alteration after those of another.
     """
 
     sources: Indices
     exact: list[ItemT]
-    disturbed: list[ItemT]
+    altered: list[ItemT]
 
 
 def make_planted(
     item_type: ItemType[ItemT], real: Sequence[ItemT], train: Indices, count: int, rng: np.random.Generator
 ) -> PlantedItems[ItemT]:
-    """Make copies to plant: `count` exact and as many disturbed ones, if any.
+    """Make copies to plant: `count` exact ones, and as many of each alteration.
 
     Args:
         item_type: How copies are made.
@@ -246,11 +265,13 @@ def make_planted(
         count: Number of copies of each kind.
         rng: Generator of all choices.
     """
-    sources = np.stack([rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
-    exact, others = (
+    num_kinds = 1 + len(item_type.alterations)
+    sources = np.stack([rng.choice(train, count, replace=count > len(train)) for _ in range(num_kinds)])
+    exact, *others = (
         [item_type.copied(real[i], real[j], rng) for i, j in zip(row, np.roll(row, 1), strict=True)] for row in sources
     )
-    return PlantedItems(sources, exact, [item_type.disturb(item, rng) for item in others])
+    altered = [alter(item, rng) for alter, row in zip(item_type.alterations, others, strict=True) for item in row]
+    return PlantedItems(sources, exact, altered)
 
 
 def planted_copies(num_samples: int) -> int:

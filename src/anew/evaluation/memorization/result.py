@@ -79,7 +79,7 @@ class PlantedControl:
     Attributes:
         variant: Whether the copies were exact, or lightly disturbed.
         rate: Share of the samples that were replaced by copies.
-        caught: Share of the draws in which the test found them.
+        caught: Share of the draws in which the test found them; of disturbed ones, for the alteration that is the hardest to notice.
     """
 
     variant: Variant
@@ -315,9 +315,12 @@ class CopyTestResult:
 
     @property
     def may_be_chance(self) -> bool:
-        """Whether p is barely small enough, and no sample is identical to a training item. In families of near-twins, pairs are close by
-        chance."""
-        return not self.identical and self.p > CONFIRMED_P
+        """Whether no sample is identical to a training item and p is barely small enough, as pairs are close by chance in families of
+        near-twins; or chance explains those that are, and the others are not near enough for plain copies."""
+        if not self.identical:
+            return self.p > CONFIRMED_P
+        is_explained = self.identical_p is not None and not (self.repeats_too_often or self.has_proven_copies)
+        return is_explained and self.match_p is not None and not self.plain_low and self.counts_distant
 
     @property
     def is_suspicion(self) -> bool:

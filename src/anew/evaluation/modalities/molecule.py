@@ -88,7 +88,7 @@ def same_molecule_pair(sample: str, train: str) -> SamplePair:
 MOLECULES: ItemType[str] = ItemType(
     "molecules",
     lambda items, groups: [EditDistance(list(map(canonical_or_text, items)), groups)],
-    lambda item, rng: edit_text(canonical_or_text(item), rng),
+    (lambda item, rng: edit_text(canonical_or_text(item), rng),),
     "The test sees molecules that are the same, in whichever SMILES they are written, and those in whose canonical SMILES a few "
     "characters were changed, added or left out. It does not see those whose canonical SMILES changed much, or that were joined from "
     "two molecules.",
