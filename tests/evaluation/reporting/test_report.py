@@ -902,6 +902,9 @@ def test_samples_that_lean_without_being_near_are_said_to() -> None:
     assert copy_verdict(result).clause == f"{copy_verdict(copies()).clause}; {fact}"
     assert "the model leans to what it was trained on" in copy_verdict(result).sentence
     assert "leans" not in copy_verdict(replace(result, reference_p=None)).sentence
+    # Crops: "81% of the samples (by chance: 80%): the model leans to what it was trained on"
+    chance = ScanPicture([4, 100], [1.0, 0.71], [1.0, 0.9], 0.7, 400)
+    assert "leans" not in copy_verdict(replace(result, picture=chance)).sentence
 
 
 def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> None:

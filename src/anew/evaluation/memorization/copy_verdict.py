@@ -19,6 +19,7 @@ from anew.evaluation.memorization.thresholds import (
     NUM_TESTS,
     PLANTED_RATES,
 )
+from anew.functional.intervals import clopper_pearson
 
 MAX_REACHABLE_ITEMS = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
 # Held-out items that are advised where there are none: as a share of the training items (a ninth, so a tenth of all), and at least.
@@ -375,6 +376,10 @@ def _told_by_identity(result: CopyTestResult, sentence: str) -> CopyVerdict:
 def _with_leaning(result: CopyTestResult, verdict: CopyVerdict) -> CopyVerdict:
     """The verdict with the fact that samples lean to training items, although they are no nearer to them than real items to each other."""
     if result.reference_p is None or result.picture is None or result.method != "scan":
+        return verdict
+    # The scan may have seen that of some samples alone: "81% (by chance: 80%)" is no leaning of all
+    low = clopper_pearson(result.picture.shares[-1] * result.samples, result.samples)[0]
+    if low <= result.picture.expected:
         return verdict
     fact, by_chance = _leaning_fact(result, "items")
     return verdict._replace(
