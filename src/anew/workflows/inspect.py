@@ -392,7 +392,7 @@ def _alternatives(spec: Spec, modality: str, chosen: str) -> dict[str, Alternati
 
 
 def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
-    """Estimate what budgets would buy, from less than a second of measuring for each whose networks are others."""
+    """Estimate what budgets would buy, from less than a second of measuring for each that has networks of its own."""
     context = RunContext(SilentReporter(), 0.0, World(), slowdown=measure_slowdown())
     measured: list[tuple[list[FamilyConfig], tuple[list[Candidate], dict[int, FamilyConfig]]]] = []
     estimates = []

@@ -377,7 +377,7 @@ def _with_leaning(result: CopyTestResult, verdict: CopyVerdict) -> CopyVerdict:
     """The verdict with the fact that samples lean to training items, although they are no nearer to them than real items to each other."""
     if result.reference_p is None or result.picture is None or result.method != "scan":
         return verdict
-    # The scan may have seen that of some samples alone: "81% (by chance: 80%)" is no leaning of all
+    # The scan may have been significant for the closest samples only; 81% of all, where chance gives 80%, is no leaning
     low = clopper_pearson(result.picture.shares[-1] * result.samples, result.samples)[0]
     if low <= result.picture.expected:
         return verdict
