@@ -316,6 +316,20 @@ def test_validation_that_gets_worse_begins_the_decay(tmp_path: Path) -> None:
     assert all(torch.equal(weights[n], validation.best_weights[n]) for n in weights)
 
 
+def test_early_measurements_select_weights_but_are_no_rise(tmp_path: Path) -> None:
+    """Few records are learned in fewer steps than there are before the first point of measurement."""
+    run = trainer(1600)
+    validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]))
+    early = {16: 3.0, 32: 1.0, 64: 1.4}
+    validation.loss = lambda: early.get(run.step, 2.0)  # type: ignore[method-assign]
+    TrainingLoop(run, RunFolder(tmp_path), None, validation=validation, checkpoint_seconds=1e9).run()
+    steps = [step for step, _ in validation.history]
+    assert steps[0] == 32 and 100 <= steps[1] <= 101
+    weights, step = validation.final_weights()
+    assert step == 32
+    assert all(torch.equal(weights[n], validation.best_weights[n]) for n in weights)
+
+
 def test_a_validation_loss_that_is_not_finite_selects_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation_module, "POINTS", 4)
     run = trainer(40)

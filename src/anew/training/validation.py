@@ -26,6 +26,9 @@ from anew.training.trainer import StepResult, Trainer, strip_prefix
 # 20 runs: 2.1 and more where the loss went on rising, at most 1.3 where it wavered (docs/log.md, 2026-11-28).
 MIN_RISE = 2.0
 POINTS = 16  # measurements in a run; chosen
+# Before the first of these points, steps whose number is a power of two are measured, from this one on: a network that learned 450 names
+# was best at step 60 of 1,300, and the first point came at step 130 (docs/log.md, 2026-12-03); chosen.
+FIRST_MEASURED = 16
 PATIENCE = 3  # measurements that must be higher than the best one for the loss to be rising; chosen
 # Share of a time-limited training that measuring may take: without it, 12 measurements took half of a training of 13 steps of
 # clips on busy cores; chosen.
@@ -60,6 +63,15 @@ def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> floa
     return _mean_loss(loss, batches, seed, family.device)
 
 
+def _is_early(result: StepResult) -> bool:
+    """Whether a step is before the first point of measurement."""
+    return result.progress * POINTS < 1.0
+
+
+def _is_measured_early(result: StepResult) -> bool:
+    return _is_early(result) and result.step >= FIRST_MEASURED and result.step.bit_count() == 1
+
+
 class Validation:
     """Measures the loss of the averaged weights on validation data, at fixed points of progress.
 
@@ -84,17 +96,21 @@ class Validation:
         self.history: list[tuple[int, float]] = []  # (step, loss), finite losses only
 
     def is_due(self, result: StepResult, previous_progress: float) -> bool:
-        """Whether a point of measurement is between the previous step and this one, and there is time for it.
+        """Whether a point of measurement is between the previous step and this one, or this step an early one to measure, and there is
+        time for it.
 
         Progress may also have gone back, in a training that was given more time.
         """
         if self.replayed_steps is not None:
             return result.step in self.replayed_steps
-        is_point = int(result.progress * POINTS) != int(previous_progress * POINTS)
+        is_point = int(result.progress * POINTS) != int(previous_progress * POINTS) or _is_measured_early(result)
         return is_point and self.trainer.world.broadcast(time.monotonic() >= self._not_before)
 
     def check(self, result: StepResult) -> float:
-        """Measure and return the mean loss, and keep the best weights. A loss that is not finite says nothing about them."""
+        """Measure and return the mean loss, and keep the best weights. A loss that is not finite says nothing about them.
+
+        Of the measurements before the first point only the best is remembered, so that they cannot be taken for a rise.
+        """
         begin = time.monotonic()
         loss = self.loss()
         # Trainings by steps measure equally often if they are equal
@@ -106,6 +122,10 @@ class Validation:
         losses = [value for _, value in self.history]
         if not losses or loss < min(losses):
             self.best_weights = self._weights_now()
+            if _is_early(result):
+                self.history.clear()
+        elif _is_early(result):
+            return loss
         self.history.append((result.step, loss))
         return loss
 

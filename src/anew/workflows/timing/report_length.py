@@ -87,16 +87,15 @@ class ReportCosts:
         """What a report of `seconds` draws too few samples for, a sentence; "" if it draws enough."""
         compared, drawn = self.num_compared(seconds), self.num_drawn(GRADED_SHARE, seconds)
         if compared < self.fewest <= self.enough:
-            answers, needed, affordable = "Close? and Varied?", f"about {self.enough:,}", compared
+            answers, needs, affordable = "Close? and Varied?", f"needs about {self.enough:,}", compared
         elif drawn < self.for_novelty:
-            # More where real items have near-twins
-            answers, needed, affordable = "New?", f"at least about {rounded_up(self.for_novelty):,}", drawn
+            # More where real items have near-twins, fewer where hardly any sample is near to a real item
+            answers, needs, affordable = "New?", f"may need about {rounded_up(self.for_novelty):,}", drawn
         else:
             return ""
         return (
-            f"a yes to {answers} needs {needed} samples, and at the present load there is time for about "
-            f"{affordable:,}; give a longer budget, or run `anew evaluate RUN` afterwards, which has no time limit unless you give "
-            "it a budget"
+            f"a yes to {answers} {needs} samples, and at the present load there is time for about {affordable:,}; if it stays open, give "
+            "a longer budget, or run `anew evaluate RUN` afterwards, which has no time limit unless you give it a budget"
         )
 
     def report_seconds(self, usual: float, most: float) -> float:

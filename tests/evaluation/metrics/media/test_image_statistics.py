@@ -109,7 +109,14 @@ def test_white_that_is_not_quite_white_is_seen() -> None:
     pale = np.where(real[:60] > 200, real[:60] - 8, real[:60])
     scores = {s.spec.name: compare(s, *map(s.compute, (pale, real[60:120], real[120:]))) for s in (WHITE, BLACK)}
     assert (scores["pure_white"].low or 0.0) > 0.9 and scores["pure_black"].value < 0.6
-    assert (WHITE.compute(np.full((2, 4, 4), 100, dtype=np.uint8)) == 0.5).all()  # nothing near to white
+    assert (WHITE.compute(np.full((2, 4, 4), 100, dtype=np.uint8)) == 0.0).all()  # nothing near to white
+
+
+def test_the_purity_of_white_does_not_count_pixels_that_are_nearly_white() -> None:
+    """Figures of skin of 240, without any white, were told from real ones by two pixels more or less."""
+    skin = np.full((2, 8, 8), 100, dtype=np.uint8)
+    skin[0, :4], skin[1, :5] = 240, 240
+    assert np.ptp(WHITE.compute(skin)) == 0.0
 
 
 def test_a_grid_too_faint_to_be_seen_is_none() -> None:

@@ -211,9 +211,10 @@ def colour_cast(images: Images, axis: int) -> Array:
 
 
 def purity(images: Images, end: float) -> Array:
-    """(n,) share of the values near one end of the scale (`end`: 0 or 255) that reach it; about a half if none are near.
+    """(n,) share of the values near one end of the scale (`end`: 0 or 255) that reach it, in tenths; 0 if none reach it.
 
-    Networks only come near to white and black where real pixels are exactly white or black.
+    Networks only come near to white and black where real pixels are exactly white or black. In images without any, the share must not
+    depend on how many values are near: figures with skin of 240 were told by the number of its pixels.
     """
     shares = []
     for image in images:
@@ -221,8 +222,8 @@ def purity(images: Images, end: float) -> Array:
         if x.ndim == 3 and x.shape[2] == 4:
             x = x[x[..., 3] > CLEAR, :3]
         distance = np.abs(x - end)
-        shares.append(((distance < PURE_LEVELS).sum() + 0.5) / ((distance < PALE_LEVELS).sum() + 1.0))
-    return np.asarray(shares, dtype=np.float64)
+        shares.append((distance < PURE_LEVELS).sum() / max((distance < PALE_LEVELS).sum(), 1))
+    return np.round(np.asarray(shares, dtype=np.float64), 1)
 
 
 SHARPNESS = ItemStatistic(
@@ -264,7 +265,7 @@ WHITE, BLACK = (
     ItemStatistic(
         statistic_spec(f"pure_{name}", f"Purity of {name}", f"purity of {name}"),
         partial(purity, end=end),
-        f"share of the values at most {PALE_LEVELS} levels from {name} that are at most {PURE_LEVELS} from it",
+        f"share of the values at most {PALE_LEVELS} levels from {name} that are at most {PURE_LEVELS} from it, in tenths",
     )
     for name, end in (("white", 255.0), ("black", 0.0))
 )
