@@ -225,14 +225,16 @@ def test_the_program_beside_graphs_ends_clips_as_the_run_does(
 def test_pages_end_clips_as_the_run_does(modality: Audio) -> None:
     grids, lengths = _ending_early(modality)
     item = {"kind": "sound", **modality.sound_scale()}
-    items = [item, {**item, "trim": False}]
+    longest = min(lengths) - 200
+    items = [item, {**item, "trim": False}, {**item, "longest": longest}]
     request = json.dumps({"shape": list(grids.shape), "values": grids.flatten().tolist(), "items": items})
     files = [(WEB / name).as_uri() for name in ("engine.js", "tensor.js")]
     command = [str(NODE), "--input-type=module", "-e", SHOWN_IN_NODE, *files]
     answer = subprocess.run(command, input=request, capture_output=True, text=True, check=True, timeout=120)
-    cut, whole = ([len(wave) for wave in waves] for waves in json.loads(answer.stdout))
+    cut, whole, limited = ([len(wave) for wave in waves] for waves in json.loads(answer.stdout))
     assert np.abs(np.subtract(cut, lengths)).max() <= 0.01 * 8000  # pages draw noise from other numbers
     assert whole == [modality.clip_shape.length] * len(lengths)
+    assert limited == [longest] * len(lengths)
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -332,7 +332,7 @@ class Audio(GridModality):
     def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
         """A decoded item in one of `file_formats`."""
         wave = np.asarray(item, np.float32)
-        wave = audio.cut_tail(wave, self._shape.rate) if self._cuts_tails else wave
+        wave = audio.cut_tail(wave, self._shape.rate)[: self._scale.longest] if self._cuts_tails else wave
         rate = self._written_rate or self._shape.rate
         data = audio.to_file(audio.resample(wave, self._shape.rate, rate), rate, file_format, comment)
         is_playable = rate >= audio.MIN_PLAYED_RATE

@@ -315,11 +315,12 @@ class CopyTestResult:
 
     @property
     def may_be_chance(self) -> bool:
-        """Whether no sample is identical to a training item and p is barely small enough, as pairs are close by chance in families of
-        near-twins; or chance explains those that are, and the others are not near enough for plain copies."""
-        if not self.identical:
-            return self.p > CONFIRMED_P
+        """Whether chance explains the samples that are identical to a training item, if there are any, and the others are not near enough
+        for plain copies; or none is, and p is barely small enough, as pairs are close by chance in families of near-twins."""
+        if not self.identical and self.p > CONFIRMED_P:
+            return True
         is_explained = self.identical_p is not None and not (self.repeats_too_often or self.has_proven_copies)
+        is_explained = is_explained or not self.identical
         return is_explained and self.match_p is not None and not self.plain_low and self.counts_distant
 
     @property
@@ -337,9 +338,9 @@ class CopyTestResult:
     @property
     def counts_distant(self) -> bool:
         """Whether `low` counts samples that may only lean to the data: among so many of the closest ones, some are not near enough for
-        plain copies, although others are."""
+        plain copies."""
         is_distant = self.copied_distance is not None and self.copied_distance >= MAX_COUNTED_DISTANCE
-        return self.counts_leaning or (is_distant and not self.lacks_plain_copies)
+        return self.counts_leaning or is_distant
 
     @property
     def only_leans(self) -> bool:

@@ -217,7 +217,7 @@ class Sampler:
 
             sounds, rate = waves(samples, item), item["written_rate"]
             if item["trim"]:
-                sounds = [cut_tail(sound, item["rate"]) for sound in sounds]
+                sounds = [cut_tail(sound, item["rate"])[: item.get("longest")] for sound in sounds]
             sounds = [resampled(sound, item["rate"], rate) for sound in sounds]
             return _write_files(folder, ".wav", [wav(sound, rate) for sound in sounds])
         if item.get("matching"):

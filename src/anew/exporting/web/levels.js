@@ -56,3 +56,9 @@ export function atPeak(sound, peak, { gain }) {
   const scale = peak === null ? 1 / Math.max(highest, 1) : peak / highest;
   return Float32Array.from(sound, (value) => (value / gain) * scale);
 }
+
+// Where a sound of `length` samples ends, of whose frames the first `audibleFrames` are not silent.
+export function endOf(audibleFrames, frames, length, { hop, lag, longest }) {
+  const most = longest ?? length;
+  return lag === null || audibleFrames === frames ? most : Math.min(Math.max(audibleFrames * hop + lag, 0), most);
+}

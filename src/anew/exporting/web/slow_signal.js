@@ -2,7 +2,7 @@
 // Legend: N values of a channel, C channels. Matrices are in row-major order.
 
 import { Fourier } from "./fourier.js";
-import { atPeak, interpolated, peakLevel } from "./levels.js";
+import { atPeak, endOf, interpolated, peakLevel } from "./levels.js";
 
 const MAX_GAIN_DB = 20; // of a band
 const FAINTEST = 1e-12; // least share of the power; keeps logarithms finite
@@ -22,7 +22,7 @@ export function signalOf(values, item, matched) {
     if (unit > item.tail + 1e-4) audibleFrames = frame + 1;
     return unit;
   });
-  if (item.lag !== null && audibleFrames < units.length) sound.fill(0, channels * Math.max(audibleFrames * hop + item.lag, 0));
+  sound.fill(0, channels * endOf(audibleFrames, units.length, length, item));
   return atPeak(sound, item.levels ? peakLevel(units, audibleFrames, item, units.length) : item.peak, item);
 }
 

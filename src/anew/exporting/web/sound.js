@@ -1,7 +1,7 @@
 // Sound from log-mel grids: magnitudes of all frequencies, phases of steady tones, then Griffin-Lim.
 // Legend: N samples, M mel bands, T frames; C channels and R rows of a grid. Matrices are in row-major order.
 
-import { atPeak, peakLevel, steady } from "./levels.js";
+import { atPeak, endOf, peakLevel, steady } from "./levels.js";
 import { fromMel, matchBands, melBank } from "./mel_bands.js";
 import { waveform } from "./phases.js";
 import { matchedBands, signalOf } from "./slow_signal.js";
@@ -20,7 +20,7 @@ const DETAIL = 0.5;
 
 // The waveform of a grid (C, R, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, bands_per_row, length, depth, top, gain,
-// written_rate, peak, levels, rounds, floor, tail, lag, steadiness, band_levels, fade, noise_from, pitched.
+// written_rate, peak, levels, rounds, floor, tail, lag, longest, steadiness, band_levels, fade, noise_from, pitched.
 // curve: values (C, N) of a slow signal with matched bands, where they are known.
 export function waveOf(grid, item, curve = null) {
   const { channels } = item;
@@ -41,9 +41,8 @@ export function waveOf(grid, item, curve = null) {
   const magnitude = fromMel(bands, bank, item, frames);
   const mono = matchBands(waveform(magnitude, item, frames), bands, bank, item, frames);
   const whole = channels === 2 ? toStereo(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
-  const endsEarly = item.lag !== null && audibleFrames < frames;
-  const end = endsEarly ? Math.max(audibleFrames * item.hop + item.lag, 2 * item.fade) : whole.length / channels;
-  const last = Math.min(end, whole.length / channels) - 1;
+  const end = endOf(audibleFrames, frames, whole.length / channels, item);
+  const last = Math.min(Math.max(end, 2 * item.fade), whole.length / channels) - 1;
   const ramp = (i) => Math.max(0, Math.min(i / item.fade, 1)); // without it a loud beginning would click
   const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
   return atPeak(sound, item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak, item);
@@ -92,9 +91,10 @@ export function resampled(sound, { rate, written_rate: newRate, channels }) {
 }
 
 // A waveform (N), or (N, 2) of stereo, without the silence at its end, except for KEPT_SECONDS; a silent one stays as it is.
-export function cutTail(sound, { rate, channels }) {
+export function cutTail(sound, { rate, channels, longest }) {
   const peak = sound.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
   let last = sound.length - 1;
   while (last >= 0 && Math.abs(sound[last]) <= Math.max(SILENT * peak, ZERO)) last--;
-  return last < 0 ? sound : sound.slice(0, channels * (Math.floor(last / channels) + 1 + Math.round(KEPT_SECONDS * rate)));
+  const kept = last < 0 ? sound.length : Math.floor(last / channels) + 1 + Math.round(KEPT_SECONDS * rate);
+  return sound.slice(0, channels * Math.min(kept, longest ?? kept));
 }
