@@ -276,7 +276,7 @@ def test_what_the_kept_weights_took_is_logged(
         context=SimpleNamespace(reporter=Lines()),
         folder=SimpleNamespace(path=tmp_path),
     )
-    assert fit._better_of_both(job, "longer") == ("previous" if kept else "longer")  # type: ignore[arg-type,comparison-overlap]
+    assert fit._previous_if_better(job, "longer") == ("previous" if kept else None)  # type: ignore[arg-type,comparison-overlap]
     assert events.sampled_step(tmp_path)["step"] == (666 if kept else 507)
 
 

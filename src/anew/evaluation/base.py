@@ -151,8 +151,9 @@ class Evaluation(TimedMemorizationTests[ItemT]):
                 self.notes.append(out_of_time(name))
                 continue
             yield from metric.compute()
-            del self.named_unmeasured[name]
-            self.measured.add(name)
+            if name not in self.lacking_samples:
+                del self.named_unmeasured[name]
+                self.measured.add(name)
 
     def classifier_scores(self, classifiers: Iterable[ItemClassifier], limit: int) -> Iterator[Score]:
         """Yield what classifiers tell that are shown one thing alone, of the first `limit` items of each set, which are arrays."""

@@ -125,6 +125,7 @@ class MeasuringRecord:
             help to answer.
         has_further: Whether further ones follow, whose names are not known yet.
         measured: Names of the metrics of `metrics_in_time` that were measured.
+        lacking_samples: Names of those that more samples would have let it measure.
         further_questions: The questions that further ones help to answer.
     """
 
@@ -132,7 +133,7 @@ class MeasuringRecord:
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
-        self.measured = set[str]()
+        self.measured, self.lacking_samples = set[str](), set[str]()
         self.forget_unmeasured()
 
     def note_out_of_time(self, measure: str, questions: Questions) -> None:
@@ -143,6 +144,12 @@ class MeasuringRecord:
     def note_not_measured(self, measure: str, reason: str, subject: str = "") -> None:
         """Record what was not measured, for the report's notes; see `Note`."""
         self.notes.append(not_measured(measure, reason, subject))
+
+    def note_lacks_samples(self, measure: str, reason: str) -> None:
+        """Record a metric of `metrics_in_time` for which there are too few samples: like one for which there was no time."""
+        self.lacking_samples.add(measure)
+        note = not_measured(measure, reason, measure)
+        self.notes += [] if note in self.notes else [note]
 
     def forget_unmeasured(self) -> None:
         """Begin the record of what was not measured anew: all of it is still to come."""

@@ -241,18 +241,26 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
     if job.world.is_main:
         if best_step is not None:
             _log(job, "kept", step=best_step)
-        family = _better_of_both(job, job.rebuilt(weights))
-        with torch.no_grad():
-            if generates:
-                family.fit_latents(_latent_batches(job))
-            family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
-            if generates and family.calibrates_drawing:
-                _calibrate_drawing(job, family, trainer.step)
+        family = job.rebuilt(weights)
+        if (previous := _previous_if_better(job, family)) is not None:
+            # It is calibrated; its samples, which are matched to the data, would look as if nothing had to be matched
+            family = previous
+        else:
+            _calibrate_family(job, family, trainer.step, generates)
         write_weights(job.folder.path, family.state_dict())
         if generates:
             _calibrate_in_time(job, family)
         job.write_status("trained")
     share_trained(job.world, job.folder)
+
+
+@torch.no_grad()
+def _calibrate_family(job: TrainingJob, family: Family, step: int, generates: bool) -> None:
+    if generates:
+        family.fit_latents(_latent_batches(job))
+    family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
+    if generates and family.calibrates_drawing:
+        _calibrate_drawing(job, family, step)
 
 
 def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> None:
@@ -297,15 +305,15 @@ def _calibrate_in_time(job: TrainingJob, family: Family) -> None:
         )
 
 
-def _better_of_both(job: TrainingJob, family: Family) -> Family:
-    """The family, or the one before the run was given more time if that has the lower validation loss."""
+def _previous_if_better(job: TrainingJob, family: Family) -> Family | None:
+    """The family before the run was given more time, if that has the lower validation loss."""
     if job.previous_weights is None or not _can_validate(job):
-        return family
+        return None
     previous = job.rebuilt(job.previous_weights)
     old_loss = validation_loss(previous, job.validation_batches(), job.plan.seed)
     new_loss = validation_loss(family, job.validation_batches(), job.plan.seed)
     if old_loss >= new_loss:
-        return family
+        return None
     if job.previous_training:
         _log(job, "kept_previous", **job.previous_training)
     job.context.reporter.message("went back to the weights before this training, which did not improve validation loss")

@@ -222,7 +222,10 @@ class TextEvaluation(Evaluation[str]):
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
         samples, test, train = (_whole_texts_of(self.inputs, part) for part in ("samples", "test", "train"))
-        if reason := _why_not_whole(self.inputs, samples, test, train):
+        reason = _why_not_whole(self.inputs, samples, test, train)
+        if reason and len(samples) < MIN_TEXTS <= min(len(test), len(train)):
+            self.note_lacks_samples(WHOLE_TEXTS, reason)
+        elif reason:
             self.note_not_measured(WHOLE_TEXTS, reason)
         else:
             keys_of = self.inputs.near_duplicate_groups or equal_keys

@@ -246,7 +246,7 @@ def _plain(
         # Reading texts and repeating known measurements left no time for the missing ones
         further = copy.copy(evaluation)
         further.clock = further.total_clock = Clock(stop_at - time.monotonic())
-        further.notes, further.measured = [], set(evaluation.measured)
+        further.notes, further.measured, further.lacking_samples = [], set(evaluation.measured), set()
         further.forget_unmeasured()
         return further
     return _batch(evaluation, n, stop_at)
@@ -263,6 +263,8 @@ def _with_scores(
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
+        reasons = [note for note in plain.notes if not note.is_out_of_time and note not in notes]
+        notes = [note for note in notes if note.subject not in {reason.subject for reason in reasons} - {""}] + reasons
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
     needed = least_seconds(evaluation) * slowdown if measurements.unmeasured else measurements.score_seconds
     n = _first_batch(measurements, num_all)

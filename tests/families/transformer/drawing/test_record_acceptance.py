@@ -13,7 +13,9 @@ from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.drawing.acceptance_calibration import (
     MAX_HELD_OUT,
+    MAX_ROUNDS,
     MIN_HELD_OUT,
+    NUM_DRAWN,
     HeldOutRecords,
     calibrate_acceptance,
 )
@@ -65,7 +67,7 @@ def test_attempts_that_are_drawn_together_give_the_same_samples(
     samples, numbers_kept = [], []
     for limit in (1, 4):
         monkeypatch.setattr("anew.families.transformer.drawing.record_sampler.ATTEMPTS_AT_ONCE", limit)
-        sampler = RecordSampler(family, plain(12, 0), TransformerSampling(), keys(12))
+        sampler = RecordSampler(family, plain(6, 0), TransformerSampling(), keys(6))
         drafts, most_kept = [], 0
         for draft in sampler:
             drafts.append(draft)
@@ -181,6 +183,26 @@ def test_the_first_whole_records_that_are_read_forwards_are_kept() -> None:
     assert len(list(records)) == 6
     assert records.num_kept >= MAX_HELD_OUT and records.num_kept < MAX_HELD_OUT + 100
     assert all(records.are_whole(kept).all() for kept in records.kept)
+
+
+def test_rounds_are_drawn_until_it_is_clear_and_none_is_lost(
+    family: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two runs on the same names, one had its samples accepted by their bits: one round of samples left it to chance."""
+    counts: list[int] = []
+    fit = RecordAcceptance.fit
+
+    def counted(acceptance: RecordAcceptance, held_out: Any, drawn: Any) -> bool:
+        counts.append(len(drawn))
+        fit(acceptance, held_out, drawn)
+        return False
+
+    monkeypatch.setattr(RecordAcceptance, "fit", counted)
+    records = HeldOutRecords([variants(np.random.default_rng(3), 100)], BEGIN, END)
+    assert len(list(records)) == 1
+    for _ in calibrate_acceptance(family, records, family._fp32_logits, plain):
+        assert not counts or family.acceptance.is_fitted  # whenever the caller stops
+    assert counts == [NUM_DRAWN * number for number in range(1, MAX_ROUNDS + 1)]
 
 
 def test_too_few_records_and_a_stop_leave_all_samples_accepted(family: Transformer) -> None:

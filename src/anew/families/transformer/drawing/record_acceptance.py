@@ -45,16 +45,20 @@ class RecordAcceptance(FittedBuffers):
     def left_out(self) -> tuple[str, ...]:
         return ("the check that draws improbable samples again",) if self.is_fitted else ()
 
-    def fit(self, held_out: Doubles, drawn: Doubles) -> None:
+    def fit(self, held_out: Doubles, drawn: Doubles) -> bool:
         """Accept improbable samples more seldom if samples are less probable than held-out records.
 
         Args:
             held_out, drawn: (n,) bits per token of held-out records and of samples.
+
+        Returns:
+            Whether more samples would hardly change it: they are plainly less probable, or plainly not.
         """
         self.drop_buffers(*self.dtypes)
         auc, deviation = _rank_auc(held_out, drawn)
+        is_clear = abs(auc - MIN_AUC) > MIN_DEVIATIONS * deviation
         if auc < max(MIN_AUC, 0.5 + MIN_DEVIATIONS * deviation):
-            return
+            return is_clear
         bounds = np.quantile(held_out, QUANTILES)
         real, sampled = (_shares(values, bounds) for values in (held_out, drawn))
         both = real + sampled
@@ -62,6 +66,7 @@ class RecordAcceptance(FittedBuffers):
         real_share = _falling(real / both, both)
         ratios = real_share / (1.0 - real_share)
         self.set_buffers({"bounds": bounds, "shares": ratios / ratios[0]})
+        return is_clear
 
     def check(self) -> None:
         present = self._buffers.keys() & self.dtypes.keys()

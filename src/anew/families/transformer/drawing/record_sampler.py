@@ -42,6 +42,7 @@ class RecordSampler:
     Args:
         family, request, sampling, keys: See `TokenSampler`.
         counts_bits: Whether `bits_per_token` are needed.
+        accepts_all: Whether no sample is drawn again since too many would be as improbable.
 
     Attributes:
         known: The records that samples must not be; None to let samples be any record.
@@ -62,13 +63,14 @@ class RecordSampler:
         keys: Sequence[tuple[int, int]],
         *,
         counts_bits: bool = False,
+        accepts_all: bool = False,
     ) -> None:
         self.family, self.request, self.sampling, self.keys = family, request, sampling, keys
         self.known = family.known if sampling.avoid_known and family.known.is_fitted else None
         self.shortest = 0 if sampling.max_tokens else family.mixer.ends.shortest
         self.syntax = family.syntax if sampling.match_error_rates and family.syntax.is_fitted else None
         is_plain = sampling.is_unfiltered and not sampling.max_tokens and request.condition is None
-        is_accepted = is_plain and sampling.match_error_rates and family.acceptance.is_fitted
+        is_accepted = is_plain and sampling.match_error_rates and family.acceptance.is_fitted and not accepts_all
         self.acceptance = family.acceptance if is_accepted else None
         self.counts_bits = counts_bits or is_accepted
         self.bits_per_token: Doubles = np.zeros(request.n)
