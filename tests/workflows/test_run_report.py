@@ -10,16 +10,16 @@ import pytest
 
 from anew.evaluation.reporting.measurements import Measurements
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.workflows.run_report import basis_of, make_room
+from anew.workflows.run_report import _place, basis_of
 from reporters import Lines
 
 
-def write(run: Path, measured: int, text: str, answers: int = 3) -> tuple[Path, list[str]]:
-    """A report as an evaluation writes it; where it went, and what was said."""
+def write(run: Path, measured: int, text: str, answers: int = 3, aside: Path | None = None) -> tuple[Path, list[str]]:
+    """A report as an evaluation writes it; where it went, and what was said. aside: where it was before it was completed."""
     messages = Lines()
     report = EvaluationReport.of(Measurements(), run="run", family="gan", modality="image")
     basis = replace(basis_of(run, report, 1000, False, None), answers=answers, measured=measured)
-    out, _ = make_room(run, basis, messages)
+    out, _ = _place(run, basis, None if aside is None else replace(report, folder=aside), messages)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps({"text": text, "scores": [], "basis": asdict(basis)}))
     return out, messages.lines
@@ -36,6 +36,18 @@ def test_a_smaller_report_of_the_same_weights_does_not_take_the_place_of_a_large
     assert out.parent == tmp_path / "reports" and text_of(out) == "small"
     assert "stays as it is, since it says more about these weights; this report is in" in texts[0]
     assert text_of(tmp_path / "report") == "large"
+
+
+def test_a_report_that_was_put_aside_takes_its_place_once_it_says_more(tmp_path: Path) -> None:
+    """A report of 3,776 samples that said partly was put aside for good when its first 270 were written; a yes by 789 stayed."""
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    write(tmp_path, 100, "earlier")
+    aside, _ = write(tmp_path, 40, "begun")
+    assert write(tmp_path, 60, "continued", aside=aside) == (aside, [])
+    out, texts = write(tmp_path, 200, "complete", aside=aside)
+    assert out == tmp_path / "report" and text_of(out) == "complete" and "is kept in" in texts[0]
+    assert [text_of(path) for path in (tmp_path / "reports").iterdir()] == ["earlier"]
+    assert write(tmp_path, 300, "larger", aside=out) == (out, [])
 
 
 def test_answers_go_before_numbers(tmp_path: Path) -> None:
@@ -82,7 +94,7 @@ def write_trained(run: Path, weights: bytes, passes: float | None, answers: int)
     (run / "model.safetensors").write_bytes(weights)
     report = EvaluationReport.of(Measurements(), run="run", family="gan", modality="image")
     basis = replace(basis_of(run, report, 100, False, passes), answers=answers)
-    out, _ = make_room(run, basis, messages)
+    out, _ = _place(run, basis, None, messages)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps({"scores": [], "basis": asdict(basis)}))
     return out, messages.lines

@@ -141,15 +141,16 @@ class MeasuringRecord:
         self.named_unmeasured[measure] = questions
         self.notes.append(out_of_time(measure))
 
-    def note_not_measured(self, measure: str, reason: str, subject: str = "") -> None:
-        """Record what was not measured, for the report's notes; see `Note`."""
-        self.notes.append(not_measured(measure, reason, subject))
+    def note_not_measured(self, measure: str, reason: str, subject: str = "", *, lacks_samples: bool = False) -> None:
+        """Record what was not measured, for the report's notes; see `Note`.
 
-    def note_lacks_samples(self, measure: str, reason: str) -> None:
-        """Record a metric of `metrics_in_time` for which there are too few samples: like one for which there was no time."""
-        self.lacking_samples.add(measure)
-        note = not_measured(measure, reason, measure)
-        self.notes += [] if note in self.notes else [note]
+        lacks_samples: Whether it is a metric of `metrics_in_time` that more samples would let it measure: no question that it helps to
+            answer gets a yes without it, as if there had been no time.
+        """
+        if lacks_samples:
+            self.lacking_samples.add(measure)
+            subject = measure
+        self.notes.append(not_measured(measure, reason, subject))
 
     def forget_unmeasured(self) -> None:
         """Begin the record of what was not measured anew: all of it is still to come."""

@@ -282,6 +282,10 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     def note_partial_pass(self) -> None:
         """Called after `fit_closed_form` where its batches left out train data."""
 
+    def prepare_drawing(self) -> None:
+        """Do, after the weights were read, what drawing and scoring need first and no file holds, such as reading the training text
+        again; nothing by default."""
+
     def fit_latents(self, batches: Iterable[Batch]) -> None:
         """Fit the distribution of the latents of a trained network in closed form, into buffers, before `calibrate`.
 

@@ -39,6 +39,7 @@ from anew.runs.record import CodecRecord, FamilyRecord, Plan, Request, RunRecord
 from anew.runs.state import Checkpoint
 from anew.runs.step_record import step_record
 from anew.runs.weights import read_weights, weights_path
+from anew.sampling.restore import checkpoint_weights
 from anew.training.distributed import sharded_losses
 from anew.training.recomputing import can_recompute, recompute_blocks
 from anew.training.shared_checkpoint import broadcast_checkpoint, shared_shards
@@ -280,6 +281,9 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> Ext
     if checkpoint is not None:  # where the decay of the shorter training began early says nothing about the longer one
         checkpoint = {**checkpoint, "meta": {**checkpoint["meta"], "early_decay": None}}
     plan, previous_weights = job.plan, None
+    if budget is not None and job.world.is_main and checkpoint is not None and "shards" not in checkpoint:
+        # Before the time is divided, as it can take seconds; those that are rebuilt later share what is read
+        job.rebuilt(checkpoint_weights(checkpoint)).prepare_drawing()
     if steps is not None:
         _check_more_steps(job, steps, [latest, before_decay])
         plan = replace(plan.extended(steps), steps=steps, train_s=None, budget_s=None)

@@ -241,10 +241,20 @@ def _discarded_note(discarded: events_file.Event) -> list[str]:
 
 
 def _place(run: Path, basis: Basis, replaced: EvaluationReport | None, reporter: Reporter) -> tuple[Path, bool]:
-    """The folder of a report in its run, and whether that is the one that is read as the run's report."""
+    """The folder of a report in its run, and whether that is the one that is read as the run's report.
+
+    A report that was put aside becomes the run's report as soon as it says more.
+    """
     if replaced is None or replaced.folder is None:
         return make_room(run, basis, reporter)
-    return replaced.folder, replaced.folder == run / REPORT
+    if replaced.folder == run / REPORT:
+        return replaced.folder, True
+    earlier = _basis(run)
+    if earlier is not None and is_better(earlier, basis):
+        return replaced.folder, False
+    folder, is_best = make_room(run, basis, reporter)
+    replaced.folder.rename(folder)
+    return folder, is_best
 
 
 def _repeating_command(run: Path, record: RunRecord) -> str:

@@ -6,6 +6,7 @@ Legend for shapes: T tokens of a text, D questions of the longest path, V tokens
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakValueDictionary
 
@@ -72,6 +73,8 @@ class ReadText:
 
 
 _READ_TEXTS: WeakValueDictionary[bytes, ReadText] = WeakValueDictionary()
+# The newest one stays in memory: a training that goes on restores its mixer several times, each of which read for 9 to 14 s
+_NEWEST_READ: deque[ReadText] = deque(maxlen=1)
 
 
 class ContextMixer:
@@ -126,16 +129,16 @@ class ContextMixer:
 
     @property
     def base(self) -> Memory:
-        """The train part after reading; read again if this mixer was restored and no other one holds it."""
-        return self._read_text.memory
+        """The counts of the train part after reading."""
+        return self.read_text().memory
 
     @property
     def words(self) -> Words:
         """The words of the train part."""
-        return self._read_text.words
+        return self.read_text().words
 
-    @property
-    def _read_text(self) -> ReadText:
+    def read_text(self) -> ReadText:
+        """The train part after reading; read again if this mixer was restored and no other one holds it."""
         if self._base is None:
             self._base = _READ_TEXTS.get(self._text_key()) or self._read_train(0)
         return self._base
@@ -180,6 +183,7 @@ class ContextMixer:
             document.history[CLASS] = label + 1
             reading.read(piece, memory, document, model, rates, logits, orders)
         self._base = _READ_TEXTS[self._text_key()] = ReadText(memory, words_of(self.text, self.spelling))
+        _NEWEST_READ.append(self._base)
         return self._base
 
     def _pieces(self, size: int) -> Iterator[tuple[int, int, int]]:

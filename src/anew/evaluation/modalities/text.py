@@ -192,8 +192,8 @@ class TextEvaluation(Evaluation[str]):
 
     def _first_metrics(self) -> dict[str, Measure]:
         """Metrics of errors that readers see first, whatever the modality."""
-        repetitive = None if self._statistics is None else Measure(self._statistics.repetitive)
-        return {} if repetitive is None else {"samples that repeat themselves": repetitive}
+        statistics = self._statistics
+        return {} if statistics is None else {"samples that repeat themselves": Measure(statistics.repetitive)}
 
     def text_metrics(self) -> dict[str, Measure]:
         """The metrics of texts as `metrics_in_time` takes them."""
@@ -222,11 +222,9 @@ class TextEvaluation(Evaluation[str]):
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
         samples, test, train = (_whole_texts_of(self.inputs, part) for part in ("samples", "test", "train"))
-        reason = _why_not_whole(self.inputs, samples, test, train)
-        if reason and len(samples) < MIN_TEXTS <= min(len(test), len(train)):
-            self.note_lacks_samples(WHOLE_TEXTS, reason)
-        elif reason:
-            self.note_not_measured(WHOLE_TEXTS, reason)
+        if reason := _why_not_whole(self.inputs, samples, test, train):
+            lacks_samples = len(samples) < MIN_TEXTS <= min(len(test), len(train))
+            self.note_not_measured(WHOLE_TEXTS, reason, lacks_samples=lacks_samples)
         else:
             keys_of = self.inputs.near_duplicate_groups or equal_keys
             yield from whole_text_scores(samples, test, train, self.inputs.seed, keys_of)

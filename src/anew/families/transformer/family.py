@@ -139,6 +139,10 @@ class Transformer(TransformerParts):
             fit_mixer(self, batches, self._fp32_logits)
         self.passages.fit()
 
+    def prepare_drawing(self) -> None:
+        if self.contexts.is_fitted:
+            self.contexts.mixer.read_text()
+
     @property
     def calibrates_drawing(self) -> bool:
         return self.own_passages.is_counted
