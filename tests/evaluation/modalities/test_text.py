@@ -14,7 +14,7 @@ from anew.evaluation.inputs import EvaluationInputs, RealPool
 from anew.evaluation.metrics import diversity, two_sample
 from anew.evaluation.metrics.feature_sets import FeatureComparison
 from anew.evaluation.modalities import text as text_module
-from anew.evaluation.modalities.text import EXPORT, TextEvaluation
+from anew.evaluation.modalities.text import EXPORT, WHOLE_TEXTS, TextEvaluation
 from anew.evaluation.score import Score
 
 
@@ -412,6 +412,7 @@ def test_it_is_said_why_whole_texts_are_not_compared(make_inputs: Callable[..., 
         evaluation = EXPORT(make_inputs(*documents.values(), few, **run))
         list(evaluation.scores())
         assert any("order of whole texts" in note.sentence and reason in note.sentence for note in evaluation.notes)
+        assert (WHOLE_TEXTS in evaluation.unmeasured) == ("30 samples" in reason)  # more samples may settle it
 
 
 def test_rests_of_documents_are_compared(make_inputs: Callable[..., EvaluationInputs]) -> None:

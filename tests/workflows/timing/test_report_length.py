@@ -74,15 +74,24 @@ def test_slow_features_count_as_slow_samples_do() -> None:
     assert report_seconds(slow, 300.0) > evaluation_slice(300.0)
 
 
-def planned(costs: ReportCosts, monkeypatch: pytest.MonkeyPatch, train_seconds: float | None = None) -> list[str]:
-    """What is said of the report of a training with a minute, half of which is left for training."""
+def planned(
+    costs: ReportCosts,
+    monkeypatch: pytest.MonkeyPatch,
+    train_seconds: float | None = None,
+    trained: float | None = None,
+) -> list[str]:
+    """What is said of the report of a training with a minute, half of which is left for training.
+
+    trained: Seconds of training of the present weights, if there are any; the longer training has 50.
+    """
     monkeypatch.setattr(report_length, "few_held_out", lambda data: [])
     monkeypatch.setattr(report_length, "time_to_train", lambda *args: 30.0)
     monkeypatch.setattr(report_length, "_measured_costs", lambda *args: costs)
     monkeypatch.setattr(report_length, "_with_longer_report", lambda job, extra, seconds: job)
     context = SimpleNamespace(reporter=Lines(), slowdown=1.0, world=World())
     job: Any = SimpleNamespace(
-        plan=SimpleNamespace(budget_s=60.0),
+        plan=SimpleNamespace(budget_s=60.0, train_s=50.0),
+        previous_training={} if trained is None else {"seconds": trained},
         world=World(),
         data=SimpleNamespace(spec=Grid((1, 8, 8), "CHW")),
         family=SimpleNamespace(state_dict=dict),
@@ -103,6 +112,16 @@ def test_only_what_is_certain_to_stay_open_is_said(monkeypatch: pytest.MonkeyPat
     assert line.endswith("run `anew evaluate RUN` afterwards, which has no time limit unless you give it a budget")
     assert planned(replace(COSTS, pace=pace(0.022)), monkeypatch)[-1].startswith("the report gets ")
     assert planned(replace(COSTS, pace=pace(0.022)), monkeypatch, train_seconds=20.0) == []  # it is not cut short
+
+
+def test_the_report_of_a_run_that_is_given_more_may_take_more_of_it_but_not_all_that_is_gained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A report of 64 samples took the place of one of 264 after another minute, on cores that were busier."""
+    slow = replace(COSTS, pace=pace(0.025))
+    (first,), (later,) = (planned(slow, monkeypatch, trained=trained) for trained in (None, 30.0))
+    assert first.startswith("the report gets 15 s") and later.startswith("the report gets 17 s")
+    assert planned(slow, monkeypatch, trained=46.0) == []
 
 
 def test_too_few_held_out_items_of_the_user_are_said_before_training(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ from anew.workflows.timing.sampling_trial import trial_sampling
 
 TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the two trials; chosen
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
-MAX_REPORT = 0.25  # share of a budget that the report gets at most; chosen
+# Share of a budget that the report gets at most, and that of a run that is given more: there is a report already, and a smaller one would
+# take its place. Chosen
+MAX_REPORT, MAX_LATER_REPORT = 0.25, 0.4
 MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition to its usual slice; chosen
 # Seconds on an idle core of the figures of text, and share of a report that they have at most: measured 5.1 for 300 proteins; a shorter
 # report leaves figures out, not samples. The share is chosen.
@@ -179,15 +181,25 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
     if costs is None:
         return job, None
     usual = evaluation_slice(budget, job.context.slowdown)
-    # A training time that was asked for is not cut short
-    extra_seconds = 0.0 if job.train_config.train_seconds else MAX_TAKEN * left
-    seconds = costs.report_seconds(usual, min(MAX_REPORT * budget, usual + extra_seconds))
+    seconds = costs.report_seconds(usual, _most_seconds(job, budget, usual, left))
     if shortfall := costs.shortfall(seconds):
         message(shortfall)
     if seconds > usual:
         message(f"the report gets {seconds:.0f} s of the budget instead of {usual:.0f} s, so that it can answer more")
         job = _with_longer_report(job, seconds - usual, seconds)
     return job, costs.pace
+
+
+def _most_seconds(job: TrainingJob, budget: float, usual: float, left: float) -> float:
+    """The seconds that a report gets at most. usual: those that it gets at least; left: those to train."""
+    if job.train_config.train_seconds:  # a training time that was asked for is not cut short
+        return usual
+    trained = job.previous_training.get("seconds")
+    if trained is None or job.plan.train_s is None:
+        return min(MAX_REPORT * budget, usual + MAX_TAKEN * left)
+    # The training must stay longer than that of the present weights
+    gained = max(0.0, job.plan.train_s - float(trained))
+    return min(MAX_LATER_REPORT * budget, usual + min(MAX_TAKEN * left, gained / 2.0))
 
 
 def _measured_costs(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportCosts | None:

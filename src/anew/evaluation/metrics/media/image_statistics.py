@@ -223,7 +223,7 @@ def purity(images: Images, end: float) -> Array:
             x = x[x[..., 3] > CLEAR, :3]
         distance = np.abs(x - end)
         shares.append((distance < PURE_LEVELS).sum() / max((distance < PALE_LEVELS).sum(), 1))
-    return np.round(np.asarray(shares, dtype=np.float64), 1)
+    return np.asarray(np.round(shares, 1), dtype=np.float64)
 
 
 SHARPNESS = ItemStatistic(

@@ -36,7 +36,7 @@ from anew.families.transformer.counts.gate_features import Distribution, GateInp
 from anew.families.transformer.counts.mixer_state import MixerState
 from anew.families.transformer.counts.mixing import Gate, fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.counts.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
-from anew.families.transformer.counts.record_noise import RecordNoise
+from anew.families.transformer.counts.record_noise import RecordNoise, joint_prior
 from anew.families.transformer.token_mixer import LogitsOf, NetworkOf, RowState, TokenMixer
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
@@ -312,16 +312,30 @@ class NgramMixer(CountBuffers, TokenMixer):
             (B, L), 0 after the last target that is scored.
         """
         needed = np.logical_or.accumulate(target_mask[:, ::-1], 1)[:, ::-1]
-        experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed), self.noise)
-        return shared_log_probs(FixedShare(len(targets), self.noise.prior), experts.reshape(*targets.shape, 3))
+        noises = self._noises()
+        experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed), noises)
+        return shared_log_probs(FixedShare(len(targets), joint_prior(noises)), experts.reshape(*targets.shape, -1))
 
-    def expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints, noise: RecordNoise) -> Doubles:
-        """(n, 3) log-probabilities of targets (n,) under mixture, network and noise; 0 for all but `needed`."""
-        experts = np.zeros((len(targets), 3))
+    def _noises(self) -> list[RecordNoise]:
+        """Random symbols of the vocabulary and, if only some of these occur in the data, of those that do: of 15 codes for nucleotides
+        most data have four."""
+        occurring = np.zeros_like(self.uniform)
+        tokens = self.counts.levels[0].tokens
+        occurring[tokens] = self.uniform[tokens]
+        if self.noise.end_id is None or np.count_nonzero(occurring) == np.count_nonzero(self.uniform):
+            return [self.noise]
+        return [self.noise, RecordNoise(occurring / occurring.sum(), self.noise.end_id)]
+
+    def expert_log_probs(
+        self, inputs: GateInputs, targets: Ints, needed: Ints, noises: Sequence[RecordNoise]
+    ) -> Doubles:
+        """(n, 2 + noises) log-probabilities of targets (n,) under mixture, network and noises; 0 for all but `needed`."""
+        experts = np.zeros((len(targets), 2 + len(noises)))
         for rows in np.array_split(needed, 1 + needed.size * self.vocab_size // VALUES_AT_ONCE):
             experts[rows, 0] = self.mix(inputs.rows(rows))[np.arange(len(rows)), targets[rows]]
         experts[needed, 1] = inputs.network[needed, targets[needed]]
-        experts[needed, 2] = noise.log_probs(targets[needed], inputs.places[needed])
+        for column, noise in enumerate(noises, 2):
+            experts[needed, column] = noise.log_probs(targets[needed], inputs.places[needed])
         return experts
 
     def mix(self, inputs: GateInputs) -> Floats:
@@ -413,8 +427,8 @@ def state_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | No
     state, targets = mixer.new_state(len(ids), labels), ids[:, 1:]
     drawn_noise = RecordNoise(mixer.uniform, None)  # samples are drawn with the uniform distribution
     inputs = mixer.gate_inputs(ids, network, state)
-    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size), drawn_noise)
-    shared_log_probs(state.share, experts.reshape(*targets.shape, 3))
+    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size), [drawn_noise])
+    shared_log_probs(state.share, experts.reshape(*targets.shape, -1))
     state.share.restore_uniform()
     return state
 

@@ -15,6 +15,7 @@ Legend for shapes: n targets, V tokens that can follow others.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,13 +39,14 @@ class RecordNoise:
         end_id: The last id of a record; None if there is none, so that this is the uniform distribution.
 
     Attributes:
+        end_id: The last id of a record; None for the uniform distribution.
         prior: (E,) prior weights of mixture, network and this.
     """
 
     def __init__(self, uniform: Floats, end_id: int | None) -> None:
         num_tokens = int(np.count_nonzero(uniform))
         # Records without symbols always end
-        self._uniform, self._end_id = log_of(uniform), end_id if num_tokens > 1 else None
+        self._uniform, self.end_id = log_of(uniform), end_id if num_tokens > 1 else None
         self._vocab = max(2, num_tokens)
         # Of what the records of a length need, with each further symbol
         decay = (self._vocab - 1) / self._vocab**COST_LIMIT
@@ -52,17 +54,17 @@ class RecordNoise:
         self._fewest = max(FEWEST_SYMBOLS, math.ceil(math.log(MAX_SHARE / of_all) / math.log(decay)))
         self._share, self._ending = of_all * decay**self._fewest, 1.0 - decay
         mixture, network, noise = PRIOR
-        added = 0.0 if self._end_id is None else self._share
+        added = 0.0 if self.end_id is None else self._share
         self.prior: Doubles = np.array((mixture - added, network, noise + added))
 
     def log_probs(self, targets: Ints, places: Ints) -> Doubles:
         """(n,) nats of targets (n,). places: (n,) the number of each in its record, from 1."""
         of_uniform: Doubles = self._uniform[targets]  # (n,)
-        if self._end_id is None:
+        if self.end_id is None:
             return of_uniform
         ends = self._end_rate(places - 1)  # (n,)
         others = np.log1p(-ends) - math.log1p(-1.0 / self._vocab) + of_uniform  # (n,)
-        return np.where(targets == self._end_id, np.log(ends), others)
+        return np.where(targets == self.end_id, np.log(ends), others)
 
     def _end_rate(self, symbols: Ints) -> Doubles:
         """(n,) probability that a record ends after so many symbols (n,) if it has not ended before."""
@@ -74,3 +76,9 @@ class RecordNoise:
         ending = np.where(symbols >= self._fewest, self._ending, 0.0)  # (n,) share of the short ones that ends here
         rates: Doubles = (1.0 / self._vocab + multiple * ending) / (1.0 + multiple)
         return rates
+
+
+def joint_prior(noises: Sequence[RecordNoise]) -> Doubles:
+    """(2 + noises,) prior weights of mixture, network and several distributions of noise: the mixture gives each what it needs."""
+    network, shares = PRIOR[1], [float(noise.prior[-1]) for noise in noises]
+    return np.array((1.0 - network - sum(shares), network, *shares))
