@@ -94,7 +94,7 @@ def test_nothing_is_found_where_nothing_is_copied() -> None:
     assert outcome.reference_p is None  # the scan found nothing that it could confirm
     assert (
         copy_verdict(outcome).sentence
-        == f"No copies found; {100 * outcome.detection_limit:.0f}% copies or more would have been noticed."
+        == f"No copies found; {100 * outcome.detection_limit:.0f}% copies or more, exact or lightly changed, would have been noticed."
     )
     assert {p.variant for p in outcome.controls} == {"exact", "disturbed"}
 
@@ -268,7 +268,8 @@ def test_samples_far_from_all_items_are_no_copies_however_little_the_tests_can_p
     assert outcome.detection_limit is None and outcome.near is not None and outcome.near.bound is not None
     assert outcome.has_power and outcome.scores()[0].high == outcome.limit == outcome.near.bound
     assert copy_verdict(outcome).clause == (
-        f"no copies found: at most {percent(outcome.near.bound)} of the samples are as near to a real item as copies are"
+        f"no copies found: at most {percent(outcome.near.bound)} of the samples are as near to a real item as lightly changed "
+        "copies are"
     )
     copied = MemorizationTest(POINTS, [*TRAIN[:8], *SAMPLES[8:100]], TRAIN, HELD[:6]).run()
     assert copied.detected or copied.limit is None or copied.limit > 0.08

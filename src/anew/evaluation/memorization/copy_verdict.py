@@ -328,12 +328,13 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
         compared = f"{result.compared} were compared"
         is_whole = result.train >= SMALL_COMPARED_SHARE * result.n_train_total
         return CopyVerdict(
-            f"{sentence}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
+            f"{sentence}; {limit} copies or more, exact or lightly changed, would have been noticed"
+            f"{'' if is_whole else f', although only {compared}'}.",
             f"{NONE_FOUND}; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
         )
     if result.near is not None and result.near.bound is not None:
-        bound = f"at most {percent(result.near.bound)} of the samples are as near to a real item as copies are"
-        return CopyVerdict(f"{sentence}: {bound}, exact or lightly changed.", f"{NONE_FOUND}: {bound}")
+        bound = f"at most {percent(result.near.bound)} of the samples are as near to a real item as lightly changed copies are"
+        return CopyVerdict(f"{sentence}: {bound}.", f"{NONE_FOUND}: {bound}")
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
         compared = f"only {result.compared} were compared"
         return CopyVerdict(

@@ -55,7 +55,7 @@ PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
-WHOLE_TEXTS = "beginnings, ends and order of whole texts"
+WHOLE_TEXTS, REPETITIONS = "beginnings, ends and order of whole texts", "samples that repeat themselves"
 
 
 class TextEvaluation(Evaluation[str]):
@@ -192,8 +192,7 @@ class TextEvaluation(Evaluation[str]):
 
     def _first_metrics(self) -> dict[str, Measure]:
         """Metrics of errors that readers see first, whatever the modality."""
-        statistics = self._statistics
-        return {} if statistics is None else {"samples that repeat themselves": Measure(statistics.repetitive)}
+        return {} if self._statistics is None else {REPETITIONS: Measure(self._statistics.repetitive)}
 
     def text_metrics(self) -> dict[str, Measure]:
         """The metrics of texts as `metrics_in_time` takes them."""

@@ -277,7 +277,8 @@ class Verdict:
         conjunction = "and" if copying.has_but else "but"
         if self._is_nothing_real:
             return f"{clause}; {conjunction} the samples do not look like your data"
-        if self._closeness is not None and self._closeness.grade == "too_few":
+        is_open = copies.has_power if self._closeness is None else self._closeness.grade == "too_few"
+        if is_open:
             return f"{clause}; {conjunction} whether the samples look like your data is not known"
         return clause
 

@@ -36,7 +36,7 @@ from anew.families.transformer.counts.gate_features import Distribution, GateInp
 from anew.families.transformer.counts.mixer_state import MixerState
 from anew.families.transformer.counts.mixing import Gate, fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.counts.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
-from anew.families.transformer.counts.record_noise import RecordNoise, joint_prior
+from anew.families.transformer.counts.record_noise import RecordNoise, joint_prior, noises_of_records
 from anew.families.transformer.token_mixer import LogitsOf, NetworkOf, RowState, TokenMixer
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
@@ -312,19 +312,9 @@ class NgramMixer(CountBuffers, TokenMixer):
             (B, L), 0 after the last target that is scored.
         """
         needed = np.logical_or.accumulate(target_mask[:, ::-1], 1)[:, ::-1]
-        noises = self._noises()
+        noises = noises_of_records(self.noise, self.uniform, self.counts.levels[0].tokens)
         experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed), noises)
         return shared_log_probs(FixedShare(len(targets), joint_prior(noises)), experts.reshape(*targets.shape, -1))
-
-    def _noises(self) -> list[RecordNoise]:
-        """Random symbols of the vocabulary and, if only some of these occur in the data, of those that do: of 15 codes for nucleotides
-        most data have four."""
-        occurring = np.zeros_like(self.uniform)
-        tokens = self.counts.levels[0].tokens
-        occurring[tokens] = self.uniform[tokens]
-        if self.noise.end_id is None or np.count_nonzero(occurring) == np.count_nonzero(self.uniform):
-            return [self.noise]
-        return [self.noise, RecordNoise(occurring / occurring.sum(), self.noise.end_id)]
 
     def expert_log_probs(
         self, inputs: GateInputs, targets: Ints, needed: Ints, noises: Sequence[RecordNoise]

@@ -78,6 +78,21 @@ class RecordNoise:
         return rates
 
 
+def noises_of_records(noise: RecordNoise, uniform: Floats, occurring: Ints) -> list[RecordNoise]:
+    """The noise that records are scored with and, if only some of its tokens occur in the data, that of those which do: of 15 codes for
+    nucleotides most data have four.
+
+    Args:
+        noise: That of `uniform`, see `RecordNoise`; it stands alone if its records have no end.
+        occurring: (k,) ids of the tokens that occur.
+    """
+    of_data = np.zeros_like(uniform)
+    of_data[occurring] = uniform[occurring]
+    if noise.end_id is None or np.count_nonzero(of_data) == np.count_nonzero(uniform):
+        return [noise]
+    return [noise, RecordNoise(of_data / of_data.sum(), noise.end_id)]
+
+
 def joint_prior(noises: Sequence[RecordNoise]) -> Doubles:
     """(2 + noises,) prior weights of mixture, network and several distributions of noise: the mixture gives each what it needs."""
     network, shares = PRIOR[1], [float(noise.prior[-1]) for noise in noises]
