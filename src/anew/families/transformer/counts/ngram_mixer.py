@@ -36,7 +36,7 @@ from anew.families.transformer.counts.gate_features import Distribution, GateInp
 from anew.families.transformer.counts.mixer_state import MixerState
 from anew.families.transformer.counts.mixing import Gate, fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.counts.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
-from anew.families.transformer.counts.record_noise import RecordNoise, joint_prior, noises_of_records
+from anew.families.transformer.counts.record_noise import RecordNoise, RecordNoises
 from anew.families.transformer.token_mixer import LogitsOf, NetworkOf, RowState, TokenMixer
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
@@ -77,14 +77,8 @@ class NgramMixer(CountBuffers, TokenMixer):
         spellings: Sequence[bytes] = (),
     ) -> None:
         super().__init__(vocab_size, order)
-        self.dtypes = {
-            **self.dtypes,
-            **RECORD_DTYPES,
-            GATE: torch.float64,
-            GATE_ALONE: torch.float64,
-            BOUNDS: torch.float64,
-            BOUNDS_ALONE: torch.float64,
-        }
+        gates = dict.fromkeys((GATE, GATE_ALONE, BOUNDS, BOUNDS_ALONE), torch.float64)
+        self.dtypes = {**self.dtypes, **RECORD_DTYPES, **gates}
         self.aligned = aligned
         self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
         self.by_field = FieldCounts(vocab_size, order, spellings)
@@ -312,20 +306,17 @@ class NgramMixer(CountBuffers, TokenMixer):
             (B, L), 0 after the last target that is scored.
         """
         needed = np.logical_or.accumulate(target_mask[:, ::-1], 1)[:, ::-1]
-        noises = noises_of_records(self.noise, self.uniform, self.counts.levels[0].tokens)
-        experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed), noises)
-        return shared_log_probs(FixedShare(len(targets), joint_prior(noises)), experts.reshape(*targets.shape, -1))
+        noise = RecordNoises.of_records(self.noise, self.uniform, self.counts.levels[0].tokens)
+        experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed), noise)
+        return shared_log_probs(FixedShare(len(targets), noise.prior), experts.reshape(*targets.shape, -1))
 
-    def expert_log_probs(
-        self, inputs: GateInputs, targets: Ints, needed: Ints, noises: Sequence[RecordNoise]
-    ) -> Doubles:
-        """(n, 2 + noises) log-probabilities of targets (n,) under mixture, network and noises; 0 for all but `needed`."""
-        experts = np.zeros((len(targets), 2 + len(noises)))
+    def expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints, noise: RecordNoises) -> Doubles:
+        """(n, 2 + k) log-probabilities of targets (n,) under mixture, network and noise; 0 for all but `needed`."""
+        experts = np.zeros((len(targets), len(noise.prior)))
         for rows in np.array_split(needed, 1 + needed.size * self.vocab_size // VALUES_AT_ONCE):
             experts[rows, 0] = self.mix(inputs.rows(rows))[np.arange(len(rows)), targets[rows]]
         experts[needed, 1] = inputs.network[needed, targets[needed]]
-        for column, noise in enumerate(noises, 2):
-            experts[needed, column] = noise.log_probs(targets[needed], inputs.places[needed])
+        experts[needed, 2:] = noise.log_probs(targets[needed], inputs.places[needed])
         return experts
 
     def mix(self, inputs: GateInputs) -> Floats:
@@ -415,9 +406,9 @@ def read_prompt(
 def state_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | None = None) -> MixerState:
     """State after reading prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:], labels: (n,)."""
     state, targets = mixer.new_state(len(ids), labels), ids[:, 1:]
-    drawn_noise = RecordNoise(mixer.uniform, None)  # samples are drawn with the uniform distribution
+    drawn_noise = RecordNoises(RecordNoise(mixer.uniform, None))  # samples are drawn with the uniform distribution
     inputs = mixer.gate_inputs(ids, network, state)
-    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size), [drawn_noise])
+    experts = mixer.expert_log_probs(inputs, targets.ravel(), np.arange(targets.size), drawn_noise)
     shared_log_probs(state.share, experts.reshape(*targets.shape, -1))
     state.share.restore_uniform()
     return state

@@ -15,11 +15,10 @@ Legend for shapes: n targets, V tokens that can follow others.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from anew.core.arrays import Doubles, Floats, Ints
+from anew.core.arrays import Doubles, Floats, Int32s, Ints
 from anew.families.transformer.counts.fixed_share import PRIOR, log_of
 
 # Bits of a record of noise, as a multiple of those under the uniform distribution.
@@ -78,22 +77,33 @@ class RecordNoise:
         return rates
 
 
-def noises_of_records(noise: RecordNoise, uniform: Floats, occurring: Ints) -> list[RecordNoise]:
-    """The noise that records are scored with and, if only some of its tokens occur in the data, that of those which do: of 15 codes for
-    nucleotides most data have four.
+class RecordNoises:
+    """Several kinds of noise next to each other.
 
-    Args:
-        noise: That of `uniform`, see `RecordNoise`; it stands alone if its records have no end.
-        occurring: (k,) ids of the tokens that occur.
+    Attributes:
+        prior: (2 + k,) prior weights of mixture, network and each kind: the mixture gives what they need.
     """
-    of_data = np.zeros_like(uniform)
-    of_data[occurring] = uniform[occurring]
-    if noise.end_id is None or np.count_nonzero(of_data) == np.count_nonzero(uniform):
-        return [noise]
-    return [noise, RecordNoise(of_data / of_data.sum(), noise.end_id)]
 
+    def __init__(self, *noises: RecordNoise) -> None:
+        self.noises = noises
+        network, shares = PRIOR[1], [float(noise.prior[-1]) for noise in noises]
+        self.prior: Doubles = np.array((1.0 - network - sum(shares), network, *shares))
 
-def joint_prior(noises: Sequence[RecordNoise]) -> Doubles:
-    """(2 + noises,) prior weights of mixture, network and several distributions of noise: the mixture gives each what it needs."""
-    network, shares = PRIOR[1], [float(noise.prior[-1]) for noise in noises]
-    return np.array((1.0 - network - sum(shares), network, *shares))
+    @classmethod
+    def of_records(cls, noise: RecordNoise, uniform: Floats, occurring: Int32s) -> RecordNoises:
+        """The noise that records are scored with and, if only some of its tokens occur in the data, that of those which do: of 15
+        codes for nucleotides most data have four.
+
+        Args:
+            noise: That of `uniform`, see `RecordNoise`; it stands alone if its records have no end.
+            occurring: (k,) ids of the tokens that occur.
+        """
+        of_data = np.zeros_like(uniform)
+        of_data[occurring] = uniform[occurring]
+        if noise.end_id is None or np.count_nonzero(of_data) == np.count_nonzero(uniform):
+            return cls(noise)
+        return cls(noise, RecordNoise(of_data / of_data.sum(), noise.end_id))
+
+    def log_probs(self, targets: Ints, places: Ints) -> Doubles:
+        """(n, k) nats of targets (n,) under each kind. places: see `RecordNoise.log_probs`."""
+        return np.stack([noise.log_probs(targets, places) for noise in self.noises], 1)
