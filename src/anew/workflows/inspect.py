@@ -47,7 +47,9 @@ PREPARING_SECONDS = 6.0
 # Share of the time of training that steps have; validation and previews have the rest. Measured .87 to .93 for these.
 STEPS_SHARE = 0.9
 # Timing model sizes takes so long: enough for two, and `look` stays quick (docs/log.md, 2026-11-25)
-MEASURING_SECONDS = 0.8
+# The first network is timed for longer, since the first steps of a process take up to twice as long: of 860 and 910 steps 540 were
+# forecast (docs/log.md, 2026-12-03)
+FIRST_SECONDS, MEASURING_SECONDS = 2.4, 0.8
 # Seconds in which items are read to be divided, by far the longest part of a look at many sounds; chosen: so long a user waits
 READING_SECONDS = 20.0
 READING_LIMIT = f"in the {READING_SECONDS:.0f} s that `anew look` takes for it; counts are estimated from these"
@@ -392,7 +394,7 @@ def _alternatives(spec: Spec, modality: str, chosen: str) -> dict[str, Alternati
 
 
 def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
-    """Estimate what budgets would buy, from less than a second of measuring for each that has networks of its own."""
+    """Estimate what budgets would buy, from one to three seconds of measuring for each that has networks of its own."""
     context = RunContext(SilentReporter(), 0.0, World(), slowdown=measure_slowdown())
     measured: list[tuple[list[FamilyConfig], tuple[list[Candidate], dict[int, FamilyConfig]]]] = []
     estimates = []
@@ -401,7 +403,8 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
         scale = scale_of(data, context, seconds, 0)
         configs = _suggested(data, choice, scale)
         known = [result for others, result in measured if others == configs]
-        candidates, unbuilt = known[0] if known else _candidates(data, choice, scale)
+        time_to_measure = MEASURING_SECONDS if measured else FIRST_SECONDS
+        candidates, unbuilt = known[0] if known else _candidates(data, choice, scale, time_to_measure)
         measured.append((configs, (candidates, unbuilt)))
         affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
         best = largest_affordable(affordable)
@@ -436,14 +439,16 @@ def _suggested(data: Dataset, choice: FamilyChoice, scale: Scale) -> list[Family
     return [family.suggest(data.spec, dataclasses.replace(scale, model_size=size)) for size in sizes]
 
 
-def _candidates(data: Dataset, choice: FamilyChoice, scale: Scale) -> tuple[list[Candidate], dict[int, FamilyConfig]]:
+def _candidates(
+    data: Dataset, choice: FamilyChoice, scale: Scale, seconds: float
+) -> tuple[list[Candidate], dict[int, FamilyConfig]]:
     """All model sizes that there may be time to train at this scale, and the settings of those whose parameters were not counted,
     as large networks take long to build.
 
-    The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
+    The smallest are measured, for about `seconds`; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """
     family = choice.family_class
-    candidates = measure_candidates(family, data.spec, scale, {}, data, World(), seconds=MEASURING_SECONDS)
+    candidates = measure_candidates(family, data.spec, scale, {}, data, World(), seconds=seconds)
     unbuilt: dict[int, FamilyConfig] = {}
     largest_measured = candidates[-1].model_size
     for model_size in [size for size in family.candidate_sizes(data.spec, scale) if size > largest_measured]:
