@@ -445,7 +445,8 @@ def _candidates(
     """All model sizes that there may be time to train at this scale, and the settings of those whose parameters were not counted,
     as large networks take long to build.
 
-    The smallest are measured, for about `seconds`; each size that there is no time to measure is assumed to be twice as slow as the one before.
+    The smallest are measured, for about `seconds`; each size that there is no time to measure is assumed to be twice as slow as the one
+    before.
     """
     family = choice.family_class
     candidates = measure_candidates(family, data.spec, scale, {}, data, World(), seconds=seconds)
